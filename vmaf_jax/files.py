@@ -1,0 +1,80 @@
+"""Files appear whole or not at all, and the places where we keep them.
+
+Every writer goes through `atomic_path`: the content is written beside its destination under a
+temporary name and renamed, so a reader never sees half a file and an interruption leaves none.
+"""
+
+import contextlib
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from vmaf_jax.errors import InputError
+
+
+def cache_dir() -> Path:
+    """The folder of rebuildable files: `VMAF_JAX_CACHE`, else `vmaf-jax` in the user's cache."""
+    if chosen := os.environ.get("VMAF_JAX_CACHE"):
+        return Path(chosen).expanduser()
+    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(base).expanduser() / "vmaf-jax"
+
+
+def make_dir(path: Path) -> Path:
+    """Creates `path` and its parents.
+
+    Raises:
+        InputError: it cannot be created, or a file is in the way.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"{path}: cannot create this folder ({error.strerror}); choose another output place."
+        ) from error
+    return path
+
+
+@contextlib.contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Yields a temporary path beside `path` that replaces it when the block succeeds.
+
+    The block may create a file or a folder there. On any failure it is removed.
+
+    Raises:
+        InputError: the place is read-only, full, or otherwise not writable.
+    """
+    make_dir(path.parent)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        yield temporary
+        if path.is_dir() and temporary.is_dir():
+            old = path.with_name(f".{path.name}.{secrets.token_hex(4)}.old")
+            path.rename(old)
+            temporary.rename(path)
+            shutil.rmtree(old)
+        else:
+            temporary.replace(path)
+    except OSError as error:
+        raise InputError(
+            f"{path}: cannot write ({error.strerror or error}); free space or choose a writable "
+            f"place."
+        ) from error
+    finally:
+        if temporary.is_dir():
+            shutil.rmtree(temporary, ignore_errors=True)
+        else:
+            temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Writes `content` to `path` atomically."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def write_text(path: Path, content: str) -> None:
+    """Writes `content` to `path` atomically, as UTF-8 with `\\n` line ends."""
+    write_bytes(path, content.encode())
