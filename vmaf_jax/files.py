@@ -8,6 +8,7 @@ import contextlib
 import os
 import secrets
 import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -78,3 +79,18 @@ def write_bytes(path: Path, content: bytes) -> None:
 def write_text(path: Path, content: str) -> None:
     """Writes `content` to `path` atomically, as UTF-8 with `\\n` line ends."""
     write_bytes(path, content.encode())
+
+
+def check_writable(folder: Path) -> None:
+    """Finds out before long work whether its result can be written.
+
+    Raises:
+        InputError: files cannot be made in `folder`.
+    """
+    try:
+        with tempfile.TemporaryFile(dir=make_dir(folder)):
+            pass
+    except OSError as error:
+        raise InputError(
+            f"{folder}: cannot write here ({error.strerror}); choose another output place."
+        ) from error

@@ -76,7 +76,8 @@ def extract_pair(
         digests = [pool.submit(file_digest, video.path) for video in pair]
         measurement = measure(
             ffmpeg,
-            *pair,
+            pair[0],
+            pair[1],
             feature_set,
             models,
             threads=threads or cores,

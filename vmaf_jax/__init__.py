@@ -1,0 +1,28 @@
+"""Train, verify and deploy tiny VMAF-class video quality predictors in JAX."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from vmaf_jax.features.extract import extract_pair
+    from vmaf_jax.features.feature_set import FEATURES
+    from vmaf_jax.load import load_model
+    from vmaf_jax.teacher.teacher import load_teacher
+
+__all__ = ["FEATURES", "extract_pair", "load_model", "load_teacher"]
+
+_HOMES = {
+    "FEATURES": "vmaf_jax.features.feature_set",
+    "extract_pair": "vmaf_jax.features.extract",
+    "load_model": "vmaf_jax.load",
+    "load_teacher": "vmaf_jax.teacher.teacher",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Imports a public name when it is first used, so that `import vmaf_jax` costs nothing."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'vmaf_jax' has no attribute {name!r}")
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value

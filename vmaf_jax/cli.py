@@ -1,0 +1,278 @@
+"""The command line: parse, call one library function, render its result.
+
+Text for people goes to standard error, results to standard output. Exit codes: 0 done, 1 a gate
+failed, 2 bad input or environment.
+"""
+
+import json
+import logging
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from vmaf_jax.errors import GateError, InputError
+
+if TYPE_CHECKING:
+    from vmaf_jax.corpora.clips import Clip
+
+app = typer.Typer(
+    help="Train, verify and deploy tiny VMAF-class video quality predictors.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+people = Console(stderr=True)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Runs a command and exits with its code."""
+    logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
+    try:
+        app(args=arguments, prog_name="vmaf-jax")
+    except InputError as error:
+        print(f"vmaf-jax: {' '.join(str(error).split())}", file=sys.stderr)
+        sys.exit(2)
+    except GateError as error:
+        print(f"vmaf-jax: {error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("vmaf-jax: interrupted; run the same command again to go on.", file=sys.stderr)
+        sys.exit(130)
+
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
+
+
+@app.command()
+def train(
+    config: Annotated[Path, typer.Option(help="YAML file in configs/.")],
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="Override: key=value, repeatable.")
+    ] = None,
+    run_dir: Annotated[Path | None, typer.Option(help="By default runs/<name>.")] = None,
+    json_: Json = False,
+) -> None:
+    """Train, cross-validate, export and verify a student."""
+    from vmaf_jax.training.devices import keep_compiled_programs, use_all_cores
+
+    use_all_cores()
+    keep_compiled_programs()
+    from vmaf_jax.config import load_config
+    from vmaf_jax.train import train_run
+
+    resolved = load_config(config, set_)
+    with _Bars() as bars:
+        result = train_run(
+            resolved,
+            run_dir or Path("runs") / resolved.name,
+            progress=bars.clips,
+            say=lambda text: people.print(text, highlight=False),
+        )
+    _show_json(result.metrics) if json_ else _show_run(result.metrics)
+    people.print(f"run folder: {result.path}", highlight=False)
+
+
+@app.command()
+def extract(
+    corpus: Annotated[str, typer.Option(help="netflix, manifest, demo or support_vectors.")],
+    out: Annotated[Path, typer.Option(help="Parquet file to write.")],
+    data_root: Annotated[Path | None, typer.Option(help="Folder of the netflix corpus.")] = None,
+    manifest: Annotated[Path | None, typer.Option(help="CSV, JSON Lines or Parquet.")] = None,
+    teacher: Annotated[
+        list[str] | None, typer.Option(help="Model name or JSON file, repeatable.")
+    ] = None,
+    features: Annotated[str, typer.Option(help="vmaf, or vmaf_neg (gain limits).")] = "vmaf",
+    mean_pool: Annotated[bool, typer.Option("--mean-pool", help="Clip means.")] = False,
+    shortest: Annotated[bool, typer.Option("--shortest", help="Allow unequal lengths.")] = False,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Clips measured at a time.")] = None,
+    json_: Json = False,
+) -> None:
+    """Extract features and teacher scores into a feature table."""
+    from vmaf_jax.corpora.extraction import extract_clips
+    from vmaf_jax.data import corpus_clips
+    from vmaf_jax.features.extract import DEFAULT_TEACHER
+    from vmaf_jax.features.feature_set import FEATURE_SETS
+    from vmaf_jax.files import check_writable
+
+    if features not in FEATURE_SETS:
+        raise InputError(f"--features {features}: expected one of {', '.join(FEATURE_SETS)}.")
+    if out.is_dir():
+        raise InputError(f"{out}: a folder; name a .parquet file in it.")
+    check_writable(out.parent)
+    teachers = tuple(teacher or [DEFAULT_TEACHER])
+    if corpus == "support_vectors":
+        from vmaf_jax.corpora.support_vectors import support_vector_table
+        from vmaf_jax.teacher import load_teacher
+
+        if len(teachers) > 1 or features != "vmaf" or shortest:
+            raise InputError("support_vectors takes one --teacher, whose own clips they are.")
+        table = support_vector_table(load_teacher(teachers[0]))
+    else:
+        clips = corpus_clips(corpus, data_root=data_root, manifest_path=manifest)
+        with _Bars() as bars:
+            table = extract_clips(
+                clips,
+                teachers=teachers,
+                feature_set=FEATURE_SETS[features],
+                shortest=shortest,
+                jobs=jobs,
+                on_clip=bars.clips(clips),
+            )
+    if mean_pool:
+        table = table.mean_pool()
+    table.write(out)
+    n_clips = len(table.mean_pool())
+    if json_:
+        found = {"out": str(out), "rows": len(table), "clips": n_clips}
+        _show_json({**found, "sources": table.sources, "labels": list(table.labels)})
+    else:
+        print(f"{out}: {len(table)} rows, {n_clips} clips, {len(table.sources)} sources")
+
+
+@app.command()
+def evaluate(
+    model: Annotated[str, typer.Option(help="Shipped name, run folder, .onnx or libvmaf .json.")],
+    features: Annotated[Path, typer.Option(help="A feature table.")],
+    teacher: Annotated[str | None, typer.Option(help="Label column of this teacher.")] = None,
+    label: Annotated[str | None, typer.Option(help="Label column, e.g. mos.")] = None,
+    json_: Json = False,
+) -> None:
+    """Compare a model's predictions with labels."""
+    from vmaf_jax.evaluation.evaluate import evaluate_model
+    from vmaf_jax.features.table import read_table
+    from vmaf_jax.load import load_model
+
+    if teacher and label:
+        raise InputError("--teacher and --label both name the labels; pass one.")
+    result = evaluate_model(load_model(model), read_table(features), teacher or label)
+    if json_:
+        _show_json(result)
+        return
+    view = Table(*("rows", "n", "PLCC", "SROCC", "KROCC", "RMSE", "MAE", "max"))
+    for source, entry in [*result["sources"].items(), ("all", result["overall"])]:
+        view.add_row(source, *_cells(entry, "plcc", "srocc", "krocc", "rmse", "mae", "max_abs"))
+    Console().print(view)
+
+
+@app.command()
+def export(
+    model: Annotated[str, typer.Option(help="Shipped name or run folder.")],
+    out: Annotated[Path, typer.Option(help="File to write.")],
+    format_: Annotated[str, typer.Option("--format", help="onnx.")] = "onnx",
+    json_: Json = False,
+) -> None:
+    """Export a trained student, verified against JAX."""
+    from vmaf_jax.export.export import export_run
+
+    report = export_run(model, out, format_)
+    if json_:
+        _show_json(report)
+    else:
+        print(
+            f"{out}: parity over {report['n']} rows, at most {report['max_abs']:.2e} points and "
+            f"{report['max_ulp']} ULP from 16 points up"
+        )
+
+
+@app.command()
+def doctor(json_: Json = False) -> None:
+    """Say what this machine has and what is missing."""
+    from vmaf_jax.doctor import examine
+
+    found = examine()
+    if json_:
+        _show_json(found)
+    else:
+        view = Table(show_header=False, box=None)
+        for name, value in found.items():
+            if name != "problems":
+                view.add_row(name, _plain(value))
+        Console().print(view)
+    if found["problems"]:
+        raise InputError(found["problems"][0])
+
+
+class _Bars:
+    """Progress of an extraction on standard error: clips, frames per second, time left."""
+
+    def __init__(self) -> None:
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("clips, {task.fields[fps]:.0f} frames/s"),
+            TimeRemainingColumn(),
+            console=people,
+        )
+
+    def __enter__(self) -> "_Bars":
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def clips(self, clips: "list[Clip]") -> Callable[[int], None]:
+        """A callback for one extraction of `clips`."""
+        task = self._progress.add_task("extract", total=len(clips), fps=0.0)
+        total = 0
+
+        def on_clip(frames: int) -> None:
+            nonlocal total
+            total += frames
+            elapsed = self._progress.tasks[task].elapsed or 1e-9
+            self._progress.update(task, advance=1, fps=total / elapsed)
+
+        return on_clip
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {each}" for key, each in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _cells(entry: dict[str, Any], *names: str) -> list[str]:
+    def cell(name: str) -> str:
+        value = entry[name]
+        return "–" if value is None or value != value else f"{value:.5f}"
+
+    return [str(entry["n"]), *(cell(name) for name in names)]
+
+
+def _show_json(value: Any) -> None:
+    from vmaf_jax.evaluation.cross_validation import to_json
+
+    sys.stdout.write(json.dumps(json.loads(to_json(value))) + "\n")
+
+
+def _show_run(metrics: dict[str, Any]) -> None:
+    view = Table(*("held-out source", "n", "PLCC", "SROCC", "RMSE", "max"))
+    names = ("plcc", "srocc", "rmse", "max_abs")
+    for fold in metrics["folds"]:
+        view.add_row(fold["source"], *_cells(fold, *names))
+    view.add_section()
+    view.add_row("all held out", *_cells(metrics["loso"]["pooled"], *names))
+    for corpus, entry in metrics["external"].items():
+        view.add_row(f"external: {corpus}", *_cells(entry, *names))
+    console = Console()
+    console.print(view)
+    loso, parity, timing = metrics["loso"], metrics["parity"], metrics["timing"]
+    means = ", ".join(
+        f"{n.upper()} {loso[n]['mean']:.5f} ± {loso[n]['std']:.5f}" for n in ("plcc", "srocc")
+    )
+    console.print(
+        f"over folds: {means}, RMSE {loso['rmse']['mean']:.4f} ± {loso['rmse']['std']:.4f}\n"
+        f"parity: {parity['n']} rows, at most {parity['max_abs']:.2e} points, "
+        f"{parity['max_ulp']} ULP\n"
+        f"time: compile {timing['compile_s']:.1f} s, train {timing['train_s']:.1f} s, "
+        f"total {timing['total_s']:.1f} s",
+        highlight=False,
+        soft_wrap=True,
+    )

@@ -1,0 +1,96 @@
+"""Where a run's rows come from: a corpus by name, or a table extracted before."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from vmaf_jax.config import DataConfig
+from vmaf_jax.corpora import demo, manifest, netflix
+from vmaf_jax.corpora.clips import Clip
+from vmaf_jax.corpora.extraction import extract_clips
+from vmaf_jax.corpora.support_vectors import support_vector_table
+from vmaf_jax.errors import InputError
+from vmaf_jax.features.table import FeatureTable, read_table
+from vmaf_jax.teacher import load_teacher
+
+Progress = Callable[[list[Clip]], Callable[[int], None]]
+
+
+def _silent(clips: list[Clip]) -> Callable[[int], None]:
+    return lambda frames: None
+
+
+def corpus_clips(
+    corpus: str, *, data_root: Path | None = None, manifest_path: Path | None = None
+) -> list[Clip]:
+    """The clips of a video corpus.
+
+    Raises:
+        InputError: the corpus has no clips to list, or its files are not as they must be.
+    """
+    match corpus:
+        case "netflix":
+            return netflix.load_clips(data_root)
+        case "demo":
+            return demo.load_clips()
+        case "manifest":
+            if manifest_path is None:
+                raise InputError("the manifest corpus needs its file: pass --manifest FILE.")
+            return manifest.load_clips(manifest_path)
+    raise InputError(f"corpus {corpus!r} is unknown; netflix, manifest, demo or support_vectors.")
+
+
+def load_data(data: DataConfig, progress: Progress = _silent) -> FeatureTable:
+    """The table that a configuration names, extracted where it must be.
+
+    Raises:
+        InputError: as the corpus, the extraction or the reading of a table does.
+    """
+    if data.features is not None:
+        table = read_table(data.features)
+    elif data.corpus == "support_vectors":
+        table = support_vector_table(load_teacher(data.teacher))
+    else:
+        clips = corpus_clips(data.corpus, data_root=data.data_root, manifest_path=data.manifest)
+        table = extract_clips(clips, teachers=(data.teacher,), on_clip=progress(clips))
+    return table.mean_pool() if data.mean_pool else table
+
+
+def labels_and_targets(
+    table: FeatureTable, data: DataConfig
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """What is evaluated against, clipped to 0-100, and what is trained on, both `[n]`.
+
+    Labels of a teacher that can be asked are trained on unclipped: saturated rows then still say
+    how far past the end they lie. Opinion scores and other labels are trained on as they are.
+    """
+    name = (
+        "mos"
+        if data.label == "mos"
+        else Path(data.teacher).stem
+        if data.teacher.endswith(".json")
+        else data.teacher
+    )
+    label = table.label(name)
+    if data.label == "teacher":
+        try:
+            teacher = load_teacher(data.teacher)
+        except InputError:
+            return label, label  # over other features: known by its labels alone
+        if teacher.feature_set == table.feature_set:
+            return label, teacher(table.features, clip=False)
+    return label, label
+
+
+def table_digest(table: FeatureTable) -> str:
+    """SHA-256 of a table's rows: keys, features and labels."""
+    state = hashlib.sha256()
+    keys = [table.corpus.tolist(), table.source.tolist(), table.clip.tolist()]
+    state.update(json.dumps(keys).encode())
+    for column in (table.index, table.features, *table.labels.values()):
+        state.update(np.ascontiguousarray(column).tobytes())
+    return state.hexdigest()

@@ -1,0 +1,86 @@
+"""Agreement of predicted with true scores: PLCC, SROCC, KROCC, RMSE, MAE, max_abs, endpoint RMSE.
+
+Inputs are `[n]`, in VMAF points; sums run in float64 on the host. Scores saturate at 0 and 100, so
+ties are common: tied rows share a mean rank. A correlation of a constant is undefined and comes
+out as NaN (null in JSON).
+Source: ITU-T P.1401 (01/2020), 7.5.1 RMSE and 7.5.3 PLCC; SciPy's definitions of the ranks.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import scipy.stats
+
+LOW_END, HIGH_END = (0.0, 20.0), (80.0, 100.0)  # VMAF points, both ends included
+
+
+def plcc(predicted: npt.ArrayLike, true: npt.ArrayLike) -> float:
+    """Pearson's linear correlation, in [-1, 1]."""
+    return _correlation(scipy.stats.pearsonr, predicted, true)
+
+
+def srocc(predicted: npt.ArrayLike, true: npt.ArrayLike) -> float:
+    """Spearman's rank correlation, in [-1, 1]."""
+    return _correlation(scipy.stats.spearmanr, predicted, true)
+
+
+def krocc(predicted: npt.ArrayLike, true: npt.ArrayLike) -> float:
+    """Kendall's rank correlation (tau-b), in [-1, 1]."""
+    return _correlation(scipy.stats.kendalltau, predicted, true)
+
+
+def rmse(predicted: npt.ArrayLike, true: npt.ArrayLike) -> float:
+    """Root mean squared error, VMAF points; NaN without rows."""
+    error = _error(predicted, true)
+    return float(np.sqrt(np.mean(np.square(error)))) if error.size else math.nan
+
+
+def mae(predicted: npt.ArrayLike, true: npt.ArrayLike) -> float:
+    """Mean absolute error, VMAF points; NaN without rows."""
+    error = _error(predicted, true)
+    return float(np.mean(np.abs(error))) if error.size else math.nan
+
+
+def max_abs(predicted: npt.ArrayLike, true: npt.ArrayLike) -> float:
+    """Worst absolute error, VMAF points; NaN without rows."""
+    error = _error(predicted, true)
+    return float(np.max(np.abs(error))) if error.size else math.nan
+
+
+def range_rmse(
+    predicted: npt.ArrayLike, true: npt.ArrayLike, low: float, high: float
+) -> dict[str, float | int]:
+    """RMSE over rows whose label is in [low, high], with their count."""
+    p, t = np.asarray(predicted, np.float64), np.asarray(true, np.float64)
+    inside = (t >= low) & (t <= high)
+    return {"rmse": rmse(p[inside], t[inside]), "n": int(inside.sum())}
+
+
+def all_metrics(predicted: npt.ArrayLike, true: npt.ArrayLike) -> dict[str, Any]:
+    """Every metric of one set of rows, by name, with `n`."""
+    return {
+        "n": int(np.size(predicted)),
+        "plcc": plcc(predicted, true),
+        "srocc": srocc(predicted, true),
+        "krocc": krocc(predicted, true),
+        "rmse": rmse(predicted, true),
+        "mae": mae(predicted, true),
+        "max_abs": max_abs(predicted, true),
+        "endpoint_rmse": {
+            "low": range_rmse(predicted, true, *LOW_END),
+            "high": range_rmse(predicted, true, *HIGH_END),
+        },
+    }
+
+
+def _error(predicted: npt.ArrayLike, true: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    return np.asarray(predicted, np.float64) - np.asarray(true, np.float64)
+
+
+def _correlation(function: Any, predicted: npt.ArrayLike, true: npt.ArrayLike) -> float:
+    p, t = np.asarray(predicted, np.float64), np.asarray(true, np.float64)
+    if p.size < 2 or np.ptp(p) == 0 or np.ptp(t) == 0:
+        return math.nan
+    return float(function(p, t).statistic)

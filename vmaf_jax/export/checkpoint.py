@@ -1,0 +1,62 @@
+"""A student's variables on disk, through Orbax.
+
+Plain files per array (no OCDBT, whose file names are random), time stamps set to zero: the same
+variables give the same bytes.
+"""
+
+import json
+import logging
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from vmaf_jax.errors import InputError
+from vmaf_jax.files import atomic_path
+from vmaf_jax.models import Student, Variables
+
+_METADATA = "_CHECKPOINT_METADATA"
+
+
+def save_checkpoint(path: Path, variables: Variables) -> None:
+    """Writes `variables` to the folder `path`, atomically, replacing what was there."""
+    import orbax.checkpoint as ocp
+
+    logging.getLogger("absl").setLevel(logging.ERROR)
+    with atomic_path(path) as temporary:
+        handler = ocp.PyTreeCheckpointHandler(use_ocdbt=False)
+        tree = jax.tree.map(np.asarray, dict(variables))
+        with ocp.Checkpointer(handler) as checkpointer:
+            checkpointer.save(temporary.absolute(), args=ocp.args.PyTreeSave(tree))
+        metadata = json.loads((temporary / _METADATA).read_text())
+        for key in ("init_timestamp_nsecs", "commit_timestamp_nsecs"):
+            metadata[key] = 0
+        (temporary / _METADATA).write_text(json.dumps(metadata))
+
+
+def load_checkpoint(path: Path, student: Student) -> Variables:
+    """Reads variables that fit `student`.
+
+    Raises:
+        InputError: missing, damaged, or of another student.
+    """
+    import orbax.checkpoint as ocp
+
+    logging.getLogger("absl").setLevel(logging.ERROR)
+    if not path.is_dir():
+        raise InputError(f"{path}: no such checkpoint; train again.")
+    try:
+        with ocp.Checkpointer(ocp.PyTreeCheckpointHandler(use_ocdbt=False)) as checkpointer:
+            tree = checkpointer.restore(path.absolute())
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f"{path}: damaged checkpoint ({reason}); train again.") from error
+    expected = jax.eval_shape(student.init, jax.random.key(0))
+    found = jax.tree.map(lambda leaf: (leaf.shape, str(leaf.dtype)), tree)
+    if found != jax.tree.map(lambda leaf: (leaf.shape, str(leaf.dtype)), dict(expected)):
+        raise InputError(
+            f"{path}: parameters of another student than the config says; train again."
+        )
+    if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(tree)):
+        raise InputError(f"{path}: a parameter is not finite; train again.")
+    return tree

@@ -1,0 +1,119 @@
+"""MODEL, as users write it, to something that is called with features.
+
+A MODEL is a shipped name, a run folder, a `.onnx` file or a libvmaf `.json`; its kind is found out
+from what is there and recorded, never guessed in silence.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpy.typing as npt
+
+from vmaf_jax.config import Config, read_yaml, validate
+from vmaf_jax.errors import InputError
+from vmaf_jax.export.checkpoint import load_checkpoint
+from vmaf_jax.export.onnx_file import OnnxModel
+from vmaf_jax.features.feature_set import FEATURES, FeatureSet
+from vmaf_jax.models import Student, Variables
+from vmaf_jax.teacher import check_features, load_teacher
+
+CHECKPOINTS = Path(__file__).parent.parent / "checkpoints"
+
+
+@dataclasses.dataclass(frozen=True)
+class Model:
+    """A predictor.
+
+    Attributes:
+        name: for people.
+        kind: `run` (JAX), `onnx` (ONNX Runtime) or `libvmaf` (a teacher, float64).
+        feature_set: what it is called with.
+    """
+
+    name: str
+    kind: str
+    feature_set: FeatureSet
+    _predict: Callable[[Any], Any]
+
+    def __call__(self, features: npt.ArrayLike) -> npt.NDArray[np.floating[Any]]:
+        """Scores `[n]` in VMAF points, clipped, for raw features `[n, d]`.
+
+        Raises:
+            InputError: the array has another shape or a value that is not finite.
+        """
+        return np.asarray(self._predict(check_features(features, self.feature_set)))
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A run folder opened: its configuration, student and trained variables."""
+
+    path: Path
+    config: Config
+    student: Student
+    variables: Variables
+
+
+def make_student(config: Config, n_features: int = len(FEATURES)) -> Student:
+    """The student that a configuration describes."""
+    return Student(
+        network=config.student.network,
+        head=config.training.head,
+        activation=config.student.activation,
+        dropout=config.student.dropout,
+        n_features=n_features,
+    )
+
+
+def load_run(path: Path) -> Run:
+    """Opens a run folder or a shipped model's.
+
+    Raises:
+        InputError: it is no run folder, or one of its files is damaged.
+    """
+    if not (path / "config.yaml").is_file():
+        raise InputError(f"{path}: not a run folder (no config.yaml); name one that train wrote.")
+    config = validate(Config, read_yaml(path / "config.yaml"), path / "config.yaml")
+    student = make_student(config)
+    return Run(path, config, student, load_checkpoint(path / "checkpoint", student))
+
+
+def find_run(model: str) -> Path | None:
+    """The folder of a run or of a shipped model; None if `model` names neither."""
+    if Path(model).is_dir():
+        return Path(model)
+    shipped = CHECKPOINTS / model
+    return shipped if Path(model).name == model and shipped.is_dir() else None
+
+
+def load_model(model: str | Path) -> Model:
+    """Loads a MODEL of any kind.
+
+    Raises:
+        InputError: it is none of the kinds, or damaged.
+    """
+    text = str(model)
+    if text.endswith(".onnx"):
+        return Model(Path(text).stem, "onnx", FEATURES, OnnxModel(Path(text)))
+    if text.endswith(".json"):
+        teacher = load_teacher(text)
+        return Model(teacher.name, "libvmaf", teacher.feature_set, teacher)
+    if (folder := find_run(text)) is None:
+        shipped = sorted(each.parent.name for each in CHECKPOINTS.glob("*/config.yaml"))
+        raise InputError(
+            f"model {text!r}: no run folder, .onnx or .json file, nor a shipped name "
+            f"({', '.join(shipped) or 'none here'}); check the name."
+        )
+    run = load_run(folder)
+    variables = jax.device_put(dict(run.variables))
+    jitted = jax.jit(run.student.predict)
+
+    def predict(features: npt.NDArray[np.float64]) -> jax.Array:
+        return jitted(variables, jnp.asarray(features, jnp.float32))
+
+    return Model(run.config.name, "run", FEATURES, predict)

@@ -1,0 +1,45 @@
+"""Plots of a run's saved predictions, as PNG bytes."""
+
+import io
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vmaf_jax.evaluation.cross_validation import HeldOut
+
+
+def _png(figure: Any) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def _figure(columns: int, width: float = 9.0) -> tuple[Any, Any]:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, 3.6), layout="constrained")
+    return figure, figure.subplots(1, columns, squeeze=False)[0]
+
+
+def agreement(rows: HeldOut, title: str) -> bytes:
+    """Predicted against true scores, and the error against the true score."""
+    figure, (left, right) = _figure(2)
+    _, colour = np.unique(rows.source, return_inverse=True)
+    left.plot([0, 100], [0, 100], color="0.7", linewidth=1)
+    left.scatter(rows.label, rows.predicted, c=colour, cmap="tab20", s=9)
+    left.set(xlabel="teacher (VMAF points)", ylabel="student", title=title)
+    right.axhline(0, color="0.7", linewidth=1)
+    right.scatter(rows.label, rows.predicted - rows.label, c=colour, cmap="tab20", s=9)
+    right.set(xlabel="teacher (VMAF points)", ylabel="error", title="error, one colour a source")
+    return _png(figure)
+
+
+def losses(values: npt.NDArray[np.floating[Any]]) -> bytes:
+    """The loss of every member over the steps, `[m, steps]`."""
+    figure, (axis,) = _figure(1)
+    stride = max(1, values.shape[1] // 400)
+    steps = np.arange(0, values.shape[1], stride)
+    axis.semilogy(steps, values[:, ::stride].T, linewidth=0.6, alpha=0.6)
+    axis.set(xlabel="step", ylabel="training loss", title="one line a fold")
+    return _png(figure)

@@ -1,0 +1,14 @@
+"""Teachers: VMAF's own models as JAX functions."""
+
+from vmaf_jax.teacher.svr import ScoreTransform, SvrParams, svr_score, transform_score
+from vmaf_jax.teacher.teacher import Teacher, check_features, load_teacher
+
+__all__ = [
+    "ScoreTransform",
+    "SvrParams",
+    "Teacher",
+    "check_features",
+    "load_teacher",
+    "svr_score",
+    "transform_score",
+]

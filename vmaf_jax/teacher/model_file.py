@@ -1,0 +1,208 @@
+"""VMAF's JSON model files: found by name, read and validated.
+
+The file lists features in an order of its own, and its LIBSVM text leaves zero entries out; both
+are mapped by name and index onto our order. Files may come from strangers, so everything is
+checked before it is used.
+"""
+
+import dataclasses
+import importlib.util
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vmaf_jax.errors import InputError
+from vmaf_jax.features.feature_set import FEATURES, NEG_FEATURES, FeatureSet
+from vmaf_jax.teacher.svr import ScoreTransform
+
+MAX_BYTES = 8 << 20
+_FEATURE = re.compile(r"VMAF_(?:integer_)?feature_(?P<name>\w+)_score")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelFile:
+    """A model as read, arrays in the order of `feature_set`, float64.
+
+    Attributes as in `SvrParams`; `transform` is the file's score transform and
+    `transform_enabled` whether it applies unasked; `clip` the score range or None; `document` the
+    parsed JSON.
+    """
+
+    name: str
+    feature_set: FeatureSet
+    slope: npt.NDArray[np.float64]
+    intercept: npt.NDArray[np.float64]
+    support_vectors: npt.NDArray[np.float64]
+    coefficients: npt.NDArray[np.float64]
+    gamma: float
+    rho: float
+    score_slope: float
+    score_intercept: float
+    transform: ScoreTransform | None
+    transform_enabled: bool
+    clip: tuple[float, float] | None
+    document: dict[str, Any]
+
+
+def find_model_file(name_or_path: str | Path) -> Path:
+    """The path of a model file: as given, or by name among those of ffmpeg-quality-metrics.
+
+    Raises:
+        InputError: there is no such file; the message lists the names there are.
+    """
+    text = str(name_or_path)
+    if text.endswith(".json"):
+        if not Path(text).is_file():
+            raise InputError(f"{text}: no such model file; check the name.")
+        return Path(text)
+    spec = importlib.util.find_spec("ffmpeg_quality_metrics")
+    places = [
+        Path(place) / "vmaf_models" for place in (spec and spec.submodule_search_locations) or []
+    ]
+    known = {path.stem: path for place in places for path in sorted(place.glob("*.json"))}
+    if not _NAME.fullmatch(text) or text not in known:
+        raise InputError(
+            f"teacher {text!r} is unknown; expected a .json file or one of {', '.join(known)}."
+        )
+    return known[text]
+
+
+def read_model_file(path: Path) -> ModelFile:
+    """Reads and validates a nu-SVR model over the six features.
+
+    Raises:
+        InputError: unreadable, of another kind, inconsistent, or over other features; the message
+            names the file, the key and what was expected.
+    """
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise InputError(f"{path}: larger than {MAX_BYTES >> 20} MiB; no VMAF model is.")
+        document = json.loads(path.read_text(encoding="utf-8"))
+        model = document["model_dict"]
+        names = [str(name) for name in model["feature_names"]]
+        options = model.get("feature_opts_dicts") or [{}] * len(names)
+        kind, norm = model["model_type"], model["norm_type"]
+        feature_set, order = _features(path, names, options)
+        if kind != "LIBSVMNUSVR" or norm != "linear_rescale":
+            raise InputError(
+                f"{path}: model_type {kind!r}, norm_type {norm!r}; expected LIBSVMNUSVR and "
+                f"linear_rescale."
+            )
+        slopes = _vector(path, "slopes", model["slopes"], len(names) + 1)
+        intercepts = _vector(path, "intercepts", model["intercepts"], len(names) + 1)
+        header, vectors, coefficients = _libsvm(path, model["model"], len(names))
+        clip = model.get("score_clip")
+        transform, enabled = _transform(path, model.get("score_transform"))
+        return ModelFile(
+            name=path.stem,
+            feature_set=feature_set,
+            slope=slopes[1:][order],
+            intercept=intercepts[1:][order],
+            support_vectors=vectors[:, order],
+            coefficients=coefficients,
+            gamma=float(header["gamma"]),
+            rho=float(header["rho"]),
+            score_slope=float(slopes[0]),
+            score_intercept=float(intercepts[0]),
+            transform=transform,
+            transform_enabled=enabled,
+            clip=None if clip is None else (float(clip[0]), float(clip[1])),
+            document=document,
+        )
+    except InputError:
+        raise
+    except KeyError as error:
+        raise InputError(
+            f"{path}: key {error.args[0]!r} is missing; expected a VMAF JSON model."
+        ) from error
+    except (OSError, ValueError, TypeError, IndexError, AttributeError) as error:
+        raise InputError(f"{path}: not a VMAF JSON model ({error}); get the file again.") from error
+
+
+def _features(
+    path: Path, names: list[str], options: list[dict[str, Any]]
+) -> tuple[FeatureSet, list[int]]:
+    """The feature set a file uses, and where each of its features stands in the file."""
+    matches = [_FEATURE.fullmatch(name) for name in names]
+    plain = [match["name"] if match else name for match, name in zip(matches, names, strict=True)]
+    if sorted(plain) != sorted(FEATURES):
+        raise InputError(
+            f"{path.stem}: uses the features {', '.join(plain)}, expected {', '.join(FEATURES)}. "
+            f"Use it as a label column: vmaf-jax extract --teacher {path.stem}."
+        )
+    order = [plain.index(name) for name in FEATURES]
+    limits = {key: value for each in options for key, value in each.items()}
+    if not limits:
+        return FEATURES, order
+    if limits == {"adm_enhn_gain_limit": 1.0, "vif_enhn_gain_limit": 1.0}:
+        return NEG_FEATURES, order
+    raise InputError(
+        f"{path.stem}: asks for features with the options {limits}, which no table holds; use a "
+        f"model with none, or with both gain limits at 1."
+    )
+
+
+def _vector(path: Path, key: str, values: Any, n: int) -> npt.NDArray[np.float64]:
+    array = np.asarray(values, dtype=np.float64)
+    if array.shape != (n,) or not np.isfinite(array).all():
+        raise InputError(f"{path}: {key} has shape {array.shape}, expected {n} finite numbers.")
+    if key == "slopes" and (array == 0).any():
+        raise InputError(f"{path}: a slope is 0, so a value cannot be scaled back.")
+    return array
+
+
+def _libsvm(
+    path: Path, text: str, n_features: int
+) -> tuple[dict[str, str], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Header, support vectors `[s, features]` in the file's order, coefficients `[s]`."""
+    lines = [line.split() for line in text.splitlines() if line.strip()]
+    start = lines.index(["SV"])
+    header = {line[0]: " ".join(line[1:]) for line in lines[:start]}
+    if (header["svm_type"], header["kernel_type"]) != ("nu_svr", "rbf"):
+        raise InputError(
+            f"{path}: {header['svm_type']} with kernel {header['kernel_type']}, expected nu_svr "
+            f"with rbf."
+        )
+    rows = lines[start + 1 :]
+    if len(rows) != int(header["total_sv"]) or not rows:
+        raise InputError(
+            f"{path}: {len(rows)} support vectors, total_sv says {header['total_sv']}; it is cut."
+        )
+    vectors = np.zeros((len(rows), n_features))
+    coefficients = np.array([float(row[0]) for row in rows])
+    for k, row in enumerate(rows):
+        for entry in row[1:]:
+            index, value = entry.split(":")
+            if not 1 <= int(index) <= n_features:
+                raise InputError(f"{path}: support vector {k} has index {index}; it is damaged.")
+            vectors[k, int(index) - 1] = float(value)
+    numbers = [float(header["gamma"]), float(header["rho"])]
+    if not (np.isfinite(vectors).all() and np.isfinite(coefficients).all() and numbers[0] > 0):
+        raise InputError(f"{path}: a number is not finite, or gamma not positive; it is damaged.")
+    return header, vectors, coefficients
+
+
+def _truth(value: Any) -> bool:
+    """JSON models write booleans as booleans or as text."""
+    return value is True or value == "true"
+
+
+def _transform(path: Path, entry: dict[str, Any] | None) -> tuple[ScoreTransform | None, bool]:
+    if entry is None:
+        return None, False
+    if "knots" in entry:
+        raise InputError(f"{path}: score_transform has knots, which are not supported.")
+    terms = [entry.get(key) for key in ("p0", "p1", "p2")]
+    present = any(term is not None for term in terms)
+    p0, p1, p2 = (float(term or 0.0) for term in terms)
+    transform = ScoreTransform(
+        polynomial=(p0, p1, p2) if present else None,
+        at_least_input=_truth(entry.get("out_gte_in")),
+        at_most_input=_truth(entry.get("out_lte_in")),
+    )
+    return transform, _truth(entry.get("enabled"))

@@ -1,0 +1,74 @@
+"""VMAF's nu-SVR as a pure JAX function of its features.
+
+    z     = slope * x + intercept                                  (per feature)
+    raw   = (sum_j coef_j exp(-gamma |z - sv_j|^2) - rho - b0) / s0
+    score = clip(transform(raw)), transform(r) = p0 + p1 r + p2 r^2, then rectified
+
+Scores are in VMAF points. The function is differentiable, and takes the precision of its
+parameters: float64 for scoring, float32 inside training.
+Source: libvmaf, `predict.c` (normalise, denormalise, transform, clip) and LIBSVM's RBF kernel.
+"""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+
+class SvrParams(NamedTuple):
+    """A fitted model, in the order of its `FeatureSet`.
+
+    Attributes:
+        slope, intercept: `[features]`, the linear rescale of each feature.
+        support_vectors: `[support, features]`, rescaled.
+        coefficients: `[support]`.
+        gamma, rho: scalars of the RBF nu-SVR.
+        score_slope, score_intercept: scalars; the rescale of the target, undone at the end.
+    """
+
+    slope: Float[Array, " d"]
+    intercept: Float[Array, " d"]
+    support_vectors: Float[Array, "s d"]
+    coefficients: Float[Array, " s"]
+    gamma: Float[Array, ""]
+    rho: Float[Array, ""]
+    score_slope: Float[Array, ""]
+    score_intercept: Float[Array, ""]
+
+
+class ScoreTransform(NamedTuple):
+    """A model's optional mapping of its scores, applied before the clip.
+
+    Attributes:
+        polynomial: p0, p1, p2; None leaves the score as it is.
+        at_least_input, at_most_input: rectification against the score before the polynomial.
+    """
+
+    polynomial: tuple[float, float, float] | None
+    at_least_input: bool = False
+    at_most_input: bool = False
+
+
+def svr_score(params: SvrParams, features: Float[Array, "n d"]) -> Float[Array, " n"]:
+    """Unclipped, untransformed scores in VMAF points for raw features (no unit)."""
+    scaled = features * params.slope + params.intercept
+    # Differences before squares: the expanded form loses four digits in float32.
+    distance = jnp.zeros((features.shape[0], params.coefficients.shape[0]), features.dtype)
+    for k in range(features.shape[1]):
+        distance += jnp.square(scaled[:, k, None] - params.support_vectors[None, :, k])
+    kernel = jnp.exp(-params.gamma * distance)
+    decision = jnp.sum(kernel * params.coefficients, axis=1) - params.rho
+    return (decision - params.score_intercept) / params.score_slope
+
+
+def transform_score(scores: Float[Array, " n"], transform: ScoreTransform) -> Float[Array, " n"]:
+    """Scores after the polynomial and the rectifications, VMAF points."""
+    out = scores
+    if transform.polynomial is not None:
+        p0, p1, p2 = transform.polynomial
+        out = p0 + p1 * scores + p2 * jnp.square(scores)
+    if transform.at_most_input:
+        out = jnp.minimum(out, scores)
+    if transform.at_least_input:
+        out = jnp.maximum(out, scores)
+    return out

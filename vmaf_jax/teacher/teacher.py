@@ -1,0 +1,103 @@
+"""A teacher to call: a model file as a function from features to scores."""
+
+import dataclasses
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpy.typing as npt
+
+from vmaf_jax.errors import InputError
+from vmaf_jax.features.feature_set import FeatureSet
+from vmaf_jax.teacher.model_file import ModelFile, find_model_file, read_model_file
+from vmaf_jax.teacher.svr import (
+    ScoreTransform,
+    SvrParams,
+    svr_score,
+    transform_score,
+)
+
+_score = jax.jit(svr_score)
+
+
+@dataclasses.dataclass(frozen=True)
+class Teacher:
+    """A VMAF model over the six features.
+
+    Attributes:
+        model: the file it was read from.
+        transform: the score transform in force, or None.
+    """
+
+    model: ModelFile
+    transform: ScoreTransform | None
+
+    @property
+    def name(self) -> str:
+        """The model's name, e.g. `vmaf_v0.6.1`."""
+        return self.model.name
+
+    @property
+    def feature_set(self) -> FeatureSet:
+        """What it must be called with; NEG models need features under their gain limits."""
+        return self.model.feature_set
+
+    def __call__(self, features: npt.ArrayLike, *, clip: bool = True) -> npt.NDArray[np.float64]:
+        """Scores `[n]` in VMAF points, computed in float64, for raw features `[n, features]`.
+
+        Args:
+            features: no unit, in the order of `feature_set`.
+            clip: limit to the model's range (0-100 for most); False gives the score before that.
+        Raises:
+            InputError: the array has another shape or a value that is not finite.
+        """
+        x = check_features(features, self.feature_set)
+        with jax.enable_x64(True):
+            scores = _score(self.params(jnp.float64), jnp.asarray(x, jnp.float64))
+            if self.transform is not None:
+                scores = transform_score(scores, self.transform)
+            out = np.asarray(scores)
+        return np.clip(out, *self.model.clip) if clip and self.model.clip else out
+
+    def params(self, dtype: jnp.dtype = jnp.float32) -> SvrParams:
+        """Parameters of `svr_score` in the precision asked for."""
+        values = {name: getattr(self.model, name) for name in SvrParams._fields}
+        return SvrParams(**{name: jnp.asarray(value, dtype) for name, value in values.items()})
+
+
+def load_teacher(name_or_path: str | Path, *, phone: bool = False) -> Teacher:
+    """A VMAF model over the six features, by name or from a JSON file.
+
+    Args:
+        name_or_path: e.g. `vmaf_v0.6.1`, `vmaf_v0.6.1neg`, `vmaf_4k_v0.6.1`, or a `.json` path.
+        phone: apply the file's score transform even where it is not enabled (small screens).
+    Raises:
+        InputError: unknown name, unreadable file, other features, or no transform to apply.
+    """
+    model = read_model_file(find_model_file(name_or_path))
+    if phone and model.transform is None:
+        raise InputError(f"{model.name}: has no score transform, so no phone scores; drop phone.")
+    return Teacher(model, model.transform if phone or model.transform_enabled else None)
+
+
+def check_features(features: npt.ArrayLike, feature_set: FeatureSet) -> npt.NDArray[np.float64]:
+    """`features` as float64 `[n, features]`.
+
+    Raises:
+        InputError: another shape, or a value that is NaN or infinite; names row and feature.
+    """
+    x = np.asarray(features, dtype=np.float64)
+    if x.ndim != 2 or x.shape[1] != len(feature_set):
+        raise InputError(
+            f"features have shape {x.shape}; expected [n, {len(feature_set)}], in the order "
+            f"{', '.join(feature_set)}."
+        )
+    bad = np.argwhere(~np.isfinite(x))
+    if bad.size:
+        row, column = bad[0]
+        raise InputError(
+            f"features: row {row}, {feature_set.names[column]} is {x[row, column]}, expected a "
+            f"finite number; extract that clip again."
+        )
+    return x

@@ -1,0 +1,208 @@
+"""The main job: rows to a verified model in a run folder.
+
+data -> folds -> all folds and the final fit in one program -> held-out metrics -> external
+     -> checkpoint -> ONNX -> parity -> report
+"""
+
+import dataclasses
+import json
+import platform
+import time
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from vmaf_jax.config import Config, DataConfig
+from vmaf_jax.data import Progress, labels_and_targets, load_data, table_digest
+from vmaf_jax.evaluation.cross_validation import HeldOut, loso_metrics, to_json
+from vmaf_jax.evaluation.metrics import all_metrics
+from vmaf_jax.export.checkpoint import save_checkpoint
+from vmaf_jax.export.onnx_file import OnnxModel, export_onnx
+from vmaf_jax.export.parity import Limits, check_parity, measure_parity, parity_rows
+from vmaf_jax.export.sidecar import sidecar
+from vmaf_jax.features.table import FeatureTable
+from vmaf_jax.files import atomic_path, check_writable, write_text
+from vmaf_jax.load import make_student
+from vmaf_jax.models import Student, Variables
+from vmaf_jax.training import Rows, Trained, loso_masks, make_members, train_members
+
+_ENVIRONMENT = ("jax", "jaxlib", "flax", "optax", "numpy", "onnx", "onnxruntime", "jax2onnx")
+
+
+@dataclasses.dataclass(frozen=True)
+class RunResult:
+    """Where a run went and what it found (the content of `metrics.json`)."""
+
+    path: Path
+    metrics: dict[str, Any]
+
+
+def train_run(
+    config: Config,
+    run_dir: Path,
+    *,
+    progress: Progress | None = None,
+    say: Callable[[str], None] = lambda text: None,
+) -> RunResult:
+    """Trains, evaluates, exports and verifies; writes the run folder whole or not at all.
+
+    Args:
+        config: the run.
+        run_dir: the folder, replaced if it exists.
+        progress: makes a progress callback for an extraction.
+        say: called with each stage, for people.
+
+    Raises:
+        InputError: bad data, a bad setting, or a place that cannot be written.
+        GateError: parity missed its limit; the run folder is written all the same.
+    """
+    started = time.perf_counter()
+    check_writable(run_dir.parent)
+    extra = {} if progress is None else {"progress": progress}
+    say(f"data: {config.data.features or config.data.corpus}")
+    table = load_data(config.data, **extra)
+    label, target = labels_and_targets(table, config.data)
+    student = make_student(config, len(table.feature_set))
+    held_out_sources, masks = loso_masks(table.source)
+    say(f"training: {len(masks)} folds and the final fit, {config.training.steps} steps")
+    trained = _train(config, student, table, target, masks)
+    final = trained.member(len(masks))
+    held_out = _held_out(config, student, trained, table, label, held_out_sources)
+    external: dict[str, HeldOut] = {}
+    seen = [table.features]
+    for corpus in config.external:
+        say(f"external corpus: {corpus}")
+        data = DataConfig(corpus=corpus, teacher=config.data.teacher)
+        other = load_data(data, **extra)
+        seen.append(other.features)
+        external[corpus] = _predicted(config, student, final, other, data)
+    metrics = loso_metrics(held_out)
+    metrics["external"] = {
+        corpus: all_metrics(rows.predicted, rows.label) for corpus, rows in external.items()
+    }
+    with atomic_path(run_dir) as folder:
+        folder.mkdir()
+        write_text(folder / "config.yaml", config.to_yaml())
+        held_out.write(folder / "folds.parquet")
+        for name, predicted in external.items():
+            predicted.write(folder / f"external_{name}.parquet")
+        save_checkpoint(folder / "checkpoint", final)
+        say("export and parity")
+        onnx_path = export_onnx(student, final, folder / "model.onnx", name=config.name)
+        limits = Limits(**config.parity.model_dump())
+        rows = parity_rows(table.feature_set, seen)
+        parity = measure_parity(student, final, OnnxModel(onnx_path), rows, limits)
+        training = {
+            "config_sha256": config.digest(),
+            "corpora": {str(table.corpus[0]): table_digest(table)},
+            "metrics": {"loso": metrics["loso"]["pooled"], "external": metrics["external"]},
+        }
+        description = sidecar(
+            onnx_path,
+            name=config.name,
+            student=student,
+            feature_set=table.feature_set,
+            training=training,
+        )
+        write_text(folder / "model.json", to_json(description))
+        write_text(folder / "parity.json", to_json(parity))
+        metrics["parity"] = {key: parity[key] for key in ("max_ulp", "max_abs", "n", "clipped")}
+        metrics["timing"] = {
+            "compile_s": trained.compile_s,
+            "train_s": trained.train_s,
+            "total_s": time.perf_counter() - started,
+        }
+        metrics["environment"] = environment()
+        write_text(folder / "metrics.json", to_json(metrics))
+        write_text(folder / "log.jsonl", _log(trained, [*held_out_sources, "all"]))
+        from vmaf_jax.reporting.html import write_report
+
+        write_report(folder / "report.html", config, metrics, held_out, external, trained.losses)
+    check_parity(parity)
+    return RunResult(run_dir, metrics)
+
+
+def environment() -> dict[str, Any]:
+    """Versions and devices, for `metrics.json`."""
+    return {
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "devices": [f"{d.platform}:{d.device_kind}" for d in jax.devices()],
+        **{name: metadata.version(name) for name in _ENVIRONMENT},
+    }
+
+
+def _train(
+    config: Config,
+    student: Student,
+    table: FeatureTable,
+    target: np.ndarray,
+    masks: np.ndarray,
+) -> Trained:
+    """Every fold, then the final fit on all rows, as members of one program."""
+    everything = np.ones((1, len(table)), dtype=bool)
+    members = make_members(
+        np.concatenate([masks, everything]),
+        [config.training.seed],
+        [config.training.temperature],
+    )
+    rows = Rows(jnp.asarray(table.features, jnp.float32), jnp.asarray(target, jnp.float32))
+    return train_members(rows, members, student=student, settings=config.training)
+
+
+def _held_out(
+    config: Config,
+    student: Student,
+    trained: Trained,
+    table: FeatureTable,
+    label: np.ndarray,
+    sources: list[str],
+) -> HeldOut:
+    """Each row predicted by the student whose fold left its source out."""
+    folds = jax.tree.map(lambda leaf: leaf[: len(sources)], trained.variables)
+    features = jnp.asarray(table.features, jnp.float32)
+    every = jax.jit(jax.vmap(student.predict, in_axes=(0, None)))(folds, features)
+    number = {source: k for k, source in enumerate(sources)}
+    fold = np.array([number[source] for source in table.source])
+    predicted = np.asarray(every)[fold, np.arange(len(table))]
+    return _rows(config, table, label, predicted)
+
+
+def _predicted(
+    config: Config, student: Student, variables: Variables, table: FeatureTable, data: DataConfig
+) -> HeldOut:
+    label, _ = labels_and_targets(table, data)
+    features = jnp.asarray(table.features, jnp.float32)
+    return _rows(config, table, label, np.asarray(jax.jit(student.predict)(variables, features)))
+
+
+def _rows(config: Config, table: FeatureTable, label: np.ndarray, predicted: np.ndarray) -> HeldOut:
+    return HeldOut(
+        source=table.source,
+        clip=table.clip,
+        index=table.index,
+        seed=np.full(len(table), config.training.seed, dtype=np.int32),
+        label=label,
+        predicted=predicted.astype(np.float64),
+    )
+
+
+def _log(trained: Trained, names: list[str]) -> str:
+    """One JSON line per logged step: the loss of every member."""
+    steps = trained.losses.shape[1]
+    logged = sorted({*range(0, steps, max(1, steps // 50)), steps - 1})
+    lines = [
+        json.dumps(
+            {
+                "step": step,
+                "loss": {n: float(v) for n, v in zip(names, trained.losses[:, step], strict=True)},
+            }
+        )
+        for step in logged
+    ]
+    return "\n".join(lines) + "\n"

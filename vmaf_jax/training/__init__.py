@@ -1,0 +1,15 @@
+"""Losses, optimiser, masks and the mapped training loop."""
+
+from vmaf_jax.training.loop import Member, Rows, Trained, make_members, train_members
+from vmaf_jax.training.masks import loso_masks
+from vmaf_jax.training.settings import TrainingSettings
+
+__all__ = [
+    "Member",
+    "Rows",
+    "Trained",
+    "TrainingSettings",
+    "loso_masks",
+    "make_members",
+    "train_members",
+]

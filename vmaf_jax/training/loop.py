@@ -1,0 +1,181 @@
+"""Training as one compiled program: a scan over steps, mapped over members.
+
+A member is one training: a fold's mask, a key, a temperature. `train_member` is written for one;
+`train_members` maps it over all folds, seeds and temperatures at once and spreads that axis over
+the devices there are. Rows that a member's mask leaves out are zeroed before anything reads them,
+so not even a NaN in them can reach its parameters.
+"""
+
+import dataclasses
+import functools
+import time
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jaxtyping import Array, Float
+
+from vmaf_jax.features.feature_set import FEATURES, FeatureSet
+from vmaf_jax.models import Student, Variables
+from vmaf_jax.models.heads import head_score
+from vmaf_jax.teacher.svr import SvrParams, svr_score
+from vmaf_jax.training.losses import kl_loss, masked_mean, squared_error
+from vmaf_jax.training.masks import masked_scaler
+from vmaf_jax.training.optimiser import make_optimiser
+from vmaf_jax.training.queries import draw_queries, draw_rows
+from vmaf_jax.training.settings import TrainingSettings
+
+
+class Rows(NamedTuple):
+    """Training data shared by all members: raw features `[n, d]`, targets `[n]` in VMAF points."""
+
+    features: Float[Array, "n d"]
+    targets: Float[Array, " n"]
+
+
+class Member(NamedTuple):
+    """One training; with a leading axis, several.
+
+    Attributes:
+        mask: `[n]`, 1 on its training rows, 0 elsewhere.
+        key: the source of its randomness.
+        temperature: of its loss, no unit.
+    """
+
+    mask: Float[Array, " n"]
+    key: Array
+    temperature: Float[Array, ""]
+
+
+class _State(NamedTuple):
+    params: Variables
+    opt_state: optax.OptState
+
+
+def train_member(
+    rows: Rows,
+    member: Member,
+    teacher: SvrParams | None,
+    *,
+    student: Student,
+    settings: TrainingSettings,
+    feature_set: FeatureSet,
+) -> tuple[Variables, Float[Array, " steps"]]:
+    """Trains one student; returns its variables and the loss of every step.
+
+    Args:
+        teacher: asked for labels (unclipped) by the strategy `teacher_queries`; else None.
+    """
+    seen = member.mask > 0
+    features = jnp.where(seen[:, None], rows.features, 0.0)
+    targets = jnp.where(seen, rows.targets, 0.0)
+    scaler = masked_scaler(features, member.mask)
+    init_key, stream_key = jax.random.split(member.key)
+    params = student.init(init_key)["params"]
+    optimiser = make_optimiser(settings)
+
+    def batch(key: Array) -> tuple[Rows, Float[Array, " n"]]:
+        if settings.batch_size is None:
+            return Rows(features, targets), member.mask
+        weight = jnp.ones(settings.batch_size)
+        if teacher is None:
+            index = draw_rows(key, member.mask, settings.batch_size)
+            return Rows(features[index], targets[index]), weight
+        asked = draw_queries(
+            key, features, member.mask, scaler["inv_std"], feature_set, settings.batch_size
+        )
+        return Rows(asked, svr_score(teacher, asked)), weight
+
+    def loss(params: Variables, data: Rows, weight: Float[Array, " n"], key: Array) -> Array:
+        variables = {"params": params, "scaler": scaler}
+        outputs = student.outputs(variables, data.features, key=key)
+        if settings.loss == "kl":
+            each = kl_loss(
+                outputs, data.targets, sigma=settings.sigma, temperature=member.temperature
+            )
+        else:
+            each = squared_error(head_score(student.head, outputs), data.targets)
+        return masked_mean(each, weight)
+
+    def step(state: _State, key: Array) -> tuple[_State, Array]:
+        batch_key, dropout_key = jax.random.split(key)
+        data, weight = batch(batch_key)
+        value, grads = jax.value_and_grad(loss)(state.params, data, weight, dropout_key)
+        updates, opt_state = optimiser.update(grads, state.opt_state, state.params)
+        return _State(optax.apply_updates(state.params, updates), opt_state), value
+
+    start = _State(params, optimiser.init(params))
+    end, losses = jax.lax.scan(step, start, jax.random.split(stream_key, settings.steps))
+    return {"params": end.params, "scaler": scaler}, losses
+
+
+@dataclasses.dataclass(frozen=True)
+class Trained:
+    """What `train_members` gives: stacked variables, losses `[m, steps]`, and the time it took."""
+
+    variables: Variables
+    losses: np.ndarray
+    compile_s: float
+    train_s: float
+
+    def member(self, k: int) -> Variables:
+        """The variables of member `k`."""
+        return jax.tree.map(lambda leaf: leaf[k], self.variables)
+
+
+def make_members(masks: np.ndarray, seeds: list[int], temperatures: list[float]) -> Member:
+    """All combinations of seeds, temperatures and masks `[f, n]`, in that order of nesting.
+
+    Every fold of a seed starts from the same initial weights, so folds differ in their data alone.
+    """
+    grid = [(s, t, f) for s in seeds for t in temperatures for f in range(len(masks))]
+    return Member(
+        mask=jnp.asarray(np.stack([masks[f] for _, _, f in grid]), jnp.float32),
+        key=jnp.stack([jax.random.key(s) for s, _, _ in grid]),
+        temperature=jnp.asarray([t for _, t, _ in grid], jnp.float32),
+    )
+
+
+def train_members(
+    rows: Rows,
+    members: Member,
+    teacher: SvrParams | None = None,
+    *,
+    student: Student,
+    settings: TrainingSettings,
+    feature_set: FeatureSet = FEATURES,
+) -> Trained:
+    """Trains all members in one compiled program, spread over the devices there are.
+
+    Args:
+        teacher: float32 parameters, for the strategy `teacher_queries`.
+    """
+    m = len(members.temperature)
+    devices = jax.devices()
+    # The last member again, to fill every device, with two at least: XLA simplifies a batch of one
+    # away and rounds otherwise, and a member is to come out the same bits alone.
+    padded = max(2, -(-m // len(devices))) * len(devices)
+    index = np.minimum(np.arange(padded), m - 1)
+    members = jax.tree.map(lambda leaf: leaf[index], members)
+    mesh = Mesh(np.array(devices), ("members",))
+    split = NamedSharding(mesh, PartitionSpec("members"))
+    shared = NamedSharding(mesh, PartitionSpec())
+    one = functools.partial(
+        train_member, student=student, settings=settings, feature_set=feature_set
+    )
+    every = jax.jit(
+        jax.vmap(one, in_axes=(None, 0, None)),
+        in_shardings=(shared, split, shared),
+        out_shardings=split,
+    )
+    started = time.perf_counter()
+    program = every.lower(rows, members, teacher).compile()
+    compiled = time.perf_counter()
+    inputs = jax.device_put((rows, members, teacher), (shared, split, shared))
+    variables, losses = jax.block_until_ready(program(*inputs))
+    finished = time.perf_counter()
+    variables, losses = jax.tree.map(lambda leaf: np.asarray(leaf)[:m], (variables, losses))
+    return Trained(variables, losses, compiled - started, finished - compiled)

@@ -1,0 +1,28 @@
+"""How a student is trained; every default once."""
+
+from typing import Literal
+
+import pydantic
+
+
+class TrainingSettings(pydantic.BaseModel, frozen=True, extra="forbid"):
+    """Optimiser, loss and length of one training.
+
+    Full batches of the training rows, or with `batch_size` that many rows drawn anew each step.
+    """
+
+    steps: int = pydantic.Field(default=1500, ge=1, le=1_000_000)
+    learning_rate: float = pydantic.Field(default=2e-2, gt=0, le=1)
+    warmup_fraction: float = pydantic.Field(default=0.05, ge=0, lt=1)
+    weight_decay: float = pydantic.Field(default=1e-3, ge=0, le=1)
+    second_moment_decay: float = pydantic.Field(default=0.99, gt=0, lt=1)
+    batch_size: int | None = pydantic.Field(default=None, ge=1)
+    loss: Literal["squared_error", "kl"] = "squared_error"
+    temperature: float = pydantic.Field(default=1.0, gt=0)  # no unit; kl only
+    sigma: float = pydantic.Field(default=3.0, ge=2 / 1.4, le=10)  # VMAF points; kl only
+    seed: int = pydantic.Field(default=0, ge=0)
+
+    @property
+    def head(self) -> str:
+        """The head this loss trains."""
+        return "distribution" if self.loss == "kl" else "scalar"
