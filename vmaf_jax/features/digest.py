@@ -44,3 +44,8 @@ def file_digest(path: Path) -> str:
 def text_digest(text: str) -> str:
     """Digest of a text, 32 hexadecimal digits."""
     return xxhash.xxh3_128_hexdigest(text.encode())
+
+
+def forget_digests() -> None:
+    """Forgets what this process has read, so that a benchmark reads files again."""
+    _digest.cache_clear()

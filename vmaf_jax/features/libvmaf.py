@@ -268,8 +268,13 @@ def _read_log(path: Path, report: str) -> dict[str, Any]:
     try:
         return dict(json.loads(path.read_bytes()))
     except (OSError, ValueError) as error:
-        last = report.strip().splitlines()[-1:] or ["no output"]
-        raise InputError(f"libvmaf wrote no log ({last[0]}); try another ffmpeg.") from error
+        # libvmaf can fail on a model (CAMBI on small pictures, say) while ffmpeg ends with 0.
+        match = re.search(r"libvmaf ERROR (.*)", report)
+        reason = match[1] if match else "no reason given"
+        raise InputError(
+            f"libvmaf could not score this pair ({reason}); drop that teacher, or use larger "
+            f"pictures."
+        ) from error
 
 
 def _parse(log: dict[str, Any], feature_set: FeatureSet, models: list[Model]) -> Measurement:

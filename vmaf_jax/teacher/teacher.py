@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
+from jax.typing import DTypeLike
 
 from vmaf_jax.errors import InputError
 from vmaf_jax.features.feature_set import FeatureSet
@@ -60,7 +61,7 @@ class Teacher:
             out = np.asarray(scores)
         return np.clip(out, *self.model.clip) if clip and self.model.clip else out
 
-    def params(self, dtype: jnp.dtype = jnp.float32) -> SvrParams:
+    def params(self, dtype: DTypeLike = jnp.float32) -> SvrParams:
         """Parameters of `svr_score` in the precision asked for."""
         values = {name: getattr(self.model, name) for name in SvrParams._fields}
         return SvrParams(**{name: jnp.asarray(value, dtype) for name, value in values.items()})

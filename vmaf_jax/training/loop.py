@@ -9,6 +9,7 @@ so not even a NaN in them can reach its parameters.
 import dataclasses
 import functools
 import time
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -139,7 +140,20 @@ def make_members(masks: np.ndarray, seeds: list[int], temperatures: list[float])
     )
 
 
-def train_members(
+@dataclasses.dataclass(frozen=True)
+class Compiled:
+    """The program that trains all members, ready to run.
+
+    Attributes:
+        run: trains, and returns stacked variables and losses once they are there.
+        compile_s: what compiling it took.
+    """
+
+    run: Callable[[], tuple[Variables, np.ndarray]]
+    compile_s: float
+
+
+def compile_members(
     rows: Rows,
     members: Member,
     teacher: SvrParams | None = None,
@@ -147,12 +161,8 @@ def train_members(
     student: Student,
     settings: TrainingSettings,
     feature_set: FeatureSet = FEATURES,
-) -> Trained:
-    """Trains all members in one compiled program, spread over the devices there are.
-
-    Args:
-        teacher: float32 parameters, for the strategy `teacher_queries`.
-    """
+) -> Compiled:
+    """Compiles the training of all members into one program over the devices there are."""
     m = len(members.temperature)
     devices = jax.devices()
     # The last member again, to fill every device, with two at least: XLA simplifies a batch of one
@@ -173,9 +183,32 @@ def train_members(
     )
     started = time.perf_counter()
     program = every.lower(rows, members, teacher).compile()
-    compiled = time.perf_counter()
+    compile_s = time.perf_counter() - started
     inputs = jax.device_put((rows, members, teacher), (shared, split, shared))
-    variables, losses = jax.block_until_ready(program(*inputs))
-    finished = time.perf_counter()
-    variables, losses = jax.tree.map(lambda leaf: np.asarray(leaf)[:m], (variables, losses))
-    return Trained(variables, losses, compiled - started, finished - compiled)
+
+    def run() -> tuple[Variables, np.ndarray]:
+        return jax.tree.map(lambda leaf: np.asarray(leaf)[:m], program(*inputs))
+
+    return Compiled(run, compile_s)
+
+
+def train_members(
+    rows: Rows,
+    members: Member,
+    teacher: SvrParams | None = None,
+    *,
+    student: Student,
+    settings: TrainingSettings,
+    feature_set: FeatureSet = FEATURES,
+) -> Trained:
+    """Trains all members at once.
+
+    Args:
+        teacher: float32 parameters, for the strategy `teacher_queries`.
+    """
+    compiled = compile_members(
+        rows, members, teacher, student=student, settings=settings, feature_set=feature_set
+    )
+    started = time.perf_counter()
+    variables, losses = compiled.run()
+    return Trained(variables, losses, compiled.compile_s, time.perf_counter() - started)

@@ -1,0 +1,89 @@
+"""Shared fixtures: a cache of this session's own, the demo corpus, a small real encode."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+from vmaf_jax.training.devices import use_all_cores
+
+hypothesis.settings.register_profile("here", deadline=None)  # first calls compile
+hypothesis.settings.load_profile("here")
+use_all_cores()  # before anything runs JAX: folds are tested spread over devices
+
+
+def pytest_addoption(parser):
+    parser.addoption("--slow", action="store_true", help="run tests that take minutes")
+
+
+def pytest_collection_modifyitems(config, items):
+    import jax
+
+    gpu = any(device.platform == "gpu" for device in jax.devices())
+    for item in items:
+        if "slow" in item.keywords and not config.getoption("--slow"):
+            item.add_marker(pytest.mark.skip(reason="takes minutes; run with --slow"))
+        if "gpu" in item.keywords and not gpu:
+            item.add_marker(pytest.mark.skip(reason="JAX sees no GPU here"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cache")
+    os.environ["VMAF_JAX_CACHE"] = str(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def ffmpeg():
+    from vmaf_jax.features.ffmpeg import find_ffmpeg
+
+    return find_ffmpeg().path
+
+
+@pytest.fixture(scope="session")
+def golden():
+    folder = Path(os.environ.get("VMAF_JAX_GOLDEN_DIR") or "../shared/golden")
+    if not (folder / "expected.json").is_file():
+        pytest.skip(f"no golden pairs at {folder}; point VMAF_JAX_GOLDEN_DIR at them")
+    return folder, json.loads((folder / "expected.json").read_text())
+
+
+@pytest.fixture(scope="session")
+def demo_table(cache):
+    """Every frame of the demo corpus, encoded and measured in this session."""
+    from vmaf_jax.corpora import demo
+    from vmaf_jax.corpora.extraction import extract_clips
+
+    return extract_clips(demo.load_clips())
+
+
+@pytest.fixture(scope="session")
+def encodes(tmp_path_factory, ffmpeg):
+    """A source of 12 frames at 352x288 as raw, Y4M and H.264 in several forms."""
+    folder = tmp_path_factory.mktemp("encodes")
+
+    def make(*arguments):
+        subprocess.run([ffmpeg, "-v", "error", "-y", *map(str, arguments)], check=True, cwd=folder)
+
+    source = "testsrc2=size=352x288:rate=24:duration=0.5,noise=alls=8:all_seed=1"
+    make("-f", "lavfi", "-i", source, "-pix_fmt", "yuv420p", "ref.y4m")
+    make("-i", "ref.y4m", "-f", "rawvideo", "ref.yuv")
+    make("-i", "ref.y4m", "-c:v", "libx264", "-crf", "35", "dis.mp4")
+    make("-i", "dis.mp4", "-f", "rawvideo", "dis.yuv")
+    make("-i", "ref.y4m", "-vf", "scale=176:144", "-c:v", "libx264", "-crf", "30", "small.mp4")
+    make("-i", "ref.y4m", "-c:v", "libx264", "-crf", "35", "-pix_fmt", "yuv420p10le", "deep.mkv")
+    make("-i", "ref.y4m", "-frames:v", "9", "-c:v", "libx264", "-crf", "35", "short.mp4")
+    make("-f", "lavfi", "-i", "sine=duration=0.2", "audio.wav")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def support_vectors():
+    from vmaf_jax.corpora.support_vectors import support_vector_table
+    from vmaf_jax.teacher import load_teacher
+
+    return support_vector_table(load_teacher("vmaf_v0.6.1"))

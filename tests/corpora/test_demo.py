@@ -1,0 +1,50 @@
+import hashlib
+
+import numpy as np
+
+from vmaf_jax.corpora import demo
+
+
+def test_the_corpus_covers_the_scale(demo_table):
+    assert len(demo_table) == 72 * 48
+    frames = demo_table.label("vmaf_v0.6.1")
+    assert np.mean((frames == 0) | (frames == 100)) <= 0.10
+    means = demo_table.mean_pool().label("vmaf_v0.6.1")
+    assert means.min() < 10
+    assert means.max() > 97
+    fifths, _ = np.histogram(means, bins=[0, 20, 40, 60, 80, 100])
+    assert fifths.min() >= 4
+
+
+def test_encodes_are_the_same_bytes_again(demo_table, tmp_path, monkeypatch):
+    def digests(folder):
+        return {
+            path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in folder.glob("demo/*/*")
+            if path.name.startswith(("coffee", "bikes"))
+        }
+
+    from vmaf_jax.files import cache_dir
+
+    first = digests(cache_dir())
+    monkeypatch.setenv("VMAF_JAX_CACHE", str(tmp_path))
+    two = tuple(each for each in demo.SOURCES if each.name in ("coffee", "bikes"))
+    monkeypatch.setattr(demo, "SOURCES", two)
+    assert len(demo.load_clips()) == 16
+    assert digests(tmp_path) == first
+    assert len(first) == 18
+
+
+def test_a_still_window_reproduces_the_picture():
+    picture = np.random.default_rng(0).uniform(0, 255, (324, 576, 3))
+    still = demo.Still("x", "x", pan=(0.0, 0.0), zoom=(1.0, 1.0))
+    frames = demo.moving_window(picture, still)
+    np.testing.assert_array_equal(frames[0], np.rint(picture))
+    np.testing.assert_array_equal(frames[-1], frames[0])
+
+
+def test_motion_is_sub_pixel():
+    ramp = np.broadcast_to(np.arange(900.0)[None, :, None] / 4, (600, 900, 3))
+    frames = demo.moving_window(ramp, demo.Still("x", "x", pan=(0.1, 0.0), zoom=(0.5, 0.5)))
+    shift = np.diff(frames[:, 100, 300, 0].astype(float))
+    assert 0 < shift.mean() * 4 < 2.5  # pixels a frame

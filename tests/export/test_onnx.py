@@ -1,0 +1,159 @@
+import jax
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from vmaf_jax.errors import GateError, InputError
+from vmaf_jax.export.onnx_file import ADMITTED_OPERATORS, OnnxModel, export_onnx, load_onnx
+from vmaf_jax.export.parity import Limits, check_parity, measure_parity, parity_rows
+from vmaf_jax.features import FEATURES
+from vmaf_jax.models import ACTIVATIONS, HEADS, MODELS, Student
+
+
+def rows(n=500):
+    # Rows in the features' real ranges: zeros and clipped scores would hide wrong weights.
+    return parity_rows(FEATURES, [])[-n:]
+
+
+def exported(tmp_path, network="nano", head="scalar", activation="silu"):
+    student = Student(network, head, activation)
+    variables = jax.tree.map(np.asarray, student.init(jax.random.key(0)))
+    scaler = {"mean": np.full(6, 0.6, "f"), "inv_std": np.array([5, 5, 5, 5, 5, 0.2], "f")}
+    variables = {**variables, "scaler": scaler}
+    path = tmp_path / "model.onnx"
+    return student, variables, export_onnx(student, variables, path, name="test")
+
+
+@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("network", sorted(MODELS))
+def test_onnx_matches_jax(network, head, tmp_path):
+    student, variables, path = exported(tmp_path, network, head)
+    ours = np.asarray(jax.jit(student.predict)(variables, rows()))
+    assert ((ours > 0) & (ours < 100)).mean() > 0.9
+    np.testing.assert_allclose(OnnxModel(path)(rows()), ours, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("head", HEADS)
+def test_files_keep_the_contract(activation, head, tmp_path):
+    _, _, path = exported(tmp_path, "nano", head, activation)
+    model = onnx.load(path)
+    assert [(o.domain, o.version) for o in model.opset_import] == [("", 17)]
+    assert model.ir_version <= 10
+    operators = {node.op_type for node in model.graph.node}
+    assert operators <= ADMITTED_OPERATORS
+    assert not operators & {"Dropout", "Einsum", "Transpose", "Gather"}
+    (x,), (y,) = model.graph.input, model.graph.output
+    assert (x.name, y.name) == ("features", "vmaf")
+    assert [d.dim_param or d.dim_value for d in x.type.tensor_type.shape.dim] == ["N", 6]
+    assert len(y.type.tensor_type.shape.dim) == 1
+
+
+def test_scores_are_clipped_in_the_graph(tmp_path):
+    student, variables, path = exported(tmp_path)
+    wild = (rows() * 1e3).astype(np.float32)
+    scores = OnnxModel(path)(wild)
+    assert scores.min() == 0
+    assert scores.max() == 100
+    assert (np.asarray(student.score(variables, jax.numpy.asarray(wild))) > 100).any()
+
+
+def test_same_variables_same_bytes(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    first = exported(tmp_path / "a")[2].read_bytes()
+    assert exported(tmp_path / "b")[2].read_bytes() == first
+
+
+def test_parity_report(tmp_path):
+    student, variables, path = exported(tmp_path, "tiny")
+    report = measure_parity(student, variables, OnnxModel(path), parity_rows(FEATURES, []))
+    assert report["batches"][0]["n"] + report["batches"][0]["clipped"] >= 100_000
+    assert [run["batch"] for run in report["batches"]] == [4096, 1, 7]
+    assert all(run["n"] + run["clipped"] >= 10_000 for run in report["batches"])
+    assert sum(entry["n"] for entry in report["octaves"]) == report["batches"][0]["n"]
+    assert 0 < report["max_abs"] <= 1e-4
+    assert report["max_ulp"] <= 64
+    check_parity(report)
+
+
+def test_parity_notices_a_wrong_weight(tmp_path):
+    student, variables, path = exported(tmp_path)
+    variables["params"]["network"]["Dense_2"]["bias"] = np.full(1, 1e-4, "f")
+    report = measure_parity(student, variables, OnnxModel(path), rows(20_000))
+    with pytest.raises(GateError, match=r"max_abs is 0.0025\d* VMAF points, limit 0.0001"):
+        check_parity(report)
+    report = measure_parity(
+        student, variables, OnnxModel(path), rows(20_000), Limits(max_abs=1.0, max_ulp=2)
+    )
+    with pytest.raises(GateError, match=r"max_ulp is .* limit 2"):
+        check_parity(report)
+
+
+def test_parity_rows_hold_corpora_and_corners(support_vectors):
+    some = parity_rows(FEATURES, [support_vectors.features])
+    assert len(some) == 100_000
+    np.testing.assert_array_equal(some[:211], support_vectors.features.astype(np.float32))
+    assert (some[211 : 211 + 64] == np.array(FEATURES.upper, "f")).all(axis=1).any()
+
+
+def _graph(nodes, inputs=None, opset=17, domain="", **extra):
+    x = helper.make_tensor_value_info("features", TensorProto.FLOAT, ["N", 6])
+    y = helper.make_tensor_value_info("vmaf", TensorProto.FLOAT, ["N"])
+    graph = helper.make_graph(nodes, "g", inputs or [x], [y], **extra)
+    opsets = [helper.make_opsetid(domain, opset)]
+    return helper.make_model(graph, opset_imports=opsets, ir_version=9)
+
+
+MEAN = helper.make_node("ReduceMean", ["features"], ["vmaf"], axes=[1], keepdims=0)
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (_graph([helper.make_node("Einsum", ["features"], ["vmaf"], equation="ij->i")]),
+         "operator default:Einsum is not admitted"),
+        (_graph([MEAN], opset=13), "opset .*13"),
+        (_graph([helper.make_node("X", ["features"], ["vmaf"], domain="a.b")], domain="a.b"),
+         "opset .*a.b"),
+        (_graph([MEAN], [helper.make_tensor_value_info("features", TensorProto.FLOAT, [4, 6])]),
+         "features has a fixed number of rows"),
+        (_graph([MEAN], [helper.make_tensor_value_info("features", TensorProto.DOUBLE, ["N", 6])]),
+         "not float32 of rank 2"),
+        (_graph([MEAN], [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 6])]),
+         "tensors are not named"),
+    ],
+)  # fmt: skip
+def test_files_outside_the_contract_are_refused(tmp_path, model, message):
+    path = tmp_path / "strange.onnx"
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(InputError, match=message):
+        load_onnx(path)
+
+
+def test_external_data_is_refused(tmp_path):
+    weight = helper.make_tensor("w", TensorProto.FLOAT, [6, 1], np.ones(6, "f").tobytes(), raw=True)
+    nodes = [
+        helper.make_node("MatMul", ["features", "w"], ["p"]),
+        helper.make_node("ReduceMean", ["p"], ["vmaf"], axes=[1], keepdims=0),
+    ]
+    model = _graph(nodes, initializer=[weight])
+    tensor = model.graph.initializer[0]
+    tensor.ClearField("raw_data")
+    tensor.data_location = TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value="../../etc/passwd")
+    path = tmp_path / "external.onnx"
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(InputError, match="keeps its weights in another file"):
+        load_onnx(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"not onnx", None])
+def test_damaged_files_are_refused(tmp_path, content):
+    path = exported(tmp_path)[2]
+    path.write_bytes(path.read_bytes()[:1500] if content is None else content)
+    with pytest.raises(InputError, match=r"model.onnx: "):
+        load_onnx(path)
+    with pytest.raises(InputError, match="no such model"):
+        load_onnx(tmp_path / "none.onnx")

@@ -1,0 +1,34 @@
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vmaf_jax.export.ulp import ulp_distance
+
+finite = st.floats(width=32, allow_nan=False, allow_infinity=False)
+
+
+def one(a, b):
+    return int(ulp_distance(np.array([a], np.float32), np.array([b], np.float32))[0])
+
+
+@given(finite)
+def test_neighbours_are_one_apart(value):
+    x = np.float32(value)
+    up = np.nextafter(x, np.float32(np.inf))
+    if np.isfinite(up):
+        assert one(x, up) == 1
+    assert one(x, x) == 0
+
+
+@given(finite, finite, finite)
+def test_it_is_a_distance(a, b, c):
+    assert one(a, b) == one(b, a)
+    assert one(a, c) <= one(a, b) + one(b, c)
+
+
+def test_right_across_zero_and_for_signs():
+    tiny = np.nextafter(np.float32(0), np.float32(1))
+    assert one(0.0, -0.0) == 0
+    assert one(-tiny, tiny) == 2
+    assert one(-1.0, 1.0) == 2 * one(0.0, 1.0)
+    assert one(1.0, 1.0 + 2**-23) == 1

@@ -1,0 +1,69 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from vmaf_jax.models import ACTIVATIONS, HEADS, MODELS, Student
+
+
+def features(n=64, seed=0):
+    rng = np.random.default_rng(seed)
+    return jnp.asarray(rng.uniform([0] * 6, [1] * 5 + [30], (n, 6)), jnp.float32)
+
+
+@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("network", sorted(MODELS))
+def test_scores_are_rows_of_finite_points(network, head):
+    student = Student(network, head)
+    variables = student.init(jax.random.key(0))
+    score = student.score(variables, features())
+    assert score.shape == (64,)
+    assert score.dtype == jnp.float32
+    clipped = student.predict(variables, features())
+    np.testing.assert_array_equal(clipped, np.clip(score, 0, 100))
+
+
+def test_parameter_counts():
+    assert Student("nano").n_params() == 6 * 64 + 64 + 64 * 64 + 64 + 64 + 1
+    assert Student("tiny").n_params() == 6 * 128 + 128 + 2 * (128 * 128 + 128) + 128 + 1
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_forward_pass_is_the_textbook_one(activation):
+    student = Student("nano", activation=activation)
+    variables = jax.tree.map(np.asarray, student.init(jax.random.key(1)))
+    variables["scaler"] = {"mean": np.full(6, 0.5, "f"), "inv_std": np.full(6, 2.0, "f")}
+    h = np.asarray(features() - 0.5) * 2
+    layers = [variables["params"]["network"][f"Dense_{k}"] for k in range(3)]
+    for layer in layers[:-1]:
+        h = np.asarray(getattr(jax.nn, activation)(h @ layer["kernel"] + layer["bias"]))
+    expected = 50 + 25 * (h @ layers[-1]["kernel"] + layers[-1]["bias"])[:, 0]
+    np.testing.assert_allclose(student.score(variables, features()), expected, rtol=1e-5)
+
+
+def test_dropout_acts_on_the_penultimate_layer_in_training_only():
+    student = Student("tiny", dropout=0.5)
+    variables = student.init(jax.random.key(0))
+    x = features()
+    still = student.outputs(variables, x)
+    np.testing.assert_array_equal(still, student.outputs(variables, x))
+    one = student.outputs(variables, x, key=jax.random.key(1))
+    two = student.outputs(variables, x, key=jax.random.key(2))
+    assert np.abs(one - two).max() > 0
+    without = Student("tiny", dropout=0.0).outputs(variables, x, key=jax.random.key(1))
+    np.testing.assert_allclose(without, still, rtol=1e-6, atol=1e-6)
+
+
+def test_dense_gradients_are_those_of_the_plain_layer():
+    student = Student("nano", dropout=0.0)
+    variables = student.init(jax.random.key(0))
+    x = features()
+
+    def loss(params, key):
+        outputs = student.outputs({**variables, "params": params}, x, key=key)
+        return jnp.mean(jnp.square(outputs))
+
+    trained = jax.grad(loss)(variables["params"], jax.random.key(0))
+    plain = jax.grad(loss)(variables["params"], None)
+    for a, b in zip(jax.tree.leaves(trained), jax.tree.leaves(plain), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)

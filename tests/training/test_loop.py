@@ -1,0 +1,120 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from vmaf_jax.errors import InputError
+from vmaf_jax.models import Student
+from vmaf_jax.teacher import load_teacher
+from vmaf_jax.training import Rows, TrainingSettings, loso_masks, make_members, train_members
+from vmaf_jax.training.masks import masked_scaler
+from vmaf_jax.training.optimiser import make_optimiser
+
+SHORT = {"steps": 60}
+QUERIES = {"batch_size": 64, "learning_rate": 1e-2}
+
+
+def problem(table):
+    teacher = load_teacher("vmaf_v0.6.1")
+    rows = Rows(
+        jnp.asarray(table.features, jnp.float32),
+        jnp.asarray(teacher(table.features, clip=False), jnp.float32),
+    )
+    return rows, *loso_masks(table.source)
+
+
+def run(rows, masks, teacher=None, network="nano", **settings):
+    settings = TrainingSettings(**(SHORT | settings))
+    student = Student(network, settings.head, dropout=0.1)
+    members = make_members(masks, [settings.seed], [settings.temperature])
+    return train_members(rows, members, teacher, student=student, settings=settings)
+
+
+def same(a, b):
+    pairs = zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
+    return all(np.array_equal(x, y) for x, y in pairs)
+
+
+def test_masks_hold_out_one_source_each(support_vectors):
+    names, masks = loso_masks(support_vectors.source)
+    assert names == support_vectors.sources
+    assert (~masks).sum(axis=0).tolist() == [1] * len(support_vectors)
+    with pytest.raises(InputError, match=r"1 source \(a\); leaving one out needs at least two"):
+        loso_masks(np.array(["a", "a"], dtype=object))
+
+
+def test_scaler_sees_the_mask_only(support_vectors):
+    rows, _, masks = problem(support_vectors)
+    scaler = masked_scaler(rows.features, jnp.asarray(masks[3], jnp.float32))
+    seen = np.asarray(rows.features)[masks[3]]
+    np.testing.assert_allclose(scaler["mean"], seen.mean(axis=0), rtol=1e-5)
+    np.testing.assert_allclose(scaler["inv_std"], 1 / seen.std(axis=0), rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("settings", "queries"),
+    [({}, False), ({"loss": "kl"}, False), ({"batch_size": 32}, False), (QUERIES, True)],
+    ids=["squared_error", "kl", "batches", "teacher_queries"],
+)
+@pytest.mark.parametrize("poison", [np.nan, 1e6])
+def test_nothing_of_the_held_out_source_enters(support_vectors, settings, queries, poison):
+    rows, _, masks = problem(support_vectors)
+    teacher = load_teacher("vmaf_v0.6.1").params() if queries else None
+    held_out = jnp.asarray(~masks[5])
+    poisoned = Rows(
+        jnp.where(held_out[:, None], poison, rows.features),
+        jnp.where(held_out, poison, rows.targets),
+    )
+    clean = run(rows, masks[4:7], teacher, **settings)
+    other = run(poisoned, masks[4:7], teacher, **settings)
+    assert same(clean.member(1), other.member(1))  # its fold: bit for bit
+    assert not same(clean.member(0), other.member(0))  # its neighbours do see it
+
+
+@pytest.mark.parametrize("network", ["nano", "tiny"])
+@pytest.mark.parametrize(
+    ("settings", "queries"),
+    [({}, False), ({"loss": "kl"}, False), (QUERIES, True)],
+    ids=["squared_error", "kl", "teacher_queries"],
+)
+def test_a_fold_among_others_equals_the_fold_alone(support_vectors, network, settings, queries):
+    rows, _, masks = problem(support_vectors)
+    teacher = load_teacher("vmaf_v0.6.1").params() if queries else None
+    every = run(rows, masks, teacher, network, **settings)
+    alone = run(rows, masks[7:8], teacher, network, **settings)
+    for a, b in zip(
+        jax.tree.leaves(every.member(7)), jax.tree.leaves(alone.member(0)), strict=True
+    ):
+        np.testing.assert_allclose(a, b, rtol=0, atol=1e-5)
+
+
+def test_same_seed_same_bits_other_seed_other_bits(support_vectors):
+    rows, _, masks = problem(support_vectors)
+    first = run(rows, masks[:2])
+    assert same(first.variables, run(rows, masks[:2]).variables)
+    assert not same(first.variables, run(rows, masks[:2], seed=1).variables)
+
+
+def test_members_nest_seeds_temperatures_folds():
+    masks = np.array([[True, False], [False, True]])
+    members = make_members(masks, [0, 1], [1.0, 4.0])
+    assert members.temperature.tolist() == [1, 1, 4, 4, 1, 1, 4, 4]
+    assert members.mask[:, 0].tolist() == [1, 0] * 4
+    keys = jax.random.key_data(members.key)
+    assert (keys[:4] == keys[0]).all()
+    assert (keys[4:] != keys[0]).any(axis=1).all()
+
+
+def test_training_learns(support_vectors):
+    rows, _, masks = problem(support_vectors)
+    trained = run(rows, masks[:1], steps=300)
+    assert trained.losses[0, -1] < trained.losses[0, 0] / 100
+
+
+def test_biases_do_not_decay():
+    optimiser = make_optimiser(TrainingSettings(steps=10, weight_decay=0.5, warmup_fraction=0))
+    params = {"kernel": jnp.ones((2, 2)), "bias": jnp.ones(2)}
+    state = optimiser.init(params)
+    updates, _ = optimiser.update(jax.tree.map(jnp.zeros_like, params), state, params)
+    assert (updates["bias"] == 0).all()
+    assert (updates["kernel"] < 0).all()
