@@ -4,13 +4,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint checkpoints clean
 
 demo: $(STAMP)
 	$(BIN)/python scripts/train.py --config configs/tiny.yaml
 
 test: $(STAMP) lint
 	$(BIN)/pytest
+
+checkpoints: $(STAMP)
+	$(BIN)/python scripts/checkpoints.py
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -2,6 +2,7 @@
 
 import sys
 
+del sys.path[0]  # this folder, whose select.py would stand in for the standard library's
 from vmaf_jax.cli import main
 
 if __name__ == "__main__":

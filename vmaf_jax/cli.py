@@ -30,11 +30,14 @@ app = typer.Typer(
 people = Console(stderr=True)
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Runs a command and exits with its code."""
+def main(arguments: list[str] | None = None, *, leave: bool = True) -> None:
+    """Runs a command and exits with its code; with `leave` False it returns after a success."""
     logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
     try:
         app(args=arguments, prog_name="vmaf-jax")
+    except SystemExit as end:
+        if leave or end.code:
+            raise
     except InputError as error:
         print(f"vmaf-jax: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(2)
@@ -178,6 +181,34 @@ def export(
             f"{out}: parity over {report['n']} rows, at most {report['max_abs']:.2e} points and "
             f"{report['max_ulp']} ULP from 16 points up"
         )
+
+
+@app.command()
+def select(
+    config: Annotated[Path, typer.Option(help="YAML file, such as configs/selection.yaml.")],
+    out: Annotated[Path | None, typer.Option(help="Folder, by default runs/<name>.")] = None,
+    full: Annotated[bool, typer.Option("--full", help="Five seeds for the finalists.")] = False,
+    json_: Json = False,
+) -> None:
+    """Compare networks, losses and strategies, and state a choice."""
+    from vmaf_jax.training.devices import keep_compiled_programs, use_all_cores
+
+    use_all_cores()
+    keep_compiled_programs()
+    from vmaf_jax.select import select as run_selection
+    from vmaf_jax.selection import load_selection
+
+    resolved = load_selection(config)
+    place = out or Path("runs") / resolved.name
+    findings = run_selection(
+        resolved, place, full=full, say=lambda text: people.print(text, highlight=False)
+    )
+    if json_:
+        _show_json(findings)
+    else:
+        choice = findings["choice"]
+        print(f"{choice['candidate']}: held-out RMSE {choice['rmse']:.4f}; {choice['reason']}")
+    people.print(f"report: {place / 'report.md'}", highlight=False)
 
 
 @app.command()

@@ -46,7 +46,9 @@ class DataConfig(_Part):
     mean_pool: bool = False
 
 
-def _known(choices: Any) -> Any:
+def known(choices: Any) -> Any:
+    """A Pydantic validator for names: a wrong one is answered with the nearest known one."""
+
     def check(value: str) -> str:
         if value not in choices:
             near = difflib.get_close_matches(value, list(choices), 1)
@@ -60,8 +62,8 @@ def _known(choices: Any) -> Any:
 class StudentConfig(_Part):
     """The network."""
 
-    network: Annotated[str, _known(MODELS)] = "tiny"
-    activation: Annotated[str, _known(ACTIVATIONS)] = "silu"
+    network: Annotated[str, known(MODELS)] = "tiny"
+    activation: Annotated[str, known(ACTIVATIONS)] = "silu"
     dropout: float = pydantic.Field(default=0.2, ge=0, lt=1)
 
 

@@ -15,7 +15,7 @@ from vmaf_jax.corpora.extraction import extract_clips
 from vmaf_jax.corpora.support_vectors import support_vector_table
 from vmaf_jax.errors import InputError
 from vmaf_jax.features.table import FeatureTable, read_table
-from vmaf_jax.teacher import load_teacher
+from vmaf_jax.teacher import Teacher, load_teacher
 
 Progress = Callable[[list[Clip]], Callable[[int], None]]
 
@@ -68,22 +68,33 @@ def labels_and_targets(
     Labels of a teacher that can be asked are trained on unclipped: saturated rows then still say
     how far past the end they lie. Opinion scores and other labels are trained on as they are.
     """
-    name = (
-        "mos"
-        if data.label == "mos"
-        else Path(data.teacher).stem
-        if data.teacher.endswith(".json")
-        else data.teacher
-    )
-    label = table.label(name)
-    if data.label == "teacher":
-        try:
-            teacher = load_teacher(data.teacher)
-        except InputError:
-            return label, label  # over other features: known by its labels alone
-        if teacher.feature_set == table.feature_set:
-            return label, teacher(table.features, clip=False)
-    return label, label
+    if data.label == "mos":
+        return table.label("mos"), table.label("mos")
+    is_file = data.teacher.endswith(".json")
+    label = table.label(Path(data.teacher).stem if is_file else data.teacher)
+    try:
+        teacher = queried_teacher(table, data)
+    except InputError:
+        return label, label  # over other features: known by its labels alone
+    return label, teacher(table.features, clip=False)
+
+
+def queried_teacher(table: FeatureTable, data: DataConfig) -> Teacher:
+    """The teacher of a configuration as a function of the table's features.
+
+    Raises:
+        InputError: labels are opinion scores, or the teacher takes other features.
+    """
+    if data.label == "mos":
+        raise InputError("teacher queries need a teacher, and data.label is mos; use rows.")
+    teacher = load_teacher(data.teacher)
+    if teacher.feature_set != table.feature_set:
+        raise InputError(
+            f"teacher {teacher.name!r} takes the feature set {teacher.feature_set.name}, the table "
+            f"holds {table.feature_set.name}; extract again with --features "
+            f"{teacher.feature_set.name}."
+        )
+    return teacher
 
 
 def table_digest(table: FeatureTable) -> str:

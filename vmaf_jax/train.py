@@ -18,8 +18,16 @@ import jax.numpy as jnp
 import numpy as np
 
 from vmaf_jax.config import Config, DataConfig
-from vmaf_jax.data import Progress, labels_and_targets, load_data, table_digest
-from vmaf_jax.evaluation.cross_validation import HeldOut, loso_metrics, to_json
+from vmaf_jax.data import (
+    Progress,
+    labels_and_targets,
+    load_data,
+    queried_teacher,
+    table_digest,
+)
+from vmaf_jax.errors import InputError
+from vmaf_jax.evaluation.behaviour import behaviour
+from vmaf_jax.evaluation.cross_validation import HeldOut, join, loso_metrics, to_json
 from vmaf_jax.evaluation.metrics import all_metrics
 from vmaf_jax.export.checkpoint import save_checkpoint
 from vmaf_jax.export.onnx_file import OnnxModel, export_onnx
@@ -29,6 +37,8 @@ from vmaf_jax.features.table import FeatureTable
 from vmaf_jax.files import atomic_path, check_writable, write_text
 from vmaf_jax.load import make_student
 from vmaf_jax.models import Student, Variables
+from vmaf_jax.reporting.card import write_card
+from vmaf_jax.reporting.html import write_report
 from vmaf_jax.training import Rows, Trained, loso_masks, make_members, train_members
 
 _ENVIRONMENT = ("jax", "jaxlib", "flax", "optax", "numpy", "onnx", "onnxruntime", "jax2onnx")
@@ -71,7 +81,7 @@ def train_run(
     held_out_sources, masks = loso_masks(table.source)
     say(f"training: {len(masks)} folds and the final fit, {config.training.steps} steps")
     trained = _train(config, student, table, target, masks)
-    final = trained.member(len(masks))
+    final = trained.member(len(masks) * len(config.training.seeds))
     held_out = _held_out(config, student, trained, table, label, held_out_sources)
     external: dict[str, HeldOut] = {}
     seen = [table.features]
@@ -81,10 +91,12 @@ def train_run(
         other = load_data(data, **extra)
         seen.append(other.features)
         external[corpus] = _predicted(config, student, final, other, data)
-    metrics = loso_metrics(held_out)
+    metrics: dict[str, Any] = loso_metrics(held_out)
     metrics["external"] = {
         corpus: all_metrics(rows.predicted, rows.label) for corpus, rows in external.items()
     }
+    if config.data.label == "teacher":
+        metrics |= _behaviour(config, student, final, table)
     with atomic_path(run_dir) as folder:
         folder.mkdir()
         write_text(folder / "config.yaml", config.to_yaml())
@@ -119,9 +131,11 @@ def train_run(
         }
         metrics["environment"] = environment()
         write_text(folder / "metrics.json", to_json(metrics))
-        write_text(folder / "log.jsonl", _log(trained, [*held_out_sources, "all"]))
-        from vmaf_jax.reporting.html import write_report
-
+        names = [
+            f"{source}/{seed}" for seed in config.training.seeds for source in held_out_sources
+        ]
+        write_text(folder / "log.jsonl", _log(trained, [*names, "all"]))
+        write_text(folder / "card.md", write_card(folder))
         write_report(folder / "report.html", config, metrics, held_out, external, trained.losses)
     check_parity(parity)
     return RunResult(run_dir, metrics)
@@ -146,13 +160,17 @@ def _train(
 ) -> Trained:
     """Every fold, then the final fit on all rows, as members of one program."""
     everything = np.ones((1, len(table)), dtype=bool)
-    members = make_members(
-        np.concatenate([masks, everything]),
-        [config.training.seed],
-        [config.training.temperature],
-    )
+    settings = config.training
+    final = make_members(everything, list(settings.seeds[:1]), [settings.temperature])
+    folds = make_members(masks, list(settings.seeds), [settings.temperature])
+    members = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), folds, final)
     rows = Rows(jnp.asarray(table.features, jnp.float32), jnp.asarray(target, jnp.float32))
-    return train_members(rows, members, student=student, settings=config.training)
+    asked = None
+    if settings.strategy == "teacher_queries":
+        asked = queried_teacher(table, config.data).params()
+    return train_members(
+        rows, members, asked, student=student, settings=settings, feature_set=table.feature_set
+    )
 
 
 def _held_out(
@@ -163,14 +181,18 @@ def _held_out(
     label: np.ndarray,
     sources: list[str],
 ) -> HeldOut:
-    """Each row predicted by the student whose fold left its source out."""
-    folds = jax.tree.map(lambda leaf: leaf[: len(sources)], trained.variables)
+    """Each row predicted, once a seed, by the student whose fold left its source out."""
     features = jnp.asarray(table.features, jnp.float32)
-    every = jax.jit(jax.vmap(student.predict, in_axes=(0, None)))(folds, features)
     number = {source: k for k, source in enumerate(sources)}
     fold = np.array([number[source] for source in table.source])
-    predicted = np.asarray(every)[fold, np.arange(len(table))]
-    return _rows(config, table, label, predicted)
+    every = jax.jit(jax.vmap(student.predict, in_axes=(0, None)))
+    parts = []
+    for k, seed in enumerate(config.training.seeds):
+        chosen = slice(k * len(sources), (k + 1) * len(sources))
+        variables = jax.tree.map(lambda leaf, chosen=chosen: leaf[chosen], trained.variables)
+        predicted = np.asarray(every(variables, features))[fold, np.arange(len(table))]
+        parts.append(predictions(table, label, predicted, seed))
+    return join(parts)
 
 
 def _predicted(
@@ -178,15 +200,35 @@ def _predicted(
 ) -> HeldOut:
     label, _ = labels_and_targets(table, data)
     features = jnp.asarray(table.features, jnp.float32)
-    return _rows(config, table, label, np.asarray(jax.jit(student.predict)(variables, features)))
+    predicted = np.asarray(jax.jit(student.predict)(variables, features))
+    return predictions(table, label, predicted, config.training.seeds[0])
 
 
-def _rows(config: Config, table: FeatureTable, label: np.ndarray, predicted: np.ndarray) -> HeldOut:
+def _behaviour(
+    config: Config, student: Student, variables: Variables, table: FeatureTable
+) -> dict[str, Any]:
+    """`behaviour` of `metrics.json`; nothing where the teacher cannot be asked."""
+    try:
+        teacher = queried_teacher(table, config.data)
+    except InputError:
+        return {}
+    predict = jax.jit(student.predict)
+
+    def ours(features: np.ndarray) -> np.ndarray:
+        return np.asarray(predict(variables, jnp.asarray(features, jnp.float32)))
+
+    return {"behaviour": behaviour(ours, teacher, table.features, table.feature_set)}
+
+
+def predictions(
+    table: FeatureTable, label: np.ndarray, predicted: np.ndarray, seed: int
+) -> HeldOut:
+    """A table's rows with what a student of `seed` says about them."""
     return HeldOut(
         source=table.source,
         clip=table.clip,
         index=table.index,
-        seed=np.full(len(table), config.training.seed, dtype=np.int32),
+        seed=np.full(len(table), seed, dtype=np.int32),
         label=label,
         predicted=predicted.astype(np.float64),
     )

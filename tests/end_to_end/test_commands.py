@@ -39,11 +39,11 @@ def test_train_writes_the_run_folder(trained):
     folder, result = trained
     assert {path.name for path in folder.iterdir()} == {
         "config.yaml", "metrics.json", "folds.parquet", "external_demo.parquet", "checkpoint",
-        "model.onnx", "model.json", "parity.json", "report.html", "log.jsonl",
+        "model.onnx", "model.json", "parity.json", "report.html", "log.jsonl", "card.md",
     }  # fmt: skip
     metrics = json.loads((folder / "metrics.json").read_text())
     assert set(metrics) == {
-        "loso", "folds", "external", "parity", "timing", "environment",
+        "loso", "folds", "external", "parity", "timing", "environment", "behaviour",
     }  # fmt: skip
     assert len(metrics["folds"]) == 23
     assert metrics["external"]["demo"]["n"] == 72 * 48

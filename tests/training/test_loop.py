@@ -11,7 +11,7 @@ from vmaf_jax.training.masks import masked_scaler
 from vmaf_jax.training.optimiser import make_optimiser
 
 SHORT = {"steps": 60}
-QUERIES = {"batch_size": 64, "learning_rate": 1e-2}
+QUERIES = {"strategy": "teacher_queries", "batch_size": 64, "learning_rate": 1e-2}
 
 
 def problem(table):
@@ -26,7 +26,7 @@ def problem(table):
 def run(rows, masks, teacher=None, network="nano", **settings):
     settings = TrainingSettings(**(SHORT | settings))
     student = Student(network, settings.head, dropout=0.1)
-    members = make_members(masks, [settings.seed], [settings.temperature])
+    members = make_members(masks, list(settings.seeds), [settings.temperature])
     return train_members(rows, members, teacher, student=student, settings=settings)
 
 
@@ -92,7 +92,7 @@ def test_same_seed_same_bits_other_seed_other_bits(support_vectors):
     rows, _, masks = problem(support_vectors)
     first = run(rows, masks[:2])
     assert same(first.variables, run(rows, masks[:2]).variables)
-    assert not same(first.variables, run(rows, masks[:2], seed=1).variables)
+    assert not same(first.variables, run(rows, masks[:2], seeds=(1,)).variables)
 
 
 def test_members_nest_seeds_temperatures_folds():
@@ -103,6 +103,14 @@ def test_members_nest_seeds_temperatures_folds():
     keys = jax.random.key_data(members.key)
     assert (keys[:4] == keys[0]).all()
     assert (keys[4:] != keys[0]).any(axis=1).all()
+
+
+def test_queries_need_a_teacher_and_a_number(support_vectors):
+    rows, _, masks = problem(support_vectors)
+    with pytest.raises(ValueError, match="pass the teacher's parameters"):
+        run(rows, masks[:1], **QUERIES)
+    with pytest.raises(ValueError, match="needs a batch_size"):
+        TrainingSettings(strategy="teacher_queries")
 
 
 def test_training_learns(support_vectors):

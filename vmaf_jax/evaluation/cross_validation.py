@@ -55,6 +55,12 @@ class HeldOut:
             pq.write_table(pa.table(columns), temporary, compression="zstd")
 
 
+def join(parts: list[HeldOut]) -> HeldOut:
+    """All rows, in order."""
+    columns = (each.name for each in dataclasses.fields(HeldOut))
+    return HeldOut(*(np.concatenate([getattr(p, name) for p in parts]) for name in columns))
+
+
 def read_held_out(path: Path) -> HeldOut:
     """Reads `folds.parquet`.
 

@@ -63,4 +63,15 @@ NEG_FEATURES = FeatureSet(
     reference_only=("motion2",),
 )
 
-FEATURE_SETS = {each.name: each for each in (FEATURES, NEG_FEATURES)}
+# The same six from libvmaf's float extractors: a second opinion on what the integer ones compute.
+FLOAT_FEATURES = FeatureSet(
+    name="vmaf_float",
+    names=_NAMES,
+    libvmaf_keys=_NAMES,
+    libvmaf_model="vmaf_float_v0.6.1",
+    lower=_LOWER,
+    upper=_UPPER,
+    reference_only=("motion2",),
+)
+
+FEATURE_SETS = {each.name: each for each in (FEATURES, NEG_FEATURES, FLOAT_FEATURES)}

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
+from vmaf_jax.models.attention import AttentionPooled
 from vmaf_jax.models.heads import head_outputs, head_score
 from vmaf_jax.models.mlp import Mlp
 
@@ -24,6 +25,7 @@ Variables = Mapping[str, Any]
 MODELS: dict[str, Callable[..., nn.Module]] = {
     "nano": functools.partial(Mlp, (64, 64)),
     "tiny": functools.partial(Mlp, (128, 128, 128)),
+    "attention": functools.partial(AttentionPooled, 32, (64, 64)),
 }
 
 

@@ -82,7 +82,7 @@ def train_member(
         if settings.batch_size is None:
             return Rows(features, targets), member.mask
         weight = jnp.ones(settings.batch_size)
-        if teacher is None:
+        if settings.strategy == "rows" or teacher is None:
             index = draw_rows(key, member.mask, settings.batch_size)
             return Rows(features[index], targets[index]), weight
         asked = draw_queries(
@@ -162,7 +162,13 @@ def compile_members(
     settings: TrainingSettings,
     feature_set: FeatureSet = FEATURES,
 ) -> Compiled:
-    """Compiles the training of all members into one program over the devices there are."""
+    """Compiles the training of all members into one program over the devices there are.
+
+    Raises:
+        ValueError: the strategy asks a teacher, and there is none.
+    """
+    if settings.strategy == "teacher_queries" and teacher is None:
+        raise ValueError("strategy teacher_queries: pass the teacher's parameters")
     m = len(members.temperature)
     devices = jax.devices()
     # The last member again, to fill every device, with two at least: XLA simplifies a batch of one

@@ -8,8 +8,12 @@ import pydantic
 class TrainingSettings(pydantic.BaseModel, frozen=True, extra="forbid"):
     """Optimiser, loss and length of one training.
 
-    Full batches of the training rows, or with `batch_size` that many rows drawn anew each step.
+    The strategy `rows` trains on the table's rows, all of them in every step or, with `batch_size`,
+    that many drawn anew; `teacher_queries` asks the teacher about `batch_size` new feature vectors
+    in every step. Each seed is a cross-validation of its own; the final fit takes the first.
     """
+
+    strategy: Literal["rows", "teacher_queries"] = "rows"
 
     steps: int = pydantic.Field(default=1500, ge=1, le=1_000_000)
     learning_rate: float = pydantic.Field(default=2e-2, gt=0, le=1)
@@ -20,7 +24,13 @@ class TrainingSettings(pydantic.BaseModel, frozen=True, extra="forbid"):
     loss: Literal["squared_error", "kl"] = "squared_error"
     temperature: float = pydantic.Field(default=1.0, gt=0)  # no unit; kl only
     sigma: float = pydantic.Field(default=3.0, ge=2 / 1.4, le=10)  # VMAF points; kl only
-    seed: int = pydantic.Field(default=0, ge=0)
+    seeds: tuple[pydantic.NonNegativeInt, ...] = pydantic.Field(default=(0,), min_length=1)
+
+    @pydantic.model_validator(mode="after")
+    def _queries_need_a_number(self) -> "TrainingSettings":
+        if self.strategy == "teacher_queries" and self.batch_size is None:
+            raise ValueError("teacher_queries needs a batch_size, such as 256")
+        return self
 
     @property
     def head(self) -> str:

@@ -1,0 +1,101 @@
+import dataclasses
+import json
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from vmaf_jax.errors import InputError
+from vmaf_jax.evaluation.metrics import all_metrics
+from vmaf_jax.select import select
+from vmaf_jax.selection import SelectionConfig, finalists, load_problem, load_selection, run_grid
+
+SMALL = SelectionConfig.model_validate(
+    {
+        "name": "small",
+        "corpora": ["support_vectors"],
+        "networks": ["nano"],
+        "activations": ["silu"],
+        "temperatures": [1.0, 4.0],
+        "rows": {"steps": 30},
+        "queries": {"steps": 30, "batch_size": 64},
+        "draws": 200,
+    }
+)
+
+
+@pytest.fixture(scope="module")
+def selected(tmp_path_factory, demo_table):
+    out = tmp_path_factory.mktemp("selection") / "small"
+    return out, select(SMALL, out)
+
+
+def test_the_grid_is_whole(selected):
+    out, findings = selected
+    assert {path.name for path in out.iterdir()} == {
+        "config.json", "selection.json", "predictions.parquet", "report.md", "report.html",
+    }  # fmt: skip
+    labels = [c["label"] for c in findings["candidates"]]
+    assert len(labels) == len(set(labels)) == 5
+    assert sum("queries" in label for label in labels) == 1
+    kinds = {c["kind"] for c in findings["comparisons"]}
+    assert kinds == {"kl against squared error", "decay and dropout against none"}
+    assert findings["corpora"]["support_vectors"]["below_20"] == 3
+
+
+def test_figures_are_those_of_the_saved_predictions(selected):
+    out, findings = selected
+    table = pq.read_table(out / "predictions.parquet").to_pydict()
+    candidate = np.array(table["candidate"])
+    for entry in findings["candidates"]:
+        rows = candidate == entry["label"]
+        found = all_metrics(np.array(table["predicted"])[rows], np.array(table["label"])[rows])
+        assert found["rmse"] == entry["rmse"]
+        assert found["plcc"] == entry["plcc"]
+        low, high = entry["rmse_interval"]
+        assert low < entry["rmse"] < high
+
+
+def test_reports_state_choice_claims_and_answers(selected):
+    out, findings = selected
+    text = (out / "report.md").read_text()
+    assert findings["choice"]["candidate"] in text
+    assert "Distil, or fit labels from scratch?" in text
+    assert "| KL at T of 2-4 beats squared error" in text
+    assert "data:image/png" in (out / "report.html").read_text()
+    assert json.loads((out / "selection.json").read_text())["choice"]["reason"]
+
+
+def test_one_program_trains_what_lone_programs_do():
+    problems = {"support_vectors": load_problem("support_vectors", "vmaf_v0.6.1")}
+    together = {o.candidate: o for o in run_grid(SMALL, problems)}
+    alone = SMALL.model_copy(update={"temperatures": (4.0,)})
+    for outcome in run_grid(alone, problems):
+        if outcome.candidate.strategy == "rows":
+            np.testing.assert_allclose(
+                outcome.predicted, together[outcome.candidate].predicted, atol=1e-3
+            )
+
+
+def test_finalists_are_the_best_of_each_network():
+    problem = load_problem("support_vectors", "vmaf_v0.6.1")
+    problems = {"support_vectors": problem}
+    outcomes = run_grid(SMALL, problems)
+    (best,) = finalists(outcomes, problem, "support_vectors")
+    errors = {
+        o.candidate: np.mean((o.predicted - problem.label) ** 2)
+        for o in outcomes
+        if o.candidate.strategy == "rows"
+    }
+    assert min(errors, key=errors.get) == best
+    assert dataclasses.asdict(best)["strategy"] == "rows"
+
+
+def test_bad_grids_name_the_key(tmp_path):
+    path = tmp_path / "s.yaml"
+    path.write_text("name: s\nnetwork: [nano]\n")
+    with pytest.raises(InputError, match="unknown key 'network'; did you mean 'networks'"):
+        load_selection(path)
+    path.write_text("name: s\nnetworks: [huge]\n")
+    with pytest.raises(InputError, match="networks"):
+        load_selection(path)
