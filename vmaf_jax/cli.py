@@ -165,22 +165,24 @@ def evaluate(
 
 @app.command()
 def export(
-    model: Annotated[str, typer.Option(help="Shipped name or run folder.")],
+    model: Annotated[str, typer.Option(help="Shipped name, run folder, libvmaf .json.")],
     out: Annotated[Path, typer.Option(help="File to write.")],
-    format_: Annotated[str, typer.Option("--format", help="onnx.")] = "onnx",
+    format_: Annotated[str, typer.Option("--format", help="onnx or libvmaf.")] = "onnx",
     json_: Json = False,
 ) -> None:
     """Export a trained student, verified against JAX."""
-    from vmaf_jax.export.export import export_run
+    from vmaf_jax.export.export import export_model
 
-    report = export_run(model, out, format_)
+    report = export_model(model, out, format_)
     if json_:
         _show_json(report)
-    else:
+    elif format_ == "onnx":
         print(
             f"{out}: parity over {report['n']} rows, at most {report['max_abs']:.2e} points and "
             f"{report['max_ulp']} ULP from 16 points up"
         )
+    else:
+        print(f"{out}: ffmpeg within {report['max_abs']:.2e} points over {report['n']} frames")
 
 
 @app.command()
@@ -195,8 +197,8 @@ def select(
 
     use_all_cores()
     keep_compiled_programs()
-    from vmaf_jax.select import select as run_selection
-    from vmaf_jax.selection import load_selection
+    from vmaf_jax.selection.findings import select as run_selection
+    from vmaf_jax.selection.grid import load_selection
 
     resolved = load_selection(config)
     place = out or Path("runs") / resolved.name

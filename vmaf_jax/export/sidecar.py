@@ -5,9 +5,11 @@ would standardise a second time.
 """
 
 import hashlib
+import json
 from pathlib import Path
 from typing import Any
 
+from vmaf_jax.errors import InputError
 from vmaf_jax.export.onnx_file import INPUT_NAME, OPSET, OUTPUT_NAME, OUTPUT_RANGE
 from vmaf_jax.features.feature_set import FeatureSet
 from vmaf_jax.models import Student
@@ -45,3 +47,17 @@ def sidecar(
         "license": LICENSE,
         "training": training,
     }
+
+
+def read_sidecar(path: Path) -> dict[str, Any]:
+    """A run's sidecar.
+
+    Raises:
+        InputError: missing, not JSON, or without its `training` entry.
+    """
+    try:
+        found = dict(json.loads(path.read_text(encoding="utf-8")))
+        found["training"]
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise InputError(f"{path}: not a sidecar ({error}); train again.") from error
+    return found

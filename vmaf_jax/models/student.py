@@ -18,6 +18,7 @@ from jaxtyping import Array, Float
 from vmaf_jax.models.attention import AttentionPooled
 from vmaf_jax.models.heads import head_outputs, head_score
 from vmaf_jax.models.mlp import Mlp
+from vmaf_jax.models.rbf import Rbf
 
 Variables = Mapping[str, Any]
 
@@ -25,6 +26,7 @@ Variables = Mapping[str, Any]
 MODELS: dict[str, Callable[..., nn.Module]] = {
     "nano": functools.partial(Mlp, (64, 64)),
     "tiny": functools.partial(Mlp, (128, 128, 128)),
+    "rbf": functools.partial(Rbf, 32),
     "attention": functools.partial(AttentionPooled, 32, (64, 64)),
 }
 

@@ -57,7 +57,8 @@ def svr_score(params: SvrParams, features: Float[Array, "n d"]) -> Float[Array, 
     for k in range(features.shape[1]):
         distance += jnp.square(scaled[:, k, None] - params.support_vectors[None, :, k])
     kernel = jnp.exp(-params.gamma * distance)
-    decision = jnp.sum(kernel * params.coefficients, axis=1) - params.rho
+    # A product, not a fused sum, whose order would depend on how many folds are mapped.
+    decision = jnp.dot(kernel, params.coefficients, precision="highest") - params.rho
     return (decision - params.score_intercept) / params.score_slope
 
 

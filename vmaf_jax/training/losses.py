@@ -37,7 +37,7 @@ def soft_labels(
     """
     limited = jnp.clip(scores, *TARGET_RANGE)
     logits = -jnp.square(bins - limited[:, None]) / (2 * sigma**2)
-    return jax.nn.log_softmax(logits / temperature)
+    return _log_softmax(logits / temperature)
 
 
 def kl_loss(
@@ -49,9 +49,19 @@ def kl_loss(
 ) -> Float[Array, " n"]:
     """The temperature-scaled KL per row, >= 0."""
     teacher = soft_labels(scores, jnp.asarray(BINS), sigma=sigma, temperature=temperature)
-    student = jax.nn.log_softmax(logits / temperature)
-    divergence = jnp.sum(jnp.exp(teacher) * (teacher - student), axis=-1)
+    student = _log_softmax(logits / temperature)
+    divergence = _row_sum(jnp.exp(teacher) * (teacher - student))
     return jnp.square(jnp.asarray(temperature)) * divergence
+
+
+def _row_sum(values: Float[Array, "n k"]) -> Float[Array, " n"]:
+    """The sum over bins as a product, whose order does not depend on how many folds are mapped."""
+    return jnp.dot(values, jnp.ones(values.shape[1], values.dtype), precision="highest")
+
+
+def _log_softmax(logits: Float[Array, "n k"]) -> Float[Array, "n k"]:
+    shifted = logits - jax.lax.stop_gradient(jnp.max(logits, axis=1, keepdims=True))
+    return shifted - jnp.log(_row_sum(jnp.exp(shifted)))[:, None]
 
 
 def squared_error(predicted: Float[Array, " n"], scores: Float[Array, " n"]) -> Float[Array, " n"]:

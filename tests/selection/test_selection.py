@@ -7,8 +7,14 @@ import pytest
 
 from vmaf_jax.errors import InputError
 from vmaf_jax.evaluation.metrics import all_metrics
-from vmaf_jax.select import select
-from vmaf_jax.selection import SelectionConfig, finalists, load_problem, load_selection, run_grid
+from vmaf_jax.selection.findings import select
+from vmaf_jax.selection.grid import (
+    SelectionConfig,
+    finalists,
+    load_problem,
+    load_selection,
+    run_grid,
+)
 
 SMALL = SelectionConfig.model_validate(
     {

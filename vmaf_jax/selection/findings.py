@@ -1,4 +1,4 @@
-"""From the grid's outcomes to findings: figures, comparisons, claims, surfaces and a choice."""
+"""The selection: the grid's outcomes to figures, paired comparisons and reports."""
 
 import dataclasses
 import math
@@ -9,27 +9,27 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import scipy.stats
 
-from vmaf_jax.corpora import demo
-from vmaf_jax.corpora.extraction import extract_clips
 from vmaf_jax.evaluation.bootstrap import Moments, interval, plcc_of, rmse_of
 from vmaf_jax.evaluation.cross_validation import to_json
 from vmaf_jax.evaluation.metrics import all_metrics, range_rmse
 from vmaf_jax.export.onnx_file import OnnxModel, export_onnx
-from vmaf_jax.features.feature_set import FLOAT_FEATURES
 from vmaf_jax.files import atomic_path, check_writable, write_text
 from vmaf_jax.reporting.card import RANGES
 from vmaf_jax.reporting.selection import write_html, write_markdown
-from vmaf_jax.selection import Outcome, Problem, SelectionConfig, load_problem, run_grid
-from vmaf_jax.teacher import load_teacher
-
-VISIBLE = 0.1  # VMAF points; a smaller difference in RMSE is not worth parameters
+from vmaf_jax.selection.grid import (
+    Outcome,
+    Problem,
+    SelectionConfig,
+    load_problem,
+    run_grid,
+)
+from vmaf_jax.selection.surfaces import compare_surfaces
+from vmaf_jax.selection.verdicts import choose, judge_claims
 
 
 def select(
@@ -65,12 +65,12 @@ def select(
         "candidates": candidates,
         "comparisons": _comparisons(config, problems, outcomes),
         "deployment": _deployment(here),
-        "surfaces": _surfaces(here, problems[first]),
+        "surfaces": compare_surfaces(here, problems[first]),
         "total_s": time.perf_counter() - started,
         "full": full,
     }
-    findings["claims"] = _claims(findings)
-    findings["choice"] = _choice(findings, first)
+    findings["claims"] = judge_claims(findings)
+    findings["choice"] = choose(findings, first)
     with atomic_path(out) as folder:
         folder.mkdir()
         write_text(folder / "config.json", config.model_dump_json(indent=2) + "\n")
@@ -221,155 +221,6 @@ def _deployment(outcomes: list[Outcome]) -> list[dict[str, Any]]:
                 }
             )
     return entries
-
-
-def _surfaces(outcomes: list[Outcome], problem: Problem) -> dict[str, Any]:
-    """Does an evaluation surface order the candidates as held-out error does?
-
-    `external`: RMSE on frames of the demo corpus. `golden`: error on two clip means only, the pairs
-    with the lowest and the highest score there. `cross_backend`: how differently from its teacher a
-    candidate reacts when libvmaf's float extractors replace its integer ones on the same frames.
-    `both` adds the ranks of the last two. Each with Spearman's correlation over candidates between
-    it and the held-out RMSE.
-    """
-    clips = demo.load_clips()
-    frames = extract_clips(clips)
-    other = extract_clips(clips, feature_set=FLOAT_FEATURES, teachers=())
-    teacher_name = next(iter(frames.labels))
-    label = frames.labels[teacher_name]
-    teacher = load_teacher(teacher_name)
-    step = teacher(other.features) - teacher(frames.features)
-    pooled = frames.mean_pool()
-    ends = [
-        int(np.argmin(pooled.labels[teacher_name])),
-        int(np.argmax(pooled.labels[teacher_name])),
-    ]
-    held_out, external, golden, cross = [], [], [], []
-    for outcome in outcomes:
-        predict = jax.jit(outcome.student.predict)
-
-        def ask(x: np.ndarray, predict: Any = predict, outcome: Outcome = outcome) -> np.ndarray:
-            return np.asarray(predict(outcome.variables, jnp.asarray(x, jnp.float32)))
-
-        ours = ask(frames.features)
-        error = ours - label
-        clip = [frames.clip == pooled.clip[k] for k in ends]
-        source = [frames.source == pooled.source[k] for k in ends]
-        golden.append(
-            max(abs(float(error[c & s].mean())) for c, s in zip(clip, source, strict=True))
-        )
-        external.append(float(np.sqrt(np.mean(np.square(error)))))
-        cross.append(float(np.sqrt(np.mean(np.square(ask(other.features) - ours - step)))))
-        held_out.append(float(np.sqrt(np.mean(np.square(outcome.predicted - problem.label)))))
-
-    def ranks(values: list[float]) -> np.ndarray:
-        return np.asarray(scipy.stats.rankdata(values))
-
-    both = list(ranks(golden) + ranks(cross))
-    surfaces = {"external": external, "golden": golden, "cross_backend": cross, "both": both}
-    return {
-        "candidates": [outcome.candidate.label for outcome in outcomes],
-        "held_out_rmse": held_out,
-        "values": surfaces,
-        "spearman_with_held_out": {
-            name: float(scipy.stats.spearmanr(values, held_out).statistic)
-            for name, values in surfaces.items()
-        },
-        "teacher_cross_backend_rmse": float(np.sqrt(np.mean(np.square(step)))),
-    }
-
-
-def _claims(findings: dict[str, Any]) -> list[dict[str, Any]]:
-    """The claims of the work this follows, each with what was found where."""
-    rows = [c for c in findings["candidates"] if c["strategy"] == "rows"]
-    claims = []
-    for corpus in findings["corpora"]:
-        best = {
-            network: max(
-                c["plcc"] for c in rows if (c["corpus"], c["network"]) == (corpus, network)
-            )
-            for network in ("nano", "tiny")
-            if any((c["corpus"], c["network"]) == (corpus, network) for c in rows)
-        }
-        if len(best) == 2:
-            claims.append(
-                {
-                    "claim": "2x64 saturates near PLCC 0.91 while 3x128 reaches 0.95-0.96",
-                    "corpus": corpus,
-                    "holds": best["nano"] < 0.93 and 0.94 <= best["tiny"] < 0.97,
-                    "found": f"best nano PLCC {best['nano']:.5f}, best tiny {best['tiny']:.5f}",
-                }
-            )
-        for activation in sorted({c["activation"] for c in rows}):
-            some = [
-                c
-                for c in findings["comparisons"]
-                if (c["corpus"], c["activation"]) == (corpus, activation)
-            ]
-            warm = [
-                c
-                for c in some
-                if c["kind"] == "kl against squared error" and c["temperature"] in (2.0, 4.0)
-            ]
-            if warm:
-                better = sum(c["better"] for c in warm)
-                ends = sum(c["better"] and c["gain_ends"] > c["gain_middle"] for c in warm)
-                claims.append(
-                    {
-                        "claim": "KL at T of 2-4 beats squared error, most at the endpoints",
-                        "corpus": corpus,
-                        "condition": activation,
-                        "holds": better == len(warm) == ends,
-                        "found": f"better in {better} of {len(warm)} comparisons, worse in "
-                        f"{sum(c['worse'] for c in warm)}; in {ends} of them most at the ends",
-                    }
-                )
-            decay = [c for c in some if c["kind"] == "decay and dropout against none"]
-            if decay:
-                claims.append(
-                    {
-                        "claim": "decay 1e-3 with dropout 0.2 prevents over-fitting",
-                        "corpus": corpus,
-                        "condition": activation,
-                        "holds": all(c["better"] for c in decay),
-                        "found": f"held-out RMSE lower in {sum(c['better'] for c in decay)} of "
-                        f"{len(decay)} networks, higher in {sum(c['worse'] for c in decay)}",
-                    }
-                )
-    return claims
-
-
-def _choice(findings: dict[str, Any], corpus: str) -> dict[str, Any]:
-    """The candidate to ship, and why."""
-    size = {(d["network"], d["head"]): d["parameters"] for d in findings["deployment"]}
-
-    def parameters(entry: dict[str, Any]) -> int:
-        head = "distribution" if entry["loss"] == "kl" else "scalar"
-        return int(size[entry["network"], head])
-
-    here = sorted(
-        (c for c in findings["candidates"] if c["corpus"] == corpus), key=lambda c: c["rmse"]
-    )
-    best = here[0]
-    near = [c for c in here if c["rmse"] - best["rmse"] < VISIBLE]
-    chosen = min(near, key=lambda c: (parameters(c), c["rmse"]))
-    rest = [c for c in here if c["strategy"] != chosen["strategy"]]
-    runner_up = rest[0] if rest else here[min(1, len(here) - 1)]
-    return {
-        "candidate": chosen["label"],
-        "rmse": chosen["rmse"],
-        "rmse_interval": chosen["rmse_interval"],
-        "parameters": parameters(chosen),
-        "most_accurate": best["label"],
-        "most_accurate_rmse": best["rmse"],
-        "runner_up": runner_up["label"],
-        "margin": runner_up["rmse"] - chosen["rmse"],
-        "reason": (
-            f"among the candidates within {VISIBLE} points of the lowest held-out RMSE "
-            f"({best['label']}: {best['rmse']:.4f}) it has the fewest parameters "
-            f"({parameters(chosen)})"
-        ),
-    }
 
 
 def _write_predictions(path: Path, problems: dict[str, Problem], outcomes: list[Outcome]) -> None:

@@ -1,0 +1,42 @@
+"""A radial basis function network: what libvmaf can run as a nu-SVR.
+
+    y = sum_j c_j exp(-gamma |z - p_j|^2) + o
+
+over scaled features `z`, with learned prototypes, one shared gamma, coefficients and an offset.
+"""
+
+import jax.numpy as jnp
+from flax import linen as nn
+from jaxtyping import Array, Float
+
+
+class Rbf(nn.Module):
+    """`prototypes` Gaussian units and a linear read-out.
+
+    Attributes:
+        prototypes: number of units.
+        outputs: size of the last axis of the result.
+        activation, dropout: not used; a Gaussian is the activation.
+    """
+
+    prototypes: int
+    outputs: int
+    activation: str = "silu"
+    dropout: float = 0.0
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "n d"], *, training: bool = False) -> Float[Array, "n k"]:
+        n_units, d = self.prototypes, x.shape[-1]
+        centres = self.param("prototypes", nn.initializers.normal(1.0), (n_units, d))
+        log_gamma = self.param("log_gamma", nn.initializers.constant(-2.0), ())
+        coefficients = self.param(
+            "coefficients", nn.initializers.lecun_normal(), (n_units, self.outputs)
+        )
+        offset = self.param("offset", nn.initializers.zeros, (self.outputs,))
+        ones = jnp.ones((d, 1), x.dtype)
+        # |z - p|^2 as products of matrices: sums over features that export as MatMul.
+        squares = jnp.dot(jnp.square(x), ones, precision="highest")
+        distance = squares - 2 * jnp.dot(x, centres.T, precision="highest")
+        distance = distance + jnp.dot(jnp.square(centres), ones, precision="highest").T
+        kernel = jnp.exp(-jnp.exp(log_gamma) * distance)
+        return jnp.dot(kernel, coefficients, precision="highest") + offset
