@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
@@ -45,7 +46,10 @@ def main(arguments: list[str] | None = None, *, leave: bool = True) -> None:
         print(f"vmaf-jax: {error}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
-        print("vmaf-jax: interrupted; run the same command again to go on.", file=sys.stderr)
+        print(
+            "vmaf-jax: interrupted; clips measured so far are kept, run the same command again.",
+            file=sys.stderr,
+        )
         sys.exit(130)
 
 
@@ -75,10 +79,10 @@ def train(
             resolved,
             run_dir or Path("runs") / resolved.name,
             progress=bars.clips,
-            say=lambda text: people.print(text, highlight=False),
+            say=_say,
         )
     _show_json(result.metrics) if json_ else _show_run(result.metrics)
-    people.print(f"run folder: {result.path}", highlight=False)
+    _say(f"run folder: {result.path}")
 
 
 @app.command()
@@ -157,9 +161,12 @@ def evaluate(
     if json_:
         _show_json(result)
         return
-    view = Table(*("rows", "n", "PLCC", "SROCC", "KROCC", "RMSE", "MAE", "max"))
+    title = escape(f"{result['model']} ({result['kind']}) against {result['label']}")
+    view = Table(*("rows", "n", "PLCC", "SROCC", "KROCC", "RMSE", "MAE", "max"), title=title)
     for source, entry in [*result["sources"].items(), ("all", result["overall"])]:
-        view.add_row(source, *_cells(entry, "plcc", "srocc", "krocc", "rmse", "mae", "max_abs"))
+        view.add_row(
+            escape(source), *_cells(entry, "plcc", "srocc", "krocc", "rmse", "mae", "max_abs")
+        )
     Console().print(view)
 
 
@@ -202,15 +209,13 @@ def select(
 
     resolved = load_selection(config)
     place = out or Path("runs") / resolved.name
-    findings = run_selection(
-        resolved, place, full=full, say=lambda text: people.print(text, highlight=False)
-    )
+    findings = run_selection(resolved, place, full=full, say=_say)
     if json_:
         _show_json(findings)
     else:
         choice = findings["choice"]
         print(f"{choice['candidate']}: held-out RMSE {choice['rmse']:.4f}; {choice['reason']}")
-    people.print(f"report: {place / 'report.md'}", highlight=False)
+    _say(f"report: {place / 'report.md'}")
 
 
 @app.command()
@@ -251,6 +256,11 @@ def doctor(json_: Json = False) -> None:
         Console().print(view)
     if found["problems"]:
         raise InputError(found["problems"][0])
+
+
+def _say(text: str) -> None:
+    """A line for people, as it is: names may look like markup."""
+    people.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 class _Bars:
@@ -311,7 +321,7 @@ def _show_run(metrics: dict[str, Any]) -> None:
     view = Table(*("held-out source", "n", "PLCC", "SROCC", "RMSE", "max"))
     names = ("plcc", "srocc", "rmse", "max_abs")
     for fold in metrics["folds"]:
-        view.add_row(fold["source"], *_cells(fold, *names))
+        view.add_row(escape(fold["source"]), *_cells(fold, *names))
     view.add_section()
     view.add_row("all held out", *_cells(metrics["loso"]["pooled"], *names))
     for corpus, entry in metrics["external"].items():

@@ -13,11 +13,25 @@ import pydantic
 import yaml
 
 from vmaf_jax.errors import InputError
+from vmaf_jax.features.feature_set import FEATURE_SETS, FEATURES
 from vmaf_jax.models import ACTIVATIONS, MODELS
 from vmaf_jax.training.settings import TrainingSettings
 
 _Kind = TypeVar("_Kind", bound=pydantic.BaseModel)
 Corpus = Literal["support_vectors", "netflix", "manifest", "demo"]
+
+
+def known(choices: Any) -> Any:
+    """A Pydantic validator for names: a wrong one is answered with the nearest known one."""
+
+    def check(value: str) -> str:
+        if value not in choices:
+            near = difflib.get_close_matches(value, list(choices), 1)
+            hint = f"did you mean {near[0]!r}?" if near else f"one of {', '.join(choices)}"
+            raise ValueError(f"unknown value {value!r}; {hint}")
+        return value
+
+    return pydantic.AfterValidator(check)
 
 
 class _Part(pydantic.BaseModel, frozen=True, extra="forbid"):
@@ -32,6 +46,7 @@ class DataConfig(_Part):
         features: a table made by `vmaf-jax extract`.
         data_root: folder of the netflix corpus, by default `VMAF_DATA_ROOT`.
         manifest: file of the manifest corpus.
+        feature_set: the features a student takes; `vmaf_neg` has gain limits of 1.
         teacher: the model whose scores are the labels.
         label: `teacher`, or `mos` for opinion scores.
         mean_pool: train on clip means instead of frames.
@@ -41,22 +56,10 @@ class DataConfig(_Part):
     features: Path | None = None
     data_root: Path | None = None
     manifest: Path | None = None
+    feature_set: Annotated[str, known(FEATURE_SETS)] = FEATURES.name
     teacher: str = "vmaf_v0.6.1"
     label: Literal["teacher", "mos"] = "teacher"
     mean_pool: bool = False
-
-
-def known(choices: Any) -> Any:
-    """A Pydantic validator for names: a wrong one is answered with the nearest known one."""
-
-    def check(value: str) -> str:
-        if value not in choices:
-            near = difflib.get_close_matches(value, list(choices), 1)
-            hint = f"did you mean {near[0]!r}?" if near else f"one of {', '.join(choices)}"
-            raise ValueError(f"unknown value {value!r}; {hint}")
-        return value
-
-    return pydantic.AfterValidator(check)
 
 
 class StudentConfig(_Part):
@@ -83,6 +86,12 @@ class Config(_Part):
     training: TrainingSettings = TrainingSettings()
     external: tuple[Literal["demo", "netflix"], ...] = ()
     parity: ParityConfig = ParityConfig()
+
+    @pydantic.model_validator(mode="after")
+    def _external_corpora_have_no_mos(self) -> "Config":
+        if self.data.label == "mos" and self.external:
+            raise ValueError("external corpora carry no opinion scores; set external=[]")
+        return self
 
     def to_yaml(self) -> str:
         """The resolved configuration as YAML."""
@@ -120,7 +129,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"{path}: cannot read ({error.strerror}); check the name.") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{path}: not valid YAML ({reason}); correct it.") from error
     if not isinstance(values, dict):
@@ -140,8 +149,10 @@ def validate(kind: type[_Kind], values: dict[str, Any], path: Path) -> _Kind:
             near = difflib.get_close_matches(where, known, 1, cutoff=0.4)
             mend = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
             raise InputError(f"{path}: unknown key {where!r}; {mend}") from error
+        if not where:
+            raise InputError(f"{path}: {first['msg']}; correct it.") from error
         raise InputError(
-            f"{path}: {where or 'the file'} is {first['input']!r}: {first['msg']}; correct it."
+            f"{path}: {where} is {first['input']!r}: {first['msg']}; correct it."
         ) from error
 
 
@@ -160,7 +171,7 @@ def _apply(values: dict[str, Any], override: str) -> None:
         raise InputError(f"--set {override}: expected key=value, such as training.steps=500.")
     try:
         value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise InputError(f"--set {override}: the value is not valid YAML; quote it.") from error
     *parents, last = key.strip().split(".")
     for parent in parents:

@@ -14,8 +14,11 @@ from vmaf_jax.corpora.clips import Clip
 from vmaf_jax.corpora.extraction import extract_clips
 from vmaf_jax.corpora.support_vectors import support_vector_table
 from vmaf_jax.errors import InputError
+from vmaf_jax.features.feature_set import FEATURE_SETS
 from vmaf_jax.features.table import FeatureTable, read_table
 from vmaf_jax.teacher import Teacher, load_teacher
+
+_SAME_SCORE = 1e-3  # VMAF points; six-decimal features alone account for 1.8e-4
 
 Progress = Callable[[list[Clip]], Callable[[int], None]]
 
@@ -56,7 +59,17 @@ def load_data(data: DataConfig, progress: Progress = _silent) -> FeatureTable:
         table = support_vector_table(load_teacher(data.teacher))
     else:
         clips = corpus_clips(data.corpus, data_root=data.data_root, manifest_path=data.manifest)
-        table = extract_clips(clips, teachers=(data.teacher,), on_clip=progress(clips))
+        table = extract_clips(
+            clips,
+            teachers=(data.teacher,),
+            feature_set=FEATURE_SETS[data.feature_set],
+            on_clip=progress(clips),
+        )
+    if table.feature_set.name != data.feature_set:
+        raise InputError(
+            f"{data.features or data.corpus}: holds the feature set {table.feature_set.name}, the "
+            f"configuration says {data.feature_set}; set data.feature_set={table.feature_set.name}."
+        )
     return table.mean_pool() if data.mean_pool else table
 
 
@@ -65,8 +78,9 @@ def labels_and_targets(
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """What is evaluated against, clipped to 0-100, and what is trained on, both `[n]`.
 
-    Labels of a teacher that can be asked are trained on unclipped: saturated rows then still say
-    how far past the end they lie. Opinion scores and other labels are trained on as they are.
+    Where a teacher can be asked and its answer is the label (it is not for clip means, whose label
+    is the mean over frames), training is on the unclipped answer: saturated rows then still say how
+    far past the end they lie. Opinion scores and other labels are trained on as they are.
     """
     if data.label == "mos":
         return table.label("mos"), table.label("mos")
@@ -76,7 +90,8 @@ def labels_and_targets(
         teacher = queried_teacher(table, data)
     except InputError:
         return label, label  # over other features: known by its labels alone
-    return label, teacher(table.features, clip=False)
+    same = np.abs(teacher(table.features) - label) <= _SAME_SCORE
+    return label, np.where(same, teacher(table.features, clip=False), label)
 
 
 def queried_teacher(table: FeatureTable, data: DataConfig) -> Teacher:

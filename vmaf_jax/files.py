@@ -18,9 +18,16 @@ from vmaf_jax.errors import InputError
 def cache_dir() -> Path:
     """The folder of rebuildable files: `VMAF_JAX_CACHE`, else `vmaf-jax` in the user's cache."""
     if chosen := os.environ.get("VMAF_JAX_CACHE"):
-        return Path(chosen).expanduser()
+        return _expanded(chosen)
     base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser() / "vmaf-jax"
+    return _expanded(base) / "vmaf-jax"
+
+
+def _expanded(text: str) -> Path:
+    try:
+        return Path(text).expanduser().absolute()
+    except RuntimeError as error:
+        raise InputError(f"{text}: no such user; name a folder for the cache.") from error
 
 
 def make_dir(path: Path) -> Path:
@@ -79,6 +86,24 @@ def write_bytes(path: Path, content: bytes) -> None:
 def write_text(path: Path, content: str) -> None:
     """Writes `content` to `path` atomically, as UTF-8 with `\\n` line ends."""
     write_bytes(path, content.encode())
+
+
+def check_result_folder(folder: Path, mark: str) -> None:
+    """Finds out before long work whether a result folder can be written, or replaced.
+
+    Args:
+        mark: a file that an earlier result has; a folder with other things in it is left alone.
+
+    Raises:
+        InputError: `folder` is a file, holds something else, or cannot be made.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder}: a file is in the way; choose another folder.")
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / mark).is_file():
+        raise InputError(
+            f"{folder}: holds other things (no {mark}) and is not replaced; choose a new folder."
+        )
+    check_writable(folder.absolute().parent)
 
 
 def check_writable(folder: Path) -> None:

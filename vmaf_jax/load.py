@@ -18,7 +18,7 @@ from vmaf_jax.config import Config, read_yaml, validate
 from vmaf_jax.errors import InputError
 from vmaf_jax.export.checkpoint import load_checkpoint
 from vmaf_jax.export.onnx_file import OnnxModel
-from vmaf_jax.features.feature_set import FEATURES, FeatureSet
+from vmaf_jax.features.feature_set import FEATURE_SETS, FEATURES, FeatureSet
 from vmaf_jax.models import Student, Variables
 from vmaf_jax.teacher import check_features, load_teacher
 
@@ -33,12 +33,14 @@ class Model:
         name: for people.
         kind: `run` (JAX), `onnx` (ONNX Runtime) or `libvmaf` (a teacher, float64).
         feature_set: what it is called with.
+        label: the label column it learnt, where that is known.
     """
 
     name: str
     kind: str
     feature_set: FeatureSet
     _predict: Callable[[Any], Any]
+    label: str | None = None
 
     def __call__(self, features: npt.ArrayLike) -> npt.NDArray[np.floating[Any]]:
         """Scores `[n]` in VMAF points, clipped, for raw features `[n, d]`.
@@ -59,14 +61,14 @@ class Run:
     variables: Variables
 
 
-def make_student(config: Config, n_features: int = len(FEATURES)) -> Student:
+def make_student(config: Config) -> Student:
     """The student that a configuration describes."""
     return Student(
         network=config.student.network,
         head=config.training.head,
         activation=config.student.activation,
         dropout=config.student.dropout,
-        n_features=n_features,
+        n_features=len(FEATURE_SETS[config.data.feature_set]),
     )
 
 
@@ -85,8 +87,11 @@ def load_run(path: Path) -> Run:
 
 def find_run(model: str) -> Path | None:
     """The folder of a run or of a shipped model; None if `model` names neither."""
-    if Path(model).is_dir():
-        return Path(model)
+    try:
+        if Path(model).is_dir():
+            return Path(model)
+    except OSError:
+        return None  # no name that a file system takes
     shipped = CHECKPOINTS / model
     return shipped if Path(model).name == model and shipped.is_dir() else None
 
@@ -116,4 +121,6 @@ def load_model(model: str | Path) -> Model:
     def predict(features: npt.NDArray[np.float64]) -> jax.Array:
         return jitted(variables, jnp.asarray(features, jnp.float32))
 
-    return Model(run.config.name, "run", FEATURES, predict)
+    data = run.config.data
+    label = "mos" if data.label == "mos" else Path(data.teacher).name.removesuffix(".json")
+    return Model(run.config.name, "run", FEATURE_SETS[data.feature_set], predict, label)

@@ -34,7 +34,7 @@ from vmaf_jax.export.onnx_file import OnnxModel, export_onnx
 from vmaf_jax.export.parity import Limits, check_parity, measure_parity, parity_rows
 from vmaf_jax.export.sidecar import sidecar
 from vmaf_jax.features.table import FeatureTable
-from vmaf_jax.files import atomic_path, check_writable, write_text
+from vmaf_jax.files import atomic_path, check_result_folder, write_text
 from vmaf_jax.load import make_student
 from vmaf_jax.models import Student, Variables
 from vmaf_jax.reporting.card import write_card
@@ -72,25 +72,32 @@ def train_run(
         GateError: parity missed its limit; the run folder is written all the same.
     """
     started = time.perf_counter()
-    check_writable(run_dir.parent)
+    check_result_folder(run_dir, "metrics.json")
+    run_dir = run_dir.absolute()
     extra = {} if progress is None else {"progress": progress}
     say(f"data: {config.data.features or config.data.corpus}")
     table = load_data(config.data, **extra)
     label, target = labels_and_targets(table, config.data)
-    student = make_student(config, len(table.feature_set))
+    student = make_student(config)
+    others: dict[str, tuple[DataConfig, FeatureTable]] = {}
+    for corpus in config.external:  # before training, so that a missing one costs nothing
+        say(f"external corpus: {corpus}")
+        data = DataConfig(
+            corpus=corpus, teacher=config.data.teacher, feature_set=config.data.feature_set
+        )
+        others[corpus] = (data, load_data(data, **extra))
     held_out_sources, masks = loso_masks(table.source)
     say(f"training: {len(masks)} folds and the final fit, {config.training.steps} steps")
     trained = _train(config, student, table, target, masks)
     final = trained.member(len(masks) * len(config.training.seeds))
     held_out = _held_out(config, student, trained, table, label, held_out_sources)
-    external: dict[str, HeldOut] = {}
-    seen = [table.features]
-    for corpus in config.external:
-        say(f"external corpus: {corpus}")
-        data = DataConfig(corpus=corpus, teacher=config.data.teacher)
-        other = load_data(data, **extra)
-        seen.append(other.features)
-        external[corpus] = _predicted(config, student, final, other, data)
+    if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(final)):
+        raise InputError("training diverged; lower training.learning_rate.")
+    external = {
+        corpus: _predicted(config, student, final, other, data)
+        for corpus, (data, other) in others.items()
+    }
+    seen = [table.features, *(other.features for _, other in others.values())]
     metrics: dict[str, Any] = loso_metrics(held_out)
     metrics["external"] = {
         corpus: all_metrics(rows.predicted, rows.label) for corpus, rows in external.items()
@@ -167,7 +174,13 @@ def _train(
     rows = Rows(jnp.asarray(table.features, jnp.float32), jnp.asarray(target, jnp.float32))
     asked = None
     if settings.strategy == "teacher_queries":
-        asked = queried_teacher(table, config.data).params()
+        teacher = queried_teacher(table, config.data)
+        if teacher.transform is not None:
+            raise InputError(
+                f"teacher {teacher.name!r} applies a score transform, which queries leave out; use "
+                f"strategy rows."
+            )
+        asked = teacher.params()
     return train_members(
         rows, members, asked, student=student, settings=settings, feature_set=table.feature_set
     )

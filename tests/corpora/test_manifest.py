@@ -10,7 +10,7 @@ from vmaf_jax.errors import InputError
 
 ROWS = [
     {"reference": "ref.y4m", "distorted": "dis.mp4", "source": "a", "mos": 61.5},
-    {"reference": "ref.y4m", "distorted": "small.mp4", "source": "b", "mos": 20.0},
+    {"reference": "ref2.y4m", "distorted": "small.mp4", "source": "b", "mos": 20.0},
 ]
 
 
@@ -62,6 +62,11 @@ def test_raw_files_take_size_and_format_from_their_row(encodes):
         ([ROWS[0], ROWS[1] | {"mos": ""}], "1 of 2 rows have no mos"),
         ([ROWS[0] | {"source": ""}], "row 1, column 'source'"),
         ([ROWS[0], ROWS[0]], "row 2 repeats row 1"),
+        ([ROWS[0] | {"distorted": "small.mp4,x"}], "row 1 has more cells than there are columns"),
+        (
+            [ROWS[0] | {"source": "x"}, ROWS[1] | {"source": "y", "reference": "ref.y4m"}],
+            "gives ref.y4m the source 'y', an earlier row 'x'; one reference is one source",
+        ),
         ([ROWS[0] | {"distorted": "gone.mp4"}], "gone.mp4: no such file"),
         ([ROWS[0] | {"reference": "ref.yuv"}], "does not say its size and format"),
     ],
@@ -87,6 +92,18 @@ def test_bad_manifests_are_named(tmp_path, name, content, message):
         load_clips(tmp_path / name)
     with pytest.raises(InputError, match="no such manifest"):
         load_clips(tmp_path / "none.csv")
+
+
+def test_the_same_table_again_is_the_same_bytes(encodes, tmp_path):
+    """Whichever of a pair's names sorts first."""
+    rows = [
+        {"reference": "ref.y4m", "distorted": "dis.mp4", "source": "a"},
+        {"reference": "dis.mp4", "distorted": "ref.y4m", "source": "b"},
+    ]
+    clips = load_clips(write(encodes, rows, "jsonl"))
+    for name in ("first", "again"):
+        extract_clips(clips).write(tmp_path / name)
+    assert (tmp_path / "first").read_bytes() == (tmp_path / "again").read_bytes()
 
 
 def test_a_failing_clip_keeps_the_others(encodes, cache):

@@ -182,6 +182,13 @@ BAD = [
     (["extract", "--corpus", "manifest", "--out", "{tmp}/x.parquet"], "--manifest"),
     (["extract", "--corpus", "nothing", "--out", "{tmp}/x.parquet"], "'nothing' is unknown"),
     (["extract", "--corpus", "demo", "--out", "{tmp}"], "a folder; name a .parquet file"),
+    (["train", "--config", "configs/nano.yaml", "--run-dir", "{full}"], "holds other things"),
+    (["train", "--config", "configs/nano.yaml", "--run-dir", "."], "holds other things"),
+    (["train", "--config", "configs/nano.yaml", "--run-dir", "{file}"], "a file is in the way"),
+    (["train", "--config", "configs/nano.yaml", "--set", "name=2020-13-45"], "not valid YAML"),
+    (["train", "--config", "configs/nano.yaml", "--set", "data.label=mos"], "no opinion scores"),
+    (["train", "--config", "configs/nano.yaml", "--set", "training.seeds=[1,1]"], "must differ"),
+    (["evaluate", "--model", "a" * 300, "--features", "{one}"], "no run folder"),
     (["evaluate", "--model", "none", "--features", "{one}"], "model 'none'"),
     (["evaluate", "--model", "{file}/x.onnx", "--features", "{one}"], "no such model"),
     (["evaluate", "--model", "{tmp}", "--features", "{one}"], "not a run folder"),
@@ -190,7 +197,9 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize(("arguments", "message"), BAD, ids=[b[1][:24] for b in BAD])
+@pytest.mark.parametrize(
+    ("arguments", "message"), BAD, ids=[f"{b[0][0]}: {b[1][:24]}" for b in BAD]
+)
 def test_bad_input_exits_2_with_one_line(arguments, message, tmp_path, support_vectors):
     import dataclasses
 
@@ -209,10 +218,13 @@ def test_bad_input_exits_2_with_one_line(arguments, message, tmp_path, support_v
     harmed[0, 0] = np.nan
     dataclasses.replace(single, features=harmed).write(tmp_path / "nan.parquet")
     (tmp_path / "file").touch()
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "thesis.txt").touch()
     before = sorted(tmp_path.rglob("*"))
     names = {
         "tmp": tmp_path,
         "file": tmp_path / "file",
+        "full": tmp_path / "full",
         "one": tmp_path / "one.parquet",
         "nan": tmp_path / "nan.parquet",
     }

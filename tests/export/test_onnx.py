@@ -121,6 +121,8 @@ MEAN = helper.make_node("ReduceMean", ["features"], ["vmaf"], axes=[1], keepdims
          "features has a fixed number of rows"),
         (_graph([MEAN], [helper.make_tensor_value_info("features", TensorProto.DOUBLE, ["N", 6])]),
          "not float32 of rank 2"),
+        (_graph([MEAN], [helper.make_tensor_value_info("features", TensorProto.FLOAT, ["N", 7])]),
+         "features has 7 columns, expected 6"),
         (_graph([MEAN], [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 6])]),
          "tensors are not named"),
     ],
@@ -130,6 +132,16 @@ def test_files_outside_the_contract_are_refused(tmp_path, model, message):
     path.write_bytes(model.SerializeToString())
     with pytest.raises(InputError, match=message):
         load_onnx(path)
+
+
+def test_scores_off_the_scale_are_refused(tmp_path):
+    path = tmp_path / "wild.onnx"
+    path.write_bytes(_graph([MEAN]).SerializeToString())  # a valid file, but nothing clips it
+    assert OnnxModel(path)(np.full((2, 6), 40, "f")).tolist() == [40, 40]
+    with pytest.raises(InputError, match=r"not all in \[0, 100\]"):
+        OnnxModel(path)(np.full((2, 6), 200, "f"))
+    with pytest.raises(InputError, match=r"not all in \[0, 100\]"):
+        OnnxModel(path)(np.full((2, 6), np.nan, "f"))
 
 
 def test_external_data_is_refused(tmp_path):

@@ -97,6 +97,36 @@ def test_cache_serves_repeats_and_notices_changes(encodes, tmp_path, monkeypatch
     assert len(list(cache.iterdir())) == 2 or entry.exists()
 
 
+def test_one_content_under_other_names_keeps_the_names_asked_for(encodes, tmp_path):
+    for folder in ("ref", "dis"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "ref" / "park.y4m").write_bytes((encodes / "ref.y4m").read_bytes())
+    (tmp_path / "dis" / "park.mp4").write_bytes((encodes / "dis.mp4").read_bytes())
+    cache = tmp_path / "cache"
+    extract_pair(encodes / "ref.y4m", encodes / "dis.mp4", cache=cache)
+    table = extract_pair(tmp_path / "ref/park.y4m", tmp_path / "dis/park.mp4", cache=cache)
+    assert set(table.source) == set(table.clip) == {"park"}
+    assert len(list(cache.iterdir())) == 1
+    itself = extract_pair(encodes / "ref.y4m", encodes / "ref.y4m", cache=cache)
+    assert set(itself.provenance["inputs"]) == {"reference", "distorted"}
+
+
+def test_a_relative_program_is_found(encodes, ffmpeg, tmp_path, monkeypatch):
+    (tmp_path / "mine").symlink_to(ffmpeg)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("VMAF_JAX_FFMPEG", "./mine")
+    table = extract_pair(encodes / "ref.y4m", encodes / "dis.mp4", cache=tmp_path / "cache")
+    assert len(table) == 12
+
+
+@pytest.mark.parametrize("name", ["adm2", "motion2", "frame", "source", "mos"])
+def test_a_teacher_never_takes_the_place_of_a_column(encodes, tmp_path, name):
+    path = tmp_path / f"{name}.json"
+    path.write_bytes(b"{}")
+    with pytest.raises(InputError, match="has the name of another column"):
+        extract_pair(encodes / "ref.y4m", encodes / "dis.mp4", teachers=(str(path),))
+
+
 def test_corrupted_cache_entry_is_named(encodes, tmp_path):
     extract_pair(encodes / "ref.y4m", encodes / "dis.mp4", cache=tmp_path)
     (entry,) = tmp_path.iterdir()
@@ -206,5 +236,5 @@ def test_digest_follows_content(tmp_path):
 def test_provenance_names_backend_and_inputs(encodes, tmp_path):
     table = extract_pair(encodes / "ref.y4m", encodes / "dis.mp4", cache=tmp_path)
     assert table.provenance["backend"] == "libvmaf"
-    assert table.provenance["inputs"]["dis.mp4"] == file_digest(encodes / "dis.mp4")
+    assert table.provenance["inputs"]["distorted"] == file_digest(encodes / "dis.mp4")
     assert dataclasses.is_dataclass(table)

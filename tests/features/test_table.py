@@ -99,6 +99,11 @@ def _with_value(table, column, row, value):
             lambda t: t.replace_schema_metadata({"vmaf_jax": '{"schema_version": 9}'}),
             "not a vmaf-jax feature table",
         ),
+        (lambda t: t.slice(0, 0), "holds no rows"),
+        (
+            lambda t: t.set_column(3, "frame", pa.array([2**53 + 1] * 9)),
+            "column 'frame'",
+        ),
         (
             lambda t: t.set_column(4, "adm2", pa.array(["x"] * 9)),
             "column 'adm2' holds string, expected numbers",

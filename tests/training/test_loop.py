@@ -51,6 +51,11 @@ def test_scaler_sees_the_mask_only(support_vectors):
     np.testing.assert_allclose(scaler["inv_std"], 1 / seen.std(axis=0), rtol=1e-4)
 
 
+def test_a_constant_feature_is_left_as_it_is():
+    x = jnp.array([[0.5, 1.0], [0.5, 3.0]])
+    assert masked_scaler(x, jnp.ones(2))["inv_std"].tolist() == [1.0, 1.0]
+
+
 @pytest.mark.parametrize(
     ("settings", "queries"),
     [({}, False), ({"loss": "kl"}, False), ({"batch_size": 32}, False), (QUERIES, True)],

@@ -78,8 +78,11 @@ def _placed(table: FeatureTable, clip: Clip) -> FeatureTable:
     labels = dict(table.labels)
     if clip.mos is not None:
         labels["mos"] = np.full(n, clip.mos)
-    reference, distorted = table.provenance["inputs"].values()
-    inputs = {f"{clip.source} (reference)": reference, f"{clip.source}/{clip.name}": distorted}
+    digests = table.provenance["inputs"]
+    inputs = {
+        f"{clip.source} (reference)": digests["reference"],
+        f"{clip.source}/{clip.name}": digests["distorted"],
+    }
     return dataclasses.replace(
         table,
         corpus=constant_text(clip.corpus, n),

@@ -21,7 +21,7 @@ from vmaf_jax.errors import InputError
 from vmaf_jax.features.video import Video, check_video
 
 
-class _Row(pydantic.BaseModel, frozen=True, extra="forbid"):
+class _Row(pydantic.BaseModel, frozen=True, extra="forbid", str_strip_whitespace=True):
     reference: str = pydantic.Field(min_length=1)
     distorted: str = pydantic.Field(min_length=1)
     source: str = pydantic.Field(min_length=1)
@@ -43,6 +43,7 @@ def load_clips(path: Path) -> list[Clip]:
         raise InputError(f"{path}: no such manifest; check the name.")
     clips = []
     seen: dict[tuple[str, str], int] = {}
+    owner: dict[Path, str] = {}
     for number, values in enumerate(_rows(path), start=1):
         row = _parse(path, number, values)
         if first := seen.get((row.source, row.distorted)):
@@ -56,6 +57,12 @@ def load_clips(path: Path) -> list[Clip]:
         )
         for video in (reference, distorted):
             check_video(video)
+        place = reference.path.resolve()
+        if owner.setdefault(place, row.source) != row.source:
+            raise InputError(
+                f"{path}: row {number} gives {row.reference} the source {row.source!r}, an earlier "
+                f"row {owner[place]!r}; one reference is one source."
+            )
         clips.append(Clip(path.stem, row.source, row.distorted, reference, distorted, row.mos))
     if not clips:
         raise InputError(f"{path}: lists no clip; add rows.")
@@ -82,7 +89,7 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
                 yield from pq.read_table(path).to_pylist()
             case _:
                 raise InputError(f"{path}: unknown kind; expected .csv, .jsonl or .parquet.")
-    except (OSError, ValueError, csv.Error, pa.ArrowException) as error:
+    except (OSError, ValueError, RecursionError, csv.Error, pa.ArrowException) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{path}: not readable ({error}); check the file.") from error
@@ -91,6 +98,8 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
 def _parse(path: Path, number: int, values: Any) -> _Row:
     if not isinstance(values, dict):
         raise InputError(f"{path}: row {number} is no record; give column names and values.")
+    if None in values:
+        raise InputError(f"{path}: row {number} has more cells than there are columns; correct it.")
     present = {
         key: value
         for key, value in values.items()

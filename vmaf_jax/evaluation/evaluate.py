@@ -19,7 +19,7 @@ def evaluate_model(model: Any, table: FeatureTable, label: str | None = None) ->
     Args:
         model: has `name`, `kind` and `feature_set`, and is called with features `[n, d]`.
         table: rows with labels.
-        label: a label column, by default `vmaf_v0.6.1`.
+        label: a label column, by default the one the model learnt, else `vmaf_v0.6.1`.
 
     Raises:
         InputError: the table holds other features than the model takes, or lacks the label.
@@ -30,7 +30,7 @@ def evaluate_model(model: Any, table: FeatureTable, label: str | None = None) ->
             f"model {model.name!r} takes the feature set {expected.name}, the table holds "
             f"{table.feature_set.name}; extract again with --features {expected.name}."
         )
-    name = label or DEFAULT_LABEL
+    name = label or getattr(model, "label", None) or DEFAULT_LABEL
     true = table.label(name)
     predicted: npt.NDArray[Any] = np.asarray(model(table.features), dtype=np.float64)
     sources = {

@@ -9,7 +9,7 @@ from vmaf_jax.export.libvmaf_json import rbf_document, write_libvmaf
 from vmaf_jax.export.onnx_file import OnnxModel, export_onnx
 from vmaf_jax.export.parity import Limits, check_parity, measure_parity, parity_rows
 from vmaf_jax.export.sidecar import read_sidecar, sidecar
-from vmaf_jax.features.feature_set import FEATURES
+from vmaf_jax.features.feature_set import FEATURE_SETS, FEATURES
 from vmaf_jax.files import write_text
 from vmaf_jax.load import Run, find_run, load_run
 from vmaf_jax.teacher import load_teacher
@@ -37,18 +37,28 @@ def export_model(model: str, out: Path, format_: str = "onnx") -> dict[str, Any]
         raise InputError(f"model {model!r}: no run folder and no shipped name; check the name.")
     run = load_run(folder)
     if format_ == "libvmaf":
-        return write_libvmaf(rbf_document(run.student, run.variables, FEATURES), out)
+        return write_libvmaf(_rbf_document(run), out)
     return _export_onnx(run, out)
 
 
+def _rbf_document(run: Run) -> dict[str, Any]:
+    if run.config.data.feature_set != FEATURES.name:
+        raise InputError(
+            f"{run.path}: takes the feature set {run.config.data.feature_set}; only "
+            f"{FEATURES.name} is written as libvmaf JSON."
+        )
+    return rbf_document(run.student, run.variables, FEATURES)
+
+
 def _export_onnx(run: Run, out: Path) -> dict[str, Any]:
+    feature_set = FEATURE_SETS[run.config.data.feature_set]
+    described = read_sidecar(run.path / "model.json")["training"]
     export_onnx(run.student, run.variables, out, name=run.config.name)
     limits = Limits(**run.config.parity.model_dump())
-    rows = parity_rows(FEATURES, [])
+    rows = parity_rows(feature_set, [])
     report = measure_parity(run.student, run.variables, OnnxModel(out), rows, limits)
-    trained = read_sidecar(run.path / "model.json")["training"]
     description = sidecar(
-        out, name=run.config.name, student=run.student, feature_set=FEATURES, training=trained
+        out, name=run.config.name, student=run.student, feature_set=feature_set, training=described
     )
     write_text(out.with_suffix(".json"), to_json(description))
     check_parity(report)

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vmaf_jax.errors import InputError
+from vmaf_jax.features.feature_set import FEATURES
 from vmaf_jax.files import write_bytes
 from vmaf_jax.models import Student, Variables
 
@@ -83,6 +84,7 @@ def load_onnx(path: Path) -> bytes:
         onnx.checker.check_model(model, full_check=True)
     except (
         DecodeError,
+        UnicodeDecodeError,
         onnx.checker.ValidationError,
         onnx.shape_inference.InferenceError,
     ) as error:
@@ -123,6 +125,21 @@ def check_contract(model: Any, path: Path) -> None:
             refuse(f"{value.name} is not float32 of rank {rank}")
         if not tensor.shape.dim[0].dim_param:
             refuse(f"{value.name} has a fixed number of rows")
+    width = inputs[0].type.tensor_type.shape.dim[1].dim_value
+    if width != len(FEATURES):
+        refuse(f"{INPUT_NAME} has {width} columns, expected {len(FEATURES)}")
+
+
+def _runtime_errors() -> tuple[type[Exception], ...]:
+    """What ONNX Runtime raises, by its own names."""
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+    kinds = ("Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "RuntimeException")
+    return (*(getattr(state, kind) for kind in kinds), state.NotImplemented, MemoryError)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 class OnnxModel:
@@ -136,15 +153,28 @@ class OnnxModel:
         options.intra_op_num_threads = threads
         options.log_severity_level = 3
         self.path = path
-        self.session = onnxruntime.InferenceSession(
-            load_onnx(path), options, providers=["CPUExecutionProvider"]
-        )
+        try:
+            self.session = onnxruntime.InferenceSession(
+                load_onnx(path), options, providers=["CPUExecutionProvider"]
+            )
+        except _runtime_errors() as error:
+            raise InputError(f"{path}: ONNX Runtime refuses it ({_first_line(error)}).") from error
 
     def __call__(self, features: npt.ArrayLike) -> npt.NDArray[np.float32]:
         """Scores `[n]` in VMAF points, clipped to 0-100."""
         x = np.ascontiguousarray(features, dtype=np.float32)
-        (scores,) = self.session.run([OUTPUT_NAME], {INPUT_NAME: x})
-        return np.asarray(scores)
+        try:
+            (scores,) = self.session.run([OUTPUT_NAME], {INPUT_NAME: x})
+        except _runtime_errors() as error:
+            raise InputError(f"{self.path}: ONNX Runtime fails ({_first_line(error)}).") from error
+        low, high = OUTPUT_RANGE
+        found = np.asarray(scores)
+        if found.shape != (len(x),) or not ((found >= low) & (found <= high)).all():
+            raise InputError(
+                f"{self.path}: gives scores of shape {found.shape} that are not all in "
+                f"[{low:g}, {high:g}]; export it again."
+            )
+        return found
 
     def in_batches(self, features: npt.NDArray[np.float32], size: int) -> npt.NDArray[np.float32]:
         """The same, `size` rows at a time; the last batch may be shorter."""

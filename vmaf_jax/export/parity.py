@@ -93,7 +93,7 @@ def measure_parity(
 def check_parity(report: dict[str, Any]) -> None:
     """Raises GateError, with figure and limit, if the report misses one of its limits."""
     for name, unit in (("max_abs", "VMAF points"), ("max_ulp", "ULP")):
-        if report[name] > report["limits"][name]:
+        if not report[name] <= report["limits"][name]:  # NaN misses too
             raise GateError(
                 f"parity: {name} is {report[name]:.3g} {unit}, limit {report['limits'][name]:.3g}."
             )

@@ -17,11 +17,12 @@ from vmaf_jax.errors import InputError
 from vmaf_jax.features.digest import file_digest, text_digest
 from vmaf_jax.features.feature_set import FEATURES, FeatureSet
 from vmaf_jax.features.ffmpeg import Ffmpeg, find_ffmpeg
-from vmaf_jax.features.libvmaf import Measurement, Model, measure, resolve_model
+from vmaf_jax.features.libvmaf import Measurement, Model, measure, resolve_models
 from vmaf_jax.features.table import FeatureTable, constant_text, read_table
 from vmaf_jax.features.video import Video, check_video
 from vmaf_jax.files import cache_dir
 
+RECIPE = 1  # of the measurement; a change of its filters must not be served old results
 DEFAULT_TEACHER = "vmaf_v0.6.1"
 
 
@@ -61,7 +62,7 @@ def extract_pair(
         each if isinstance(each, Video) else _video(Path(each), given)
         for each in (reference, distorted)
     ]
-    models = [resolve_model(teacher) for teacher in dict.fromkeys(teachers)]
+    models = resolve_models(teachers)
     folder = cache_dir() / "features" if cache is None else cache
     ffmpeg = find_ffmpeg()
     for video in pair:
@@ -70,7 +71,7 @@ def extract_pair(
     if folder.is_dir() and any(folder.glob(f"{prefix}-*.parquet")):
         entry = _entry(folder, prefix, [file_digest(video.path) for video in pair])
         if entry.exists():
-            return _checked_entry(entry, [model.name for model in models])
+            return _named(_checked_entry(entry, [model.name for model in models]), pair)
     cores = os.cpu_count() or 1
     with concurrent.futures.ThreadPoolExecutor(len(pair)) as pool:
         digests = [pool.submit(file_digest, video.path) for video in pair]
@@ -84,9 +85,9 @@ def extract_pair(
             shortest=shortest,
         )
         contents = [future.result() for future in digests]
-    table = _table(measurement, feature_set, pair, contents, ffmpeg)
+    table = _table(measurement, feature_set, contents, ffmpeg)
     table.write(_entry(folder, prefix, contents))
-    return table
+    return _named(table, pair)
 
 
 def _video(path: Path, given: dict[str, int | str | None]) -> Video:
@@ -104,6 +105,7 @@ def _settings_digest(
     shortest: bool,
 ) -> str:
     settings = {
+        "recipe": RECIPE,
         "program": [ffmpeg.path, ffmpeg.version],
         "features": feature_set.name,
         "models": [[m.name, m.path and file_digest(m.path)] for m in models],
@@ -129,20 +131,30 @@ def _checked_entry(entry: Path, labels: list[str]) -> FeatureTable:
     return table
 
 
+def _named(table: FeatureTable, pair: list[Video]) -> FeatureTable:
+    """The pair's rows under the names its files have now."""
+    n = len(table)
+    return dataclasses.replace(
+        table,
+        source=constant_text(pair[0].path.stem, n),
+        clip=constant_text(pair[1].path.stem, n),
+    )
+
+
 def _table(
     measurement: Measurement,
     feature_set: FeatureSet,
-    pair: list[Video],
     contents: list[str],
     ffmpeg: Ffmpeg,
 ) -> FeatureTable:
+    """What the cache keeps: nothing of it depends on what the files are called."""
     n = len(measurement.features)
     blank = constant_text("", n)
     return FeatureTable(
         feature_set=feature_set,
         corpus=blank,
-        source=constant_text(pair[0].path.stem, n),
-        clip=constant_text(pair[1].path.stem, n),
+        source=blank,
+        clip=blank,
         index=np.arange(n, dtype=np.int32),
         features=measurement.features,
         labels=measurement.labels,
@@ -150,8 +162,6 @@ def _table(
             "backend": "libvmaf",
             "backend_version": measurement.version,
             "ffmpeg_version": ffmpeg.version,
-            "inputs": {
-                video.path.name: digest for video, digest in zip(pair, contents, strict=True)
-            },
+            "inputs": dict(zip(("reference", "distorted"), contents, strict=True)),
         },
     )

@@ -28,7 +28,7 @@ class Ffmpeg:
 def _candidates() -> list[str]:
     found: list[str] = []
     if chosen := os.environ.get(ENVIRONMENT_VARIABLE):
-        found.append(shutil.which(chosen) or chosen)
+        found.append(str(Path(shutil.which(chosen) or chosen).absolute()))
     import imageio_ffmpeg
 
     with contextlib.suppress(RuntimeError):  # the package has no binary for this platform

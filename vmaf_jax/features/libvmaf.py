@@ -20,6 +20,7 @@ import numpy.typing as npt
 from vmaf_jax.errors import InputError
 from vmaf_jax.features.feature_set import FeatureSet
 from vmaf_jax.features.ffmpeg import Ffmpeg
+from vmaf_jax.features.table import RESERVED_COLUMNS
 from vmaf_jax.features.video import Video, check_video
 
 _MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -57,7 +58,23 @@ def resolve_model(name_or_path: str) -> Model:
         path, name = None, name_or_path
     if not _MODEL_NAME.fullmatch(name):
         raise InputError(f"teacher {name!r}: letters, digits, '.', '_' and '-' only; rename it.")
+    if name in RESERVED_COLUMNS:
+        raise InputError(f"teacher {name!r} has the name of another column; rename the file.")
     return Model(name, path)
+
+
+def resolve_models(names_or_paths: tuple[str, ...]) -> list[Model]:
+    """Every teacher asked for, once.
+
+    Raises:
+        InputError: as `resolve_model`, or two files share a name.
+    """
+    models = [resolve_model(each) for each in dict.fromkeys(names_or_paths)]
+    names = [model.name for model in models]
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(f"teacher {name!r} is named twice; rename one of the files.")
+    return models
 
 
 @dataclasses.dataclass(frozen=True)

@@ -24,6 +24,11 @@ from vmaf_jax.files import atomic_path
 SCHEMA_VERSION = 1
 _METADATA_KEY = b"vmaf_jax"
 _KEYS = ("corpus", "source", "clip")
+MOS_RANGE = (0.0, 100.0)
+_RANGES = {"mos": MOS_RANGE, "frame": (0.0, 2**31 - 1.0), "n_frames": (1.0, 2**31 - 1.0)}
+RESERVED_COLUMNS = frozenset(
+    {*_KEYS, "frame", "n_frames", "mos", *(name for each in FEATURE_SETS.values() for name in each)}
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -184,6 +189,8 @@ def read_table(path: Path) -> FeatureTable:
     pooled = "n_frames" in arrow.column_names
     index_name = "n_frames" if pooled else "frame"
     _require(arrow, path, [*_KEYS, index_name, *feature_set, *labels])
+    if arrow.num_rows == 0:
+        raise InputError(f"{path}: holds no rows; extract some clips into it.")
     text = {name: _text(arrow, path, name) for name in _KEYS}
     features = np.stack([_numbers(arrow, path, name) for name in feature_set], axis=1)
     return FeatureTable(
@@ -203,7 +210,7 @@ def _metadata(arrow: pa.Table, path: Path) -> dict[str, Any]:
         version = metadata.pop("schema_version")
         known = metadata["feature_set"] in FEATURE_SETS
         labels_ok = all(isinstance(label, str) for label in metadata["labels"])
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise InputError(
             f"{path}: not a vmaf-jax feature table (its metadata is missing or broken); write it "
             f"with `vmaf-jax extract`."
@@ -239,11 +246,21 @@ def _numbers(arrow: pa.Table, path: Path, name: str) -> npt.NDArray[np.float64]:
     column = arrow.column(name)
     if not (pa.types.is_floating(column.type) or pa.types.is_integer(column.type)):
         raise InputError(f"{path}: column {name!r} holds {column.type}, expected numbers.")
-    values = np.asarray(column.cast(pa.float64()).to_numpy(zero_copy_only=False), dtype=np.float64)
+    try:
+        floats = column.cast(pa.float64()).to_numpy(zero_copy_only=False)
+    except pa.ArrowException as error:
+        raise InputError(f"{path}: column {name!r}: {error}; extract again.") from error
+    values = np.asarray(floats, dtype=np.float64)
     bad = np.flatnonzero(~np.isfinite(values))
     if bad.size:
         raise InputError(
             f"{path}: column {name!r}, row {bad[0]} is {values[bad[0]]}, expected a finite number; "
             f"extract that clip again."
+        )
+    low, high = _RANGES.get(name, (-np.inf, np.inf))
+    if (beyond := np.flatnonzero((values < low) | (values > high))).size:
+        raise InputError(
+            f"{path}: column {name!r}, row {beyond[0]} is {values[beyond[0]]}, expected {low:g} to "
+            f"{high:g}; correct it."
         )
     return values

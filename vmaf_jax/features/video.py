@@ -73,6 +73,12 @@ def check_video(video: Video) -> int | None:
             missing or impossible size, or a length that is no whole number of frames.
     """
     path = video.path
+    try:
+        path.stat()
+    except FileNotFoundError:
+        pass  # said below
+    except OSError as error:
+        raise InputError(f"{path}: cannot be opened ({error.strerror}); check the name.") from error
     if path.is_dir():
         raise InputError(f"{path}: a folder, expected a video file; name a file in it.")
     if not path.exists():

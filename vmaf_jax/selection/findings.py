@@ -18,7 +18,7 @@ from vmaf_jax.evaluation.bootstrap import Moments, interval, plcc_of, rmse_of
 from vmaf_jax.evaluation.cross_validation import to_json
 from vmaf_jax.evaluation.metrics import all_metrics, range_rmse
 from vmaf_jax.export.onnx_file import OnnxModel, export_onnx
-from vmaf_jax.files import atomic_path, check_writable, write_text
+from vmaf_jax.files import atomic_path, check_result_folder, write_text
 from vmaf_jax.reporting.card import RANGES
 from vmaf_jax.reporting.selection import write_html, write_markdown
 from vmaf_jax.selection.grid import (
@@ -45,7 +45,8 @@ def select(
         InputError: a corpus cannot be made, or `out` cannot be written.
     """
     started = time.perf_counter()
-    check_writable(out.parent)
+    check_result_folder(out, "selection.json")
+    out = out.absolute()
     problems: dict[str, Problem] = {
         corpus: load_problem(corpus, config.teacher) for corpus in config.corpora
     }

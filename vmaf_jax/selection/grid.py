@@ -27,7 +27,7 @@ from vmaf_jax.training import Rows, TrainingSettings, loso_masks, make_members, 
 class RowsStage(pydantic.BaseModel, frozen=True, extra="forbid"):
     """Training on the rows of a corpus."""
 
-    steps: pydantic.PositiveInt = 600
+    steps: pydantic.PositiveInt = 500
     learning_rate: pydantic.PositiveFloat = 2e-2
     seeds: tuple[pydantic.NonNegativeInt, ...] = (0, 1)
 

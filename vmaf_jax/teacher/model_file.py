@@ -97,6 +97,8 @@ def read_model_file(path: Path) -> ModelFile:
         intercepts = _vector(path, "intercepts", model["intercepts"], len(names) + 1)
         header, vectors, coefficients = _libsvm(path, model["model"], len(names))
         clip = model.get("score_clip")
+        if clip is not None and not float(clip[0]) < float(clip[1]):
+            raise InputError(f"{path}: score_clip {clip} is no range; it is damaged.")
         transform, enabled = _transform(path, model.get("score_transform"))
         return ModelFile(
             name=path.stem,
@@ -120,7 +122,14 @@ def read_model_file(path: Path) -> ModelFile:
         raise InputError(
             f"{path}: key {error.args[0]!r} is missing; expected a VMAF JSON model."
         ) from error
-    except (OSError, ValueError, TypeError, IndexError, AttributeError) as error:
+    except (
+        OSError,
+        ValueError,
+        TypeError,
+        IndexError,
+        AttributeError,
+        RecursionError,
+    ) as error:
         raise InputError(f"{path}: not a VMAF JSON model ({error}); get the file again.") from error
 
 
@@ -182,7 +191,8 @@ def _libsvm(
                 raise InputError(f"{path}: support vector {k} has index {index}; it is damaged.")
             vectors[k, int(index) - 1] = float(value)
     numbers = [float(header["gamma"]), float(header["rho"])]
-    if not (np.isfinite(vectors).all() and np.isfinite(coefficients).all() and numbers[0] > 0):
+    finite = all(np.isfinite(each).all() for each in (vectors, coefficients, numbers))
+    if not finite or numbers[0] <= 0:
         raise InputError(f"{path}: a number is not finite, or gamma not positive; it is damaged.")
     return header, vectors, coefficients
 

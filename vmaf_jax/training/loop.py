@@ -21,13 +21,15 @@ from jaxtyping import Array, Float
 
 from vmaf_jax.features.feature_set import FEATURES, FeatureSet
 from vmaf_jax.models import Student, Variables
-from vmaf_jax.models.heads import head_score
+from vmaf_jax.models.heads import BINS, head_score
 from vmaf_jax.teacher.svr import SvrParams, svr_score
-from vmaf_jax.training.losses import kl_loss, masked_mean, squared_error
+from vmaf_jax.training.losses import SoftLabels, kl_loss, masked_mean, soft_labels, squared_error
 from vmaf_jax.training.masks import masked_scaler
 from vmaf_jax.training.optimiser import make_optimiser
 from vmaf_jax.training.queries import draw_queries, draw_rows
 from vmaf_jax.training.settings import TrainingSettings
+
+Labels = Float[Array, " n"] | SoftLabels
 
 
 class Rows(NamedTuple):
@@ -78,33 +80,39 @@ def train_member(
     params = student.init(init_key)["params"]
     optimiser = make_optimiser(settings)
 
-    def batch(key: Array) -> tuple[Rows, Float[Array, " n"]]:
+    def soften(scores: Float[Array, " n"]) -> SoftLabels:
+        bins = jnp.asarray(BINS)
+        return soft_labels(scores, bins, sigma=settings.sigma, temperature=member.temperature)
+
+    def labels_of(scores: Float[Array, " n"]) -> Labels:
+        return soften(scores) if settings.loss == "kl" else scores
+
+    own = labels_of(targets)  # once, not in every step
+
+    def batch(key: Array) -> tuple[Array, Labels, Float[Array, " n"]]:
         if settings.batch_size is None:
-            return Rows(features, targets), member.mask
+            return features, own, member.mask
         weight = jnp.ones(settings.batch_size)
         if settings.strategy == "rows" or teacher is None:
             index = draw_rows(key, member.mask, settings.batch_size)
-            return Rows(features[index], targets[index]), weight
+            return features[index], jax.tree.map(lambda leaf: leaf[index], own), weight
         asked = draw_queries(
             key, features, member.mask, scaler["inv_std"], feature_set, settings.batch_size
         )
-        return Rows(asked, svr_score(teacher, asked)), weight
+        return asked, labels_of(svr_score(teacher, asked)), weight
 
-    def loss(params: Variables, data: Rows, weight: Float[Array, " n"], key: Array) -> Array:
-        variables = {"params": params, "scaler": scaler}
-        outputs = student.outputs(variables, data.features, key=key)
-        if settings.loss == "kl":
-            each = kl_loss(
-                outputs, data.targets, sigma=settings.sigma, temperature=member.temperature
-            )
+    def loss(params: Variables, x: Array, labels: Labels, weight: Array, key: Array) -> Array:
+        outputs = student.outputs({"params": params, "scaler": scaler}, x, key=key)
+        if isinstance(labels, SoftLabels):
+            each = kl_loss(outputs, labels, member.temperature)
         else:
-            each = squared_error(head_score(student.head, outputs), data.targets)
+            each = squared_error(head_score(student.head, outputs), labels)
         return masked_mean(each, weight)
 
     def step(state: _State, key: Array) -> tuple[_State, Array]:
         batch_key, dropout_key = jax.random.split(key)
-        data, weight = batch(batch_key)
-        value, grads = jax.value_and_grad(loss)(state.params, data, weight, dropout_key)
+        data = batch(batch_key)
+        value, grads = jax.value_and_grad(loss)(state.params, *data, dropout_key)
         updates, opt_state = optimiser.update(grads, state.opt_state, state.params)
         return _State(optax.apply_updates(state.params, updates), opt_state), value
 

@@ -8,12 +8,26 @@ The factor keeps the gradient's size when T changes. Scores in VMAF points, loss
 Source: "Distilling the knowledge in a neural network", arXiv:1503.02531, section 2.
 """
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from vmaf_jax.models.heads import BINS, SCORE_SPAN, TARGET_RANGE
+from vmaf_jax.models.heads import SCORE_SPAN, TARGET_RANGE
+
+
+class SoftLabels(NamedTuple):
+    """The discretised teacher, row by row.
+
+    Attributes:
+        probability: `[n, k]`, each row sums to 1.
+        negentropy: `[n]`, `sum_k p_k log p_k`.
+    """
+
+    probability: Float[Array, "n k"]
+    negentropy: Float[Array, " n"]
 
 
 def soft_labels(
@@ -22,10 +36,10 @@ def soft_labels(
     *,
     sigma: float,
     temperature: ArrayLike = 1.0,
-) -> Float[Array, "n k"]:
-    """Log-probabilities of the discretised teacher over quality bins.
+) -> SoftLabels:
+    """Teacher scores as distributions over quality bins.
 
-    `log_softmax(-((bins - scores) ** 2) / (2 * sigma**2) / temperature)`.
+    `softmax(-((bins - scores) ** 2) / (2 * sigma**2) / temperature)`.
 
     Args:
         scores: unclipped teacher scores, VMAF points; limited to [-25, 125], where the expected
@@ -36,21 +50,27 @@ def soft_labels(
         temperature: no unit, > 0; may be traced.
     """
     limited = jnp.clip(scores, *TARGET_RANGE)
-    logits = -jnp.square(bins - limited[:, None]) / (2 * sigma**2)
-    return _log_softmax(logits / temperature)
+    logits = -jnp.square(bins - limited[:, None]) / (2 * sigma**2) / temperature
+    log_p = logits - _log_sum_exp(logits)[:, None]
+    p = jnp.exp(log_p)
+    return SoftLabels(p, _row_sum(p * log_p))
 
 
 def kl_loss(
-    logits: Float[Array, "n k"],
-    scores: Float[Array, " n"],
-    *,
-    sigma: float,
-    temperature: ArrayLike,
+    logits: Float[Array, "n k"], labels: SoftLabels, temperature: ArrayLike
 ) -> Float[Array, " n"]:
-    """The temperature-scaled KL per row, >= 0."""
-    teacher = soft_labels(scores, jnp.asarray(BINS), sigma=sigma, temperature=temperature)
-    student = _log_softmax(logits / temperature)
-    divergence = _row_sum(jnp.exp(teacher) * (teacher - student))
+    """The temperature-scaled KL per row, >= 0 but for rounding.
+
+    With `sum_k p_k = 1`, `KL = sum_k p_k log p_k - sum_k p_k z_k / T + log sum_k exp(z_k / T)`.
+
+    Args:
+        logits: the student's `z`.
+        labels: the teacher's distributions at the same temperature.
+        temperature: no unit, > 0; may be traced.
+    """
+    cooled = logits / temperature
+    expected = _row_sum(labels.probability * cooled)
+    divergence = labels.negentropy - expected + _log_sum_exp(cooled)
     return jnp.square(jnp.asarray(temperature)) * divergence
 
 
@@ -59,9 +79,9 @@ def _row_sum(values: Float[Array, "n k"]) -> Float[Array, " n"]:
     return jnp.dot(values, jnp.ones(values.shape[1], values.dtype), precision="highest")
 
 
-def _log_softmax(logits: Float[Array, "n k"]) -> Float[Array, "n k"]:
-    shifted = logits - jax.lax.stop_gradient(jnp.max(logits, axis=1, keepdims=True))
-    return shifted - jnp.log(_row_sum(jnp.exp(shifted)))[:, None]
+def _log_sum_exp(logits: Float[Array, "n k"]) -> Float[Array, " n"]:
+    highest = jax.lax.stop_gradient(jnp.max(logits, axis=1))
+    return highest + jnp.log(_row_sum(jnp.exp(logits - highest[:, None])))
 
 
 def squared_error(predicted: Float[Array, " n"], scores: Float[Array, " n"]) -> Float[Array, " n"]:

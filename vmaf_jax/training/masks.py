@@ -39,4 +39,6 @@ def masked_scaler(
     count = jnp.sum(mask)  # of ones, so exact in any order
     mean = jnp.dot(mask, features, precision="highest") / count
     variance = jnp.dot(mask, jnp.square(features - mean), precision="highest") / count
-    return {"mean": mean, "inv_std": 1.0 / jnp.sqrt(jnp.maximum(variance, 1e-8))}
+    # A feature that is constant over the rows tells nothing apart; scaling it up would make noise.
+    constant = variance < 1e-8
+    return {"mean": mean, "inv_std": jnp.where(constant, 1.0, 1.0 / jnp.sqrt(variance))}

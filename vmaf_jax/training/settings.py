@@ -1,6 +1,6 @@
 """How a student is trained; every default once."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import pydantic
 
@@ -24,12 +24,16 @@ class TrainingSettings(pydantic.BaseModel, frozen=True, extra="forbid"):
     loss: Literal["squared_error", "kl"] = "squared_error"
     temperature: float = pydantic.Field(default=1.0, gt=0)  # no unit; kl only
     sigma: float = pydantic.Field(default=3.0, ge=2 / 1.4, le=10)  # VMAF points; kl only
-    seeds: tuple[pydantic.NonNegativeInt, ...] = pydantic.Field(default=(0,), min_length=1)
+    seeds: tuple[Annotated[int, pydantic.Field(ge=0, lt=2**31)], ...] = pydantic.Field(
+        default=(0,), min_length=1
+    )
 
     @pydantic.model_validator(mode="after")
     def _queries_need_a_number(self) -> "TrainingSettings":
         if self.strategy == "teacher_queries" and self.batch_size is None:
             raise ValueError("teacher_queries needs a batch_size, such as 256")
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ValueError("seeds must differ from each other")
         return self
 
     @property
