@@ -22,7 +22,8 @@ def _sections(findings: dict[str, Any]) -> list[tuple[str, list[str], list[str],
                 f"{choice['candidate']}: held-out RMSE {choice['rmse']:.4f} [{low:.4f}, "
                 f"{high:.4f}], {choice['parameters']} parameters, because {choice['reason']}. "
                 f"Margin to the best of the other strategy ({choice['runner_up']}): "
-                f"{choice['margin']:.4f} points."
+                f"{choice['margin']:.4f} points. Finalists were picked by the held-out error of "
+                "their row-trained kin on the same sources, which favours each a little."
             ],
             [],
             [],
