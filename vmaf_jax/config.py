@@ -61,6 +61,13 @@ class DataConfig(_Part):
     label: Literal["teacher", "mos"] = "teacher"
     mean_pool: bool = False
 
+    @property
+    def label_column(self) -> str:
+        """The table's column that the labels stand in; a model file gives its stem."""
+        if self.label == "mos":
+            return "mos"
+        return self.teacher if not self.teacher.endswith(".json") else Path(self.teacher).stem
+
 
 class StudentConfig(_Part):
     """The network."""

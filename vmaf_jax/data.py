@@ -82,10 +82,9 @@ def labels_and_targets(
     is the mean over frames), training is on the unclipped answer: saturated rows then still say how
     far past the end they lie. Opinion scores and other labels are trained on as they are.
     """
+    label = table.label(data.label_column)
     if data.label == "mos":
-        return table.label("mos"), table.label("mos")
-    is_file = data.teacher.endswith(".json")
-    label = table.label(Path(data.teacher).stem if is_file else data.teacher)
+        return label, label
     try:
         teacher = queried_teacher(table, data)
     except InputError:

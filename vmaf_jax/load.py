@@ -122,5 +122,5 @@ def load_model(model: str | Path) -> Model:
         return jitted(variables, jnp.asarray(features, jnp.float32))
 
     data = run.config.data
-    label = "mos" if data.label == "mos" else Path(data.teacher).name.removesuffix(".json")
-    return Model(run.config.name, "run", FEATURE_SETS[data.feature_set], predict, label)
+    feature_set = FEATURE_SETS[data.feature_set]
+    return Model(run.config.name, "run", feature_set, predict, data.label_column)

@@ -41,11 +41,12 @@ def behaviour(
     speeds = np.linspace(0, feature_set.upper[motion.index(True)], 301)
     identical = np.where(motion, speeds[:, None], 1.0)
     still = np.where(motion, 0.0, features)
-    return {
-        name: {
+    found = {}
+    for name, rows in (("identical", identical), ("still", still), ("wider_box", wide)):
+        ours, theirs = student(rows), teacher(rows)
+        found[name] = {
             "n": len(rows),
-            "rmse": rmse(student(rows), teacher(rows)),
-            "max_abs": max_abs(student(rows), teacher(rows)),
+            "rmse": rmse(ours, theirs),
+            "max_abs": max_abs(ours, theirs),
         }
-        for name, rows in (("identical", identical), ("still", still), ("wider_box", wide))
-    }
+    return found

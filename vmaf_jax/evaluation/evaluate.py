@@ -7,10 +7,9 @@ import numpy.typing as npt
 
 from vmaf_jax.errors import InputError
 from vmaf_jax.evaluation.metrics import all_metrics
+from vmaf_jax.features.extract import DEFAULT_TEACHER
 from vmaf_jax.features.feature_set import FeatureSet
 from vmaf_jax.features.table import FeatureTable
-
-DEFAULT_LABEL = "vmaf_v0.6.1"
 
 
 def evaluate_model(model: Any, table: FeatureTable, label: str | None = None) -> dict[str, Any]:
@@ -30,7 +29,7 @@ def evaluate_model(model: Any, table: FeatureTable, label: str | None = None) ->
             f"model {model.name!r} takes the feature set {expected.name}, the table holds "
             f"{table.feature_set.name}; extract again with --features {expected.name}."
         )
-    name = label or getattr(model, "label", None) or DEFAULT_LABEL
+    name = label or getattr(model, "label", None) or DEFAULT_TEACHER
     true = table.label(name)
     predicted: npt.NDArray[Any] = np.asarray(model(table.features), dtype=np.float64)
     sources = {

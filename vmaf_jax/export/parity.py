@@ -71,12 +71,11 @@ def measure_parity(
     few = rows[:: max(1, len(rows) // N_SMALL)]
     if len(few) < N_SMALL:
         few = rows[:N_SMALL]
-    runs = []
-    for size, some in ((LARGE_BATCH, rows), *((size, few) for size in SMALL_BATCHES)):
-        ours = _in_batches(in_jax, some, size)
-        theirs = model.in_batches(some, size)
-        runs.append({"batch": size, **_distances(ours, theirs)})
-    ours, theirs = _in_batches(in_jax, rows, LARGE_BATCH), model.in_batches(rows, LARGE_BATCH)
+    every = (_in_batches(in_jax, rows, LARGE_BATCH), model.in_batches(rows, LARGE_BATCH))
+    runs = [{"batch": LARGE_BATCH, **_distances(*every)}]
+    for size in SMALL_BATCHES:
+        pair = (_in_batches(in_jax, few, size), model.in_batches(few, size))
+        runs.append({"batch": size, **_distances(*pair)})
     return {
         "n": sum(run["n"] for run in runs),
         "clipped": sum(run["clipped"] for run in runs),
@@ -85,7 +84,7 @@ def measure_parity(
         "ulp_from": ULP_FROM,
         "limits": dataclasses.asdict(limits),
         "batches": runs,
-        "octaves": _octaves(ours, theirs),
+        "octaves": _octaves(*every),
         "device": jax.devices()[0].device_kind,
     }
 

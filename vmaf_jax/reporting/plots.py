@@ -9,7 +9,8 @@ import numpy.typing as npt
 from vmaf_jax.evaluation.cross_validation import HeldOut
 
 
-def _png(figure: Any) -> bytes:
+def png(figure: Any) -> bytes:
+    """A Matplotlib figure as PNG; the same figure gives the same bytes."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
     return buffer.getvalue()
@@ -32,7 +33,7 @@ def agreement(rows: HeldOut, title: str) -> bytes:
     right.axhline(0, color="0.7", linewidth=1)
     right.scatter(rows.label, rows.predicted - rows.label, c=colour, cmap="tab20", s=9)
     right.set(xlabel="teacher (VMAF points)", ylabel="error", title="error, one colour a source")
-    return _png(figure)
+    return png(figure)
 
 
 def losses(values: npt.NDArray[np.floating[Any]]) -> bytes:
@@ -42,4 +43,4 @@ def losses(values: npt.NDArray[np.floating[Any]]) -> bytes:
     steps = np.arange(0, values.shape[1], stride)
     axis.semilogy(steps, values[:, ::stride].T, linewidth=0.6, alpha=0.6)
     axis.set(xlabel="step", ylabel="training loss", title="one line a fold")
-    return _png(figure)
+    return png(figure)

@@ -1,13 +1,13 @@
 """The selection's findings as Markdown and as one HTML page; words and figures from one source."""
 
 import html
-import io
 from pathlib import Path
 from typing import Any
 
 from vmaf_jax.files import write_text
 from vmaf_jax.reporting.html import image, number, page
 from vmaf_jax.reporting.html import table as html_table
+from vmaf_jax.reporting.plots import png
 
 
 def _sections(findings: dict[str, Any]) -> list[tuple[str, list[str], list[str], list[list[str]]]]:
@@ -191,6 +191,4 @@ def _forest(findings: dict[str, Any], corpus: str) -> bytes:
     axis.set_yticks(range(len(here)), [c["label"] for c in here], fontsize=7)
     axis.set(xlabel="held-out RMSE (VMAF points), 95 % interval", ylim=(-1, len(here)))
     axis.grid(axis="x", alpha=0.3, which="both")
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
-    return buffer.getvalue()
+    return png(figure)
