@@ -14,7 +14,8 @@ import yaml
 
 from vmaf_jax.errors import InputError
 from vmaf_jax.features.feature_set import FEATURE_SETS, FEATURES
-from vmaf_jax.models import ACTIVATIONS, MODELS
+from vmaf_jax.models import ACTIVATIONS, MODELS, Student
+from vmaf_jax.training.levenberg_marquardt import MAX_PARAMS
 from vmaf_jax.training.settings import TrainingSettings
 
 _Kind = TypeVar("_Kind", bound=pydantic.BaseModel)
@@ -98,6 +99,16 @@ class Config(_Part):
     def _external_corpora_have_no_mos(self) -> "Config":
         if self.data.label == "mos" and self.external:
             raise ValueError("external corpora carry no opinion scores; set external=[]")
+        return self
+
+    @pydantic.model_validator(mode="after")
+    def _least_squares_are_for_small_networks(self) -> "Config":
+        n_params = Student(self.student.network, self.training.head).n_params()
+        if self.training.optimiser == "levenberg_marquardt" and n_params > MAX_PARAMS:
+            raise ValueError(
+                f"levenberg_marquardt takes at most {MAX_PARAMS} parameters, "
+                f"{self.student.network} has {n_params}; use adamw"
+            )
         return self
 
     def to_yaml(self) -> str:

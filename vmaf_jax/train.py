@@ -39,7 +39,7 @@ from vmaf_jax.load import make_student
 from vmaf_jax.models import Student, Variables
 from vmaf_jax.reporting.card import write_card
 from vmaf_jax.reporting.html import write_report
-from vmaf_jax.training import Rows, Trained, loso_masks, make_members, train_members
+from vmaf_jax.training import Rows, Trained, loso_masks, loso_members, train_members
 
 _ENVIRONMENT = ("jax", "jaxlib", "flax", "optax", "numpy", "onnx", "onnxruntime", "jax2onnx")
 
@@ -166,12 +166,9 @@ def _train(
     masks: np.ndarray,
 ) -> Trained:
     """Every fold, then the final fit on all rows, as members of one program."""
-    everything = np.ones((1, len(table)), dtype=bool)
     settings = config.training
-    final = make_members(everything, list(settings.seeds[:1]), [settings.temperature])
-    folds = make_members(masks, list(settings.seeds), [settings.temperature])
-    members = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), folds, final)
-    rows = Rows(jnp.asarray(table.features, jnp.float32), jnp.asarray(target, jnp.float32))
+    members = loso_members(masks, list(settings.seeds), [settings.temperature])
+    rows = Rows(table.features, target)
     asked = None
     if settings.strategy == "teacher_queries":
         teacher = queried_teacher(table, config.data)

@@ -87,7 +87,7 @@ def test_rectification(scores, at_least, at_most):
 def test_pure_function_differentiates_and_maps():
     teacher = load_teacher("vmaf_v0.6.1")
     with jax.enable_x64(True):
-        params = teacher.params(jnp.float64)
+        params = teacher.params()
         x = jnp.array([[0.9, 0.4, 0.8, 0.88, 0.93, 4.0]])
         gradient = jax.grad(lambda v: svr_score(params, v)[0])(x)
         step = 1e-6

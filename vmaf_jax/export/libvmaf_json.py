@@ -43,24 +43,27 @@ def rbf_document(student: Student, variables: Variables, feature_set: FeatureSet
         )
     exact = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), dict(variables))
     network, scaler = exact["params"]["network"], exact["scaler"]
-    slopes = scaler["inv_std"]
-    intercepts = -scaler["mean"] * scaler["inv_std"]
+    # exp(-|s (z - p)|^2): the scales' geometric mean goes into gamma, the rest into the slopes.
+    gamma = math.exp(2 * float(np.mean(network["log_scale"])))
+    own = np.exp(network["log_scale"]) / math.sqrt(gamma)
+    slopes = own * scaler["inv_std"]
+    intercepts = -scaler["mean"] * slopes
     # score = 50 + 25 y, and libvmaf takes (y - intercept) / slope with y = sum - rho.
     header = {
         "svm_type": "nu_svr",
         "kernel_type": "rbf",
-        "gamma": repr(math.exp(float(network["log_gamma"]))),
+        "gamma": repr(gamma),
         "nr_class": "2",
         "total_sv": str(len(network["prototypes"])),
         "rho": repr(-float(network["offset"][0])),
     }
     units = [
         " ".join([repr(float(c)), *(f"{k}:{float(v)!r}" for k, v in enumerate(p, start=1))])
-        for c, p in zip(network["coefficients"][:, 0], network["prototypes"], strict=True)
+        for c, p in zip(network["coefficients"][:, 0], own * network["prototypes"], strict=True)
     ]
     text = [f"{key} {value}" for key, value in header.items()]
     return {
-        "param_dict": {"gamma": float(header["gamma"]), "norm_type": "custom_rescale"},
+        "param_dict": {"gamma": gamma, "norm_type": "custom_rescale"},
         "model_dict": {
             "model": "\n".join([*text, "SV", *units]) + "\n",
             "model_type": "LIBSVMNUSVR",

@@ -72,6 +72,18 @@ class Student:
         blank = jnp.zeros((1, self.n_features), jnp.float32)
         return dict(self._module.init(key, blank, training=False))
 
+    def start_at(self, params: Variables, rows: Float[Array, "p d"]) -> Variables:
+        """`params` with the network's prototypes, if it has any, at `rows` of scaled features."""
+        network = params["network"]
+        if "prototypes" not in network:
+            return params
+        return {**params, "network": {**network, "prototypes": rows}}
+
+    @property
+    def n_prototypes(self) -> int:
+        """How many rows `start_at` takes; 0 for a network without prototypes."""
+        return int(getattr(MODELS[self.network](outputs=1), "prototypes", 0))
+
     def outputs(
         self, variables: Variables, features: Float[Array, "n d"], *, key: Array | None = None
     ) -> Float[Array, "n k"]:

@@ -21,7 +21,7 @@ from vmaf_jax.config import DataConfig, known, read_yaml, validate
 from vmaf_jax.data import labels_and_targets, load_data, queried_teacher
 from vmaf_jax.features.table import FeatureTable
 from vmaf_jax.models import ACTIVATIONS, MODELS, Student
-from vmaf_jax.training import Rows, TrainingSettings, loso_masks, make_members, train_members
+from vmaf_jax.training import Rows, TrainingSettings, loso_masks, loso_members, train_members
 
 
 class RowsStage(pydantic.BaseModel, frozen=True, extra="forbid"):
@@ -129,19 +129,14 @@ def run_program(
         n_features=len(problem.table.feature_set),
     )
     seeds, heats = list(settings.seeds), [t or 1.0 for t in temperatures]
-    everything = np.ones((1, len(problem.table)), dtype=bool)
-    members = jax.tree.map(
-        lambda *leaves: jnp.concatenate(leaves),
-        make_members(problem.masks, seeds, heats),
-        make_members(everything, seeds[:1], heats),
-    )
-    features = jnp.asarray(problem.table.features, jnp.float32)
-    rows = Rows(features, jnp.asarray(problem.target, jnp.float32))
+    members = loso_members(problem.masks, seeds, heats)
+    rows = Rows(problem.table.features, problem.target)
     asked = None
     if settings.strategy == "teacher_queries":
         asked = queried_teacher(problem.table, problem.data).params()
     trained = train_members(rows, members, asked, student=student, settings=settings)
     every = jax.jit(jax.vmap(student.predict, in_axes=(0, None)))
+    features = jnp.asarray(problem.table.features, jnp.float32)
     predicted = np.asarray(every(trained.variables, features), dtype=np.float64)
     n_folds, n = len(problem.masks), len(problem.table)
     grid = predicted[: len(seeds) * len(heats) * n_folds]

@@ -2,12 +2,12 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
-from jax.typing import DTypeLike
 
 from vmaf_jax.errors import InputError
 from vmaf_jax.features.feature_set import FeatureSet
@@ -55,16 +55,18 @@ class Teacher:
         """
         x = check_features(features, self.feature_set)
         with jax.enable_x64(True):
-            scores = _score(self.params(jnp.float64), jnp.asarray(x, jnp.float64))
+            scores = _score(self.params(), jnp.asarray(x, jnp.float64))
             if self.transform is not None:
                 scores = transform_score(scores, self.transform)
             out = np.asarray(scores)
         return np.clip(out, *self.model.clip) if clip and self.model.clip else out
 
-    def params(self, dtype: DTypeLike = jnp.float32) -> SvrParams:
-        """Parameters of `svr_score` in the precision asked for."""
-        values = {name: getattr(self.model, name) for name in SvrParams._fields}
-        return SvrParams(**{name: jnp.asarray(value, dtype) for name, value in values.items()})
+    def params(self) -> SvrParams:
+        """Parameters of `svr_score` in float64, as NumPy arrays."""
+        values: dict[str, Any] = {
+            name: np.asarray(getattr(self.model, name), np.float64) for name in SvrParams._fields
+        }
+        return SvrParams(**values)
 
 
 def load_teacher(name_or_path: str | Path, *, phone: bool = False) -> Teacher:

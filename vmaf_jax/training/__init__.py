@@ -1,6 +1,6 @@
 """Losses, optimiser, masks and the mapped training loop."""
 
-from vmaf_jax.training.loop import Member, Rows, Trained, make_members, train_members
+from vmaf_jax.training.loop import Member, Rows, Trained, loso_members, make_members, train_members
 from vmaf_jax.training.masks import loso_masks
 from vmaf_jax.training.settings import TrainingSettings
 
@@ -10,6 +10,7 @@ __all__ = [
     "Trained",
     "TrainingSettings",
     "loso_masks",
+    "loso_members",
     "make_members",
     "train_members",
 ]

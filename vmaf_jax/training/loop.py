@@ -10,19 +10,21 @@ import dataclasses
 import functools
 import time
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from vmaf_jax.features.feature_set import FEATURES, FeatureSet
 from vmaf_jax.models import Student, Variables
-from vmaf_jax.models.heads import BINS, head_score
+from vmaf_jax.models.heads import BINS, SCORE_SPAN, head_score
 from vmaf_jax.teacher.svr import SvrParams, svr_score
+from vmaf_jax.training.levenberg_marquardt import LmState, lm_init, lm_step
 from vmaf_jax.training.losses import SoftLabels, kl_loss, masked_mean, soft_labels, squared_error
 from vmaf_jax.training.masks import masked_scaler
 from vmaf_jax.training.optimiser import make_optimiser
@@ -35,8 +37,8 @@ Labels = Float[Array, " n"] | SoftLabels
 class Rows(NamedTuple):
     """Training data shared by all members: raw features `[n, d]`, targets `[n]` in VMAF points."""
 
-    features: Float[Array, "n d"]
-    targets: Float[Array, " n"]
+    features: Float[Array | np.ndarray, "n d"]
+    targets: Float[Array | np.ndarray, " n"]
 
 
 class Member(NamedTuple):
@@ -53,7 +55,7 @@ class Member(NamedTuple):
     temperature: Float[Array, ""]
 
 
-class _State(NamedTuple):
+class _AdamState(NamedTuple):
     params: Variables
     opt_state: optax.OptState
 
@@ -78,7 +80,9 @@ def train_member(
     scaler = masked_scaler(features, member.mask)
     init_key, stream_key = jax.random.split(member.key)
     params = student.init(init_key)["params"]
-    optimiser = make_optimiser(settings)
+    if student.n_prototypes:
+        chosen = draw_rows(init_key, member.mask, student.n_prototypes)
+        params = student.start_at(params, (features[chosen] - scaler["mean"]) * scaler["inv_std"])
 
     def soften(scores: Float[Array, " n"]) -> SoftLabels:
         bins = jnp.asarray(BINS)
@@ -109,16 +113,35 @@ def train_member(
             each = squared_error(head_score(student.head, outputs), labels)
         return masked_mean(each, weight)
 
-    def step(state: _State, key: Array) -> tuple[_State, Array]:
+    optimiser = make_optimiser(settings)
+
+    def adam_step(state: _AdamState, key: Array) -> tuple[_AdamState, Array]:
         batch_key, dropout_key = jax.random.split(key)
         data = batch(batch_key)
         value, grads = jax.value_and_grad(loss)(state.params, *data, dropout_key)
         updates, opt_state = optimiser.update(grads, state.opt_state, state.params)
-        return _State(optax.apply_updates(state.params, updates), opt_state), value
+        return _AdamState(optax.apply_updates(state.params, updates), opt_state), value
 
-    start = _State(params, optimiser.init(params))
-    end, losses = jax.lax.scan(step, start, jax.random.split(stream_key, settings.steps))
-    return {"params": end.params, "scaler": scaler}, losses
+    def least_squares_step(state: LmState, key: Array) -> tuple[LmState, Array]:
+        def predict(params: Variables, x: Array) -> Array:
+            return student.score({"params": params, "scaler": scaler}, x) / SCORE_SPAN
+
+        x, scores, weight = batch(key)
+        assert not isinstance(scores, SoftLabels)  # noqa: S101 (the settings allow scores alone)
+        return lm_step(predict, state, x, scores / SCORE_SPAN, weight)
+
+    keys = jax.random.split(stream_key, settings.steps)
+    if settings.optimiser == "adamw":
+        adam, losses = jax.lax.scan(adam_step, _AdamState(params, optimiser.init(params)), keys)
+        params = adam.params
+    else:
+        fit, losses = jax.lax.scan(least_squares_step, lm_init(params), keys)
+        params = fit.params
+    return _float32({"params": params, "scaler": scaler}), _float32(losses)
+
+
+def _float32(tree: Any) -> Any:
+    return jax.tree.map(lambda leaf: leaf.astype(jnp.float32), tree)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,6 +158,16 @@ class Trained:
         return jax.tree.map(lambda leaf: leaf[k], self.variables)
 
 
+def _floats(tree: Any, dtype: DTypeLike) -> Any:
+    """Real numbers of `tree` in `dtype`; keys stay as they are."""
+
+    def cast(leaf: Any) -> Any:
+        real = jnp.issubdtype(leaf.dtype, jnp.floating)
+        return jnp.asarray(leaf, dtype) if real else leaf
+
+    return jax.tree.map(cast, tree)
+
+
 def make_members(masks: np.ndarray, seeds: list[int], temperatures: list[float]) -> Member:
     """All combinations of seeds, temperatures and masks `[f, n]`, in that order of nesting.
 
@@ -146,6 +179,13 @@ def make_members(masks: np.ndarray, seeds: list[int], temperatures: list[float])
         key=jnp.stack([jax.random.key(s) for s, _, _ in grid]),
         temperature=jnp.asarray([t for _, t, _ in grid], jnp.float32),
     )
+
+
+def loso_members(masks: np.ndarray, seeds: list[int], temperatures: list[float]) -> Member:
+    """`make_members`, then one member a temperature on all rows, of the first seed."""
+    folds = make_members(masks, seeds, temperatures)
+    final = make_members(np.ones_like(masks[:1]), seeds[:1], temperatures)
+    return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), folds, final)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -183,7 +223,6 @@ def compile_members(
     # away and rounds otherwise, and a member is to come out the same bits alone.
     padded = max(2, -(-m // len(devices))) * len(devices)
     index = np.minimum(np.arange(padded), m - 1)
-    members = jax.tree.map(lambda leaf: leaf[index], members)
     mesh = Mesh(np.array(devices), ("members",))
     split = NamedSharding(mesh, PartitionSpec("members"))
     shared = NamedSharding(mesh, PartitionSpec())
@@ -195,10 +234,15 @@ def compile_members(
         in_shardings=(shared, split, shared),
         out_shardings=split,
     )
-    started = time.perf_counter()
-    program = every.lower(rows, members, teacher).compile()
-    compile_s = time.perf_counter() - started
-    inputs = jax.device_put((rows, members, teacher), (shared, split, shared))
+    precision = jnp.float32 if settings.optimiser == "adamw" else jnp.float64
+    with jax.enable_x64(precision == jnp.float64):
+        members = jax.tree.map(lambda leaf: leaf[index], members)
+        inputs = jax.device_put(
+            _floats((rows, members, teacher), precision), (shared, split, shared)
+        )
+        started = time.perf_counter()
+        program = every.lower(*inputs).compile()
+        compile_s = time.perf_counter() - started
 
     def run() -> tuple[Variables, np.ndarray]:
         return jax.tree.map(lambda leaf: np.asarray(leaf)[:m], program(*inputs))
@@ -218,7 +262,7 @@ def train_members(
     """Trains all members at once.
 
     Args:
-        teacher: float32 parameters, for the strategy `teacher_queries`.
+        rows, teacher: in float64 where there is a choice; AdamW trains in float32 all the same.
     """
     compiled = compile_members(
         rows, members, teacher, student=student, settings=settings, feature_set=feature_set

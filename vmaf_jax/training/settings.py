@@ -10,9 +10,12 @@ class TrainingSettings(pydantic.BaseModel, frozen=True, extra="forbid"):
 
     The strategy `rows` trains on the table's rows, all of them in every step or, with `batch_size`,
     that many drawn anew; `teacher_queries` asks the teacher about `batch_size` new feature vectors
-    in every step. Each seed is a cross-validation of its own; the final fit takes the first.
+    in every step. `levenberg_marquardt` is for networks of a few hundred parameters (`rbf`); rate,
+    decay and dropout are AdamW's alone. Each seed is a cross-validation of its own; the final fit
+    takes the first.
     """
 
+    optimiser: Literal["adamw", "levenberg_marquardt"] = "adamw"
     strategy: Literal["rows", "teacher_queries"] = "rows"
 
     steps: int = pydantic.Field(default=1500, ge=1, le=1_000_000)
@@ -29,11 +32,13 @@ class TrainingSettings(pydantic.BaseModel, frozen=True, extra="forbid"):
     )
 
     @pydantic.model_validator(mode="after")
-    def _queries_need_a_number(self) -> "TrainingSettings":
+    def _settings_fit_together(self) -> "TrainingSettings":
         if self.strategy == "teacher_queries" and self.batch_size is None:
             raise ValueError("teacher_queries needs a batch_size, such as 256")
         if len(set(self.seeds)) < len(self.seeds):
             raise ValueError("seeds must differ from each other")
+        if self.optimiser == "levenberg_marquardt" and self.loss != "squared_error":
+            raise ValueError("levenberg_marquardt minimises squared_error alone")
         return self
 
     @property
