@@ -7,14 +7,16 @@ if TYPE_CHECKING:
     from vmaf_jax.features.extract import extract_pair
     from vmaf_jax.features.feature_set import FEATURES
     from vmaf_jax.load import load_model
+    from vmaf_jax.serving.score import score
     from vmaf_jax.teacher.teacher import load_teacher
 
-__all__ = ["FEATURES", "extract_pair", "load_model", "load_teacher"]
+__all__ = ["FEATURES", "extract_pair", "load_model", "load_teacher", "score"]
 
 _HOMES = {
     "FEATURES": "vmaf_jax.features.feature_set",
     "extract_pair": "vmaf_jax.features.extract",
     "load_model": "vmaf_jax.load",
+    "score": "vmaf_jax.serving.score",
     "load_teacher": "vmaf_jax.teacher.teacher",
 }
 

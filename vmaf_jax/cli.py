@@ -171,16 +171,84 @@ def evaluate(
 
 
 @app.command()
+def score(
+    reference: Annotated[Path, typer.Argument(help="The pristine video.")],
+    distorted: Annotated[Path, typer.Argument(help="The degraded one.")],
+    model: Annotated[
+        str, typer.Option(help="Shipped name, run folder, .onnx or libvmaf .json.")
+    ] = "tiny",
+    teacher: Annotated[
+        list[str] | None, typer.Option(help="Score with this libvmaf model too, repeatable.")
+    ] = None,
+    width: Annotated[int | None, typer.Option(help="Of raw YUV.")] = None,
+    height: Annotated[int | None, typer.Option(help="Of raw YUV.")] = None,
+    pix_fmt: Annotated[str | None, typer.Option(help="Of raw YUV, such as yuv420p.")] = None,
+    shortest: Annotated[bool, typer.Option("--shortest", help="Allow unequal lengths.")] = False,
+    per_frame: Annotated[bool, typer.Option("--per-frame", help="Every frame's score.")] = False,
+    csv: Annotated[Path | None, typer.Option(help="Write scores and features here.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw the scores, a .png file.")] = None,
+    json_: Json = False,
+) -> None:
+    """Score a video against its reference."""
+    from vmaf_jax.features.video import Video
+    from vmaf_jax.files import check_writable, write_bytes
+    from vmaf_jax.serving.score import score as score_pair
+
+    for path, suffix in ((csv, ".csv"), (plot, ".png")):
+        if path is not None:
+            if path.suffix != suffix:
+                raise InputError(f"{path}: the name must end in {suffix}.")
+            check_writable(path.parent)
+    raw = {"width": width, "height": height, "pix_fmt": pix_fmt}
+    if any(raw.values()) and not any(Video(each).is_raw for each in (reference, distorted)):
+        raise InputError("--width, --height and --pix-fmt are for raw .yuv files; drop them.")
+    found = score_pair(
+        reference,
+        distorted,
+        model,
+        width=width,
+        height=height,
+        pix_fmt=pix_fmt,
+        teachers=tuple(teacher or ()),
+        shortest=shortest,
+    )
+    if csv is not None:
+        found.write_csv(csv)
+    if plot is not None:
+        from vmaf_jax.reporting.plots import per_frame as draw
+
+        write_bytes(
+            plot, draw({found.model: found.per_frame, **found.table.labels}, distorted.name)
+        )
+    if json_:
+        _show_json(found.to_dict(per_frame=per_frame))
+        return
+    if per_frame:
+        for index, value in zip(found.table.index, found.per_frame, strict=True):
+            print(f"{index}\t{value:.6f}")
+    told = found.to_dict()
+    view = Table("", "mean", "harmonic mean", "min", "1 %", "5 %", "frames")
+    for name, entry in {found.model: told["statistics"], **told["teachers"]}.items():
+        cells = [f"{entry[k]:.3f}" for k in ("mean", "harmonic_mean", "min", "p1", "p5")]
+        view.add_row(escape(name), *cells, str(entry["frames"]))
+    (people if per_frame else Console()).print(view)
+
+
+@app.command()
 def export(
     model: Annotated[str, typer.Option(help="Shipped name, run folder, libvmaf .json.")],
     out: Annotated[Path, typer.Option(help="File to write.")],
     format_: Annotated[str, typer.Option("--format", help="onnx or libvmaf.")] = "onnx",
+    quantize: Annotated[
+        str | None, typer.Option(help="dynamic or static: an 8-bit file beside it.")
+    ] = None,
     json_: Json = False,
 ) -> None:
     """Export a trained student, verified against JAX."""
     from vmaf_jax.export.export import export_model
+    from vmaf_jax.export.sidecar import int8_path
 
-    report = export_model(model, out, format_)
+    report = export_model(model, out, format_, quantize)
     if json_:
         _show_json(report)
     elif format_ == "onnx":
@@ -188,8 +256,43 @@ def export(
             f"{out}: parity over {report['n']} rows, at most {report['max_abs']:.2e} points and "
             f"{report['max_ulp']} ULP from 16 points up"
         )
+        if int8 := report.get("int8"):
+            print(
+                f"{int8_path(out)}: PLCC {int8['plcc_drop']:.1e} lower over {int8['n']} rows "
+                f"(limit {int8['budget_plcc']:.0e}), RMSE {int8['added_rmse']:+.3f} points; batch "
+                f"size moves scores by at most {int8['batch_dependence']:.3f}"
+            )
     else:
         print(f"{out}: ffmpeg within {report['max_abs']:.2e} points over {report['n']} frames")
+
+
+registry_app = typer.Typer(help="The models a folder offers to hosts.", no_args_is_help=True)
+app.add_typer(registry_app, name="registry")
+
+
+@registry_app.callback()
+def _registry() -> None:
+    """A group of its own, though it has one command."""
+
+
+@registry_app.command()
+def verify(
+    path: Annotated[
+        Path | None, typer.Argument(help="By default the shipped checkpoints/registry.json.")
+    ] = None,
+    json_: Json = False,
+) -> None:
+    """Check digests, sidecars, operators and schema of every model."""
+    from vmaf_jax.export.registry import verify_registry
+    from vmaf_jax.load import CHECKPOINTS
+
+    place = path or CHECKPOINTS / "registry.json"
+    registry = verify_registry(place)
+    if json_:
+        _show_json(registry.model_dump(exclude_none=True))
+    else:
+        for entry in registry.models:
+            print(f"{entry.id}: {entry.onnx}, {entry.quant_mode}, sound")
 
 
 @app.command()

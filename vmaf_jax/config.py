@@ -79,10 +79,11 @@ class StudentConfig(_Part):
 
 
 class ParityConfig(_Part):
-    """Limits between JAX and ONNX Runtime."""
+    """Limits between JAX and ONNX Runtime, and how much is tried."""
 
     max_abs: float = pydantic.Field(default=1e-4, gt=0)  # VMAF points, inside (0, 100)
     max_ulp: int = pydantic.Field(default=64, ge=0)  # outputs of 16 and more
+    thorough: bool = False  # all rows at every batch size from 1 to 64
 
 
 class Config(_Part):

@@ -17,9 +17,10 @@ import numpy.typing as npt
 from vmaf_jax.config import Config, read_yaml, validate
 from vmaf_jax.errors import InputError
 from vmaf_jax.export.checkpoint import load_checkpoint
-from vmaf_jax.export.onnx_file import OnnxModel
+from vmaf_jax.export.onnx_file import OnnxModel, load_onnx
+from vmaf_jax.export.sidecar import check_sidecar
 from vmaf_jax.features.feature_set import FEATURE_SETS, FEATURES, FeatureSet
-from vmaf_jax.models import Student, Variables
+from vmaf_jax.models import Student, Variables, deploy
 from vmaf_jax.teacher import check_features, load_teacher
 
 CHECKPOINTS = Path(__file__).parent.parent / "checkpoints"
@@ -96,6 +97,34 @@ def find_run(model: str) -> Path | None:
     return shipped if Path(model).name == model and shipped.is_dir() else None
 
 
+def feature_set_of(model: str | Path) -> FeatureSet:
+    """What a MODEL is called with, found out (and the MODEL checked) without loading it whole.
+
+    Raises:
+        InputError: as `load_model`, as far as can be seen by then.
+    """
+    text = str(model)
+    if text.endswith(".onnx"):
+        load_onnx(Path(text))
+        check_sidecar(Path(text))
+        return FEATURES
+    if text.endswith(".json"):
+        return load_teacher(text).feature_set
+    config = _folder(text) / "config.yaml"
+    return FEATURE_SETS[validate(Config, read_yaml(config), config).data.feature_set]
+
+
+def _folder(text: str) -> Path:
+    folder = find_run(text)
+    if folder is None:
+        shipped = sorted(each.parent.name for each in CHECKPOINTS.glob("*/config.yaml"))
+        raise InputError(
+            f"model {text!r}: no run folder, .onnx or .json file, nor a shipped name "
+            f"({', '.join(shipped) or 'none here'}); check the name."
+        )
+    return folder
+
+
 def load_model(model: str | Path) -> Model:
     """Loads a MODEL of any kind.
 
@@ -104,22 +133,18 @@ def load_model(model: str | Path) -> Model:
     """
     text = str(model)
     if text.endswith(".onnx"):
+        check_sidecar(Path(text))
         return Model(Path(text).stem, "onnx", FEATURES, OnnxModel(Path(text)))
     if text.endswith(".json"):
         teacher = load_teacher(text)
         return Model(teacher.name, "libvmaf", teacher.feature_set, teacher)
-    if (folder := find_run(text)) is None:
-        shipped = sorted(each.parent.name for each in CHECKPOINTS.glob("*/config.yaml"))
-        raise InputError(
-            f"model {text!r}: no run folder, .onnx or .json file, nor a shipped name "
-            f"({', '.join(shipped) or 'none here'}); check the name."
-        )
-    run = load_run(folder)
-    variables = jax.device_put(dict(run.variables))
-    jitted = jax.jit(run.student.predict)
+    run = load_run(_folder(text))
+    deployed = deploy(run.student, run.variables)
+    constants = jax.device_put(deployed.constants)
+    jitted = jax.jit(deployed.predict)
 
     def predict(features: npt.NDArray[np.float64]) -> jax.Array:
-        return jitted(variables, jnp.asarray(features, jnp.float32))
+        return jitted(constants, jnp.asarray(features, jnp.float32))
 
     data = run.config.data
     feature_set = FEATURE_SETS[data.feature_set]

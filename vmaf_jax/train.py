@@ -31,12 +31,12 @@ from vmaf_jax.evaluation.cross_validation import HeldOut, join, loso_metrics, to
 from vmaf_jax.evaluation.metrics import all_metrics
 from vmaf_jax.export.checkpoint import save_checkpoint
 from vmaf_jax.export.onnx_file import OnnxModel, export_onnx
-from vmaf_jax.export.parity import Limits, check_parity, measure_parity, parity_rows
-from vmaf_jax.export.sidecar import sidecar
+from vmaf_jax.export.parity import check_parity, measure_parity, parity_rows
+from vmaf_jax.export.sidecar import sidecar, training_digest
 from vmaf_jax.features.table import FeatureTable
 from vmaf_jax.files import atomic_path, check_result_folder, write_text
 from vmaf_jax.load import make_student
-from vmaf_jax.models import Student, Variables
+from vmaf_jax.models import Student, Variables, deploy
 from vmaf_jax.reporting.card import write_card
 from vmaf_jax.reporting.html import write_report
 from vmaf_jax.training import Rows, Trained, loso_masks, loso_members, train_members
@@ -112,15 +112,21 @@ def train_run(
             predicted.write(folder / f"external_{name}.parquet")
         save_checkpoint(folder / "checkpoint", final)
         say("export and parity")
-        onnx_path = export_onnx(student, final, folder / "model.onnx", name=config.name)
-        limits = Limits(**config.parity.model_dump())
-        rows = parity_rows(table.feature_set, seen)
-        parity = measure_parity(student, final, OnnxModel(onnx_path), rows, limits)
         training = {
             "config_sha256": config.digest(),
             "corpora": {str(table.corpus[0]): table_digest(table)},
             "metrics": {"loso": metrics["loso"]["pooled"], "external": metrics["external"]},
         }
+        deployed = deploy(student, final)
+        onnx_path = export_onnx(
+            deployed,
+            folder / "model.onnx",
+            name=config.name,
+            feature_set=table.feature_set,
+            digest=training_digest(training),
+        )
+        rows = parity_rows(table.feature_set, seen)
+        parity = measure_parity(deployed, OnnxModel(onnx_path), rows, config.parity)
         description = sidecar(
             onnx_path,
             name=config.name,

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import scipy.stats
 
 LOW_END, HIGH_END = (0.0, 20.0), (80.0, 100.0)  # VMAF points, both ends included
+RANGES = ((0.0, 20.0), (20.0, 40.0), (40.0, 60.0), (60.0, 80.0), (80.0, 100.0))  # VMAF points
 
 
 def plcc(predicted: npt.ArrayLike, true: npt.ArrayLike) -> float:

@@ -18,13 +18,12 @@ import jax
 import numpy as np
 
 from vmaf_jax.errors import GateError, InputError
-from vmaf_jax.export.onnx_file import OUTPUT_RANGE
 from vmaf_jax.features.extract import extract_pair
 from vmaf_jax.features.feature_set import FeatureSet
 from vmaf_jax.features.ffmpeg import find_ffmpeg
 from vmaf_jax.files import write_text
 from vmaf_jax.models import Student, Variables
-from vmaf_jax.models.heads import SCORE_CENTRE, SCORE_SPAN
+from vmaf_jax.models.heads import OUTPUT_RANGE, SCORE_CENTRE, SCORE_SPAN
 from vmaf_jax.teacher import load_teacher
 
 LIMIT = 2e-4  # VMAF points; features are logged to six decimals

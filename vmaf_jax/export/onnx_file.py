@@ -4,6 +4,7 @@ Input `features` float32 `[N, 6]`, output `vmaf` float32 `[N]` in [0, 100]; the 
 graph. The contract is in docs/onnx-contract.md and checked on every export and load.
 """
 
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +13,16 @@ import numpy as np
 import numpy.typing as npt
 
 from vmaf_jax.errors import InputError
-from vmaf_jax.features.feature_set import FEATURES
+from vmaf_jax.export.fusion import fuse
+from vmaf_jax.features.feature_set import FEATURES, FeatureSet
 from vmaf_jax.files import write_bytes
-from vmaf_jax.models import Student, Variables
+from vmaf_jax.models import Deployed
+from vmaf_jax.models.heads import OUTPUT_RANGE
 
 OPSET = 17
 MAX_IR_VERSION = 10
 MAX_BYTES = 50_000_000
 INPUT_NAME, OUTPUT_NAME = "features", "vmaf"
-OUTPUT_RANGE = (0.0, 100.0)  # VMAF points
 
 # What libvmaf-side loaders admit.
 ADMITTED_OPERATORS = frozenset(
@@ -34,30 +36,48 @@ ADMITTED_OPERATORS = frozenset(
 )
 
 
-def export_onnx(student: Student, variables: Variables, path: Path, *, name: str) -> Path:
-    """Writes the student's clipped prediction as ONNX, checked against the contract.
+# Only ONNX Runtime runs these; files that hold them say `quant_mode: dynamic` in their metadata.
+DYNAMIC_OPERATORS = frozenset({"DynamicQuantizeLinear", "MatMulInteger"})
 
+
+def export_onnx(
+    deployed: Deployed, path: Path, *, name: str, feature_set: FeatureSet, digest: str
+) -> Path:
+    """Writes a student's clipped prediction as ONNX, checked against the contract.
+
+    Args:
+        name: the model's, kept in the file's metadata with our version and the features' order.
+        digest: of its training, kept beside them.
     Raises:
         InputError: the graph breaks the contract, or `path` cannot be written.
     """
     import onnx
     from jax2onnx import to_onnx
 
-    constants = jax.tree.map(lambda leaf: np.asarray(leaf, np.float32), dict(variables))
-
     def predict(features: jax.Array) -> jax.Array:
-        return student.predict(constants, features)
+        return deployed.predict(deployed.constants, features)
 
     model = to_onnx(
         predict,
-        inputs=[("N", student.n_features)],
+        inputs=[("N", len(feature_set))],
         model_name=name,
         opset=OPSET,
         input_names=[INPUT_NAME],
         output_names=[OUTPUT_NAME],
     )
+    fuse(model.graph)
     model.producer_name = "vmaf-jax"
-    model.producer_version = ""
+    model.producer_version = metadata.version("vmaf-jax")
+    for number, node in enumerate(model.graph.node):
+        node.name = f"{node.op_type}_{number}"
+    properties = {
+        "name": name,
+        "version": metadata.version("vmaf-jax"),
+        "features": ",".join(feature_set),
+        "training_sha256": digest,
+        "quant_mode": "fp32",
+    }
+    onnx.helper.set_model_props(model, properties)
     check_contract(model, path)
     write_bytes(path, model.SerializeToString(deterministic=True))
     onnx.checker.check_model(str(path), full_check=True)
@@ -107,8 +127,13 @@ def check_contract(model: Any, path: Path) -> None:
         refuse(f"IR version {model.ir_version}, expected at most {MAX_IR_VERSION}")
     if model.functions:
         refuse("holds local functions")
+    properties = {each.key: each.value for each in model.metadata_props}
+    dynamic = properties.get("quant_mode") == "dynamic"
+    admitted = ADMITTED_OPERATORS | (DYNAMIC_OPERATORS if dynamic else frozenset())
+    if "features" in properties and properties["features"] != ",".join(FEATURES):
+        refuse(f"takes the features {properties['features']}, expected {','.join(FEATURES)}")
     for node in model.graph.node:
-        if node.domain or node.op_type not in ADMITTED_OPERATORS:
+        if node.domain or node.op_type not in admitted:
             refuse(f"operator {node.domain or 'default'}:{node.op_type} is not admitted")
         subgraph_kinds = (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS)
         if any(attribute.type in subgraph_kinds for attribute in node.attribute):

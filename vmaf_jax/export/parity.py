@@ -3,37 +3,34 @@
 Both run over the same rows: real corpora, the corners of the feature box, and random rows in it.
 Rows whose output is clipped on either side agree trivially and are counted apart. Near zero on a
 0-100 scale a ULP is far finer than float32 arithmetic on that scale can be, so ULP limits hold
-from 16 points up and an absolute limit holds everywhere.
+from 16 points up and an absolute limit holds everywhere. Both are also held against the same
+function in float64, which says whose rounding is nearer the truth.
 """
 
-import dataclasses
 import itertools
+import platform
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 import numpy.typing as npt
 
+from vmaf_jax.config import ParityConfig
 from vmaf_jax.errors import GateError
-from vmaf_jax.export.onnx_file import OUTPUT_RANGE, OnnxModel
+from vmaf_jax.export.onnx_file import OnnxModel
 from vmaf_jax.export.ulp import ulp_distance
 from vmaf_jax.features.feature_set import FeatureSet
-from vmaf_jax.models import Student, Variables
+from vmaf_jax.models import Deployed
+from vmaf_jax.models.heads import OUTPUT_RANGE
 
 N_ROWS = 100_000
-LARGE_BATCH, SMALL_BATCHES = 4096, (1, 7)
+LARGE_BATCH, SMALL_BATCHES, EVERY_BATCH = 4096, (1, 7), tuple(range(1, 65))
 N_SMALL = 10_000
 ULP_FROM = 16.0  # VMAF points; the ULP limit holds from here up
 _OCTAVES = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 100.0)
-
-
-@dataclasses.dataclass(frozen=True)
-class Limits:
-    """`max_abs` in VMAF points everywhere inside (0, 100); `max_ulp` for outputs of 16 and more."""
-
-    max_abs: float = 1e-4
-    max_ulp: int = 64
+_ULP_EDGES = (0, 1, 2, 4, 8, 16, 64)
 
 
 def parity_rows(
@@ -50,43 +47,53 @@ def parity_rows(
 
 
 def measure_parity(
-    student: Student,
-    variables: Variables,
+    deployed: Deployed,
     model: OnnxModel,
     rows: npt.NDArray[np.float32],
-    limits: Limits | None = None,
+    config: ParityConfig,
 ) -> dict[str, Any]:
     """The content of `parity.json`: distances overall, by batch size and by octave of the output.
 
     JAX runs jitted on its default device, at the same batch size as ONNX Runtime.
+
+    Args:
+        config: the limits; if `thorough`, all rows run at every batch size from 1 to 64, instead of
+            `N_SMALL` of them at 1 and 7, which takes most of a minute.
     """
-    limits = limits or Limits()
-    jitted = jax.jit(student.predict)
-    constants = jax.device_put(dict(variables))
-
-    def in_jax(batch: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        return np.asarray(jitted(constants, batch))
-
-    # Small batches cost a call each; they see an even share of all rows.
-    few = rows[:: max(1, len(rows) // N_SMALL)]
+    in_jax = _in_jax(deployed, jax.devices()[0])
+    # Small batches cost a call each; unless asked, they see an even share of all rows.
+    few = rows if config.thorough else rows[:: max(1, len(rows) // N_SMALL)]
     if len(few) < N_SMALL:
         few = rows[:N_SMALL]
-    every = (_in_batches(in_jax, rows, LARGE_BATCH), model.in_batches(rows, LARGE_BATCH))
-    runs = [{"batch": LARGE_BATCH, **_distances(*every)}]
-    for size in SMALL_BATCHES:
+    ours = _in_batches(in_jax, rows, LARGE_BATCH)
+    theirs = model.in_batches(rows, LARGE_BATCH)
+    runs = [{"batch": LARGE_BATCH, **_distances(ours, theirs)}]
+    for size in EVERY_BATCH if config.thorough else SMALL_BATCHES:
         pair = (_in_batches(in_jax, few, size), model.in_batches(few, size))
         runs.append({"batch": size, **_distances(*pair)})
-    return {
-        "n": sum(run["n"] for run in runs),
-        "clipped": sum(run["clipped"] for run in runs),
+    exact = _in_float64(deployed, rows)
+    report = {
+        "n": runs[0]["n"],
+        "clipped": runs[0]["clipped"],
         "max_abs": max(run["max_abs"] for run in runs),
         "max_ulp": max(run["max_ulp"] for run in runs),
         "ulp_from": ULP_FROM,
-        "limits": dataclasses.asdict(limits),
+        "limits": {"max_abs": config.max_abs, "max_ulp": config.max_ulp},
         "batches": runs,
-        "octaves": _octaves(*every),
+        "octaves": _octaves(ours, theirs),
+        "ulp_counts": _ulp_counts(ours, theirs),
+        "worst": _worst(rows, ours, theirs, exact),
+        "against_float64": {
+            "jax": _errors(ours, exact),
+            "onnxruntime": _errors(theirs, exact),
+        },
         "device": jax.devices()[0].device_kind,
+        "processor": processor(),
     }
+    if jax.devices()[0].platform != "cpu":
+        on_cpu = _in_batches(_in_jax(deployed, jax.devices("cpu")[0]), rows, LARGE_BATCH)
+        report["jax_cpu_against_device"] = _distances(on_cpu, ours)
+    return report
 
 
 def check_parity(report: dict[str, Any]) -> None:
@@ -110,6 +117,37 @@ def _in_batches(
     return np.concatenate(parts)[: len(rows)]
 
 
+def _in_jax(
+    deployed: Deployed, device: jax.Device
+) -> Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]:
+    jitted = jax.jit(deployed.predict)
+    constants = jax.device_put(deployed.constants, device)
+
+    def run(batch: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        return np.asarray(jitted(constants, jax.device_put(batch, device)))
+
+    return run
+
+
+def _in_float64(deployed: Deployed, rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    """The same function of the same float32 constants, computed in float64 on the CPU."""
+    with jax.enable_x64(True), jax.default_device(jax.devices("cpu")[0]):
+        constants = jax.tree.map(lambda leaf: leaf.astype(np.float64), deployed.constants)
+        return np.asarray(jax.jit(deployed.predict)(constants, rows.astype(np.float64)))
+
+
+def processor() -> str:
+    """The CPU's name and the vector instructions that kernels choose by."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    found = dict(line.split(":", 1) for line in reversed(lines) if ":" in line)
+    fields = {key.strip(): value.strip() for key, value in found.items()}
+    known = [each for each in ("fma", "avx2", "avx512f") if each in fields.get("flags", "").split()]
+    return f"{fields.get('model name', platform.machine())} ({' '.join(known) or 'no AVX2'})"
+
+
 def _inside(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
     low, high = OUTPUT_RANGE
     return (a > low) & (a < high) & (b > low) & (b < high)
@@ -127,6 +165,38 @@ def _distances(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32]) -> dict[s
         "max_abs": float(difference.max(initial=0.0)),
         "max_ulp": int(ulp[large].max(initial=0)),
     }
+
+
+def _ulp_counts(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32]) -> dict[str, int]:
+    """How many rows lie how far apart, for outputs of `ULP_FROM` and more."""
+    ulp = ulp_distance(a, b)[_inside(a, b) & (np.minimum(a, b) >= ULP_FROM)]
+    counts = {"0": int((ulp == 0).sum())}
+    for low, high in itertools.pairwise(_ULP_EDGES):
+        counts[f"{low + 1}-{high}" if high > low + 1 else f"{high}"] = int(
+            ((ulp > low) & (ulp <= high)).sum()
+        )
+    return counts | {"more": int((ulp > _ULP_EDGES[-1]).sum())}
+
+
+def _worst(
+    rows: npt.NDArray[np.float32],
+    ours: npt.NDArray[np.float32],
+    theirs: npt.NDArray[np.float32],
+    exact: npt.NDArray[np.float64],
+) -> dict[str, Any]:
+    """The row where the two are farthest apart, in points."""
+    k = int(np.argmax(np.abs(ours.astype(np.float64) - theirs)))
+    return {
+        "features": rows[k].tolist(),
+        "jax": float(ours[k]),
+        "onnxruntime": float(theirs[k]),
+        "float64": float(exact[k]),
+    }
+
+
+def _errors(found: npt.NDArray[np.float32], exact: npt.NDArray[np.float64]) -> dict[str, float]:
+    error = np.abs(found - exact)
+    return {"max_abs": float(error.max(initial=0.0)), "mean_abs": float(error.mean())}
 
 
 def _octaves(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32]) -> list[dict[str, Any]]:

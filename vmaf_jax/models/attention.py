@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
+from vmaf_jax.models.activations import activation
 from vmaf_jax.models.mlp import Mlp
 
 
@@ -34,7 +35,7 @@ class AttentionPooled(nn.Module):
         direction = self.param("direction", nn.initializers.normal(1.0), (d, self.width))
         offset = self.param("offset", nn.initializers.normal(1.0), (d, self.width))
         query = self.param("query", nn.initializers.lecun_normal(), (self.width, 1))
-        activate = getattr(jax.nn, self.activation)
+        activate = activation(self.activation)
         weights, values = [], []
         # One token at a time: two-dimensional products, which export as MatMul.
         for k in range(d):

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-ACTIVATIONS = ("silu", "relu", "gelu", "tanh", "softplus", "elu")
+from vmaf_jax.models.activations import activation
 
 
 @jax.custom_vjp
@@ -62,8 +62,7 @@ class Mlp(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "n d"], *, training: bool = False) -> Float[Array, "n k"]:
-        # Looked up when called: the ONNX exporter replaces functions of jax.nn while it traces.
-        activate = getattr(jax.nn, self.activation)
+        activate = activation(self.activation)
         for width in self.widths:
             x = activate(Dense(width)(x, training=training))
         if training and self.dropout > 0:

@@ -16,7 +16,7 @@ from flax import linen as nn
 from jaxtyping import Array, Float
 
 from vmaf_jax.models.attention import AttentionPooled
-from vmaf_jax.models.heads import head_outputs, head_score
+from vmaf_jax.models.heads import OUTPUT_RANGE, head_outputs, head_score
 from vmaf_jax.models.mlp import Mlp
 from vmaf_jax.models.rbf import Rbf
 
@@ -96,8 +96,8 @@ class Student:
         return head_score(self.head, self.outputs(variables, features))
 
     def predict(self, variables: Variables, features: Float[Array, "n d"]) -> Float[Array, " n"]:
-        """Scores clipped to 0-100: what is exported."""
-        return jnp.clip(self.score(variables, features), 0.0, 100.0)
+        """Scores clipped to 0-100."""
+        return jnp.clip(self.score(variables, features), *OUTPUT_RANGE)
 
     def n_params(self) -> int:
         """Number of trained parameters; the scaler's are not among them."""

@@ -8,9 +8,8 @@ import numpy as np
 
 from vmaf_jax.config import read_yaml
 from vmaf_jax.evaluation.cross_validation import HeldOut, read_held_out
-from vmaf_jax.evaluation.metrics import range_rmse
+from vmaf_jax.evaluation.metrics import RANGES, range_rmse
 
-RANGES = ((0.0, 20.0), (20.0, 40.0), (40.0, 60.0), (60.0, 80.0), (80.0, 100.0))  # VMAF points
 _METRICS = ("plcc", "srocc", "krocc", "rmse", "mae", "max_abs")
 _BEHAVIOUR = {
     "identical": "identical pictures, motion2 from 0 to 30",

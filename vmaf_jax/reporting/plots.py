@@ -44,3 +44,13 @@ def losses(values: npt.NDArray[np.floating[Any]]) -> bytes:
     axis.semilogy(steps, values[:, ::stride].T, linewidth=0.6, alpha=0.6)
     axis.set(xlabel="step", ylabel="training loss", title="one line a fold")
     return png(figure)
+
+
+def per_frame(scores: dict[str, npt.NDArray[np.float64]], title: str) -> bytes:
+    """Scores over the frames of a clip, one line a model."""
+    figure, (axis,) = _figure(1)
+    for name, values in scores.items():
+        axis.plot(values, linewidth=1, label=f"{name}, mean {np.mean(values):.2f}")
+    axis.set(xlabel="frame", ylabel="VMAF points", title=title)
+    axis.legend()
+    return png(figure)

@@ -16,10 +16,11 @@ import scipy.stats
 
 from vmaf_jax.evaluation.bootstrap import Moments, interval, plcc_of, rmse_of
 from vmaf_jax.evaluation.cross_validation import to_json
-from vmaf_jax.evaluation.metrics import all_metrics, range_rmse
+from vmaf_jax.evaluation.metrics import RANGES, all_metrics, range_rmse
 from vmaf_jax.export.onnx_file import OnnxModel, export_onnx
+from vmaf_jax.features.feature_set import FEATURES
 from vmaf_jax.files import atomic_path, check_result_folder, write_text
-from vmaf_jax.reporting.card import RANGES
+from vmaf_jax.models import deploy
 from vmaf_jax.reporting.selection import write_html, write_markdown
 from vmaf_jax.selection.grid import (
     Outcome,
@@ -204,7 +205,8 @@ def _deployment(outcomes: list[Outcome]) -> list[dict[str, Any]]:
     with tempfile.TemporaryDirectory() as folder:
         for (network, head), outcome in seen.items():
             path = Path(folder) / f"{network}_{head}.onnx"
-            export_onnx(outcome.student, outcome.variables, path, name=network)
+            deployed = deploy(outcome.student, outcome.variables)
+            export_onnx(deployed, path, name=network, feature_set=FEATURES, digest="")
             model = OnnxModel(path, threads=1)
             row = np.full((1, outcome.student.n_features), 0.5, np.float32)
             times = []

@@ -1,0 +1,144 @@
+"""`registry.json`: which models a folder offers to hosts, and that they are what it says.
+
+Schema 1. Paths are relative to the registry's folder and stay in it. A host finds a model's
+sidecar at `<basename>.json` and its quantised form at `<basename>.int8.onnx`, beside the file.
+"""
+
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+import pydantic
+
+from vmaf_jax.errors import InputError
+from vmaf_jax.export.onnx_file import MAX_BYTES, OPSET, load_onnx
+from vmaf_jax.export.quantize import BUDGET_PLCC
+from vmaf_jax.export.sidecar import check_sidecar, file_sha256, int8_path, read_sidecar
+from vmaf_jax.files import write_text
+
+_SHA256 = r"^[0-9a-f]{64}$"
+_SPDX = r"^[A-Za-z0-9][A-Za-z0-9.+-]*( (AND|OR|WITH) [A-Za-z0-9][A-Za-z0-9.+-]*)*$"
+
+
+class Entry(pydantic.BaseModel, frozen=True, extra="forbid", strict=True):
+    """One model."""
+
+    id: str = pydantic.Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")
+    kind: Literal["fr"]
+    onnx: str = pydantic.Field(pattern=r"\.onnx$")
+    sha256: str = pydantic.Field(pattern=_SHA256)
+    opset: int
+    quant_mode: Literal["fp32", "dynamic", "static", "qat"]
+    int8_sha256: str | None = pydantic.Field(default=None, pattern=_SHA256)
+    quant_accuracy_budget_plcc: float = pydantic.Field(default=BUDGET_PLCC, ge=0, le=1)
+    license: str = pydantic.Field(pattern=_SPDX)
+    description: str = pydantic.Field(max_length=256)
+    notes: str = pydantic.Field(default="", max_length=512)
+
+    @pydantic.model_validator(mode="after")
+    def _quantised_files_have_a_digest(self) -> "Entry":
+        if (self.quant_mode == "fp32") != (self.int8_sha256 is None):
+            raise ValueError("int8_sha256 goes with a quant_mode other than fp32, and only with it")
+        return self
+
+
+class Registry(pydantic.BaseModel, frozen=True, extra="forbid", strict=True):
+    """The whole file."""
+
+    schema_version: Literal[1]
+    models: list[Entry]
+
+    @pydantic.model_validator(mode="after")
+    def _ids_differ(self) -> "Registry":
+        ids = [entry.id for entry in self.models]
+        if len(set(ids)) < len(ids):
+            raise ValueError("two models have one id")
+        return self
+
+
+def write_registry(path: Path, descriptions: dict[str, tuple[str, str]]) -> Registry:
+    """Writes the registry of the models that lie in the folder of `path`, and verifies it.
+
+    Args:
+        descriptions: by the ONNX file's path relative to that folder, a description and notes.
+    Raises:
+        InputError: a file is missing, or an entry breaks the schema.
+    """
+    entries = []
+    for onnx, (description, notes) in sorted(descriptions.items()):
+        told = read_sidecar((path.parent / onnx).with_suffix(".json"))
+        kept = ("kind", "sha256", "opset", "quant_mode", "int8_sha256", "license")
+        entry = {key: told[key] for key in kept if key in told}
+        entry |= {"id": told["name"], "onnx": onnx, "description": description, "notes": notes}
+        entries.append(entry)
+    registry = _validate({"schema_version": 1, "models": entries}, path)
+    document = registry.model_dump(exclude_none=True)
+    _verify(registry, path)
+    write_text(path, json.dumps(document, indent=2) + "\n")
+    return registry
+
+
+def verify_registry(path: Path) -> Registry:
+    """Reads a registry and holds every file that it names against it.
+
+    Raises:
+        InputError: the registry breaks its schema, or a file is missing, outside its folder,
+            changed, outside the ONNX contract, or at odds with its sidecar.
+    """
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise InputError(f"{path}: larger than any registry; check the name.")
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: cannot read ({error.strerror}); check the name.") from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: not valid JSON ({error}); make it again.") from error
+    registry = _validate(document, path)
+    _verify(registry, path)
+    return registry
+
+
+def _validate(document: Any, path: Path) -> Registry:
+    try:
+        return Registry.model_validate(document)
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "registry"
+        raise InputError(f"{path}: {where}: {first['msg']}; correct it.") from error
+
+
+def _verify(registry: Registry, path: Path) -> None:
+    folder = path.parent.resolve()
+    for entry in registry.models:
+        onnx = (folder / entry.onnx).resolve()
+        if not onnx.is_relative_to(folder):
+            raise InputError(f"{path}: {entry.id}: {entry.onnx} leads out of the folder; move it.")
+        files = {onnx: entry.sha256}
+        if entry.int8_sha256:
+            files[int8_path(onnx)] = entry.int8_sha256
+        for file, digest in files.items():
+            load_onnx(file)
+            if file_sha256(file) != digest:
+                raise InputError(f"{file}: is not the file that {path.name} names; restore it.")
+            check_sidecar(file)
+        _check_entry(entry, onnx, path)
+
+
+def _check_entry(entry: Entry, onnx: Path, path: Path) -> None:
+    told = read_sidecar(onnx.with_suffix(".json"))
+    expected = {
+        "name": entry.id,
+        "kind": entry.kind,
+        "onnx": onnx.name,
+        "opset": entry.opset,
+        "quant_mode": entry.quant_mode,
+        "license": entry.license,
+    }
+    for key, value in expected.items():
+        if told.get(key) != value:
+            raise InputError(
+                f"{path}: {entry.id}: {key} is {value!r}, its sidecar says {told.get(key)!r}; "
+                f"export it again."
+            )
+    if entry.opset != OPSET:
+        raise InputError(f"{path}: {entry.id}: opset {entry.opset}, expected {OPSET}.")

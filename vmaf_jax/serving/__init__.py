@@ -1,0 +1,1 @@
+"""What a deployed model does for its users."""
