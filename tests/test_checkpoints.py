@@ -9,11 +9,15 @@ import numpy as np
 import pytest
 
 import vmaf_jax
+from vmaf_jax.config import ParityConfig
 from vmaf_jax.evaluation import all_metrics, loso_metrics, read_held_out
 from vmaf_jax.evaluation.behaviour import behaviour
 from vmaf_jax.export.onnx_file import OnnxModel, load_onnx
 from vmaf_jax.export.parity import check_parity, measure_parity, parity_rows
+from vmaf_jax.export.quantize import BUDGET_PLCC, compare
+from vmaf_jax.export.registry import verify_registry
 from vmaf_jax.load import load_run
+from vmaf_jax.models import deploy
 from vmaf_jax.reporting.card import write_card
 
 SHIPPED = sorted(path.parent for path in Path("checkpoints").glob("*/model.json"))
@@ -70,7 +74,32 @@ def test_parity_holds_here(folder, support_vectors, demo_table):
     run = load_run(folder)
     rows = parity_rows(support_vectors.feature_set, [support_vectors.features, demo_table.features])
     model = OnnxModel(folder / "model.onnx")
-    check_parity(measure_parity(run.student, run.variables, model, rows))
+    deployed = deploy(run.student, run.variables)
+    report = measure_parity(deployed, model, rows, ParityConfig(max_abs=5e-5, max_ulp=16))
+    check_parity(report)
+    highest = next(entry for entry in report["octaves"] if entry["from"] == 64)
+    assert highest["max_ulp"] <= 4
+
+
+def test_they_were_shipped_with_equal_bits_at_every_batch_size(folder):
+    report = stored(folder, "parity.json")
+    assert [run["batch"] for run in report["batches"]] == [4096, *range(1, 65)]
+    assert report["max_ulp"] == report["max_abs"] == 0
+
+
+def test_the_8_bit_file_keeps_its_budget(folder, support_vectors):
+    x, label = support_vectors.features.astype(np.float32), support_vectors.label("vmaf_v0.6.1")
+    fp32, int8 = OnnxModel(folder / "model.onnx"), OnnxModel(folder / "model.int8.onnx")
+    report = compare(fp32, int8, x, label)
+    assert report["plcc_drop"] <= BUDGET_PLCC
+    assert report["added_rmse"] <= 0.5
+    assert report["batch_dependence"] <= 1e-4  # static scales
+    assert stored(folder, "metrics.json")["int8"]["plcc_drop"] <= BUDGET_PLCC
+
+
+def test_the_registry_is_sound():
+    registry = verify_registry(Path("checkpoints/registry.json"))
+    assert [entry.id for entry in registry.models] == ["nano", "tiny"]
 
 
 def test_behaviour_outside_the_data(folder, support_vectors):

@@ -35,8 +35,10 @@ def test_forward_pass_is_the_textbook_one(activation):
     variables["scaler"] = {"mean": np.full(6, 0.5, "f"), "inv_std": np.full(6, 2.0, "f")}
     h = np.asarray(features() - 0.5) * 2
     layers = [variables["params"]["network"][f"Dense_{k}"] for k in range(3)]
+    ours = {"hard_gate": lambda h: h * np.clip(h / 4 + 0.5, 0, 1)}
+    function = ours.get(activation) or getattr(jax.nn, activation)
     for layer in layers[:-1]:
-        h = np.asarray(getattr(jax.nn, activation)(h @ layer["kernel"] + layer["bias"]))
+        h = np.asarray(function(h @ layer["kernel"] + layer["bias"]))
     expected = 50 + 25 * (h @ layers[-1]["kernel"] + layers[-1]["bias"])[:, 0]
     np.testing.assert_allclose(student.score(variables, features()), expected, rtol=1e-5)
 

@@ -72,9 +72,7 @@ def _mlp(student: Student, exact: Any) -> tuple[Predict, list[tuple[Any, Any]]]:
             np.pad(SCORE_SPAN * bias + SCORE_CENTRE, (0, blank)),
         )
 
-    def predict(
-        layers: list[tuple[Array, Array]], features: Float[Array, "n d"]
-    ) -> Float[Array, " n"]:
+    def predict(layers: list[tuple[Any, Any]], features: Float[Array, "n d"]) -> Float[Array, " n"]:
         activate = activation(student.activation)
         h = features
         for kernel, bias in layers[:-1]:
@@ -102,7 +100,7 @@ def _rbf(exact: Any) -> tuple[Predict, dict[str, Any]]:
         "offset": SCORE_SPAN * network["offset"] + SCORE_CENTRE,
     }
 
-    def predict(c: dict[str, Array], features: Float[Array, "n d"]) -> Float[Array, " n"]:
+    def predict(c: dict[str, Any], features: Float[Array, "n d"]) -> Float[Array, " n"]:
         z = (features - c["mean"]) * c["slope"]
         affine = jnp.dot(z, c["kernel"], precision="highest") + c["bias"]
         squares = jnp.dot(jnp.square(z), c["ones"], precision="highest")  # a sum, as a MatMul

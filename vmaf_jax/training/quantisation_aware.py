@@ -7,23 +7,26 @@ Source: "Estimating or propagating gradients through stochastic neurons for cond
 computation", arXiv:1308.3432.
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jaxtyping import Array, Float
 
 from vmaf_jax.models.activations import activation
 from vmaf_jax.models.heads import SCORE_SPAN
 
-Layers = list[tuple[Array, Array]]  # kernel [d, k] and bias [k] of each
+Layers = list[tuple[Any, Any]]  # kernel [d, k] and bias [k] of each
 _WEIGHT_LEVELS, _ACTIVATION_LEVELS = 63, 255
 
 
 def fine_tune(
     layers: Layers,
     activation_name: str,
-    features: Float[Array, "n d"],
-    targets: Float[Array, " n"],
+    features: Float[Array | np.ndarray, "n d"],
+    targets: Float[Array | np.ndarray, " n"],
     *,
     steps: int = 500,
     learning_rate: float = 1e-4,
@@ -57,7 +60,7 @@ def fine_tune(
 
     optimiser = optax.adam(optax.cosine_decay_schedule(learning_rate, steps))
 
-    def one(state: tuple[Layers, optax.OptState], _: None) -> tuple[tuple[Layers, Array], Array]:
+    def one(state: Any, _: None) -> tuple[Any, Array]:
         value, grads = jax.value_and_grad(loss)(state[0])
         updates, moments = optimiser.update(grads, state[1])
         return (optax.apply_updates(state[0], updates), moments), value

@@ -1,0 +1,111 @@
+import jax
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from vmaf_jax.errors import GateError, InputError
+from vmaf_jax.export import export
+from vmaf_jax.export.export import export_model
+from vmaf_jax.export.onnx_file import ADMITTED_OPERATORS
+from vmaf_jax.export.quantize import quantize
+from vmaf_jax.load import CHECKPOINTS, load_model, load_run
+from vmaf_jax.models import deploy
+from vmaf_jax.training.quantisation_aware import fine_tune
+
+
+def operators(path):
+    return {node.op_type for node in onnx.load(path).graph.node}
+
+
+@pytest.mark.parametrize("mode", ["static", "dynamic"])
+def test_a_host_finds_three_files(mode, tmp_path):
+    report = export_model("nano", tmp_path / "mine.onnx", quantize_mode=mode)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "mine.int8.onnx",
+        "mine.json",
+        "mine.onnx",
+    ]
+    assert report["int8"]["plcc_drop"] <= 1e-3
+    assert sum(entry["n"] for entry in report["int8"]["ranges"]) >= report["int8"]["n"]
+    found = operators(tmp_path / "mine.int8.onnx")
+    if mode == "static":
+        assert found <= ADMITTED_OPERATORS
+        assert "QuantizeLinear" in found
+        assert report["int8"]["batch_dependence"] == 0
+    else:
+        assert {"DynamicQuantizeLinear", "MatMulInteger"} <= found
+        assert report["int8"]["batch_dependence"] > 0
+    x = np.array([[0.9, 0.5, 0.8, 0.85, 0.9, 4.0]])
+    scores = [load_model(path)(x)[0] for path in sorted(tmp_path.glob("*.onnx"))]
+    assert abs(scores[0] - scores[1]) < 2
+
+
+def test_a_tampered_file_is_refused_at_load(tmp_path):
+    export_model("nano", tmp_path / "mine.onnx", quantize_mode="static")
+    for name in ("mine.onnx", "mine.int8.onnx"):
+        model = onnx.load(tmp_path / name)
+        model.doc_string = "changed"
+        onnx.save(model, tmp_path / name)
+        with pytest.raises(InputError, match=rf"{name}: is not the file that mine.json describes"):
+            load_model(tmp_path / name)
+
+
+def test_a_missed_budget_is_tuned_for_then_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(export, "BUDGET_PLCC", -1.0)
+    with pytest.raises(GateError, match=r"PLCC falls by .* limit -1"):
+        export_model("nano", tmp_path / "mine.onnx", quantize_mode="static")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_fine_tuning_wins_back_what_rounding_costs(support_vectors):
+    run = load_run(CHECKPOINTS / "nano")
+    deployed = deploy(run.student, run.variables)
+    x = support_vectors.features.astype(np.float32)
+    target = np.asarray(jax.jit(deployed.predict)(deployed.constants, x))
+    inside = (target > 0) & (target < 100)
+    x, target = x[inside], target[inside]
+    tuned = fine_tune(deployed.constants, run.student.activation, x, target, steps=200)
+    before = quantised_error(deployed.constants, run.student.activation, x, target)
+    assert quantised_error(tuned, run.student.activation, x, target) < 0.8 * before
+
+
+def quantised_error(layers, name, x, target):
+    """RMSE with hidden weights rounded by hand to 127 levels a column."""
+    from vmaf_jax.models.activations import activation
+
+    h = x
+    for k, (kernel, bias) in enumerate(layers):
+        kernel = np.asarray(kernel)
+        if 0 < k < len(layers) - 1:
+            step = np.abs(kernel).max(axis=0) / 63
+            kernel = np.round(kernel / step) * step
+        h = np.asarray(h @ kernel + bias)
+        h = np.asarray(activation(name)(h)) if k < len(layers) - 1 else h
+    return float(np.sqrt(np.mean((h.sum(axis=1) - target) ** 2)))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("tiny", "x.onnx", "onnx", "int4"), "expected dynamic or static"),
+        (("tiny", "x.json", "libvmaf", "static"), "--quantize goes with --format onnx"),
+        (("tiny", "x.int8.onnx", "onnx", None), "without .int8 before it"),
+    ],
+)
+def test_bad_requests(arguments, message, tmp_path):
+    model, name, format_, mode = arguments
+    with pytest.raises(InputError, match=message):
+        export_model(model, tmp_path / name, format_, mode)
+
+
+def test_a_network_without_hidden_products_is_refused(tmp_path):
+    nodes = [helper.make_node("MatMul", ["features", "w"], ["p"], name="MatMul_0")]
+    nodes.append(helper.make_node("ReduceMean", ["p"], ["vmaf"], axes=[1], keepdims=0))
+    x = helper.make_tensor_value_info("features", TensorProto.FLOAT, ["N", 6])
+    y = helper.make_tensor_value_info("vmaf", TensorProto.FLOAT, ["N"])
+    weight = onnx.numpy_helper.from_array(np.ones((6, 1), "f"), "w")
+    graph = helper.make_graph(nodes, "g", [x], [y], [weight])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]), tmp_path / "m")
+    with pytest.raises(InputError, match="no product between its first and last"):
+        quantize(tmp_path / "m", tmp_path / "q", mode="static", calibration=np.zeros((1, 6), "f"))

@@ -1,0 +1,75 @@
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from vmaf_jax.errors import InputError
+from vmaf_jax.export.registry import verify_registry
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A copy of what is shipped, to break."""
+    shutil.copytree("checkpoints", tmp_path / "models")
+    return tmp_path / "models"
+
+
+def change(folder, **values):
+    path = folder / "registry.json"
+    document = json.loads(path.read_text())
+    document["models"][0] |= values
+    path.write_text(json.dumps(document))
+    return path
+
+
+def test_what_is_shipped_is_sound(folder):
+    registry = verify_registry(folder / "registry.json")
+    assert registry.schema_version == 1
+    assert {entry.quant_mode for entry in registry.models} <= {"static", "qat"}
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"id": "Nano"}, r"models.0.id: String should match"),
+        ({"kind": "nr"}, r"models.0.kind"),
+        ({"sha256": "0" * 64}, r"is not the file that registry.json names"),
+        ({"int8_sha256": "0" * 64}, r"int8.onnx: is not the file"),
+        ({"onnx": "../../nano/model.onnx"}, r"leads out of the folder"),
+        ({"onnx": "/etc/passwd.onnx"}, r"leads out of the folder"),
+        ({"onnx": "none/model.onnx"}, r"no such model"),
+        ({"opset": 13}, r"opset is 13, its sidecar says 17"),
+        ({"quant_mode": "fp32"}, r"int8_sha256 goes with a quant_mode"),
+        ({"quant_mode": "int4"}, r"models.0.quant_mode"),
+        ({"license": "see file"}, r"models.0.license"),
+        ({"description": "x" * 257}, r"models.0.description"),
+        ({"notes": "x" * 513}, r"models.0.notes"),
+        ({"extra": 1}, r"models.0.extra: Extra inputs are not permitted"),
+        ({"id": "tiny"}, r"two models have one id"),
+    ],
+)
+def test_what_is_wrong_is_named(folder, values, message):
+    with pytest.raises(InputError, match=message):
+        verify_registry(change(folder, **values))
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"schema_version": 2, "models": []}'])
+def test_damaged_registries_are_refused(tmp_path, content):
+    path = tmp_path / "registry.json"
+    path.write_text(content)
+    with pytest.raises(InputError, match=r"registry.json: "):
+        verify_registry(path)
+    with pytest.raises(InputError, match="cannot read"):
+        verify_registry(Path(tmp_path / "none.json"))
+
+
+def test_a_changed_sidecar_is_found(folder):
+    path = folder / "nano" / "model.json"
+    told = json.loads(path.read_text())
+    path.write_text(json.dumps(told | {"features": sorted(told["features"], reverse=True)}))
+    with pytest.raises(InputError, match="names other features"):
+        verify_registry(folder / "registry.json")
+    path.write_text(json.dumps(told | {"input_mean": [0.0] * 6}))
+    with pytest.raises(InputError, match="standardises a second time"):
+        verify_registry(folder / "registry.json")
