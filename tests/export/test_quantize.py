@@ -1,4 +1,5 @@
 import jax
+import jax.numpy as jnp
 import numpy as np
 import onnx
 import pytest
@@ -81,7 +82,7 @@ def quantised_error(layers, name, x, target):
             step = np.abs(kernel).max(axis=0) / 63
             kernel = np.round(kernel / step) * step
         h = np.asarray(h @ kernel + bias)
-        h = np.asarray(activation(name)(h)) if k < len(layers) - 1 else h
+        h = np.asarray(activation(name)(jnp.asarray(h))) if k < len(layers) - 1 else h
     return float(np.sqrt(np.mean((h.sum(axis=1) - target) ** 2)))
 
 

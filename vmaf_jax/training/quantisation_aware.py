@@ -38,8 +38,10 @@ def fine_tune(
         features, targets: raw, and VMAF points (unclipped); all of them in every step.
     """
     activate = activation(activation_name)
+    start = jax.tree.map(jnp.asarray, layers)
+    features = jnp.asarray(features)
     ranges, h = [], features
-    for kernel, bias in layers[:-1]:
+    for kernel, bias in start[:-1]:
         h = activate(h @ kernel + bias)
         ranges.append((jnp.minimum(h.min(), 0.0), jnp.maximum(h.max(), 0.0)))
 
@@ -65,7 +67,6 @@ def fine_tune(
         updates, moments = optimiser.update(grads, state[1])
         return (optax.apply_updates(state[0], updates), moments), value
 
-    start = jax.tree.map(jnp.asarray, layers)
     (tuned, _), _ = jax.jit(
         lambda start: jax.lax.scan(one, (start, optimiser.init(start)), None, length=steps)
     )(start)
