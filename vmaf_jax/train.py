@@ -36,7 +36,7 @@ from vmaf_jax.export.sidecar import sidecar, training_digest
 from vmaf_jax.features.table import FeatureTable
 from vmaf_jax.files import atomic_path, check_result_folder, write_text
 from vmaf_jax.load import make_student
-from vmaf_jax.models import Student, Variables, deploy
+from vmaf_jax.models import Deployed, Student, Variables, deploy
 from vmaf_jax.reporting.card import write_card
 from vmaf_jax.reporting.html import write_report
 from vmaf_jax.training import Rows, Trained, loso_masks, loso_members, train_members
@@ -93,8 +93,9 @@ def train_run(
     held_out = _held_out(config, student, trained, table, label, held_out_sources)
     if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(final)):
         raise InputError("training diverged; lower training.learning_rate.")
+    deployed = deploy(student, final)
     external = {
-        corpus: _predicted(config, student, final, other, data)
+        corpus: _predicted(config, deployed, other, data)
         for corpus, (data, other) in others.items()
     }
     seen = [table.features, *(other.features for _, other in others.values())]
@@ -117,7 +118,6 @@ def train_run(
             "corpora": {str(table.corpus[0]): table_digest(table)},
             "metrics": {"loso": metrics["loso"]["pooled"], "external": metrics["external"]},
         }
-        deployed = deploy(student, final)
         onnx_path = export_onnx(
             deployed,
             folder / "model.onnx",
@@ -212,11 +212,11 @@ def _held_out(
 
 
 def _predicted(
-    config: Config, student: Student, variables: Variables, table: FeatureTable, data: DataConfig
+    config: Config, deployed: Deployed, table: FeatureTable, data: DataConfig
 ) -> HeldOut:
     label, _ = labels_and_targets(table, data)
     features = jnp.asarray(table.features, jnp.float32)
-    predicted = np.asarray(jax.jit(student.predict)(variables, features))
+    predicted = np.asarray(jax.jit(deployed.predict)(deployed.constants, features))
     return predictions(table, label, predicted, config.training.seeds[0])
 
 
