@@ -1,0 +1,54 @@
+"""Motion: how much the blurred reference changes from frame to frame, as libvmaf has it.
+
+The mean absolute luma difference of consecutive frames after a 5-tap Gaussian, in 8-bit luma
+steps. motion2 of a frame is the lesser of the change before and the change after it, so that a
+scene cut counts for neither neighbour; the first frame has 0, the last only its own.
+Here the difference is blurred, which is the difference of the blurred frames: so a frame needs
+the frame before it and nothing else.
+Source: libvmaf's motion.c, motion_tools.h and float_motion.c.
+"""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from vmaf_jax.features.jax_native.filters import smooth
+
+_BLUR = (0.054488685, 0.244201342, 0.402619947, 0.244201342, 0.054488685)
+
+
+def motion2(reference: Float[Array, "t h w"]) -> Float[Array, " t"]:
+    """motion2 of each frame of a whole clip, 8-bit luma steps.
+
+    Args:
+        reference: luma on the 8-bit scale, 0-255, of consecutive frames.
+    """
+    return lesser_motion(motion(reference, frames_before(reference)))
+
+
+def motion(reference: Float[Array, "t h w"], before: Float[Array, "t h w"]) -> Float[Array, " t"]:
+    """How far each frame is from the frame before it, 8-bit luma steps."""
+    return jax.lax.map(lambda pair: frame_motion(*pair), (reference, before))
+
+
+def frame_motion(reference: Float[Array, "h w"], before: Float[Array, "h w"]) -> Float[Array, ""]:
+    """`motion` of one frame."""
+    return jnp.abs(smooth(reference - before, _BLUR)).mean()
+
+
+def frames_before(
+    reference: Float[Array, "t h w"], previous: Float[Array, "h w"] | None = None
+) -> Float[Array, "t h w"]:
+    """The frame before each frame of a chunk.
+
+    Args:
+        previous: the frame before the chunk; without it the first frame stands before itself,
+            which makes its motion 0.
+    """
+    first = reference[:1] if previous is None else previous[None]
+    return jnp.concatenate([first, reference[:-1]])
+
+
+def lesser_motion(motion: Float[Array, " t"]) -> Float[Array, " t"]:
+    """motion2 of a whole clip from the motion of its frames."""
+    return jnp.minimum(motion, jnp.append(motion[1:], motion[-1]))
