@@ -323,24 +323,19 @@ def select(
 
 @app.command()
 def bench(
-    what: Annotated[str, typer.Argument(help="extract or train.")],
+    what: Annotated[str, typer.Argument(help="extract, train, inference or onnxruntime-versions.")],
     repeats: Annotated[int | None, typer.Option(min=1, help="Runs of each side.")] = None,
     json_: Json = False,
 ) -> None:
     """Time ours against the plain way, side by side."""
-    from vmaf_jax.training.devices import use_all_cores
+    from vmaf_jax.benchmarks import run_benchmark
+    from vmaf_jax.benchmarks.report import to_lines
 
-    use_all_cores()
-    from vmaf_jax import bench as benchmarks
-
-    known = {"extract": benchmarks.bench_extract, "train": benchmarks.bench_train}
-    if what not in known:
-        raise InputError(f"bench {what}: expected one of {', '.join(known)}.")
-    report = known[what](**({} if repeats is None else {"repeats": repeats}))
+    report = run_benchmark(what, repeats)
     if json_:
         _show_json(report)
     else:
-        print("\n".join(benchmarks.to_lines(report)))
+        print("\n".join(to_lines(report)))
 
 
 @app.command()

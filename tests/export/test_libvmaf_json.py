@@ -57,3 +57,14 @@ def test_a_difference_is_a_missed_gate(tmp_path, monkeypatch):
     with pytest.raises(GateError, match=r"differ by .* limit 1e-12"):
         write_libvmaf(document, tmp_path / "x.json")
     assert not (tmp_path / "x.json").exists()
+
+
+def test_neither_a_sidecar_nor_a_libvmaf_model_replaces_the_other(tmp_path):
+    teacher = str(find_model_file("vmaf_v0.6.1"))
+    (tmp_path / "a.onnx").touch()
+    with pytest.raises(InputError, match=r"a.json: hosts would take it for the sidecar of a.onnx"):
+        export_model(teacher, tmp_path / "a.json", "libvmaf")
+    (tmp_path / "b.json").write_text(find_model_file("vmaf_v0.6.1").read_text())
+    with pytest.raises(InputError, match=r"b.json: is no sidecar, and that of b.onnx would"):
+        export_model("nano", tmp_path / "b.onnx")
+    assert {path.name for path in tmp_path.iterdir()} == {"a.onnx", "b.json"}

@@ -13,6 +13,8 @@ from vmaf_jax.training.optimiser import make_optimiser
 SHORT = {"steps": 60}
 QUERIES = {"strategy": "teacher_queries", "batch_size": 64, "learning_rate": 1e-2}
 
+LEAST_SQUARES = QUERIES | {"optimiser": "levenberg_marquardt", "steps": 6}
+
 
 def problem(table):
     teacher = load_teacher("vmaf_v0.6.1")
@@ -25,6 +27,7 @@ def problem(table):
 
 def run(rows, masks, teacher=None, network="nano", **settings):
     settings = TrainingSettings(**(SHORT | settings))
+    network = "rbf" if settings.optimiser == "levenberg_marquardt" else network
     student = Student(network, settings.head, dropout=0.1)
     members = make_members(masks, list(settings.seeds), [settings.temperature])
     return train_members(rows, members, teacher, student=student, settings=settings)
@@ -58,8 +61,14 @@ def test_a_constant_feature_is_left_as_it_is():
 
 @pytest.mark.parametrize(
     ("settings", "queries"),
-    [({}, False), ({"loss": "kl"}, False), ({"batch_size": 32}, False), (QUERIES, True)],
-    ids=["squared_error", "kl", "batches", "teacher_queries"],
+    [
+        ({}, False),
+        ({"loss": "kl"}, False),
+        ({"batch_size": 32}, False),
+        (QUERIES, True),
+        (LEAST_SQUARES, True),
+    ],
+    ids=["squared_error", "kl", "batches", "teacher_queries", "least_squares"],
 )
 @pytest.mark.parametrize("poison", [np.nan, 1e6])
 def test_nothing_of_the_held_out_source_enters(support_vectors, settings, queries, poison):
@@ -76,11 +85,11 @@ def test_nothing_of_the_held_out_source_enters(support_vectors, settings, querie
     assert not same(clean.member(0), other.member(0))  # its neighbours do see it
 
 
-@pytest.mark.parametrize("network", ["nano", "tiny"])
+@pytest.mark.parametrize("network", ["nano", "tiny", "rbf"])
 @pytest.mark.parametrize(
     ("settings", "queries"),
-    [({}, False), ({"loss": "kl"}, False), (QUERIES, True)],
-    ids=["squared_error", "kl", "teacher_queries"],
+    [({}, False), ({"loss": "kl"}, False), (QUERIES, True), (LEAST_SQUARES, True)],
+    ids=["squared_error", "kl", "teacher_queries", "least_squares"],
 )
 def test_a_fold_among_others_equals_the_fold_alone(support_vectors, network, settings, queries):
     rows, _, masks = problem(support_vectors)

@@ -56,6 +56,7 @@ def export_model(
         raise InputError(f"--quantize {quantize_mode}: expected dynamic or static.")
     if quantize_mode and format_ != "onnx":
         raise InputError("--quantize goes with --format onnx alone; drop one of them.")
+    _check_names(out, format_)
     if format_ == "libvmaf" and model.endswith(".json"):
         return write_libvmaf(load_teacher(model).model.document, out)
     folder = find_run(model)
@@ -65,6 +66,24 @@ def export_model(
     if format_ == "libvmaf":
         return write_libvmaf(_rbf_document(run), out)
     return _export_onnx(run, out, quantize_mode)
+
+
+def _check_names(out: Path, format_: str) -> None:
+    """A sidecar and a libvmaf model would both be `<name>.json`: neither may replace the other."""
+    beside = out.with_suffix(".json")
+    if format_ == "libvmaf" and out.with_suffix(".onnx").exists():
+        raise InputError(
+            f"{out}: hosts would take it for the sidecar of {out.with_suffix('.onnx').name}; "
+            f"choose another name."
+        )
+    if format_ == "onnx" and beside.exists():
+        try:
+            read_sidecar(beside)
+        except InputError as error:
+            raise InputError(
+                f"{beside}: is no sidecar, and that of {out.name} would replace it; choose another "
+                f"name."
+            ) from error
 
 
 def _rbf_document(run: Run) -> dict[str, Any]:

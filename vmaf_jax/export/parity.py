@@ -23,6 +23,7 @@ from vmaf_jax.export.onnx_file import OnnxModel
 from vmaf_jax.export.ulp import ulp_distance
 from vmaf_jax.features.feature_set import FeatureSet
 from vmaf_jax.models import Deployed
+from vmaf_jax.models.batches import in_batches
 from vmaf_jax.models.heads import OUTPUT_RANGE
 
 N_ROWS = 100_000
@@ -65,11 +66,11 @@ def measure_parity(
     few = rows if config.thorough else rows[:: max(1, len(rows) // N_SMALL)]
     if len(few) < N_SMALL:
         few = rows[:N_SMALL]
-    ours = _in_batches(in_jax, rows, LARGE_BATCH)
+    ours = in_batches(in_jax, rows, LARGE_BATCH)
     theirs = model.in_batches(rows, LARGE_BATCH)
     runs = [{"batch": LARGE_BATCH, **_distances(ours, theirs)}]
     for size in EVERY_BATCH if config.thorough else SMALL_BATCHES:
-        pair = (_in_batches(in_jax, few, size), model.in_batches(few, size))
+        pair = (in_batches(in_jax, few, size), model.in_batches(few, size))
         runs.append({"batch": size, **_distances(*pair)})
     exact = _in_float64(deployed, rows)
     report = {
@@ -91,7 +92,7 @@ def measure_parity(
         "processor": processor(),
     }
     if jax.devices()[0].platform != "cpu":
-        on_cpu = _in_batches(_in_jax(deployed, jax.devices("cpu")[0]), rows, LARGE_BATCH)
+        on_cpu = in_batches(_in_jax(deployed, jax.devices("cpu")[0]), rows, LARGE_BATCH)
         report["jax_cpu_against_device"] = _distances(on_cpu, ours)
     return report
 
@@ -103,18 +104,6 @@ def check_parity(report: dict[str, Any]) -> None:
             raise GateError(
                 f"parity: {name} is {report[name]:.3g} {unit}, limit {report['limits'][name]:.3g}."
             )
-
-
-def _in_batches(
-    function: Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]],
-    rows: npt.NDArray[np.float32],
-    size: int,
-) -> npt.NDArray[np.float32]:
-    """`function` over `rows`, always `size` at a time, so that it compiles once."""
-    padding = -len(rows) % size
-    padded = np.concatenate([rows, np.repeat(rows[-1:], padding, axis=0)])
-    parts = [function(padded[k : k + size]) for k in range(0, len(padded), size)]
-    return np.concatenate(parts)[: len(rows)]
 
 
 def _in_jax(

@@ -3,33 +3,12 @@
 Dropout acts on the penultimate layer while training and leaves no trace otherwise.
 """
 
-import jax
 import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
 from vmaf_jax.models.activations import activation
-
-
-@jax.custom_vjp
-def add_bias(x: Float[Array, "n k"], bias: Float[Array, " k"]) -> Float[Array, "n k"]:
-    """`x + bias`, its gradient summed over rows by a product.
-
-    XLA adds up a fused sum in an order that depends on how many folds are mapped; a product it
-    does not, and so a fold trains to the same bits alone and among others.
-    """
-    return x + bias
-
-
-def _forward(x: Array, bias: Array) -> tuple[Array, None]:
-    return x + bias, None
-
-
-def _backward(_: None, g: Array) -> tuple[Array, Array]:
-    return g, jnp.dot(jnp.ones(g.shape[0], g.dtype), g, precision="highest")
-
-
-add_bias.defvjp(_forward, _backward)
+from vmaf_jax.models.columns import add_bias
 
 
 class Dense(nn.Module):

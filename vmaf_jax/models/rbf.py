@@ -10,6 +10,8 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
+from vmaf_jax.models.columns import add_bias, scale_columns
+
 
 class Rbf(nn.Module):
     """`prototypes` Gaussian units and a linear read-out.
@@ -35,11 +37,11 @@ class Rbf(nn.Module):
         )
         offset = self.param("offset", nn.initializers.zeros, (self.outputs,))
         scale = jnp.exp(log_scale)
-        x, centres = x * scale, centres * scale
+        x, centres = scale_columns(x, scale), scale_columns(centres, scale)
         ones = jnp.ones((d, 1), x.dtype)
         # |x - p|^2 as products of matrices: sums over features that export as MatMul.
         squares = jnp.dot(jnp.square(x), ones, precision="highest")
         distance = squares - 2 * jnp.dot(x, centres.T, precision="highest")
         distance = distance + jnp.dot(jnp.square(centres), ones, precision="highest").T
         kernel = jnp.exp(-distance)
-        return jnp.dot(kernel, coefficients, precision="highest") + offset
+        return add_bias(jnp.dot(kernel, coefficients, precision="highest"), offset)

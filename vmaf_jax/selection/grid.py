@@ -23,6 +23,8 @@ from vmaf_jax.features.table import FeatureTable
 from vmaf_jax.models import ACTIVATIONS, MODELS, Student
 from vmaf_jax.training import Rows, TrainingSettings, loso_masks, loso_members, train_members
 
+GAUSSIAN = "gaussian"  # what an rbf network has for an activation
+
 
 class RowsStage(pydantic.BaseModel, frozen=True, extra="forbid"):
     """Training on the rows of a corpus."""
@@ -43,17 +45,30 @@ class QueriesStage(pydantic.BaseModel, frozen=True, extra="forbid"):
     full_seeds: tuple[pydantic.NonNegativeInt, ...] = (0, 1, 2, 3, 4)
 
 
+class LeastSquaresStage(pydantic.BaseModel, frozen=True, extra="forbid"):
+    """The same for a network of Gaussian units, which AdamW leaves far from its optimum."""
+
+    steps: pydantic.PositiveInt = 120
+    batch_size: pydantic.PositiveInt = 1024
+
+
 class SelectionConfig(pydantic.BaseModel, frozen=True, extra="forbid"):
     """The grid; the resolved copy is saved beside its result."""
 
     name: str = pydantic.Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")
     corpora: tuple[Literal["support_vectors", "demo"], ...] = ("support_vectors", "demo")
     teacher: str = "vmaf_v0.6.1"
-    networks: tuple[Annotated[str, known(MODELS)], ...] = ("nano", "tiny", "attention")
+    networks: tuple[Annotated[str, known(MODELS)], ...] = (
+        "nano",
+        "tiny",
+        "attention",
+        "rbf",
+    )
     activations: tuple[Annotated[str, known(ACTIVATIONS)], ...] = ("silu", "relu")
     temperatures: tuple[pydantic.PositiveFloat, ...] = (1.0, 2.0, 4.0, 8.0)
     rows: RowsStage = RowsStage()
     queries: QueriesStage = QueriesStage()
+    least_squares: LeastSquaresStage = LeastSquaresStage()
     draws: pydantic.PositiveInt = 2000
 
 
@@ -163,8 +178,9 @@ def run_grid(
     """All candidates trained on rows, then the finalists on teacher queries."""
     outcomes: list[Outcome] = []
     plain = {"steps": config.rows.steps, "learning_rate": config.rows.learning_rate}
-    for corpus, network, activation in itertools.product(
-        config.corpora, config.networks, config.activations
+    grid = itertools.product(config.corpora, config.networks)
+    for corpus, network, activation in (
+        (*point, each) for point in grid for each in _activations(config, point[1])
     ):
         for loss, regularised in (("squared_error", False), ("squared_error", True), ("kl", False)):
             started = time.perf_counter()
@@ -186,17 +202,20 @@ def run_grid(
     for best in finalists(outcomes, problems[first], first):
         started = time.perf_counter()
         base = dataclasses.replace(best, strategy="teacher_queries", regularised=False)
+        stage = config.queries.model_dump(exclude={"seeds", "full_seeds"})
+        if best.activation == GAUSSIAN:
+            base = dataclasses.replace(base, loss="squared_error", temperature=0.0)
+            stage = {**config.least_squares.model_dump(), "optimiser": "levenberg_marquardt"}
         settings = TrainingSettings.model_validate(
-            {
-                **config.queries.model_dump(exclude={"seeds", "full_seeds"}),
-                "strategy": "teacher_queries",
-                "loss": base.loss,
-                "seeds": seeds,
-            }
+            {**stage, "strategy": "teacher_queries", "loss": base.loss, "seeds": seeds}
         )
         outcomes += run_program(problems[first], base, settings, (base.temperature,))
         say(f"{first}: {base.label} ({time.perf_counter() - started:.0f} s)")
     return outcomes
+
+
+def _activations(config: SelectionConfig, network: str) -> tuple[str, ...]:
+    return (GAUSSIAN,) if network == "rbf" else config.activations
 
 
 def finalists(outcomes: list[Outcome], problem: Problem, corpus: str) -> list[Candidate]:

@@ -1,0 +1,51 @@
+"""Runs under one version of ONNX Runtime, in an environment that has it and NumPy alone.
+
+    python onnxruntime_worker.py MODELS.json ROWS.npz
+
+prints, as JSON, for each model how far its scores lie from those in ROWS.npz and how long a call
+takes, in seconds, one sample each time it is run.
+"""
+
+import json
+import sys
+import time
+
+import numpy as np
+import onnxruntime
+
+_BATCHES = (1, 240)
+_CALLS = {1: 400, 240: 60}
+
+
+def main(models: str, rows_file: str) -> None:
+    """Measures every model and prints what was found."""
+    with open(models) as file:  # noqa: PTH123 (this file imports as little as it can)
+        paths = json.load(file)
+    arrays = np.load(rows_file, allow_pickle=False)
+    rows = arrays["rows"]
+    found = {"version": onnxruntime.__version__, "models": {}}
+    for name, path in paths.items():
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        (scores,) = session.run(None, {"features": rows})
+        seconds = {}
+        for batch in _BATCHES:
+            feed = {"features": rows[:batch]}
+            for _ in range(_CALLS[batch]):
+                session.run(None, feed)
+            started = time.perf_counter()
+            for _ in range(_CALLS[batch]):
+                session.run(None, feed)
+            seconds[batch] = (time.perf_counter() - started) / _CALLS[batch]
+        difference = np.abs(scores.astype(np.float64) - arrays[name])
+        found["models"][name] = {
+            "max_abs": float(difference.max()),
+            "other_bits": int((scores != arrays[name]).sum()),
+            "seconds": seconds,
+        }
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

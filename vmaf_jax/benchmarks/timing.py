@@ -1,0 +1,74 @@
+"""How timings are taken: everything in turn, so that a busy spell of the machine hits all alike."""
+
+import os
+import random
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from scipy import stats
+
+_LEVEL = 0.95
+_REST_S = 0.002  # in which another runtime's idle threads stop spinning
+
+
+def sample(
+    subjects: Mapping[str, Callable[[], Any]], repeats: int, *, at_least_s: float = 0.0
+) -> dict[str, dict[str, float]]:
+    """Seconds of one call of each subject: median, and its 95 % interval.
+
+    Every round runs all subjects in another order. A subject's sample is the mean of as many calls
+    as take `at_least_s`; each is called before, so that nothing compiles while it is timed.
+    """
+    calls = {name: _calls(subject, at_least_s) for name, subject in subjects.items()}
+    found: dict[str, list[float]] = {name: [] for name in subjects}
+    order = list(subjects)
+    shuffle = random.Random(0)  # noqa: S311 (no secret)
+    for _ in range(repeats):
+        shuffle.shuffle(order)
+        for name in order:
+            time.sleep(_REST_S)
+            subject, n = subjects[name], calls[name]
+            started = time.perf_counter()
+            for _ in range(n):
+                subject()
+            found[name].append((time.perf_counter() - started) / n)
+    return {name: summary(times) for name, times in found.items()}
+
+
+def _calls(subject: Callable[[], Any], at_least_s: float) -> int:
+    subject()
+    started = time.perf_counter()
+    subject()
+    once = time.perf_counter() - started
+    return max(1, round(at_least_s / once))
+
+
+def summary(times: list[float]) -> dict[str, float]:
+    """The median and its distribution-free interval: order statistics by the binomial law."""
+    ordered, n = sorted(times), len(times)
+    k = max(0, int(stats.binom.ppf((1 - _LEVEL) / 2, n, 0.5)) - 1)
+    return {
+        "median_s": statistics.median(ordered),
+        "low_s": ordered[k],
+        "high_s": ordered[n - 1 - k],
+        "repeats": n,
+    }
+
+
+def against(ours: dict[str, float], theirs: dict[str, float]) -> dict[str, float]:
+    """Two summaries as one entry of a report, with the ratio of their medians."""
+    return {
+        "ours_s": ours["median_s"],
+        "theirs_s": theirs["median_s"],
+        "ratio": ours["median_s"] / theirs["median_s"],
+        "repeats": ours["repeats"],
+    }
+
+
+def machine() -> dict[str, Any]:
+    """What the figures were taken on."""
+    from vmaf_jax.export.parity import processor
+
+    return {"cores": os.cpu_count(), "processor": processor(), "load": os.getloadavg()[0]}
