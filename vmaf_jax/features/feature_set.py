@@ -20,6 +20,7 @@ class FeatureSet:
         libvmaf_model: a model built into libvmaf whose extraction yields exactly these.
         lower, upper: the physical range of each; no unit.
         reference_only: those that depend on the reference alone (they tell sources apart).
+        gain_limit: the largest contrast gain that VIF and ADM count; no unit.
     """
 
     name: str
@@ -29,6 +30,7 @@ class FeatureSet:
     lower: tuple[float, ...]
     upper: tuple[float, ...]
     reference_only: tuple[str, ...]
+    gain_limit: float = 100.0
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.names)
@@ -61,6 +63,7 @@ NEG_FEATURES = FeatureSet(
     lower=_LOWER,
     upper=_UPPER,
     reference_only=("motion2",),
+    gain_limit=1.0,
 )
 
 # The same six from libvmaf's float extractors: a second opinion on what the integer ones compute.

@@ -3,18 +3,16 @@
 They agree with libvmaf's float extractors, not bit for bit with its integer ones.
 """
 
-from vmaf_jax.features.jax_native.adm import adm
+from vmaf_jax.features.jax_native.adm import frame_adm
 from vmaf_jax.features.jax_native.features import features, features_of_chunk
-from vmaf_jax.features.jax_native.motion import frames_before, lesser_motion, motion, motion2
-from vmaf_jax.features.jax_native.vif import vif
+from vmaf_jax.features.jax_native.motion import frame_motion, lesser_motion
+from vmaf_jax.features.jax_native.vif import frame_vif
 
 __all__ = [
-    "adm",
     "features",
     "features_of_chunk",
-    "frames_before",
+    "frame_adm",
+    "frame_motion",
+    "frame_vif",
     "lesser_motion",
-    "motion",
-    "motion2",
-    "vif",
 ]

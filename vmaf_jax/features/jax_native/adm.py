@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from vmaf_jax.features.jax_native.filters import correlate
+from vmaf_jax.features.jax_native.filters import correlate, rounded
 
 N_LEVELS = 4
 _LOW = (0.482962913144690, 0.836516303737469, 0.224143868041857, -0.129409522550921)
@@ -29,25 +29,15 @@ _AMPLITUDES = ((0.67234, 0.72709), (0.41317, 0.49428), (0.22727, 0.28688), (0.11
 Bands = tuple[Float[Array, "_ _"], Float[Array, "_ _"], Float[Array, "_ _"]]
 
 
-def adm(
-    reference: Float[Array, "t h w"],
-    distorted: Float[Array, "t h w"],
-    *,
-    gain_limit: float = 100.0,
-) -> Float[Array, " t"]:
-    """adm2 of each frame; no unit, 1 for identical pictures.
+def frame_adm(
+    reference: Float[Array, "h w"], distorted: Float[Array, "h w"], gain_limit: float
+) -> Float[Array, ""]:
+    """adm2 of a frame; no unit, 1 for identical pictures.
 
     Args:
         reference, distorted: luma on the 8-bit scale, 0-255; at least 17 pixels high and wide.
         gain_limit: the largest contrast gain that counts, at least 1 (1 in the NEG models).
     """
-    return jax.lax.map(lambda pair: frame_adm(pair[0], pair[1], gain_limit), (reference, distorted))
-
-
-def frame_adm(
-    reference: Float[Array, "h w"], distorted: Float[Array, "h w"], gain_limit: float
-) -> Float[Array, ""]:
-    """`adm` of one frame."""
     x, y = reference - 128, distorted - 128
     kept = there = jnp.zeros((), x.dtype)
     for level in range(N_LEVELS):
@@ -108,9 +98,12 @@ def _restored(x: Bands, y: Bands, gain_limit: float) -> Bands:
     where the gradient (horizontal, vertical) keeps its direction within one degree, since such a
     change is one of contrast.
     """
-    product = x[0] * y[0] + x[1] * y[1]
-    energy = (x[0] ** 2 + x[1] ** 2) * (y[0] ** 2 + y[1] ** 2)
-    aligned = (product >= 0) & (product**2 >= _COS_SQUARED * energy)
+
+    def inner(a: Bands, b: Bands) -> Float[Array, "h w"]:
+        return rounded(a[0] * b[0]) + rounded(a[1] * b[1])
+
+    product = inner(x, y)
+    aligned = (product >= 0) & (product**2 >= _COS_SQUARED * inner(x, x) * inner(y, y))
     limit = jnp.where(aligned, jnp.asarray(gain_limit, product.dtype), 1)
 
     def restore(ours: Float[Array, "h w"], theirs: Float[Array, "h w"]) -> Float[Array, "h w"]:

@@ -1,58 +1,130 @@
 """All six features of a clip, whole or chunk by chunk.
 
 A frame's values depend on the frame and the one before it alone, and are computed one frame at a
-time: the picture's arrays then stay in the cache, and no value depends on the chunk's length.
-motion2 looks one frame ahead, so chunks give motion, and `lesser_motion` ends the clip.
+time on a CPU: the picture's arrays then stay in the cache, and no value depends on the chunk's
+length. motion2 looks one frame ahead, so chunks give motion, and `lesser_motion` ends the clip.
 """
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float, Int, Shaped
 
+from vmaf_jax.errors import InputError
 from vmaf_jax.features.jax_native.adm import frame_adm
-from vmaf_jax.features.jax_native.motion import frame_motion, frames_before, lesser_motion
+from vmaf_jax.features.jax_native.filters import unstack
+from vmaf_jax.features.jax_native.motion import frame_motion, lesser_motion
 from vmaf_jax.features.jax_native.vif import frame_vif
+
+MIN_SIZE = 17  # pixels; the widest window of VIF
+NO_GAIN_LIMIT = 100.0
+N_FEATURES = 6
 
 
 def features(
-    reference: Float[Array, "t h w"],
-    distorted: Float[Array, "t h w"],
+    reference: Shaped[Array, "t h w"],
+    distorted: Shaped[Array, "t h w"],
     *,
-    gain_limit: float = 100.0,
+    bits: int = 8,
+    gain_limit: float = NO_GAIN_LIMIT,
 ) -> Float[Array, "t f"]:
     """adm2, vif_scale0 to vif_scale3 and motion2 of each frame of a whole clip.
 
+    Differentiable in both pictures, finite everywhere, and meant to be jitted.
+
     Args:
-        reference, distorted: luma on the 8-bit scale, 0-255 (10 bits divided by 4, 12 by 16), at
-            least 17 pixels high and wide.
+        reference, distorted: luma of consecutive frames, integers or floats on the scale of `bits`
+            (0-255 for 8, 0-1023 for 10), at least 17 pixels high and wide.
+        bits: 8, 10 or 12.
         gain_limit: the largest contrast gain that VIF and ADM count, at least 1 (1 in the NEG
-            models, which is to say none).
+            models, which is to say none). A Python number.
+
+    Raises:
+        InputError: the pictures have no such shape, or `bits` or `gain_limit` are out of range.
     """
-    rows = features_of_chunk(reference, distorted, frames_before(reference), gain_limit=gain_limit)
+    check_luma(reference, distorted, bits, gain_limit)
+    starts = jnp.arange(len(reference)) == 0
+    rows = features_of_chunk(
+        reference, distorted, reference[0], starts, bits=bits, gain_limit=gain_limit
+    )
     return rows.at[:, -1].set(lesser_motion(rows[:, -1]))
 
 
 def features_of_chunk(
-    reference: Float[Array, "t h w"],
-    distorted: Float[Array, "t h w"],
-    before: Float[Array, "t h w"],
+    reference: Shaped[Array, "t h w"],
+    distorted: Shaped[Array, "t h w"],
+    previous: Shaped[Array, "h w"],
+    starts: Bool[Array, " t"],
     *,
-    gain_limit: float = 100.0,
+    bits: int = 8,
+    gain_limit: float = NO_GAIN_LIMIT,
+    block: int = 1,
+    count: int | Int[Array, ""] | None = None,
 ) -> Float[Array, "t f"]:
     """As `features` with motion in place of motion2; each row from its own frames alone.
 
     Args:
-        before: the reference's frame before each frame, as `frames_before` gives them.
+        previous: the reference's frame before the chunk.
+        starts: where a clip begins, whose first frame has motion 0.
+        block: frames computed side by side, a divisor of `t`; more than one only helps devices
+            that a single frame does not fill.
     """
 
-    def one(frame: tuple[Float[Array, "h w"], ...]) -> Float[Array, " f"]:
-        reference, distorted, before = frame
-        return jnp.concatenate(
-            [
-                frame_adm(reference, distorted, gain_limit)[None],
-                frame_vif(reference, distorted, gain_limit),
-                frame_motion(reference, before)[None],
-            ]
-        )
+    def one(reference: Array, distorted: Array, before: Array, start: Array) -> Float[Array, " f"]:
+        x, y, z = _on_eight_bits(reference, distorted, before, bits=bits)
+        motion = jnp.where(start, 0, frame_motion(x, z))
+        adm, vif = frame_adm(x, y, gain_limit), frame_vif(x, y, gain_limit)
+        return jnp.concatenate([adm[None], vif, motion[None]])
 
-    return jax.lax.map(one, (reference, distorted, before))
+    t = len(reference)
+    wanted = jnp.arange(t) < (t if count is None else count)
+
+    def step(last: Array, frames: tuple[Array, ...]) -> tuple[Array, Array]:
+        reference, distorted, starts, wanted = frames
+        if block > 1:
+            before = jnp.concatenate([last[None], reference[:-1]])
+            return reference[-1], jax.vmap(one)(reference, distorted, before, starts)
+        operands = (reference, distorted, last, starts)
+        if count is None:
+            return reference, one(*operands)
+        none = jnp.zeros(N_FEATURES, jnp.float32)
+        return reference, jax.lax.cond(wanted, one, lambda *_: none, *operands)
+
+    frames: tuple[Array, ...] = (reference, distorted, starts, wanted)
+    if block > 1:
+        frames = tuple(each.reshape(-1, block, *each.shape[1:]) for each in frames)
+    _, rows = jax.lax.scan(step, previous, frames)
+    return rows.reshape(t, N_FEATURES)
+
+
+def _on_eight_bits(*pictures: Shaped[Array, "h w"], bits: int) -> list[Float[Array, "h w"]]:
+    """The pictures as floats on the 8-bit scale."""
+    if all(jnp.issubdtype(each.dtype, jnp.floating) for each in pictures):
+        return [each / 2 ** (bits - 8) for each in pictures]
+
+    def convert(picture: Shaped[Array, "h w"]) -> Float[Array, "h w"]:
+        return picture.astype(jnp.float32) / 2 ** (bits - 8)
+
+    # In a loop of its own: a compiler that saw that these came from integers, and so cannot be
+    # NaN, would see through `rounded`.
+    return unstack(jax.lax.map(convert, jnp.stack(pictures)))
+
+
+def check_luma(
+    reference: Shaped[Array, "..."], distorted: Shaped[Array, "..."], bits: int, gain_limit: float
+) -> None:
+    """Raises InputError unless these can be measured."""
+    if reference.shape != distorted.shape or reference.ndim != 3 or not len(reference):
+        raise InputError(
+            f"reference and distorted have shapes {reference.shape} and {distorted.shape}; "
+            f"expected luma of the same [frames, height, width]."
+        )
+    if min(reference.shape[1:]) < MIN_SIZE:
+        height, width = reference.shape[1:]
+        raise InputError(
+            f"pictures of {width}x{height} are too small; VIF needs at least {MIN_SIZE} pixels "
+            f"each way."
+        )
+    if bits not in (8, 10, 12):
+        raise InputError(f"bits {bits}: expected 8, 10 or 12.")
+    if not gain_limit >= 1:
+        raise InputError(f"gain_limit {gain_limit}: expected at least 1.")

@@ -8,7 +8,6 @@ the frame before it and nothing else.
 Source: libvmaf's motion.c, motion_tools.h and float_motion.c.
 """
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -17,38 +16,15 @@ from vmaf_jax.features.jax_native.filters import smooth
 _BLUR = (0.054488685, 0.244201342, 0.402619947, 0.244201342, 0.054488685)
 
 
-def motion2(reference: Float[Array, "t h w"]) -> Float[Array, " t"]:
-    """motion2 of each frame of a whole clip, 8-bit luma steps.
+def frame_motion(reference: Float[Array, "h w"], before: Float[Array, "h w"]) -> Float[Array, ""]:
+    """How far a frame is from the frame before it, 8-bit luma steps.
 
     Args:
-        reference: luma on the 8-bit scale, 0-255, of consecutive frames.
+        reference, before: luma on the 8-bit scale, 0-255.
     """
-    return lesser_motion(motion(reference, frames_before(reference)))
-
-
-def motion(reference: Float[Array, "t h w"], before: Float[Array, "t h w"]) -> Float[Array, " t"]:
-    """How far each frame is from the frame before it, 8-bit luma steps."""
-    return jax.lax.map(lambda pair: frame_motion(*pair), (reference, before))
-
-
-def frame_motion(reference: Float[Array, "h w"], before: Float[Array, "h w"]) -> Float[Array, ""]:
-    """`motion` of one frame."""
     return jnp.abs(smooth(reference - before, _BLUR)).mean()
 
 
-def frames_before(
-    reference: Float[Array, "t h w"], previous: Float[Array, "h w"] | None = None
-) -> Float[Array, "t h w"]:
-    """The frame before each frame of a chunk.
-
-    Args:
-        previous: the frame before the chunk; without it the first frame stands before itself,
-            which makes its motion 0.
-    """
-    first = reference[:1] if previous is None else previous[None]
-    return jnp.concatenate([first, reference[:-1]])
-
-
 def lesser_motion(motion: Float[Array, " t"]) -> Float[Array, " t"]:
-    """motion2 of a whole clip from the motion of its frames."""
+    """motion2 of a whole clip's frames from their motion, 8-bit luma steps."""
     return jnp.minimum(motion, jnp.append(motion[1:], motion[-1]))

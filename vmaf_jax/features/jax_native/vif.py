@@ -10,80 +10,196 @@ visual quality", IEEE TIP 15(2), 2006.
 """
 
 import functools
+import math
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
-from vmaf_jax.features.jax_native.filters import Taps, correlate, mirror, smooth, unstack
+from vmaf_jax.features.jax_native.filters import (
+    Taps,
+    correlate,
+    filter_once,
+    mirror,
+    rounded,
+    smooth,
+    unstack,
+)
 
 N_SCALES = 4
 _NOISE = 2.0  # variance of the noise in the eye, squared 8-bit luma steps
 _PENALTY = _NOISE**2 / 255**2
 
 
-def vif(
-    reference: Float[Array, "t h w"],
-    distorted: Float[Array, "t h w"],
-    *,
-    gain_limit: float = 100.0,
-) -> Float[Array, "t scales"]:
-    """VIF of each frame at each of the four scales; no unit, 1 for identical pictures.
+def frame_vif(
+    reference: Float[Array, "h w"], distorted: Float[Array, "h w"], gain_limit: float
+) -> Float[Array, " scales"]:
+    """VIF of a frame at each of the four scales; no unit, 1 for identical pictures.
 
     Args:
         reference, distorted: luma on the 8-bit scale, 0-255; at least 17 pixels high and wide.
         gain_limit: the largest contrast gain that counts, at least 1 (1 in the NEG models).
     """
-    return jax.lax.map(lambda pair: frame_vif(pair[0], pair[1], gain_limit), (reference, distorted))
-
-
-def frame_vif(
-    reference: Float[Array, "h w"], distorted: Float[Array, "h w"], gain_limit: float
-) -> Float[Array, " scales"]:
-    """`vif` of one frame."""
-    pair = jnp.stack([reference, distorted]) - 128
+    x, y = reference - 128, distorted - 128
     ratios = []
     for scale in range(N_SCALES):
         taps = window(scale)
         if scale:
-            h, w = pair.shape[1:]
-            pair = smooth(pair, taps, stride=2)[:, : h // 2, : w // 2]
-        ratios.append(_fidelity(pair, taps, gain_limit))
+            x, y = _halved(x, y, taps)
+        ratios.append(_fidelity(x, y, taps, gain_limit))
     return jnp.stack(ratios)
 
 
 def window(scale: int) -> Taps:
-    """The Gaussian of one scale: 17, 9, 5 or 3 taps, deviation a fifth of that, sum 1."""
-    size = 2 ** (N_SCALES - scale) + 1
-    weights = np.exp(-0.5 * ((np.arange(size) - size // 2) / (size / 5)) ** 2)
-    return tuple((weights / weights.sum()).astype(np.float32).tolist())
+    """The Gaussian of one scale: 17, 9, 5 or 3 taps, deviation a fifth of that, sum 1.
+
+    Computed in float32, as libvmaf does: a last digit of a tap moves a variance by thousandths.
+    """
+    size = np.float32(2 ** (N_SCALES - scale) + 1)
+    deviation = float(size / np.float32(5))
+    x = np.arange(size, dtype=np.float64) - size // 2
+    density = np.exp(-0.5 * x / deviation * x / deviation).astype(np.float32)
+    density /= np.float32(1 / (deviation * math.sqrt(2 * math.pi)))
+    # One by one: NumPy would add them up in pairs.
+    weights = density / functools.reduce(np.add, density)
+    return tuple(weights.tolist())
 
 
-def _fidelity(pair: Float[Array, "2 h w"], taps: Taps, gain_limit: float) -> Float[Array, ""]:
-    """Information kept over information there, summed over the picture."""
-    x, y = unstack(mirror(pair, len(taps) // 2))
-    moments = jnp.stack([x, y, x * x, y * y, x * y])
-    # The columns of all five are one array, so XLA computes them once and not per row tap.
-    moments = correlate(correlate(moments, taps, -2, 1), taps, -1, 1)
-    # Its gradient starts from the moments again: to keep what lies between costs more.
-    return jax.checkpoint(functools.partial(_ratio, gain_limit=gain_limit))(moments)
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def _halved(x: Float[Array, "h w"], y: Float[Array, "h w"], taps: Taps) -> tuple[Array, Array]:
+    """Both pictures smoothed, every second sample of every second row."""
+    h, w = x.shape
+    x, y = unstack(smooth(jnp.stack([x, y]), taps, stride=2)[:, : h // 2, : w // 2])
+    return x, y
 
 
-def _ratio(moments: Float[Array, "5 h w"], *, gain_limit: float) -> Float[Array, ""]:
-    """`_fidelity` from local means, mean squares and mean product.
+def _halved_forward(x: Array, y: Array, taps: Taps) -> tuple[tuple[Array, Array], Array]:
+    return _halved(x, y, taps), x
+
+
+def _halved_backward(taps: Taps, like: Array, gradients: tuple[Array, Array]) -> tuple[Array, ...]:
+    """Each picture apart, so that the reference's costs nothing where nobody asks for it."""
+    h, w = like.shape
+
+    def one(x: Array) -> Array:
+        return smooth(x, taps, stride=2)[: h // 2, : w // 2]
+
+    _, transposed = jax.vjp(one, like)
+    return tuple(transposed(gradient)[0] for gradient in gradients)
+
+
+_halved.defvjp(_halved_forward, _halved_backward)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def _fidelity(
+    x: Float[Array, "h w"], y: Float[Array, "h w"], taps: Taps, gain_limit: float
+) -> Float[Array, ""]:
+    """Information kept over information there, summed over the picture.
 
     With gain g = cov / var_x, the kept information is log2(1 + g^2 var_x / (var_y - g cov + n));
     here numerator and denominator are multiplied by var_x, which leaves one division.
     """
+    return _ratio(_statistics(_moments(x, y, taps), gain_limit))
+
+
+def _moments(x: Float[Array, "h w"], y: Float[Array, "h w"], taps: Taps) -> Float[Array, "5 h w"]:
+    # The columns of all five are one array, so XLA computes them once and not per row tap.
+    return correlate(correlate(_products(x, y, taps), taps, -2, 1), taps, -1, 1)
+
+
+def _products(
+    x: Float[Array, "h w"], y: Float[Array, "h w"], taps: Taps
+) -> Float[Array, "5 h2 w2"]:
+    """What local moments are the means of, mirrored at the edges."""
+    x, y = mirror(x, len(taps) // 2), mirror(y, len(taps) // 2)
+    return jnp.stack([x, y, x * x, y * y, x * y])
+
+
+class _Statistics(NamedTuple):
+    """Of each sample's window; the maps are `[h, w]`."""
+
+    mean_x: Float[Array, "h w"]
+    mean_y: Float[Array, "h w"]
+    var_x: Float[Array, "h w"]  # at least the noise
+    var_y: Float[Array, "h w"]
+    covariance: Float[Array, "h w"]
+    seen: Bool[Array, "h w"]  # where the reference has more than the noise
+    gained: Float[Array, "h w"]  # the covariance as far as gain counts
+    unexplained: Float[Array, "h w"]  # var_x var_y - covariance^2
+
+
+def _statistics(moments: Float[Array, "5 h w"], gain_limit: float) -> _Statistics:
     mean_x, mean_y, xx, yy, xy = unstack(moments)
-    var_x = xx - mean_x * mean_x
-    var_y = jnp.maximum(yy - mean_y * mean_y, 0)
-    covariance = jnp.maximum(xy - mean_x * mean_y, 0)
+    var_x = xx - rounded(mean_x * mean_x)
+    var_y = jnp.maximum(yy - rounded(mean_y * mean_y), 0)
+    covariance = jnp.maximum(xy - rounded(mean_x * mean_y), 0)
     seen = var_x >= _NOISE
     var_x = jnp.where(seen, var_x, _NOISE)
-    signal = jnp.minimum(covariance, gain_limit * var_x) ** 2
-    noise = jnp.maximum(var_x * var_y - covariance**2, 0) + _NOISE * var_x
-    kept = jnp.where(seen, jnp.log2(1 + signal / noise), 1 - _PENALTY * var_y)
-    there = jnp.log2(1 + var_x / _NOISE)  # 1 where the reference has less than the noise
-    return kept.sum() / there.sum()
+    return _Statistics(
+        mean_x,
+        mean_y,
+        var_x,
+        var_y,
+        covariance,
+        seen,
+        gained=jnp.minimum(covariance, gain_limit * var_x),
+        unexplained=jnp.maximum(var_x * var_y - covariance**2, 0),
+    )
+
+
+def _there(s: _Statistics) -> Float[Array, ""]:
+    return jnp.log2(1 + s.var_x / _NOISE).sum()  # 1 where the reference has less than the noise
+
+
+def _ratio(s: _Statistics) -> Float[Array, ""]:
+    heard = jnp.log2(1 + s.gained**2 / (s.unexplained + _NOISE * s.var_x))
+    return jnp.where(s.seen, heard, 1 - _PENALTY * s.var_y).sum() / _there(s)
+
+
+def _slopes(s: _Statistics) -> Float[Array, "3 h w"]:
+    """Derivatives of the kept information by the local means of y, y^2 and x y.
+
+    They are 0 where a maximum or minimum above holds a value.
+    """
+    noise, signal = s.unexplained + _NOISE * s.var_x, s.gained**2
+    scale = 1 / (math.log(2) * noise * (noise + signal))
+    free = s.unexplained > 0
+    by_var = jnp.where(s.seen, jnp.where(free, -scale * signal * s.var_x, 0), -_PENALTY)
+    by_var = jnp.where(s.var_y > 0, by_var, 0)
+    by_cov = jnp.where(s.covariance == s.gained, s.gained, 0) * noise
+    by_cov = 2 * scale * (by_cov + jnp.where(free, s.covariance, 0) * signal)
+    by_cov = jnp.where(s.seen & (s.covariance > 0), by_cov, 0)
+    return jnp.stack([-2 * s.mean_y * by_var - s.mean_x * by_cov, by_var, by_cov])
+
+
+_Kept = tuple[Array, Array, Array, Array]
+
+
+def _fidelity_forward(x: Array, y: Array, taps: Taps, gain_limit: float) -> tuple[Array, _Kept]:
+    found = _statistics(filter_once(_products(x, y, taps), taps), gain_limit)
+    return _ratio(found), (x, y, _slopes(found), _there(found))
+
+
+def _fidelity_backward(
+    taps: Taps, gain_limit: float, kept: _Kept, gradient: Array
+) -> tuple[Array, Array]:
+    x, y, slopes, there = kept
+    reach = len(taps) - 1
+    framed = jnp.pad(slopes, ((0, 0), (reach, reach), (reach, reach)))
+    by_mean, by_square, by_product = unstack(filter_once(framed, taps))  # symmetric: its transpose
+    radius = len(taps) // 2
+    x2, (y2, unmirror) = mirror(x, radius), jax.vjp(lambda y: mirror(y, radius), y)
+    (by_y,) = unmirror(by_mean + 2 * y2 * by_square + x2 * by_product)
+
+    def of_reference(x: Array) -> Array:
+        return _ratio(_statistics(_moments(x, y, taps), gain_limit))
+
+    # Nobody pays for this unless the reference is what is sought.
+    (by_x,) = jax.vjp(of_reference, x)[1](gradient)
+    return by_x, by_y * (gradient / there)
+
+
+_fidelity.defvjp(_fidelity_forward, _fidelity_backward)

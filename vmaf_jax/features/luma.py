@@ -1,0 +1,179 @@
+"""The luma of a pair, decoded by an ffmpeg run each and read frame by frame through pipes.
+
+ffmpeg decodes while its reader works, and waits when nobody reads; so memory does not grow with
+the length of a clip. (One run for both would stop when one pipe is full and the other is awaited.)
+Frames are paired by number, and brought to one size and format, exactly as for libvmaf.
+"""
+
+import contextlib
+import subprocess
+import tempfile
+import threading
+from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vmaf_jax.errors import InputError
+from vmaf_jax.features.ffmpeg import Ffmpeg
+from vmaf_jax.features.ffmpeg_report import (
+    BY_NUMBER,
+    check_counts,
+    common_format,
+    explain,
+    frame_counts,
+    needed_conversion,
+    renumbered,
+    stream_formats,
+)
+from vmaf_jax.features.video import Video, check_video
+
+Samples = npt.NDArray[np.unsignedinteger[Any]]
+
+
+class LumaPair:
+    """A pair being decoded.
+
+    Attributes:
+        height, width: pixels.
+        bits: 8, 10 or 12; samples are uint8, or uint16 in the lower bits.
+        ended: whether one of the two has no more frames.
+    """
+
+    def __init__(
+        self, ffmpeg: Ffmpeg, reference: Video, distorted: Video, *, shortest: bool = False
+    ) -> None:
+        """Finds out sizes and formats, and starts decoding.
+
+        Args:
+            shortest: allow one of the two to be longer.
+        Raises:
+            InputError: a file is missing or cannot be decoded, or raw lengths differ.
+        """
+        counts = [check_video(distorted), check_video(reference)]
+        check_counts(reference, distorted, counts, shortest=shortest)
+        self._pair, self._shortest, self._ffmpeg = (reference, distorted), shortest, ffmpeg
+        self.ended = False
+        self._start(self._probe())
+
+    def read(self, reference: Samples, distorted: Samples) -> int:
+        """Fills both arrays `[n, h, w]` with the next frames and returns how many there were."""
+        counts = [0, 0]
+
+        def fill(k: int, frames: Samples) -> None:
+            counts[k] = self._fill(k, frames)
+
+        other = threading.Thread(target=fill, args=(1, distorted), daemon=True)
+        other.start()
+        fill(0, reference)
+        other.join()
+        self.ended = min(counts) < len(reference)
+        return min(counts)
+
+    def finish(self) -> None:
+        """Reads what one of the two has left and holds the run's report against what was said.
+
+        Raises:
+            InputError: frames could not be decoded, or the two are of different lengths.
+        """
+        threads = [threading.Thread(target=self._drain, args=(k,), daemon=True) for k in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        codes = [process.wait() for process in self._processes]
+        report = self._joined([_text(report) for report in self._reports])
+        reference, distorted = self._pair
+        stream_formats(report, reference, distorted)
+        if any(codes):
+            raise InputError(explain(report, reference, distorted))
+        counts = frame_counts(report, reference, distorted)
+        check_counts(reference, distorted, counts, shortest=self._shortest)
+
+    def close(self) -> None:
+        """Ends the decoding, wherever it is."""
+        for process in self._processes:
+            if process.poll() is None:
+                process.kill()
+            process.communicate()
+        for report in self._reports:
+            report.close()
+
+    def _probe(self) -> tuple[str, str]:
+        """Decodes a frame of each to see size and depth; returns each one's filters."""
+        runs = [self._run(line) for line in self._lines(("", ""), "-frames:v 1 -f null -")]
+        report = self._joined([run.stderr.decode(errors="replace") for run in runs])
+        formats = stream_formats(report, *self._pair)
+        if any(run.returncode for run in runs) or formats[1] is None:
+            raise InputError(explain(report, *self._pair))
+        self.width, self.height, _ = formats[1]
+        common, self.bits = common_format(formats)
+        to_distorted, _, to_reference = needed_conversion(formats).partition("|")
+        luma = f",format={common},extractplanes=y"
+        return to_reference + luma, to_distorted + luma
+
+    def _run(self, line: list[str]) -> subprocess.CompletedProcess[bytes]:
+        try:
+            return subprocess.run(line, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+        except OSError as error:
+            raise InputError(
+                f"{line[0]}: cannot run ({error.strerror}); reinstall ffmpeg."
+            ) from error
+
+    @staticmethod
+    def _joined(reports: list[str]) -> str:
+        """Reports of the reference's run and the distorted's, as those of one run over both."""
+        return reports[1] + renumbered(reports[0])
+
+    def _lines(self, filters: tuple[str, str], end: str) -> list[list[str]]:
+        """The command lines for the reference and for the distorted video."""
+        head = [self._ffmpeg.path, "-hide_banner", "-nostdin", "-nostats", "-v", "verbose"]
+        return [
+            [
+                *(*head, "-noautorotate", *video.arguments(), "-filter_complex"),
+                f"[0:v:0]{BY_NUMBER}{added}[luma]",
+                *("-map", "[luma]", "-fps_mode", "passthrough", *end.split()),
+            ]
+            for video, added in zip(self._pair, filters, strict=True)
+        ]
+
+    def _start(self, filters: tuple[str, str]) -> None:
+        self._reports = [tempfile.TemporaryFile() for _ in range(2)]  # noqa: SIM115 (see `close`)
+        self._processes = [
+            subprocess.Popen(
+                line,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=report,
+                bufsize=0,
+            )
+            for line, report in zip(
+                self._lines(filters, "-f rawvideo -"), self._reports, strict=True
+            )
+        ]
+
+    def _fill(self, k: int, frames: Samples) -> int:
+        """Whole frames read into `frames`."""
+        view: Any = frames.view(np.uint8).reshape(-1)
+        filled = 0
+        while filled < len(view) and (count := self._pipe(k).readinto(view[filled:])):
+            filled += count
+        return int(filled * len(frames) // len(view))
+
+    def _pipe(self, k: int) -> Any:
+        return self._processes[k].stdout
+
+    def _drain(self, k: int) -> None:
+        with contextlib.suppress(OSError):
+            while self._pipe(k).read(1 << 20):
+                pass
+
+
+def _text(report: IO[bytes]) -> str:
+    report.seek(0)
+    return report.read().decode(errors="replace")
+
+
+def sample_type(bits: int) -> type[np.uint8] | type[np.uint16]:
+    """The type that samples of so many bits come in."""
+    return np.uint8 if bits == 8 else np.uint16
