@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from vmaf_jax import features
-    from vmaf_jax.features.extract import extract_pair
+    from vmaf_jax.corpora.extraction import extract_pair
     from vmaf_jax.features.feature_set import FEATURES
     from vmaf_jax.load import load_model
     from vmaf_jax.serving.score import score
@@ -16,7 +16,7 @@ __all__ = ["FEATURES", "extract_pair", "features", "load_model", "load_teacher",
 
 _HOMES = {
     "FEATURES": "vmaf_jax.features.feature_set",
-    "extract_pair": "vmaf_jax.features.extract",
+    "extract_pair": "vmaf_jax.corpora.extraction",
     "load_model": "vmaf_jax.load",
     "score": "vmaf_jax.serving.score",
     "load_teacher": "vmaf_jax.teacher.teacher",

@@ -97,6 +97,7 @@ def extract(
     features: Annotated[str, typer.Option(help="vmaf, or vmaf_neg (gain limits).")] = "vmaf",
     mean_pool: Annotated[bool, typer.Option("--mean-pool", help="Clip means.")] = False,
     shortest: Annotated[bool, typer.Option("--shortest", help="Allow unequal lengths.")] = False,
+    backend: Annotated[str, typer.Option(help="libvmaf, or jax.")] = "libvmaf",
     jobs: Annotated[int | None, typer.Option(min=1, help="Clips measured at a time.")] = None,
     json_: Json = False,
 ) -> None:
@@ -112,12 +113,13 @@ def extract(
     if out.is_dir():
         raise InputError(f"{out}: a folder; name a .parquet file in it.")
     check_writable(out.parent)
+    _prepare(backend)
     teachers = tuple(teacher or [DEFAULT_TEACHER])
     if corpus == "support_vectors":
         from vmaf_jax.corpora.support_vectors import support_vector_table
         from vmaf_jax.teacher import load_teacher
 
-        if len(teachers) > 1 or features != "vmaf" or shortest:
+        if len(teachers) > 1 or features != "vmaf" or shortest or backend != "libvmaf":
             raise InputError("support_vectors takes one --teacher, whose own clips they are.")
         table = support_vector_table(load_teacher(teachers[0]))
     else:
@@ -125,6 +127,7 @@ def extract(
         with _Bars() as bars:
             table = extract_clips(
                 clips,
+                backend=backend,
                 teachers=teachers,
                 feature_set=FEATURE_SETS[features],
                 shortest=shortest,
@@ -145,19 +148,40 @@ def extract(
 @app.command()
 def evaluate(
     model: Annotated[str, typer.Option(help="Shipped name, run folder, .onnx or libvmaf .json.")],
-    features: Annotated[Path, typer.Option(help="A feature table.")],
+    features: Annotated[Path | None, typer.Option(help="A feature table, or else:")] = None,
+    corpus: Annotated[str | None, typer.Option(help="netflix, manifest or demo.")] = None,
+    data_root: Annotated[Path | None, typer.Option(help="Folder of the netflix corpus.")] = None,
+    manifest: Annotated[Path | None, typer.Option(help="CSV, JSON Lines or Parquet.")] = None,
+    backend: Annotated[str, typer.Option(help="What measures: libvmaf, or jax.")] = "libvmaf",
     teacher: Annotated[str | None, typer.Option(help="Label column of this teacher.")] = None,
     label: Annotated[str | None, typer.Option(help="Label column, e.g. mos.")] = None,
     json_: Json = False,
 ) -> None:
     """Compare a model's predictions with labels."""
     from vmaf_jax.evaluation.evaluate import evaluate_model
-    from vmaf_jax.features.table import read_table
     from vmaf_jax.load import load_model
 
     if teacher and label:
         raise InputError("--teacher and --label both name the labels; pass one.")
-    result = evaluate_model(load_model(model), read_table(features), teacher or label)
+    if (features is None) == (corpus is None):
+        raise InputError("evaluate needs --features FILE or --corpus NAME, one of the two.")
+    if features is not None and (data_root or manifest or backend != "libvmaf"):
+        raise InputError("--features is measured already; drop --backend and the corpus's flags.")
+    loaded = load_model(model)
+    if features is not None:
+        from vmaf_jax.features.table import read_table
+
+        table = read_table(features)
+    else:
+        from vmaf_jax.data import corpus_clips, measured
+        from vmaf_jax.features.extract import DEFAULT_TEACHER
+
+        _prepare(backend)
+        clips = corpus_clips(str(corpus), data_root=data_root, manifest_path=manifest)
+        name = teacher or (loaded.label if loaded.label != "mos" else None) or DEFAULT_TEACHER
+        with _Bars() as bars:
+            table = measured(clips, loaded.feature_set, name, backend=backend, progress=bars.clips)
+    result = evaluate_model(loaded, table, teacher or label)
     if json_:
         _show_json(result)
         return
@@ -184,6 +208,7 @@ def score(
     height: Annotated[int | None, typer.Option(help="Of raw YUV.")] = None,
     pix_fmt: Annotated[str | None, typer.Option(help="Of raw YUV, such as yuv420p.")] = None,
     shortest: Annotated[bool, typer.Option("--shortest", help="Allow unequal lengths.")] = False,
+    backend: Annotated[str, typer.Option(help="What measures: libvmaf, or jax.")] = "libvmaf",
     per_frame: Annotated[bool, typer.Option("--per-frame", help="Every frame's score.")] = False,
     csv: Annotated[Path | None, typer.Option(help="Write scores and features here.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Draw the scores, a .png file.")] = None,
@@ -202,10 +227,12 @@ def score(
     raw = {"width": width, "height": height, "pix_fmt": pix_fmt}
     if any(raw.values()) and not any(Video(each).is_raw for each in (reference, distorted)):
         raise InputError("--width, --height and --pix-fmt are for raw .yuv files; drop them.")
+    _prepare(backend)
     found = score_pair(
         reference,
         distorted,
         model,
+        backend=backend,
         width=width,
         height=height,
         pix_fmt=pix_fmt,
@@ -354,6 +381,16 @@ def doctor(json_: Json = False) -> None:
         Console().print(view)
     if found["problems"]:
         raise InputError(found["problems"][0])
+
+
+def _prepare(backend: str) -> None:
+    """Refuses a bad backend before it costs anything, and keeps what JAX compiles."""
+    from vmaf_jax.corpora.extraction import check_backend
+    from vmaf_jax.training.devices import keep_compiled_programs
+
+    check_backend(backend)
+    if backend == "jax":
+        keep_compiled_programs()
 
 
 def _say(text: str) -> None:

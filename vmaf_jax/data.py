@@ -1,5 +1,6 @@
 """Where a run's rows come from: a corpus by name, or a table extracted before."""
 
+import dataclasses
 import hashlib
 import json
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from vmaf_jax.corpora.clips import Clip
 from vmaf_jax.corpora.extraction import extract_clips
 from vmaf_jax.corpora.support_vectors import support_vector_table
 from vmaf_jax.errors import InputError
-from vmaf_jax.features.feature_set import FEATURE_SETS
+from vmaf_jax.features.feature_set import FEATURE_SETS, FeatureSet
 from vmaf_jax.features.table import FeatureTable, read_table
 from vmaf_jax.teacher import Teacher, load_teacher
 
@@ -71,6 +72,31 @@ def load_data(data: DataConfig, progress: Progress = _silent) -> FeatureTable:
             f"configuration says {data.feature_set}; set data.feature_set={table.feature_set.name}."
         )
     return table.mean_pool() if data.mean_pool else table
+
+
+def measured(
+    clips: list[Clip],
+    feature_set: FeatureSet,
+    teacher: str,
+    *,
+    backend: str = "libvmaf",
+    progress: Progress = _silent,
+) -> FeatureTable:
+    """Clips with libvmaf's scores as labels, and features from either backend.
+
+    Raises:
+        InputError: as the extraction does.
+    """
+    table = extract_clips(
+        clips, teachers=(teacher,), feature_set=feature_set, on_clip=progress(clips)
+    )
+    if backend == "libvmaf":
+        return table
+    other = extract_clips(
+        clips, backend=backend, teachers=(), feature_set=feature_set, on_clip=progress(clips)
+    )
+    provenance = {**table.provenance, "backend": backend}
+    return dataclasses.replace(table, features=other.features, provenance=provenance)
 
 
 def labels_and_targets(

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.csv
 
-from vmaf_jax.features.extract import extract_pair
+from vmaf_jax.corpora.extraction import check_backend, extract_pair
 from vmaf_jax.features.table import FeatureTable
 from vmaf_jax.features.video import Video
 from vmaf_jax.files import write_bytes
@@ -53,6 +53,7 @@ class Scores:
         found = {
             "model": self.model,
             "kind": self.kind,
+            "backend": self.table.provenance["backend"],
             "reference": str(self.table.source[0]),
             "distorted": str(self.table.clip[0]),
             "score": self.mean,
@@ -78,6 +79,7 @@ def score(
     distorted: str | os.PathLike[str] | Video,
     model: str | Path = DEFAULT_MODEL,
     *,
+    backend: str = "libvmaf",
     width: int | None = None,
     height: int | None = None,
     pix_fmt: str | None = None,
@@ -90,8 +92,9 @@ def score(
     Args:
         reference, distorted: files that ffmpeg decodes, or raw YUV with size and format.
         model: a shipped name, a run folder, an ONNX file or a libvmaf JSON file.
+        backend: what measures the features, `libvmaf` or `jax`.
         width, height, pix_fmt: of raw files.
-        teachers: models for libvmaf to run beside, by name or JSON file.
+        teachers: models to run beside, by name or JSON file.
         shortest: stop at the end of the shorter input instead of refusing unequal lengths.
         cache: folder of measurements, as for `extract_pair`.
 
@@ -100,6 +103,7 @@ def score(
     """
     from vmaf_jax.load import feature_set_of, load_model
 
+    check_backend(backend)
     feature_set = feature_set_of(model)
 
     def measured() -> tuple[FeatureTable, float]:
@@ -107,6 +111,7 @@ def score(
         table = extract_pair(
             reference,
             distorted,
+            backend=backend,
             width=width,
             height=height,
             pix_fmt=pix_fmt,
