@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 from vmaf_jax.errors import GateError, InputError
 
@@ -349,8 +349,45 @@ def select(
 
 
 @app.command()
+def compare_backends(
+    corpus: Annotated[str, typer.Option(help="netflix, manifest or demo.")] = "demo",
+    data_root: Annotated[Path | None, typer.Option(help="Folder of the netflix corpus.")] = None,
+    manifest: Annotated[Path | None, typer.Option(help="CSV, JSON Lines or Parquet.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder, by default runs/backends.")] = None,
+    teacher: Annotated[str, typer.Option(help="Whose scores are compared.")] = "vmaf_v0.6.1",
+    json_: Json = False,
+) -> None:
+    """Hold JAX's features against libvmaf's integer and float ones, frame by frame."""
+    from vmaf_jax.compare_backends import compare_backends as compare
+    from vmaf_jax.data import corpus_clips
+
+    _prepare("jax")
+    clips = corpus_clips(corpus, data_root=data_root, manifest_path=manifest)
+    place = out or Path("runs") / "backends"
+    with _Bars() as bars:
+        report = compare(clips, place, teacher=teacher, progress=bars.clips)
+    if json_:
+        _show_json(report)
+    else:
+        view = Table(Column(no_wrap=True), "feature", "max", "mean", "worst: clip", "frame")
+        for comparison in report["comparisons"]:
+            title = f"{comparison['ours']} against {comparison['theirs']}"
+            for name, entry in comparison["columns"].items():
+                figures = [f"{entry[key]:.2e}" for key in ("max_abs", "mean_abs")]
+                view.add_row(title, name, *figures, escape(entry["clip"]), str(entry["frame"]))
+                title = ""
+            view.add_section()
+        Console().print(view)
+    _say(f"report: {place / 'report.md'}")
+    if report["missed"]:
+        raise GateError(f"backends: {report['missed'][0]}.")
+
+
+@app.command()
 def bench(
-    what: Annotated[str, typer.Argument(help="extract, train, inference or onnxruntime-versions.")],
+    what: Annotated[
+        str, typer.Argument(help="extract, train, inference, features, onnxruntime-versions.")
+    ],
     repeats: Annotated[int | None, typer.Option(min=1, help="Runs of each side.")] = None,
     json_: Json = False,
 ) -> None:

@@ -9,6 +9,7 @@ _BENCHMARKS = {
     "extract": ("extraction", "bench_extract"),
     "train": ("training", "bench_train"),
     "inference": ("inference", "bench_inference"),
+    "features": ("features", "bench_features"),
     "onnxruntime-versions": ("onnxruntime_versions", "bench_versions"),
 }
 

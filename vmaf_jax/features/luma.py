@@ -169,6 +169,19 @@ class LumaPair:
                 pass
 
 
+def frame_at(pair: LumaPair, number: int) -> tuple[Samples, Samples]:
+    """The reference's and the distorted video's frame `number` of a pair not yet read from.
+
+    Raises:
+        InputError: the pair is shorter.
+    """
+    frames = np.zeros((2, 1, pair.height, pair.width), sample_type(pair.bits))
+    for _ in range(number + 1):
+        if not pair.read(*frames):
+            raise InputError(f"the pair has fewer than {number + 1} frames.")
+    return frames[0, 0], frames[1, 0]
+
+
 def _text(report: IO[bytes]) -> str:
     report.seek(0)
     return report.read().decode(errors="replace")

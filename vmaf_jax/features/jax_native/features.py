@@ -5,6 +5,8 @@ time on a CPU: the picture's arrays then stay in the cache, and no value depends
 length. motion2 looks one frame ahead, so chunks give motion, and `lesser_motion` ends the clip.
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Shaped
@@ -20,20 +22,21 @@ NO_GAIN_LIMIT = 100.0
 N_FEATURES = 6
 
 
+@functools.partial(jax.jit, static_argnames=("bits", "gain_limit"))
 def features(
-    reference: Shaped[Array, "t h w"],
-    distorted: Shaped[Array, "t h w"],
+    reference: Shaped[Array, "..."],
+    distorted: Shaped[Array, "..."],
     *,
     bits: int = 8,
     gain_limit: float = NO_GAIN_LIMIT,
 ) -> Float[Array, "t f"]:
     """adm2, vif_scale0 to vif_scale3 and motion2 of each frame of a whole clip.
 
-    Differentiable in both pictures, finite everywhere, and meant to be jitted.
+    Jitted, and differentiable in both pictures, with gradients that are finite everywhere.
 
     Args:
-        reference, distorted: luma of consecutive frames, integers or floats on the scale of `bits`
-            (0-255 for 8, 0-1023 for 10), at least 17 pixels high and wide.
+        reference, distorted: luma of consecutive frames `[t, h, w]`, integers or floats on the
+            scale of `bits` (0-255 for 8, 0-1023 for 10), at least 17 pixels high and wide.
         bits: 8, 10 or 12.
         gain_limit: the largest contrast gain that VIF and ADM count, at least 1 (1 in the NEG
             models, which is to say none). A Python number.

