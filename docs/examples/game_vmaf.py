@@ -86,15 +86,15 @@ def draw(pictures: dict[str, np.ndarray], told: dict[str, dict[str, float]]) -> 
     """The pictures above, what was changed of the blurred one below."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(12, 6.4), layout="constrained")
+    figure = Figure(figsize=(9, 5), layout="constrained")
     axes: Any = figure.subplots(2, len(pictures))
     for column, (name, picture) in enumerate(pictures.items()):
         axes[0, column].imshow(picture[0], cmap="gray", vmin=0, vmax=255)
         figures = ", ".join(f"{key} {value:.1f}" for key, value in told.get(name, {}).items())
-        axes[0, column].set_title(f"{name}\n{figures}", fontsize=8)
+        axes[0, column].set_title(f"{name}\n{figures}", fontsize=7)
         change = picture[0] - pictures["blurred"][0]
         axes[1, column].imshow(change, cmap="gray", vmin=-REACH, vmax=REACH)
-        axes[1, column].set_title(f"minus the blurred one, ±{REACH:g} steps", fontsize=8)
+        axes[1, column].set_title(f"minus the blurred one, ±{REACH:g} steps", fontsize=7)
     for axis in axes.ravel():
         axis.axis("off")
     return png(figure)

@@ -15,7 +15,7 @@ def to_lines(report: dict[str, Any], path: str = "") -> list[str]:
                     f"(median of {value['repeats']})"
                 )
             case {"median_s": median, "low_s": low, "high_s": high}:
-                rate = f", {value['rows_per_s']:,.0f} a second" if "rows_per_s" in value else ""
+                rate = f", {_rate(value['rows_per_s'])} a second" if "rows_per_s" in value else ""
                 lines.append(
                     f"{name}: {_time(median)} (95 % interval {_time(low)} to {_time(high)}){rate}"
                 )
@@ -28,6 +28,10 @@ def to_lines(report: dict[str, Any], path: str = "") -> list[str]:
             case _:
                 lines.append(f"{name}: {value}")
     return lines
+
+
+def _rate(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _time(seconds: float) -> str:
