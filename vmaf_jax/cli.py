@@ -29,6 +29,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 people = Console(stderr=True)
+_INTERRUPTED = 130  # what Typer exits with after Ctrl-C
 
 
 def main(arguments: list[str] | None = None, *, leave: bool = True) -> None:
@@ -37,6 +38,8 @@ def main(arguments: list[str] | None = None, *, leave: bool = True) -> None:
     try:
         app(args=arguments, prog_name="vmaf-jax")
     except SystemExit as end:
+        if end.code == _INTERRUPTED:
+            print("vmaf-jax: interrupted; run it again, what is done is kept.", file=sys.stderr)
         if leave or end.code:
             raise
     except InputError as error:
@@ -45,12 +48,6 @@ def main(arguments: list[str] | None = None, *, leave: bool = True) -> None:
     except GateError as error:
         print(f"vmaf-jax: {error}", file=sys.stderr)
         sys.exit(1)
-    except KeyboardInterrupt:
-        print(
-            "vmaf-jax: interrupted; clips measured so far are kept, run the same command again.",
-            file=sys.stderr,
-        )
-        sys.exit(130)
 
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]

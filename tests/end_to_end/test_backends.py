@@ -1,6 +1,11 @@
 """JAX against libvmaf on every frame of the demo corpus and of the golden pair, by the command."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 
 import pyarrow as pa
 import pyarrow.csv
@@ -11,6 +16,7 @@ from vmaf_jax.cli import main
 from vmaf_jax.corpora import demo
 from vmaf_jax.errors import InputError
 from vmaf_jax.evaluation import agreement
+from vmaf_jax.files import cache_dir
 
 
 def check(report, frames):
@@ -71,6 +77,29 @@ def test_evaluate_measures_a_corpus_in_jax(encodes, tmp_path, capsys):
     assert found["jax"]["n"] == 24
     assert found["jax"]["rmse"] < 0.5
     assert found["jax"]["rmse"] != found["libvmaf"]["rmse"]
+
+
+def test_an_interrupted_extraction_in_jax_keeps_what_is_done(tmp_path, demo_table):
+    fresh = tmp_path / "cache"
+    fresh.mkdir()
+    (fresh / "demo").symlink_to(cache_dir() / "demo")
+    out = tmp_path / "table.parquet"
+    line = [sys.executable, "scripts/extract.py", "--corpus", "demo", "--out", str(out)]
+    process = subprocess.Popen(
+        [*line, "--backend", "jax"],
+        env={**os.environ, "VMAF_JAX_CACHE": str(fresh)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    limit = time.monotonic() + 120
+    while not list(fresh.glob("features/*.parquet")) and time.monotonic() < limit:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate()
+    assert process.returncode == 130
+    assert "interrupted; run it again" in error
+    assert 1 <= len(list(fresh.glob("features/*.parquet"))) < 72
+    assert not out.exists()
 
 
 @pytest.mark.parametrize(

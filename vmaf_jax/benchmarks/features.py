@@ -16,20 +16,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vmaf_jax.benchmarks.extraction import raw_pair
+from vmaf_jax.benchmarks.extraction import FRAMES, raw_pair
 from vmaf_jax.benchmarks.timing import machine, sample
 from vmaf_jax.corpora.demo import package_file
 from vmaf_jax.errors import InputError
 from vmaf_jax.features.feature_set import FEATURES, FLOAT_FEATURES, FeatureSet
 from vmaf_jax.features.ffmpeg import find_ffmpeg
-from vmaf_jax.features.jax_backend import chunk_frames, measure_in_jax
+from vmaf_jax.features.jax_backend import chunk_frames, measure_in_jax, side_by_side
 from vmaf_jax.features.jax_native.features import features_of_chunk
 from vmaf_jax.features.libvmaf import Model, command
 from vmaf_jax.features.luma import LumaPair
 from vmaf_jax.features.video import Video
 from vmaf_jax.teacher.pixels import vmaf
 
-_FRAMES = {(576, 324): 24, (1920, 1080): 4}  # of what is slow; libvmaf takes all 48 of the files
+_SIZES = {(576, 324): 24, (1920, 1080): 4}  # and how many frames a CPU takes of each at a time
 PEER = "VMAF_TORCH_PYTHON"
 
 
@@ -40,9 +40,11 @@ def bench_features(repeats: int = 7) -> dict[str, Any]:
     report: dict[str, Any] = {"machine": machine(), "device": jax.devices()[0].device_kind}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for (width, height), n in _FRAMES.items():
+        for (width, height), n in _SIZES.items():
             pair = raw_pair(ffmpeg.path, footage, folder, width, height)
-            report[f"{width}x{height}"] = _one_size(folder, pair, n, repeats)
+            on_cpu = jax.devices()[0].platform == "cpu"
+            found = _one_size(folder, pair, n if on_cpu else FRAMES, repeats)
+            report[f"{width}x{height}"] = found
     return report
 
 
@@ -57,7 +59,7 @@ def _one_size(folder: Path, pair: tuple[Video, Video], n: int, repeats: int) -> 
     on_device = jax.device_put((frames[0], frames[1]))
     as_floats = [each.astype(jnp.float32) for each in on_device]
     gradient = jax.jit(jax.value_and_grad(lambda y: vmaf(as_floats[0], y, clip=False).sum()))
-    block = 1 if jax.devices()[0].platform == "cpu" else 4
+    block = side_by_side(jax.devices()[0], n)
     starts = jnp.arange(n) == 0
     chunk = jax.jit(lambda x, y: features_of_chunk(x, y, x[0], starts, block=block))
 
@@ -67,15 +69,14 @@ def _one_size(folder: Path, pair: tuple[Video, Video], n: int, repeats: int) -> 
         line = command(ffmpeg, *pair, [model], threads=threads, shortest=False)
         return lambda: subprocess.run(line, cwd=folder, capture_output=True, check=True)
 
-    all_frames = 48
     counts = {
         "features": n,
         "vmaf": n,
         "vmaf of floats": n,
         "vmaf and its gradient": n,
-        "extraction from files": all_frames,
-        "libvmaf, float": all_frames,
-        "libvmaf, integer": all_frames,
+        "extraction from files": FRAMES,
+        "libvmaf, float": FRAMES,
+        "libvmaf, integer": FRAMES,
     }
     subjects: dict[str, Callable[[], Any]] = {
         "features": lambda: jax.block_until_ready(chunk(*on_device)),

@@ -34,6 +34,11 @@ def chunk_frames(height: int, width: int) -> int:
     return max(1, min(_MAX_FRAMES, _CHUNK_SAMPLES // (height * width)))
 
 
+def side_by_side(device: jax.Device, frames: int) -> int:
+    """How many frames a device computes at a time: one on a CPU, whose cache one fills."""
+    return 1 if device.platform == "cpu" or frames % _BLOCK else _BLOCK
+
+
 def measure_in_jax(
     ffmpeg: Ffmpeg,
     pairs: Sequence[tuple[Video, Video]],
@@ -127,7 +132,7 @@ def _compute(
     first = chunk.reference[0]
     if previous is None or (previous.shape, previous.dtype) != (first.shape, first.dtype):
         previous = first
-    block = 1 if device.platform == "cpu" or len(chunk.reference) % _BLOCK else _BLOCK
+    block = side_by_side(device, len(chunk.reference))
     arrays = (chunk.reference, chunk.distorted, previous, chunk.starts, np.int32(chunk.count))
     return _run(
         *jax.device_put(arrays, device), bits=chunk.bits, gain_limit=gain_limit, block=block
