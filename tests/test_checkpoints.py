@@ -46,10 +46,10 @@ def test_files_match_their_digests(folder):
 
 def test_figures_are_those_of_the_saved_predictions(folder):
     held_out = read_held_out(folder / "folds.parquet")
-    assert (
-        json.loads(json.dumps(loso_metrics(held_out)["loso"]))
-        == stored(folder, "metrics.json")["loso"]
-    )
+    found, told = loso_metrics(held_out)["loso"], stored(folder, "metrics.json")["loso"]
+    assert jax.tree.structure(found) == jax.tree.structure(told)
+    # Processors add the rows up in orders of their own.
+    assert jax.tree.leaves(found) == pytest.approx(jax.tree.leaves(told), rel=1e-9, abs=1e-12)
 
 
 def test_accuracy_on_sources_never_seen(folder):

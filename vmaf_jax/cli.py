@@ -121,6 +121,8 @@ def extract(
         table = support_vector_table(load_teacher(teachers[0]))
     else:
         clips = corpus_clips(corpus, data_root=data_root, manifest_path=manifest)
+        if jobs is not None and backend == "jax":
+            raise InputError("--jobs is for libvmaf; JAX takes clips together, drop it.")
         with _Bars() as bars:
             table = extract_clips(
                 clips,
@@ -172,13 +174,18 @@ def evaluate(
     else:
         from vmaf_jax.data import corpus_clips, measured
         from vmaf_jax.features.extract import DEFAULT_TEACHER
+        from vmaf_jax.features.libvmaf import resolve_model
 
         _prepare(backend)
         clips = corpus_clips(str(corpus), data_root=data_root, manifest_path=manifest)
-        name = teacher or (loaded.label if loaded.label != "mos" else None) or DEFAULT_TEACHER
+        asked = teacher or label or loaded.label or DEFAULT_TEACHER
+        if asked == "mos" and any(clip.mos is None for clip in clips):
+            raise InputError("the labels are opinion scores, and not every clip has a mos; add it.")
+        name = DEFAULT_TEACHER if asked == "mos" else asked
+        label = "mos" if asked == "mos" else resolve_model(name).name
         with _Bars() as bars:
             table = measured(clips, loaded.feature_set, name, backend=backend, progress=bars.clips)
-    result = evaluate_model(loaded, table, teacher or label)
+    result = evaluate_model(loaded, table, label or teacher)
     if json_:
         _show_json(result)
         return

@@ -13,6 +13,7 @@ import numpy as np
 
 from vmaf_jax.corpora.clips import Clip
 from vmaf_jax.corpora.extraction import extract_clips
+from vmaf_jax.corpora.jax_extraction import extract_pairs_in_jax
 from vmaf_jax.errors import InputError
 from vmaf_jax.evaluation.agreement import (
     FEATURE_LIMIT,
@@ -32,7 +33,6 @@ from vmaf_jax.features.table import FeatureTable, concatenate
 from vmaf_jax.files import atomic_path, check_result_folder, write_bytes, write_text
 from vmaf_jax.reporting import backends as reporting
 from vmaf_jax.teacher import load_teacher
-from vmaf_jax.teacher.jax_extraction import extract_pairs_in_jax
 
 INTEGER, FLOAT, CPU = "libvmaf integer", "libvmaf float", "JAX CPU"
 Progress = Callable[[list[Clip]], Callable[[int], None]]
@@ -54,6 +54,11 @@ def compare_backends(
     """
     check_result_folder(out, "backends.json")
     model = load_teacher(teacher)
+    if model.feature_set != FEATURES:
+        raise InputError(
+            f"teacher {model.name!r} takes the feature set {model.feature_set.name}; name one over "
+            f"{FEATURES.name}."
+        )
     tables = _measured(clips, progress)
     columns: dict[str, Columns] = {
         name: {
@@ -89,7 +94,13 @@ def compare_backends(
         "comparisons": comparisons,
         "beyond_libvmaf": beyond(features_only[CPU], features_only[INTEGER], features_only[FLOAT]),
     }
-    report["missed"] = missed(comparisons[1]["columns"]) + [
+    held = [comparisons[1], *comparisons[3:]]  # JAX and libvmaf float, JAX and JAX elsewhere
+    report["missed"] = [
+        f"{each['ours']} against {each['theirs']}: {words}"
+        for each in held
+        for words in missed(each["columns"])
+    ]
+    report["missed"] += [
         f"{name} is {value:.2e} farther from the integer extractor than libvmaf's float one"
         for name, value in report["beyond_libvmaf"].items()
         if not name.startswith("motion") and not value <= FEATURE_LIMIT

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from vmaf_jax.features.feature_set import FLOAT_FEATURES, NEG_FEATURES
 from vmaf_jax.features.ffmpeg import find_ffmpeg
 from vmaf_jax.features.jax_backend import measure_in_jax
 from vmaf_jax.features.video import Video
+from vmaf_jax.teacher.model_file import find_model_file
 
 
 def measured(pairs, **settings):
@@ -63,6 +65,37 @@ def test_chunks_and_neighbours_change_no_bit(pairs, outcomes, frames):
             np.testing.assert_array_equal(each, outcomes[k])
 
 
+RANGE = ["-vf", "scale=out_range={0}", "-color_range", "{0}", "-pix_fmt", "yuv420p", "-c:v", "ffv1"]
+GREY = ["-pix_fmt", "gray10le", "-c:v", "ffv1"]
+
+
+@pytest.fixture(scope="module")
+def odd_files(encodes, tmp_path_factory, ffmpeg):
+    folder = tmp_path_factory.mktemp("odd")
+    for name, source, arguments in (
+        ("ref_tv", "ref.y4m", [each.format("tv") for each in RANGE]),
+        ("ref_pc", "ref.y4m", [each.format("pc") for each in RANGE]),
+        ("dis_tv", "dis.mp4", [each.format("tv") for each in RANGE]),
+        ("dis_pc", "dis.mp4", [each.format("pc") for each in RANGE]),
+        ("ref_grey", "deep.mkv", GREY),
+        ("dis_grey", "dis.mp4", GREY),
+    ):
+        line = [ffmpeg, "-v", "error", "-i", encodes / source, *arguments, folder / f"{name}.mkv"]
+        subprocess.run(line, check=True)
+    return folder
+
+
+@pytest.mark.parametrize(
+    "names", [("ref_tv", "dis_pc"), ("ref_pc", "dis_tv"), ("ref_pc", "dis_pc"),
+              ("ref_grey", "dis_grey"), ("ref_tv", "dis_grey")],
+)  # fmt: skip
+def test_ranges_and_layouts_are_brought_together_as_for_libvmaf(odd_files, names):
+    pair = tuple(Video(odd_files / f"{name}.mkv") for name in names)
+    (found,) = measured([pair])
+    truth = extract_pair(*pair, feature_set=FLOAT_FEATURES, teachers=()).features
+    np.testing.assert_allclose(found, truth, rtol=2e-6, atol=3e-6)
+
+
 def test_the_shorter_ends_it_on_request(pairs, outcomes):
     (found,) = measured([pairs[3]], shortest=True)
     truth = extract_pair(*pairs[3], feature_set=FLOAT_FEATURES, teachers=(), shortest=True).features
@@ -96,23 +129,37 @@ def test_neg_features_come_with_neg_teachers(encodes):
         vmaf_jax.extract_pair(*pair, backend="jax", teachers=("vmaf_v0.6.1neg",))
 
 
+def test_teachers_of_one_name_are_refused_as_by_libvmaf(encodes, tmp_path):
+    path = find_model_file("vmaf_v0.6.1")
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "mine.json").write_bytes(path.read_bytes())
+    teachers = tuple(str(tmp_path / folder / "mine.json") for folder in ("a", "b"))
+    pair = (encodes / "ref.y4m", encodes / "dis.mp4")
+    with pytest.raises(InputError, match=r"'mine' is named twice"):
+        vmaf_jax.extract_pair(*pair, backend="jax", teachers=teachers)
+
+
 def test_unknown_backends_are_named(encodes):
     with pytest.raises(InputError, match=r"backend 'cuda': expected one of libvmaf, jax"):
         vmaf_jax.extract_pair(encodes / "ref.y4m", encodes / "dis.mp4", backend="cuda")
 
 
 MEASURE = """
-import resource, sys
+import sys
 from pathlib import Path
 from vmaf_jax.features.ffmpeg import find_ffmpeg
 from vmaf_jax.features.jax_backend import measure_in_jax
 from vmaf_jax.features.video import Video
+from vmaf_jax.teacher.model_file import find_model_file
 (found,) = measure_in_jax(find_ffmpeg(), [tuple(map(Video, map(Path,
                           sys.argv[1:])))], gain_limit=100.0)
-print(len(found), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+(peak,) = [line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")]
+print(len(found), int(peak) * 1024)
 """
 
 
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="no /proc to read peaks from")
 def test_memory_is_flat_in_the_length_of_a_clip(tmp_path, ffmpeg):
     peaks = []
     for frames in (40, 120):

@@ -5,6 +5,7 @@ a Python that has it, named by `VMAF_TORCH_PYTHON`; without one its figures are 
 has an accelerator, that is what ours runs on.
 """
 
+import contextlib
 import os
 import subprocess
 import tempfile
@@ -83,7 +84,9 @@ def _one_size(folder: Path, pair: tuple[Video, Video], n: int, repeats: int) -> 
         "vmaf": lambda: jax.block_until_ready(vmaf(*on_device)),
         "vmaf of floats": lambda: jax.block_until_ready(vmaf(*as_floats, clip=False)),
         "vmaf and its gradient": lambda: jax.block_until_ready(gradient(as_floats[1])),
-        "extraction from files": lambda: measure_in_jax(ffmpeg, [pair], gain_limit=100.0),
+        "extraction from files": lambda: measure_in_jax(
+            ffmpeg, [pair], gain_limit=FEATURES.gain_limit
+        ),
         "libvmaf, float": in_libvmaf(FLOAT_FEATURES),
         "libvmaf, integer": in_libvmaf(FEATURES),
     }
@@ -126,12 +129,17 @@ class _Peer:
             )
         except OSError as error:
             raise InputError(f"{PEER}={python}: cannot run ({error.strerror}).") from error
-        self.score = self._answer()
+        try:
+            self.score = self._answer()
+        except InputError:
+            self.__exit__()
+            raise
 
     def __call__(self) -> float:
         if self._process is not None and self._process.stdin is not None:
-            self._process.stdin.write("go\n")
-            self._process.stdin.flush()
+            with contextlib.suppress(BrokenPipeError):  # told by the missing answer
+                self._process.stdin.write("go\n")
+                self._process.stdin.flush()
         return self._answer()
 
     def __enter__(self) -> "_Peer":
@@ -145,6 +153,9 @@ class _Peer:
     def _answer(self) -> float:
         pipe = self._process.stdout if self._process is not None else None
         answer = pipe.readline() if pipe is not None else ""
-        if not answer:
-            raise InputError(f"{PEER}: vmaf-torch failed there; `pip install vmaf-torch` in it.")
-        return float(answer)
+        try:
+            return float(answer)
+        except ValueError as error:
+            raise InputError(
+                f"{PEER}: vmaf-torch failed there; `pip install vmaf-torch` in it."
+            ) from error

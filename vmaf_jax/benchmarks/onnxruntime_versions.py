@@ -90,7 +90,12 @@ def environment(version: str) -> Path:
     python = folder / ("Scripts" if os.name == "nt" else "bin") / "python"
     ready = folder / "ready"
     if not ready.exists():
-        venv.create(folder, with_pip=True, clear=True)
+        try:
+            venv.create(folder, with_pip=True, clear=True)
+        except subprocess.CalledProcessError as error:
+            raise InputError(
+                f"{folder}: cannot make a virtual environment with pip; install Python's venv."
+            ) from error
         wanted = [f"onnxruntime=={version}", f"numpy=={np.__version__}"]
         line = [str(python), "-m", "pip", "install", "--disable-pip-version-check", "--quiet"]
         result = subprocess.run([*line, *wanted], capture_output=True, text=True, check=False)
@@ -108,5 +113,6 @@ def _run(python: Path, listing: Path, arrays: Path) -> dict[str, Any]:
     line = [str(python), "-I", str(onnxruntime_worker.__file__), str(listing), str(arrays)]
     result = subprocess.run(line, capture_output=True, text=True, check=False)
     if result.returncode:
-        raise InputError(f"{python}: {result.stderr.strip().splitlines()[-1]}; delete its folder.")
+        reason = (result.stderr.strip().splitlines() or [f"ended with {result.returncode}"])[-1]
+        raise InputError(f"{python}: {reason}; delete its folder.")
     return dict(json.loads(result.stdout))

@@ -16,8 +16,9 @@ def to_lines(report: dict[str, Any], path: str = "") -> list[str]:
                 )
             case {"median_s": median, "low_s": low, "high_s": high}:
                 rate = f", {_rate(value['rows_per_s'])} a second" if "rows_per_s" in value else ""
+                kind = "95 % interval" if value["repeats"] >= 6 else "all"
                 lines.append(
-                    f"{name}: {_time(median)} (95 % interval {_time(low)} to {_time(high)}){rate}"
+                    f"{name}: {_time(median)} ({kind} {_time(low)} to {_time(high)}){rate}"
                 )
             case dict():
                 lines += to_lines(value, name)

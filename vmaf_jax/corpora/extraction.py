@@ -66,7 +66,7 @@ def extract_pair(
         return extract.extract_pair(
             *pair, teachers=teachers, feature_set=feature_set, shortest=shortest, cache=cache
         )
-    from vmaf_jax.teacher.jax_extraction import extract_pairs_in_jax
+    from vmaf_jax.corpora.jax_extraction import extract_pairs_in_jax
 
     (found,) = extract_pairs_in_jax(
         [pair], teachers=teachers, feature_set=feature_set, shortest=shortest, cache=cache
@@ -101,7 +101,7 @@ def extract_clips(
     check_backend(backend)
     found: list[FeatureTable | InputError]
     if backend == "jax":
-        from vmaf_jax.teacher.jax_extraction import extract_pairs_in_jax
+        from vmaf_jax.corpora.jax_extraction import extract_pairs_in_jax
 
         found = extract_pairs_in_jax(
             [(clip.reference, clip.distorted) for clip in clips],

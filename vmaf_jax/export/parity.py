@@ -19,8 +19,8 @@ import numpy.typing as npt
 
 from vmaf_jax.config import ParityConfig
 from vmaf_jax.errors import GateError
+from vmaf_jax.evaluation.ulp import ulp_distance
 from vmaf_jax.export.onnx_file import OnnxModel
-from vmaf_jax.export.ulp import ulp_distance
 from vmaf_jax.features.feature_set import FeatureSet
 from vmaf_jax.models import Deployed
 from vmaf_jax.models.batches import in_batches

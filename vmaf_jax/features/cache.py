@@ -56,15 +56,14 @@ class Cache:
         labels: Mapping[str, npt.NDArray[np.float64]],
         feature_set: FeatureSet,
         backend: Mapping[str, str],
-        contents: Sequence[str] | None = None,
+        contents: Sequence[str],
     ) -> FeatureTable:
         """Writes a new entry and returns its table.
 
         Args:
             backend: what measured, for the table's provenance.
-            contents: digests of the two files, where they are known.
+            contents: digests of the two files, taken while they were measured.
         """
-        contents = contents or [file_digest(video.path) for video in pair]
         n = len(features)
         blank = constant_text("", n)
         table = FeatureTable(
@@ -84,7 +83,14 @@ class Cache:
         return _named(table, pair)
 
     def _prefix(self, pair: Pair) -> str:
-        videos = [[v.is_raw, v.width, v.height, v.pix_fmt, v.path.stat().st_size] for v in pair]
+        try:
+            sizes = [video.path.stat().st_size for video in pair]
+        except OSError as error:
+            raise InputError(f"{error.filename}: no longer there; check the file.") from error
+        videos = [
+            [v.is_raw, v.width, v.height, v.pix_fmt, size]
+            for v, size in zip(pair, sizes, strict=True)
+        ]
         return text_digest(json.dumps({**self.settings, "videos": videos}))
 
     def _entry(self, prefix: str, contents: Sequence[str]) -> Path:

@@ -17,7 +17,7 @@ from vmaf_jax.features.table import FeatureTable
 from vmaf_jax.features.video import Video, check_video
 from vmaf_jax.files import cache_dir
 
-RECIPE = 1  # of the measurement; a change of its filters must not be served old results
+RECIPE = 2  # of the measurement; a change of its filters must not be served old results
 DEFAULT_TEACHER = "vmaf_v0.6.1"
 
 

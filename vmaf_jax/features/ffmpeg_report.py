@@ -13,7 +13,7 @@ from vmaf_jax.features.video import Video
 
 _GRAPH_INPUT = re.compile(
     r"graph \d+ input from stream (?P<input>[01]):\d+ @ .*\] w:(?P<width>\d+) h:(?P<height>\d+) "
-    r"pixfmt:(?P<pix_fmt>\w+)"
+    r"pixfmt:(?P<pix_fmt>\w+)(?:.* range:(?P<range>\w+))?"
 )
 _COUNTS = re.compile(
     r"Input stream #(?P<input>[01]):\d+ \(video\):.*; (?P<frames>\d+) frames decoded; "
@@ -49,13 +49,30 @@ def stream_formats(
     return [next(iter(sizes), None) for sizes in found]
 
 
+def colour_ranges(report: str) -> list[str]:
+    """`tv` or `pc` for each input, as decoded; ffmpeg takes one that does not say for `tv`."""
+    found = ["tv", "tv"]
+    for m in _GRAPH_INPUT.finditer(report):
+        if m["range"] == "pc" or m["pix_fmt"].startswith("yuvj"):
+            found[int(m["input"])] = "pc"
+    return found
+
+
+_PACKED_BITS = {"xv30": 10, "xv36": 12, "nv20": 10}
+
+
 def _bits(pix_fmt: str) -> int:
-    match = re.search(r"p(9|10|12|14|16)(le|be)?$", pix_fmt)
-    return int(match[1]) if match else 8
+    """Bits of a luma sample: the number that a format's name ends in, or 8."""
+    name = re.sub("(le|be)$", "", pix_fmt)
+    match = re.search(r"(?:p[024]?|gray|y2|rgb)(9|10|12|14|16)$", name)
+    return int(match[1]) if match else _PACKED_BITS.get(name, 8)
 
 
 def needed_conversion(formats: list[tuple[int, int, str] | None]) -> str:
-    """Filters that bring the distorted input to the reference's size, and both to one format."""
+    """Filters that bring the distorted input to the reference's size, and both to one format.
+
+    Formats that differ are brought to limited range as well, which models are trained on.
+    """
     distorted, reference = formats
     if distorted is None or reference is None or distorted == reference:
         return ""
@@ -63,7 +80,7 @@ def needed_conversion(formats: list[tuple[int, int, str] | None]) -> str:
     scale = f",scale={width}:{height}:flags=bicubic" if distorted[:2] != reference[:2] else ""
     if distorted[2] == pix_fmt:
         return scale and f"{scale}|"
-    both = f",format={common_format(formats)[0]}"
+    both = f",scale=out_range=tv,format={common_format(formats)[0]}"
     return f"{scale}{both}|{both}"
 
 
@@ -75,7 +92,7 @@ def common_format(formats: list[tuple[int, int, str] | None]) -> tuple[str, int]
     pix_fmts = [each[2] for each in formats if each is not None]
     bits = max(map(_bits, pix_fmts))
     bits = 8 if bits == 8 else 10 if bits <= 10 else 12
-    layout = re.match(r"yuvj?(4\d\d)p", pix_fmts[-1])
+    layout = re.match(r"yuvj?(420|422|444)p", pix_fmts[-1])
     depth = "" if bits == 8 else f"{bits}le"
     return f"yuv{layout[1] if layout else '420'}p{depth}", bits
 

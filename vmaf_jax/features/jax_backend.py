@@ -6,6 +6,7 @@ so that short clips fill the device too; a frame's row depends on its own clip a
 
 import dataclasses
 import functools
+import math
 import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -31,12 +32,13 @@ Outcome = Features | InputError
 
 def chunk_frames(height: int, width: int) -> int:
     """Frames in a chunk of such pictures."""
-    return max(1, min(_MAX_FRAMES, _CHUNK_SAMPLES // (height * width)))
+    n = max(1, min(_MAX_FRAMES, _CHUNK_SAMPLES // (height * width)))
+    return n - n % _BLOCK if n > _BLOCK else n
 
 
 def side_by_side(device: jax.Device, frames: int) -> int:
     """How many frames a device computes at a time: one on a CPU, whose cache one fills."""
-    return 1 if device.platform == "cpu" or frames % _BLOCK else _BLOCK
+    return 1 if device.platform == "cpu" else math.gcd(frames, _BLOCK)
 
 
 def measure_in_jax(
@@ -70,7 +72,7 @@ def measure_in_jax(
                 rows.setdefault(index, []).append(values[first : first + count])
         for index, error in item.ended:
             parts = rows.pop(index, [])
-            outcomes[index] = error or _whole_clip(parts)
+            outcomes[index] = error or _whole_clip(parts, pairs[index])
             on_pair(index, outcomes[index])
 
     decoder = _Decoder(ffmpeg, pairs, shortest=shortest, frames=frames)
@@ -92,9 +94,9 @@ def measure_in_jax(
     return outcomes
 
 
-def _whole_clip(parts: list[Features]) -> Outcome:
+def _whole_clip(parts: list[Features], pair: tuple[Video, Video]) -> Outcome:
     if not parts:
-        return InputError("no frame came out of this pair; check both files.")
+        return InputError(f"{pair[1].path}: holds no frame to measure; check both files.")
     found = np.concatenate(parts)
     motion = found[:, -1]
     found[:, -1] = np.minimum(motion, np.append(motion[1:], motion[-1]))
@@ -220,7 +222,7 @@ class _Decoder:
         try:
             if min(luma.height, luma.width) < MIN_SIZE:
                 return InputError(
-                    f"{pair[0].path}: {luma.width}x{luma.height} is too small; VIF needs at least "
+                    f"{pair[0].path}: {luma.width}x{luma.height} is too small; ADM needs at least "
                     f"{MIN_SIZE} pixels each way."
                 )
             if self._chunk and self._chunk.format != (luma.height, luma.width, luma.bits):

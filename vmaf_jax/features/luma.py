@@ -19,6 +19,7 @@ from vmaf_jax.features.ffmpeg import Ffmpeg
 from vmaf_jax.features.ffmpeg_report import (
     BY_NUMBER,
     check_counts,
+    colour_ranges,
     common_format,
     explain,
     frame_counts,
@@ -53,7 +54,7 @@ class LumaPair:
         counts = [check_video(distorted), check_video(reference)]
         check_counts(reference, distorted, counts, shortest=shortest)
         self._pair, self._shortest, self._ffmpeg = (reference, distorted), shortest, ffmpeg
-        self.ended = False
+        self.ended, self._read = False, 0
         self._start(self._probe())
 
     def read(self, reference: Samples, distorted: Samples) -> int:
@@ -68,10 +69,11 @@ class LumaPair:
         fill(0, reference)
         other.join()
         self.ended = min(counts) < len(reference)
+        self._read += min(counts)
         return min(counts)
 
     def finish(self) -> None:
-        """Reads what one of the two has left and holds the run's report against what was said.
+        """Reads what one of the two has left, and checks that every frame came and was sound.
 
         Raises:
             InputError: frames could not be decoded, or the two are of different lengths.
@@ -89,6 +91,11 @@ class LumaPair:
             raise InputError(explain(report, reference, distorted))
         counts = frame_counts(report, reference, distorted)
         check_counts(reference, distorted, counts, shortest=self._shortest)
+        if self._read != min(counts):
+            raise InputError(
+                f"{distorted.path}: {self._read} frames came out of {min(counts)}; re-encode the "
+                f"file without broken time stamps."
+            )
 
     def close(self) -> None:
         """Ends the decoding, wherever it is."""
@@ -109,6 +116,10 @@ class LumaPair:
         self.width, self.height, _ = formats[1]
         common, self.bits = common_format(formats)
         to_distorted, _, to_reference = needed_conversion(formats).partition("|")
+        ranges = colour_ranges(report)
+        if ranges[0] != ranges[1] and "format=" not in to_reference:
+            # In one graph with libvmaf, ffmpeg would bring the reference to the other's range.
+            to_reference = f",scale=out_range={ranges[0]}{to_reference}"
         luma = f",format={common},extractplanes=y"
         return to_reference + luma, to_distorted + luma
 
@@ -138,19 +149,25 @@ class LumaPair:
         ]
 
     def _start(self, filters: tuple[str, str]) -> None:
-        self._reports = [tempfile.TemporaryFile() for _ in range(2)]  # noqa: SIM115 (see `close`)
-        self._processes = [
-            subprocess.Popen(
-                line,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=report,
-                bufsize=0,
-            )
-            for line, report in zip(
-                self._lines(filters, "-f rawvideo -"), self._reports, strict=True
-            )
-        ]
+        self._reports: list[IO[bytes]] = []
+        self._processes: list[subprocess.Popen[bytes]] = []
+        try:
+            for line in self._lines(filters, "-f rawvideo -"):
+                self._reports.append(tempfile.TemporaryFile())  # noqa: SIM115 (see `close`)
+                self._processes.append(
+                    subprocess.Popen(
+                        line,
+                        stdin=subprocess.DEVNULL,
+                        stdout=subprocess.PIPE,
+                        stderr=self._reports[-1],
+                        bufsize=0,
+                    )
+                )
+        except OSError as error:
+            self.close()
+            raise InputError(
+                f"{self._ffmpeg.path}: cannot run ({error.strerror}); free some memory or files."
+            ) from error
 
     def _fill(self, k: int, frames: Samples) -> int:
         """Whole frames read into `frames`."""

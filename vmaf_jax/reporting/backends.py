@@ -38,9 +38,7 @@ def to_markdown(report: dict[str, Any]) -> str:
         + ", ".join(f"{name} {value:.1e}" for name, value in report["beyond_libvmaf"].items())
         + ".",
         "",
-        "Limits of JAX against libvmaf float: "
-        + ("; ".join(report["missed"]) if report["missed"] else "all kept")
-        + ".",
+        "Limits: " + ("; ".join(report["missed"]) if report["missed"] else "all kept") + ".",
         "",
     ]
     return "\n".join(lines)

@@ -1,7 +1,7 @@
 """Two files and a model to a score.
 
 The model loads and compiles while libvmaf measures, so that costs no time of its own; predicting
-the frames of a clip takes less than a millisecond a thousand frames (`vmaf-jax bench inference`).
+the frames of a clip takes a few milliseconds a thousand frames (`vmaf-jax bench inference`).
 """
 
 import concurrent.futures

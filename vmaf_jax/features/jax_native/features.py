@@ -12,14 +12,13 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Shaped
 
 from vmaf_jax.errors import InputError
+from vmaf_jax.features.feature_set import FEATURES
 from vmaf_jax.features.jax_native.adm import frame_adm
 from vmaf_jax.features.jax_native.filters import unstack
 from vmaf_jax.features.jax_native.motion import frame_motion, lesser_motion
 from vmaf_jax.features.jax_native.vif import frame_vif
 
-MIN_SIZE = 17  # pixels; the widest window of VIF
-NO_GAIN_LIMIT = 100.0
-N_FEATURES = 6
+MIN_SIZE = 17  # pixels; in fewer, ADM's coarsest band is one sample and has no neighbours
 
 
 @functools.partial(jax.jit, static_argnames=("bits", "gain_limit"))
@@ -28,7 +27,7 @@ def features(
     distorted: Shaped[Array, "..."],
     *,
     bits: int = 8,
-    gain_limit: float = NO_GAIN_LIMIT,
+    gain_limit: float = FEATURES.gain_limit,
 ) -> Float[Array, "t f"]:
     """adm2, vif_scale0 to vif_scale3 and motion2 of each frame of a whole clip.
 
@@ -59,7 +58,7 @@ def features_of_chunk(
     starts: Bool[Array, " t"],
     *,
     bits: int = 8,
-    gain_limit: float = NO_GAIN_LIMIT,
+    gain_limit: float = FEATURES.gain_limit,
     block: int = 1,
     count: int | Int[Array, ""] | None = None,
 ) -> Float[Array, "t f"]:
@@ -89,14 +88,14 @@ def features_of_chunk(
         operands = (reference, distorted, last, starts)
         if count is None:
             return reference, one(*operands)
-        none = jnp.zeros(N_FEATURES, jnp.float32)
+        none = jnp.zeros(len(FEATURES), jnp.float32)
         return reference, jax.lax.cond(wanted, one, lambda *_: none, *operands)
 
     frames: tuple[Array, ...] = (reference, distorted, starts, wanted)
     if block > 1:
         frames = tuple(each.reshape(-1, block, *each.shape[1:]) for each in frames)
     _, rows = jax.lax.scan(step, previous, frames)
-    return rows.reshape(t, N_FEATURES)
+    return rows.reshape(t, len(FEATURES))
 
 
 def _on_eight_bits(*pictures: Shaped[Array, "h w"], bits: int) -> list[Float[Array, "h w"]]:
@@ -124,7 +123,7 @@ def check_luma(
     if min(reference.shape[1:]) < MIN_SIZE:
         height, width = reference.shape[1:]
         raise InputError(
-            f"pictures of {width}x{height} are too small; VIF needs at least {MIN_SIZE} pixels "
+            f"pictures of {width}x{height} are too small; ADM needs at least {MIN_SIZE} pixels "
             f"each way."
         )
     if bits not in (8, 10, 12):

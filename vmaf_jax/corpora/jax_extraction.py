@@ -3,6 +3,7 @@
 Pairs that were not measured before go to the device together, in the order given.
 """
 
+import concurrent.futures
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,14 +13,15 @@ import jax
 
 from vmaf_jax.errors import InputError
 from vmaf_jax.features.cache import Cache, Pair
-from vmaf_jax.features.digest import text_digest
+from vmaf_jax.features.digest import file_digest, text_digest
 from vmaf_jax.features.extract import features_cache
 from vmaf_jax.features.feature_set import FeatureSet
 from vmaf_jax.features.ffmpeg import find_ffmpeg
 from vmaf_jax.features.jax_backend import Outcome, measure_in_jax
+from vmaf_jax.features.libvmaf import resolve_models
 from vmaf_jax.features.table import FeatureTable
 from vmaf_jax.features.video import check_video
-from vmaf_jax.teacher.teacher import Teacher, load_teacher
+from vmaf_jax.teacher import Teacher, load_teacher
 
 RECIPE = 1  # of the computation; a change that moves a value must not be served old results
 
@@ -44,7 +46,9 @@ def extract_pairs_in_jax(
         InputError: no ffmpeg, or a teacher is unknown or takes other features.
     """
     ffmpeg = find_ffmpeg()
-    asked = {teacher.name: teacher for teacher in map(load_teacher, teachers)}
+    asked = {
+        model.name: load_teacher(model.path or model.name) for model in resolve_models(teachers)
+    }
     for teacher in asked.values():
         _check_teacher(teacher, feature_set)
     device = device or jax.devices()[0]
@@ -71,9 +75,16 @@ def extract_pairs_in_jax(
         if isinstance(outcome, InputError):
             results[index] = outcome
             return
-        labels = {name: teacher(outcome) for name, teacher in asked.items()}
-        results[index] = kept.store(pairs[index], outcome, labels, feature_set, backend)
-        on_pair(len(outcome))
+        try:
+            labels = {name: teacher(outcome) for name, teacher in asked.items()}
+            contents = [future.result() for future in digests[index]]
+            results[index] = kept.store(
+                pairs[index], outcome, labels, feature_set, backend, contents
+            )
+        except InputError as error:
+            results[index] = error
+        else:
+            on_pair(len(outcome))
 
     missing = []
     for index, pair in enumerate(pairs):
@@ -89,15 +100,22 @@ def extract_pairs_in_jax(
         else:
             results[index] = found
             on_pair(len(found))
-    if missing:
-        measure_in_jax(
-            ffmpeg,
-            [pairs[index] for index in missing],
-            gain_limit=feature_set.gain_limit,
-            shortest=shortest,
-            on_pair=lambda k, outcome: settle(missing[k], outcome),
-            device=device,
-        )
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        digests = {
+            index: [pool.submit(file_digest, video.path) for video in pairs[index]]
+            for index in missing
+        }
+        try:
+            measure_in_jax(
+                ffmpeg,
+                [pairs[index] for index in missing],
+                gain_limit=feature_set.gain_limit,
+                shortest=shortest,
+                on_pair=lambda k, outcome: settle(missing[k], outcome),
+                device=device,
+            )
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
     return [results[index] for index in range(len(pairs))]
 
 
