@@ -14,7 +14,8 @@ def one(a, b):
 @given(finite)
 def test_neighbours_are_one_apart(value):
     x = np.float32(value)
-    up = np.nextafter(x, np.float32(np.inf))
+    with np.errstate(over="ignore"):  # the largest float's neighbour is infinite
+        up = np.nextafter(x, np.float32(np.inf))
     if np.isfinite(up):
         assert one(x, up) == 1
     assert one(x, x) == 0
