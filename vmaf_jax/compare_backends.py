@@ -13,7 +13,6 @@ import numpy as np
 
 from vmaf_jax.corpora.clips import Clip
 from vmaf_jax.corpora.extraction import extract_clips
-from vmaf_jax.corpora.jax_extraction import extract_pairs_in_jax
 from vmaf_jax.errors import InputError
 from vmaf_jax.evaluation.agreement import (
     FEATURE_LIMIT,
@@ -29,7 +28,7 @@ from vmaf_jax.features.extract import DEFAULT_TEACHER
 from vmaf_jax.features.feature_set import FEATURES, FLOAT_FEATURES
 from vmaf_jax.features.ffmpeg import find_ffmpeg
 from vmaf_jax.features.luma import LumaPair, frame_at
-from vmaf_jax.features.table import FeatureTable, concatenate
+from vmaf_jax.features.table import FeatureTable
 from vmaf_jax.files import atomic_path, check_result_folder, write_bytes, write_text
 from vmaf_jax.reporting import backends as reporting
 from vmaf_jax.teacher import load_teacher
@@ -125,17 +124,9 @@ def _measured(clips: list[Clip], progress: Progress) -> dict[str, FeatureTable]:
     if (first := jax.devices()[0]).platform != "cpu":
         devices[f"JAX {first.platform.upper()}"] = first
     for name, device in devices.items():
-        found = extract_pairs_in_jax(
-            [(clip.reference, clip.distorted) for clip in clips],
-            teachers=(),
-            feature_set=FEATURES,
-            on_pair=progress(clips),
-            device=device,
+        tables[name] = extract_clips(
+            clips, backend="jax", teachers=(), device=device, on_clip=progress(clips)
         )
-        for each in found:
-            if isinstance(each, InputError):
-                raise each
-        tables[name] = concatenate([each for each in found if isinstance(each, FeatureTable)])
     return tables
 
 

@@ -4,10 +4,10 @@ import subprocess
 import numpy as np
 import pytest
 
+from vmaf_jax.corpora.extraction import extract_pair
 from vmaf_jax.errors import InputError
 from vmaf_jax.features import NEG_FEATURES
 from vmaf_jax.features.digest import file_digest
-from vmaf_jax.features.extract import extract_pair
 from vmaf_jax.features.video import Video
 
 RAW = {"width": 352, "height": 288, "pix_fmt": "yuv420p"}

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import vmaf_jax
+from vmaf_jax.corpora.extraction import extract_pair
 from vmaf_jax.errors import InputError
-from vmaf_jax.features.extract import extract_pair
 from vmaf_jax.features.feature_set import FLOAT_FEATURES, NEG_FEATURES
 from vmaf_jax.features.ffmpeg import find_ffmpeg
 from vmaf_jax.features.jax_backend import measure_in_jax
@@ -162,7 +162,7 @@ print(len(found), int(peak) * 1024)
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="no /proc to read peaks from")
 def test_memory_is_flat_in_the_length_of_a_clip(tmp_path, ffmpeg):
     peaks = []
-    for frames in (40, 120):
+    for frames in (80, 240):  # 5 and 15 chunks; up to four are on their way at a time
         paths = [tmp_path / f"{name}{frames}.mkv" for name in ("reference", "distorted")]
         for path, harm in zip(paths, ("null", "gblur=1"), strict=True):
             source = f"testsrc2=size=1920x1080:rate=30,{harm}"

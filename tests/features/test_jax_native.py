@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 import vmaf_jax
+from vmaf_jax.corpora.extraction import extract_pair
 from vmaf_jax.errors import InputError
-from vmaf_jax.features.extract import extract_pair
 from vmaf_jax.features.feature_set import FLOAT_FEATURES, NEG_FEATURES
 from vmaf_jax.features.jax_native import features, features_of_chunk, lesser_motion
 from vmaf_jax.features.video import Video

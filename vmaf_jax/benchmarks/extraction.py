@@ -9,9 +9,10 @@ from typing import Any
 
 from vmaf_jax.benchmarks.timing import against, machine, sample
 from vmaf_jax.corpora.demo import package_file
+from vmaf_jax.corpora.extraction import extract_pair
 from vmaf_jax.features import libvmaf
 from vmaf_jax.features.digest import forget_digests
-from vmaf_jax.features.extract import DEFAULT_TEACHER, extract_pair
+from vmaf_jax.features.extract import DEFAULT_TEACHER
 from vmaf_jax.features.ffmpeg import find_ffmpeg
 from vmaf_jax.features.video import Video
 

@@ -9,6 +9,7 @@ takes, in seconds, one sample each time it is run.
 import json
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import onnxruntime
@@ -19,8 +20,7 @@ _CALLS = {1: 400, 240: 60}
 
 def main(models: str, rows_file: str) -> None:
     """Measures every model and prints what was found."""
-    with open(models) as file:  # noqa: PTH123 (this file imports as little as it can)
-        paths = json.load(file)
+    paths = json.loads(Path(models).read_text())
     arrays = np.load(rows_file, allow_pickle=False)
     rows = arrays["rows"]
     found = {"version": onnxruntime.__version__, "models": {}}

@@ -9,13 +9,14 @@ import dataclasses
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from vmaf_jax.corpora.clips import Clip
 from vmaf_jax.errors import InputError
-from vmaf_jax.features import extract
-from vmaf_jax.features.extract import DEFAULT_TEACHER, as_videos
+from vmaf_jax.features.cache import Pair
+from vmaf_jax.features.extract import DEFAULT_TEACHER, extract_in_libvmaf
 from vmaf_jax.features.feature_set import FEATURES, FeatureSet
 from vmaf_jax.features.table import FeatureTable, concatenate, constant_text
 from vmaf_jax.features.video import Video
@@ -61,10 +62,10 @@ def extract_pair(
             backend is unknown; no ffmpeg has libvmaf; the cache entry is corrupted.
     """
     check_backend(backend)
-    pair = as_videos(reference, distorted, width, height, pix_fmt)
+    pair = _as_videos(reference, distorted, width, height, pix_fmt)
     if backend == "libvmaf":
-        return extract.extract_pair(
-            *pair, teachers=teachers, feature_set=feature_set, shortest=shortest, cache=cache
+        return extract_in_libvmaf(
+            pair, teachers=teachers, feature_set=feature_set, shortest=shortest, cache=cache
         )
     from vmaf_jax.corpora.jax_extraction import extract_pairs_in_jax
 
@@ -76,6 +77,26 @@ def extract_pair(
     return found
 
 
+def _as_videos(
+    reference: str | os.PathLike[str] | Video,
+    distorted: str | os.PathLike[str] | Video,
+    width: int | None,
+    height: int | None,
+    pix_fmt: str | None,
+) -> Pair:
+    """The pair as `Video`; raw files take the size and format given, others say their own."""
+
+    def one(each: str | os.PathLike[str] | Video) -> Video:
+        if isinstance(each, Video):
+            return each
+        video = Video(Path(each))
+        if not video.is_raw:
+            return video
+        return dataclasses.replace(video, width=width, height=height, pix_fmt=pix_fmt)
+
+    return one(reference), one(distorted)
+
+
 def extract_clips(
     clips: Sequence[Clip],
     *,
@@ -84,6 +105,7 @@ def extract_clips(
     feature_set: FeatureSet = FEATURES,
     shortest: bool = False,
     jobs: int | None = None,
+    device: Any = None,
     on_clip: Callable[[int], None] = lambda frames: None,
 ) -> FeatureTable:
     """Per-frame features and scores of all clips, in the order of `clips`.
@@ -93,6 +115,7 @@ def extract_clips(
         backend, teachers, feature_set, shortest: as for `extract_pair`.
         jobs: clips that libvmaf measures at a time, by default one per core; the remaining cores
             go to its threads.
+        device: the `jax.Device` that JAX computes on, by default its first.
         on_clip: called after each clip with its number of frames.
 
     Raises:
@@ -109,6 +132,7 @@ def extract_clips(
             feature_set=feature_set,
             shortest=shortest,
             on_pair=on_clip,
+            device=device,
         )
     else:
         found = _in_libvmaf(clips, teachers, feature_set, shortest, jobs, on_clip)
@@ -134,9 +158,8 @@ def _in_libvmaf(
 
     def one(clip: Clip) -> FeatureTable | InputError:
         try:
-            table = extract.extract_pair(
-                clip.reference,
-                clip.distorted,
+            table = extract_in_libvmaf(
+                (clip.reference, clip.distorted),
                 teachers=teachers,
                 feature_set=feature_set,
                 shortest=shortest,

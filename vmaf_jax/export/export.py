@@ -22,6 +22,7 @@ from vmaf_jax.export.parity import check_parity, measure_parity, parity_rows
 from vmaf_jax.export.quantize import BUDGET_PLCC, compare, quantize
 from vmaf_jax.export.sidecar import file_sha256, int8_path, read_sidecar, sidecar, training_digest
 from vmaf_jax.features.feature_set import FEATURE_SETS, FEATURES
+from vmaf_jax.features.table import FeatureTable
 from vmaf_jax.files import write_bytes, write_text
 from vmaf_jax.load import Run, find_run, load_run
 from vmaf_jax.models import Deployed, deploy
@@ -134,8 +135,9 @@ def _quantised(
     run: Run, deployed: Deployed, fp32: Path, mode: str, identity: dict[str, Any]
 ) -> tuple[str, Path, dict[str, Any]]:
     """The quantised file within its budget: its mode, its place and what it costs."""
-    calibration, targets, _ = _labelled_rows(run, seed=0)
-    test, _, label = _labelled_rows(run, seed=1)
+    table = load_data(run.config.data)
+    calibration, targets, _ = _labelled_rows(run, table, seed=0)
+    test, _, label = _labelled_rows(run, table, seed=1)
     path = int8_path(fp32)
     model = OnnxModel(fp32)
     quantize(fp32, path, mode=mode, calibration=calibration)
@@ -165,11 +167,10 @@ def _can_be_tuned(run: Run) -> bool:
 
 
 def _labelled_rows(
-    run: Run, *, seed: int
+    run: Run, table: FeatureTable, *, seed: int
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Raw features, unclipped targets and clipped labels: the run's rows, and teacher queries."""
     data = run.config.data
-    table = load_data(data)
     label, target = labels_and_targets(table, data)
     features = table.features.astype(np.float32)
     if run.config.training.strategy != "teacher_queries":

@@ -17,8 +17,8 @@ from typing import Any
 import jax
 import numpy as np
 
+from vmaf_jax.corpora.extraction import extract_pair
 from vmaf_jax.errors import GateError, InputError
-from vmaf_jax.features.extract import extract_pair
 from vmaf_jax.features.feature_set import FeatureSet
 from vmaf_jax.features.ffmpeg import find_ffmpeg
 from vmaf_jax.files import write_text

@@ -4,55 +4,43 @@ A re-run costs a hash of the files, and a first run costs libvmaf's time.
 """
 
 import concurrent.futures
-import dataclasses
 import os
 from pathlib import Path
 
 from vmaf_jax.features.cache import Cache, Pair
 from vmaf_jax.features.digest import file_digest
-from vmaf_jax.features.feature_set import FEATURES, FeatureSet
+from vmaf_jax.features.feature_set import FeatureSet
 from vmaf_jax.features.ffmpeg import find_ffmpeg
 from vmaf_jax.features.libvmaf import measure, resolve_models
 from vmaf_jax.features.table import FeatureTable
-from vmaf_jax.features.video import Video, check_video
+from vmaf_jax.features.video import check_video
 from vmaf_jax.files import cache_dir
 
 RECIPE = 2  # of the measurement; a change of its filters must not be served old results
 DEFAULT_TEACHER = "vmaf_v0.6.1"
 
 
-def extract_pair(
-    reference: str | os.PathLike[str] | Video,
-    distorted: str | os.PathLike[str] | Video,
+def extract_in_libvmaf(
+    pair: Pair,
     *,
-    width: int | None = None,
-    height: int | None = None,
-    pix_fmt: str | None = None,
-    teachers: tuple[str, ...] = (DEFAULT_TEACHER,),
-    feature_set: FeatureSet = FEATURES,
+    teachers: tuple[str, ...],
+    feature_set: FeatureSet,
     shortest: bool = False,
     threads: int | None = None,
     cache: Path | None = None,
 ) -> FeatureTable:
-    """Features and teacher scores of every frame of a pair.
+    """Features of every frame of a pair, and what models make of them, all by libvmaf.
 
     Args:
-        reference, distorted: files that ffmpeg decodes, or raw YUV with size and format.
-        width, height, pix_fmt: of raw files (both), unless they are given as `Video`.
         teachers: names of models built into libvmaf, or paths of JSON model files.
-        feature_set: which features; their gain limits go with it.
         shortest: stop at the end of the shorter input instead of refusing unequal lengths.
         threads: libvmaf's threads, by default one per core; changes no value.
         cache: folder of results, by default `features` in the user's cache.
-
-    Returns:
-        A table of one clip: features `[frames, features]` (float64, no unit), a label per teacher.
 
     Raises:
         InputError: a file is missing, cut, not decodable or of another length; a teacher is
             unknown; no ffmpeg has libvmaf; the cache entry is corrupted.
     """
-    pair = as_videos(reference, distorted, width, height, pix_fmt)
     models = resolve_models(teachers)
     ffmpeg = find_ffmpeg()
     for video in pair:
@@ -87,25 +75,6 @@ def extract_pair(
     }
     features, labels = measurement.features, measurement.labels
     return kept.store(pair, features, labels, feature_set, backend, contents)
-
-
-def as_videos(
-    reference: str | os.PathLike[str] | Video,
-    distorted: str | os.PathLike[str] | Video,
-    width: int | None,
-    height: int | None,
-    pix_fmt: str | None,
-) -> Pair:
-    """The pair as `Video`; raw files take the size and format given, others say their own."""
-    given: dict[str, int | str | None] = {"width": width, "height": height, "pix_fmt": pix_fmt}
-
-    def one(each: str | os.PathLike[str] | Video) -> Video:
-        if isinstance(each, Video):
-            return each
-        video = Video(Path(each))
-        return dataclasses.replace(video, **given) if video.is_raw else video  # type: ignore[arg-type]
-
-    return one(reference), one(distorted)
 
 
 def features_cache(cache: Path | None) -> Path:

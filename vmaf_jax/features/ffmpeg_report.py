@@ -98,6 +98,11 @@ def common_format(formats: list[tuple[int, int, str] | None]) -> tuple[str, int]
 
 
 def frame_counts(report: str, reference: Video, distorted: Video) -> list[int]:
+    """How many frames of the distorted video and of the reference were decoded.
+
+    Raises:
+        InputError: some could not be, or this ffmpeg does not tell.
+    """
     counts: list[int | None] = [None, None]
     for m in _COUNTS.finditer(report):
         k = int(m["input"])
@@ -119,6 +124,7 @@ def frame_counts(report: str, reference: Video, distorted: Video) -> list[int]:
 def check_counts(
     reference: Video, distorted: Video, counts: list[int | None] | list[int], *, shortest: bool
 ) -> None:
+    """Raises InputError where both counts are known, differ, and must not."""
     ours, theirs = counts[_DISTORTED], counts[_REFERENCE]
     if ours is None or theirs is None or ours == theirs or shortest:
         return

@@ -5,7 +5,6 @@ so that short clips fill the device too; a frame's row depends on its own clip a
 """
 
 import dataclasses
-import functools
 import math
 import queue
 import threading
@@ -136,33 +135,13 @@ def _compute(
         previous = first
     block = side_by_side(device, len(chunk.reference))
     arrays = (chunk.reference, chunk.distorted, previous, chunk.starts, np.int32(chunk.count))
-    return _run(
-        *jax.device_put(arrays, device), bits=chunk.bits, gain_limit=gain_limit, block=block
+    *frames, count = jax.device_put(arrays, device)
+    return _features_of_chunk(
+        *frames, bits=chunk.bits, gain_limit=gain_limit, block=block, count=count
     )
 
 
-@functools.partial(jax.jit, static_argnames=("bits", "gain_limit", "block"))
-def _run(
-    reference: jax.Array,
-    distorted: jax.Array,
-    previous: jax.Array,
-    starts: jax.Array,
-    count: jax.Array,
-    *,
-    bits: int,
-    gain_limit: float,
-    block: int,
-) -> jax.Array:
-    return features_of_chunk(
-        reference,
-        distorted,
-        previous,
-        starts,
-        bits=bits,
-        gain_limit=gain_limit,
-        block=block,
-        count=count,
-    )
+_features_of_chunk = jax.jit(features_of_chunk, static_argnames=("bits", "gain_limit", "block"))
 
 
 class _Decoder:
