@@ -8,11 +8,15 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from vmaf_jax.training.devices import use_all_cores
+from tests.support import ROOT
+from vmaf_jax.environment import keep_compiled_programs, use_all_cores
 
+os.chdir(ROOT)  # tests name files of the repository, from whichever folder they are run
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(ROOT / ".pytest_cache" / "xla"))
 hypothesis.settings.register_profile("here", deadline=None)  # first calls compile
 hypothesis.settings.load_profile("here")
 use_all_cores()  # before anything runs JAX: folds are tested spread over devices
+keep_compiled_programs()  # between tests, and between runs
 
 
 def pytest_addoption(parser):
@@ -39,7 +43,7 @@ def cache(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def ffmpeg():
-    from vmaf_jax.features.ffmpeg import find_ffmpeg
+    from vmaf_jax.video.ffmpeg import find_ffmpeg
 
     return find_ffmpeg().path
 
@@ -56,7 +60,7 @@ def golden():
 def demo_table(cache):
     """Every frame of the demo corpus, encoded and measured in this session."""
     from vmaf_jax.corpora import demo
-    from vmaf_jax.corpora.extraction import extract_clips
+    from vmaf_jax.extraction.api import extract_clips
 
     return extract_clips(demo.load_clips())
 

@@ -10,5 +10,9 @@ class InputError(ValueError):
     """Bad input or environment; ends a command with exit code 2."""
 
 
+class OtherFeaturesError(InputError):
+    """A sound model that takes features which are not to be had here."""
+
+
 class GateError(RuntimeError):
     """A figure missed its limit; ends a command with exit code 1."""

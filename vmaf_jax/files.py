@@ -5,29 +5,30 @@ temporary name and renamed, so a reader never sees half a file and an interrupti
 """
 
 import contextlib
+import dataclasses
+import json
+import math
 import os
 import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from vmaf_jax.errors import InputError
 
 
 def cache_dir() -> Path:
     """The folder of rebuildable files: `VMAF_JAX_CACHE`, else `vmaf-jax` in the user's cache."""
-    if chosen := os.environ.get("VMAF_JAX_CACHE"):
-        return _expanded(chosen)
-    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return _expanded(base) / "vmaf-jax"
+    import platformdirs
 
-
-def _expanded(text: str) -> Path:
+    chosen = os.environ.get("VMAF_JAX_CACHE")
     try:
-        return Path(text).expanduser().absolute()
+        folder = Path(chosen) if chosen else platformdirs.user_cache_path("vmaf-jax")
+        return folder.expanduser().absolute()
     except RuntimeError as error:
-        raise InputError(f"{text}: no such user; name a folder for the cache.") from error
+        raise InputError(f"{chosen}: no such user; name a folder for the cache.") from error
 
 
 def make_dir(path: Path) -> Path:
@@ -88,6 +89,28 @@ def write_text(path: Path, content: str) -> None:
     write_bytes(path, content.encode())
 
 
+def to_json(value: Any) -> str:
+    """A value as JSON: dataclasses as objects, NaN and infinity as null, indented."""
+
+    def plain(item: Any) -> Any:
+        if dataclasses.is_dataclass(item) and not isinstance(item, type):
+            return {
+                field.metadata.get("json", field.name): plain(getattr(item, field.name))
+                for field in dataclasses.fields(item)
+            }
+        if hasattr(item, "model_dump"):  # Pydantic's models
+            return item.model_dump(mode="json")
+        if isinstance(item, dict):
+            return {key: plain(entry) for key, entry in item.items()}
+        if isinstance(item, (list, tuple)):
+            return [plain(entry) for entry in item]
+        if hasattr(item, "item"):  # NumPy's numbers
+            item = item.item()
+        return None if isinstance(item, float) and not math.isfinite(item) else item
+
+    return json.dumps(plain(value), indent=2) + "\n"
+
+
 def check_result_folder(folder: Path, mark: str) -> None:
     """Finds out before long work whether a result folder can be written, or replaced.
 
@@ -104,6 +127,17 @@ def check_result_folder(folder: Path, mark: str) -> None:
             f"{folder}: holds other things (no {mark}) and is not replaced; choose a new folder."
         )
     check_writable(folder.absolute().parent)
+
+
+def check_output(path: Path, suffix: str) -> None:
+    """Finds out before long work whether the file `path` can be written, and is named as it must.
+
+    Raises:
+        InputError: its name does not end in `suffix`, or files cannot be made in its folder.
+    """
+    if path.suffix != suffix:
+        raise InputError(f"{path}: the name must end in {suffix}.")
+    check_writable(path.parent)
 
 
 def check_writable(folder: Path) -> None:

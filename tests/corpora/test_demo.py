@@ -1,6 +1,7 @@
 import hashlib
 
 import numpy as np
+from PIL import Image
 
 from vmaf_jax.corpora import demo
 
@@ -36,15 +37,17 @@ def test_encodes_are_the_same_bytes_again(demo_table, tmp_path, monkeypatch):
 
 
 def test_a_still_window_reproduces_the_picture():
-    picture = np.random.default_rng(0).uniform(0, 255, (324, 576, 3))
+    picture = np.random.default_rng(0).integers(0, 256, (324, 576, 3), dtype=np.uint8)
     still = demo.Still("x", "x", pan=(0.0, 0.0), zoom=(1.0, 1.0))
-    frames = demo.moving_window(picture, still)
-    np.testing.assert_array_equal(frames[0], np.rint(picture))
+    frames = demo.moving_window(Image.fromarray(picture), still)
+    np.testing.assert_array_equal(frames[0], picture)
     np.testing.assert_array_equal(frames[-1], frames[0])
 
 
 def test_motion_is_sub_pixel():
-    ramp = np.broadcast_to(np.arange(900.0)[None, :, None] / 4, (600, 900, 3))
-    frames = demo.moving_window(ramp, demo.Still("x", "x", pan=(0.1, 0.0), zoom=(0.5, 0.5)))
+    ramp = np.broadcast_to(np.arange(900)[None, :, None] // 4, (600, 900, 3)).astype(np.uint8)
+    frames = demo.moving_window(
+        Image.fromarray(ramp), demo.Still("x", "x", pan=(0.1, 0.0), zoom=(0.5, 0.5))
+    )
     shift = np.diff(frames[:, 100, 300, 0].astype(float))
     assert 0 < shift.mean() * 4 < 2.5  # pixels a frame

@@ -4,9 +4,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from vmaf_jax.corpora.extraction import extract_clips
 from vmaf_jax.corpora.manifest import load_clips
 from vmaf_jax.errors import InputError
+from vmaf_jax.extraction.api import extract_clips
+from vmaf_jax.extraction.request import Request
 
 ROWS = [
     {"reference": "ref.y4m", "distorted": "dis.mp4", "source": "a", "mos": 61.5},
@@ -48,7 +49,7 @@ def test_extraction_carries_opinion_scores(encodes):
 
 
 def test_raw_files_take_size_and_format_from_their_row(encodes):
-    row = {"reference": "ref.yuv", "distorted": "dis.yuv", "source": "a"}
+    row: dict = {"reference": "ref.yuv", "distorted": "dis.yuv", "source": "a"}
     row |= {"width": 352, "height": 288, "pix_fmt": "yuv420p", "fps": 24}
     (clip,) = load_clips(write(encodes, [row], "csv"))
     assert (clip.distorted.width, clip.distorted.pix_fmt) == (352, "yuv420p")
@@ -110,6 +111,7 @@ def test_a_failing_clip_keeps_the_others(encodes, cache):
     (encodes / "bad.mp4").write_bytes(b"no video at all")
     rows = [ROWS[0], ROWS[1] | {"distorted": "bad.mp4"}, ROWS[1] | {"distorted": "deep.mkv"}]
     before = set((cache / "features").glob("*.parquet"))
+    clips = load_clips(write(encodes, rows, "jsonl"))
     with pytest.raises(InputError, match=r"bad.mp4: ffmpeg cannot read it"):
-        extract_clips(load_clips(write(encodes, rows, "jsonl")), teachers=("vmaf_4k_v0.6.1",))
+        extract_clips(clips, Request(("vmaf_4k_v0.6.1",)))
     assert len(set((cache / "features").glob("*.parquet")) - before) == 2

@@ -4,24 +4,25 @@ from pathlib import Path
 
 import numpy as np
 
-from vmaf_jax.config import load_config
 from vmaf_jax.corpora import demo
-from vmaf_jax.corpora.extraction import extract_clips
-from vmaf_jax.export.export import export_model
-from vmaf_jax.load import load_model
+from vmaf_jax.extraction.api import extract_clips
+from vmaf_jax.extraction.request import Request
+from vmaf_jax.jobs.config import load_config
+from vmaf_jax.jobs.export import export
+from vmaf_jax.jobs.model import load_model
+from vmaf_jax.jobs.train import train
 from vmaf_jax.teacher import load_teacher
-from vmaf_jax.train import train_run
 
 
 def test_ffmpeg_runs_it_on_every_frame_of_the_demo(tmp_path, demo_table):
     config = load_config(Path("configs/rbf.yaml"))
-    result = train_run(config, tmp_path / "rbf")
-    held_out = result.metrics["loso"]["pooled"]
-    assert held_out["rmse"] <= 0.10
-    assert held_out["max_abs"] <= 1.0
+    run = train(config, tmp_path / "rbf")
+    held_out = run.metrics.loso.pooled
+    assert held_out.rmse <= 0.10
+    assert held_out.max_abs <= 1.0
     path = tmp_path / "mine.json"
-    export_model(str(tmp_path / "rbf"), path, "libvmaf")
-    table = extract_clips(demo.load_clips(), teachers=(str(path),))
+    export(str(tmp_path / "rbf"), path, "libvmaf")
+    table = extract_clips(demo.load_clips(), Request((str(path),)))
     ffmpeg = table.label("mine")
     assert len(ffmpeg) == 72 * 48
     # Six decimals of the features alone move a score by up to 1e-4.

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from vmaf_jax.errors import InputError
-from vmaf_jax.evaluation import HeldOut, all_metrics, loso_metrics, read_held_out, to_json
+from vmaf_jax.evaluation import HeldOut, all_metrics, loso_metrics, read_held_out
+from vmaf_jax.files import to_json
 
 
 @pytest.fixture
@@ -23,15 +24,15 @@ def held_out():
 
 
 def test_summary_is_over_folds_and_pooled(held_out):
-    result = loso_metrics(held_out)
-    assert [fold["source"] for fold in result["folds"]] == ["a", "b", "c"]
+    loso, folds = loso_metrics(held_out)
+    assert [fold.source for fold in folds] == ["a", "b", "c"]
     per_fold = [
-        all_metrics(held_out.predicted[rows], held_out.label[rows])["rmse"]
+        all_metrics(held_out.predicted[rows], held_out.label[rows]).rmse
         for rows in (held_out.source == s for s in "abc")
     ]
-    assert result["loso"]["rmse"]["mean"] == pytest.approx(np.mean(per_fold))
-    assert result["loso"]["rmse"]["std"] == pytest.approx(np.std(per_fold))
-    assert result["loso"]["pooled"] == all_metrics(held_out.predicted, held_out.label)
+    assert loso.rmse.mean == pytest.approx(np.mean(per_fold))
+    assert loso.rmse.std == pytest.approx(np.std(per_fold))
+    assert loso.pooled == all_metrics(held_out.predicted, held_out.label)
 
 
 def test_stored_rows_give_the_same_figures(held_out, tmp_path):

@@ -63,10 +63,11 @@ def test_errors_in_points():
 def test_ends_have_their_counts():
     true = np.array([0, 20, 20.1, 79.9, 80, 100])
     predicted = np.array([1.0, 20, 0, 0, 80, 97])
-    entry = all_metrics(predicted, true)["endpoint_rmse"]
-    assert entry["low"] == {"rmse": pytest.approx(math.sqrt(0.5)), "n": 2}
-    assert entry["high"] == {"rmse": pytest.approx(math.sqrt(4.5)), "n": 2}
-    assert range_rmse(predicted, true, 50.0, 60.0)["n"] == 0
+    ends = all_metrics(predicted, true).endpoint_rmse
+    assert ends.low.rmse == pytest.approx(math.sqrt(0.5))
+    assert ends.high.rmse == pytest.approx(math.sqrt(4.5))
+    assert (ends.low.n, ends.high.n) == (2, 2)
+    assert range_rmse(predicted, true, 50.0, 60.0).n == 0
 
 
 def test_constants_and_nothing_are_undefined():

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from vmaf_jax.errors import GateError, InputError
-from vmaf_jax.export import libvmaf_json
-from vmaf_jax.export.export import export_model
-from vmaf_jax.export.libvmaf_json import rbf_document, write_libvmaf
+from vmaf_jax.export.libvmaf_json import rbf_document
 from vmaf_jax.features import FEATURES
+from vmaf_jax.jobs import libvmaf_proof
+from vmaf_jax.jobs.export import export
+from vmaf_jax.jobs.libvmaf_proof import write_proven
 from vmaf_jax.models import Student
 from vmaf_jax.teacher import load_teacher
 from vmaf_jax.teacher.model_file import find_model_file
@@ -27,9 +28,9 @@ def student_like_the_teacher():
 def test_ffmpeg_scores_as_jax_does(tmp_path):
     student, variables = student_like_the_teacher()
     path = tmp_path / "mine.json"
-    report = write_libvmaf(rbf_document(student, variables, FEATURES), path)
-    assert report["n"] == 24
-    assert report["max_abs"] <= 2e-4
+    report = write_proven(rbf_document(student, variables, FEATURES), path)
+    assert report.n == 24
+    assert report.max_abs <= 2e-4
     x = np.random.default_rng(0).uniform([0.4] * 5 + [0], [1] * 5 + [20], (500, 6))
     ours = student.predict(variables, jnp.asarray(x, jnp.float32))
     assert np.ptp(np.asarray(ours)) > 5
@@ -39,23 +40,23 @@ def test_ffmpeg_scores_as_jax_does(tmp_path):
 def test_a_teacher_is_written_back_unchanged_in_effect(tmp_path):
     for name in ("vmaf_v0.6.1", "vmaf_v0.6.1neg"):
         out = tmp_path / f"{name}.json"
-        report = export_model(str(find_model_file(name)), out, "libvmaf")
-        assert report["max_abs"] <= 2e-4
+        exported = export(str(find_model_file(name)), out, "libvmaf")
+        assert exported.libvmaf.max_abs <= 2e-4
         x = np.random.default_rng(1).uniform([0.4] * 5 + [0], [1] * 5 + [20], (50, 6))
         np.testing.assert_array_equal(load_teacher(out)(x), load_teacher(name)(x))
 
 
 def test_what_libvmaf_cannot_express_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"a tiny network .* train configs/rbf.yaml, or export"):
-        export_model("tiny", tmp_path / "x.json", "libvmaf")
+        export("tiny", tmp_path / "x.json", "libvmaf")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_difference_is_a_missed_gate(tmp_path, monkeypatch):
-    monkeypatch.setattr(libvmaf_json, "LIMIT", 1e-12)
+    monkeypatch.setattr(libvmaf_proof, "LIMIT", 1e-12)
     document = json.loads(find_model_file("vmaf_v0.6.1").read_text())
     with pytest.raises(GateError, match=r"differ by .* limit 1e-12"):
-        write_libvmaf(document, tmp_path / "x.json")
+        write_proven(document, tmp_path / "x.json")
     assert not (tmp_path / "x.json").exists()
 
 
@@ -63,8 +64,8 @@ def test_neither_a_sidecar_nor_a_libvmaf_model_replaces_the_other(tmp_path):
     teacher = str(find_model_file("vmaf_v0.6.1"))
     (tmp_path / "a.onnx").touch()
     with pytest.raises(InputError, match=r"a.json: hosts would take it for the sidecar of a.onnx"):
-        export_model(teacher, tmp_path / "a.json", "libvmaf")
+        export(teacher, tmp_path / "a.json", "libvmaf")
     (tmp_path / "b.json").write_text(find_model_file("vmaf_v0.6.1").read_text())
     with pytest.raises(InputError, match=r"b.json: is no sidecar, and that of b.onnx would"):
-        export_model("nano", tmp_path / "b.onnx")
+        export("nano", tmp_path / "b.onnx")
     assert {path.name for path in tmp_path.iterdir()} == {"a.onnx", "b.json"}

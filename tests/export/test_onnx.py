@@ -5,12 +5,14 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from vmaf_jax.config import ParityConfig
 from vmaf_jax.errors import GateError, InputError
-from vmaf_jax.export.onnx_file import ADMITTED_OPERATORS, OnnxModel, export_onnx, load_onnx
-from vmaf_jax.export.parity import check_parity, measure_parity, parity_rows
+from vmaf_jax.export.contract import ADMITTED_OPERATORS, load_onnx
+from vmaf_jax.export.onnx_file import export_onnx
+from vmaf_jax.export.onnx_runtime import OnnxModel
+from vmaf_jax.export.parity import ParityLimits, check_parity, measure_parity, parity_rows
+from vmaf_jax.export.sidecar import Identity
 from vmaf_jax.features import FEATURES
-from vmaf_jax.models import ACTIVATIONS, HEADS, MODELS, Student, deploy
+from vmaf_jax.models import ACTIVATIONS, HEADS, NETWORKS, Student, deploy
 
 
 def rows(n=500):
@@ -25,12 +27,13 @@ def exported(tmp_path, network="nano", head="scalar", activation="silu"):
     variables = {**variables, "scaler": scaler}
     path = tmp_path / "model.onnx"
     deployed = deploy(student, variables)
-    export_onnx(deployed, path, name="test", feature_set=FEATURES, digest="0" * 64)
+    training = {"config_sha256": "0" * 64, "corpora": {}}
+    export_onnx(deployed, path, Identity("test", student, FEATURES, "vmaf_v0.6.1", training))
     return student, variables, path
 
 
 @pytest.mark.parametrize("head", HEADS)
-@pytest.mark.parametrize("network", sorted(MODELS))
+@pytest.mark.parametrize("network", sorted(NETWORKS))
 def test_onnx_matches_jax(network, head, tmp_path):
     student, variables, path = exported(tmp_path, network, head)
     ours = np.asarray(jax.jit(student.predict)(variables, rows()))
@@ -67,10 +70,12 @@ def test_exactly_rounded_activations_give_equal_bits(network, activation, tmp_pa
 
 def test_the_file_says_what_it_is(tmp_path):
     path = exported(tmp_path)[2]
-    told = {each.key: each.value for each in onnx.load(path).metadata_props}
-    assert told["name"] == "test"
-    assert told["features"] == "adm2,vif_scale0,vif_scale1,vif_scale2,vif_scale3,motion2"
-    assert (told["training_sha256"], told["quant_mode"]) == ("0" * 64, "fp32")
+    properties = {entry.key: entry.value for entry in onnx.load(path).metadata_props}
+    assert properties["name"] == "test"
+    assert properties["feature_set"] == "vmaf"
+    assert properties["features"] == "adm2,vif_scale0,vif_scale1,vif_scale2,vif_scale3,motion2"
+    assert properties["quant_mode"] == "fp32"
+    assert len(properties["training_sha256"]) == 64
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
@@ -108,40 +113,43 @@ def test_same_variables_same_bytes(tmp_path):
 def test_parity_report(tmp_path):
     student, variables, path = exported(tmp_path, "tiny")
     every = parity_rows(FEATURES, [])
-    report = measure_parity(deploy(student, variables), OnnxModel(path), every, ParityConfig())
-    assert report["n"] + report["clipped"] >= 100_000
-    assert [run["batch"] for run in report["batches"]] == [4096, 1, 7]
-    assert all(run["n"] + run["clipped"] >= 10_000 for run in report["batches"])
-    assert sum(entry["n"] for entry in report["octaves"]) == report["n"]
-    large = sum(entry["n"] for entry in report["octaves"] if entry["from"] >= 16)
-    assert sum(report["ulp_counts"].values()) == pytest.approx(large, abs=20)
-    assert 0 < report["max_abs"] <= 1e-4
-    assert report["max_ulp"] <= 64
-    for side in report["against_float64"].values():
-        assert 0 < side["mean_abs"] <= side["max_abs"] <= 1e-3
-    worst = report["worst"]
-    assert abs(worst["jax"] - worst["onnxruntime"]) <= report["max_abs"]
-    assert abs(worst["jax"] - worst["float64"]) <= 1e-3
+    report = measure_parity(student, variables, OnnxModel(path), every, ParityLimits())
+    assert report.n + report.clipped >= 100_000
+    assert [entry.batch for entry in report.batches] == [4096, 1, 7]
+    assert all(entry.n + entry.clipped >= 10_000 for entry in report.batches)
+    assert sum(entry.n for entry in report.octaves) == report.n
+    large = sum(entry.n for entry in report.octaves if entry.low >= 16)
+    assert sum(report.ulp_counts.values()) == pytest.approx(large, abs=20)
+    assert 0 < report.max_abs <= 1e-4
+    assert report.max_ulp <= 64
+    for side in report.against_float64.values():
+        assert 0 < side.mean_abs <= side.max_abs <= 1e-3
+    assert 0 < report.trained_against_deployed.max_abs <= 1e-3
+    worst = report.worst
+    assert abs(worst.jax - worst.onnxruntime) <= report.max_abs
+    assert abs(worst.jax - worst.float64) <= 1e-3
     check_parity(report)
 
 
 def test_thorough_parity_takes_every_batch_size(tmp_path):
     student, variables, path = exported(tmp_path, activation="hard_gate")
-    config = ParityConfig(thorough=True, max_ulp=4, max_abs=5e-5)
-    report = measure_parity(deploy(student, variables), OnnxModel(path), rows(2000), config)
-    assert [run["batch"] for run in report["batches"]] == [4096, *range(1, 65)]
-    assert {run["n"] + run["clipped"] for run in report["batches"]} == {2000}
+    config = ParityLimits(thorough=True, max_ulp=4, max_abs=5e-5)
+    report = measure_parity(student, variables, OnnxModel(path), rows(2000), config)
+    assert [entry.batch for entry in report.batches] == [4096, *range(1, 65)]
+    assert {entry.n + entry.clipped for entry in report.batches} == {2000}
     check_parity(report)
 
 
 def test_parity_notices_a_wrong_weight(tmp_path):
     student, variables, path = exported(tmp_path)
     variables["params"]["network"]["Dense_2"]["bias"] = np.full(1, 1e-4, "f")
-    deployed, model = deploy(student, variables), OnnxModel(path)
-    report = measure_parity(deployed, model, rows(20_000), ParityConfig())
+    model = OnnxModel(path)
+    report = measure_parity(student, variables, model, rows(20_000), ParityLimits())
     with pytest.raises(GateError, match=r"max_abs is 0.0025\d* VMAF points, limit 0.0001"):
         check_parity(report)
-    report = measure_parity(deployed, model, rows(20_000), ParityConfig(max_abs=1.0, max_ulp=2))
+    report = measure_parity(
+        student, variables, model, rows(20_000), ParityLimits(max_abs=1.0, max_ulp=2)
+    )
     with pytest.raises(GateError, match=r"max_ulp is .* limit 2"):
         check_parity(report)
 

@@ -1,4 +1,5 @@
 import dataclasses
+import json
 
 import jax
 import numpy as np
@@ -7,12 +8,14 @@ import pytest
 from onnx import TensorProto, helper
 
 from vmaf_jax.errors import GateError, InputError
-from vmaf_jax.export import export
-from vmaf_jax.export.export import export_model
-from vmaf_jax.export.onnx_file import ADMITTED_OPERATORS, OnnxModel, export_onnx
+from vmaf_jax.export import quantize as quantize_module
+from vmaf_jax.export.contract import ADMITTED_OPERATORS
+from vmaf_jax.export.onnx_file import export_onnx
+from vmaf_jax.export.onnx_runtime import OnnxModel
 from vmaf_jax.export.quantize import quantize
-from vmaf_jax.features import FEATURES
-from vmaf_jax.load import CHECKPOINTS, load_model, load_run
+from vmaf_jax.jobs.export import export
+from vmaf_jax.jobs.model import checkpoints, load_model
+from vmaf_jax.jobs.run_folder import open_run
 from vmaf_jax.models import deploy
 from vmaf_jax.teacher import load_teacher
 from vmaf_jax.training.quantisation_aware import fine_tune
@@ -24,46 +27,55 @@ def operators(path):
 
 @pytest.mark.parametrize("mode", ["static", "dynamic"])
 def test_a_host_finds_three_files(mode, tmp_path):
-    report = export_model("nano", tmp_path / "mine.onnx", quantize_mode=mode)
-    assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "mine.int8.onnx",
-        "mine.json",
-        "mine.onnx",
-    ]
-    assert report["int8"]["plcc_drop"] <= 1e-3
-    assert sum(entry["n"] for entry in report["int8"]["ranges"]) >= report["int8"]["n"]
-    found = operators(tmp_path / "mine.int8.onnx")
+    exported = export("nano", tmp_path / "mine.onnx", quantize_mode=mode)
+    names = ["mine.int8.json", "mine.int8.onnx", "mine.json", "mine.onnx"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == names
+    modes = {name: json.loads((tmp_path / name).read_text())["quant_mode"] for name in names[::2]}
+    assert modes["mine.json"] == "fp32"
+    assert modes["mine.int8.json"] in ((mode, "qat") if mode == "static" else (mode,))
+    cost = exported.int8
+    assert cost.plcc_drop <= 1e-3
+    assert cost.added_rmse <= 0.25
+    assert sum(entry.n for entry in cost.ranges) >= cost.n
+    used = operators(tmp_path / "mine.int8.onnx")
     if mode == "static":
-        assert found <= ADMITTED_OPERATORS
-        assert "QuantizeLinear" in found
-        assert report["int8"]["batch_dependence"] == 0
+        assert used <= ADMITTED_OPERATORS
+        assert "QuantizeLinear" in used
+        assert cost.batch_dependence == 0
     else:
-        assert {"DynamicQuantizeLinear", "MatMulInteger"} <= found
-        assert report["int8"]["batch_dependence"] > 0
+        assert {"DynamicQuantizeLinear", "MatMulInteger"} <= used
+        assert cost.batch_dependence > 0
     x = np.array([[0.9, 0.5, 0.8, 0.85, 0.9, 4.0]])
     scores = [load_model(path)(x)[0] for path in sorted(tmp_path.glob("*.onnx"))]
-    assert abs(scores[0] - scores[1]) < 2
+    assert float(abs(scores[0] - scores[1])) < 2
 
 
 def test_a_tampered_file_is_refused_at_load(tmp_path):
-    export_model("nano", tmp_path / "mine.onnx", quantize_mode="static")
+    export("nano", tmp_path / "mine.onnx", quantize_mode="static")
     for name in ("mine.onnx", "mine.int8.onnx"):
         model = onnx.load(tmp_path / name)
         model.doc_string = "changed"
         onnx.save(model, tmp_path / name)
-        with pytest.raises(InputError, match=rf"{name}: is not the file that mine.json describes"):
+        with pytest.raises(InputError, match=rf"{name}: is not the file that mine.* describes"):
             load_model(tmp_path / name)
 
 
+def test_added_error_has_a_budget_too(tmp_path, monkeypatch):
+    monkeypatch.setattr(quantize_module, "BUDGET_RMSE", 1e-3)
+    with pytest.raises(GateError, match=r"RMSE grows by .* limit 0.001"):
+        export("nano", tmp_path / "mine.onnx", quantize_mode="static")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_missed_budget_is_tuned_for_then_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(export, "BUDGET_PLCC", -1.0)
+    monkeypatch.setattr(quantize_module, "BUDGET_PLCC", -1.0)
     with pytest.raises(GateError, match=r"PLCC falls by .* limit -1"):
-        export_model("nano", tmp_path / "mine.onnx", quantize_mode="static")
+        export("nano", tmp_path / "mine.onnx", quantize_mode="static")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_fine_tuning_wins_back_what_rounding_costs(support_vectors, tmp_path):
-    run = load_run(CHECKPOINTS / "nano")
+    run = open_run(checkpoints() / "nano")
     deployed = deploy(run.student, run.variables)
     x = support_vectors.features.astype(np.float32)
     teacher = load_teacher("vmaf_v0.6.1")
@@ -73,7 +85,7 @@ def test_fine_tuning_wins_back_what_rounding_costs(support_vectors, tmp_path):
     errors = []
     for name, each in (("before", deployed), ("after", tuned)):
         source = tmp_path / f"{name}.onnx"
-        export_onnx(each, source, name=name, feature_set=FEATURES, digest="")
+        export_onnx(each, source, run.identity)
         path = quantize(source, tmp_path / f"{name}_8.onnx", mode="qat", calibration=x)
         errors.append(float(np.sqrt(np.mean((OnnxModel(path)(x) - teacher(x)) ** 2))))
     assert errors[1] < errors[0]
@@ -90,7 +102,7 @@ def test_fine_tuning_wins_back_what_rounding_costs(support_vectors, tmp_path):
 def test_bad_requests(arguments, message, tmp_path):
     model, name, format_, mode = arguments
     with pytest.raises(InputError, match=message):
-        export_model(model, tmp_path / name, format_, mode)
+        export(model, tmp_path / name, format_, mode)
 
 
 def test_a_network_without_hidden_products_is_refused(tmp_path):

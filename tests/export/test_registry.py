@@ -26,7 +26,9 @@ def change(folder, **values):
 def test_what_is_shipped_is_sound(folder):
     registry = verify_registry(folder / "registry.json")
     assert registry.schema_version == 1
-    assert {entry.quant_mode for entry in registry.models} <= {"static", "qat"}
+    modes = {entry.onnx: entry.quant_mode for entry in registry.models}
+    assert {mode for name, mode in modes.items() if ".int8." not in name} == {"fp32"}
+    assert {mode for name, mode in modes.items() if ".int8." in name} <= {"static", "qat"}
 
 
 @pytest.mark.parametrize(
@@ -35,12 +37,12 @@ def test_what_is_shipped_is_sound(folder):
         ({"id": "Nano"}, r"models.0.id: String should match"),
         ({"kind": "nr"}, r"models.0.kind"),
         ({"sha256": "0" * 64}, r"is not the file that registry.json names"),
-        ({"int8_sha256": "0" * 64}, r"int8.onnx: is not the file"),
+        ({"int8_sha256": "0" * 64}, r"models.0.int8_sha256: Extra inputs"),
         ({"onnx": "../../nano/model.onnx"}, r"leads out of the folder"),
         ({"onnx": "/etc/passwd.onnx"}, r"leads out of the folder"),
         ({"onnx": "none/model.onnx"}, r"no such model"),
         ({"opset": 13}, r"opset is 13, its sidecar says 17"),
-        ({"quant_mode": "fp32"}, r"int8_sha256 goes with a quant_mode"),
+        ({"quant_mode": "static"}, r"quant_mode is 'static', its sidecar says 'fp32'"),
         ({"quant_mode": "int4"}, r"models.0.quant_mode"),
         ({"license": "see file"}, r"models.0.license"),
         ({"description": "x" * 257}, r"models.0.description"),
@@ -52,6 +54,16 @@ def test_what_is_shipped_is_sound(folder):
 def test_what_is_wrong_is_named(folder, values, message):
     with pytest.raises(InputError, match=message):
         verify_registry(change(folder, **values))
+
+
+def test_what_hosts_add_is_admitted(folder):
+    path = change(
+        folder,
+        license_url="https://opensource.org/license/BSDplusPatent",
+        sigstore_bundle="nano/model.onnx.bundle",
+    )
+    path.write_text(json.dumps({"$schema": "registry.schema.json", **json.loads(path.read_text())}))
+    assert verify_registry(path).models[0].sigstore_bundle == "nano/model.onnx.bundle"
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"schema_version": 2, "models": []}'])

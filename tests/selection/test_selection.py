@@ -1,5 +1,7 @@
 import dataclasses
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -7,14 +9,14 @@ import pytest
 
 from vmaf_jax.errors import InputError
 from vmaf_jax.evaluation.metrics import all_metrics
-from vmaf_jax.selection.findings import select
 from vmaf_jax.selection.grid import (
     SelectionConfig,
     finalists,
-    load_problem,
+    load_corpus,
     load_selection,
     run_grid,
 )
+from vmaf_jax.selection.select import select
 
 SMALL = SelectionConfig.model_validate(
     {
@@ -25,7 +27,6 @@ SMALL = SelectionConfig.model_validate(
         "temperatures": [1.0, 4.0],
         "rows": {"steps": 30},
         "queries": {"steps": 30, "batch_size": 64},
-        "draws": 200,
     }
 )
 
@@ -41,39 +42,46 @@ def test_the_grid_is_whole(selected):
     assert {path.name for path in out.iterdir()} == {
         "config.json", "selection.json", "predictions.parquet", "report.md", "report.html",
     }  # fmt: skip
-    labels = [c["label"] for c in findings["candidates"]]
+    labels = [c.label for c in findings.candidates]
     assert len(labels) == len(set(labels)) == 5
     assert sum("queries" in label for label in labels) == 1
-    kinds = {c["kind"] for c in findings["comparisons"]}
+    kinds = {c.kind for c in findings.comparisons}
     assert kinds == {"kl against squared error", "decay and dropout against none"}
-    assert findings["corpora"]["support_vectors"]["below_20"] == 3
+    assert findings.corpora["support_vectors"].below_20 == 3
 
 
 def test_figures_are_those_of_the_saved_predictions(selected):
     out, findings = selected
     table = pq.read_table(out / "predictions.parquet").to_pydict()
     candidate = np.array(table["candidate"])
-    for entry in findings["candidates"]:
-        rows = candidate == entry["label"]
-        found = all_metrics(np.array(table["predicted"])[rows], np.array(table["label"])[rows])
-        assert found["rmse"] == entry["rmse"]
-        assert found["plcc"] == entry["plcc"]
-        low, high = entry["rmse_interval"]
-        assert low < entry["rmse"] < high
+    for entry in findings.candidates:
+        rows = candidate == entry.label
+        metrics = all_metrics(np.array(table["predicted"])[rows], np.array(table["label"])[rows])
+        assert (metrics.rmse, metrics.plcc) == (entry.rmse, entry.plcc)
+        assert entry.rmse_interval.low < entry.rmse < entry.rmse_interval.high
 
 
 def test_reports_state_choice_claims_and_answers(selected):
     out, findings = selected
     text = (out / "report.md").read_text()
-    assert findings["choice"]["candidate"] in text
+    assert findings.choice.candidate in text
     assert "Distil, or fit labels from scratch?" in text
-    assert "| KL at T of 2-4 beats squared error" in text
+    assert len(text.splitlines()) < 80
     assert "data:image/png" in (out / "report.html").read_text()
     assert json.loads((out / "selection.json").read_text())["choice"]["reason"]
 
 
+def test_the_experiment_on_claims_reads_the_findings(selected):
+    out, _ = selected
+    line = [sys.executable, "docs/experiments/claims.py", str(out / "selection.json")]
+    printed = subprocess.run(line, capture_output=True, text=True, check=True).stdout
+    assert (
+        "| KL at T of 2-4 beats squared error, most at the endpoints | support_vectors" in printed
+    )
+
+
 def test_one_program_trains_what_lone_programs_do():
-    problems = {"support_vectors": load_problem("support_vectors", "vmaf_v0.6.1")}
+    problems = {"support_vectors": load_corpus("support_vectors", "vmaf_v0.6.1")}
     together = {o.candidate: o for o in run_grid(SMALL, problems)}
     alone = SMALL.model_copy(update={"temperatures": (4.0,)})
     for outcome in run_grid(alone, problems):
@@ -84,7 +92,7 @@ def test_one_program_trains_what_lone_programs_do():
 
 
 def test_finalists_are_the_best_of_each_network():
-    problem = load_problem("support_vectors", "vmaf_v0.6.1")
+    problem = load_corpus("support_vectors", "vmaf_v0.6.1")
     problems = {"support_vectors": problem}
     outcomes = run_grid(SMALL, problems)
     (best,) = finalists(outcomes, problem, "support_vectors")

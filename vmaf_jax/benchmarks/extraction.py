@@ -9,12 +9,12 @@ from typing import Any
 
 from vmaf_jax.benchmarks.timing import against, machine, sample
 from vmaf_jax.corpora.demo import package_file
-from vmaf_jax.corpora.extraction import extract_pair
-from vmaf_jax.features import libvmaf
-from vmaf_jax.features.digest import forget_digests
-from vmaf_jax.features.extract import DEFAULT_TEACHER
-from vmaf_jax.features.ffmpeg import find_ffmpeg
-from vmaf_jax.features.video import Video
+from vmaf_jax.extraction.api import extract_pair
+from vmaf_jax.extraction.libvmaf import LibvmafModel, measuring_arguments
+from vmaf_jax.teacher import DEFAULT_TEACHER
+from vmaf_jax.video.digest import forget_digests
+from vmaf_jax.video.ffmpeg import Ffmpeg, find_ffmpeg
+from vmaf_jax.video.video import Video
 
 FRAMES = 48
 
@@ -32,14 +32,7 @@ def bench_extract(repeats: int = 21) -> dict[str, Any]:
         folder = Path(name)
         for width, height in ((576, 324), (1920, 1080)):
             reference, distorted = raw_pair(ffmpeg.path, footage, folder, width, height)
-            line = libvmaf.command(
-                ffmpeg,
-                reference,
-                distorted,
-                [libvmaf.Model(DEFAULT_TEACHER)],
-                threads=os.cpu_count() or 1,
-                shortest=False,
-            )
+            line = libvmaf_line(ffmpeg, (reference, distorted), DEFAULT_TEACHER)
 
             def ours(reference: Video = reference, distorted: Video = distorted) -> None:
                 shutil.rmtree(folder / "cache", ignore_errors=True)
@@ -57,6 +50,14 @@ def bench_extract(repeats: int = 21) -> dict[str, Any]:
 
         report["ffmpeg_start_s"] = sample({"start": start}, repeats)["start"]["median_s"]
     return report
+
+
+def libvmaf_line(ffmpeg: Ffmpeg, pair: tuple[Video, Video], model: str) -> list[str]:
+    """The bare command line that measures a pair with a model, on all cores."""
+    arguments = measuring_arguments(
+        *pair, [LibvmafModel(model)], threads=os.cpu_count() or 1, shortest=False
+    )
+    return [ffmpeg.path, "-hide_banner", *arguments]
 
 
 def raw_pair(

@@ -17,18 +17,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vmaf_jax.benchmarks.extraction import FRAMES, raw_pair
+from vmaf_jax.benchmarks.extraction import FRAMES, libvmaf_line, raw_pair
 from vmaf_jax.benchmarks.timing import machine, sample
 from vmaf_jax.corpora.demo import package_file
 from vmaf_jax.errors import InputError
+from vmaf_jax.extraction.jax_stream import chunk_frames, measure_in_jax, side_by_side
+from vmaf_jax.features.clip import chunk_features
 from vmaf_jax.features.feature_set import FEATURES, FLOAT_FEATURES, FeatureSet
-from vmaf_jax.features.ffmpeg import find_ffmpeg
-from vmaf_jax.features.jax_backend import chunk_frames, measure_in_jax, side_by_side
-from vmaf_jax.features.jax_native.features import features_of_chunk
-from vmaf_jax.features.libvmaf import Model, command
-from vmaf_jax.features.luma import LumaPair
-from vmaf_jax.features.video import Video
 from vmaf_jax.teacher.pixels import vmaf
+from vmaf_jax.video.ffmpeg import find_ffmpeg
+from vmaf_jax.video.luma import LumaPair
+from vmaf_jax.video.video import Video
 
 _SIZES = {(576, 324): 24, (1920, 1080): 4}  # and how many frames a CPU takes of each at a time
 PEER = "VMAF_TORCH_PYTHON"
@@ -44,8 +43,8 @@ def bench_features(repeats: int = 7) -> dict[str, Any]:
         for (width, height), n in _SIZES.items():
             pair = raw_pair(ffmpeg.path, footage, folder, width, height)
             on_cpu = jax.devices()[0].platform == "cpu"
-            found = _one_size(folder, pair, n if on_cpu else FRAMES, repeats)
-            report[f"{width}x{height}"] = found
+            n_frames = n if on_cpu else FRAMES
+            report[f"{width}x{height}"] = _one_size(folder, pair, n_frames, repeats)
     return report
 
 
@@ -62,12 +61,10 @@ def _one_size(folder: Path, pair: tuple[Video, Video], n: int, repeats: int) -> 
     gradient = jax.jit(jax.value_and_grad(lambda y: vmaf(as_floats[0], y, clip=False).sum()))
     block = side_by_side(jax.devices()[0], n)
     starts = jnp.arange(n) == 0
-    chunk = jax.jit(lambda x, y: features_of_chunk(x, y, x[0], starts, block=block))
+    chunk = jax.jit(lambda x, y: chunk_features(x, y, x[0], starts, block=block))
 
     def in_libvmaf(feature_set: FeatureSet) -> Callable[[], Any]:
-        model = Model(feature_set.libvmaf_model)
-        threads = os.cpu_count() or 1
-        line = command(ffmpeg, *pair, [model], threads=threads, shortest=False)
+        line = libvmaf_line(ffmpeg, pair, feature_set.libvmaf_model)
         return lambda: subprocess.run(line, cwd=folder, capture_output=True, check=True)
 
     counts = {

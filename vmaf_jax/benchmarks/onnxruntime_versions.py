@@ -18,7 +18,7 @@ import numpy as np
 from vmaf_jax.benchmarks import onnxruntime_worker
 from vmaf_jax.benchmarks.timing import machine, summary
 from vmaf_jax.errors import InputError
-from vmaf_jax.export.onnx_file import OnnxModel
+from vmaf_jax.export.onnx_runtime import OnnxModel
 from vmaf_jax.export.parity import parity_rows
 from vmaf_jax.export.sidecar import int8_path
 from vmaf_jax.features.feature_set import FEATURES
@@ -38,18 +38,18 @@ def bench_versions(repeats: int = 15) -> dict[str, Any]:
     """
     import onnxruntime
 
-    from vmaf_jax.load import CHECKPOINTS, load_model
+    from vmaf_jax.jobs.model import checkpoints, load_model
 
     newest = onnxruntime.__version__
     pythons = {version: environment(version) for version in (*OLDER, newest)}
     rows = parity_rows(FEATURES, [])
     truth: dict[str, Any] = {"rows": rows}
     models = {}
-    for path in sorted(CHECKPOINTS.glob("*/model.onnx")):
+    for path in sorted(checkpoints().glob("*/model.onnx")):
         name = path.parent.name
-        models[name], models[f"{name} int8"] = str(path), str(int8_path(path))
-        truth[name] = load_model(str(path.parent))(rows)
-        truth[f"{name} int8"] = OnnxModel(int8_path(path))(rows)
+        models[name], truth[name] = str(path), load_model(str(path.parent))(rows)
+        if (int8 := int8_path(path)).is_file():
+            models[f"{name} int8"], truth[f"{name} int8"] = str(int8), OnnxModel(int8)(rows)
     runs: dict[str, list[dict[str, Any]]] = {version: [] for version in pythons}
     with tempfile.TemporaryDirectory() as folder:
         listing, arrays = Path(folder) / "models.json", Path(folder) / "rows.npz"

@@ -4,22 +4,24 @@ import functools
 from typing import Any
 
 from vmaf_jax.benchmarks.timing import against, machine, sample
-from vmaf_jax.features.extract import DEFAULT_TEACHER
+from vmaf_jax.teacher import DEFAULT_TEACHER
 
 
 def bench_train(repeats: int = 3, steps: int = 200) -> dict[str, Any]:
     """All folds in one mapped program against the same program fold by fold, compiled before."""
-    from vmaf_jax.training.devices import use_all_cores
+    from vmaf_jax.environment import use_all_cores
 
     use_all_cores()
     import jax
     import jax.numpy as jnp
 
     from vmaf_jax.corpora.support_vectors import support_vector_table
-    from vmaf_jax.models import MODELS, Student
+    from vmaf_jax.models import NETWORKS, Student
     from vmaf_jax.teacher import load_teacher
     from vmaf_jax.training import Rows, TrainingSettings, loso_masks, make_members
-    from vmaf_jax.training.loop import compile_members, train_member
+    from vmaf_jax.training.loop import compile_members
+    from vmaf_jax.training.member import train_member
+    from vmaf_jax.training.recipes import make_recipe
 
     table = support_vector_table(load_teacher(DEFAULT_TEACHER))
     rows = Rows(
@@ -29,23 +31,21 @@ def bench_train(repeats: int = 3, steps: int = 200) -> dict[str, Any]:
     _, masks = loso_masks(table.source)
     settings = TrainingSettings(steps=steps)
     report: dict[str, Any] = {"machine": machine(), "steps": steps, "folds": len(masks)}
-    for network in MODELS:
+    for network in NETWORKS:
         student = Student(network)
         members = make_members(masks, [0], [1.0])
-        every = compile_members(rows, members, None, student=student, settings=settings)
-
-        lone = jax.jit(
-            functools.partial(
-                train_member, student=student, settings=settings, feature_set=table.feature_set
-            )
+        mapped = compile_members(
+            rows, members, None, student=student, settings=settings, feature_set=table.feature_set
         )
+        recipe = make_recipe(settings, table.feature_set)
+        lone = jax.jit(functools.partial(train_member, student=student, recipe=recipe))
         folds = [jax.tree.map(lambda leaf, k=k: leaf[k], members) for k in range(len(masks))]
 
         def loop(lone: Any = lone, folds: Any = folds) -> None:
             for fold in folds:
                 jax.block_until_ready(lone(rows, fold, None))
 
-        times = sample({"mapped": every.run, "in turn": loop}, repeats)
+        times = sample({"mapped": mapped.run, "in turn": loop}, repeats)
         report[network] = against(times["mapped"], times["in turn"])
     report["note"] = "theirs: one jitted fold after another; ours: all folds mapped"
     return report

@@ -1,0 +1,1 @@
+"""Corpora: which clips exist, and where their files lie."""

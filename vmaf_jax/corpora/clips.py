@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from vmaf_jax.features.video import Video
+from vmaf_jax.video.video import Video
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,21 +12,24 @@ import dataclasses
 import importlib.util
 import math
 import os
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import scipy.sparse
 
 from vmaf_jax.corpora.clips import Clip
 from vmaf_jax.errors import InputError
-from vmaf_jax.features.digest import text_digest
-from vmaf_jax.features.ffmpeg import Ffmpeg, find_ffmpeg
-from vmaf_jax.features.video import Video
 from vmaf_jax.files import atomic_path, cache_dir, make_dir
+from vmaf_jax.video.digest import text_digest
+from vmaf_jax.video.ffmpeg import Ffmpeg, find_ffmpeg, run_ffmpeg
+from vmaf_jax.video.video import Video
 
+if TYPE_CHECKING:
+    from PIL import Image
+
+RECIPE = 2  # of the pictures; a change that moves a sample must not be served old files
 WIDTH, HEIGHT, FRAMES, FPS = 576, 324, 48, 24
 
 
@@ -122,7 +125,8 @@ def load_clips(jobs: int | None = None) -> list[Clip]:
             cannot be written.
     """
     ffmpeg = find_ffmpeg()
-    recipe = text_digest(repr((SOURCES, DISTORTIONS, WIDTH, HEIGHT, FRAMES, FPS, ffmpeg.version)))
+    settings = (RECIPE, SOURCES, DISTORTIONS, WIDTH, HEIGHT, FRAMES, FPS, ffmpeg.version)
+    recipe = text_digest(repr(settings))
     folder = make_dir(cache_dir() / "demo" / recipe[:16])
     references = {source.name: folder / f"{source.name}.y4m" for source in SOURCES}
     distorted = {
@@ -131,7 +135,7 @@ def load_clips(jobs: int | None = None) -> list[Clip]:
         for rung in DISTORTIONS
     }
 
-    def one(source: Footage | Still) -> None:
+    def make(source: Footage | Still) -> None:
         reference = references[source.name]
         if not reference.exists():
             with atomic_path(reference) as temporary:
@@ -142,16 +146,16 @@ def load_clips(jobs: int | None = None) -> list[Clip]:
                 with atomic_path(path) as temporary:
                     _encode(rung, reference, temporary, ffmpeg)
 
-    _run_all(one, jobs)
+    _run_all(make, jobs)
     return [
         Clip("demo", source, rung, Video(references[source]), Video(path))
         for (source, rung), path in distorted.items()
     ]
 
 
-def _run_all(one: Callable[[Footage | Still], None], jobs: int | None) -> None:
+def _run_all(make: Callable[[Footage | Still], None], jobs: int | None) -> None:
     with concurrent.futures.ThreadPoolExecutor(jobs or os.cpu_count() or 1) as pool:
-        for future in [pool.submit(one, source) for source in SOURCES]:
+        for future in [pool.submit(make, source) for source in SOURCES]:
             future.result()
 
 
@@ -176,25 +180,23 @@ def _make_reference(source: Footage | Still, out: Path, ffmpeg: Ffmpeg) -> None:
         _ffmpeg(ffmpeg, ["-i", str(path), "-an", "-vf", scale, *to_y4m])
         return
     path = package_file("skimage", f"data/{source.file}", "scikit-image")
-    frames = moving_window(_read_picture(path), source)
+    from PIL import Image
+
+    with Image.open(path) as picture:
+        frames = moving_window(picture.convert("RGB"), source)
     size = ("-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{WIDTH}x{HEIGHT}", "-r", str(FPS))
     _ffmpeg(ffmpeg, [*size, "-i", "-", "-vf", f"scale={exact}", *to_y4m], stdin=frames.tobytes())
 
 
-def _read_picture(path: Path) -> npt.NDArray[np.float64]:
+def moving_window(picture: "Image.Image", still: Still) -> npt.NDArray[np.uint8]:
+    """Frames `[48, 324, 576, 3]` seen through a window that moves over an RGB picture.
+
+    Pillow resamples (bicubic, widened where it shrinks); positions are real numbers, so the motion
+    is sub-pixel. The window is kept inside the picture.
+    """
     from PIL import Image
 
-    with Image.open(path) as picture:
-        return np.asarray(picture.convert("RGB"), dtype=np.float64)
-
-
-def moving_window(picture: npt.NDArray[np.float64], still: Still) -> npt.NDArray[np.uint8]:
-    """Frames `[48, 324, 576, 3]` seen through a window that moves over `picture` `[h, w, 3]`.
-
-    Resampling is separable cubic convolution (Catmull-Rom), widened where it shrinks; positions
-    are real numbers, so the motion is sub-pixel. The window is kept inside the picture.
-    """
-    h, w, _ = picture.shape
+    w, h = picture.size
     widest = min(w, h * WIDTH / HEIGHT)
     frames = np.empty((FRAMES, HEIGHT, WIDTH, 3), dtype=np.uint8)
     for t in range(FRAMES):
@@ -206,29 +208,12 @@ def moving_window(picture: npt.NDArray[np.float64], still: Still) -> npt.NDArray
         top = h * (0.5 + still.pan[1] * (phase - 0.5) + swing) - window_h / 2
         left = min(max(left, 0.0), w - window_w)
         top = min(max(top, 0.0), h - window_h)
-        down = _resampling(h, top, window_h, HEIGHT) @ picture.reshape(h, w * 3)
-        turned = down.reshape(HEIGHT, w, 3).transpose(1, 0, 2).reshape(w, HEIGHT * 3)
-        across = _resampling(w, left, window_w, WIDTH) @ turned
-        frame = across.reshape(WIDTH, HEIGHT, 3).transpose(1, 0, 2)
-        frames[t] = np.clip(np.rint(frame), 0, 255).astype(np.uint8)
+        # Rounding may put an edge a hair outside, which Pillow refuses.
+        box = (left, top, min(left + window_w, w), min(top + window_h, h))
+        frames[t] = np.asarray(
+            picture.resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC, box=box), np.uint8
+        )
     return frames
-
-
-def _resampling(n: int, start: float, length: float, out: int) -> scipy.sparse.csr_array:
-    """The `[out, n]` matrix that samples `out` points of `[start, start + length)`."""
-    step = length / out
-    stretch = max(step, 1.0)
-    centre = start + (np.arange(out) + 0.5) * step - 0.5
-    taps = np.arange(-math.ceil(2 * stretch), math.ceil(2 * stretch) + 1)
-    column = np.floor(centre)[:, None].astype(np.int64) + taps
-    x = np.abs(column - centre[:, None]) / stretch
-    near = 1.5 * x**3 - 2.5 * x**2 + 1
-    far = -0.5 * x**3 + 2.5 * x**2 - 4 * x + 2
-    weight = np.where(x < 1, near, np.where(x < 2, far, 0.0))
-    weight /= weight.sum(axis=1, keepdims=True)
-    row = np.broadcast_to(np.arange(out)[:, None], column.shape)
-    entries = (weight.ravel(), (row.ravel(), np.clip(column, 0, n - 1).ravel()))
-    return scipy.sparse.csr_array(entries, shape=(out, n))
 
 
 def _encode(rung: Distortion, reference: Path, out: Path, ffmpeg: Ffmpeg) -> None:
@@ -239,19 +224,10 @@ def _encode(rung: Distortion, reference: Path, out: Path, ffmpeg: Ffmpeg) -> Non
     _ffmpeg(ffmpeg, ["-i", str(reference), *scale, *rung.settings, "-pix_fmt", "yuv420p", *exact])
 
 
-def _ffmpeg(ffmpeg: Ffmpeg, arguments: list[str], stdin: bytes | None = None) -> None:
-    quiet = ["-hide_banner", "-v", "error", "-y"]
-    # SVT-AV1 writes its banner to standard error whatever ffmpeg's level is.
-    environment = {**os.environ, "SVT_LOG": "1"}
-    result = subprocess.run(
-        [ffmpeg.path, *quiet, *arguments],
-        input=stdin,
-        capture_output=True,
-        env=environment,
-        check=False,
-    )
-    if result.returncode != 0:
-        lines = result.stderr.decode(errors="replace").strip().splitlines() or ["no reason given"]
+def _ffmpeg(ffmpeg: Ffmpeg, arguments: list[str], stdin: bytes = b"") -> None:
+    finished = run_ffmpeg(ffmpeg, ["-v", "error", "-y", *arguments], stdin=stdin)
+    if finished.code != 0:
+        lines = finished.report.strip().splitlines() or ["no reason given"]
         raise InputError(
             f"ffmpeg could not make {Path(arguments[-1]).name} for the demo corpus ({lines[0]}); "
             f"free space, or use an ffmpeg with x264, x265, SVT-AV1 and VP9."

@@ -18,7 +18,7 @@ import pydantic
 
 from vmaf_jax.corpora.clips import Clip
 from vmaf_jax.errors import InputError
-from vmaf_jax.features.video import Video, check_video
+from vmaf_jax.video.video import Video, check_video
 
 
 class _Row(pydantic.BaseModel, frozen=True, extra="forbid", str_strip_whitespace=True):

@@ -1,6 +1,6 @@
-"""Metrics and cross-validation summaries."""
+"""Metrics, cross-validation summaries, intervals, agreement of backends, behaviour."""
 
-from vmaf_jax.evaluation.cross_validation import HeldOut, loso_metrics, read_held_out, to_json
-from vmaf_jax.evaluation.metrics import all_metrics
+from vmaf_jax.evaluation.cross_validation import HeldOut, loso_metrics, read_held_out
+from vmaf_jax.evaluation.metrics import Metrics, all_metrics
 
-__all__ = ["HeldOut", "all_metrics", "loso_metrics", "read_held_out", "to_json"]
+__all__ = ["HeldOut", "Metrics", "all_metrics", "loso_metrics", "read_held_out"]

@@ -1,47 +1,69 @@
 """How far two backends' features, and the scores of one model over them, lie apart."""
 
+import dataclasses
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from vmaf_jax.evaluation.ulp import ulp_distance
 
-Columns = Mapping[str, npt.NDArray[np.float64]]
+Floats = npt.NDArray[np.float64]
+Columns = Mapping[str, Floats]
 
 FEATURE_LIMIT = 2e-5  # no unit; what float32 sums in another order may differ by
 MOTION_LIMIT = 2e-4  # relative to the greater motion, where FEATURE_LIMIT is passed
 SCORE_LIMIT = 1e-3  # VMAF points
 
 
-def differences(ours: Columns, theirs: Columns, *, ulp: bool = False) -> dict[str, dict[str, Any]]:
-    """Per column: maximum and mean absolute difference, and the row of the maximum.
+@dataclasses.dataclass(frozen=True)
+class Difference:
+    """How far one column of two backends lies apart.
+
+    Attributes:
+        max_abs, mean_abs: absolute differences, in the column's unit.
+        row: of the maximum; `ours` and `theirs` are the values there.
+        max_relative: of motion alone, where it exceeds `FEATURE_LIMIT`; 0 elsewhere.
+        max_ulp: distance in float32 ULP; None where a side was read from a log of six decimals.
+    """
+
+    max_abs: float
+    mean_abs: float
+    row: int
+    ours: float
+    theirs: float
+    max_relative: float = 0.0
+    max_ulp: int | None = None
+
+
+def differences(ours: Columns, theirs: Columns, *, ulp: bool = False) -> dict[str, Difference]:
+    """Per column, how far two backends lie apart.
 
     Args:
-        ulp: add the maximum distance in float32 ULP, which says something only where both sides
-            were computed, and not read from a log of six decimals.
+        ulp: add ULP distances, which say something only where both sides were computed.
     """
-    found = {}
-    for name, values in ours.items():
-        gap = np.abs(values - theirs[name])
-        row = int(np.argmax(gap))
-        entry: dict[str, Any] = {
-            "max_abs": float(gap[row]),
-            "mean_abs": float(gap.mean()),
-            "row": row,
-            "ours": float(values[row]),
-            "theirs": float(theirs[name][row]),
-        }
-        if name.startswith("motion"):
-            greater = np.maximum(np.abs(values), np.abs(theirs[name]))
-            large = ~(gap <= FEATURE_LIMIT)  # motions near zero are held to that
-            entry["max_relative"] = float((gap[large] / greater[large]).max(initial=0.0))
-        if ulp:
-            pair = (values.astype(np.float32), theirs[name].astype(np.float32))
-            entry["max_ulp"] = int(ulp_distance(*pair).max())
-        found[name] = entry
-    return found
+    return {name: _difference(name, values, theirs[name], ulp) for name, values in ours.items()}
+
+
+def _difference(name: str, ours: Floats, theirs: Floats, ulp: bool) -> Difference:
+    gap = np.abs(ours - theirs)
+    row = int(np.argmax(gap))
+    max_relative = 0.0
+    if name.startswith("motion"):
+        greater = np.maximum(np.abs(ours), np.abs(theirs))
+        large = ~(gap <= FEATURE_LIMIT)  # motions near zero are held to that
+        max_relative = float((gap[large] / greater[large]).max(initial=0.0))
+    return Difference(
+        max_abs=float(gap[row]),
+        mean_abs=float(gap.mean()),
+        row=row,
+        ours=float(ours[row]),
+        theirs=float(theirs[row]),
+        max_relative=max_relative,
+        max_ulp=int(ulp_distance(ours.astype(np.float32), theirs.astype(np.float32)).max())
+        if ulp
+        else None,
+    )
 
 
 def beyond(ours: Columns, integer: Columns, floats: Columns) -> dict[str, float]:
@@ -53,14 +75,14 @@ def beyond(ours: Columns, integer: Columns, floats: Columns) -> dict[str, float]
     }
 
 
-def missed(found: Mapping[str, Mapping[str, Any]]) -> list[str]:
+def missed(differences: Mapping[str, Difference]) -> list[str]:
     """What of two backends that should agree is over its limit, in words."""
     failures = []
-    for name, entry in found.items():
+    for name, difference in differences.items():
         if name.startswith("motion"):
-            value, limit = entry["max_relative"], MOTION_LIMIT
+            value, limit = difference.max_relative, MOTION_LIMIT
         else:
-            value = entry["max_abs"]
+            value = difference.max_abs
             limit = SCORE_LIMIT if name == "score" else FEATURE_LIMIT
         if not value <= limit:  # NaN misses too
             failures.append(f"{name} differs by {value:.2e}, limit {limit:.0e}")

@@ -5,6 +5,7 @@ identical pictures at any motion (still and black ones are those without motion)
 motion at any quality, and a box a fifth wider than the data in every feature.
 """
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -20,12 +21,21 @@ _N = 20_000
 Predict = Callable[[npt.NDArray[np.float64]], npt.NDArray[np.floating[Any]]]
 
 
+@dataclasses.dataclass(frozen=True)
+class Deviation:
+    """How far a student is from its teacher over `n` rows, VMAF points."""
+
+    n: int
+    rmse: float
+    max_abs: float
+
+
 def behaviour(
     student: Predict,
     teacher: Predict,
     features: npt.NDArray[np.float64],
     feature_set: FeatureSet,
-) -> dict[str, Any]:
+) -> dict[str, Deviation]:
     """Differences of `student` from `teacher`, VMAF points, by case.
 
     Args:
@@ -41,12 +51,9 @@ def behaviour(
     speeds = np.linspace(0, feature_set.upper[motion.index(True)], 301)
     identical = np.where(motion, speeds[:, None], 1.0)
     still = np.where(motion, 0.0, features)
-    found = {}
-    for name, rows in (("identical", identical), ("still", still), ("wider_box", wide)):
+    cases = {"identical": identical, "still": still, "wider_box": wide}
+    deviations = {}
+    for name, rows in cases.items():
         ours, theirs = student(rows), teacher(rows)
-        found[name] = {
-            "n": len(rows),
-            "rmse": rmse(ours, theirs),
-            "max_abs": max_abs(ours, theirs),
-        }
-    return found
+        deviations[name] = Deviation(len(rows), rmse(ours, theirs), max_abs(ours, theirs))
+    return deviations

@@ -5,9 +5,8 @@ per table row and seed, predicted by the student that never saw its source.
 """
 
 import dataclasses
-import json
+import math
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,10 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from vmaf_jax.errors import InputError
-from vmaf_jax.evaluation.metrics import all_metrics
+from vmaf_jax.evaluation.metrics import METRIC_NAMES, EndpointRmse, Metrics, all_metrics
 from vmaf_jax.files import atomic_path
-
-_SUMMARISED = ("plcc", "srocc", "krocc", "rmse", "mae", "max_abs")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,12 +38,12 @@ class HeldOut:
 
     def where(self, rows: npt.NDArray[np.bool_]) -> "HeldOut":
         """The rows chosen."""
-        return HeldOut(*(getattr(self, each.name)[rows] for each in dataclasses.fields(self)))
+        return HeldOut(*(getattr(self, field.name)[rows] for field in dataclasses.fields(self)))
 
     def write(self, path: Path) -> None:
         """Writes Parquet, atomically."""
         kinds = (pa.string(), pa.string(), pa.int32(), pa.int32(), pa.float64(), pa.float64())
-        names = [each.name for each in dataclasses.fields(self)]
+        names = [field.name for field in dataclasses.fields(self)]
         columns = {
             name: pa.array(getattr(self, name), kind)
             for name, kind in zip(names, kinds, strict=True)
@@ -57,7 +54,7 @@ class HeldOut:
 
 def join(parts: list[HeldOut]) -> HeldOut:
     """All rows, in order."""
-    columns = (each.name for each in dataclasses.fields(HeldOut))
+    columns = (field.name for field in dataclasses.fields(HeldOut))
     return HeldOut(*(np.concatenate([getattr(p, name) for p in parts]) for name in columns))
 
 
@@ -70,50 +67,61 @@ def read_held_out(path: Path) -> HeldOut:
     try:
         table = pq.read_table(path)
         columns = [
-            np.asarray(table.column(each.name).to_numpy(zero_copy_only=False))
-            for each in dataclasses.fields(HeldOut)
+            np.asarray(table.column(field.name).to_numpy(zero_copy_only=False))
+            for field in dataclasses.fields(HeldOut)
         ]
     except (OSError, KeyError, pa.ArrowException) as error:
         raise InputError(f"{path}: not a run's held-out table ({error}); train again.") from error
     return HeldOut(*columns)
 
 
-def loso_metrics(held_out: HeldOut) -> dict[str, Any]:
-    """`loso` and `folds` of `metrics.json`.
+@dataclasses.dataclass(frozen=True)
+class Spread:
+    """Mean and standard deviation over folds (and seeds); NaN where no fold defines it."""
 
-    `loso` has mean and standard deviation over folds (and seeds) of each metric, and the metrics of
-    all held-out rows pooled; `folds` has one entry per source (and seed).
-    """
+    mean: float
+    std: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Loso:
+    """A leave-one-source-out run: metrics over folds, and of all held-out rows pooled."""
+
+    plcc: Spread
+    srocc: Spread
+    krocc: Spread
+    rmse: Spread
+    mae: Spread
+    max_abs: Spread
+    endpoint_rmse: EndpointRmse
+    pooled: Metrics
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FoldMetrics(Metrics):
+    """Metrics of one held-out source and seed."""
+
+    source: str
+    seed: int
+
+
+def loso_metrics(held_out: HeldOut) -> tuple[Loso, tuple[FoldMetrics, ...]]:
+    """`loso` and `folds` of `metrics.json`: the summary, and one entry per seed and source."""
     folds = []
     for seed in np.unique(held_out.seed):
         for source in sorted(set(held_out.source.tolist())):
             rows = held_out.where((held_out.source == source) & (held_out.seed == seed))
-            entry = all_metrics(rows.predicted, rows.label)
-            folds.append({"source": source, "seed": int(seed), **entry})
+            metrics = all_metrics(rows.predicted, rows.label)
+            folds.append(FoldMetrics(source=source, seed=int(seed), **vars(metrics)))
     pooled = all_metrics(held_out.predicted, held_out.label)
-    loso: dict[str, Any] = {}
-    for name in _SUMMARISED:
-        values = np.array([fold[name] for fold in folds], dtype=np.float64)
-        values = values[np.isfinite(values)]  # a fold with one label has no correlation
-        loso[name] = {
-            "mean": float(values.mean()) if values.size else float("nan"),
-            "std": float(values.std()) if values.size else float("nan"),
-        }
-    loso["endpoint_rmse"] = pooled["endpoint_rmse"]
-    loso["pooled"] = pooled
-    return {"loso": loso, "folds": folds}
+    spreads = {
+        name: _spread(np.array([getattr(fold, name) for fold in folds])) for name in METRIC_NAMES
+    }
+    return Loso(**spreads, endpoint_rmse=pooled.endpoint_rmse, pooled=pooled), tuple(folds)
 
 
-def to_json(value: Any) -> str:
-    """JSON with NaN as null, sorted nowhere, indented, ending in a line feed."""
-
-    def clean(item: Any) -> Any:
-        if isinstance(item, dict):
-            return {key: clean(each) for key, each in item.items()}
-        if isinstance(item, (list, tuple)):
-            return [clean(each) for each in item]
-        if isinstance(item, (float, np.floating)):
-            return float(item) if np.isfinite(item) else None
-        return item
-
-    return json.dumps(clean(value), indent=2) + "\n"
+def _spread(values: npt.NDArray[np.float64]) -> Spread:
+    values = values[np.isfinite(values)]  # a fold with one label has no correlation
+    if not values.size:
+        return Spread(math.nan, math.nan)
+    return Spread(float(values.mean()), float(values.std()))

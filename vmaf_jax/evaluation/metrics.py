@@ -6,6 +6,7 @@ out as NaN (null in JSON).
 Source: ITU-T P.1401 (01/2020), 7.5.1 RMSE and 7.5.3 PLCC; SciPy's definitions of the ranks.
 """
 
+import dataclasses
 import math
 from typing import Any
 
@@ -50,30 +51,60 @@ def max_abs(predicted: npt.ArrayLike, true: npt.ArrayLike) -> float:
     return float(np.max(np.abs(error))) if error.size else math.nan
 
 
-def range_rmse(
-    predicted: npt.ArrayLike, true: npt.ArrayLike, low: float, high: float
-) -> dict[str, float | int]:
+@dataclasses.dataclass(frozen=True)
+class RangeRmse:
+    """RMSE (VMAF points) over the rows of a range of labels, and how many they are."""
+
+    rmse: float
+    n: int
+
+
+@dataclasses.dataclass(frozen=True)
+class EndpointRmse:
+    """RMSE over rows whose label is in [0, 20], and in [80, 100]."""
+
+    low: RangeRmse
+    high: RangeRmse
+
+
+@dataclasses.dataclass(frozen=True)
+class Metrics:
+    """Every metric of one set of `n` rows; NaN where it is undefined."""
+
+    n: int
+    plcc: float
+    srocc: float
+    krocc: float
+    rmse: float
+    mae: float
+    max_abs: float
+    endpoint_rmse: EndpointRmse
+
+
+METRIC_NAMES = ("plcc", "srocc", "krocc", "rmse", "mae", "max_abs")
+
+
+def range_rmse(predicted: npt.ArrayLike, true: npt.ArrayLike, low: float, high: float) -> RangeRmse:
     """RMSE over rows whose label is in [low, high], with their count."""
     p, t = np.asarray(predicted, np.float64), np.asarray(true, np.float64)
     inside = (t >= low) & (t <= high)
-    return {"rmse": rmse(p[inside], t[inside]), "n": int(inside.sum())}
+    return RangeRmse(rmse(p[inside], t[inside]), int(inside.sum()))
 
 
-def all_metrics(predicted: npt.ArrayLike, true: npt.ArrayLike) -> dict[str, Any]:
-    """Every metric of one set of rows, by name, with `n`."""
-    return {
-        "n": int(np.size(predicted)),
-        "plcc": plcc(predicted, true),
-        "srocc": srocc(predicted, true),
-        "krocc": krocc(predicted, true),
-        "rmse": rmse(predicted, true),
-        "mae": mae(predicted, true),
-        "max_abs": max_abs(predicted, true),
-        "endpoint_rmse": {
-            "low": range_rmse(predicted, true, *LOW_END),
-            "high": range_rmse(predicted, true, *HIGH_END),
-        },
-    }
+def all_metrics(predicted: npt.ArrayLike, true: npt.ArrayLike) -> Metrics:
+    """Every metric of one set of rows."""
+    return Metrics(
+        n=int(np.size(predicted)),
+        plcc=plcc(predicted, true),
+        srocc=srocc(predicted, true),
+        krocc=krocc(predicted, true),
+        rmse=rmse(predicted, true),
+        mae=mae(predicted, true),
+        max_abs=max_abs(predicted, true),
+        endpoint_rmse=EndpointRmse(
+            range_rmse(predicted, true, *LOW_END), range_rmse(predicted, true, *HIGH_END)
+        ),
+    )
 
 
 def _error(predicted: npt.ArrayLike, true: npt.ArrayLike) -> npt.NDArray[np.float64]:

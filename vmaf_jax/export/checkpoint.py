@@ -7,6 +7,7 @@ variables give the same bytes.
 import json
 import logging
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -52,8 +53,11 @@ def load_checkpoint(path: Path, student: Student) -> Variables:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"{path}: damaged checkpoint ({reason}); train again.") from error
     expected = jax.eval_shape(student.init, jax.random.key(0))
-    found = jax.tree.map(lambda leaf: (leaf.shape, str(leaf.dtype)), tree)
-    if found != jax.tree.map(lambda leaf: (leaf.shape, str(leaf.dtype)), dict(expected)):
+
+    def shapes(variables: Any) -> Any:
+        return jax.tree.map(lambda leaf: (leaf.shape, str(leaf.dtype)), variables)
+
+    if shapes(tree) != shapes(dict(expected)):
         raise InputError(
             f"{path}: parameters of another student than the config says; train again."
         )

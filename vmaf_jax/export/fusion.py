@@ -35,9 +35,9 @@ def fuse(graph: Any) -> None:
                 )
                 _replace(graph, [node, *chain], gate)
     read = {name for node in graph.node for name in node.input}
-    kept = [tensor for tensor in graph.initializer if tensor.name in read]
+    still_read = [tensor for tensor in graph.initializer if tensor.name in read]
     del graph.initializer[:]
-    graph.initializer.extend(kept)
+    graph.initializer.extend(still_read)
 
 
 def _chain(graph: Any, node: Any, kinds: list[str]) -> list[Any]:
@@ -45,8 +45,8 @@ def _chain(graph: Any, node: Any, kinds: list[str]) -> list[Any]:
     chain: list[Any] = []
     for kind in kinds:
         output = (chain or [node])[-1].output[0]
-        readers = [each for each in graph.node if output in each.input]
-        if [each.op_type for each in readers] != [kind]:
+        readers = [reader for reader in graph.node if output in reader.input]
+        if [reader.op_type for reader in readers] != [kind]:
             return []
         chain.append(readers[0])
     return chain

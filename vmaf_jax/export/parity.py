@@ -1,37 +1,43 @@
 """Proof that the ONNX file computes what the JAX model does.
 
-Both run over the same rows: real corpora, the corners of the feature box, and random rows in it.
-Rows whose output is clipped on either side agree trivially and are counted apart. Near zero on a
-0-100 scale a ULP is far finer than float32 arithmetic on that scale can be, so ULP limits hold
-from 16 points up and an absolute limit holds everywhere. Both are also held against the same
-function in float64, which says whose rounding is nearer the truth.
+Both run over the same rows: real corpora, the corners of the feature box, and random rows in it. An
+absolute limit holds everywhere, a limit in ULP from 16 points up. What is compared is the deployed
+form on either side; the student as it was trained is held against it apart. Both are also held
+against the same function in float64, which says whose rounding is nearer the truth.
 """
 
+import dataclasses
 import itertools
-import platform
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import jax
 import numpy as np
 import numpy.typing as npt
+import pydantic
 
-from vmaf_jax.config import ParityConfig
+from vmaf_jax.environment import processor
 from vmaf_jax.errors import GateError
-from vmaf_jax.evaluation.ulp import ulp_distance
-from vmaf_jax.export.onnx_file import OnnxModel
+from vmaf_jax.evaluation.distances import (
+    ULP_FROM,
+    BatchDistance,
+    Distance,
+    Octave,
+    Rounding,
+    WorstRow,
+    distance,
+    octaves,
+    rounding,
+    ulp_counts,
+    worst_row,
+)
+from vmaf_jax.export.onnx_runtime import OnnxModel
 from vmaf_jax.features.feature_set import FeatureSet
-from vmaf_jax.models import Deployed
+from vmaf_jax.models import Deployed, Student, Variables, deploy
 from vmaf_jax.models.batches import in_batches
-from vmaf_jax.models.heads import OUTPUT_RANGE
 
 N_ROWS = 100_000
 LARGE_BATCH, SMALL_BATCHES, EVERY_BATCH = 4096, (1, 7), tuple(range(1, 65))
 N_SMALL = 10_000
-ULP_FROM = 16.0  # VMAF points; the ULP limit holds from here up
-_OCTAVES = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 100.0)
-_ULP_EDGES = (0, 1, 2, 4, 8, 16, 64)
 
 
 def parity_rows(
@@ -47,63 +53,107 @@ def parity_rows(
     return np.concatenate([real, drawn]).astype(np.float32)
 
 
+class ParityLimits(pydantic.BaseModel, frozen=True, extra="forbid"):
+    """Limits between JAX and ONNX Runtime, and how much is tried."""
+
+    max_abs: float = pydantic.Field(default=1e-4, gt=0)  # VMAF points, inside (0, 100)
+    max_ulp: int = pydantic.Field(default=64, ge=0)  # outputs of 16 and more
+    thorough: bool = False  # all rows at every batch size from 1 to 64
+
+
+@dataclasses.dataclass(frozen=True)
+class Parity:
+    """The content of `parity.json`.
+
+    Attributes:
+        n, clipped: of the large batch.
+        max_abs, max_ulp: over all batch sizes.
+        batches, octaves, ulp_counts: by batch size, by size of the output, by distance.
+        against_float64: rounding of `jax` and of `onnxruntime`.
+        trained_against_deployed: the student as it was trained and as it is deployed, both in JAX.
+        jax_cpu_against_device: where JAX has an accelerator.
+    """
+
+    n: int
+    clipped: int
+    max_abs: float
+    max_ulp: int
+    ulp_from: float
+    limits: ParityLimits
+    batches: list[BatchDistance]
+    octaves: list[Octave]
+    ulp_counts: dict[str, int]
+    worst: WorstRow
+    against_float64: dict[str, Rounding]
+    trained_against_deployed: Distance
+    device: str
+    processor: str
+    jax_cpu_against_device: Distance | None = None
+
+
 def measure_parity(
-    deployed: Deployed,
+    student: Student,
+    variables: Variables,
     model: OnnxModel,
     rows: npt.NDArray[np.float32],
-    config: ParityConfig,
-) -> dict[str, Any]:
-    """The content of `parity.json`: distances overall, by batch size and by octave of the output.
+    limits: ParityLimits,
+) -> Parity:
+    """Distances between a student in JAX and its exported form, overall and by batch and octave.
 
-    JAX runs jitted on its default device, at the same batch size as ONNX Runtime.
+    JAX runs the deployed form, jitted on its default device, at the batch size of ONNX Runtime.
 
     Args:
-        config: the limits; if `thorough`, all rows run at every batch size from 1 to 64, instead of
-            `N_SMALL` of them at 1 and 7, which takes most of a minute.
+        limits: if `thorough`, all rows run at every batch size from 1 to 64, instead of `N_SMALL`
+            of them at 1 and 7, which takes most of a minute.
     """
+    deployed = deploy(student, variables)
     in_jax = _in_jax(deployed, jax.devices()[0])
-    # Small batches cost a call each; unless asked, they see an even share of all rows.
-    few = rows if config.thorough else rows[:: max(1, len(rows) // N_SMALL)]
+    # Small batches cost a call each; unless thorough, they see an even share of all rows.
+    few = rows if limits.thorough else rows[:: max(1, len(rows) // N_SMALL)]
     if len(few) < N_SMALL:
         few = rows[:N_SMALL]
     ours = in_batches(in_jax, rows, LARGE_BATCH)
     theirs = model.in_batches(rows, LARGE_BATCH)
-    runs = [{"batch": LARGE_BATCH, **_distances(ours, theirs)}]
-    for size in EVERY_BATCH if config.thorough else SMALL_BATCHES:
+    batches = [_batch_distance(LARGE_BATCH, ours, theirs)]
+    for size in EVERY_BATCH if limits.thorough else SMALL_BATCHES:
         pair = (in_batches(in_jax, few, size), model.in_batches(few, size))
-        runs.append({"batch": size, **_distances(*pair)})
+        batches.append(_batch_distance(size, *pair))
     exact = _in_float64(deployed, rows)
-    report = {
-        "n": runs[0]["n"],
-        "clipped": runs[0]["clipped"],
-        "max_abs": max(run["max_abs"] for run in runs),
-        "max_ulp": max(run["max_ulp"] for run in runs),
-        "ulp_from": ULP_FROM,
-        "limits": {"max_abs": config.max_abs, "max_ulp": config.max_ulp},
-        "batches": runs,
-        "octaves": _octaves(ours, theirs),
-        "ulp_counts": _ulp_counts(ours, theirs),
-        "worst": _worst(rows, ours, theirs, exact),
-        "against_float64": {
-            "jax": _errors(ours, exact),
-            "onnxruntime": _errors(theirs, exact),
-        },
-        "device": jax.devices()[0].device_kind,
-        "processor": processor(),
-    }
-    if jax.devices()[0].platform != "cpu":
-        on_cpu = in_batches(_in_jax(deployed, jax.devices("cpu")[0]), rows, LARGE_BATCH)
-        report["jax_cpu_against_device"] = _distances(on_cpu, ours)
-    return report
+    trained = Deployed(student.predict, jax.tree.map(np.asarray, dict(variables)))
+    as_trained = in_batches(_in_jax(trained, jax.devices()[0]), rows, LARGE_BATCH)
+    on_device = jax.devices()[0].platform != "cpu"
+    return Parity(
+        n=batches[0].n,
+        clipped=batches[0].clipped,
+        max_abs=max(entry.max_abs for entry in batches),
+        max_ulp=max(entry.max_ulp for entry in batches),
+        ulp_from=ULP_FROM,
+        limits=limits,
+        batches=batches,
+        octaves=octaves(ours, theirs),
+        ulp_counts=ulp_counts(ours, theirs),
+        worst=worst_row(rows, ours, theirs, exact),
+        against_float64={"jax": rounding(ours, exact), "onnxruntime": rounding(theirs, exact)},
+        trained_against_deployed=distance(as_trained, ours),
+        device=jax.devices()[0].device_kind,
+        processor=processor(),
+        jax_cpu_against_device=_cpu_against(deployed, rows, ours) if on_device else None,
+    )
 
 
-def check_parity(report: dict[str, Any]) -> None:
-    """Raises GateError, with figure and limit, if the report misses one of its limits."""
+def check_parity(parity: Parity) -> None:
+    """Raises GateError, with figure and limit, if one of the limits is missed."""
     for name, unit in (("max_abs", "VMAF points"), ("max_ulp", "ULP")):
-        if not report[name] <= report["limits"][name]:  # NaN misses too
-            raise GateError(
-                f"parity: {name} is {report[name]:.3g} {unit}, limit {report['limits'][name]:.3g}."
-            )
+        figure, limit = getattr(parity, name), getattr(parity.limits, name)
+        if not figure <= limit:  # NaN misses too
+            raise GateError(f"parity: {name} is {figure:.3g} {unit}, limit {limit:.3g}.")
+
+
+def _cpu_against(
+    deployed: Deployed, rows: npt.NDArray[np.float32], on_device: npt.NDArray[np.float32]
+) -> Distance:
+    on_cpu = in_batches(_in_jax(deployed, jax.devices("cpu")[0]), rows, LARGE_BATCH)
+    return distance(on_cpu, on_device)
 
 
 def _in_jax(
@@ -125,84 +175,7 @@ def _in_float64(deployed: Deployed, rows: npt.NDArray[np.float32]) -> npt.NDArra
         return np.asarray(jax.jit(deployed.predict)(constants, rows.astype(np.float64)))
 
 
-def processor() -> str:
-    """The CPU's name and the vector instructions that kernels choose by."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    found = dict(line.split(":", 1) for line in reversed(lines) if ":" in line)
-    fields = {key.strip(): value.strip() for key, value in found.items()}
-    known = [each for each in ("fma", "avx2", "avx512f") if each in fields.get("flags", "").split()]
-    return f"{fields.get('model name', platform.machine())} ({' '.join(known) or 'no AVX2'})"
-
-
-def _inside(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
-    low, high = OUTPUT_RANGE
-    return (a > low) & (a < high) & (b > low) & (b < high)
-
-
-def _distances(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32]) -> dict[str, Any]:
-    inside = _inside(a, b)
-    difference = np.abs(a.astype(np.float64) - b)
-    large = inside & (np.minimum(a, b) >= ULP_FROM)
-    ulp = ulp_distance(a, b)
-    return {
-        "n": int(inside.sum()),
-        "clipped": int((~inside).sum()),
-        # A row clipped on one side only differs by as much as it stood beyond the end.
-        "max_abs": float(difference.max(initial=0.0)),
-        "max_ulp": int(ulp[large].max(initial=0)),
-    }
-
-
-def _ulp_counts(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32]) -> dict[str, int]:
-    """How many rows lie how far apart, for outputs of `ULP_FROM` and more."""
-    ulp = ulp_distance(a, b)[_inside(a, b) & (np.minimum(a, b) >= ULP_FROM)]
-    counts = {"0": int((ulp == 0).sum())}
-    for low, high in itertools.pairwise(_ULP_EDGES):
-        counts[f"{low + 1}-{high}" if high > low + 1 else f"{high}"] = int(
-            ((ulp > low) & (ulp <= high)).sum()
-        )
-    return counts | {"more": int((ulp > _ULP_EDGES[-1]).sum())}
-
-
-def _worst(
-    rows: npt.NDArray[np.float32],
-    ours: npt.NDArray[np.float32],
-    theirs: npt.NDArray[np.float32],
-    exact: npt.NDArray[np.float64],
-) -> dict[str, Any]:
-    """The row where the two are farthest apart, in points."""
-    k = int(np.argmax(np.abs(ours.astype(np.float64) - theirs)))
-    return {
-        "features": rows[k].tolist(),
-        "jax": float(ours[k]),
-        "onnxruntime": float(theirs[k]),
-        "float64": float(exact[k]),
-    }
-
-
-def _errors(found: npt.NDArray[np.float32], exact: npt.NDArray[np.float64]) -> dict[str, float]:
-    error = np.abs(found - exact)
-    return {"max_abs": float(error.max(initial=0.0)), "mean_abs": float(error.mean())}
-
-
-def _octaves(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32]) -> list[dict[str, Any]]:
-    """Distances by the size of the output; from 1 up each entry is one octave of float32."""
-    inside, ulp = _inside(a, b), ulp_distance(a, b)
-    difference = np.abs(a.astype(np.float64) - b)
-    entries = []
-    for low, high in itertools.pairwise(_OCTAVES):
-        here = inside & (a >= low) & (a < high)
-        entries.append(
-            {
-                "from": low,
-                "to": high,
-                "n": int(here.sum()),
-                "max_ulp": int(ulp[here].max(initial=0)),
-                "mean_ulp": float(ulp[here].mean()) if here.any() else 0.0,
-                "max_abs": float(difference[here].max(initial=0.0)),
-            }
-        )
-    return entries
+def _batch_distance(
+    size: int, a: npt.NDArray[np.float32], b: npt.NDArray[np.float32]
+) -> BatchDistance:
+    return BatchDistance(**vars(distance(a, b)), batch=size)

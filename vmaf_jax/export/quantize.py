@@ -7,6 +7,7 @@ calibrated once, with admitted operators only; `dynamic` files choose their scal
 so that a row's score depends on its neighbours, and run in ONNX Runtime alone.
 """
 
+import dataclasses
 import logging
 import tempfile
 from pathlib import Path
@@ -15,13 +16,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vmaf_jax.errors import InputError
-from vmaf_jax.evaluation.metrics import RANGES, plcc, range_rmse
-from vmaf_jax.export.onnx_file import INPUT_NAME, OnnxModel, check_contract
+from vmaf_jax.errors import GateError, InputError
+from vmaf_jax.evaluation.metrics import RANGES, plcc, range_rmse, rmse
+from vmaf_jax.export.contract import INPUT_NAME, check_contract
+from vmaf_jax.export.onnx_runtime import OnnxModel
 from vmaf_jax.files import write_bytes
 
 QUANT_MODES = ("fp32", "dynamic", "static", "qat")
-BUDGET_PLCC = 1e-3  # a quantised model may lose so much PLCC against the labels
+BUDGET_PLCC = 1e-3  # a quantised model may lose so much PLCC against the labels,
+BUDGET_RMSE = 0.25  # and add so many VMAF points of RMSE
 _BATCHES = (1, 7, 64, 4096)
 
 
@@ -43,14 +46,17 @@ def quantize(source: Path, path: Path, *, mode: str, calibration: npt.NDArray[np
     products = [node.name for node in model.graph.node if node.op_type in ("Gemm", "MatMul")]
     if len(products) < 3:
         raise InputError(f"{source}: has no product between its first and last to quantise.")
-    kept = [products[0], products[-1]]
+    in_float32 = [products[0], products[-1]]
     with tempfile.TemporaryDirectory() as folder:
         trial = Path(folder) / "int8.onnx"
         if mode == "dynamic":
             # It splits Gemm into a product of this name and a sum before it looks at names.
-            kept = [f"{name}_MatMul" if name.startswith("Gemm") else name for name in kept]
             quantize_dynamic(
-                source, trial, per_channel=True, weight_type=QuantType.QInt8, nodes_to_exclude=kept
+                source,
+                trial,
+                per_channel=True,
+                weight_type=QuantType.QInt8,
+                nodes_to_exclude=[f"{n}_MatMul" if n.startswith("Gemm") else n for n in in_float32],
             )
         else:
             quantize_static(
@@ -63,21 +69,76 @@ def quantize(source: Path, path: Path, *, mode: str, calibration: npt.NDArray[np
                 activation_type=QuantType.QUInt8,
                 weight_type=QuantType.QInt8,
                 op_types_to_quantize=["Gemm", "MatMul"],
-                nodes_to_exclude=kept,
+                nodes_to_exclude=in_float32,
                 extra_options={
                     "OpTypesToExcludeOutputQuantization": ["Gemm", "MatMul"],
                     "QDQDisableWeightAdjustForInt32Bias": True,
                 },
             )
-        found = onnx.load(trial)
-    properties = {each.key: each.value for each in model.metadata_props} | {"quant_mode": mode}
-    del found.metadata_props[:]
-    onnx.helper.set_model_props(found, properties)
-    found.producer_name, found.producer_version = model.producer_name, model.producer_version
-    check_contract(found, path)
-    write_bytes(path, found.SerializeToString(deterministic=True))
+        quantised = onnx.load(trial)
+    properties = {entry.key: entry.value for entry in model.metadata_props} | {"quant_mode": mode}
+    del quantised.metadata_props[:]
+    onnx.helper.set_model_props(quantised, properties)
+    quantised.producer_name, quantised.producer_version = (
+        model.producer_name,
+        model.producer_version,
+    )
+    check_contract(quantised, path)
+    write_bytes(path, quantised.SerializeToString(deterministic=True))
     onnx.checker.check_model(str(path), full_check=True)
     return path
+
+
+@dataclasses.dataclass(frozen=True)
+class RangeCost:
+    """RMSE added over the `n` rows whose label is in [low, high], VMAF points."""
+
+    low: float = dataclasses.field(metadata={"json": "from"})
+    high: float = dataclasses.field(metadata={"json": "to"})
+    n: int
+    added_rmse: float
+
+
+@dataclasses.dataclass(frozen=True)
+class QuantisationCost:
+    """What 8 bits cost over `n` labelled rows; RMSE in VMAF points.
+
+    Attributes:
+        batch_dependence: by how much scores move, VMAF points, when the same rows come in batches
+            of other sizes.
+        bytes: of both files.
+    """
+
+    n: int
+    plcc_fp32: float
+    plcc_int8: float
+    plcc_drop: float
+    budget_plcc: float
+    rmse_fp32: float
+    rmse_int8: float
+    added_rmse: float
+    budget_rmse: float
+    ranges: list[RangeCost]
+    batch_dependence: float
+    bytes: dict[str, int]
+
+    @property
+    def within_budget(self) -> bool:
+        """Whether both budgets are kept; NaN keeps none."""
+        return self.plcc_drop <= self.budget_plcc and self.added_rmse <= self.budget_rmse
+
+    def check(self) -> None:
+        """Raises GateError, with figure and limit, if a budget is passed."""
+        if not self.plcc_drop <= self.budget_plcc:
+            raise GateError(
+                f"int8: PLCC falls by {self.plcc_drop:.2e}, limit {self.budget_plcc:.0e}; export "
+                f"without --quantize."
+            )
+        if not self.added_rmse <= self.budget_rmse:
+            raise GateError(
+                f"int8: RMSE grows by {self.added_rmse:.3f} points, limit {self.budget_rmse:g}; "
+                f"export without --quantize."
+            )
 
 
 def compare(
@@ -85,39 +146,30 @@ def compare(
     int8: OnnxModel,
     features: npt.NDArray[np.float32],
     label: npt.NDArray[np.float64],
-) -> dict[str, Any]:
-    """What quantisation costs on labelled rows.
-
-    Returns:
-        PLCC of both and its drop, RMSE added (VMAF points) in all and by range of the label, and
-        by how much scores move (VMAF points) when the same rows come in batches of other sizes.
-    """
+) -> QuantisationCost:
+    """What quantisation costs on labelled rows."""
     whole = len(features)
     before, after = fp32.in_batches(features, whole), int8.in_batches(features, whole)
     batched = [int8.in_batches(features, size) for size in _BATCHES]
-    moved = [np.abs(each.astype(np.float64) - after).max() for each in batched]
 
-    def added(low: float, high: float) -> dict[str, Any]:
-        ours, theirs = (range_rmse(each, label, low, high) for each in (after, before))
-        return {
-            "from": low,
-            "to": high,
-            "n": ours["n"],
-            "added_rmse": ours["rmse"] - theirs["rmse"],
-        }
+    def cost(low: float, high: float) -> RangeCost:
+        ours, theirs = (range_rmse(scores, label, low, high) for scores in (after, before))
+        return RangeCost(low, high, ours.n, ours.rmse - theirs.rmse)
 
-    drop = plcc(before, label) - plcc(after, label)
-    return {
-        "n": whole,
-        "plcc_fp32": plcc(before, label),
-        "plcc_int8": plcc(after, label),
-        "plcc_drop": drop,
-        "budget_plcc": BUDGET_PLCC,
-        "added_rmse": added(*(-np.inf, np.inf))["added_rmse"],
-        "ranges": [added(*each) for each in RANGES],
-        "batch_dependence": float(max(moved)),
-        "bytes": {"fp32": fp32.path.stat().st_size, "int8": int8.path.stat().st_size},
-    }
+    return QuantisationCost(
+        n=whole,
+        plcc_fp32=plcc(before, label),
+        plcc_int8=plcc(after, label),
+        plcc_drop=plcc(before, label) - plcc(after, label),
+        budget_plcc=BUDGET_PLCC,
+        rmse_fp32=rmse(before, label),
+        rmse_int8=rmse(after, label),
+        added_rmse=rmse(after, label) - rmse(before, label),
+        budget_rmse=BUDGET_RMSE,
+        ranges=[cost(*ends) for ends in RANGES],
+        batch_dependence=float(max(np.abs(s.astype(np.float64) - after).max() for s in batched)),
+        bytes={"fp32": fp32.path.stat().st_size, "int8": int8.path.stat().st_size},
+    )
 
 
 def _no_advice(record: logging.LogRecord) -> bool:

@@ -1,7 +1,7 @@
 """`registry.json`: which models a folder offers to hosts, and that they are what it says.
 
-Schema 1. Paths are relative to the registry's folder and stay in it. A host finds a model's
-sidecar at `<basename>.json` and its quantised form at `<basename>.int8.onnx`, beside the file.
+Schema 1: an entry a file. Paths are relative to the registry's folder and stay in it. A host finds
+a file's sidecar at `<basename>.json`, and the quantised form of a model at `<basename>.int8.onnx`.
 """
 
 import json
@@ -11,17 +11,18 @@ from typing import Any, Literal
 import pydantic
 
 from vmaf_jax.errors import InputError
-from vmaf_jax.export.onnx_file import MAX_BYTES, OPSET, load_onnx
+from vmaf_jax.export.contract import MAX_BYTES, OPSET, load_onnx
 from vmaf_jax.export.quantize import BUDGET_PLCC
-from vmaf_jax.export.sidecar import check_sidecar, file_sha256, int8_path, read_sidecar
+from vmaf_jax.export.sidecar import check_sidecar, file_sha256, read_sidecar, sidecar_path
 from vmaf_jax.files import write_text
 
+_SHARED = ("kind", "sha256", "opset", "quant_mode", "license")  # of an entry and its sidecar
 _SHA256 = r"^[0-9a-f]{64}$"
 _SPDX = r"^[A-Za-z0-9][A-Za-z0-9.+-]*( (AND|OR|WITH) [A-Za-z0-9][A-Za-z0-9.+-]*)*$"
 
 
 class Entry(pydantic.BaseModel, frozen=True, extra="forbid", strict=True):
-    """One model."""
+    """One model file; `quant_mode` is of this file."""
 
     id: str = pydantic.Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")
     kind: Literal["fr"]
@@ -29,22 +30,20 @@ class Entry(pydantic.BaseModel, frozen=True, extra="forbid", strict=True):
     sha256: str = pydantic.Field(pattern=_SHA256)
     opset: int
     quant_mode: Literal["fp32", "dynamic", "static", "qat"]
-    int8_sha256: str | None = pydantic.Field(default=None, pattern=_SHA256)
     quant_accuracy_budget_plcc: float = pydantic.Field(default=BUDGET_PLCC, ge=0, le=1)
     license: str = pydantic.Field(pattern=_SPDX)
+    license_url: str | None = pydantic.Field(default=None, max_length=256)
+    sigstore_bundle: str | None = pydantic.Field(default=None, max_length=256)
     description: str = pydantic.Field(max_length=256)
     notes: str = pydantic.Field(default="", max_length=512)
 
-    @pydantic.model_validator(mode="after")
-    def _quantised_files_have_a_digest(self) -> "Entry":
-        if (self.quant_mode == "fp32") != (self.int8_sha256 is None):
-            raise ValueError("int8_sha256 goes with a quant_mode other than fp32, and only with it")
-        return self
 
-
-class Registry(pydantic.BaseModel, frozen=True, extra="forbid", strict=True):
+class Registry(
+    pydantic.BaseModel, frozen=True, extra="forbid", strict=True, serialize_by_alias=True
+):
     """The whole file."""
 
+    schema_: str | None = pydantic.Field(default=None, alias="$schema", max_length=256)
     schema_version: Literal[1]
     models: list[Entry]
 
@@ -65,11 +64,11 @@ def write_registry(path: Path, descriptions: dict[str, tuple[str, str]]) -> Regi
         InputError: a file is missing, or an entry breaks the schema.
     """
     entries = []
-    for onnx, (description, notes) in sorted(descriptions.items()):
-        told = read_sidecar((path.parent / onnx).with_suffix(".json"))
-        kept = ("kind", "sha256", "opset", "quant_mode", "int8_sha256", "license")
-        entry = {key: told[key] for key in kept if key in told}
-        entry |= {"id": told["name"], "onnx": onnx, "description": description, "notes": notes}
+    for onnx, (description, notes) in descriptions.items():
+        sidecar = read_sidecar(sidecar_path(path.parent / onnx))
+        entry = {key: sidecar[key] for key in _SHARED}
+        model_id = sidecar["name"] + ("_int8" if onnx.endswith(".int8.onnx") else "")
+        entry |= {"id": model_id, "onnx": onnx, "description": description, "notes": notes}
         entries.append(entry)
     registry = _validate({"schema_version": 1, "models": entries}, path)
     document = registry.model_dump(exclude_none=True)
@@ -113,31 +112,22 @@ def _verify(registry: Registry, path: Path) -> None:
         onnx = (folder / entry.onnx).resolve()
         if not onnx.is_relative_to(folder):
             raise InputError(f"{path}: {entry.id}: {entry.onnx} leads out of the folder; move it.")
-        files = {onnx: entry.sha256}
-        if entry.int8_sha256:
-            files[int8_path(onnx)] = entry.int8_sha256
-        for file, digest in files.items():
-            load_onnx(file)
-            if file_sha256(file) != digest:
-                raise InputError(f"{file}: is not the file that {path.name} names; restore it.")
-            check_sidecar(file)
+        file = load_onnx(onnx)
+        if file_sha256(onnx) != entry.sha256:
+            raise InputError(f"{onnx}: is not the file that {path.name} names; restore it.")
+        check_sidecar(onnx, file.feature_set)
         _check_entry(entry, onnx, path)
 
 
 def _check_entry(entry: Entry, onnx: Path, path: Path) -> None:
-    told = read_sidecar(onnx.with_suffix(".json"))
-    expected = {
-        "name": entry.id,
-        "kind": entry.kind,
-        "onnx": onnx.name,
-        "opset": entry.opset,
-        "quant_mode": entry.quant_mode,
-        "license": entry.license,
-    }
-    for key, value in expected.items():
-        if told.get(key) != value:
+    sidecar = read_sidecar(sidecar_path(onnx))
+    if sidecar.get("onnx") != onnx.name:
+        raise InputError(f"{path}: {entry.id}: its sidecar is of {sidecar.get('onnx')!r}; export.")
+    for key in _SHARED:
+        value = getattr(entry, key)
+        if sidecar.get(key) != value:
             raise InputError(
-                f"{path}: {entry.id}: {key} is {value!r}, its sidecar says {told.get(key)!r}; "
+                f"{path}: {entry.id}: {key} is {value!r}, its sidecar says {sidecar.get(key)!r}; "
                 f"export it again."
             )
     if entry.opset != OPSET:

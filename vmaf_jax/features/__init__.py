@@ -1,39 +1,9 @@
-"""The features: names and order, the table they are stored in, and what extracts them.
+"""The features: names and order, their table, and VIF, ADM and motion as JAX functions of luma.
 
-The package can be called: `vmaf_jax.features(reference, distorted)` is
-`vmaf_jax.features.jax_native.features`, the features of luma as a JAX function.
+The functions agree with libvmaf's float extractors, not bit for bit with its integer ones. Names
+are imported when they are first used, so that reading a table does not load JAX.
 """
 
-import sys
-from types import ModuleType
-from typing import Any
+import lazy_loader
 
-from vmaf_jax.features.feature_set import (
-    FEATURE_SETS,
-    FEATURES,
-    FLOAT_FEATURES,
-    NEG_FEATURES,
-    FeatureSet,
-)
-from vmaf_jax.features.table import FeatureTable, concatenate, read_table
-
-__all__ = [
-    "FEATURES",
-    "FEATURE_SETS",
-    "FLOAT_FEATURES",
-    "NEG_FEATURES",
-    "FeatureSet",
-    "FeatureTable",
-    "concatenate",
-    "read_table",
-]
-
-
-class _Features(ModuleType):
-    def __call__(self, *arguments: Any, **settings: Any) -> Any:
-        from vmaf_jax.features.jax_native import features
-
-        return features(*arguments, **settings)
-
-
-sys.modules[__name__].__class__ = _Features
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

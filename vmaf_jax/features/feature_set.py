@@ -77,4 +77,4 @@ FLOAT_FEATURES = FeatureSet(
     reference_only=("motion2",),
 )
 
-FEATURE_SETS = {each.name: each for each in (FEATURES, NEG_FEATURES, FLOAT_FEATURES)}
+FEATURE_SETS = {s.name: s for s in (FEATURES, NEG_FEATURES, FLOAT_FEATURES)}

@@ -8,7 +8,7 @@ set, and a digest per input. The same rows and metadata give the same bytes.
 
 import dataclasses
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +62,11 @@ class FeatureTable:
     def sources(self) -> list[str]:
         """Distinct sources, sorted."""
         return sorted(set(self.source.tolist()))
+
+    @property
+    def n_clips(self) -> int:
+        """How many clips the rows are of."""
+        return len(set(zip(self.corpus, self.source, self.clip, strict=True)))
 
     def label(self, name: str) -> npt.NDArray[np.float64]:
         """One label column, `[n]`.
@@ -144,18 +149,22 @@ def concatenate(tables: Sequence[FeatureTable]) -> FeatureTable:
     for other in tables:
         if (other.feature_set, other.pooled) != (first.feature_set, first.pooled):
             raise InputError("tables of different feature sets or pooling cannot be joined.")
-    shared = [name for name in first.labels if all(name in each.labels for each in tables)]
+    shared = [name for name in first.labels if all(name in table.labels for table in tables)]
     inputs: dict[str, str] = {}
-    for each in tables:
-        inputs.update(each.provenance.get("inputs", {}))
+    for table in tables:
+        inputs.update(table.provenance.get("inputs", {}))
+
+    def joined(column: Callable[[FeatureTable], npt.NDArray[Any]]) -> npt.NDArray[Any]:
+        return np.concatenate([column(table) for table in tables])
+
     return dataclasses.replace(
         first,
-        corpus=np.concatenate([each.corpus for each in tables]),
-        source=np.concatenate([each.source for each in tables]),
-        clip=np.concatenate([each.clip for each in tables]),
-        index=np.concatenate([each.index for each in tables]),
-        features=np.concatenate([each.features for each in tables]),
-        labels={n: np.concatenate([each.labels[n] for each in tables]) for n in shared},
+        corpus=joined(lambda table: table.corpus),
+        source=joined(lambda table: table.source),
+        clip=joined(lambda table: table.clip),
+        index=joined(lambda table: table.index),
+        features=joined(lambda table: table.features),
+        labels={n: joined(lambda table, n=n: table.labels[n]) for n in shared},  # type: ignore[misc]
         provenance={**first.provenance, "inputs": inputs},
     )
 

@@ -1,14 +1,22 @@
-"""Multilayer perceptrons over the scaled features.
+"""Multilayer perceptrons over the scaled features, and the form in which they are deployed.
 
 Dropout acts on the penultimate layer while training and leaves no trace otherwise.
 """
 
+from typing import Any
+
 import jax.numpy as jnp
+import numpy as np
 from flax import linen as nn
 from jaxtyping import Array, Float
 
 from vmaf_jax.models.activations import activation
-from vmaf_jax.models.columns import add_bias
+from vmaf_jax.models.heads import OUTPUT_RANGE, SCORE_CENTRE, SCORE_SPAN, head_score
+from vmaf_jax.models.sums import add_bias
+
+N_COLUMNS = 64  # of the deployed last product; 32 and 96 were seen to round otherwise
+
+Layers = list[tuple[Any, Any]]  # kernel [d, k] and bias [k] of each
 
 
 class Dense(nn.Module):
@@ -47,3 +55,45 @@ class Mlp(nn.Module):
         if training and self.dropout > 0:
             x = nn.Dropout(self.dropout, deterministic=False)(x)
         return Dense(self.outputs)(x, training=training)
+
+
+def deploy_mlp(exact: Any, head: str, activation_name: str) -> tuple[Any, Layers]:
+    """The scaler folded into the first layer and, with a scalar head, its span into the last.
+
+    That layer gets columns of zeros up to `N_COLUMNS`, which a sum takes away again: narrow
+    products go to kernels that add in another order, and JAX and ONNX Runtime are to compute the
+    same bits.
+
+    Args:
+        exact: a student's variables in float64.
+    Returns:
+        A function of layers and raw features `[n, d]`, which gives clipped scores `[n]`, VMAF
+        points; and the layers, float64.
+    """
+    network, scaler = exact["params"]["network"], exact["scaler"]
+    layers = [
+        (network[f"Dense_{k}"]["kernel"], network[f"Dense_{k}"]["bias"])
+        for k in range(len(network))
+    ]
+    kernel, bias = layers[0]
+    kernel = scaler["inv_std"][:, None] * kernel
+    layers[0] = (kernel, bias - scaler["mean"] @ kernel)
+    if head == "scalar":
+        kernel, bias = layers[-1]
+        blank = N_COLUMNS - 1
+        layers[-1] = (
+            np.pad(SCORE_SPAN * kernel, ((0, 0), (0, blank))),
+            np.pad(SCORE_SPAN * bias + SCORE_CENTRE, (0, blank)),
+        )
+
+    def predict(layers: Layers, features: Float[Array, "n d"]) -> Float[Array, " n"]:
+        activate = activation(activation_name)
+        h = features
+        for kernel, bias in layers[:-1]:
+            h = activate(jnp.dot(h, kernel, precision="highest") + bias)
+        kernel, bias = layers[-1]
+        z = jnp.dot(h, kernel, precision="highest") + bias
+        score = jnp.sum(z, axis=1) if head == "scalar" else head_score(head, z)
+        return jnp.clip(score, *OUTPUT_RANGE)
+
+    return predict, layers

@@ -1,4 +1,4 @@
-"""A radial basis function network: what libvmaf can run as a nu-SVR.
+"""A radial basis function network: what libvmaf can run as a nu-SVR; and its deployed form.
 
     y = sum_j c_j exp(-|s (z - p_j)|^2) + o
 
@@ -6,11 +6,15 @@ over scaled features `z`, with learned prototypes `p`, one learned scale `s` a f
 gamma and a linear scaling of its own in one), coefficients `c` and an offset `o`.
 """
 
+from typing import Any
+
 import jax.numpy as jnp
+import numpy as np
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from vmaf_jax.models.columns import add_bias, scale_columns
+from vmaf_jax.models.heads import OUTPUT_RANGE, SCORE_CENTRE, SCORE_SPAN
+from vmaf_jax.models.sums import add_bias, scale_columns
 
 
 class Rbf(nn.Module):
@@ -45,3 +49,40 @@ class Rbf(nn.Module):
         distance = distance + jnp.dot(jnp.square(centres), ones, precision="highest").T
         kernel = jnp.exp(-distance)
         return add_bias(jnp.dot(kernel, coefficients, precision="highest"), offset)
+
+
+def deploy_rbf(exact: Any, head: str, _activation_name: str) -> tuple[Any, dict[str, Any]] | None:
+    """Two affine maps around the exponential; None for a head other than scalar.
+
+    `-|z - p|^2 = (2 z p - |p|^2) - |z|^2`, whose first part is one affine map.
+
+    Args:
+        exact: a student's variables in float64.
+    Returns:
+        A function of constants and raw features `[n, d]`, which gives clipped scores `[n]`, VMAF
+        points; and the constants, float64.
+    """
+    if head != "scalar":
+        return None
+    network, scaler = exact["params"]["network"], exact["scaler"]
+    scale = np.exp(network["log_scale"])
+    centres = network["prototypes"] * scale
+    constants = {
+        "mean": scaler["mean"],
+        "slope": scaler["inv_std"] * scale,
+        "kernel": 2 * centres.T,
+        "bias": -np.square(centres).sum(axis=1),
+        "ones": np.ones((len(scale), 1)),
+        "coefficients": SCORE_SPAN * network["coefficients"],
+        "offset": SCORE_SPAN * network["offset"] + SCORE_CENTRE,
+    }
+
+    def predict(c: dict[str, Any], features: Float[Array, "n d"]) -> Float[Array, " n"]:
+        z = (features - c["mean"]) * c["slope"]
+        affine = jnp.dot(z, c["kernel"], precision="highest") + c["bias"]
+        squares = jnp.dot(jnp.square(z), c["ones"], precision="highest")  # a sum, as a MatMul
+        units = jnp.exp(affine - squares)
+        score = jnp.dot(units, c["coefficients"], precision="highest") + c["offset"]
+        return jnp.clip(jnp.squeeze(score, -1), *OUTPUT_RANGE)
+
+    return predict, constants

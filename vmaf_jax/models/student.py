@@ -6,8 +6,7 @@ form that XLA and ONNX Runtime compute alike.
 """
 
 import dataclasses
-import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -15,20 +14,10 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from vmaf_jax.models.attention import AttentionPooled
 from vmaf_jax.models.heads import OUTPUT_RANGE, head_outputs, head_score
-from vmaf_jax.models.mlp import Mlp
-from vmaf_jax.models.rbf import Rbf
+from vmaf_jax.models.networks import NETWORKS, Network
 
 Variables = Mapping[str, Any]
-
-# Networks by name; each is called with outputs=, activation=, dropout=.
-MODELS: dict[str, Callable[..., nn.Module]] = {
-    "nano": functools.partial(Mlp, (64, 64)),
-    "tiny": functools.partial(Mlp, (128, 128, 128)),
-    "rbf": functools.partial(Rbf, 32),
-    "attention": functools.partial(AttentionPooled, 32, (64, 64)),
-}
 
 
 class _Student(nn.Module):
@@ -48,7 +37,7 @@ class Student:
     """What a student is, without its numbers.
 
     Attributes:
-        network: a key of `MODELS`.
+        network: a key of `NETWORKS`.
         head: one of `HEADS`.
         activation, dropout: of the network.
         n_features: size of the features' last axis.
@@ -61,8 +50,13 @@ class Student:
     n_features: int = 6
 
     @property
+    def spec(self) -> Network:
+        """The network's row in `NETWORKS`."""
+        return NETWORKS[self.network]
+
+    @property
     def _module(self) -> _Student:
-        network = MODELS[self.network](
+        network = self.spec.module(
             outputs=head_outputs(self.head), activation=self.activation, dropout=self.dropout
         )
         return _Student(network)
@@ -74,15 +68,9 @@ class Student:
 
     def start_at(self, params: Variables, rows: Float[Array, "p d"]) -> Variables:
         """`params` with the network's prototypes, if it has any, at `rows` of scaled features."""
-        network = params["network"]
-        if "prototypes" not in network:
+        if not self.spec.n_prototypes:
             return params
-        return {**params, "network": {**network, "prototypes": rows}}
-
-    @property
-    def n_prototypes(self) -> int:
-        """How many rows `start_at` takes; 0 for a network without prototypes."""
-        return int(getattr(MODELS[self.network](outputs=1), "prototypes", 0))
+        return {**params, "network": {**params["network"], "prototypes": rows}}
 
     def outputs(
         self, variables: Variables, features: Float[Array, "n d"], *, key: Array | None = None

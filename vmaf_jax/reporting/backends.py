@@ -1,44 +1,100 @@
 """The comparison of backends as Markdown, and a frame on which they differ as a picture."""
 
+import dataclasses
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from vmaf_jax.evaluation.agreement import (
+    FEATURE_LIMIT,
+    MOTION_LIMIT,
+    SCORE_LIMIT,
+    Difference,
+)
+from vmaf_jax.reporting.markdown import table
 from vmaf_jax.reporting.plots import png
 
 Luma = npt.NDArray[np.unsignedinteger[Any]]
 
 
-def to_markdown(report: dict[str, Any]) -> str:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ColumnDifference(Difference):
+    """How far a column lies apart, and on which frame of which clip the most."""
+
+    clip: str
+    frame: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """Two backends on the same frames; `picture` is the name of the worst frame's file."""
+
+    ours: str
+    theirs: str
+    columns: dict[str, ColumnDifference]
+    picture: str
+
+
+@dataclasses.dataclass(frozen=True)
+class BackendsReport:
+    """The content of `backends.json`.
+
+    Attributes:
+        model: whose scores stand in the column `score`.
+        versions: of each backend.
+        beyond_libvmaf: by how much JAX is farther from libvmaf's integer extractors than libvmaf's
+            own float ones on the same frame, at most, by feature.
+        missed: what is over its limit, in words.
+    """
+
+    frames: int
+    clips: int
+    model: str
+    versions: dict[str, str]
+    comparisons: list[Comparison]
+    beyond_libvmaf: dict[str, float]
+    missed: list[str]
+    limits: dict[str, float] = dataclasses.field(
+        default_factory=lambda: {
+            "feature": FEATURE_LIMIT,
+            "motion": MOTION_LIMIT,
+            "score": SCORE_LIMIT,
+        }
+    )
+
+
+def to_markdown(report: BackendsReport) -> str:
     """The content of `report.md`."""
     lines = [
         "# Backends compared",
         "",
-        f"{report['frames']} frames of {report['clips']} clips; score: {report['model']} over each "
+        f"{report.frames} frames of {report.clips} clips; score: {report.model} over each "
         f"backend's features, VMAF points.",
         "",
-        *(f"- {name}: {version}" for name, version in report["versions"].items()),
+        *(f"- {name}: {version}" for name, version in report.versions.items()),
         "",
     ]
-    for comparison in report["comparisons"]:
-        columns = comparison["columns"]
-        with_ulp = "max_ulp" in columns["score"]
+    for comparison in report.comparisons:
+        with_ulp = comparison.columns["score"].max_ulp is not None
         header = ["", "max", "mean", *(["max ULP"] if with_ulp else []), "worst: clip", "frame"]
-        lines += [f"## {comparison['ours']} against {comparison['theirs']}", ""]
-        lines += [f"| {' | '.join(header)} |", f"|{' --- |' * len(header)}"]
-        for name, entry in columns.items():
-            cells = [name, f"{entry['max_abs']:.2e}", f"{entry['mean_abs']:.2e}"]
-            cells += [str(entry["max_ulp"])] if with_ulp else []
-            lines.append(f"| {' | '.join([*cells, entry['clip'], str(entry['frame'])])} |")
-        lines += ["", f"![the frame with the largest difference]({comparison['picture']})", ""]
+        rows = [
+            [
+                *(name, f"{column.max_abs:.2e}", f"{column.mean_abs:.2e}"),
+                *([str(column.max_ulp)] if with_ulp else []),
+                *(column.clip, str(column.frame)),
+            ]
+            for name, column in comparison.columns.items()
+        ]
+        lines += [f"## {comparison.ours} against {comparison.theirs}", "", *table(header, rows)]
+        lines += ["", f"![the frame with the largest difference]({comparison.picture})", ""]
     lines += [
         "By how much JAX is farther from libvmaf's integer extractors than libvmaf's own float "
         "ones on the same frame, at most: "
-        + ", ".join(f"{name} {value:.1e}" for name, value in report["beyond_libvmaf"].items())
+        + ", ".join(f"{name} {value:.1e}" for name, value in report.beyond_libvmaf.items())
         + ".",
         "",
-        "Limits: " + ("; ".join(report["missed"]) if report["missed"] else "all kept") + ".",
+        "Limits: " + ("; ".join(report.missed) if report.missed else "all kept") + ".",
         "",
     ]
     return "\n".join(lines)

@@ -1,133 +1,177 @@
-"""`card.md`: a model card, generated from a run folder's saved figures and predictions."""
+"""`card.md`: a model card, computed from a run's predictions and settings."""
 
-import json
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from vmaf_jax.config import read_yaml
-from vmaf_jax.evaluation.cross_validation import HeldOut, read_held_out
-from vmaf_jax.evaluation.metrics import RANGES, range_rmse
+from vmaf_jax.evaluation.behaviour import Deviation
+from vmaf_jax.evaluation.cross_validation import HeldOut
+from vmaf_jax.evaluation.distances import Distance
+from vmaf_jax.evaluation.metrics import METRIC_NAMES, RANGES, all_metrics, range_rmse
+from vmaf_jax.models import Student
+from vmaf_jax.reporting.markdown import table
 
-_METRICS = ("plcc", "srocc", "krocc", "rmse", "mae", "max_abs")
 _BEHAVIOUR = {
     "identical": "identical pictures, motion2 from 0 to 30",
     "still": "the training clips with their motion set to 0",
     "wider_box": "random features in a box 20 % wider than the training rows",
 }
+_SUPPORT_VECTORS = (
+    "- `support_vectors` are clip means of VMAF's own training clips, which the teacher's model "
+    "file holds as its support vectors; their sources are inferred from motion2, which clips of "
+    "one source share."
+)
+_QUERIES = (
+    "- Queries may ask the teacher anywhere in the features' box, held-out clips' surroundings "
+    "included. So the held-out figure says how well a known function is approximated where no "
+    "training row lay, not how a model fitted to labels would do on new content."
+)
 
 
-def write_card(folder: Path) -> str:
-    """The card's text for the run in `folder`."""
-    config = read_yaml(folder / "config.yaml")
-    metrics = json.loads((folder / "metrics.json").read_text())
-    sidecar = json.loads((folder / "model.json").read_text())
-    sets = {"leave-one-source-out": read_held_out(folder / "folds.parquet")}
-    for path in sorted(folder.glob("external_*.parquet")):
-        sets[f"external: {path.stem.removeprefix('external_')}"] = read_held_out(path)
-    pooled = metrics["loso"]["pooled"]
-    low = pooled["endpoint_rmse"]["low"]
-    training, data = config["training"], config["data"]
-    sources = len({fold["source"] for fold in metrics["folds"]})
-    trained_on = data["features"] or data["corpus"]
-    how = (
-        f"{training['batch_size']} new feature vectors a step, labelled by the teacher"
-        if training["strategy"] == "teacher_queries"
-        else "the corpus's own rows"
-    )
+def card(
+    *,
+    config: Mapping[str, Any],
+    features: Sequence[str],
+    student: Student,
+    held_out: HeldOut,
+    external: Mapping[str, HeldOut],
+    behaviour: Mapping[str, Deviation] | None,
+    parity: Distance,
+    trained: Distance,
+    config_sha256: str,
+) -> str:
+    """The card's text, Markdown.
+
+    Args:
+        config: the run's, as its file has it.
+        held_out, external: the predictions that every figure is computed from.
+        behaviour: against the teacher outside the data; None where none could be asked.
+        parity: of the deployed form, JAX against ONNX Runtime.
+        trained: of the student as trained against its deployed form, both in JAX.
+    """
+    data = config["data"]
+    sets = {"leave-one-source-out": held_out}
+    sets |= {f"external: {name}": rows for name, rows in external.items()}
+    predicts = "opinion scores" if data["label"] == "mos" else data["teacher"]
     lines = [
         f"# {config['name']}",
         "",
-        f"A full-reference video quality predictor over {', '.join(sidecar['features'])}: "
-        f"{sidecar['arch']['network']} network, {sidecar['n_params']} parameters, "
-        f"{sidecar['arch']['activation']}, {sidecar['arch']['head']} head. It predicts "
-        f"{'opinion scores' if data['label'] == 'mos' else data['teacher']} on 0-100.",
+        f"A full-reference video quality predictor over {', '.join(features)}: {student.network} "
+        f"network, {student.n_params()} parameters, "
+        f"{student.activation if student.spec.activations else 'Gaussian units'}, {student.head} "
+        f"head. It predicts {predicts} on 0-100.",
         "",
         "## Data and protocol",
         "",
-        f"- Trained on `{trained_on}` ({sources} sources) with {how}, for {training['steps']} "
-        f"steps of AdamW (peak rate {training['learning_rate']}, decay "
-        f"{training['weight_decay']}), loss {training['loss']}.",
-        f"- Leave-one-source-out, seeds {', '.join(map(str, training['seeds']))}: no row of the "
-        f"held-out source and no statistic of it reaches its fold. The shipped parameters are a "
-        f"final fit on all sources.",
-        *(
-            f"- `{name}` took no part in the training. Whoever chooses settings with its row in "
-            f"sight no longer has a blind test in it."
-            for name in metrics["external"]
-        ),
+        *_protocol(config, held_out, external),
         "",
         "## Agreement",
         "",
-        *_table(
-            ["rows", "n", *(name.upper() for name in _METRICS)],
+        *_agreement(sets),
+        "",
+        "## Outside the data",
+        "",
+        *_outside(behaviour),
+        "",
+        "## ONNX parity",
+        "",
+        f"Of the deployed form, JAX against ONNX Runtime, over {parity.n} rows strictly inside "
+        f"(0, 100): at most {parity.max_abs:.2e} points, at most {parity.max_ulp} ULP for outputs "
+        f"of 16 and more; {parity.clipped} clipped rows were counted apart. The student as it was "
+        f"trained and its deployed form differ by at most {trained.max_abs:.2e} points in JAX.",
+        "",
+        "## Limits",
+        "",
+        "- It knows libvmaf's features of a frame and nothing else: what they miss, it misses.",
+        f"- {_agrees_with(data)}",
+        f"- {int((held_out.label <= 20).sum())} of the {len(held_out.label)} held-out rows score "
+        f"20 or less; the table above says how well that end is known.",
+        "",
+        "## Reproduce",
+        "",
+        "    python scripts/train.py --config config.yaml    # the one in this folder",
+        "",
+        f"Config digest (SHA-256): `{config_sha256}`.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _protocol(
+    config: Mapping[str, Any], held_out: HeldOut, external: Mapping[str, HeldOut]
+) -> list[str]:
+    training, data = config["training"], config["data"]
+    queried = training["strategy"] == "teacher_queries"
+    fed = (
+        f"{training['batch_size']} new feature vectors a step, labelled by the teacher"
+        if queried
+        else "the corpus's own rows"
+    )
+    method = {
+        "adamw": f"AdamW (peak rate {training['learning_rate']}, decay {training['weight_decay']})",
+        "levenberg_marquardt": "damped least squares (Levenberg-Marquardt)",
+    }[training["optimiser"]]
+    n_sources = len(set(held_out.source.tolist()))
+    lines = [
+        f"- Trained on `{data['features'] or data['corpus']}` ({n_sources} sources) with {fed}, "
+        f"for {training['steps']} steps of {method}, loss {training['loss']}.",
+        f"- Leave-one-source-out, seeds {', '.join(map(str, training['seeds']))}: no row of the "
+        f"held-out source and no statistic of it reaches its fold. The shipped parameters are a "
+        f"final fit on all sources.",
+    ]
+    if data["corpus"] == "support_vectors" and not data["features"]:
+        lines.append(_SUPPORT_VECTORS)
+    if queried:
+        lines.append(_QUERIES)
+    lines += [
+        f"- No clip of `{name}` is among the training data (held against it by content). Whoever "
+        f"chooses settings with its row in sight no longer has a blind test in it."
+        for name in external
+    ]
+    return lines
+
+
+def _agreement(sets: Mapping[str, HeldOut]) -> list[str]:
+    metrics = {name: all_metrics(rows.predicted, rows.label) for name, rows in sets.items()}
+    return [
+        *table(
+            ["rows", "n", *(name.upper() for name in METRIC_NAMES)],
             [
-                [name, str(entry["n"]), *(_figure(entry[m]) for m in _METRICS)]
-                for name, entry in _entries(metrics).items()
+                [name, str(entry.n), *(_figure(getattr(entry, m)) for m in METRIC_NAMES)]
+                for name, entry in metrics.items()
             ],
         ),
         "",
         "Errors in VMAF points. RMSE by range of the true score, with its count:",
         "",
-        *_table(
+        *table(
             ["rows", *(f"{low:.0f}-{high:.0f}" for low, high in RANGES)],
             [[name, *_by_range(rows)] for name, rows in sets.items()],
         ),
         "",
         "## Worst cases",
         "",
-        *_table(
+        *table(
             ["rows", "clip", "frame", "true", "predicted", "error"],
             [row for name, rows in sets.items() for row in _worst(name, rows)],
         ),
-        "",
-        "## Outside the data",
-        "",
-        *_outside(metrics),
-        "",
-        "## ONNX parity",
-        "",
-        f"JAX against ONNX Runtime over {metrics['parity']['n']} rows strictly inside (0, 100): at "
-        f"most {metrics['parity']['max_abs']:.2e} points, at most {metrics['parity']['max_ulp']} "
-        f"ULP for outputs of 16 and more; {metrics['parity']['clipped']} clipped rows were counted "
-        f"apart.",
-        "",
-        "## Limits",
-        "",
-        "- It knows libvmaf's features of a frame and nothing else: what they miss, it misses.",
-        f"- {_agreement(data)}",
-        f"- {low['n']} of the {pooled['n']} held-out rows score 20 or less; the table above says "
-        f"how well that end is known.",
-        "",
-        "## Reproduce",
-        "",
-        "    python scripts/train.py --config config.yaml    # the one in this folder",
-        "",
-        f"Config digest (SHA-256): `{sidecar['training']['config_sha256']}`.",
-        "",
     ]
-    return "\n".join(lines)
 
 
-def _agreement(data: dict[str, Any]) -> str:
+def _agrees_with(data: Mapping[str, Any]) -> str:
     if data["label"] == "mos":
         return "It was fitted to the opinion scores of its table, and to no others."
     return f"Agreement is with {data['teacher']}, not with viewers."
 
 
-def _entries(metrics: dict[str, Any]) -> dict[str, Any]:
-    external = {f"external: {name}": entry for name, entry in metrics["external"].items()}
-    return {"leave-one-source-out": metrics["loso"]["pooled"], **external}
-
-
-def _figure(value: float | None) -> str:
-    return "–" if value is None else f"{value:.6f}" if abs(value) < 1 else f"{value:.3f}"
+def _figure(value: float) -> str:
+    return "–" if np.isnan(value) else f"{value:.6f}" if abs(value) < 1 else f"{value:.3f}"
 
 
 def _by_range(rows: HeldOut) -> list[str]:
-    found = [range_rmse(rows.predicted, rows.label, *each) for each in RANGES]
-    return [f"{each['rmse']:.4f} (n = {each['n']})" if each["n"] else "– (n = 0)" for each in found]
+    ranges = [range_rmse(rows.predicted, rows.label, *ends) for ends in RANGES]
+    return [f"{r.rmse:.4f} (n = {r.n})" if r.n else "– (n = 0)" for r in ranges]
 
 
 def _worst(name: str, rows: HeldOut, count: int = 3) -> list[list[str]]:
@@ -145,18 +189,13 @@ def _worst(name: str, rows: HeldOut, count: int = 3) -> list[list[str]]:
     ]
 
 
-def _outside(metrics: dict[str, Any]) -> list[str]:
-    if "behaviour" not in metrics:
+def _outside(behaviour: Mapping[str, Deviation] | None) -> list[str]:
+    if behaviour is None:
         return ["No teacher could be asked."]
-    return _table(
+    return table(
         ["case", "n", "RMSE", "max_abs"],
         [
-            [_BEHAVIOUR[name], str(entry["n"]), f"{entry['rmse']:.4f}", f"{entry['max_abs']:.4f}"]
-            for name, entry in metrics["behaviour"].items()
+            [_BEHAVIOUR[name], str(entry.n), f"{entry.rmse:.4f}", f"{entry.max_abs:.4f}"]
+            for name, entry in behaviour.items()
         ],
     )
-
-
-def _table(header: list[str], rows: list[list[str]]) -> list[str]:
-    lines = [header, ["---"] * len(header), *rows]
-    return [f"| {' | '.join(cells)} |" for cells in lines]

@@ -8,22 +8,25 @@ per temperature for the surfaces that need one model. All figures come from the 
 import dataclasses
 import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-import jax
-import jax.numpy as jnp
 import numpy as np
+import numpy.typing as npt
 import pydantic
 
-from vmaf_jax.config import DataConfig, known, read_yaml, validate
-from vmaf_jax.data import labels_and_targets, load_data, queried_teacher
-from vmaf_jax.features.table import FeatureTable
-from vmaf_jax.models import ACTIVATIONS, MODELS, Student
-from vmaf_jax.training import Rows, TrainingSettings, loso_masks, loso_members, train_members
+from vmaf_jax.evaluation.metrics import rmse
+from vmaf_jax.jobs.config import DataConfig, known, read_yaml, validate
+from vmaf_jax.jobs.fit import fit_folds
+from vmaf_jax.jobs.problem import Problem, load_problem
+from vmaf_jax.jobs.report import Report, silent
+from vmaf_jax.models import ACTIVATIONS, NETWORKS, Student, Variables
+from vmaf_jax.teacher import DEFAULT_TEACHER
+from vmaf_jax.training import TrainingSettings
 
-GAUSSIAN = "gaussian"  # what an rbf network has for an activation
+GAUSSIAN = "gaussian"  # what a network of Gaussian units has for an activation
+_LOSSES = (("squared_error", False), ("squared_error", True), ("kl", False))  # and regularised
 
 
 class RowsStage(pydantic.BaseModel, frozen=True, extra="forbid"):
@@ -57,8 +60,8 @@ class SelectionConfig(pydantic.BaseModel, frozen=True, extra="forbid"):
 
     name: str = pydantic.Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")
     corpora: tuple[Literal["support_vectors", "demo"], ...] = ("support_vectors", "demo")
-    teacher: str = "vmaf_v0.6.1"
-    networks: tuple[Annotated[str, known(MODELS)], ...] = (
+    teacher: str = DEFAULT_TEACHER
+    networks: tuple[Annotated[str, known(NETWORKS)], ...] = (
         "nano",
         "tiny",
         "attention",
@@ -69,7 +72,6 @@ class SelectionConfig(pydantic.BaseModel, frozen=True, extra="forbid"):
     rows: RowsStage = RowsStage()
     queries: QueriesStage = QueriesStage()
     least_squares: LeastSquaresStage = LeastSquaresStage()
-    draws: pydantic.PositiveInt = 2000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,8 +91,8 @@ class Candidate:
         """For people, without the corpus."""
         loss = "squared error" if self.loss == "squared_error" else f"KL T={self.temperature:g}"
         extra = ", decay and dropout" if self.regularised else ""
-        asked = ", queries" if self.strategy == "teacher_queries" else ""
-        return f"{self.network}, {self.activation}, {loss}{extra}{asked}"
+        queries = ", queries" if self.strategy == "teacher_queries" else ""
+        return f"{self.network}, {self.activation}, {loss}{extra}{queries}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,31 +107,14 @@ class Outcome:
 
     candidate: Candidate
     seeds: tuple[int, ...]
-    predicted: np.ndarray
+    predicted: npt.NDArray[np.float64]
     student: Student
-    variables: Any
+    variables: Variables
 
 
-@dataclasses.dataclass(frozen=True)
-class Problem:
-    """A corpus ready to train on: clip means, labels `[n]`, sources and their folds."""
-
-    table: FeatureTable
-    label: np.ndarray
-    target: np.ndarray
-    fold: np.ndarray
-    masks: np.ndarray
-    data: DataConfig
-
-
-def load_problem(corpus: Literal["support_vectors", "demo"], teacher: str) -> Problem:
+def load_corpus(corpus: Literal["support_vectors", "demo"], teacher: str) -> Problem:
     """One corpus as clip means, so that its size is that of the small corpora in question."""
-    data = DataConfig(corpus=corpus, teacher=teacher, mean_pool=True)
-    table = load_data(data)
-    label, target = labels_and_targets(table, data)
-    sources, masks = loso_masks(table.source)
-    fold = np.array([sources.index(source) for source in table.source])
-    return Problem(table, label, target, fold, masks, data)
+    return load_problem(DataConfig(corpus=corpus, teacher=teacher, mean_pool=True))
 
 
 def run_program(
@@ -143,26 +128,14 @@ def run_program(
         dropout=0.2 if base.regularised else 0.0,
         n_features=len(problem.table.feature_set),
     )
-    seeds, heats = list(settings.seeds), [t or 1.0 for t in temperatures]
-    members = loso_members(problem.masks, seeds, heats)
-    rows = Rows(problem.table.features, problem.target)
-    asked = None
-    if settings.strategy == "teacher_queries":
-        asked = queried_teacher(problem.table, problem.data).params()
-    trained = train_members(rows, members, asked, student=student, settings=settings)
-    every = jax.jit(jax.vmap(student.predict, in_axes=(0, None)))
-    features = jnp.asarray(problem.table.features, jnp.float32)
-    predicted = np.asarray(every(trained.variables, features), dtype=np.float64)
-    n_folds, n = len(problem.masks), len(problem.table)
-    grid = predicted[: len(seeds) * len(heats) * n_folds]
-    grid = grid.reshape(len(seeds), len(heats), n_folds, n)[:, :, problem.fold, np.arange(n)]
+    fit = fit_folds(problem, student, settings, temperatures=[t or 1.0 for t in temperatures])
     return [
         Outcome(
             candidate=dataclasses.replace(base, temperature=temperature),
             seeds=settings.seeds,
-            predicted=grid[:, k],
+            predicted=fit.predicted[k],
             student=student,
-            variables=trained.member(len(seeds) * len(heats) * n_folds + k),
+            variables=fit.finals[k],
         )
         for k, temperature in enumerate(temperatures)
     ]
@@ -173,63 +146,71 @@ def run_grid(
     problems: dict[str, Problem],
     *,
     full: bool = False,
-    say: Callable[[str], None] = lambda text: None,
+    report: Report = silent,
 ) -> list[Outcome]:
     """All candidates trained on rows, then the finalists on teacher queries."""
     outcomes: list[Outcome] = []
-    plain = {"steps": config.rows.steps, "learning_rate": config.rows.learning_rate}
-    grid = itertools.product(config.corpora, config.networks)
-    for corpus, network, activation in (
-        (*point, each) for point in grid for each in _activations(config, point[1])
-    ):
-        for loss, regularised in (("squared_error", False), ("squared_error", True), ("kl", False)):
-            started = time.perf_counter()
-            base = Candidate(corpus, network, activation, loss, 0.0, regularised, "rows")
-            settings = TrainingSettings.model_validate(
-                {
-                    **plain,
-                    "seeds": config.rows.seeds,
-                    "loss": loss,
-                    "weight_decay": 1e-3 if regularised else 0.0,
-                }
-            )
-            temperatures = config.temperatures if loss == "kl" else (0.0,)
-            outcomes += run_program(problems[corpus], base, settings, temperatures)
-            say(f"{corpus}: {base.label if loss != 'kl' else f'{network}, {activation}, KL'} "
-                f"({time.perf_counter() - started:.0f} s)")  # fmt: skip
-    seeds = config.queries.full_seeds if full else config.queries.seeds
+    for base, temperatures in _row_programs(config):
+        started = time.perf_counter()
+        settings = TrainingSettings.model_validate(
+            {
+                "steps": config.rows.steps,
+                "learning_rate": config.rows.learning_rate,
+                "seeds": config.rows.seeds,
+                "loss": base.loss,
+                "weight_decay": 1e-3 if base.regularised else 0.0,
+            }
+        )
+        outcomes += run_program(problems[base.corpus], base, settings, temperatures)
+        report.say(f"{base.corpus}: {base.label} ({time.perf_counter() - started:.0f} s)")
     first = config.corpora[0]
     for best in finalists(outcomes, problems[first], first):
         started = time.perf_counter()
-        base = dataclasses.replace(best, strategy="teacher_queries", regularised=False)
-        stage = config.queries.model_dump(exclude={"seeds", "full_seeds"})
-        if best.activation == GAUSSIAN:
-            base = dataclasses.replace(base, loss="squared_error", temperature=0.0)
-            stage = {**config.least_squares.model_dump(), "optimiser": "levenberg_marquardt"}
-        settings = TrainingSettings.model_validate(
-            {**stage, "strategy": "teacher_queries", "loss": base.loss, "seeds": seeds}
-        )
+        base, settings = _query_program(config, best, full=full)
         outcomes += run_program(problems[first], base, settings, (base.temperature,))
-        say(f"{first}: {base.label} ({time.perf_counter() - started:.0f} s)")
+        report.say(f"{first}: {base.label} ({time.perf_counter() - started:.0f} s)")
     return outcomes
 
 
+def _row_programs(config: SelectionConfig) -> Iterator[tuple[Candidate, tuple[float, ...]]]:
+    """The programs trained on rows: a candidate, and the temperatures that share its program."""
+    for corpus, network in itertools.product(config.corpora, config.networks):
+        for activation in _activations(config, network):
+            for loss, regularised in _LOSSES:
+                temperatures = config.temperatures if loss == "kl" else (0.0,)
+                base = Candidate(
+                    corpus, network, activation, loss, temperatures[0], regularised, "rows"
+                )
+                yield base, temperatures
+
+
+def _query_program(
+    config: SelectionConfig, best: Candidate, *, full: bool
+) -> tuple[Candidate, TrainingSettings]:
+    """A finalist trained on teacher queries, by the method that suits its network."""
+    base = dataclasses.replace(best, strategy="teacher_queries", regularised=False)
+    stage = config.queries.model_dump(exclude={"seeds", "full_seeds"})
+    if NETWORKS[best.network].is_svr:
+        base = dataclasses.replace(base, loss="squared_error", temperature=0.0)
+        stage = {**config.least_squares.model_dump(), "optimiser": "levenberg_marquardt"}
+    seeds = config.queries.full_seeds if full else config.queries.seeds
+    settings = {**stage, "strategy": "teacher_queries", "loss": base.loss, "seeds": seeds}
+    return base, TrainingSettings.model_validate(settings)
+
+
 def _activations(config: SelectionConfig, network: str) -> tuple[str, ...]:
-    return (GAUSSIAN,) if network == "rbf" else config.activations
+    return config.activations if NETWORKS[network].activations else (GAUSSIAN,)
 
 
 def finalists(outcomes: list[Outcome], problem: Problem, corpus: str) -> list[Candidate]:
     """The row-trained candidate of each network with the lowest held-out RMSE on `corpus`."""
-
-    def rmse(outcome: Outcome) -> float:
-        return float(np.sqrt(np.mean(np.square(outcome.predicted - problem.label))))
-
     best: dict[str, Outcome] = {}
     for outcome in outcomes:
         candidate = outcome.candidate
         if candidate.corpus != corpus or candidate.strategy != "rows":
             continue
-        if candidate.network not in best or rmse(outcome) < rmse(best[candidate.network]):
+        rival = best.setdefault(candidate.network, outcome)
+        if rmse(outcome.predicted, problem.label) < rmse(rival.predicted, problem.label):
             best[candidate.network] = outcome
     return [outcome.candidate for outcome in best.values()]
 

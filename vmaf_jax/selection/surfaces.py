@@ -1,20 +1,27 @@
 """Evaluation surfaces: what a candidate can be judged on besides its held-out error."""
 
-from typing import Any
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import numpy.typing as npt
 import scipy.stats
 
 from vmaf_jax.corpora import demo
-from vmaf_jax.corpora.extraction import extract_clips
+from vmaf_jax.evaluation.metrics import rmse
+from vmaf_jax.extraction.api import extract_clips
+from vmaf_jax.extraction.request import Request
 from vmaf_jax.features.feature_set import FLOAT_FEATURES
-from vmaf_jax.selection.grid import Outcome, Problem
-from vmaf_jax.teacher import load_teacher
+from vmaf_jax.jobs.problem import Problem
+from vmaf_jax.selection.findings import Surfaces
+from vmaf_jax.selection.grid import Outcome
+from vmaf_jax.teacher import DEFAULT_TEACHER, load_teacher
+
+Floats = npt.NDArray[np.float64]
 
 
-def compare_surfaces(outcomes: list[Outcome], problem: Problem) -> dict[str, Any]:
+def compare_surfaces(outcomes: list[Outcome], problem: Problem) -> Surfaces:
     """Does an evaluation surface order the candidates as held-out error does?
 
     `external`: RMSE on frames of the demo corpus. `golden`: error on two clip means only, the pairs
@@ -25,46 +32,43 @@ def compare_surfaces(outcomes: list[Outcome], problem: Problem) -> dict[str, Any
     """
     clips = demo.load_clips()
     frames = extract_clips(clips)
-    other = extract_clips(clips, feature_set=FLOAT_FEATURES, teachers=())
-    teacher_name = next(iter(frames.labels))
-    label = frames.labels[teacher_name]
-    teacher = load_teacher(teacher_name)
-    step = teacher(other.features) - teacher(frames.features)
+    in_floats = extract_clips(clips, Request((), FLOAT_FEATURES)).features
+    label, teacher = frames.label(DEFAULT_TEACHER), load_teacher(DEFAULT_TEACHER)
+    step = teacher(in_floats) - teacher(frames.features)
     pooled = frames.mean_pool()
-    ends = [
-        int(np.argmin(pooled.labels[teacher_name])),
-        int(np.argmax(pooled.labels[teacher_name])),
+    means = pooled.label(DEFAULT_TEACHER)
+    extremes = [
+        (frames.clip == pooled.clip[k]) & (frames.source == pooled.source[k])
+        for k in (int(np.argmin(means)), int(np.argmax(means)))
     ]
-    held_out, external, golden, cross = [], [], [], []
+    surfaces: dict[str, list[float]] = {"external": [], "golden": [], "cross_backend": []}
     for outcome in outcomes:
-        predict = jax.jit(outcome.student.predict)
-
-        def ask(x: np.ndarray, predict: Any = predict, outcome: Outcome = outcome) -> np.ndarray:
-            return np.asarray(predict(outcome.variables, jnp.asarray(x, jnp.float32)))
-
-        ours = ask(frames.features)
-        error = ours - label
-        clip = [frames.clip == pooled.clip[k] for k in ends]
-        source = [frames.source == pooled.source[k] for k in ends]
-        golden.append(
-            max(abs(float(error[c & s].mean())) for c, s in zip(clip, source, strict=True))
-        )
-        external.append(float(np.sqrt(np.mean(np.square(error)))))
-        cross.append(float(np.sqrt(np.mean(np.square(ask(other.features) - ours - step)))))
-        held_out.append(float(np.sqrt(np.mean(np.square(outcome.predicted - problem.label)))))
-
-    def ranks(values: list[float]) -> np.ndarray:
-        return np.asarray(scipy.stats.rankdata(values))
-
-    both = list(ranks(golden) + ranks(cross))
-    surfaces = {"external": external, "golden": golden, "cross_backend": cross, "both": both}
-    return {
-        "candidates": [outcome.candidate.label for outcome in outcomes],
-        "held_out_rmse": held_out,
-        "values": surfaces,
-        "spearman_with_held_out": {
+        predict = _predictor(outcome)
+        predicted = predict(frames.features)
+        error = predicted - label
+        surfaces["external"].append(rmse(predicted, label))
+        surfaces["golden"].append(max(abs(float(error[rows].mean())) for rows in extremes))
+        surfaces["cross_backend"].append(rmse(predict(in_floats) - predicted, step))
+    ranks = [scipy.stats.rankdata(surfaces[name]) for name in ("golden", "cross_backend")]
+    surfaces["both"] = (ranks[0] + ranks[1]).tolist()
+    held_out = [rmse(outcome.predicted, problem.label) for outcome in outcomes]
+    return Surfaces(
+        candidates=[outcome.candidate.label for outcome in outcomes],
+        held_out_rmse=held_out,
+        values=surfaces,
+        spearman_with_held_out={
             name: float(scipy.stats.spearmanr(values, held_out).statistic)
             for name, values in surfaces.items()
         },
-        "teacher_cross_backend_rmse": float(np.sqrt(np.mean(np.square(step)))),
-    }
+        teacher_cross_backend_rmse=rmse(step, np.zeros_like(step)),
+    )
+
+
+def _predictor(outcome: Outcome) -> Callable[[Floats], Floats]:
+    predict = jax.jit(outcome.student.predict)
+
+    def scores(features: Floats) -> Floats:
+        rows = jnp.asarray(features, jnp.float32)
+        return np.asarray(predict(outcome.variables, rows), np.float64)
+
+    return scores

@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vmaf_jax.errors import InputError
+from vmaf_jax.errors import InputError, OtherFeaturesError
 from vmaf_jax.features.feature_set import FEATURES, NEG_FEATURES, FeatureSet
 from vmaf_jax.teacher.svr import ScoreTransform
 
+DEFAULT_TEACHER = "vmaf_v0.6.1"
 MAX_BYTES = 8 << 20
 _FEATURE = re.compile(r"VMAF_(?:integer_)?feature_(?P<name>\w+)_score")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -49,6 +50,15 @@ class ModelFile:
     document: dict[str, Any]
 
 
+def known_teachers() -> dict[str, Path]:
+    """The model files of ffmpeg-quality-metrics, by name."""
+    spec = importlib.util.find_spec("ffmpeg_quality_metrics")
+    folders = [
+        Path(place) / "vmaf_models" for place in (spec and spec.submodule_search_locations) or []
+    ]
+    return {path.stem: path for folder in folders for path in sorted(folder.glob("*.json"))}
+
+
 def find_model_file(name_or_path: str | Path) -> Path:
     """The path of a model file: as given, or by name among those of ffmpeg-quality-metrics.
 
@@ -60,11 +70,7 @@ def find_model_file(name_or_path: str | Path) -> Path:
         if not Path(text).is_file():
             raise InputError(f"{text}: no such model file; check the name.")
         return Path(text)
-    spec = importlib.util.find_spec("ffmpeg_quality_metrics")
-    places = [
-        Path(place) / "vmaf_models" for place in (spec and spec.submodule_search_locations) or []
-    ]
-    known = {path.stem: path for place in places for path in sorted(place.glob("*.json"))}
+    known = known_teachers()
     if not _NAME.fullmatch(text) or text not in known:
         raise InputError(
             f"teacher {text!r} is unknown; expected a .json file or one of {', '.join(known)}."
@@ -140,17 +146,17 @@ def _features(
     matches = [_FEATURE.fullmatch(name) for name in names]
     plain = [match["name"] if match else name for match, name in zip(matches, names, strict=True)]
     if sorted(plain) != sorted(FEATURES):
-        raise InputError(
+        raise OtherFeaturesError(
             f"{path.stem}: uses the features {', '.join(plain)}, expected {', '.join(FEATURES)}. "
             f"Use it as a label column: vmaf-jax extract --teacher {path.stem}."
         )
     order = [plain.index(name) for name in FEATURES]
-    limits = {key: value for each in options for key, value in each.items()}
+    limits = {key: value for entry in options for key, value in entry.items()}
     if not limits:
         return FEATURES, order
     if limits == {"adm_enhn_gain_limit": 1.0, "vif_enhn_gain_limit": 1.0}:
         return NEG_FEATURES, order
-    raise InputError(
+    raise OtherFeaturesError(
         f"{path.stem}: asks for features with the options {limits}, which no table holds; use a "
         f"model with none, or with both gain limits at 1."
     )
@@ -191,7 +197,7 @@ def _libsvm(
                 raise InputError(f"{path}: support vector {k} has index {index}; it is damaged.")
             vectors[k, int(index) - 1] = float(value)
     numbers = [float(header["gamma"]), float(header["rho"])]
-    finite = all(np.isfinite(each).all() for each in (vectors, coefficients, numbers))
+    finite = all(np.isfinite(part).all() for part in (vectors, coefficients, numbers))
     if not finite or numbers[0] <= 0:
         raise InputError(f"{path}: a number is not finite, or gamma not positive; it is damaged.")
     return header, vectors, coefficients

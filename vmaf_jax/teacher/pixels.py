@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Shaped
 
-from vmaf_jax.features.jax_native import features
+from vmaf_jax.features.clip import clip_features
 from vmaf_jax.teacher.svr import svr_score, transform_score
 from vmaf_jax.teacher.teacher import Teacher, load_teacher
 
@@ -33,10 +33,10 @@ def vmaf(
             the score before that.
 
     Raises:
-        InputError: as `features` and `load_teacher` do.
+        InputError: as `clip_features` and `load_teacher` do.
     """
     teacher = _teacher(model)
-    rows = features(reference, distorted, bits=bits, gain_limit=teacher.feature_set.gain_limit)
+    rows = clip_features(reference, distorted, bits=bits, gain_limit=teacher.feature_set.gain_limit)
     params = jax.tree.map(lambda leaf: jnp.asarray(leaf, rows.dtype), teacher.params())
     scores = svr_score(params, rows)
     if teacher.transform is not None:

@@ -8,14 +8,16 @@ The factor keeps the gradient's size when T changes. Scores in VMAF points, loss
 Source: "Distilling the knowledge in a neural network", arXiv:1503.02531, section 2.
 """
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from vmaf_jax.models.heads import SCORE_SPAN, TARGET_RANGE
+from vmaf_jax.models.heads import BINS, SCORE_SPAN, TARGET_RANGE, head_score
+from vmaf_jax.models.sums import sum_of_columns, weighted_sum
 
 
 class SoftLabels(NamedTuple):
@@ -53,7 +55,7 @@ def soft_labels(
     logits = -jnp.square(bins - limited[:, None]) / (2 * sigma**2) / temperature
     log_p = logits - _log_sum_exp(logits)[:, None]
     p = jnp.exp(log_p)
-    return SoftLabels(p, _row_sum(p * log_p))
+    return SoftLabels(p, sum_of_columns(p * log_p))
 
 
 def kl_loss(
@@ -69,19 +71,14 @@ def kl_loss(
         temperature: no unit, > 0; may be traced.
     """
     cooled = logits / temperature
-    expected = _row_sum(labels.probability * cooled)
+    expected = sum_of_columns(labels.probability * cooled)
     divergence = labels.negentropy - expected + _log_sum_exp(cooled)
     return jnp.square(jnp.asarray(temperature)) * divergence
 
 
-def _row_sum(values: Float[Array, "n k"]) -> Float[Array, " n"]:
-    """The sum over bins as a product, whose order does not depend on how many folds are mapped."""
-    return jnp.dot(values, jnp.ones(values.shape[1], values.dtype), precision="highest")
-
-
 def _log_sum_exp(logits: Float[Array, "n k"]) -> Float[Array, " n"]:
     highest = jax.lax.stop_gradient(jnp.max(logits, axis=1))
-    return highest + jnp.log(_row_sum(jnp.exp(logits - highest[:, None])))
+    return highest + jnp.log(sum_of_columns(jnp.exp(logits - highest[:, None])))
 
 
 def squared_error(predicted: Float[Array, " n"], scores: Float[Array, " n"]) -> Float[Array, " n"]:
@@ -91,4 +88,37 @@ def squared_error(predicted: Float[Array, " n"], scores: Float[Array, " n"]) -> 
 
 def masked_mean(values: Float[Array, " n"], mask: Float[Array, " n"]) -> Float[Array, ""]:
     """Mean over rows where `mask` is 1."""
-    return jnp.dot(values, mask, precision="highest") / jnp.sum(mask)
+    return weighted_sum(values, mask) / jnp.sum(mask)
+
+
+Labels = Any  # of a loss: scores `[n]` in VMAF points, or `SoftLabels`
+
+
+class Loss(NamedTuple):
+    """A loss as training uses it.
+
+    Attributes:
+        label: from scores `[n]` (VMAF points) and a temperature to what rows are held against.
+        per_row: from the network's outputs `[n, k]`, labels and a temperature to losses `[n]`.
+    """
+
+    label: Callable[[Float[Array, " n"], ArrayLike], Labels]
+    per_row: Callable[[Float[Array, "n k"], Labels, ArrayLike], Float[Array, " n"]]
+
+
+def _squared_error(_sigma: float) -> Loss:
+    def per_row(outputs: Array, labels: Labels, _temperature: ArrayLike) -> Array:
+        return squared_error(head_score("scalar", outputs), labels)
+
+    return Loss(lambda scores, temperature: scores, per_row)
+
+
+def _kl(sigma: float) -> Loss:
+    def label(scores: Array, temperature: ArrayLike) -> Labels:
+        return soft_labels(scores, jnp.asarray(BINS), sigma=sigma, temperature=temperature)
+
+    return Loss(label, kl_loss)
+
+
+# By name; each is made with the width of the teacher's distribution, VMAF points.
+LOSSES: dict[str, Callable[[float], Loss]] = {"squared_error": _squared_error, "kl": _kl}

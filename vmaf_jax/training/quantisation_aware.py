@@ -17,8 +17,8 @@ from jaxtyping import Array, Float
 
 from vmaf_jax.models.activations import activation
 from vmaf_jax.models.heads import SCORE_SPAN
+from vmaf_jax.models.mlp import Layers
 
-Layers = list[tuple[Any, Any]]  # kernel [d, k] and bias [k] of each
 _WEIGHT_LEVELS, _ACTIVATION_LEVELS = 63, 255
 
 
@@ -62,13 +62,13 @@ def fine_tune(
 
     optimiser = optax.adam(optax.cosine_decay_schedule(learning_rate, steps))
 
-    def one(state: Any, _: None) -> tuple[Any, Array]:
+    def step(state: Any, _: None) -> tuple[Any, Array]:
         value, grads = jax.value_and_grad(loss)(state[0])
         updates, moments = optimiser.update(grads, state[1])
         return (optax.apply_updates(state[0], updates), moments), value
 
     (tuned, _), _ = jax.jit(
-        lambda start: jax.lax.scan(one, (start, optimiser.init(start)), None, length=steps)
+        lambda start: jax.lax.scan(step, (start, optimiser.init(start)), None, length=steps)
     )(start)
     return tuned
 

@@ -1,0 +1,177 @@
+"""The JAX backend on files: packing, streaming, errors, memory."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import vmaf_jax
+from vmaf_jax.errors import InputError
+from vmaf_jax.extraction.api import extract_pair
+from vmaf_jax.extraction.jax_stream import measure_in_jax
+from vmaf_jax.features.feature_set import FLOAT_FEATURES, NEG_FEATURES
+from vmaf_jax.teacher.model_file import find_model_file
+from vmaf_jax.video.ffmpeg import find_ffmpeg
+from vmaf_jax.video.video import Video
+
+
+def measured(pairs, **settings):
+    return measure_in_jax(find_ffmpeg(), pairs, gain_limit=100.0, **settings)
+
+
+@pytest.fixture(scope="module")
+def pairs(encodes):
+    reference = Video(encodes / "ref.y4m")
+    names = ("dis.mp4", "deep.mkv", "small.mp4", "short.mp4", "none.mp4", "audio.wav", "dis.mp4")
+    return [(reference, Video(encodes / name)) for name in names]
+
+
+@pytest.fixture(scope="module")
+def outcomes(pairs):
+    told = []
+    found = measured(pairs, on_pair=lambda index, outcome: told.append(index))
+    assert told == list(range(len(pairs)))
+    return found
+
+
+def test_formats_and_sizes_are_brought_together_as_for_libvmaf(pairs, outcomes):
+    for k in (0, 1, 2, 6):
+        truth = extract_pair(*pairs[k], feature_set=FLOAT_FEATURES, teachers=()).features
+        np.testing.assert_allclose(outcomes[k], truth, rtol=2e-6, atol=3e-6)
+
+
+def test_a_bad_pair_harms_no_other(outcomes):
+    messages = {
+        3: "9 frames, its reference ref.y4m has 12",
+        4: "no such file",
+        5: "no video stream",
+    }
+    for index, message in messages.items():
+        assert isinstance(outcomes[index], InputError)
+        assert message in str(outcomes[index])
+    np.testing.assert_array_equal(outcomes[0], outcomes[6])
+
+
+@pytest.mark.parametrize("frames", [1, 5])
+def test_chunks_and_neighbours_change_no_bit(pairs, outcomes, frames):
+    chosen = (0, 1, 3, 6)
+    found = measured([pairs[k] for k in chosen], frames=frames)
+    for k, each in zip(chosen, found, strict=True):
+        if k == 3:
+            assert isinstance(each, InputError)
+        else:
+            np.testing.assert_array_equal(each, outcomes[k])
+
+
+RANGE = ["-vf", "scale=out_range={0}", "-color_range", "{0}", "-pix_fmt", "yuv420p", "-c:v", "ffv1"]
+GREY = ["-pix_fmt", "gray10le", "-c:v", "ffv1"]
+
+
+@pytest.fixture(scope="module")
+def odd_files(encodes, tmp_path_factory, ffmpeg):
+    folder = tmp_path_factory.mktemp("odd")
+    for name, source, arguments in (
+        ("ref_tv", "ref.y4m", [each.format("tv") for each in RANGE]),
+        ("ref_pc", "ref.y4m", [each.format("pc") for each in RANGE]),
+        ("dis_tv", "dis.mp4", [each.format("tv") for each in RANGE]),
+        ("dis_pc", "dis.mp4", [each.format("pc") for each in RANGE]),
+        ("ref_grey", "deep.mkv", GREY),
+        ("dis_grey", "dis.mp4", GREY),
+    ):
+        line = [ffmpeg, "-v", "error", "-i", encodes / source, *arguments, folder / f"{name}.mkv"]
+        subprocess.run(line, check=True)
+    return folder
+
+
+@pytest.mark.parametrize(
+    "names", [("ref_tv", "dis_pc"), ("ref_pc", "dis_tv"), ("ref_pc", "dis_pc"),
+              ("ref_grey", "dis_grey"), ("ref_tv", "dis_grey")],
+)  # fmt: skip
+def test_ranges_and_layouts_are_brought_together_as_for_libvmaf(odd_files, names):
+    pair = tuple(Video(odd_files / f"{name}.mkv") for name in names)
+    (found,) = measured([pair])
+    truth = extract_pair(*pair, feature_set=FLOAT_FEATURES, teachers=()).features
+    np.testing.assert_allclose(found, truth, rtol=2e-6, atol=3e-6)
+
+
+def test_the_shorter_ends_it_on_request(pairs, outcomes):
+    (found,) = measured([pairs[3]], shortest=True)
+    truth = extract_pair(*pairs[3], feature_set=FLOAT_FEATURES, teachers=(), shortest=True).features
+    np.testing.assert_allclose(found, truth, rtol=2e-6, atol=3e-6)
+
+
+def test_public_extraction_is_cached_and_says_what_it_is(encodes, tmp_path):
+    pair = (encodes / "ref.y4m", encodes / "dis.mp4")
+    first = vmaf_jax.extract_pair(*pair, backend="jax", cache=tmp_path)
+    assert first.provenance["backend"] == "jax"
+    np.testing.assert_allclose(
+        first.label("vmaf_v0.6.1"), vmaf_jax.load_teacher("vmaf_v0.6.1")(first.features)
+    )
+    (entry,) = tmp_path.glob("*.parquet")
+    again = vmaf_jax.extract_pair(*pair, backend="jax", cache=tmp_path)
+    np.testing.assert_array_equal(again.features, first.features)
+    entry.write_bytes(entry.read_bytes()[:-9])
+    with pytest.raises(InputError, match="this cache entry is corrupted"):
+        vmaf_jax.extract_pair(*pair, backend="jax", cache=tmp_path)
+
+
+def test_neg_features_come_with_neg_teachers(encodes):
+    pair = (encodes / "ref.y4m", encodes / "dis.mp4")
+    neg = vmaf_jax.extract_pair(
+        *pair, backend="jax", teachers=("vmaf_v0.6.1neg",), feature_set=NEG_FEATURES
+    )
+    truth = vmaf_jax.extract_pair(*pair, teachers=("vmaf_v0.6.1neg",), feature_set=NEG_FEATURES)
+    name = "vmaf_v0.6.1neg"
+    np.testing.assert_allclose(neg.label(name), truth.label(name), atol=0.3)
+    with pytest.raises(InputError, match=r"'vmaf_v0.6.1neg' takes the feature set vmaf_neg, vmaf"):
+        vmaf_jax.extract_pair(*pair, backend="jax", teachers=("vmaf_v0.6.1neg",))
+
+
+def test_teachers_of_one_name_are_refused_as_by_libvmaf(encodes, tmp_path):
+    path = find_model_file("vmaf_v0.6.1")
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "mine.json").write_bytes(path.read_bytes())
+    teachers = tuple(str(tmp_path / folder / "mine.json") for folder in ("a", "b"))
+    pair = (encodes / "ref.y4m", encodes / "dis.mp4")
+    with pytest.raises(InputError, match=r"'mine' is named twice"):
+        vmaf_jax.extract_pair(*pair, backend="jax", teachers=teachers)
+
+
+def test_unknown_backends_are_named(encodes):
+    with pytest.raises(InputError, match=r"backend 'cuda': expected one of libvmaf, jax"):
+        vmaf_jax.extract_pair(encodes / "ref.y4m", encodes / "dis.mp4", backend="cuda")
+
+
+MEASURE = """
+import sys
+from pathlib import Path
+from vmaf_jax.video.ffmpeg import find_ffmpeg
+from vmaf_jax.extraction.jax_stream import measure_in_jax
+from vmaf_jax.video.video import Video
+from vmaf_jax.teacher.model_file import find_model_file
+(found,) = measure_in_jax(find_ffmpeg(), [tuple(map(Video, map(Path,
+                          sys.argv[1:])))], gain_limit=100.0)
+(peak,) = [line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")]
+print(len(found), int(peak) * 1024)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="no /proc to read peaks from")
+def test_memory_is_flat_in_the_length_of_a_clip(tmp_path, ffmpeg):
+    peaks = []
+    for frames in (80, 240):  # 5 and 15 chunks; up to four are on their way at a time
+        paths = [tmp_path / f"{name}{frames}.mkv" for name in ("reference", "distorted")]
+        for path, harm in zip(paths, ("null", "gblur=1"), strict=True):
+            source = f"testsrc2=size=1920x1080:rate=30,{harm}"
+            line = [ffmpeg, "-v", "error", "-f", "lavfi", "-i", source, "-frames:v", str(frames)]
+            subprocess.run([*line, "-c:v", "libx264", "-preset", "ultrafast", path], check=True)
+        line = [sys.executable, "-c", MEASURE, *paths]
+        result = subprocess.run(line, capture_output=True, text=True, check=True)
+        n, peak = map(int, result.stdout.split())
+        assert n == frames
+        peaks.append(peak)
+    assert peaks[1] < 2e9  # measured: 1.1e9
+    assert peaks[1] < peaks[0] * 1.1

@@ -1,0 +1,162 @@
+"""JAX against libvmaf on every frame of the demo corpus and of the golden pair, by the command."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pytest
+
+from vmaf_jax.cli import main
+from vmaf_jax.corpora import demo
+from vmaf_jax.corpora.by_name import corpus_clips
+from vmaf_jax.errors import InputError
+from vmaf_jax.evaluation import agreement
+from vmaf_jax.files import cache_dir
+from vmaf_jax.jobs import compare_backends as module
+
+
+def check(report, frames):
+    assert report.frames == frames
+    assert report.missed == []
+    by_pair = {(pair.ours, pair.theirs): pair.columns for pair in report.comparisons}
+    ours = by_pair["JAX CPU", "libvmaf float"]
+    for name in ("adm2", "vif_scale0", "vif_scale1", "vif_scale2", "vif_scale3"):
+        assert ours[name].max_abs <= 5e-6  # where 2e-5 is asked
+    assert ours["motion2"].max_abs <= 2e-5
+    assert ours["score"].max_abs <= 1e-3
+    # The backends are not one and the same.
+    assert by_pair["JAX CPU", "libvmaf integer"]["vif_scale3"].max_abs > 1e-5
+    assert max(report.beyond_libvmaf.values()) <= 2e-5
+
+
+def test_on_every_frame_of_the_demo(tmp_path, demo_table):
+    report = module.compare_backends(demo.load_clips(), tmp_path / "report")
+    check(report, len(demo_table))
+    text = (tmp_path / "report" / "report.md").read_text()
+    assert "Limits: all kept." in text
+    for comparison in report.comparisons:
+        picture = (tmp_path / "report" / comparison.picture).read_bytes()
+        assert picture.startswith(b"\x89PNG")
+        assert comparison.picture in text
+    stored = json.loads((tmp_path / "report" / "backends.json").read_text())
+    assert stored["comparisons"][1]["columns"]["score"]["max_abs"] <= 1e-3
+
+
+def test_on_the_golden_pair(tmp_path, golden):
+    folder, _ = golden
+    paths = [str(path) for path in sorted(folder.glob("*.yuv"))]
+    columns = {
+        "reference": [str(folder.resolve() / paths[0].rsplit("/", 1)[-1])],
+        "distorted": [str(folder.resolve() / paths[1].rsplit("/", 1)[-1])],
+        "source": ["golden"],
+        "width": [576],
+        "height": [324],
+        "pix_fmt": ["yuv420p10le"],
+    }
+    pyarrow.csv.write_csv(pa.table(columns), tmp_path / "golden.csv")
+    clips = corpus_clips("manifest", manifest_path=tmp_path / "golden.csv")
+    check(module.compare_backends(clips, tmp_path / "r"), 3)
+
+
+def test_evaluate_measures_a_corpus_in_jax(encodes, tmp_path, capsys):
+    columns = {
+        "reference": [str(encodes / "ref.y4m"), str(encodes / "ref2.y4m")],
+        "distorted": [str(encodes / "dis.mp4"), str(encodes / "small.mp4")],
+        "source": ["one", "two"],
+    }
+    pyarrow.csv.write_csv(pa.table(columns), tmp_path / "clips.csv")
+    corpus = ["--corpus", "manifest", "--manifest", str(tmp_path / "clips.csv")]
+    found = {}
+    for backend in ("libvmaf", "jax"):
+        main(["evaluate", "--model", "tiny", *corpus, "--backend", backend, "--json"], leave=False)
+        found[backend] = json.loads(capsys.readouterr().out)["overall"]
+    assert found["jax"]["n"] == 24
+    assert found["jax"]["rmse"] < 0.5
+    assert found["jax"]["rmse"] != found["libvmaf"]["rmse"]
+
+
+def test_an_interrupted_extraction_in_jax_keeps_what_is_done(tmp_path, demo_table):
+    fresh = tmp_path / "cache"
+    fresh.mkdir()
+    (fresh / "demo").symlink_to(cache_dir() / "demo")
+    out = tmp_path / "table.parquet"
+    line = [sys.executable, "scripts/extract.py", "--corpus", "demo", "--out", str(out)]
+    process = subprocess.Popen(
+        [*line, "--backend", "jax"],
+        env={**os.environ, "VMAF_JAX_CACHE": str(fresh)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not list(fresh.glob("features/*.parquet")) and process.poll() is None:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate()
+    assert process.returncode == 130
+    assert "interrupted; run it again" in error
+    assert 1 <= len(list(fresh.glob("features/*.parquet"))) < 72
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["evaluate", "--model", "tiny"], "needs --features FILE or --corpus NAME"),
+        (["evaluate", "--model", "tiny", "--features", "x", "--backend", "jax"], "is measured"),
+        (["evaluate", "--model", "tiny", "--corpus", "demo", "--backend", "gpu"], "backend 'gpu'"),
+        (
+            ["extract", "--corpus", "demo", "--out", "x.parquet", "--backend", "tpu"],
+            "backend 'tpu'",
+        ),
+        (
+            ["compare-backends", "--corpus", "support_vectors"],
+            "corpus 'support_vectors' is unknown",
+        ),
+    ],
+)
+def test_bad_requests_exit_2(arguments, message, capsys):
+    with pytest.raises(SystemExit) as end:
+        main(arguments)
+    assert end.value.code == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+
+
+def test_a_difference_over_its_limit_is_a_missed_gate(tmp_path, encodes, monkeypatch, capsys):
+    monkeypatch.setattr(agreement, "FEATURE_LIMIT", 1e-12)
+    (tmp_path / "clips.csv").write_text(
+        f"reference,distorted,source\n{encodes / 'ref.y4m'},{encodes / 'dis.mp4'},one\n"
+    )
+    corpus = ["--corpus", "manifest", "--manifest", str(tmp_path / "clips.csv")]
+    with pytest.raises(SystemExit) as end:
+        main(["compare-backends", *corpus, "--out", str(tmp_path / "report")])
+    assert end.value.code == 1
+    assert "adm2 differs by" in capsys.readouterr().err
+    assert (tmp_path / "report" / "report.md").is_file()
+
+
+def test_motion_is_judged_frame_by_frame():
+    fast, still = 30.0, 0.0
+    near = agreement.differences(
+        {"motion2": np.array([fast, still])}, {"motion2": np.array([fast + 3e-5, still + 1e-6])}
+    )
+    assert agreement.missed(near) == []
+    far = agreement.differences({"motion2": np.array([0.1])}, {"motion2": np.array([0.1001])})
+    assert agreement.missed(far) == ["motion2 differs by 9.99e-04, limit 2e-04"]
+
+
+def test_neg_scores_are_not_compared_over_plain_features(tmp_path):
+    with pytest.raises(InputError, match=r"takes the feature set vmaf_neg; name one over vmaf"):
+        module.compare_backends(demo.load_clips(), tmp_path / "r", teacher="vmaf_v0.6.1neg")
+
+
+def test_other_folders_are_left_alone(tmp_path):
+    (tmp_path / "mine.txt").touch()
+    with pytest.raises(InputError, match="holds other things"):
+        module.compare_backends([], tmp_path)

@@ -1,0 +1,64 @@
+from pathlib import Path
+
+import pytest
+
+from vmaf_jax.errors import InputError
+from vmaf_jax.jobs.config import load_config
+
+CONFIGS = sorted(Path("configs").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_shipped_configs_load_and_open_with_their_command(path):
+    assert path.read_text().startswith("# ")
+    if "selection" not in path.name:
+        assert load_config(path).name == path.stem
+
+
+def write(tmp_path, text):
+    path = tmp_path / "c.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_overrides_and_round_trip(tmp_path):
+    path = write(tmp_path, "name: x\ntraining: {steps: 10}\n")
+    config = load_config(path, ["training.learning_rate=0.5", "external=[demo]", "data.teacher=m"])
+    assert config.training.steps == 10
+    assert config.training.learning_rate == 0.5
+    assert config.external == ("demo",)
+    again = load_config(write(tmp_path, config.to_yaml()))
+    assert again == config
+    assert again.digest() == config.digest()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name: x\ntraning: {}\n", "unknown key 'traning'; did you mean 'training'?"),
+        (
+            "name: x\ntraining: {step: 1}\n",
+            "unknown key 'training.step'; did you mean 'training.st",
+        ),
+        ("name: x\ntraining: {steps: 0}\n", "training.steps is 0: Input should be greater than"),
+        ("name: x\ntraining: {sigma: 1}\n", "training.sigma is 1"),
+        ("name: x\nstudent: {network: tinny}\n", "unknown value 'tinny'; did you mean 'tiny'?"),
+        ("name: x\nstudent: {dropout: 1.0}\n", "student.dropout is 1.0"),
+        ("name: ../x\n", "name is '../x'"),
+        ("training: {}\n", "name is"),
+        ("- a\n", "expected keys and values"),
+        ("name: [\n", "not valid YAML"),
+    ],
+)
+def test_bad_configs_name_the_key(tmp_path, text, message):
+    with pytest.raises(InputError) as caught:
+        load_config(write(tmp_path, text))
+    assert message in str(caught.value)
+    assert "c.yaml" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("override", ["training.steps", "=3", "name.x=1", "training.steps=["])
+def test_bad_overrides(tmp_path, override):
+    with pytest.raises(InputError, match="--set"):
+        load_config(write(tmp_path, "name: x\n"), [override])

@@ -1,0 +1,101 @@
+"""Held-out predictions are of students that never saw the source, by whichever job they come."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from vmaf_jax.errors import InputError
+from vmaf_jax.jobs.config import Config, DataConfig
+from vmaf_jax.jobs.fit import fit_folds
+from vmaf_jax.jobs.problem import load_problem
+from vmaf_jax.jobs.train import train
+from vmaf_jax.models import Student
+from vmaf_jax.selection.grid import Candidate, run_program
+from vmaf_jax.training import TrainingSettings
+
+SETTINGS = TrainingSettings(steps=40, seeds=(0, 3))
+STUDENT = Student("nano", dropout=0.0)
+
+
+@pytest.fixture(scope="module")
+def problem():
+    return load_problem(DataConfig())
+
+
+def poisoned(problem, source):
+    """The same rows, but what the rows of one source teach is nonsense."""
+    return dataclasses.replace(
+        problem, target=np.where(problem.table.source == source, 1e3, problem.target)
+    )
+
+
+def by_fit(problem):
+    return fit_folds(problem, STUDENT, SETTINGS).predicted[0]
+
+
+def by_selection(problem):
+    base = Candidate("support_vectors", "nano", "silu", "squared_error", 0.0, False, "rows")
+    (outcome,) = run_program(problem, base, SETTINGS, (0.0,))
+    return outcome.predicted
+
+
+@pytest.mark.parametrize("way", [by_fit, by_selection])
+def test_nothing_that_a_source_teaches_reaches_its_own_predictions(problem, way):
+    clean = way(problem)
+    for source in problem.sources[::11]:
+        rows = problem.table.source == source
+        harmed = way(poisoned(problem, source))
+        np.testing.assert_array_equal(harmed[:, rows], clean[:, rows])
+        # Every other student did learn from it.
+        others = [s for s in problem.sources if s != source]
+        for other in others:
+            assert (
+                harmed[:, problem.table.source == other] != clean[:, problem.table.source == other]
+            ).any()
+
+
+def test_the_train_job_writes_those_predictions(problem, tmp_path):
+    config = Config(name="short", student={"network": "nano", "dropout": 0.0}, training=SETTINGS)
+    run = train(config, tmp_path / "short")
+    expected = by_fit(problem)
+    np.testing.assert_array_equal(run.held_out.predicted, expected.ravel())
+    np.testing.assert_array_equal(run.held_out.seed, np.repeat([0, 3], len(problem.label)))
+    np.testing.assert_array_equal(run.held_out.label, np.tile(problem.label, 2))
+
+
+def test_the_final_student_learns_from_every_source(problem):
+    clean = fit_folds(problem, STUDENT, SETTINGS).final
+    for source in problem.sources[::11]:
+        harmed = fit_folds(poisoned(problem, source), STUDENT, SETTINGS).final
+        kernels = [f["params"]["network"]["Dense_0"]["kernel"] for f in (clean, harmed)]
+        assert (kernels[0] != kernels[1]).any()
+
+
+def test_temperatures_and_seeds_keep_their_places(problem):
+    settings = SETTINGS.model_copy(update={"loss": "kl"})
+    student = Student("nano", "distribution", dropout=0.0)
+    both = fit_folds(problem, student, settings, temperatures=[1.0, 4.0])
+    assert both.predicted.shape == (2, 2, len(problem.label))
+    warm = settings.model_copy(update={"temperature": 4.0, "seeds": (3,)})
+    alone = fit_folds(problem, student, warm)
+    np.testing.assert_allclose(alone.predicted[0, 0], both.predicted[1, 1], atol=1e-3)
+    assert np.abs(both.predicted[0] - both.predicted[1]).max() > 0.1
+    assert np.abs(both.predicted[1, 0] - both.predicted[1, 1]).max() > 0.1
+
+
+def test_students_learn_targets_and_are_judged_by_labels(problem):
+    relabelled = dataclasses.replace(problem, label=100 - problem.label)
+    np.testing.assert_array_equal(by_fit(relabelled), by_fit(problem))
+    assert (
+        fit_folds(relabelled, STUDENT, SETTINGS).held_out(relabelled).label[:211]
+        == relabelled.label
+    ).all()
+
+
+def test_one_source_cannot_be_left_out(problem):
+    rows = problem.table.source == problem.sources[0]
+    lone = dataclasses.replace(problem, sources=problem.sources[:1], masks=problem.masks[:1])
+    assert rows.any()
+    with pytest.raises(InputError, match=r"1 source .* leaving one out needs at least two"):
+        fit_folds(lone, STUDENT, SETTINGS)

@@ -1,0 +1,54 @@
+import csv
+import json
+
+import numpy as np
+import pytest
+
+import vmaf_jax
+from vmaf_jax.cli import main
+from vmaf_jax.errors import InputError
+from vmaf_jax.jobs.score import statistics
+
+
+def test_score_is_the_model_on_the_extracted_features(encodes):
+    found = vmaf_jax.score(encodes / "ref.y4m", encodes / "dis.mp4", teachers=("vmaf_v0.6.1",))
+    table = vmaf_jax.extract_pair(encodes / "ref.y4m", encodes / "dis.mp4")
+    expected = vmaf_jax.load_model("tiny")(table.features)
+    np.testing.assert_array_equal(found.per_frame, expected.astype(np.float64))
+    assert found.mean == pytest.approx(expected.mean())
+    np.testing.assert_allclose(found.per_frame, found.table.label("vmaf_v0.6.1"), atol=0.3)
+
+
+def test_statistics_on_a_known_case():
+    found = statistics(np.array([0.0, 50.0, 100.0]))
+    assert found["mean"] == 50
+    assert found["harmonic_mean"] == pytest.approx(3 / (1 + 1 / 51 + 1 / 101) - 1)
+    assert (found["min"], found["p1"], found["p5"]) == (0, pytest.approx(1), pytest.approx(5))
+
+
+@pytest.mark.parametrize("model", ["nano", "checkpoints/tiny", "checkpoints/tiny/model.int8.onnx"])
+def test_every_kind_of_model_scores(encodes, model, capsys):
+    arguments = ["score", str(encodes / "ref.y4m"), str(encodes / "dis.mp4"), "--model", model]
+    main([*arguments, "--json", "--per-frame"], leave=False)
+    told = json.loads(capsys.readouterr().out)
+    assert len(told["frames"]) == told["statistics"]["frames"] == 12
+    assert told["score"] == pytest.approx(np.mean(told["frames"]))
+
+
+def test_files_for_others(encodes, tmp_path, capsys):
+    out = ["--csv", str(tmp_path / "o.csv"), "--plot", str(tmp_path / "o.png")]
+    pair = [str(encodes / "ref.yuv"), str(encodes / "dis.yuv")]
+    raw = ["--width", "352", "--height", "288", "--pix-fmt", "yuv420p"]
+    main(["score", *pair, *raw, *out, "--teacher", "vmaf_v0.6.1"], leave=False)
+    assert "vmaf_v0.6.1" in capsys.readouterr().out
+    rows = list(csv.DictReader((tmp_path / "o.csv").read_text().splitlines()))
+    assert len(rows) == 12
+    assert {"frame", "score", "adm2", "motion2", "vmaf_v0.6.1"} <= rows[0].keys()
+    assert (tmp_path / "o.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_bad_model_costs_no_measurement(encodes, tmp_path):
+    (tmp_path / "bad.onnx").write_bytes(b"not onnx")
+    for model, message in ((tmp_path / "bad.onnx", "not a valid ONNX"), ("none", "no run folder")):
+        with pytest.raises(InputError, match=message):
+            vmaf_jax.score(encodes / "ref.y4m", encodes / "dis.mp4", model)

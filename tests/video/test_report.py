@@ -1,0 +1,33 @@
+"""What is read out of ffmpeg's report, whatever its threads wrote between."""
+
+from pathlib import Path
+
+import pytest
+
+from vmaf_jax.video.report import explain, explain_libvmaf
+from vmaf_jax.video.video import Video
+
+OTHER = "[vost#0:0/wrapped_avframe @ 0x55] [enc:wrapped_avframe @ 0x56] Error: thread received EOF"
+OWN = 'problem reading feature "cambi"'
+
+
+@pytest.mark.parametrize(
+    "report",
+    [
+        f"libvmaf ERROR {OWN}\n{OTHER}\n",
+        f"{OTHER}\nlibvmaf ERROR {OWN}\n",
+        f"libvmaf ERROR {OTHER}\n{OWN}\n",
+        f"{OTHER}\nlibvmaf ERROR {OTHER}\n{OTHER}\n{OWN}\n{OTHER}\n",
+    ],
+    ids=["first", "last", "torn", "torn twice"],
+)
+def test_libvmafs_own_line_is_told(report):
+    assert f"could not score this pair ({OWN});" in str(explain_libvmaf(report))
+    pair = Video(Path("ref.y4m")), Video(Path("dis.mp4"))
+    assert explain(report, *pair) == explain_libvmaf(report)
+
+
+def test_without_one_ffmpegs_is_told():
+    assert explain_libvmaf(OTHER) is None
+    line = explain(OTHER, Video(Path("ref.y4m")), Video(Path("dis.mp4")))
+    assert line.startswith("dis.mp4: ffmpeg failed on this pair (")

@@ -1,0 +1,9 @@
+from . import features
+from .extraction.api import extract_pair
+from .features.feature_set import FEATURES
+from .jobs.model import load_model
+from .jobs.score import score
+from .teacher.pixels import vmaf
+from .teacher.teacher import load_teacher
+
+__all__ = ["FEATURES", "extract_pair", "features", "load_model", "load_teacher", "score", "vmaf"]

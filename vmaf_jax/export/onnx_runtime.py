@@ -1,0 +1,71 @@
+"""An exported student as it runs in ONNX Runtime, on the CPU."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vmaf_jax.errors import InputError
+from vmaf_jax.export.contract import INPUT_NAME, OUTPUT_NAME, load_onnx
+from vmaf_jax.models.heads import OUTPUT_RANGE
+
+
+def _runtime_errors() -> tuple[type[Exception], ...]:
+    """What ONNX Runtime raises, by its own names."""
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+    kinds = ("Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "RuntimeException")
+    return (*(getattr(state, kind) for kind in kinds), state.NotImplemented, MemoryError)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def open_session(content: bytes, path: Path, *, threads: int = 0) -> Any:
+    """An ONNX Runtime session (CPU) over a model's bytes; `path` is for the message alone.
+
+    Raises:
+        InputError: ONNX Runtime refuses the model.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    except _runtime_errors() as error:
+        raise InputError(f"{path}: ONNX Runtime refuses it ({_first_line(error)}).") from error
+
+
+class OnnxModel:
+    """An ONNX student in ONNX Runtime (CPU), called with features `[n, d]`."""
+
+    def __init__(self, path: Path, *, threads: int = 0) -> None:
+        """Loads and checks `path`; `threads` 0 leaves the number to ONNX Runtime."""
+        file = load_onnx(path)
+        self.path, self.feature_set = path, file.feature_set
+        self.session = open_session(file.content, path, threads=threads)
+
+    def __call__(self, features: npt.ArrayLike) -> npt.NDArray[np.float32]:
+        """Scores `[n]` in VMAF points, clipped to 0-100."""
+        x = np.ascontiguousarray(features, dtype=np.float32)
+        try:
+            (scores,) = self.session.run([OUTPUT_NAME], {INPUT_NAME: x})
+        except _runtime_errors() as error:
+            raise InputError(f"{self.path}: ONNX Runtime fails ({_first_line(error)}).") from error
+        low, high = OUTPUT_RANGE
+        clipped = np.asarray(scores)
+        if clipped.shape != (len(x),) or not ((clipped >= low) & (clipped <= high)).all():
+            raise InputError(
+                f"{self.path}: gives scores of shape {clipped.shape} that are not all in "
+                f"[{low:g}, {high:g}]; export it again."
+            )
+        return clipped
+
+    def in_batches(self, features: npt.NDArray[np.float32], size: int) -> npt.NDArray[np.float32]:
+        """The same, `size` rows at a time; the last batch may be shorter."""
+        parts = [self(features[k : k + size]) for k in range(0, len(features), size)]
+        return np.concatenate(parts) if parts else np.empty(0, np.float32)

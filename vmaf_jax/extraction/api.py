@@ -1,0 +1,147 @@
+"""From videos to a feature table: one pair, or many at once, resumable.
+
+Each clip's result goes into the cache as soon as it is measured. A failing clip does not stop the
+others, so what they cost is kept; then the first failure is raised and no table is made.
+"""
+
+import dataclasses
+import os
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+
+from vmaf_jax.corpora.clips import Clip
+from vmaf_jax.errors import InputError
+from vmaf_jax.extraction.request import Outcome, Pair, Request
+from vmaf_jax.features.feature_set import FEATURES, FeatureSet
+from vmaf_jax.features.table import FeatureTable, concatenate, constant_text
+from vmaf_jax.teacher.model_file import DEFAULT_TEACHER
+from vmaf_jax.video.video import Video
+
+# Each has `extract_pairs(pairs, request, on_pair)`; imported when it is used.
+_BACKENDS = {
+    "libvmaf": "vmaf_jax.extraction.libvmaf_pairs",
+    "jax": "vmaf_jax.extraction.jax_pairs",
+}
+BACKENDS = tuple(_BACKENDS)
+
+
+def check_backend(backend: str) -> None:
+    """Raises InputError unless there is such a backend."""
+    if backend not in BACKENDS:
+        raise InputError(f"backend {backend!r}: expected one of {', '.join(BACKENDS)}.")
+
+
+def extract_pair(
+    reference: str | os.PathLike[str] | Video,
+    distorted: str | os.PathLike[str] | Video,
+    *,
+    backend: str = "libvmaf",
+    width: int | None = None,
+    height: int | None = None,
+    pix_fmt: str | None = None,
+    teachers: tuple[str, ...] = (DEFAULT_TEACHER,),
+    feature_set: FeatureSet = FEATURES,
+    shortest: bool = False,
+    cache: Path | None = None,
+) -> FeatureTable:
+    """Features and teacher scores of every frame of a pair.
+
+    Args:
+        reference, distorted: files that ffmpeg decodes, or raw YUV with size and format.
+        backend: `libvmaf`, or `jax`, which agrees with libvmaf's float extractors.
+        width, height, pix_fmt: of raw files (both), unless they are given as `Video`.
+        teachers: names or JSON files of models; libvmaf runs any, `jax` those over these features.
+        feature_set: which features; their gain limits go with it.
+        shortest: stop at the end of the shorter input instead of refusing unequal lengths.
+        cache: folder of results, by default `features` in the user's cache.
+
+    Returns:
+        A table of one clip: features `[frames, features]` (float64, no unit), a label per teacher.
+
+    Raises:
+        InputError: a file is missing, cut, not decodable or of another length; a teacher or the
+            backend is unknown; no ffmpeg has libvmaf; the cache entry is corrupted.
+    """
+    raw_format = {"width": width, "height": height, "pix_fmt": pix_fmt}
+    pair = (_as_video(reference, raw_format), _as_video(distorted, raw_format))
+    request = Request(teachers, feature_set, shortest, cache)
+    (outcome,) = _extract_pairs([pair], backend, request)
+    if isinstance(outcome, InputError):
+        raise outcome
+    return outcome
+
+
+def _as_video(
+    video: str | os.PathLike[str] | Video, raw_format: dict[str, int | str | None]
+) -> Video:
+    """A `Video`; raw files take the size and format given, others say their own."""
+    if not isinstance(video, Video):
+        video = Video(Path(video))
+        if video.is_raw:
+            return Video(video.path, **raw_format)  # type: ignore[arg-type]
+    return video
+
+
+def extract_clips(
+    clips: Sequence[Clip],
+    request: Request | None = None,
+    *,
+    backend: str = "libvmaf",
+    on_clip: Callable[[int], None] = lambda frames: None,
+) -> FeatureTable:
+    """Per-frame features and scores of all clips, in the order of `clips`.
+
+    Args:
+        clips: pairs to measure.
+        request: teachers, features and how to measure, by default `vmaf_v0.6.1` and its features.
+        backend: `libvmaf` or `jax`.
+        on_clip: called after each clip with its number of frames.
+
+    Raises:
+        InputError: of the first clip that failed, with how many others did; none is lost.
+    """
+    pairs = [(clip.reference, clip.distorted) for clip in clips]
+    outcomes = _extract_pairs(pairs, backend, request or Request(), on_clip)
+    failures = [outcome for outcome in outcomes if isinstance(outcome, InputError)]
+    if failures:
+        more = f" ({len(failures) - 1} other clips failed too)" if len(failures) > 1 else ""
+        raise InputError(f"{failures[0]}{more}")
+    tables = [outcome for outcome in outcomes if isinstance(outcome, FeatureTable)]
+    return concatenate([_placed(table, clip) for table, clip in zip(tables, clips, strict=True)])
+
+
+def _extract_pairs(
+    pairs: Sequence[Pair],
+    backend: str,
+    request: Request,
+    on_pair: Callable[[int], None] = lambda frames: None,
+) -> list[Outcome]:
+    check_backend(backend)
+    outcomes: list[Outcome] = import_module(_BACKENDS[backend]).extract_pairs(
+        pairs, request, on_pair
+    )
+    return outcomes
+
+
+def _placed(table: FeatureTable, clip: Clip) -> FeatureTable:
+    """The clip's rows with its place in the corpus, its opinion score, and its digests."""
+    n = len(table)
+    labels = dict(table.labels)
+    if clip.mos is not None:
+        labels["mos"] = np.full(n, clip.mos)
+    digests = table.provenance["inputs"]
+    inputs = {
+        f"{clip.source} (reference)": digests["reference"],
+        f"{clip.source}/{clip.name}": digests["distorted"],
+    }
+    return dataclasses.replace(
+        table,
+        corpus=constant_text(clip.corpus, n),
+        source=constant_text(clip.source, n),
+        clip=constant_text(clip.name, n),
+        labels=labels,
+        provenance={**table.provenance, "inputs": inputs},
+    )

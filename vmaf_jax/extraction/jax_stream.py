@@ -1,0 +1,238 @@
+"""The features of many pairs, computed in JAX while ffmpeg decodes.
+
+One thread decodes, a chunk ahead of the device. Frames of several clips of one size share a chunk,
+so that short clips fill the device too; a frame's row depends on its own clip alone.
+"""
+
+import dataclasses
+import math
+import queue
+import threading
+from collections.abc import Callable, Iterator, Sequence
+
+import jax
+import numpy as np
+import numpy.typing as npt
+
+from vmaf_jax.errors import InputError
+from vmaf_jax.features.clip import MIN_SIZE, chunk_features
+from vmaf_jax.video.ffmpeg import Ffmpeg
+from vmaf_jax.video.luma import LumaPair, Samples, sample_type
+from vmaf_jax.video.video import Video
+
+_CHUNK_SAMPLES = 2**25  # of each picture: 16 frames of 1080p
+_MAX_FRAMES = 64
+_BLOCK = 8  # frames side by side where one does not fill the device
+
+Features = npt.NDArray[np.float64]
+Measured = Features | InputError
+
+
+def chunk_frames(height: int, width: int) -> int:
+    """Frames in a chunk of such pictures."""
+    n = max(1, min(_MAX_FRAMES, _CHUNK_SAMPLES // (height * width)))
+    return n - n % _BLOCK if n > _BLOCK else n
+
+
+def side_by_side(device: jax.Device, frames: int) -> int:
+    """How many frames a device computes at a time: one on a CPU, whose cache one fills."""
+    return 1 if device.platform == "cpu" else math.gcd(frames, _BLOCK)
+
+
+def measure_in_jax(
+    ffmpeg: Ffmpeg,
+    pairs: Sequence[tuple[Video, Video]],
+    *,
+    gain_limit: float,
+    shortest: bool = False,
+    on_pair: Callable[[int, Measured], None] = lambda index, outcome: None,
+    device: jax.Device | None = None,
+    frames: int | None = None,
+) -> list[Measured]:
+    """Features `[frames, 6]` (no unit) of each pair, or why it could not be measured.
+
+    Args:
+        pairs: reference and distorted.
+        gain_limit: the largest contrast gain that counts.
+        shortest: stop at the end of the shorter video instead of refusing unequal lengths.
+        on_pair: called with a pair's index and outcome as soon as it is known.
+        device: by default JAX's first.
+        frames: of a chunk, by default as many as `chunk_frames` says; changes no value.
+    """
+    device = device or jax.devices()[0]
+    outcomes: list[Measured] = [InputError("not measured")] * len(pairs)
+    rows: dict[int, list[Features]] = {}
+
+    def collect(item: "_Item", computed: jax.Array | None) -> None:
+        if computed is not None and item.chunk is not None:
+            values = np.asarray(computed, dtype=np.float64)
+            for index, first, count in item.chunk.parts:
+                rows.setdefault(index, []).append(values[first : first + count])
+        for index, error in item.ended:
+            parts = rows.pop(index, [])
+            outcomes[index] = error or _whole_clip(parts, pairs[index])
+            on_pair(index, outcomes[index])
+
+    decoder = _Decoder(ffmpeg, pairs, shortest=shortest, frames=frames)
+    previous: Samples | None = None
+    behind: tuple[_Item, jax.Array | None] | None = None
+    try:
+        for item in decoder:
+            computed = None
+            if item.chunk is not None:
+                computed = _compute(item.chunk, previous, gain_limit, device)
+                previous = item.chunk.reference[-1]
+            if behind is not None:
+                collect(*behind)  # while the device works on the chunk after it
+            behind = (item, computed)
+        if behind is not None:
+            collect(*behind)
+    finally:
+        decoder.stop()
+    return outcomes
+
+
+def _whole_clip(parts: list[Features], pair: tuple[Video, Video]) -> Measured:
+    if not parts:
+        return InputError(f"{pair[1].path}: holds no frame to measure; check both files.")
+    rows = np.concatenate(parts)
+    motion = rows[:, -1]
+    rows[:, -1] = np.minimum(motion, np.append(motion[1:], motion[-1]))
+    return rows
+
+
+@dataclasses.dataclass
+class _Chunk:
+    """Frames of one or more clips; `parts` are (pair, first row, rows), filled up to `count`."""
+
+    reference: Samples
+    distorted: Samples
+    bits: int
+    starts: npt.NDArray[np.bool_]
+    parts: list[tuple[int, int, int]]
+    count: int = 0
+
+    @property
+    def format(self) -> tuple[int, ...]:
+        """What has to be alike for frames to share a chunk."""
+        return (*self.reference.shape[1:], self.bits)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Item:
+    """A chunk to compute, if any, and the pairs that end with it."""
+
+    chunk: _Chunk | None
+    ended: list[tuple[int, InputError | None]]
+
+
+def _compute(
+    chunk: _Chunk, previous: Samples | None, gain_limit: float, device: jax.Device
+) -> jax.Array:
+    first = chunk.reference[0]
+    if previous is None or (previous.shape, previous.dtype) != (first.shape, first.dtype):
+        previous = first
+    block = side_by_side(device, len(chunk.reference))
+    arrays = (chunk.reference, chunk.distorted, previous, chunk.starts, np.int32(chunk.count))
+    *frames, count = jax.device_put(arrays, device)
+    return _chunk_features(
+        *frames, bits=chunk.bits, gain_limit=gain_limit, block=block, count=count
+    )
+
+
+_chunk_features = jax.jit(chunk_features, static_argnames=("bits", "gain_limit", "block"))
+
+
+class _Decoder:
+    """Decodes pair after pair in a thread of its own; iterating gives items in order."""
+
+    def __init__(
+        self,
+        ffmpeg: Ffmpeg,
+        pairs: Sequence[tuple[Video, Video]],
+        *,
+        shortest: bool,
+        frames: int | None,
+    ) -> None:
+        self._ffmpeg, self._pairs = ffmpeg, pairs
+        self._shortest, self._frames = shortest, frames
+        self._items: queue.Queue[_Item | BaseException | None] = queue.Queue(maxsize=1)
+        self._stopped = threading.Event()
+        self._chunk: _Chunk | None = None
+        self._ended: list[tuple[int, InputError | None]] = []
+        self._thread = threading.Thread(target=self._work, daemon=True)
+        self._thread.start()
+
+    def __iter__(self) -> Iterator[_Item]:
+        while (item := self._items.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+
+    def stop(self) -> None:
+        """Ends the thread, wherever it is."""
+        self._stopped.set()
+        while self._thread.is_alive():
+            try:
+                self._items.get(timeout=0.05)
+            except queue.Empty:
+                continue
+
+    def _work(self) -> None:
+        try:
+            for index, pair in enumerate(self._pairs):
+                if self._stopped.is_set():
+                    return
+                error = self._decode(index, pair)
+                self._ended.append((index, error))
+                if self._chunk is None:
+                    self._emit()
+            self._emit()
+            self._items.put(None)
+        except BaseException as bug:
+            self._items.put(bug)
+
+    def _decode(self, index: int, pair: tuple[Video, Video]) -> InputError | None:
+        try:
+            luma = LumaPair(self._ffmpeg, *pair, shortest=self._shortest)
+        except InputError as error:
+            return error
+        try:
+            if min(luma.height, luma.width) < MIN_SIZE:
+                return InputError(
+                    f"{pair[0].path}: {luma.width}x{luma.height} is too small; ADM needs at least "
+                    f"{MIN_SIZE} pixels each way."
+                )
+            if self._chunk and self._chunk.format != (luma.height, luma.width, luma.bits):
+                self._emit()
+            begun = False
+            while not luma.ended and not self._stopped.is_set():
+                chunk = self._chunk = self._chunk or self._new_chunk(luma)
+                first = chunk.count
+                count = luma.read(chunk.reference[first:], chunk.distorted[first:])
+                if count:
+                    chunk.starts[first] = not begun
+                    begun = True
+                    chunk.parts.append((index, first, count))
+                    chunk.count += count
+                if chunk.count == len(chunk.reference):
+                    self._emit()
+            if not self._stopped.is_set():
+                luma.finish()
+        except InputError as error:
+            return error
+        finally:
+            luma.close()
+        return None
+
+    def _new_chunk(self, luma: LumaPair) -> _Chunk:
+        n = self._frames or chunk_frames(luma.height, luma.width)
+        shape, kind = (n, luma.height, luma.width), sample_type(luma.bits)
+        # Zeros, since JAX on a CPU may compute on these very arrays.
+        frames = (np.zeros(shape, kind), np.zeros(shape, kind))
+        return _Chunk(*frames, luma.bits, np.zeros(n, np.bool_), [])
+
+    def _emit(self) -> None:
+        if self._chunk is not None or self._ended:
+            self._items.put(_Item(self._chunk, self._ended))
+        self._chunk, self._ended = None, []

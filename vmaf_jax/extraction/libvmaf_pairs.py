@@ -1,0 +1,84 @@
+"""Extraction by libvmaf: several ffmpeg runs at a time, through the cache.
+
+A re-run costs a hash of the files, and a first run costs libvmaf's time.
+"""
+
+import concurrent.futures
+import os
+from collections.abc import Callable, Sequence
+
+from vmaf_jax.errors import InputError
+from vmaf_jax.extraction.cache import Cache
+from vmaf_jax.extraction.libvmaf import LibvmafModel, measure, resolve_teachers
+from vmaf_jax.extraction.request import Outcome, Pair, Request
+from vmaf_jax.features.table import FeatureTable
+from vmaf_jax.video.digest import file_digest
+from vmaf_jax.video.ffmpeg import Ffmpeg, find_ffmpeg
+from vmaf_jax.video.video import check_video
+
+RECIPE = 2  # of the measurement; a change of its filters must not be served old results
+
+
+def extract_pairs(
+    pairs: Sequence[Pair], request: Request, on_pair: Callable[[int], None]
+) -> list[Outcome]:
+    """A table per pair, or why there is none; as `extract_pair`.
+
+    Args:
+        on_pair: called after each pair with its number of frames.
+
+    Raises:
+        InputError: no ffmpeg, or a teacher's name or file is bad.
+    """
+    models = resolve_teachers(request.teachers)
+    ffmpeg = find_ffmpeg()
+    cores = os.cpu_count() or 1
+    workers = max(1, min(request.jobs or cores, len(pairs)))
+    threads = max(1, cores // workers)
+
+    def extract(pair: Pair) -> Outcome:
+        try:
+            table = _extract(pair, request, ffmpeg, models, threads)
+        except InputError as error:
+            return error
+        on_pair(len(table))
+        return table
+
+    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
+        futures = [pool.submit(extract, pair) for pair in pairs]
+        try:
+            concurrent.futures.wait(futures)
+        except KeyboardInterrupt:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return [future.result() for future in futures]
+
+
+def _extract(
+    pair: Pair, request: Request, ffmpeg: Ffmpeg, models: list[LibvmafModel], threads: int
+) -> FeatureTable:
+    for video in pair:
+        check_video(video)
+    settings = {
+        "recipe": RECIPE,
+        "program": [ffmpeg.path, ffmpeg.version],
+        "features": request.feature_set.name,
+        "models": [[m.name, m.path and file_digest(m.path)] for m in models],
+        "shortest": request.shortest,
+    }
+    cache = Cache(request.cache_folder, settings, [model.name for model in models])
+    if (cached := cache.find(pair)) is not None:
+        return cached
+    with concurrent.futures.ThreadPoolExecutor(len(pair)) as pool:
+        digests = [pool.submit(file_digest, video.path) for video in pair]
+        measurement = measure(
+            ffmpeg, *pair, request.feature_set, models, threads=threads, shortest=request.shortest
+        )
+        contents = [future.result() for future in digests]
+    backend = {
+        "backend": "libvmaf",
+        "backend_version": measurement.version,
+        "ffmpeg_version": ffmpeg.version,
+    }
+    columns = (measurement.features, measurement.labels, request.feature_set)
+    return cache.store(pair, *columns, backend, contents)

@@ -1,0 +1,42 @@
+"""What is asked of an extraction, whichever backend answers."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from vmaf_jax.errors import InputError
+from vmaf_jax.features.feature_set import FEATURES, FeatureSet
+from vmaf_jax.features.table import FeatureTable
+from vmaf_jax.files import cache_dir
+from vmaf_jax.teacher.model_file import DEFAULT_TEACHER
+from vmaf_jax.video.video import Video
+
+Pair = tuple[Video, Video]
+Outcome = FeatureTable | InputError  # of one pair: its table, or why there is none
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """Settings of an extraction.
+
+    Attributes:
+        teachers: names or JSON files of models whose scores become labels.
+        feature_set: which features; their gain limits go with it.
+        shortest: stop at the end of the shorter video instead of refusing unequal lengths.
+        cache: folder of results, by default `features` in the user's cache.
+        jobs: pairs that libvmaf measures at a time, by default one per core; the remaining cores
+            go to its threads.
+        device: the `jax.Device` that JAX computes on, by default its first.
+    """
+
+    teachers: tuple[str, ...] = (DEFAULT_TEACHER,)
+    feature_set: FeatureSet = FEATURES
+    shortest: bool = False
+    cache: Path | None = None
+    jobs: int | None = None
+    device: Any = None
+
+    @property
+    def cache_folder(self) -> Path:
+        """The folder of results."""
+        return cache_dir() / "features" if self.cache is None else self.cache

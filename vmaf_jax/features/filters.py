@@ -1,0 +1,114 @@
+"""Separable filters over the last two axes, as sums of shifted slices.
+
+A picture is mirrored once, about its edge samples (they are not repeated), and then filtered
+without padding: mirroring commutes with filtering, so the samples are those of mirroring before
+each pass. XLA on CPU runs a convolution of one channel thirty times slower than these sums.
+Source: libvmaf's common/convolution_internal.h (the mirror), vif_tools.c (columns come first).
+"""
+
+import functools
+import math
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+Taps = tuple[float, ...]
+
+
+def smooth(x: Float[Array, "*b h w"], taps: Taps, *, stride: int = 1) -> Float[Array, "*b h2 w2"]:
+    """Both axes filtered over the mirrored picture, columns first; every `stride`-th sample."""
+    x = mirror(x, len(taps) // 2)
+    return correlate(correlate(x, taps, -2, stride), taps, -1, stride)
+
+
+def mirror(x: Float[Array, "*b h w"], radius: int) -> Float[Array, "*b h2 w2"]:
+    """The pictures with `radius` more samples on each side, mirrored about the edge samples."""
+    for axis in (-1, -2):  # rows last: they are copied whole, so the larger copy is the fast one
+        n = x.shape[axis]
+        head = jax.lax.slice_in_dim(x, 1, radius + 1, axis=axis)
+        tail = jax.lax.slice_in_dim(x, n - 1 - radius, n - 1, axis=axis)
+        x = jnp.concatenate([jnp.flip(head, axis), x, jnp.flip(tail, axis)], axis)
+    return x
+
+
+def filter_once(x: Float[Array, "b h w"], taps: Taps) -> Float[Array, "b h2 w2"]:
+    """Both axes filtered, columns first, without mirroring, for results of many uses.
+
+    XLA on CPU computes a value anew for each of its uses where it deems that cheap. What comes
+    out of a loop it computes once; so it does the columns, which are one array.
+    """
+    columns = correlate(x, taps, -2, 1)
+    return jax.lax.map(lambda rows: correlate(rows, taps, -1, 1), columns)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2, 3))
+def correlate(
+    x: Float[Array, "*b h w"], taps: Taps, axis: int, stride: int
+) -> Float[Array, "*b h2 w2"]:
+    """`sum(taps[k] * x[stride * i + k])` along one axis, for as many whole windows as it has.
+
+    Its gradient is such a sum too; JAX's own would be as many padded pictures as there are taps.
+    """
+    return sum(  # type: ignore[return-value]
+        rounded(tap * part)
+        for tap, part in zip(taps, _shifted(x, len(taps), axis, stride), strict=True)
+    )
+
+
+def rounded(product: Float[Array, "*s"]) -> Float[Array, "*s"]:
+    """`product` as its type rounds it, whatever it is added to.
+
+    XLA fuses a product with the sum that it goes into, which is nearer the truth and not what
+    libvmaf computes; local variances are small differences, and which side of a threshold they
+    fall on shows. A product of two uses is left alone, and comparing it with itself is one.
+    """
+    return jnp.where(product == product, product, 0)
+
+
+def _shifted(x: Float[Array, "*b h w"], n: int, axis: int, stride: int) -> list[Array]:
+    span = x.shape[axis] - n + 1
+    return [jax.lax.slice_in_dim(x, k, k + span, stride=stride, axis=axis) for k in range(n)]
+
+
+def _correlate_forward(
+    x: Float[Array, "*b h w"], taps: Taps, axis: int, stride: int
+) -> tuple[Float[Array, "*b h2 w2"], int]:
+    return correlate(x, taps, axis, stride), x.shape[axis]
+
+
+def _correlate_backward(
+    taps: Taps, axis: int, stride: int, length: int, gradient: Float[Array, "*b h2 w2"]
+) -> tuple[Float[Array, "*b h w"]]:
+    """Each of the `stride` interleaved parts of the input saw every `stride`-th tap."""
+    reach = math.ceil(len(taps) / stride)
+    taps = taps + (0.0,) * (reach * stride - len(taps))
+    shape = list(gradient.shape)
+    shape[axis] = reach - 1
+    zeros = jnp.zeros(shape, gradient.dtype)
+    framed = jnp.concatenate([zeros, gradient, zeros], axis)
+    parts = [_fused(framed, taps[k::stride][::-1], axis) for k in range(stride)]
+    if stride > 1:
+        shape[axis] = stride * parts[0].shape[axis]
+        inputs = jnp.stack(parts, gradient.ndim + axis + 1).reshape(shape)
+    else:
+        (inputs,) = parts
+    missing = length - inputs.shape[axis]
+    if missing > 0:
+        shape[axis] = missing
+        return (jnp.concatenate([inputs, jnp.zeros(shape, gradient.dtype)], axis),)
+    return (jax.lax.slice_in_dim(inputs, 0, length, axis=axis),)
+
+
+def _fused(x: Float[Array, "*b h w"], taps: Taps, axis: int) -> Float[Array, "*b h2 w2"]:
+    """`correlate` of every sample, its sums rounded once, in half the time."""
+    shifted = _shifted(x, len(taps), axis, 1)
+    return sum(tap * part for tap, part in zip(taps, shifted, strict=True))  # type: ignore[return-value]
+
+
+correlate.defvjp(_correlate_forward, _correlate_backward)
+
+
+def unstack(x: Float[Array, "b h w"]) -> list[Float[Array, "h w"]]:
+    """The pictures of a stack; its gradient is one concatenation, that of indexing is a sum."""
+    return [part[0] for part in jnp.split(x, len(x))]

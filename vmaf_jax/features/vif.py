@@ -1,0 +1,210 @@
+"""VIF: visual information fidelity at four scales, as libvmaf's float extractor computes it.
+
+Luma of a reference and a distorted frame in, one ratio a scale out. A picture is modelled locally
+as a Gaussian, seen through noise of a given variance. Numerator: the information about the
+reference that the distorted picture conveys, given its gain and residual variance; denominator:
+the information in the reference. Local moments come from a Gaussian window of 17, 9, 5 and 3
+samples; each later scale is smoothed by its own window and halved. Where the reference has less
+variance than the noise, the numerator is 1 less a penalty on the distorted variance, and the
+denominator 1.
+The pixel offset of -128 matters: variances are differences of float32 sums.
+Source: libvmaf's vif.c, vif_tools.c and float_vif.c; Sheikh and Bovik, "Image information and
+visual quality", IEEE TIP 15(2), 2006.
+"""
+
+import functools
+import math
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float
+
+from vmaf_jax.features.filters import (
+    Taps,
+    correlate,
+    filter_once,
+    mirror,
+    rounded,
+    smooth,
+    unstack,
+)
+
+N_SCALES = 4
+_NOISE = 2.0  # variance of the noise in the eye, squared 8-bit luma steps
+_PENALTY = _NOISE**2 / 255**2
+
+
+def frame_vif(
+    reference: Float[Array, "h w"], distorted: Float[Array, "h w"], gain_limit: float
+) -> Float[Array, " scales"]:
+    """VIF of a frame at each of the four scales; no unit, 1 for identical pictures.
+
+    Args:
+        reference, distorted: luma on the 8-bit scale, 0-255; at least 17 pixels high and wide.
+        gain_limit: the largest contrast gain that counts, at least 1 (1 in the NEG models).
+    """
+    x, y = reference - 128, distorted - 128
+    ratios = []
+    for scale in range(N_SCALES):
+        taps = window(scale)
+        if scale:
+            x, y = _halved(x, y, taps)
+        ratios.append(_fidelity(x, y, taps, gain_limit))
+    return jnp.stack(ratios)
+
+
+def window(scale: int) -> Taps:
+    """The Gaussian of one scale: 17, 9, 5 or 3 taps, deviation a fifth of that, sum 1.
+
+    Computed in float32, as libvmaf does: a last digit of a tap moves a variance by thousandths.
+    """
+    size = np.float32(2 ** (N_SCALES - scale) + 1)
+    deviation = float(size / np.float32(5))
+    x = np.arange(size, dtype=np.float64) - size // 2
+    density = np.exp(-0.5 * x / deviation * x / deviation).astype(np.float32)
+    density /= np.float32(1 / (deviation * math.sqrt(2 * math.pi)))
+    # One by one: NumPy would add them up in pairs.
+    weights = density / functools.reduce(np.add, density)
+    return tuple(weights.tolist())
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def _halved(x: Float[Array, "h w"], y: Float[Array, "h w"], taps: Taps) -> tuple[Array, Array]:
+    """Both pictures smoothed, every second sample of every second row."""
+    h, w = x.shape
+    x, y = unstack(smooth(jnp.stack([x, y]), taps, stride=2)[:, : h // 2, : w // 2])
+    return x, y
+
+
+def _halved_forward(x: Array, y: Array, taps: Taps) -> tuple[tuple[Array, Array], Array]:
+    return _halved(x, y, taps), x
+
+
+def _halved_backward(taps: Taps, like: Array, gradients: tuple[Array, Array]) -> tuple[Array, ...]:
+    """Each picture apart, so that the reference's costs nothing where nobody asks for it."""
+    h, w = like.shape
+
+    def one(x: Array) -> Array:
+        return smooth(x, taps, stride=2)[: h // 2, : w // 2]
+
+    _, transposed = jax.vjp(one, like)
+    return tuple(transposed(gradient)[0] for gradient in gradients)
+
+
+_halved.defvjp(_halved_forward, _halved_backward)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def _fidelity(
+    x: Float[Array, "h w"], y: Float[Array, "h w"], taps: Taps, gain_limit: float
+) -> Float[Array, ""]:
+    """Numerator over denominator, both summed over the picture.
+
+    With gain g = cov / var_x and noise n, the numerator is
+    log2(1 + g^2 var_x / (var_y - g cov + n)); here both sides of its fraction are multiplied by
+    var_x, which leaves one division.
+    """
+    return _ratio(_statistics(_moments(x, y, taps), gain_limit))
+
+
+def _moments(x: Float[Array, "h w"], y: Float[Array, "h w"], taps: Taps) -> Float[Array, "5 h w"]:
+    # The columns of all five are one array, so XLA computes them once and not per row tap.
+    return correlate(correlate(_products(x, y, taps), taps, -2, 1), taps, -1, 1)
+
+
+def _products(
+    x: Float[Array, "h w"], y: Float[Array, "h w"], taps: Taps
+) -> Float[Array, "5 h2 w2"]:
+    """What local moments are the means of, mirrored at the edges."""
+    x, y = mirror(x, len(taps) // 2), mirror(y, len(taps) // 2)
+    return jnp.stack([x, y, x * x, y * y, x * y])
+
+
+class _Statistics(NamedTuple):
+    """Of each sample's window; the maps are `[h, w]`."""
+
+    mean_x: Float[Array, "h w"]
+    mean_y: Float[Array, "h w"]
+    var_x: Float[Array, "h w"]  # at least the noise
+    var_y: Float[Array, "h w"]
+    covariance: Float[Array, "h w"]
+    above_noise: Bool[Array, "h w"]  # where the reference varies by no less than the noise
+    limited: Float[Array, "h w"]  # the covariance under the gain limit
+    residual: Float[Array, "h w"]  # var_x var_y - covariance^2
+
+
+def _statistics(moments: Float[Array, "5 h w"], gain_limit: float) -> _Statistics:
+    mean_x, mean_y, xx, yy, xy = unstack(moments)
+    var_x = xx - rounded(mean_x * mean_x)
+    var_y = jnp.maximum(yy - rounded(mean_y * mean_y), 0)
+    covariance = jnp.maximum(xy - rounded(mean_x * mean_y), 0)
+    above_noise = var_x >= _NOISE
+    var_x = jnp.where(above_noise, var_x, _NOISE)
+    return _Statistics(
+        mean_x,
+        mean_y,
+        var_x,
+        var_y,
+        covariance,
+        above_noise,
+        limited=jnp.minimum(covariance, gain_limit * var_x),
+        residual=jnp.maximum(var_x * var_y - covariance**2, 0),
+    )
+
+
+def _denominator(s: _Statistics) -> Float[Array, ""]:
+    return jnp.log2(1 + s.var_x / _NOISE).sum()  # 1 where the reference has less than the noise
+
+
+def _ratio(s: _Statistics) -> Float[Array, ""]:
+    information = jnp.log2(1 + s.limited**2 / (s.residual + _NOISE * s.var_x))
+    numerator = jnp.where(s.above_noise, information, 1 - _PENALTY * s.var_y).sum()
+    return numerator / _denominator(s)
+
+
+def _slopes(s: _Statistics) -> Float[Array, "3 h w"]:
+    """Derivatives of the numerator by the local means of y, y^2 and x y.
+
+    They are 0 where a maximum or minimum above holds a value.
+    """
+    noise, signal = s.residual + _NOISE * s.var_x, s.limited**2
+    scale = 1 / (math.log(2) * noise * (noise + signal))
+    free = s.residual > 0
+    by_var = jnp.where(s.above_noise, jnp.where(free, -scale * signal * s.var_x, 0), -_PENALTY)
+    by_var = jnp.where(s.var_y > 0, by_var, 0)
+    by_cov = jnp.where(s.covariance == s.limited, s.limited, 0) * noise
+    by_cov = 2 * scale * (by_cov + jnp.where(free, s.covariance, 0) * signal)
+    by_cov = jnp.where(s.above_noise & (s.covariance > 0), by_cov, 0)
+    return jnp.stack([-2 * s.mean_y * by_var - s.mean_x * by_cov, by_var, by_cov])
+
+
+_Saved = tuple[Array, Array, Array, Array]
+
+
+def _fidelity_forward(x: Array, y: Array, taps: Taps, gain_limit: float) -> tuple[Array, _Saved]:
+    statistics = _statistics(filter_once(_products(x, y, taps), taps), gain_limit)
+    return _ratio(statistics), (x, y, _slopes(statistics), _denominator(statistics))
+
+
+def _fidelity_backward(
+    taps: Taps, gain_limit: float, saved: _Saved, gradient: Array
+) -> tuple[Array, Array]:
+    x, y, slopes, denominator = saved
+    reach = len(taps) - 1
+    framed = jnp.pad(slopes, ((0, 0), (reach, reach), (reach, reach)))
+    by_mean, by_square, by_product = unstack(filter_once(framed, taps))  # symmetric: its transpose
+    radius = len(taps) // 2
+    x2, (y2, unmirror) = mirror(x, radius), jax.vjp(lambda y: mirror(y, radius), y)
+    (by_y,) = unmirror(by_mean + 2 * y2 * by_square + x2 * by_product)
+
+    def of_reference(x: Array) -> Array:
+        return _ratio(_statistics(_moments(x, y, taps), gain_limit))
+
+    # Nobody pays for this unless the reference is what is sought.
+    (by_x,) = jax.vjp(of_reference, x)[1](gradient)
+    return by_x, by_y * (gradient / denominator)
+
+
+_fidelity.defvjp(_fidelity_forward, _fidelity_backward)

@@ -1,0 +1,154 @@
+"""`vmaf-jax compare-backends`: the same clips by libvmaf's integer and float extractors and by JAX.
+
+The score is one model's over each backend's features, so that only the features differ. Which
+frame is worst is told, and shown.
+"""
+
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from vmaf_jax.corpora.clips import Clip
+from vmaf_jax.errors import InputError
+from vmaf_jax.evaluation.agreement import FEATURE_LIMIT, Columns, beyond, differences, missed
+from vmaf_jax.extraction.api import extract_clips
+from vmaf_jax.extraction.request import Request
+from vmaf_jax.features.feature_set import FEATURES, FLOAT_FEATURES
+from vmaf_jax.features.table import FeatureTable
+from vmaf_jax.files import atomic_path, check_result_folder, to_json, write_bytes, write_text
+from vmaf_jax.jobs.report import Report, silent
+from vmaf_jax.reporting.backends import BackendsReport, ColumnDifference, Comparison, to_markdown
+from vmaf_jax.reporting.backends import picture as draw_picture
+from vmaf_jax.teacher import DEFAULT_TEACHER, Teacher, load_teacher
+from vmaf_jax.video.ffmpeg import find_ffmpeg
+from vmaf_jax.video.luma import LumaPair, frame_at
+
+INTEGER, FLOAT, CPU = "libvmaf integer", "libvmaf float", "JAX CPU"
+
+
+def compare_backends(
+    clips: list[Clip], out: Path, *, teacher: str = DEFAULT_TEACHER, report: Report = silent
+) -> BackendsReport:
+    """Measures the clips by every backend; writes `backends.json`, `report.md` and worst frames.
+
+    Returns:
+        What was written to `backends.json`; its `missed` lists what of JAX against libvmaf's float
+        extractors is over its limit.
+
+    Raises:
+        InputError: a clip cannot be measured, or `out` cannot be written.
+    """
+    check_result_folder(out, "backends.json")
+    model = load_teacher(teacher)
+    if model.feature_set != FEATURES:
+        raise InputError(
+            f"teacher {model.name!r} takes the feature set {model.feature_set.name}; name one over "
+            f"{FEATURES.name}."
+        )
+    tables = _measure(clips, report)
+    columns = {name: _columns(table, model) for name, table in tables.items()}
+    index = tables[INTEGER]
+    pairs = [(FLOAT, INTEGER), (CPU, FLOAT), (CPU, INTEGER)]
+    pairs += [(name, CPU) for name in tables if name not in (INTEGER, FLOAT, CPU)]
+    with atomic_path(out.absolute()) as folder:
+        folder.mkdir()
+        comparisons = [_compare(pair, columns, index, clips, folder) for pair in pairs]
+        features_only = {
+            name: {key: value for key, value in entry.items() if key != "score"}
+            for name, entry in columns.items()
+        }
+        excess = beyond(features_only[CPU], features_only[INTEGER], features_only[FLOAT])
+        result = BackendsReport(
+            frames=len(index),
+            clips=len(clips),
+            model=model.name,
+            versions={name: _version(table) for name, table in tables.items()},
+            comparisons=comparisons,
+            beyond_libvmaf=excess,
+            missed=_missed(comparisons, excess),
+        )
+        write_text(folder / "backends.json", to_json(result))
+        write_text(folder / "report.md", to_markdown(result))
+    return result
+
+
+def _columns(table: FeatureTable, model: Teacher) -> Columns:
+    features = dict(zip(FEATURES, table.features.T, strict=True))
+    return {**features, "score": model(table.features)}
+
+
+def _measure(clips: list[Clip], report: Report) -> dict[str, FeatureTable]:
+    def measure(request: Request, backend: str = "libvmaf") -> FeatureTable:
+        return extract_clips(clips, request, backend=backend, on_clip=report.clips(clips))
+
+    tables = {INTEGER: measure(Request(())), FLOAT: measure(Request((), FLOAT_FEATURES))}
+    devices = {CPU: jax.devices("cpu")[0]}
+    if (first := jax.devices()[0]).platform != "cpu":
+        devices[f"JAX {first.platform.upper()}"] = first
+    for name, device in devices.items():
+        tables[name] = measure(Request((), device=device), "jax")
+    return tables
+
+
+def _version(table: FeatureTable) -> str:
+    device = table.provenance.get("device")
+    return f"{table.provenance['backend_version']}{f' on {device}' if device else ''}"
+
+
+def _compare(
+    pair: tuple[str, str],
+    columns: dict[str, Columns],
+    index: FeatureTable,
+    clips: list[Clip],
+    folder: Path,
+) -> Comparison:
+    ours, theirs = pair
+    by_column = {
+        name: ColumnDifference(
+            **vars(difference),
+            clip=str(index.clip[difference.row]),
+            frame=int(index.index[difference.row]),
+        )
+        for name, difference in differences(
+            columns[ours], columns[theirs], ulp=theirs == CPU
+        ).items()
+    }
+    name = f"{ours} and {theirs}".replace(" ", "_").lower() + ".png"
+    worst = by_column["score"]
+    write_bytes(folder / name, _picture(pair, worst, index, clips))
+    return Comparison(ours, theirs, by_column, name)
+
+
+def _missed(comparisons: list[Comparison], excess: dict[str, float]) -> list[str]:
+    """What is over its limit: JAX against libvmaf float, JAX against JAX elsewhere, the excess."""
+    judged = [comparisons[1], *comparisons[3:]]
+    lines = [
+        f"{comparison.ours} against {comparison.theirs}: {words}"
+        for comparison in judged
+        for words in missed(comparison.columns)
+    ]
+    lines += [
+        f"{name} is {value:.2e} farther from the integer extractor than libvmaf's float one"
+        for name, value in excess.items()
+        if not name.startswith("motion") and not value <= FEATURE_LIMIT
+    ]
+    return lines
+
+
+def _picture(
+    pair: tuple[str, str], worst: ColumnDifference, index: FeatureTable, clips: list[Clip]
+) -> bytes:
+    """The frame with the largest difference in score, PNG."""
+    first_rows = np.flatnonzero(index.index == 0)
+    clip = clips[int(np.searchsorted(first_rows, worst.row, side="right")) - 1]
+    luma = LumaPair(find_ffmpeg(), clip.reference, clip.distorted)
+    try:
+        reference, distorted = frame_at(luma, worst.frame)
+    finally:
+        luma.close()
+    title = (
+        f"{clip.source}/{clip.name}, frame {worst.frame}: {pair[0]} {worst.ours:.4f}, {pair[1]} "
+        f"{worst.theirs:.4f}"
+    )
+    return draw_picture(reference, distorted, title)

@@ -1,0 +1,211 @@
+"""The configuration of a run: YAML, validated, frozen, every default once.
+
+Unknown keys are errors that name the nearest known one. `--set a.b=value` overrides; values are
+read as YAML.
+"""
+
+import difflib
+import hashlib
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import pydantic
+import yaml
+
+from vmaf_jax.errors import InputError
+from vmaf_jax.export.parity import ParityLimits
+from vmaf_jax.features.feature_set import FEATURE_SETS, FEATURES
+from vmaf_jax.models import ACTIVATIONS, NETWORKS, Student
+from vmaf_jax.teacher.model_file import DEFAULT_TEACHER
+from vmaf_jax.training.levenberg_marquardt import MAX_PARAMS
+from vmaf_jax.training.settings import TrainingSettings
+
+_Kind = TypeVar("_Kind", bound=pydantic.BaseModel)
+Corpus = Literal["support_vectors", "netflix", "manifest", "demo"]
+
+
+def known(choices: Any) -> Any:
+    """A Pydantic validator for names: a wrong one is answered with the nearest known one."""
+
+    def check(value: str) -> str:
+        if value not in choices:
+            near = difflib.get_close_matches(value, list(choices), 1)
+            hint = f"did you mean {near[0]!r}?" if near else f"one of {', '.join(choices)}"
+            raise ValueError(f"unknown value {value!r}; {hint}")
+        return value
+
+    return pydantic.AfterValidator(check)
+
+
+class _Part(pydantic.BaseModel, frozen=True, extra="forbid"):
+    pass
+
+
+class DataConfig(_Part):
+    """What a student learns from.
+
+    Attributes:
+        corpus: which clips; with `features`, the table is read from that file instead.
+        features: a table made by `vmaf-jax extract`.
+        data_root: folder of the netflix corpus, by default `VMAF_DATA_ROOT`.
+        manifest: file of the manifest corpus.
+        feature_set: the features a student takes; `vmaf_neg` has gain limits of 1.
+        teacher: the model whose scores are the labels.
+        label: `teacher`, or `mos` for opinion scores.
+        mean_pool: train on clip means instead of frames.
+    """
+
+    corpus: Corpus = "support_vectors"
+    features: Path | None = None
+    data_root: Path | None = None
+    manifest: Path | None = None
+    feature_set: Annotated[str, known(FEATURE_SETS)] = FEATURES.name
+    teacher: str = DEFAULT_TEACHER
+    label: Literal["teacher", "mos"] = "teacher"
+    mean_pool: bool = False
+
+    @property
+    def label_column(self) -> str:
+        """The table's column that the labels stand in; a model file gives its stem."""
+        if self.label == "mos":
+            return "mos"
+        return self.teacher if not self.teacher.endswith(".json") else Path(self.teacher).stem
+
+
+class StudentConfig(_Part):
+    """The network."""
+
+    network: Annotated[str, known(NETWORKS)] = "tiny"
+    activation: Annotated[str, known(ACTIVATIONS)] = "silu"
+    dropout: float = pydantic.Field(default=0.2, ge=0, lt=1)
+
+
+class Config(_Part):
+    """One run; the resolved copy is saved in its run folder."""
+
+    name: str = pydantic.Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")
+    data: DataConfig = DataConfig()
+    student: StudentConfig = StudentConfig()
+    training: TrainingSettings = TrainingSettings()
+    external: tuple[Literal["demo", "netflix"], ...] = ()
+    parity: ParityLimits = ParityLimits()
+
+    @pydantic.model_validator(mode="after")
+    def _external_corpora_have_no_mos(self) -> "Config":
+        if self.data.label == "mos" and self.external:
+            raise ValueError("external corpora carry no opinion scores; set external=[]")
+        return self
+
+    @pydantic.model_validator(mode="after")
+    def _least_squares_are_for_small_networks(self) -> "Config":
+        n_params = self.make_student().n_params()
+        if self.training.optimiser == "levenberg_marquardt" and n_params > MAX_PARAMS:
+            raise ValueError(
+                f"levenberg_marquardt takes at most {MAX_PARAMS} parameters, "
+                f"{self.student.network} has {n_params}; use adamw"
+            )
+        return self
+
+    def make_student(self) -> Student:
+        """The student that is described, without its numbers."""
+        return Student(
+            network=self.student.network,
+            head=self.training.head,
+            activation=self.student.activation,
+            dropout=self.student.dropout,
+            n_features=len(FEATURE_SETS[self.data.feature_set]),
+        )
+
+    def external_data(self, corpus: Corpus) -> DataConfig:
+        """Where the rows of an external corpus come from: same teacher, same features."""
+        return DataConfig(
+            corpus=corpus, teacher=self.data.teacher, feature_set=self.data.feature_set
+        )
+
+    def to_yaml(self) -> str:
+        """The resolved configuration as YAML."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
+
+    def digest(self) -> str:
+        """SHA-256 of the resolved configuration."""
+        return hashlib.sha256(self.to_yaml().encode()).hexdigest()
+
+
+def load_config(path: Path, overrides: list[str] | None = None) -> Config:
+    """Reads and validates a configuration file.
+
+    Args:
+        path: the YAML file.
+        overrides: `a.b=value` each, applied in order.
+
+    Raises:
+        InputError: missing file, broken YAML, an unknown key or a value out of range; the message
+            names the file, the key and what was expected.
+    """
+    values = read_yaml(path)
+    for override in overrides or []:
+        _apply(values, override)
+    return validate(Config, values, path)
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """A YAML mapping from a file.
+
+    Raises:
+        InputError: missing, unreadable, broken, or no mapping.
+    """
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: cannot read ({error.strerror}); check the name.") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{path}: not valid YAML ({reason}); correct it.") from error
+    if not isinstance(values, dict):
+        raise InputError(f"{path}: expected keys and values, such as `name: tiny`.")
+    return values
+
+
+def validate(kind: type[_Kind], values: dict[str, Any], path: Path) -> _Kind:
+    """`values` as a `kind`; failures become one line that names file and key."""
+    try:
+        return kind.model_validate(values)
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            known = sorted(_keys(kind))
+            near = difflib.get_close_matches(where, known, 1, cutoff=0.4)
+            mend = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
+            raise InputError(f"{path}: unknown key {where!r}; {mend}") from error
+        if not where:
+            raise InputError(f"{path}: {first['msg']}; correct it.") from error
+        raise InputError(
+            f"{path}: {where} is {first['input']!r}: {first['msg']}; correct it."
+        ) from error
+
+
+def _keys(kind: type[pydantic.BaseModel], prefix: str = "") -> list[str]:
+    keys = []
+    for name, field in kind.model_fields.items():
+        keys.append(prefix + name)
+        if isinstance(field.annotation, type) and issubclass(field.annotation, pydantic.BaseModel):
+            keys += _keys(field.annotation, f"{prefix}{name}.")
+    return keys
+
+
+def _apply(values: dict[str, Any], override: str) -> None:
+    key, separator, text = override.partition("=")
+    if not separator or not key.strip():
+        raise InputError(f"--set {override}: expected key=value, such as training.steps=500.")
+    try:
+        value = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise InputError(f"--set {override}: the value is not valid YAML; quote it.") from error
+    *parents, last = key.strip().split(".")
+    for parent in parents:
+        inner = values.setdefault(parent, {})
+        if not isinstance(inner, dict):
+            raise InputError(f"--set {override}: {parent!r} holds no keys; check the name.")
+        values = inner
+    values[last] = value

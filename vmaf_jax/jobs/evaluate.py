@@ -1,0 +1,116 @@
+"""`vmaf-jax evaluate`: a model against labels, on a feature table or a corpus."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+
+from vmaf_jax.errors import InputError
+from vmaf_jax.evaluation.metrics import Metrics, all_metrics
+from vmaf_jax.extraction.api import check_backend
+from vmaf_jax.extraction.libvmaf import resolve_teacher
+from vmaf_jax.features.feature_set import FeatureSet
+from vmaf_jax.features.table import FeatureTable, read_table
+from vmaf_jax.jobs.extract import CorpusSource, measure_with_labels
+from vmaf_jax.jobs.model import Model, load_model
+from vmaf_jax.jobs.report import Report, silent
+from vmaf_jax.teacher.model_file import DEFAULT_TEACHER
+
+
+@runtime_checkable
+class Predictor(Protocol):
+    """Anything that scores: `load_model`'s result, or a teacher."""
+
+    @property
+    def name(self) -> str:
+        """For people."""
+
+    @property
+    def feature_set(self) -> FeatureSet:
+        """What it is called with."""
+
+    def __call__(self, features: npt.NDArray[np.float64]) -> npt.NDArray[np.floating[Any]]:
+        """Scores `[n]` in VMAF points for features `[n, d]`."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """A model's metrics against the column `label`, overall and by source."""
+
+    model: str
+    kind: str
+    label: str
+    overall: Metrics
+    sources: dict[str, Metrics]
+
+
+def evaluate(
+    model: str | Path,
+    *,
+    features: Path | None = None,
+    source: CorpusSource | None = None,
+    backend: str = "libvmaf",
+    label: str | None = None,
+    report: Report = silent,
+) -> Evaluation:
+    """A MODEL on the rows of a feature table, or of a corpus that is measured for it.
+
+    Args:
+        features, source: one of the two.
+        backend: what measures the corpus, `libvmaf` or `jax`.
+        label: a label column (a teacher's name, or `mos`), by default the one the model learnt,
+            else `vmaf_v0.6.1`.
+
+    Raises:
+        InputError: bad settings, other features than the model takes, or no such label.
+    """
+    if (features is None) == (source is None):
+        raise InputError("evaluate needs --features FILE or --corpus NAME, one of the two.")
+    check_backend(backend)
+    if features is not None and backend != "libvmaf":
+        raise InputError("--features is measured already; drop --backend and the corpus's flags.")
+    loaded = load_model(model)
+    column = label or loaded.label or DEFAULT_TEACHER
+    if source is not None:
+        column, table = _measure(loaded, source, column, backend, report)
+    elif features is not None:
+        table = read_table(features)
+    return evaluate_model(loaded, table, column, kind=loaded.kind)
+
+
+def _measure(
+    model: Model, source: CorpusSource, column: str, backend: str, report: Report
+) -> tuple[str, FeatureTable]:
+    """The label column of a corpus, and its table."""
+    clips = source.clips()
+    if column == "mos" and any(clip.mos is None for clip in clips):
+        raise InputError("the labels are opinion scores, and not every clip has a mos; add it.")
+    teacher = DEFAULT_TEACHER if column == "mos" else column
+    table = measure_with_labels(clips, model.feature_set, teacher, backend=backend, report=report)
+    return ("mos" if column == "mos" else resolve_teacher(teacher).name), table
+
+
+def evaluate_model(
+    model: Predictor, table: FeatureTable, label: str, *, kind: str = "model"
+) -> Evaluation:
+    """Metrics of anything that scores, on a table's column `label`.
+
+    Raises:
+        InputError: the table holds other features than the model takes, or lacks the label.
+    """
+    expected = model.feature_set
+    if table.feature_set != expected:
+        raise InputError(
+            f"model {model.name!r} takes the feature set {expected.name}, the table holds "
+            f"{table.feature_set.name}; extract again with --features {expected.name}."
+        )
+    true = table.label(label)
+    predicted = np.asarray(model(table.features), dtype=np.float64)
+    by_source = {
+        source: all_metrics(predicted[rows], true[rows])
+        for source in table.sources
+        for rows in [table.source == source]
+    }
+    return Evaluation(model.name, kind, label, all_metrics(predicted, true), by_source)

@@ -1,0 +1,217 @@
+"""`vmaf-jax export`: a run or shipped model to files elsewhere, verified and described.
+
+A host's model folder holds `NAME.onnx` and its sidecar `NAME.json` and, when quantised,
+`NAME.int8.onnx` and `NAME.int8.json`. Sidecars are written last: a host that finds one finds its
+file.
+"""
+
+import dataclasses
+import tempfile
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpy.typing as npt
+
+from vmaf_jax.errors import InputError
+from vmaf_jax.export.libvmaf_json import rbf_document
+from vmaf_jax.export.onnx_file import export_onnx
+from vmaf_jax.export.onnx_runtime import OnnxModel
+from vmaf_jax.export.parity import Parity, check_parity, measure_parity, parity_rows
+from vmaf_jax.export.quantize import QuantisationCost, compare, quantize
+from vmaf_jax.export.sidecar import int8_path, read_sidecar, sidecar, sidecar_path
+from vmaf_jax.features.feature_set import FEATURES
+from vmaf_jax.files import to_json, write_bytes, write_text
+from vmaf_jax.jobs.libvmaf_proof import LibvmafProof, write_proven
+from vmaf_jax.jobs.model import find_run
+from vmaf_jax.jobs.problem import Problem, load_problem
+from vmaf_jax.jobs.run_folder import OpenRun, open_run
+from vmaf_jax.models import Deployed, deploy
+from vmaf_jax.teacher import load_teacher
+from vmaf_jax.training.masks import masked_scaler
+from vmaf_jax.training.quantisation_aware import fine_tune
+from vmaf_jax.training.queries import draw_queries
+
+N_QUERIES = 4096
+_SUFFIXES = {"onnx": ".onnx", "libvmaf": ".json"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Exported:
+    """How the verification came out: `parity` and perhaps `int8` of an ONNX file, or `libvmaf`."""
+
+    parity: Parity | None = None
+    int8: QuantisationCost | None = None
+    libvmaf: LibvmafProof | None = None
+
+    def lines(self, out: Path) -> list[str]:
+        """The result for people, a line a file."""
+        lines = []
+        if self.parity is not None:
+            lines.append(
+                f"{out}: parity over {self.parity.n} rows, at most {self.parity.max_abs:.2e} "
+                f"points and {self.parity.max_ulp} ULP from 16 points up"
+            )
+        if self.int8 is not None:
+            lines.append(
+                f"{int8_path(out)}: PLCC {self.int8.plcc_drop:.1e} lower over {self.int8.n} rows "
+                f"(limit {self.int8.budget_plcc:.0e}), RMSE {self.int8.added_rmse:+.3f} points "
+                f"(limit {self.int8.budget_rmse:g}); batch size moves scores by at most "
+                f"{self.int8.batch_dependence:.3f}"
+            )
+        if self.libvmaf is not None:
+            lines.append(
+                f"{out}: ffmpeg within {self.libvmaf.max_abs:.2e} points over {self.libvmaf.n} "
+                f"frames"
+            )
+        return lines
+
+
+def export(
+    model: str, out: Path, format_: str = "onnx", quantize_mode: str | None = None
+) -> Exported:
+    """Writes `out` in `format_` and verifies it.
+
+    A libvmaf `.json` model can be written back as libvmaf JSON, unchanged in effect.
+
+    Args:
+        quantize_mode: `dynamic` or `static` (which fine-tunes the network where that helps), or
+            None.
+
+    Raises:
+        InputError: not a model this can be done with, an unknown format, or a wrong suffix.
+        GateError: the file missed its limit against JAX, or its accuracy budget; nothing is
+            written then.
+    """
+    _check_request(out, format_, quantize_mode)
+    if format_ == "libvmaf" and model.endswith(".json"):
+        return Exported(libvmaf=write_proven(load_teacher(model).model.document, out))
+    run = open_run(find_run(model))
+    if format_ == "onnx":
+        return _export_onnx(run, out, quantize_mode)
+    if run.identity.feature_set != FEATURES:
+        raise InputError(
+            f"{run.path}: takes the feature set {run.identity.feature_set.name}; only "
+            f"{FEATURES.name} is written as libvmaf JSON."
+        )
+    return Exported(libvmaf=write_proven(rbf_document(run.student, run.variables, FEATURES), out))
+
+
+def _check_request(out: Path, format_: str, quantize_mode: str | None) -> None:
+    suffix = _SUFFIXES.get(format_)
+    if suffix is None:
+        raise InputError(f"--format {format_}: expected onnx or libvmaf.")
+    if out.suffix != suffix or out.name.endswith(".int8.onnx"):
+        raise InputError(f"{out}: the name must end in {suffix}, without .int8 before it.")
+    if quantize_mode not in (None, "dynamic", "static"):
+        raise InputError(f"--quantize {quantize_mode}: expected dynamic or static.")
+    if quantize_mode and format_ != "onnx":
+        raise InputError("--quantize goes with --format onnx alone; drop one of them.")
+    _check_names(out, format_)
+
+
+def _check_names(out: Path, format_: str) -> None:
+    """A sidecar and a libvmaf model would both be `<name>.json`: neither may replace the other."""
+    beside = sidecar_path(out)
+    if format_ == "libvmaf" and out.with_suffix(".onnx").exists():
+        raise InputError(
+            f"{out}: hosts would take it for the sidecar of {out.with_suffix('.onnx').name}; "
+            f"choose another name."
+        )
+    if format_ == "onnx" and beside.exists():
+        try:
+            read_sidecar(beside)
+        except InputError as error:
+            raise InputError(
+                f"{beside}: is no sidecar, and that of {out.name} would replace it; choose another "
+                f"name."
+            ) from error
+
+
+def _export_onnx(run: OpenRun, out: Path, quantize_mode: str | None) -> Exported:
+    with tempfile.TemporaryDirectory() as folder:
+        trial = export_onnx(
+            deploy(run.student, run.variables), Path(folder) / out.name, run.identity
+        )
+        rows = parity_rows(run.identity.feature_set, [])
+        # Every batch size was tried when it was trained; this is the same function again.
+        quick = run.config.parity.model_copy(update={"thorough": False})
+        parity = measure_parity(run.student, run.variables, OnnxModel(trial), rows, quick)
+        check_parity(parity)
+        files = {trial: sidecar(trial, run.identity)}
+        cost = None
+        if quantize_mode:
+            mode, cost = _quantise(run, trial, quantize_mode)
+            int8 = int8_path(trial)
+            files[int8] = sidecar(int8, run.identity, quant_mode=mode)
+        for path in files:
+            write_bytes(out.with_name(path.name), path.read_bytes())
+        for path, description in files.items():
+            write_text(sidecar_path(out.with_name(path.name)), to_json(description))
+    return Exported(parity=parity, int8=cost)
+
+
+def _quantise(run: OpenRun, fp32: Path, mode: str) -> tuple[str, QuantisationCost]:
+    """Writes the 8-bit file beside `fp32`, within its budgets: its mode, and what it costs.
+
+    A static file is made twice where the network can be tuned: as it is, and fine-tuned for 8
+    bits; the one with the smaller error on rows it was not tuned on stays.
+    """
+    problem = load_problem(run.config.data)
+    calibration = _labelled_rows(run, problem, seed=0)
+    test = _labelled_rows(run, problem, seed=1)
+    path, model = int8_path(fp32), OnnxModel(fp32)
+    quantize(fp32, path, mode=mode, calibration=calibration.features)
+    cost = compare(model, OnnxModel(path), test.features, test.label)
+    if mode == "static" and run.student.spec.tunable and run.student.head == "scalar":
+        tuned_fp32 = export_onnx(
+            _fine_tuned(run, calibration), fp32.with_name("tuned.onnx"), run.identity
+        )
+        tuned = quantize(
+            tuned_fp32, int8_path(tuned_fp32), mode="qat", calibration=calibration.features
+        )
+        tuned_cost = compare(model, OnnxModel(tuned), test.features, test.label)
+        if tuned_cost.rmse_int8 < cost.rmse_int8:
+            path.write_bytes(tuned.read_bytes())
+            mode, cost = "qat", tuned_cost
+    cost.check()
+    return mode, cost
+
+
+@dataclasses.dataclass(frozen=True)
+class _LabelledRows:
+    """Raw features `[n, d]`, unclipped targets `[n]` and clipped labels `[n]`, VMAF points."""
+
+    features: npt.NDArray[np.float32]
+    target: npt.NDArray[np.float64]
+    label: npt.NDArray[np.float64]
+
+
+def _fine_tuned(run: OpenRun, rows: _LabelledRows) -> Deployed:
+    deployed = deploy(run.student, run.variables)
+    layers = fine_tune(
+        deployed.constants,
+        run.student.activation,
+        jnp.asarray(rows.features),
+        jnp.asarray(rows.target, jnp.float32),
+    )
+    return Deployed(deployed.predict, jax.tree.map(np.asarray, layers))
+
+
+def _labelled_rows(run: OpenRun, problem: Problem, *, seed: int) -> _LabelledRows:
+    """The run's own rows and, where it was trained on them, teacher queries."""
+    features = problem.table.features.astype(np.float32)
+    if run.config.training.strategy != "teacher_queries":
+        return _LabelledRows(features, problem.target, problem.label)
+    teacher, rows = problem.queried_teacher(), jnp.asarray(features)
+    every_row = jnp.ones(len(features))
+    inv_std = masked_scaler(rows, every_row)["inv_std"]
+    feature_set = problem.table.feature_set
+    drawn = draw_queries(jax.random.key(seed), rows, every_row, inv_std, feature_set, N_QUERIES)
+    queries = np.asarray(drawn)
+    return _LabelledRows(
+        np.concatenate([features, queries]),
+        np.concatenate([problem.target, teacher(queries, clip=False)]),
+        np.concatenate([problem.label, teacher(queries)]),
+    )

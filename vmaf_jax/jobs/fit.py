@@ -1,0 +1,121 @@
+"""A problem to held-out predictions and a final student: what `train` and `select` both ask for."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpy.typing as npt
+
+from vmaf_jax.errors import InputError
+from vmaf_jax.evaluation.cross_validation import HeldOut, join
+from vmaf_jax.jobs.problem import Problem
+from vmaf_jax.jobs.report import Report, silent
+from vmaf_jax.models import Deployed, Student, Variables
+from vmaf_jax.training import Rows, TrainingSettings, loso_members, train_members
+
+
+@dataclasses.dataclass(frozen=True)
+class Fit:
+    """What training found.
+
+    Attributes:
+        student: what was trained.
+        seeds: of the cross-validations.
+        predicted: held-out, clipped to 0-100, VMAF points, `[temperatures, seeds, n]`; each row by
+            the student whose fold left its source out.
+        finals: the fit on all rows, first seed, one a temperature.
+        losses: of every member and step, `[m, steps]`; folds by seed, then the final fits.
+        compile_s, train_s: seconds.
+    """
+
+    student: Student
+    seeds: tuple[int, ...]
+    predicted: npt.NDArray[np.float64]
+    finals: list[Variables]
+    losses: npt.NDArray[np.float32]
+    compile_s: float
+    train_s: float
+
+    @property
+    def final(self) -> Variables:
+        """The final fit at the first temperature."""
+        return self.finals[0]
+
+    def held_out(self, problem: Problem) -> HeldOut:
+        """The held-out predictions at the first temperature, all seeds, as rows."""
+        pairs = zip(self.seeds, self.predicted[0], strict=True)
+        return join([_as_rows(problem, predicted, seed) for seed, predicted in pairs])
+
+
+def fit_folds(
+    problem: Problem,
+    student: Student,
+    settings: TrainingSettings,
+    *,
+    temperatures: Sequence[float] | None = None,
+    report: Report = silent,
+) -> Fit:
+    """Trains every fold, seed and temperature, and a final fit on all rows, as one program.
+
+    Args:
+        temperatures: by default the settings' own.
+
+    Raises:
+        InputError: too few sources, a teacher that cannot be queried, or training that diverged.
+    """
+    problem.check_folds()
+    heats = [settings.temperature] if temperatures is None else list(temperatures)
+    n_folds, n_seeds = len(problem.masks), len(settings.seeds)
+    report.say(f"training: {n_folds} folds and the final fit, {settings.steps} steps")
+    queried = settings.strategy == "teacher_queries"
+    trained = train_members(
+        Rows(problem.table.features, problem.target),
+        loso_members(problem.masks, list(settings.seeds), heats),
+        problem.queried_teacher().params() if queried else None,
+        student=student,
+        settings=settings,
+        feature_set=problem.table.feature_set,
+    )
+    n_held_out = n_seeds * len(heats) * n_folds
+    finals = [trained.member(n_held_out + k) for k in range(len(heats))]
+    if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(finals)):
+        raise InputError("training diverged; lower training.learning_rate.")
+    predict_all = jax.jit(jax.vmap(student.predict, in_axes=(0, None)))
+    features = jnp.asarray(problem.table.features, jnp.float32)
+    predicted = np.asarray(predict_all(trained.variables, features), np.float64)[:n_held_out]
+    n = len(problem.table)
+    by_fold = predicted.reshape(n_seeds, len(heats), n_folds, n)
+    return Fit(
+        student=student,
+        seeds=settings.seeds,
+        predicted=by_fold[:, :, problem.fold, np.arange(n)].swapaxes(0, 1),
+        finals=finals,
+        losses=trained.losses,
+        compile_s=trained.compile_s,
+        train_s=trained.train_s,
+    )
+
+
+def predict(deployed: Deployed, problem: Problem, seed: int) -> HeldOut:
+    """What a deployed student says of a problem that it did not learn from.
+
+    Args:
+        seed: of the student, kept with its predictions.
+    """
+    features = jnp.asarray(problem.table.features, jnp.float32)
+    predicted = jax.jit(deployed.predict)(deployed.constants, features)
+    return _as_rows(problem, np.asarray(predicted, np.float64), seed)
+
+
+def _as_rows(problem: Problem, predicted: npt.NDArray[np.float64], seed: int) -> HeldOut:
+    table = problem.table
+    return HeldOut(
+        source=table.source,
+        clip=table.clip,
+        index=table.index,
+        seed=np.full(len(table), seed, dtype=np.int32),
+        label=problem.label,
+        predicted=predicted,
+    )

@@ -1,0 +1,31 @@
+"""How a job tells people what it is doing; what is shown, and where, is the caller's affair."""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol, runtime_checkable
+
+from vmaf_jax.corpora.clips import Clip
+
+
+@runtime_checkable
+class Report(Protocol):
+    """Told of each stage, and of each clip that is measured."""
+
+    def say(self, text: str) -> None:
+        """A stage begins, in one line for people."""
+
+    def clips(self, clips: Sequence[Clip]) -> Callable[[int], None]:
+        """An extraction of `clips` begins; the result is called with the frames of each."""
+
+
+class Silence:
+    """A report that nobody hears."""
+
+    def say(self, text: str) -> None:
+        """Nothing."""
+
+    def clips(self, clips: Sequence[Clip]) -> Callable[[int], None]:
+        """Nothing, for each clip."""
+        return lambda frames: None
+
+
+silent = Silence()

@@ -1,0 +1,133 @@
+"""`vmaf-jax train`: a configuration to a verified model in a run folder.
+
+data -> folds -> all folds and the final fit in one program -> held-out metrics -> external
+     -> ONNX -> parity -> run folder
+"""
+
+import tempfile
+import time
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from vmaf_jax.environment import environment
+from vmaf_jax.evaluation import all_metrics, loso_metrics
+from vmaf_jax.evaluation.behaviour import Deviation, behaviour
+from vmaf_jax.evaluation.distances import Distance
+from vmaf_jax.evaluation.run_metrics import RunMetrics, Timing
+from vmaf_jax.export.onnx_file import export_onnx
+from vmaf_jax.export.onnx_runtime import OnnxModel
+from vmaf_jax.export.parity import Parity, check_parity, measure_parity, parity_rows
+from vmaf_jax.export.sidecar import Identity
+from vmaf_jax.files import check_result_folder
+from vmaf_jax.jobs.config import Config
+from vmaf_jax.jobs.fit import Fit, fit_folds, predict
+from vmaf_jax.jobs.problem import Problem, load_problem, table_digest
+from vmaf_jax.jobs.report import Report, silent
+from vmaf_jax.jobs.run_folder import Run, write_run
+from vmaf_jax.models import deploy
+
+
+def train(config: Config, run_dir: Path, *, report: Report = silent) -> Run:
+    """Trains a student leave-one-source-out, exports it, and proves the export.
+
+    Args:
+        config: the run.
+        run_dir: the folder, replaced if it is an earlier run's; written whole or not at all.
+        report: told of each stage.
+
+    Returns:
+        The run, as it lies in its folder.
+
+    Raises:
+        InputError: bad data, a bad setting, or a place that cannot be written.
+        GateError: parity missed its limit; the run folder is written all the same.
+    """
+    started = time.perf_counter()
+    check_result_folder(run_dir, "metrics.json")
+    problem = load_problem(config.data, report)
+    problem.check_folds()
+    others = _load_external(config, problem, report)  # before training: a missing one costs nothing
+    fit = fit_folds(problem, config.make_student(), config.training, report=report)
+    held_out = fit.held_out(problem)
+    deployed = deploy(fit.student, fit.final)
+    seed = config.training.seeds[0]
+    external = {name: predict(deployed, other, seed) for name, other in others.items()}
+    loso, folds = loso_metrics(held_out)
+    external_metrics = {
+        name: all_metrics(rows.predicted, rows.label) for name, rows in external.items()
+    }
+    identity = Identity(
+        name=config.name,
+        student=fit.student,
+        feature_set=problem.table.feature_set,
+        label=config.data.label_column,
+        training={
+            "config_sha256": config.digest(),
+            "corpora": {str(problem.table.corpus[0]): table_digest(problem.table)},
+            "metrics": {"loso": loso.pooled, "external": external_metrics},
+        },
+    )
+    report.say("export and parity")
+    onnx, parity = _export(fit, identity, [problem, *others.values()], config)
+    metrics = RunMetrics(
+        loso=loso,
+        folds=folds,
+        external=external_metrics,
+        parity=Distance(parity.n, parity.clipped, parity.max_abs, parity.max_ulp),
+        timing=Timing(fit.compile_s, fit.train_s, time.perf_counter() - started),
+        environment=environment(),
+        behaviour=_behaviour(fit, problem),
+    )
+    members = [f"{source}/{seed}" for seed in fit.seeds for source in problem.sources]
+    run = Run(
+        path=run_dir.absolute(),
+        config=config,
+        identity=identity,
+        variables=fit.final,
+        held_out=held_out,
+        external=external,
+        metrics=metrics,
+        parity=parity,
+        onnx=onnx,
+        losses=dict(zip([*members, "all"], fit.losses, strict=True)),
+    )
+    write_run(run)
+    check_parity(parity)
+    return run
+
+
+def _load_external(config: Config, problem: Problem, report: Report) -> dict[str, Problem]:
+    others: dict[str, Problem] = {}
+    for name in config.external:
+        others[name] = load_problem(config.external_data(name), report)
+    for other in others.values():
+        problem.check_apart(other)
+    return others
+
+
+def _export(
+    fit: Fit, identity: Identity, problems: list[Problem], config: Config
+) -> tuple[bytes, Parity]:
+    """The ONNX file's bytes, and how near it is over the rows of all problems and many others."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.onnx"
+        export_onnx(deploy(fit.student, fit.final), path, identity)
+        rows = parity_rows(identity.feature_set, [each.table.features for each in problems])
+        parity = measure_parity(fit.student, fit.final, OnnxModel(path), rows, config.parity)
+        return path.read_bytes(), parity
+
+
+def _behaviour(fit: Fit, problem: Problem) -> dict[str, Deviation] | None:
+    """How the student does outside its data; None where no teacher can be asked."""
+    if problem.teacher is None:
+        return None
+    predict_rows = jax.jit(fit.student.predict)
+
+    def student(features: np.ndarray) -> np.ndarray:
+        return np.asarray(predict_rows(fit.final, jnp.asarray(features, jnp.float32)))
+
+    table = problem.table
+    return behaviour(student, problem.teacher, table.features, table.feature_set)

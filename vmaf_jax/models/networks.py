@@ -1,0 +1,51 @@
+"""The networks a student can have, by name: a new one is a row here, and nothing elsewhere."""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from flax import linen as nn
+
+from vmaf_jax.models.activations import ACTIVATIONS
+from vmaf_jax.models.attention import AttentionPooled
+from vmaf_jax.models.mlp import Mlp, deploy_mlp
+from vmaf_jax.models.rbf import Rbf, deploy_rbf
+
+
+@dataclasses.dataclass(frozen=True)
+class Network:
+    """An architecture, and what can be done with it.
+
+    Attributes:
+        module: makes the Flax module, called with outputs=, activation=, dropout=.
+        deploy: from variables in float64, head and activation to the deployed function and its
+            constants, or None where it runs as it was trained.
+        activations: those it can take; a network with one of its own takes none.
+        n_prototypes: rows of features that its training starts at, 0 for a network without.
+        tunable: whether its deployed form is layers, which can be fine-tuned for 8 bits.
+        is_svr: whether libvmaf computes it as a nu-SVR.
+    """
+
+    module: Callable[..., nn.Module]
+    deploy: Callable[[Any, str, str], tuple[Any, Any] | None] = lambda exact, head, activation: None
+    activations: tuple[str, ...] = ACTIVATIONS
+    n_prototypes: int = 0
+    tunable: bool = False
+    is_svr: bool = False
+
+
+_RBF_UNITS = 32
+
+NETWORKS: dict[str, Network] = {
+    "nano": Network(functools.partial(Mlp, (64, 64)), deploy_mlp, tunable=True),
+    "tiny": Network(functools.partial(Mlp, (128, 128, 128)), deploy_mlp, tunable=True),
+    "rbf": Network(
+        functools.partial(Rbf, _RBF_UNITS),
+        deploy_rbf,
+        activations=(),
+        n_prototypes=_RBF_UNITS,
+        is_svr=True,
+    ),
+    "attention": Network(functools.partial(AttentionPooled, 32, (64, 64))),
+}

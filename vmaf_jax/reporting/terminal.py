@@ -1,0 +1,142 @@
+"""Results and progress for people at a terminal: results to standard output, the rest to error."""
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Column, Table
+
+from vmaf_jax.evaluation.metrics import Metrics
+from vmaf_jax.evaluation.run_metrics import RunMetrics
+from vmaf_jax.files import to_json
+from vmaf_jax.reporting.backends import BackendsReport
+from vmaf_jax.reporting.html import number
+
+
+class Terminal:
+    """A job's report on standard error: stages as lines, extractions as bars.
+
+    Use it as a context: it ends the bars.
+    """
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True)
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("clips, {task.fields[fps]:.0f} frames/s"),
+            TimeRemainingColumn(),
+            console=self._console,
+        )
+
+    def __enter__(self) -> "Terminal":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._progress.live.is_started:
+            self._progress.stop()
+
+    def say(self, text: str) -> None:
+        """A line, as it is: names may look like markup."""
+        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    def clips(self, clips: Sequence[Any]) -> Callable[[int], None]:
+        """A bar for one extraction of `clips`: frames per second, time left."""
+        self._progress.start()
+        task = self._progress.add_task("extract", total=len(clips), fps=0.0)
+        total = 0
+
+        def on_clip(frames: int) -> None:
+            nonlocal total
+            total += frames
+            elapsed = self._progress.tasks[task].elapsed or 1e-9
+            self._progress.update(task, advance=1, fps=total / elapsed)
+
+        return on_clip
+
+
+def show_json(value: Any) -> None:
+    """One JSON document on one line, and nothing else."""
+    sys.stdout.write(json.dumps(json.loads(to_json(value))) + "\n")
+
+
+def _show(table: Table, *, on_error: bool = False) -> None:
+    Console(stderr=on_error).print(table)
+
+
+def _metric_cells(metrics: Metrics, names: Iterable[str]) -> list[str]:
+    return [str(metrics.n), *(number(getattr(metrics, name), 5) for name in names)]
+
+
+def show_evaluation(title: str, overall: Metrics, sources: Mapping[str, Metrics]) -> None:
+    """A row a source, and one of all."""
+    names = ("plcc", "srocc", "krocc", "rmse", "mae", "max_abs")
+    view = Table("rows", "n", "PLCC", "SROCC", "KROCC", "RMSE", "MAE", "max", title=escape(title))
+    for source, metrics in [*sources.items(), ("all", overall)]:
+        view.add_row(escape(source), *_metric_cells(metrics, names))
+    _show(view)
+
+
+def show_run(metrics: RunMetrics) -> None:
+    """A run's folds, external corpora, parity and times."""
+    names = ("plcc", "srocc", "rmse", "max_abs")
+    view = Table("held-out source", "n", "PLCC", "SROCC", "RMSE", "max")
+    for fold in metrics.folds:
+        view.add_row(escape(fold.source), *_metric_cells(fold, names))
+    view.add_section()
+    view.add_row("all held out", *_metric_cells(metrics.loso.pooled, names))
+    for corpus, entry in metrics.external.items():
+        view.add_row(f"external: {corpus}", *_metric_cells(entry, names))
+    _show(view)
+    loso, parity, timing = metrics.loso, metrics.parity, metrics.timing
+    Console().print(
+        f"over folds: PLCC {loso.plcc.mean:.5f} ± {loso.plcc.std:.5f}, SROCC "
+        f"{loso.srocc.mean:.5f} ± {loso.srocc.std:.5f}, RMSE {loso.rmse.mean:.4f} ± "
+        f"{loso.rmse.std:.4f}\n"
+        f"parity: {parity.n} rows, at most {parity.max_abs:.2e} points, {parity.max_ulp} ULP\n"
+        f"time: compile {timing.compile_s:.1f} s, train {timing.train_s:.1f} s, total "
+        f"{timing.total_s:.1f} s",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def show_scores(statistics: Mapping[str, Mapping[str, float]], frames: Sequence[str]) -> None:
+    """A row a model with the clip's statistics, after the frames' lines, if any.
+
+    With lines of frames the table goes to standard error, so that they can be read by programs.
+    """
+    for line in frames:
+        print(line)
+    view = Table("", "mean", "harmonic mean", "min", "1 %", "5 %", "frames")
+    for name, entry in statistics.items():
+        cells = [f"{entry[k]:.3f}" for k in ("mean", "harmonic_mean", "min", "p1", "p5")]
+        view.add_row(escape(name), *cells, str(entry["frames"]))
+    _show(view, on_error=bool(frames))
+
+
+def show_backends(report: BackendsReport) -> None:
+    """A section a pair of backends, a row a column."""
+    view = Table(Column(no_wrap=True), "feature", "max", "mean", "worst: clip", "frame")
+    for comparison in report.comparisons:
+        title = f"{comparison.ours} against {comparison.theirs}"
+        for name, column in comparison.columns.items():
+            figures = [f"{column.max_abs:.2e}", f"{column.mean_abs:.2e}"]
+            view.add_row(title, name, *figures, escape(column.clip), str(column.frame))
+            title = ""
+        view.add_section()
+    _show(view)
+
+
+def show_parts(parts: Mapping[str, Any]) -> None:
+    """A name and a value a line."""
+    view = Table(show_header=False, box=None)
+    for name, value in parts.items():
+        text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+        view.add_row(name, escape(text))
+    _show(view)

@@ -1,1 +1,0 @@
-"""What a deployed model does for its users."""

@@ -1,0 +1,69 @@
+"""What a training step is fed: every row, some rows, or questions that the teacher answers."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from vmaf_jax.features.feature_set import FeatureSet
+from vmaf_jax.teacher.svr import SvrParams, svr_score
+from vmaf_jax.training.losses import Labels
+from vmaf_jax.training.queries import draw_queries, draw_rows
+
+
+class Seen(NamedTuple):
+    """What a member may see of the rows; those outside its mask are zero.
+
+    Attributes:
+        features: raw, `[n, d]`.
+        labels: of the loss, one a row.
+        mask: `[n]`, 1 on training rows.
+        inv_std: reciprocal standard deviation of the training rows, `[d]`.
+    """
+
+    features: Float[Array, "n d"]
+    labels: Labels
+    mask: Float[Array, " n"]
+    inv_std: Float[Array, " d"]
+
+
+class Batch(NamedTuple):
+    """Rows of one step: raw features `[b, d]`, labels, and the weight of each row `[b]`."""
+
+    features: Float[Array, "b d"]
+    labels: Labels
+    weight: Float[Array, " b"]
+
+
+LabelOf = Callable[[Float[Array, " n"]], Labels]  # from scores, VMAF points
+Draw = Callable[[Array, Seen, LabelOf, SvrParams | None], Batch]
+
+
+def every_row(_key: Array, seen: Seen, _label: LabelOf, _teacher: SvrParams | None) -> Batch:
+    """All rows, in every step."""
+    return Batch(seen.features, seen.labels, seen.mask)
+
+
+def some_rows(count: int) -> Draw:
+    """`count` rows of the mask, drawn anew in every step."""
+
+    def draw(key: Array, seen: Seen, _label: LabelOf, _teacher: SvrParams | None) -> Batch:
+        index = draw_rows(key, seen.mask, count)
+        labels = jax.tree.map(lambda leaf: leaf[index], seen.labels)
+        return Batch(seen.features[index], labels, jnp.ones(count))
+
+    return draw
+
+
+def teacher_queries(count: int, feature_set: FeatureSet) -> Draw:
+    """`count` new feature vectors in every step, labelled by the teacher, unclipped."""
+
+    def draw(key: Array, seen: Seen, label: LabelOf, teacher: SvrParams | None) -> Batch:
+        if teacher is None:
+            raise ValueError("strategy teacher_queries: pass the teacher's parameters")
+        queries = draw_queries(key, seen.features, seen.mask, seen.inv_std, feature_set, count)
+        return Batch(queries, label(svr_score(teacher, queries)), jnp.ones(count))
+
+    return draw

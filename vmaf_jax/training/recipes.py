@@ -1,0 +1,48 @@
+"""From settings to functions: the one place where the names of settings are looked up."""
+
+import dataclasses
+
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+
+from vmaf_jax.features.feature_set import FeatureSet
+from vmaf_jax.training.batches import Draw, every_row, some_rows, teacher_queries
+from vmaf_jax.training.losses import LOSSES, Loss
+from vmaf_jax.training.methods import Method, gradient_method, least_squares_method
+from vmaf_jax.training.optimiser import make_optimiser
+from vmaf_jax.training.settings import TrainingSettings
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """How a member is trained.
+
+    Attributes:
+        draw: what a step is fed.
+        loss: what it is judged by.
+        method: how parameters move.
+        steps: how many.
+        precision: of the computation; the result is float32.
+    """
+
+    draw: Draw
+    loss: Loss
+    method: Method
+    steps: int
+    precision: DTypeLike
+
+
+def make_recipe(settings: TrainingSettings, feature_set: FeatureSet) -> Recipe:
+    """The functions that settings name."""
+    draw: Draw = every_row
+    if settings.batch_size is not None:
+        draw = {
+            "rows": some_rows(settings.batch_size),
+            "teacher_queries": teacher_queries(settings.batch_size, feature_set),
+        }[settings.strategy]
+    if settings.optimiser == "adamw":
+        method, precision = gradient_method(make_optimiser(settings)), jnp.float32
+    else:
+        method, precision = least_squares_method(), jnp.float64
+    loss = LOSSES[settings.loss](settings.sigma)
+    return Recipe(draw, loss, method, settings.steps, precision)

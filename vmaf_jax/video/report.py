@@ -1,0 +1,176 @@
+"""What ffmpeg reports of a run over a pair: sizes, frame counts, and why it failed.
+
+The distorted video is input 0 and the reference input 1, the order of libvmaf's pads. Reports are
+those of `-v verbose`: ffmpeg itself exits with 0 and repeats the last frame where an input is short
+or cut.
+"""
+
+import re
+from collections.abc import Sequence
+
+from vmaf_jax.errors import InputError
+from vmaf_jax.video.video import Video
+
+_GRAPH_INPUT = re.compile(
+    r"graph \d+ input from stream (?P<input>[01]):\d+ @ .*\] w:(?P<width>\d+) h:(?P<height>\d+) "
+    r"pixfmt:(?P<pix_fmt>\w+)(?:.* range:(?P<range>\w+))?"
+)
+_COUNTS = re.compile(
+    r"Input stream #(?P<input>[01]):\d+ \(video\):.*; (?P<frames>\d+) frames decoded; "
+    r"(?P<errors>\d+) decode errors"
+)
+_DISTORTED, _REFERENCE = 0, 1  # the order of libvmaf's input pads
+BY_NUMBER = "settb=1/25,setpts=N"  # the filter that pairs frames whatever their time stamps
+
+
+def renumbered(report: str) -> str:
+    """The report of a run whose only input is to count as input 1."""
+    return re.sub(r"(from stream |[Ss]tream #|\bin#|vist#)0\b", r"\g<1>1", report)
+
+
+def stream_formats(
+    report: str, reference: Video, distorted: Video
+) -> list[tuple[int, int, str] | None]:
+    """Width, height and pixel format of the frames of each input, as decoded."""
+    formats: list[set[tuple[int, int, str]]] = [set(), set()]
+    for m in _GRAPH_INPUT.finditer(report):
+        formats[int(m["input"])].add((int(m["width"]), int(m["height"]), m["pix_fmt"]))
+    for video, sizes in zip((distorted, reference), formats, strict=True):
+        if len(sizes) > 1:
+            raise InputError(
+                f"{video.path}: changes size or format on the way; split it where it changes."
+            )
+        for width, height, _ in sizes:
+            if (video.width or width, video.height or height) != (width, height):
+                raise InputError(
+                    f"{video.path}: is {width}x{height}, was said to be "
+                    f"{video.width}x{video.height}; correct one of them."
+                )
+    return [next(iter(sizes), None) for sizes in formats]
+
+
+def colour_ranges(report: str) -> list[str]:
+    """`tv` or `pc` for each input, as decoded; ffmpeg takes one that does not say for `tv`."""
+    ranges = ["tv", "tv"]
+    for m in _GRAPH_INPUT.finditer(report):
+        if m["range"] == "pc" or m["pix_fmt"].startswith("yuvj"):
+            ranges[int(m["input"])] = "pc"
+    return ranges
+
+
+_PACKED_BITS = {"xv30": 10, "xv36": 12, "nv20": 10}
+
+
+def _bits(pix_fmt: str) -> int:
+    """Bits of a luma sample: the number that a format's name ends in, or 8."""
+    name = re.sub("(le|be)$", "", pix_fmt)
+    match = re.search(r"(?:p[024]?|gray|y2|rgb)(9|10|12|14|16)$", name)
+    return int(match[1]) if match else _PACKED_BITS.get(name, 8)
+
+
+def needed_conversion(formats: list[tuple[int, int, str] | None]) -> str:
+    """Filters that bring the distorted input to the reference's size, and both to one format.
+
+    Formats that differ are brought to limited range as well, which models are trained on.
+    """
+    distorted, reference = formats
+    if distorted is None or reference is None or distorted == reference:
+        return ""
+    width, height, pix_fmt = reference
+    scale = f",scale={width}:{height}:flags=bicubic" if distorted[:2] != reference[:2] else ""
+    if distorted[2] == pix_fmt:
+        return scale and f"{scale}|"
+    both = f",scale=out_range=tv,format={common_format(formats)[0]}"
+    return f"{scale}{both}|{both}"
+
+
+def common_format(formats: list[tuple[int, int, str] | None]) -> tuple[str, int]:
+    """The planar format that libvmaf takes both inputs in, and its bits.
+
+    The deeper of the two depths, so that nothing is rounded away, in the reference's layout.
+    """
+    pix_fmts = [stream[2] for stream in formats if stream is not None]
+    bits = max(map(_bits, pix_fmts))
+    bits = 8 if bits == 8 else 10 if bits <= 10 else 12
+    layout = re.match(r"yuvj?(420|422|444)p", pix_fmts[-1])
+    depth = "" if bits == 8 else f"{bits}le"
+    return f"yuv{layout[1] if layout else '420'}p{depth}", bits
+
+
+def frame_counts(report: str, reference: Video, distorted: Video) -> list[int]:
+    """How many frames of the distorted video and of the reference were decoded.
+
+    Raises:
+        InputError: some could not be, or this ffmpeg does not tell.
+    """
+    counts: list[int | None] = [None, None]
+    for m in _COUNTS.finditer(report):
+        k = int(m["input"])
+        video = (distorted, reference)[k]
+        if int(m["errors"]):
+            raise InputError(
+                f"{video.path}: {m['errors']} frames cannot be decoded (after {m['frames']} good "
+                f"ones); the file is cut or damaged, make it again."
+            )
+        counts[k] = int(m["frames"])
+    if counts[0] is None or counts[1] is None:
+        raise InputError(
+            "ffmpeg did not report how many frames it decoded, so a short input would go "
+            "unnoticed; use ffmpeg 6 or newer."
+        )
+    return [counts[0], counts[1]]
+
+
+def check_counts(
+    reference: Video, distorted: Video, counts: list[int | None] | list[int], *, shortest: bool
+) -> None:
+    """Raises InputError where both counts are known, differ, and must not."""
+    ours, theirs = counts[_DISTORTED], counts[_REFERENCE]
+    if ours is None or theirs is None or ours == theirs or shortest:
+        return
+    raise InputError(
+        f"{distorted.path}: {ours} frames, its reference {reference.path.name} has {theirs}; trim "
+        f"one, or pass --shortest to measure the first {min(ours, theirs)}."
+    )
+
+
+def explain(report: str, reference: Video, distorted: Video, models: Sequence[str] = ()) -> str:
+    """One line from a failed run: which file or model, what is wrong, the mend."""
+    for model in models:
+        if re.search(rf"(could not|problem).*load.*model.*{re.escape(model)}", report, re.I):
+            return (
+                f"teacher {model!r}: this libvmaf cannot load it; check the name, or point "
+                f"VMAF_JAX_FFMPEG at a newer ffmpeg."
+            )
+    for k, video in enumerate((distorted, reference)):
+        if re.search(r"Stream specifier '[^']*' in filtergraph .* matches no streams", report):
+            has_video = re.search(rf"Stream #{k}:\d+.*: Video:", report)
+            if not has_video:
+                return f"{video.path}: has no video stream; give a file with pictures."
+        if match := re.search(rf"\[in#{k}\b.*\] Error opening input: (.*)", report):
+            return f"{video.path}: ffmpeg cannot read it ({match[1]}); check the file."
+        if re.search(rf"vist#{k}:.*(Decode error rate|Error submitting)", report):
+            return f"{video.path}: cannot be decoded; the file is cut or damaged, make it again."
+        if re.search(rf"Cannot determine format of input.*{k}:\d", report):
+            return f"{video.path}: holds no decodable picture; make it again."
+    if by_libvmaf := explain_libvmaf(report):
+        return by_libvmaf
+    reasons = [line for line in report.splitlines() if re.search(r"error|invalid|fail", line, re.I)]
+    reason = re.sub(r"^\[[^]]*\] ", "", (reasons or report.strip().splitlines() or ["?"])[0])
+    return f"{distorted.path}: ffmpeg failed on this pair ({reason.strip()}); check both files."
+
+
+# libvmaf writes its level and its message in two pieces: whole lines of ffmpeg's other threads,
+# which begin with `[`, can come between them.
+_LIBVMAF_ERROR = re.compile(r"libvmaf ERROR (?:\[[^\n]*\n)*(?P<message>[^\n]+)")
+
+
+def explain_libvmaf(report: str) -> str | None:
+    """What libvmaf itself says that it could not do, as one line; None where it says nothing."""
+    match = _LIBVMAF_ERROR.search(report)
+    if match is None:
+        return None
+    return (
+        f"libvmaf could not score this pair ({match['message'].strip()}); drop that teacher, or "
+        f"use larger pictures."
+    )
