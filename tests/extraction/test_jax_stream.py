@@ -174,4 +174,6 @@ def test_memory_is_flat_in_the_length_of_a_clip(tmp_path, ffmpeg):
         assert n == frames
         peaks.append(peak)
     assert peaks[1] < 2e9  # measured: 1.1e9
-    assert peaks[1] < peaks[0] * 1.1
+    # Ten chunks more, 16 frames of two pictures each: kept, they would add 663 MB. How many of the
+    # few on their way exist at once is up to the scheduler.
+    assert peaks[1] - peaks[0] < 10 * 16 * 2 * 1920 * 1080 / 3
