@@ -6,9 +6,19 @@ from pathlib import Path
 import pytest
 
 ORDER = (
-    *("errors", "files", "environment", "features", "teacher", "video", "corpora", "extraction"),
+    *(
+        "errors",
+        "files",
+        "limits",
+        "environment",
+        "features",
+        "teacher",
+        "video",
+        "corpora",
+        "extraction",
+    ),
     *("models", "training", "evaluation", "export", "reporting", "jobs", "selection"),
-    *("benchmarks", "cli", "__main__"),
+    *("benchmarks", "serving", "commands", "ending", "cli", "__main__"),
 )
 PACKAGE = Path("vmaf_jax")
 MODULES = {

@@ -1,4 +1,5 @@
 from . import features
+from .errors import GateError, InputError
 from .extraction.api import extract_pair
 from .features.feature_set import FEATURES
 from .jobs.model import load_model
@@ -6,4 +7,14 @@ from .jobs.score import score
 from .teacher.pixels import vmaf
 from .teacher.teacher import load_teacher
 
-__all__ = ["FEATURES", "extract_pair", "features", "load_model", "load_teacher", "score", "vmaf"]
+__all__ = [
+    "FEATURES",
+    "GateError",
+    "InputError",
+    "extract_pair",
+    "features",
+    "load_model",
+    "load_teacher",
+    "score",
+    "vmaf",
+]

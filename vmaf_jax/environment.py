@@ -1,11 +1,14 @@
 """The machine that work runs on: its processor, JAX devices and package versions."""
 
+import logging
 import os
 import platform
+import warnings
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from vmaf_jax.errors import InputError
 from vmaf_jax.files import cache_dir
 
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "onnx", "onnxruntime", "jax2onnx")
@@ -60,18 +63,36 @@ def keep_compiled_programs() -> None:
     import jax
 
     folder = os.environ.get("JAX_COMPILATION_CACHE_DIR") or str(cache_dir() / "xla")
+    logging.getLogger("jax._src.compilation_cache").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", message="Error (reading|writing) persistent compilation")
     jax.config.update("jax_compilation_cache_dir", folder)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.02)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+def check_devices() -> None:
+    """Raises InputError where JAX cannot start on the devices that it is told to use."""
+    import jax
+
+    try:
+        jax.devices()
+    except RuntimeError as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(
+            f"JAX_PLATFORMS={os.environ.get('JAX_PLATFORMS', '')}: JAX cannot start ({reason}); "
+            f"install what that platform needs, or unset the variable."
+        ) from error
 
 
 def prepare_training() -> None:
     """Before JAX starts, in a program that trains: a device a core, and programs are kept."""
     use_all_cores()
     keep_compiled_programs()
+    check_devices()
 
 
 def prepare_extraction(backend: str) -> None:
     """Before an extraction: programs are kept where JAX is to measure."""
     if backend == "jax":
         keep_compiled_programs()
+        check_devices()

@@ -9,10 +9,11 @@ import dataclasses
 import json
 import math
 import os
+import re
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -55,12 +56,15 @@ def atomic_path(path: Path) -> Iterator[Path]:
     Raises:
         InputError: the place is read-only, full, or otherwise not writable.
     """
+    check_replaceable(path)
     make_dir(path.parent)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    mark = f"{os.getpid()}-{secrets.token_hex(4)}"
+    temporary = path.with_name(f".{path.name[:200]}.{mark}.tmp")
+    remove_left_over(path.parent, f".{path.name[:200]}.", ".tmp")
     try:
         yield temporary
         if path.is_dir() and temporary.is_dir():
-            old = path.with_name(f".{path.name}.{secrets.token_hex(4)}.old")
+            old = path.with_name(f".{path.name[:200]}.{mark}.old")
             path.rename(old)
             temporary.rename(path)
             shutil.rmtree(old)
@@ -76,6 +80,92 @@ def atomic_path(path: Path) -> Iterator[Path]:
             shutil.rmtree(temporary, ignore_errors=True)
         else:
             temporary.unlink(missing_ok=True)
+
+
+def remove_left_over(folder: Path, start: str, end: str = "") -> None:
+    """Removes what a killed process left in `folder`: names `<start><process id>-...<end>`."""
+    names = re.compile(re.escape(start) + r"(\d+)-.*" + re.escape(end))
+    with contextlib.suppress(OSError):
+        for entry in os.scandir(folder):
+            match = names.fullmatch(entry.name)
+            if match is None or _runs(int(match[1])):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                shutil.rmtree(entry.path, ignore_errors=True)
+            else:
+                with contextlib.suppress(OSError):
+                    Path(entry.path).unlink()
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return True  # somebody else's
+    return True
+
+
+@contextlib.contextmanager
+def work_folder() -> Iterator[Path]:
+    """A temporary folder; those that killed processes of ours left are removed first.
+
+    Raises:
+        InputError: there is no room for one.
+    """
+    try:
+        place = Path(tempfile.gettempdir())
+        remove_left_over(place, "vmaf-jax-")
+        folder = tempfile.mkdtemp(prefix=f"vmaf-jax-{os.getpid()}-")
+    except OSError as error:
+        raise no_temporary(error) from error
+    _WORK_FOLDERS.add(folder)
+    try:
+        yield Path(folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        _WORK_FOLDERS.discard(folder)
+
+
+_WORK_FOLDERS: set[str] = set()
+
+
+def no_temporary(error: OSError) -> InputError:
+    """What to tell people whose temporary folder is full or read-only."""
+    return InputError(
+        f"no temporary file can be made ({error.strerror or error}); free space, or point TMPDIR "
+        f"at a writable folder."
+    )
+
+
+def remove_work_folders() -> None:
+    """Removes the temporary folders of this process, which is about to end."""
+    for folder in list(_WORK_FOLDERS):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def check_replaceable(path: Path, inputs: Iterable[Path] = ()) -> None:
+    """Finds out whether the output `path` may be replaced.
+
+    Raises:
+        InputError: it is an input, something other than a regular file or folder, or a link to
+            such a thing.
+    """
+    try:
+        if not path.exists():
+            return
+        for source in inputs:
+            if source.exists() and path.samefile(source):
+                raise InputError(f"{path}: is the input {source}; choose another output.")
+        if not (path.is_file() or path.is_dir()):
+            raise InputError(f"{path}: is no regular file and is not replaced; choose another.")
+        if path.is_symlink():
+            raise InputError(
+                f"{path}: a link to {path.resolve()}; name the file itself, or remove the link."
+            )
+    except OSError as error:
+        raise InputError(f"{path}: cannot be looked at ({error.strerror}); rename it.") from error
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -129,14 +219,21 @@ def check_result_folder(folder: Path, mark: str) -> None:
     check_writable(folder.absolute().parent)
 
 
-def check_output(path: Path, suffix: str) -> None:
+def check_output(path: Path, suffix: str, inputs: Iterable[Path] = ()) -> None:
     """Finds out before long work whether the file `path` can be written, and is named as it must.
 
+    Args:
+        inputs: files that are read, and so must not be replaced.
+
     Raises:
-        InputError: its name does not end in `suffix`, or files cannot be made in its folder.
+        InputError: its name does not end in `suffix`, it is an input, a folder or a device, or
+            files cannot be made in its folder.
     """
+    check_replaceable(path, inputs)
     if path.suffix != suffix:
         raise InputError(f"{path}: the name must end in {suffix}.")
+    if path.is_dir():
+        raise InputError(f"{path}: a folder; name a {suffix} file in it.")
     check_writable(path.parent)
 
 

@@ -4,10 +4,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests.support import run_command
 from vmaf_jax.corpora.manifest import load_clips
 from vmaf_jax.errors import InputError
 from vmaf_jax.extraction.api import extract_clips
 from vmaf_jax.extraction.request import Request
+from vmaf_jax.features import read_table
 
 ROWS = [
     {"reference": "ref.y4m", "distorted": "dis.mp4", "source": "a", "mos": 61.5},
@@ -115,3 +117,108 @@ def test_a_failing_clip_keeps_the_others(encodes, cache):
     with pytest.raises(InputError, match=r"bad.mp4: ffmpeg cannot read it"):
         extract_clips(clips, Request(("vmaf_4k_v0.6.1",)))
     assert len(set((cache / "features").glob("*.parquet")) - before) == 2
+
+
+SCALE = ("--label-scale", 1, 5)
+VOTED = [
+    ROWS[0] | {"mos": 1.5, "mos_ci95": 0.2, "experiment": 1},
+    ROWS[1] | {"mos": 4.5, "mos_ci95": 0.3, "experiment": 2},
+]
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+def test_opinions_come_on_the_scale_that_is_stated(encodes, kind):
+    stated = load_clips(write(encodes, VOTED, kind), (1.0, 5.0))
+    assert [(c.mos, c.experiment, c.label_scale) for c in stated] == [
+        (12.5, "1", (1.0, 5.0)),
+        (87.5, "2", (1.0, 5.0)),
+    ]
+    assert [c.mos_ci95 for c in stated] == pytest.approx([5.0, 7.5])
+    said: dict = {"label_scale": [1, 5] if kind == "jsonl" else "1 5"}
+    assert load_clips(write(encodes, [row | said for row in VOTED], kind)) == stated
+
+
+def test_extraction_carries_the_scale_and_the_experiment(encodes, tmp_path):
+    rows = [row | {"label_scale": "1 5"} for row in VOTED]
+    table = extract_clips(load_clips(write(encodes, rows, "csv")))
+    assert table.label_scale == (1.0, 5.0)
+    assert set(zip(table.source, table.experiment, table.label("mos"), strict=True)) == {
+        ("a", "1", 12.5),
+        ("b", "2", 87.5),
+    }
+    assert table.mos_ci95[0] == pytest.approx(5.0)
+
+
+@pytest.mark.parametrize(
+    ("change", "scale", "message"),
+    [
+        ({}, None, "mos is at most 4.5 and no scale is stated; pass --label-scale 1 5"),
+        ({}, (1.0, 4.0), "row 2, column 'mos': 4.5 is outside the label scale, 1 to 4"),
+        ({"label_scale": "1 5"}, (0.0, 100.0), r"label scales \(0.0, 100.0\), \(1.0, 5.0\)"),
+        ({"label_scale": "5 1"}, None, "expected two numbers, the worst vote and the best"),
+        ({"label_scale": "1"}, None, "row 1, column 'label_scale'"),
+        ({"mos": 3}, (1.0, 5.0), "all 2 rows have the mos 3"),
+        ({"mos_ci95": -1}, (1.0, 5.0), "row 1, column 'mos_ci95'"),
+        ({"mos": "nan"}, (1.0, 5.0), "row 1, column 'mos'"),
+        ({"mos": ""}, None, "mos_ci95 without mos"),
+    ],
+)
+def test_opinions_that_cannot_be_are_named(encodes, change, scale, message):
+    with pytest.raises(InputError, match=message):
+        load_clips(write(encodes, [row | change for row in VOTED], "csv"), scale)
+
+
+def test_half_filled_columns_are_named(encodes):
+    rows = [VOTED[0], VOTED[1] | {"experiment": ""}]
+    with pytest.raises(InputError, match="1 of 2 rows have no experiment, row 2 first"):
+        load_clips(write(encodes, rows, "csv"), (1.0, 5.0))
+
+
+DATASET = """
+width = 352
+height = 288
+yuv_fmt = "yuv420p"
+ref_videos = [{"content_id": 0, "content_name": "a", "path": "ref.yuv"}]
+dis_videos = [
+    {"content_id": 0, "path": "dis.yuv", "mos": 2},
+    {"content_id": 0, "path": "small.mp4", "mos": 4.5},
+]
+"""
+
+
+def test_a_dataset_file_is_a_manifest(encodes):
+    path = encodes / "dataset.py"
+    path.write_text(DATASET)
+    clips = load_clips(path, (1.0, 5.0))
+    assert [(c.corpus, c.source, c.name, c.mos) for c in clips] == [
+        ("dataset", "a", "dis", 25.0),
+        ("dataset", "a", "small", 87.5),
+    ]
+    assert clips[0].distorted.path == encodes / "dis.yuv"
+    assert (clips[0].reference.width, clips[0].reference.pix_fmt) == (352, "yuv420p")
+    path.write_text("import os" + DATASET)
+    with pytest.raises(InputError, match="line 1: Import is code"):
+        load_clips(path)
+
+
+def test_clips_have_the_names_they_are_given(encodes):
+    rows = [ROWS[0] | {"clip": "first"}, ROWS[1] | {"clip": ""}]
+    assert [clip.name for clip in load_clips(write(encodes, rows, "csv"))] == ["first", "small.mp4"]
+    rows = [ROWS[0] | {"clip": "x"}, ROWS[0] | {"clip": "x", "distorted": "small.mp4"}]
+    with pytest.raises(InputError, match="row 2 repeats row 1"):
+        load_clips(write(encodes, rows, "csv"))
+
+
+def test_the_flag_states_the_scale(encodes, tmp_path):
+    manifest = write(encodes, VOTED, "csv")
+    out = ("--out", tmp_path / "x.parquet")
+    flags = ("extract", "--corpus", "manifest", "--manifest", manifest, *out)
+    result = run_command(*flags)
+    assert result.code == 2
+    assert "no scale is stated; pass --label-scale 1 5" in result.stderr
+    result = run_command(*flags, *SCALE)
+    assert result.code == 0, result.stderr
+    assert read_table(tmp_path / "x.parquet").label_scale == (1.0, 5.0)
+    result = run_command("extract", "--corpus", "demo", "--out", tmp_path / "y.parquet", *SCALE)
+    assert result.code == 2
+    assert "corpus 'demo' has no opinion scores; drop the label scale" in result.stderr

@@ -186,7 +186,7 @@ BAD = [
     (["extract", "--corpus", "netflix", "--out", "{tmp}/x.parquet"], "--data-root"),
     (["extract", "--corpus", "manifest", "--out", "{tmp}/x.parquet"], "--manifest"),
     (["extract", "--corpus", "nothing", "--out", "{tmp}/x.parquet"], "'nothing' is unknown"),
-    (["extract", "--corpus", "demo", "--out", "{tmp}"], "a folder; name a .parquet file"),
+    (["extract", "--corpus", "demo", "--out", "{tmp}"], "must end in .parquet"),
     (["train", "--config", "configs/nano.yaml", "--run-dir", "{full}"], "holds other things"),
     (["train", "--config", "configs/nano.yaml", "--run-dir", "."], "holds other things"),
     (["train", "--config", "configs/nano.yaml", "--run-dir", "{file}"], "a file is in the way"),

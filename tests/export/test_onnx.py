@@ -12,7 +12,7 @@ from vmaf_jax.export.onnx_runtime import OnnxModel
 from vmaf_jax.export.parity import ParityLimits, check_parity, measure_parity, parity_rows
 from vmaf_jax.export.sidecar import Identity
 from vmaf_jax.features import FEATURES
-from vmaf_jax.models import ACTIVATIONS, HEADS, NETWORKS, Student, deploy
+from vmaf_jax.models import ACTIVATIONS, HEADS, ROW_NETWORKS, Student, deploy
 
 
 def rows(n=500):
@@ -33,7 +33,7 @@ def exported(tmp_path, network="nano", head="scalar", activation="silu"):
 
 
 @pytest.mark.parametrize("head", HEADS)
-@pytest.mark.parametrize("network", sorted(NETWORKS))
+@pytest.mark.parametrize("network", sorted(ROW_NETWORKS))
 def test_onnx_matches_jax(network, head, tmp_path):
     student, variables, path = exported(tmp_path, network, head)
     ours = np.asarray(jax.jit(student.predict)(variables, rows()))

@@ -13,6 +13,7 @@ from vmaf_jax.extraction.api import extract_pair
 from vmaf_jax.extraction.jax_stream import measure_in_jax
 from vmaf_jax.features.feature_set import FLOAT_FEATURES, NEG_FEATURES
 from vmaf_jax.teacher.model_file import find_model_file
+from vmaf_jax.video.comparison import Comparison
 from vmaf_jax.video.ffmpeg import find_ffmpeg
 from vmaf_jax.video.video import Video
 
@@ -31,7 +32,7 @@ def pairs(encodes):
 @pytest.fixture(scope="module")
 def outcomes(pairs):
     told = []
-    found = measured(pairs, on_pair=lambda index, outcome: told.append(index))
+    found = measured(pairs, on_pair=lambda index, outcome, described: told.append(index))
     assert told == list(range(len(pairs)))
     return found
 
@@ -97,7 +98,7 @@ def test_ranges_and_layouts_are_brought_together_as_for_libvmaf(odd_files, names
 
 
 def test_the_shorter_ends_it_on_request(pairs, outcomes):
-    (found,) = measured([pairs[3]], shortest=True)
+    (found,) = measured([pairs[3]], how=Comparison(shortest=True))
     truth = extract_pair(*pairs[3], feature_set=FLOAT_FEATURES, teachers=(), shortest=True).features
     np.testing.assert_allclose(found, truth, rtol=2e-6, atol=3e-6)
 
@@ -148,6 +149,7 @@ def test_unknown_backends_are_named(encodes):
 MEASURE = """
 import sys
 from pathlib import Path
+from vmaf_jax.video.comparison import Comparison
 from vmaf_jax.video.ffmpeg import find_ffmpeg
 from vmaf_jax.extraction.jax_stream import measure_in_jax
 from vmaf_jax.video.video import Video

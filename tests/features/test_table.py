@@ -125,6 +125,10 @@ def test_damaged_and_missing_files(tmp_path):
     path.write_bytes(path.read_bytes()[:200])
     with pytest.raises(InputError, match="not a readable Parquet file"):
         read_table(path)
+    make_table().write(path)
+    path.write_bytes(path.read_bytes().replace(b"motion2", b"m\xbation2"))  # no UTF-8
+    with pytest.raises(InputError, match="not a readable Parquet file"):
+        read_table(path)
 
 
 def test_unknown_label_lists_the_known():
@@ -138,3 +142,64 @@ def test_read_only_place(tmp_path):
     with pytest.raises(InputError, match="cannot create this folder"):
         make_table().write(blocked / "t.parquet")
     assert dataclasses.replace(make_table(), pooled=False).sources == ["a", "b"]
+
+
+def opinions(table, scale=None):
+    """The table as people judged it: a score a source, an interval, two experiments."""
+    mos = np.where(table.source == "a", 61.1, 20.0)
+    provenance = dict(table.provenance) | ({} if scale is None else {"label_scale": scale})
+    return dataclasses.replace(
+        table,
+        labels=dict(table.labels) | {"mos": mos},
+        mos_ci95=mos / 10,
+        experiment=np.where(table.source == "a", "1", "2").astype(object),
+        provenance=provenance,
+    )
+
+
+def test_opinions_go_with_their_clips(tmp_path):
+    table = opinions(make_table(), [1, 5])
+    table.write(tmp_path / "t.parquet")
+    for back in (read_table(tmp_path / "t.parquet"), concatenate([table, table])):
+        assert back.label_scale == (1.0, 5.0)
+        np.testing.assert_array_equal(back.mos_ci95[:9], table.mos_ci95)
+        np.testing.assert_array_equal(back.experiment[:9], table.experiment)
+    pooled = table.mean_pool()
+    # The very values: a mean of equal numbers need not be that number.
+    assert pooled.label("mos").tolist() == [61.1, 61.1, 20.0]
+    assert pooled.mos_ci95.tolist() == [6.11, 6.11, 2.0]
+    assert pooled.experiment.tolist() == ["1", "1", "2"]
+    assert make_table().label_scale == (0.0, 100.0)
+    mixed = concatenate([table, make_table(seed=1)])
+    assert (mixed.mos_ci95, mixed.experiment, "mos" in mixed.labels) == (None, None, False)
+    with pytest.raises(InputError, match="different label scales cannot be joined"):
+        concatenate([table, opinions(make_table())])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t: _with_value(t, "mos", 1, 61.2), r"'mos', row 1 is 61.2, .*\(a1\) say 61.1"),
+        (lambda t: _with_value(t, "mos", 1, 100.5), "'mos', row 1 is 100.5, expected 0 to 100"),
+        (lambda t: _with_value(t, "mos_ci95", 8, 9.0), "'mos_ci95', row 8 is 9.0"),
+        (lambda t: _with_value(t, "mos_ci95", 2, -0.1), "'mos_ci95', row 2 is -0.1, expected 0"),
+        (lambda t: _with_value(t, "mos_ci95", 2, None), "'mos_ci95', row 2 is nan"),
+        (lambda t: _with_value(t, "mos_ci95", 2, float("inf")), "'mos_ci95', row 2 is inf"),
+        (lambda t: _with_value(t, "experiment", 4, "3"), r"'experiment', row 4 is 3, .* say 1"),
+        (lambda t: _with_value(t, "experiment", 4, None), "'experiment', row 4 is empty"),
+    ],
+)
+def test_opinions_that_cannot_be_are_refused(tmp_path, change, message):
+    path = tmp_path / "t.parquet"
+    opinions(make_table()).write(path)
+    pq.write_table(change(pq.read_table(path)), path)
+    with pytest.raises(InputError, match=message):
+        read_table(path)
+
+
+@pytest.mark.parametrize("scale", [[5, 1], [1], "15", [0, float("nan")], [True, 5], None])
+def test_a_label_scale_is_two_increasing_numbers(tmp_path, scale):
+    path = tmp_path / "t.parquet"
+    dataclasses.replace(make_table(), provenance={"label_scale": scale}).write(path)
+    with pytest.raises(InputError, match=r"label scale .*: expected two numbers"):
+        read_table(path)

@@ -151,11 +151,12 @@ def test_evaluate_refuses_a_table_of_another_set(neg, model, support_vectors, tm
     assert "takes the feature set vmaf, the table holds vmaf_neg" in result.stderr
 
 
-def test_a_sidecar_of_another_set_is_refused(neg, tmp_path):
+def test_a_sidecar_of_another_set_is_refused(neg, tmp_path, encodes):
     (tmp_path / "neg.onnx").write_bytes((neg / "neg.onnx").read_bytes())
     description = json.loads((neg / "neg.json").read_text())
     (tmp_path / "neg.json").write_text(json.dumps({**description, "feature_set": "vmaf"}))
-    result = run_command("score", "a", "b", "--model", tmp_path / "neg.onnx")
+    pair = (encodes / "ref.y4m", encodes / "dis.mp4")
+    result = run_command("score", *pair, "--model", tmp_path / "neg.onnx")
     assert result.code == 2
     assert "neg.json: names other features" in result.stderr
 

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from vmaf_jax.models import ACTIVATIONS, HEADS, NETWORKS, Student
+from vmaf_jax.models import ACTIVATIONS, HEADS, ROW_NETWORKS, Student
 
 
 def features(n=64, seed=0):
@@ -12,7 +12,7 @@ def features(n=64, seed=0):
 
 
 @pytest.mark.parametrize("head", HEADS)
-@pytest.mark.parametrize("network", sorted(NETWORKS))
+@pytest.mark.parametrize("network", sorted(ROW_NETWORKS))
 def test_scores_are_rows_of_finite_points(network, head):
     student = Student(network, head)
     variables = student.init(jax.random.key(0))

@@ -20,7 +20,7 @@ from vmaf_jax.export.contract import INPUT_NAME, OPSET, OUTPUT_NAME
 from vmaf_jax.export.onnx_runtime import open_session
 from vmaf_jax.export.parity import parity_rows
 from vmaf_jax.export.quantize import quantize
-from vmaf_jax.export.sidecar import int8_path
+from vmaf_jax.export.sidecar_file import int8_path
 from vmaf_jax.features.feature_set import FEATURES
 from vmaf_jax.teacher import DEFAULT_TEACHER
 from vmaf_jax.video.digest import forget_digests

@@ -20,7 +20,7 @@ from vmaf_jax.benchmarks.timing import machine, summary
 from vmaf_jax.errors import InputError
 from vmaf_jax.export.onnx_runtime import OnnxModel
 from vmaf_jax.export.parity import parity_rows
-from vmaf_jax.export.sidecar import int8_path
+from vmaf_jax.export.sidecar_file import int8_path
 from vmaf_jax.features.feature_set import FEATURES
 from vmaf_jax.files import cache_dir
 

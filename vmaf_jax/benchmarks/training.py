@@ -16,7 +16,7 @@ def bench_train(repeats: int = 3, steps: int = 200) -> dict[str, Any]:
     import jax.numpy as jnp
 
     from vmaf_jax.corpora.support_vectors import support_vector_table
-    from vmaf_jax.models import NETWORKS, Student
+    from vmaf_jax.models import ROW_NETWORKS, Student
     from vmaf_jax.teacher import load_teacher
     from vmaf_jax.training import Rows, TrainingSettings, loso_masks, make_members
     from vmaf_jax.training.loop import compile_members
@@ -31,7 +31,7 @@ def bench_train(repeats: int = 3, steps: int = 200) -> dict[str, Any]:
     _, masks = loso_masks(table.source)
     settings = TrainingSettings(steps=steps)
     report: dict[str, Any] = {"machine": machine(), "steps": steps, "folds": len(masks)}
-    for network in NETWORKS:
+    for network in ROW_NETWORKS:
         student = Student(network)
         members = make_members(masks, [0], [1.0])
         mapped = compile_members(

@@ -5,16 +5,26 @@ from pathlib import Path
 from vmaf_jax.corpora import demo, manifest, netflix
 from vmaf_jax.corpora.clips import Clip
 from vmaf_jax.errors import InputError
+from vmaf_jax.features.opinions import LabelScale
 
 
 def corpus_clips(
-    corpus: str, *, data_root: Path | None = None, manifest_path: Path | None = None
+    corpus: str,
+    *,
+    data_root: Path | None = None,
+    manifest_path: Path | None = None,
+    label_scale: LabelScale | None = None,
 ) -> list[Clip]:
     """The clips of a video corpus.
+
+    Args:
+        label_scale: what a manifest's opinion scores are on.
 
     Raises:
         InputError: the corpus has no clips to list, or its files are not as they must be.
     """
+    if label_scale is not None and corpus != "manifest":
+        raise InputError(f"corpus {corpus!r} has no opinion scores; drop the label scale.")
     match corpus:
         case "netflix":
             return netflix.load_clips(data_root)
@@ -22,6 +32,10 @@ def corpus_clips(
             return demo.load_clips()
         case "manifest":
             if manifest_path is None:
-                raise InputError("the manifest corpus needs its file: pass --manifest FILE.")
-            return manifest.load_clips(manifest_path)
+                raise InputError(
+                    "the manifest corpus needs its file: pass --manifest, or set data.manifest."
+                )
+            return manifest.load_clips(manifest_path, label_scale)
+        case "avt_vqdb_uhd_1":
+            raise InputError(f"corpus {corpus!r} is measured: read it with import --corpus.")
     raise InputError(f"corpus {corpus!r} is unknown; netflix, manifest, demo or support_vectors.")

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from vmaf_jax.features.opinions import LabelScale
 from vmaf_jax.video.video import Video
 
 
@@ -13,6 +14,9 @@ class Clip:
         corpus, source, name: where it belongs; `source` is what leave-one-source-out leaves out.
         reference, distorted: the files.
         mos: opinion score, 0-100, or None.
+        mos_ci95: half-width of its 95 % interval, on 0-100, or None.
+        experiment: the test whose viewers voted, or None.
+        label_scale: what they voted on, or None.
     """
 
     corpus: str
@@ -21,3 +25,6 @@ class Clip:
     reference: Video
     distorted: Video
     mos: float | None = None
+    mos_ci95: float | None = None
+    experiment: str | None = None
+    label_scale: LabelScale | None = None

@@ -1,119 +1,96 @@
-"""A corpus listed in a file: CSV, JSON Lines or Parquet.
+"""A corpus listed in a file: CSV, JSON Lines or Parquet, or a dataset file as Netflix's (`.py`).
 
-Columns `reference, distorted, source`, and optionally `width, height, pix_fmt` (raw files), `fps`,
-`mos` (0-100). Paths are relative to the manifest's folder.
+Columns `reference, distorted, source`, and optionally `clip` (its name, by default the distorted
+file's as it stands), `width, height, pix_fmt` (raw files), `fps`,
+`mos`, `mos_ci95`, `experiment`, `label_scale` (as `1 5`; 0-100 where it is not said). Paths are
+relative to the manifest's folder.
 """
 
-import csv
-import difflib
-import json
-import math
-from collections.abc import Iterator
+import dataclasses
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pydantic
 
 from vmaf_jax.corpora.clips import Clip
+from vmaf_jax.corpora.dataset_file import dataset_records
+from vmaf_jax.corpora.opinions import OpinionColumns, map_opinions
+from vmaf_jax.corpora.records import parse_record, read_records
 from vmaf_jax.errors import InputError
+from vmaf_jax.features.opinions import LabelScale
 from vmaf_jax.video.video import Video, check_video
 
 
-class _Row(pydantic.BaseModel, frozen=True, extra="forbid", str_strip_whitespace=True):
+class _Row(OpinionColumns, frozen=True, extra="forbid"):
     reference: str = pydantic.Field(min_length=1)
     distorted: str = pydantic.Field(min_length=1)
     source: str = pydantic.Field(min_length=1)
+    clip: str | None = pydantic.Field(default=None, min_length=1, coerce_numbers_to_str=True)
     width: pydantic.PositiveInt | None = None
     height: pydantic.PositiveInt | None = None
     pix_fmt: str | None = None
     fps: pydantic.PositiveFloat | None = None
-    mos: float | None = pydantic.Field(default=None, ge=0, le=100, allow_inf_nan=False)
+
+    @pydantic.field_validator("width", "height", "fps", "mos", mode="before")
+    @classmethod
+    def _numbers_are_no_truths(cls, value: Any) -> Any:
+        if isinstance(value, bool):
+            raise ValueError("expected a number, received true or false")
+        return value
 
 
-def load_clips(path: Path) -> list[Clip]:
+def load_clips(path: Path, label_scale: LabelScale | None = None) -> list[Clip]:
     """The clips that the manifest at `path` lists.
+
+    Args:
+        label_scale: what `mos` is on, by default what the manifest says, else 0-100.
 
     Raises:
         InputError: the manifest is missing, of another kind, broken or empty; a row lacks a value
             or has one out of range; a video fails `check_video`; a clip is listed twice.
     """
-    if not path.is_file():
-        raise InputError(f"{path}: no such manifest; check the name.")
-    clips = []
-    seen: dict[tuple[str, str], int] = {}
+    clips: list[Clip] = []
+    rows: list[_Row] = []
+    seen: dict[tuple[object, object], int] = {}
     owner: dict[Path, str] = {}
-    for number, values in enumerate(_rows(path), start=1):
-        row = _parse(path, number, values)
-        if first := seen.get((row.source, row.distorted)):
-            raise InputError(f"{path}: row {number} repeats row {first}; remove one.")
-        seen[row.source, row.distorted] = number
-        reference, distorted = (
-            Video(path.parent / name, row.width, row.height, row.pix_fmt, row.fps)
-            if Video(Path(name)).is_raw
-            else Video(path.parent / name)
-            for name in (row.reference, row.distorted)
-        )
+    dataset = path.suffix == ".py"
+    records = dataset_records(path) if dataset else read_records(path, "manifest", _Row)
+    for number, values in enumerate(records, start=1):
+        row = parse_record(_Row, path, number, values)
+        name = row.clip or row.distorted
+        reference, distorted = _videos(path.parent, row)
         for video in (reference, distorted):
             check_video(video)
         place = reference.path.resolve()
+        for key in ((row.source, name), (place, distorted.path.resolve())):
+            if (first := seen.setdefault(key, number)) != number:
+                raise InputError(f"{path}: row {number} repeats row {first}; remove one.")
         if owner.setdefault(place, row.source) != row.source:
             raise InputError(
                 f"{path}: row {number} gives {row.reference} the source {row.source!r}, an earlier "
                 f"row {owner[place]!r}; one reference is one source."
             )
-        clips.append(Clip(path.stem, row.source, row.distorted, reference, distorted, row.mos))
+        clips.append(Clip(path.stem, row.source, name, reference, distorted))
+        rows.append(row)
     if not clips:
         raise InputError(f"{path}: lists no clip; add rows.")
-    scored = sum(clip.mos is not None for clip in clips)
-    if scored not in (0, len(clips)):
-        raise InputError(
-            f"{path}: {len(clips) - scored} of {len(clips)} rows have no mos; fill it in or drop "
-            f"the column."
-        )
-    return clips
+    opinions = map_opinions(rows, path, label_scale)
+    return [
+        dataclasses.replace(clip, **vars(opinion))
+        for clip, opinion in zip(clips, opinions, strict=True)
+    ]
 
 
-def _rows(path: Path) -> Iterator[dict[str, Any]]:
-    try:
-        match path.suffix.lower():
-            case ".csv":
-                with path.open(newline="", encoding="utf-8-sig") as file:
-                    yield from csv.DictReader(file)
-            case ".jsonl":
-                for line in path.read_text(encoding="utf-8").splitlines():
-                    if line.strip():
-                        yield json.loads(line)
-            case ".parquet":
-                yield from pq.read_table(path).to_pylist()
-            case _:
-                raise InputError(f"{path}: unknown kind; expected .csv, .jsonl or .parquet.")
-    except (OSError, ValueError, RecursionError, csv.Error, pa.ArrowException) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"{path}: not readable ({error}); check the file.") from error
+def _videos(folder: Path, row: _Row) -> list[Video]:
+    """The row's reference and distorted video.
 
-
-def _parse(path: Path, number: int, values: Any) -> _Row:
-    if not isinstance(values, dict):
-        raise InputError(f"{path}: row {number} is no record; give column names and values.")
-    if None in values:
-        raise InputError(f"{path}: row {number} has more cells than there are columns; correct it.")
-    present = {
-        key: value
-        for key, value in values.items()
-        if value not in (None, "") and not (isinstance(value, float) and math.isnan(value))
-    }
-    try:
-        return _Row.model_validate(present)
-    except pydantic.ValidationError as error:
-        first = error.errors()[0]
-        column = str(first["loc"][0])
-        mend = "fill it in or correct it"
-        if first["type"] == "extra_forbidden":
-            near = difflib.get_close_matches(column, list(_Row.model_fields), 1)
-            mend = f"did you mean {near[0]!r}?" if near else "remove that column"
-        raise InputError(
-            f"{path}: row {number}, column {column!r}: {first['msg']}; {mend}."
-        ) from error
+    Size and format are of raw files; where neither is raw, they are what the files must have.
+    """
+    names = [folder / row.reference, folder / row.distorted]
+    raw = [Video(name).is_raw for name in names]
+    return [
+        Video(name, row.width, row.height, row.pix_fmt if is_raw else None, row.fps)
+        if is_raw or not any(raw)
+        else Video(name, fps=row.fps)
+        for name, is_raw in zip(names, raw, strict=True)
+    ]

@@ -17,7 +17,7 @@ import dataclasses
 
 import numpy as np
 import numpy.typing as npt
-import scipy.stats
+import scipy  # `scipy.stats` takes seconds, and is loaded where it is used
 
 Floats = npt.NDArray[np.float64]
 LEVEL = 0.95
@@ -79,7 +79,7 @@ def rmse_interval(moments: Moments) -> Interval:
     with np.errstate(divide="ignore"):
         logs = np.log(rmse_of(moments.without_each_source()[0]))
         estimate = float(np.log(rmse_of(moments.total())[0]))
-    interval = _jackknife(estimate, logs)
+    interval = jackknife(estimate, logs)
     return Interval(float(np.exp(interval.low)), float(np.exp(interval.high)))
 
 
@@ -88,7 +88,7 @@ def plcc_interval(moments: Moments) -> Interval:
     with np.errstate(divide="ignore"):
         z = np.arctanh(plcc_of(moments.without_each_source()[0]))
         estimate = float(np.arctanh(plcc_of(moments.total())[0]))
-    interval = _jackknife(estimate, z)
+    interval = jackknife(estimate, z)
     return Interval(float(np.tanh(interval.low)), float(np.tanh(interval.high)))
 
 
@@ -97,10 +97,11 @@ def rmse_difference(moments: Moments) -> tuple[float, Interval]:
     first, second = rmse_of(moments.without_each_source())
     total = rmse_of(moments.total())
     difference = float(total[0] - total[1])
-    return difference, _jackknife(difference, first - second)
+    return difference, jackknife(difference, first - second)
 
 
-def _jackknife(estimate: float, without_each: Floats) -> Interval:
+def jackknife(estimate: float, without_each: Floats) -> Interval:
+    """The interval of an estimate, from it with each source left out in turn `[g]`."""
     g = len(without_each)
     if g < 3:
         return Interval(float("nan"), float("nan"))

@@ -52,7 +52,8 @@ def load_checkpoint(path: Path, student: Student) -> Variables:
     except (OSError, ValueError, KeyError, TypeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"{path}: damaged checkpoint ({reason}); train again.") from error
-    expected = jax.eval_shape(student.init, jax.random.key(0))
+    with jax.enable_x64(False):  # whatever the host program has switched on
+        expected = jax.eval_shape(student.init, jax.random.key(0))
 
     def shapes(variables: Any) -> Any:
         return jax.tree.map(lambda leaf: (leaf.shape, str(leaf.dtype)), variables)

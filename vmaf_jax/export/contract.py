@@ -1,21 +1,28 @@
 """The ONNX contract: opset 17, raw features in, clipped scores out; checked on export and on load.
 
 Input `features` float32 `[N, d]`, output `vmaf` float32 `[N]` in [0, 100]; the scaler is in the
-graph. The file's metadata names the feature set; a file without a name takes the plain one. The
+graph. A model over the frames of clips takes `features` `[N, T, d]` and `mask` `[N, T]`. The file's
+metadata names the feature set; a file without a name takes the plain one. The
 contract for readers is in docs/onnx-contract.md.
 """
 
 import dataclasses
+import math
 from pathlib import Path
 from typing import Any
 
 from vmaf_jax.errors import InputError
 from vmaf_jax.features.feature_set import FEATURE_SETS, FEATURES, FeatureSet
+from vmaf_jax.limits import limit, read_limited
 
 OPSET = 17
 MAX_IR_VERSION = 10
 MAX_BYTES = 50_000_000
-INPUT_NAME, OUTPUT_NAME = "features", "vmaf"
+MAX_NODES = 20_000
+MAX_VALUES = 4_000_000  # of one intermediate result, for two rows
+# What makes values from a shape, or more of them than it takes.
+_GROWING = ("ConstantOfShape", "Pad", "Expand", "Concat", "Gather")
+INPUT_NAME, MASK_NAME, OUTPUT_NAME = "features", "mask", "vmaf"
 
 # What libvmaf-side loaders admit.
 ADMITTED_OPERATORS = frozenset(
@@ -35,10 +42,17 @@ DYNAMIC_OPERATORS = frozenset({"DynamicQuantizeLinear", "MatMulInteger"})
 
 @dataclasses.dataclass(frozen=True)
 class OnnxFile:
-    """A model file that keeps the contract: its bytes, and the features that it takes."""
+    """A model file that keeps the contract.
+
+    Attributes:
+        content: its bytes.
+        feature_set: the features that it takes.
+        over_frames: whether it takes clips, with a mask of their frames.
+    """
 
     content: bytes
     feature_set: FeatureSet
+    over_frames: bool = False
 
 
 def load_onnx(path: Path) -> OnnxFile:
@@ -50,11 +64,9 @@ def load_onnx(path: Path) -> OnnxFile:
     import onnx
     from google.protobuf.message import DecodeError
 
-    if not path.is_file():
+    if not path.exists():
         raise InputError(f"{path}: no such model; check the name.")
-    if path.stat().st_size > MAX_BYTES:
-        raise InputError(f"{path}: larger than {MAX_BYTES // 10**6} MB; no student is.")
-    content = path.read_bytes()
+    content = read_limited(path, "ONNX_BYTES", MAX_BYTES)
     try:
         model = onnx.load_model_from_string(content)
         feature_set = check_contract(model, path)
@@ -67,7 +79,12 @@ def load_onnx(path: Path) -> OnnxFile:
     ) as error:
         reason = str(error).splitlines()[0] if str(error) else "damaged"
         raise InputError(f"{path}: not a valid ONNX model ({reason}); export it again.") from error
-    return OnnxFile(content, feature_set)
+    return OnnxFile(content, feature_set, takes_clips(model))
+
+
+def takes_clips(model: Any) -> bool:
+    """Whether a model takes the frames of clips, with a mask."""
+    return any(tensor.name == MASK_NAME for tensor in model.graph.input)
 
 
 def check_contract(model: Any, path: Path) -> FeatureSet:
@@ -79,10 +96,15 @@ def check_contract(model: Any, path: Path) -> FeatureSet:
         _refuse(path, f"IR version {model.ir_version}, expected at most {MAX_IR_VERSION}")
     if model.functions:
         _refuse(path, "holds local functions")
+    if len(model.graph.node) > (most := limit("ONNX_NODES", MAX_NODES)):
+        _refuse(
+            path, f"has {len(model.graph.node)} nodes, at most {most} (VMAF_JAX_MAX_ONNX_NODES)"
+        )
     properties = {entry.key: entry.value for entry in model.metadata_props}
     feature_set = _feature_set(properties, path)
     _check_graph(model.graph, properties.get("quant_mode") == "dynamic", path)
     _check_tensors(model.graph, len(feature_set), path)
+    _check_cost(model, path)
     return feature_set
 
 
@@ -114,18 +136,51 @@ def _check_graph(graph: Any, dynamic: bool, path: Path) -> None:
         _refuse(path, "keeps its weights in another file")
 
 
+def _check_cost(model: Any, path: Path) -> None:
+    """Refuses a graph in which a value is large, or may grow to any size, for two rows."""
+    import onnx
+
+    most = limit("ONNX_VALUES", MAX_VALUES)
+    copy = type(model).FromString(model.SerializeToString())
+    del copy.graph.value_info[:]
+    for tensor in copy.graph.input:  # two rows, or two clips of two frames
+        for axis in tensor.type.tensor_type.shape.dim:
+            axis.dim_value = axis.dim_value or 2
+    copy.graph.output[0].type.tensor_type.shape.dim[0].Clear()
+    graph = onnx.shape_inference.infer_shapes(copy, strict_mode=True, data_prop=True).graph
+    sizes: dict[str, int | None] = {}
+    for value in (*graph.value_info, *graph.output):
+        dims = value.type.tensor_type.shape.dim
+        known = all(dim.HasField("dim_value") for dim in dims)
+        sizes[value.name] = math.prod(dim.dim_value for dim in dims) if known else None
+    for node in model.graph.node:
+        for name in node.output:
+            size = sizes.get(name)
+            if size is None and node.op_type in _GROWING:
+                _refuse(path, f"operator {node.op_type} makes a value whose size cannot be told")
+            if size is not None and size > most:
+                _refuse(
+                    path,
+                    f"operator {node.op_type} makes {size} values of two rows, at most {most} "
+                    f"(VMAF_JAX_MAX_ONNX_VALUES)",
+                )
+
+
 def _check_tensors(graph: Any, n_features: int, path: Path) -> None:
     import onnx
 
     names = [tensor.name for tensor in (*graph.input, *graph.output)]
-    if names != [INPUT_NAME, OUTPUT_NAME]:
-        _refuse(path, f"tensors are not named {INPUT_NAME} and {OUTPUT_NAME}")
-    for value, rank in ((graph.input[0], 2), (graph.output[0], 1)):
+    ranks = {(INPUT_NAME, OUTPUT_NAME): (2, 1), (INPUT_NAME, MASK_NAME, OUTPUT_NAME): (3, 2, 1)}
+    if tuple(names) not in ranks:
+        _refuse(path, f"tensors are not named {INPUT_NAME} (and {MASK_NAME}) and {OUTPUT_NAME}")
+    values = (*graph.input, *graph.output)
+    for value, rank in zip(values, ranks[tuple(names)], strict=True):
         tensor = value.type.tensor_type
         if tensor.elem_type != onnx.TensorProto.FLOAT or len(tensor.shape.dim) != rank:
             _refuse(path, f"{value.name} is not float32 of rank {rank}")
-        if not tensor.shape.dim[0].dim_param:
+        free = tensor.shape.dim[:-1] if value.name == INPUT_NAME else tensor.shape.dim
+        if not all(axis.dim_param for axis in free):
             _refuse(path, f"{value.name} has a fixed number of rows")
-    width = graph.input[0].type.tensor_type.shape.dim[1].dim_value
+    width = graph.input[0].type.tensor_type.shape.dim[-1].dim_value
     if width != n_features:
         _refuse(path, f"{INPUT_NAME} has {width} columns, expected {n_features}")

@@ -13,8 +13,9 @@ import numpy as np
 
 from vmaf_jax.errors import InputError
 from vmaf_jax.features.feature_set import FeatureSet
+from vmaf_jax.features.scale import OUTPUT_RANGE
 from vmaf_jax.models import Student, Variables
-from vmaf_jax.models.heads import OUTPUT_RANGE, SCORE_CENTRE, SCORE_SPAN
+from vmaf_jax.models.heads import SCORE_CENTRE, SCORE_SPAN
 
 
 def rbf_document(student: Student, variables: Variables, feature_set: FeatureSet) -> dict[str, Any]:

@@ -5,7 +5,13 @@ from pathlib import Path
 
 import jax
 
-from vmaf_jax.export.contract import INPUT_NAME, OPSET, OUTPUT_NAME, check_contract
+from vmaf_jax.export.contract import (
+    INPUT_NAME,
+    MASK_NAME,
+    OPSET,
+    OUTPUT_NAME,
+    check_contract,
+)
 from vmaf_jax.export.fusion import fuse
 from vmaf_jax.export.sidecar import Identity
 from vmaf_jax.files import write_bytes
@@ -23,15 +29,21 @@ def export_onnx(deployed: Deployed, path: Path, identity: Identity) -> Path:
     import onnx
     from jax2onnx import to_onnx
 
-    def predict(features: jax.Array) -> jax.Array:
-        return deployed.predict(deployed.constants, features)
+    def predict(*inputs: jax.Array) -> jax.Array:
+        return deployed.predict(deployed.constants, *inputs)
+
+    n_features = len(identity.feature_set)
+    shapes: list[tuple[str | int, ...]] = [("N", n_features)]
+    names = [INPUT_NAME]
+    if identity.student.spec.over_frames:
+        shapes, names = [("N", "T", n_features), ("N", "T")], [INPUT_NAME, MASK_NAME]
 
     model = to_onnx(
         predict,
-        inputs=[("N", len(identity.feature_set))],
+        inputs=shapes,
         model_name=identity.name,
         opset=OPSET,
-        input_names=[INPUT_NAME],
+        input_names=names,
         output_names=[OUTPUT_NAME],
     )
     fuse(model.graph)

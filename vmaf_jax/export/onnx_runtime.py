@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from vmaf_jax.errors import InputError
-from vmaf_jax.export.contract import INPUT_NAME, OUTPUT_NAME, load_onnx
-from vmaf_jax.models.heads import OUTPUT_RANGE
+from vmaf_jax.export.contract import INPUT_NAME, MASK_NAME, OUTPUT_NAME, load_onnx
+from vmaf_jax.features.scale import OUTPUT_RANGE
 
 
 def _runtime_errors() -> tuple[type[Exception], ...]:
@@ -40,20 +40,43 @@ def open_session(content: bytes, path: Path, *, threads: int = 0) -> Any:
         raise InputError(f"{path}: ONNX Runtime refuses it ({_first_line(error)}).") from error
 
 
+def pack(features: npt.NDArray[Any], frames: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    """Clips `[n, t, d]` and their mask `[n, t]` as one array `[n, t, d + 1]`."""
+    return np.concatenate([features, frames[..., None]], axis=-1).astype(np.float32)
+
+
+def unpack(rows: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], ...]:
+    """The arguments of a model: rows `[n, d]`, or features and mask of packed clips."""
+    return (rows,) if rows.ndim == 2 else (rows[..., :-1], rows[..., -1])
+
+
 class OnnxModel:
-    """An ONNX student in ONNX Runtime (CPU), called with features `[n, d]`."""
+    """An ONNX student in ONNX Runtime (CPU).
+
+    It is called with features `[n, d]`; one over frames also with those of clips, `[n, t, d]` and a
+    mask `[n, t]`, and takes rows as clips of one frame.
+    """
 
     def __init__(self, path: Path, *, threads: int = 0) -> None:
         """Loads and checks `path`; `threads` 0 leaves the number to ONNX Runtime."""
         file = load_onnx(path)
-        self.path, self.feature_set = path, file.feature_set
+        self.path, self.feature_set, self.over_frames = path, file.feature_set, file.over_frames
         self.session = open_session(file.content, path, threads=threads)
 
-    def __call__(self, features: npt.ArrayLike) -> npt.NDArray[np.float32]:
+    def __call__(
+        self, features: npt.ArrayLike, frames: npt.ArrayLike | None = None
+    ) -> npt.NDArray[np.float32]:
         """Scores `[n]` in VMAF points, clipped to 0-100."""
         x = np.ascontiguousarray(features, dtype=np.float32)
+        feed = {INPUT_NAME: x}
+        if self.over_frames:
+            mask = np.ones((len(x), 1)) if frames is None else frames
+            feed = {
+                INPUT_NAME: x[:, None] if frames is None else x,
+                MASK_NAME: np.ascontiguousarray(mask, dtype=np.float32),
+            }
         try:
-            (scores,) = self.session.run([OUTPUT_NAME], {INPUT_NAME: x})
+            (scores,) = self.session.run([OUTPUT_NAME], feed)
         except _runtime_errors() as error:
             raise InputError(f"{self.path}: ONNX Runtime fails ({_first_line(error)}).") from error
         low, high = OUTPUT_RANGE
@@ -66,6 +89,7 @@ class OnnxModel:
         return clipped
 
     def in_batches(self, features: npt.NDArray[np.float32], size: int) -> npt.NDArray[np.float32]:
-        """The same, `size` rows at a time; the last batch may be shorter."""
-        parts = [self(features[k : k + size]) for k in range(0, len(features), size)]
+        """The same, `size` rows (or packed clips) at a time; the last batch may be shorter."""
+        batches = (features[k : k + size] for k in range(0, len(features), size))
+        parts = [self(*unpack(batch)) for batch in batches]
         return np.concatenate(parts) if parts else np.empty(0, np.float32)

@@ -30,7 +30,7 @@ from vmaf_jax.evaluation.distances import (
     ulp_counts,
     worst_row,
 )
-from vmaf_jax.export.onnx_runtime import OnnxModel
+from vmaf_jax.export.onnx_runtime import OnnxModel, pack, unpack
 from vmaf_jax.features.feature_set import FeatureSet
 from vmaf_jax.models import Deployed, Student, Variables, deploy
 from vmaf_jax.models.batches import in_batches
@@ -38,6 +38,7 @@ from vmaf_jax.models.batches import in_batches
 N_ROWS = 100_000
 LARGE_BATCH, SMALL_BATCHES, EVERY_BATCH = 4096, (1, 7), tuple(range(1, 65))
 N_SMALL = 10_000
+_LONGEST = 20  # frames of the clips that parity is measured on
 
 
 def parity_rows(
@@ -51,6 +52,15 @@ def parity_rows(
     missing = max(0, N_ROWS - len(real))
     drawn = rng.uniform(lower, upper, (missing, len(lower)))
     return np.concatenate([real, drawn]).astype(np.float32)
+
+
+def clip_rows(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """The same rows as packed clips of 1 to `_LONGEST` frames, `[n, t, d + 1]`."""
+    longest = _LONGEST
+    n = len(rows) // longest
+    features = rows[: n * longest].reshape(n, longest, -1)
+    lengths = np.random.default_rng(0).integers(1, longest + 1, n)
+    return pack(features, np.arange(longest) < lengths[:, None])
 
 
 class ParityLimits(pydantic.BaseModel, frozen=True, extra="forbid"):
@@ -103,6 +113,7 @@ def measure_parity(
     JAX runs the deployed form, jitted on its default device, at the batch size of ONNX Runtime.
 
     Args:
+        rows: raw features `[n, d]`, or packed clips for a network over frames.
         limits: if `thorough`, all rows run at every batch size from 1 to 64, instead of `N_SMALL`
             of them at 1 and 7, which takes most of a minute.
     """
@@ -163,7 +174,7 @@ def _in_jax(
     constants = jax.device_put(deployed.constants, device)
 
     def run(batch: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        return np.asarray(jitted(constants, jax.device_put(batch, device)))
+        return np.asarray(jitted(constants, *jax.device_put(unpack(batch), device)))
 
     return run
 
@@ -172,7 +183,7 @@ def _in_float64(deployed: Deployed, rows: npt.NDArray[np.float32]) -> npt.NDArra
     """The same function of the same float32 constants, computed in float64 on the CPU."""
     with jax.enable_x64(True), jax.default_device(jax.devices("cpu")[0]):
         constants = jax.tree.map(lambda leaf: leaf.astype(np.float64), deployed.constants)
-        return np.asarray(jax.jit(deployed.predict)(constants, rows.astype(np.float64)))
+        return np.asarray(jax.jit(deployed.predict)(constants, *unpack(rows.astype(np.float64))))
 
 
 def _batch_distance(

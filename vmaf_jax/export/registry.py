@@ -11,11 +11,13 @@ from typing import Any, Literal
 import pydantic
 
 from vmaf_jax.errors import InputError
-from vmaf_jax.export.contract import MAX_BYTES, OPSET, load_onnx
+from vmaf_jax.export.contract import OPSET, load_onnx
 from vmaf_jax.export.quantize import BUDGET_PLCC
-from vmaf_jax.export.sidecar import check_sidecar, file_sha256, read_sidecar, sidecar_path
+from vmaf_jax.export.sidecar_file import check_sidecar, file_sha256, read_sidecar, sidecar_path
 from vmaf_jax.files import write_text
+from vmaf_jax.limits import read_limited
 
+MAX_BYTES = 16 << 20
 _SHARED = ("kind", "sha256", "opset", "quant_mode", "license")  # of an entry and its sidecar
 _SHA256 = r"^[0-9a-f]{64}$"
 _SPDX = r"^[A-Za-z0-9][A-Za-z0-9.+-]*( (AND|OR|WITH) [A-Za-z0-9][A-Za-z0-9.+-]*)*$"
@@ -84,12 +86,9 @@ def verify_registry(path: Path) -> Registry:
         InputError: the registry breaks its schema, or a file is missing, outside its folder,
             changed, outside the ONNX contract, or at odds with its sidecar.
     """
+    content = read_limited(path, "REGISTRY_BYTES", MAX_BYTES)
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise InputError(f"{path}: larger than any registry; check the name.")
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path}: cannot read ({error.strerror}); check the name.") from error
+        document = json.loads(content.decode())
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not valid JSON ({error}); make it again.") from error
     registry = _validate(document, path)

@@ -10,11 +10,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from vmaf_jax.errors import InputError
-from vmaf_jax.export.contract import INPUT_NAME, OPSET, OUTPUT_NAME
-from vmaf_jax.features.feature_set import FEATURES, FeatureSet
+from vmaf_jax.export.contract import INPUT_NAME, MASK_NAME, OPSET, OUTPUT_NAME
+from vmaf_jax.export.sidecar_file import file_sha256
+from vmaf_jax.features.feature_set import FeatureSet
+from vmaf_jax.features.scale import OUTPUT_RANGE
 from vmaf_jax.models import Student
-from vmaf_jax.models.heads import OUTPUT_RANGE
 
 LICENSE = "BSD-2-Clause-Patent"
 
@@ -29,6 +29,7 @@ class Identity:
         feature_set: what it is called with.
         label: what it predicts, a teacher's name or `mos`.
         training: what it was trained with and on, as `training` of the sidecar.
+        label_scale: the worst and the best vote, where people voted; else 0 and 100.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Identity:
     feature_set: FeatureSet
     label: str
     training: dict[str, Any]
+    label_scale: tuple[float, float] = OUTPUT_RANGE
 
     @property
     def training_sha256(self) -> str:
@@ -58,12 +60,12 @@ def sidecar(onnx_path: Path, identity: Identity, *, quant_mode: str = "fp32") ->
         "opset": OPSET,
         "input_name": INPUT_NAME,
         "output_name": OUTPUT_NAME,
-        "input_names": [INPUT_NAME],
+        "input_names": [INPUT_NAME, MASK_NAME] if student.spec.over_frames else [INPUT_NAME],
         "output_names": [OUTPUT_NAME],
         "features": list(identity.feature_set),
         "feature_set": identity.feature_set.name,
-        "pooling": "mean",
-        "label": {"name": identity.label, "scale": list(OUTPUT_RANGE)},
+        "pooling": student.pooling_name,
+        "label": {"name": identity.label, "scale": list(identity.label_scale)},
         "expected_output_range": list(OUTPUT_RANGE),
         "sha256": file_sha256(onnx_path),
         "arch": {
@@ -76,57 +78,3 @@ def sidecar(onnx_path: Path, identity: Identity, *, quant_mode: str = "fp32") ->
         "license": LICENSE,
         "training": identity.training,
     }
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def int8_path(onnx_path: Path) -> Path:
-    """Where the quantised form of a model lies: `<basename>.int8.onnx` beside it."""
-    return onnx_path.with_name(f"{onnx_path.stem}.int8.onnx")
-
-
-def sidecar_path(onnx_path: Path) -> Path:
-    """Where a file's sidecar lies: the same name, ending in `.json`."""
-    return onnx_path.with_suffix(".json")
-
-
-def check_sidecar(onnx_path: Path, feature_set: FeatureSet) -> None:
-    """Holds a model file against the sidecar beside it, where there is one.
-
-    Args:
-        feature_set: what the file itself says that it takes.
-    Raises:
-        InputError: the file is not the one that the sidecar describes, or a host would misread it.
-    """
-    path = sidecar_path(onnx_path)
-    if not path.exists():
-        return
-    description = read_sidecar(path)
-    if description.get("sha256") != file_sha256(onnx_path):
-        raise InputError(
-            f"{onnx_path}: is not the file that {path.name} describes (sha256 differs); export it "
-            f"again."
-        )
-    if {"input_mean", "input_std"} & description.keys():
-        raise InputError(f"{path}: standardises a second time; export the model again.")
-    named = (description.get("features"), description.get("feature_set", FEATURES.name))
-    if named != (list(feature_set), feature_set.name):
-        raise InputError(f"{path}: names other features; export the model again.")
-
-
-def read_sidecar(path: Path) -> dict[str, Any]:
-    """A run's sidecar.
-
-    Raises:
-        InputError: missing, not JSON, or without its `training` entry.
-    """
-    try:
-        description = dict(json.loads(path.read_text(encoding="utf-8")))
-        description["training"]
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise InputError(f"{path}: not a sidecar ({error}); train again.") from error
-    return description

@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
+from typing import Unpack
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from vmaf_jax.extraction.request import Outcome, Pair, Request
 from vmaf_jax.features.feature_set import FEATURES, FeatureSet
 from vmaf_jax.features.table import FeatureTable, concatenate, constant_text
 from vmaf_jax.teacher.model_file import DEFAULT_TEACHER
+from vmaf_jax.video.comparison import ComparisonOptions, comparison_of
 from vmaf_jax.video.video import Video
 
 # Each has `extract_pairs(pairs, request, on_pair)`; imported when it is used.
@@ -44,8 +46,8 @@ def extract_pair(
     pix_fmt: str | None = None,
     teachers: tuple[str, ...] = (DEFAULT_TEACHER,),
     feature_set: FeatureSet = FEATURES,
-    shortest: bool = False,
     cache: Path | None = None,
+    **comparison: Unpack[ComparisonOptions],
 ) -> FeatureTable:
     """Features and teacher scores of every frame of a pair.
 
@@ -55,30 +57,38 @@ def extract_pair(
         width, height, pix_fmt: of raw files (both), unless they are given as `Video`.
         teachers: names or JSON files of models; libvmaf runs any, `jax` those over these features.
         feature_set: which features; their gain limits go with it.
-        shortest: stop at the end of the shorter input instead of refusing unequal lengths.
         cache: folder of results, by default `features` in the user's cache.
+        comparison: `shortest`, `force`, `scale`, `fps`, `sync`, `offset`, `allow_damaged`: what is
+            allowed where the two differ, as `Comparison` has it.
 
     Returns:
-        A table of one clip: features `[frames, features]` (float64, no unit), a label per teacher.
+        A table of one clip: features `[frames, features]` (float64, no unit), a label per teacher;
+        its provenance's `comparison` says how the two were compared.
 
     Raises:
         InputError: a file is missing, cut, not decodable or of another length; a teacher or the
             backend is unknown; no ffmpeg has libvmaf; the cache entry is corrupted.
     """
     raw_format = {"width": width, "height": height, "pix_fmt": pix_fmt}
-    pair = (_as_video(reference, raw_format), _as_video(distorted, raw_format))
-    request = Request(teachers, feature_set, shortest, cache)
+    pair = (as_video(reference, raw_format), as_video(distorted, raw_format))
+    request = Request(teachers, feature_set, comparison_of(comparison), cache)
     (outcome,) = _extract_pairs([pair], backend, request)
     if isinstance(outcome, InputError):
         raise outcome
     return outcome
 
 
-def _as_video(
+def as_video(
     video: str | os.PathLike[str] | Video, raw_format: dict[str, int | str | None]
 ) -> Video:
-    """A `Video`; raw files take the size and format given, others say their own."""
+    """A `Video`; raw files take the size and format given, others say their own.
+
+    Raises:
+        InputError: it is neither a path nor a `Video`.
+    """
     if not isinstance(video, Video):
+        if not isinstance(video, (str, os.PathLike)):
+            raise InputError(f"a video is a path or a Video, not {type(video).__name__}.")
         video = Video(Path(video))
         if video.is_raw:
             return Video(video.path, **raw_format)  # type: ignore[arg-type]
@@ -133,15 +143,19 @@ def _placed(table: FeatureTable, clip: Clip) -> FeatureTable:
     if clip.mos is not None:
         labels["mos"] = np.full(n, clip.mos)
     digests = table.provenance["inputs"]
+    provenance = {k: v for k, v in table.provenance.items() if k != "comparison"}
     inputs = {
         f"{clip.source} (reference)": digests["reference"],
         f"{clip.source}/{clip.name}": digests["distorted"],
     }
+    scale = {} if clip.label_scale is None else {"label_scale": list(clip.label_scale)}
     return dataclasses.replace(
         table,
         corpus=constant_text(clip.corpus, n),
         source=constant_text(clip.source, n),
         clip=constant_text(clip.name, n),
         labels=labels,
-        provenance={**table.provenance, "inputs": inputs},
+        mos_ci95=None if clip.mos_ci95 is None else np.full(n, clip.mos_ci95),
+        experiment=None if clip.experiment is None else constant_text(clip.experiment, n),
+        provenance={**provenance, **scale, "inputs": inputs},
     )

@@ -7,7 +7,8 @@ contents are hashed first and looked up. Nothing of an entry depends on what the
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,10 @@ from vmaf_jax.features.feature_set import FeatureSet
 from vmaf_jax.features.table import FeatureTable, constant_text, read_table
 from vmaf_jax.video.digest import file_digest, text_digest
 
+log = logging.getLogger("vmaf_jax")
+# How a pair is compared, its number of frames, and whether the first recipe measured it wrong.
+Examined = tuple[Mapping[str, Any], int | None, bool]
+
 
 @dataclasses.dataclass(frozen=True)
 class Cache:
@@ -27,25 +32,46 @@ class Cache:
 
     Attributes:
         folder: where entries lie.
-        settings: what a measurement depends on besides its pair, as JSON takes it.
+        settings: what a measurement depends on besides its pair and recipe, as JSON takes it.
         labels: names that every entry must have.
+        recipes: number of the measurement; the second is of pairs that the first measured wrong.
     """
 
     folder: Path
     settings: Mapping[str, Any]
     labels: Sequence[str]
+    recipes: tuple[int, int]
 
-    def find(self, pair: Pair) -> FeatureTable | None:
+    def find(self, pair: Pair, examine: Callable[[Pair], Examined]) -> FeatureTable | None:
         """The pair's table, or None if it was not measured so before.
+
+        Args:
+            examine: decodes the pair: how it is compared, its frames, and whether the first recipe
+                measured it wrong. Asked where an entry does not say how it was compared.
 
         Raises:
             InputError: a file cannot be read, or the entry is corrupted.
         """
-        prefix = self._prefix(pair)
-        if not self.folder.is_dir() or not any(self.folder.glob(f"{prefix}-*.parquet")):
+        if not self.folder.is_dir():
             return None
-        entry = self._entry(prefix, [file_digest(video.path) for video in pair])
-        return _named(self._checked(entry), pair) if entry.exists() else None
+        for recipe in reversed(self.recipes):
+            prefix = self._prefix(pair, recipe)
+            if not any(self.folder.glob(f"{prefix}-*.parquet")):
+                continue
+            entry = self._entry(prefix, [file_digest(video.path) for video in pair])
+            if not entry.exists():
+                continue
+            table = self._checked(entry)
+            if "comparison" not in table.provenance:
+                description, frames, outdated = examine(pair)
+                if outdated or len(table) != frames:
+                    continue
+                description = {**description, "frames": frames}
+                provenance = {**table.provenance, "comparison": description}
+                table = dataclasses.replace(table, provenance=provenance)
+                self._write(table, entry)
+            return _named(table, pair)
+        return None
 
     def store(
         self,
@@ -55,12 +81,17 @@ class Cache:
         feature_set: FeatureSet,
         backend: Mapping[str, str],
         contents: Sequence[str],
+        comparison: Mapping[str, Any],
+        *,
+        outdated: bool,
     ) -> FeatureTable:
         """Writes a new entry and returns its table.
 
         Args:
             backend: what measured, for the table's provenance.
             contents: digests of the two files, taken while they were measured.
+            comparison: how the two were compared.
+            outdated: whether the first recipe measured such pairs wrong.
         """
         n = len(features)
         blank = constant_text("", n)
@@ -75,12 +106,21 @@ class Cache:
             provenance={
                 **backend,
                 "inputs": dict(zip(("reference", "distorted"), contents, strict=True)),
+                "comparison": dict(comparison),
             },
         )
-        table.write(self._entry(self._prefix(pair), contents))
+        prefix = self._prefix(pair, self.recipes[outdated])
+        self._write(table, self._entry(prefix, contents))
         return _named(table, pair)
 
-    def _prefix(self, pair: Pair) -> str:
+    def _write(self, table: FeatureTable, entry: Path) -> None:
+        """Keeps an entry; a cache that cannot be written is no reason to lose a measurement."""
+        try:
+            table.write(entry)
+        except InputError as error:
+            log.warning("%s Nothing is cached; point VMAF_JAX_CACHE at a writable folder.", error)
+
+    def _prefix(self, pair: Pair, recipe: int) -> str:
         try:
             sizes = [video.path.stat().st_size for video in pair]
         except OSError as error:
@@ -89,7 +129,7 @@ class Cache:
             [v.is_raw, v.width, v.height, v.pix_fmt, size]
             for v, size in zip(pair, sizes, strict=True)
         ]
-        return text_digest(json.dumps({**self.settings, "videos": videos}))
+        return text_digest(json.dumps({"recipe": recipe, **self.settings, "videos": videos}))
 
     def _entry(self, prefix: str, contents: Sequence[str]) -> Path:
         return self.folder / f"{prefix}-{text_digest(' '.join(contents))}.parquet"
@@ -101,16 +141,25 @@ class Cache:
             raise InputError(
                 f"{entry}: this cache entry is corrupted; delete it and run again."
             ) from error
-        if list(table.labels) != list(self.labels):
+        frames = (table.provenance.get("comparison") or {"frames": len(table)}).get("frames")
+        in_order = np.array_equal(table.index, np.arange(len(table)))
+        if list(table.labels) != list(self.labels) or frames != len(table) or not in_order:
             raise InputError(f"{entry}: this cache entry is corrupted; delete it and run again.")
         return table
 
 
 def _named(table: FeatureTable, pair: Pair) -> FeatureTable:
-    """The pair's rows under the names its files have now."""
+    """The pair's rows under the names its files have now; tells what differs between the two."""
+    for text in table.provenance["comparison"]["warnings"]:
+        log.warning("%s: %s", pair[1].path, text)
     n = len(table)
     return dataclasses.replace(
         table,
-        source=constant_text(pair[0].path.stem, n),
-        clip=constant_text(pair[1].path.stem, n),
+        source=constant_text(_readable(pair[0].path.stem), n),
+        clip=constant_text(_readable(pair[1].path.stem), n),
     )
+
+
+def _readable(name: str) -> str:
+    """A file's name as text that can be written anywhere: bytes that are no UTF-8 are escaped."""
+    return name.encode("utf-8", "backslashreplace").decode()

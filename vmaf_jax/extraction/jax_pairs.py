@@ -5,22 +5,25 @@ Pairs that were not measured before go to the device together, in the order give
 
 import concurrent.futures
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import jax
 
 from vmaf_jax.errors import InputError
-from vmaf_jax.extraction.cache import Cache
-from vmaf_jax.extraction.jax_stream import Measured, measure_in_jax
+from vmaf_jax.extraction.cache import Cache, Examined
+from vmaf_jax.extraction.jax_stream import Described, Measured, measure_in_jax
 from vmaf_jax.extraction.libvmaf import resolve_teachers
 from vmaf_jax.extraction.request import Outcome, Pair, Request
 from vmaf_jax.features.feature_set import FeatureSet
 from vmaf_jax.teacher import Teacher, load_teacher
 from vmaf_jax.video.digest import file_digest, text_digest
 from vmaf_jax.video.ffmpeg import Ffmpeg, find_ffmpeg
+from vmaf_jax.video.judgement import examine
 from vmaf_jax.video.video import check_video
 
-RECIPE = 1  # of the computation; a change that moves a value must not be served old results
+# Of the computation; a change must not be served old results. 2: turned pairs and RGB.
+RECIPES = (1, 2)
 
 
 def extract_pairs(
@@ -47,11 +50,16 @@ def extract_pairs(
     cache = _cache(request, teachers, backend)
     outcomes: dict[int, Outcome] = {}
     missing = []
+
+    def examined(pair: Pair) -> Examined:
+        _, description, frames = examine(ffmpeg, pair, request.comparison)
+        return description, frames, _outdated(description)
+
     for index, pair in enumerate(pairs):
         try:
             for video in pair:
                 check_video(video)
-            cached = cache.find(pair)
+            cached = cache.find(pair, examined)
         except InputError as error:
             outcomes[index] = error
             continue
@@ -61,14 +69,16 @@ def extract_pairs(
             outcomes[index] = cached
             on_pair(len(cached))
 
-    def store(index: int, measured: Measured, contents: list[str]) -> None:
+    def store(index: int, measured: Measured, how: Described, contents: list[str]) -> None:
         if isinstance(measured, InputError):
             outcomes[index] = measured
             return
         try:
             labels = {name: teacher(measured) for name, teacher in teachers.items()}
             columns = (measured, labels, request.feature_set)
-            outcomes[index] = cache.store(pairs[index], *columns, backend, contents)
+            outcomes[index] = cache.store(
+                pairs[index], *columns, backend, contents, how, outdated=_outdated(how)
+            )
         except InputError as error:
             outcomes[index] = error
         else:
@@ -86,24 +96,29 @@ def _load_teachers(names: tuple[str, ...], feature_set: FeatureSet) -> dict[str,
         if teacher.feature_set != feature_set:
             raise InputError(
                 f"teacher {teacher.name!r} takes the feature set {teacher.feature_set.name}, "
-                f"{feature_set.name} is extracted; pass --features {teacher.feature_set.name}, or "
-                f"use --backend libvmaf, which runs any model."
+                f"{feature_set.name} is measured; use --backend libvmaf, which runs any model."
             )
     return teachers
 
 
 def _cache(request: Request, teachers: dict[str, Teacher], backend: dict[str, str]) -> Cache:
     settings = {
-        "recipe": RECIPE,
         **backend,
         "features": request.feature_set.name,
         "models": [
             [name, text_digest(json.dumps(teacher.model.document, sort_keys=True))]
             for name, teacher in teachers.items()
         ],
-        "shortest": request.shortest,
+        "shortest": request.comparison.shortest,
+        **request.comparison.settings(),
     }
-    return Cache(request.cache_folder, settings, list(teachers))
+    return Cache(request.cache_folder, settings, list(teachers), RECIPES)
+
+
+def _outdated(description: Mapping[str, Any]) -> bool:
+    """Whether the first recipe measured such a pair wrong."""
+    streams = (description["reference"], description["distorted"])
+    return any(stream["rotation"] or stream["matrix"] == "gbr" for stream in streams)
 
 
 def _measure(
@@ -111,7 +126,7 @@ def _measure(
     pairs: dict[int, Pair],
     request: Request,
     device: jax.Device,
-    store: Callable[[int, Measured, list[str]], None],
+    store: Callable[[int, Measured, Described, list[str]], None],
 ) -> None:
     """Measures the pairs; hands each one's outcome and its files' digests, taken meanwhile, on."""
     indices = list(pairs)
@@ -121,20 +136,20 @@ def _measure(
             for index, pair in pairs.items()
         }
 
-        def on_pair(k: int, measured: Measured) -> None:
+        def on_pair(k: int, measured: Measured, how: Described) -> None:
             try:
                 contents = [future.result() for future in digests[indices[k]]]
             except InputError as error:
-                store(indices[k], error, [])
+                store(indices[k], error, how, [])
             else:
-                store(indices[k], measured, contents)
+                store(indices[k], measured, how, contents)
 
         try:
             measure_in_jax(
                 ffmpeg,
                 list(pairs.values()),
                 gain_limit=request.feature_set.gain_limit,
-                shortest=request.shortest,
+                how=request.comparison,
                 on_pair=on_pair,
                 device=device,
             )

@@ -9,6 +9,7 @@ import math
 import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import jax
 import numpy as np
@@ -16,6 +17,7 @@ import numpy.typing as npt
 
 from vmaf_jax.errors import InputError
 from vmaf_jax.features.clip import MIN_SIZE, chunk_features
+from vmaf_jax.video.comparison import DEFAULT_COMPARISON, Comparison
 from vmaf_jax.video.ffmpeg import Ffmpeg
 from vmaf_jax.video.luma import LumaPair, Samples, sample_type
 from vmaf_jax.video.video import Video
@@ -26,6 +28,7 @@ _BLOCK = 8  # frames side by side where one does not fill the device
 
 Features = npt.NDArray[np.float64]
 Measured = Features | InputError
+Described = dict[str, Any]  # how the two videos of a pair were compared
 
 
 def chunk_frames(height: int, width: int) -> int:
@@ -44,8 +47,8 @@ def measure_in_jax(
     pairs: Sequence[tuple[Video, Video]],
     *,
     gain_limit: float,
-    shortest: bool = False,
-    on_pair: Callable[[int, Measured], None] = lambda index, outcome: None,
+    how: Comparison = DEFAULT_COMPARISON,
+    on_pair: Callable[[int, Measured, Described], None] = lambda index, outcome, described: None,
     device: jax.Device | None = None,
     frames: int | None = None,
 ) -> list[Measured]:
@@ -54,8 +57,9 @@ def measure_in_jax(
     Args:
         pairs: reference and distorted.
         gain_limit: the largest contrast gain that counts.
-        shortest: stop at the end of the shorter video instead of refusing unequal lengths.
-        on_pair: called with a pair's index and outcome as soon as it is known.
+        how: what is allowed where the two videos of a pair differ.
+        on_pair: called with a pair's index, its outcome and how the two were compared, as soon as
+            that is known.
         device: by default JAX's first.
         frames: of a chunk, by default as many as `chunk_frames` says; changes no value.
     """
@@ -68,12 +72,15 @@ def measure_in_jax(
             values = np.asarray(computed, dtype=np.float64)
             for index, first, count in item.chunk.parts:
                 rows.setdefault(index, []).append(values[first : first + count])
-        for index, error in item.ended:
+        for index, end in item.ended:
             parts = rows.pop(index, [])
-            outcomes[index] = error or _whole_clip(parts, pairs[index])
-            on_pair(index, outcomes[index])
+            if isinstance(end, InputError):
+                outcomes[index], described = end, {}
+            else:
+                outcomes[index], described = _whole_clip(parts, pairs[index]), end
+            on_pair(index, outcomes[index], described)
 
-    decoder = _Decoder(ffmpeg, pairs, shortest=shortest, frames=frames)
+    decoder = _Decoder(ffmpeg, pairs, how=how, frames=frames)
     previous: Samples | None = None
     behind: tuple[_Item, jax.Array | None] | None = None
     try:
@@ -123,7 +130,7 @@ class _Item:
     """A chunk to compute, if any, and the pairs that end with it."""
 
     chunk: _Chunk | None
-    ended: list[tuple[int, InputError | None]]
+    ended: list[tuple[int, InputError | Described]]
 
 
 def _compute(
@@ -151,15 +158,15 @@ class _Decoder:
         ffmpeg: Ffmpeg,
         pairs: Sequence[tuple[Video, Video]],
         *,
-        shortest: bool,
+        how: Comparison,
         frames: int | None,
     ) -> None:
         self._ffmpeg, self._pairs = ffmpeg, pairs
-        self._shortest, self._frames = shortest, frames
+        self._how, self._frames = how, frames
         self._items: queue.Queue[_Item | BaseException | None] = queue.Queue(maxsize=1)
         self._stopped = threading.Event()
         self._chunk: _Chunk | None = None
-        self._ended: list[tuple[int, InputError | None]] = []
+        self._ended: list[tuple[int, InputError | Described]] = []
         self._thread = threading.Thread(target=self._work, daemon=True)
         self._thread.start()
 
@@ -183,8 +190,8 @@ class _Decoder:
             for index, pair in enumerate(self._pairs):
                 if self._stopped.is_set():
                     return
-                error = self._decode(index, pair)
-                self._ended.append((index, error))
+                end = self._decode(index, pair)  # which may begin another list of ends
+                self._ended.append((index, end))
                 if self._chunk is None:
                     self._emit()
             self._emit()
@@ -192,9 +199,9 @@ class _Decoder:
         except BaseException as bug:
             self._items.put(bug)
 
-    def _decode(self, index: int, pair: tuple[Video, Video]) -> InputError | None:
+    def _decode(self, index: int, pair: tuple[Video, Video]) -> InputError | Described:
         try:
-            luma = LumaPair(self._ffmpeg, *pair, shortest=self._shortest)
+            luma = LumaPair(self._ffmpeg, *pair, how=self._how)
         except InputError as error:
             return error
         try:
@@ -217,13 +224,11 @@ class _Decoder:
                     chunk.count += count
                 if chunk.count == len(chunk.reference):
                     self._emit()
-            if not self._stopped.is_set():
-                luma.finish()
+            return {} if self._stopped.is_set() else luma.finish()
         except InputError as error:
             return error
         finally:
             luma.close()
-        return None
 
     def _new_chunk(self, luma: LumaPair) -> _Chunk:
         n = self._frames or chunk_frames(luma.height, luma.width)

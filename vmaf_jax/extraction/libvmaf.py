@@ -9,7 +9,6 @@ import dataclasses
 import json
 import re
 import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +18,17 @@ import numpy.typing as npt
 from vmaf_jax.errors import InputError
 from vmaf_jax.features.feature_set import FeatureSet
 from vmaf_jax.features.table import RESERVED_COLUMNS
+from vmaf_jax.files import work_folder
+from vmaf_jax.teacher.model_file import check_model_file
+from vmaf_jax.video.comparison import DEFAULT_COMPARISON, Comparison
+from vmaf_jax.video.facts import stream_facts
 from vmaf_jax.video.ffmpeg import Ffmpeg, Finished, run_ffmpeg
+from vmaf_jax.video.judgement import judge, plan_with_offset
+from vmaf_jax.video.pairing import DEFAULT_CHAIN, Plan
 from vmaf_jax.video.report import (
-    BY_NUMBER,
     check_counts,
     explain,
     explain_libvmaf,
-    frame_counts,
-    needed_conversion,
     stream_formats,
 )
 from vmaf_jax.video.video import Video, check_video
@@ -46,12 +48,10 @@ def resolve_teacher(name_or_path: str) -> LibvmafModel:
     """A built-in model's name, or a JSON model file whose stem becomes its name.
 
     Raises:
-        InputError: the file is missing, or the name has characters no model has.
+        InputError: the file is missing or no sound model, or the name has characters no model has.
     """
     if name_or_path.endswith(".json"):
         path = Path(name_or_path)
-        if not path.is_file():
-            raise InputError(f"{path}: no such model file; check the name.")
         name = path.stem
     else:
         path, name = None, name_or_path
@@ -59,6 +59,8 @@ def resolve_teacher(name_or_path: str) -> LibvmafModel:
         raise InputError(f"teacher {name!r}: letters, digits, '.', '_' and '-' only; rename it.")
     if name in RESERVED_COLUMNS:
         raise InputError(f"teacher {name!r} has the name of another column; rename the file.")
+    if path is not None:
+        check_model_file(path)
     return LibvmafModel(name, path)
 
 
@@ -78,17 +80,21 @@ def resolve_teachers(names_or_paths: tuple[str, ...]) -> list[LibvmafModel]:
 
 @dataclasses.dataclass(frozen=True)
 class Measurement:
-    """What libvmaf found, per frame.
+    """What libvmaf measured, per frame.
 
     Attributes:
         features: float64 `[frames, features]`.
         labels: float64 `[frames]` per model name, in the model's points.
         version: libvmaf's version.
+        plan: how the two videos were brought together.
+        description: of the comparison, for the result: the plan's, counts and damage.
     """
 
     features: npt.NDArray[np.float64]
     labels: dict[str, npt.NDArray[np.float64]]
     version: str
+    plan: Plan
+    description: dict[str, Any]
 
 
 def measuring_arguments(
@@ -98,31 +104,31 @@ def measuring_arguments(
     *,
     threads: int,
     shortest: bool,
-    conversion: str = "",
+    chains: tuple[str, str] = (DEFAULT_CHAIN, DEFAULT_CHAIN),
+    one_thread: bool = False,
 ) -> list[str]:
     """ffmpeg's arguments for a measurement; it writes `log.json` into its working folder.
 
     Args:
-        conversion: filters for both inputs, `[distorted filter]|[reference filter]`, or empty.
+        chains: filters for the reference and for the distorted video.
+        one_thread: decode with one thread each, so that damage is concealed alike every time.
     """
     entries = [
         (f"version={model.name}" if model.path is None else f"path=model{k}.json")
         + rf"\\:name={model.name}"
         for k, model in enumerate(models)
     ]
-    to_distorted, _, to_reference = conversion.partition("|")
     ending = ":shortest=1:repeatlast=0" if shortest else ""
     graph = (
-        f"[0:v:0]{BY_NUMBER}{to_distorted}[distorted];"
-        f"[1:v:0]{BY_NUMBER}{to_reference}[reference];"
+        f"[0:v:0]{chains[1]}[distorted];[1:v:0]{chains[0]}[reference];"
         f"[distorted][reference]libvmaf=log_fmt=json:log_path=log.json:n_threads={threads}"
         f"{ending}:model={'|'.join(entries)}"
     )
+    decoder = ("-threads", "1") if one_thread else ()
     return [
-        *("-nostdin", "-nostats", "-v", "verbose", "-noautorotate"),
-        *distorted.arguments(),
-        "-noautorotate",
-        *reference.arguments(),
+        *("-nostdin", "-nostats", "-v", "level+verbose"),
+        *(*decoder, *distorted.arguments()),
+        *(*decoder, *reference.arguments()),
         *("-filter_complex", graph, "-fps_mode", "passthrough", "-f", "null", "-"),
     ]
 
@@ -135,81 +141,94 @@ def measure(
     models: list[LibvmafModel],
     *,
     threads: int,
-    shortest: bool = False,
+    how: Comparison = DEFAULT_COMPARISON,
 ) -> Measurement:
     """Features and scores of one pair.
 
     Args:
         models: teachers to run besides the one that yields the features.
         threads: libvmaf's threads; changes no value.
-        shortest: stop at the end of the shorter input instead of refusing the pair.
+        how: what is allowed where the two differ.
 
     Raises:
-        InputError: an input cannot be read or decoded whole, frame counts differ, or libvmaf
-            refuses a model; the message names the file or the model.
+        InputError: an input cannot be read or decoded whole, the two cannot be compared, or
+            libvmaf refuses a model; the message names the file or the model.
     """
+    videos = (reference, distorted)
     counts = [check_video(distorted), check_video(reference)]
-    check_counts(reference, distorted, counts, shortest=shortest)
+    if None not in (reference.fps, distorted.fps) or how.fps is None:
+        check_counts(reference, distorted, counts, shortest=how.aligned or how.fps is not None)
     anchor = LibvmafModel(feature_set.libvmaf_model)
     run_models = models if any(m == anchor for m in models) else [*models, anchor]
-    with tempfile.TemporaryDirectory(prefix="vmaf-jax-") as folder:
-        work = Path(folder)
+    names = [model.name for model in run_models]
+    with work_folder() as work:
         for k, model in enumerate(run_models):
             if model.path is not None:
                 shutil.copyfile(model.path, work / f"model{k}.json")
 
-        def run(conversion: str) -> Finished:
+        def run(chains: tuple[str, str]) -> Finished:
             arguments = measuring_arguments(
                 reference,
                 distorted,
                 run_models,
                 threads=threads,
-                shortest=shortest,
-                conversion=conversion,
+                shortest=how.aligned or how.fps is not None,
+                chains=chains,
+                one_thread=how.allow_damaged,
             )
             return run_ffmpeg(ffmpeg, arguments, folder=work)
 
-        run_result = run("")
-        formats = stream_formats(run_result.report, reference, distorted)
-        if conversion := needed_conversion(formats):
-            # Sizes or formats differ, which only decoding tells: once more, converted on purpose.
-            run_result = run(conversion)
-        report = run_result.report
-        if run_result.code != 0:
-            raise InputError(
-                explain(report, reference, distorted, [model.name for model in run_models])
-            )
-        decoded = frame_counts(report, reference, distorted)
-        check_counts(reference, distorted, decoded, shortest=shortest)
-        log = _read_log(work / "log.json", report)
-    expected = min(decoded)
-    measurement = _parse(log, feature_set, models)
-    if len(measurement.features) != expected:
+        # What the two are is told by decoding: most pairs are measured by the run that tells it.
+        result = run((DEFAULT_CHAIN, DEFAULT_CHAIN))
+        stream_formats(result.report, reference, distorted)
+        facts = stream_facts(result.report)
+        if facts is None:
+            raise InputError(explain(result.report, reference, distorted, names))
+        plan = plan_with_offset(ffmpeg, videos, facts, how)
+        if plan.changed:
+            result = run((plan.to_reference, plan.to_distorted))
+        if result.code != 0:
+            raise InputError(explain(result.report, reference, distorted, names))
+        description, expected = judge(ffmpeg, videos, result, facts, plan, how)
+        log = _read_log(work / "log.json", result.report)
+    features, labels = _parse(log, feature_set, models)
+    if expected is not None and len(features) != expected:
         raise InputError(
-            f"{distorted.path}: libvmaf measured {len(measurement.features)} frames of {expected}; "
+            f"{distorted.path}: libvmaf measured {len(features)} frames of {expected}; "
             f"re-encode the file without broken time stamps."
         )
-    return measurement
+    description["frames"] = len(features)
+    version = str(log.get("version", "unknown"))
+    return Measurement(features, labels, version, plan, description)
 
 
 def _read_log(path: Path, report: str) -> dict[str, Any]:
     try:
         return dict(json.loads(path.read_bytes()))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         # libvmaf can fail on a model (CAMBI on small pictures, say) while ffmpeg ends with 0.
         raise InputError(explain_libvmaf(report) or "libvmaf wrote no log; free space.") from error
 
 
-def _parse(log: dict[str, Any], feature_set: FeatureSet, models: list[LibvmafModel]) -> Measurement:
-    frames = [frame["metrics"] for frame in log["frames"]]
-    wanted = [*feature_set.libvmaf_keys, *(model.name for model in models)]
-    missing = [key for key in wanted if not frames or key not in frames[0]]
-    if missing:
-        raise InputError(
-            f"libvmaf's log has no {missing[0]!r}; its version {log.get('version')} names things "
-            f"otherwise, use a newer ffmpeg."
-        )
-    table = np.array([[frame[key] for key in wanted] for frame in frames], dtype=np.float64)
+def _parse(
+    log: dict[str, Any], feature_set: FeatureSet, models: list[LibvmafModel]
+) -> tuple[npt.NDArray[np.float64], dict[str, npt.NDArray[np.float64]]]:
+    """Features `[frames, features]` and each model's scores `[frames]` out of libvmaf's log."""
+    try:
+        frames = [frame["metrics"] for frame in log["frames"]]
+        wanted = [*feature_set.libvmaf_keys, *(model.name for model in models)]
+        missing = [key for key in wanted if not frames or key not in frames[0]]
+        if missing:
+            raise InputError(
+                f"libvmaf's log has no {missing[0]!r}; its version {log.get('version')} names "
+                f"things otherwise, use a newer ffmpeg."
+            )
+        table = np.array([[frame[key] for key in wanted] for frame in frames], dtype=np.float64)
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"libvmaf's log is damaged ({error}); measure again.") from error
+    if not np.isfinite(table).all():
+        raise InputError("libvmaf's log holds a value that is not finite; check the model file.")
     n = len(feature_set)
-    labels = {model.name: table[:, n + k] for k, model in enumerate(models)}
-    return Measurement(table[:, :n], labels, str(log.get("version", "unknown")))
+    return table[:, :n], {model.name: table[:, n + k] for k, model in enumerate(models)}

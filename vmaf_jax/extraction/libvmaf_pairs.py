@@ -8,15 +8,17 @@ import os
 from collections.abc import Callable, Sequence
 
 from vmaf_jax.errors import InputError
-from vmaf_jax.extraction.cache import Cache
+from vmaf_jax.extraction.cache import Cache, Examined
 from vmaf_jax.extraction.libvmaf import LibvmafModel, measure, resolve_teachers
 from vmaf_jax.extraction.request import Outcome, Pair, Request
 from vmaf_jax.features.table import FeatureTable
 from vmaf_jax.video.digest import file_digest
 from vmaf_jax.video.ffmpeg import Ffmpeg, find_ffmpeg
+from vmaf_jax.video.judgement import examine
 from vmaf_jax.video.video import check_video
 
-RECIPE = 2  # of the measurement; a change of its filters must not be served old results
+# Of the measurement; a change must not be served old results. 3: turned and recoloured pairs.
+RECIPES = (2, 3)
 
 
 def extract_pairs(
@@ -59,21 +61,25 @@ def _extract(
 ) -> FeatureTable:
     for video in pair:
         check_video(video)
+    how = request.comparison
     settings = {
-        "recipe": RECIPE,
         "program": [ffmpeg.path, ffmpeg.version],
         "features": request.feature_set.name,
         "models": [[m.name, m.path and file_digest(m.path)] for m in models],
-        "shortest": request.shortest,
+        "shortest": how.shortest,
+        **how.settings(),
     }
-    cache = Cache(request.cache_folder, settings, [model.name for model in models])
-    if (cached := cache.find(pair)) is not None:
+    cache = Cache(request.cache_folder, settings, [model.name for model in models], RECIPES)
+
+    def examined(pair: Pair) -> Examined:
+        plan, description, frames = examine(ffmpeg, pair, how)
+        return description, frames, plan.turned or plan.recoloured
+
+    if (cached := cache.find(pair, examined)) is not None:
         return cached
     with concurrent.futures.ThreadPoolExecutor(len(pair)) as pool:
         digests = [pool.submit(file_digest, video.path) for video in pair]
-        measurement = measure(
-            ffmpeg, *pair, request.feature_set, models, threads=threads, shortest=request.shortest
-        )
+        measurement = measure(ffmpeg, *pair, request.feature_set, models, threads=threads, how=how)
         contents = [future.result() for future in digests]
     backend = {
         "backend": "libvmaf",
@@ -81,4 +87,6 @@ def _extract(
         "ffmpeg_version": ffmpeg.version,
     }
     columns = (measurement.features, measurement.labels, request.feature_set)
-    return cache.store(pair, *columns, backend, contents)
+    outdated = measurement.plan.turned or measurement.plan.recoloured
+    described = measurement.description
+    return cache.store(pair, *columns, backend, contents, described, outdated=outdated)

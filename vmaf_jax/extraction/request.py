@@ -9,6 +9,7 @@ from vmaf_jax.features.feature_set import FEATURES, FeatureSet
 from vmaf_jax.features.table import FeatureTable
 from vmaf_jax.files import cache_dir
 from vmaf_jax.teacher.model_file import DEFAULT_TEACHER
+from vmaf_jax.video.comparison import DEFAULT_COMPARISON, Comparison
 from vmaf_jax.video.video import Video
 
 Pair = tuple[Video, Video]
@@ -22,7 +23,7 @@ class Request:
     Attributes:
         teachers: names or JSON files of models whose scores become labels.
         feature_set: which features; their gain limits go with it.
-        shortest: stop at the end of the shorter video instead of refusing unequal lengths.
+        comparison: what is allowed where the two videos of a pair differ.
         cache: folder of results, by default `features` in the user's cache.
         jobs: pairs that libvmaf measures at a time, by default one per core; the remaining cores
             go to its threads.
@@ -31,7 +32,7 @@ class Request:
 
     teachers: tuple[str, ...] = (DEFAULT_TEACHER,)
     feature_set: FeatureSet = FEATURES
-    shortest: bool = False
+    comparison: Comparison = DEFAULT_COMPARISON
     cache: Path | None = None
     jobs: int | None = None
     device: Any = None

@@ -6,9 +6,11 @@ length. motion2 looks one frame ahead, so chunks give motion, and `motion2` ends
 """
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Shaped
 
 from vmaf_jax.errors import InputError
@@ -16,22 +18,23 @@ from vmaf_jax.features.adm import frame_adm
 from vmaf_jax.features.feature_set import FEATURES
 from vmaf_jax.features.filters import unstack
 from vmaf_jax.features.motion import frame_motion, motion2
+from vmaf_jax.features.samples import check_samples
 from vmaf_jax.features.vif import frame_vif
 
 MIN_SIZE = 17  # pixels; in fewer, ADM's coarsest band is one sample and has no neighbours
 
 
-@functools.partial(jax.jit, static_argnames=("bits", "gain_limit"))
 def clip_features(
-    reference: Shaped[Array, "..."],
-    distorted: Shaped[Array, "..."],
+    reference: Any,
+    distorted: Any,
     *,
     bits: int = 8,
     gain_limit: float = FEATURES.gain_limit,
 ) -> Float[Array, "t f"]:
     """adm2, vif_scale0 to vif_scale3 and motion2 of each frame of a whole clip.
 
-    Jitted, and differentiable in both pictures, with gradients that are finite everywhere.
+    Jitted, and differentiable in both pictures, with gradients that are finite everywhere. Frames
+    that hold a NaN give NaN; half precision is computed in float32.
 
     Args:
         reference, distorted: luma of consecutive frames `[t, h, w]`, integers or floats on the
@@ -41,14 +44,32 @@ def clip_features(
             models, which is to say none). A Python number.
 
     Raises:
-        InputError: the pictures have no such shape, or `bits` or `gain_limit` are out of range.
+        TypeError: not arrays of numbers.
+        InputError: the pictures have no such shape, are on another scale than `bits` says, or
+            `bits` or `gain_limit` are out of range.
     """
+    check_samples(bits, reference=reference, distorted=distorted)
     check_luma(reference, distorted, bits, gain_limit)
+    return _clip_features(reference, distorted, bits=bits, gain_limit=gain_limit)
+
+
+@functools.partial(jax.jit, static_argnames=("bits", "gain_limit"))
+def _clip_features(
+    reference: Shaped[Array, "t h w"],
+    distorted: Shaped[Array, "t h w"],
+    *,
+    bits: int,
+    gain_limit: float,
+) -> Float[Array, "t f"]:
     starts = jnp.arange(len(reference)) == 0
     rows = chunk_features(
         reference, distorted, reference[0], starts, bits=bits, gain_limit=gain_limit
     )
-    return rows.at[:, -1].set(motion2(rows[:, -1]))
+    rows = rows.at[:, -1].set(motion2(rows[:, -1]))
+    floats = [x for x in (reference, distorted) if jnp.issubdtype(x.dtype, jnp.floating)]
+    for picture in floats:  # the features' own limits would hide a NaN
+        rows = jnp.where(jnp.isnan(picture).any((1, 2))[:, None], jnp.nan, rows)
+    return rows
 
 
 def chunk_features(
@@ -103,7 +124,8 @@ def chunk_features(
 def _on_eight_bits(*pictures: Shaped[Array, "h w"], bits: int) -> list[Float[Array, "h w"]]:
     """The pictures as floats on the 8-bit scale."""
     if all(jnp.issubdtype(picture.dtype, jnp.floating) for picture in pictures):
-        return [picture / 2 ** (bits - 8) for picture in pictures]
+        wide = [p.astype(jnp.promote_types(p.dtype, jnp.float32)) for p in pictures]
+        return [picture / 2 ** (bits - 8) for picture in wide]
 
     def convert(picture: Shaped[Array, "h w"]) -> Float[Array, "h w"]:
         return picture.astype(jnp.float32) / 2 ** (bits - 8)
@@ -114,7 +136,10 @@ def _on_eight_bits(*pictures: Shaped[Array, "h w"], bits: int) -> list[Float[Arr
 
 
 def check_luma(
-    reference: Shaped[Array, "..."], distorted: Shaped[Array, "..."], bits: int, gain_limit: float
+    reference: Shaped[Array | np.ndarray, "..."],
+    distorted: Shaped[Array | np.ndarray, "..."],
+    bits: int,
+    gain_limit: float,
 ) -> None:
     """Raises InputError unless these can be measured."""
     if reference.shape != distorted.shape or reference.ndim != 3 or not len(reference):

@@ -1,14 +1,15 @@
 """The feature table: one row per frame (or per clip), features, teacher scores, opinion scores.
 
 Columns: `corpus`, `source`, `clip` (text), `frame` (int32) or `n_frames` (int32), the features
-(float64, no unit), one column per label (float64, teacher's points or `mos` on 0-100). Stored as
-Parquet; the file's metadata holds the schema version, the backend and its version, the feature
-set, and a digest per input. The same rows and metadata give the same bytes.
+(float64, no unit), one column per label (float64, teacher's points or `mos` on 0-100) and, where
+people voted, `mos_ci95` (float64) and `experiment` (text). Stored as Parquet; the file's metadata
+holds the schema version, the backend and its version, the feature set, the scale that people voted
+on, and a digest per input. The same rows and metadata give the same bytes.
 """
 
 import dataclasses
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +19,23 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from vmaf_jax.errors import InputError
+from vmaf_jax.features.columns import (
+    check_unique,
+    number_column,
+    require_columns,
+    text_column,
+)
 from vmaf_jax.features.feature_set import FEATURE_SETS, FeatureSet
+from vmaf_jax.features.opinions import MOS_RANGE, LabelScale, check_scale, check_within_clips
+from vmaf_jax.features.parquet import read_parquet
 from vmaf_jax.files import atomic_path
 
 SCHEMA_VERSION = 1
 _METADATA_KEY = b"vmaf_jax"
 _KEYS = ("corpus", "source", "clip")
-MOS_RANGE = (0.0, 100.0)
-_RANGES = {"mos": MOS_RANGE, "frame": (0.0, 2**31 - 1.0), "n_frames": (1.0, 2**31 - 1.0)}
+_OPINIONS = ("mos", "mos_ci95", "experiment")  # of a clip, so equal on its frames
 RESERVED_COLUMNS = frozenset(
-    {*_KEYS, "frame", "n_frames", "mos", *(name for each in FEATURE_SETS.values() for name in each)}
+    {*_KEYS, "frame", "n_frames", *_OPINIONS, *(n for each in FEATURE_SETS.values() for n in each)}
 )
 
 
@@ -42,7 +50,9 @@ class FeatureTable:
         pooled: whether rows are clip means.
         features: float64 `[n, features]`, no unit.
         labels: float64 `[n]` per label name; teacher's points, or `mos` on 0-100.
-        provenance: backend, its version, digests of the inputs.
+        provenance: backend, its version, digests of the inputs, `label_scale`.
+        mos_ci95: half-width of the 95 % interval of `mos`, on 0-100, `[n]`; None where unknown.
+        experiment: the subjective test whose viewers voted, text `[n]`; None where unknown.
     """
 
     feature_set: FeatureSet
@@ -54,6 +64,8 @@ class FeatureTable:
     labels: Mapping[str, npt.NDArray[np.float64]]
     pooled: bool = False
     provenance: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    mos_ci95: npt.NDArray[np.float64] | None = None
+    experiment: npt.NDArray[np.object_] | None = None
 
     def __len__(self) -> int:
         return len(self.features)
@@ -68,6 +80,18 @@ class FeatureTable:
         """How many clips the rows are of."""
         return len(set(zip(self.corpus, self.source, self.clip, strict=True)))
 
+    @property
+    def label_scale(self) -> LabelScale:
+        """The worst and the best vote of the scale that people used, mapped to 0-100 in `mos`."""
+        low, high = self.provenance.get("label_scale", MOS_RANGE)
+        return float(low), float(high)
+
+    def clip_groups(self) -> tuple[list[tuple[str, ...]], npt.NDArray[np.int64]]:
+        """Clips as (corpus, source, clip) by first appearance, and the clip of each row, `[n]`."""
+        keys = list(zip(self.corpus, self.source, self.clip, strict=True))
+        order = {key: k for k, key in enumerate(dict.fromkeys(keys))}
+        return list(order), np.array([order[key] for key in keys], dtype=np.int64)
+
     def label(self, name: str) -> npt.NDArray[np.float64]:
         """One label column, `[n]`.
 
@@ -76,26 +100,27 @@ class FeatureTable:
         """
         if name not in self.labels:
             known = ", ".join(self.labels) or "none"
-            raise InputError(
-                f"label {name!r} is not in this table (it has: {known}); extract again with "
-                f"--teacher {name}."
+            mend = (
+                "give the manifest a mos column and extract again"
+                if name == "mos"
+                else f"extract again with --teacher {name}"
             )
+            raise InputError(f"label {name!r} is not in this table (it has: {known}); {mend}.")
         return self.labels[name]
 
     def mean_pool(self) -> "FeatureTable":
         """Clip means of features and labels, one row per clip, in order of first appearance."""
         if self.pooled:
             return self
-        keys = list(zip(self.corpus, self.source, self.clip, strict=True))
-        order = {key: k for k, key in enumerate(dict.fromkeys(keys))}
-        group = np.array([order[key] for key in keys], dtype=np.int64)
-        count = np.bincount(group, minlength=len(order))
+        clips, group = self.clip_groups()
+        first = np.unique(group, return_index=True)[1]
+        count = np.bincount(group)
 
         def mean(column: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-            return np.bincount(group, weights=column, minlength=len(order)) / count
+            return np.bincount(group, weights=column) / count
 
         corpus, source, clip = (
-            np.array([k[i] for k in order], dtype=object) for i in range(len(_KEYS))
+            np.array([k[i] for k in clips], dtype=object) for i in range(len(_KEYS))
         )
         return dataclasses.replace(
             self,
@@ -104,7 +129,12 @@ class FeatureTable:
             clip=clip,
             index=count.astype(np.int32),
             features=np.stack([mean(column) for column in self.features.T], axis=1),
-            labels={name: mean(column) for name, column in self.labels.items()},
+            labels={
+                name: column[first] if name in _OPINIONS else mean(column)
+                for name, column in self.labels.items()
+            },
+            mos_ci95=None if self.mos_ci95 is None else self.mos_ci95[first],
+            experiment=None if self.experiment is None else self.experiment[first],
             pooled=True,
         )
 
@@ -120,6 +150,10 @@ class FeatureTable:
             columns[name] = pa.array(column, pa.float64())
         for name, column in self.labels.items():
             columns[name] = pa.array(column, pa.float64())
+        if self.mos_ci95 is not None:
+            columns["mos_ci95"] = pa.array(self.mos_ci95, pa.float64())
+        if self.experiment is not None:
+            columns["experiment"] = pa.array(self.experiment, pa.string())
         metadata = {
             "schema_version": SCHEMA_VERSION,
             "feature_set": self.feature_set.name,
@@ -141,7 +175,7 @@ def concatenate(tables: Sequence[FeatureTable]) -> FeatureTable:
     """Rows of all tables, in order; labels that every table has; input digests of all.
 
     Raises:
-        InputError: no table, or tables of different feature sets or pooling.
+        InputError: no table, or tables of different feature sets, pooling or label scales.
     """
     if not tables:
         raise InputError("no clips: there is nothing to put into a table; name some clips.")
@@ -150,12 +184,18 @@ def concatenate(tables: Sequence[FeatureTable]) -> FeatureTable:
         if (other.feature_set, other.pooled) != (first.feature_set, first.pooled):
             raise InputError("tables of different feature sets or pooling cannot be joined.")
     shared = [name for name in first.labels if all(name in table.labels for table in tables)]
+    if "mos" in shared and len({table.label_scale for table in tables}) > 1:
+        raise InputError("opinion scores of different label scales cannot be joined.")
     inputs: dict[str, str] = {}
     for table in tables:
         inputs.update(table.provenance.get("inputs", {}))
 
     def joined(column: Callable[[FeatureTable], npt.NDArray[Any]]) -> npt.NDArray[Any]:
         return np.concatenate([column(table) for table in tables])
+
+    def joined_if_all(name: str) -> npt.NDArray[Any] | None:
+        columns = [getattr(table, name) for table in tables]
+        return None if any(column is None for column in columns) else np.concatenate(columns)
 
     return dataclasses.replace(
         first,
@@ -165,6 +205,8 @@ def concatenate(tables: Sequence[FeatureTable]) -> FeatureTable:
         index=joined(lambda table: table.index),
         features=joined(lambda table: table.features),
         labels={n: joined(lambda table, n=n: table.labels[n]) for n in shared},  # type: ignore[misc]
+        mos_ci95=joined_if_all("mos_ci95"),
+        experiment=joined_if_all("experiment"),
         provenance={**first.provenance, "inputs": inputs},
     )
 
@@ -180,14 +222,19 @@ def read_table(path: Path) -> FeatureTable:
     """Reads and validates a feature table.
 
     Raises:
-        InputError: not a readable Parquet file, a column missing or of another type, or a value
-            that is missing, NaN or infinite; the message names file, column and first bad row.
+        InputError: not a readable Parquet file, a column missing or of another type, a value that
+            is missing, NaN, infinite or out of range, or an opinion score that differs within a
+            clip; the message names file, column and first bad row.
     """
     if not path.is_file():
         raise InputError(f"{path}: no such feature table; run `vmaf-jax extract` first.")
     try:
-        arrow = pq.read_table(path, page_checksum_verification=True)
-    except (OSError, pa.ArrowException) as error:
+        arrow = read_parquet(path)
+        arrow.validate(full=True)  # text that is no UTF-8
+        names = arrow.column_names
+    except InputError:
+        raise
+    except (OSError, ValueError, pa.ArrowException) as error:
         reason = str(error).splitlines()[0]
         raise InputError(
             f"{path}: not a readable Parquet file ({reason}); delete it and extract again."
@@ -195,22 +242,39 @@ def read_table(path: Path) -> FeatureTable:
     metadata = _metadata(arrow, path)
     feature_set = FEATURE_SETS[metadata.pop("feature_set")]
     labels = metadata.pop("labels")
-    pooled = "n_frames" in arrow.column_names
+    pooled = "n_frames" in names
     index_name = "n_frames" if pooled else "frame"
-    _require(arrow, path, [*_KEYS, index_name, *feature_set, *labels])
+    require_columns(arrow, path, [*_KEYS, index_name, *feature_set, *labels])
     if arrow.num_rows == 0:
         raise InputError(f"{path}: holds no rows; extract some clips into it.")
-    text = {name: _text(arrow, path, name) for name in _KEYS}
-    features = np.stack([_numbers(arrow, path, name) for name in feature_set], axis=1)
-    return FeatureTable(
+    text = {name: text_column(arrow, path, name) for name in _KEYS}
+    features = np.stack([number_column(arrow, path, name) for name in feature_set], axis=1)
+    index = number_column(arrow, path, index_name)
+    check_unique(path, [*text.values(), *([] if pooled else [index])])
+    has_interval, has_experiment = (name in names for name in _OPINIONS[1:])
+    table = FeatureTable(
         feature_set=feature_set,
         **text,
-        index=_numbers(arrow, path, index_name).astype(np.int32),
+        index=index.astype(np.int32),
         features=features,
-        labels={name: _numbers(arrow, path, name) for name in labels},
+        labels={name: number_column(arrow, path, name) for name in labels},
         pooled=pooled,
         provenance=metadata,
+        mos_ci95=number_column(arrow, path, "mos_ci95") if has_interval else None,
+        experiment=text_column(arrow, path, "experiment") if has_experiment else None,
     )
+    check_opinions(table, str(path))
+    return table
+
+
+def check_opinions(table: FeatureTable, where: str) -> None:
+    """Raises InputError, beginning with `where`, if opinions differ within a clip."""
+    present: dict[str, npt.NDArray[Any]] = {n: c for n, c in table.labels.items() if n == "mos"}
+    beside = {"mos_ci95": table.mos_ci95, "experiment": table.experiment}
+    present |= {name: column for name, column in beside.items() if column is not None}
+    clips, group = table.clip_groups()
+    for name, column in present.items():
+        check_within_clips(column, name, [clip for *_, clip in clips], group, where)
 
 
 def _metadata(arrow: pa.Table, path: Path) -> dict[str, Any]:
@@ -229,47 +293,6 @@ def _metadata(arrow: pa.Table, path: Path) -> dict[str, Any]:
             f"{path}: schema version {version}, feature set {metadata['feature_set']!r}; expected "
             f"version {SCHEMA_VERSION} and one of {', '.join(FEATURE_SETS)}. Extract again."
         )
+    if "label_scale" in metadata:
+        check_scale(metadata["label_scale"], str(path))
     return dict(metadata)
-
-
-def _require(arrow: pa.Table, path: Path, names: Iterable[str]) -> None:
-    missing = [name for name in names if name not in arrow.column_names]
-    if missing:
-        raise InputError(
-            f"{path}: column {missing[0]!r} is missing; it has {', '.join(arrow.column_names)}. "
-            f"Run `vmaf-jax extract` again."
-        )
-
-
-def _text(arrow: pa.Table, path: Path, name: str) -> npt.NDArray[np.object_]:
-    column = arrow.column(name)
-    if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
-        raise InputError(f"{path}: column {name!r} holds {column.type}, expected text.")
-    if column.null_count:
-        row = column.is_null().to_pylist().index(True)
-        raise InputError(f"{path}: column {name!r}, row {row} is empty; fill it in.")
-    return np.array(column.to_pylist(), dtype=object)
-
-
-def _numbers(arrow: pa.Table, path: Path, name: str) -> npt.NDArray[np.float64]:
-    column = arrow.column(name)
-    if not (pa.types.is_floating(column.type) or pa.types.is_integer(column.type)):
-        raise InputError(f"{path}: column {name!r} holds {column.type}, expected numbers.")
-    try:
-        floats = column.cast(pa.float64()).to_numpy(zero_copy_only=False)
-    except pa.ArrowException as error:
-        raise InputError(f"{path}: column {name!r}: {error}; extract again.") from error
-    values = np.asarray(floats, dtype=np.float64)
-    bad = np.flatnonzero(~np.isfinite(values))
-    if bad.size:
-        raise InputError(
-            f"{path}: column {name!r}, row {bad[0]} is {values[bad[0]]}, expected a finite number; "
-            f"extract that clip again."
-        )
-    low, high = _RANGES.get(name, (-np.inf, np.inf))
-    if (beyond := np.flatnonzero((values < low) | (values > high))).size:
-        raise InputError(
-            f"{path}: column {name!r}, row {beyond[0]} is {values[beyond[0]]}, expected {low:g} to "
-            f"{high:g}; correct it."
-        )
-    return values

@@ -15,11 +15,14 @@ import yaml
 from vmaf_jax.errors import InputError
 from vmaf_jax.export.parity import ParityLimits
 from vmaf_jax.features.feature_set import FEATURE_SETS, FEATURES
+from vmaf_jax.limits import read_limited
 from vmaf_jax.models import ACTIVATIONS, NETWORKS, Student
+from vmaf_jax.models.pooling import POOLINGS
 from vmaf_jax.teacher.model_file import DEFAULT_TEACHER
 from vmaf_jax.training.levenberg_marquardt import MAX_PARAMS
 from vmaf_jax.training.settings import TrainingSettings
 
+MAX_BYTES = 1 << 20
 _Kind = TypeVar("_Kind", bound=pydantic.BaseModel)
 Corpus = Literal["support_vectors", "netflix", "manifest", "demo"]
 
@@ -49,20 +52,25 @@ class DataConfig(_Part):
         features: a table made by `vmaf-jax extract`.
         data_root: folder of the netflix corpus, by default `VMAF_DATA_ROOT`.
         manifest: file of the manifest corpus.
+        label_scale: what the manifest's `mos` is on, as [1, 5]; by default as it says.
         feature_set: the features a student takes; `vmaf_neg` has gain limits of 1.
         teacher: the model whose scores are the labels.
         label: `teacher`, or `mos` for opinion scores.
         mean_pool: train on clip means instead of frames.
+        frames_per_clip: frames of a clip that training reads at the most, evenly spaced, where the
+            labels are of clips (`mos`); evaluation reads them all.
     """
 
     corpus: Corpus = "support_vectors"
     features: Path | None = None
     data_root: Path | None = None
     manifest: Path | None = None
+    label_scale: tuple[float, float] | None = None
     feature_set: Annotated[str, known(FEATURE_SETS)] = FEATURES.name
     teacher: str = DEFAULT_TEACHER
     label: Literal["teacher", "mos"] = "teacher"
     mean_pool: bool = False
+    frames_per_clip: int = pydantic.Field(default=64, ge=1, le=10_000)
 
     @property
     def label_column(self) -> str:
@@ -73,11 +81,20 @@ class DataConfig(_Part):
 
 
 class StudentConfig(_Part):
-    """The network."""
+    """The network, and how its scores of frames become a clip's.
+
+    Attributes:
+        pooling: for labels of clips, and in use; `attention` has its own.
+        percentile: the level of the percentile poolings.
+        teacher: whose score `attention` reads beside the features.
+    """
 
     network: Annotated[str, known(NETWORKS)] = "tiny"
     activation: Annotated[str, known(ACTIVATIONS)] = "silu"
     dropout: float = pydantic.Field(default=0.2, ge=0, lt=1)
+    pooling: Annotated[str, known(POOLINGS)] = "mean"
+    percentile: float = pydantic.Field(default=90.0, ge=0, le=100)
+    teacher: str = DEFAULT_TEACHER
 
 
 class Config(_Part):
@@ -94,6 +111,20 @@ class Config(_Part):
     def _external_corpora_have_no_mos(self) -> "Config":
         if self.data.label == "mos" and self.external:
             raise ValueError("external corpora carry no opinion scores; set external=[]")
+        return self
+
+    @pydantic.model_validator(mode="after")
+    def _labels_of_clips_are_scores(self) -> "Config":
+        clips = self.data.label == "mos" or NETWORKS[self.student.network].over_frames
+        if clips and self.training.loss != "squared_error":
+            raise ValueError("scores of clips are trained with loss squared_error; set that")
+        if clips and self.training.optimiser != "adamw":
+            raise ValueError("scores of clips are trained with optimiser adamw; set that")
+        if NETWORKS[self.student.network].over_frames and self.data.feature_set != FEATURES.name:
+            raise ValueError(
+                f"{self.student.network} reads the feature set {FEATURES.name}; set that, or take "
+                f"another network"
+            )
         return self
 
     @pydantic.model_validator(mode="after")
@@ -114,6 +145,9 @@ class Config(_Part):
             activation=self.student.activation,
             dropout=self.student.dropout,
             n_features=len(FEATURE_SETS[self.data.feature_set]),
+            pooling=self.student.pooling,
+            percentile=self.student.percentile,
+            teacher=self.student.teacher,
         )
 
     def external_data(self, corpus: Corpus) -> DataConfig:
@@ -148,17 +182,25 @@ def load_config(path: Path, overrides: list[str] | None = None) -> Config:
     return validate(Config, values, path)
 
 
+class _PlainLoader(yaml.SafeLoader):
+    """YAML without aliases, a few of which can stand for more values than memory holds."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("aliases are not read; write the value out")
+        return super().compose_node(parent, index)
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
     """A YAML mapping from a file.
 
     Raises:
         InputError: missing, unreadable, broken, or no mapping.
     """
+    content = read_limited(path, "CONFIG_BYTES", MAX_BYTES)
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path}: cannot read ({error.strerror}); check the name.") from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        values = yaml.load(content.decode(), _PlainLoader)  # noqa: S506 (a SafeLoader)
+    except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{path}: not valid YAML ({reason}); correct it.") from error
     if not isinstance(values, dict):
@@ -199,8 +241,8 @@ def _apply(values: dict[str, Any], override: str) -> None:
     if not separator or not key.strip():
         raise InputError(f"--set {override}: expected key=value, such as training.steps=500.")
     try:
-        value = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        value = yaml.load(text, _PlainLoader)  # noqa: S506 (a SafeLoader)
+    except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as error:
         raise InputError(f"--set {override}: the value is not valid YAML; quote it.") from error
     *parents, last = key.strip().split(".")
     for parent in parents:

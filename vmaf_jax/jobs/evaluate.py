@@ -8,10 +8,14 @@ import numpy as np
 import numpy.typing as npt
 
 from vmaf_jax.errors import InputError
+from vmaf_jax.evaluation import Opinions, opinion_report
 from vmaf_jax.evaluation.metrics import Metrics, all_metrics
+from vmaf_jax.evaluation.opinion_report import OpinionReport
 from vmaf_jax.extraction.api import check_backend
 from vmaf_jax.extraction.libvmaf import resolve_teacher
+from vmaf_jax.features.clips import Clips, clips_of
 from vmaf_jax.features.feature_set import FeatureSet
+from vmaf_jax.features.opinions import MOS_RANGE, LabelScale
 from vmaf_jax.features.table import FeatureTable, read_table
 from vmaf_jax.jobs.extract import CorpusSource, measure_with_labels
 from vmaf_jax.jobs.model import Model, load_model
@@ -37,13 +41,22 @@ class Predictor(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """A model's metrics against the column `label`, overall and by source."""
+    """A model's metrics against the column `label`, overall and by source.
+
+    Rows are the table's; opinion scores (`mos`) are of clips, and so are the rows then.
+
+    Attributes:
+        label_scale: the worst and the best vote behind 0 and 100.
+        opinions: P.1401's statistics, where the labels are opinion scores.
+    """
 
     model: str
     kind: str
     label: str
     overall: Metrics
     sources: dict[str, Metrics]
+    label_scale: LabelScale = MOS_RANGE
+    opinions: OpinionReport | None = None
 
 
 def evaluate(
@@ -107,10 +120,46 @@ def evaluate_model(
             f"{table.feature_set.name}; extract again with --features {expected.name}."
         )
     true = table.label(label)
+    if label == "mos":
+        return _against_people(model, table, kind)
     predicted = np.asarray(model(table.features), dtype=np.float64)
+    overall, sources = _metrics(predicted, true, table.source)
+    return Evaluation(model.name, kind, label, overall, sources)
+
+
+def _against_people(model: Predictor, table: FeatureTable, kind: str) -> Evaluation:
+    clips = clips_of(table)
+    mos = clips.labels["mos"]
+    predicted = clip_scores(model, clips)
+    overall, sources = _metrics(predicted, mos, clips.source)
+    opinions = Opinions.of(mos, clips.source, clips.experiment, clips.mos_ci95)
+    report = opinion_report(predicted, opinions)
+    return Evaluation(model.name, kind, "mos", overall, sources, table.label_scale, report)
+
+
+def clip_scores(model: Predictor, clips: Clips) -> npt.NDArray[np.float64]:
+    """A model's score of each clip `[c]`, VMAF points, by the model's own pooling.
+
+    What has no pooling of its own (a teacher) is pooled by the mean.
+    """
+    scores = np.empty(len(clips))
+    for k in range(len(clips)):
+        features = clips.features[k, clips.frames[k] > 0]
+        scores[k] = (
+            model.clip_score(features) if isinstance(model, Model) else np.mean(model(features))
+        )
+    return scores
+
+
+def _metrics(
+    predicted: npt.NDArray[np.float64],
+    true: npt.NDArray[np.float64],
+    source: npt.NDArray[np.object_],
+) -> tuple[Metrics, dict[str, Metrics]]:
+    """Of all rows, and of each source's."""
     by_source = {
-        source: all_metrics(predicted[rows], true[rows])
-        for source in table.sources
-        for rows in [table.source == source]
+        name: all_metrics(predicted[rows], true[rows])
+        for name in sorted(set(source.tolist()))
+        for rows in [source == name]
     }
-    return Evaluation(model.name, kind, label, all_metrics(predicted, true), by_source)
+    return all_metrics(predicted, true), by_source

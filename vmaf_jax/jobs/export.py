@@ -6,7 +6,6 @@ file.
 """
 
 import dataclasses
-import tempfile
 from pathlib import Path
 
 import jax
@@ -18,11 +17,18 @@ from vmaf_jax.errors import InputError
 from vmaf_jax.export.libvmaf_json import rbf_document
 from vmaf_jax.export.onnx_file import export_onnx
 from vmaf_jax.export.onnx_runtime import OnnxModel
-from vmaf_jax.export.parity import Parity, check_parity, measure_parity, parity_rows
+from vmaf_jax.export.parity import (
+    Parity,
+    check_parity,
+    clip_rows,
+    measure_parity,
+    parity_rows,
+)
 from vmaf_jax.export.quantize import QuantisationCost, compare, quantize
-from vmaf_jax.export.sidecar import int8_path, read_sidecar, sidecar, sidecar_path
+from vmaf_jax.export.sidecar import sidecar
+from vmaf_jax.export.sidecar_file import int8_path, read_sidecar, sidecar_path
 from vmaf_jax.features.feature_set import FEATURES
-from vmaf_jax.files import to_json, write_bytes, write_text
+from vmaf_jax.files import check_output, to_json, work_folder, write_bytes, write_text
 from vmaf_jax.jobs.libvmaf_proof import LibvmafProof, write_proven
 from vmaf_jax.jobs.model import find_run
 from vmaf_jax.jobs.problem import Problem, load_problem
@@ -85,9 +91,11 @@ def export(
             written then.
     """
     _check_request(out, format_, quantize_mode)
+    check_output(out, _SUFFIXES[format_], [Path(model)])
     if format_ == "libvmaf" and model.endswith(".json"):
         return Exported(libvmaf=write_proven(load_teacher(model).model.document, out))
     run = open_run(find_run(model))
+    _check_kind(run, format_, quantize_mode)
     if format_ == "onnx":
         return _export_onnx(run, out, quantize_mode)
     if run.identity.feature_set != FEATURES:
@@ -96,6 +104,17 @@ def export(
             f"{FEATURES.name} is written as libvmaf JSON."
         )
     return Exported(libvmaf=write_proven(rbf_document(run.student, run.variables, FEATURES), out))
+
+
+def _check_kind(run: OpenRun, format_: str, quantize_mode: str | None) -> None:
+    """Refuses what cannot be made of this student."""
+    if quantize_mode and run.student.spec.over_frames:
+        raise InputError(f"{run.path}: {run.student.network} has no 8-bit form; drop --quantize.")
+    if format_ == "libvmaf" and run.student.pooling != "mean":
+        raise InputError(
+            f"{run.path}: pools frames by {run.student.pooling_name}, libvmaf's hosts by the mean; "
+            f"train with student.pooling=mean."
+        )
 
 
 def _check_request(out: Path, format_: str, quantize_mode: str | None) -> None:
@@ -130,11 +149,11 @@ def _check_names(out: Path, format_: str) -> None:
 
 
 def _export_onnx(run: OpenRun, out: Path, quantize_mode: str | None) -> Exported:
-    with tempfile.TemporaryDirectory() as folder:
-        trial = export_onnx(
-            deploy(run.student, run.variables), Path(folder) / out.name, run.identity
-        )
+    with work_folder() as folder:
+        trial = export_onnx(deploy(run.student, run.variables), folder / out.name, run.identity)
         rows = parity_rows(run.identity.feature_set, [])
+        if run.student.spec.over_frames:
+            rows = clip_rows(rows)
         # Every batch size was tried when it was trained; this is the same function again.
         quick = run.config.parity.model_copy(update={"thorough": False})
         parity = measure_parity(run.student, run.variables, OnnxModel(trial), rows, quick)

@@ -2,6 +2,7 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Unpack
 
 from vmaf_jax.corpora.by_name import corpus_clips
 from vmaf_jax.corpora.clips import Clip
@@ -9,10 +10,12 @@ from vmaf_jax.errors import InputError
 from vmaf_jax.extraction.api import check_backend, extract_clips
 from vmaf_jax.extraction.request import Request
 from vmaf_jax.features.feature_set import FEATURE_SETS, FEATURES, FeatureSet
+from vmaf_jax.features.opinions import LabelScale
 from vmaf_jax.features.table import FeatureTable
-from vmaf_jax.files import check_writable
+from vmaf_jax.files import check_output
 from vmaf_jax.jobs.report import Report, silent
 from vmaf_jax.teacher.model_file import DEFAULT_TEACHER
+from vmaf_jax.video.comparison import DEFAULT_COMPARISON, ComparisonOptions, comparison_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,15 +26,22 @@ class CorpusSource:
         corpus: `support_vectors`, `netflix`, `manifest` or `demo`.
         data_root: folder of the netflix corpus, by default `VMAF_DATA_ROOT`.
         manifest: file of the manifest corpus.
+        label_scale: what the manifest's opinion scores are on, by default what it says.
     """
 
     corpus: str
     data_root: Path | None = None
     manifest: Path | None = None
+    label_scale: LabelScale | None = None
 
     def clips(self) -> list[Clip]:
         """Its clips; raises InputError where it has none to list."""
-        return corpus_clips(self.corpus, data_root=self.data_root, manifest_path=self.manifest)
+        return corpus_clips(
+            self.corpus,
+            data_root=self.data_root,
+            manifest_path=self.manifest,
+            label_scale=self.label_scale,
+        )
 
 
 def extract(
@@ -41,10 +51,10 @@ def extract(
     teachers: tuple[str, ...] = (DEFAULT_TEACHER,),
     features: str = FEATURES.name,
     mean_pool: bool = False,
-    shortest: bool = False,
     backend: str = "libvmaf",
     jobs: int | None = None,
     report: Report = silent,
+    **comparison: Unpack[ComparisonOptions],
 ) -> FeatureTable:
     """Measures a corpus and writes its feature table to `out`.
 
@@ -52,22 +62,20 @@ def extract(
         teachers: models whose scores become label columns, by name or JSON file.
         features: name of a feature set.
         mean_pool: clip means instead of frames.
-        shortest: measure what both videos of a pair have.
         backend: `libvmaf` or `jax`.
         jobs: clips that libvmaf measures at a time.
+        comparison: what is allowed where the two videos of a pair differ, as for `extract_pair`.
 
     Raises:
         InputError: bad settings, a clip that cannot be measured, or a place that cannot be written.
     """
     if features not in FEATURE_SETS:
         raise InputError(f"--features {features}: expected one of {', '.join(FEATURE_SETS)}.")
-    if out.is_dir():
-        raise InputError(f"{out}: a folder; name a .parquet file in it.")
     check_backend(backend)
+    check_output(out, ".parquet", [source.manifest] if source.manifest else [])
     if jobs is not None and backend == "jax":
         raise InputError("--jobs is for libvmaf; JAX takes clips together, drop it.")
-    check_writable(out.parent)
-    request = Request(teachers, FEATURE_SETS[features], shortest, jobs=jobs)
+    request = Request(teachers, FEATURE_SETS[features], comparison_of(comparison), jobs=jobs)
     table = measure_corpus(source, request, backend=backend, report=report)
     if mean_pool:
         table = table.mean_pool()
@@ -93,7 +101,11 @@ def _support_vectors(request: Request, backend: str) -> FeatureTable:
     from vmaf_jax.corpora.support_vectors import support_vector_table
     from vmaf_jax.teacher import load_teacher
 
-    plain = request.feature_set == FEATURES and not request.shortest and backend == "libvmaf"
+    plain = (
+        request.feature_set == FEATURES
+        and request.comparison == DEFAULT_COMPARISON
+        and backend == "libvmaf"
+    )
     if len(request.teachers) != 1 or not plain:
         raise InputError("support_vectors takes one --teacher, whose own clips they are.")
     return support_vector_table(load_teacher(request.teachers[0]))

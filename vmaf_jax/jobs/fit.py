@@ -10,10 +10,13 @@ import numpy.typing as npt
 
 from vmaf_jax.errors import InputError
 from vmaf_jax.evaluation.cross_validation import HeldOut, join
+from vmaf_jax.features.clips import clips_of
+from vmaf_jax.jobs.model import find_run
 from vmaf_jax.jobs.problem import Problem
 from vmaf_jax.jobs.report import Report, silent
+from vmaf_jax.jobs.run_folder import open_run
 from vmaf_jax.models import Deployed, Student, Variables
-from vmaf_jax.training import Rows, TrainingSettings, loso_members, train_members
+from vmaf_jax.training import TrainingSettings, loso_members, train_members
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +49,7 @@ class Fit:
     def held_out(self, problem: Problem) -> HeldOut:
         """The held-out predictions at the first temperature, all seeds, as rows."""
         pairs = zip(self.seeds, self.predicted[0], strict=True)
-        return join([_as_rows(problem, predicted, seed) for seed, predicted in pairs])
+        return join([problem.as_rows(predicted, seed) for seed, predicted in pairs])
 
 
 def fit_folds(
@@ -71,7 +74,7 @@ def fit_folds(
     report.say(f"training: {n_folds} folds and the final fit, {settings.steps} steps")
     queried = settings.strategy == "teacher_queries"
     trained = train_members(
-        Rows(problem.table.features, problem.target),
+        problem.rows(student, settings, _start(settings, student)),
         loso_members(problem.masks, list(settings.seeds), heats),
         problem.queried_teacher().params() if queried else None,
         student=student,
@@ -82,10 +85,8 @@ def fit_folds(
     finals = [trained.member(n_held_out + k) for k in range(len(heats))]
     if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(finals)):
         raise InputError("training diverged; lower training.learning_rate.")
-    predict_all = jax.jit(jax.vmap(student.predict, in_axes=(0, None)))
-    features = jnp.asarray(problem.table.features, jnp.float32)
-    predicted = np.asarray(predict_all(trained.variables, features), np.float64)[:n_held_out]
-    n = len(problem.table)
+    predicted = _predict_all(student, trained.variables, problem)[:n_held_out]
+    n = problem.n_units
     by_fold = predicted.reshape(n_seeds, len(heats), n_folds, n)
     return Fit(
         student=student,
@@ -106,16 +107,40 @@ def predict(deployed: Deployed, problem: Problem, seed: int) -> HeldOut:
     """
     features = jnp.asarray(problem.table.features, jnp.float32)
     predicted = jax.jit(deployed.predict)(deployed.constants, features)
-    return _as_rows(problem, np.asarray(predicted, np.float64), seed)
+    return problem.as_rows(np.asarray(predicted, np.float64), seed)
 
 
-def _as_rows(problem: Problem, predicted: npt.NDArray[np.float64], seed: int) -> HeldOut:
-    table = problem.table
-    return HeldOut(
-        source=table.source,
-        clip=table.clip,
-        index=table.index,
-        seed=np.full(len(table), seed, dtype=np.int32),
-        label=problem.label,
-        predicted=predicted,
-    )
+def _predict_all(
+    student: Student, variables: Variables, problem: Problem
+) -> npt.NDArray[np.float64]:
+    """Every member on every unit, `[m, n]`; clips by all of their frames, a member at a time."""
+    if problem.clips is None:
+        predict_all = jax.jit(jax.vmap(student.predict, in_axes=(0, None)))
+        features = jnp.asarray(problem.table.features, jnp.float32)
+        return np.asarray(predict_all(variables, features), np.float64)
+    clips = clips_of(problem.table)
+    x, frames = student.inputs(jnp.asarray(clips.features, jnp.float32)), jnp.asarray(clips.frames)
+
+    def predict_clips(member: Variables) -> jax.Array:
+        return student.predict_inputs(member, x, frames)
+
+    one_by_one = jax.jit(lambda members: jax.lax.map(predict_clips, members))
+    return np.asarray(one_by_one(variables), np.float64)
+
+
+def _start(settings: TrainingSettings, student: Student) -> Variables | None:
+    """The variables of the student that training starts from, if it names one.
+
+    Raises:
+        InputError: there is no such student, or it is of another kind.
+    """
+    if settings.start is None:
+        return None
+    run = open_run(find_run(settings.start))
+    ours, theirs = ((s.network, s.head, s.activation, s.n_features) for s in (student, run.student))
+    if ours != theirs:
+        raise InputError(
+            f"training.start {settings.start}: is a student of {theirs}, this one is of {ours}; "
+            f"name one of the same kind."
+        )
+    return run.variables

@@ -5,7 +5,6 @@ Every frame is held against the float64 score from the parameters as written.
 
 import dataclasses
 import json
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import numpy as np
 
 from vmaf_jax.errors import GateError, InputError
 from vmaf_jax.extraction.api import extract_pair
-from vmaf_jax.files import write_text
+from vmaf_jax.files import work_folder, write_text
 from vmaf_jax.teacher import load_teacher
 from vmaf_jax.video.ffmpeg import find_ffmpeg, run_ffmpeg
 
@@ -36,18 +35,18 @@ def write_proven(document: dict[str, Any], path: Path) -> LibvmafProof:
         GateError: ffmpeg and JAX differ by more than the limit on some frame.
         InputError: `path` cannot be written, or ffmpeg cannot run the model.
     """
-    with tempfile.TemporaryDirectory() as name:
+    with work_folder() as name:
         # Any name that libvmaf takes: the user's may hold what it does not.
-        trial = Path(name) / "trial.json"
+        trial = name / "trial.json"
         trial.write_text(json.dumps(document))
         teacher = load_teacher(trial)
-        reference, distorted = _encode(Path(name))
+        reference, distorted = _encode(name)
         table = extract_pair(
             reference,
             distorted,
             teachers=(str(trial),),
             feature_set=teacher.feature_set,
-            cache=Path(name) / "cache",
+            cache=name / "cache",
         )
         difference = np.abs(teacher(table.features) - table.label(trial.stem))
     proof = LibvmafProof(len(table), float(difference.max()), LIMIT)

@@ -5,19 +5,25 @@ import functools
 import hashlib
 import json
 
+import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
 from vmaf_jax.errors import InputError, OtherFeaturesError
+from vmaf_jax.evaluation.cross_validation import HeldOut
 from vmaf_jax.extraction.request import Request
+from vmaf_jax.features.clips import Clips, clips_of
 from vmaf_jax.features.feature_set import FEATURE_SETS
+from vmaf_jax.features.opinions import MOS_RANGE, LabelScale
 from vmaf_jax.features.table import FeatureTable, read_table
 from vmaf_jax.jobs.config import DataConfig
 from vmaf_jax.jobs.extract import CorpusSource, measure_corpus
 from vmaf_jax.jobs.report import Report, silent
+from vmaf_jax.models import Student, Variables
 from vmaf_jax.teacher import Teacher, known_teachers, load_teacher
-from vmaf_jax.training import loso_masks
+from vmaf_jax.training import ClipRows, Rows, TrainingSettings, loso_masks
 
+_MODEL_VARIANCE = 100.0  # points squared, of a clip's error beside the votes'
 _SAME_SCORE = 1e-3  # VMAF points; six-decimal features alone account for 1.8e-4
 
 
@@ -25,19 +31,23 @@ _SAME_SCORE = 1e-3  # VMAF points; six-decimal features alone account for 1.8e-4
 class Problem:
     """A table ready to train on or to be judged by.
 
+    Its units are the table's rows, or its clips where the labels are of clips (opinion scores).
+
     Attributes:
         name: the corpus or file, for people.
-        table: the rows, `[n]`.
+        table: the rows.
+        clips: the units where they are clips; None where they are rows.
         label: what predictions are judged by, VMAF points, `[n]`.
         target: what a student is trained on, `[n]`; as `label`, or the teacher's unclipped score.
         teacher: the labels as a function of the table's features; None where there is none.
         no_teacher: why there is none.
         sources: names, sorted.
-        masks: `[f, n]`, False on the rows of the source that a fold holds out.
+        masks: `[f, n]`, False on the units of the source that a fold holds out.
     """
 
     name: str
     table: FeatureTable
+    clips: Clips | None
     label: npt.NDArray[np.float64]
     target: npt.NDArray[np.float64]
     teacher: Teacher | None
@@ -47,8 +57,50 @@ class Problem:
 
     @functools.cached_property
     def fold(self) -> npt.NDArray[np.int64]:
-        """The fold that holds each row out, `[n]`."""
+        """The fold that holds each unit out, `[n]`."""
         return np.asarray(np.argmin(self.masks, axis=0))
+
+    @property
+    def label_scale(self) -> LabelScale:
+        """The worst and the best vote where the labels are people's; else 0 and 100."""
+        return MOS_RANGE if self.clips is None else self.table.label_scale
+
+    @property
+    def n_units(self) -> int:
+        """How many rows or clips there are to learn from."""
+        return len(self.label)
+
+    def rows(self, student: Student, settings: TrainingSettings, start: Variables | None) -> Rows:
+        """What training reads, as the student takes it.
+
+        Args:
+            start: variables that training starts from; None for fresh ones.
+        """
+        if self.clips is None:
+            features = self.table.features
+            if student.spec.over_frames:
+                features = np.asarray(student.inputs(jnp.asarray(features, jnp.float32)))
+            return Rows(features, self.target, start=start)
+        features = np.asarray(student.inputs(jnp.asarray(self.clips.features, jnp.float32)))
+        known = ClipRows(
+            frames=self.clips.frames,
+            weight=_weights(self.clips, settings),
+            experiment=_experiments(self.clips, settings),
+        )
+        return Rows(features, self.target, known, start)
+
+    def as_rows(self, predicted: npt.NDArray[np.float64], seed: int) -> HeldOut:
+        """Predictions `[n]` of the units, as the tables of a run folder have them."""
+        index = self.table.index if self.clips is None else self.clips.n_frames
+        units = self.table if self.clips is None else self.clips
+        return HeldOut(
+            source=units.source,
+            clip=units.clip,
+            index=index,
+            seed=np.full(self.n_units, seed, dtype=np.int32),
+            label=self.label,
+            predicted=predicted,
+        )
 
     def queried_teacher(self) -> Teacher:
         """The teacher, for strategies and checks that ask it.
@@ -104,17 +156,50 @@ def load_problem(data: DataConfig, report: Report = silent) -> Problem:
     label = table.label(data.label_column)
     teacher, no_teacher = _teacher(table, data)
     target = label if teacher is None else _unclipped(teacher, table, label)
-    sources, masks = loso_masks(table.source)
+    clips = clips_of(table, data.frames_per_clip) if data.label == "mos" else None
+    if clips is not None:
+        label = target = clips.labels[data.label_column]
+    sources, masks = loso_masks(table.source if clips is None else clips.source)
     name = str(data.features or data.corpus)
-    return Problem(name, table, label, target, teacher, no_teacher, sources, masks)
+    if np.ptp(label) == 0:
+        raise InputError(f"{name}: every label is {label[0]:g}; there is nothing to learn from it.")
+    return Problem(name, table, clips, label, target, teacher, no_teacher, sources, masks)
+
+
+def _weights(clips: Clips, settings: TrainingSettings) -> npt.NDArray[np.float32]:
+    """Of each clip in the loss, mean 1: its precision, where intervals are to be believed.
+
+    The variance of a clip's error is the votes' own, `(ci95 / 1.96)^2`, and the model's.
+    """
+    if not settings.interval_weights:
+        return np.ones(len(clips), np.float32)
+    if clips.mos_ci95 is None:
+        raise InputError("interval_weights: the table has no mos_ci95; add it, or set it false.")
+    precision = 1.0 / (np.square(clips.mos_ci95 / 1.96) + _MODEL_VARIANCE)
+    return (precision / precision.mean()).astype(np.float32)
+
+
+def _experiments(clips: Clips, settings: TrainingSettings) -> npt.NDArray[np.float32]:
+    """1 at each clip's experiment, `[n, e]`; no columns where effects are not asked for."""
+    if not settings.experiment_effects:
+        return np.zeros((len(clips), 0), np.float32)
+    if clips.experiment is None:
+        raise InputError("experiment_effects: the table names no experiment; set it false.")
+    names = sorted(set(clips.experiment.tolist()))
+    return (clips.experiment[:, None] == np.array(names, object)).astype(np.float32)
 
 
 def _load_table(data: DataConfig, report: Report) -> FeatureTable:
     report.say(f"data: {data.features or data.corpus}")
     if data.features is not None:
         table = read_table(data.features)
+        if data.label_scale not in (None, table.label_scale):
+            raise InputError(
+                f"{data.features}: its opinion scores are from the scale {table.label_scale}, "
+                f"data.label_scale is {data.label_scale}; drop that or import the scores again."
+            )
     else:
-        source = CorpusSource(data.corpus, data.data_root, data.manifest)
+        source = CorpusSource(data.corpus, data.data_root, data.manifest, data.label_scale)
         request = Request((data.teacher,), FEATURE_SETS[data.feature_set])
         table = measure_corpus(source, request, report=report)
     if table.feature_set.name != data.feature_set:

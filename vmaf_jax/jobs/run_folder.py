@@ -12,7 +12,8 @@ from vmaf_jax.evaluation.cross_validation import HeldOut
 from vmaf_jax.evaluation.run_metrics import RunMetrics
 from vmaf_jax.export.checkpoint import load_checkpoint, save_checkpoint
 from vmaf_jax.export.parity import Parity
-from vmaf_jax.export.sidecar import Identity, read_sidecar, sidecar
+from vmaf_jax.export.sidecar import Identity, sidecar
+from vmaf_jax.export.sidecar_file import label_scale, read_sidecar
 from vmaf_jax.features.feature_set import FEATURE_SETS
 from vmaf_jax.files import atomic_path, to_json, write_bytes, write_text
 from vmaf_jax.jobs.config import Config, read_yaml, validate
@@ -143,11 +144,13 @@ def open_run(path: Path) -> OpenRun:
     config = read_config(path)
     student = config.make_student()
     variables = load_checkpoint(path / "checkpoint", student)
+    description = read_sidecar(path / "model.json")
     identity = Identity(
         name=config.name,
         student=student,
         feature_set=FEATURE_SETS[config.data.feature_set],
         label=config.data.label_column,
-        training=read_sidecar(path / "model.json")["training"],
+        training=description["training"],
+        label_scale=label_scale(description, path / "model.json"),
     )
     return OpenRun(path, config, identity, variables)

@@ -9,19 +9,19 @@ import dataclasses
 import os
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.csv
 
 from vmaf_jax.errors import InputError
 from vmaf_jax.extraction.api import check_backend, extract_pair
+from vmaf_jax.features.opinions import LabelScale, from_hundred
 from vmaf_jax.features.table import FeatureTable
 from vmaf_jax.files import write_bytes
-from vmaf_jax.jobs.model import feature_set_of, load_model
-from vmaf_jax.models.batches import in_batches
+from vmaf_jax.jobs.model import Model, feature_set_of, load_scorer
+from vmaf_jax.video.comparison import ComparisonOptions
 from vmaf_jax.video.video import Video
 
 DEFAULT_MODEL = "tiny"
@@ -37,6 +37,9 @@ class Scores:
         per_frame: float64 `[frames]`, VMAF points, 0-100.
         table: the features (and the teachers' scores) it was computed from.
         seconds: of `extraction` (the model loads meanwhile) and of `inference`.
+        pooled: the clip's score by the model's own pooling, VMAF points.
+        pooling: that pooling's name.
+        label_scale: the worst and the best vote behind 0 and 100, where people taught the model.
     """
 
     model: str
@@ -44,11 +47,21 @@ class Scores:
     per_frame: npt.NDArray[np.float64]
     table: FeatureTable
     seconds: dict[str, float]
+    pooled: float
+    pooling: str = "mean"
+    label_scale: LabelScale | None = None
 
     @property
     def mean(self) -> float:
-        """The clip's score: the mean over frames."""
+        """The mean over frames, VMAF points."""
         return float(np.mean(self.per_frame))
+
+    @property
+    def mos(self) -> float | None:
+        """The clip's score on the scale that people voted on; None for a model of no votes."""
+        if self.label_scale is None:
+            return None
+        return float(from_hundred(np.array(self.pooled), self.label_scale))
 
     def to_dict(self, *, per_frame: bool = False) -> dict[str, Any]:
         """The result as JSON writes it."""
@@ -58,10 +71,13 @@ class Scores:
             "backend": self.table.provenance["backend"],
             "reference": str(self.table.source[0]),
             "distorted": str(self.table.clip[0]),
-            "score": self.mean,
+            "score": self.pooled,
+            "pooling": self.pooling,
+            **({} if self.mos is None else {"mos": self.mos, "label_scale": self.label_scale}),
             "statistics": statistics(self.per_frame),
             "teachers": {name: statistics(v) for name, v in self.table.labels.items()},
             "seconds": self.seconds,
+            "comparison": self.table.provenance["comparison"],
         }
         if per_frame:
             document["frames"] = self.per_frame.tolist()
@@ -71,6 +87,16 @@ class Scores:
         """Statistics of the model's scores and of each teacher's, by name."""
         scores = {self.model: self.per_frame, **self.table.labels}
         return {name: statistics(values) for name, values in scores.items()}
+
+    def pooled_line(self) -> str:
+        """The clip's score in words, where it is more than the mean over frames; else nothing."""
+        if self.label_scale is None and self.pooling == "mean":
+            return ""
+        line = f"{self.model}: {self.pooled:.2f} of 100, pooled by {self.pooling}"
+        if self.mos is not None and self.label_scale is not None:
+            low, high = self.label_scale
+            line += f"; {self.mos:.2f} where people vote {low:g} to {high:g}"
+        return line
 
     def frame_lines(self) -> list[str]:
         """A line a frame: number, tab, score."""
@@ -88,34 +114,36 @@ class Scores:
         """One row a frame: `frame`, `score`, the features and each teacher's score."""
         columns = {"frame": self.table.index, "score": self.per_frame}
         columns |= dict(zip(self.table.feature_set, self.table.features.T, strict=True))
+        from pyarrow import csv
+
         sink = pa.BufferOutputStream()
-        pyarrow.csv.write_csv(pa.table({**columns, **self.table.labels}), sink)
+        csv.write_csv(pa.table({**columns, **self.table.labels}), sink)
         write_bytes(path, sink.getvalue().to_pybytes())
 
 
 def score(
     reference: str | os.PathLike[str] | Video,
     distorted: str | os.PathLike[str] | Video,
-    model: str | Path = DEFAULT_MODEL,
+    model: str | Path | Model = DEFAULT_MODEL,
     *,
     backend: str = "libvmaf",
     width: int | None = None,
     height: int | None = None,
     pix_fmt: str | None = None,
     teachers: tuple[str, ...] = (),
-    shortest: bool = False,
     cache: Path | None = None,
+    **comparison: Unpack[ComparisonOptions],
 ) -> Scores:
     """Scores a pair of videos.
 
     Args:
         reference, distorted: files that ffmpeg decodes, or raw YUV with size and format.
-        model: a shipped name, a run folder, an ONNX file or a libvmaf JSON file.
+        model: a shipped name, a run folder, an ONNX file, a libvmaf JSON file, or a loaded model.
         backend: what measures the features, `libvmaf` or `jax`.
         width, height, pix_fmt: of raw files.
         teachers: models to run beside, by name or JSON file.
-        shortest: stop at the end of the shorter input instead of refusing unequal lengths.
         cache: folder of measurements, as for `extract_pair`.
+        comparison: what is allowed where the two differ, as for `extract_pair`.
 
     Raises:
         InputError: a file cannot be measured, or the model cannot be loaded.
@@ -137,23 +165,39 @@ def score(
             pix_fmt=pix_fmt,
             teachers=teachers,
             feature_set=feature_set,
-            shortest=shortest,
             cache=cache,
+            **comparison,
         )
         return table, time.perf_counter() - started
 
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         extraction = pool.submit(measured)
-        loaded = load_model(model)
-        if loaded.kind != "onnx":
+        loaded = load_scorer(model)
+        if loaded.compiles:
             loaded(np.zeros((_BATCH, len(feature_set))))  # compiles
         table, extraction_s = extraction.result()
     started = time.perf_counter()
-    batch = len(table) if loaded.kind == "onnx" else _BATCH
-    scores = in_batches(loaded, table.features, batch).astype(np.float64)
+    scores = _predicted(loaded, table.features).astype(np.float64)
     inference_s = time.perf_counter() - started
     seconds = {"extraction": extraction_s, "inference": inference_s}
-    return Scores(loaded.name, loaded.kind, scores, table, seconds)
+    return Scores(
+        model=loaded.name,
+        kind=loaded.kind,
+        per_frame=scores,
+        table=table,
+        seconds=seconds,
+        pooled=loaded.clip_score(table.features, scores),
+        pooling=loaded.pooling,
+        label_scale=loaded.label_scale if loaded.label == "mos" else None,
+    )
+
+
+def _predicted(model: Model, features: npt.NDArray[np.float64]) -> npt.NDArray[Any]:
+    if not model.compiles:
+        return model(features)
+    from vmaf_jax.models.batches import in_batches
+
+    return in_batches(model, features, _BATCH)
 
 
 def statistics(per_frame: npt.NDArray[np.float64]) -> dict[str, float]:

@@ -4,7 +4,6 @@ data -> folds -> all folds and the final fit in one program -> held-out metrics 
      -> ONNX -> parity -> run folder
 """
 
-import tempfile
 import time
 from pathlib import Path
 
@@ -19,9 +18,15 @@ from vmaf_jax.evaluation.distances import Distance
 from vmaf_jax.evaluation.run_metrics import RunMetrics, Timing
 from vmaf_jax.export.onnx_file import export_onnx
 from vmaf_jax.export.onnx_runtime import OnnxModel
-from vmaf_jax.export.parity import Parity, check_parity, measure_parity, parity_rows
+from vmaf_jax.export.parity import (
+    Parity,
+    check_parity,
+    clip_rows,
+    measure_parity,
+    parity_rows,
+)
 from vmaf_jax.export.sidecar import Identity
-from vmaf_jax.files import check_result_folder
+from vmaf_jax.files import check_result_folder, work_folder
 from vmaf_jax.jobs.config import Config
 from vmaf_jax.jobs.fit import Fit, fit_folds, predict
 from vmaf_jax.jobs.problem import Problem, load_problem, table_digest
@@ -69,6 +74,7 @@ def train(config: Config, run_dir: Path, *, report: Report = silent) -> Run:
             "corpora": {str(problem.table.corpus[0]): table_digest(problem.table)},
             "metrics": {"loso": loso.pooled, "external": external_metrics},
         },
+        label_scale=problem.label_scale,
     )
     report.say("export and parity")
     onnx, parity = _export(fit, identity, [problem, *others.values()], config)
@@ -112,10 +118,13 @@ def _export(
     fit: Fit, identity: Identity, problems: list[Problem], config: Config
 ) -> tuple[bytes, Parity]:
     """The ONNX file's bytes, and how near it is over the rows of all problems and many others."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.onnx"
+    with work_folder() as folder:
+        path = folder / "model.onnx"
         export_onnx(deploy(fit.student, fit.final), path, identity)
-        rows = parity_rows(identity.feature_set, [each.table.features for each in problems])
+        corpora = [problem.table.features for problem in problems]
+        rows = parity_rows(identity.feature_set, corpora)
+        if fit.student.spec.over_frames:
+            rows = clip_rows(rows)
         parity = measure_parity(fit.student, fit.final, OnnxModel(path), rows, config.parity)
         return path.read_bytes(), parity
 

@@ -1,18 +1,8 @@
-"""Students: networks, heads, and the form in which they are deployed."""
+"""Students: networks, heads, and the form in which they are deployed.
 
-from vmaf_jax.models.activations import ACTIVATIONS
-from vmaf_jax.models.deployed import Deployed, deploy
-from vmaf_jax.models.heads import HEADS
-from vmaf_jax.models.networks import NETWORKS, Network
-from vmaf_jax.models.student import Student, Variables
+Names are imported when they are first used, so that a constant does not load flax.
+"""
 
-__all__ = [
-    "ACTIVATIONS",
-    "HEADS",
-    "NETWORKS",
-    "Deployed",
-    "Network",
-    "Student",
-    "Variables",
-    "deploy",
-]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,50 +1,62 @@
-"""Attention pooling over the features.
+"""Attention over the frames of a clip: from a clip's frames to its score in one network.
 
-Each feature becomes a token: its scaled value times a learned direction, plus a learned offset. A
-learned query weighs the tokens by softmax attention, and two hidden layers read the pooled token
-beside the scaled features themselves.
-Source of the pooling: "Attention-based deep multiple instance learning", arXiv:1802.04712, eq. 8.
+Every input channel `x_i` (scaled) has a query of its own, which weighs the frames by softmax over
+all channels of a frame, and the weighted means add up to the clip's latent quality:
+
+    a_it = softmax_t( sum_j k_ij x_jt )        z = b + sum_i w_i sum_t a_it x_it
+    score = low + (high - low) sigmoid(z)
+
+With keys `k = 0` every frame weighs the same, which is mean pooling. Frames outside the mask weigh
+exactly 0. The first channel is a teacher's score, and its query starts where it favours a clip's
+better frames: viewers forgive repeated frames, which full-reference features do not.
+Frames carry no position: with the operators that hosts admit, a graph cannot count its frames, and
+a learnt position was measured to make held-out sources worse (docs/opinions.md).
+Source of the pooling: "Attention-based deep multiple instance learning", arXiv:1802.04712, eq. 7.
 """
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from vmaf_jax.models.activations import activation
-from vmaf_jax.models.mlp import Mlp
+from vmaf_jax.models.heads import SCORE_CENTRE, SCORE_SPAN
+
+_FIRST_KEY = 1.3  # of the first channel on itself, per standard deviation
+_FIRST_WEIGHT, _FIRST_BIAS = 1.5, 0.2
+_KEY_STEP = 0.1  # keys move this much slower than weights: a dozen sources cannot teach them
+_ABSENT = 1e9  # taken from the logits of frames outside the mask
 
 
-class AttentionPooled(nn.Module):
-    """Tokens of `width`, pooled, then an `Mlp` of `widths`.
+class FrameAttention(nn.Module):
+    """One query for each input channel, a linear read-out and a logistic scale.
 
     Attributes:
-        width: size of a token.
-        widths, outputs, activation, dropout: of the layers after the pooling.
+        outputs: size of the last axis of the result; a scalar head's 1.
+        activation, dropout: not used.
     """
 
-    width: int
-    widths: tuple[int, ...]
     outputs: int
     activation: str = "silu"
-    dropout: float = 0.2
+    dropout: float = 0.0
 
     @nn.compact
-    def __call__(self, x: Float[Array, "n d"], *, training: bool = False) -> Float[Array, "n k"]:
+    def __call__(
+        self, x: Float[Array, "c t d"], frames: Float[Array, "c t"], *, training: bool = False
+    ) -> Float[Array, "c 1"]:
+        """The scalar head's output for each clip, from scaled channels and the mask of frames."""
         d = x.shape[-1]
-        direction = self.param("direction", nn.initializers.normal(1.0), (d, self.width))
-        offset = self.param("offset", nn.initializers.normal(1.0), (d, self.width))
-        query = self.param("query", nn.initializers.lecun_normal(), (self.width, 1))
-        activate = activation(self.activation)
-        weights, values = [], []
-        # One token at a time: two-dimensional products, which export as MatMul.
-        for k in range(d):
-            token = activate(x[:, k : k + 1] @ direction[k : k + 1] + offset[k : k + 1])
-            values.append(token)
-            weights.append(token @ query)
-        share = jax.nn.softmax(jnp.concatenate(weights, axis=1))
-        pooled = sum(share[:, k : k + 1] * values[k] for k in range(d))
-        read = jnp.concatenate([pooled, x], axis=1)
-        return Mlp(self.widths, self.outputs, self.activation, self.dropout)(
-            read, training=training
-        )
+        first = np.eye(d, dtype=np.float32)[0]
+        keys = self.param("keys", nn.initializers.zeros, (d, d)) * _KEY_STEP
+        weights = self.param("weights", lambda _: jnp.asarray(_FIRST_WEIGHT * first))
+        bias = self.param("bias", nn.initializers.constant(_FIRST_BIAS), (1,))
+        low = self.param("low", nn.initializers.zeros, (1,))
+        high = self.param("high", nn.initializers.zeros, (1,))
+        keys = keys + _FIRST_KEY * np.outer(first, first)
+        absent = (frames - 1.0)[..., None] * _ABSENT
+        logits = jnp.dot(x.reshape(-1, d), keys, precision="highest").reshape(x.shape)
+        share = jax.nn.softmax(logits + absent, axis=1)
+        pooled = jnp.sum(share * x, axis=1)
+        latent = jnp.dot(pooled, weights[:, None], precision="highest") + bias
+        score = 100.0 * (low + (1.0 + high - low) * jax.nn.sigmoid(latent))
+        return (score - SCORE_CENTRE) / SCORE_SPAN

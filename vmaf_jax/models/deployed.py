@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 
 from vmaf_jax.models.student import Student, Variables
 
-Predict = Callable[[Any, Float[Array, "n d"]], Float[Array, " n"]]
+Predict = Callable[..., Float[Array, " n"]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,7 +22,8 @@ class Deployed:
     """A pure function and its numbers.
 
     Attributes:
-        predict: from `constants` and raw features `[n, d]` to scores `[n]`, clipped to 0-100.
+        predict: from `constants` and raw features `[n, d]` to scores `[n]`, clipped to 0-100; of a
+            network over frames also from clips `[n, t, d]` and their mask `[n, t]`.
         constants: float32 arrays.
     """
 

@@ -15,7 +15,6 @@ SCORE_CENTRE, SCORE_SPAN = 50.0, 25.0  # VMAF points
 BINS = np.arange(-40.0, 140.0 + 1.0, 2.0, dtype=np.float32)  # VMAF points, K = 91
 TARGET_RANGE = (-25.0, 125.0)  # VMAF points
 
-OUTPUT_RANGE = (0.0, 100.0)  # VMAF points; predictions are clipped to it
 
 HEADS = ("scalar", "distribution")
 

@@ -8,7 +8,7 @@ from typing import Any
 from flax import linen as nn
 
 from vmaf_jax.models.activations import ACTIVATIONS
-from vmaf_jax.models.attention import AttentionPooled
+from vmaf_jax.models.attention import FrameAttention
 from vmaf_jax.models.mlp import Mlp, deploy_mlp
 from vmaf_jax.models.rbf import Rbf, deploy_rbf
 
@@ -25,6 +25,8 @@ class Network:
         n_prototypes: rows of features that its training starts at, 0 for a network without.
         tunable: whether its deployed form is layers, which can be fine-tuned for 8 bits.
         is_svr: whether libvmaf computes it as a nu-SVR.
+        over_frames: whether it takes the frames of a clip together, and gives the clip's score;
+            it then reads a teacher's channels (`channels.py`) in place of the features.
     """
 
     module: Callable[..., nn.Module]
@@ -33,6 +35,7 @@ class Network:
     n_prototypes: int = 0
     tunable: bool = False
     is_svr: bool = False
+    over_frames: bool = False
 
 
 _RBF_UNITS = 32
@@ -47,5 +50,6 @@ NETWORKS: dict[str, Network] = {
         n_prototypes=_RBF_UNITS,
         is_svr=True,
     ),
-    "attention": Network(functools.partial(AttentionPooled, 32, (64, 64))),
+    "attention": Network(FrameAttention, activations=(), over_frames=True),
 }
+ROW_NETWORKS = tuple(name for name, network in NETWORKS.items() if not network.over_frames)

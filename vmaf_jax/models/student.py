@@ -1,11 +1,16 @@
-"""A student: scaler, network and head as one Flax module with pure `init` and `apply`.
+"""A student: scaler, network, head and pooling, with pure `init` and `apply`.
 
-Variables are `{"params": ..., "scaler": {"mean": [d], "inv_std": [d]}}`; the scaler is fitted from
+Variables are `{"params": ..., "scaler": {"mean": [m], "inv_std": [m]}}`; the scaler is fitted from
 training rows and not by gradient. Raw features go in; the scaler multiplies by the reciprocal, the
 form that XLA and ONNX Runtime compute alike.
+
+Rows are frames `[n, d]`, or clips: frames `[c, t, d]` with a mask `[c, t]`. A network of frames
+scores each, and a pooling makes the clip's score of them; a network over frames gives the clip's
+score itself, and takes a lone row as a clip of one frame.
 """
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,8 +19,13 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from vmaf_jax.models.heads import OUTPUT_RANGE, head_outputs, head_score
+from vmaf_jax.features.scale import OUTPUT_RANGE
+from vmaf_jax.models.channels import N_CHANNELS, Channels, teacher_channels
+from vmaf_jax.models.heads import SCORE_CENTRE, SCORE_SPAN, head_outputs, head_score
 from vmaf_jax.models.networks import NETWORKS, Network
+from vmaf_jax.models.pooling import POOLINGS
+from vmaf_jax.models.sums import AnyArray
+from vmaf_jax.teacher import load_teacher
 
 Variables = Mapping[str, Any]
 
@@ -24,12 +34,16 @@ class _Student(nn.Module):
     network: nn.Module
 
     @nn.compact
-    def __call__(self, features: Float[Array, "n d"], *, training: bool) -> Float[Array, "n k"]:
-        d = features.shape[-1]
-        mean = self.variable("scaler", "mean", jnp.zeros, (d,))
-        inv_std = self.variable("scaler", "inv_std", jnp.ones, (d,))
-        scaled = (features - mean.value) * inv_std.value
-        return self.network(scaled, training=training)
+    def __call__(self, x: Float[Array, "*n m"], *frames: Array, training: bool) -> Array:
+        mean = self.variable("scaler", "mean", jnp.zeros, x.shape[-1:])
+        inv_std = self.variable("scaler", "inv_std", jnp.ones, x.shape[-1:])
+        scaled = (x - mean.value) * inv_std.value
+        return self.network(scaled, *frames, training=training)
+
+
+@functools.cache
+def _channels(teacher: str) -> Channels:
+    return teacher_channels(load_teacher(teacher))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,6 +55,9 @@ class Student:
         head: one of `HEADS`.
         activation, dropout: of the network.
         n_features: size of the features' last axis.
+        pooling: of frames to a clip, a key of `POOLINGS`; a network over frames has its own.
+        percentile: the level of the poolings that have one, 0-100.
+        teacher: the model whose score a network over frames reads.
     """
 
     network: str
@@ -48,11 +65,22 @@ class Student:
     activation: str = "silu"
     dropout: float = 0.2
     n_features: int = 6
+    pooling: str = "mean"
+    percentile: float = 90.0
+    teacher: str = ""
 
     @property
     def spec(self) -> Network:
         """The network's row in `NETWORKS`."""
         return NETWORKS[self.network]
+
+    @property
+    def pooling_name(self) -> str:
+        """How frames become a clip's score, with the level where there is one."""
+        if self.spec.over_frames:
+            return self.network
+        level = f" {self.percentile:g}" if self.pooling.endswith("percentile") else ""
+        return self.pooling + level
 
     @property
     def _module(self) -> _Student:
@@ -61,8 +89,15 @@ class Student:
         )
         return _Student(network)
 
+    def inputs(self, features: Float[Array, "*n d"]) -> Float[Array, "*n m"]:
+        """What the network reads of raw features: themselves, or a teacher's channels."""
+        return _channels(self.teacher)(features) if self.spec.over_frames else features
+
     def init(self, key: Array) -> Variables:
         """Fresh float32 variables."""
+        if self.spec.over_frames:
+            clip, frames = jnp.zeros((1, 1, N_CHANNELS)), jnp.ones((1, 1))
+            return dict(self._module.init(key, clip, frames, training=False))
         blank = jnp.zeros((1, self.n_features), jnp.float32)
         return dict(self._module.init(key, blank, training=False))
 
@@ -73,19 +108,70 @@ class Student:
         return {**params, "network": {**params["network"], "prototypes": rows}}
 
     def outputs(
-        self, variables: Variables, features: Float[Array, "n d"], *, key: Array | None = None
+        self,
+        variables: Variables,
+        x: Float[Array, "n *t m"],
+        frames: Float[Array, "n t"] | None = None,
+        *,
+        key: Array | None = None,
     ) -> Float[Array, "n k"]:
-        """The head's inputs `[n, k]`; with a `key`, in training mode (dropout drawn from it)."""
+        """The head's inputs `[n, k]` for rows or clips of `inputs`.
+
+        Args:
+            frames: mask of the frames, for clips.
+            key: for training mode (dropout drawn from it).
+        """
         rngs = None if key is None else {"dropout": key}
-        return self._module.apply(variables, features, training=key is not None, rngs=rngs)
+        apply = functools.partial(
+            self._module.apply, variables, training=key is not None, rngs=rngs
+        )
+        if self.spec.over_frames:
+            if frames is None:
+                x, frames = x[:, None], jnp.ones((len(x), 1), x.dtype)
+            return apply(x, frames)
+        if frames is None:
+            return apply(x)
+        n_clips, n_frames = frames.shape
+        outputs = apply(x.reshape(n_clips * n_frames, -1))
+        scores = head_score(self.head, outputs).reshape(n_clips, n_frames)
+        pooled = POOLINGS[self.pooling](scores, frames, self.percentile)
+        return (pooled[:, None] - SCORE_CENTRE) / SCORE_SPAN
 
-    def score(self, variables: Variables, features: Float[Array, "n d"]) -> Float[Array, " n"]:
-        """Unclipped scores, VMAF points, for raw features."""
-        return head_score(self.head, self.outputs(variables, features))
+    def score(
+        self,
+        variables: Variables,
+        x: Float[Array, "n *t m"],
+        frames: Float[Array, "n t"] | None = None,
+    ) -> Float[Array, " n"]:
+        """Unclipped scores of rows or clips of `inputs`, VMAF points."""
+        head = self.head if frames is None else "scalar"  # a pooled score is one number
+        return head_score(head, self.outputs(variables, x, frames))
 
-    def predict(self, variables: Variables, features: Float[Array, "n d"]) -> Float[Array, " n"]:
-        """Scores clipped to 0-100."""
-        return jnp.clip(self.score(variables, features), *OUTPUT_RANGE)
+    def predict(
+        self,
+        variables: Variables,
+        features: Float[AnyArray, "n *t d"],
+        frames: Float[AnyArray, "n t"] | None = None,
+    ) -> Float[Array, " n"]:
+        """Scores of raw features, rows or clips, clipped to 0-100.
+
+        The frames of a clip are clipped before they are pooled too: it is what a host does.
+        """
+        x = self.inputs(jnp.asarray(features))
+        return self.predict_inputs(variables, x, None if frames is None else jnp.asarray(frames))
+
+    def predict_inputs(
+        self,
+        variables: Variables,
+        x: Float[Array, "n *t m"],
+        frames: Float[Array, "n t"] | None = None,
+    ) -> Float[Array, " n"]:
+        """As `predict`, of `inputs`, which several students of one kind share."""
+        if frames is None or self.spec.over_frames:
+            return jnp.clip(self.score(variables, x, frames), *OUTPUT_RANGE)
+        n_clips, n_frames = frames.shape
+        rows = self.predict_inputs(variables, x.reshape(n_clips * n_frames, -1))
+        return POOLINGS[self.pooling](rows.reshape(n_clips, n_frames), frames, self.percentile)
 
     def n_params(self) -> int:
         """Number of trained parameters; the scaler's are not among them."""

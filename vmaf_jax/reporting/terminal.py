@@ -106,8 +106,12 @@ def show_run(metrics: RunMetrics) -> None:
     )
 
 
-def show_scores(statistics: Mapping[str, Mapping[str, float]], frames: Sequence[str]) -> None:
+def show_scores(
+    statistics: Mapping[str, Mapping[str, float]], frames: Sequence[str], pooled: str = ""
+) -> None:
     """A row a model with the clip's statistics, after the frames' lines, if any.
+
+    `pooled` is a line below: the clip's score where it is more than a mean.
 
     With lines of frames the table goes to standard error, so that they can be read by programs.
     """
@@ -118,6 +122,8 @@ def show_scores(statistics: Mapping[str, Mapping[str, float]], frames: Sequence[
         cells = [f"{entry[k]:.3f}" for k in ("mean", "harmonic_mean", "min", "p1", "p5")]
         view.add_row(escape(name), *cells, str(entry["frames"]))
     _show(view, on_error=bool(frames))
+    if pooled:
+        Console(stderr=bool(frames)).print(pooled)
 
 
 def show_backends(report: BackendsReport) -> None:

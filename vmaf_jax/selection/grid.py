@@ -21,7 +21,7 @@ from vmaf_jax.jobs.config import DataConfig, known, read_yaml, validate
 from vmaf_jax.jobs.fit import fit_folds
 from vmaf_jax.jobs.problem import Problem, load_problem
 from vmaf_jax.jobs.report import Report, silent
-from vmaf_jax.models import ACTIVATIONS, NETWORKS, Student, Variables
+from vmaf_jax.models import ACTIVATIONS, NETWORKS, ROW_NETWORKS, Student, Variables
 from vmaf_jax.teacher import DEFAULT_TEACHER
 from vmaf_jax.training import TrainingSettings
 
@@ -61,12 +61,7 @@ class SelectionConfig(pydantic.BaseModel, frozen=True, extra="forbid"):
     name: str = pydantic.Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")
     corpora: tuple[Literal["support_vectors", "demo"], ...] = ("support_vectors", "demo")
     teacher: str = DEFAULT_TEACHER
-    networks: tuple[Annotated[str, known(NETWORKS)], ...] = (
-        "nano",
-        "tiny",
-        "attention",
-        "rbf",
-    )
+    networks: tuple[Annotated[str, known(ROW_NETWORKS)], ...] = ROW_NETWORKS
     activations: tuple[Annotated[str, known(ACTIVATIONS)], ...] = ("silu", "relu")
     temperatures: tuple[pydantic.PositiveFloat, ...] = (1.0, 2.0, 4.0, 8.0)
     rows: RowsStage = RowsStage()

@@ -1,17 +1,8 @@
-"""Teachers: VMAF's own models as JAX functions."""
+"""Teachers: VMAF's own models as JAX functions.
 
-from vmaf_jax.teacher.model_file import DEFAULT_TEACHER, known_teachers
-from vmaf_jax.teacher.svr import ScoreTransform, SvrParams, svr_score, transform_score
-from vmaf_jax.teacher.teacher import Teacher, check_features, load_teacher
+Names are imported when they are first used, so that checking a model file does not load JAX.
+"""
 
-__all__ = [
-    "DEFAULT_TEACHER",
-    "ScoreTransform",
-    "SvrParams",
-    "Teacher",
-    "check_features",
-    "known_teachers",
-    "load_teacher",
-    "svr_score",
-    "transform_score",
-]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -5,6 +5,7 @@ are mapped by name and index onto our order. Files may come from strangers, so e
 checked before it is used.
 """
 
+import contextlib
 import dataclasses
 import importlib.util
 import json
@@ -17,11 +18,13 @@ import numpy.typing as npt
 
 from vmaf_jax.errors import InputError, OtherFeaturesError
 from vmaf_jax.features.feature_set import FEATURES, NEG_FEATURES, FeatureSet
-from vmaf_jax.teacher.svr import ScoreTransform
+from vmaf_jax.limits import read_limited
+from vmaf_jax.teacher.score_transform import ScoreTransform
 
 DEFAULT_TEACHER = "vmaf_v0.6.1"
 MAX_BYTES = 8 << 20
 _FEATURE = re.compile(r"VMAF_(?:integer_)?feature_(?P<name>\w+)_score")
+_ANY_FEATURE = re.compile(r"(?:VMAF_(?:integer_)?|Cambi_|Speed_chroma_)feature_\w+_score")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -85,15 +88,14 @@ def read_model_file(path: Path) -> ModelFile:
         InputError: unreadable, of another kind, inconsistent, or over other features; the message
             names the file, the key and what was expected.
     """
+    content = read_limited(path, "MODEL_BYTES", MAX_BYTES)
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise InputError(f"{path}: larger than {MAX_BYTES >> 20} MiB; no VMAF model is.")
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(content.decode())
         model = document["model_dict"]
         names = [str(name) for name in model["feature_names"]]
         options = model.get("feature_opts_dicts") or [{}] * len(names)
         kind, norm = model["model_type"], model["norm_type"]
-        feature_set, order = _features(path, names, options)
+        _check_names(path, names, options)
         if kind != "LIBSVMNUSVR" or norm != "linear_rescale":
             raise InputError(
                 f"{path}: model_type {kind!r}, norm_type {norm!r}; expected LIBSVMNUSVR and "
@@ -105,6 +107,7 @@ def read_model_file(path: Path) -> ModelFile:
         clip = model.get("score_clip")
         if clip is not None and not float(clip[0]) < float(clip[1]):
             raise InputError(f"{path}: score_clip {clip} is no range; it is damaged.")
+        feature_set, order = _features(path, names, options)
         transform, enabled = _transform(path, model.get("score_transform"))
         return ModelFile(
             name=path.stem,
@@ -129,14 +132,33 @@ def read_model_file(path: Path) -> ModelFile:
             f"{path}: key {error.args[0]!r} is missing; expected a VMAF JSON model."
         ) from error
     except (
-        OSError,
         ValueError,
         TypeError,
         IndexError,
+        OverflowError,
         AttributeError,
         RecursionError,
     ) as error:
         raise InputError(f"{path}: not a VMAF JSON model ({error}); get the file again.") from error
+
+
+def check_model_file(path: Path) -> None:
+    """Raises InputError unless `path` is a sound VMAF model, over whichever features."""
+    with contextlib.suppress(OtherFeaturesError):  # raised once all else was found sound
+        read_model_file(path)
+
+
+def _check_names(path: Path, names: list[str], options: Any) -> None:
+    bad = [name for name in names if not _ANY_FEATURE.fullmatch(name)]
+    if bad or not names or len(set(names)) < len(names):
+        raise InputError(f"{path}: feature_names {names} are damaged; get the file again.")
+    if len(options) != len(names) or not all(isinstance(entry, dict) for entry in options):
+        raise InputError(f"{path}: feature_opts_dicts are not one a feature; it is damaged.")
+    for value in (value for entry in options for value in entry.values()):
+        if not isinstance(value, (bool, int, float, str)) or not np.isfinite(
+            value if isinstance(value, (int, float)) else 0
+        ):
+            raise InputError(f"{path}: feature option {value!r} is no number or word.")
 
 
 def _features(
@@ -172,7 +194,7 @@ def _vector(path: Path, key: str, values: Any, n: int) -> npt.NDArray[np.float64
 
 
 def _libsvm(
-    path: Path, text: str, n_features: int
+    path: Path, text: Any, n_features: int
 ) -> tuple[dict[str, str], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Header, support vectors `[s, features]` in the file's order, coefficients `[s]`."""
     lines = [line.split() for line in text.splitlines() if line.strip()]
@@ -191,11 +213,13 @@ def _libsvm(
     vectors = np.zeros((len(rows), n_features))
     coefficients = np.array([float(row[0]) for row in rows])
     for k, row in enumerate(rows):
+        last = 0
         for entry in row[1:]:
             index, value = entry.split(":")
-            if not 1 <= int(index) <= n_features:
+            if not last < int(index) <= n_features:
                 raise InputError(f"{path}: support vector {k} has index {index}; it is damaged.")
-            vectors[k, int(index) - 1] = float(value)
+            last = int(index)
+            vectors[k, last - 1] = float(value)
     numbers = [float(header["gamma"]), float(header["rho"])]
     finite = all(np.isfinite(part).all() for part in (vectors, coefficients, numbers))
     if not finite or numbers[0] <= 0:
@@ -208,14 +232,18 @@ def _truth(value: Any) -> bool:
     return value is True or value == "true"
 
 
-def _transform(path: Path, entry: dict[str, Any] | None) -> tuple[ScoreTransform | None, bool]:
+def _transform(path: Path, entry: Any) -> tuple[ScoreTransform | None, bool]:
     if entry is None:
         return None, False
+    if not isinstance(entry, dict):
+        raise InputError(f"{path}: score_transform is {type(entry).__name__}, expected keys.")
     if "knots" in entry:
         raise InputError(f"{path}: score_transform has knots, which are not supported.")
     terms = [entry.get(key) for key in ("p0", "p1", "p2")]
     present = any(term is not None for term in terms)
     p0, p1, p2 = (float(term or 0.0) for term in terms)
+    if not np.isfinite([p0, p1, p2]).all():
+        raise InputError(f"{path}: score_transform has a term that is not finite; it is damaged.")
     transform = ScoreTransform(
         polynomial=(p0, p1, p2) if present else None,
         at_least_input=_truth(entry.get("out_gte_in")),

@@ -1,20 +1,21 @@
 """VMAF as one differentiable function, from pixels to a teacher's score."""
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Shaped
 
 from vmaf_jax.features.clip import clip_features
+from vmaf_jax.features.samples import check_samples
 from vmaf_jax.teacher.svr import svr_score, transform_score
 from vmaf_jax.teacher.teacher import Teacher, load_teacher
 
 
-@functools.partial(jax.jit, static_argnames=("model", "bits", "clip"))
 def vmaf(
-    reference: Shaped[Array, "t h w"],
-    distorted: Shaped[Array, "t h w"],
+    reference: Any,
+    distorted: Any,
     *,
     model: str = "vmaf_v0.6.1",
     bits: int = 8,
@@ -33,8 +34,21 @@ def vmaf(
             the score before that.
 
     Raises:
-        InputError: as `clip_features` and `load_teacher` do.
+        TypeError, InputError: as `clip_features` and `load_teacher` do.
     """
+    check_samples(bits, reference=reference, distorted=distorted)
+    return _vmaf(reference, distorted, model=model, bits=bits, clip=clip)
+
+
+@functools.partial(jax.jit, static_argnames=("model", "bits", "clip"))
+def _vmaf(
+    reference: Shaped[Array, "..."],
+    distorted: Shaped[Array, "..."],
+    *,
+    model: str,
+    bits: int,
+    clip: bool,
+) -> Float[Array, " t"]:
     teacher = _teacher(model)
     rows = clip_features(reference, distorted, bits=bits, gain_limit=teacher.feature_set.gain_limit)
     params = jax.tree.map(lambda leaf: jnp.asarray(leaf, rows.dtype), teacher.params())

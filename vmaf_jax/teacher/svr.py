@@ -14,6 +14,8 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from vmaf_jax.teacher.score_transform import ScoreTransform
+
 
 class SvrParams(NamedTuple):
     """A fitted model, in the order of its `FeatureSet`.
@@ -36,30 +38,26 @@ class SvrParams(NamedTuple):
     score_intercept: Float[Array, ""]
 
 
-class ScoreTransform(NamedTuple):
-    """A model's optional mapping of its scores, applied before the clip.
-
-    Attributes:
-        polynomial: p0, p1, p2; None leaves the score as it is.
-        at_least_input, at_most_input: rectification against the score before the polynomial.
-    """
-
-    polynomial: tuple[float, float, float] | None
-    at_least_input: bool = False
-    at_most_input: bool = False
+def svr_kernel(params: SvrParams, features: Float[Array, "*n d"]) -> Float[Array, "*n s"]:
+    """How near raw features (no unit) are to each support vector, `exp(-gamma |z - sv|^2)`."""
+    scaled = features * params.slope + params.intercept
+    # Differences before squares: the expanded form loses four digits in float32.
+    distance = jnp.square(scaled[..., 0, None] - params.support_vectors[:, 0])
+    for k in range(1, features.shape[-1]):
+        distance += jnp.square(scaled[..., k, None] - params.support_vectors[:, k])
+    return jnp.exp(-params.gamma * distance)
 
 
 def svr_score(params: SvrParams, features: Float[Array, "n d"]) -> Float[Array, " n"]:
     """Unclipped, untransformed scores in VMAF points for raw features (no unit)."""
-    scaled = features * params.slope + params.intercept
-    # Differences before squares: the expanded form loses four digits in float32.
-    distance = jnp.zeros((features.shape[0], params.coefficients.shape[0]), features.dtype)
-    for k in range(features.shape[1]):
-        distance += jnp.square(scaled[:, k, None] - params.support_vectors[None, :, k])
-    kernel = jnp.exp(-params.gamma * distance)
     # A product, not a fused sum, whose order would depend on how many folds are mapped.
-    decision = jnp.dot(kernel, params.coefficients, precision="highest") - params.rho
-    return (decision - params.score_intercept) / params.score_slope
+    kernel = svr_kernel(params, features)
+    return from_decision(params, jnp.dot(kernel, params.coefficients, precision="highest"))
+
+
+def from_decision(params: SvrParams, decision: Float[Array, "*n"]) -> Float[Array, "*n"]:
+    """The target's rescale undone: from `sum_j coef_j kernel_j` to VMAF points."""
+    return (decision - params.rho - params.score_intercept) / params.score_slope
 
 
 def transform_score(scores: Float[Array, " n"], transform: ScoreTransform) -> Float[Array, " n"]:

@@ -11,13 +11,10 @@ import numpy.typing as npt
 
 from vmaf_jax.errors import InputError
 from vmaf_jax.features.feature_set import FeatureSet
+from vmaf_jax.features.rows import check_features
 from vmaf_jax.teacher.model_file import ModelFile, find_model_file, read_model_file
-from vmaf_jax.teacher.svr import (
-    ScoreTransform,
-    SvrParams,
-    svr_score,
-    transform_score,
-)
+from vmaf_jax.teacher.score_transform import ScoreTransform
+from vmaf_jax.teacher.svr import SvrParams, svr_score, transform_score
 
 _score = jax.jit(svr_score)
 
@@ -82,25 +79,3 @@ def load_teacher(name_or_path: str | Path, *, phone: bool = False) -> Teacher:
     if phone and model.transform is None:
         raise InputError(f"{model.name}: has no score transform, so no phone scores; drop phone.")
     return Teacher(model, model.transform if phone or model.transform_enabled else None)
-
-
-def check_features(features: npt.ArrayLike, feature_set: FeatureSet) -> npt.NDArray[np.float64]:
-    """`features` as float64 `[n, features]`.
-
-    Raises:
-        InputError: another shape, or a value that is NaN or infinite; names row and feature.
-    """
-    x = np.asarray(features, dtype=np.float64)
-    if x.ndim != 2 or x.shape[1] != len(feature_set):
-        raise InputError(
-            f"features have shape {x.shape}; expected [n, {len(feature_set)}], in the order "
-            f"{', '.join(feature_set)}."
-        )
-    bad = np.argwhere(~np.isfinite(x))
-    if bad.size:
-        row, column = bad[0]
-        raise InputError(
-            f"features: row {row}, {feature_set.names[column]} is {x[row, column]}, expected a "
-            f"finite number; extract that clip again."
-        )
-    return x

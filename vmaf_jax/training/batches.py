@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from vmaf_jax.features.feature_set import FeatureSet
@@ -13,28 +14,45 @@ from vmaf_jax.training.losses import Labels
 from vmaf_jax.training.queries import draw_queries, draw_rows
 
 
+class ClipRows(NamedTuple):
+    """What is known of clips beside their features.
+
+    Attributes:
+        frames: 1 on real frames, `[n, t]`.
+        weight: of each clip in the loss, >= 0, `[n]`.
+        experiment: 1 at the experiment of each clip, `[n, e]`; `e` is 0 where that is left out.
+    """
+
+    frames: Float[Array | np.ndarray, "n t"]
+    weight: Float[Array | np.ndarray, " n"]
+    experiment: Float[Array | np.ndarray, "n e"]
+
+
 class Seen(NamedTuple):
     """What a member may see of the rows; those outside its mask are zero.
 
     Attributes:
-        features: raw, `[n, d]`.
+        features: what the network reads, rows `[n, d]` or clips `[n, t, d]`.
         labels: of the loss, one a row.
         mask: `[n]`, 1 on training rows.
         inv_std: reciprocal standard deviation of the training rows, `[d]`.
+        clips: of clips, what else is known of them.
     """
 
-    features: Float[Array, "n d"]
+    features: Float[Array, "n *t d"]
     labels: Labels
     mask: Float[Array, " n"]
     inv_std: Float[Array, " d"]
+    clips: "ClipRows | None" = None
 
 
 class Batch(NamedTuple):
-    """Rows of one step: raw features `[b, d]`, labels, and the weight of each row `[b]`."""
+    """Rows of one step: features `[b, d]` or `[b, t, d]`, labels, the weight of each row `[b]`."""
 
-    features: Float[Array, "b d"]
+    features: Float[Array, "b *t d"]
     labels: Labels
     weight: Float[Array, " b"]
+    clips: "ClipRows | None" = None
 
 
 LabelOf = Callable[[Float[Array, " n"]], Labels]  # from scores, VMAF points
@@ -43,7 +61,8 @@ Draw = Callable[[Array, Seen, LabelOf, SvrParams | None], Batch]
 
 def every_row(_key: Array, seen: Seen, _label: LabelOf, _teacher: SvrParams | None) -> Batch:
     """All rows, in every step."""
-    return Batch(seen.features, seen.labels, seen.mask)
+    weight = seen.mask if seen.clips is None else seen.mask * seen.clips.weight
+    return Batch(seen.features, seen.labels, weight, seen.clips)
 
 
 def some_rows(count: int) -> Draw:
@@ -51,8 +70,9 @@ def some_rows(count: int) -> Draw:
 
     def draw(key: Array, seen: Seen, _label: LabelOf, _teacher: SvrParams | None) -> Batch:
         index = draw_rows(key, seen.mask, count)
-        labels = jax.tree.map(lambda leaf: leaf[index], seen.labels)
-        return Batch(seen.features[index], labels, jnp.ones(count))
+        labels, clips = jax.tree.map(lambda leaf: leaf[index], (seen.labels, seen.clips))
+        weight = jnp.ones(count) if clips is None else clips.weight
+        return Batch(seen.features[index], labels, weight, clips)
 
     return draw
 

@@ -18,6 +18,14 @@ def loso_masks(source: npt.NDArray[np.object_]) -> tuple[list[str], npt.NDArray[
     return sources, np.stack([source != held_out for held_out in sources])
 
 
+def frame_scaler(
+    features: Float[Array, "n t d"], mask: Float[Array, " n"], frames: Float[Array, "n t"]
+) -> dict[str, Float[Array, " d"]]:
+    """`masked_scaler` over the real frames of the clips where `mask` is 1."""
+    rows = features.reshape(-1, features.shape[-1])
+    return masked_scaler(rows, (mask[:, None] * frames).reshape(-1))
+
+
 def masked_scaler(
     features: Float[Array, "n d"], mask: Float[Array, " n"]
 ) -> dict[str, Float[Array, " d"]]:

@@ -13,19 +13,29 @@ from jaxtyping import Array, Float
 
 from vmaf_jax.models import Student, Variables
 from vmaf_jax.teacher.svr import SvrParams
-from vmaf_jax.training.batches import Batch, Seen
+from vmaf_jax.training.batches import Batch, ClipRows, Seen
+from vmaf_jax.training.effects import apply_effects, with_effects, without_effects
 from vmaf_jax.training.losses import Labels, masked_mean
-from vmaf_jax.training.masks import masked_scaler
+from vmaf_jax.training.masks import frame_scaler, masked_scaler
 from vmaf_jax.training.methods import Objective
 from vmaf_jax.training.queries import draw_rows
 from vmaf_jax.training.recipes import Recipe
 
 
 class Rows(NamedTuple):
-    """Training data shared by all members: raw features `[n, d]`, targets `[n]` in VMAF points."""
+    """Training data shared by all members.
 
-    features: Float[Array | np.ndarray, "n d"]
+    Attributes:
+        features: what the network reads, rows `[n, d]` or clips `[n, t, d]`.
+        targets: VMAF points, `[n]`.
+        clips: of clips, what else is known of them; else None.
+        start: variables that training starts from; None for fresh ones.
+    """
+
+    features: Float[Array | np.ndarray, "n *t d"]
     targets: Float[Array | np.ndarray, " n"]
+    clips: ClipRows | None = None
+    start: Variables | None = None
 
 
 class Member(NamedTuple):
@@ -55,21 +65,25 @@ def train_member(
         return recipe.loss.label(scores, member.temperature)
 
     training_row = member.mask > 0
-    features = jnp.where(training_row[:, None], rows.features, 0.0)
+    features = jnp.where(_like(training_row, rows.features), rows.features, 0.0)
     targets = jnp.where(training_row, rows.targets, 0.0)
-    scaler = masked_scaler(features, member.mask)
-    seen = Seen(features, label(targets), member.mask, scaler["inv_std"])
+    scaler = _scaler(features, member.mask, rows)
+    seen = Seen(features, label(targets), member.mask, scaler["inv_std"], rows.clips)
     init_key, stream_key = jax.random.split(member.key)
-    params = _start(student, init_key, seen, scaler)
+    start = _start(student, init_key, seen, scaler, rows)
+    params = with_effects(start, rows.clips)
 
     def draw(key: Array) -> Batch:
         return recipe.draw(key, seen, label, teacher)
 
     def loss(params: Variables, batch: Batch, key: Array) -> Array:
-        outputs = student.outputs({"params": params, "scaler": scaler}, batch.features, key=key)
-        return masked_mean(
-            recipe.loss.per_row(outputs, batch.labels, member.temperature), batch.weight
-        )
+        frames = None if batch.clips is None else jnp.asarray(batch.clips.frames)
+        variables = {"params": without_effects(params), "scaler": scaler}
+        outputs = student.outputs(variables, batch.features, frames, key=key)
+        outputs = apply_effects(params, outputs, batch.clips)
+        per_row = recipe.loss.per_row(outputs, batch.labels, member.temperature)
+        value = masked_mean(per_row, batch.weight)
+        return value + recipe.penalty(params, start, jnp.sum(member.mask))
 
     def score(params: Variables, features: Array) -> Array:
         return student.score({"params": params, "scaler": scaler}, features)
@@ -81,16 +95,39 @@ def train_member(
 
     keys = jax.random.split(stream_key, recipe.steps)
     state, losses = jax.lax.scan(step, recipe.method.init(params), keys)
-    return _float32({"params": recipe.method.params(state), "scaler": scaler}), _float32(losses)
+    params = without_effects(recipe.method.params(state))
+    return _float32({"params": params, "scaler": scaler}), _float32(losses)
 
 
-def _start(student: Student, key: Array, seen: Seen, scaler: dict[str, Array]) -> Variables:
-    """Fresh parameters; prototypes start at training rows."""
+def _like(rows: Array, features: Array | np.ndarray) -> Array:
+    """`rows` `[n]` with axes of size 1 up to the rank of `features`."""
+    return rows.reshape(-1, *(1,) * (features.ndim - 1))
+
+
+def _scaler(features: Array, mask: Array, rows: Rows) -> dict[str, Array]:
+    """The start's scaler, or that of the training rows (of their real frames)."""
+    if rows.start is not None:
+        return dict(rows.start["scaler"])
+    if rows.clips is None:
+        return masked_scaler(features, mask)
+    return frame_scaler(features, mask, jnp.asarray(rows.clips.frames))
+
+
+def _start(
+    student: Student, key: Array, seen: Seen, scaler: dict[str, Array], rows: Rows
+) -> Variables:
+    """The given parameters, or fresh ones; prototypes start at training rows."""
+    if rows.start is not None:
+        return dict(rows.start["params"])
     params = student.init(key)["params"]
     if not student.spec.n_prototypes:
         return params
-    chosen = draw_rows(key, seen.mask, student.spec.n_prototypes)
-    return student.start_at(params, (seen.features[chosen] - scaler["mean"]) * scaler["inv_std"])
+    mask, drawn = seen.mask, seen.features
+    if seen.clips is not None:
+        mask = (mask[:, None] * seen.clips.frames).reshape(-1)
+        drawn = drawn.reshape(-1, drawn.shape[-1])
+    chosen = draw_rows(key, mask, student.spec.n_prototypes)
+    return student.start_at(params, (drawn[chosen] - scaler["mean"]) * scaler["inv_std"])
 
 
 def _float32(tree: Any) -> Any:

@@ -7,6 +7,7 @@ from jax.typing import DTypeLike
 
 from vmaf_jax.features.feature_set import FeatureSet
 from vmaf_jax.training.batches import Draw, every_row, some_rows, teacher_queries
+from vmaf_jax.training.effects import Penalty, make_penalty
 from vmaf_jax.training.losses import LOSSES, Loss
 from vmaf_jax.training.methods import Method, gradient_method, least_squares_method
 from vmaf_jax.training.optimiser import make_optimiser
@@ -23,6 +24,7 @@ class Recipe:
         method: how parameters move.
         steps: how many.
         precision: of the computation; the result is float32.
+        penalty: what is added to the loss.
     """
 
     draw: Draw
@@ -30,6 +32,7 @@ class Recipe:
     method: Method
     steps: int
     precision: DTypeLike
+    penalty: Penalty
 
 
 def make_recipe(settings: TrainingSettings, feature_set: FeatureSet) -> Recipe:
@@ -45,4 +48,5 @@ def make_recipe(settings: TrainingSettings, feature_set: FeatureSet) -> Recipe:
     else:
         method, precision = least_squares_method(), jnp.float64
     loss = LOSSES[settings.loss](settings.sigma)
-    return Recipe(draw, loss, method, settings.steps, precision)
+    penalty = make_penalty(settings.anchor)
+    return Recipe(draw, loss, method, settings.steps, precision, penalty)

@@ -13,6 +13,11 @@ class TrainingSettings(pydantic.BaseModel, frozen=True, extra="forbid"):
     in every step. `levenberg_marquardt` is for networks of a few hundred parameters (`rbf`); rate,
     decay and dropout are AdamW's alone. Each seed is a cross-validation of its own; the final fit
     takes the first.
+
+    Of clips with opinion scores: `start` names the student (shipped, or a run folder) whose numbers
+    training starts from; `anchor` is the weight of the parameters' squared distance from where they
+    started, in the loss; `interval_weights` trusts clips by the width of their MOS intervals;
+    `experiment_effects` fits an offset and a gain to each experiment, which are dropped in use.
     """
 
     optimiser: Literal["adamw", "levenberg_marquardt"] = "adamw"
@@ -23,13 +28,18 @@ class TrainingSettings(pydantic.BaseModel, frozen=True, extra="forbid"):
     warmup_fraction: float = pydantic.Field(default=0.05, ge=0, lt=1)
     weight_decay: float = pydantic.Field(default=1e-3, ge=0, le=1)
     second_moment_decay: float = pydantic.Field(default=0.99, gt=0, lt=1)
-    batch_size: int | None = pydantic.Field(default=None, ge=1)
+    batch_size: int | None = pydantic.Field(default=None, ge=1, le=1_000_000)
     loss: Literal["squared_error", "kl"] = "squared_error"
     temperature: float = pydantic.Field(default=1.0, gt=0)  # no unit; kl only
     sigma: float = pydantic.Field(default=3.0, ge=2 / 1.4, le=10)  # VMAF points; kl only
     seeds: tuple[Annotated[int, pydantic.Field(ge=0, lt=2**31)], ...] = pydantic.Field(
         default=(0,), min_length=1
     )
+
+    start: str | None = None
+    anchor: float = pydantic.Field(default=0.0, ge=0, le=1e3)
+    interval_weights: bool = False
+    experiment_effects: bool = False
 
     @pydantic.model_validator(mode="after")
     def _settings_fit_together(self) -> "TrainingSettings":
@@ -39,6 +49,8 @@ class TrainingSettings(pydantic.BaseModel, frozen=True, extra="forbid"):
             raise ValueError("seeds must differ from each other")
         if self.optimiser == "levenberg_marquardt" and self.loss != "squared_error":
             raise ValueError("levenberg_marquardt minimises squared_error alone")
+        if self.optimiser == "levenberg_marquardt" and (self.anchor or self.experiment_effects):
+            raise ValueError("levenberg_marquardt has no anchor and no experiment_effects")
         return self
 
     @property

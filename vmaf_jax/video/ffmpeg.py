@@ -11,11 +11,13 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
 from vmaf_jax.errors import InputError
+from vmaf_jax.files import no_temporary
 
 ENVIRONMENT_VARIABLE = "VMAF_JAX_FFMPEG"
 
@@ -30,10 +32,26 @@ class Ffmpeg:
 
 @dataclasses.dataclass(frozen=True)
 class Finished:
-    """An ffmpeg run that ended: its exit code, and all that it wrote to standard error."""
+    """An ffmpeg run that ended.
+
+    Attributes:
+        code: its exit code.
+        report: all that it wrote to standard error, levels off the lines that describe inputs.
+        faults: the lines at error level, and those on corrupt frames, where levels are told.
+    """
 
     code: int
     report: str
+    faults: tuple[str, ...] = ()
+
+
+_LEVEL = re.compile(r"^\[info\] ", re.M)
+_FAULT = re.compile(r"^.*(?:\[(?:fatal|error)\] |\[warning\] corrupt decoded frame).*$", re.M)
+
+
+def _finished(code: int, written: bytes) -> Finished:
+    text = written.decode(errors="replace")
+    return Finished(code, _LEVEL.sub("", text), tuple(_FAULT.findall(text)))
 
 
 def run_ffmpeg(
@@ -52,18 +70,66 @@ def run_ffmpeg(
     # SVT-AV1 writes its banner to standard error whatever ffmpeg's level is.
     environment = {**os.environ, "SVT_LOG": "1"}
     try:
-        result = subprocess.run(
+        process = subprocess.Popen(
             [ffmpeg.path, "-hide_banner", *arguments],
             cwd=folder,
-            input=stdin,
+            stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             env=environment,
-            check=False,
         )
     except OSError as error:
         raise _cannot_run(ffmpeg, error) from error
-    return Finished(result.returncode, result.stderr.decode(errors="replace"))
+    with _RUNNING.holding(process):
+        try:
+            _, written = process.communicate(stdin)
+        except BaseException:
+            process.kill()
+            process.wait()
+            raise
+    return _finished(process.returncode, written)
+
+
+class _Running:
+    """The processes that run now, so that none outlives a program that is told to end."""
+
+    def __init__(self) -> None:
+        self._processes: set[subprocess.Popen[bytes]] = set()
+        self._lock = threading.Lock()
+        self._ended = False
+
+    @contextlib.contextmanager
+    def holding(self, process: "subprocess.Popen[bytes]") -> Iterator[None]:
+        self.add(process)
+        try:
+            yield
+        finally:
+            self.discard(process)
+
+    def add(self, process: "subprocess.Popen[bytes]") -> None:
+        with self._lock:
+            self._processes.add(process)
+            if self._ended:
+                process.kill()
+
+    def discard(self, process: "subprocess.Popen[bytes]") -> None:
+        with self._lock:
+            self._processes.discard(process)
+
+    def end(self) -> None:
+        with self._lock:
+            self._ended = True
+            for process in self._processes:
+                with contextlib.suppress(OSError):
+                    process.kill()
+
+
+_RUNNING = _Running()
+
+
+def end_all() -> None:
+    """Kills every ffmpeg of this program, and those that it would still start."""
+    _RUNNING.end()
 
 
 class Stream:
@@ -75,7 +141,10 @@ class Stream:
         Raises:
             InputError: the program cannot be started.
         """
-        self._stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (see `close`)
+        try:
+            self._stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (see `close`)
+        except OSError as error:
+            raise no_temporary(error) from error
         try:
             self._process = subprocess.Popen(
                 [ffmpeg.path, "-hide_banner", "-nostdin", *arguments],
@@ -87,6 +156,7 @@ class Stream:
         except OSError as error:
             self._stderr.close()
             raise _cannot_run(ffmpeg, error) from error
+        _RUNNING.add(self._process)
 
     def read_into(self, view: memoryview) -> int:
         """Bytes read into `view`, 0 at the end."""
@@ -101,13 +171,14 @@ class Stream:
                 pass
         code = self._process.wait()
         self._stderr.seek(0)
-        return Finished(code, self._stderr.read().decode(errors="replace"))
+        return _finished(code, self._stderr.read())
 
     def close(self) -> None:
         """Ends it, wherever it is."""
         if self._process.poll() is None:
             self._process.kill()
         self._process.communicate()
+        _RUNNING.discard(self._process)
         self._stderr.close()
 
 
@@ -122,6 +193,8 @@ def find_ffmpeg() -> Ffmpeg:
         InputError: none of the candidates runs and has the libvmaf filter.
     """
     candidates = _candidates()
+    if os.environ.get(ENVIRONMENT_VARIABLE) and not Path(candidates[0]).is_file():
+        raise InputError(f"{ENVIRONMENT_VARIABLE}={candidates[0]}: no such program; correct it.")
     for path in candidates:
         version, has_libvmaf = _inspect(path)
         if has_libvmaf:

@@ -13,15 +13,15 @@ import numpy as np
 import numpy.typing as npt
 
 from vmaf_jax.errors import InputError
-from vmaf_jax.video.ffmpeg import Ffmpeg, Stream, run_ffmpeg
+from vmaf_jax.video.comparison import DEFAULT_COMPARISON, Comparison
+from vmaf_jax.video.facts import stream_facts
+from vmaf_jax.video.ffmpeg import Ffmpeg, Finished, Stream, run_ffmpeg
+from vmaf_jax.video.judgement import judge, plan_with_offset
 from vmaf_jax.video.report import (
     BY_NUMBER,
     check_counts,
-    colour_ranges,
     common_format,
     explain,
-    frame_counts,
-    needed_conversion,
     renumbered,
     stream_formats,
 )
@@ -40,20 +40,25 @@ class LumaPair:
     """
 
     def __init__(
-        self, ffmpeg: Ffmpeg, reference: Video, distorted: Video, *, shortest: bool = False
+        self,
+        ffmpeg: Ffmpeg,
+        reference: Video,
+        distorted: Video,
+        *,
+        how: Comparison = DEFAULT_COMPARISON,
     ) -> None:
-        """Finds out sizes and formats, and starts decoding.
+        """Finds out what the two are, and starts decoding.
 
         Args:
-            shortest: allow one of the two to be longer.
+            how: what is allowed where the two differ.
         Raises:
-            InputError: a file is missing or cannot be decoded, or raw lengths differ.
+            InputError: a file is missing or cannot be decoded, or the two cannot be compared.
         """
         counts = [check_video(distorted), check_video(reference)]
-        check_counts(reference, distorted, counts, shortest=shortest)
-        self._pair, self._shortest = (reference, distorted), shortest
+        check_counts(reference, distorted, counts, shortest=how.aligned or how.fps is not None)
+        self._pair, self._how, self._ffmpeg = (reference, distorted), how, ffmpeg
         self.ended, self._frames_read = False, 0
-        lines = self._lines(self._probe(ffmpeg), "-f rawvideo -")
+        lines = self._lines(self._probe(), "-f rawvideo -")
         self._streams: list[Stream] = []
         try:
             for line in lines:
@@ -77,59 +82,66 @@ class LumaPair:
         self._frames_read += min(counts)
         return min(counts)
 
-    def finish(self) -> None:
+    def finish(self) -> dict[str, Any]:
         """Reads what one of the two has left, and checks that every frame came and was sound.
+
+        Returns:
+            How the two were compared, for the result.
 
         Raises:
             InputError: frames could not be decoded, or the two are of different lengths.
         """
         with concurrent.futures.ThreadPoolExecutor(2) as pool:
             runs = list(pool.map(Stream.finish, self._streams))
-        report = _joined([run.report for run in runs])
-        reference, distorted = self._pair
-        stream_formats(report, reference, distorted)
-        if any(run.code for run in runs):
-            raise InputError(explain(report, reference, distorted))
-        counts = frame_counts(report, reference, distorted)
-        check_counts(reference, distorted, counts, shortest=self._shortest)
-        if self._frames_read != min(counts):
+        run = _joined(runs)
+        stream_formats(run.report, *self._pair)
+        if run.code:
+            raise InputError(explain(run.report, *self._pair))
+        description, expected = judge(
+            self._ffmpeg, self._pair, run, self._facts, self.plan, self._how
+        )
+        if expected is not None and self._frames_read != expected:
             raise InputError(
-                f"{distorted.path}: {self._frames_read} frames came out of {min(counts)}; encode "
+                f"{self._pair[1].path}: {self._frames_read} frames came out of {expected}; encode "
                 f"it again without broken time stamps."
             )
+        return {**description, "frames": self._frames_read}
 
     def close(self) -> None:
         """Ends the decoding, wherever it is."""
         for stream in self._streams:
             stream.close()
 
-    def _probe(self, ffmpeg: Ffmpeg) -> tuple[str, str]:
-        """Decodes a frame of each to see size and depth; returns each one's filters."""
-        lines = self._lines(("", ""), "-frames:v 1 -f null -")
-        runs = [run_ffmpeg(ffmpeg, ["-nostdin", *line]) for line in lines]
-        report = _joined([run.report for run in runs])
-        formats = stream_formats(report, *self._pair)
-        if any(run.code for run in runs) or formats[1] is None:
-            raise InputError(explain(report, *self._pair))
-        self.width, self.height, _ = formats[1]
+    def _probe(self) -> tuple[str, str]:
+        """Decodes a frame of each to see what they are; returns each one's filters."""
+        chain = (BY_NUMBER, BY_NUMBER)
+        lines = self._lines(chain, "-frames:v 1 -f null -")
+        run = _joined([run_ffmpeg(self._ffmpeg, ["-nostdin", *line]) for line in lines])
+        formats = stream_formats(run.report, *self._pair)
+        facts = stream_facts(run.report)
+        if run.code or facts is None:
+            raise InputError(explain(run.report, *self._pair))
+        self._facts = facts
+        self.plan = plan_with_offset(self._ffmpeg, self._pair, facts, self._how)
+        self.width, self.height = facts[0].width, facts[0].height
         common, self.bits = common_format(formats)
-        to_distorted, _, to_reference = needed_conversion(formats).partition("|")
-        ranges = colour_ranges(report)
-        if ranges[0] != ranges[1] and "format=" not in to_reference:
-            # In one graph with libvmaf, ffmpeg would bring the reference to the other's range.
-            to_reference = f",scale=out_range={ranges[0]}{to_reference}"
         luma = f",format={common},extractplanes=y"
+        to_reference, to_distorted = self.plan.to_reference, self.plan.to_distorted
+        if facts[0].range != facts[1].range and facts[0].pix_fmt == facts[1].pix_fmt:
+            # In one graph with libvmaf, ffmpeg would bring the reference to the other's range.
+            to_reference = f"{to_reference},scale=out_range={facts[1].range}"
         return to_reference + luma, to_distorted + luma
 
     def _lines(self, filters: tuple[str, str], end: str) -> list[list[str]]:
         """ffmpeg's arguments for the reference and for the distorted video."""
+        decoder = ("-threads", "1") if self._how.allow_damaged else ()
         return [
             [
-                *("-nostats", "-v", "verbose", "-noautorotate", *video.arguments()),
-                *("-filter_complex", f"[0:v:0]{BY_NUMBER}{added}[luma]"),
+                *("-nostats", "-v", "level+verbose", *decoder, *video.arguments()),
+                *("-filter_complex", f"[0:v:0]{chain}[luma]"),
                 *("-map", "[luma]", "-fps_mode", "passthrough", *end.split()),
             ]
-            for video, added in zip(self._pair, filters, strict=True)
+            for video, chain in zip(self._pair, filters, strict=True)
         ]
 
     def _fill(self, k: int, frames: Samples) -> int:
@@ -141,9 +153,12 @@ class LumaPair:
         return int(filled * len(frames) // len(view))
 
 
-def _joined(reports: list[str]) -> str:
-    """Reports of the reference's run and the distorted's, as those of one run over both."""
-    return reports[1] + renumbered(reports[0])
+def _joined(runs: list[Finished]) -> Finished:
+    """The reference's run and the distorted's, as one run over both."""
+    reference, distorted = runs
+    faults = tuple(renumbered(line) for line in reference.faults) + distorted.faults
+    report = distorted.report + renumbered(reference.report)
+    return Finished(reference.code or distorted.code, report, faults)
 
 
 def frame_at(pair: LumaPair, number: int) -> tuple[Samples, Samples]:

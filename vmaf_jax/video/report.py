@@ -12,8 +12,8 @@ from vmaf_jax.errors import InputError
 from vmaf_jax.video.video import Video
 
 _GRAPH_INPUT = re.compile(
-    r"graph \d+ input from stream (?P<input>[01]):\d+ @ .*\] w:(?P<width>\d+) h:(?P<height>\d+) "
-    r"pixfmt:(?P<pix_fmt>\w+)(?:.* range:(?P<range>\w+))?"
+    r"graph -?\d+ input from stream (?P<input>[01]):\d+ @ .*\] w:(?P<width>\d+) h:(?P<height>\d+) "
+    r"pixfmt:(?P<pix_fmt>\w+)"
 )
 _COUNTS = re.compile(
     r"Input stream #(?P<input>[01]):\d+ \(video\):.*; (?P<frames>\d+) frames decoded; "
@@ -25,7 +25,7 @@ BY_NUMBER = "settb=1/25,setpts=N"  # the filter that pairs frames whatever their
 
 def renumbered(report: str) -> str:
     """The report of a run whose only input is to count as input 1."""
-    return re.sub(r"(from stream |[Ss]tream #|\bin#|vist#)0\b", r"\g<1>1", report)
+    return re.sub(r"(from stream |[Ss]tream #|\bInput #|\bin#|vist#)0\b", r"\g<1>1", report)
 
 
 def stream_formats(
@@ -49,15 +49,6 @@ def stream_formats(
     return [next(iter(sizes), None) for sizes in formats]
 
 
-def colour_ranges(report: str) -> list[str]:
-    """`tv` or `pc` for each input, as decoded; ffmpeg takes one that does not say for `tv`."""
-    ranges = ["tv", "tv"]
-    for m in _GRAPH_INPUT.finditer(report):
-        if m["range"] == "pc" or m["pix_fmt"].startswith("yuvj"):
-            ranges[int(m["input"])] = "pc"
-    return ranges
-
-
 _PACKED_BITS = {"xv30": 10, "xv36": 12, "nv20": 10}
 
 
@@ -66,22 +57,6 @@ def _bits(pix_fmt: str) -> int:
     name = re.sub("(le|be)$", "", pix_fmt)
     match = re.search(r"(?:p[024]?|gray|y2|rgb)(9|10|12|14|16)$", name)
     return int(match[1]) if match else _PACKED_BITS.get(name, 8)
-
-
-def needed_conversion(formats: list[tuple[int, int, str] | None]) -> str:
-    """Filters that bring the distorted input to the reference's size, and both to one format.
-
-    Formats that differ are brought to limited range as well, which models are trained on.
-    """
-    distorted, reference = formats
-    if distorted is None or reference is None or distorted == reference:
-        return ""
-    width, height, pix_fmt = reference
-    scale = f",scale={width}:{height}:flags=bicubic" if distorted[:2] != reference[:2] else ""
-    if distorted[2] == pix_fmt:
-        return scale and f"{scale}|"
-    both = f",scale=out_range=tv,format={common_format(formats)[0]}"
-    return f"{scale}{both}|{both}"
 
 
 def common_format(formats: list[tuple[int, int, str] | None]) -> tuple[str, int]:
@@ -97,7 +72,9 @@ def common_format(formats: list[tuple[int, int, str] | None]) -> tuple[str, int]
     return f"yuv{layout[1] if layout else '420'}p{depth}", bits
 
 
-def frame_counts(report: str, reference: Video, distorted: Video) -> list[int]:
+def frame_counts(
+    report: str, reference: Video, distorted: Video, *, allow_damaged: bool = False
+) -> list[int]:
     """How many frames of the distorted video and of the reference were decoded.
 
     Raises:
@@ -107,10 +84,10 @@ def frame_counts(report: str, reference: Video, distorted: Video) -> list[int]:
     for m in _COUNTS.finditer(report):
         k = int(m["input"])
         video = (distorted, reference)[k]
-        if int(m["errors"]):
+        if int(m["errors"]) and not allow_damaged:
             raise InputError(
                 f"{video.path}: {m['errors']} frames cannot be decoded (after {m['frames']} good "
-                f"ones); the file is cut or damaged, make it again."
+                f"ones); the file is cut or damaged, make it again or pass --allow-damaged."
             )
         counts[k] = int(m["frames"])
     if counts[0] is None or counts[1] is None:
@@ -124,8 +101,11 @@ def frame_counts(report: str, reference: Video, distorted: Video) -> list[int]:
 def check_counts(
     reference: Video, distorted: Video, counts: list[int | None] | list[int], *, shortest: bool
 ) -> None:
-    """Raises InputError where both counts are known, differ, and must not."""
+    """Raises InputError where both counts are known, differ, and must not, or one is 0."""
     ours, theirs = counts[_DISTORTED], counts[_REFERENCE]
+    for video, count in ((distorted, ours), (reference, theirs)):
+        if count == 0:
+            raise InputError(f"{video.path}: holds no decodable picture; make it again.")
     if ours is None or theirs is None or ours == theirs or shortest:
         return
     raise InputError(
@@ -156,7 +136,7 @@ def explain(report: str, reference: Video, distorted: Video, models: Sequence[st
     if by_libvmaf := explain_libvmaf(report):
         return by_libvmaf
     reasons = [line for line in report.splitlines() if re.search(r"error|invalid|fail", line, re.I)]
-    reason = re.sub(r"^\[[^]]*\] ", "", (reasons or report.strip().splitlines() or ["?"])[0])
+    reason = re.sub(r"^(?:\[[^]]*\] )+", "", (reasons or report.strip().splitlines() or ["?"])[0])
     return f"{distorted.path}: ffmpeg failed on this pair ({reason.strip()}); check both files."
 
 
@@ -171,6 +151,6 @@ def explain_libvmaf(report: str) -> str | None:
     if match is None:
         return None
     return (
-        f"libvmaf could not score this pair ({match['message'].strip()}); drop that teacher, or "
-        f"use larger pictures."
+        f"libvmaf could not score this pair ({match['message'].strip()}); drop that teacher, use "
+        f"larger pictures, or free space in the temporary folder."
     )

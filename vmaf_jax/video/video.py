@@ -12,6 +12,10 @@ from pathlib import Path
 from vmaf_jax.errors import InputError
 
 RAW_SUFFIXES = (".yuv", ".raw")
+_PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".exr", ".dpx", ".ppm")
+# Demuxers that open further files or addresses, which a digest of this one file would not cover.
+_POINTERS = ("hls", "concat", "concatf", "dash", "imf", "sdp", "rtsp", "avisynth", "vapoursynth")
+_POINTER_MARKS = (b"#EXTM3U", b"ffconcat", b"<MPD", b"<?xml", b"v=0", b"[playlist]", b"[Reference]")
 
 # Chroma subsampling (horizontal, vertical) of the planar formats that libvmaf takes.
 _SUBSAMPLING = {"yuv420p": (2, 2), "yuv422p": (2, 1), "yuv444p": (1, 1)}
@@ -49,10 +53,18 @@ class Video:
         """ffmpeg's arguments for this input."""
         # file: keeps a name such as `concat:x` or `a%d.png` from meaning a protocol or a pattern.
         source = ["-protocol_whitelist", "file", "-i", f"file:{self.path.absolute()}"]
+        if "%" in self.path.name and self.path.suffix.lower() in _PICTURES:
+            source = ["-f", "image2", "-pattern_type", "none", *source]
         if not self.is_raw:
             return source
         size = ["-pixel_format", str(self.pix_fmt), "-video_size", f"{self.width}x{self.height}"]
         return ["-f", "rawvideo", *size, *source]
+
+
+def refuse_pointer(path: Path, demuxer: str) -> None:
+    """Raises InputError where what was opened by `demuxer` is a list of other files."""
+    if set(demuxer.split(",")) & set(_POINTERS):
+        raise InputError(f"{path}: a playlist of other files; name the video file itself.")
 
 
 def frame_bytes(width: int, height: int, pix_fmt: str) -> int:
@@ -73,6 +85,8 @@ def check_video(video: Video) -> int | None:
             missing or impossible size, or a length that is no whole number of frames.
     """
     path = video.path
+    if "\0" in str(path):
+        raise InputError(f"{str(path)!r}: no file has NUL in its name; check the name.")
     try:
         path.stat()
     except FileNotFoundError:
@@ -93,6 +107,10 @@ def check_video(video: Video) -> int | None:
         if value is not None and value < 1:
             raise InputError(f"{path}: {name} {value}, expected at least 1 pixel.")
     if not video.is_raw:
+        with path.open("rb") as file:
+            start = file.read(256).removeprefix(b"\xef\xbb\xbf").lstrip()
+        if start.startswith(_POINTER_MARKS):
+            refuse_pointer(path, "hls")
         return None
     if video.width is None or video.height is None or video.pix_fmt is None:
         raise InputError(

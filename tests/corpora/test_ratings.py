@@ -1,0 +1,45 @@
+import pytest
+
+from vmaf_jax.corpora.ratings import read_ratings
+from vmaf_jax.errors import InputError
+
+LONG = "clip,subject,score\na,ann,4\na,bob,5\nb,ann,2\nb,ann,3\n"
+WIDE = "clip,source,ann,bob\na,park,4,5\nb,park,2,\n"
+
+
+def read(folder, text):
+    path = folder / "ratings.csv"
+    path.write_text(text)
+    return read_ratings(path)
+
+
+def test_long_and_wide(tmp_path):
+    assert read(tmp_path, LONG) == {"a": {"ann": [4.0], "bob": [5.0]}, "b": {"ann": [2.0, 3.0]}}
+    assert read(tmp_path, WIDE) == {"a": {"ann": [4.0], "bob": [5.0]}, "b": {"ann": [2.0]}}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("clip,subject,score\n", "holds no vote"),
+        ("video,subject,score\na,ann,4\n", "column 'clip' is missing"),
+        (LONG.replace(",5", ",good"), "row 2, column 'score'"),
+        (LONG.replace(",5", ",inf"), "row 2, column 'score'"),
+        (LONG.replace(",5", ","), "row 2, column 'score'"),
+        (WIDE.replace("4,5", "4,good"), "row 1, subject 'bob': 'good' is no vote"),
+        (WIDE.replace("4,5", "4,inf"), "row 1, subject 'bob': 'inf' is no vote"),
+        (WIDE.replace("2,", ","), "row 2: nobody voted on 'b'"),
+        (WIDE.replace("4,5", "4,5,3"), "row 1 is no record, or has more cells"),
+        (WIDE.replace("b,", "a,"), "row 2, clip 'a': in a wide file each clip has one row"),
+    ],
+)
+def test_what_is_no_vote_is_named(tmp_path, text, message):
+    with pytest.raises(InputError, match=message):
+        read(tmp_path, text)
+
+
+def test_records_that_are_none(tmp_path):
+    path = tmp_path / "ratings.jsonl"
+    path.write_text('{"clip": "a", "ann": 3}\n[1]\n')
+    with pytest.raises(InputError, match="row 2 is no record"):
+        read_ratings(path)

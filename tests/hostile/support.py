@@ -1,0 +1,42 @@
+"""How a hostile case is tried: its exit code and line, and that it leaves nothing behind."""
+
+import hashlib
+import re
+from pathlib import Path
+
+from tests.support import run_command
+
+
+def contents(folder):
+    """Every path below a folder with a digest of what is there."""
+    entries = {}
+    for path in sorted(folder.rglob("*")):
+        kind = "folder" if path.is_dir() else "link" if path.is_symlink() else "other"
+        if path.is_file() and not path.is_symlink():
+            size = path.stat().st_size  # some are made larger than memory
+            kind = str(size) if size > 8 << 20 else hashlib.sha256(path.read_bytes()).hexdigest()
+        entries[path.relative_to(folder).as_posix()] = kind
+    return entries
+
+
+def children():
+    """Processes that this one started and that still run."""
+    found = []
+    for task in Path("/proc/self/task").iterdir():
+        listing = task / "children"
+        found += listing.read_text().split() if listing.is_file() else []
+    return found
+
+
+def refused(folder, line, *arguments, code=2):
+    """Runs a command that must end with `code` and one line that matches `line`."""
+    before = contents(folder), children()
+    result = run_command(*arguments)
+    assert result.code == code, (result.code, result.stdout, result.stderr)
+    told = [text for text in result.stderr.splitlines() if text.startswith("vmaf-jax: ")]
+    assert len(told) == 1, result.stderr
+    assert re.search(line, told[0]), told[0]
+    assert "Traceback" not in result.stderr
+    assert result.stdout == ""
+    assert (contents(folder), children()) == before
+    return told[0]

@@ -1,0 +1,343 @@
+"""`vmaf-jax import` from end to end: logs, frames, votes, dataset files, and what is wrong."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+import pytest
+
+from tests.corpora.test_feature_log import VALUES
+from tests.corpora.test_feature_log import write as write_log
+from tests.support import run_command
+from vmaf_jax.errors import InputError
+from vmaf_jax.features import FEATURES, read_table
+from vmaf_jax.jobs.config import DataConfig
+from vmaf_jax.jobs.problem import load_problem
+from vmaf_jax.teacher import load_teacher
+
+CLIPS: list[dict] = [
+    {"clip": "a1", "source": "a", "mos": 1.5, "mos_ci95": 0.2, "experiment": 1, "n_frames": 3},
+    {"clip": "a2", "source": "a", "mos": 4.0, "mos_ci95": 0.3, "experiment": 1, "n_frames": 2},
+    {"clip": "b1", "source": "b", "mos": 4.5, "mos_ci95": 0.1, "experiment": 2, "n_frames": 4},
+]
+
+
+def write_csv(path, rows):
+    names = list(rows[0])
+    lines = [",".join(str(row.get(name, "")) for name in names) for row in rows]
+    path.write_text("\n".join([",".join(names), *lines]) + "\n")
+    return path
+
+
+def without(rows, *columns):
+    return [{k: v for k, v in row.items() if k not in columns} for row in rows]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """`frames.parquet` and `clips.csv` as teams have them, and `logs.csv` with three logs."""
+    rng = np.random.default_rng(1)
+    frames = {
+        "clip": [row["clip"] for row in CLIPS for _ in range(row["n_frames"])],
+        "frame": [k for row in CLIPS for k in range(row["n_frames"])],
+        **{name: rng.uniform(0.1, 0.9, 9) for name in FEATURES},
+        "vmaf": rng.uniform(0, 100, 9),
+    }
+    pq.write_table(pa.table(frames), tmp_path / "frames.parquet")
+    write_csv(tmp_path / "clips.csv", CLIPS)
+    rows = []
+    for row, kind in zip(CLIPS, ("json", "xml", "csv"), strict=True):
+        write_log(tmp_path / f"{row['clip']}.{kind}")
+        rows.append({"log": f"{row['clip']}.{kind}"} | row)
+    write_csv(tmp_path / "logs.csv", without(rows, "clip", "n_frames"))
+    return tmp_path
+
+
+def run(folder, *flags):
+    return run_command("import", *flags, "--out", folder / "out.parquet")
+
+
+def from_frames(folder, *flags):
+    return run(
+        folder, "--frames", folder / "frames.parquet", "--clips", folder / "clips.csv", *flags
+    )
+
+
+SCALE = ("--label-scale", 1, 5)
+
+
+def test_frames_and_clips(folder):
+    write_csv(folder / "clips.csv", [row | {"codec": "hevc"} for row in CLIPS])
+    result = from_frames(folder, *SCALE, "--json")
+    assert result.code == 0, result.stderr
+    assert json.loads(result.stdout)["label_scale"] == [1, 5]
+    assert "columns left alone: codec" in result.stderr
+    table = read_table(folder / "out.parquet")
+    frames = pq.read_table(folder / "frames.parquet")
+    np.testing.assert_array_equal(table.features[:, 0], frames.column("adm2").to_numpy())
+    assert set(table.corpus) == {"clips"}
+    assert table.label("mos").tolist() == [12.5] * 3 + [75.0] * 2 + [87.5] * 4
+    np.testing.assert_allclose(table.mos_ci95, [5.0] * 3 + [7.5] * 2 + [2.5] * 4)
+    assert table.experiment is not None
+    assert table.experiment.tolist() == ["1"] * 5 + ["2"] * 4
+    assert table.source.tolist() == ["a"] * 5 + ["b"] * 4
+    assert table.index.tolist() == [0, 1, 2, 0, 1, 0, 1, 2, 3]
+    assert table.label_scale == (1.0, 5.0)
+    first = (folder / "out.parquet").read_bytes()
+    assert from_frames(folder, *SCALE).code == 0
+    assert (folder / "out.parquet").read_bytes() == first
+
+
+def test_frames_in_csv_and_a_teacher(folder):
+    arrow = pq.read_table(folder / "frames.parquet")
+    pyarrow.csv.write_csv(arrow, folder / "frames.csv")
+    flags = ("--teacher", "vmaf_4k_v0.6.1", "--name", "mine", *SCALE)
+    result = run(folder, "--frames", folder / "frames.csv", "--clips", folder / "clips.csv", *flags)
+    assert result.code == 0, result.stderr
+    table = read_table(folder / "out.parquet")
+    assert set(table.corpus) == {"mine"}
+    expected = load_teacher("vmaf_4k_v0.6.1")(table.features)
+    np.testing.assert_array_equal(table.label("vmaf_4k_v0.6.1"), expected)
+
+
+def test_logs_of_three_kinds(folder):
+    result = run(folder, "--logs", folder / "logs.csv", *SCALE)
+    assert result.code == 0, result.stderr
+    table = read_table(folder / "out.parquet")
+    np.testing.assert_array_equal(table.features, np.tile(VALUES, (3, 1)))
+    assert list(dict.fromkeys(table.clip)) == ["a1", "a2", "b1"]
+    assert len(table.provenance["inputs"]) == 3
+
+
+def test_logs_without_opinions(folder):
+    rows = [{"log": "a1.json", "source": "a"}, {"log": "b1.csv", "source": "b"}]
+    write_csv(folder / "logs.csv", rows)
+    result = run(folder, "--logs", folder / "logs.csv", "--teacher", "vmaf_v0.6.1")
+    assert result.code == 0, result.stderr
+    assert "no opinion scores" in result.stderr
+    assert list(read_table(folder / "out.parquet").labels) == ["vmaf_v0.6.1"]
+
+
+def test_a_clone_of_avt_vqdb_uhd_1(tmp_path):
+    (tmp_path / "test_1" / "vmaf_reports").mkdir(parents=True)
+    rows = []
+    for k, source in enumerate(("boat", "park_8s")):
+        video = f"{source}_200kbps_360p_59.94fps_h264"
+        write_log(tmp_path / "test_1" / "vmaf_reports" / f"{video}_vmaf.json")
+        rows.append({"video_name": f"{video}.mkv", "MOS": 2.0 + k, "CI": 0.2})
+    write_csv(tmp_path / "test_1" / "mos_ci.csv", rows)
+    result = run(tmp_path, "--corpus", "avt_vqdb_uhd_1", "--data-root", tmp_path)
+    assert result.code == 0, result.stderr
+    table = read_table(tmp_path / "out.parquet")
+    assert (table.sources, set(table.corpus)) == (["boat", "park"], {"avt_vqdb_uhd_1"})
+    assert table.label("mos").tolist() == [25.0] * 3 + [50.0] * 3
+    assert table.label_scale == (1.0, 5.0)
+
+
+def votes(clips=("a1", "a2", "b1"), subjects=("ann", "bob", "eve", "joe")):
+    rng = np.random.default_rng(2)
+    quality = {"a1": 2, "a2": 4, "b1": 3}
+    rows = []
+    for clip in clips:
+        for who in subjects:
+            score = int(np.clip(quality[clip] + rng.integers(-1, 2), 1, 5))
+            rows.append({"clip": clip, "subject": who, "score": score})
+    return rows
+
+
+def test_ratings_become_scores_with_intervals(folder):
+    write_csv(folder / "clips.csv", without(CLIPS, "mos", "mos_ci95", "experiment"))
+    ratings = write_csv(folder / "ratings.csv", votes())
+    result = from_frames(folder, "--ratings", ratings, *SCALE)
+    assert result.code == 0, result.stderr
+    assert "votes: 3 clips, 4 subjects, bias" in result.stderr
+    table = read_table(folder / "out.parquet")
+    mean = {c: np.mean([v["score"] for v in votes() if v["clip"] == c]) for c in ("a1", "a2", "b1")}
+    mos = dict(zip(table.clip, table.label("mos"), strict=True))
+    # Everybody voted on everything and weighs alike (few subjects): that is the mean.
+    assert "one for all" in result.stderr
+    for clip, value in mos.items():
+        assert value == pytest.approx((mean[clip] - 1) * 25, abs=1e-6)
+    assert table.mos_ci95 is not None
+    assert (table.mos_ci95 > 0).all()
+
+
+def test_each_experiment_has_its_own_subjects(folder):
+    fourth = {"clip": "b2", "source": "b", "experiment": 2, "n_frames": 1}
+    clips = [*without(CLIPS, "mos", "mos_ci95"), fourth]
+    write_csv(folder / "clips.csv", clips)
+    frames = pq.read_table(folder / "frames.parquet")
+    more = frames.slice(0, 1).set_column(0, "clip", pa.array(["b2"]))
+    pq.write_table(pa.concat_tables([frames, more]), folder / "frames.parquet")
+    # In the second test everybody with the first one's names votes one point lower.
+    rows = [
+        {"clip": clip, "subject": who, "score": score + shift}
+        for clip, score in (("a1", 3), ("a2", 4), ("b1", 2), ("b2", 3))
+        for who, shift in (("ann", 0), ("bob", 1), ("eve", int(clip in ("a1", "b1"))))
+    ]
+    result = from_frames(folder, "--ratings", write_csv(folder / "ratings.csv", rows), *SCALE)
+    assert result.code == 0, result.stderr
+    assert "experiment 1: 2 clips, 3 subjects" in result.stderr
+    assert "experiment 2: 2 clips, 3 subjects" in result.stderr
+
+
+def test_a_dataset_file_lists_the_clips(folder):
+    scores = {"a1": [2, 1, 3], "a2": [5, 4, 4], "b1": [3, 2, 4]}
+    entries = [
+        f'{{"content_id": "{clip[0]}", "path": "/x/{clip}.yuv", "os": {os}}}'
+        for clip, os in scores.items()
+    ]
+    contents = ", ".join(f'{{"content_id": "{c}", "path": "/x/{c}.yuv"}}' for c in "ab")
+    (folder / "mine.py").write_text(
+        f"ref_videos = [{contents}]\ndis_videos = [{', '.join(entries)}]\n"
+    )
+    frames = ("--frames", folder / "frames.parquet", "--clips", folder / "mine.py")
+    result = run(folder, *frames, *SCALE)
+    assert result.code == 0, result.stderr
+    table = read_table(folder / "out.parquet")
+    assert table.sources == ["a", "b"]
+    assert table.label("mos")[0] < table.label("mos")[-1] < table.label("mos")[4]
+
+
+def edited(rows, k, **values):
+    return [row | values if i == k else row for i, row in enumerate(rows)]
+
+
+PLAIN = without(CLIPS, "mos", "mos_ci95", "experiment")
+BAD_CLIPS = [
+    (edited(CLIPS, 1, mos=5.2), SCALE, "row 2, column 'mos': 5.2 is outside the label scale, 1 to"),
+    (edited(CLIPS, 1, mos=0.9), SCALE, "row 2, column 'mos': 0.9 is outside the label scale, 1 to"),
+    (edited(CLIPS, 1, mos="good"), SCALE, "row 2, column 'mos'"),
+    (edited(CLIPS, 1, mos=""), SCALE, "1 of 3 rows have no mos, row 2 first"),
+    (edited(CLIPS, 1, mos_ci95=""), SCALE, "1 of 3 rows have no mos_ci95, row 2 first"),
+    (CLIPS, (), "mos is at most 4.5 and no scale is stated; pass --label-scale 1 5"),
+    (CLIPS, ("--label-scale", 5, 1), "label scale (5.0, 1.0): expected two numbers"),
+    (CLIPS, ("--label-scale", "nan", 5), "expected two numbers"),
+    ([row | {"mos": 3} for row in CLIPS], SCALE, "all 3 rows have the mos 3"),
+    (CLIPS[:2], SCALE, "1 of 3 clips are not in"),
+    ([*CLIPS, CLIPS[0] | {"clip": "c"}], SCALE, "1 of 4 clips have no frames in"),
+    ([*CLIPS, CLIPS[0] | {"mos": 2}], SCALE, "rows 1 and 4 are both of the clip 'a1'"),
+    (edited(CLIPS, 1, clip=""), SCALE, "row 2, column 'clip' is empty"),
+    (edited(CLIPS, 1, source=""), SCALE, "row 2, column 'source'"),
+    (edited(CLIPS, 1, n_frames=3), SCALE, "clip 'a2' has 3 frames, its features 2"),
+    (CLIPS, (*SCALE, "--features", "cambi"), "--features cambi: expected one of vmaf"),
+    (CLIPS, (*SCALE, "--teacher", "vmaf_v0.6.1neg"), "takes the feature set vmaf_neg"),
+    (CLIPS, (*SCALE, "--corpus", "avt_vqdb_uhd_1"), "one of the three"),
+]
+
+
+def refused(result, folder, message):
+    """One line, exit 2, and no table."""
+    assert result.code == 2, result.stderr
+    last = result.stderr.strip().splitlines()[-1]
+    assert last.startswith("vmaf-jax: ")
+    assert message in last
+    assert "Traceback" not in result.stderr
+    assert not (folder / "out.parquet").exists()
+
+
+@pytest.mark.parametrize(
+    ("rows", "flags", "message"), BAD_CLIPS, ids=[b[2][:40] for b in BAD_CLIPS]
+)
+def test_bad_lists_of_clips_exit_2(folder, rows, flags, message):
+    write_csv(folder / "clips.csv", rows)
+    refused(from_frames(folder, *flags), folder, message)
+
+
+BAD_VOTES = [
+    (votes(subjects=("ann",)), "votes: one subject (ann)"),
+    (votes(clips=("a1", "a2")), "no vote on 1 of 3 clips, 'b1' first"),
+    ([*votes(), votes()[0] | {"clip": "c"}], "votes on 1 clips that have no features, 'c' first"),
+    (
+        edited(votes(), 3, score=6),
+        "subject 'joe' gave clip 'a1' 6, outside the label scale, 1 to",
+    ),
+    ([row | {"score": 3} for row in votes()], "all votes are the same"),
+    ([*votes(), votes()[0] | {"subject": "new"}], "subject 'new' voted once"),
+    (
+        votes(("a1", "a2"), ("ann", "bob")) + 2 * votes(("b1",), ("eve", "joe")),
+        "some subjects share no clip with the others",
+    ),
+]
+
+
+@pytest.mark.parametrize(("rows", "message"), BAD_VOTES, ids=[b[1][:40] for b in BAD_VOTES])
+def test_bad_votes_exit_2(folder, rows, message):
+    write_csv(folder / "clips.csv", PLAIN)
+    ratings = write_csv(folder / "ratings.csv", rows)
+    refused(from_frames(folder, "--ratings", ratings, *SCALE), folder, message)
+
+
+def test_votes_beside_scores_and_votes_without_a_scale_exit_2(folder):
+    ratings = write_csv(folder / "ratings.csv", votes())
+    refused(from_frames(folder, "--ratings", ratings, *SCALE), folder, "have scores already")
+    write_csv(folder / "clips.csv", PLAIN)
+    refused(from_frames(folder, "--ratings", ratings), folder, "and no scale is stated")
+
+
+def test_bad_sources_exit_2(folder):
+    frames, clips = folder / "frames.parquet", folder / "clips.csv"
+    refused(run(folder), folder, "one of the three")
+    refused(run(folder, "--frames", frames), folder, "belong together; pass both")
+    refused(run(folder, "--logs", folder / "logs.csv", "--clips", clips), folder, "belong together")
+    refused(run(folder, "--corpus", "demo", "--data-root", folder), folder, "import knows avt_")
+    refused(run(folder, "--data-root", folder), folder, "one of the three")
+    refused(
+        run(folder, "--logs", folder / "none.csv"), folder, "none.csv: no such manifest of logs"
+    )
+    code = folder / "code.py"
+    code.write_text("import os\nref_videos = []\n")
+    message = "line 1: Import is code, which is not run"
+    refused(run(folder, "--frames", frames, "--clips", code), folder, message)
+    (folder / "a1.json").write_text('{"frames": [{"frameNum": 0, "metrics": {"vmaf": 1}}]}')
+    refused(run(folder, "--logs", folder / "logs.csv", *SCALE), folder, "a1.json: has no adm2")
+    write_log(folder / "a1.json", numbers=(0, 1, 3))
+    refused(run(folder, "--logs", folder / "logs.csv", *SCALE), folder, "a1.json: frame 3 stands")
+
+
+def test_one_source_is_said_and_not_trained_on(folder):
+    write_csv(folder / "clips.csv", [row | {"source": "a"} for row in CLIPS])
+    result = from_frames(folder, *SCALE)
+    assert result.code == 0
+    assert "one source (a): it cannot be left out" in result.stderr
+    sets = (f"data.features={folder / 'out.parquet'}", "data.label=mos", "external=[]")
+    flags = [flag for each in sets for flag in ("--set", each)]
+    run_dir = ("--run-dir", folder / "run")
+    result = run_command("train", "--config", "configs/nano.yaml", *flags, *run_dir)
+    assert result.code == 2, result.stderr
+    assert "leaving one out needs at least two" in result.stderr
+
+
+def test_a_config_may_repeat_the_scale_and_not_contradict_it(folder):
+    assert from_frames(folder, *SCALE).code == 0
+    data = DataConfig(features=folder / "out.parquet", label="mos", label_scale=(1, 5))
+    assert set(load_problem(data).label.tolist()) == {12.5, 75.0, 87.5}
+    with pytest.raises(InputError, match=r"from the scale \(1.0, 5.0\), data.label_scale is"):
+        load_problem(data.model_copy(update={"label_scale": (0.0, 100.0)}))
+
+
+OPINIONS = Path("../shared/opinions")
+
+
+@pytest.mark.skipif(
+    not (OPINIONS / "frames.parquet").is_file(), reason=f"no opinions of real clips at {OPINIONS}"
+)
+def test_the_660_real_clips(tmp_path):
+    frames, clips = OPINIONS / "frames.parquet", OPINIONS / "clips.csv"
+    result = run(tmp_path, "--frames", frames, "--clips", clips, *SCALE)
+    assert result.code == 0, result.stderr
+    table = read_table(tmp_path / "out.parquet")
+    listed = pa.csv.read_csv(clips)
+    assert (len(table), table.n_clips, len(table.sources)) == (336_300, 660, 12)
+    pooled = table.mean_pool()
+    assert pooled.clip.tolist() == listed.column("clip").to_pylist()
+    assert pooled.index.tolist() == listed.column("n_frames").to_pylist()
+    mos = listed.column("mos").to_numpy()
+    np.testing.assert_allclose(1 + pooled.label("mos") / 25, mos, atol=1e-12)
+    assert pooled.mos_ci95 is not None
+    assert pooled.experiment is not None
+    np.testing.assert_allclose(pooled.mos_ci95 / 25, listed.column("mos_ci95").to_numpy())
+    assert pooled.experiment.tolist() == [str(e) for e in listed.column("experiment").to_pylist()]

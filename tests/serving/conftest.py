@@ -1,0 +1,82 @@
+"""A server for the tests that do not break theirs, and a client that plain functions can call."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import anyio.from_thread
+import pytest
+from mcp import Client
+
+from tests.serving.support import Family, parameters
+
+
+@dataclasses.dataclass(frozen=True)
+class Server:
+    """A running server.
+
+    Attributes:
+        folder, out: where it reads and writes.
+        family: it and its workers.
+    """
+
+    portal: Any
+    client: Any
+    folder: Path
+    out: Path
+    family: Family
+
+    def call(self, tool, **arguments):
+        """The result of a call, which may be a tool error."""
+        return self.portal.call(self.client.call_tool, tool, arguments)
+
+    def answer(self, tool, **arguments):
+        """The structured content of a call that succeeds."""
+        result = self.call(tool, **arguments)
+        assert not result.is_error, result.content
+        assert json.loads(result.content[0].text) == result.structured_content
+        return result.structured_content
+
+    def refusal(self, tool, **arguments):
+        """The text of a call's tool error."""
+        result = self.call(tool, **arguments)
+        assert result.is_error, result.structured_content
+        (content,) = result.content
+        assert "Traceback" not in content.text
+        assert "\n" not in content.text
+        return content.text
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory, encodes):
+    """A server over stdio that may read the encodes' folder."""
+    out = tmp_path_factory.mktemp("written")
+    family = Family()
+    start = parameters(encodes, "--out", out, "--workers", 1, **family.environment)
+    with (
+        anyio.from_thread.start_blocking_portal() as portal,
+        portal.wrap_async_context_manager(Client(start)) as client,
+    ):
+        yield Server(portal, client, encodes, out, family)
+
+
+@pytest.fixture(scope="session")
+def endless(tmp_path_factory):
+    """A folder with a raw pair that takes very long to measure; the files take no room."""
+    folder = tmp_path_factory.mktemp("endless")
+    for name in ("ref.yuv", "dis.yuv"):
+        with (folder / name).open("wb") as file:
+            file.truncate(640 * 360 * 3 // 2 * 40_000)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def table(encodes, support_vectors):
+    """A feature table below the folder that the server may read."""
+    path = encodes / "table.parquet"
+    support_vectors.write(path)
+    return path
+
+
+ENDLESS = {"ref": "ref.yuv", "dis": "dis.yuv", "width": 640, "height": 360, "pixfmt": "420"}

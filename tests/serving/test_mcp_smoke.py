@@ -1,0 +1,54 @@
+"""The health check of the MCP server, over stdio with the SDK's own client.
+
+pytest tests/serving/test_mcp_smoke.py
+"""
+
+import asyncio
+
+import pytest
+
+from tests.serving.support import stdio
+
+TOOLS = {
+    *("vmaf_score", "list_models", "list_backends", "eval_model_on_split", "compare_models"),
+    *("describe_worst_frames", "run_benchmark", "train_model", "export_model"),
+}
+
+
+def test_tools_models_and_backends_are_listed(tmp_path):
+    async def check():
+        async with stdio(tmp_path) as client:
+            tools = (await client.list_tools()).tools
+            assert {tool.name for tool in tools} == TOOLS
+            assert all(tool.description and tool.output_schema for tool in tools)
+            models = (await client.call_tool("list_models", {})).structured_content["models"]
+            assert {"tiny", "nano", "rbf", "vmaf_v0.6.1"} <= {model["name"] for model in models}
+            answer = await client.call_tool("list_backends", {})
+            live = {each["name"] for each in answer.structured_content["backends"] if each["live"]}
+            assert "cpu" in live
+
+    asyncio.run(check())
+
+
+def test_the_golden_pair_scores_as_published(golden, tmp_path):
+    folder, expected = golden
+    pair = expected["pairs"][0]
+
+    async def check():
+        async with stdio(folder) as client:
+            arguments = {
+                "ref": pair["reference"],
+                "dis": pair["distorted"],
+                "width": expected["width"],
+                "height": expected["height"],
+                "pixfmt": "420",
+                "bitdepth": 10,
+            }
+            result = await client.call_tool("vmaf_score", arguments)
+            assert not result.is_error, result.content
+            scored = result.structured_content
+            assert scored["score"] == pytest.approx(pair["vmaf"], abs=1e-2)
+            assert scored["features"]["adm2"] == pytest.approx(pair["adm2"], abs=1e-4)
+            assert len(scored["frames"]) == expected["frames"]
+
+    asyncio.run(check())

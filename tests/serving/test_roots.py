@@ -1,0 +1,178 @@
+"""Files that a caller may not name are refused, whatever they are called."""
+
+import os
+import shutil
+import socket
+
+import pytest
+
+from vmaf_jax.errors import InputError
+from vmaf_jax.serving.requests import Compare, Evaluate, Export, Score, Train, checked, parse
+from vmaf_jax.serving.roots import readable_model, readable_video, writable
+from vmaf_jax.serving.settings import Settings, make_settings
+
+Y4M = b"YUV4MPEG2 W16 H16 F25:1 C420\nFRAME\n" + bytes(384)
+
+
+@pytest.fixture
+def places(tmp_path):
+    """An allowed folder with a video, and a secret beside it."""
+    allowed = tmp_path / "allowed"
+    allowed.mkdir()
+    (allowed / "a.y4m").write_bytes(Y4M)
+    (tmp_path / "secret.y4m").write_bytes(Y4M)
+    (tmp_path / "allowed-not").mkdir()
+    (tmp_path / "allowed-not" / "a.y4m").write_bytes(Y4M)
+    return Settings((allowed,), tmp_path / "out", max_bytes=1 << 30)
+
+
+def refused(text, settings, kind=readable_video):
+    with pytest.raises(InputError) as error:
+        kind(text, settings)
+    assert "\n" not in str(error.value)
+    assert len(str(error.value)) < 1000
+    return str(error.value)
+
+
+def test_what_lies_below_is_read_by_either_name(places):
+    (allowed,) = places.allow
+    assert readable_video("a.y4m", places) == readable_video(str(allowed / "a.y4m"), places)
+    odd = "a b;$(rm -rf)'\"%d|concat:x.y4m"
+    (allowed / odd).write_bytes(Y4M)
+    assert readable_video(odd, places).name == odd
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "../secret.y4m",
+        "./../allowed-not/a.y4m",
+        "sub/../../secret.y4m",
+        "A.Y4M",
+        "absent.y4m",
+        "/etc/passwd",
+        "~/secret.y4m",
+        ".",
+        "http://127.0.0.1/a.y4m",
+        "file:///etc/passwd",
+        "file:a.y4m",
+        "concat:a.y4m|a.y4m",
+        "subfile,,start,0,end,9,,:a.y4m",
+        "data:text/plain,x",
+        "pipe:0",
+        "a.y4m\0.txt",
+        "a\n.y4m",
+        "",
+        "x" * 5000,
+        "\ud800.y4m",
+        "a/" * 2000 + "a.y4m",
+    ],
+)
+def test_other_names_are_refused(places, text):
+    message = refused(text, places)
+    assert "secret" not in message or "secret" in text
+
+
+def test_a_refusal_does_not_tell_whether_a_file_outside_exists(places):
+    there, absent = (refused(name, places) for name in ("../secret.y4m", "../absent.y4m"))
+    assert there.replace("secret", "absent") == absent
+
+
+def test_links_are_followed_before_they_are_judged(places, tmp_path):
+    (allowed,) = places.allow
+    (allowed / "inside.y4m").symlink_to(allowed / "a.y4m")
+    (allowed / "outside.y4m").symlink_to(tmp_path / "secret.y4m")
+    (allowed / "up").symlink_to(tmp_path)
+    (allowed / "loop").symlink_to(allowed / "loop")
+    assert readable_video("inside.y4m", places) == allowed / "a.y4m"
+    for name in ("outside.y4m", "up/secret.y4m", "loop", "loop/x"):
+        refused(name, places)
+
+
+def test_only_regular_files_of_sane_size_are_read(places, monkeypatch):
+    (allowed,) = places.allow
+    (allowed / "folder.y4m").mkdir()
+    os.mkfifo(allowed / "pipe.y4m")
+    monkeypatch.chdir(allowed)  # a socket's name is short
+    with socket.socket(socket.AF_UNIX) as unix, (allowed / "huge.yuv").open("wb") as huge:
+        unix.bind("socket.y4m")
+        huge.truncate(100 << 30)
+    for name in ("folder.y4m", "pipe.y4m", "socket.y4m"):
+        assert "not a regular file" in refused(name, places)
+    assert "107374182400 bytes" in refused("huge.yuv", places)
+    device = Settings((places.allow[0].parents[-1] / "dev",), places.out)
+    assert "not a regular file" in refused("/dev/zero", device)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\n/etc/passwd\n",
+        b"#EXTM3U\n#EXT-X-VERSION:3\n\0\x80\xff binary after",
+        b"ffconcat version 1.0\nfile '/etc/passwd'\n\0",
+        b"\x80\x80<?xml?><MPD profiles='dash'>\0",
+        b"\xef\xbb\xbf#EXTM3U\n\xff\0",
+        b"# VobSub index file, v7\n\0",
+        b"just a text that somebody called a video\n",
+    ],
+)
+@pytest.mark.parametrize("name", ["list.mp4", "list.m3u8", "list"])
+def test_files_that_name_others_are_refused(places, name, content):
+    (places.allow[0] / name).write_bytes(content)
+    assert "playlist" in refused(name, places)
+
+
+def test_real_videos_are_no_playlists(encodes):
+    settings = Settings((encodes.resolve(),), encodes / "out")
+    for name in ("ref.y4m", "ref.yuv", "dis.mp4", "deep.mkv", "small.mp4"):
+        assert readable_video(name, settings).name == name
+
+
+def test_models_are_names_or_lie_below(places, tmp_path):
+    for name in ("tiny", "vmaf_v0.6.1", "none_such"):
+        assert readable_model(name, places) == name
+    for name in ("../tiny", "/etc", "/etc/x.onnx", "model.onnx", "runs/none", "a" * 300 + ".json"):
+        refused(name, places, readable_model)
+    run = places.allow[0] / "run"
+    shutil.copytree("checkpoints/nano", run)
+    assert readable_model("./run", places) == str(run)
+    (run / "extra").symlink_to("/etc")
+    assert "leads elsewhere" in refused("./run", places, readable_model)
+
+
+def test_what_is_written_stays_below_the_output_folder(places, tmp_path):
+    assert writable("mine/m.onnx", places) == places.out / "mine" / "m.onnx"
+    places.out.mkdir()
+    (places.out / "up").symlink_to(tmp_path)
+    for name in ("", "..", "../x", "/etc/x", "a/../../x", "up/x", "up", ".hidden", "a b", "-x/y"):
+        refused(name, places, writable)
+
+
+def test_every_path_of_every_request_is_checked(places):
+    for kind, arguments in (
+        (Score, {"ref": "../secret.y4m", "dis": "a.y4m"}),
+        (Score, {"ref": "a.y4m", "dis": "../secret.y4m"}),
+        (Score, {"ref": "a.y4m", "dis": "a.y4m", "model": "../m.onnx"}),
+        (Evaluate, {"model": "tiny", "features": "../t.parquet"}),
+        (Evaluate, {"model": "../m.json", "features": "a.y4m"}),
+        (Compare, {"models": ["tiny", "../m.json"], "features": "a.y4m"}),
+        (Train, {"name": "x", "features": "../t.parquet"}),
+        (Train, {"name": "../x"}),
+        (Export, {"model": "../run", "out": "m.onnx"}),
+        (Export, {"model": "tiny", "out": "../m.onnx"}),
+    ):
+        with pytest.raises(InputError, match=r"no such file below|not a name to write"):
+            checked(parse(kind, arguments), places)
+
+
+def test_folders_come_from_flags_then_the_environment_then_here(tmp_path, monkeypatch):
+    (tmp_path / "b").mkdir()
+    monkeypatch.setenv("VMAF_JAX_MCP_ALLOW", f"{tmp_path}{os.pathsep}{tmp_path / 'b'}")
+    assert make_settings(None, None, None).allow == (tmp_path, tmp_path / "b")
+    assert make_settings([tmp_path / "b"], None, None).allow == (tmp_path / "b",)
+    monkeypatch.setenv("VMAF_JAX_MCP_ALLOW", str(tmp_path / "absent"))
+    with pytest.raises(InputError, match="no such folder"):
+        make_settings(None, None, None)
+    monkeypatch.delenv("VMAF_JAX_MCP_ALLOW")
+    monkeypatch.chdir(tmp_path / "b")
+    assert make_settings(None, None, None).allow == (tmp_path / "b",)

@@ -1,0 +1,226 @@
+"""Every tool gives what its job gives, and says in words what it cannot do."""
+
+import base64
+import json
+from pathlib import Path
+
+import jsonschema
+import numpy as np
+import pyarrow.parquet
+import pytest
+from mcp.shared.exceptions import MCPError
+
+import vmaf_jax
+from vmaf_jax.features.table import read_table
+from vmaf_jax.jobs.compare_models import compare_models
+from vmaf_jax.jobs.split import split_of
+from vmaf_jax.serving import long_results
+from vmaf_jax.serving.catalogue import TOOLS
+from vmaf_jax.serving.results import Frames
+from vmaf_jax.serving.tools import RUN
+
+PNG = b"\x89PNG\r\n"
+PAIR = {"ref": "ref.y4m", "dis": "dis.mp4"}
+SIZE = {"width": 352, "height": 288}
+RAW = {"ref": "ref.yuv", "dis": "dis.yuv", **SIZE}
+
+
+def pictures(result):
+    images = [base64.b64decode(c.data) for c in result.content if c.type == "image"]
+    assert all(image.startswith(PNG) for image in images)
+    return images
+
+
+def test_every_tool_has_its_function_and_its_schemas(server):
+    assert TOOLS.keys() == RUN.keys()
+    for tool in server.portal.call(server.client.list_tools).tools:
+        for schema in (tool.input_schema, tool.output_schema):
+            jsonschema.Draft202012Validator.check_schema(schema)
+        assert tool.input_schema["additionalProperties"] is False
+        properties = tool.input_schema["properties"].values()
+        assert all(field.get("description") for field in properties), tool.name
+
+
+@pytest.mark.parametrize("backend", ["cpu", "jax"])
+def test_a_score_is_the_score_of_the_library(server, backend):
+    engine = {"cpu": "libvmaf", "jax": "jax"}[backend]
+    told = server.answer("vmaf_score", **PAIR, model="tiny", backend=backend)
+    pair = (server.folder / "ref.y4m", server.folder / "dis.mp4")
+    expected = vmaf_jax.score(*pair, model="tiny", backend=engine)
+    np.testing.assert_array_equal([f["score"] for f in told["frames"]], expected.per_frame)
+    features = [list(frame["features"].values()) for frame in told["frames"]]
+    np.testing.assert_array_equal(features, expected.table.features)
+    assert told["score"] == expected.mean
+    assert (told["backend"], told["next"]) == (engine, None)
+
+
+@pytest.mark.parametrize("how", [{"pixfmt": "420"}, {"pixfmt": "yuv420p"}, {"bitdepth": 8}])
+def test_raw_files_take_their_format_in_several_forms(server, how):
+    told = server.answer("vmaf_score", **RAW, **how)
+    named = server.answer("vmaf_score", **PAIR)
+    assert told["score"] == pytest.approx(named["score"], abs=1e-6)
+    assert told["model"] == "vmaf_v0.6.1"
+
+
+def test_a_plot_and_the_worst_frames_are_pictures(server):
+    result = server.call("vmaf_score", **PAIR, plot=True)
+    assert len(pictures(result)) == 1
+    result = server.call("describe_worst_frames", **PAIR, count=3, apart=3)
+    worst = result.structured_content["worst"]
+    scores = [frame["score"] for frame in server.answer("vmaf_score", **PAIR)["frames"]]
+    assert worst[0]["frame"] == int(np.argmin(scores))
+    assert [frame["score"] for frame in worst] == sorted(scores[f["frame"]] for f in worst)
+    assert len(pictures(result)) == len(worst) == 3
+    result = server.call("describe_worst_frames", **PAIR, count=2, pictures=False)
+    assert pictures(result) == []
+
+
+@pytest.mark.parametrize("split", ["all", "test", "val", "train"])
+def test_models_are_ranked_on_a_split(server, table, split):
+    models = ["nano", "tiny", "vmaf_v0.6.1"]
+    arguments = {"features": table.name, "split": split}
+    told = server.answer("compare_models", models=models, **arguments)
+    expected = compare_models(models, table, split=split)
+    assert [each["model"] for each in told["ranked"]] == [e.model for e in expected.ranked]
+    assert [each["rmse"] for each in told["ranked"]] == [e.overall.rmse for e in expected.ranked]
+    assert told["rows"] == len(split_of(read_table(table), split))
+    alone = server.answer("eval_model_on_split", model="tiny", **arguments)
+    (ranked,) = [each for each in told["ranked"] if each["model"] == "tiny"]
+    assert {name: alone[name] for name in ranked} == ranked
+
+
+def test_a_student_is_trained_evaluated_and_exported(server, table):
+    heard = []
+
+    async def train():
+        async def follow(progress, total, message):
+            heard.append((progress, message))
+
+        arguments = {"name": "mine", "features": table.name, "network": "nano", "steps": 20}
+        return await server.client.call_tool("train_model", arguments, progress_callback=follow)
+
+    result = server.portal.call(train)
+    assert not result.is_error, result.content
+    told = result.structured_content
+    held_out = pyarrow.parquet.read_table(server.out / "mine" / "folds.parquet").to_pydict()
+    error = np.subtract(held_out["predicted"], held_out["label"])
+    assert told["run_dir"] == str(server.out / "mine")
+    assert told["rmse"] == pytest.approx(np.sqrt(np.mean(error**2)))
+    assert told["sources"] == 23
+    assert [step for step, _ in heard] == sorted(step for step, _ in heard)
+    assert any("training" in message for _, message in heard)
+    alone = server.answer("eval_model_on_split", model=told["run_dir"], features=table.name)
+    assert alone["model"] == "mine"
+    assert 0 < alone["rmse"] < 50
+    told = server.answer("export_model", model=str(server.out / "mine"), out="m/mine.onnx")
+    assert {Path(file).name for file in told["files"]} == {"mine.onnx", "mine.json"}
+    assert all(Path(file).is_file() for file in told["files"])
+    scored = server.answer("vmaf_score", **PAIR, model=told["files"][0])
+    assert scored["kind"] == "onnx"
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "words"),
+    [
+        ("none_such", {}, "no tool"),
+        ("vmaf_score", {}, "'ref' is missing"),
+        ("vmaf_score", {"ref": "ref.y4m"}, "'dis' is missing"),
+        ("vmaf_score", {**PAIR, "reference": "x"}, "unknown argument 'reference'"),
+        ("list_models", {"x": 1}, "unknown argument 'x'"),
+        ("vmaf_score", {**PAIR, "ref": 7}, "'ref'"),
+        ("vmaf_score", {**PAIR, "width": 10**30}, "'width'"),
+        ("vmaf_score", {**PAIR, "width": 0}, "'width'"),
+        ("vmaf_score", {**PAIR, "backend": "abacus"}, "'backend'"),
+        ("vmaf_score", {**PAIR, "ref": "x" * 100_000}, "'ref'"),
+        ("vmaf_score", {**PAIR, "y" * 100_000: 1}, "unknown argument"),
+        ("vmaf_score", {**PAIR, "width": 352}, "raw .yuv files"),
+        ("vmaf_score", {**PAIR, "ref": "/etc/passwd"}, "no such file below"),
+        ("vmaf_score", {**PAIR, "model": "none_such"}, "no run folder"),
+        ("vmaf_score", {**PAIR, "dis": "short.mp4"}, "9 frames"),
+        ("vmaf_score", {**PAIR, "dis": "audio.wav"}, "no video stream"),
+        ("vmaf_score", RAW, "a raw file does not say"),
+        ("vmaf_score", {**RAW, "pixfmt": "420p"}, "'420p' is unknown"),
+        ("vmaf_score", {**RAW, "pixfmt": "420", "width": 350}, "bytes over"),
+        ("vmaf_score", {**RAW, "pixfmt": "yuv420p", "bitdepth": 10}, "not of 10 bits"),
+        ("compare_models", {"models": [], "features": "ref.y4m"}, "'models'"),
+        ("compare_models", {"models": ["tiny"] * 999, "features": "ref.y4m"}, "'models'"),
+        ("compare_models", {"models": ["tiny"], "features": "ref.y4m"}, "ref.y4m"),
+        ("eval_model_on_split", {"model": "tiny", "features": "none.parquet"}, "no such file"),
+        ("describe_worst_frames", {**PAIR, "count": 10_000}, "'count'"),
+        ("run_benchmark", {"what": "everything"}, "'what'"),
+        ("train_model", {"name": "Not a Name"}, "not a name to write"),
+        ("train_model", {"name": "x", "steps": 10**9}, "'steps'"),
+        ("export_model", {"model": "tiny", "out": "m.txt"}, "must end in .onnx"),
+        ("export_model", {"model": "tiny", "out": "m.json", "format": "libvmaf"}, "libvmaf"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_what_cannot_be_done_is_a_tool_error(server, tool, arguments, words):
+    text = server.refusal(tool, **arguments)
+    assert words in text
+    assert len(text) < 2000
+
+
+def test_a_bad_split_or_label_names_those_there_are(server, table):
+    known = {"model": "tiny", "features": table.name}
+    assert "expected all, train, val" in server.refusal("eval_model_on_split", **known, split="x")
+    assert "it has: vmaf_v0.6.1" in server.refusal("eval_model_on_split", **known, label="mos")
+
+
+def test_cards_and_pages_are_resources(server):
+    listed = server.portal.call(server.client.list_resources).resources
+    uris = {str(resource.uri) for resource in listed}
+    assert {"vmaf-jax://models/tiny", "vmaf-jax://docs/architecture"} <= uris
+    for resource in listed:
+        (content,) = server.portal.call(server.client.read_resource, str(resource.uri)).contents
+        assert resource.title in content.text
+    for uri in ("vmaf-jax://docs/../README", "file:///etc/passwd", "vmaf-jax://results/0/500"):
+        with pytest.raises(MCPError, match=r"no such resource|is gone"):
+            server.portal.call(server.client.read_resource, uri)
+
+
+def test_prompts_take_their_arguments(server):
+    names = {p.name for p in server.portal.call(server.client.list_prompts).prompts}
+    assert names == {"explain_score", "compare_encodes"}
+    arguments = {"ref": "a{dis}.y4m", "dis": "b.mp4"}
+    prompt = server.portal.call(server.client.get_prompt, "explain_score", arguments)
+    text = prompt.messages[0].content.text
+    assert "'b.mp4'" in text
+    assert "describe_worst_frames" in text
+    for name, given in (("explain_score", {"ref": "a"}), ("none", {})):
+        with pytest.raises(MCPError, match=r"takes exactly|no prompt"):
+            server.portal.call(server.client.get_prompt, name, given)
+
+
+def test_a_long_result_is_read_in_parts(server, encodes, tmp_path):
+    frames = 1203
+    for name in ("long_ref.yuv", "long_dis.yuv"):
+        with (encodes / name).open("wb") as file:
+            file.truncate(64 * 64 * 3 // 2 * frames)
+    pair = {"ref": "long_ref.yuv", "dis": "long_dis.yuv", "width": 64, "height": 64}
+    pair["pixfmt"] = "420"
+    result = server.call("vmaf_score", **pair, model="nano")
+    told = result.structured_content
+    assert told["statistics"]["frames"] == frames
+    numbers = [frame["frame"] for frame in told["frames"]]
+    uri = told["next"]
+    links = [str(content.uri) for content in result.content if content.type == "resource_link"]
+    assert links == [uri]
+    while uri is not None:
+        (content,) = server.portal.call(server.client.read_resource, uri).contents
+        part = json.loads(content.text)
+        numbers += [frame["frame"] for frame in part["frames"]]
+        uri = part["next"]
+    assert numbers == list(range(frames))
+
+
+def test_old_long_results_make_room():
+    room = long_results.LongResults()
+    frames = [{"frame": 0, "score": 1.0, "features": {}}] * (long_results.PART + 1)
+    uris = [room.add(frames) for _ in range(long_results.MAX_RESULTS + 2)]
+    keys = [uri.split("/")[-2] for uri in uris]
+    start = long_results.PART
+    assert [room.part(key, start) is None for key in keys] == [True] * 2 + [False] * (len(keys) - 2)
+    assert Frames.model_validate_json(room.part(keys[-1], start)).next is None
+    for other in (0, 1, start + 1, 2 * start):
+        assert room.part(keys[-1], other) is None

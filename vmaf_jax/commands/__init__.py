@@ -1,0 +1,1 @@
+"""Commands: one a file; each parses its flags, calls one job and renders the result."""

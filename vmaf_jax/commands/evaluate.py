@@ -1,0 +1,55 @@
+"""`vmaf-jax evaluate`."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from vmaf_jax.commands.options import (
+    Backend,
+    DataRoot,
+    Json,
+    Label,
+    Labeller,
+    Manifest,
+    ModelName,
+    VoteScale,
+)
+from vmaf_jax.environment import prepare_extraction
+from vmaf_jax.errors import InputError
+
+
+def evaluate(
+    model: ModelName,
+    features: Annotated[Path | None, typer.Option(help="A feature table, or else:")] = None,
+    corpus: Annotated[str | None, typer.Option(help="netflix, manifest or demo.")] = None,
+    data_root: DataRoot = None,
+    manifest: Manifest = None,
+    label_scale: VoteScale = None,
+    backend: Backend = "libvmaf",
+    teacher: Labeller = None,
+    label: Label = None,
+    json_: Json = False,
+) -> None:
+    """Compare a model's predictions with labels."""
+    if teacher and label:
+        raise InputError("--teacher and --label both name the labels; pass one.")
+    if features is not None and (data_root or manifest or label_scale):
+        raise InputError("--features is measured already; drop the corpus's flags.")
+    prepare_extraction(backend)
+    from vmaf_jax.jobs.evaluate import evaluate as run_evaluation
+    from vmaf_jax.jobs.extract import CorpusSource
+    from vmaf_jax.reporting.opinion_tables import show_opinions
+    from vmaf_jax.reporting.terminal import Terminal, show_evaluation, show_json
+
+    source = None if corpus is None else CorpusSource(corpus, data_root, manifest, label_scale)
+    rows: dict[str, Any] = {"features": features, "source": source, "backend": backend}
+    with Terminal() as terminal:
+        result = run_evaluation(model, label=label or teacher, report=terminal, **rows)
+    if json_:
+        show_json(result)
+    else:
+        title = f"{result.model} ({result.kind}) against {result.label}"
+        show_evaluation(title, result.overall, result.sources)
+        if result.opinions is not None:
+            show_opinions(title, result.opinions, result.label_scale)

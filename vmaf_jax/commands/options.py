@@ -1,0 +1,30 @@
+"""Flags that several commands share, and their help."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
+ConfigFile = Annotated[Path, typer.Option("--config", help="YAML file in configs/.")]
+DataRoot = Annotated[Path | None, typer.Option(help="Folder of the netflix corpus.")]
+Manifest = Annotated[Path | None, typer.Option(help="CSV, JSON Lines or Parquet.")]
+Backend = Annotated[str, typer.Option(help="What measures: libvmaf, or jax.")]
+ModelName = Annotated[str, typer.Option(help="Shipped name, run folder, .onnx or libvmaf .json.")]
+Label = Annotated[str | None, typer.Option(help="Label column, e.g. mos.")]
+Labeller = Annotated[str | None, typer.Option(help="Label column of this teacher.")]
+VoteScale = Annotated[
+    tuple[float, float] | None,
+    typer.Option("--label-scale", metavar="LO HI", help="The worst and the best vote, as 1 5."),
+]
+Overrides = Annotated[list[str] | None, typer.Option("--set", help="key=value, repeatable.")]
+Pixels = Annotated[int | None, typer.Option(help="Of raw YUV.")]
+Quantize = Annotated[str | None, typer.Option(help="dynamic or static: an 8-bit file beside it.")]
+Teachers = Annotated[list[str] | None, typer.Option(help="Name or JSON file, repeatable.")]
+Shortest = Annotated[bool, typer.Option("--shortest", help="Allow unequal lengths.")]
+Force = Annotated[bool, typer.Option("--force", help="Measure pairs whose score means little.")]
+Scale = Annotated[str | None, typer.Option(help="Other aspect ratio: stretch, pad or crop.")]
+Fps = Annotated[str | None, typer.Option(help="match: pair frames by time stamp.")]
+Sync = Annotated[str | None, typer.Option(help="auto: find a constant offset by luma.")]
+Offset = Annotated[int, typer.Option(help="Frames that the distorted video starts late.")]
+Damaged = Annotated[bool, typer.Option("--allow-damaged", help="Measure damaged streams too.")]

@@ -1,0 +1,87 @@
+"""`vmaf-jax score`."""
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from vmaf_jax.commands.options import (
+    Backend,
+    Damaged,
+    Force,
+    Fps,
+    Json,
+    ModelName,
+    Offset,
+    Pixels,
+    Scale,
+    Shortest,
+    Sync,
+    Teachers,
+)
+from vmaf_jax.environment import prepare_extraction
+from vmaf_jax.errors import InputError
+from vmaf_jax.video.comparison import ComparisonOptions
+
+
+def score(
+    reference: Annotated[Path, typer.Argument(help="The pristine video.")],
+    distorted: Annotated[Path, typer.Argument(help="The degraded one.")],
+    model: ModelName = "tiny",
+    teacher: Teachers = None,
+    width: Pixels = None,
+    height: Pixels = None,
+    pix_fmt: Annotated[str | None, typer.Option(help="Of raw YUV, such as yuv420p.")] = None,
+    shortest: Shortest = False,
+    force: Force = False,
+    scale: Scale = None,
+    fps: Fps = None,
+    sync: Sync = None,
+    offset: Offset = 0,
+    allow_damaged: Damaged = False,
+    backend: Backend = "libvmaf",
+    per_frame: Annotated[bool, typer.Option("--per-frame", help="Every frame's score.")] = False,
+    csv: Annotated[Path | None, typer.Option(help="Write scores and features here.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw the scores, a .png file.")] = None,
+    json_: Json = False,
+) -> None:
+    """Score a video against its reference."""
+    raw: dict[str, Any]
+    from vmaf_jax.files import check_output
+    from vmaf_jax.video.video import Video, check_video
+
+    for video in (Video(reference), Video(distorted)):  # before imports that take seconds
+        raw = {"width": width, "height": height, "pix_fmt": pix_fmt} if video.is_raw else {}
+        check_video(dataclasses.replace(video, **raw))
+
+    for path, suffix in ((csv, ".csv"), (plot, ".png")):
+        if path is not None:
+            check_output(path, suffix, [reference, distorted, Path(model)])
+    if csv is not None and csv == plot:
+        raise InputError("--csv and --plot name one file; choose two.")
+    prepare_extraction(backend)
+    from vmaf_jax.jobs.score import score as score_pair
+    from vmaf_jax.reporting.terminal import show_json, show_scores
+
+    raw = {"width": width, "height": height, "pix_fmt": pix_fmt}
+    how: ComparisonOptions = {
+        "shortest": shortest,
+        "force": force,
+        "scale": scale,
+        "fps": fps,
+        "sync": sync,
+        "offset": offset,
+        "allow_damaged": allow_damaged,
+    }
+    raw |= {"backend": backend, "teachers": tuple(teacher or ())}
+    scores = score_pair(reference, distorted, model, **raw, **how)
+    if csv is not None:
+        scores.write_csv(csv)
+    if plot is not None:
+        scores.write_plot(plot)
+    if json_:
+        show_json(scores.to_dict(per_frame=per_frame))
+    else:
+        frames = scores.frame_lines() if per_frame else []
+        show_scores(scores.all_statistics(), frames, scores.pooled_line())

@@ -1,0 +1,29 @@
+"""`vmaf-jax select`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vmaf_jax.commands.options import ConfigFile, Json
+from vmaf_jax.environment import prepare_training
+
+
+def select(
+    config: ConfigFile,
+    out: Annotated[Path | None, typer.Option(help="Folder, by default runs/<name>.")] = None,
+    full: Annotated[bool, typer.Option("--full", help="Five seeds for the finalists.")] = False,
+    json_: Json = False,
+) -> None:
+    """Compare networks, losses and strategies, and state a choice."""
+    prepare_training()
+    from vmaf_jax.reporting.terminal import Terminal, show_json
+    from vmaf_jax.selection.grid import load_selection
+    from vmaf_jax.selection.select import select as run_selection
+
+    resolved = load_selection(config)
+    folder = out or Path("runs") / resolved.name
+    with Terminal() as terminal:
+        findings = run_selection(resolved, folder, full=full, report=terminal)
+    show_json(findings) if json_ else print(findings.choice)
+    terminal.say(f"report: {folder / 'report.html'}")

@@ -1,0 +1,188 @@
+"""Non-decreasing maps from predictions to opinion scores: line, cubic, logistic of four parameters.
+
+Laboratory tests use the scale in their own way: a map fitted to a test takes its offset, gain and
+bend out before errors are counted. All are least squares, and none falls anywhere in the range of
+the predictions it was fitted to: a map that turns round would hide a model that ranks wrongly.
+
+    linear     a + b x, b >= 0
+    cubic      a + b x + c x^2 + d x^3, its derivative >= 0 on the range
+    logistic   low + rise / (1 + exp(-(x - centre) / width)), rise >= 0, width > 0
+
+Outside the range a cubic goes on as a constant, for its derivative may be negative there.
+Source: ITU-T P.1401 (01/2020), 7.3 and Appendix I; the logistic is VQEG's.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import scipy.optimize
+import scipy.special
+
+from vmaf_jax.errors import InputError
+
+Floats = npt.NDArray[np.float64]
+Kind = Literal["linear", "cubic", "logistic"]
+
+KINDS: tuple[Kind, ...] = ("linear", "cubic", "logistic")
+FREEDOM: dict[str, int] = {"none": 1, "linear": 2, "cubic": 4, "logistic": 4}  # d of P.1401
+_STEPS = 200  # of the cubic's rays over the range
+_STARTS = ((0.0, 0.3), (0.0, 1.0), (-1.0, 1.0), (1.0, 1.0), (0.0, 4.0))  # centre and width
+_FARTHEST = 8.0  # of a logistic's centre, in standard deviations of the predictions
+_WIDTHS = (0.02, 20.0)  # of a logistic, likewise; past the ends it is a step or a line
+
+
+@dataclasses.dataclass(frozen=True)
+class Map:
+    """A fitted map; call it with predictions `[n]` for opinion scores `[n]`.
+
+    Attributes:
+        kind: of `KINDS`.
+        parameters: a, b (linear); a, b, c, d (cubic); low, rise, centre, width (logistic); all of
+            the standardised prediction (x - shift) / scale.
+        shift, scale: in the prediction's unit.
+        low, high: the range of the predictions that it was fitted to.
+    """
+
+    kind: Kind
+    parameters: tuple[float, ...]
+    shift: float
+    scale: float
+    low: float
+    high: float
+
+    def __call__(self, predicted: npt.ArrayLike) -> Floats:
+        """Opinion scores for predictions, both `[n]`."""
+        x = np.asarray(predicted, np.float64)
+        if self.kind == "cubic":
+            x = np.clip(x, self.low, self.high)
+        t = (x - self.shift) / self.scale
+        if self.kind == "logistic":
+            return _logistic(np.array(self.parameters), t)
+        return np.asarray(np.polynomial.polynomial.polyval(t, self.parameters), np.float64)
+
+
+def fit_map(kind: Kind, predicted: npt.ArrayLike, mos: npt.ArrayLike) -> Map:
+    """The map of least squared error from predictions to opinion scores, both `[n]`.
+
+    Constant predictions, or a single one, give the mean opinion score everywhere.
+
+    Raises:
+        InputError: no rows, or a prediction or score that is not a number.
+        ValueError: another kind, or arrays of two lengths.
+    """
+    if kind not in KINDS:
+        raise ValueError(f"no map {kind!r}; there are {', '.join(KINDS)}.")
+    x, y = np.asarray(predicted, np.float64), np.asarray(mos, np.float64)
+    if x.shape != y.shape or x.ndim != 1:
+        raise ValueError(f"{x.shape} predictions for {y.shape} opinion scores.")
+    if not x.size or not (np.isfinite(x).all() and np.isfinite(y).all()):
+        raise InputError("a map needs predictions and opinion scores that are numbers; check both.")
+    low, high = float(x.min()), float(x.max())
+    if not high - low > 1e-9 * max(abs(low), abs(high), 1.0):
+        constant = (float(y.mean()), 0.0, 0.0, 1.0)
+        return Map(kind, constant[: 2 if kind == "linear" else 4], low, 1.0, low, high)
+    if kind == "cubic":  # the range becomes [-1, 1]
+        shift, scale = (low + high) / 2, (high - low) / 2
+    else:
+        shift, scale = float(x.mean()), float(x.std())
+    parameters = _FITS[kind]((x - shift) / scale, y)
+    return Map(kind, tuple(float(p) for p in parameters), shift, scale, low, high)
+
+
+def map_by_experiment(
+    kind: Kind, predicted: npt.ArrayLike, mos: npt.ArrayLike, experiment: npt.ArrayLike
+) -> tuple[Floats, npt.NDArray[np.bool_]]:
+    """Predictions `[n]` after a map fitted to each experiment, and which of them were mapped.
+
+    An experiment with no more clips than the map has parameters would be met exactly, whatever the
+    model says; its predictions stay as they are.
+    """
+    x, y = np.asarray(predicted, np.float64), np.asarray(mos, np.float64)
+    tests = np.asarray(experiment)
+    mapped, done = x.copy(), np.zeros(x.shape, np.bool_)
+    for name in np.unique(tests):
+        rows = tests == name
+        if rows.sum() > FREEDOM[kind]:
+            mapped[rows] = fit_map(kind, x[rows], y[rows])(x[rows])
+            done[rows] = True
+    return mapped, done
+
+
+def calibrate_held_out(
+    predicted: npt.ArrayLike, mos: npt.ArrayLike, fold: npt.ArrayLike, *, kind: Kind = "logistic"
+) -> Floats:
+    """A ready model's scores `[n]` on the opinion scale, by the map of all the other folds.
+
+    Args:
+        predicted: scores of a model that saw none of these opinions (VMAF pooled over frames).
+        mos: opinion scores `[n]`.
+        fold: what is held out together, `[n]`: the source.
+
+    Raises:
+        InputError: fewer than two folds.
+    """
+    x, y = np.asarray(predicted, np.float64), np.asarray(mos, np.float64)
+    folds = np.asarray(fold)
+    names = np.unique(folds)
+    if len(names) < 2:
+        raise InputError(f"{len(names)} source leaves none to fit on; add clips of another.")
+    calibrated = np.empty_like(x)
+    for name in names:
+        rows = folds == name
+        calibrated[rows] = fit_map(kind, x[~rows], y[~rows])(x[rows])
+    return calibrated
+
+
+def _linear(t: Floats, y: Floats) -> Floats:
+    slope = max(float(t @ (y - y.mean())) / float(t @ t), 0.0)  # t has mean 0
+    return np.array([y.mean() - slope * t.mean(), slope])
+
+
+def _cubic(t: Floats, y: Floats) -> Floats:
+    """`t` in [-1, 1]. A quadratic that is nowhere negative there is a sum, with weights >= 0, of
+    (t - s)^2 with s in [-1, 1] and of 1 - t^2: so the weights of their integrals are a non-negative
+    least squares problem, and its answer never falls."""
+    s = np.linspace(-1, 1, _STEPS + 1)
+    squares = np.stack([np.zeros_like(s), s**2, -s, np.full_like(s, 1 / 3)], axis=1)
+    rays = np.vstack([squares, [0, 1, 0, -1 / 3]])  # coefficients of integrals, without constants
+    columns = np.vander(t, 4, increasing=True) @ rays.T
+    weights, _ = scipy.optimize.nnls(columns - columns.mean(axis=0), y - y.mean())
+    coefficients = np.asarray(weights @ rays, np.float64)
+    coefficients[0] = float(np.mean(y - columns @ weights))
+    return coefficients
+
+
+def _logistic(parameters: Floats, t: Floats) -> Floats:
+    low, rise, centre, width = parameters
+    return np.asarray(low + rise * scipy.special.expit((t - centre) / width), np.float64)
+
+
+def _fit_logistic(t: Floats, y: Floats) -> Floats:
+    """Given centre and width, `low` and `rise` are a line's; the rest is least squares of two."""
+
+    def both(shape: Floats) -> Floats:
+        curve = scipy.special.expit((t - shape[0]) / shape[1])
+        inner = curve - curve.mean()
+        square = float(inner @ inner)
+        rise = max(float(inner @ y) / square, 0.0) if square > 0 else 0.0
+        return np.array([y.mean() - rise * curve.mean(), rise, *shape])
+
+    def residual(shape: Floats) -> Floats:
+        return _logistic(both(shape), t) - y
+
+    bounds = ([-_FARTHEST, _WIDTHS[0]], [_FARTHEST, _WIDTHS[1]])
+    fits = [
+        scipy.optimize.least_squares(residual, start, bounds=bounds, xtol=1e-10, ftol=1e-12)
+        for start in _STARTS
+    ]
+    return both(min(fits, key=lambda fit: float(fit.cost)).x)
+
+
+_FITS: dict[Kind, Callable[[Floats, Floats], Floats]] = {
+    "linear": _linear,
+    "cubic": _cubic,
+    "logistic": _fit_logistic,
+}

@@ -1,0 +1,93 @@
+"""What there is to choose from: models that come with the package, and backends that run here."""
+
+import dataclasses
+from pathlib import Path
+
+from vmaf_jax.errors import InputError
+from vmaf_jax.jobs.model import checkpoints, feature_set_of
+from vmaf_jax.teacher import known_teachers
+
+
+@dataclasses.dataclass(frozen=True)
+class ListedModel:
+    """A model that goes by its name.
+
+    Attributes:
+        name: what `load_model` takes.
+        kind: `student` (shipped here) or `vmaf` (VMAF's own).
+        feature_set: what it is called with.
+        label: the label column it learnt; of VMAF's own, its name.
+        n_params: numbers that were learnt; None for VMAF's own.
+        rmse: held-out, VMAF points against `label`, from its own record; None for VMAF's own.
+        card: its description for people; None where it has none.
+    """
+
+    name: str
+    kind: str
+    feature_set: str
+    label: str
+    n_params: int | None = None
+    rmse: float | None = None
+    card: Path | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class ListedBackend:
+    """Something that measures features.
+
+    Attributes:
+        name: `cpu` (libvmaf, on the processor) or `jax` (on JAX's first device).
+        engine: the name that `score` takes, `libvmaf` or `jax`.
+        live: whether it runs here, now.
+        detail: what it is, or why it does not run.
+    """
+
+    name: str
+    engine: str
+    live: bool
+    detail: str
+
+
+def list_models() -> list[ListedModel]:
+    """The shipped students, then VMAF's own models that the features here serve."""
+    from vmaf_jax.export.sidecar_file import read_sidecar
+
+    models = []
+    for path in sorted(checkpoints().glob("*/model.json")):
+        sidecar = read_sidecar(path)
+        card = path.with_name("card.md")
+        models.append(
+            ListedModel(
+                name=path.parent.name,
+                kind="student",
+                feature_set=sidecar["feature_set"],
+                label=sidecar["label"]["name"],
+                n_params=sidecar["n_params"],
+                rmse=sidecar["training"]["metrics"]["loso"]["rmse"],
+                card=card if card.is_file() else None,
+            )
+        )
+    for name in sorted(known_teachers()):
+        try:
+            models.append(ListedModel(name, "vmaf", feature_set_of(name).name, name))
+        except InputError:
+            continue  # over features that are not measured here
+    return models
+
+
+def list_backends() -> list[ListedBackend]:
+    """What measures features on this machine."""
+    import jax
+
+    from vmaf_jax.video.ffmpeg import find_ffmpeg
+
+    try:
+        ffmpeg = find_ffmpeg()
+        cpu = ListedBackend("cpu", "libvmaf", True, f"libvmaf in ffmpeg {ffmpeg.version}")
+    except InputError as error:
+        cpu = ListedBackend("cpu", "libvmaf", False, str(error))
+    device = jax.devices()[0]
+    mend = "" if device.platform != "cpu" else "; for a GPU install 'vmaf-jax[cuda]'"
+    detail = f"features in JAX {jax.__version__} on {device.platform} ({device.device_kind}){mend}"
+    # Both decode with ffmpeg.
+    return [cpu, ListedBackend("jax", "jax", cpu.live, detail)]

@@ -1,0 +1,61 @@
+"""Models on the same rows, best first."""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from vmaf_jax.errors import InputError
+from vmaf_jax.features.table import read_table
+from vmaf_jax.jobs.evaluate import Evaluation, evaluate_model
+from vmaf_jax.jobs.model import Model, load_model
+from vmaf_jax.jobs.split import split_of
+from vmaf_jax.teacher.model_file import DEFAULT_TEACHER
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """Models ranked by RMSE (VMAF points) on the rows of one split.
+
+    Attributes:
+        label: the column that all are judged by.
+        split, rows, sources: what the rows are.
+        ranked: an evaluation a model, the smallest RMSE first; equal ones in the order given.
+    """
+
+    label: str
+    split: str
+    rows: int
+    sources: list[str]
+    ranked: list[Evaluation]
+
+
+def compare_models(
+    models: Sequence[str | Path | Model],
+    features: Path,
+    *,
+    split: str = "all",
+    label: str | None = None,
+) -> Comparison:
+    """Ranks MODELs on a split of a feature table; with one model, it is that model's evaluation.
+
+    Args:
+        split: as `split_of`.
+        label: a label column, by default the one that the first model learnt, else `vmaf_v0.6.1`.
+
+    Raises:
+        InputError: a bad model, table, split or label, or a model that takes other features.
+    """
+    if not models:
+        raise InputError("no model to compare; name at least one.")
+    loaded = [load_model(model) for model in models]
+    table = split_of(read_table(features), split)
+    column = label or loaded[0].label or DEFAULT_TEACHER
+    evaluations = [evaluate_model(model, table, column, kind=model.kind) for model in loaded]
+
+    def rmse(evaluation: Evaluation) -> float:
+        value = evaluation.overall.rmse
+        return value if math.isfinite(value) else math.inf
+
+    ranked = sorted(evaluations, key=rmse)
+    return Comparison(column, split, len(table), table.sources, ranked)

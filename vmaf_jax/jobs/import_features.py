@@ -1,0 +1,213 @@
+"""`vmaf-jax import`: features measured elsewhere, and what people said, to a feature table."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from vmaf_jax.corpora import avt_vqdb_uhd_1
+from vmaf_jax.corpora.dataset_file import read_dataset_file
+from vmaf_jax.corpora.feature_log import read_log
+from vmaf_jax.corpora.frames_file import read_frames
+from vmaf_jax.corpora.listed import ListedClip, read_clip_list, read_log_manifest
+from vmaf_jax.corpora.opinions import map_opinions
+from vmaf_jax.corpora.ratings import read_ratings
+from vmaf_jax.errors import InputError
+from vmaf_jax.features.feature_set import FEATURE_SETS, FEATURES, FeatureSet
+from vmaf_jax.features.opinions import LabelScale
+from vmaf_jax.features.table import FeatureTable
+from vmaf_jax.files import check_output
+from vmaf_jax.jobs.recover_opinions import recover_opinions, with_ratings
+from vmaf_jax.jobs.report import Report, silent
+from vmaf_jax.teacher import load_teacher
+from vmaf_jax.video.digest import file_digest
+
+
+@dataclasses.dataclass(frozen=True)
+class ImportSource:
+    """Where features and opinions are: `logs`, or `frames` with `clips`, or a `corpus`.
+
+    Attributes:
+        logs: a manifest of libvmaf's logs, `log, source` and opinions.
+        frames: Parquet or CSV, `clip, frame` and the features.
+        clips: of `frames`: a list of clips, or a dataset file (`.py`).
+        corpus: `avt_vqdb_uhd_1`, whose clone `data_root` is.
+        data_root: folder of the corpus.
+        ratings: raw votes, in place of MOS.
+    """
+
+    logs: Path | None = None
+    frames: Path | None = None
+    clips: Path | None = None
+    corpus: str | None = None
+    data_root: Path | None = None
+    ratings: Path | None = None
+
+
+def import_features(
+    source: ImportSource,
+    out: Path,
+    *,
+    label_scale: LabelScale | None = None,
+    features: str = FEATURES.name,
+    teachers: Sequence[str] = (),
+    name: str | None = None,
+    report: Report = silent,
+) -> FeatureTable:
+    """Puts features and opinions together and writes their table to `out`.
+
+    Args:
+        source: the files.
+        label_scale: the worst and the best vote, by default what the files say, else 0-100.
+        features: name of a feature set: which of a log's values are read.
+        teachers: models whose scores of these features become labels, by name or JSON file.
+        name: of the corpus, by default of the file that lists the clips.
+
+    Raises:
+        InputError: bad settings, a file that cannot be, labels without features or the reverse.
+    """
+    if features not in FEATURE_SETS:
+        raise InputError(f"--features {features}: expected one of {', '.join(FEATURE_SETS)}.")
+    check_output(out, ".parquet")
+    feature_set = FEATURE_SETS[features]
+    path, clips = _clips(source, report)
+    if source.corpus is not None and label_scale is None:
+        label_scale = avt_vqdb_uhd_1.LABEL_SCALE
+    opinions_from = path
+    if source.ratings is not None:
+        opinions_from = source.ratings
+        clips = with_ratings(clips, read_ratings(source.ratings), source.ratings)
+    clips = recover_opinions(clips, opinions_from, label_scale, report)
+    measured = _measured(source, clips, path, feature_set)
+    corpus = name or source.corpus or path.stem
+    table = assemble(clips, measured, path, corpus, feature_set, label_scale)
+    if source.frames is not None:
+        digests = {"frames": file_digest(source.frames), "clips": file_digest(path)}
+        table = dataclasses.replace(table, provenance={**table.provenance, "files": digests})
+    table = with_teachers(table, teachers)
+    if len(table.sources) < 2:
+        report.say(f"one source ({table.sources[0]}): it cannot be left out, so not be trained on")
+    if "mos" not in table.labels:
+        report.say("no opinion scores: nothing but --teacher NAME can be a label")
+    table.write(out)
+    return table
+
+
+def _clips(source: ImportSource, report: Report) -> tuple[Path, list[ListedClip]]:
+    """The file or folder that lists the clips, and the clips."""
+    ways = (source.logs, source.frames, source.corpus)
+    if sum(way is not None for way in ways) != 1:
+        raise InputError(
+            "import needs --logs MANIFEST, --frames FILE with --clips FILE, or --corpus NAME with "
+            "--data-root FOLDER, one of the three."
+        )
+    if (source.frames is None) != (source.clips is None):
+        raise InputError("--frames FILE and --clips FILE belong together; pass both.")
+    if (source.corpus is None) != (source.data_root is None):
+        raise InputError("--corpus NAME and --data-root FOLDER belong together; pass both.")
+    if source.data_root is not None:
+        if source.corpus != avt_vqdb_uhd_1.NAME:
+            raise InputError(f"--corpus {source.corpus}: import knows {avt_vqdb_uhd_1.NAME}.")
+        return source.data_root, avt_vqdb_uhd_1.load_listed(source.data_root)
+    if source.clips is not None and source.clips.suffix == ".py":
+        return source.clips, read_dataset_file(source.clips)
+    if source.clips is not None:
+        path, (clips, unused) = source.clips, read_clip_list(source.clips)
+    else:
+        path = source.logs or Path()
+        clips, unused = read_log_manifest(path)
+    if unused:
+        report.say(f"{path}: columns left alone: {', '.join(unused)}")
+    return path, clips
+
+
+def _measured(
+    source: ImportSource, clips: Sequence[ListedClip], path: Path, feature_set: FeatureSet
+) -> Mapping[str, npt.NDArray[np.float64]]:
+    """The features of each clip, `[frames, features]`, by its name."""
+    if source.frames is None:
+        return {clip.name: read_log(clip.log or Path(), feature_set) for clip in clips}
+    frames = read_frames(source.frames, feature_set)
+    listed = {clip.name for clip in clips}
+    if without := [clip.name for clip in clips if clip.name not in frames]:
+        raise InputError(
+            f"{path}: {len(without)} of {len(clips)} clips have no frames in {source.frames}, "
+            f"{without[0]!r} first; add their features or drop the rows."
+        )
+    if without := [name for name in frames if name not in listed]:
+        raise InputError(
+            f"{source.frames}: {len(without)} of {len(frames)} clips are not in {path}, "
+            f"{without[0]!r} first; list them or drop their frames."
+        )
+    return frames
+
+
+def assemble(
+    clips: Sequence[ListedClip],
+    measured: Mapping[str, npt.NDArray[np.float64]],
+    path: Path,
+    corpus: str,
+    feature_set: FeatureSet,
+    label_scale: LabelScale | None,
+) -> FeatureTable:
+    """The table of listed clips, in their order.
+
+    Args:
+        measured: features of each clip, `[frames, features]`, by its name.
+        path: what lists the clips, for messages.
+
+    Raises:
+        InputError: a clip of other length than the list says, or opinions that cannot be.
+    """
+    opinions = map_opinions([clip.opinion for clip in clips], path, label_scale)
+    lengths = np.array([len(measured[clip.name]) for clip in clips])
+    for clip, length in zip(clips, lengths, strict=True):
+        if clip.n_frames not in (None, length):
+            raise InputError(
+                f"{path}: clip {clip.name!r} has {clip.n_frames} frames, its features {length}; "
+                f"frames are missing, measure it again or correct n_frames."
+            )
+
+    def repeated(values: Sequence[object]) -> npt.NDArray[np.object_]:
+        column = np.empty(len(values), dtype=object)
+        column[:] = values
+        return np.repeat(column, lengths)
+
+    first = opinions[0]
+    logs = {f"{c.source}/{c.name}": file_digest(c.log) for c in clips if c.log is not None}
+    scale = {} if first.label_scale is None else {"label_scale": list(first.label_scale)}
+    mos = repeated([opinion.mos for opinion in opinions])
+    ci95 = repeated([opinion.mos_ci95 for opinion in opinions])
+    return FeatureTable(
+        feature_set=feature_set,
+        corpus=repeated([corpus] * len(clips)),
+        source=repeated([clip.source for clip in clips]),
+        clip=repeated([clip.name for clip in clips]),
+        index=np.concatenate([np.arange(length, dtype=np.int32) for length in lengths]),
+        features=np.concatenate([measured[clip.name] for clip in clips]),
+        labels={} if first.mos is None else {"mos": mos.astype(np.float64)},
+        provenance={"backend": "import", "inputs": logs, **scale},
+        mos_ci95=None if first.mos_ci95 is None else ci95.astype(np.float64),
+        experiment=None
+        if first.experiment is None
+        else repeated([opinion.experiment for opinion in opinions]),
+    )
+
+
+def with_teachers(table: FeatureTable, names: Sequence[str]) -> FeatureTable:
+    """The table with the scores that models give its features, as further labels.
+
+    Raises:
+        InputError: no such model, or one of other features.
+    """
+    labels = dict(table.labels)
+    for teacher in map(load_teacher, names):
+        if teacher.feature_set != table.feature_set:
+            raise InputError(
+                f"teacher {teacher.name!r} takes the feature set {teacher.feature_set.name}, the "
+                f"table holds {table.feature_set.name}; drop it."
+            )
+        labels[teacher.name] = teacher(table.features)
+    return dataclasses.replace(table, labels=labels)

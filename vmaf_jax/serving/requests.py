@@ -1,0 +1,225 @@
+"""What each tool takes: fields with their descriptions and bounds; others are refused.
+
+A field whose value names a file carries a `PathRule`, and `checked` replaces it by the path that
+may be used. Nothing else in a request reaches the file system.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import pydantic
+from pydantic import Field
+
+from vmaf_jax.errors import InputError
+from vmaf_jax.serving.roots import (
+    MAX_NAME,
+    readable_file,
+    readable_model,
+    readable_video,
+    writable,
+)
+from vmaf_jax.serving.settings import Settings
+
+DEFAULT_MODEL = "vmaf_v0.6.1"
+
+
+@dataclasses.dataclass(frozen=True)
+class PathRule:
+    """How a field's text becomes a path that may be used."""
+
+    resolve: Callable[[str, Settings], str | Path]
+
+
+Text = Annotated[str, Field(min_length=1, max_length=MAX_NAME)]
+Word = Annotated[str, Field(min_length=1, max_length=200)]
+VideoPath = Annotated[Text, PathRule(readable_video)]
+TablePath = Annotated[Text, PathRule(readable_file)]
+ModelName = Annotated[Text, PathRule(readable_model)]
+OutputPath = Annotated[Text, PathRule(writable)]
+_MODEL = (
+    "A VMAF model (vmaf_v0.6.1), a shipped student (tiny, nano, rbf), or the path of a run folder, "
+    "an .onnx or a libvmaf .json file; list_models names them. A path has a slash or a suffix."
+)
+_TABLE = "Path of a feature table (.parquet), as `vmaf-jax extract` writes it."
+_SPLIT = "all, train, val or test (whole sources each), or the name of a source of the table."
+_LABEL = "Label column, such as vmaf_v0.6.1 or mos; by default the one that the model learnt."
+
+
+class Request(pydantic.BaseModel, frozen=True, extra="forbid"):
+    """The arguments of a call."""
+
+    def mend(self) -> None:
+        """Raises InputError where fields do not fit together."""
+
+
+class Nothing(Request):
+    """No arguments."""
+
+
+class Pair(Request):
+    """A reference and a distorted video, and what scores them."""
+
+    ref: Annotated[VideoPath, Field(description="Path of the reference (pristine) video.")]
+    dis: Annotated[VideoPath, Field(description="Path of the distorted video.")]
+    width: int | None = Field(None, ge=1, le=16384, description="Pixels; for raw .yuv files.")
+    height: int | None = Field(None, ge=1, le=16384, description="Pixels; for raw .yuv files.")
+    pixfmt: Literal["420", "422", "444"] | Word | None = Field(
+        None,
+        description="For raw .yuv files: 420, 422 or 444 (8 bits unless bitdepth says otherwise), "
+        "or ffmpeg's name of it, such as yuv420p10le.",
+    )
+    bitdepth: Literal[8, 10, 12] | None = Field(
+        None, description="Bits of a sample; for raw .yuv files (420 unless pixfmt is given)."
+    )
+    model: Annotated[ModelName, Field(description=_MODEL)] = DEFAULT_MODEL
+    backend: Literal["cpu", "jax"] = Field(
+        "cpu",
+        description="What measures the features: cpu (libvmaf, the reference), or jax (JAX on its "
+        "first device).",
+    )
+    shortest: bool = Field(False, description="Score what both have where lengths differ.")
+
+    @property
+    def pix_fmt(self) -> str | None:
+        """The pixel format as ffmpeg has it; None where neither field is given."""
+        if self.pixfmt is None and self.bitdepth is None:
+            return None
+        if self.pixfmt not in (None, "420", "422", "444"):
+            return self.pixfmt
+        depth = "" if self.bitdepth in (None, 8) else f"{self.bitdepth}le"
+        return f"yuv{self.pixfmt or 420}p{depth}"
+
+    def mend(self) -> None:
+        """Raises InputError where pixfmt says one depth and bitdepth another."""
+        name = self.pix_fmt or ""
+        suffix = {None: name[7:], 8: "", 10: "10le", 12: "12le"}[self.bitdepth]
+        if name[7:] != suffix:
+            raise InputError(f"pixfmt {name} is not of {self.bitdepth} bits; drop one of the two.")
+
+
+class Score(Pair):
+    """Arguments of `vmaf_score`."""
+
+    plot: bool = Field(False, description="Also draw the scores over the frames.")
+
+
+class WorstFrames(Pair):
+    """Arguments of `describe_worst_frames`."""
+
+    count: int = Field(3, ge=1, le=16, description="How many frames.")
+    apart: int = Field(1, ge=1, le=10_000, description="Frames between any two of them.")
+    pictures: bool = Field(True, description="Also show each frame.")
+
+
+class Evaluate(Request):
+    """Arguments of `eval_model_on_split`."""
+
+    model: Annotated[ModelName, Field(description=_MODEL)]
+    features: Annotated[TablePath, Field(description=_TABLE)]
+    split: Word = Field("all", description=_SPLIT)
+    label: Word | None = Field(None, description=_LABEL)
+
+
+class Compare(Request):
+    """Arguments of `compare_models`."""
+
+    models: list[ModelName] = Field(min_length=1, max_length=32, description=_MODEL)
+    features: Annotated[TablePath, Field(description=_TABLE)]
+    split: Word = Field("all", description=_SPLIT)
+    label: Word | None = Field(None, description=_LABEL)
+
+
+class Benchmark(Request):
+    """Arguments of `run_benchmark`."""
+
+    what: Literal["inference", "features", "extract", "train"] = Field(
+        description="What is timed against what it replaces."
+    )
+    repeats: int | None = Field(None, ge=1, le=101, description="Runs of each side.")
+
+
+class Train(Request):
+    """Arguments of `train_model`."""
+
+    name: Annotated[OutputPath, Field(description="Name of the run; its folder's name.")]
+    features: Annotated[TablePath | None, Field(description=_TABLE)] = None
+    corpus: Literal["support_vectors", "demo"] = Field(
+        "support_vectors", description="What is learnt where no table is given."
+    )
+    label: Literal["teacher", "mos"] = Field("teacher", description="VMAF's scores, or viewers'.")
+    teacher: Word = Field("vmaf_v0.6.1", description="The label column of teacher labels.")
+    network: Literal["nano", "tiny", "rbf"] = Field("tiny", description="The student's network.")
+    steps: int = Field(1500, ge=1, le=20_000, description="Training steps.")
+    seed: int = Field(0, ge=0, lt=2**31, description="Of everything random.")
+
+
+class Export(Request):
+    """Arguments of `export_model`."""
+
+    model: Annotated[ModelName, Field(description="A shipped student or the path of a run folder.")]
+    out: Annotated[
+        OutputPath, Field(description="File to write below the output folder, such as m/tiny.onnx.")
+    ]
+    format: Literal["onnx", "libvmaf"] = Field("onnx", description="libvmaf is for rbf students.")
+    quantize: Literal["dynamic", "static"] | None = Field(
+        None, description="Also write an 8-bit file beside an ONNX one."
+    )
+
+
+_Kind = TypeVar("_Kind", bound=Request)
+
+
+def parse(kind: type[_Kind], arguments: dict[str, Any]) -> _Kind:
+    """A caller's arguments as a request.
+
+    Raises:
+        InputError: a field is missing, unknown or out of range; one line names the first such.
+    """
+    try:
+        request = kind.model_validate(arguments)
+    except pydantic.ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"])[:200]
+        known = ", ".join(kind.model_fields) or "none"
+        if first["type"] == "extra_forbidden":
+            text = f"unknown argument {where!r}; expected: {known}."
+        elif first["type"] == "missing":
+            text = f"argument {where!r} is missing; expected: {known}."
+        else:
+            text = f"argument {where!r}: {first['msg']}; correct it."
+        raise InputError(" ".join(text.split())) from None
+    request.mend()
+    return request
+
+
+def checked(request: _Kind, settings: Settings) -> _Kind:
+    """The request with every file that it names resolved and allowed.
+
+    Raises:
+        InputError: a file may not be read or written.
+    """
+    updates: dict[str, Any] = {}
+    for name, field in type(request).model_fields.items():
+        value = getattr(request, name)
+        rules = [rule for rule in _rules(field) if value is not None]
+        for rule in rules[:1]:
+            if isinstance(value, list):
+                updates[name] = [str(rule.resolve(text, settings)) for text in value]
+            else:
+                updates[name] = str(rule.resolve(value, settings))
+    return request.model_copy(update=updates)
+
+
+def _rules(field: Any) -> list[PathRule]:
+    """Path rules of a field, of its items, or of what stands beside None."""
+
+    def inner(annotation: Any) -> list[PathRule]:
+        metadata = getattr(annotation, "__metadata__", ())
+        parts = getattr(annotation, "__args__", ())
+        here = [mark for mark in metadata if isinstance(mark, PathRule)]
+        return here + [rule for part in parts for rule in inner(part)]
+
+    direct = [mark for mark in field.metadata if isinstance(mark, PathRule)]
+    return direct + inner(field.annotation)

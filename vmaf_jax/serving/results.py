@@ -1,0 +1,158 @@
+"""What each tool gives back, as its output schema says it."""
+
+import math
+from typing import Annotated, Any
+
+import pydantic
+from pydantic import BeforeValidator, Field
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+Figure = Annotated[float | None, BeforeValidator(_finite)]  # null where it is undefined
+
+
+class Result(pydantic.BaseModel, frozen=True):
+    """The structured content of an answer."""
+
+
+class Frame(Result):
+    """One frame of a clip."""
+
+    frame: int = Field(description="Number, from 0.")
+    score: float = Field(description="VMAF points, 0-100.")
+    features: dict[str, float] = Field(description="By name, no unit.")
+
+
+class Frames(Result):
+    """A part of a clip's frames."""
+
+    frames: list[Frame]
+    next: str | None = Field(None, description="URI of the part that follows; null at the end.")
+
+
+class Statistics(Result):
+    """How a clip's frames are spread, VMAF points."""
+
+    mean: float
+    harmonic_mean: float
+    min: float
+    p1: float
+    p5: float
+    frames: int
+
+
+class Scored(Frames):
+    """Result of `vmaf_score`."""
+
+    model: str
+    kind: str = Field(description="run (JAX), onnx, or libvmaf (one of VMAF's own models).")
+    backend: str = Field(description="What measured the features.")
+    score: float = Field(description="The clip's score by the model's own pooling, points.")
+    statistics: Statistics
+    features: dict[str, float] = Field(description="Means over frames, no unit.")
+    seconds: dict[str, float] = Field(description="Spent on extraction and on inference.")
+
+
+class Described(Result):
+    """Result of `describe_worst_frames`."""
+
+    model: str
+    score: float = Field(description="The clip's score, by the model's own pooling, points.")
+    frames_in_clip: int
+    features: dict[str, float] = Field(description="Means over the clip, no unit.")
+    worst: list[Frame] = Field(description="The lowest first; pictures come in this order.")
+
+
+class ModelEntry(Result):
+    """One model that goes by its name."""
+
+    name: str
+    kind: str = Field(description="student (shipped) or vmaf (VMAF's own).")
+    feature_set: str
+    label: str
+    n_params: int | None = None
+    rmse: Figure = Field(None, description="Held-out RMSE against the label, VMAF points.")
+    card: str | None = Field(None, description="URI of its card, a resource.")
+
+
+class Models(Result):
+    """Result of `list_models`."""
+
+    models: list[ModelEntry]
+
+
+class BackendEntry(Result):
+    """Something that measures features."""
+
+    name: str
+    engine: str
+    live: bool
+    detail: str
+
+
+class Backends(Result):
+    """Result of `list_backends`."""
+
+    backends: list[BackendEntry]
+
+
+class Agreement(Result):
+    """A model against labels."""
+
+    model: str
+    kind: str
+    plcc: Figure = Field(None, description="Pearson's correlation; null where undefined.")
+    srocc: Figure = Field(None, description="Spearman's rank correlation; null where undefined.")
+    rmse: Figure = Field(None, description="VMAF points.")
+    max_abs: Figure = Field(None, description="Worst absolute error, VMAF points.")
+
+
+class Compared(Result):
+    """Result of `compare_models`: the smallest RMSE first."""
+
+    label: str
+    split: str
+    rows: int
+    sources: list[str]
+    ranked: list[Agreement]
+
+
+class Evaluated(Agreement):
+    """Result of `eval_model_on_split`."""
+
+    label: str
+    split: str
+    rows: int
+    sources: list[str]
+
+
+class Benchmarked(Result):
+    """Result of `run_benchmark`."""
+
+    what: str
+    report: dict[str, Any]
+    lines: list[str] = Field(description="The report for people.")
+
+
+class Trained(Result):
+    """Result of `train_model`."""
+
+    run_dir: str = Field(description="The run's folder; give it as a model.")
+    plcc: Figure = None
+    srocc: Figure = None
+    rmse: Figure = Field(None, description="Held-out (leave one source out), VMAF points.")
+    max_abs: Figure = None
+    rows: int
+    sources: int
+    parity_max_abs: Figure = Field(None, description="ONNX against JAX, VMAF points.")
+    train_s: float
+
+
+class Exported(Result):
+    """Result of `export_model`."""
+
+    files: list[str]
+    lines: list[str] = Field(description="How the verification came out, for people.")

@@ -1,0 +1,139 @@
+"""A worker: a process that runs calls one after the other, with JAX and models loaded.
+
+    python -m vmaf_jax.serving.worker FOLDER
+
+It reads a JSON line a call from standard input, `{"tool", "arguments"}`, and writes JSON lines:
+`{"ready"}` once, `{"message"}` when a stage of a call begins, then `{"result", "pictures"}` or
+`{"error"}`. What a job prints goes to standard error. The worker leads a process group of its own,
+which its ffmpeg runs belong to: ending the group ends them all. When whoever started it is gone, it
+ends the group itself. FOLDER is for its temporary files; it is made before and removed with the
+worker.
+"""
+
+import base64
+import contextlib
+import json
+import os
+import queue
+import shutil
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Sequence
+from typing import Any, TextIO
+
+from vmaf_jax.corpora.clips import Clip
+from vmaf_jax.environment import prepare_training
+from vmaf_jax.errors import GateError, InputError
+
+_END_S = 2.0  # after which a group that was asked to end is made to
+
+
+class Wire:
+    """JSON lines to whoever started this worker; also the `Report` of its jobs."""
+
+    def __init__(self, file: TextIO) -> None:
+        """Writes to `file`."""
+        self._file = file
+        self._lock = threading.Lock()  # clips are reported from several threads
+
+    def send(self, message: dict[str, Any]) -> None:
+        """Writes one message."""
+        with self._lock:
+            self._file.write(json.dumps(message, allow_nan=False) + "\n")
+            self._file.flush()
+
+    def say(self, text: str) -> None:
+        """A stage begins."""
+        self.send({"message": text})
+
+    def clips(self, clips: Sequence[Clip]) -> Callable[[int], None]:
+        """A message for each clip that was measured."""
+        done = 0
+
+        def on_clip(frames: int) -> None:
+            nonlocal done
+            done += 1
+            self.say(f"{done} of {len(clips)} clips measured, {frames} frames in the last")
+
+        return on_clip
+
+
+def answer(line: str, wire: Wire) -> dict[str, Any]:
+    """The last message of a call."""
+    from vmaf_jax.serving.catalogue import TOOLS
+    from vmaf_jax.serving.tools import RUN
+
+    call = json.loads(line)
+    name = call["tool"]
+    try:
+        request = TOOLS[name].request.model_validate(call["arguments"])
+        done = RUN[name](request, wire)
+    except (InputError, GateError) as error:
+        return {"error": " ".join(str(error).split())}
+    except MemoryError:
+        return {"error": f"{name}: out of memory; give shorter or smaller videos."}
+    except Exception:  # a bug: its traceback is for whoever runs the server
+        traceback.print_exc()
+        return {"error": f"{name}: failed unexpectedly; the server's standard error says where."}
+    pictures = [base64.b64encode(picture).decode() for picture in done.pictures]
+    return {"result": done.result.model_dump(mode="json"), "pictures": pictures}
+
+
+def main() -> None:
+    """Runs calls until standard input ends or SIGTERM comes."""
+    folder = sys.argv[1]
+    signal.signal(signal.SIGTERM, lambda number, frame: _end(folder))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the server decides
+    lines = os.fdopen(os.dup(0), encoding="utf-8")
+    wire = Wire(os.fdopen(os.dup(1), "w", encoding="utf-8"))
+    with open(os.devnull, "rb") as nothing:  # noqa: PTH123 (a device)
+        os.dup2(nothing.fileno(), 0)
+    os.dup2(2, 1)
+    calls: queue.SimpleQueue[str] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(lines, calls), daemon=True).start()
+    try:
+        _prepare()
+        with contextlib.suppress(BrokenPipeError):
+            wire.send({"ready": True})
+            while True:
+                wire.send(answer(calls.get(), wire))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _prepare() -> None:
+    """Loads what every call needs, so that the first does not wait for it."""
+    prepare_training()
+    import jax
+
+    import vmaf_jax.jobs.score
+    import vmaf_jax.serving.tools  # noqa: F401
+
+    jax.devices()
+
+
+def _listen(lines: TextIO, calls: "queue.SimpleQueue[str]") -> None:
+    """Hands calls on; ends everything when there can be no more of them."""
+    for line in lines:
+        calls.put(line)
+    os.killpg(0, signal.SIGTERM)
+
+
+def _end(folder: str) -> None:
+    """Lets `finally` blocks run, which remove what is half-written, but not for long."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+    def insist() -> None:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.killpg(0, signal.SIGKILL)
+
+    timer = threading.Timer(_END_S, insist)
+    timer.daemon = True
+    timer.start()
+    sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,69 @@
+"""What draws a training beside its rows: the start, and each experiment's use of the scale.
+
+Viewers of one laboratory test use the scale in their own way, so training may fit an offset and a
+gain to each experiment, drawn to 0 and 1 by Gaussian priors, and drops them in use. The anchor
+draws parameters to where they started, so that few sources cannot lead them far.
+"""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from vmaf_jax.models import Variables
+from vmaf_jax.training.batches import ClipRows
+
+_EFFECTS = "experiments"
+OFFSET_SD, GAIN_SD = 0.2, 0.1  # of the priors: 5 VMAF points (head units of 25), and 10 %
+_RESIDUAL_SD = 0.56  # of a clip's error, head units: how much one clip weighs against a prior
+
+Penalty = Callable[[Variables, Variables, Array], Float[Array, ""] | float]
+
+
+def with_effects(params: Variables, clips: ClipRows | None) -> Variables:
+    """`params` and, where clips name experiments, an offset and a gain of 0 for each."""
+    if clips is None or not clips.experiment.shape[1]:
+        return params
+    zeros = jnp.zeros(clips.experiment.shape[1])
+    return {**params, _EFFECTS: {"offset": zeros, "gain": zeros}}
+
+
+def without_effects(params: Variables) -> Variables:
+    """`params` as the student has them."""
+    return {name: value for name, value in params.items() if name != _EFFECTS}
+
+
+def apply_effects(
+    params: Variables, outputs: Float[Array, "n k"], clips: ClipRows | None
+) -> Float[Array, "n k"]:
+    """Outputs as the viewers of each clip's experiment would have put them."""
+    if clips is None or _EFFECTS not in params:
+        return outputs
+    effects = params[_EFFECTS]
+    gain = jnp.dot(clips.experiment, effects["gain"], precision="highest")
+    offset = jnp.dot(clips.experiment, effects["offset"], precision="highest")
+    return outputs * (1.0 + gain[:, None]) + offset[:, None]
+
+
+def make_penalty(anchor: float) -> Penalty:
+    """What is added to the mean loss, from parameters, the start and the number of rows.
+
+    Args:
+        anchor: weight of the squared distance from the start, >= 0.
+    """
+
+    def penalty(params: Variables, start: Variables, n_rows: Array) -> Float[Array, ""] | float:
+        value: Array | float = 0.0
+        if anchor:
+            student = without_effects(params)
+            moved = jax.tree.map(lambda now, then: jnp.sum(jnp.square(now - then)), student, start)
+            value += anchor * sum(jax.tree.leaves(moved))
+        if _EFFECTS in params:
+            effects = params[_EFFECTS]
+            prior = jnp.sum(jnp.square(effects["offset"] / OFFSET_SD))
+            prior += jnp.sum(jnp.square(effects["gain"] / GAIN_SD))
+            value += _RESIDUAL_SD**2 * prior / n_rows
+        return value
+
+    return penalty
