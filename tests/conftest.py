@@ -1,5 +1,6 @@
 """Shared fixtures: a cache of this session's own, the demo corpus, a small real encode."""
 
+import fcntl
 import json
 import os
 import subprocess
@@ -34,9 +35,17 @@ def pytest_collection_modifyitems(config, items):
             item.add_marker(pytest.mark.skip(reason="JAX sees no GPU here"))
 
 
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory):
+    """A folder of this run of the suite, the same for all of its processes."""
+    base = tmp_path_factory.getbasetemp()
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+
 @pytest.fixture(scope="session", autouse=True)
-def cache(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("cache")
+def cache(shared):
+    folder = shared / "cache"
+    folder.mkdir(exist_ok=True)
     os.environ["VMAF_JAX_CACHE"] = str(folder)
     return folder
 
@@ -57,12 +66,14 @@ def golden():
 
 
 @pytest.fixture(scope="session")
-def demo_table(cache):
-    """Every frame of the demo corpus, encoded and measured in this session."""
+def demo_table(cache, shared):
+    """Every frame of the demo corpus, encoded and measured once in this run of the suite."""
     from vmaf_jax.corpora import demo
     from vmaf_jax.extraction.api import extract_clips
 
-    return extract_clips(demo.load_clips())
+    with (shared / "demo.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return extract_clips(demo.load_clips())
 
 
 @pytest.fixture(scope="session")

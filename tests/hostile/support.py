@@ -2,9 +2,12 @@
 
 import hashlib
 import re
+import resource
 from pathlib import Path
 
 from tests.support import run_command
+
+MOST_MEMORY = 1 << 30  # bytes that a refusal may add to the process's peak
 
 
 def contents(folder):
@@ -28,9 +31,14 @@ def children():
     return found
 
 
+def peak():
+    """The most memory that this process ever held, bytes."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
+
+
 def refused(folder, line, *arguments, code=2):
     """Runs a command that must end with `code` and one line that matches `line`."""
-    before = contents(folder), children()
+    before, memory = (contents(folder), children()), peak()
     result = run_command(*arguments)
     assert result.code == code, (result.code, result.stdout, result.stderr)
     told = [text for text in result.stderr.splitlines() if text.startswith("vmaf-jax: ")]
@@ -39,4 +47,5 @@ def refused(folder, line, *arguments, code=2):
     assert "Traceback" not in result.stderr
     assert result.stdout == ""
     assert (contents(folder), children()) == before
+    assert peak() - memory < MOST_MEMORY
     return told[0]

@@ -105,6 +105,42 @@ def test_another_rate_is_refused_and_matched_by_time(rate, make, tmp_path):
     np.testing.assert_allclose(in_jax, in_libvmaf, atol=1e-3)
 
 
+@pytest.mark.parametrize("container", ["mp4", "mkv"])
+def test_two_that_dropped_other_frames_are_told_apart(container, make, tmp_path):
+    """Their numbers of frames and their rates agree, so only the times of the frames tell."""
+    files = []
+    for n in (2, 6):
+        files.append(make.folder / f"dropped{n}.{container}")
+        drop = ("-vf", f"select='not(eq(n,{n}))',scale=64:48", "-fps_mode", "vfr")
+        source = ("-f", "lavfi", "-i", "testsrc2=size=64x48:rate=24:duration=0.5")
+        make.run(*source, *drop, "-c:v", "libx264", "-bf", "0", "-qp", "10", files[-1])
+    for backend in ("libvmaf", "jax"):
+        with pytest.raises(InputError, match=r"spaced alike .*frame \d is 0\.04\d s apart"):
+            extract_pair(*files, backend=backend, cache=tmp_path)
+        same = extract_pair(files[0], files[0], backend=backend, cache=tmp_path)
+        assert len(same) == 11
+        assert len(extract_pair(*files, backend=backend, cache=tmp_path, force=True)) == 11
+        assert len(extract_pair(*files, backend=backend, cache=tmp_path, fps="match")) in (11, 12)
+
+
+@pytest.mark.parametrize("backend", ["libvmaf", "jax"])
+def test_pictures_without_a_score_are_refused_on_both(backend, make, tmp_path):
+    tiny = make.clip("tiny.mkv", size="40x16")
+    with pytest.raises(InputError, match=r"pictures of 40x16 are too small; .* at least 17"):
+        extract_pair(tiny, tiny, backend=backend, cache=tmp_path)
+
+
+@pytest.mark.parametrize("backend", ["libvmaf", "jax"])
+def test_a_run_without_an_end_is_ended(backend, make, tmp_path, monkeypatch):
+    endless = tmp_path / "endless.yuv"
+    with endless.open("wb") as file:
+        file.truncate(64 * 64 * 3 // 2 * 200_000)  # a minute of work, and sparse
+    monkeypatch.setenv("VMAF_JAX_MAX_SECONDS", "1")
+    size = {"width": 64, "height": 64, "pix_fmt": "yuv420p"}
+    with pytest.raises(InputError, match=r"ran for 1 s on this pair .* VMAF_JAX_MAX_SECONDS"):
+        extract_pair(endless, endless, backend=backend, cache=tmp_path, **size)
+
+
 @pytest.mark.parametrize("late", [1, 2, -1, -2])
 def test_an_offset_is_found_and_undone(late, make, tmp_path):
     reference = make.clip("long.mkv", extra=("-vf", "scroll=horizontal=0.05"))

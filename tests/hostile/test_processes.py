@@ -14,7 +14,12 @@ import pytest
 import vmaf_jax
 from vmaf_jax.files import atomic_path, work_folder
 
-PROGRAM = [sys.executable, "-m", "vmaf_jax"]
+LIMITED = """
+import resource, runpy
+resource.setrlimit(resource.RLIMIT_AS, (12 << 30, 12 << 30))
+runpy.run_module("vmaf_jax", run_name="__main__", alter_sys=True)
+"""
+PROGRAM = [sys.executable, "-c", LIMITED]
 
 
 def run(*arguments, stdout=subprocess.PIPE, **environment):

@@ -209,10 +209,18 @@ def test_a_small_file_of_many_rows_is_told_by_its_footer(tmp_path):
 
 def test_long_text_repeated_is_told_before_it_is_spread(tmp_path, monkeypatch):
     path = tmp_path / "text.parquet"
-    run = pa.DictionaryArray.from_arrays(pa.array(np.zeros(9000, np.int32)), pa.array(["x" * 9000]))
-    pq.write_table(pa.table({"corpus": run.cast(pa.string())}), path)
+
+    def write(length):
+        texts = pa.array(["x" * length])
+        run = pa.DictionaryArray.from_arrays(pa.array(np.zeros(20_000, np.int32)), texts)
+        pq.write_table(pa.table({"corpus": run.cast(pa.string())}), path)
+
+    write(4000)
     monkeypatch.setenv("VMAF_JAX_MAX_TABLE_BYTES", "50000000")
     with pytest.raises(InputError, match=r"bytes in memory.*VMAF_JAX_MAX_TABLE_BYTES"):
+        read_table(path)
+    write(5000)
+    with pytest.raises(InputError, match=r"has text of 5000 characters, at most 4096 are read"):
         read_table(path)
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import os
 import socket
 import subprocess
@@ -143,9 +144,18 @@ def test_a_token_keeps_others_out(encodes):
 
 
 def test_a_port_that_is_taken_is_bad_input(port, tmp_path):
+    class Handler(logging.Handler):
+        closed = False
+
+        def close(self):
+            self.closed = True
+            super().close()
+
+    own = Handler()
     result = run_command("mcp", "--http", "--port", port, "--allow", tmp_path)
     assert result.code == 2
     assert "cannot listen" in result.stderr
+    assert not own.closed  # the program's logging is nothing that a server sets up anew
 
 
 @pytest.mark.parametrize(

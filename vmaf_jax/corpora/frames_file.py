@@ -11,13 +11,14 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from vmaf_jax.corpora.feature_log import check_numbers
-from vmaf_jax.corpora.records import check_size, missing_column, read_parquet
+from vmaf_jax.corpora.records import check_size
 from vmaf_jax.errors import InputError
 from vmaf_jax.features.columns import number_column
 from vmaf_jax.features.feature_set import FeatureSet
+from vmaf_jax.features.parquet import missing_column, read_parquet
 
 MAX_BYTES = 4 * 2**30
-_MAX_CELLS = 400_000_000  # 50 million frames
+_MAX_FRAMES = 50_000_000
 _MAX_NAME = 1024
 _MAX_HEADER = 2**16
 
@@ -35,7 +36,7 @@ def read_frames(path: Path, feature_set: FeatureSet) -> dict[str, npt.NDArray[np
     try:
         match path.suffix.lower():
             case ".parquet":
-                arrow = read_parquet(path, MAX_BYTES, _MAX_CELLS, names)
+                arrow = read_parquet(path, columns=names, max_rows=_MAX_FRAMES)
             case ".csv":
                 arrow = _read_csv(path, names)
             case _:

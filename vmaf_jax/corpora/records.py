@@ -9,16 +9,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 import pydantic
 
 from vmaf_jax.errors import InputError
+from vmaf_jax.features.parquet import read_parquet
 from vmaf_jax.limits import limit
 
 MAX_BYTES = 64 << 20  # of a list of clips or votes, as text or decompressed
-_MAX_CELLS = 20_000_000
-_MAX_TEXT = 1024
+_MAX_ROWS = 1_000_000
 Row = TypeVar("Row", bound=pydantic.BaseModel)
 
 
@@ -79,70 +77,15 @@ def read_records(
                     if line.strip():
                         yield json.loads(line, parse_constant=_no_constant)
             case ".parquet":
-                yield from read_parquet(path, MAX_BYTES, _MAX_CELLS).to_pylist()
+                yield from read_parquet(
+                    path, max_rows=_MAX_ROWS, max_bytes=4 * MAX_BYTES
+                ).to_pylist()
             case _:
                 raise InputError(f"{path}: unknown kind; expected .csv, .jsonl or .parquet.")
     except (OSError, ValueError, RecursionError, csv.Error, pa.ArrowException) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{path}: not readable ({error}); check the file.") from error
-
-
-def read_parquet(
-    path: Path, max_bytes: int, max_cells: int, columns: Sequence[str] | None = None
-) -> pa.Table:
-    """A Parquet file of flat columns; text comes as dictionaries, so that repeats cost little.
-
-    Args:
-        max_bytes: that it may decompress to.
-        max_cells: rows times columns that it may have: encodings repeat a value for nothing.
-        columns: those to read, by default all.
-
-    Raises:
-        InputError: too large, nested columns, text of over 1,024 characters, or a column that is
-            missing. What Arrow raises of a broken file is the caller's affair.
-    """
-    metadata = pq.read_metadata(path)
-    schema = metadata.schema.to_arrow_schema()
-    chosen = list(schema.names if columns is None else columns)
-    if missing := [name for name in chosen if name not in schema.names]:
-        raise missing_column(path, missing[0], schema.names)
-    size = sum(metadata.row_group(k).total_byte_size for k in range(metadata.num_row_groups))
-    if size > max_bytes or metadata.num_rows * max(len(chosen), 1) > max_cells:
-        raise InputError(
-            f"{path}: {metadata.num_rows} rows, {size / 2**20:.0f} MiB; at most "
-            f"{max_cells // max(len(chosen), 1)} rows and {max_bytes / 2**20:.0f} MiB are read, "
-            f"split it."
-        )
-    for name in chosen:
-        if pa.types.is_nested(schema.field(name).type):
-            raise InputError(f"{path}: column {name!r} holds {schema.field(name).type}; drop it.")
-    text = [name for name in chosen if _is_text(schema.field(name).type)]
-    table = pq.ParquetFile(path, read_dictionary=text, page_checksum_verification=True).read(
-        columns=chosen
-    )
-    table.validate(full=True)  # text that is no UTF-8
-    for name in text:
-        for chunk in table.column(name).chunks:
-            if pa.types.is_dictionary(chunk.type):
-                longest = pc.max(pc.utf8_length(chunk.dictionary)).as_py() or 0
-                if longest > _MAX_TEXT:
-                    raise InputError(
-                        f"{path}: column {name!r} has text of {longest} characters, at most "
-                        f"{_MAX_TEXT} are read; shorten it."
-                    )
-    return table
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
-
-
-def missing_column(path: Path, name: str, present: Sequence[str]) -> InputError:
-    """The error that a column is missing."""
-    return InputError(
-        f"{path}: column {name!r} is missing; it has {', '.join(present)[:200]}. Add it."
-    )
 
 
 def parse_record(model: type[Row], path: Path, number: int, values: Any) -> Row:

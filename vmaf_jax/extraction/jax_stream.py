@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vmaf_jax.errors import InputError
-from vmaf_jax.features.clip import MIN_SIZE, chunk_features
+from vmaf_jax.features.clip import chunk_features
 from vmaf_jax.video.comparison import DEFAULT_COMPARISON, Comparison
 from vmaf_jax.video.ffmpeg import Ffmpeg
 from vmaf_jax.video.luma import LumaPair, Samples, sample_type
@@ -205,11 +205,6 @@ class _Decoder:
         except InputError as error:
             return error
         try:
-            if min(luma.height, luma.width) < MIN_SIZE:
-                return InputError(
-                    f"{pair[0].path}: {luma.width}x{luma.height} is too small; ADM needs at least "
-                    f"{MIN_SIZE} pixels each way."
-                )
             if self._chunk and self._chunk.format != (luma.height, luma.width, luma.bits):
                 self._emit()
             begun = False

@@ -19,9 +19,8 @@ from vmaf_jax.features.feature_set import FEATURES
 from vmaf_jax.features.filters import unstack
 from vmaf_jax.features.motion import frame_motion, motion2
 from vmaf_jax.features.samples import check_samples
+from vmaf_jax.features.scale import MIN_SIZE
 from vmaf_jax.features.vif import frame_vif
-
-MIN_SIZE = 17  # pixels; in fewer, ADM's coarsest band is one sample and has no neighbours
 
 
 def clip_features(

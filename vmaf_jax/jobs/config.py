@@ -59,6 +59,9 @@ class DataConfig(_Part):
         mean_pool: train on clip means instead of frames.
         frames_per_clip: frames of a clip that training reads at the most, evenly spaced, where the
             labels are of clips (`mos`); evaluation reads them all.
+        about: where the labels are from, a sentence each, for the model's card.
+        rows_are_public: whether the card may name clips and a shipped model carry predictions of
+            them.
     """
 
     corpus: Corpus = "support_vectors"
@@ -71,6 +74,8 @@ class DataConfig(_Part):
     label: Literal["teacher", "mos"] = "teacher"
     mean_pool: bool = False
     frames_per_clip: int = pydantic.Field(default=64, ge=1, le=10_000)
+    about: tuple[str, ...] = ()
+    rows_are_public: bool = True
 
     @property
     def label_column(self) -> str:

@@ -89,6 +89,7 @@ def _card(run: Run) -> str:
         parity=run.parity.batches[0],
         trained=run.parity.trained_against_deployed,
         config_sha256=run.config.digest(),
+        label_scale=run.identity.label_scale,
     )
 
 

@@ -11,22 +11,25 @@ from vmaf_jax.jobs.export import export
 from vmaf_jax.jobs.run_folder import read_config
 from vmaf_jax.models import NETWORKS
 
-_COPIED = ("config.yaml", "parity.json", "folds.parquet", "card.md")
+_COPIED = ("config.yaml", "parity.json", "card.md")
+_PREDICTIONS = ("folds.parquet", "external_*.parquet")
 
 
 def ship(run: Path, destination: Path) -> None:
     """Lays the model of `run` out in `destination`; the same run gives the same bytes.
 
     A network that libvmaf can run is written as `model.libvmaf.json` too; one whose layers can be
-    quantised gets an 8-bit file.
+    quantised gets an 8-bit file. Predictions go along where the configuration lets them.
 
     Raises:
         GateError: an exported file missed a limit.
     """
-    network = NETWORKS[read_config(run).student.network]
+    config = read_config(run)
+    network = NETWORKS[config.student.network]
+    patterns = (*_COPIED, *(_PREDICTIONS if config.data.rows_are_public else ()))
     with atomic_path(destination) as folder:
         folder.mkdir()
-        for path in (*(run / name for name in _COPIED), *sorted(run.glob("external_*.parquet"))):
+        for path in (path for pattern in patterns for path in sorted(run.glob(pattern))):
             shutil.copyfile(path, folder / path.name)
         shutil.copytree(run / "checkpoint", folder / "checkpoint")
         metrics = json.loads((run / "metrics.json").read_text())
@@ -35,7 +38,7 @@ def ship(run: Path, destination: Path) -> None:
         mode = "static" if network.tunable else None
         exported = export(str(run), folder / "model.onnx", quantize_mode=mode)
         metrics["int8"] = exported.int8
-        if network.is_svr:
+        if network.is_svr and config.student.pooling == "mean":
             in_libvmaf = export(str(run), folder / "model.libvmaf.json", "libvmaf")
             metrics["libvmaf"] = in_libvmaf.libvmaf
         (folder / "metrics.json").write_text(to_json(metrics))
@@ -54,9 +57,10 @@ def register(checkpoints: Path) -> None:
         pooled, int8 = metrics["loso"]["pooled"], metrics["int8"]
         what = f"{sidecar['arch']['network']} network, {sidecar['n_params']} parameters"
         card = f"Card: {folder.name}/card.md."
+        label = "opinion scores" if sidecar["label"]["name"] == "mos" else "VMAF"
         descriptions[f"{folder.name}/model.onnx"] = (
-            f"{what}: VMAF from libvmaf's six features; held-out RMSE {pooled['rmse']:.4f} points "
-            f"over {len(metrics['folds'])} sources.",
+            f"{what}: {label} from libvmaf's six features; held-out RMSE {pooled['rmse']:.4f} "
+            f"points over {len(metrics['folds'])} sources.",
             card,
         )
         if int8 is not None:

@@ -9,6 +9,7 @@ from vmaf_jax.evaluation.behaviour import Deviation
 from vmaf_jax.evaluation.cross_validation import HeldOut
 from vmaf_jax.evaluation.distances import Distance
 from vmaf_jax.evaluation.metrics import METRIC_NAMES, RANGES, all_metrics, range_rmse
+from vmaf_jax.features.scale import OUTPUT_RANGE
 from vmaf_jax.models import Student
 from vmaf_jax.reporting.markdown import table
 
@@ -40,6 +41,7 @@ def card(
     parity: Distance,
     trained: Distance,
     config_sha256: str,
+    label_scale: tuple[float, float] = OUTPUT_RANGE,
 ) -> str:
     """The card's text, Markdown.
 
@@ -49,6 +51,7 @@ def card(
         behaviour: against the teacher outside the data; None where none could be asked.
         parity: of the deployed form, JAX against ONNX Runtime.
         trained: of the student as trained against its deployed form, both in JAX.
+        label_scale: the worst and the best vote, where people taught the model.
     """
     data = config["data"]
     sets = {"leave-one-source-out": held_out}
@@ -68,7 +71,7 @@ def card(
         "",
         "## Agreement",
         "",
-        *_agreement(sets),
+        *_agreement(sets, data, label_scale),
         "",
         "## Outside the data",
         "",
@@ -120,6 +123,9 @@ def _protocol(
         f"held-out source and no statistic of it reaches its fold. The shipped parameters are a "
         f"final fit on all sources.",
     ]
+    if training.get("start"):
+        lines.append(f"- Training starts from the variables of `{training['start']}`.")
+    lines += [f"- {sentence}" for sentence in data.get("about", ())]
     if data["corpus"] == "support_vectors" and not data["features"]:
         lines.append(_SUPPORT_VECTORS)
     if queried:
@@ -132,7 +138,9 @@ def _protocol(
     return lines
 
 
-def _agreement(sets: Mapping[str, HeldOut]) -> list[str]:
+def _agreement(
+    sets: Mapping[str, HeldOut], data: Mapping[str, Any], label_scale: tuple[float, float]
+) -> list[str]:
     metrics = {name: all_metrics(rows.predicted, rows.label) for name, rows in sets.items()}
     return [
         *table(
@@ -143,12 +151,30 @@ def _agreement(sets: Mapping[str, HeldOut]) -> list[str]:
             ],
         ),
         "",
-        "Errors in VMAF points. RMSE by range of the true score, with its count:",
+        f"{_unit(data, label_scale, metrics['leave-one-source-out'].rmse)} RMSE by range of the "
+        f"true score, with its count:",
         "",
         *table(
             ["rows", *(f"{low:.0f}-{high:.0f}" for low, high in RANGES)],
             [[name, *_by_range(rows)] for name, rows in sets.items()],
         ),
+        *(_worst_cases(sets) if data.get("rows_are_public", True) else []),
+    ]
+
+
+def _unit(data: Mapping[str, Any], label_scale: tuple[float, float], rmse: float) -> str:
+    """What an error of 1 means."""
+    if data["label"] != "mos":
+        return "Errors in VMAF points."
+    low, high = label_scale
+    return (
+        f"Errors in points of 0-100, to which the votes' {low:g} to {high:g} is mapped: there, the "
+        f"held-out RMSE is {rmse * (high - low) / 100:.3f}."
+    )
+
+
+def _worst_cases(sets: Mapping[str, HeldOut]) -> list[str]:
+    return [
         "",
         "## Worst cases",
         "",

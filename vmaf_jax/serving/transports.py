@@ -52,7 +52,13 @@ def serve_http(settings: Settings, host: str, port: int) -> None:
     import uvicorn
 
     app = http_app(settings, host, os.environ.get(TOKEN, ""))
-    config = uvicorn.Config(app, log_level="warning", lifespan="on", timeout_graceful_shutdown=3)
+    config = uvicorn.Config(
+        app,
+        log_config=None,  # ours stands; uvicorn's own would close every handler of the process
+        log_level="warning",
+        lifespan="on",
+        timeout_graceful_shutdown=3,
+    )
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         listener = socket.create_server((host, port), family=family)

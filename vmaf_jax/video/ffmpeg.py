@@ -18,8 +18,11 @@ from typing import IO
 
 from vmaf_jax.errors import InputError
 from vmaf_jax.files import no_temporary
+from vmaf_jax.limits import limit
 
 ENVIRONMENT_VARIABLE = "VMAF_JAX_FFMPEG"
+MAX_SECONDS = 24 * 3600  # of one run; a file without an end is ended then
+_INSPECTION_SECONDS = 60
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,8 +68,9 @@ def run_ffmpeg(
         stdin: what it reads from standard input.
 
     Raises:
-        InputError: the program cannot be started.
+        InputError: the program cannot be started, or runs longer than `VMAF_JAX_MAX_SECONDS`.
     """
+    seconds = limit("SECONDS", MAX_SECONDS)
     # SVT-AV1 writes its banner to standard error whatever ffmpeg's level is.
     environment = {**os.environ, "SVT_LOG": "1"}
     try:
@@ -82,10 +86,12 @@ def run_ffmpeg(
         raise _cannot_run(ffmpeg, error) from error
     with _RUNNING.holding(process):
         try:
-            _, written = process.communicate(stdin)
-        except BaseException:
+            _, written = process.communicate(stdin, timeout=seconds)
+        except BaseException as error:
             process.kill()
-            process.wait()
+            process.communicate()
+            if isinstance(error, subprocess.TimeoutExpired):
+                raise _too_long(seconds) from error
             raise
     return _finished(process.returncode, written)
 
@@ -141,6 +147,7 @@ class Stream:
         Raises:
             InputError: the program cannot be started.
         """
+        seconds = limit("SECONDS", MAX_SECONDS)
         try:
             self._stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (see `close`)
         except OSError as error:
@@ -157,6 +164,15 @@ class Stream:
             self._stderr.close()
             raise _cannot_run(ffmpeg, error) from error
         _RUNNING.add(self._process)
+        self._seconds, self._late = seconds, threading.Event()
+        self._timer = threading.Timer(seconds, self._end_late)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def _end_late(self) -> None:
+        self._late.set()
+        with contextlib.suppress(OSError):
+            self._process.kill()
 
     def read_into(self, view: memoryview) -> int:
         """Bytes read into `view`, 0 at the end."""
@@ -164,17 +180,24 @@ class Stream:
         return pipe.readinto(view) if pipe is not None else 0  # type: ignore[attr-defined]
 
     def finish(self) -> Finished:
-        """Reads the output that is left and waits for the end."""
+        """Reads the output that is left and waits for the end.
+
+        Raises:
+            InputError: it ran longer than `VMAF_JAX_MAX_SECONDS`.
+        """
         rest = memoryview(bytearray(1 << 20))
         with contextlib.suppress(OSError):
             while self.read_into(rest):
                 pass
         code = self._process.wait()
+        if self._late.is_set():
+            raise _too_long(self._seconds)
         self._stderr.seek(0)
         return _finished(code, self._stderr.read())
 
     def close(self) -> None:
         """Ends it, wherever it is."""
+        self._timer.cancel()
         if self._process.poll() is None:
             self._process.kill()
         self._process.communicate()
@@ -184,6 +207,13 @@ class Stream:
 
 def _cannot_run(ffmpeg: Ffmpeg, error: OSError) -> InputError:
     return InputError(f"{ffmpeg.path}: cannot run ({error.strerror}); reinstall ffmpeg.")
+
+
+def _too_long(seconds: int) -> InputError:
+    return InputError(
+        f"ffmpeg ran for {seconds} s on this pair and was ended; check that both files end, or set "
+        f"VMAF_JAX_MAX_SECONDS."
+    )
 
 
 def find_ffmpeg() -> Ffmpeg:
@@ -223,11 +253,15 @@ def _inspect(path: str) -> tuple[str, bool]:
     try:
         version, filters = (
             subprocess.run(
-                [path, "-hide_banner", question], capture_output=True, text=True, check=True
+                [path, "-hide_banner", question],
+                capture_output=True,
+                text=True,
+                check=True,
+                timeout=_INSPECTION_SECONDS,
             ).stdout
             for question in ("-version", "-filters")
         )
-    except (OSError, subprocess.CalledProcessError):
+    except (OSError, subprocess.SubprocessError):
         return "", False
     match = re.match(r"ffmpeg version (\S+)", version)
     return (match[1] if match else "unknown"), " libvmaf " in filters

@@ -12,6 +12,7 @@ from vmaf_jax.video.facts import Facts, stream_facts
 from vmaf_jax.video.ffmpeg import Ffmpeg, Finished, run_ffmpeg
 from vmaf_jax.video.pairing import Plan, check_durations, expected_frames, plan_pair
 from vmaf_jax.video.report import check_counts, explain, frame_counts, stream_formats
+from vmaf_jax.video.spacing import check_spacing, rates_may_mislead
 from vmaf_jax.video.sync import find_offset
 from vmaf_jax.video.video import Video
 
@@ -60,6 +61,8 @@ def judge(
             check_durations(videos, counts, plan)
     else:
         check_counts(reference, distorted, counts, shortest=how.aligned)
+        if rates_may_mislead(facts) and not how.force:
+            check_spacing(ffmpeg, videos, facts, (counts[1], counts[0]), plan.description["offset"])
     description = {**plan.description, "decoded": counts[::-1], "warnings": warnings}
     if damaged:
         description["damaged_frames"] = damaged

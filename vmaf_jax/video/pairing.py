@@ -11,6 +11,7 @@ from fractions import Fraction
 from typing import Any
 
 from vmaf_jax.errors import InputError
+from vmaf_jax.features.scale import MIN_SIZE
 from vmaf_jax.video.comparison import Comparison
 from vmaf_jax.video.facts import HDR_TRANSFERS, Facts
 from vmaf_jax.video.report import BY_NUMBER, common_format
@@ -64,6 +65,7 @@ def plan_pair(
     reference, distorted = facts
     for video, stream in zip(videos, facts, strict=True):
         refuse_pointer(video.path, stream.demuxer)
+    _check_size(videos[0], reference)
     warnings = _colour(videos, reference, distorted, how)
     shape = _shape(videos[1], reference, distorted, how)
     timing = _time(videos[1], videos, reference, distorted, how)
@@ -90,6 +92,15 @@ def plan_pair(
         warnings=warnings,
         description=description,
     )
+
+
+def _check_size(video: Video, facts: Facts) -> None:
+    """Refuses pictures in which libvmaf reads past its arrays; its score means nothing there."""
+    if min(facts.width, facts.height) < MIN_SIZE:
+        raise InputError(
+            f"{video.path}: pictures of {facts.width}x{facts.height} are too small; VMAF needs at "
+            f"least {MIN_SIZE} pixels each way."
+        )
 
 
 def _description(facts: Facts) -> dict[str, Any]:
