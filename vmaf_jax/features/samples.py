@@ -36,7 +36,8 @@ def check_samples(bits: int, **pictures: Any) -> None:
                 f"{name}: {picture.dtype} samples with bits={bits}; pass the bits they have."
             )
         if not isinstance(picture, jax.core.Tracer) and picture.size:
-            _check_range(name, picture, bits, is_float=is_float)
+            with jax.ensure_compile_time_eval():  # a known picture inside somebody's jit
+                _check_range(name, picture, bits, is_float=is_float)
 
 
 def _check_range(name: str, picture: Any, bits: int, *, is_float: bool) -> None:
