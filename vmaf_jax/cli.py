@@ -19,6 +19,7 @@ from vmaf_jax.commands.evaluate import evaluate
 from vmaf_jax.commands.export import export
 from vmaf_jax.commands.extract import extract
 from vmaf_jax.commands.import_features import import_features
+from vmaf_jax.commands.ladder import ladder
 from vmaf_jax.commands.mcp import mcp
 from vmaf_jax.commands.registry import verify
 from vmaf_jax.commands.score import score
@@ -36,7 +37,7 @@ app = typer.Typer(
 )
 for command in (
     *(train, extract, evaluate, score, export, select),
-    *(compare_backends, bench, doctor, mcp),
+    *(ladder, compare_backends, bench, doctor, mcp),
 ):
     app.command()(command)
 app.command("import")(import_features)

@@ -44,6 +44,10 @@ def score(
     per_frame: Annotated[bool, typer.Option("--per-frame", help="Every frame's score.")] = False,
     csv: Annotated[Path | None, typer.Option(help="Write scores and features here.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Draw the scores, a .png file.")] = None,
+    interval: Annotated[float | None, typer.Option(help="Level, as 0.9, of the interval.")] = None,
+    within: Annotated[
+        float | None, typer.Option(help="Points: measure only as many frames as that takes (95 %).")
+    ] = None,
     json_: Json = False,
 ) -> None:
     """Score a video against its reference."""
@@ -60,6 +64,8 @@ def score(
             check_output(path, suffix, [reference, distorted, Path(model)])
     if csv is not None and csv == plot:
         raise InputError("--csv and --plot name one file; choose two.")
+    if within is not None and per_frame:
+        raise InputError("--within measures some frames, --per-frame lists all; drop one of them.")
     prepare_extraction(backend)
     from vmaf_jax.jobs.score import score as score_pair
     from vmaf_jax.reporting.terminal import show_json, show_scores
@@ -75,6 +81,7 @@ def score(
         "allow_damaged": allow_damaged,
     }
     raw |= {"backend": backend, "teachers": tuple(teacher or ())}
+    raw |= {"interval": interval, "within": within}
     scores = score_pair(reference, distorted, model, **raw, **how)
     if csv is not None:
         scores.write_csv(csv)
@@ -84,4 +91,5 @@ def score(
         show_json(scores.to_dict(per_frame=per_frame))
     else:
         frames = scores.frame_lines() if per_frame else []
-        show_scores(scores.all_statistics(), frames, scores.pooled_line())
+        lines = [scores.pooled_line(), *scores.sure_lines()]
+        show_scores(scores.all_statistics(), frames, "\n".join(filter(None, lines)))

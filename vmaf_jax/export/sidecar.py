@@ -30,6 +30,7 @@ class Identity:
         label: what it predicts, a teacher's name or `mos`.
         training: what it was trained with and on, as `training` of the sidecar.
         label_scale: the worst and the best vote, where people voted; else 0 and 100.
+        calibration: what it knows of its own errors, as `calibration.py` writes it, or None.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Identity:
     label: str
     training: dict[str, Any]
     label_scale: tuple[float, float] = OUTPUT_RANGE
+    calibration: dict[str, Any] | None = None
 
     @property
     def training_sha256(self) -> str:
@@ -53,6 +55,8 @@ def sidecar(onnx_path: Path, identity: Identity, *, quant_mode: str = "fp32") ->
         quant_mode: of that very file: `fp32`, `dynamic`, `static` or `qat`.
     """
     student = identity.student
+    # Residuals are of the model as it was trained; an 8-bit file has others.
+    calibrated = identity.calibration is not None and quant_mode == "fp32"
     return {
         "name": identity.name,
         "kind": "fr",
@@ -77,4 +81,5 @@ def sidecar(onnx_path: Path, identity: Identity, *, quant_mode: str = "fp32") ->
         "quant_mode": quant_mode,
         "license": LICENSE,
         "training": identity.training,
+        **({"calibration": identity.calibration} if calibrated else {}),
     }

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vmaf_jax.errors import InputError
+from vmaf_jax.export.calibration import Calibration, read_calibration
 from vmaf_jax.features.feature_set import FEATURE_SETS, FeatureSet
 from vmaf_jax.features.opinions import MOS_RANGE, LabelScale
 from vmaf_jax.models.pooled import check_pooling, pool
@@ -30,6 +31,7 @@ class Model:
         label_scale: the worst and the best vote behind its 0 and its 100.
         pooling: how frames become a clip's score, by name.
         compiles: whether a new number of rows costs it a compilation.
+        calibration: what it knows of its own errors; None where its files do not say.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Model:
     pooling: str = "mean"
     _clip: Callable[[Any], float] | None = None
     compiles: bool = True
+    calibration: Calibration | None = None
 
     def __call__(self, features: npt.ArrayLike) -> npt.NDArray[np.floating[Any]]:
         """Scores `[n]` in VMAF points, clipped, for raw features `[n, d]`.
@@ -192,6 +195,7 @@ def _onnx_model(path: Path) -> Model:
         pooling=check_pooling(description.get("pooling", "mean"), str(beside)),
         _clip=_lone_clip(model) if model.over_frames else None,
         compiles=False,
+        calibration=read_calibration(description, len(feature_set), beside),
     )
 
 
@@ -233,4 +237,7 @@ def _run_model(folder: Path) -> Model:
         label_scale=identity.label_scale,
         pooling=run.student.pooling_name,
         _clip=_lone_clip(predict) if run.student.spec.over_frames else None,
+        calibration=read_calibration(
+            {"calibration": identity.calibration}, len(identity.feature_set), folder / "model.json"
+        ),
     )

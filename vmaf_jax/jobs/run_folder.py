@@ -153,5 +153,6 @@ def open_run(path: Path) -> OpenRun:
         label=config.data.label_column,
         training=description["training"],
         label_scale=label_scale(description, path / "model.json"),
+        calibration=description.get("calibration"),
     )
     return OpenRun(path, config, identity, variables)

@@ -16,12 +16,15 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from vmaf_jax.errors import InputError
-from vmaf_jax.extraction.api import check_backend, extract_pair
+from vmaf_jax.evaluation.conformal import Interval
+from vmaf_jax.extraction.api import as_video, check_backend, extract_pair
 from vmaf_jax.features.opinions import LabelScale, from_hundred
 from vmaf_jax.features.table import FeatureTable
 from vmaf_jax.files import write_bytes
+from vmaf_jax.jobs.enough_frames import EnoughFrames, check_within, measure_enough
+from vmaf_jax.jobs.how_sure import check_interval, in_words, interval_of, is_inside
 from vmaf_jax.jobs.model import Model, feature_set_of, load_scorer
-from vmaf_jax.video.comparison import ComparisonOptions
+from vmaf_jax.video.comparison import ComparisonOptions, comparison_of
 from vmaf_jax.video.video import Video
 
 DEFAULT_MODEL = "tiny"
@@ -40,6 +43,11 @@ class Scores:
         pooled: the clip's score by the model's own pooling, VMAF points.
         pooling: that pooling's name.
         label_scale: the worst and the best vote behind 0 and 100, where people taught the model.
+        interval: of the clip's score, where one was asked for.
+        inside_training_region: whether the clip is like those that the model learnt from; None
+            where its files do not say.
+        frames: of the clip, where not all of them had to be measured; the rest is of those that
+            were, `pooled` excepted, which is an estimate for all.
     """
 
     model: str
@@ -50,6 +58,9 @@ class Scores:
     pooled: float
     pooling: str = "mean"
     label_scale: LabelScale | None = None
+    interval: Interval | None = None
+    inside_training_region: bool | None = None
+    frames: int | None = None
 
     @property
     def mean(self) -> float:
@@ -78,8 +89,13 @@ class Scores:
             "teachers": {name: statistics(v) for name, v in self.table.labels.items()},
             "seconds": self.seconds,
             "comparison": self.table.provenance["comparison"],
+            "inside_training_region": self.inside_training_region,
         }
-        if per_frame:
+        if self.interval is not None:
+            document["interval"] = dataclasses.asdict(self.interval)
+        if self.frames is not None:
+            document |= {"frames_measured": len(self.per_frame), "frames": self.frames}
+        elif per_frame:
             document["frames"] = self.per_frame.tolist()
         return document
 
@@ -97,6 +113,12 @@ class Scores:
             low, high = self.label_scale
             line += f"; {self.mos:.2f} where people vote {low:g} to {high:g}"
         return line
+
+    def sure_lines(self) -> list[str]:
+        """How sure the score is, in words: nothing that was not asked for, or needs no word."""
+        measured = None if self.frames is None else (len(self.per_frame), self.frames)
+        scale = self.label_scale
+        return in_words(self.pooled, measured, self.interval, self.inside_training_region, scale)
 
     def frame_lines(self) -> list[str]:
         """A line a frame: number, tab, score."""
@@ -132,6 +154,8 @@ def score(
     pix_fmt: str | None = None,
     teachers: tuple[str, ...] = (),
     cache: Path | None = None,
+    interval: float | None = None,
+    within: float | None = None,
     **comparison: Unpack[ComparisonOptions],
 ) -> Scores:
     """Scores a pair of videos.
@@ -143,16 +167,31 @@ def score(
         width, height, pix_fmt: of raw files.
         teachers: models to run beside, by name or JSON file.
         cache: folder of measurements, as for `extract_pair`.
+        interval: level of an interval for the clip's label, in (0, 1).
+        within: points; measures no more frames than the clip's mean needs to be known that well
+            (95 %). By libvmaf, of models that pool by the mean, without teachers or a cache.
         comparison: what is allowed where the two differ, as for `extract_pair`.
 
     Raises:
-        InputError: a file cannot be measured, or the model cannot be loaded.
+        InputError: a file cannot be measured, or the model cannot be loaded, carries no
+            calibration, or does not pool by the mean.
     """
     check_backend(backend)
     videos = [v if isinstance(v, Video) else Video(Path(v)) for v in (reference, distorted)]
     if any((width, height, pix_fmt)) and not any(video.is_raw for video in videos):
         raise InputError("width, height and pix_fmt are for raw .yuv files; drop them.")
     feature_set = feature_set_of(model)
+    if interval is not None:
+        model = load_scorer(model)
+        check_interval(model, interval, within=within is not None)
+    if within is not None:
+        if backend != "libvmaf" or teachers:
+            raise InputError(
+                "--within: libvmaf measures, and no teacher beside it; drop the other."
+            )
+        raw = {"width": width, "height": height, "pix_fmt": pix_fmt}
+        pair = (as_video(reference, raw), as_video(distorted, raw))
+        return _score_within(load_scorer(model), pair, within, interval, comparison)
 
     def measured() -> tuple[FeatureTable, float]:
         started = time.perf_counter()
@@ -178,6 +217,7 @@ def score(
         table, extraction_s = extraction.result()
     started = time.perf_counter()
     scores = _predicted(loaded, table.features).astype(np.float64)
+    pooled = loaded.clip_score(table.features, scores)
     inference_s = time.perf_counter() - started
     seconds = {"extraction": extraction_s, "inference": inference_s}
     return Scores(
@@ -186,9 +226,42 @@ def score(
         per_frame=scores,
         table=table,
         seconds=seconds,
-        pooled=loaded.clip_score(table.features, scores),
+        pooled=pooled,
         pooling=loaded.pooling,
         label_scale=loaded.label_scale if loaded.label == "mos" else None,
+        interval=interval_of(loaded, pooled, interval, None),
+        inside_training_region=is_inside(loaded, table.features.mean(axis=0)),
+    )
+
+
+def _score_within(
+    loaded: Model,
+    pair: tuple[Video, Video],
+    within: float,
+    level: float | None,
+    comparison: ComparisonOptions,
+) -> Scores:
+    """The clip's score from as many frames as it takes."""
+    how = comparison_of(comparison)
+    check_within(within, loaded.pooling, how, loaded.name)
+    started = time.perf_counter()
+
+    def predict(features: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        return _predicted(loaded, features).astype(np.float64)
+
+    enough: EnoughFrames = measure_enough(pair, within, predict, loaded.feature_set, how)
+    pooled = min(max(enough.estimate.mean, 0.0), 100.0)
+    return Scores(
+        model=loaded.name,
+        kind=loaded.kind,
+        per_frame=enough.per_frame,
+        table=enough.table,
+        seconds={"extraction": time.perf_counter() - started, "inference": 0.0},
+        pooled=pooled,
+        label_scale=loaded.label_scale if loaded.label == "mos" else None,
+        interval=interval_of(loaded, pooled, level, enough.estimate),
+        inside_training_region=is_inside(loaded, enough.features),
+        frames=enough.n_frames,
     )
 
 

@@ -27,6 +27,7 @@ from vmaf_jax.export.parity import (
 )
 from vmaf_jax.export.sidecar import Identity
 from vmaf_jax.files import check_result_folder, work_folder
+from vmaf_jax.jobs.calibration import calibration_of
 from vmaf_jax.jobs.config import Config
 from vmaf_jax.jobs.fit import Fit, fit_folds, predict
 from vmaf_jax.jobs.problem import Problem, load_problem, table_digest
@@ -64,6 +65,8 @@ def train(config: Config, run_dir: Path, *, report: Report = silent) -> Run:
     external_metrics = {
         name: all_metrics(rows.predicted, rows.label) for name, rows in external.items()
     }
+    pooling = fit.student.pooling_name
+    calibration = calibration_of(held_out, external, problem.table, pooling)
     identity = Identity(
         name=config.name,
         student=fit.student,
@@ -75,6 +78,7 @@ def train(config: Config, run_dir: Path, *, report: Report = silent) -> Run:
             "metrics": {"loso": loso.pooled, "external": external_metrics},
         },
         label_scale=problem.label_scale,
+        calibration=None if calibration is None else calibration.to_dict(),
     )
     report.say("export and parity")
     onnx, parity = _export(fit, identity, [problem, *others.values()], config)

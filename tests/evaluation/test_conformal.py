@@ -1,0 +1,100 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vmaf_jax.evaluation.conformal import Residuals, coverage, weighted_quantile
+from vmaf_jax.export.calibration import read_calibration
+from vmaf_jax.export.sidecar_file import read_sidecar
+
+SHIPPED = ("nano", "rbf", "tiny")
+
+
+def simulated(n_sources, seed, clips=(3, 30)):
+    """Errors with a part that a source's clips share, larger for low predictions."""
+    rng = np.random.default_rng(seed)
+    source = np.repeat(np.arange(n_sources), rng.integers(*clips, n_sources))
+    predicted = rng.uniform(5, 95, len(source))
+    size = 1 + 6 * (100 - predicted) / 100
+    error = size * (rng.normal(0, 1, n_sources)[source] + rng.normal(0, 1, len(source)))
+    return Residuals(source, predicted, np.clip(predicted + error, 0, 100))
+
+
+@pytest.mark.parametrize("level", [0.8, 0.9, 0.95])
+def test_new_sources_are_covered(level):
+    """Many worlds: calibrate on 30 sources, judge by clips of a thirty-first."""
+    held = []
+    for seed in range(300):
+        world = simulated(31, seed)
+        rows = world.source == 30
+        low, high = world.without(30).bounds(world.predicted[rows], level)
+        held.append(np.mean((low <= world.label[rows]) & (world.label[rows] <= high)))
+    assert np.mean(held) == pytest.approx(level, abs=0.03)
+
+
+@pytest.mark.parametrize("level", [0.8, 0.9, 0.95])
+@pytest.mark.parametrize("model", SHIPPED)
+def test_the_shipped_models_are_covered(model, level):
+    path = Path("checkpoints") / model / "model.json"
+    calibration = read_calibration(read_sidecar(path), 6, path)
+    found = coverage(calibration.residuals, level)
+    assert found.covered == pytest.approx(level, abs=0.03)
+    if model == "tiny":
+        assert found.width < found.naive_width
+
+
+def test_every_source_weighs_the_same():
+    """A source of a thousand clips moves the quantile no more than one of ten."""
+    rng = np.random.default_rng(0)
+    few, many = (
+        Residuals(
+            np.repeat(np.arange(11), [10] * 10 + [n]),
+            np.full(100 + n, 50.0),
+            np.concatenate([50 + rng.normal(0, 1, 100), 50 + rng.normal(0, 30, n)]),
+        )
+        for n in (10, 1000)
+    )
+    assert many.interval(50.0, 0.8).high == pytest.approx(few.interval(50.0, 0.8).high, abs=1.5)
+    plain = np.quantile(np.abs(many.label - 50), 0.8)
+    assert many.interval(50.0, 0.8).high - 50 < plain / 3
+
+
+def test_intervals_are_wider_where_errors_are_larger_and_stay_on_the_scale():
+    residuals = simulated(30, 1)
+    low, middle, high = (residuals.interval(float(p), 0.9) for p in (20, 50, 80))
+    assert low.high - low.low > middle.high - middle.low > high.high - high.low
+    assert residuals.interval(0.5, 0.99).low == 0
+    assert residuals.interval(99.5, 0.99).high == 100
+    wide, narrow = residuals.interval(50.0, 0.95), residuals.interval(50.0, 0.5)
+    assert wide.low < narrow.low < narrow.high < wide.high
+
+
+def test_a_sources_own_errors_do_not_forgive_them():
+    """The difficulty that a residual is divided by comes from the other sources."""
+    residuals = simulated(8, 2)
+    alone = residuals.source == 3
+    larger = Residuals(
+        residuals.source,
+        residuals.predicted,
+        np.where(alone, residuals.predicted + 5, residuals.label),
+    )
+    largest = Residuals(
+        residuals.source,
+        residuals.predicted,
+        np.where(alone, residuals.predicted + 10, residuals.label),
+    )
+    np.testing.assert_allclose(
+        largest._normalised[alone], 2 * larger._normalised[alone], rtol=1e-12
+    )
+
+
+def test_weighted_quantile_on_a_known_case():
+    values, weight = np.array([3.0, 1, 2]), np.array([1.0, 1, 2])
+    assert [weighted_quantile(values, weight, q) for q in (0.25, 0.26, 0.75, 0.76, 1.0)] == [
+        *(1, 2, 2, 3, 3)
+    ]
+
+
+def test_coverage_needs_three_sources():
+    with pytest.raises(ValueError, match="three sources"):
+        coverage(simulated(2, 0), 0.9)

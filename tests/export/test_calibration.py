@@ -1,0 +1,96 @@
+import copy
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vmaf_jax.errors import InputError
+from vmaf_jax.evaluation.conformal import Residuals
+from vmaf_jax.evaluation.cross_validation import read_held_out
+from vmaf_jax.export import calibration as module
+from vmaf_jax.export.calibration import Calibration, read_calibration
+from vmaf_jax.jobs.calibration import calibration_of
+
+PATH = Path("checkpoints/tiny/model.json")
+
+
+@pytest.fixture
+def description():
+    return json.loads(PATH.read_text())
+
+
+def test_the_shipped_one_is_of_the_saved_predictions(description, support_vectors):
+    folder = PATH.parent
+    rows = read_held_out(folder / "folds.parquet")
+    external = {"demo": read_held_out(folder / "external_demo.parquet")}
+    made = calibration_of(rows, external, support_vectors, "mean")
+    read = read_calibration(description, 6, PATH)
+    assert made.residuals.n_sources == read.residuals.n_sources == 23 + 9
+    np.testing.assert_allclose(made.residuals.predicted, read.residuals.predicted, atol=1e-6)
+    np.testing.assert_allclose(made.residuals.label, read.residuals.label, atol=1e-6)
+    assert made.region.limit == pytest.approx(read.region.limit, rel=1e-6)
+    assert read.to_dict() == description["calibration"]
+
+
+def test_clips_of_frames_are_their_means(description):
+    external = read_held_out(PATH.parent / "external_demo.parquet")
+    one = (external.source == "rocket") & (external.clip == "av1_crf54")
+    read = read_calibration(description, 6, PATH)
+    error = np.abs(read.residuals.predicted - external.predicted[one].mean())
+    assert error.min() <= 1e-6
+    assert read.residuals.label[error.argmin()] == pytest.approx(external.label[one].mean())
+
+
+def test_a_sidecar_without_one_has_none():
+    assert read_calibration({}, 6, PATH) is None
+
+
+def nothing(entry):
+    entry.clear()
+
+
+DAMAGE = [
+    (nothing, "no 'region'"),
+    (lambda e: e.update(source=e["source"][:-1]), "differ in length"),
+    (lambda e: e.update(predicted=[], label=[], source=[]), "source is not numbers|or are empty"),
+    (lambda e: e["label"].__setitem__(3, 101.0), "label leaves 0 to 100"),
+    (lambda e: e["predicted"].__setitem__(3, float("nan")), "not finite"),
+    (lambda e: e["predicted"].__setitem__(3, "7"), "predicted is not numbers"),
+    (lambda e: e["source"].__setitem__(0, 99), "without gaps"),
+    (lambda e: e["source"].__setitem__(0, -1), "without gaps"),
+    (lambda e: e.update(region=[]), "no record"),
+    (lambda e: e["region"].pop("limit"), "no 'limit'"),
+    (lambda e: e["region"].update(limit=0), "limit is not above 0"),
+    (lambda e: e["region"].update(mean=[0.0]), "not of 6 features"),
+    (lambda e: e["region"]["covariance"][0].__setitem__(0, -1.0), "not positive definite"),
+]
+
+
+@pytest.mark.parametrize(("damage", "message"), DAMAGE, ids=[message for _, message in DAMAGE])
+def test_a_damaged_one_is_refused(description, damage, message):
+    damaged = copy.deepcopy(description)
+    damage(damaged["calibration"])
+    with pytest.raises(InputError, match=rf"model.json: its calibration is damaged.*({message})"):
+        read_calibration(damaged, 6, PATH)
+
+
+def test_one_source_and_levels_outside(description):
+    read = read_calibration(description, 6, PATH)
+    alone = read.residuals.source == 0
+    one = Residuals(
+        read.residuals.source[alone], read.residuals.predicted[alone], read.residuals.label[alone]
+    )
+    with pytest.raises(InputError, match="calibrated on one source"):
+        Calibration(one, read.region).interval(50.0, 0.9, "tiny")
+    for level in (0.0, 1.0, -0.1, 1.5, float("nan")):
+        with pytest.raises(InputError, match="expected more than 0 and less than 1"):
+            read.interval(50.0, level, "tiny")
+
+
+def test_long_ones_are_thinned_within_each_source(description, monkeypatch):
+    monkeypatch.setattr(module, "MAX_CLIPS", 100)
+    read = read_calibration(description, 6, PATH)
+    thin = read_calibration({"calibration": read.to_dict()}, 6, PATH)
+    assert thin.residuals.n_sources == 32
+    assert 32 <= len(thin.residuals.label) <= 132

@@ -1,0 +1,96 @@
+import re
+import subprocess
+
+import numpy as np
+import pytest
+
+import vmaf_jax
+from vmaf_jax.extraction.chosen_frames import branches, measure_chosen
+from vmaf_jax.extraction.survey import survey
+from vmaf_jax.features.feature_set import FEATURES, NEG_FEATURES
+from vmaf_jax.video.comparison import DEFAULT_COMPARISON, comparison_of
+from vmaf_jax.video.ffmpeg import find_ffmpeg
+from vmaf_jax.video.video import Video
+
+
+@pytest.fixture(scope="module")
+def cut_pair(tmp_path_factory, ffmpeg):
+    """40 frames: two shots that move, cut at 23; B-frames in the encode."""
+    folder = tmp_path_factory.mktemp("cut")
+
+    def make(*arguments):
+        subprocess.run([ffmpeg, "-v", "error", "-y", *map(str, arguments)], check=True, cwd=folder)
+
+    shots = (
+        "testsrc2=size=320x240:rate=24[a];mandelbrot=size=320x240:rate=24:start_scale=0.5[b];"
+        "[a]trim=end_frame=23[c];[b]trim=end_frame=17,setpts=PTS-STARTPTS[d];[c][d]concat,"
+        "noise=alls=6:all_seed=2,format=yuv420p"
+    )
+    make("-filter_complex", shots, "reference.y4m")
+    make("-i", "reference.y4m", "-c:v", "libx264", "-crf", "38", "distorted.mp4")
+    make("-i", "reference.y4m", "-vf", "scale=160:120", "-crf", "34", "small.mp4")
+    return folder
+
+
+@pytest.mark.parametrize(
+    "frames",
+    [[0], [39], [5], [0, 1, 2, 3], [22, 23, 24], list(range(40)), [0, 3, 4, 9, 17, 38, 39]],
+    ids=str,
+)
+@pytest.mark.parametrize("distorted", ["distorted.mp4", "small.mp4"])
+def test_chosen_frames_have_the_values_of_the_whole(cut_pair, frames, distorted):
+    """Motion included: n_subsample keeps what has a memory exact, and neighbours go in."""
+    pair = (Video(cut_pair / "reference.y4m"), Video(cut_pair / distorted))
+    plan = survey(find_ffmpeg(), pair, DEFAULT_COMPARISON).plan
+    whole = vmaf_jax.extract_pair(*pair).features
+    chosen = measure_chosen(find_ffmpeg(), pair, plan, FEATURES, frames, threads=2)
+    np.testing.assert_array_equal(chosen, whole[frames])
+
+
+def test_other_feature_sets_and_offsets(cut_pair):
+    pair = (Video(cut_pair / "reference.y4m"), Video(cut_pair / "distorted.mp4"))
+    how = comparison_of({"offset": 2})
+    plan = survey(find_ffmpeg(), pair, how).plan
+    whole = vmaf_jax.extract_pair(*pair, feature_set=NEG_FEATURES, offset=2).features
+    chosen = measure_chosen(find_ffmpeg(), pair, plan, NEG_FEATURES, [1, 8, 20], threads=1)
+    np.testing.assert_array_equal(chosen, whole[[1, 8, 20]])
+
+
+def test_libvmafs_own_subsampling_keeps_motion_exact(cut_pair, ffmpeg):
+    import json
+
+    logs = []
+    for step in (1, 5):
+        graph = f"libvmaf=log_fmt=json:log_path=log{step}.json:n_subsample={step}"
+        files = ["-i", "distorted.mp4", "-i", "reference.y4m"]
+        line = [ffmpeg, "-v", "error", "-nostdin", *files, "-filter_complex", graph]
+        subprocess.run([*line, "-f", "null", "-"], check=True, cwd=cut_pair)
+        log = json.loads((cut_pair / f"log{step}.json").read_text())
+        logs.append({entry["frameNum"]: entry["metrics"] for entry in log["frames"]})
+    every, fifth = logs
+    assert list(fifth) == [0, 5, 10, 15, 20, 25, 30, 35]
+    for frame, metrics in fifth.items():
+        for key in FEATURES.libvmaf_keys:
+            assert metrics[key] == every[frame][key]
+
+
+def test_the_survey_sees_the_cut_and_every_frame(cut_pair, ffmpeg):
+    pair = (Video(cut_pair / "reference.y4m"), Video(cut_pair / "distorted.mp4"))
+    seen = survey(find_ffmpeg(), pair, DEFAULT_COMPARISON)
+    assert 23 in seen.cuts
+    assert seen.covariate.shape == (40, 1)
+    line = [ffmpeg, "-nostdin", "-i", pair[1].path, "-i", pair[0].path, "-lavfi", "psnr"]
+    told = subprocess.run([*line, "-f", "null", "-"], capture_output=True, text=True, check=True)
+    psnr_db = float(re.search(r"PSNR y:([0-9.]+)", told.stderr)[1])
+    mse = 10 ** (-seen.covariate[:, 0] / 10)
+    assert 10 * np.log10(255**2 / mse.mean()) == pytest.approx(psnr_db, abs=0.01)
+
+
+def test_branches_keep_frames_apart():
+    rng = np.random.default_rng(0)
+    for n in (1, 10, 60, 100):
+        frames = sorted(rng.choice(100, n, replace=False).tolist())
+        lists = branches(frames)
+        assert sorted(frame for members in lists for frame in members) == frames
+        assert len(lists) <= 3
+        assert all(np.diff(members).min(initial=3) >= 3 for members in lists)

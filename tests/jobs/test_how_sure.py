@@ -1,0 +1,113 @@
+import json
+import subprocess
+
+import numpy as np
+import pytest
+
+import vmaf_jax
+from tests.support import run_command
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory, ffmpeg):
+    """200 frames in three shots, encoded with B-frames; and its first 12 frames."""
+    folder = tmp_path_factory.mktemp("long")
+
+    def make(*arguments):
+        subprocess.run([ffmpeg, "-v", "error", "-y", *map(str, arguments)], check=True, cwd=folder)
+
+    shots = (
+        "testsrc2=size=320x240:rate=24,trim=end_frame=70[a];"
+        "mandelbrot=size=320x240:rate=24:start_scale=0.5,trim=end_frame=90[b];"
+        "testsrc=size=320x240:rate=24,trim=end_frame=40[c];"
+        "[a][b][c]concat=n=3,noise=alls=6:all_seed=2,format=yuv420p"
+    )
+    make("-filter_complex", shots, "reference.y4m")
+    make("-i", "reference.y4m", "-c:v", "libx264", "-crf", "30", "distorted.mp4")
+    for name in ("reference.y4m", "distorted.mp4"):
+        make("-i", name, "-frames:v", "12", f"short_{name}")
+    return folder / "reference.y4m", folder / "distorted.mp4"
+
+
+def test_within_measures_a_part_and_says_so(pair):
+    full = vmaf_jax.score(*pair)
+    finished = run_command("score", *pair, "--within", 2, "--json")
+    assert finished.code == 0, finished.stderr
+    document = json.loads(finished.stdout)
+    assert document["frames"] == 200
+    assert document["frames_measured"] == document["statistics"]["frames"] < 120
+    interval = document["interval"]
+    assert set(interval) == {"level", "low", "high", "kind"}
+    assert (interval["level"], interval["kind"]) == (0.95, "sampling of frames")
+    assert interval["high"] - interval["low"] <= 4 + 1e-9
+    assert interval["low"] <= full.mean <= interval["high"]
+    some = vmaf_jax.score(*pair, within=2.0)
+    np.testing.assert_array_equal(some.per_frame, full.per_frame[some.table.index])
+    assert some.pooled == document["score"]
+    assert len(some.frame_lines()) == document["frames_measured"]
+
+
+def test_within_too_little_measures_every_frame(pair):
+    some = vmaf_jax.score(*pair, within=1e-6)
+    assert len(some.per_frame) == some.frames == 200
+    assert some.interval.low == some.interval.high == pytest.approx(vmaf_jax.score(*pair).mean)
+
+
+def test_interval_and_region(pair):
+    finished = run_command("score", *pair, "--interval", 0.9, "--json")
+    document = json.loads(finished.stdout)
+    interval = document["interval"]
+    assert (interval["level"], interval["kind"]) == (0.9, "conformal across sources")
+    assert interval["low"] < document["score"] < interval["high"]
+    assert document["inside_training_region"] in (True, False)
+    assert "frames_measured" not in document
+    both = vmaf_jax.score(*pair, interval=0.9, within=2.0)
+    sampled = vmaf_jax.score(*pair, within=2.0).interval
+    assert both.interval.low < sampled.low
+    assert both.interval.high > sampled.high
+    assert both.interval.kind == "conformal across sources, and sampling of frames"
+    plain = json.loads(run_command("score", *pair, "--json").stdout)
+    assert "interval" not in plain
+
+
+def test_people_read_it(pair):
+    text = run_command("score", *pair, "--interval", 0.9, "--within", 2).stdout
+    assert "the mean of 200 frames, from" in text
+    assert "90 % interval" in text
+    strange = run_command("score", pair[0], pair[0], "--model", "rbf_4k").stdout
+    assert ("outside the training region" in strange) == (
+        vmaf_jax.score(pair[0], pair[0], "rbf_4k").inside_training_region is False
+    )
+
+
+BAD = [
+    (["--interval", 0], "--interval 0: expected more than 0"),
+    (["--interval", 1], "--interval 1: expected"),
+    (["--interval", "nan"], "--interval nan: expected"),
+    (["--within", 0], "--within 0: expected points above 0"),
+    (["--within", -1], "--within -1: expected"),
+    (["--within", "nan"], "--within nan: expected"),
+    (["--within", 1, "--interval", 0.95], "--interval 0.95: with --within below 0.95"),
+    (["--within", 1, "--per-frame"], "--per-frame lists all"),
+    (["--within", 1, "--backend", "jax"], "libvmaf measures"),
+    (["--within", 1, "--teacher", "vmaf_v0.6.1"], "no teacher beside it"),
+    (["--within", 1, "--allow-damaged"], "cannot look for damage"),
+    (["--interval", 0.9, "--model", "vmaf_v0.6.1"], "carries no calibration"),
+    (["--interval", 0.9, "--model", "checkpoints/tiny/model.int8.onnx"], "carries no calibration"),
+]
+
+
+@pytest.mark.parametrize(("flags", "message"), BAD, ids=[" ".join(map(str, f)) for f, _ in BAD])
+def test_bad_input_is_one_line(pair, flags, message):
+    finished = run_command("score", *pair, *flags)
+    assert finished.code == 2
+    assert message in finished.stderr
+    assert finished.stderr.count("\n") == 1
+    assert finished.stdout == ""
+
+
+def test_a_clip_shorter_than_a_block(pair):
+    short = [path.with_name(f"short_{path.name}") for path in pair]
+    finished = run_command("score", *short, "--within", 1)
+    assert finished.code == 2
+    assert "12 frames, --within takes blocks of 16" in finished.stderr

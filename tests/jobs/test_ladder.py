@@ -1,0 +1,141 @@
+import csv
+import json
+
+import numpy as np
+import pytest
+
+from tests.support import run_command
+from vmaf_jax.errors import InputError
+from vmaf_jax.jobs.ladder import ladder
+
+SCORES = (41.0, 63.0, 81.0, 94.0)
+
+
+def rows(contents=6, codecs=(("x264", 1.0), ("av1", 0.6)), **more):
+    return [
+        {"clip": f"c{k}", "codec": codec, "bitrate": round(rate * share * (1 + k / 20), 3)}
+        | {"score": score - k / 10, **more}
+        for k in range(contents)
+        for codec, share in codecs
+        for rate, score in zip((300, 700, 1600, 4000), SCORES, strict=True)
+    ]
+
+
+def write(path, entries):
+    if path.suffix == ".csv":
+        with path.open("w", newline="") as file:
+            writer = csv.DictWriter(file, list(dict.fromkeys(k for e in entries for k in e)))
+            writer.writeheader()
+            writer.writerows(entries)
+    elif path.suffix == ".json":
+        path.write_text(json.dumps(entries))
+    else:
+        path.write_text("\n".join(map(json.dumps, entries)))
+    return path
+
+
+@pytest.mark.parametrize("kind", ["csv", "json", "jsonl"])
+def test_the_command_end_to_end(tmp_path, kind):
+    table = write(tmp_path / f"encodes.{kind}", rows())
+    out = ["--csv", tmp_path / "hull.csv", "--plot", tmp_path / "curves.png"]
+    finished = run_command("ladder", table, "--anchor", "x264", "--json", *out)
+    assert finished.code == 0, finished.stderr
+    document = json.loads(finished.stdout)
+    (entry,) = document["bd_rate"]
+    assert (entry["codec"], entry["contents"]) == ("av1", 6)
+    assert entry["pchip"] == pytest.approx(-40, abs=1e-3)
+    assert entry["akima"] == pytest.approx(-40, abs=1e-3)
+    low, high = entry["intervals"]["pchip"]
+    assert low <= entry["pchip"] <= high
+    points = list(csv.DictReader((tmp_path / "hull.csv").read_text().splitlines()))
+    assert len(points) == 48
+    assert {p["codec"] for p in points if p["on_hull"] == "1"} == {"av1"}
+    assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
+    for_people = run_command("ladder", table)
+    assert "-40.00 %" in for_people.stdout
+    assert "convex hull: c5" in for_people.stdout
+
+
+def test_several_resolutions_give_curves_through_the_hull(tmp_path):
+    small = [e | {"height": 360, "score": e["score"] * 0.7} for e in rows(1)]
+    large = [e | {"height": 1080, "bitrate": e["bitrate"] * 1.5} for e in rows(1)]
+    result = ladder(write(tmp_path / "e.csv", small + large))
+    assert result.hull
+    curve = result.curves["c0"]["x264"]
+    dearer = [e for e in small if e["codec"] == "x264" and e["bitrate"] > 450]
+    assert not set(curve.score) & {e["score"] for e in dearer}  # the larger picture is better
+    with pytest.raises(InputError, match="does not rise"):
+        ladder(tmp_path / "e.csv", hull=False)
+
+
+def test_units_and_score_documents(tmp_path):
+    plain = ladder(write(tmp_path / "a.csv", rows()))
+    in_mbps = [e | {"bitrate": f"{e['bitrate'] / 1000} Mbps"} for e in rows()]
+    other = ladder(write(tmp_path / "b.csv", in_mbps))
+    assert [r.encode.kbps for r in other.rungs] == pytest.approx(
+        [r.encode.kbps for r in plain.rungs]
+    )
+    documents = [
+        {k: v for k, v in e.items() if k != "clip"}
+        | {"reference": f"refs/{e['clip']}.y4m", "model": "tiny", "statistics": {"frames": 48}}
+        for e in rows()
+    ]
+    assert list(ladder(write(tmp_path / "c.jsonl", documents)).curves) == list(plain.curves)
+
+
+def damaged(**change):
+    entries = rows(2)
+    entries[5] |= change
+    return entries
+
+
+def crossing():
+    entries = rows(1)
+    for entry in entries[4:]:
+        entry["bitrate"] = entry["bitrate"] ** 1.4 / 12
+    return entries
+
+
+@pytest.mark.parametrize(
+    ("entries", "flags", "message"),
+    [
+        (rows()[:2], [], "has 2 points; a curve needs 3"),
+        (crossing(), [], "curves of av1 and x264 cross at score"),
+        (damaged(bitrate=0), [], "row 6, bitrate '0': a rate is above 0"),
+        (damaged(bitrate=-3), [], "a rate is above 0"),
+        (damaged(bitrate="nan"), [], "expected a number of kbit/s"),
+        (damaged(bitrate="1.2 Mbps"), [], "row 1 has its bitrate in kbps, row 6 in mbps"),
+        (damaged(bitrate=420_000), [], "as if units were mixed"),
+        (damaged(bitrate="fast"), [], "row 6, bitrate 'fast'"),
+        (damaged(score=101), [], "row 6, column 'score'"),
+        (damaged(score="nan"), [], "row 6, column 'score'"),
+        (damaged(score=20), [], "'c0' by av1 does not rise"),
+        (damaged(bitrate=rows(2)[4]["bitrate"]), [], "rows 5 and 6 are both of 'c0'"),
+        (damaged(model="nano"), [], "scores of different models"),
+        (damaged(height=1080), [], "has no height, others have one"),
+        (damaged(height="tall"), [], "resolution 'tall'"),
+        (rows(), ["--level", "1"], "--level 1: expected more than 0"),
+        (rows(), ["--level", "nan"], "--level nan"),
+        (rows(), ["--anchor", "vp9"], "--anchor vp9"),
+        (rows(), ["--content", "x"], "--content x"),
+        ([e | {"clip": e["codec"]} for e in rows(1)], [], "no content in common"),
+        (rows(30), ["--plot", "many.png"], "30 contents, at most 24"),
+        ([], [], "lists no encode"),
+    ],
+)
+def test_bad_input_is_one_line(tmp_path, monkeypatch, entries, flags, message):
+    monkeypatch.chdir(tmp_path)
+    finished = run_command("ladder", write(tmp_path / "e.jsonl", entries), *flags)
+    assert finished.code == 2
+    assert message in finished.stderr
+    assert finished.stderr.count("\n") == 1
+    assert finished.stdout == ""
+    assert not (tmp_path / "many.png").exists()
+
+
+def test_crossing_curves_can_be_allowed(tmp_path):
+    result = ladder(write(tmp_path / "e.csv", crossing()), allow_crossing=True)
+    (entry,) = result.bd_rates
+    assert np.isfinite(entry.mean["akima"])
+    assert entry.contents["c0"].crossings
+    assert entry.intervals == {"pchip": None, "akima": None}  # one content

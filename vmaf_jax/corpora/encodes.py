@@ -1,0 +1,183 @@
+"""Scored encodes, as people list them: what was encoded, how, at which rate, and its score.
+
+A row is `codec, bitrate, score` and `source` or `clip`: with both, `source` is the content and
+`clip` the encode's name. Optional are `height` or `resolution` (`1080`, `1080p`, `1920x1080`) and
+`model`, what scored. A bare bitrate is kbit/s; `800 kbps`, `1.2 Mbps` and `800000 bps` are read
+too, one unit in a file. A document of `score --json` is a row once `codec` and `bitrate` are added.
+"""
+
+import dataclasses
+import json
+import math
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pydantic
+
+from vmaf_jax.corpora.records import MAX_BYTES, parse_record, read_records
+from vmaf_jax.errors import InputError
+from vmaf_jax.limits import read_limited
+
+_UNITS = {"bps": 1e-3, "bit/s": 1e-3, "kbps": 1.0, "kbit/s": 1.0, "mbps": 1e3, "mbit/s": 1e3}
+_BITRATE = re.compile(r"\s*([0-9.eE+-]+)\s*([a-zA-Z/]*)\s*")
+_RESOLUTION = re.compile(r"\s*(?:[0-9]{1,5}\s*[xX×]\s*)?([0-9]{1,5})p?\s*")
+_MIXED = 100.0  # rates of one content that stand further apart are taken for other units
+
+
+class _Row(pydantic.BaseModel, frozen=True, extra="ignore", str_strip_whitespace=True):
+    codec: str = pydantic.Field(min_length=1, coerce_numbers_to_str=True)
+    bitrate: str = pydantic.Field(min_length=1, coerce_numbers_to_str=True)
+    score: float = pydantic.Field(ge=0, le=100, allow_inf_nan=False)
+    source: str | None = pydantic.Field(default=None, coerce_numbers_to_str=True)
+    clip: str | None = pydantic.Field(default=None, coerce_numbers_to_str=True)
+    reference: str | None = None
+    height: str | None = pydantic.Field(default=None, coerce_numbers_to_str=True)
+    resolution: str | None = pydantic.Field(default=None, coerce_numbers_to_str=True)
+    model: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Encode:
+    """One encode with its score.
+
+    Attributes:
+        content: what was encoded, the same for all encodes of a ladder.
+        codec: what made it.
+        kbps: kbit/s, above 0.
+        score: 0-100.
+        height: lines of the encoded picture; None where the list does not say.
+    """
+
+    content: str
+    codec: str
+    kbps: float
+    score: float
+    height: int | None = None
+
+
+def read_encodes(path: Path) -> list[Encode]:
+    """The encodes that a CSV, JSON, JSON Lines or Parquet file lists.
+
+    Raises:
+        InputError: a file or row that cannot be, a rate that is not above 0, units or models that
+            are mixed, heights that only some rows have, or one encode listed twice.
+    """
+    rows = [
+        parse_record(_Row, path, number, values) for number, values in enumerate(_records(path), 1)
+    ]
+    if not rows:
+        raise InputError(f"{path}: lists no encode; add rows.")
+    _check_one_model(rows, path)
+    units = [_unit(row.bitrate, path, number) for number, row in enumerate(rows, 1)]
+    if len(set(units)) > 1:
+        other = next(number for number, unit in enumerate(units, 1) if unit != units[0])
+        raise InputError(
+            f"{path}: row 1 has its bitrate in {units[0]}, row {other} in {units[other - 1]}; "
+            f"write all of them in one unit."
+        )
+    encodes = [_encode(row, path, number) for number, row in enumerate(rows, 1)]
+    _check_heights(encodes, path)
+    _check_unique(encodes, path)
+    _check_rates(encodes, path)
+    return encodes
+
+
+def _records(path: Path) -> Iterator[Any]:
+    if path.suffix.lower() != ".json":
+        yield from read_records(path, "list of encodes", None)
+        return
+    content = read_limited(path, "MANIFEST_BYTES", MAX_BYTES)
+    try:
+        rows = json.loads(content.decode())
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: not readable ({error}); check the file.") from error
+    if not isinstance(rows, list):
+        raise InputError(f"{path}: expected a list of encodes; put [ and ] around them.")
+    yield from rows
+
+
+def _unit(text: str, path: Path, number: int) -> str:
+    match = _BITRATE.fullmatch(text)
+    unit = (match[2].lower() or "kbps") if match else ""
+    if unit not in _UNITS:
+        raise InputError(
+            f"{path}: row {number}, bitrate {text[:40]!r}: expected a number of kbit/s, or one "
+            f"with bps, kbps or Mbps."
+        )
+    return {"bit/s": "bps", "kbit/s": "kbps", "mbit/s": "mbps"}.get(unit, unit)
+
+
+def _encode(row: _Row, path: Path, number: int) -> Encode:
+    content = row.source or row.clip or (Path(row.reference).stem if row.reference else "")
+    if not content:
+        raise InputError(f"{path}: row {number} has neither source nor clip; name what it is of.")
+    match = _BITRATE.fullmatch(row.bitrate)
+    try:
+        rate = float(match[1]) * _UNITS[match[2].lower() or "kbps"] if match else math.nan
+    except ValueError:
+        rate = math.nan
+    if not (math.isfinite(rate) and rate > 0):
+        raise InputError(
+            f"{path}: row {number}, bitrate {row.bitrate[:40]!r}: a rate is above 0; correct it."
+        )
+    height = None
+    if (text := row.height or row.resolution) is not None:
+        size = _RESOLUTION.fullmatch(text)
+        height = int(size[1]) if size else 0
+        if height == 0:
+            raise InputError(
+                f"{path}: row {number}, resolution {text[:40]!r}: expected lines or width x "
+                f"height, as 1080 or 1920x1080."
+            )
+    return Encode(content, row.codec, rate, row.score, height)
+
+
+def _check_one_model(rows: Sequence[_Row], path: Path) -> None:
+    models = sorted({row.model or "none named" for row in rows})
+    if len(models) > 1:
+        raise InputError(
+            f"{path}: scores of different models ({', '.join(models)[:200]}); a ladder takes one, "
+            f"score all encodes with it."
+        )
+
+
+def _check_heights(encodes: Sequence[Encode], path: Path) -> None:
+    missing = [number for number, encode in enumerate(encodes, 1) if encode.height is None]
+    if missing and len(missing) < len(encodes):
+        raise InputError(
+            f"{path}: row {missing[0]} has no height, others have one; fill it in, or drop the "
+            f"column."
+        )
+
+
+def _check_unique(encodes: Sequence[Encode], path: Path) -> None:
+    seen: dict[tuple[Any, ...], int] = {}
+    for number, encode in enumerate(encodes, 1):
+        key = (encode.content, encode.codec, encode.height, encode.kbps)
+        if (first := seen.setdefault(key, number)) != number:
+            raise InputError(
+                f"{path}: rows {first} and {number} are both of {encode.content!r} by "
+                f"{encode.codec} at {encode.kbps:g} kbit/s; remove one of them."
+            )
+
+
+def _check_rates(encodes: Sequence[Encode], path: Path) -> None:
+    """Refuses rates that can only be in different units: codecs, or neighbours, far apart."""
+    rates: dict[str, dict[str, list[float]]] = {}
+    for encode in encodes:
+        rates.setdefault(encode.content, {}).setdefault(encode.codec, []).append(encode.kbps)
+    for content, by_codec in rates.items():
+        medians = [float(np.median(values)) for values in by_codec.values()]
+        steps = [
+            high / low
+            for values in by_codec.values()
+            for low, high in zip(sorted(values), sorted(values)[1:], strict=False)
+        ]
+        if max(max(medians) / min(medians), *steps, 1.0) >= _MIXED:
+            raise InputError(
+                f"{path}: bitrates of {content!r} stand a factor of {_MIXED:g} and more apart, "
+                f"as if units were mixed; write all of them in kbit/s."
+            )

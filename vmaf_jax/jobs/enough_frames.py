@@ -1,0 +1,135 @@
+"""`score --within POINTS`: as many frames as a clip's mean needs, and no more.
+
+survey (all frames, cheaply) -> a few frames of every block -> the mean's interval -> more frames
+where it is too wide -> at last all frames, and then there is no interval left
+"""
+
+import concurrent.futures
+import dataclasses
+import os
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from vmaf_jax.errors import InputError
+from vmaf_jax.evaluation.frame_sample import BLOCK, LOOKS, Draw, Estimate, blocks, estimate
+from vmaf_jax.extraction.chosen_frames import measure_chosen
+from vmaf_jax.extraction.survey import survey
+from vmaf_jax.features.feature_set import FeatureSet
+from vmaf_jax.features.table import FeatureTable, constant_text
+from vmaf_jax.video.comparison import Comparison
+from vmaf_jax.video.digest import file_digest
+from vmaf_jax.video.ffmpeg import find_ffmpeg
+from vmaf_jax.video.report import check_counts
+from vmaf_jax.video.video import Video, check_video
+
+_SEED = 0
+
+Predict = Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]]
+
+
+@dataclasses.dataclass(frozen=True)
+class EnoughFrames:
+    """What the frames measured say.
+
+    Attributes:
+        table: of the frames measured, by number.
+        per_frame: their scores, points.
+        estimate: the mean over all frames, and its half-width at `LEVEL`.
+        n_frames: of the clip.
+        features: estimated means over all frames, `[d]`.
+    """
+
+    table: FeatureTable
+    per_frame: npt.NDArray[np.float64]
+    estimate: Estimate
+    n_frames: int
+    features: npt.NDArray[np.float64]
+
+
+def check_within(within: float, pooling: str, how: Comparison, model: str) -> None:
+    """Raises InputError where so many points cannot be asked for, or not of this model."""
+    if not 0 < within < 100:
+        raise InputError(f"--within {within:g}: expected points above 0 and below 100, as 0.5.")
+    if pooling != "mean":
+        raise InputError(
+            f"--within: estimates a mean over frames, {model} pools them by {pooling}; drop it."
+        )
+    if how.allow_damaged:
+        raise InputError("--within: cannot look for damage in frames left out; drop one flag.")
+
+
+def measure_enough(
+    videos: tuple[Video, Video],
+    within: float,
+    predict: Predict,
+    feature_set: FeatureSet,
+    how: Comparison,
+) -> EnoughFrames:
+    """Measures frames of a pair by libvmaf until the interval of its mean is narrow enough.
+
+    Args:
+        videos: the reference and the distorted one.
+        within: half-width of that interval, points.
+        predict: a model, from features `[n, d]` to scores `[n]`.
+
+    Raises:
+        InputError: as a measurement does, or the clip is shorter than a block.
+    """
+    reference, distorted = videos
+    counts = [check_video(video) for video in (distorted, reference)]
+    if None not in (reference.fps, distorted.fps) or how.fps is None:
+        check_counts(reference, distorted, counts, shortest=how.aligned or how.fps is not None)
+    ffmpeg, threads = find_ffmpeg(), os.cpu_count() or 1
+    with concurrent.futures.ThreadPoolExecutor(len(videos)) as pool:
+        digests = [pool.submit(file_digest, video.path) for video in videos]
+        seen = survey(ffmpeg, videos, how)
+        n = len(seen.covariate)
+        if n < BLOCK:
+            raise InputError(
+                f"{distorted.path}: {n} frames, --within takes blocks of {BLOCK}; drop it, and all "
+                f"are measured."
+            )
+        block = blocks(n, seen.cuts)
+        draw = Draw(block, _SEED)
+        features = np.full((n, len(feature_set)), np.nan)
+        score = np.full(n, np.nan)
+        for look in range(LOOKS + 1):
+            taken = draw.taken
+            new = [int(k) for frames in taken for k in frames if np.isnan(score[k])]
+            features[new] = measure_chosen(
+                ffmpeg, videos, seen.plan, feature_set, new, threads=threads
+            )
+            score[new] = predict(features[new])
+            result = estimate(taken, block, score, seen.covariate)
+            if result.half_width <= within:
+                break
+            if look + 1 < LOOKS:
+                draw.grow(result.half_width, within)
+            else:
+                draw.take_all()
+        contents = [future.result() for future in digests]
+    means = [estimate(taken, block, column, seen.covariate).mean for column in features.T]
+    provenance = {
+        "backend": "libvmaf",
+        "ffmpeg_version": ffmpeg.version,
+        "inputs": dict(zip(("reference", "distorted"), contents, strict=True)),
+        "comparison": {**seen.description, "frames": n},
+    }
+    index = np.flatnonzero(~np.isnan(score)).astype(np.int32)
+    table = FeatureTable(
+        feature_set=feature_set,
+        corpus=constant_text("", len(index)),
+        source=constant_text(_readable(reference), len(index)),
+        clip=constant_text(_readable(distorted), len(index)),
+        index=index,
+        features=features[index],
+        labels={},
+        provenance=provenance,
+    )
+    return EnoughFrames(table, score[index], result, n, np.array(means))
+
+
+def _readable(video: Video) -> str:
+    return video.path.stem.encode("utf-8", "backslashreplace").decode()

@@ -1,0 +1,101 @@
+"""How sure a clip's score is: its interval, and whether the clip is like those of the training."""
+
+import numpy as np
+import numpy.typing as npt
+
+from vmaf_jax.errors import InputError
+from vmaf_jax.evaluation import conformal
+from vmaf_jax.evaluation.conformal import Interval
+from vmaf_jax.evaluation.frame_sample import LEVEL, Estimate
+from vmaf_jax.export.calibration import check_level
+from vmaf_jax.features.opinions import LabelScale, from_hundred
+from vmaf_jax.jobs.model import Model
+
+SAMPLING = "sampling of frames"
+BOTH = f"{conformal.KIND}, and {SAMPLING}"
+
+
+def check_interval(model: Model, level: float, *, within: bool) -> None:
+    """Finds out before a measurement whether there can be an interval at `level`.
+
+    Args:
+        within: whether only some frames will be measured.
+
+    Raises:
+        InputError: a level outside (0, 1), or so near to 1 that the frames left out leave no error
+            to spend; a model whose files carry no calibration, or one of a single source.
+    """
+    check_level(level, "--interval")
+    if within and level >= LEVEL:
+        raise InputError(
+            f"--interval {level:g}: with --within below {LEVEL:g}, since the frames left out take "
+            f"{1 - LEVEL:.2f} of the error; lower it, or drop --within."
+        )
+    if model.calibration is None:
+        raise InputError(
+            f"{model.name}: carries no calibration (its sidecar has none), so it cannot tell how "
+            f"sure it is; train or export it again, or take a shipped model."
+        )
+    model.calibration.interval(50.0, level, model.name)
+
+
+def interval_of(
+    model: Model, score: float, level: float | None, estimate: Estimate | None
+) -> Interval | None:
+    """The interval of a clip's score.
+
+    Args:
+        score: of the clip, points.
+        level: of its label, or None where only the frames left out are in doubt.
+        estimate: of the mean over frames, where only some were measured.
+
+    Returns:
+        With both, the union of the two errors: conformal at `level + 1 - LEVEL`, widened by the
+        sampling's half-width at `LEVEL`, so that it misses no more often than `1 - level`.
+    """
+    half = 0.0 if estimate is None else estimate.half_width
+    if level is None:
+        if estimate is None:
+            return None
+        return Interval(LEVEL, max(0.0, score - half), min(100.0, score + half), SAMPLING)
+    assert model.calibration is not None, "check_interval comes first"  # noqa: S101
+    if half == 0:
+        return model.calibration.interval(score, level, model.name)
+    wide = model.calibration.interval(score, level + 1 - LEVEL, model.name)
+    return Interval(level, max(0.0, wide.low - half), min(100.0, wide.high + half), BOTH)
+
+
+def is_inside(model: Model, features: npt.NDArray[np.float64]) -> bool | None:
+    """Whether a clip's mean features `[d]` are in the training region; None where unknown."""
+    return None if model.calibration is None else model.calibration.region.holds(features)
+
+
+def in_words(
+    score: float,
+    measured: tuple[int, int] | None,
+    interval: Interval | None,
+    inside: bool | None,
+    label_scale: LabelScale | None,
+) -> list[str]:
+    """How sure a score is, a line a fact.
+
+    Args:
+        measured: frames measured and frames of the clip, where they differ in principle.
+        inside: the training region; None where unknown.
+        label_scale: the worst and the best vote, for a model of votes.
+    """
+    lines = []
+    if measured is not None:
+        lines.append(
+            f"{score:.2f}: the mean of {measured[1]} frames, from {measured[0]} of them (the table "
+            f"is of these)"
+        )
+    if interval is not None:
+        text = f"{100 * interval.level:g} % interval {interval.low:.2f} to {interval.high:.2f}"
+        if label_scale is not None:
+            low, high = from_hundred(np.array([interval.low, interval.high]), label_scale)
+            text += f" ({low:.2f} to {high:.2f} as people vote)"
+        lines.append(f"{text}, {interval.kind}")
+    if inside is False:
+        lines.append("outside the training region: unlike the clips that the model learnt from")
+    return lines

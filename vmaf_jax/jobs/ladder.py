@@ -1,0 +1,233 @@
+"""`vmaf-jax ladder`: scored encodes to rate-quality curves, BD-rate and the convex hull."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from vmaf_jax.corpora.encodes import Encode, read_encodes
+from vmaf_jax.errors import InputError
+from vmaf_jax.evaluation.bootstrap import MIN_CLIPS, mean_interval
+from vmaf_jax.evaluation.rate_quality import (
+    METHODS,
+    Curve,
+    Difference,
+    compare,
+    curve_of,
+    upper_hull,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Rung:
+    """An encode, and whether it is on the convex hull of all of its content's.
+
+    Attributes:
+        on_codec_hull: on the hull of its own codec's encodes.
+    """
+
+    encode: Encode
+    on_hull: bool
+    on_codec_hull: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class BdRate:
+    """A codec beside the anchor, over contents.
+
+    Attributes:
+        codec: whose rate is compared.
+        contents: the difference on every content that both encoded, by its name.
+        mean: by method, the mean over contents, a fraction of the anchor's rate.
+        intervals: of those means, at the ladder's level; None with fewer than `MIN_CLIPS` contents.
+    """
+
+    codec: str
+    contents: dict[str, Difference]
+    mean: dict[str, float]
+    intervals: dict[str, tuple[float, float] | None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Ladder:
+    """What scored encodes say.
+
+    Attributes:
+        anchor: the codec that others are compared with.
+        level: of the intervals.
+        hull: whether curves go through each codec's hull rather than through all its encodes.
+        rungs: all encodes, by content, then by rate.
+        curves: by content and codec.
+        bd_rates: of every codec but the anchor.
+    """
+
+    anchor: str
+    level: float
+    hull: bool
+    rungs: tuple[Rung, ...]
+    curves: dict[str, dict[str, Curve]]
+    bd_rates: tuple[BdRate, ...]
+
+    def to_dict(self) -> dict[str, object]:
+        """The result as JSON writes it; BD-rates in percent."""
+        return {
+            "anchor": self.anchor,
+            "level": self.level,
+            "curves_through": "hull" if self.hull else "all encodes",
+            "bd_rate": [_bd_document(entry) for entry in self.bd_rates],
+            "rungs": [
+                {
+                    **dataclasses.asdict(rung.encode),
+                    "on_hull": rung.on_hull,
+                    "on_codec_hull": rung.on_codec_hull,
+                }
+                for rung in self.rungs
+            ],
+        }
+
+
+def ladder(
+    path: Path,
+    *,
+    anchor: str | None = None,
+    level: float = 0.95,
+    hull: bool | None = None,
+    allow_crossing: bool = False,
+    content: str | None = None,
+) -> Ladder:
+    """Curves, BD-rates and hulls of the encodes that a file lists.
+
+    Args:
+        path: CSV, JSON, JSON Lines or Parquet; the columns are in `corpora.encodes`.
+        anchor: the codec that others are compared with, by default the first listed.
+        level: of the intervals over contents, in (0, 1).
+        hull: curves through each codec's convex hull; by default where a codec encodes one content
+            at several resolutions.
+        allow_crossing: compare curves that cross, whose BD-rate depends on the scores looked at.
+        content: only this one.
+
+    Raises:
+        InputError: as `read_encodes`; a level outside (0, 1); a curve that has too few points or
+            does not rise; curves that cross or share no score; an anchor or content not listed.
+    """
+    if not 0 < level < 1:
+        raise InputError(f"--level {level:g}: expected more than 0 and less than 1, such as 0.95.")
+    encodes = read_encodes(path)
+    if content is not None:
+        encodes = [encode for encode in encodes if encode.content == content]
+        if not encodes:
+            raise InputError(f"--content {content}: {path} lists no encode of it; check the name.")
+    codecs = list(dict.fromkeys(encode.codec for encode in encodes))
+    chosen = codecs[0] if anchor is None else anchor
+    if chosen not in codecs:
+        raise InputError(f"--anchor {chosen}: {path} has {', '.join(codecs)[:200]}; name one.")
+    through_hull = _several_heights(encodes) if hull is None else hull
+    groups = _groups(encodes)
+    curves = {
+        name: {
+            codec: _curve(group, path, name, codec, through_hull)
+            for codec, group in by_codec.items()
+        }
+        for name, by_codec in groups.items()
+    }
+    bd_rates = tuple(
+        _bd_rate(curves, chosen, codec, path, level, allow_crossing)
+        for codec in codecs
+        if codec != chosen
+    )
+    rungs = tuple(rung for by_codec in groups.values() for rung in _rungs(by_codec))
+    return Ladder(chosen, level, through_hull, rungs, curves, bd_rates)
+
+
+def _groups(encodes: Sequence[Encode]) -> dict[str, dict[str, list[Encode]]]:
+    """Encodes by content and codec, in the order of the file."""
+    groups: dict[str, dict[str, list[Encode]]] = {}
+    for encode in encodes:
+        groups.setdefault(encode.content, {}).setdefault(encode.codec, []).append(encode)
+    return groups
+
+
+def _several_heights(encodes: Sequence[Encode]) -> bool:
+    heights: dict[tuple[str, str], set[int | None]] = {}
+    for encode in encodes:
+        heights.setdefault((encode.content, encode.codec), set()).add(encode.height)
+    return any(len(values) > 1 for values in heights.values())
+
+
+def _columns(encodes: Sequence[Encode]) -> tuple[np.ndarray, np.ndarray]:
+    return np.array([e.kbps for e in encodes]), np.array([e.score for e in encodes])
+
+
+def _curve(group: Sequence[Encode], path: Path, content: str, codec: str, hull: bool) -> Curve:
+    try:
+        return curve_of(*_columns(group), hull=hull)
+    except ValueError as error:
+        through = " (on its convex hull)" if hull else ""
+        raise InputError(f"{path}: {content!r} by {codec}{through} {error}.") from error
+
+
+def _bd_rate(
+    curves: dict[str, dict[str, Curve]],
+    anchor: str,
+    codec: str,
+    path: Path,
+    level: float,
+    allow_crossing: bool,
+) -> BdRate:
+    contents = {}
+    for name, by_codec in curves.items():
+        if anchor not in by_codec or codec not in by_codec:
+            continue
+        try:
+            difference = compare(by_codec[anchor], by_codec[codec])
+        except ValueError as error:
+            raise InputError(f"{path}: {name!r} by {codec} and {anchor} {error}.") from error
+        if difference.crossings and not allow_crossing:
+            raise InputError(
+                f"{path}: {name!r}: the curves of {codec} and {anchor} cross at score "
+                f"{difference.crossings[0]:.1f}, so one number hides which is better where; look "
+                f"at the plot, or pass --allow-crossing."
+            )
+        contents[name] = difference
+    if not contents:
+        raise InputError(f"{path}: {codec} and {anchor} have no content in common; add encodes.")
+    values = {m: np.array([entry.bd_rate[m] for entry in contents.values()]) for m in METHODS}
+    return BdRate(
+        codec,
+        contents,
+        {method: float(rates.mean()) for method, rates in values.items()},
+        {method: mean_interval(rates, level) for method, rates in values.items()},
+    )
+
+
+def _rungs(by_codec: dict[str, list[Encode]]) -> list[Rung]:
+    encodes = [encode for group in by_codec.values() for encode in group]
+    overall = set(upper_hull(*_columns(encodes)).tolist())
+    own = {
+        id(group[k]) for group in by_codec.values() for k in upper_hull(*_columns(group)).tolist()
+    }
+    rungs = [Rung(encode, k in overall, id(encode) in own) for k, encode in enumerate(encodes)]
+    return sorted(rungs, key=lambda rung: rung.encode.kbps)
+
+
+def _bd_document(entry: BdRate) -> dict[str, object]:
+    return {
+        "codec": entry.codec,
+        "contents": len(entry.contents),
+        **{method: 100 * value for method, value in entry.mean.items()},
+        "intervals": {
+            method: None if pair is None else [100 * pair[0], 100 * pair[1]]
+            for method, pair in entry.intervals.items()
+        },
+        "interval_needs_contents": MIN_CLIPS,
+        "by_content": {
+            name: {
+                **{method: 100 * value for method, value in difference.bd_rate.items()},
+                "scores": [difference.low, difference.high],
+                "overlap": difference.overlap,
+                "crossings": list(difference.crossings),
+            }
+            for name, difference in entry.contents.items()
+        },
+    }
