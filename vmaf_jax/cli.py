@@ -21,6 +21,7 @@ from vmaf_jax.commands.extract import extract
 from vmaf_jax.commands.import_features import import_features
 from vmaf_jax.commands.mcp import mcp
 from vmaf_jax.commands.registry import verify
+from vmaf_jax.commands.report import report
 from vmaf_jax.commands.score import score
 from vmaf_jax.commands.select import select
 from vmaf_jax.commands.train import train
@@ -36,7 +37,7 @@ app = typer.Typer(
 )
 for command in (
     *(train, extract, evaluate, score, export, select),
-    *(compare_backends, bench, doctor, mcp),
+    *(report, compare_backends, bench, doctor, mcp),
 ):
     app.command()(command)
 app.command("import")(import_features)
