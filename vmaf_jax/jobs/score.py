@@ -110,6 +110,17 @@ class Scores:
         title = Path(str(self.table.clip[0])).name
         write_bytes(path, per_frame({self.model: self.per_frame, **self.table.labels}, title))
 
+    def write_log(self, path: Path) -> None:
+        """Writes a log laid out as libvmaf's, `.xml` or else JSON."""
+        from vmaf_jax.reporting import libvmaf_log
+
+        keys = self.table.feature_set.libvmaf_keys
+        columns = dict(zip(keys, self.table.features.T, strict=True))
+        columns |= {**self.table.labels, self.model: self.per_frame}
+        write = libvmaf_log.to_xml if path.suffix == ".xml" else libvmaf_log.to_json
+        version = str(self.table.provenance.get("backend_version", "unknown"))
+        write_bytes(path, write(columns, version).encode())
+
     def write_csv(self, path: Path) -> None:
         """One row a frame: `frame`, `score`, the features and each teacher's score."""
         columns = {"frame": self.table.index, "score": self.per_frame}
