@@ -22,6 +22,7 @@ from vmaf_jax.commands.import_features import import_features
 from vmaf_jax.commands.ladder import ladder
 from vmaf_jax.commands.mcp import mcp
 from vmaf_jax.commands.registry import verify
+from vmaf_jax.commands.report import report
 from vmaf_jax.commands.score import score
 from vmaf_jax.commands.select import select
 from vmaf_jax.commands.train import train
@@ -37,7 +38,7 @@ app = typer.Typer(
 )
 for command in (
     *(train, extract, evaluate, score, export, select),
-    *(ladder, compare_backends, bench, doctor, mcp),
+    *(ladder, report, compare_backends, bench, doctor, mcp),
 ):
     app.command()(command)
 app.command("import")(import_features)

@@ -46,6 +46,9 @@ def test_it_exists_with_its_flags(document, line):
 def folder(tmp_path, encodes, monkeypatch):
     shutil.copy(encodes / "ref.y4m", tmp_path / "reference.y4m")
     shutil.copy(encodes / "dis.mp4", tmp_path / "distorted.mp4")
+    (tmp_path / "encodes").mkdir()
+    for name in ("dis.mp4", "small.mp4"):
+        shutil.copy(encodes / name, tmp_path / "encodes" / name)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

@@ -51,3 +51,4 @@ def test_shipped_models_score_outside_a_checkout(installed, tmp_path):
         assert abs(scores[name] - scores["teacher"]) < 0.2, scores
     assert (installed / "vmaf_jax" / "checkpoints" / "rbf" / "model.libvmaf.json").is_file()
     assert (installed / "vmaf_jax" / "docs" / "mcp.md").is_file()
+    assert (installed / "vmaf_jax" / "reporting" / "page.js").is_file()

@@ -27,7 +27,7 @@ from vmaf_jax.video.comparison import ComparisonOptions
 
 def score(
     reference: Annotated[Path, typer.Argument(help="The pristine video.")],
-    distorted: Annotated[Path, typer.Argument(help="The degraded one.")],
+    distorted: Annotated[list[Path], typer.Argument(help="The degraded one; several are ranked.")],
     model: ModelName = "tiny",
     teacher: Teachers = None,
     width: Pixels = None,
@@ -48,29 +48,18 @@ def score(
     within: Annotated[
         float | None, typer.Option(help="Points: measure only as many frames as that takes (95 %).")
     ] = None,
+    log: Annotated[Path | None, typer.Option(help="A log as libvmaf's, .json or .xml.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="The score and no more.")] = False,
     json_: Json = False,
 ) -> None:
     """Score a video against its reference."""
     raw: dict[str, Any]
+    from vmaf_jax.commands.ranking import is_many, score_many
     from vmaf_jax.files import check_output
     from vmaf_jax.video.video import Video, check_video
 
-    for video in (Video(reference), Video(distorted)):  # before imports that take seconds
-        raw = {"width": width, "height": height, "pix_fmt": pix_fmt} if video.is_raw else {}
-        check_video(dataclasses.replace(video, **raw))
-
-    for path, suffix in ((csv, ".csv"), (plot, ".png")):
-        if path is not None:
-            check_output(path, suffix, [reference, distorted, Path(model)])
-    if csv is not None and csv == plot:
-        raise InputError("--csv and --plot name one file; choose two.")
     if within is not None and per_frame:
         raise InputError("--within measures some frames, --per-frame lists all; drop one of them.")
-    prepare_extraction(backend)
-    from vmaf_jax.jobs.score import score as score_pair
-    from vmaf_jax.reporting.terminal import show_json, show_scores
-
-    raw = {"width": width, "height": height, "pix_fmt": pix_fmt}
     how: ComparisonOptions = {
         "shortest": shortest,
         "force": force,
@@ -80,14 +69,42 @@ def score(
         "offset": offset,
         "allow_damaged": allow_damaged,
     }
+    if is_many(reference, distorted):
+        raw = {"width": width, "height": height, "pix_fmt": pix_fmt}
+        raw |= {"backend": backend, "teachers": tuple(teacher or ()), **how}
+        raw |= {"interval": interval}
+        files = {"--csv": csv, "--plot": plot, "--log": log, "--within": within}
+        shown = {"json_": json_, "quiet": quiet, "per_frame": per_frame}
+        score_many(reference, distorted, model, raw, output=files, **shown)
+        return
+    (degraded,) = distorted
+    for video in (Video(reference), Video(degraded)):  # before imports that take seconds
+        raw = {"width": width, "height": height, "pix_fmt": pix_fmt} if video.is_raw else {}
+        check_video(dataclasses.replace(video, **raw))
+
+    log_suffix = ".xml" if log is not None and log.suffix == ".xml" else ".json"
+    for path, suffix in ((csv, ".csv"), (plot, ".png"), (log, log_suffix)):
+        if path is not None:
+            check_output(path, suffix, [reference, degraded, Path(model)])
+    if csv is not None and csv == plot:
+        raise InputError("--csv and --plot name one file; choose two.")
+    prepare_extraction(backend)
+    from vmaf_jax.jobs.score import score as score_pair
+    from vmaf_jax.reporting.terminal import show_json, show_scores
+
+    raw = {"width": width, "height": height, "pix_fmt": pix_fmt}
     raw |= {"backend": backend, "teachers": tuple(teacher or ())}
     raw |= {"interval": interval, "within": within}
-    scores = score_pair(reference, distorted, model, **raw, **how)
+    scores = score_pair(reference, degraded, model, **raw, **how)
     if csv is not None:
         scores.write_csv(csv)
     if plot is not None:
         scores.write_plot(plot)
-    if json_:
+    if log is not None:
+        scores.write_log(log)
+    if quiet and not json_:
+        print(f"{scores.pooled:.6f}")
+    elif json_:
         show_json(scores.to_dict(per_frame=per_frame))
     else:
         frames = scores.frame_lines() if per_frame else []

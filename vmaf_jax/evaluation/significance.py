@@ -92,14 +92,18 @@ def paired_difference(
             rest = opinions.where(rows)
             without.append([statistics(model[rows], rest) for model in models])
     return {
-        name: _difference(
+        name: difference_of(
             whole[0][name], whole[1][name], np.array([a[name] - b[name] for a, b in without])
         )
         for name in whole[0]
     }
 
 
-def _difference(first: float, second: float, without_each: Floats) -> Difference:
+def difference_of(first: float, second: float, without_each: Floats) -> Difference:
+    """A figure of two models, from it of each and its difference with each source left out `[g]`.
+
+    With fewer than three sources the interval and the p value are NaN.
+    """
     gap = first - second
     interval = jackknife(gap, without_each)
     reach = (interval.high - interval.low) / 2

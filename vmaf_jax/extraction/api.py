@@ -123,6 +123,24 @@ def extract_clips(
     return concatenate([_placed(table, clip) for table, clip in zip(tables, clips, strict=True)])
 
 
+def extract_each(
+    pairs: Sequence[Pair],
+    request: Request | None = None,
+    *,
+    backend: str = "libvmaf",
+    on_pair: Callable[[int], None] = lambda frames: None,
+) -> list[Outcome]:
+    """A table per pair in the order of `pairs`, or the InputError that says why there is none.
+
+    Args:
+        on_pair: called after each pair with its number of frames.
+
+    Raises:
+        InputError: the backend, ffmpeg or a teacher cannot be used at all.
+    """
+    return _extract_pairs(pairs, backend, request or Request(), on_pair)
+
+
 def _extract_pairs(
     pairs: Sequence[Pair],
     backend: str,

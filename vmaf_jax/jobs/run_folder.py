@@ -17,6 +17,7 @@ from vmaf_jax.export.sidecar_file import label_scale, read_sidecar
 from vmaf_jax.features.feature_set import FEATURE_SETS
 from vmaf_jax.files import atomic_path, to_json, write_bytes, write_text
 from vmaf_jax.jobs.config import Config, read_yaml, validate
+from vmaf_jax.jobs.saved_run import read_run
 from vmaf_jax.models import Student, Variables
 from vmaf_jax.reporting.card import card
 from vmaf_jax.reporting.run_page import run_page
@@ -71,11 +72,7 @@ def write_run(run: Run) -> None:
         write_text(folder / "metrics.json", to_json(run.metrics))
         write_text(folder / "log.jsonl", _log(run.losses))
         write_text(folder / "card.md", _card(run))
-        config = run.config.to_yaml()
-        page = run_page(
-            run.config.name, config, run.metrics, run.held_out, run.external, run.losses
-        )
-        write_text(folder / "report.html", page)
+        write_text(folder / "report.html", run_page(read_run(folder)))
 
 
 def _card(run: Run) -> str:

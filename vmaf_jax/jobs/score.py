@@ -132,6 +132,17 @@ class Scores:
         title = Path(str(self.table.clip[0])).name
         write_bytes(path, per_frame({self.model: self.per_frame, **self.table.labels}, title))
 
+    def write_log(self, path: Path) -> None:
+        """Writes a log laid out as libvmaf's, `.xml` or else JSON."""
+        from vmaf_jax.reporting import libvmaf_log
+
+        keys = self.table.feature_set.libvmaf_keys
+        columns = dict(zip(keys, self.table.features.T, strict=True))
+        columns |= {**self.table.labels, self.model: self.per_frame}
+        write = libvmaf_log.to_xml if path.suffix == ".xml" else libvmaf_log.to_json
+        version = str(self.table.provenance.get("backend_version", "unknown"))
+        write_bytes(path, write(columns, version).encode())
+
     def write_csv(self, path: Path) -> None:
         """One row a frame: `frame`, `score`, the features and each teacher's score."""
         columns = {"frame": self.table.index, "score": self.per_frame}
@@ -215,11 +226,22 @@ def score(
         if loaded.compiles:
             loaded(np.zeros((_BATCH, len(feature_set))))  # compiles
         table, extraction_s = extraction.result()
+    return scores_of(loaded, table, interval=interval, extraction_s=extraction_s)
+
+
+def scores_of(
+    loaded: Model, table: FeatureTable, *, interval: float | None, extraction_s: float
+) -> Scores:
+    """What a model says of one measured clip.
+
+    Args:
+        interval: the level of the interval; `check_interval` has passed it.
+        extraction_s: what measuring took.
+    """
     started = time.perf_counter()
     scores = _predicted(loaded, table.features).astype(np.float64)
     pooled = loaded.clip_score(table.features, scores)
-    inference_s = time.perf_counter() - started
-    seconds = {"extraction": extraction_s, "inference": inference_s}
+    seconds = {"extraction": extraction_s, "inference": time.perf_counter() - started}
     return Scores(
         model=loaded.name,
         kind=loaded.kind,

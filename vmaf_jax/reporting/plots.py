@@ -36,16 +36,6 @@ def agreement(rows: HeldOut, title: str) -> bytes:
     return png(figure)
 
 
-def losses(values: npt.NDArray[np.floating[Any]]) -> bytes:
-    """The loss of every member over the steps, `[m, steps]`."""
-    figure, (axis,) = _figure(1)
-    stride = max(1, values.shape[1] // 400)
-    steps = np.arange(0, values.shape[1], stride)
-    axis.semilogy(steps, values[:, ::stride].T, linewidth=0.6, alpha=0.6)
-    axis.set(xlabel="step", ylabel="training loss", title="one line a fold")
-    return png(figure)
-
-
 def per_frame(scores: dict[str, npt.NDArray[np.float64]], title: str) -> bytes:
     """Scores over the frames of a clip, one line a model."""
     figure, (axis,) = _figure(1)

@@ -126,6 +126,34 @@ def show_scores(
         Console(stderr=bool(frames)).print(pooled)
 
 
+def show_ranking(
+    ranked: Sequence[tuple[str, str, float, Mapping[str, Mapping[str, float]]]],
+    failed: Sequence[tuple[str, str]],
+) -> None:
+    """A row a video, the best first; below, on standard error, those that have no score.
+
+    Args:
+        ranked: reference, distorted, the clip's score, and statistics by model (its own first).
+        failed: distorted, and why.
+    """
+    if ranked:
+        models = list(ranked[0][3])
+        several = len({reference for reference, *_ in ranked}) > 1
+        names: list[Column | str] = ["", Column("distorted", overflow="fold")]
+        names += ["reference"] if several else []
+        view = Table(*names, f"{models[0]}", "min", "5 %", *models[1:], "frames")
+        for rank, (reference, distorted, score, statistics) in enumerate(ranked, 1):
+            own, *others = (statistics[model] for model in models)
+            cells = [f"{v:.3f}" for v in (score, own["min"], own["p5"])]
+            cells += [f"{entry['mean']:.3f}" for entry in others] + [str(own["frames"])]
+            source = [escape(reference)] if several else []
+            view.add_row(str(rank), escape(distorted), *source, *cells)
+        _show(view)
+    for distorted, reason in failed:
+        line = reason if distorted in reason else f"{distorted}: {reason}"
+        Console(stderr=True).print(f"not scored: {line}", markup=False, soft_wrap=True)
+
+
 def show_backends(report: BackendsReport) -> None:
     """A section a pair of backends, a row a column."""
     view = Table(Column(no_wrap=True), "feature", "max", "mean", "worst: clip", "frame")

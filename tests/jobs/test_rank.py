@@ -1,0 +1,135 @@
+"""Several distorted files in one call: ranked, the broken one named; logs as libvmaf's."""
+
+import json
+import shutil
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from tests.support import run_command
+from vmaf_jax.corpora.feature_log import read_log
+from vmaf_jax.errors import InputError
+from vmaf_jax.features.feature_set import FEATURES
+from vmaf_jax.jobs.rank import pair_up, rank
+from vmaf_jax.jobs.score import score
+
+
+@pytest.fixture
+def folder(tmp_path, encodes, ffmpeg):
+    (tmp_path / "encodes").mkdir()
+    for source, name in (("dis.mp4", "b_crf35.mp4"), ("small.mp4", "a_small.mp4")):
+        shutil.copy(encodes / source, tmp_path / "encodes" / name)
+    shutil.copy(encodes / "ref.y4m", tmp_path / "ref.y4m")
+    return tmp_path
+
+
+def test_they_are_ranked_as_scored_alone(folder):
+    files = sorted((folder / "encodes").iterdir())
+    ranking = rank(folder / "ref.y4m", files, teachers=("vmaf_v0.6.1",))
+    alone = {path.name: score(folder / "ref.y4m", path) for path in files}
+    assert [str(s.table.clip[0]) for s in ranking.ranked] == sorted(
+        (str(s.table.clip[0]) for s in alone.values()),
+        key=lambda name: -next(s.pooled for s in alone.values() if str(s.table.clip[0]) == name),
+    )
+    for scores in ranking.ranked:
+        same = next(s for s in alone.values() if s.table.clip[0] == scores.table.clip[0])
+        np.testing.assert_allclose(scores.per_frame, same.per_frame, atol=1e-4)
+        assert "vmaf_v0.6.1" in scores.table.labels
+    table = ranking.to_arrow()
+    assert table.column("rank").to_pylist() == [1, 2]
+    assert table.column("score").to_pylist() == [s.pooled for s in ranking.ranked]
+
+
+def test_a_broken_one_is_named_and_the_others_ranked(folder):
+    broken = folder / "encodes" / "broken.mp4"
+    broken.write_bytes((folder / "encodes" / "b_crf35.mp4").read_bytes()[:700])
+    result = run_command("score", folder / "ref.y4m", folder / "encodes", "--json")
+    assert result.code == 2
+    assert "1 of 3 videos not scored" in result.stderr
+    document = json.loads(result.stdout)
+    assert len(document["ranked"]) == 2
+    (failure,) = document["failed"]
+    assert failure["distorted"] == str(broken)
+    assert "broken.mp4" in failure["reason"]
+    table = run_command("score", folder / "ref.y4m", folder / "encodes")
+    assert table.code == 2
+    assert "broken.mp4" in table.stderr
+    assert "crf35" in table.stdout
+    assert "Traceback" not in table.stderr
+
+
+def test_quiet_is_a_number_alone(folder):
+    pair = (folder / "ref.y4m", folder / "encodes" / "b_crf35.mp4")
+    result = run_command("score", *pair, "--quiet")
+    assert result.code == 0
+    assert result.stdout == f"{score(*pair).pooled:.6f}\n"
+    several = run_command("score", folder / "ref.y4m", folder / "encodes", "-q")
+    lines = [line.split("\t") for line in several.stdout.splitlines()]
+    assert [float(number) for number, _ in lines] == sorted(
+        (float(number) for number, _ in lines), reverse=True
+    )
+    assert len(lines) == 2
+
+
+def logged(log):
+    """What a log has of each frame, by a reader that is not ours."""
+    if log.suffix == ".xml":
+        tree = ElementTree.parse(log)  # noqa: S314 (our own)
+        return [dict(frame.attrib) for frame in tree.iter("frame")]
+    return [frame["metrics"] for frame in json.loads(log.read_text())["frames"]]
+
+
+@pytest.mark.parametrize("suffix", [".json", ".xml"])
+def test_a_log_is_read_as_libvmafs_own(folder, suffix):
+    pair = (folder / "ref.y4m", folder / "encodes" / "b_crf35.mp4")
+    log = folder / f"log{suffix}"
+    result = run_command("score", *pair, "--log", log, "--teacher", "vmaf_v0.6.1")
+    assert result.code == 0, result.stderr
+    scores = score(*pair, teachers=("vmaf_v0.6.1",))
+    np.testing.assert_allclose(read_log(log, FEATURES), scores.table.features, atol=1e-6)
+    frames = logged(log)
+    for name, values in (("tiny", scores.per_frame), *scores.table.labels.items()):
+        written = [float(frame[name]) for frame in frames]
+        np.testing.assert_allclose(written, values, atol=1e-6)
+    if suffix == ".json":
+        pooled = json.loads(log.read_text())["pooled_metrics"]["tiny"]
+        statistics = scores.all_statistics()["tiny"]
+        for key in ("mean", "harmonic_mean", "min"):
+            assert pooled[key] == pytest.approx(statistics[key], abs=1e-6)
+
+
+def test_folder_against_folder(folder):
+    references = folder / "references"
+    references.mkdir()
+    for name in ("a.y4m", "a_small.y4m", "b.y4m"):
+        shutil.copy(folder / "ref.y4m", references / name)
+    pairs = pair_up(references, [folder / "encodes"])
+    assert [(r.name, d.name) for r, d in pairs] == [
+        ("a_small.y4m", "a_small.mp4"),
+        ("b.y4m", "b_crf35.mp4"),
+    ]
+    (references / "b.y4m").unlink()
+    with pytest.raises(InputError, match=r"b_crf35\.mp4: begins with the name of no reference"):
+        pair_up(references, [folder / "encodes"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--csv", "x.csv"), "--csv is of one pair"),
+        (("--per-frame",), "needs --json"),
+        (("--model", "nowhere"), "nowhere"),
+    ],
+)
+def test_what_several_cannot_have(folder, arguments, words):
+    result = run_command("score", folder / "ref.y4m", folder / "encodes", *arguments)
+    assert result.code == 2
+    assert words in result.stderr
+
+
+def test_a_folder_without_videos_is_named(folder):
+    (folder / "empty").mkdir()
+    result = run_command("score", folder / "ref.y4m", folder / "empty")
+    assert result.code == 2
+    assert "a folder without videos" in result.stderr

@@ -1,0 +1,56 @@
+"""`vmaf-jax score` with several distorted files, or folders: one table, the best first."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from vmaf_jax.environment import prepare_extraction
+from vmaf_jax.errors import InputError
+
+
+def is_many(reference: Path, distorted: Sequence[Path]) -> bool:
+    """Whether more than one pair is meant."""
+    return len(distorted) > 1 or reference.is_dir() or distorted[0].is_dir()
+
+
+def score_many(
+    reference: Path,
+    distorted: Sequence[Path],
+    model: str,
+    settings: Mapping[str, Any],
+    *,
+    output: Mapping[str, Any],
+    json_: bool,
+    quiet: bool,
+    per_frame: bool,
+) -> None:
+    """Ranks, shows, and ends with exit code 2 where a video has no score.
+
+    Args:
+        settings: of `rank`, by name.
+        output: flags that are of one pair alone; none may be given.
+    """
+    for flag, value in output.items():
+        if value is not None:
+            raise InputError(f"{flag} is of one pair; name one distorted video, or drop it.")
+    if per_frame and not json_:
+        raise InputError("--per-frame of several videos needs --json.")
+    prepare_extraction(str(settings["backend"]))
+    from vmaf_jax.jobs.rank import rank
+    from vmaf_jax.reporting.terminal import Terminal, show_json, show_ranking
+
+    with Terminal() as terminal:
+        ranking = rank(reference, distorted, model, report=terminal, **settings)
+    if json_:
+        show_json(ranking.to_dict(per_frame=per_frame))
+    elif quiet:
+        print("\n".join(f"{s.pooled:.6f}\t{s.table.clip[0]}" for s in ranking.ranked))
+    else:
+        show_ranking(
+            [
+                (str(s.table.source[0]), str(s.table.clip[0]), s.pooled, s.all_statistics())
+                for s in ranking.ranked
+            ],
+            [(failure.distorted, failure.reason) for failure in ranking.failed],
+        )
+    ranking.check()

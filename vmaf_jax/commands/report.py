@@ -1,0 +1,24 @@
+"""`vmaf-jax report`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vmaf_jax.commands.options import Json
+
+
+def report(
+    runs: Annotated[list[Path], typer.Argument(help="Run folders or shipped names.")],
+    out: Annotated[Path | None, typer.Option(help="The .html file.")] = None,
+    png: Annotated[Path | None, typer.Option(help="Draw one run's agreement, a .png file.")] = None,
+    json_: Json = False,
+) -> None:
+    """Make a run's report.html again, or a page that compares several runs with the first."""
+    from vmaf_jax.jobs.run_report import report as write_report
+    from vmaf_jax.reporting.terminal import show_json
+
+    page = write_report(runs, out, png=png)
+    show_json({"report": str(page), "png": None if png is None else str(png)}) if json_ else print(
+        page
+    )

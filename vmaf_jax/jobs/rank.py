@@ -1,0 +1,177 @@
+"""Several distorted videos scored in one go and ranked: encodes of a source, folder against folder.
+
+Videos are measured side by side. One that fails does not stop the others: it is named, with its
+reason, beside the ranking of the rest.
+"""
+
+import dataclasses
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Unpack
+
+from vmaf_jax.corpora.clips import Clip
+from vmaf_jax.errors import InputError
+from vmaf_jax.extraction.api import as_video, extract_each
+from vmaf_jax.extraction.request import Request
+from vmaf_jax.features.table import FeatureTable
+from vmaf_jax.jobs.how_sure import check_interval
+from vmaf_jax.jobs.model import Model, load_scorer
+from vmaf_jax.jobs.report import Report, silent
+from vmaf_jax.jobs.score import DEFAULT_MODEL, Scores, scores_of
+from vmaf_jax.video.comparison import ComparisonOptions, comparison_of
+
+VIDEO_SUFFIXES = (
+    *(".264", ".265", ".avi", ".av1", ".flv", ".h264", ".h265", ".hevc", ".ivf"),
+    *(".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpg", ".mxf", ".obu", ".ogv"),
+    *(".raw", ".ts", ".vp9", ".webm", ".wmv", ".y4m", ".yuv"),
+)
+PathLike = str | os.PathLike[str]
+
+
+@dataclasses.dataclass(frozen=True)
+class Failure:
+    """A distorted video that could not be scored, and why."""
+
+    reference: str
+    distorted: str
+    reason: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Ranking:
+    """Scores of several videos.
+
+    Attributes:
+        ranked: the highest clip score first; equal ones by name.
+        failed: those without a score, in the order given.
+    """
+
+    ranked: list[Scores]
+    failed: list[Failure]
+
+    def to_dict(self, *, per_frame: bool = False) -> dict[str, Any]:
+        """The result as JSON writes it."""
+        return {
+            "ranked": [scores.to_dict(per_frame=per_frame) for scores in self.ranked],
+            "failed": [dataclasses.asdict(failure) for failure in self.failed],
+        }
+
+    def to_arrow(self) -> Any:
+        """A `pyarrow.Table`, a row a video: `rank`, its names, `score` and the frames' spread."""
+        import pyarrow as pa
+
+        rows = [
+            {
+                "rank": rank,
+                "reference": str(scores.table.source[0]),
+                "distorted": str(scores.table.clip[0]),
+                "score": scores.pooled,
+                **scores.all_statistics()[scores.model],
+            }
+            for rank, scores in enumerate(self.ranked, 1)
+        ]
+        return pa.Table.from_pylist(rows)
+
+    def check(self) -> None:
+        """Raises InputError where a video has no score, with the first one's reason."""
+        if self.failed:
+            total = len(self.failed) + len(self.ranked)
+            raise InputError(
+                f"{len(self.failed)} of {total} videos not scored: {self.failed[0].reason}"
+            )
+
+
+def pair_up(reference: PathLike, distorted: Sequence[PathLike]) -> list[tuple[Path, Path]]:
+    """Which video is held against which reference.
+
+    A folder stands for the videos in it, sorted by name. In a folder of references, a distorted
+    video belongs to the one whose name (without suffix) its own begins with, the longest first:
+    `park_crf30.mp4` to `park.y4m`.
+
+    Raises:
+        InputError: a folder holds no videos, or a distorted video fits no reference.
+    """
+    files = [path for name in distorted for path in _videos(Path(name))]
+    whole = Path(reference)
+    if not whole.is_dir():
+        return [(whole, path) for path in files]
+    references = sorted(_videos(whole), key=lambda path: -len(path.stem))
+    stems = [path.stem for path in references]
+    for stem in stems:
+        if stems.count(stem) > 1:
+            raise InputError(f"{whole}: two references are named {stem}; rename one.")
+    pairs = []
+    for path in files:
+        fitting = [r for r in references if _belongs(path.stem, r.stem)]
+        if not fitting:
+            raise InputError(
+                f"{path}: begins with the name of no reference in {whole} "
+                f"({', '.join(sorted(stems)[:5])}); rename it, or name its reference."
+            )
+        pairs.append((fitting[0], path))
+    return pairs
+
+
+def _videos(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    inside = sorted(p for p in path.iterdir() if p.suffix.lower() in VIDEO_SUFFIXES and p.is_file())
+    if not inside:
+        raise InputError(f"{path}: a folder without videos; name one that has some.")
+    return inside
+
+
+def _belongs(name: str, stem: str) -> bool:
+    rest = name.removeprefix(stem)
+    return name.startswith(stem) and not (rest and rest[0].isalnum())
+
+
+def rank(
+    reference: PathLike,
+    distorted: Sequence[PathLike],
+    model: str | Path | Model = DEFAULT_MODEL,
+    *,
+    backend: str = "libvmaf",
+    width: int | None = None,
+    height: int | None = None,
+    pix_fmt: str | None = None,
+    teachers: tuple[str, ...] = (),
+    cache: Path | None = None,
+    interval: float | None = None,
+    report: Report = silent,
+    **comparison: Unpack[ComparisonOptions],
+) -> Ranking:
+    """Scores distorted videos against their reference, and ranks them by the clip's score.
+
+    Args:
+        reference: a file, or a folder of references (`pair_up`).
+        distorted: files, or folders of them.
+        model, backend, width, height, pix_fmt, teachers, cache, interval, comparison: as for
+            `score`.
+
+    Raises:
+        InputError: nothing can be measured at all: a bad model, setting or folder. A video that
+            fails alone is in the result's `failed`.
+    """
+    pairs = pair_up(reference, distorted)
+    raw_format: dict[str, int | str | None] = {"width": width, "height": height, "pix_fmt": pix_fmt}
+    loaded = load_scorer(model)
+    if interval is not None:
+        check_interval(loaded, interval, within=False)
+    request = Request(teachers, loaded.feature_set, comparison_of(comparison), cache)
+    videos = [(as_video(r, raw_format), as_video(d, raw_format)) for r, d in pairs]
+    clips = [Clip("score", v[0].path.stem, v[1].path.stem, *v) for v in videos]
+    on_pair = report.clips(clips)
+    started = time.perf_counter()
+    outcomes = extract_each(videos, request, backend=backend, on_pair=on_pair)
+    seconds = (time.perf_counter() - started) / len(pairs)  # they are measured side by side
+    ranked, failed = [], []
+    for (source, path), outcome in zip(pairs, outcomes, strict=True):
+        if isinstance(outcome, FeatureTable):
+            ranked.append(scores_of(loaded, outcome, interval=interval, extraction_s=seconds))
+        else:
+            failed.append(Failure(str(source), str(path), str(outcome)))
+    ranked.sort(key=lambda scores: (-scores.pooled, str(scores.table.clip[0])))
+    return Ranking(ranked, failed)

@@ -1,0 +1,116 @@
+"""A run folder as a page shows it, read with patience.
+
+Only `folds.parquet` has to be there: every figure of a page is computed from predictions. What else
+is missing, damaged or of an older schema is named on the page.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from vmaf_jax.errors import InputError
+from vmaf_jax.evaluation.cross_validation import HeldOut, read_held_out
+from vmaf_jax.limits import read_limited
+from vmaf_jax.reporting.run_view import Curves, RunView
+
+_MOST_BYTES = 256 << 20
+_EXTERNAL = "external_"
+
+
+def read_run(folder: Path) -> RunView:
+    """What a run's files say.
+
+    Raises:
+        InputError: its predictions are missing or damaged.
+    """
+    missing: list[str] = []
+    held_out = _predictions(folder / "folds.parquet")
+    external = {}
+    for path in sorted(folder.glob(f"{_EXTERNAL}*.parquet")):
+        try:
+            external[path.stem.removeprefix(_EXTERNAL)] = _predictions(path)
+        except InputError as error:
+            missing.append(f"Not shown: {error}")
+    text = _text(folder / "config.yaml", missing)
+    config = _mapping(text, yaml.safe_load, folder / "config.yaml", missing)
+    documents = {
+        name: _mapping(_text(folder / name, missing), json.loads, folder / name, missing)
+        for name in ("metrics.json", "parity.json")
+    }
+    parity = documents["parity.json"] or documents["metrics.json"].get("parity")
+    return RunView(
+        name=str(config.get("name") or folder.name),
+        config=config,
+        config_text=text,
+        held_out=held_out,
+        external=external,
+        metrics=documents["metrics.json"],
+        parity=parity if isinstance(parity, Mapping) else {},
+        curves=_curves(folder / "log.jsonl", missing),
+        missing=tuple(missing),
+    )
+
+
+def _predictions(path: Path) -> HeldOut:
+    if not path.is_file():
+        raise InputError(f"{path}: missing, and every figure comes from it; train again.")
+    rows = read_held_out(path)
+    if not rows.label.size:
+        raise InputError(f"{path}: holds no rows; train again.")
+    try:
+        scores = [np.asarray(values, np.float64) for values in (rows.label, rows.predicted)]
+        numbers = [np.asarray(values, np.int32) for values in (rows.index, rows.seed)]
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InputError(f"{path}: a column has other values ({error}); train again.") from error
+    for name, values in zip(("label", "predicted"), scores, strict=True):
+        if not np.isfinite(values).all():
+            row = int(np.argmin(np.isfinite(values)))
+            raise InputError(f"{path}: {name} of row {row} is not a number; train again.")
+    names = [values.astype(str).astype(object) for values in (rows.source, rows.clip)]
+    return HeldOut(*names, *numbers, *scores)
+
+
+def _text(path: Path, missing: list[str]) -> str:
+    try:
+        return read_limited(path, "REPORT_BYTES", _MOST_BYTES).decode(errors="replace")
+    except InputError:
+        missing.append(f"{path.name} is missing; what it holds is not shown.")
+        return ""
+
+
+def _mapping(text: str, parse: Any, path: Path, missing: list[str]) -> Mapping[str, Any]:
+    if not text:
+        return {}
+    try:
+        document = parse(text)
+    except (ValueError, yaml.YAMLError, RecursionError):
+        document = None
+    if isinstance(document, Mapping):
+        return document
+    missing.append(f"{path.name} is damaged; what it holds is not shown.")
+    return {}
+
+
+def _curves(path: Path, missing: list[str]) -> Curves | None:
+    """The logged losses; None where there are none to draw."""
+    lines = _text(path, missing).splitlines()
+    steps, losses = [], []
+    try:
+        for line in lines:
+            entry = json.loads(line)
+            steps.append(int(entry["step"]))
+            losses.append(
+                {str(k): float("nan" if v is None else v) for k, v in entry["loss"].items()}
+            )
+        members = tuple(losses[0]) if losses else ()
+        values = np.array([[entry[name] for entry in losses] for name in members], np.float64)
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
+        missing.append(f"{path.name} is damaged; the training's losses are not shown.")
+        return None
+    if len(steps) < 2 or not np.any(np.isfinite(values) & (values > 0)):
+        return None
+    return Curves(np.array(steps, np.int64), members, values)

@@ -1,0 +1,77 @@
+"""Scores as a log that programs which read libvmaf's own can read: JSON or XML.
+
+Frames carry the features under libvmaf's names (`integer_adm2` ...), each teacher under its name,
+and the model's score under its own; pooled metrics are libvmaf's four. Numbers have six decimals,
+as libvmaf writes them. Source: the layout that libvmaf 2 and 3 write (`libvmaf/src/output.c`).
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from xml.sax.saxutils import quoteattr
+
+import numpy as np
+import numpy.typing as npt
+
+Columns = Mapping[str, npt.NDArray[np.float64]]
+
+
+def to_json(columns: Columns, version: str) -> str:
+    """The log as JSON.
+
+    Args:
+        columns: per-frame values by libvmaf's name, `[frames]`.
+        version: of what measured.
+    """
+    rows = zip(*(values.tolist() for values in columns.values()), strict=True)
+    frames = [
+        {"frameNum": k, "metrics": {n: round(v, 6) for n, v in zip(columns, row, strict=True)}}
+        for k, row in enumerate(rows)
+    ]
+    pooled = {name: _pooled(values) for name, values in columns.items()}
+    document = {
+        "version": version,
+        "frames": frames,
+        "pooled_metrics": pooled,
+        "aggregate_metrics": {},
+    }
+    return json.dumps(document, indent=2) + "\n"
+
+
+def to_xml(columns: Columns, version: str) -> str:
+    """The log as XML, as `to_json`."""
+    rows = zip(*(values.tolist() for values in columns.values()), strict=True)
+    names = [_attribute(name) for name in columns]
+    frames = "\n".join(
+        f'    <frame frameNum="{k}" '
+        + " ".join(f'{n}="{v:.6f}"' for n, v in zip(names, row, strict=True))
+        + " />"
+        for k, row in enumerate(rows)
+    )
+    metrics = "\n".join(
+        f"    <metric name={quoteattr(name)} "
+        + " ".join(f'{key}="{value:.6f}"' for key, value in _pooled(values).items())
+        + " />"
+        for name, values in columns.items()
+    )
+    return (
+        f"<VMAF version={quoteattr(version)}>\n  <frames>\n{frames}\n  </frames>\n"
+        f"  <pooled_metrics>\n{metrics}\n  </pooled_metrics>\n  <aggregate_metrics />\n</VMAF>\n"
+    )
+
+
+def _attribute(name: str) -> str:
+    """A name that an XML attribute may have."""
+    plain = re.sub(r"[^A-Za-z0-9_.-]", "_", name)
+    return plain if plain[:1].isalpha() else f"_{plain}"
+
+
+def _pooled(values: npt.NDArray[np.float64]) -> dict[str, float]:
+    """libvmaf's four; its harmonic mean is `1 / mean(1 / (x + 1)) - 1`."""
+    figures = {
+        "min": float(np.min(values)),
+        "max": float(np.max(values)),
+        "mean": float(np.mean(values)),
+        "harmonic_mean": float(1 / np.mean(1 / (values + 1)) - 1),
+    }
+    return {name: round(value, 6) for name, value in figures.items()}
