@@ -1,21 +1,53 @@
 """`vmaf-jax bench`."""
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
-from vmaf_jax.commands.options import Json
+from vmaf_jax.commands.options import Json, Labeller
+from vmaf_jax.errors import InputError
 
 
 def bench(
     what: Annotated[str, typer.Argument(help="One of extract, train, inference, features ...")],
     repeats: Annotated[int | None, typer.Option(min=1, help="Runs of each side.")] = None,
+    features: Annotated[Path | None, typer.Option(help="train: the recipe on this table.")] = None,
+    hidden: Annotated[str, typer.Option(help="With it: units of the hidden layers.")] = "64,32,16",
+    epochs: Annotated[int, typer.Option(min=1, help="With it: visits of every row.")] = 90,
+    batch: Annotated[int, typer.Option(min=1, help="With it: rows of a step.")] = 256,
+    seeds: Annotated[int, typer.Option(min=1, help="With it: cross-validations.")] = 5,
+    teacher: Labeller = None,
     json_: Json = False,
 ) -> None:
-    """Time ours against the plain way, side by side."""
+    """Time ours against the plain way, side by side; or train a known recipe on a table."""
     from vmaf_jax.benchmarks import run_benchmark
     from vmaf_jax.benchmarks.report import to_lines
     from vmaf_jax.reporting.terminal import show_json
 
-    report = run_benchmark(what, repeats)
+    report: dict[str, Any]
+    if features is None:
+        report = run_benchmark(what, repeats)
+    elif what != "train":
+        raise InputError(f"bench {what}: takes no --features; leave it out, or name train.")
+    else:
+        report = _recipe(features, hidden, teacher, epochs=epochs, batch=batch, seeds=seeds)
     show_json(report) if json_ else print("\n".join(to_lines(report)))
+
+
+def _recipe(features: Path, hidden: str, teacher: str | None, **numbers: int) -> dict[str, Any]:
+    from vmaf_jax.environment import prepare_training
+
+    prepare_training()
+    from vmaf_jax.benchmarks.recipe import bench_recipe
+
+    label = {} if teacher is None else {"label": teacher}
+    return vars(bench_recipe(features, hidden=_widths(hidden), **numbers, **label))  # type: ignore[arg-type]
+
+
+def _widths(text: str) -> tuple[int, ...]:
+    """Units of the hidden layers from `64,32,16`."""
+    words = text.split(",")
+    if not all(word.strip().isdecimal() and 1 <= int(word) <= 4096 for word in words):
+        raise InputError(f"--hidden {text}: expected whole numbers from 1 to 4096, as 64,32,16.")
+    return tuple(int(word) for word in words)

@@ -1,0 +1,79 @@
+"""`bench train --features`: its keys, and figures that can be computed another way."""
+
+import json
+
+import numpy as np
+import pytest
+
+from tests.support import run_command
+from vmaf_jax.corpora.support_vectors import support_vector_table
+from vmaf_jax.evaluation.metrics import plcc, rmse
+from vmaf_jax.teacher import load_teacher
+from vmaf_jax.training.epochs import EpochRows, EpochSettings, cross_validation
+from vmaf_jax.training.groups import train_by_epochs
+
+KEYS = [
+    *("compile_s", "train_s", "loso_rmse", "loso_plcc"),
+    *("models", "rows_per_s", "gflop_per_s", "peak_gflop_per_s"),
+]
+
+
+@pytest.fixture(scope="module")
+def table():
+    return support_vector_table(load_teacher("vmaf_v0.6.1"))
+
+
+@pytest.fixture(scope="module")
+def path(table, tmp_path_factory):
+    path = tmp_path_factory.mktemp("recipe") / "rows.parquet"
+    table.write(path)
+    return path
+
+
+def test_the_figures_are_of_models_that_never_saw_the_source(table, path):
+    flags = ("--hidden", "8,4", "--epochs", 2, "--batch", 32, "--seeds", 2, "--json")
+    run = run_command("bench", "train", "--features", path, *flags)
+    assert run.code == 0
+    report = json.loads(run.stdout)
+    assert list(report) == KEYS
+    names = table.sources
+    assert report["models"] == 2 * len(names)
+    target = table.label("vmaf_v0.6.1")
+    fold = np.array([names.index(source) for source in table.source], np.int32)
+    rows = EpochRows(table.features.astype(np.float32), target.astype(np.float32), fold)
+    scores = []
+    for seed in range(2):
+        members = cross_validation(len(names), [seed])
+        fit = train_by_epochs(rows, members, EpochSettings((8, 4), 2, 32))
+        scores.append(fit.predicted[fold, np.arange(len(fold))])
+    assert report["loso_rmse"] == pytest.approx(np.mean([rmse(s, target) for s in scores]))
+    assert report["loso_plcc"] == pytest.approx(np.mean([plcc(s, target) for s in scores]))
+    visits = 2 * 2 * (len(names) - 1) * len(table)
+    assert report["rows_per_s"] * report["train_s"] == pytest.approx(visits)
+    flops = 6 * (6 * 8 + 8 * 4 + 4) - 2 * 6 * 8
+    assert report["gflop_per_s"] * report["train_s"] * 1e9 == pytest.approx(visits * flops)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("inference", "--features", "t.parquet"), "bench inference: takes no --features"),
+        (("train", "--features", "none.parquet"), "none.parquet: no such feature table"),
+        (("train", "--features", "t.parquet", "--hidden", "64,x"), "--hidden 64,x: expected whole"),
+    ],
+)
+def test_what_cannot_be_measured_is_named(arguments, message):
+    run = run_command("bench", *arguments)
+    assert run.code == 2
+    assert message in run.stderr
+    assert run.stderr.count("\n") == 1
+
+
+def test_a_single_source_cannot_be_held_out(table, tmp_path):
+    import dataclasses
+
+    one = dataclasses.replace(table, source=np.full(len(table), "only", object))
+    one.write(tmp_path / "one.parquet")
+    run = run_command("bench", "train", "--features", tmp_path / "one.parquet")
+    assert run.code == 2
+    assert "a single source" in run.stderr

@@ -1,0 +1,116 @@
+"""A known recipe, leave-one-source-out over a table: how fast, how good, how near the peak.
+
+A perceptron with ReLU, squared error, Adam at 1e-3, a scaler a fold, batches of an epoch's shuffled
+rows; every source held out in turn, by every seed.
+"""
+
+import dataclasses
+import time
+from pathlib import Path
+
+import numpy as np
+
+from vmaf_jax.errors import InputError
+from vmaf_jax.teacher.model_file import DEFAULT_TEACHER
+
+_PEAK_SIZE = 1024
+_PEAK_ROUNDS = 5
+
+
+@dataclasses.dataclass(frozen=True)
+class RecipeFigures:
+    """What `bench train --features` prints.
+
+    Attributes:
+        compile_s: of the programs; short where an earlier run's are in the cache.
+        train_s: training all models and predicting every row with each.
+        loso_rmse, loso_plcc: of a seed's held-out rows together, mean over seeds; VMAF points.
+        models: how many were trained.
+        rows_per_s: training rows visited a second, by all models together.
+        gflop_per_s: of the products of training (`flops_per_row`), real rows alone, over `train_s`.
+        peak_gflop_per_s: of one large product a device, just before and after; the better one.
+    """
+
+    compile_s: float
+    train_s: float
+    loso_rmse: float
+    loso_plcc: float
+    models: int
+    rows_per_s: float
+    gflop_per_s: float
+    peak_gflop_per_s: float
+
+
+def bench_recipe(
+    features: Path,
+    *,
+    hidden: tuple[int, ...] = (64, 32, 16),
+    epochs: int = 90,
+    batch: int = 256,
+    seeds: int = 5,
+    label: str = DEFAULT_TEACHER,
+) -> RecipeFigures:
+    """Trains the recipe on the table `features` and measures it.
+
+    Args:
+        hidden: units of each hidden layer.
+        batch: rows of a step.
+        seeds: how many cross-validations, of seeds 0, 1 ...
+        label: the column that is learned.
+
+    Raises:
+        InputError: the table is bad, lacks the label, or has a single source.
+    """
+    from vmaf_jax.evaluation.metrics import plcc, rmse
+    from vmaf_jax.features.table import read_table
+    from vmaf_jax.training.columns import flops_per_row
+    from vmaf_jax.training.epochs import EpochRows, EpochSettings, cross_validation
+    from vmaf_jax.training.groups import train_by_epochs
+
+    table = read_table(features)
+    target = table.label(label)
+    sources, fold = np.unique(table.source.astype(str), return_inverse=True)
+    if len(sources) < 2:
+        raise InputError(f"{features}: a single source; holding one out takes two at least.")
+    rows = EpochRows(
+        table.features.astype(np.float32), target.astype(np.float32), fold.astype(np.int32)
+    )
+    settings = EpochSettings(hidden, epochs, batch)
+    before = peak_gflop_per_s()
+    fit = train_by_epochs(rows, cross_validation(len(sources), list(range(seeds))), settings)
+    peak = max(before, peak_gflop_per_s())
+    by_seed = fit.predicted.reshape(seeds, len(sources), len(table))
+    held_out = by_seed[:, fold, np.arange(len(table))].astype(np.float64)
+    visited = seeds * (len(sources) - 1) * len(table) * epochs  # a fold leaves its own rows out
+    flops = visited * flops_per_row(settings.sizes(rows.features.shape[1]))
+    return RecipeFigures(
+        compile_s=fit.compile_s,
+        train_s=fit.train_s,
+        loso_rmse=float(np.mean([rmse(one, target) for one in held_out])),
+        loso_plcc=float(np.mean([plcc(one, target) for one in held_out])),
+        models=len(fit.predicted),
+        rows_per_s=visited / fit.train_s,
+        gflop_per_s=flops / fit.train_s / 1e9,
+        peak_gflop_per_s=peak,
+    )
+
+
+def peak_gflop_per_s() -> float:
+    """What products of large float32 matrices reach, one on every device at once."""
+    import jax
+    import jax.numpy as jnp
+    from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+    devices = jax.devices()
+    mesh = Mesh(np.array(devices), ("devices",))
+    split = NamedSharding(mesh, PartitionSpec("devices"))
+    shape = (len(devices), _PEAK_SIZE, _PEAK_SIZE)
+    a = jax.device_put(jnp.ones(shape, jnp.float32), split)
+    product = jax.jit(lambda a: jnp.matmul(a, a, precision="highest"), out_shardings=split)
+    jax.block_until_ready(product(a))
+    times = []
+    for _ in range(_PEAK_ROUNDS):
+        started = time.perf_counter()
+        jax.block_until_ready(product(a))
+        times.append(time.perf_counter() - started)
+    return len(devices) * 2 * _PEAK_SIZE**3 / min(times) / 1e9
