@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vmaf_jax.errors import InputError
-from vmaf_jax.features import FEATURES, NEG_FEATURES
+from vmaf_jax.features import FEATURES, NEG_FEATURES, V1_FEATURES
 from vmaf_jax.teacher import ScoreTransform, load_teacher, svr_score, transform_score
 from vmaf_jax.teacher.model_file import find_model_file, read_model_file
 
@@ -103,8 +103,7 @@ def test_pure_function_differentiates_and_maps():
 def test_feature_sets():
     assert load_teacher("vmaf_v0.6.1").feature_set is FEATURES
     assert load_teacher("vmaf_v0.6.1neg").feature_set is NEG_FEATURES
-    with pytest.raises(InputError, match=r"uses the features Cambi.*--teacher vmaf_v1.0.16_3d0h"):
-        load_teacher("vmaf_v1.0.16_3d0h")
+    assert load_teacher("vmaf_v1.0.16_3d0h").feature_set is V1_FEATURES
     with pytest.raises(InputError, match=r"'none' is unknown; expected a .json file or one of"):
         load_teacher("none")
 

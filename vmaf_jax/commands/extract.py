@@ -31,7 +31,9 @@ def extract(
     manifest: Manifest = None,
     label_scale: VoteScale = None,
     teacher: Teachers = None,
-    features: Annotated[str, typer.Option(help="vmaf, or vmaf_neg (gain limits).")] = "vmaf",
+    features: Annotated[
+        str, typer.Option(help="vmaf, vmaf_neg (gain limits), vmaf_v1 ...")
+    ] = "vmaf",
     mean_pool: Annotated[bool, typer.Option("--mean-pool", help="Clip means.")] = False,
     shortest: Shortest = False,
     force: Force = False,

@@ -49,7 +49,7 @@ def behaviour(
     wide = rng.uniform(lower - margin, upper + margin, (_N, len(feature_set)))
     wide = np.clip(wide, feature_set.lower, feature_set.upper)
     speeds = np.linspace(0, feature_set.upper[motion.index(True)], 301)
-    identical = np.where(motion, speeds[:, None], 1.0)
+    identical = np.where(motion, speeds[:, None], feature_set.identical)
     still = np.where(motion, 0.0, features)
     cases = {"identical": identical, "still": still, "wider_box": wide}
     deviations = {}

@@ -20,6 +20,7 @@ from vmaf_jax.features.feature_set import FeatureSet
 from vmaf_jax.features.table import RESERVED_COLUMNS
 from vmaf_jax.files import work_folder
 from vmaf_jax.teacher.model_file import check_model_file
+from vmaf_jax.video.chroma import check_chroma
 from vmaf_jax.video.comparison import DEFAULT_COMPARISON, Comparison
 from vmaf_jax.video.facts import stream_facts
 from vmaf_jax.video.ffmpeg import Ffmpeg, Finished, run_ffmpeg
@@ -184,6 +185,8 @@ def measure(
         facts = stream_facts(result.report)
         if facts is None:
             raise InputError(explain(result.report, reference, distorted, names))
+        if feature_set.planes > 1:
+            check_chroma(videos, facts)
         plan = plan_with_offset(ffmpeg, videos, facts, how)
         if plan.changed:
             result = run((plan.to_reference, plan.to_distorted))

@@ -5,6 +5,8 @@ from .feature_set import (
     FEATURES,
     FLOAT_FEATURES,
     NEG_FEATURES,
+    V1_FEATURES,
+    V1_SETS,
     FeatureSet,
 )
 from .motion import frame_motion, motion2
@@ -16,6 +18,8 @@ __all__ = [
     "FEATURE_SETS",
     "FLOAT_FEATURES",
     "NEG_FEATURES",
+    "V1_FEATURES",
+    "V1_SETS",
     "FeatureSet",
     "FeatureTable",
     "chunk_features",

@@ -1,12 +1,16 @@
 """Which features a model sees, in which order, and what libvmaf calls them.
 
-This is the one home of names and order: the rest of the code iterates a `FeatureSet`. A newer
-family (cambi, speed_chroma_uv, adm3, motion3) becomes another `FeatureSet` beside these.
-Source: libvmaf's JSON log and its model files (`feature_names`, `feature_opts_dicts`).
+This is the one home of names and order: the rest of the code iterates a `FeatureSet`. The sets of
+VMAF v1 (cambi, speed_chroma_uv, adm3, motion3) stand beside those of v0.6.1; its models differ in
+how far away and at what a viewer looks, and in how motion is taken, so each has a set of its own.
+Source: libvmaf's JSON log, its feature names (`feature_name.c`) and its model files
+(`feature_names`, `feature_opts_dicts`).
 """
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+
+Option = bool | int | float | str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,6 +25,11 @@ class FeatureSet:
         lower, upper: the physical range of each; no unit.
         reference_only: those that depend on the reference alone (they tell sources apart).
         gain_limit: the largest contrast gain that VIF and ADM count; no unit.
+        identical: what each is where the two pictures are the same; no unit.
+        ordered: those that never fall from one to the next, as VIF from fine to coarse.
+        planes: of a picture that they are computed from: 1 is luma, 3 luma and chroma.
+        options: libvmaf's options of the features, name and value, where they are not its defaults.
+        teacher: the model whose scores label a table of these features unless others are named.
     """
 
     name: str
@@ -30,7 +39,12 @@ class FeatureSet:
     lower: tuple[float, ...]
     upper: tuple[float, ...]
     reference_only: tuple[str, ...]
+    identical: tuple[float, ...]
     gain_limit: float = 100.0
+    ordered: tuple[str, ...] = ()
+    planes: int = 1
+    options: tuple[tuple[str, Option], ...] = ()
+    teacher: str = "vmaf_v0.6.1"
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.names)
@@ -38,11 +52,30 @@ class FeatureSet:
     def __len__(self) -> int:
         return len(self.names)
 
+    def option(self, name: str) -> Option:
+        """libvmaf's option of that name, its default where the set leaves it at that."""
+        return {**DEFAULT_OPTIONS, **dict(self.options)}[name]
+
+
+# Of libvmaf's features, where a model file may name them without changing anything.
+DEFAULT_OPTIONS: Mapping[str, Option] = {
+    "adm_enhn_gain_limit": 100.0,
+    "vif_enhn_gain_limit": 100.0,
+    "adm_norm_view_dist": 3.0,
+    "adm_ref_display_height": 1080,
+    "speed_kernelscale": 1.0,
+    "speed_prescale": 1.0,
+    "speed_prescale_method": "nearest",
+    "motion_five_frame_window": False,
+    "motion_moving_average": False,
+}
+
 
 _NAMES = ("adm2", "vif_scale0", "vif_scale1", "vif_scale2", "vif_scale3", "motion2")
 _LOWER = (0.0,) * 6
 # A VIF a little above 1 is contrast gained; motion2 is a mean absolute luma difference (8-bit).
 _UPPER = (1.001,) * 5 + (30.0,)
+_IDENTICAL = (1.0,) * 5 + (0.0,)
 
 FEATURES = FeatureSet(
     name="vmaf",
@@ -52,6 +85,8 @@ FEATURES = FeatureSet(
     lower=_LOWER,
     upper=_UPPER,
     reference_only=("motion2",),
+    identical=_IDENTICAL,
+    ordered=_NAMES[1:5],
 )
 
 # The same six under an enhancement gain limit of 1: what the NEG models are asked with.
@@ -63,7 +98,10 @@ NEG_FEATURES = FeatureSet(
     lower=_LOWER,
     upper=_UPPER,
     reference_only=("motion2",),
+    identical=_IDENTICAL,
+    ordered=_NAMES[1:5],
     gain_limit=1.0,
+    options=(("adm_enhn_gain_limit", 1.0), ("vif_enhn_gain_limit", 1.0)),
 )
 
 # The same six from libvmaf's float extractors: a second opinion on what the integer ones compute.
@@ -75,6 +113,74 @@ FLOAT_FEATURES = FeatureSet(
     lower=_LOWER,
     upper=_UPPER,
     reference_only=("motion2",),
+    identical=_IDENTICAL,
+    ordered=_NAMES[1:5],
 )
 
-FEATURE_SETS = {s.name: s for s in (FEATURES, NEG_FEATURES, FLOAT_FEATURES)}
+_V1_NAMES = ("cambi", "speed_chroma_uv", "adm3", "motion3")
+_V1_OPTIONS: tuple[tuple[str, Option], ...] = (
+    ("cambi_high_res_speedup", 1080),
+    ("cambi_vis_lum_threshold", 0.06),
+    ("cambi_max_val", 17.0),
+    ("speed_nn_floor", 0.1),
+    ("speed_sigma_nn", 0.19),
+    ("speed_weight_var_mode", 5),
+    ("speed_max_val", 45.0),
+    ("adm_dlm_weight", 0.7),
+    ("adm_enhn_gain_limit", 1.0),
+    ("adm_noise_weight", 0.02),
+    ("adm_min_val", 0.5),
+    ("adm_csf_mode", 2),
+    ("motion_max_val", 18.0),
+)
+_HIGH_FRAME_RATE = {"motion_five_frame_window": True, "motion_moving_average": True}
+# By viewing condition: distance in picture heights, display lines, and how chroma is scaled first.
+_VIEWS: Mapping[str, Mapping[str, Option]] = {
+    "3d0h": {},
+    "5d0h": {
+        "adm_norm_view_dist": 5.0,
+        "speed_prescale": 0.6,
+        "speed_prescale_method": "bilinear",
+    },
+    "3d0h_2160": {
+        "adm_ref_display_height": 2160,
+        "speed_prescale": 0.5,
+        "speed_prescale_method": "bilinear",
+    },
+    "1d5h_2160": {"adm_norm_view_dist": 1.5, "adm_ref_display_height": 2160},
+}
+
+
+def _v1(view: str, *, high_frame_rate: bool) -> FeatureSet:
+    variant = f"hfr_{view}" if high_frame_rate else view
+    own = {**_VIEWS[view], **(_HIGH_FRAME_RATE if high_frame_rate else {})}
+    scaled = "_ps_{speed_prescale:g}_psm_{speed_prescale_method}" if "speed_prescale" in own else ""
+    distance = "_nvd_{adm_norm_view_dist:g}" if "adm_norm_view_dist" in own else ""
+    lines = "_rdh_{adm_ref_display_height}" if "adm_ref_display_height" in own else ""
+    keys = (
+        "cambi_hrs_1080_cmxv_17_vlt_0.06",
+        f"speed_chroma_uv_mxv_45_nnf_0.1{scaled}_snn_0.19_wvm_5",
+        f"integer_adm3_csf_2_dlmw_0.7_egl_1_min_0.5_nw_0.02{distance}{lines}",
+        "integer_motion3_mffw_mmxv_18_mma" if high_frame_rate else "integer_motion3_mmxv_18",
+    )
+    model = f"vmaf_v1.0.16_{variant}"
+    return FeatureSet(
+        name="vmaf_v1" if variant == "3d0h" else f"vmaf_v1_{variant}",
+        names=_V1_NAMES,
+        libvmaf_keys=tuple(key.format(**own) for key in keys),
+        libvmaf_model=model,
+        lower=(0.0, 0.0, 0.5, 0.0),
+        upper=(17.0, 45.0, 1.001, 18.0),
+        reference_only=("motion3",),
+        identical=(0.0, 0.0, 1.0, 0.0),
+        gain_limit=1.0,
+        planes=3,
+        options=(*_V1_OPTIONS, *own.items()),
+        teacher=model,
+    )
+
+
+V1_SETS = tuple(_v1(view, high_frame_rate=fast) for fast in (False, True) for view in _VIEWS)
+V1_FEATURES = V1_SETS[0]
+
+FEATURE_SETS = {s.name: s for s in (FEATURES, NEG_FEATURES, FLOAT_FEATURES, *V1_SETS)}

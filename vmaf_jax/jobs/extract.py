@@ -14,7 +14,6 @@ from vmaf_jax.features.opinions import LabelScale
 from vmaf_jax.features.table import FeatureTable
 from vmaf_jax.files import check_output
 from vmaf_jax.jobs.report import Report, silent
-from vmaf_jax.teacher.model_file import DEFAULT_TEACHER
 from vmaf_jax.video.comparison import DEFAULT_COMPARISON, ComparisonOptions, comparison_of
 
 
@@ -48,7 +47,7 @@ def extract(
     source: CorpusSource,
     out: Path,
     *,
-    teachers: tuple[str, ...] = (DEFAULT_TEACHER,),
+    teachers: tuple[str, ...] | None = None,
     features: str = FEATURES.name,
     mean_pool: bool = False,
     backend: str = "libvmaf",
@@ -59,7 +58,8 @@ def extract(
     """Measures a corpus and writes its feature table to `out`.
 
     Args:
-        teachers: models whose scores become label columns, by name or JSON file.
+        teachers: models whose scores become label columns, by name or JSON file; by default the
+            feature set's own.
         features: name of a feature set.
         mean_pool: clip means instead of frames.
         backend: `libvmaf` or `jax`.
@@ -75,7 +75,10 @@ def extract(
     check_output(out, ".parquet", [source.manifest] if source.manifest else [])
     if jobs is not None and backend == "jax":
         raise InputError("--jobs is for libvmaf; JAX takes clips together, drop it.")
-    request = Request(teachers, FEATURE_SETS[features], comparison_of(comparison), jobs=jobs)
+    feature_set = FEATURE_SETS[features]
+    if teachers is None:
+        teachers = (feature_set.teacher,)
+    request = Request(teachers, feature_set, comparison_of(comparison), jobs=jobs)
     table = measure_corpus(source, request, backend=backend, report=report)
     if mean_pool:
         table = table.mean_pool()

@@ -10,12 +10,13 @@ features mean; docs/opinions.md shows what choosing among many such channels by 
 
 from collections.abc import Callable
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from vmaf_jax.models.heads import TARGET_RANGE
 from vmaf_jax.teacher import Teacher
-from vmaf_jax.teacher.svr import SvrParams, from_decision, svr_kernel
+from vmaf_jax.teacher.svr import from_decision, svr_kernel
 
 N_CHANNELS = 2
 Channels = Callable[[Float[Array, "*n d"]], Float[Array, "*n m"]]
@@ -32,7 +33,7 @@ def teacher_channels(teacher: Teacher) -> Channels:
     exact = teacher.params()
 
     def channels(features: Float[Array, "*n d"]) -> Float[Array, "*n m"]:
-        svr = SvrParams(*(jnp.asarray(value, features.dtype) for value in exact))
+        svr = jax.tree.map(lambda value: jnp.asarray(value, features.dtype), exact)
         kernel = svr_kernel(svr, features)
         rows = kernel.reshape(-1, kernel.shape[-1])  # of two axes, so that it exports as MatMul
         decision = jnp.dot(rows, svr.coefficients[:, None], precision="highest")

@@ -17,14 +17,14 @@ import numpy as np
 import numpy.typing as npt
 
 from vmaf_jax.errors import InputError, OtherFeaturesError
-from vmaf_jax.features.feature_set import FEATURES, NEG_FEATURES, FeatureSet
+from vmaf_jax.features.feature_set import DEFAULT_OPTIONS, FEATURE_SETS, FEATURES, FeatureSet
 from vmaf_jax.limits import read_limited
+from vmaf_jax.teacher.correction import Correction
 from vmaf_jax.teacher.score_transform import ScoreTransform
 
 DEFAULT_TEACHER = "vmaf_v0.6.1"
 MAX_BYTES = 8 << 20
-_FEATURE = re.compile(r"VMAF_(?:integer_)?feature_(?P<name>\w+)_score")
-_ANY_FEATURE = re.compile(r"(?:VMAF_(?:integer_)?|Cambi_|Speed_chroma_)feature_\w+_score")
+_FEATURE = re.compile(r"(?:VMAF_(?:integer_)?|Cambi_|Speed_chroma_)feature_(?P<name>\w+)_score")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -47,6 +47,7 @@ class ModelFile:
     rho: float
     score_slope: float
     score_intercept: float
+    correction: Correction | None
     transform: ScoreTransform | None
     transform_enabled: bool
     clip: tuple[float, float] | None
@@ -82,7 +83,7 @@ def find_model_file(name_or_path: str | Path) -> Path:
 
 
 def read_model_file(path: Path) -> ModelFile:
-    """Reads and validates a nu-SVR model over the six features.
+    """Reads and validates a nu-SVR model over the features of one of our sets.
 
     Raises:
         InputError: unreadable, of another kind, inconsistent, or over other features; the message
@@ -108,6 +109,7 @@ def read_model_file(path: Path) -> ModelFile:
         if clip is not None and not float(clip[0]) < float(clip[1]):
             raise InputError(f"{path}: score_clip {clip} is no range; it is damaged.")
         feature_set, order = _features(path, names, options)
+        correction = _correction(path, model, feature_set)
         transform, enabled = _transform(path, model.get("score_transform"))
         return ModelFile(
             name=path.stem,
@@ -120,6 +122,7 @@ def read_model_file(path: Path) -> ModelFile:
             rho=float(header["rho"]),
             score_slope=float(slopes[0]),
             score_intercept=float(intercepts[0]),
+            correction=correction,
             transform=transform,
             transform_enabled=enabled,
             clip=None if clip is None else (float(clip[0]), float(clip[1])),
@@ -149,7 +152,7 @@ def check_model_file(path: Path) -> None:
 
 
 def _check_names(path: Path, names: list[str], options: Any) -> None:
-    bad = [name for name in names if not _ANY_FEATURE.fullmatch(name)]
+    bad = [name for name in names if not _FEATURE.fullmatch(name)]
     if bad or not names or len(set(names)) < len(names):
         raise InputError(f"{path}: feature_names {names} are damaged; get the file again.")
     if len(options) != len(names) or not all(isinstance(entry, dict) for entry in options):
@@ -167,21 +170,36 @@ def _features(
     """The feature set a file uses, and where each of its features stands in the file."""
     matches = [_FEATURE.fullmatch(name) for name in names]
     plain = [match["name"] if match else name for match, name in zip(matches, names, strict=True)]
-    if sorted(plain) != sorted(FEATURES):
+    alike = [each for each in FEATURE_SETS.values() if sorted(each) == sorted(plain)]
+    if not alike:
         raise OtherFeaturesError(
             f"{path.stem}: uses the features {', '.join(plain)}, expected {', '.join(FEATURES)}. "
             f"Use it as a label column: vmaf-jax extract --teacher {path.stem}."
         )
-    order = [plain.index(name) for name in FEATURES]
-    limits = {key: value for entry in options for key, value in entry.items()}
-    if not limits:
-        return FEATURES, order
-    if limits == {"adm_enhn_gain_limit": 1.0, "vif_enhn_gain_limit": 1.0}:
-        return NEG_FEATURES, order
+    entries = {key: value for entry in options for key, value in entry.items()}
+    changed = {key: value for key, value in entries.items() if DEFAULT_OPTIONS.get(key) != value}
+    for feature_set in alike:
+        if changed == dict(feature_set.options):
+            return feature_set, [plain.index(name) for name in feature_set]
     raise OtherFeaturesError(
-        f"{path.stem}: asks for features with the options {limits}, which no table holds; use a "
-        f"model with none, or with both gain limits at 1."
+        f"{path.stem}: asks for features with the options {changed}, which no table holds; use a "
+        f"model with those of {', '.join(each.name for each in alike)}."
     )
+
+
+def _correction(path: Path, model: dict[str, Any], feature_set: FeatureSet) -> Correction | None:
+    """What stands in for a chroma that could not be measured, where the model says so."""
+    factor = float(model.get("chroma_correction_parameter") or 0.0)
+    if not factor:
+        return None
+    names = np.array(feature_set.names)
+    corrected, guides = np.char.startswith(names, "speed_chroma"), names == "adm3"
+    if not np.isfinite(factor) or not (corrected.sum() == guides.sum() == 1):
+        raise InputError(
+            f"{path}: chroma_correction_parameter {factor} needs the features speed_chroma and "
+            f"adm3; it is damaged."
+        )
+    return Correction(factor * corrected.astype(np.float64), guides.astype(np.float64))
 
 
 def _vector(path: Path, key: str, values: Any, n: int) -> npt.NDArray[np.float64]:

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Shaped
 
+from vmaf_jax.errors import InputError
 from vmaf_jax.features.clip import clip_features
 from vmaf_jax.features.samples import check_samples
 from vmaf_jax.teacher.svr import svr_score, transform_score
@@ -37,6 +38,8 @@ def vmaf(
         TypeError, InputError: as `clip_features` and `load_teacher` do.
     """
     check_samples(bits, reference=reference, distorted=distorted)
+    if load_teacher(model).feature_set.planes > 1:
+        raise InputError(f"model {model}: reads chroma, and pixels here are luma; use `score`.")
     return _vmaf(reference, distorted, model=model, bits=bits, clip=clip)
 
 

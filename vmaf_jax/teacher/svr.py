@@ -4,9 +4,13 @@
     raw   = (sum_j coef_j exp(-gamma |z - sv_j|^2) - rho - b0) / s0
     score = clip(transform(raw)), transform(r) = p0 + p1 r + p2 r^2, then rectified
 
+VMAF v1 takes a chroma that is exactly 0 for one that could not be measured (flat planes, pictures
+that are too small), and puts `c (1 - adm3)` in its place.
+
 Scores are in VMAF points. The function is differentiable, and takes the precision of its
 parameters: float64 for scoring, float32 inside training.
-Source: libvmaf, `predict.c` (normalise, denormalise, transform, clip) and LIBSVM's RBF kernel.
+Source: libvmaf, `predict.c` (normalise, correct, denormalise, transform, clip) and LIBSVM's RBF
+kernel.
 """
 
 from typing import NamedTuple
@@ -14,6 +18,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from vmaf_jax.teacher.correction import Correction
 from vmaf_jax.teacher.score_transform import ScoreTransform
 
 
@@ -26,6 +31,7 @@ class SvrParams(NamedTuple):
         coefficients: `[support]`.
         gamma, rho: scalars of the RBF nu-SVR.
         score_slope, score_intercept: scalars; the rescale of the target, undone at the end.
+        correction: of features that could not be measured, or None.
     """
 
     slope: Float[Array, " d"]
@@ -36,16 +42,26 @@ class SvrParams(NamedTuple):
     rho: Float[Array, ""]
     score_slope: Float[Array, ""]
     score_intercept: Float[Array, ""]
+    correction: Correction | None = None
 
 
 def svr_kernel(params: SvrParams, features: Float[Array, "*n d"]) -> Float[Array, "*n s"]:
     """How near raw features (no unit) are to each support vector, `exp(-gamma |z - sv|^2)`."""
+    if params.correction is not None:
+        features = corrected(params.correction, features)
     scaled = features * params.slope + params.intercept
     # Differences before squares: the expanded form loses four digits in float32.
     distance = jnp.square(scaled[..., 0, None] - params.support_vectors[:, 0])
     for k in range(1, features.shape[-1]):
         distance += jnp.square(scaled[..., k, None] - params.support_vectors[:, k])
     return jnp.exp(-params.gamma * distance)
+
+
+def corrected(correction: Correction, features: Float[Array, "*n d"]) -> Float[Array, "*n d"]:
+    """Raw features with those that are exactly 0 replaced, where a model says so; no unit."""
+    guide = (features * correction.guide).sum(-1, keepdims=True)
+    missing = (features == 0) & (correction.at_one != 0)
+    return jnp.where(missing, correction.at_one * (1 - guide), features)
 
 
 def svr_score(params: SvrParams, features: Float[Array, "n d"]) -> Float[Array, " n"]:

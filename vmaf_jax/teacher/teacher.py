@@ -21,7 +21,7 @@ _score = jax.jit(svr_score)
 
 @dataclasses.dataclass(frozen=True)
 class Teacher:
-    """A VMAF model over the six features.
+    """A VMAF model over the features of one of our feature sets.
 
     Attributes:
         model: the file it was read from.
@@ -60,17 +60,15 @@ class Teacher:
 
     def params(self) -> SvrParams:
         """Parameters of `svr_score` in float64, as NumPy arrays."""
-        values: dict[str, Any] = {
-            name: np.asarray(getattr(self.model, name), np.float64) for name in SvrParams._fields
-        }
-        return SvrParams(**values)
+        values: dict[str, Any] = {name: getattr(self.model, name) for name in SvrParams._fields}
+        return jax.tree.map(lambda value: np.asarray(value, np.float64), SvrParams(**values))
 
 
 def load_teacher(name_or_path: str | Path, *, phone: bool = False) -> Teacher:
-    """A VMAF model over the six features, by name or from a JSON file.
+    """A VMAF model, by name or from a JSON file.
 
     Args:
-        name_or_path: e.g. `vmaf_v0.6.1`, `vmaf_v0.6.1neg`, `vmaf_4k_v0.6.1`, or a `.json` path.
+        name_or_path: e.g. `vmaf_v0.6.1`, `vmaf_4k_v0.6.1`, `vmaf_v1.0.16_3d0h`, or a `.json` path.
         phone: apply the file's score transform even where it is not enabled (small screens).
     Raises:
         InputError: unknown name, unreadable file, other features, or no transform to apply.

@@ -64,18 +64,28 @@ def _draw_span(
 
 
 def _draw_box(key: Array, feature_set: FeatureSet, count: int) -> Float[Array, "q d"]:
-    vif_key, adm_key, motion_key, kind_key, near_key = jax.random.split(key, 5)
-    upper = dict(zip(feature_set, feature_set.upper, strict=True))
-    kind = jax.random.uniform(kind_key, (count,))
-    near = jnp.square(jax.random.uniform(near_key, (count,)))
+    """Rows of the physical box; those of identical pictures lie near `feature_set.identical`."""
+    ordered_key, free_key, motion_key, kind_key, near_key = jax.random.split(key, 5)
+    kind = jax.random.uniform(kind_key, (count, 1))
+    near = jnp.square(jax.random.uniform(near_key, (count, 1)))
     identical, blurred = kind < 0.1, (kind >= 0.1) & (kind < 0.2)
     still = (kind >= 0.05) & (kind < 0.25)
-    vif = jnp.sort(jax.random.uniform(vif_key, (count, 4)), axis=1)
-    vif = jnp.where(identical[:, None], 1 - 0.1 * near[:, None] * (1 - vif), vif)
-    vif = jnp.where(blurred[:, None], 0.3 * vif, vif)
-    adm = jax.random.uniform(adm_key, (count,))
-    adm = jnp.where(identical, 1 - 0.05 * near * (1 - adm), adm)
-    motion = jnp.square(jax.random.uniform(motion_key, (count,)))
-    motion = jnp.where(still, 0.0, motion)
-    columns = {"adm2": adm, "motion2": motion} | {f"vif_scale{k}": vif[:, k] for k in range(4)}
+    single = set(feature_set.ordered) | set(feature_set.reference_only)
+    free = [name for name in feature_set if name not in single]
+    of_identical = dict(zip(feature_set, feature_set.identical, strict=True))
+
+    def toward(values: Array, names: tuple[str, ...], reach: float) -> Array:
+        ends = jnp.array([of_identical[name] for name in names])
+        return jnp.where(identical, ends + reach * near * (values - ends), values)
+
+    ordered = jax.random.uniform(ordered_key, (count, len(feature_set.ordered)))
+    ordered = toward(jnp.sort(ordered, axis=1), feature_set.ordered, 0.1)
+    ordered = jnp.where(blurred, 0.3 * ordered, ordered)
+    drawn = toward(jax.random.uniform(free_key, (count, len(free))), tuple(free), 0.05)
+    motion = jax.random.uniform(motion_key, (count, len(feature_set.reference_only)))
+    motion = jnp.where(still, 0.0, jnp.square(motion))
+    columns = dict(zip(feature_set.ordered, ordered.T, strict=True))
+    columns |= dict(zip(free, drawn.T, strict=True))
+    columns |= dict(zip(feature_set.reference_only, motion.T, strict=True))
+    upper = dict(zip(feature_set, feature_set.upper, strict=True))
     return jnp.stack([columns[name] * upper[name] for name in feature_set], axis=1)

@@ -1,0 +1,52 @@
+"""Chroma, where a model reads it: how the planes of a format are laid out, and what is refused.
+
+A model of chroma needs it in both videos, sampled alike: bringing 4:2:0 to 4:4:4 moves VMAF v1 by
+up to 8 points, which would pass for a difference in quality.
+"""
+
+import math
+import re
+from collections.abc import Sequence
+
+from vmaf_jax.errors import InputError
+from vmaf_jax.video.facts import Facts
+from vmaf_jax.video.video import Video
+
+# Luma samples to a chroma sample, across and down.
+_SUBSAMPLING = {"420": (2, 2), "422": (2, 1), "444": (1, 1)}
+_PLANAR = re.compile(r"yuva?j?(420|422|444)p")
+_PACKED = {
+    "420": ("nv12", "nv21", "p010", "p012", "p016"),
+    "422": ("nv16", "nv20", "p210", "p212", "p216", "yuyv422", "uyvy422", "yvyu422", "y210"),
+    "444": ("nv24", "nv42", "p410", "p412", "p416", "xv30", "xv36", "vuyx", "ayuv"),
+}
+
+
+def layout(pix_fmt: str) -> str | None:
+    """`420`, `422` or `444`; None for formats without such chroma (grey, RGB, 4:1:1)."""
+    if match := _PLANAR.match(pix_fmt):
+        return match[1]
+    name = re.sub("(le|be)$", "", pix_fmt)
+    return next((key for key, names in _PACKED.items() if name in names), None)
+
+
+def check_chroma(videos: Sequence[Video], facts: Sequence[Facts]) -> None:
+    """Raises InputError unless the reference and the distorted video have chroma, sampled alike."""
+    layouts = [layout(stream.pix_fmt) for stream in facts]
+    for video, stream, found in zip(videos, facts, layouts, strict=True):
+        if found is None:
+            raise InputError(
+                f"{video.path}: {stream.pix_fmt} has no chroma planes, which this model reads; "
+                f"encode it as yuv420p, or score with a model of luma, such as vmaf_v0.6.1."
+            )
+    if layouts[0] != layouts[1]:
+        raise InputError(
+            f"{videos[1].path}: chroma of {facts[1].pix_fmt} against {facts[0].pix_fmt} in its "
+            f"reference; convert one, so that both are yuv{layouts[0]}p or both yuv{layouts[1]}p."
+        )
+
+
+def chroma_size(height: int, width: int, pix_fmt: str) -> tuple[int, int]:
+    """Height and width of a chroma plane of a planar format, rounded up as ffmpeg does."""
+    across, down = _SUBSAMPLING[layout(pix_fmt) or "444"]
+    return math.ceil(height / down), math.ceil(width / across)
