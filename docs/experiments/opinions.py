@@ -149,14 +149,14 @@ def learning_curves(problem: Problem) -> Predictions:
                 chosen = rng.choice(others, count, replace=False)
                 masks[fold] = np.isin(problem.fold, chosen)
             whole = {f.name: getattr(problem, f.name) for f in dataclasses.fields(problem)}
-            fewer = _Fewer(**(whole | {"masks": masks}))
+            fewer = Fewer(**(whole | {"masks": masks}))
             for way, (student, training) in ways.items():
                 out[f"{way}|{count}|{draw}"] = held_out(fewer, student, training)
     return out
 
 
 @dataclasses.dataclass(frozen=True)
-class _Fewer(Problem):
+class Fewer(Problem):
     """A problem whose folds train on a few sources; each still predicts the one it leaves out."""
 
     @property
