@@ -16,12 +16,12 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from vmaf_jax.errors import InputError
-from vmaf_jax.extraction.api import check_backend, extract_pair
+from vmaf_jax.extraction.api import as_video, check_backend, extract_pair
 from vmaf_jax.features.opinions import LabelScale, from_hundred
 from vmaf_jax.features.table import FeatureTable
 from vmaf_jax.files import write_bytes
 from vmaf_jax.jobs.model import Model, feature_set_of, load_scorer
-from vmaf_jax.video.comparison import ComparisonOptions
+from vmaf_jax.video.comparison import ComparisonOptions, comparison_of
 from vmaf_jax.video.video import Video
 
 DEFAULT_MODEL = "tiny"
@@ -132,6 +132,7 @@ def score(
     pix_fmt: str | None = None,
     teachers: tuple[str, ...] = (),
     cache: Path | None = None,
+    provider: str | None = None,
     **comparison: Unpack[ComparisonOptions],
 ) -> Scores:
     """Scores a pair of videos.
@@ -139,19 +140,33 @@ def score(
     Args:
         reference, distorted: files that ffmpeg decodes, or raw YUV with size and format.
         model: a shipped name, a run folder, an ONNX file, a libvmaf JSON file, or a loaded model.
-        backend: what measures the features, `libvmaf` or `jax`.
+        backend: what measures the features, `libvmaf`, `jax` or `onnx` (a pixels model).
         width, height, pix_fmt: of raw files.
         teachers: models to run beside, by name or JSON file.
-        cache: folder of measurements, as for `extract_pair`.
+        cache: folder of measurements, as for `extract_pair`; `onnx` keeps none.
+        provider: ONNX Runtime's, of `onnx`; by default its CPU.
         comparison: what is allowed where the two differ, as for `extract_pair`.
 
     Raises:
         InputError: a file cannot be measured, or the model cannot be loaded.
     """
-    check_backend(backend)
+    if backend != "onnx":
+        check_backend(backend)
+    if provider is not None and backend != "onnx":
+        raise InputError("--provider goes with --backend onnx; drop it.")
     videos = [v if isinstance(v, Video) else Video(Path(v)) for v in (reference, distorted)]
     if any((width, height, pix_fmt)) and not any(video.is_raw for video in videos):
         raise InputError("width, height and pix_fmt are for raw .yuv files; drop them.")
+    if backend == "onnx":
+        from vmaf_jax.jobs.score_pixels import score_pixels
+
+        if isinstance(model, Model):
+            raise InputError("--backend onnx: takes a model by name or file, not a loaded one.")
+        raw = {"width": width, "height": height, "pix_fmt": pix_fmt}
+        pair = (as_video(reference, raw), as_video(distorted, raw))
+        how = comparison_of(comparison)
+        scored = score_pixels(pair, str(model), how, provider=provider, teachers=teachers)
+        return Scores(**vars(scored))
     feature_set = feature_set_of(model)
 
     def measured() -> tuple[FeatureTable, float]:
