@@ -4,13 +4,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint checkpoints clean
+.PHONY: demo test lint checkpoints web clean
 
 demo: $(STAMP)
 	$(BIN)/python scripts/train.py --config configs/tiny.yaml
 
 test: $(STAMP) lint
 	$(BIN)/pytest
+
+web: $(STAMP)  # the page that scores in a browser, in build/web; SIZES="1920x1080 ..." names others
+	cd web && npm install --no-package-lock --no-audit --no-fund --ignore-scripts --silent
+	$(BIN)/python scripts/web.py $(SIZES)
 
 checkpoints: $(STAMP)
 	$(BIN)/python scripts/checkpoints.py
@@ -26,4 +30,4 @@ $(STAMP): pyproject.toml constraints.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) runs build *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) runs build web/node_modules *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -21,9 +21,11 @@ from vmaf_jax.benchmarks.extraction import FRAMES, libvmaf_line, raw_pair
 from vmaf_jax.benchmarks.timing import machine, sample
 from vmaf_jax.corpora.demo import package_file
 from vmaf_jax.errors import InputError
+from vmaf_jax.export.pixels.model_file import Frame
 from vmaf_jax.extraction.jax_stream import chunk_frames, measure_in_jax, side_by_side
 from vmaf_jax.features.clip import chunk_features
 from vmaf_jax.features.feature_set import FEATURES, FLOAT_FEATURES, FeatureSet
+from vmaf_jax.jobs.pixels import open_pixels
 from vmaf_jax.teacher.pixels import vmaf
 from vmaf_jax.video.ffmpeg import find_ffmpeg
 from vmaf_jax.video.luma import LumaPair
@@ -68,6 +70,7 @@ def _one_size(folder: Path, pair: tuple[Video, Video], n: int, repeats: int) -> 
         return lambda: subprocess.run(line, cwd=folder, capture_output=True, check=True)
 
     counts = {
+        "pixels model in ONNX Runtime": n,
         "features": n,
         "vmaf": n,
         "vmaf of floats": n,
@@ -76,7 +79,15 @@ def _one_size(folder: Path, pair: tuple[Video, Video], n: int, repeats: int) -> 
         "libvmaf, float": FRAMES,
         "libvmaf, integer": FRAMES,
     }
+    pixels = open_pixels("vmaf_v0.6.1", Frame(luma.width, luma.height, "uint8"))
+    before = np.concatenate([frames[0, :1], frames[0, :-1]])
+
+    def in_onnx_runtime() -> None:  # a frame at a time, as JAX on a CPU
+        for k in range(n):
+            pixels.features(frames[0, k : k + 1], frames[1, k : k + 1], before[k : k + 1])
+
     subjects: dict[str, Callable[[], Any]] = {
+        "pixels model in ONNX Runtime": in_onnx_runtime,
         "features": lambda: jax.block_until_ready(chunk(*on_device)),
         "vmaf": lambda: jax.block_until_ready(vmaf(*on_device)),
         "vmaf of floats": lambda: jax.block_until_ready(vmaf(*as_floats, clip=False)),
@@ -99,6 +110,8 @@ def _one_size(folder: Path, pair: tuple[Video, Video], n: int, repeats: int) -> 
     if peer.score is not None:
         found["times vmaf-torch"] = ours / found["vmaf-torch"]["rows_per_s"]
         found["score apart from vmaf-torch"] = abs(float(vmaf(*on_device).mean()) - peer.score)
+    onnx_speed = found["pixels model in ONNX Runtime"]["rows_per_s"]
+    found["pixels model, share of features"] = onnx_speed / found["features"]["rows_per_s"]
     found["share of libvmaf, float"] = ours / found["libvmaf, float"]["rows_per_s"]
     found["share of libvmaf, integer"] = ours / found["libvmaf, integer"]["rows_per_s"]
     found["forward and backward over forward"] = (

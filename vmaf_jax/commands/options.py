@@ -28,3 +28,10 @@ Fps = Annotated[str | None, typer.Option(help="match: pair frames by time stamp.
 Sync = Annotated[str | None, typer.Option(help="auto: find a constant offset by luma.")]
 Offset = Annotated[int, typer.Option(help="Frames that the distorted video starts late.")]
 Damaged = Annotated[bool, typer.Option("--allow-damaged", help="Measure damaged streams too.")]
+PictureSize = Annotated[
+    str | None, typer.Option("--size", metavar="WxH", help="Of --format pixels.")
+]
+Samples = Annotated[str, typer.Option(help="Of --format pixels: float32 or uint8.")]
+Provider = Annotated[
+    str | None, typer.Option(help="ONNX Runtime's, of --backend onnx, as CPU or CUDA.")
+]

@@ -7,7 +7,6 @@ from typing import Annotated, Any
 import typer
 
 from vmaf_jax.commands.options import (
-    Backend,
     Damaged,
     Force,
     Fps,
@@ -15,6 +14,7 @@ from vmaf_jax.commands.options import (
     ModelName,
     Offset,
     Pixels,
+    Provider,
     Scale,
     Shortest,
     Sync,
@@ -40,7 +40,8 @@ def score(
     sync: Sync = None,
     offset: Offset = 0,
     allow_damaged: Damaged = False,
-    backend: Backend = "libvmaf",
+    backend: Annotated[str, typer.Option(help="What measures: libvmaf, jax or onnx.")] = "libvmaf",
+    provider: Provider = None,
     per_frame: Annotated[bool, typer.Option("--per-frame", help="Every frame's score.")] = False,
     csv: Annotated[Path | None, typer.Option(help="Write scores and features here.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Draw the scores, a .png file.")] = None,
@@ -93,7 +94,7 @@ def score(
     from vmaf_jax.reporting.terminal import show_json, show_scores
 
     raw = {"width": width, "height": height, "pix_fmt": pix_fmt}
-    raw |= {"backend": backend, "teachers": tuple(teacher or ())}
+    raw |= {"backend": backend, "provider": provider, "teachers": tuple(teacher or ())}
     raw |= {"interval": interval, "within": within}
     scores = score_pair(reference, degraded, model, **raw, **how)
     if csv is not None:

@@ -89,6 +89,8 @@ def takes_clips(model: Any) -> bool:
 
 def check_contract(model: Any, path: Path) -> FeatureSet:
     """The features that `model` takes; raises InputError, naming its first breach."""
+    if [tensor.name for tensor in model.graph.input] == ["reference", "distorted", "previous"]:
+        raise InputError(f"{path}: takes pictures, not features; score with --backend onnx.")
     opsets = {entry.domain: entry.version for entry in model.opset_import}
     if opsets != {"": OPSET}:
         _refuse(path, f"opset {opsets}, expected {OPSET} of the default domain alone")

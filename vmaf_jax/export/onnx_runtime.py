@@ -11,7 +11,7 @@ from vmaf_jax.export.contract import INPUT_NAME, MASK_NAME, OUTPUT_NAME, load_on
 from vmaf_jax.features.scale import OUTPUT_RANGE
 
 
-def _runtime_errors() -> tuple[type[Exception], ...]:
+def runtime_errors() -> tuple[type[Exception], ...]:
     """What ONNX Runtime raises, by its own names."""
     from onnxruntime.capi import onnxruntime_pybind11_state as state
 
@@ -19,7 +19,8 @@ def _runtime_errors() -> tuple[type[Exception], ...]:
     return (*(getattr(state, kind) for kind in kinds), state.NotImplemented, MemoryError)
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """What ONNX Runtime says first of an error."""
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
@@ -36,8 +37,8 @@ def open_session(content: bytes, path: Path, *, threads: int = 0) -> Any:
     options.log_severity_level = 3
     try:
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    except _runtime_errors() as error:
-        raise InputError(f"{path}: ONNX Runtime refuses it ({_first_line(error)}).") from error
+    except runtime_errors() as error:
+        raise InputError(f"{path}: ONNX Runtime refuses it ({first_line(error)}).") from error
 
 
 def pack(features: npt.NDArray[Any], frames: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
@@ -77,8 +78,8 @@ class OnnxModel:
             }
         try:
             (scores,) = self.session.run([OUTPUT_NAME], feed)
-        except _runtime_errors() as error:
-            raise InputError(f"{self.path}: ONNX Runtime fails ({_first_line(error)}).") from error
+        except runtime_errors() as error:
+            raise InputError(f"{self.path}: ONNX Runtime fails ({first_line(error)}).") from error
         low, high = OUTPUT_RANGE
         clipped = np.asarray(scores)
         if clipped.shape != (len(x),) or not ((clipped >= low) & (clipped <= high)).all():

@@ -20,11 +20,11 @@ from jaxtyping import Array, Float
 from vmaf_jax.features.filters import correlate, rounded
 
 N_LEVELS = 4
-_LOW = (0.482962913144690, 0.836516303737469, 0.224143868041857, -0.129409522550921)
-_HIGH = (-0.129409522550921, -0.224143868041857, 0.836516303737469, -0.482962913144690)
+LOW = (0.482962913144690, 0.836516303737469, 0.224143868041857, -0.129409522550921)
+HIGH = (-0.129409522550921, -0.224143868041857, 0.836516303737469, -0.482962913144690)
 _BORDER = 0.1  # of the picture, on each side, that is not pooled
-_NOISE_WEIGHT = 1 / 32
-_COS_SQUARED = math.cos(math.radians(1)) ** 2
+NOISE_WEIGHT = 1 / 32
+COS_SQUARED = math.cos(math.radians(1)) ** 2
 # Watson et al.: amplitudes of the basis functions (straight, diagonal) at each level.
 _AMPLITUDES = ((0.67234, 0.72709), (0.41317, 0.49428), (0.22727, 0.28688), (0.11792, 0.15214))
 
@@ -44,17 +44,17 @@ def frame_adm(
     numerator = denominator = jnp.zeros((), x.dtype)
     for level in range(N_LEVELS):
         (x, x_bands), (y, y_bands) = _wavelet(x), _wavelet(y)
-        csf = _csf_weights(level)
+        csf = csf_weights(level)
         restored = _decouple(x_bands, y_bands, gain_limit)
         additive = [
             weight * jnp.abs(y_band - r_band)
             for weight, y_band, r_band in zip(csf, y_bands, restored, strict=True)
         ]
         threshold = _masking_threshold(additive[0] + additive[1] + additive[2])
-        middle = _middle(x.shape)
+        part = middle(x.shape)
         for weight, x_band, r_band in zip(csf, x_bands, restored, strict=True):
-            numerator += _pool(jnp.maximum(weight * jnp.abs(r_band) - threshold, 0)[middle])
-            denominator += _pool(weight * jnp.abs(x_band)[middle])
+            numerator += _pool(jnp.maximum(weight * jnp.abs(r_band) - threshold, 0)[part])
+            denominator += _pool(weight * jnp.abs(x_band)[part])
     return numerator / denominator
 
 
@@ -79,10 +79,10 @@ def _split(
 
     tail = [part(n - 1, n), part(n - 2, n - 1)][: 1 + n % 2]
     x = jnp.concatenate([part(1, 2), x, *tail], axis)
-    return correlate(x, _LOW, axis, 2), correlate(x, _HIGH, axis, 2)
+    return correlate(x, LOW, axis, 2), correlate(x, HIGH, axis, 2)
 
 
-def _csf_weights(level: int) -> tuple[float, float, float]:
+def csf_weights(level: int) -> tuple[float, float, float]:
     """CSF weights of the three bands of a level: one over the smallest visible quantiser step."""
     resolution = 3 * 1080 * math.pi / 180  # pixels per degree
     weights = []
@@ -105,7 +105,7 @@ def _decouple(x: Bands, y: Bands, gain_limit: float) -> Bands:
         return rounded(a[0] * b[0]) + rounded(a[1] * b[1])
 
     product = inner(x, y)
-    aligned = (product >= 0) & (product**2 >= _COS_SQUARED * inner(x, x) * inner(y, y))
+    aligned = (product >= 0) & (product**2 >= COS_SQUARED * inner(x, x) * inner(y, y))
     limit = jnp.where(aligned, jnp.asarray(gain_limit, product.dtype), 1)
 
     def restore(x: Float[Array, "h w"], y: Float[Array, "h w"]) -> Float[Array, "h w"]:
@@ -125,7 +125,7 @@ def _masking_threshold(additive: Float[Array, "h w"]) -> Float[Array, "h w"]:
     return (neighbours + additive) / 30
 
 
-def _middle(shape: tuple[int, ...]) -> tuple[slice, ...]:
+def middle(shape: tuple[int, ...]) -> tuple[slice, ...]:
     borders = [max(int(n * _BORDER - 0.5), 0) for n in shape]
     return tuple(slice(border, n - border) for border, n in zip(borders, shape, strict=True))
 
@@ -135,4 +135,4 @@ def _pool(x: Float[Array, "h w"]) -> Float[Array, ""]:
     total = (x**3).sum()
     positive = total > 0
     norm = jnp.where(positive, jnp.cbrt(jnp.where(positive, total, 1)), 0)
-    return norm + (x.size * _NOISE_WEIGHT) ** (1 / 3)
+    return norm + (x.size * NOISE_WEIGHT) ** (1 / 3)

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 
 from vmaf_jax.features.filters import smooth
 
-_BLUR = (0.054488685, 0.244201342, 0.402619947, 0.244201342, 0.054488685)
+BLUR = (0.054488685, 0.244201342, 0.402619947, 0.244201342, 0.054488685)
 
 
 def frame_motion(reference: Float[Array, "h w"], before: Float[Array, "h w"]) -> Float[Array, ""]:
@@ -22,7 +22,7 @@ def frame_motion(reference: Float[Array, "h w"], before: Float[Array, "h w"]) ->
     Args:
         reference, before: luma on the 8-bit scale, 0-255.
     """
-    return jnp.abs(smooth(reference - before, _BLUR)).mean()
+    return jnp.abs(smooth(reference - before, BLUR)).mean()
 
 
 def motion2(motion: Float[Array, " t"]) -> Float[Array, " t"]:

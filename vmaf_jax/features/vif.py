@@ -32,8 +32,8 @@ from vmaf_jax.features.filters import (
 )
 
 N_SCALES = 4
-_NOISE = 2.0  # variance of the noise in the eye, squared 8-bit luma steps
-_PENALTY = _NOISE**2 / 255**2
+NOISE = 2.0  # variance of the noise in the eye, squared 8-bit luma steps
+PENALTY = NOISE**2 / 255**2
 
 
 def frame_vif(
@@ -140,8 +140,8 @@ def _statistics(moments: Float[Array, "5 h w"], gain_limit: float) -> _Statistic
     var_x = xx - rounded(mean_x * mean_x)
     var_y = jnp.maximum(yy - rounded(mean_y * mean_y), 0)
     covariance = jnp.maximum(xy - rounded(mean_x * mean_y), 0)
-    above_noise = var_x >= _NOISE
-    var_x = jnp.where(above_noise, var_x, _NOISE)
+    above_noise = var_x >= NOISE
+    var_x = jnp.where(above_noise, var_x, NOISE)
     return _Statistics(
         mean_x,
         mean_y,
@@ -155,12 +155,12 @@ def _statistics(moments: Float[Array, "5 h w"], gain_limit: float) -> _Statistic
 
 
 def _denominator(s: _Statistics) -> Float[Array, ""]:
-    return jnp.log2(1 + s.var_x / _NOISE).sum()  # 1 where the reference has less than the noise
+    return jnp.log2(1 + s.var_x / NOISE).sum()  # 1 where the reference has less than the noise
 
 
 def _ratio(s: _Statistics) -> Float[Array, ""]:
-    information = jnp.log2(1 + s.limited**2 / (s.residual + _NOISE * s.var_x))
-    numerator = jnp.where(s.above_noise, information, 1 - _PENALTY * s.var_y).sum()
+    information = jnp.log2(1 + s.limited**2 / (s.residual + NOISE * s.var_x))
+    numerator = jnp.where(s.above_noise, information, 1 - PENALTY * s.var_y).sum()
     return numerator / _denominator(s)
 
 
@@ -169,10 +169,10 @@ def _slopes(s: _Statistics) -> Float[Array, "3 h w"]:
 
     They are 0 where a maximum or minimum above holds a value.
     """
-    noise, signal = s.residual + _NOISE * s.var_x, s.limited**2
+    noise, signal = s.residual + NOISE * s.var_x, s.limited**2
     scale = 1 / (math.log(2) * noise * (noise + signal))
     free = s.residual > 0
-    by_var = jnp.where(s.above_noise, jnp.where(free, -scale * signal * s.var_x, 0), -_PENALTY)
+    by_var = jnp.where(s.above_noise, jnp.where(free, -scale * signal * s.var_x, 0), -PENALTY)
     by_var = jnp.where(s.var_y > 0, by_var, 0)
     by_cov = jnp.where(s.covariance == s.limited, s.limited, 0) * noise
     by_cov = 2 * scale * (by_cov + jnp.where(free, s.covariance, 0) * signal)

@@ -24,6 +24,7 @@ from vmaf_jax.export.parity import (
     measure_parity,
     parity_rows,
 )
+from vmaf_jax.export.pixels.model_file import Frame, parse_size
 from vmaf_jax.export.quantize import QuantisationCost, compare, quantize
 from vmaf_jax.export.sidecar import sidecar
 from vmaf_jax.export.sidecar_file import int8_path, read_sidecar, sidecar_path
@@ -31,6 +32,7 @@ from vmaf_jax.features.feature_set import FEATURES
 from vmaf_jax.files import check_output, to_json, work_folder, write_bytes, write_text
 from vmaf_jax.jobs.libvmaf_proof import LibvmafProof, write_proven
 from vmaf_jax.jobs.model import find_run
+from vmaf_jax.jobs.pixels import ExportedPixels, export_pixels
 from vmaf_jax.jobs.problem import Problem, load_problem
 from vmaf_jax.jobs.run_folder import OpenRun, open_run
 from vmaf_jax.models import Deployed, deploy
@@ -40,16 +42,17 @@ from vmaf_jax.training.quantisation_aware import fine_tune
 from vmaf_jax.training.queries import draw_queries
 
 N_QUERIES = 4096
-_SUFFIXES = {"onnx": ".onnx", "libvmaf": ".json"}
+_SUFFIXES = {"onnx": ".onnx", "libvmaf": ".json", "pixels": ".onnx"}
 
 
 @dataclasses.dataclass(frozen=True)
 class Exported:
-    """How the verification came out: `parity` and perhaps `int8` of an ONNX file, or `libvmaf`."""
+    """How the verification came out: `parity` and perhaps `int8` of an ONNX file, or one other."""
 
     parity: Parity | None = None
     int8: QuantisationCost | None = None
     libvmaf: LibvmafProof | None = None
+    pixels: ExportedPixels | None = None
 
     def lines(self, out: Path) -> list[str]:
         """The result for people, a line a file."""
@@ -71,11 +74,19 @@ class Exported:
                 f"{out}: ffmpeg within {self.libvmaf.max_abs:.2e} points over {self.libvmaf.n} "
                 f"frames"
             )
+        if self.pixels is not None:
+            lines.append(self.pixels.line(out))
         return lines
 
 
 def export(
-    model: str, out: Path, format_: str = "onnx", quantize_mode: str | None = None
+    model: str,
+    out: Path,
+    format_: str = "onnx",
+    quantize_mode: str | None = None,
+    *,
+    size: str | None = None,
+    samples: str = "float32",
 ) -> Exported:
     """Writes `out` in `format_` and verifies it.
 
@@ -84,6 +95,8 @@ def export(
     Args:
         quantize_mode: `dynamic` or `static` (which fine-tunes the network where that helps), or
             None.
+        size: of the pictures that a pixels model takes, `WxH`.
+        samples: their type, `float32` or `uint8`.
 
     Raises:
         InputError: not a model this can be done with, an unknown format, or a wrong suffix.
@@ -92,6 +105,10 @@ def export(
     """
     _check_request(out, format_, quantize_mode)
     check_output(out, _SUFFIXES[format_], [Path(model)])
+    if format_ == "pixels":
+        return Exported(pixels=export_pixels(model, out, Frame(*parse_size(size), samples)))
+    if size is not None or samples != "float32":
+        raise InputError("--size and --samples go with --format pixels; drop them.")
     if format_ == "libvmaf" and model.endswith(".json"):
         return Exported(libvmaf=write_proven(load_teacher(model).model.document, out))
     run = open_run(find_run(model))
@@ -120,7 +137,7 @@ def _check_kind(run: OpenRun, format_: str, quantize_mode: str | None) -> None:
 def _check_request(out: Path, format_: str, quantize_mode: str | None) -> None:
     suffix = _SUFFIXES.get(format_)
     if suffix is None:
-        raise InputError(f"--format {format_}: expected onnx or libvmaf.")
+        raise InputError(f"--format {format_}: expected {', '.join(_SUFFIXES)}.")
     if out.suffix != suffix or out.name.endswith(".int8.onnx"):
         raise InputError(f"{out}: the name must end in {suffix}, without .int8 before it.")
     if quantize_mode not in (None, "dynamic", "static"):
@@ -138,7 +155,7 @@ def _check_names(out: Path, format_: str) -> None:
             f"{out}: hosts would take it for the sidecar of {out.with_suffix('.onnx').name}; "
             f"choose another name."
         )
-    if format_ == "onnx" and beside.exists():
+    if format_ != "libvmaf" and beside.exists():
         try:
             read_sidecar(beside)
         except InputError as error:

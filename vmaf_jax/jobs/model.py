@@ -110,7 +110,7 @@ def feature_set_of(model: str | Path | Model) -> FeatureSet:
     text = str(model)
     if text.endswith(".onnx"):
         return _checked_onnx(Path(text))
-    if _is_teacher(text):
+    if is_teacher(text):
         from vmaf_jax.teacher import load_teacher
 
         return load_teacher(text).feature_set
@@ -133,7 +133,7 @@ def load_model(model: str | Path | Model) -> Model:
     text = str(model)
     if text.endswith(".onnx"):
         return _onnx_model(Path(text))
-    if _is_teacher(text):
+    if is_teacher(text):
         from vmaf_jax.teacher import load_teacher
 
         teacher = load_teacher(text)
@@ -158,7 +158,7 @@ def load_scorer(model: str | Path | Model) -> Model:
     return dataclasses.replace(_onnx_model(exported), name=str(model), kind="run")
 
 
-def _is_teacher(text: str) -> bool:
+def is_teacher(text: str) -> bool:
     """Whether a MODEL is a libvmaf JSON file, or a VMAF model's name that nothing here shadows."""
     if text.endswith(".json"):
         return True

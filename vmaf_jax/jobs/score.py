@@ -165,6 +165,7 @@ def score(
     pix_fmt: str | None = None,
     teachers: tuple[str, ...] = (),
     cache: Path | None = None,
+    provider: str | None = None,
     interval: float | None = None,
     within: float | None = None,
     **comparison: Unpack[ComparisonOptions],
@@ -174,10 +175,11 @@ def score(
     Args:
         reference, distorted: files that ffmpeg decodes, or raw YUV with size and format.
         model: a shipped name, a run folder, an ONNX file, a libvmaf JSON file, or a loaded model.
-        backend: what measures the features, `libvmaf` or `jax`.
+        backend: what measures the features, `libvmaf`, `jax` or `onnx` (a pixels model).
         width, height, pix_fmt: of raw files.
         teachers: models to run beside, by name or JSON file.
-        cache: folder of measurements, as for `extract_pair`.
+        cache: folder of measurements, as for `extract_pair`; `onnx` keeps none.
+        provider: ONNX Runtime's, of `onnx`; by default its CPU.
         interval: level of an interval for the clip's label, in (0, 1).
         within: points; measures no more frames than the clip's mean needs to be known that well
             (95 %). By libvmaf, of models that pool by the mean, without teachers or a cache.
@@ -187,10 +189,25 @@ def score(
         InputError: a file cannot be measured, or the model cannot be loaded, carries no
             calibration, or does not pool by the mean.
     """
-    check_backend(backend)
+    if backend != "onnx":
+        check_backend(backend)
+    if provider is not None and backend != "onnx":
+        raise InputError("--provider goes with --backend onnx; drop it.")
     videos = [v if isinstance(v, Video) else Video(Path(v)) for v in (reference, distorted)]
     if any((width, height, pix_fmt)) and not any(video.is_raw for video in videos):
         raise InputError("width, height and pix_fmt are for raw .yuv files; drop them.")
+    if backend == "onnx":
+        from vmaf_jax.jobs.score_pixels import score_pixels
+
+        if isinstance(model, Model):
+            raise InputError("--backend onnx: takes a model by name or file, not a loaded one.")
+        if interval is not None or within is not None:
+            raise InputError("--backend onnx: has no --interval and no --within; drop them.")
+        raw = {"width": width, "height": height, "pix_fmt": pix_fmt}
+        pair = (as_video(reference, raw), as_video(distorted, raw))
+        how = comparison_of(comparison)
+        scored = score_pixels(pair, str(model), how, provider=provider, teachers=teachers)
+        return Scores(**vars(scored))
     feature_set = feature_set_of(model)
     if interval is not None:
         model = load_scorer(model)

@@ -1,0 +1,1 @@
+"""From two pictures to features and a score as one ONNX graph, written operator by operator."""

@@ -1,0 +1,221 @@
+"""A whole pixels model: pictures in, features and score out, and what its file promises.
+
+Inputs `reference`, `distorted` and `previous`, `[N, H, W]`, luma on the 8-bit scale, float32 (10
+bits are quarters) or uint8; `previous` is the reference's frame before, and at a clip's start the
+frame itself. Outputs `features` `[N, 6]`, whose last is motion, and `vmaf` `[N]` of those. H and W
+are fixed: blocks, borders and masks follow from them, and a graph that computed those would need
+what runtimes run slowly or not at all. Writing one for another size takes a second.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from vmaf_jax.errors import InputError
+from vmaf_jax.export.contract import INPUT_NAME, MAX_IR_VERSION, OPSET, OUTPUT_NAME
+from vmaf_jax.export.pixels.features import features
+from vmaf_jax.export.pixels.graph import Graph, Value
+from vmaf_jax.features.clip import MIN_SIZE
+from vmaf_jax.features.feature_set import FEATURE_SETS, FEATURES, FeatureSet
+from vmaf_jax.limits import limit, read_limited
+
+PICTURES = ("reference", "distorted", "previous")
+SAMPLES = ("float32", "uint8")
+MAX_BYTES = 50_000_000
+MAX_SIDE = 16_384  # pixels
+_IR_VERSION = 8  # the one that came with opset 17
+ADMITTED_OPERATORS = frozenset(
+    """
+    Abs Add And AveragePool Cast Clip Concat Conv DepthToSpace Div Exp Gemm GreaterOrEqual
+    HardSigmoid Identity Log MatMul Max Min Mul Neg Pad Pow ReduceMean ReduceSum Relu Reshape
+    Sigmoid Slice Softmax Softplus Split Squeeze Sub Sum Tanh Transpose Unsqueeze Sqrt ReduceMax
+    Reciprocal
+    """.split()  # noqa: SIM905
+)
+
+Head = Callable[[Graph, Value], Value]
+
+
+@dataclasses.dataclass(frozen=True)
+class Frame:
+    """The pictures that a model takes: their size in pixels, and the type of their samples."""
+
+    width: int
+    height: int
+    samples: str = "float32"
+
+    def check(self) -> None:
+        """Raises InputError unless a model can be made for such pictures."""
+        if not MIN_SIZE <= min(self.width, self.height) <= max(self.width, self.height) <= MAX_SIDE:
+            raise InputError(
+                f"--size {self.width}x{self.height}: expected {MIN_SIZE} to {MAX_SIDE} pixels each "
+                f"way."
+            )
+        if self.samples not in SAMPLES:
+            raise InputError(f"--samples {self.samples}: expected {' or '.join(SAMPLES)}.")
+
+
+def parse_size(text: str | None) -> tuple[int, int]:
+    """Width and height from `WxH`, such as `1920x1080`.
+
+    Raises:
+        InputError: missing, or written otherwise.
+    """
+    width, by, height = (text or "").lower().partition("x")
+    numerals = all(part.isascii() and part.isdigit() and len(part) < 6 for part in (width, height))
+    if not by or not numerals:
+        raise InputError(f"--size {text or '(missing)'}: expected WxH in pixels, as 1920x1080.")
+    return int(width), int(height)
+
+
+def pixels_model(
+    head: Head, feature_set: FeatureSet, frame: Frame, properties: Mapping[str, str]
+) -> Any:
+    """A pixels model as an ONNX `ModelProto`.
+
+    Args:
+        head: writes the score of features into a graph.
+        feature_set: the features that the head takes; its gain limit is in the graph.
+        properties: for the file's metadata, beside those that every pixels model has.
+    Raises:
+        InputError: the pictures are too small or too large.
+    """
+    import onnx
+
+    frame.check()
+    graph = Graph()
+    shape = (None, frame.height, frame.width)
+    pictures = [graph.input(name, shape, frame.samples) for name in PICTURES]
+    if frame.samples != "float32":
+        pictures = [graph.op("Cast", p, to=onnx.TensorProto.FLOAT) for p in pictures]
+    rows = features(graph, pictures, frame.height, frame.width, feature_set.gain_limit)
+    rows = graph.output(INPUT_NAME, rows, (None, len(feature_set)))
+    graph.output(OUTPUT_NAME, head(graph, rows), (None,))
+    opset = onnx.helper.make_opsetid("", OPSET)
+    model = onnx.helper.make_model(
+        graph.to_onnx("vmaf_from_pixels"), opset_imports=[opset], ir_version=_IR_VERSION
+    )
+    model.producer_name = "vmaf-jax"
+    model.producer_version = metadata.version("vmaf-jax")
+    onnx.helper.set_model_props(model, {**properties, **_own_properties(feature_set, frame)})
+    return model
+
+
+def _own_properties(feature_set: FeatureSet, frame: Frame) -> dict[str, str]:
+    return {
+        "version": metadata.version("vmaf-jax"),
+        "kind": "pixels",
+        "feature_set": feature_set.name,
+        "features": ",".join(feature_set),
+        "outputs": ",".join((*feature_set.names[:-1], "motion")),
+        "width": str(frame.width),
+        "height": str(frame.height),
+        "samples": frame.samples,
+        "quant_mode": "fp32",
+    }
+
+
+@dataclasses.dataclass(frozen=True)
+class PixelsFile:
+    """A pixels model as read, checked: its graph, its features and the pictures it takes."""
+
+    model: Any
+    feature_set: FeatureSet
+    frame: Frame
+
+    @property
+    def name(self) -> str:
+        """The model's name in its metadata."""
+        return _properties(self.model).get("name", "pixels")
+
+
+def is_pixels(path: Path) -> bool:
+    """Whether a file is an ONNX model of pictures, as far as its inputs' names say."""
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    if not path.is_file() or path.stat().st_size > limit("ONNX_BYTES", MAX_BYTES):
+        return False
+    try:
+        graph = onnx.load_model_from_string(path.read_bytes()).graph
+    except (DecodeError, UnicodeDecodeError):
+        return False
+    return tuple(tensor.name for tensor in graph.input) == PICTURES
+
+
+def read_pixels(path: Path) -> PixelsFile:
+    """Reads a pixels model and holds it against the contract.
+
+    Raises:
+        InputError: missing, too large, not ONNX, or outside the contract.
+    """
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    if not path.exists():
+        raise InputError(f"{path}: no such model; check the name.")
+    content = read_limited(path, "ONNX_BYTES", MAX_BYTES)
+    try:
+        model = onnx.load_model_from_string(content)
+        checked = check_pixels(model, path)
+        onnx.checker.check_model(model, full_check=True)
+    except (
+        DecodeError,
+        UnicodeDecodeError,
+        onnx.checker.ValidationError,
+        onnx.shape_inference.InferenceError,
+    ) as error:
+        reason = str(error).splitlines()[0] if str(error) else "damaged"
+        raise InputError(f"{path}: not a valid ONNX model ({reason}); export it again.") from error
+    return checked
+
+
+def check_pixels(model: Any, path: Path) -> PixelsFile:
+    """A model with its features and size; raises InputError, naming its first breach."""
+    import onnx
+
+    opsets = {entry.domain: entry.version for entry in model.opset_import}
+    if opsets != {"": OPSET} or not 3 <= model.ir_version <= MAX_IR_VERSION:
+        _refuse(path, f"opset {opsets} and IR version {model.ir_version} are not ours")
+    for node in model.graph.node:
+        if node.domain or node.op_type not in ADMITTED_OPERATORS:
+            _refuse(path, f"operator {node.domain or 'default'}:{node.op_type} is not admitted")
+    if model.functions or any(
+        tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in model.graph.initializer
+    ):
+        _refuse(path, "holds functions, or keeps its weights in another file")
+    properties = _properties(model)
+    name = properties.get("feature_set", FEATURES.name)
+    if name not in FEATURE_SETS:
+        _refuse(path, f"takes the feature set {name!r}, expected one of {', '.join(FEATURE_SETS)}")
+    return PixelsFile(model, FEATURE_SETS[name], _frame(model.graph, path))
+
+
+def _properties(model: Any) -> dict[str, str]:
+    return {entry.key: entry.value for entry in model.metadata_props}
+
+
+def _frame(graph: Any, path: Path) -> Frame:
+    import onnx
+
+    named = tuple(tensor.name for tensor in (*graph.input, *graph.output))
+    if named != (*PICTURES, INPUT_NAME, OUTPUT_NAME):
+        _refuse(path, f"is no pixels model; its tensors are {', '.join(named)}")
+    kinds = {onnx.TensorProto.FLOAT: "float32", onnx.TensorProto.UINT8: "uint8"}
+    frames = set()
+    for tensor in graph.input:
+        kind, axes = tensor.type.tensor_type.elem_type, tensor.type.tensor_type.shape.dim
+        if kind not in kinds or len(axes) != 3 or not axes[0].dim_param:
+            _refuse(path, f"{tensor.name} is not [N, H, W] of float32 or uint8")
+        frames.add(Frame(axes[2].dim_value, axes[1].dim_value, kinds[kind]))
+    if len(frames) > 1:
+        _refuse(path, "takes pictures of several sizes or types")
+    (frame,) = frames
+    frame.check()
+    return frame
+
+
+def _refuse(path: Path, breach: str) -> None:
+    raise InputError(f"{path}: {breach}; export it again with `--format pixels`.")

@@ -1,0 +1,128 @@
+"""Proof that a pixels model computes what our JAX features and the model's own score do.
+
+Pictures are drawn at the model's size: shapes in motion with noise, and of them what codecs and
+people make, a scene cut, flat and identical pictures, and samples between whole numbers (10 bits).
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpy.typing as npt
+
+from vmaf_jax.errors import GateError
+from vmaf_jax.export.pixels.runtime import PixelsModel
+from vmaf_jax.features.clip import chunk_features
+
+MAX_POINTS = 2e-3  # VMAF points; the most on the demo corpus is in docs/pixels.md
+MAX_FEATURE = 2e-4  # of a feature, or of that share of it above 1; small pictures sum few samples
+
+Pictures = npt.NDArray[np.float32]
+Score = Callable[[npt.NDArray[Any]], npt.NDArray[Any]]
+
+
+@dataclasses.dataclass(frozen=True)
+class PixelsParity:
+    """The content of a pixels model's `parity.json`.
+
+    Attributes:
+        n: frames.
+        max_abs: of the score, VMAF points.
+        features: the largest distance of each feature; above 1 a share of its value.
+        worst: which picture had `max_abs`.
+        limits: of `max_abs` and of `features`.
+    """
+
+    n: int
+    max_abs: float
+    features: dict[str, float]
+    worst: str
+    limits: dict[str, float]
+
+
+def measure_pixels(model: PixelsModel, score: Score) -> PixelsParity:
+    """Distances between a pixels model and JAX, over pictures of the model's size.
+
+    Args:
+        score: the model's own score of features `[n, 6]`, VMAF points, outside the graph.
+    """
+    frame, names = model.frame, tuple(model.feature_set)
+    cases = sample_pictures(frame.height, frame.width, whole=frame.samples == "uint8")
+    compute = jax.jit(chunk_features, static_argnames=("gain_limit",))
+    ours, theirs = [], []
+    for reference, distorted, previous in cases.values():
+        triple = tuple(picture[None] for picture in (reference, distorted, previous))
+        theirs.append(model.features(*triple)[0])
+        arrays = (jnp.asarray(triple[0]), jnp.asarray(triple[1]), jnp.asarray(previous))
+        start = jnp.zeros(1, bool)
+        ours.append(compute(*arrays, start, gain_limit=model.feature_set.gain_limit)[0])
+    expected, received = np.array(ours, np.float64), np.array(theirs, np.float64)
+    apart = np.abs(received - expected) / np.maximum(1, np.abs(expected))
+    points = np.abs(np.asarray(score(expected), np.float64) - model.score(received))
+    return PixelsParity(
+        n=len(cases),
+        max_abs=float(points.max()),
+        features=dict(zip(names, apart.max(axis=0).tolist(), strict=True)),
+        worst=list(cases)[int(points.argmax())],
+        limits={"max_abs": MAX_POINTS, "features": MAX_FEATURE},
+    )
+
+
+def check_pixels_parity(parity: PixelsParity) -> None:
+    """Raises GateError, with figure and limit, if one of the limits is missed."""
+    if not parity.max_abs <= MAX_POINTS:  # NaN misses too
+        raise GateError(
+            f"pixels: {parity.worst} is {parity.max_abs:.3g} VMAF points from JAX, limit "
+            f"{MAX_POINTS:g}."
+        )
+    for name, value in parity.features.items():
+        if not value <= MAX_FEATURE:
+            raise GateError(f"pixels: {name} is {value:.3g} from JAX, limit {MAX_FEATURE:g}.")
+
+
+def sample_pictures(
+    height: int, width: int, *, whole: bool
+) -> dict[str, tuple[Pictures, Pictures, Pictures]]:
+    """Reference, distorted and previous pictures `[h, w]` by what they are; the same every time.
+
+    Args:
+        whole: whole numbers alone, as 8-bit samples are.
+    """
+    rng = np.random.default_rng(0)
+
+    def limited(picture: npt.NDArray[Any], step: float = 1.0) -> Pictures:
+        return (np.clip(np.round(picture / step), 0, 255 / step) * step).astype(np.float32)
+
+    def scene(t: int) -> npt.NDArray[Any]:
+        waves = np.sin((columns + 3 * t) / 17) * np.cos((rows - 2 * t) / 11)
+        tiles = ((columns + 2 * t) // 32 + rows // 24) % 2
+        return 120 + 60 * waves + 40 * tiles + grain
+
+    rows, columns = np.mgrid[:height, :width].astype(np.float64)
+    grain, noise = rng.normal(0, 5, (2, height, width))
+    now, before = scene(1), scene(0)
+    blurred = (now + np.roll(now, 1, 0) + np.roll(now, 1, 1) + np.roll(now, (1, 1), (0, 1))) / 4
+    random = rng.uniform(0, 255, (3, height, width))
+    flat = np.full((height, width), 128.0)
+    step = 1.0 if whole else 0.25
+    cases = {
+        "identical": (now, now, now),
+        "noise added": (now, now + noise, before),
+        "blurred": (now, blurred, before),
+        "coarse": (now, np.round(now / 16) * 16, before),
+        "contrast gained": (now, 128 + 1.3 * (now - 128), before),
+        "contrast lost": (now, 128 + 0.6 * (now - 128), before),
+        "unrelated": tuple(random),
+        "scene cut": (now, now + noise, random[0]),
+        "black": (flat * 0, flat * 0, flat * 0),
+        "white against black": (flat * 0 + 255, flat * 0, flat * 0),
+        "noise on flat": (flat, flat + noise, flat),
+    }
+    made = {
+        name: tuple(limited(picture) for picture in pictures) for name, pictures in cases.items()
+    }
+    made["between whole numbers"] = tuple(limited(p, step) for p in (now, blurred, before))
+    return {name: (a, b, c) for name, (a, b, c) in made.items()}

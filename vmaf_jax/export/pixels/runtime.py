@@ -1,0 +1,132 @@
+"""A pixels model as it runs in ONNX Runtime, on any of its execution providers."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vmaf_jax.errors import InputError
+from vmaf_jax.export.contract import INPUT_NAME, OUTPUT_NAME
+from vmaf_jax.export.onnx_runtime import first_line, runtime_errors
+from vmaf_jax.export.pixels.model_file import PICTURES, PixelsFile
+
+CPU = "CPUExecutionProvider"
+_SUFFIX = "ExecutionProvider"
+
+
+def providers() -> list[str]:
+    """The execution providers of the ONNX Runtime that is installed, by their short names."""
+    import onnxruntime
+
+    return [name.removesuffix(_SUFFIX) for name in onnxruntime.get_available_providers()]
+
+
+def check_provider(name: str) -> str:
+    """ONNX Runtime's full name of a provider, such as `CPU` or `CUDAExecutionProvider`.
+
+    Raises:
+        InputError: the ONNX Runtime that is installed has no such provider.
+    """
+    short = name.removesuffix(_SUFFIX)
+    known = {provider.lower(): provider for provider in providers()}
+    if short.lower() not in known:
+        raise InputError(
+            f"--provider {name}: this ONNX Runtime has {', '.join(known.values())}; choose one, or "
+            f"install the package that brings it."
+        )
+    return known[short.lower()] + _SUFFIX
+
+
+class PixelsModel:
+    """A pixels model, called with pictures; and its head, called with features."""
+
+    def __init__(
+        self, file: PixelsFile, path: Path, *, provider: str = "CPU", threads: int = 0
+    ) -> None:
+        """Starts ONNX Runtime on a model that was read; `path` is for messages alone.
+
+        Args:
+            provider: as `check_provider` takes it.
+            threads: 0 leaves the number to ONNX Runtime.
+        Raises:
+            InputError: there is no such provider, or it cannot run the model.
+        """
+        self.path, self.frame, self.feature_set = path, file.frame, file.feature_set
+        self._provider, self._threads = check_provider(provider), threads
+        self._session = self._open(file.model.SerializeToString(), self._provider)
+        if self._session.get_providers()[0] != self._provider:
+            raise InputError(
+                f"--provider {provider}: ONNX Runtime has it and cannot start it here; install its "
+                f"drivers, or choose CPU."
+            )
+        self._head = self._open(head_model(file.model).SerializeToString(), CPU)
+
+    def _open(self, content: bytes, provider: str) -> Any:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = self._threads
+        options.log_severity_level = 3
+        chosen = [provider] if provider == CPU else [provider, CPU]
+        try:
+            return onnxruntime.InferenceSession(content, options, providers=chosen)
+        except runtime_errors() as error:
+            raise InputError(
+                f"{self.path}: ONNX Runtime refuses it ({first_line(error)})."
+            ) from error
+
+    def features(
+        self, reference: npt.NDArray[Any], distorted: npt.NDArray[Any], previous: npt.NDArray[Any]
+    ) -> npt.NDArray[np.float32]:
+        """Features `[n, 6]`, the last of them motion, of luma `[n, h, w]` on the 8-bit scale.
+
+        Raises:
+            InputError: pictures of another size, or ONNX Runtime fails.
+        """
+        frame = self.frame
+        pictures = dict(zip(PICTURES, (reference, distorted, previous), strict=True))
+        for name, picture in pictures.items():
+            if picture.ndim != 3 or picture.shape[1:] != (frame.height, frame.width):
+                raise InputError(
+                    f"{self.path}: takes {frame.width}x{frame.height}, {name} has shape "
+                    f"{picture.shape}; export it with --size for these pictures."
+                )
+        feed = {name: np.ascontiguousarray(p, frame.samples) for name, p in pictures.items()}
+        return np.asarray(self._run(self._session, INPUT_NAME, feed))
+
+    def score(self, features: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        """The head's scores `[n]` of features `[n, 6]` with motion2, VMAF points."""
+        feed = {INPUT_NAME: np.ascontiguousarray(features, np.float32)}
+        return np.asarray(self._run(self._head, OUTPUT_NAME, feed))
+
+    def _run(self, session: Any, output: str, feed: dict[str, npt.NDArray[Any]]) -> Any:
+        try:
+            return session.run([output], feed)[0]
+        except runtime_errors() as error:
+            raise InputError(f"{self.path}: ONNX Runtime fails ({first_line(error)}).") from error
+
+
+def head_model(model: Any) -> Any:
+    """The part of a pixels model from its features to the score, as a model of its own."""
+    import onnx
+
+    makers = {name: node for node in model.graph.node for name in node.output}
+    needed: set[str] = set()
+    waiting = [OUTPUT_NAME]
+    while waiting:
+        name = waiting.pop()
+        if name in needed or name == INPUT_NAME:
+            continue
+        needed.add(name)
+        waiting += makers[name].input if name in makers else []
+    graph = onnx.helper.make_graph(
+        [node for node in model.graph.node if needed.intersection(node.output)],
+        "head",
+        [tensor for tensor in model.graph.output if tensor.name == INPUT_NAME],
+        [tensor for tensor in model.graph.output if tensor.name == OUTPUT_NAME],
+        [tensor for tensor in model.graph.initializer if tensor.name in needed],
+    )
+    return onnx.helper.make_model(
+        graph, opset_imports=list(model.opset_import), ir_version=model.ir_version
+    )

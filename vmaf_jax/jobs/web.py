@@ -1,0 +1,67 @@
+"""`make web`: the page of `web/` with ONNX Runtime's files and models, as static files.
+
+Models are written for the sizes that are common; others are made with `export --format pixels`.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from vmaf_jax.errors import InputError
+from vmaf_jax.export.pixels.model_file import Frame, parse_size
+from vmaf_jax.files import atomic_path, write_text
+from vmaf_jax.jobs.pixels import make_pixels, pixels_source
+
+DEFAULT_MODELS = ("vmaf_v0.6.1", "tiny", "nano", "rbf")
+DEFAULT_SIZES = (
+    *("352x288", "576x324", "640x360", "768x432", "854x480"),
+    *("960x540", "1280x720", "1920x1080", "3840x2160"),
+)
+# Of onnxruntime-web: what runs in WebAssembly, and what runs on WebGPU.
+RUNTIME = (
+    "ort.wasm.min.mjs",
+    "ort-wasm-simd-threaded.mjs",
+    "ort-wasm-simd-threaded.wasm",
+    "ort.webgpu.min.mjs",
+    "ort-wasm-simd-threaded.asyncify.mjs",
+    "ort-wasm-simd-threaded.asyncify.wasm",
+)
+
+
+def build_page(source: Path, out: Path, models: Sequence[str], sizes: Sequence[str]) -> None:
+    """Writes the page to the folder `out`, whole or not at all.
+
+    Args:
+        source: the folder `web/`, with its `node_modules`.
+        models: MODELs that the page offers, the first of them unasked.
+        sizes: of the pictures that they are written for, `WxH`.
+    Raises:
+        InputError: ONNX Runtime's files are missing, or a model or a size is none.
+    """
+    runtime = source / "node_modules" / "onnxruntime-web" / "dist"
+    missing = [name for name in RUNTIME if not (runtime / name).is_file()]
+    if missing:
+        raise InputError(f"{runtime / missing[0]}: is missing; run `npm install` in {source}.")
+    pages = [path for kind in ("html", "css", "js") for path in sorted(source.glob(f"*.{kind}"))]
+    with atomic_path(out.absolute()) as folder:
+        (folder / "ort").mkdir(parents=True)
+        (folder / "models").mkdir()
+        for path in pages:
+            (folder / path.name).write_bytes(path.read_bytes())
+        for name in RUNTIME:
+            (folder / "ort" / name).write_bytes((runtime / name).read_bytes())
+        index = {model: _write_models(folder, model, sizes) for model in models}
+        write_text(folder / "models" / "index.json", json.dumps(index, indent=1) + "\n")
+
+
+def _write_models(folder: Path, model: str, sizes: Sequence[str]) -> dict[str, str]:
+    """Paths of a model's files relative to the page, by size."""
+    source = pixels_source(model)
+    paths = {}
+    for size in sizes:
+        width, height = parse_size(size)
+        path = f"models/{source.name}_{width}x{height}.onnx"
+        file = make_pixels(source, Frame(width, height))
+        (folder / path).write_bytes(file.model.SerializeToString(deterministic=True))
+        paths[f"{width}x{height}"] = path
+    return paths

@@ -1,0 +1,83 @@
+// Two videos and a model to scores, a frame at a time; what is held does not grow with their length.
+
+import { motion } from "./motion.js";
+
+const WORST = 5; // frames whose pictures are held
+
+/**
+ * Scores every frame of two opened videos.
+ * @param run  (reference, distorted, previous) of one frame to {features, score}
+ * @param onFrame  called with (frames done, score) after each
+ * @returns {frames: [{frame, score, features}], worst: [{frame, score, reference, distorted}]}
+ */
+export async function scoreVideos(reference, distorted, run, onFrame) {
+  const { width, height } = reference;
+  if (width !== distorted.width || height !== distorted.height) {
+    throw new Error(`The reference has ${width}x${height} pixels, the distorted video ${distorted.width}x${distorted.height}; bring them to one size first.`);
+  }
+  const frames = [];
+  let worst = [];
+
+  async function measure(now, before, after) {
+    // motion2 is the lesser of the motions before and after: `previous` is the nearer neighbour.
+    const moved = after === null || before.motion <= after.motion;
+    const previous = moved ? before.picture : after.picture;
+    const { features, score } = await run(now.reference, now.distorted, previous);
+    const frame = frames.length;
+    frames.push({ frame, score, features });
+    if (worst.length < WORST || score < worst.at(-1).score) {
+      const pictures = { reference: toBytes(now.reference), distorted: toBytes(now.distorted) };
+      worst = [...worst, { frame, score, ...pictures }].sort((a, b) => a.score - b.score).slice(0, WORST);
+    }
+    onFrame(frames.length, score);
+  }
+
+  let now = null, before = null;
+  for await (const next of pairs(reference, distorted)) {
+    if (now) {
+      const after = { picture: next.reference, motion: motion(next.reference, now.reference, width, height) };
+      await measure(now, before, after);
+      before = { picture: now.reference, motion: after.motion };
+    } else {
+      before = { picture: next.reference, motion: 0 };
+    }
+    now = next;
+  }
+  if (!now) throw new Error(`${distorted.name}: holds no frame.`);
+  await measure(now, before, null);
+  return { frames, worst };
+}
+
+/** Frames of both, together; raises an Error where one of the two ends first. */
+async function* pairs(reference, distorted) {
+  const streams = [reference.frames(), distorted.frames()];
+  try {
+    for (let number = 0; ; number += 1) {
+      const [a, b] = await Promise.all(streams.map((stream) => stream.next()));
+      if (a.done && b.done) return;
+      if (a.done || b.done) {
+        const [short, long] = a.done ? [reference, distorted] : [distorted, reference];
+        throw new Error(`${short.name} ends after ${number} frames, ${long.name} goes on; cut both to one length.`);
+      }
+      yield { reference: a.value, distorted: b.value };
+    }
+  } finally {
+    await Promise.all(streams.map((stream) => stream.return()));
+  }
+}
+
+function toBytes(picture) {
+  return Uint8Array.from(picture, Math.round);
+}
+
+/** How scores are spread, VMAF points; the harmonic mean is libvmaf's. */
+export function statistics(scores) {
+  const sorted = Float64Array.from(scores).sort();
+  const at = (share) => {
+    const place = share * (sorted.length - 1), low = Math.floor(place);
+    return sorted[low] + (place - low) * ((sorted[low + 1] ?? sorted[low]) - sorted[low]);
+  };
+  const mean = scores.reduce((sum, score) => sum + score, 0) / scores.length;
+  const harmonic = scores.length / scores.reduce((sum, score) => sum + 1 / (score + 1), 0) - 1;
+  return { mean, harmonic_mean: harmonic, min: sorted[0], p1: at(0.01), p5: at(0.05), frames: scores.length };
+}
