@@ -1,7 +1,7 @@
 """`score --within 0.5` beside measuring every frame: coverage, share of frames, time.
 
-python docs/experiments/within.py runs/within.jsonl        # measures, about 15 minutes
-python docs/experiments/within.py runs/within.jsonl page   # the figures, of what lies there
+python -m docs.experiments.within runs/within.jsonl        # measures, about 15 minutes
+python -m docs.experiments.within runs/within.jsonl page   # the figures, of what lies there
 
 Each of the demo's 72 clips and 50 long ones is scored both ways, one after the other in turns, in
 one process, with the model loaded and the cache of measurements empty. A file that is there already
@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from long_clips import long_clip
 
 import vmaf_jax
+from docs.experiments.long_clips import long_clip
 from vmaf_jax.corpora import demo
 
 WITHIN, N_LONG = 0.5, 50

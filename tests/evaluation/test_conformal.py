@@ -10,10 +10,10 @@ from vmaf_jax.export.sidecar_file import read_sidecar
 SHIPPED = ("nano", "rbf", "tiny")
 
 
-def simulated(n_sources, seed, clips=(3, 30)):
+def simulated(n_sources, seed):
     """Errors with a part that a source's clips share, larger for low predictions."""
     rng = np.random.default_rng(seed)
-    source = np.repeat(np.arange(n_sources), rng.integers(*clips, n_sources))
+    source = np.repeat(np.arange(n_sources), rng.integers(3, 30, n_sources))
     predicted = rng.uniform(5, 95, len(source))
     size = 1 + 6 * (100 - predicted) / 100
     error = size * (rng.normal(0, 1, n_sources)[source] + rng.normal(0, 1, len(source)))

@@ -97,7 +97,7 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize(("flags", "message"), BAD, ids=[" ".join(map(str, f)) for f, _ in BAD])
+@pytest.mark.parametrize(("flags", "message"), BAD, ids=[message for _, message in BAD])
 def test_bad_input_is_one_line(pair, flags, message):
     finished = run_command("score", *pair, *flags)
     assert finished.code == 2

@@ -15,11 +15,23 @@ def export(
     quantize: Quantize = None,
     size: PictureSize = None,
     samples: Samples = "float32",
+    member: Annotated[
+        list[str] | None, typer.Option(help="A further model of an ensemble, repeatable.")
+    ] = None,
     json_: Json = False,
 ) -> None:
     """Export a trained student, verified against JAX."""
+    from vmaf_jax.errors import InputError
     from vmaf_jax.jobs.export import export as run_export
     from vmaf_jax.reporting.terminal import show_json
 
+    if member:
+        if format_ != "onnx" or quantize or size:
+            raise InputError("--member makes an ONNX file of 32-bit floats; drop the other flag.")
+        from vmaf_jax.jobs.export_ensemble import export_ensemble
+
+        ensemble = export_ensemble([model, *member], out)
+        show_json(ensemble) if json_ else print("\n".join(ensemble.lines(out)))
+        return
     exported = run_export(model, out, format_, quantize, size=size, samples=samples)
     show_json(exported) if json_ else print("\n".join(exported.lines(out)))

@@ -115,7 +115,8 @@ def weighted_quantile(values: Floats, weight: Floats, level: float) -> float:
     """The smallest value with at least `level` of all weight at or below it."""
     order = np.argsort(values, kind="stable")
     share = np.cumsum(weight[order]) / weight.sum()
-    return float(values[order][min(np.searchsorted(share, level - 1e-12), len(values) - 1)])
+    first = int(np.searchsorted(share, level - 1e-12))
+    return float(values[order][min(first, len(values) - 1)])
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,7 +2,8 @@
 
 Input `features` float32 `[N, d]`, output `vmaf` float32 `[N]` in [0, 100]; the scaler is in the
 graph. A model over the frames of clips takes `features` `[N, T, d]` and `mask` `[N, T]`. The file's
-metadata names the feature set; a file without a name takes the plain one. The
+metadata names the feature set; a file without a name takes the plain one. An ensemble gives
+`vmaf_std` `[N]` too. The
 contract for readers is in docs/onnx-contract.md.
 """
 
@@ -23,6 +24,7 @@ MAX_VALUES = 4_000_000  # of one intermediate result, for two rows
 # What makes values from a shape, or more of them than it takes.
 _GROWING = ("ConstantOfShape", "Pad", "Expand", "Concat", "Gather")
 INPUT_NAME, MASK_NAME, OUTPUT_NAME = "features", "mask", "vmaf"
+SPREAD_NAME = "vmaf_std"  # an ensemble's second output
 
 # What libvmaf-side loaders admit.
 ADMITTED_OPERATORS = frozenset(
@@ -48,11 +50,13 @@ class OnnxFile:
         content: its bytes.
         feature_set: the features that it takes.
         over_frames: whether it takes clips, with a mask of their frames.
+        has_spread: whether it is an ensemble, which gives `vmaf_std` too.
     """
 
     content: bytes
     feature_set: FeatureSet
     over_frames: bool = False
+    has_spread: bool = False
 
 
 def load_onnx(path: Path) -> OnnxFile:
@@ -79,7 +83,8 @@ def load_onnx(path: Path) -> OnnxFile:
     ) as error:
         reason = str(error).splitlines()[0] if str(error) else "damaged"
         raise InputError(f"{path}: not a valid ONNX model ({reason}); export it again.") from error
-    return OnnxFile(content, feature_set, takes_clips(model))
+    has_spread = len(model.graph.output) > 1
+    return OnnxFile(content, feature_set, takes_clips(model), has_spread)
 
 
 def takes_clips(model: Any) -> bool:
@@ -148,7 +153,8 @@ def _check_cost(model: Any, path: Path) -> None:
     for tensor in copy.graph.input:  # two rows, or two clips of two frames
         for axis in tensor.type.tensor_type.shape.dim:
             axis.dim_value = axis.dim_value or 2
-    copy.graph.output[0].type.tensor_type.shape.dim[0].Clear()
+    for tensor in copy.graph.output:
+        tensor.type.tensor_type.shape.dim[0].Clear()
     graph = onnx.shape_inference.infer_shapes(copy, strict_mode=True, data_prop=True).graph
     sizes: dict[str, int | None] = {}
     for value in (*graph.value_info, *graph.output):
@@ -172,7 +178,11 @@ def _check_tensors(graph: Any, n_features: int, path: Path) -> None:
     import onnx
 
     names = [tensor.name for tensor in (*graph.input, *graph.output)]
-    ranks = {(INPUT_NAME, OUTPUT_NAME): (2, 1), (INPUT_NAME, MASK_NAME, OUTPUT_NAME): (3, 2, 1)}
+    ranks = {
+        (INPUT_NAME, OUTPUT_NAME): (2, 1),
+        (INPUT_NAME, OUTPUT_NAME, SPREAD_NAME): (2, 1, 1),
+        (INPUT_NAME, MASK_NAME, OUTPUT_NAME): (3, 2, 1),
+    }
     if tuple(names) not in ranks:
         _refuse(path, f"tensors are not named {INPUT_NAME} (and {MASK_NAME}) and {OUTPUT_NAME}")
     values = (*graph.input, *graph.output)

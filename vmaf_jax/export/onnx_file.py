@@ -2,6 +2,7 @@
 
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import jax
 
@@ -18,18 +19,21 @@ from vmaf_jax.files import write_bytes
 from vmaf_jax.models import Deployed
 
 
-def export_onnx(deployed: Deployed, path: Path, identity: Identity) -> Path:
+def export_onnx(
+    deployed: Deployed, path: Path, identity: Identity, outputs: tuple[str, ...] = (OUTPUT_NAME,)
+) -> Path:
     """Writes a student's clipped prediction as ONNX, checked against the contract.
 
     Args:
         identity: kept in the file's metadata, with our version.
+        outputs: names of what it predicts; an ensemble has two.
     Raises:
         InputError: the graph breaks the contract, or `path` cannot be written.
     """
     import onnx
     from jax2onnx import to_onnx
 
-    def predict(*inputs: jax.Array) -> jax.Array:
+    def predict(*inputs: jax.Array) -> Any:
         return deployed.predict(deployed.constants, *inputs)
 
     n_features = len(identity.feature_set)
@@ -44,7 +48,7 @@ def export_onnx(deployed: Deployed, path: Path, identity: Identity) -> Path:
         model_name=identity.name,
         opset=OPSET,
         input_names=names,
-        output_names=[OUTPUT_NAME],
+        output_names=list(outputs),
     )
     fuse(model.graph)
     model.producer_name = "vmaf-jax"

@@ -7,7 +7,13 @@ import numpy as np
 import numpy.typing as npt
 
 from vmaf_jax.errors import InputError
-from vmaf_jax.export.contract import INPUT_NAME, MASK_NAME, OUTPUT_NAME, load_onnx
+from vmaf_jax.export.contract import (
+    INPUT_NAME,
+    MASK_NAME,
+    OUTPUT_NAME,
+    SPREAD_NAME,
+    load_onnx,
+)
 from vmaf_jax.features.scale import OUTPUT_RANGE
 
 
@@ -62,6 +68,7 @@ class OnnxModel:
         """Loads and checks `path`; `threads` 0 leaves the number to ONNX Runtime."""
         file = load_onnx(path)
         self.path, self.feature_set, self.over_frames = path, file.feature_set, file.over_frames
+        self.has_spread = file.has_spread
         self.session = open_session(file.content, path, threads=threads)
 
     def __call__(
@@ -88,6 +95,25 @@ class OnnxModel:
                 f"[{low:g}, {high:g}]; export it again."
             )
         return clipped
+
+    def with_spread(
+        self, features: npt.ArrayLike
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """An ensemble's scores and spreads, each `[n]`, VMAF points.
+
+        Raises:
+            InputError: the model is no ensemble, or gives other than finite spreads from 0 up.
+        """
+        if not self.has_spread:
+            raise InputError(f"{self.path}: is no ensemble (no {SPREAD_NAME}); export one.")
+        x = np.ascontiguousarray(features, dtype=np.float32)
+        try:
+            scores, spread = self.session.run([OUTPUT_NAME, SPREAD_NAME], {INPUT_NAME: x})
+        except _runtime_errors() as error:
+            raise InputError(f"{self.path}: ONNX Runtime fails ({_first_line(error)}).") from error
+        if not (np.isfinite(spread).all() and (spread >= 0).all()):
+            raise InputError(f"{self.path}: gives spreads that are no numbers; export it again.")
+        return np.asarray(scores), np.asarray(spread)
 
     def in_batches(self, features: npt.NDArray[np.float32], size: int) -> npt.NDArray[np.float32]:
         """The same, `size` rows (or packed clips) at a time; the last batch may be shorter."""

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from vmaf_jax.evaluation.cross_validation import read_held_out
+from vmaf_jax.evaluation.cross_validation import HeldOut, read_held_out
 from vmaf_jax.export.calibration import Calibration
 from vmaf_jax.files import to_json, write_text
 from vmaf_jax.jobs.calibration import calibration_of
@@ -21,7 +21,7 @@ def calibrate(folder: Path) -> Calibration | None:
     """
     run = open_run(folder)
     problem = load_problem(run.config.data)
-    external = {
+    external: dict[str, HeldOut] = {
         name: read_held_out(folder / f"external_{name}.parquet") for name in run.config.external
     }
     held_out = read_held_out(folder / "folds.parquet")

@@ -90,7 +90,13 @@ def _panel(panel: Any, content: str, by_codec: Mapping[str, Curve], hull: Sequen
         scores = np.linspace(curve.score[0], curve.score[-1], 200)
         (line,) = panel.plot(10 ** curve.log_rate("pchip")(scores), scores, linewidth=1)
         panel.plot(curve.rate, curve.score, "o", color=line.get_color(), markersize=4, label=codec)
-    rates, scores = [e.kbps for e in hull], [e.score for e in hull]
-    panel.plot(rates, scores, "--", color="0.4", linewidth=1, label="hull")
+    panel.plot(
+        [e.kbps for e in hull],
+        [e.score for e in hull],
+        "--",
+        color="0.4",
+        linewidth=1,
+        label="hull",
+    )
     panel.set(xscale="log", xlabel="kbit/s", ylabel="score", title=content)
     panel.legend(fontsize="small")

@@ -17,8 +17,8 @@ from vmaf_jax.errors import InputError
 from vmaf_jax.export.contract import INPUT_NAME, MAX_IR_VERSION, OPSET, OUTPUT_NAME
 from vmaf_jax.export.pixels.features import features
 from vmaf_jax.export.pixels.graph import Graph, Value
-from vmaf_jax.features.scale import MIN_SIZE
 from vmaf_jax.features.feature_set import FEATURE_SETS, FEATURES, FeatureSet
+from vmaf_jax.features.scale import MIN_SIZE
 from vmaf_jax.limits import limit, read_limited
 
 PICTURES = ("reference", "distorted", "previous")
