@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint checkpoints web clean
+.PHONY: demo test lint checkpoints web clean python-version
 
 demo: $(STAMP)
 	$(BIN)/python scripts/train.py --config configs/tiny.yaml
@@ -24,7 +24,12 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-$(STAMP): pyproject.toml constraints.txt
+# Said before anything is installed: an older Python would end in pip's "conflicting dependencies".
+python-version:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "vmaf-jax needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1 || echo not there). Try: make PYTHON=python3.11 $(MAKECMDGOALS)" >&2; exit 2; }
+
+$(STAMP): pyproject.toml constraints.txt | python-version
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[demo,dev,mcp]'
 	touch $@

@@ -1,4 +1,5 @@
 from . import features
+from .environment import __version__
 from .errors import GateError, InputError
 from .extraction.api import extract_pair
 from .features.feature_set import FEATURES
@@ -11,6 +12,7 @@ __all__ = [
     "FEATURES",
     "GateError",
     "InputError",
+    "__version__",
     "extract_pair",
     "features",
     "load_model",

@@ -9,6 +9,7 @@ import errno
 import logging
 import os
 import sys
+from typing import Annotated
 
 import typer
 
@@ -16,6 +17,7 @@ from vmaf_jax.commands.bench import bench
 from vmaf_jax.commands.compare_backends import compare_backends
 from vmaf_jax.commands.doctor import doctor
 from vmaf_jax.commands.evaluate import evaluate
+from vmaf_jax.commands.examples import epilog
 from vmaf_jax.commands.export import export
 from vmaf_jax.commands.extract import extract
 from vmaf_jax.commands.import_features import import_features
@@ -26,6 +28,7 @@ from vmaf_jax.commands.report import report
 from vmaf_jax.commands.score import score
 from vmaf_jax.commands.select import select
 from vmaf_jax.commands.train import train
+from vmaf_jax.commands.version import show_version
 from vmaf_jax.ending import ends_at_once, escape_output
 from vmaf_jax.errors import GateError, InputError
 from vmaf_jax.files import remove_work_folders
@@ -33,15 +36,15 @@ from vmaf_jax.files import remove_work_folders
 app = typer.Typer(
     help="Train, verify and deploy tiny VMAF-class video quality predictors.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 for command in (
     *(train, extract, evaluate, score, export, select),
     *(ladder, report, compare_backends, bench, doctor, mcp),
 ):
-    app.command()(command)
-app.command("import")(import_features)
+    name = command.__name__.replace("_", "-")
+    app.command(name, epilog=epilog(name))(command)
+app.command("import", epilog=epilog("import"))(import_features)
 
 registry_app = typer.Typer(help="The models a folder offers to hosts.", no_args_is_help=True)
 app.add_typer(registry_app, name="registry")
@@ -50,6 +53,16 @@ _BROKEN_PIPE = 141  # as a program that SIGPIPE ended
 _NO_OUTPUT = 3  # results could not be written to standard output
 _UNWRITABLE = (errno.ENOSPC, errno.EIO, errno.EBADF)  # files' own failures name their file
 _MEASURING = {"score", "extract", "evaluate", "compare-backends", "select"}
+
+
+@app.callback()
+def _program(
+    version: Annotated[
+        bool | None,
+        typer.Option("--version", callback=show_version, is_eager=True, help="Ours and others."),
+    ] = None,
+) -> None:
+    """Train, verify and deploy tiny VMAF-class video quality predictors."""
 
 
 @registry_app.callback()

@@ -13,6 +13,8 @@ from vmaf_jax.files import cache_dir
 
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "onnx", "onnxruntime", "jax2onnx")
 
+__version__ = metadata.version("vmaf-jax")
+
 
 def environment() -> dict[str, Any]:
     """Python, processor, devices and package versions, by name, as `metrics.json` has them."""

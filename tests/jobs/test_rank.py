@@ -1,5 +1,6 @@
 """Several distorted files in one call: ranked, the broken one named; logs as libvmaf's."""
 
+import importlib.util
 import json
 import shutil
 from xml.etree import ElementTree
@@ -133,3 +134,22 @@ def test_a_folder_without_videos_is_named(folder):
     result = run_command("score", folder / "ref.y4m", folder / "empty")
     assert result.code == 2
     assert "a folder without videos" in result.stderr
+
+
+def test_a_notebook_shows_what_was_scored(folder):
+    ranking = rank(folder / "ref.y4m", [folder / "encodes"])
+    (best, *_) = ranking.ranked
+    page = best._repr_html_()
+    assert f"{best.mean:.3f}" in page
+    assert page.count("<path") > 3
+    shown = ranking._repr_html_()
+    assert shown.index("b_crf35") != shown.index("a_small")
+    assert f"{best.pooled:.3f}" in shown
+    table = best.to_arrow()
+    assert table.column_names[:3] == ["frame", "score", "adm2"]
+    np.testing.assert_array_equal(table.column("score").to_numpy(), best.per_frame)
+    if importlib.util.find_spec("pandas") is None:
+        with pytest.raises(InputError, match="pip install pandas"):
+            best.to_pandas()
+    else:
+        assert best.to_pandas()["score"].tolist() == best.per_frame.tolist()

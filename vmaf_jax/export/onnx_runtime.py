@@ -109,8 +109,8 @@ class OnnxModel:
         x = np.ascontiguousarray(features, dtype=np.float32)
         try:
             scores, spread = self.session.run([OUTPUT_NAME, SPREAD_NAME], {INPUT_NAME: x})
-        except _runtime_errors() as error:
-            raise InputError(f"{self.path}: ONNX Runtime fails ({_first_line(error)}).") from error
+        except runtime_errors() as error:
+            raise InputError(f"{self.path}: ONNX Runtime fails ({first_line(error)}).") from error
         if not (np.isfinite(spread).all() and (spread >= 0).all()):
             raise InputError(f"{self.path}: gives spreads that are no numbers; export it again.")
         return np.asarray(scores), np.asarray(spread)

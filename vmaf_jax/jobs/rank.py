@@ -74,6 +74,14 @@ class Ranking:
         ]
         return pa.Table.from_pylist(rows)
 
+    def _repr_html_(self) -> str:
+        from vmaf_jax.reporting.notebook import ranking_html
+
+        return ranking_html(
+            [(str(scores.table.clip[0]), scores.pooled) for scores in self.ranked],
+            [(failure.distorted, failure.reason) for failure in self.failed],
+        )
+
     def check(self) -> None:
         """Raises InputError where a video has no score, with the first one's reason."""
         if self.failed:

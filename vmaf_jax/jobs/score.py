@@ -125,6 +125,29 @@ class Scores:
         pairs = zip(self.table.index, self.per_frame, strict=True)
         return [f"{index}\t{value:.6f}" for index, value in pairs]
 
+    def to_arrow(self) -> pa.Table:
+        """A row a frame: `frame`, `score`, the features and each teacher's score."""
+        columns = {"frame": self.table.index, "score": self.per_frame}
+        columns |= dict(zip(self.table.feature_set, self.table.features.T, strict=True))
+        return pa.table({**columns, **self.table.labels})
+
+    def to_pandas(self) -> Any:
+        """The same as a pandas data frame.
+
+        Raises:
+            InputError: pandas is not installed.
+        """
+        try:
+            return self.to_arrow().to_pandas()
+        except ImportError as error:
+            raise InputError("pandas is not installed; pip install pandas.") from error
+
+    def _repr_html_(self) -> str:
+        from vmaf_jax.reporting.notebook import clip_html
+
+        title = Path(str(self.table.clip[0])).name
+        return clip_html(title, self.all_statistics(), self.per_frame)
+
     def write_plot(self, path: Path) -> None:
         """Draws the scores over the frames, PNG."""
         from vmaf_jax.reporting.plots import per_frame
@@ -145,12 +168,10 @@ class Scores:
 
     def write_csv(self, path: Path) -> None:
         """One row a frame: `frame`, `score`, the features and each teacher's score."""
-        columns = {"frame": self.table.index, "score": self.per_frame}
-        columns |= dict(zip(self.table.feature_set, self.table.features.T, strict=True))
         from pyarrow import csv
 
         sink = pa.BufferOutputStream()
-        csv.write_csv(pa.table({**columns, **self.table.labels}), sink)
+        csv.write_csv(self.to_arrow(), sink)
         write_bytes(path, sink.getvalue().to_pybytes())
 
 

@@ -1,0 +1,106 @@
+"""The command line as people expect it: versions, examples, completion, colours, mistyped names."""
+
+import os
+import pty
+import re
+import shlex
+import subprocess
+import sys
+from importlib import metadata
+from typing import Any
+
+import pytest
+import typer
+
+import vmaf_jax
+from tests.support import run_command
+from vmaf_jax.cli import app
+from vmaf_jax.commands.examples import EXAMPLES
+
+PROGRAM: Any = typer.main.get_command(app)
+
+
+def test_version_names_what_matters():
+    result = run_command("--version")
+    assert result.code == 0
+    lines = dict(line.split(" ", 1) for line in result.stdout.splitlines())
+    assert lines["vmaf-jax"] == metadata.version("vmaf-jax") == vmaf_jax.__version__
+    assert lines["jax"] == metadata.version("jax")
+    assert set(lines) >= {"python", "onnxruntime", "numpy", "ffmpeg"}
+    assert result.stdout.startswith("vmaf-jax ")
+
+
+def test_every_command_has_examples():
+    assert set(EXAMPLES) == set(PROGRAM.commands) - {"registry"}
+
+
+@pytest.mark.parametrize("name", sorted(EXAMPLES))
+def test_examples_are_in_the_help_and_have_flags_that_exist(name):
+    shown = " ".join(run_command(name, "--help").stdout.split())
+    flags = {flag for parameter in PROGRAM.commands[name].params for flag in parameter.opts}
+    for example in EXAMPLES[name]:
+        assert example in shown
+        words = shlex.split(example)
+        assert words[:2] == ["vmaf-jax", name]
+        assert {word for word in words if word.startswith("--")} <= flags
+
+
+@pytest.mark.parametrize(
+    ("words", "suggested"),
+    [(("scor",), "score"), (("registry", "verfy"), "verify"), (("score", "--modle"), "--model")],
+)
+def test_a_mistyped_name_is_answered_with_the_nearest(words, suggested):
+    result = run_command(*words)
+    assert result.code == 2
+    assert suggested in result.stderr
+
+
+def program(*words, **environment):
+    return [sys.executable, "-m", "vmaf_jax", *words], {**os.environ, **environment}
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_shells_complete(shell):
+    line, environment = program(_VMAF_JAX_COMPLETE=f"source_{shell}")
+    script = subprocess.run(line, env=environment, capture_output=True, text=True, check=True)
+    assert "_VMAF_JAX_COMPLETE" in script.stdout
+
+
+def test_a_command_is_completed():
+    line, environment = program(
+        _VMAF_JAX_COMPLETE="complete_bash", COMP_WORDS="vmaf-jax sc", COMP_CWORD="1"
+    )
+    answer = subprocess.run(line, env=environment, capture_output=True, text=True, check=True)
+    assert answer.stdout.split() == ["score"]
+
+
+def on_a_terminal(*words, **environment):
+    """What the program writes to a terminal."""
+    line, variables = program(*words, **environment)
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(line, env=variables, stdout=theirs, stderr=theirs, stdin=theirs)
+    os.close(theirs)
+    written = b""
+    while True:
+        try:
+            piece = os.read(ours, 1 << 16)
+        except OSError:  # Linux's end of a terminal
+            break
+        if not piece:
+            break
+        written += piece
+    os.close(ours)
+    process.wait()
+    return written.decode()
+
+
+def test_colours_are_for_terminals_and_no_color_takes_them_away(monkeypatch):
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.delenv("FORCE_COLOR", raising=False)
+    colour = re.compile(r"\x1b\[[\d;]*3[0-7]")
+    terminal = {"TERM": "xterm-256color"}
+    assert not colour.search(on_a_terminal("--help", **terminal, NO_COLOR="1"))
+    assert colour.search(on_a_terminal("--help", **terminal))
+    line, variables = program("--help", **terminal)
+    piped = subprocess.run(line, env=variables, capture_output=True, text=True, check=True)
+    assert "\x1b" not in piped.stdout

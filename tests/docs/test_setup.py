@@ -1,0 +1,54 @@
+"""Setting up: an old Python is told in one line, and the container's file does what it says."""
+
+import re
+import shutil
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+
+
+def old_python(folder):
+    """A program that says it is Python 3.10, whatever it is asked."""
+    program = folder / "python3.10"
+    program.write_text(
+        '#!/bin/sh\n[ "$1" = --version ] && { echo Python 3.10.4; exit 0; }\nexit 1\n'
+    )
+    program.chmod(0o755)
+    return program
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="no make here")
+@pytest.mark.parametrize("target", ["demo", "test"])
+def test_an_old_python_is_told_before_anything_is_installed(tmp_path, target):
+    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+        shutil.copy(name, tmp_path / name)
+    line = ["make", f"PYTHON={old_python(tmp_path)}", target]
+    result = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert result.returncode == 2
+    (said, *_) = result.stderr.splitlines()
+    assert said.startswith("vmaf-jax needs Python 3.11 or newer")
+    assert "Python 3.10.4" in said
+    assert f"make PYTHON=python3.11 {target}" in said
+    assert not (tmp_path / ".venv").exists()
+
+
+def test_make_asks_for_the_python_that_the_package_needs():
+    project = tomllib.loads(Path("pyproject.toml").read_text())["project"]
+    major, minor = re.fullmatch(r">=(\d+)\.(\d+)", project["requires-python"]).groups()
+    assert f"({major}, {minor})" in Path("Makefile").read_text()
+
+
+def test_the_container_is_not_root_and_starts_the_program():
+    lines = Path("Dockerfile").read_text().splitlines()
+    users = [line.split()[1] for line in lines if line.startswith("USER ")]
+    assert users
+    assert users[-1] != "root"
+    assert 'ENTRYPOINT ["vmaf-jax"]' in lines
+    assert lines.index(f"USER {users[-1]}") < lines.index('ENTRYPOINT ["vmaf-jax"]')
+    project = tomllib.loads(Path("pyproject.toml").read_text())
+    assert "vmaf-jax" in project["project"]["scripts"]
+    taken = {line[1:] for line in Path(".dockerignore").read_text().splitlines() if line[0] == "!"}
+    needed = {"vmaf_jax", "checkpoints", "pyproject.toml", "constraints.txt", "README.md"}
+    assert needed | set(project["project"]["license-files"]) <= taken

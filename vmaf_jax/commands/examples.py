@@ -1,0 +1,42 @@
+"""Examples that `--help` shows below a command's flags; a test holds them to the flags."""
+
+EXAMPLES: dict[str, tuple[str, ...]] = {
+    "train": (
+        "vmaf-jax train --config configs/tiny.yaml",
+        "vmaf-jax train --config configs/nano.yaml --set data.features=mine.parquet",
+    ),
+    "extract": (
+        "vmaf-jax extract --corpus manifest --manifest clips.csv --out mine.parquet",
+        "vmaf-jax extract --corpus demo --out demo.parquet --teacher vmaf_v0.6.1 --mean-pool",
+    ),
+    "import": (
+        "vmaf-jax import --logs logs.csv --label-scale 1 5 --out mine.parquet",
+        "vmaf-jax import --frames frames.csv --clips clips.csv --out mine.parquet",
+    ),
+    "evaluate": (
+        "vmaf-jax evaluate --model tiny --features mine.parquet",
+        "vmaf-jax evaluate --model runs/a --features mine.parquet --label mos --json",
+    ),
+    "score": (
+        "vmaf-jax score reference.y4m distorted.mp4",
+        "vmaf-jax score reference.y4m encodes/*.mp4",
+        "vmaf-jax score reference.yuv distorted.yuv --width 1920 --height 1080 --pix-fmt yuv420p",
+        "vmaf-jax score reference.y4m distorted.mp4 --model vmaf_v0.6.1 --quiet",
+    ),
+    "export": (
+        "vmaf-jax export --model tiny --out tiny.onnx",
+        "vmaf-jax export --model rbf --format libvmaf --out rbf.json",
+    ),
+    "select": ("vmaf-jax select --config configs/selection.yaml",),
+    "report": ("vmaf-jax report runs/tiny", "vmaf-jax report runs/a runs/b --out compared.html"),
+    "compare-backends": ("vmaf-jax compare-backends --corpus demo",),
+    "bench": ("vmaf-jax bench inference", "vmaf-jax bench features --repeats 3 --json"),
+    "doctor": ("vmaf-jax doctor",),
+    "mcp": ("vmaf-jax mcp --allow videos --out results",),
+}
+
+
+def epilog(command: str) -> str | None:
+    """The examples of a command, a line each."""
+    lines = EXAMPLES.get(command)
+    return None if lines is None else "\n\n".join(("Examples:", *lines))
