@@ -10,7 +10,7 @@ demo: $(STAMP)
 	$(BIN)/python scripts/train.py --config configs/tiny.yaml
 
 test: $(STAMP) lint
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --dist loadfile
 
 web: $(STAMP)  # the page that scores in a browser, in build/web; SIZES="1920x1080 ..." names others
 	cd web && npm install --no-package-lock --no-audit --no-fund --ignore-scripts --silent

@@ -14,6 +14,7 @@ import yaml
 
 from vmaf_jax.errors import InputError
 from vmaf_jax.evaluation.cross_validation import HeldOut, read_held_out
+from vmaf_jax.export.sidecar_file import label_scale, read_sidecar
 from vmaf_jax.limits import read_limited
 from vmaf_jax.reporting.run_view import Curves, RunView
 
@@ -52,7 +53,15 @@ def read_run(folder: Path) -> RunView:
         parity=parity if isinstance(parity, Mapping) else {},
         curves=_curves(folder / "log.jsonl", missing),
         missing=tuple(missing),
+        label_scale=_label_scale(folder / "model.json"),
     )
+
+
+def _label_scale(path: Path) -> tuple[float, float] | None:
+    try:
+        return label_scale(read_sidecar(path), path)
+    except InputError:  # an older run's; what it says is said in points alone
+        return None
 
 
 def _predictions(path: Path) -> HeldOut:

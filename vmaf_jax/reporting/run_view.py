@@ -41,6 +41,7 @@ class RunView:
         external: predictions of other corpora, by name.
         metrics, parity: the content of their files, or nothing.
         curves: of the training, if logged.
+        label_scale: the worst and the best vote behind 0 and 100, where people voted.
         missing: a line on each file that could not be shown.
     """
 
@@ -53,6 +54,7 @@ class RunView:
     parity: Mapping[str, Any]
     curves: Curves | None
     missing: tuple[str, ...] = ()
+    label_scale: tuple[float, float] | None = None
 
     @property
     def label(self) -> str:
@@ -67,6 +69,14 @@ class RunView:
     def label_words(self) -> str:
         """The same, for people."""
         return "opinion scores" if self.label == "mos" else self.label
+
+
+def as_voted(view: RunView, error: float) -> str:
+    """An error in points on the scale that people voted on, to follow it; "" for other labels."""
+    if view.label != "mos" or view.label_scale is None:
+        return ""
+    low, high = view.label_scale
+    return f" ({error * (high - low) / 100:.3f} where people vote {low:g} to {high:g})"
 
 
 def number_at(document: Mapping[str, Any], *keys: str) -> float | None:

@@ -92,7 +92,7 @@ class Plot:
         for value in self._y_ticks():
             at = float(self.py(value))
             parts.append(f'<path class="grid" d="M{self.left} {at:.1f}H{right}"/>')
-            label = tick_label(10**value if self.log_y else value)
+            label = tick_label(float(f"{10**value:.2g}") if self.log_y else value)
             parts.append(f'<text x="{self.left - 6}" y="{at + 4:.1f}" class="end">{label}</text>')
         middle = (self.left + right) / 2
         parts.append(f'<path class="axis" d="M{self.left} {self.top}V{floor}H{right}"/>')

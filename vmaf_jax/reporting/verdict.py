@@ -10,7 +10,7 @@ import numpy as np
 
 from vmaf_jax.evaluation.by_source import OverSources, encode, over_sources
 from vmaf_jax.evaluation.metrics import HIGH_END, LOW_END, range_rmse, rmse
-from vmaf_jax.reporting.run_view import RunView, number_at, part, points
+from vmaf_jax.reporting.run_view import RunView, as_voted, number_at, part, points
 
 _FEW_SOURCES, _FEW_ROWS, _MUCH_WORSE = 5, 10, 3.0
 _SIZES = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0, 20.0)  # VMAF points
@@ -59,7 +59,8 @@ def verdict(run: RunView) -> Verdict:
             Tile(
                 "How good?",
                 f"{points(whole.rmse)}",
-                f"points of RMSE against {run.label_words}; PLCC {whole.plcc:.5f}",
+                f"points of RMSE against {run.label_words}{as_voted(run, whole.rmse)}; PLCC "
+                f"{whole.plcc:.5f}",
             ),
             Tile(
                 "On what?",
