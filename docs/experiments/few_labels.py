@@ -33,7 +33,7 @@ from vmaf_jax.teacher import load_teacher
 
 V1 = "vmaf_v1.0.16_3d0h"
 CLIPS = (20, 80, 320)
-V1_CLIPS = (20,)
+V1_CLIPS = (20, 60)
 DRAWS = 3
 FRAMES = 24  # of a clip, that training reads
 HIDDEN, STEPS, RATE = 8, 600, 5e-3  # of the monotone network
@@ -50,6 +50,11 @@ def fewer_clips(problem: Problem, count: int, rng: np.random.Generator) -> Probl
         masks[fold, rng.choice(np.flatnonzero(allowed), count, replace=False)] = True
     whole = {f.name: getattr(problem, f.name) for f in dataclasses.fields(problem)}
     return Fewer(**(whole | {"masks": masks}))
+
+
+def untuned(problem: Problem, start: str) -> npt.NDArray[np.float64]:
+    """Held-out predictions `[n]` of the distilled model as it is, points."""
+    return held_out(problem, {"network": "rbf"}, FINE | {"start": start, "learning_rate": 1e-12})
 
 
 def by_clips(problem: Problem, start: str, counts: tuple[int, ...]) -> Predictions:
@@ -140,7 +145,8 @@ def main(table: Path, out: Path) -> None:
     prepare_training()
     out.mkdir(parents=True, exist_ok=True)
     problem = v1_problem(out)
-    write(problem, by_clips(problem, "rbf", V1_CLIPS), out / "v1.parquet")
+    predictions = {"rbf, not tuned": untuned(problem, "rbf")}
+    write(problem, predictions | by_clips(problem, "rbf", V1_CLIPS), out / "v1.parquet")
     problem = load_problem(DataConfig(label="mos", features=table, frames_per_clip=FRAMES))
     predictions = {
         "monotone, features": monotone(problem, with_teacher=False),
