@@ -130,7 +130,9 @@ class Scores:
         from vmaf_jax.reporting.plots import per_frame
 
         title = Path(str(self.table.clip[0])).name
-        write_bytes(path, per_frame({self.model: self.per_frame, **self.table.labels}, title))
+        band = None if self.interval is None else (self.interval.low, self.interval.high)
+        scores = {self.model: self.per_frame, **self.table.labels}
+        write_bytes(path, per_frame(scores, title, self.table.index, band))
 
     def write_csv(self, path: Path) -> None:
         """One row a frame: `frame`, `score`, the features and each teacher's score."""
