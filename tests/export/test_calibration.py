@@ -1,5 +1,6 @@
 import copy
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from vmaf_jax.evaluation.conformal import Residuals
 from vmaf_jax.evaluation.cross_validation import read_held_out
 from vmaf_jax.export import calibration as module
 from vmaf_jax.export.calibration import Calibration, read_calibration
+from vmaf_jax.jobs.calibrate import calibrate
 from vmaf_jax.jobs.calibration import calibration_of
 
 PATH = Path("checkpoints/tiny/model.json")
@@ -94,3 +96,16 @@ def test_long_ones_are_thinned_within_each_source(description, monkeypatch):
     thin = read_calibration({"calibration": read.to_dict()}, 6, PATH)
     assert thin.residuals.n_sources == 32
     assert 32 <= len(thin.residuals.label) <= 132
+
+
+def test_a_run_without_one_gets_it_from_what_it_saved(description, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(PATH.parent, folder)
+    entry = description.pop("calibration")
+    (folder / "model.json").write_text(json.dumps(description))
+    calibrate(folder)
+    written = json.loads((folder / "model.json").read_text())
+    assert written["calibration"]["label"] == entry["label"]
+    assert written["calibration"]["predicted"] == entry["predicted"]
+    assert written["calibration"]["region"]["limit"] == pytest.approx(entry["region"]["limit"])
+    assert {k: v for k, v in written.items() if k != "calibration"} == description

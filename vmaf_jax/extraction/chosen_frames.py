@@ -19,7 +19,7 @@ from vmaf_jax.features.feature_set import FeatureSet
 from vmaf_jax.files import work_folder
 from vmaf_jax.video.ffmpeg import Ffmpeg, run_ffmpeg
 from vmaf_jax.video.pairing import Plan
-from vmaf_jax.video.report import explain
+from vmaf_jax.video.report import BY_NUMBER, explain
 from vmaf_jax.video.video import Video
 
 MAX_CHOSEN = 3000  # frames of a run: a longer list does not fit a command line
@@ -84,16 +84,22 @@ def measure_chosen(
 
 def _graph(plan: Plan, lists: list[list[int]], feature_set: FeatureSet, threads: int) -> str:
     n = len(lists)
+    # Frames are chosen as soon as they have their numbers, and the others never converted.
+    to_distorted, convert_distorted = plan.to_distorted.split(BY_NUMBER, 1)
+    to_reference, convert_reference = plan.to_reference.split(BY_NUMBER, 1)
     parts = [
-        f"[{number}:v:0]{chain},split={n}" + "".join(f"[{name}{k}]" for k in range(n))
-        for number, name, chain in ((0, "d", plan.to_distorted), (1, "r", plan.to_reference))
+        f"[{number}:v:0]{chain}{BY_NUMBER},split={n}" + "".join(f"[{name}{k}]" for k in range(n))
+        for number, name, chain in ((0, "d", to_distorted), (1, "r", to_reference))
     ]
     for k, members in enumerate(lists):
         # libvmaf measures frames 0, 3, 6, ...: the first chosen one is to be 3. Frame 0 of a video
         # has no frame before it, and no motion; its own copies before it make the same of it.
         copies = _STEP if members[0] == 0 else _STEP - 1
         pick = f"select='{_expression(members)}',loop=loop={copies}:size=1:start=0,setpts=N"
-        parts += [f"[d{k}]{pick}[e{k}]", f"[r{k}]{pick}[s{k}]"]
+        parts += [
+            f"[d{k}]{pick}{convert_distorted}[e{k}]",
+            f"[r{k}]{pick}{convert_reference}[s{k}]",
+        ]
         parts.append(
             f"[e{k}][s{k}]libvmaf=log_fmt=json:log_path=log{k}.json:n_threads={threads}:"
             f"n_subsample={_STEP}:model=version={feature_set.libvmaf_model}[o{k}]"

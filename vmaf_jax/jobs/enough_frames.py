@@ -4,7 +4,6 @@ survey (all frames, cheaply) -> a few frames of every block -> the mean's interv
 where it is too wide -> at last all frames, and then there is no interval left
 """
 
-import concurrent.futures
 import dataclasses
 import os
 from collections.abc import Callable
@@ -19,7 +18,6 @@ from vmaf_jax.extraction.survey import survey
 from vmaf_jax.features.feature_set import FeatureSet
 from vmaf_jax.features.table import FeatureTable, constant_text
 from vmaf_jax.video.comparison import Comparison
-from vmaf_jax.video.digest import file_digest
 from vmaf_jax.video.ffmpeg import find_ffmpeg
 from vmaf_jax.video.report import check_counts
 from vmaf_jax.video.video import Video, check_video
@@ -82,39 +80,33 @@ def measure_enough(
     if None not in (reference.fps, distorted.fps) or how.fps is None:
         check_counts(reference, distorted, counts, shortest=how.aligned or how.fps is not None)
     ffmpeg, threads = find_ffmpeg(), os.cpu_count() or 1
-    with concurrent.futures.ThreadPoolExecutor(len(videos)) as pool:
-        digests = [pool.submit(file_digest, video.path) for video in videos]
-        seen = survey(ffmpeg, videos, how)
-        n = len(seen.covariate)
-        if n < BLOCK:
-            raise InputError(
-                f"{distorted.path}: {n} frames, --within takes blocks of {BLOCK}; drop it, and all "
-                f"are measured."
-            )
-        block = blocks(n, seen.cuts)
-        draw = Draw(block, _SEED)
-        features = np.full((n, len(feature_set)), np.nan)
-        score = np.full(n, np.nan)
-        for look in range(LOOKS + 1):
-            taken = draw.taken
-            new = [int(k) for frames in taken for k in frames if np.isnan(score[k])]
-            features[new] = measure_chosen(
-                ffmpeg, videos, seen.plan, feature_set, new, threads=threads
-            )
-            score[new] = predict(features[new])
-            result = estimate(taken, block, score, seen.covariate)
-            if result.half_width <= within:
-                break
-            if look + 1 < LOOKS:
-                draw.grow(result.half_width, within)
-            else:
-                draw.take_all()
-        contents = [future.result() for future in digests]
+    seen = survey(ffmpeg, videos, how)
+    n = len(seen.covariate)
+    if n < BLOCK:
+        raise InputError(
+            f"{distorted.path}: {n} frames, --within takes blocks of {BLOCK}; drop it, and all "
+            f"are measured."
+        )
+    block = blocks(n, seen.cuts)
+    draw = Draw(block, _SEED)
+    features = np.full((n, len(feature_set)), np.nan)
+    score = np.full(n, np.nan)
+    for look in range(LOOKS + 1):
+        taken = draw.taken
+        new = [int(k) for frames in taken for k in frames if np.isnan(score[k])]
+        features[new] = measure_chosen(ffmpeg, videos, seen.plan, feature_set, new, threads=threads)
+        score[new] = predict(features[new])
+        result = estimate(taken, block, score, seen.covariate)
+        if result.half_width <= within:
+            break
+        if look + 1 < LOOKS:
+            draw.grow(result.half_width, within)
+        else:
+            draw.take_all()
     means = [estimate(taken, block, column, seen.covariate).mean for column in features.T]
     provenance = {
         "backend": "libvmaf",
         "ffmpeg_version": ffmpeg.version,
-        "inputs": dict(zip(("reference", "distorted"), contents, strict=True)),
         "comparison": {**seen.description, "frames": n},
     }
     index = np.flatnonzero(~np.isnan(score)).astype(np.int32)

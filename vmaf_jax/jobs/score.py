@@ -153,7 +153,9 @@ class Scores:
         from vmaf_jax.reporting.plots import per_frame
 
         title = Path(str(self.table.clip[0])).name
-        write_bytes(path, per_frame({self.model: self.per_frame, **self.table.labels}, title))
+        band = None if self.interval is None else (self.interval.low, self.interval.high)
+        scores = {self.model: self.per_frame, **self.table.labels}
+        write_bytes(path, per_frame(scores, title, self.table.index, band))
 
     def write_log(self, path: Path) -> None:
         """Writes a log laid out as libvmaf's, `.xml` or else JSON."""

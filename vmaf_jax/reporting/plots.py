@@ -36,11 +36,24 @@ def agreement(rows: HeldOut, title: str) -> bytes:
     return png(figure)
 
 
-def per_frame(scores: dict[str, npt.NDArray[np.float64]], title: str) -> bytes:
-    """Scores over the frames of a clip, one line a model."""
+def per_frame(
+    scores: dict[str, npt.NDArray[np.float64]],
+    title: str,
+    index: npt.NDArray[np.int32] | None = None,
+    band: tuple[float, float] | None = None,
+) -> bytes:
+    """Scores over the frames of a clip, one line a model.
+
+    Args:
+        index: the frames' numbers, where they are not all.
+        band: the ends of the clip's interval, VMAF points, drawn behind.
+    """
     figure, (axis,) = _figure(1)
     for name, values in scores.items():
-        axis.plot(values, linewidth=1, label=f"{name}, mean {np.mean(values):.2f}")
+        x = np.arange(len(values)) if index is None else index
+        axis.plot(x, values, linewidth=1, label=f"{name}, mean {np.mean(values):.2f}")
+    if band is not None:
+        axis.axhspan(*band, color="0.8", label=f"interval {band[0]:.2f} to {band[1]:.2f}")
     axis.set(xlabel="frame", ylabel="VMAF points", title=title)
     axis.legend()
     return png(figure)
