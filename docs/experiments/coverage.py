@@ -1,22 +1,20 @@
 """How often intervals held the label, each source judged by the others: the tables of uncertainty.md.
 
-python -m docs.experiments.coverage MODEL.json [MODEL.json ...]
+python -m docs.experiments.coverage RUN [RUN ...]
 
-Each file is a run's or a shipped model's sidecar, which carries the held-out predictions of clips.
-Of a model trained on the support vectors the first 23 sources are those, and the rest are the demo.
+Each is the folder of a run or of a shipped model with its saved predictions. Sources held out come
+first, then those of external corpora.
 """
 
 import sys
 from pathlib import Path
 
-import numpy as np
-
 from vmaf_jax.evaluation.conformal import Residuals, coverage
-from vmaf_jax.export.calibration import read_calibration
-from vmaf_jax.export.sidecar_file import read_sidecar
+from vmaf_jax.evaluation.cross_validation import read_held_out
+from vmaf_jax.jobs.calibration import residuals_of
+from vmaf_jax.jobs.run_folder import open_run
 
 LEVELS = (0.8, 0.9, 0.95)
-_SUPPORT_VECTORS = 23  # sources
 
 
 def show(name: str, residuals: Residuals) -> None:
@@ -31,17 +29,19 @@ def show(name: str, residuals: Residuals) -> None:
 if __name__ == "__main__":
     print("| residuals of | level | covered | by source | width | naive covered | naive width |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
-    for path in map(Path, sys.argv[1:]):
-        description = read_sidecar(path)
-        calibration = read_calibration(description, len(description["features"]), path)
-        assert calibration is not None, f"{path} carries no calibration"  # noqa: S101
-        residuals, name = calibration.residuals, description["name"]
-        show(f"{name}, {residuals.n_sources} sources", residuals)
-        if residuals.n_sources > _SUPPORT_VECTORS and name != "opinions":
-            for part, rows in (
-                ("support vectors alone", residuals.source < _SUPPORT_VECTORS),
-                ("demo alone", residuals.source >= _SUPPORT_VECTORS),
-            ):
-                _, source = np.unique(residuals.source[rows], return_inverse=True)
-                own = Residuals(source, residuals.predicted[rows], residuals.label[rows])
-                show(f"{name}, {part}", own)
+    for folder in map(Path, sys.argv[1:]):
+        run = open_run(folder)
+        held_out = read_held_out(folder / "folds.parquet")
+        external = {
+            path.stem.removeprefix("external_"): read_held_out(path)
+            for path in sorted(folder.glob("external_*.parquet"))
+        }
+        name = run.config.name
+        parts = {"": (held_out, external), "leave-one-source-out alone": (held_out, {})}
+        parts |= {f"{corpus} alone": (rows, {}) for corpus, rows in external.items()}
+        for part, (own, others) in parts.items():
+            if part and not external:
+                continue
+            residuals = residuals_of(own, others, run.student.pooling_name)
+            assert residuals is not None, f"{folder} has no predictions of clips"  # noqa: S101
+            show(f"{name}, {part or f'{residuals.n_sources} sources'}", residuals)

@@ -3,9 +3,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vmaf_jax.evaluation.conformal import Residuals, coverage, weighted_quantile
-from vmaf_jax.export.calibration import read_calibration
-from vmaf_jax.export.sidecar_file import read_sidecar
+from vmaf_jax.evaluation.conformal import Residuals, coverage, weighted_quantiles
+from vmaf_jax.evaluation.cross_validation import read_held_out
+from vmaf_jax.jobs.calibration import residuals_of
 
 SHIPPED = ("nano", "rbf", "tiny")
 
@@ -27,7 +27,7 @@ def test_new_sources_are_covered(level):
     for seed in range(300):
         world = simulated(31, seed)
         rows = world.source == 30
-        low, high = world.without(30).bounds(world.predicted[rows], level)
+        low, high = world.without(30).profile.bounds(world.predicted[rows], level)
         held.append(np.mean((low <= world.label[rows]) & (world.label[rows] <= high)))
     assert np.mean(held) == pytest.approx(level, abs=0.03)
 
@@ -35,9 +35,10 @@ def test_new_sources_are_covered(level):
 @pytest.mark.parametrize("level", [0.8, 0.9, 0.95])
 @pytest.mark.parametrize("model", SHIPPED)
 def test_the_shipped_models_are_covered(model, level):
-    path = Path("checkpoints") / model / "model.json"
-    calibration = read_calibration(read_sidecar(path), 6, path)
-    found = coverage(calibration.residuals, level)
+    folder = Path("checkpoints") / model
+    external = {"demo": read_held_out(folder / "external_demo.parquet")}
+    residuals = residuals_of(read_held_out(folder / "folds.parquet"), external, "mean")
+    found = coverage(residuals, level)
     assert found.covered == pytest.approx(level, abs=0.03)
     if model == "tiny":
         assert found.width < found.naive_width
@@ -54,18 +55,20 @@ def test_every_source_weighs_the_same():
         )
         for n in (10, 1000)
     )
-    assert many.interval(50.0, 0.8).high == pytest.approx(few.interval(50.0, 0.8).high, abs=1.5)
+    assert many.profile.interval(50.0, 0.8).high == pytest.approx(
+        few.profile.interval(50.0, 0.8).high, abs=1.5
+    )
     plain = np.quantile(np.abs(many.label - 50), 0.8)
-    assert many.interval(50.0, 0.8).high - 50 < plain / 3
+    assert many.profile.interval(50.0, 0.8).high - 50 < plain / 3
 
 
 def test_intervals_are_wider_where_errors_are_larger_and_stay_on_the_scale():
     residuals = simulated(30, 1)
-    low, middle, high = (residuals.interval(float(p), 0.9) for p in (20, 50, 80))
+    low, middle, high = (residuals.profile.interval(float(p), 0.9) for p in (20, 50, 80))
     assert low.high - low.low > middle.high - middle.low > high.high - high.low
-    assert residuals.interval(0.5, 0.99).low == 0
-    assert residuals.interval(99.5, 0.99).high == 100
-    wide, narrow = residuals.interval(50.0, 0.95), residuals.interval(50.0, 0.5)
+    assert residuals.profile.interval(0.5, 0.99).low == 0
+    assert residuals.profile.interval(99.5, 0.99).high == 100
+    wide, narrow = residuals.profile.interval(50.0, 0.95), residuals.profile.interval(50.0, 0.5)
     assert wide.low < narrow.low < narrow.high < wide.high
 
 
@@ -90,9 +93,8 @@ def test_a_sources_own_errors_do_not_forgive_them():
 
 def test_weighted_quantile_on_a_known_case():
     values, weight = np.array([3.0, 1, 2]), np.array([1.0, 1, 2])
-    assert [weighted_quantile(values, weight, q) for q in (0.25, 0.26, 0.75, 0.76, 1.0)] == [
-        *(1, 2, 2, 3, 3)
-    ]
+    shares = np.array([0.25, 0.26, 0.75, 0.76, 1.0])
+    assert weighted_quantiles(values, weight, shares).tolist() == [1, 2, 2, 3, 3]
 
 
 def test_coverage_needs_three_sources():

@@ -1,4 +1,5 @@
 import copy
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -7,14 +8,13 @@ import numpy as np
 import pytest
 
 from vmaf_jax.errors import InputError
-from vmaf_jax.evaluation.conformal import Residuals
 from vmaf_jax.evaluation.cross_validation import read_held_out
-from vmaf_jax.export import calibration as module
 from vmaf_jax.export.calibration import Calibration, read_calibration
 from vmaf_jax.jobs.calibrate import calibrate
-from vmaf_jax.jobs.calibration import calibration_of
+from vmaf_jax.jobs.calibration import calibration_of, residuals_of
 
 PATH = Path("checkpoints/tiny/model.json")
+FILES = ("folds", "external_demo")
 
 
 @pytest.fixture
@@ -28,20 +28,21 @@ def test_the_shipped_one_is_of_the_saved_predictions(description, support_vector
     external = {"demo": read_held_out(folder / "external_demo.parquet")}
     made = calibration_of(rows, external, support_vectors, "mean")
     read = read_calibration(description, 6, PATH)
-    assert made.residuals.n_sources == read.residuals.n_sources == 23 + 9
-    np.testing.assert_allclose(made.residuals.predicted, read.residuals.predicted, atol=1e-6)
-    np.testing.assert_allclose(made.residuals.label, read.residuals.label, atol=1e-6)
+    assert made.profile.n_sources == read.profile.n_sources == 23 + 9
+    assert made.profile.n_clips == read.profile.n_clips == 211 + 72
+    np.testing.assert_allclose(made.profile.quantile, read.profile.quantile, atol=1e-6)
+    np.testing.assert_allclose(made.profile.difficulty, read.profile.difficulty, atol=1e-6)
     assert made.region.limit == pytest.approx(read.region.limit, rel=1e-6)
     assert read.to_dict() == description["calibration"]
 
 
-def test_clips_of_frames_are_their_means(description):
-    external = read_held_out(PATH.parent / "external_demo.parquet")
+def test_clips_of_frames_are_their_means():
+    folds, external = (read_held_out(PATH.parent / f"{n}.parquet") for n in FILES)
     one = (external.source == "rocket") & (external.clip == "av1_crf54")
-    read = read_calibration(description, 6, PATH)
-    error = np.abs(read.residuals.predicted - external.predicted[one].mean())
+    residuals = residuals_of(folds, {"demo": external}, "mean")
+    error = np.abs(residuals.predicted - external.predicted[one].mean())
     assert error.min() <= 1e-6
-    assert read.residuals.label[error.argmin()] == pytest.approx(external.label[one].mean())
+    assert residuals.label[error.argmin()] == pytest.approx(external.label[one].mean())
 
 
 def test_a_sidecar_without_one_has_none():
@@ -54,13 +55,15 @@ def nothing(entry):
 
 DAMAGE = [
     (nothing, "no 'region'"),
-    (lambda e: e.update(source=e["source"][:-1]), "differ in length"),
-    (lambda e: e.update(predicted=[], label=[], source=[]), "source is not numbers|or are empty"),
-    (lambda e: e["label"].__setitem__(3, 101.0), "label leaves 0 to 100"),
-    (lambda e: e["predicted"].__setitem__(3, float("nan")), "not finite"),
-    (lambda e: e["predicted"].__setitem__(3, "7"), "predicted is not numbers"),
-    (lambda e: e["source"].__setitem__(0, 99), "without gaps"),
-    (lambda e: e["source"].__setitem__(0, -1), "without gaps"),
+    (lambda e: e.update(n_clips=0), "not counts"),
+    (lambda e: e.update(n_sources=e["n_clips"] + 1), "not counts"),
+    (lambda e: e.update(n_clips=2.5), "not counts"),
+    (lambda e: e.update(n_clips=True, n_sources="1"), "n_clips or n_sources is not numbers"),
+    (lambda e: e.update(quantile=e["quantile"][:-1]), "quantile is not 500 numbers"),
+    (lambda e: e["quantile"].__setitem__(3, 1e9), "quantile falls"),
+    (lambda e: e["quantile"].__setitem__(3, float("nan")), "not finite"),
+    (lambda e: e["difficulty"].__setitem__(3, "7"), "difficulty is not numbers"),
+    (lambda e: e["difficulty"].__setitem__(0, -1.0), "difficulty is not 41 numbers from 0"),
     (lambda e: e.update(region=[]), "no record"),
     (lambda e: e["region"].pop("limit"), "no 'limit'"),
     (lambda e: e["region"].update(limit=0), "limit is not above 0"),
@@ -79,23 +82,12 @@ def test_a_damaged_one_is_refused(description, damage, message):
 
 def test_one_source_and_levels_outside(description):
     read = read_calibration(description, 6, PATH)
-    alone = read.residuals.source == 0
-    one = Residuals(
-        read.residuals.source[alone], read.residuals.predicted[alone], read.residuals.label[alone]
-    )
+    one = dataclasses.replace(read.profile, n_sources=1)
     with pytest.raises(InputError, match="calibrated on one source"):
         Calibration(one, read.region).interval(50.0, 0.9, "tiny")
     for level in (0.0, 1.0, -0.1, 1.5, float("nan")):
         with pytest.raises(InputError, match="expected more than 0 and less than 1"):
             read.interval(50.0, level, "tiny")
-
-
-def test_long_ones_are_thinned_within_each_source(description, monkeypatch):
-    monkeypatch.setattr(module, "MAX_CLIPS", 100)
-    read = read_calibration(description, 6, PATH)
-    thin = read_calibration({"calibration": read.to_dict()}, 6, PATH)
-    assert thin.residuals.n_sources == 32
-    assert 32 <= len(thin.residuals.label) <= 132
 
 
 def test_a_run_without_one_gets_it_from_what_it_saved(description, tmp_path):
@@ -105,7 +97,7 @@ def test_a_run_without_one_gets_it_from_what_it_saved(description, tmp_path):
     (folder / "model.json").write_text(json.dumps(description))
     calibrate(folder)
     written = json.loads((folder / "model.json").read_text())
-    assert written["calibration"]["label"] == entry["label"]
-    assert written["calibration"]["predicted"] == entry["predicted"]
+    assert written["calibration"]["quantile"] == entry["quantile"]
+    assert written["calibration"]["difficulty"] == entry["difficulty"]
     assert written["calibration"]["region"]["limit"] == pytest.approx(entry["region"]["limit"])
     assert {k: v for k, v in written.items() if k != "calibration"} == description

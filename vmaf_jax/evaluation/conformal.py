@@ -6,8 +6,9 @@ same, whatever its number of clips. With prediction p, label y and difficulty d(
 
     r_i = |y_i - p_i| / d(p_i; sources but i's)      interval  p -+ q d(p; all sources)
 
-q is the weighted quantile of the r_i at `level (1 + 1/n)`. The difficulty is the mean absolute
-residual near p, by a Gaussian kernel over p, drawn towards the overall mean where clips are few:
+q is the weighted quantile of the r_i at `level (1 + 1/n)`, rounded up to a fifth of a percent. The
+difficulty is the mean absolute residual near p, by a Gaussian kernel over p, drawn towards the
+overall mean where clips are few:
 
     d(p) = (sum_i w_i k(p - p_i) |e_i| + m e) / (sum_i w_i k(p - p_i) + m)
     k(u) = exp(-u^2 / 2 h^2)
@@ -22,6 +23,7 @@ hierarchical models" (2022), groups of equal weight ("pooling CDFs").
 
 import dataclasses
 import functools
+import math
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +31,8 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 KIND = "conformal across sources"
 BANDWIDTH = 15.0  # h, points of 0-100
+N_SHARES = 500  # shares at which a profile has the quantile: 1/500, 2/500, ..., 1
+GRID = np.linspace(0.0, 100.0, 41)  # predictions at which it has the difficulty, points
 _PRIOR = 0.1
 _SMALLEST = 1e-6  # points: no residual is taken for smaller, and features have six decimals
 
@@ -47,6 +51,38 @@ class Interval:
     low: float
     high: float
     kind: str = KIND
+
+
+@dataclasses.dataclass(frozen=True)
+class Profile:
+    """What intervals are made of, with no clip left in it.
+
+    Attributes:
+        n_clips, n_sources: that it is of.
+        quantile: of the residuals over their difficulty, `[500]`, at shares 1/500 to 1; no unit.
+        difficulty: points, `[41]`, at predictions of 0, 2.5, ..., 100, and linear between them.
+    """
+
+    n_clips: int
+    n_sources: int
+    quantile: Floats
+    difficulty: Floats
+
+    def interval(self, predicted: float, level: float) -> Interval:
+        """The interval around a new clip's prediction, points.
+
+        Args:
+            level: in (0, 1).
+        """
+        low, high = self.bounds(np.array([predicted]), level)
+        return Interval(level, float(low[0]), float(high[0]))
+
+    def bounds(self, predicted: Floats, level: float) -> tuple[Floats, Floats]:
+        """The ends of the intervals around predictions `[k]`, each `[k]`, within 0-100."""
+        share = level * (1 + 1 / self.n_clips)
+        rank = min(math.ceil(share * N_SHARES - 1e-9), N_SHARES)
+        reach = self.quantile[rank - 1] * np.interp(predicted, GRID, self.difficulty)
+        return np.clip(predicted - reach, 0, 100), np.clip(predicted + reach, 0, 100)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,21 +115,16 @@ class Residuals:
         _, renumbered = np.unique(self.source[rows], return_inverse=True)
         return Residuals(renumbered, self.predicted[rows], self.label[rows])
 
-    def interval(self, predicted: float, level: float) -> Interval:
-        """The interval around a new clip's prediction, points.
-
-        Args:
-            level: in (0, 1).
-        """
-        low, high = self.bounds(np.array([predicted]), level)
-        return Interval(level, float(low[0]), float(high[0]))
-
-    def bounds(self, predicted: Floats, level: float) -> tuple[Floats, Floats]:
-        """The ends of the intervals around predictions `[k]`, each `[k]`, within 0-100."""
-        at_level = min(1.0, level * (1 + 1 / len(self.label)))
-        quantile = weighted_quantile(self._normalised, self.weight, at_level)
-        reach = quantile * self._difficulty(predicted)
-        return np.clip(predicted - reach, 0, 100), np.clip(predicted + reach, 0, 100)
+    @functools.cached_property
+    def profile(self) -> Profile:
+        """What intervals are made of."""
+        shares = np.arange(1, N_SHARES + 1) / N_SHARES
+        return Profile(
+            n_clips=len(self.label),
+            n_sources=self.n_sources,
+            quantile=weighted_quantiles(self._normalised, self.weight, shares),
+            difficulty=self._difficulty(GRID),
+        )
 
     @functools.cached_property
     def _normalised(self) -> Floats:
@@ -111,12 +142,12 @@ class Residuals:
         return (near @ error + _PRIOR * (w @ error)) / (near.sum(axis=1) + _PRIOR * total)
 
 
-def weighted_quantile(values: Floats, weight: Floats, level: float) -> float:
-    """The smallest value with at least `level` of all weight at or below it."""
+def weighted_quantiles(values: Floats, weight: Floats, shares: Floats) -> Floats:
+    """The smallest values with at least these shares of all weight at or below them, `[k]`."""
     order = np.argsort(values, kind="stable")
-    share = np.cumsum(weight[order]) / weight.sum()
-    first = int(np.searchsorted(share, level - 1e-12))
-    return float(values[order][min(first, len(values) - 1)])
+    reached = np.cumsum(weight[order]) / weight.sum()
+    ranks = np.minimum(np.searchsorted(reached, shares - 1e-12), len(values) - 1)
+    return np.asarray(values[order][ranks])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -153,7 +184,7 @@ def coverage(residuals: Residuals, level: float) -> Coverage:
     for source in range(residuals.n_sources):
         rows = residuals.source == source
         others = residuals.without(source)
-        low[rows], high[rows] = others.bounds(residuals.predicted[rows], level)
+        low[rows], high[rows] = others.profile.bounds(residuals.predicted[rows], level)
         rmse = np.sqrt(np.mean(np.square(others.label - others.predicted)))
         naive[rows] = ndtri((1 + level) / 2) * rmse
     p, y = residuals.predicted, residuals.label

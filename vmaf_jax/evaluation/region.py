@@ -12,7 +12,7 @@ import dataclasses
 import numpy as np
 import numpy.typing as npt
 
-from vmaf_jax.evaluation.conformal import weighted_quantile
+from vmaf_jax.evaluation.conformal import weighted_quantiles
 
 Floats = npt.NDArray[np.float64]
 LEVEL = 0.99
@@ -57,7 +57,9 @@ def fit_region(features: Floats, source: npt.NDArray[np.int64]) -> Region:
         mean, covariance = _moments(features[~rows], weight[~rows])
         distance[rows] = Region(mean, covariance, 1.0).distance(features[rows])
     mean, covariance = _moments(features, weight)
-    return Region(mean, covariance, weighted_quantile(distance, weight, LEVEL))
+    return Region(
+        mean, covariance, float(weighted_quantiles(distance, weight, np.array([LEVEL]))[0])
+    )
 
 
 def _moments(features: Floats, weight: Floats) -> tuple[Floats, Floats]:

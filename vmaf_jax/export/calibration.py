@@ -1,10 +1,10 @@
 """What a model knows of its own errors, as its sidecar carries it, checked when it is read.
 
-    "calibration": {"source": [0, 0, 1, ...], "predicted": [...], "label": [...],
+    "calibration": {"n_clips": ..., "n_sources": ..., "quantile": [...], "difficulty": [...],
                     "region": {"mean": [...], "covariance": [[...], ...], "limit": ...}}
 
-`predicted` and `label` are of clips whose source the predicting student never saw (points of 0-100,
-six decimals); `region` is of the training clips' mean features.
+The first four are a `Profile` of residuals of clips whose source the predicting student never saw,
+to six decimals; `region` is of the training clips' mean features. No clip and no label is in it.
 """
 
 import dataclasses
@@ -15,23 +15,22 @@ import numpy as np
 import numpy.typing as npt
 
 from vmaf_jax.errors import InputError
-from vmaf_jax.evaluation.conformal import Interval, Residuals
+from vmaf_jax.evaluation.conformal import GRID, N_SHARES, Interval, Profile
 from vmaf_jax.evaluation.region import Region
 
-MAX_CLIPS = 3000  # of a sidecar: more are thinned, evenly within each source
 _DECIMALS = 6
 
 
 @dataclasses.dataclass(frozen=True)
 class Calibration:
-    """Held-out residuals and training region of a model.
+    """The profile of a model's held-out residuals, and its training region.
 
     Attributes:
-        residuals: of clips, each predicted without its source.
+        profile: of the residuals of clips, each predicted without its source.
         region: where the training clips lie.
     """
 
-    residuals: Residuals
+    profile: Profile
     region: Region
 
     def interval(self, predicted: float, level: float, model: str) -> Interval:
@@ -44,20 +43,21 @@ class Calibration:
             InputError: a level outside (0, 1), or a single source.
         """
         check_level(level, "--interval")
-        if self.residuals.n_sources < 2:
+        if self.profile.n_sources < 2:
             raise InputError(
                 f"{model}: is calibrated on one source, which says nothing of another; train it "
                 f"on clips of several sources."
             )
-        return self.residuals.interval(predicted, level)
+        return self.profile.interval(predicted, level)
 
     def to_dict(self) -> dict[str, Any]:
         """The entry of a sidecar."""
-        kept = _thinned(self.residuals)
+        profile = self.profile
         return {
-            "source": kept.source.tolist(),
-            "predicted": np.round(kept.predicted, _DECIMALS).tolist(),
-            "label": np.round(kept.label, _DECIMALS).tolist(),
+            "n_clips": profile.n_clips,
+            "n_sources": profile.n_sources,
+            "quantile": np.round(profile.quantile, _DECIMALS).tolist(),
+            "difficulty": np.round(profile.difficulty, _DECIMALS).tolist(),
             "region": {
                 "mean": self.region.mean.tolist(),
                 "covariance": self.region.covariance.tolist(),
@@ -70,18 +70,6 @@ def check_level(level: float, name: str) -> None:
     """Raises InputError, naming the flag, unless `level` is in (0, 1)."""
     if not 0 < level < 1:
         raise InputError(f"{name} {level:g}: expected more than 0 and less than 1, such as 0.9.")
-
-
-def _thinned(residuals: Residuals) -> Residuals:
-    share = MAX_CLIPS / len(residuals.label)
-    if share >= 1:
-        return residuals
-    rows = np.zeros(len(residuals.label), np.bool_)
-    for source in range(residuals.n_sources):
-        own = np.flatnonzero(residuals.source == source)
-        count = max(1, int(len(own) * share))
-        rows[own[np.linspace(0, len(own) - 1, count).astype(np.int64)]] = True
-    return Residuals(residuals.source[rows], residuals.predicted[rows], residuals.label[rows])
 
 
 def read_calibration(
@@ -111,16 +99,19 @@ def read_calibration(
 def _parsed(entry: Any, n_features: int) -> Calibration:
     if not isinstance(entry, dict) or not isinstance(entry["region"], dict):
         raise ValueError("no record")
-    predicted, label = (_numbers(entry[name], name, 1) for name in ("predicted", "label"))
-    source = _numbers(entry["source"], "source", 1)
-    if not len(source) == len(predicted) == len(label) > 0:
-        raise ValueError("source, predicted and label differ in length, or are empty")
-    for name, values in (("predicted", predicted), ("label", label)):
-        if values.min() < 0 or values.max() > 100:
-            raise ValueError(f"{name} leaves 0 to 100")
-    numbers = np.unique(source)
-    if not np.array_equal(numbers, np.arange(len(numbers))):
-        raise ValueError("sources are not numbered from 0 without gaps")
+    counts = _numbers([entry["n_clips"], entry["n_sources"]], "n_clips or n_sources", 1)
+    if not (counts == np.round(counts)).all() or not 1 <= counts[1] <= counts[0]:
+        raise ValueError("n_clips and n_sources are not counts")
+    quantile = _numbers(entry["quantile"], "quantile", 1)
+    difficulty = _numbers(entry["difficulty"], "difficulty", 1)
+    for name, values, n in (
+        ("quantile", quantile, N_SHARES),
+        ("difficulty", difficulty, len(GRID)),
+    ):
+        if len(values) != n or values.min() < 0:
+            raise ValueError(f"{name} is not {n} numbers from 0 up")
+    if (np.diff(quantile) < 0).any():
+        raise ValueError("quantile falls")
     mean = _numbers(entry["region"]["mean"], "region.mean", 1)
     covariance = _numbers(entry["region"]["covariance"], "region.covariance", 2)
     if mean.shape != (n_features,) or covariance.shape != (n_features, n_features):
@@ -130,8 +121,8 @@ def _parsed(entry: Any, n_features: int) -> Calibration:
     limit = float(_numbers([entry["region"]["limit"]], "region.limit", 1)[0])
     if limit <= 0:
         raise ValueError("region.limit is not above 0")
-    residuals = Residuals(source.astype(np.int64), predicted, label)
-    return Calibration(residuals, Region(mean, covariance, limit))
+    profile = Profile(int(counts[0]), int(counts[1]), quantile, difficulty)
+    return Calibration(profile, Region(mean, covariance, limit))
 
 
 def _numbers(values: Any, name: str, rank: int) -> npt.NDArray[np.float64]:

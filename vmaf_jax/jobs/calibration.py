@@ -15,12 +15,32 @@ from vmaf_jax.models.pooled import OVER_FRAMES, pool
 def calibration_of(
     held_out: HeldOut, external: Mapping[str, HeldOut], table: FeatureTable, pooling: str
 ) -> Calibration | None:
-    """Residuals of clips that were predicted without their source, and the training region.
+    """The profile of a model's held-out residuals, and its training region.
+
+    Args:
+        held_out, external, pooling: as for `residuals_of`.
+        table: what it learnt from.
+
+    Returns:
+        None where there are no residuals of clips.
+    """
+    residuals = residuals_of(held_out, external, pooling)
+    if residuals is None:
+        return None
+    means = table.mean_pool()
+    _, group = np.unique(means.source.astype(str), return_inverse=True)
+    return Calibration(residuals.profile, fit_region(means.features, group))
+
+
+def residuals_of(
+    held_out: HeldOut, external: Mapping[str, HeldOut], pooling: str
+) -> Residuals | None:
+    """Residuals of clips that were predicted without their source.
 
     Args:
         held_out: every fold's predictions, rows of frames or of clips.
-        external: predictions of the final student on corpora that it did not learn from.
-        table: what it learnt from.
+        external: predictions of the final student on corpora that it did not learn from; their
+            sources come after those of `held_out`.
         pooling: of frames to a clip, by its full name.
 
     Returns:
@@ -45,10 +65,7 @@ def calibration_of(
         for field in ("predicted", "label")
     )
     source = np.array([numbers[key[:2]] for key in clips], dtype=np.int64)
-    residuals = Residuals(source, predicted, np.clip(label, 0, 100))
-    means = table.mean_pool()
-    _, group = np.unique(means.source.astype(str), return_inverse=True)
-    return Calibration(residuals, fit_region(means.features, group))
+    return Residuals(source, predicted, np.clip(label, 0, 100))
 
 
 def _is_of_clips(rows: HeldOut) -> bool:
