@@ -85,9 +85,8 @@ def page(opinions: Columns, v1: Columns) -> str:
         "",
         *curve(v1, 1.0),
         "",
-        f"Not tuned at all, `rbf` has {rmse(v1['rbf, not tuned'], v1['mos']):.2f}. Half of from-scratch's "
-        f"error is not reached: what is left is what v1 sees and the six features do not (banding, "
-        f"chroma), and no labels mend that.",
+        f"Not tuned at all, `rbf` has {rmse(v1['rbf, not tuned'], v1['mos']):.2f}. Half of from-scratch's error is not",
+        "reached: what is left is what v1 sees and the six features do not (banding, chroma), which no labels mend.",
         "",
         "## Monotone networks",
         "",

@@ -45,8 +45,8 @@ and ridge regression on all statistics gave 0.78. Fitting each fold's offset and
 all squared error: its reference and encodes are out of step, so that features cap at a third of their range
 while people vote 1 to 4.5; nothing in the other sources says so. These trials were not kept as commands.
 
-Not tried: Gaussian-process heads beyond clip statistics (they followed content and fell to PLCC 0.5), monotone
-networks, and labels of VMAF v1."""
+Gaussian-process heads on clip statistics followed content and fell to PLCC 0.5; beyond those they were not tried.
+What few labelled clips are worth, monotone networks, and VMAF v1 as the opinion: [few-labels.md](few-labels.md)."""
 Columns = dict[str, npt.NDArray[Any]]
 
 
