@@ -33,6 +33,7 @@ from vmaf_jax.video.video import Video
 
 _SIZES = {(576, 324): 24, (1920, 1080): 4}  # and how many frames a CPU takes of each at a time
 PEER = "VMAF_TORCH_PYTHON"
+PIXELS = "pixels model in ONNX Runtime"
 
 
 def bench_features(repeats: int = 7) -> dict[str, Any]:
@@ -69,25 +70,11 @@ def _one_size(folder: Path, pair: tuple[Video, Video], n: int, repeats: int) -> 
         line = libvmaf_line(ffmpeg, pair, feature_set.libvmaf_model)
         return lambda: subprocess.run(line, cwd=folder, capture_output=True, check=True)
 
-    counts = {
-        "pixels model in ONNX Runtime": n,
-        "features": n,
-        "vmaf": n,
-        "vmaf of floats": n,
-        "vmaf and its gradient": n,
-        "extraction from files": FRAMES,
-        "libvmaf, float": FRAMES,
-        "libvmaf, integer": FRAMES,
-    }
-    pixels = open_pixels("vmaf_v0.6.1", Frame(luma.width, luma.height, "uint8"))
-    before = np.concatenate([frames[0, :1], frames[0, :-1]])
-
-    def in_onnx_runtime() -> None:  # a frame at a time, as JAX on a CPU
-        for k in range(n):
-            pixels.features(frames[0, k : k + 1], frames[1, k : k + 1], before[k : k + 1])
-
+    counts = dict.fromkeys(
+        (PIXELS, "features", "vmaf", "vmaf of floats", "vmaf and its gradient"), n
+    ) | dict.fromkeys(("extraction from files", "libvmaf, float", "libvmaf, integer"), FRAMES)
     subjects: dict[str, Callable[[], Any]] = {
-        "pixels model in ONNX Runtime": in_onnx_runtime,
+        PIXELS: _in_onnx_runtime(frames),
         "features": lambda: jax.block_until_ready(chunk(*on_device)),
         "vmaf": lambda: jax.block_until_ready(vmaf(*on_device)),
         "vmaf of floats": lambda: jax.block_until_ready(vmaf(*as_floats, clip=False)),
@@ -110,8 +97,9 @@ def _one_size(folder: Path, pair: tuple[Video, Video], n: int, repeats: int) -> 
     if peer.score is not None:
         found["times vmaf-torch"] = ours / found["vmaf-torch"]["rows_per_s"]
         found["score apart from vmaf-torch"] = abs(float(vmaf(*on_device).mean()) - peer.score)
-    onnx_speed = found["pixels model in ONNX Runtime"]["rows_per_s"]
-    found["pixels model, share of features"] = onnx_speed / found["features"]["rows_per_s"]
+    found["pixels model, share of features"] = (
+        found[PIXELS]["rows_per_s"] / found["features"]["rows_per_s"]
+    )
     found["share of libvmaf, float"] = ours / found["libvmaf, float"]["rows_per_s"]
     found["share of libvmaf, integer"] = ours / found["libvmaf, integer"]["rows_per_s"]
     found["forward and backward over forward"] = (
@@ -119,6 +107,14 @@ def _one_size(folder: Path, pair: tuple[Video, Video], n: int, repeats: int) -> 
     )
     found["frames of a chunk"] = chunk_frames(*frames.shape[2:])
     return found
+
+
+def _in_onnx_runtime(frames: np.ndarray) -> Callable[[], Any]:
+    """A pixels model over frames `[2, n, h, w]`."""
+    height, width = frames.shape[2:]
+    model = open_pixels("vmaf_v0.6.1", Frame(width, height, "uint8"))
+    before = np.concatenate([frames[0, :1], frames[0, :-1]])
+    return lambda: model.features(frames[0], frames[1], before)
 
 
 class _Peer:

@@ -30,8 +30,8 @@ from vmaf_jax.video.ffmpeg import find_ffmpeg
 from vmaf_jax.video.luma import LumaPair, Samples, sample_type
 from vmaf_jax.video.video import Video
 
-_CHUNK_SAMPLES = 2**21  # of each picture: eight frames of 576x324, one of 1080p
-_MAX_FRAMES = 8
+_CHUNK_SAMPLES = 2**23  # of each picture: four frames of 1080p
+_MAX_FRAMES = 16
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,11 +131,13 @@ def measure_pair(
 def _measured(luma: LumaPair, model: PixelsModel) -> Iterator[npt.NDArray[np.float32]]:
     """Features `[n, 6]`, with motion, of a few frames at a time."""
     previous: Samples | None = None
+    n = max(1, min(_MAX_FRAMES, _CHUNK_SAMPLES // (luma.height * luma.width)))
+    n = max(n, min(model.workers, _MAX_FRAMES))
     with concurrent.futures.ThreadPoolExecutor(1) as reader:
-        ahead = reader.submit(_read, luma)
+        ahead = reader.submit(_read, luma, n)
         while len((chunk := ahead.result())[0]):
             reference, distorted = chunk
-            ahead = reader.submit(_read, luma)
+            ahead = reader.submit(_read, luma, n)
             first = reference[:1] if previous is None else previous
             before = np.concatenate([first, reference[:-1]])
             previous = reference[-1:]
@@ -144,9 +146,8 @@ def _measured(luma: LumaPair, model: PixelsModel) -> Iterator[npt.NDArray[np.flo
             )
 
 
-def _read(luma: LumaPair) -> tuple[Samples, Samples]:
-    """The next frames of both, in arrays of their own; none at the end."""
-    n = max(1, min(_MAX_FRAMES, _CHUNK_SAMPLES // (luma.height * luma.width)))
+def _read(luma: LumaPair, n: int) -> tuple[Samples, Samples]:
+    """The next `n` frames of both, or as many as there are, in arrays of their own."""
     shape, kind = (n, luma.height, luma.width), sample_type(luma.bits)
     reference, distorted = np.empty(shape, kind), np.empty(shape, kind)
     count = 0 if luma.ended else luma.read(reference, distorted)

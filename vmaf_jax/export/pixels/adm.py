@@ -21,19 +21,20 @@ from vmaf_jax.features.adm import (
 )
 
 
-def adm(graph: Graph, x: Value, y: Value, size: tuple[int, int], gain_limit: float) -> Value:
+def adm(graph: Graph, pictures: Value, size: tuple[int, int], gain_limit: float) -> Value:
     """adm2 `[N]`.
 
     Args:
-        x, y: reference and distorted luma `[N, 1, h, w]`, less 128.
+        pictures: reference and distorted luma `[N, 2, h, w]`, less 128.
         size: h and w.
         gain_limit: the largest contrast gain that counts.
     """
     sums: list[tuple[Value, Value]] = []
     constant = 0.0
     for level in range(N_LEVELS):
-        straight_x, diagonal_x, x = _wavelet(graph, x, size)
-        straight_y, diagonal_y, y = _wavelet(graph, y, size)
+        pictures, (straight_x, diagonal_x), (straight_y, diagonal_y) = _wavelet(
+            graph, pictures, size
+        )
         size = (size[0] + 1) // 2, (size[1] + 1) // 2
         limit = _limit(graph, straight_x, straight_y, gain_limit)
         straight_r = _restored(graph, straight_x, straight_y, limit)
@@ -65,8 +66,11 @@ def _sum(values: tuple[Value, ...]) -> Value:
     return total.graph.op("Sum", *values)
 
 
-def _wavelet(graph: Graph, x: Value, size: tuple[int, int]) -> tuple[Value, Value, Value]:
-    """Bands high across rows and across columns `[N, 2, ..]`, across both, and the low one."""
+Bands = tuple[Value, Value]  # high across rows and across columns `[N, 2, ..]`; across both
+
+
+def _wavelet(graph: Graph, x: Value, size: tuple[int, int]) -> tuple[Value, Bands, Bands]:
+    """The low band of both pictures `[N, 2, ..]`; and the bands of each."""
     pads = np.array([0, 0, 1, 1, 0, 0, 0, 0])
     x = graph.op("Pad", x, pads, mode="reflect")
     even = [1 - n % 2 for n in size]
@@ -77,10 +81,15 @@ def _wavelet(graph: Graph, x: Value, size: tuple[int, int]) -> tuple[Value, Valu
             ends = (np.array([-1]), np.array([-3]), np.array([axis]), np.array([-1]))
             x = graph.op("Concat", x, graph.op("Slice", x, *ends), axis=axis)
     framed = [n + 2 + n % 2 for n in size]
-    low, high = correlate_rounded(graph, x, (LOW, HIGH), 2, framed[0], stride=2)
-    approximation, vertical = correlate_rounded(graph, low, (LOW, HIGH), 3, framed[1], stride=2)
-    horizontal, diagonal = correlate_rounded(graph, high, (LOW, HIGH), 3, framed[1], stride=2)
-    return graph.op("Concat", horizontal, vertical, axis=1), diagonal, approximation
+    rows = correlate_rounded(graph, x, (LOW, HIGH), 2, framed[0], stride=2)
+    both = graph.op("Concat", *rows, axis=1)
+    low, high = correlate_rounded(graph, both, (LOW, HIGH), 3, framed[1], stride=2)
+    approximation, *horizontal = graph.ops("Split", 3, low, np.array([2, 1, 1]), axis=1)
+    parts = graph.ops("Split", 4, high, np.array([1, 1, 1, 1]), axis=1)
+    bands_x, bands_y = (
+        (graph.op("Concat", horizontal[k], parts[k], axis=1), parts[2 + k]) for k in range(2)
+    )
+    return approximation, bands_x, bands_y
 
 
 def _limit(graph: Graph, x: Value, y: Value, gain_limit: float) -> Value | None:

@@ -20,10 +20,10 @@ def features(graph: Graph, pictures: list[Value], height: int, width: int, gain:
     size = height, width
     planes = np.array([-1, 1, height, width])
     reference, distorted, before = (graph.op("Reshape", p, planes) for p in pictures)
-    x, y = reference - OFFSET, distorted - OFFSET
+    both = graph.op("Concat", reference, distorted, axis=1) - OFFSET
     values = [
-        adm(graph, x, y, size, gain),
-        *vif(graph, x, y, size, gain),
+        adm(graph, both, size, gain),
+        *vif(graph, both, size, gain),
         motion(graph, reference, before, size),
     ]
     columns = [graph.op("Reshape", value, np.array([-1, 1])) for value in values]

@@ -25,11 +25,11 @@ Size = tuple[int, int]
 Total = Callable[[Graph, Value], Value]  # sums `[N]` of samples, wherever they lie
 
 
-def vif(graph: Graph, x: Value, y: Value, size: Size, gain_limit: float) -> list[Value]:
+def vif(graph: Graph, pictures: Value, size: Size, gain_limit: float) -> list[Value]:
     """VIF `[N]` of each scale.
 
     Args:
-        x, y: reference and distorted luma `[N, 1, h, w]`, less 128.
+        pictures: reference and distorted luma `[N, 2, h, w]`, less 128.
         size: h and w.
         gain_limit: the largest contrast gain that counts.
     """
@@ -38,9 +38,9 @@ def vif(graph: Graph, x: Value, y: Value, size: Size, gain_limit: float) -> list
         taps = window(scale)
         radius = len(taps) // 2
         if scale:
-            x, y = (_halved(graph, z, taps, size) for z in (x, y))
+            pictures = _halved(graph, pictures, taps, size)
             size = size[0] // 2, size[1] // 2
-        x2, y2 = mirror(graph, x, radius), mirror(graph, y, radius)
+        x2, y2 = graph.ops("Split", 2, mirror(graph, pictures, radius), axis=1)
         framed = (size[0] + 2 * radius, size[1] + 2 * radius)
         products = [x2, y2, x2 * x2, y2 * y2, x2 * y2]
         if scale < _CONVOLVED:

@@ -1,0 +1,194 @@
+"""The page in a real headless Chromium: videos in, the command line's score out, nothing sent."""
+
+import csv
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from tests.support import ROOT, run_command
+from vmaf_jax.features.feature_set import FEATURES
+from vmaf_jax.features.motion import frame_motion
+
+MODULES = ROOT / "web" / "node_modules"
+DRIVER = Path(__file__).with_name("drive.mjs")
+SIZE = "352x288"
+OURS, LOADED = 300_000, 16_000_000  # bytes, beside the model; with ONNX Runtime
+
+
+def needed(name):
+    """The path of a program, or a skip that says which is missing."""
+    path = os.environ.get(f"VMAF_JAX_{name.upper()}") or shutil.which(name)
+    if path is None:
+        pytest.skip(f"no {name} here; .ci/run installs it")
+    return path
+
+
+@pytest.fixture(scope="module")
+def programs():
+    chromium, node = needed("chromium"), needed("node")
+    for package in ("onnxruntime-web", "playwright-core"):
+        if not (MODULES / package).is_dir():
+            pytest.skip(f"no {package} in web/node_modules; run `make web`")
+    return chromium, node
+
+
+@pytest.fixture(scope="module")
+def page(programs, tmp_path_factory):
+    from vmaf_jax.jobs.web import build_page
+
+    folder = tmp_path_factory.mktemp("page") / "web"
+    build_page(ROOT / "web", folder, ("tiny", "vmaf_v0.6.1"), (SIZE,))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def files(encodes, tmp_path_factory):
+    """What the visits drop: sound files, and broken ones."""
+    folder = tmp_path_factory.mktemp("dropped")
+    line = ("export", "--model", "nano", "--format", "pixels", "--samples", "uint8")
+    assert run_command(*line, "--size", SIZE, "--out", folder / "own.onnx").code == 0
+    sound = (encodes / "dis.mp4").read_bytes()
+    (folder / "cut.mp4").write_bytes(sound[: len(sound) // 2])
+    whole = (encodes / "ref.y4m").read_bytes()
+    (folder / "cut.y4m").write_bytes(whole[: len(whole) // 2])
+    (folder / "text.mp4").write_text("not a video")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def visits(programs, page, encodes, files, tmp_path_factory):
+    """Every visit in one run of the browser, by name."""
+    reference, distorted = str(encodes / "ref.y4m"), str(encodes / "dis.mp4")
+    pair = {"reference": reference, "distorted": distorted}
+    phone = {"viewport": {"width": 360, "height": 740}, "scheme": "dark"}
+    plain = ROOT / "checkpoints" / "nano" / "model.onnx"
+    requests = {
+        "shipped": {**pair, "model": "tiny"},
+        "phone": {**pair, "model": "vmaf_v0.6.1", **phone},
+        "own": {**pair, "own": str(files / "own.onnx")},
+        "no video": {**pair, "distorted": str(files / "text.mp4")},
+        "cut mp4": {**pair, "distorted": str(files / "cut.mp4")},
+        "cut y4m": {**pair, "distorted": str(files / "cut.y4m")},
+        "shorter": {**pair, "distorted": str(encodes / "short.mp4")},
+        "smaller": {**pair, "distorted": str(encodes / "small.mp4")},
+        "no size": {
+            "reference": str(encodes / "small.mp4"),
+            "distorted": str(encodes / "small.mp4"),
+        },
+        "no pixels": {**pair, "own": str(plain)},
+        "no model": {**pair, "own": str(files / "text.mp4")},
+        "cancelled": {**pair, "cancel": True},
+    }
+    chromium, node = programs
+    module = MODULES / "playwright-core" / "index.js"
+    profile = tmp_path_factory.mktemp("profile")
+    line = [node, DRIVER, module, chromium, page, profile, json.dumps(list(requests.values()))]
+    ended = subprocess.run(list(map(str, line)), capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    return dict(zip(requests, json.loads(ended.stdout), strict=True))
+
+
+@pytest.fixture(scope="module")
+def by_command(encodes):
+    """The command line's result, by model."""
+    line = ("score", encodes / "ref.y4m", encodes / "dis.mp4", "--backend", "onnx", "--json")
+    return {
+        model: json.loads(run_command(*line, "--per-frame", "--model", model).stdout)
+        for model in ("tiny", "vmaf_v0.6.1", "nano")
+    }
+
+
+@pytest.mark.parametrize(
+    ("visit", "model"), [("shipped", "tiny"), ("phone", "vmaf_v0.6.1"), ("own", "nano")]
+)
+def test_the_score_is_the_command_line_s(visit, model, visits, by_command):
+    seen, expected = visits[visit], by_command[model]
+    assert seen["error"] is None
+    result = json.loads(seen["json"])
+    scores = [frame["score"] for frame in result["frames"]]
+    np.testing.assert_allclose(scores, expected["frames"], atol=1e-2)
+    assert abs(result["score"] - expected["score"]) < 1e-2
+    assert seen["score"] == f"{result['score']:.2f}"
+    for key, value in expected["statistics"].items():
+        assert abs(result["statistics"][key] - value) < 1e-2
+
+
+def test_what_is_taken_away_is_whole(visits):
+    seen = visits["shipped"]
+    result = json.loads(seen["json"])
+    rows = list(csv.DictReader(seen["csv"].splitlines()))
+    assert list(rows[0]) == ["frame", "score", *FEATURES]
+    assert [float(row["score"]) for row in rows] == [f["score"] for f in result["frames"]]
+    assert [float(row["motion2"]) for row in rows] == [f["features"][-1] for f in result["frames"]]
+    assert float(rows[0]["motion2"]) == 0
+    assert seen["points"] == len(rows) == 12
+
+
+def test_the_worst_frames_are_shown_beside_each_other(visits):
+    seen = visits["shipped"]
+    scores = [frame["score"] for frame in json.loads(seen["json"])["frames"]]
+    worst = np.argsort(scores, kind="stable")[:5]
+    assert seen["worst"] == [f"Frame {k}: {scores[k]:.1f}" for k in worst]
+    assert seen["split"] == "inset(0px 0px 0px 0%)"  # the slider, moved by a key
+
+
+def test_nothing_is_complained_of_and_nothing_leaves(visits):
+    for name, seen in visits.items():
+        if name != "cancelled":
+            assert (seen["complaints"], seen["strangers"]) == ([], []), name
+
+
+def test_what_is_loaded_is_no_more_than_it_says(visits, page):
+    ours = [path for path in page.iterdir() if path.is_file()]
+    assert sum(path.stat().st_size for path in ours) < OURS
+    assert 1_000_000 < visits["shipped"]["bytes"] < LOADED
+
+
+def test_a_phone_and_the_dark_are_served(visits):
+    seen, bright = visits["phone"], visits["shipped"]
+    assert not seen["scrollsSideways"]
+    assert seen["colours"] != bright["colours"]
+    luminance = [sum(map(int, c[4:-1].split(","))) for c in seen["colours"]]
+    assert luminance[0] > 600 > 150 > luminance[1]
+
+
+@pytest.mark.parametrize(
+    ("visit", "words"),
+    [
+        ("no video", "text.mp4: is neither Y4M, MP4 nor IVF"),
+        ("cut mp4", "cut.mp4: has no sound index"),
+        ("cut y4m", "cut.y4m: ends in the middle of frame 5"),
+        ("shorter", "short.mp4 ends after 9 frames, ref.y4m goes on"),
+        ("smaller", "352x288 pixels, the distorted video 176x144"),
+        ("no size", "vmaf-jax export --model tiny --format pixels --size 176x144"),
+        ("no pixels", "model.onnx: is no model of pictures"),
+        ("no model", "text.mp4: is no ONNX model that runs here"),
+    ],
+)
+def test_what_is_wrong_is_told(visit, words, visits):
+    assert words in visits[visit]["error"]
+    assert visits[visit]["score"] == ""
+
+
+def test_a_run_can_be_cancelled(visits):
+    assert visits["cancelled"]["status"] == "Cancelled."
+
+
+def test_motion_is_ours(programs, tmp_path):
+    rng = np.random.default_rng(0)
+    frames = rng.uniform(0, 255, (2, 23, 31)).astype(np.float32)
+    script = f"""
+        import {{ motion }} from {json.dumps((ROOT / "web" / "motion.js").as_uri())};
+        const [a, b] = {frames.reshape(2, -1).tolist()};
+        console.log(motion(a, b, 31, 23));
+    """
+    path = tmp_path / "run.mjs"
+    path.write_text(script)
+    out = subprocess.run([programs[1], path], capture_output=True, text=True, check=True).stdout
+    assert abs(float(out) - float(frame_motion(*jnp.asarray(frames)))) < 1e-4
