@@ -45,6 +45,7 @@ def score(
     csv: Annotated[Path | None, typer.Option(help="Write scores and features here.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Draw the scores, a .png file.")] = None,
     log: Annotated[Path | None, typer.Option(help="A log as libvmaf's, .json or .xml.")] = None,
+    also: Annotated[str | None, typer.Option(help="psnr,ssim,ms_ssim,ciede2000,cambi")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="The score and no more.")] = False,
     json_: Json = False,
 ) -> None:
@@ -63,9 +64,10 @@ def score(
         "offset": offset,
         "allow_damaged": allow_damaged,
     }
+    others = tuple(name.strip() for name in (also or "").split(",") if name.strip())
     if is_many(reference, distorted):
         raw = {"width": width, "height": height, "pix_fmt": pix_fmt}
-        raw |= {"backend": backend, "teachers": tuple(teacher or ()), **how}
+        raw |= {"backend": backend, "teachers": tuple(teacher or ()), "also": others, **how}
         files = {"--csv": csv, "--plot": plot, "--log": log}
         shown = {"json_": json_, "quiet": quiet, "per_frame": per_frame}
         score_many(reference, distorted, model, raw, output=files, **shown)
@@ -83,10 +85,10 @@ def score(
         raise InputError("--csv and --plot name one file; choose two.")
     prepare_extraction(backend)
     from vmaf_jax.jobs.score import score as score_pair
-    from vmaf_jax.reporting.terminal import show_json, show_scores
+    from vmaf_jax.reporting.terminal import show_also, show_json, show_scores
 
     raw = {"width": width, "height": height, "pix_fmt": pix_fmt}
-    raw |= {"backend": backend, "teachers": tuple(teacher or ())}
+    raw |= {"backend": backend, "teachers": tuple(teacher or ()), "also": others}
     scores = score_pair(reference, degraded, model, **raw, **how)
     if csv is not None:
         scores.write_csv(csv)
@@ -101,3 +103,4 @@ def score(
     else:
         frames = scores.frame_lines() if per_frame else []
         show_scores(scores.all_statistics(), frames, scores.pooled_line())
+        show_also(scores.also_statistics(), on_error=bool(frames))

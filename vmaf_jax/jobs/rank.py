@@ -14,6 +14,7 @@ import numpy as np
 
 from vmaf_jax.corpora.clips import Clip
 from vmaf_jax.errors import InputError
+from vmaf_jax.extraction.also import check_also
 from vmaf_jax.extraction.api import as_video, extract_each
 from vmaf_jax.extraction.request import Request
 from vmaf_jax.features.table import FeatureTable
@@ -147,6 +148,7 @@ def rank(
     pix_fmt: str | None = None,
     teachers: tuple[str, ...] = (),
     cache: Path | None = None,
+    also: tuple[str, ...] = (),
     report: Report = silent,
     **comparison: Unpack[ComparisonOptions],
 ) -> Ranking:
@@ -155,7 +157,7 @@ def rank(
     Args:
         reference: a file, or a folder of references (`pair_up`).
         distorted: files, or folders of them.
-        model, backend, width, height, pix_fmt, teachers, cache, comparison: as for `score`.
+        model, backend, width, height, pix_fmt, teachers, cache, also, comparison: as for `score`.
 
     Raises:
         InputError: nothing can be measured at all: a bad model, setting or folder. A video that
@@ -164,7 +166,8 @@ def rank(
     pairs = pair_up(reference, distorted)
     raw_format: dict[str, int | str | None] = {"width": width, "height": height, "pix_fmt": pix_fmt}
     loaded = load_scorer(model)
-    request = Request(teachers, loaded.feature_set, comparison_of(comparison), cache)
+    how = comparison_of(comparison)
+    request = Request(teachers, loaded.feature_set, how, cache, also=check_also(also))
     videos = [(as_video(r, raw_format), as_video(d, raw_format)) for r, d in pairs]
     clips = [Clip("score", v[0].path.stem, v[1].path.stem, *v) for v in videos]
     on_pair = report.clips(clips)

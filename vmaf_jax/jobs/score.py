@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from vmaf_jax.errors import InputError
+from vmaf_jax.extraction.also import METRICS
 from vmaf_jax.extraction.api import check_backend, extract_pair
 from vmaf_jax.features.opinions import LabelScale, from_hundred
 from vmaf_jax.features.table import FeatureTable
@@ -75,7 +76,10 @@ class Scores:
             "pooling": self.pooling,
             **({} if self.mos is None else {"mos": self.mos, "label_scale": self.label_scale}),
             "statistics": statistics(self.per_frame),
-            "teachers": {name: statistics(v) for name, v in self.table.labels.items()},
+            "teachers": {
+                n: statistics(v) for n, v in self.table.labels.items() if n not in METRICS
+            },
+            **({"also": also} if (also := self.also_statistics()) else {}),
             "seconds": self.seconds,
             "comparison": self.table.provenance["comparison"],
         }
@@ -85,8 +89,14 @@ class Scores:
 
     def all_statistics(self) -> dict[str, dict[str, float]]:
         """Statistics of the model's scores and of each teacher's, by name."""
-        scores = {self.model: self.per_frame, **self.table.labels}
+        teachers = {n: v for n, v in self.table.labels.items() if n not in METRICS}
+        scores = {self.model: self.per_frame, **teachers}
         return {name: statistics(values) for name, values in scores.items()}
+
+    def also_statistics(self) -> dict[str, dict[str, float]]:
+        """Mean, deviation, median, minimum and maximum of the other metrics, by name."""
+        others = {n: v for n, v in self.table.labels.items() if n in METRICS}
+        return {name: spread(values) for name, values in others.items()}
 
     def pooled_line(self) -> str:
         """The clip's score in words, where it is more than the mean over frames; else nothing."""
@@ -164,6 +174,7 @@ def score(
     pix_fmt: str | None = None,
     teachers: tuple[str, ...] = (),
     cache: Path | None = None,
+    also: tuple[str, ...] = (),
     **comparison: Unpack[ComparisonOptions],
 ) -> Scores:
     """Scores a pair of videos.
@@ -175,6 +186,7 @@ def score(
         width, height, pix_fmt: of raw files.
         teachers: models to run beside, by name or JSON file.
         cache: folder of measurements, as for `extract_pair`.
+        also: other metrics of libvmaf's same pass: psnr, ssim, ms_ssim, ciede2000, cambi.
         comparison: what is allowed where the two differ, as for `extract_pair`.
 
     Raises:
@@ -198,6 +210,7 @@ def score(
             teachers=teachers,
             feature_set=feature_set,
             cache=cache,
+            also=also,
             **comparison,
         )
         return table, time.perf_counter() - started
@@ -245,4 +258,15 @@ def statistics(per_frame: npt.NDArray[np.float64]) -> dict[str, float]:
         "p1": float(np.percentile(per_frame, 1)),
         "p5": float(np.percentile(per_frame, 5)),
         "frames": len(per_frame),
+    }
+
+
+def spread(values: npt.NDArray[np.float64]) -> dict[str, float]:
+    """How a metric's frames are spread, in its own unit."""
+    return {
+        "mean": float(np.mean(values)),
+        "std": float(np.std(values)),
+        "median": float(np.median(values)),
+        "min": float(np.min(values)),
+        "max": float(np.max(values)),
     }
