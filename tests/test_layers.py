@@ -18,7 +18,7 @@ ORDER = (
         "extraction",
     ),
     *("models", "training", "evaluation", "export", "reporting", "jobs", "selection"),
-    *("benchmarks", "serving", "commands", "ending", "cli", "__main__"),
+    *("torch", "benchmarks", "serving", "commands", "ending", "cli", "__main__"),
 )
 PACKAGE = Path("vmaf_jax")
 MODULES = {

@@ -2,7 +2,9 @@
 
 import importlib.util
 import json
+import re
 import shutil
+import subprocess
 from xml.etree import ElementTree
 
 import numpy as np
@@ -153,3 +155,41 @@ def test_a_notebook_shows_what_was_scored(folder):
             best.to_pandas()
     else:
         assert best.to_pandas()["score"].tolist() == best.per_frame.tolist()
+
+
+def test_other_metrics_come_from_the_same_pass(folder, ffmpeg):
+    pair = (folder / "ref.y4m", folder / "encodes" / "b_crf35.mp4")
+    names = "psnr,ssim,ms_ssim,ciede2000,cambi"
+    result = run_command("score", *pair, "--also", names, "--json", "--teacher", "vmaf_v0.6.1")
+    assert result.code == 0, result.stderr
+    document = json.loads(result.stdout)
+    assert list(document["also"]) == names.split(",")
+    assert list(document["teachers"]) == ["vmaf_v0.6.1"]
+    for figures in document["also"].values():
+        assert figures["min"] <= figures["median"] <= figures["max"]
+    # ffmpeg's own filter is the reference for PSNR.
+    line = [ffmpeg, "-v", "error", "-i", pair[1], "-i", pair[0], "-lavfi"]
+    line += ["settb=1/25,setpts=N[a];[1:v]settb=1/25,setpts=N[b];[a][b]psnr=f=-", "-f", "null", "-"]
+    said = subprocess.run(list(map(str, line)), capture_output=True, text=True, check=True).stdout
+    psnr = [float(value) for value in re.findall(r"psnr_y:([\d.]+)", said)]
+    assert len(psnr) == 12
+    assert document["also"]["psnr"]["mean"] == pytest.approx(np.mean(psnr), abs=0.01)
+    assert document["also"]["psnr"]["std"] == pytest.approx(np.std(psnr), abs=0.01)
+    plain = run_command("score", *pair, "--json")
+    assert "also" not in json.loads(plain.stdout)
+    shown = run_command("score", *pair, "--also", "psnr")
+    assert "psnr" in shown.stdout
+    several = run_command("score", pair[0], folder / "encodes", "--also", "psnr", "--json")
+    assert all("psnr" in entry["also"] for entry in json.loads(several.stdout)["ranked"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [(("--also", "pnsr"), "no such metric"), (("--also", "psnr", "--backend", "jax"), "drop it")],
+)
+def test_other_metrics_that_cannot_be(folder, arguments, words):
+    result = run_command(
+        "score", folder / "ref.y4m", folder / "encodes" / "b_crf35.mp4", *arguments
+    )
+    assert result.code == 2
+    assert words in result.stderr

@@ -7,7 +7,7 @@ import pytest
 import vmaf_jax
 from vmaf_jax.cli import main
 from vmaf_jax.errors import InputError
-from vmaf_jax.jobs.score import statistics
+from vmaf_jax.jobs.scores import statistics
 
 
 def test_score_is_the_model_on_the_extracted_features(encodes):

@@ -50,6 +50,7 @@ def score(
         float | None, typer.Option(help="Points: measure only as many frames as that takes (95 %).")
     ] = None,
     log: Annotated[Path | None, typer.Option(help="A log as libvmaf's, .json or .xml.")] = None,
+    also: Annotated[str | None, typer.Option(help="psnr,ssim,ms_ssim,ciede2000,cambi")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="The score and no more.")] = False,
     json_: Json = False,
 ) -> None:
@@ -70,9 +71,10 @@ def score(
         "offset": offset,
         "allow_damaged": allow_damaged,
     }
+    others = tuple(name.strip() for name in (also or "").split(",") if name.strip())
     if is_many(reference, distorted):
         raw = {"width": width, "height": height, "pix_fmt": pix_fmt}
-        raw |= {"backend": backend, "teachers": tuple(teacher or ()), **how}
+        raw |= {"backend": backend, "teachers": tuple(teacher or ()), "also": others, **how}
         raw |= {"interval": interval}
         files = {"--csv": csv, "--plot": plot, "--log": log, "--within": within}
         shown = {"json_": json_, "quiet": quiet, "per_frame": per_frame}
@@ -91,11 +93,11 @@ def score(
         raise InputError("--csv and --plot name one file; choose two.")
     prepare_extraction(backend)
     from vmaf_jax.jobs.score import score as score_pair
-    from vmaf_jax.reporting.terminal import show_json, show_scores
+    from vmaf_jax.reporting.terminal import show_also, show_json, show_scores
 
     raw = {"width": width, "height": height, "pix_fmt": pix_fmt}
     raw |= {"backend": backend, "provider": provider, "teachers": tuple(teacher or ())}
-    raw |= {"interval": interval, "within": within}
+    raw |= {"also": others, "interval": interval, "within": within}
     scores = score_pair(reference, degraded, model, **raw, **how)
     if csv is not None:
         scores.write_csv(csv)
@@ -111,3 +113,4 @@ def score(
         frames = scores.frame_lines() if per_frame else []
         lines = [scores.pooled_line(), *scores.sure_lines()]
         show_scores(scores.all_statistics(), frames, "\n".join(filter(None, lines)))
+        show_also(scores.also_statistics(), on_error=bool(frames))

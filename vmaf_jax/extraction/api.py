@@ -15,6 +15,7 @@ import numpy as np
 
 from vmaf_jax.corpora.clips import Clip
 from vmaf_jax.errors import InputError
+from vmaf_jax.extraction.also import check_also
 from vmaf_jax.extraction.request import Outcome, Pair, Request
 from vmaf_jax.features.feature_set import FEATURES, FeatureSet
 from vmaf_jax.features.table import FeatureTable, concatenate, constant_text
@@ -47,6 +48,7 @@ def extract_pair(
     teachers: tuple[str, ...] = (DEFAULT_TEACHER,),
     feature_set: FeatureSet = FEATURES,
     cache: Path | None = None,
+    also: tuple[str, ...] = (),
     **comparison: Unpack[ComparisonOptions],
 ) -> FeatureTable:
     """Features and teacher scores of every frame of a pair.
@@ -58,6 +60,7 @@ def extract_pair(
         teachers: names or JSON files of models; libvmaf runs any, `jax` those over these features.
         feature_set: which features; their gain limits go with it.
         cache: folder of results, by default `features` in the user's cache.
+        also: other metrics that libvmaf computes in the same pass, names of `METRICS`.
         comparison: `shortest`, `force`, `scale`, `fps`, `sync`, `offset`, `allow_damaged`: what is
             allowed where the two differ, as `Comparison` has it.
 
@@ -71,7 +74,8 @@ def extract_pair(
     """
     raw_format = {"width": width, "height": height, "pix_fmt": pix_fmt}
     pair = (as_video(reference, raw_format), as_video(distorted, raw_format))
-    request = Request(teachers, feature_set, comparison_of(comparison), cache)
+    how = comparison_of(comparison)
+    request = Request(teachers, feature_set, how, cache, also=check_also(also))
     (outcome,) = _extract_pairs([pair], backend, request)
     if isinstance(outcome, InputError):
         raise outcome
@@ -148,6 +152,8 @@ def _extract_pairs(
     on_pair: Callable[[int], None] = lambda frames: None,
 ) -> list[Outcome]:
     check_backend(backend)
+    if request.also and backend != "libvmaf":
+        raise InputError(f"also {request.also[0]}: libvmaf computes it, not {backend}; drop it.")
     outcomes: list[Outcome] = import_module(_BACKENDS[backend]).extract_pairs(
         pairs, request, on_pair
     )

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vmaf_jax.errors import InputError
+from vmaf_jax.extraction.also import METRICS, filter_option
 from vmaf_jax.features.feature_set import FeatureSet
 from vmaf_jax.features.table import RESERVED_COLUMNS
 from vmaf_jax.files import work_folder
@@ -107,12 +108,14 @@ def measuring_arguments(
     shortest: bool,
     chains: tuple[str, str] = (DEFAULT_CHAIN, DEFAULT_CHAIN),
     one_thread: bool = False,
+    also: tuple[str, ...] = (),
 ) -> list[str]:
     """ffmpeg's arguments for a measurement; it writes `log.json` into its working folder.
 
     Args:
         chains: filters for the reference and for the distorted video.
         one_thread: decode with one thread each, so that damage is concealed alike every time.
+        also: other metrics of the same pass, names of `METRICS`.
     """
     entries = [
         (f"version={model.name}" if model.path is None else f"path=model{k}.json")
@@ -123,7 +126,7 @@ def measuring_arguments(
     graph = (
         f"[0:v:0]{chains[1]}[distorted];[1:v:0]{chains[0]}[reference];"
         f"[distorted][reference]libvmaf=log_fmt=json:log_path=log.json:n_threads={threads}"
-        f"{ending}:model={'|'.join(entries)}"
+        f"{ending}:model={'|'.join(entries)}{filter_option(also)}"
     )
     decoder = ("-threads", "1") if one_thread else ()
     return [
@@ -143,6 +146,7 @@ def measure(
     *,
     threads: int,
     how: Comparison = DEFAULT_COMPARISON,
+    also: tuple[str, ...] = (),
 ) -> Measurement:
     """Features and scores of one pair.
 
@@ -176,6 +180,7 @@ def measure(
                 shortest=how.aligned or how.fps is not None,
                 chains=chains,
                 one_thread=how.allow_damaged,
+                also=also,
             )
             return run_ffmpeg(ffmpeg, arguments, folder=work)
 
@@ -194,7 +199,7 @@ def measure(
             raise InputError(explain(result.report, reference, distorted, names))
         description, expected = judge(ffmpeg, videos, result, facts, plan, how)
         log = _read_log(work / "log.json", result.report)
-    features, labels = _parse(log, feature_set, models)
+    features, labels = _parse(log, feature_set, models, also)
     if expected is not None and len(features) != expected:
         raise InputError(
             f"{distorted.path}: libvmaf measured {len(features)} frames of {expected}; "
@@ -214,12 +219,17 @@ def _read_log(path: Path, report: str) -> dict[str, Any]:
 
 
 def _parse(
-    log: dict[str, Any], feature_set: FeatureSet, models: list[LibvmafModel]
+    log: dict[str, Any],
+    feature_set: FeatureSet,
+    models: list[LibvmafModel],
+    also: tuple[str, ...] = (),
 ) -> tuple[npt.NDArray[np.float64], dict[str, npt.NDArray[np.float64]]]:
     """Features `[frames, features]` and each model's scores `[frames]` out of libvmaf's log."""
     try:
         frames = [frame["metrics"] for frame in log["frames"]]
-        wanted = [*feature_set.libvmaf_keys, *(model.name for model in models)]
+        logged = {model.name: model.name for model in models}
+        logged |= {name: METRICS[name][1] for name in also}
+        wanted = [*feature_set.libvmaf_keys, *logged.values()]
         missing = [key for key in wanted if not frames or key not in frames[0]]
         if missing:
             raise InputError(
@@ -234,4 +244,4 @@ def _parse(
     if not np.isfinite(table).all():
         raise InputError("libvmaf's log holds a value that is not finite; check the model file.")
     n = len(feature_set)
-    return table[:, :n], {model.name: table[:, n + k] for k, model in enumerate(models)}
+    return table[:, :n], {name: table[:, n + k] for k, name in enumerate(logged)}

@@ -6,6 +6,7 @@ A re-run costs a hash of the files, and a first run costs libvmaf's time.
 import concurrent.futures
 import os
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from vmaf_jax.errors import InputError
 from vmaf_jax.extraction.cache import Cache, Examined
@@ -68,8 +69,11 @@ def _extract(
         "models": [[m.name, m.path and file_digest(m.path)] for m in models],
         "shortest": how.shortest,
         **how.settings(),
+        **({"also": list(request.also)} if request.also else {}),
     }
-    cache = Cache(request.cache_folder, settings, [model.name for model in models], RECIPES)
+    cache = Cache(
+        request.cache_folder, settings, [*(model.name for model in models), *request.also], RECIPES
+    )
 
     def examined(pair: Pair) -> Examined:
         plan, description, frames = examine(ffmpeg, pair, how)
@@ -79,7 +83,8 @@ def _extract(
         return cached
     with concurrent.futures.ThreadPoolExecutor(len(pair)) as pool:
         digests = [pool.submit(file_digest, video.path) for video in pair]
-        measurement = measure(ffmpeg, *pair, request.feature_set, models, threads=threads, how=how)
+        how_much: dict[str, Any] = {"threads": threads, "how": how, "also": request.also}
+        measurement = measure(ffmpeg, *pair, request.feature_set, models, **how_much)
         contents = [future.result() for future in digests]
     backend = {
         "backend": "libvmaf",

@@ -13,13 +13,15 @@ from typing import Any, Unpack
 
 from vmaf_jax.corpora.clips import Clip
 from vmaf_jax.errors import InputError
+from vmaf_jax.extraction.also import check_also
 from vmaf_jax.extraction.api import as_video, extract_each
 from vmaf_jax.extraction.request import Request
 from vmaf_jax.features.table import FeatureTable
 from vmaf_jax.jobs.how_sure import check_interval
 from vmaf_jax.jobs.model import Model, load_scorer
 from vmaf_jax.jobs.report import Report, silent
-from vmaf_jax.jobs.score import DEFAULT_MODEL, Scores, scores_of
+from vmaf_jax.jobs.score import DEFAULT_MODEL, scores_of
+from vmaf_jax.jobs.scores import Scores
 from vmaf_jax.video.comparison import ComparisonOptions, comparison_of
 
 VIDEO_SUFFIXES = (
@@ -147,6 +149,7 @@ def rank(
     pix_fmt: str | None = None,
     teachers: tuple[str, ...] = (),
     cache: Path | None = None,
+    also: tuple[str, ...] = (),
     interval: float | None = None,
     report: Report = silent,
     **comparison: Unpack[ComparisonOptions],
@@ -156,8 +159,8 @@ def rank(
     Args:
         reference: a file, or a folder of references (`pair_up`).
         distorted: files, or folders of them.
-        model, backend, width, height, pix_fmt, teachers, cache, interval, comparison: as for
-            `score`.
+        model, backend, width, height, pix_fmt, teachers, cache, also, interval, comparison: as
+            for `score`.
 
     Raises:
         InputError: nothing can be measured at all: a bad model, setting or folder. A video that
@@ -168,7 +171,8 @@ def rank(
     loaded = load_scorer(model)
     if interval is not None:
         check_interval(loaded, interval, within=False)
-    request = Request(teachers, loaded.feature_set, comparison_of(comparison), cache)
+    how = comparison_of(comparison)
+    request = Request(teachers, loaded.feature_set, how, cache, also=check_also(also))
     videos = [(as_video(r, raw_format), as_video(d, raw_format)) for r, d in pairs]
     clips = [Clip("score", v[0].path.stem, v[1].path.stem, *v) for v in videos]
     on_pair = report.clips(clips)

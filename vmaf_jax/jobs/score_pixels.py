@@ -19,9 +19,9 @@ from vmaf_jax.errors import InputError
 from vmaf_jax.export.pixels.model_file import Frame
 from vmaf_jax.export.pixels.runtime import PixelsModel, check_provider
 from vmaf_jax.features.feature_set import FeatureSet
-from vmaf_jax.features.opinions import LabelScale
 from vmaf_jax.features.table import FeatureTable, constant_text
 from vmaf_jax.jobs.pixels import described, motion2, open_pixels
+from vmaf_jax.jobs.scores import Scores
 from vmaf_jax.models.pooled import check_pooling, pool
 from vmaf_jax.teacher import load_teacher
 from vmaf_jax.video.comparison import Comparison
@@ -32,20 +32,6 @@ from vmaf_jax.video.video import Video
 
 _CHUNK_SAMPLES = 2**23  # of each picture: four frames of 1080p
 _MAX_FRAMES = 16
-
-
-@dataclasses.dataclass(frozen=True)
-class PixelScores:
-    """What there is to say of a pair, as `Scores` of `vmaf_jax.jobs.score` has it."""
-
-    model: str
-    kind: str
-    per_frame: npt.NDArray[np.float64]
-    table: FeatureTable
-    seconds: dict[str, float]
-    pooled: float
-    pooling: str
-    label_scale: LabelScale | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +52,7 @@ def score_pixels(
     *,
     provider: str | None = None,
     teachers: tuple[str, ...] = (),
-) -> PixelScores:
+) -> Scores:
     """Scores a pair of videos by a pixels model, or a MODEL that one is made of on the spot.
 
     Args:
@@ -87,7 +73,7 @@ def score_pixels(
             )
         labels[teacher.name] = teacher(measured.features)
     pooling = check_pooling(description.pooling, model)
-    return PixelScores(
+    return Scores(
         model=description.name,
         kind="onnx",
         per_frame=measured.scores,

@@ -8,7 +8,8 @@ import numpy.typing as npt
 
 from vmaf_jax.errors import InputError
 from vmaf_jax.jobs.model import Model
-from vmaf_jax.jobs.score import DEFAULT_MODEL, Scores, score
+from vmaf_jax.jobs.score import DEFAULT_MODEL, score
+from vmaf_jax.jobs.scores import Scores
 from vmaf_jax.reporting.backends import picture
 from vmaf_jax.video.comparison import Comparison
 from vmaf_jax.video.ffmpeg import find_ffmpeg

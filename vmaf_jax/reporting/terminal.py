@@ -126,6 +126,16 @@ def show_scores(
         Console(stderr=bool(frames)).print(pooled)
 
 
+def show_also(statistics: Mapping[str, Mapping[str, float]], *, on_error: bool = False) -> None:
+    """A row a metric with how its frames are spread; nothing where there is none."""
+    if not statistics:
+        return
+    view = Table("", "mean", "deviation", "median", "min", "max")
+    for name, entry in statistics.items():
+        view.add_row(name, *(f"{v:.4f}" for v in entry.values()))
+    _show(view, on_error=on_error)
+
+
 def show_ranking(
     ranked: Sequence[tuple[str, str, float, Mapping[str, Mapping[str, float]]]],
     failed: Sequence[tuple[str, str]],

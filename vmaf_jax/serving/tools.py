@@ -58,7 +58,8 @@ def _means(table: Any) -> dict[str, float]:
 
 def vmaf_score(request: requests.Score, report: Report) -> Answer:
     """Scores a pair, frame by frame."""
-    from vmaf_jax.jobs.score import score, statistics
+    from vmaf_jax.jobs.score import score
+    from vmaf_jax.jobs.scores import statistics
     from vmaf_jax.reporting.plots import per_frame
 
     report.say("measuring")

@@ -1,0 +1,36 @@
+"""docs/reference.md is what the code says."""
+
+from pathlib import Path
+
+import typer
+
+from vmaf_jax.cli import app
+from vmaf_jax.commands.reference import reference
+
+
+def test_the_page_is_that_of_the_code():
+    written = Path("docs/reference.md").read_text()
+    assert written == reference(app), "run `python scripts/reference.py`"
+
+
+def test_every_flag_says_what_it_is():
+    commands = reference(app).split("## Settings")[0]
+    rows = [line.split(" | ") for line in commands.splitlines() if line.startswith("| `")]
+    assert len(rows) > 80
+    assert [row[0] for row in rows if len(row) != 3 or not row[2].strip(" |")] == []
+
+
+def test_a_new_flag_changes_the_page():
+    other = typer.Typer()
+
+    @other.command()
+    def score(quality: int = typer.Option(3, help="A new flag.")) -> None:
+        """Score."""
+
+    @other.command()
+    def more() -> None:
+        """More."""
+
+    page = reference(other)
+    assert "| `--quality` | `3` | A new flag. |" in page
+    assert "### `vmaf-jax more`" in page

@@ -1,0 +1,109 @@
+"""docs/reference.md: every command, setting and Python name, written from the code itself."""
+
+import inspect
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import pydantic
+import typer
+
+from vmaf_jax.commands.examples import EXAMPLES
+
+_TITLE = """# Reference
+
+Written from the code by `python scripts/reference.py`; a test holds it to the code.
+"""
+
+
+def reference(app: typer.Typer) -> str:
+    """The whole page, Markdown."""
+    import vmaf_jax
+    from vmaf_jax.jobs.config import Config
+
+    program: Any = typer.main.get_command(app)
+    lines = [_TITLE, "## Commands", ""]
+    for name, command in sorted(_commands(program)):
+        lines += _command(name, command)
+    lines += [
+        "## Settings of a run",
+        "",
+        "Keys of a `--config` file and of `--set`. A setting that is not written has its default.",
+        "",
+        "| key | default | what |",
+        "| --- | --- | --- |",
+        *_settings(Config),
+        "",
+        "## Python",
+        "",
+        "| name | what |",
+        "| --- | --- |",
+    ]
+    for name in sorted(n for n in vmaf_jax.__all__ if not n.startswith("_")):
+        lines.append(f"| `vmaf_jax.{name}` | {_first_sentence(getattr(vmaf_jax, name))} |")
+    return "\n".join(lines) + "\n"
+
+
+def _commands(group: Any, before: str = "") -> Iterable[tuple[str, Any]]:
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from _commands(command, f"{before}{name} ")
+        else:
+            yield before + name, command
+
+
+def _command(name: str, command: Any) -> list[str]:
+    lines = [f"### `vmaf-jax {name}`", "", _cell(command.help or ""), ""]
+    lines += ["| flag | default | what |", "| --- | --- | --- |"]
+    for parameter in command.params:
+        if parameter.name == "help":
+            continue
+        is_flag = bool(parameter.opts[0].startswith("-"))
+        shown = ", ".join(parameter.opts) if is_flag else str(parameter.name).upper()
+        many = " ..." if getattr(parameter, "multiple", False) or parameter.nargs == -1 else ""
+        required = "required" if parameter.required else _default(parameter.default)
+        lines.append(f"| `{shown}`{many} | {required} | {_cell(parameter.help or '')} |")
+    examples = [f"    {example}" for example in EXAMPLES.get(name, ())]
+    return [*lines, "", *examples, *([""] if examples else [])]
+
+
+def _settings(model: type[pydantic.BaseModel], before: str = "") -> list[str]:
+    told = _attributes(model.__doc__ or "")
+    lines = []
+    for name, field in model.model_fields.items():
+        kind = field.annotation
+        if inspect.isclass(kind) and issubclass(kind, pydantic.BaseModel):
+            lines += _settings(kind, f"{before}{name}.")
+            continue
+        default = "required" if field.is_required() else _default(field.default)
+        lines.append(f"| `{before}{name}` | {default} | {_cell(told.get(name, ''))} |")
+    return lines
+
+
+def _attributes(docstring: str) -> dict[str, str]:
+    """What a docstring's `Attributes:` say, by name; several names may share a line."""
+    text = inspect.cleandoc(docstring).partition("Attributes:")[2]
+    entries: dict[str, str] = {}
+    for entry in re.split(r"\n(?=    \S)", text):
+        names, _, words = " ".join(entry.split()).partition(": ")
+        entries |= dict.fromkeys(re.split(r",\s*", names), words)
+    return entries
+
+
+def _default(value: Any) -> str:
+    if value is None or value is False or callable(value) or value == ():
+        return ""
+    return f"`{value}`"
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def _first_sentence(value: Any) -> str:
+    """What a thing's docstring opens with; of a plain value its type's."""
+    plain = not (inspect.isclass(value) or inspect.isroutine(value) or inspect.ismodule(value))
+    if plain and not hasattr(value, "__wrapped__"):
+        words = (inspect.getdoc(type(value)) or "").split(".")[0]
+        return _cell(f"a `{type(value).__name__}`: {words}")
+    return _cell((inspect.getdoc(value) or "").split("\n\n")[0])
