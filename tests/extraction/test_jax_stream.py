@@ -19,7 +19,7 @@ from vmaf_jax.video.video import Video
 
 
 def measured(pairs, **settings):
-    return measure_in_jax(find_ffmpeg(), pairs, gain_limit=100.0, **settings)
+    return measure_in_jax(find_ffmpeg(), pairs, **settings)
 
 
 @pytest.fixture(scope="module")
@@ -155,7 +155,7 @@ from vmaf_jax.extraction.jax_stream import measure_in_jax
 from vmaf_jax.video.video import Video
 from vmaf_jax.teacher.model_file import find_model_file
 (found,) = measure_in_jax(find_ffmpeg(), [tuple(map(Video, map(Path,
-                          sys.argv[1:])))], gain_limit=100.0)
+                          sys.argv[1:])))])
 (peak,) = [line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")]
 print(len(found), int(peak) * 1024)
 """

@@ -102,7 +102,7 @@ def test_every_set_names_libvmaf_features_of_its_own():
         (("yuv422p", "yuv420p"), r"distorted.y4m: chroma of yuv420p against yuv422p .* convert"),
     ],
 )
-@pytest.mark.parametrize("backend", ["libvmaf"])
+@pytest.mark.parametrize("backend", ["libvmaf", "jax"])
 def test_chroma_that_cannot_be_compared_is_refused(make_y4m, formats, message, backend):
     pair = [
         make_y4m(name, pix_fmt)

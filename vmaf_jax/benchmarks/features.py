@@ -79,9 +79,7 @@ def _one_size(folder: Path, pair: tuple[Video, Video], n: int, repeats: int) -> 
         "vmaf": lambda: jax.block_until_ready(vmaf(*on_device)),
         "vmaf of floats": lambda: jax.block_until_ready(vmaf(*as_floats, clip=False)),
         "vmaf and its gradient": lambda: jax.block_until_ready(gradient(as_floats[1])),
-        "extraction from files": lambda: measure_in_jax(
-            ffmpeg, [pair], gain_limit=FEATURES.gain_limit
-        ),
+        "extraction from files": lambda: measure_in_jax(ffmpeg, [pair]),
         "libvmaf, float": in_libvmaf(FLOAT_FEATURES),
         "libvmaf, integer": in_libvmaf(FEATURES),
     }

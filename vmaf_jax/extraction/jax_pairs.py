@@ -148,7 +148,7 @@ def _measure(
             measure_in_jax(
                 ffmpeg,
                 list(pairs.values()),
-                gain_limit=request.feature_set.gain_limit,
+                feature_set=request.feature_set,
                 how=request.comparison,
                 on_pair=on_pair,
                 device=device,

@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from vmaf_jax.errors import InputError
-from vmaf_jax.features.clip import chunk_features
+from vmaf_jax.extraction.jax_methods import Method, Shape, method_of
+from vmaf_jax.features.feature_set import FEATURES, FeatureSet
 from vmaf_jax.video.comparison import DEFAULT_COMPARISON, Comparison
 from vmaf_jax.video.ffmpeg import Ffmpeg
 from vmaf_jax.video.luma import LumaPair, Samples, sample_type
@@ -46,17 +47,17 @@ def measure_in_jax(
     ffmpeg: Ffmpeg,
     pairs: Sequence[tuple[Video, Video]],
     *,
-    gain_limit: float,
+    feature_set: FeatureSet = FEATURES,
     how: Comparison = DEFAULT_COMPARISON,
     on_pair: Callable[[int, Measured, Described], None] = lambda index, outcome, described: None,
     device: jax.Device | None = None,
     frames: int | None = None,
 ) -> list[Measured]:
-    """Features `[frames, 6]` (no unit) of each pair, or why it could not be measured.
+    """Features `[frames, features]` (no unit) of each pair, or why it could not be measured.
 
     Args:
         pairs: reference and distorted.
-        gain_limit: the largest contrast gain that counts.
+        feature_set: which features.
         how: what is allowed where the two videos of a pair differ.
         on_pair: called with a pair's index, its outcome and how the two were compared, as soon as
             that is known.
@@ -64,6 +65,7 @@ def measure_in_jax(
         frames: of a chunk, by default as many as `chunk_frames` says; changes no value.
     """
     device = device or jax.devices()[0]
+    method = method_of(feature_set)
     outcomes: list[Measured] = [InputError("not measured")] * len(pairs)
     rows: dict[int, list[Features]] = {}
 
@@ -77,18 +79,19 @@ def measure_in_jax(
             if isinstance(end, InputError):
                 outcomes[index], described = end, {}
             else:
-                outcomes[index], described = _whole_clip(parts, pairs[index]), end
+                outcomes[index], described = _whole_clip(parts, pairs[index], method), end
             on_pair(index, outcomes[index], described)
 
-    decoder = _Decoder(ffmpeg, pairs, how=how, frames=frames)
+    decoder = _Decoder(ffmpeg, pairs, how=how, frames=frames, feature_set=feature_set)
     previous: Samples | None = None
     behind: tuple[_Item, jax.Array | None] | None = None
     try:
         for item in decoder:
             computed = None
             if item.chunk is not None:
-                computed = _compute(item.chunk, previous, gain_limit, device)
-                previous = item.chunk.reference[-1]
+                previous = item.chunk.before(previous, method.before)
+                computed = _compute(item.chunk, previous, method, device)
+                previous = np.concatenate([previous, item.chunk.reference])[-method.before :]
             if behind is not None:
                 collect(*behind)  # while the device works on the chunk after it
             behind = (item, computed)
@@ -99,21 +102,19 @@ def measure_in_jax(
     return outcomes
 
 
-def _whole_clip(parts: list[Features], pair: tuple[Video, Video]) -> Measured:
+def _whole_clip(parts: list[Features], pair: tuple[Video, Video], method: Method) -> Measured:
     if not parts:
         return InputError(f"{pair[1].path}: holds no frame to measure; check both files.")
-    rows = np.concatenate(parts)
-    motion = rows[:, -1]
-    rows[:, -1] = np.minimum(motion, np.append(motion[1:], motion[-1]))
-    return rows
+    return method.finish(np.concatenate(parts))
 
 
 @dataclasses.dataclass
 class _Chunk:
-    """Frames of one or more clips; `parts` are (pair, first row, rows), filled up to `count`."""
+    """Frames of one or more clips, packed; `parts` are (pair, first row, rows), up to `count`."""
 
     reference: Samples
     distorted: Samples
+    shape: Shape
     bits: int
     starts: npt.NDArray[np.bool_]
     parts: list[tuple[int, int, int]]
@@ -122,7 +123,17 @@ class _Chunk:
     @property
     def format(self) -> tuple[int, ...]:
         """What has to be alike for frames to share a chunk."""
-        return (*self.reference.shape[1:], self.bits)
+        return (*self.shape, self.bits)
+
+    def before(self, previous: Samples | None, count: int) -> Samples:
+        """The frames before the first; where none are known, which no row then needs, itself."""
+        first = self.reference[:1]
+        if previous is None or (previous.shape[1:], previous.dtype) != (
+            first.shape[1:],
+            first.dtype,
+        ):
+            return np.repeat(first, count, axis=0)
+        return previous
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,21 +144,11 @@ class _Item:
     ended: list[tuple[int, InputError | Described]]
 
 
-def _compute(
-    chunk: _Chunk, previous: Samples | None, gain_limit: float, device: jax.Device
-) -> jax.Array:
-    first = chunk.reference[0]
-    if previous is None or (previous.shape, previous.dtype) != (first.shape, first.dtype):
-        previous = first
+def _compute(chunk: _Chunk, previous: Samples, method: Method, device: jax.Device) -> jax.Array:
     block = side_by_side(device, len(chunk.reference))
     arrays = (chunk.reference, chunk.distorted, previous, chunk.starts, np.int32(chunk.count))
-    *frames, count = jax.device_put(arrays, device)
-    return _chunk_features(
-        *frames, bits=chunk.bits, gain_limit=gain_limit, block=block, count=count
-    )
-
-
-_chunk_features = jax.jit(chunk_features, static_argnames=("bits", "gain_limit", "block"))
+    frames = jax.device_put(arrays, device)
+    return method.rows(*frames, shape=chunk.shape, bits=chunk.bits, block=block)
 
 
 class _Decoder:
@@ -160,8 +161,9 @@ class _Decoder:
         *,
         how: Comparison,
         frames: int | None,
+        feature_set: FeatureSet,
     ) -> None:
-        self._ffmpeg, self._pairs = ffmpeg, pairs
+        self._ffmpeg, self._pairs, self._feature_set = ffmpeg, pairs, feature_set
         self._how, self._frames = how, frames
         self._items: queue.Queue[_Item | BaseException | None] = queue.Queue(maxsize=1)
         self._stopped = threading.Event()
@@ -201,15 +203,18 @@ class _Decoder:
 
     def _decode(self, index: int, pair: tuple[Video, Video]) -> InputError | Described:
         try:
-            luma = LumaPair(self._ffmpeg, *pair, how=self._how)
+            luma = LumaPair(self._ffmpeg, *pair, how=self._how, planes=self._feature_set.planes)
         except InputError as error:
             return error
         try:
-            if self._chunk and self._chunk.format != (luma.height, luma.width, luma.bits):
+            shape = Shape(luma.height, luma.width, *luma.chroma)
+            if problem := method_of(self._feature_set).too_small(shape):
+                return InputError(f"{pair[0].path}: {problem}")
+            if self._chunk and self._chunk.format != (*shape, luma.bits):
                 self._emit()
             begun = False
             while not luma.ended and not self._stopped.is_set():
-                chunk = self._chunk = self._chunk or self._new_chunk(luma)
+                chunk = self._chunk = self._chunk or self._new_chunk(shape, luma.bits)
                 first = chunk.count
                 count = luma.read(chunk.reference[first:], chunk.distorted[first:])
                 if count:
@@ -225,12 +230,11 @@ class _Decoder:
         finally:
             luma.close()
 
-    def _new_chunk(self, luma: LumaPair) -> _Chunk:
-        n = self._frames or chunk_frames(luma.height, luma.width)
-        shape, kind = (n, luma.height, luma.width), sample_type(luma.bits)
+    def _new_chunk(self, shape: Shape, bits: int) -> _Chunk:
+        n = self._frames or chunk_frames(shape.height, shape.width)
         # Zeros, since JAX on a CPU may compute on these very arrays.
-        frames = (np.zeros(shape, kind), np.zeros(shape, kind))
-        return _Chunk(*frames, luma.bits, np.zeros(n, np.bool_), [])
+        frames = [np.zeros((n, shape.samples), sample_type(bits)) for _ in range(2)]
+        return _Chunk(frames[0], frames[1], shape, bits, np.zeros(n, np.bool_), [])
 
     def _emit(self) -> None:
         if self._chunk is not None or self._ended:

@@ -1,4 +1,6 @@
 from .adm import frame_adm
+from .adm3 import AdmSettings, frame_adm3
+from .cambi import CambiSettings, frame_cambi
 from .clip import chunk_features, clip_features
 from .feature_set import (
     FEATURE_SETS,
@@ -9,8 +11,11 @@ from .feature_set import (
     V1_SETS,
     FeatureSet,
 )
-from .motion import frame_motion, motion2
+from .motion import MotionSettings, frame_motion, motion2, motion3
+from .soft_cambi import soft_cambi
+from .speed import SpeedSettings, frame_speed
 from .table import FeatureTable, concatenate, read_table
+from .v1 import Planes, v1_features
 from .vif import frame_vif
 
 __all__ = [
@@ -20,14 +25,25 @@ __all__ = [
     "NEG_FEATURES",
     "V1_FEATURES",
     "V1_SETS",
+    "AdmSettings",
+    "CambiSettings",
     "FeatureSet",
     "FeatureTable",
+    "MotionSettings",
+    "Planes",
+    "SpeedSettings",
     "chunk_features",
     "clip_features",
     "concatenate",
     "frame_adm",
+    "frame_adm3",
+    "frame_cambi",
     "frame_motion",
+    "frame_speed",
     "frame_vif",
     "motion2",
+    "motion3",
     "read_table",
+    "soft_cambi",
+    "v1_features",
 ]

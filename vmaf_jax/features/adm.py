@@ -12,6 +12,7 @@ TIP 6(8), 1997, at 3 picture heights of 1080 lines.
 """
 
 import math
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -43,9 +44,9 @@ def frame_adm(
     x, y = reference - 128, distorted - 128
     numerator = denominator = jnp.zeros((), x.dtype)
     for level in range(N_LEVELS):
-        (x, x_bands), (y, y_bands) = _wavelet(x), _wavelet(y)
+        (x, x_bands), (y, y_bands) = wavelet(x), wavelet(y)
         csf = csf_weights(level)
-        restored = _decouple(x_bands, y_bands, gain_limit)
+        restored = decouple(x_bands, y_bands, gain_limit)
         additive = [
             weight * jnp.abs(y_band - r_band)
             for weight, y_band, r_band in zip(csf, y_bands, restored, strict=True)
@@ -58,7 +59,7 @@ def frame_adm(
     return numerator / denominator
 
 
-def _wavelet(x: Float[Array, "h w"]) -> tuple[Float[Array, "h2 w2"], Bands]:
+def wavelet(x: Float[Array, "h w"]) -> tuple[Float[Array, "h2 w2"], Bands]:
     """One level: the low band; and those high across rows, across columns and both."""
     low, high = _split(x, -2)
     (approximation, vertical), (horizontal, diagonal) = _split(low, -1), _split(high, -1)
@@ -93,7 +94,7 @@ def csf_weights(level: int) -> tuple[float, float, float]:
     return straight, straight, diagonal
 
 
-def _decouple(x: Bands, y: Bands, gain_limit: float) -> Bands:
+def decouple(x: Sequence[Array], y: Sequence[Array], gain_limit: float) -> Bands:
     """The restored part of the distorted bands `y`: what of them is the detail of `x`.
 
     A coefficient counts from 0 to the reference's own; beyond that, up to `gain_limit` of it,
@@ -101,12 +102,14 @@ def _decouple(x: Bands, y: Bands, gain_limit: float) -> Bands:
     change is one of contrast.
     """
 
-    def inner(a: Bands, b: Bands) -> Float[Array, "h w"]:
+    def inner(a: Sequence[Array], b: Sequence[Array]) -> Float[Array, "h w"]:
         return rounded(a[0] * b[0]) + rounded(a[1] * b[1])
 
-    product = inner(x, y)
-    aligned = (product >= 0) & (product**2 >= COS_SQUARED * inner(x, x) * inner(y, y))
-    limit = jnp.where(aligned, jnp.asarray(gain_limit, product.dtype), 1)
+    limit: Array | int = 1
+    if gain_limit != 1:
+        product = inner(x, y)
+        aligned = (product >= 0) & (product**2 >= COS_SQUARED * inner(x, x) * inner(y, y))
+        limit = jnp.where(aligned, jnp.asarray(gain_limit, product.dtype), 1)
 
     def restore(x: Float[Array, "h w"], y: Float[Array, "h w"]) -> Float[Array, "h w"]:
         return jnp.clip(y, jnp.minimum(limit * x, 0), jnp.maximum(limit * x, 0))
@@ -126,8 +129,13 @@ def _masking_threshold(additive: Float[Array, "h w"]) -> Float[Array, "h w"]:
 
 
 def middle(shape: tuple[int, ...]) -> tuple[slice, ...]:
-    borders = [max(int(n * _BORDER - 0.5), 0) for n in shape]
+    borders = [middle_border(n) for n in shape]
     return tuple(slice(border, n - border) for border, n in zip(borders, shape, strict=True))
+
+
+def middle_border(n: int) -> int:
+    """Samples at each end of an axis of `n` that are not pooled."""
+    return max(int(n * _BORDER - 0.5), 0)
 
 
 def _pool(x: Float[Array, "h w"]) -> Float[Array, ""]:

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vmaf_jax.errors import InputError
+from vmaf_jax.video.chroma import check_chroma, chroma_size
 from vmaf_jax.video.comparison import DEFAULT_COMPARISON, Comparison
 from vmaf_jax.video.facts import stream_facts
 from vmaf_jax.video.ffmpeg import Ffmpeg, Finished, Stream, run_ffmpeg
@@ -35,6 +36,7 @@ class LumaPair:
 
     Attributes:
         height, width: pixels.
+        chroma: height and width of a chroma plane, (0, 0) where only luma is read.
         bits: 8, 10 or 12; samples are uint8, or uint16 in the lower bits.
         ended: whether one of the two has no more frames.
     """
@@ -46,17 +48,20 @@ class LumaPair:
         distorted: Video,
         *,
         how: Comparison = DEFAULT_COMPARISON,
+        planes: int = 1,
     ) -> None:
         """Finds out what the two are, and starts decoding.
 
         Args:
             how: what is allowed where the two differ.
+            planes: 1 for luma, 3 for luma and chroma, which then comes behind it in every frame.
         Raises:
             InputError: a file is missing or cannot be decoded, or the two cannot be compared.
         """
         counts = [check_video(distorted), check_video(reference)]
         check_counts(reference, distorted, counts, shortest=how.aligned or how.fps is not None)
         self._pair, self._how, self._ffmpeg = (reference, distorted), how, ffmpeg
+        self._planes = planes
         self.ended, self._frames_read = False, 0
         lines = self._lines(self._probe(), "-f rawvideo -")
         self._streams: list[Stream] = []
@@ -68,7 +73,10 @@ class LumaPair:
             raise
 
     def read(self, reference: Samples, distorted: Samples) -> int:
-        """Fills both arrays `[n, h, w]` with the next frames and returns how many there were."""
+        """Fills both arrays `[n, h, w]` with the next frames and returns how many there were.
+
+        Arrays are `[n, samples]` where chroma is read: planes Y, U and V of a frame in a row.
+        """
         counts = [0, 0]
 
         def fill(k: int, frames: Samples) -> None:
@@ -122,10 +130,14 @@ class LumaPair:
         if run.code or facts is None:
             raise InputError(explain(run.report, *self._pair))
         self._facts = facts
+        if self._planes > 1:
+            check_chroma(self._pair, facts)
         self.plan = plan_with_offset(self._ffmpeg, self._pair, facts, self._how)
         self.width, self.height = facts[0].width, facts[0].height
         common, self.bits = common_format(formats)
-        luma = f",format={common},extractplanes=y"
+        luma = f",format={common}{',extractplanes=y' if self._planes == 1 else ''}"
+        size = self.height, self.width
+        self.chroma = (0, 0) if self._planes == 1 else chroma_size(*size, common)
         to_reference, to_distorted = self.plan.to_reference, self.plan.to_distorted
         if facts[0].range != facts[1].range and facts[0].pix_fmt == facts[1].pix_fmt:
             # In one graph with libvmaf, ffmpeg would bring the reference to the other's range.

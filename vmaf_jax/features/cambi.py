@@ -1,0 +1,227 @@
+"""CAMBI: how visible banding is in a picture, as VMAF v1 takes it.
+
+Luma of a distorted frame in, one number out: 0 without banding. Samples are of 10 bits; shallower
+ones are averaged over 2x2, which undoes dithering. Where enough of 7x7 samples equal their
+neighbours a picture is flat, and only there can it show bands. At five scales, each half of the
+one before, a picture is freed of speckles (a mode of three, both ways), and every flat sample of
+value v asks its window how many flat samples have v (p0), v + d and v - d (the larger is p1), d
+from 1 to 4:
+the contrast is the largest `weight_d p0 p1 / (p0 + p1)` among the steps that an eye can see at that
+luminance. A scale's score is the mean of the largest 60 %.
+Everything is a count, so nothing has a slope: gradients are 0 (see `soft_cambi` for one).
+Source: libvmaf's cambi.c and luminance_tools.c; Tandon et al., "CAMBI: Contrast-aware multiscale
+banding index", PCS 2021; BT.1886 for luminance.
+"""
+
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, Shaped
+
+N_SCALES = 5
+MIN_SIZE = 216  # pixels; at least one side has to be so long
+_STEPS = 4  # contrasts that are looked at, steps of 10 bits
+STEP_WEIGHTS = (1, 2, 3, 4)
+_TOP = 0.6  # share of the samples that are pooled
+_FOOT, _HEAD = 64, 940  # luma of 10 bits, limited range
+_FLATNESS = 7  # samples each way
+_NOWHERE = -1000  # what a sample that does not count holds
+_TVI = 0.019  # the smallest visible step of luminance, relative
+
+
+class CambiSettings(NamedTuple):
+    """What a model sets of CAMBI.
+
+    Attributes:
+        dark: cd/m2 below which bands are not visible.
+        speedup_from: pictures of so many lines (1080, 1440 or 2160, at 16:9) or more are halved
+            before the first scale.
+        most: the largest value.
+    """
+
+    dark: float = 0.06
+    speedup_from: int = 1080
+    most: float = 17.0
+
+
+def frame_cambi(luma: Shaped[Array, "h w"], bits: int, settings: CambiSettings) -> Float[Array, ""]:
+    """CAMBI of a frame; its gradient is 0.
+
+    Args:
+        luma: on the scale of `bits`; floats are rounded to whole steps.
+        bits: 8, 10 or 12.
+    """
+    image = ten_bits(jax.lax.stop_gradient(luma), bits)
+    h, w = image.shape
+    mask, halved = flat(image), is_halved(h, w, settings)
+    score = jnp.zeros((), jnp.float32)
+    for scale in range(N_SCALES):
+        if scale or halved:
+            image, mask = image[::2, ::2], mask[::2, ::2]
+        image = without_speckles(image)
+        radius = window_radius(h, w, halved=halved)
+        contrast = _contrast(image, mask, radius, visible_steps(settings.dark))
+        score += 2 ** (N_SCALES - 1 - scale) * mean_of_top(contrast)
+    score = score / (2 * window_radius(h, w, halved=halved) + 1) ** 2
+    return jnp.minimum(score, settings.most)
+
+
+def ten_bits(luma: Shaped[Array, "h w"], bits: int) -> Int[Array, "h w"]:
+    """The picture at 10 bits, shallower ones without their dither."""
+    if jnp.issubdtype(luma.dtype, jnp.floating):
+        luma = jnp.clip(jnp.round(jnp.where(jnp.isnan(luma), 0, luma)), 0, 2**bits - 1)
+    image = luma.astype(jnp.int16)
+    if bits > 10:
+        return (image + 2 ** (bits - 11)) >> (bits - 10)
+    image = image << (10 - bits)
+    if bits == 10:
+        return image
+    right, below = image[:, 1:], image[1:]
+    inner = (image[:-1, :-1] + right[:-1] + below[:, :-1] + image[1:, 1:]) >> 2
+    last_column = (image[:-1, -1:] + below[:, -1:]) >> 1
+    last_row = (image[-1:, :-1] + right[-1:]) >> 1
+    above = jnp.concatenate([inner, last_column], 1)
+    return jnp.concatenate([above, jnp.concatenate([last_row, image[-1:, -1:]], 1)], 0)
+
+
+def flat(image: Int[Array, "h w"]) -> Bool[Array, "h w"]:
+    """Where enough of the samples around equal their right and lower neighbours."""
+    h, w = image.shape
+    right = jnp.pad(image[:, 1:] == image[:, :-1], ((0, 0), (0, 1)), constant_values=True)
+    below = jnp.pad(image[1:] == image[:-1], ((0, 1), (0, 0)), constant_values=True)
+    radius = _FLATNESS // 2
+    equal = jnp.pad((right & below).astype(jnp.int16), radius)
+    rows: Any = sum(equal[k : k + h] for k in range(_FLATNESS))
+    count: Any = sum(rows[:, k : k + w] for k in range(_FLATNESS))
+    blocks = (w >> 6) * (h >> 6)
+    octaves = (blocks - 1).bit_length() if blocks else 0
+    return jnp.asarray(count > (_FLATNESS**2 + 3 * (octaves - 11) - 1) >> 1)
+
+
+def is_halved(height: int, width: int, settings: CambiSettings) -> bool:
+    """Whether pictures of this size are halved before the first scale."""
+    lines = settings.speedup_from
+    return lines > 0 and height * width >= lines * lines * 16 // 9
+
+
+def window_radius(height: int, width: int, *, halved: bool) -> int:
+    """Samples on each side of a window: about a degree of the picture, at every scale."""
+    size = (65 * (height + width) // 375) >> 4
+    if halved:
+        size = (size + 1) >> 1
+    return size >> 1
+
+
+def without_speckles(image: Int[Array, "h w"]) -> Int[Array, "h w"]:
+    """The mode of three samples across, then down; all but the first and last row."""
+    h, w = image.shape
+    if h < 3 or w < 3:
+        return image
+    across = _mode(image[:, :-2], image[:, 1:-1], image[:, 2:])
+    across = jnp.concatenate([image[:, :1], across, image[:, -1:]], 1)
+    down = _mode(across[:-2], across[1:-1], across[2:])
+    return jnp.concatenate([image[:1], down, image[-1:]], 0)
+
+
+def _mode(a: Array, b: Array, c: Array) -> Array:
+    least = jnp.minimum(jnp.minimum(a, b), c)
+    return jnp.where((a == b) | (a == c), a, jnp.where(b == c, b, least))
+
+
+def _contrast(
+    image: Int[Array, "h w"],
+    mask: Bool[Array, "h w"],
+    radius: int,
+    visible: tuple[tuple[int, int], ...],
+) -> Float[Array, "h w"]:
+    """Of each sample: how far its window is divided between its value and one a step away."""
+    counts = _window_counts(image, jnp.where(mask, image, _NOWHERE), radius)
+    own = counts[_STEPS].astype(jnp.float32)
+    best = jnp.zeros(image.shape, jnp.float32)
+    for step, (weight, (lowest, highest)) in enumerate(
+        zip(STEP_WEIGHTS, visible, strict=True), start=1
+    ):
+        other = jnp.maximum(counts[_STEPS - step], counts[_STEPS + step]).astype(jnp.float32)
+        value = weight * own * other / jnp.maximum(own + other, 1)
+        best = jnp.where((image >= lowest) & (image <= highest), jnp.maximum(best, value), best)
+    return jnp.where(mask, best, 0)
+
+
+def _window_counts(
+    image: Int[Array, "h w"], counted: Int[Array, "h w"], radius: int
+) -> tuple[Int[Array, "h w"], ...]:
+    """For each sample of value v, how often its window holds v - 4 to v + 4.
+
+    A row of the window at a time, so that XLA makes one loop of its comparisons; slices start at
+    numbers that it cannot see, since it unrolls others into code that is twenty times slower.
+    """
+    size = 2 * radius + 1
+    values = [(image + step).astype(jnp.int16) for step in range(-_STEPS, _STEPS + 1)]
+    framed = jnp.pad(counted.astype(jnp.int16), radius, constant_values=_NOWHERE)
+    starts = jnp.asarray([[[i, j] for j in range(size)] for i in range(size)], jnp.int32)
+
+    def add_row(
+        counts: tuple[Array, ...], row: Int[Array, "size 2"]
+    ) -> tuple[tuple[Array, ...], None]:
+        parts = [jax.lax.dynamic_slice(framed, (s[0], s[1]), image.shape) for s in row]
+        added = [sum((part == v).astype(jnp.int16) for part in parts) for v in values]
+        return tuple(c + a for c, a in zip(counts, added, strict=True)), None
+
+    none = tuple(jnp.zeros(image.shape, jnp.int16) for _ in values)
+    return jax.lax.scan(add_row, none, starts)[0]
+
+
+def mean_of_top(contrast: Float[Array, "h w"]) -> Float[Array, ""]:
+    """The mean of the largest 60 % of values, which are at least 0."""
+    least, count = smallest_of_top(contrast)
+    above = contrast > least
+    return (jnp.where(above, contrast, 0).sum() + (count - above.sum()) * least) / count
+
+
+def smallest_of_top(contrast: Float[Array, "h w"]) -> tuple[Float[Array, ""], int]:
+    """The smallest of the largest 60 % of values, and how many those are.
+
+    It is found by halving: floats of one sign are ordered as their bits are.
+    """
+    count = min(max(int(_TOP * contrast.size), 1), contrast.size)
+
+    def halve(ends: tuple[Array, Array]) -> tuple[Array, Array]:
+        low, high = ends
+        middle = low + (high - low) // 2
+        enough = (contrast >= jax.lax.bitcast_convert_type(middle, jnp.float32)).sum() >= count
+        return jnp.where(enough, middle, low), jnp.where(enough, high, middle)
+
+    def apart(ends: tuple[Array, Array]) -> Array:
+        return ends[1] - ends[0] > 1
+
+    most = jax.lax.bitcast_convert_type(contrast.max(), jnp.int32) + 1
+    # Where most samples are not flat the smallest of the largest is 0, and nothing is to be found.
+    most = jnp.where((contrast > 0).sum() >= count, most, 1)
+    low, _ = jax.lax.while_loop(apart, halve, (jnp.int32(0), most))
+    return jax.lax.bitcast_convert_type(low, jnp.float32), count
+
+
+@functools.lru_cache
+def visible_steps(dark: float) -> tuple[tuple[int, int], ...]:
+    """By contrast step, the lowest and the highest luma of 10 bits at which an eye sees it."""
+    least = next(luma for luma in range(_FOOT, _HEAD + 1) if luminance(luma) >= dark)
+    least = 0 if least == _FOOT else least
+    limits = []
+    for step in range(1, _STEPS + 1):
+        seen = [
+            luma
+            for luma in range(_FOOT, _HEAD - step)
+            if luminance(luma + step) - luminance(luma) > _TVI * luminance(luma)
+        ]
+        limits.append((least - _STEPS - step + 1, max(seen, default=0)))
+    return tuple(limits)
+
+
+def luminance(luma: int) -> float:
+    """cd/m2 of a luma value of 10 bits, on the display of BT.1886 with 0.01 to 300 cd/m2."""
+    gamma, white, black = 2.4, 300.0, 0.01
+    span = white ** (1 / gamma) - black ** (1 / gamma)
+    share = (min(max(luma, _FOOT), _HEAD) - _FOOT) / (_HEAD - _FOOT)
+    return float(span**gamma * max(share + black ** (1 / gamma) / span, 0) ** gamma)
