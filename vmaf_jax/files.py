@@ -237,6 +237,14 @@ def check_output(path: Path, suffix: str, inputs: Iterable[Path] = ()) -> None:
     check_writable(path.parent)
 
 
+def is_folder(path: Path) -> bool:
+    """Whether there is a folder; a name that no file system takes is none."""
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False
+
+
 def check_writable(folder: Path) -> None:
     """Finds out before long work whether its result can be written.
 

@@ -193,3 +193,12 @@ def test_other_metrics_that_cannot_be(folder, arguments, words):
     )
     assert result.code == 2
     assert words in result.stderr
+
+
+def test_a_name_that_no_file_system_takes_is_one_of_the_failures(folder):
+    long = folder / ("x" * 300 + ".mp4")
+    ranking = rank(folder / "ref.y4m", [folder / "encodes" / "b_crf35.mp4", long])
+    assert len(ranking.ranked) == 1
+    (failure,) = ranking.failed
+    assert failure.distorted == str(long)
+    assert "too long" in failure.reason

@@ -22,12 +22,17 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "vmaf-jax score reference.y4m encodes/*.mp4",
         "vmaf-jax score reference.yuv distorted.yuv --width 1920 --height 1080 --pix-fmt yuv420p",
         "vmaf-jax score reference.y4m distorted.mp4 --model vmaf_v0.6.1 --quiet",
+        "vmaf-jax score reference.y4m distorted.mp4 --interval 0.9 --within 0.5",
     ),
     "export": (
         "vmaf-jax export --model tiny --out tiny.onnx",
         "vmaf-jax export --model rbf --format libvmaf --out rbf.json",
     ),
     "select": ("vmaf-jax select --config configs/selection.yaml",),
+    "ladder": (
+        "vmaf-jax ladder encodes.csv --anchor x264 --csv hull.csv --plot curves.png",
+        "vmaf-jax ladder encodes.jsonl --json",
+    ),
     "report": ("vmaf-jax report runs/tiny", "vmaf-jax report runs/a runs/b --out compared.html"),
     "compare-backends": ("vmaf-jax compare-backends --corpus demo",),
     "bench": ("vmaf-jax bench inference", "vmaf-jax bench features --repeats 3 --json"),

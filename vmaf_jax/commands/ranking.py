@@ -6,11 +6,12 @@ from typing import Any
 
 from vmaf_jax.environment import prepare_extraction
 from vmaf_jax.errors import InputError
+from vmaf_jax.files import is_folder
 
 
 def is_many(reference: Path, distorted: Sequence[Path]) -> bool:
     """Whether more than one pair is meant."""
-    return len(distorted) > 1 or reference.is_dir() or distorted[0].is_dir()
+    return len(distorted) > 1 or is_folder(reference) or is_folder(distorted[0])
 
 
 def score_many(

@@ -17,6 +17,7 @@ from vmaf_jax.extraction.also import check_also
 from vmaf_jax.extraction.api import as_video, extract_each
 from vmaf_jax.extraction.request import Request
 from vmaf_jax.features.table import FeatureTable
+from vmaf_jax.files import is_folder
 from vmaf_jax.jobs.how_sure import check_interval
 from vmaf_jax.jobs.model import Model, load_scorer
 from vmaf_jax.jobs.report import Report, silent
@@ -105,7 +106,7 @@ def pair_up(reference: PathLike, distorted: Sequence[PathLike]) -> list[tuple[Pa
     """
     files = [path for name in distorted for path in _videos(Path(name))]
     whole = Path(reference)
-    if not whole.is_dir():
+    if not is_folder(whole):
         return [(whole, path) for path in files]
     references = sorted(_videos(whole), key=lambda path: -len(path.stem))
     stems = [path.stem for path in references]
@@ -125,7 +126,7 @@ def pair_up(reference: PathLike, distorted: Sequence[PathLike]) -> list[tuple[Pa
 
 
 def _videos(path: Path) -> list[Path]:
-    if not path.is_dir():
+    if not is_folder(path):
         return [path]
     inside = sorted(p for p in path.iterdir() if p.suffix.lower() in VIDEO_SUFFIXES and p.is_file())
     if not inside:
