@@ -10,6 +10,7 @@ ORDER = (
         "errors",
         "files",
         "limits",
+        "stopping",
         "environment",
         "features",
         "teacher",

@@ -12,12 +12,17 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 
+from vmaf_jax.stopping import SAVED, outcome, save_first
+
+_SAVED_TEXT = b"vmaf-jax: interrupted; the training is saved, run it again to go on.\n"
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @contextlib.contextmanager
 def ends_at_once(clean_up: Callable[[], None], message: str) -> Iterator[None]:
     """While the block runs, a signal ends the program with exit code 128 + its number.
+
+    A training that can be saved is saved first, and the exit code is then `SAVED`.
 
     Args:
         clean_up: called first, in another thread than the block's.
@@ -33,9 +38,14 @@ def ends_at_once(clean_up: Callable[[], None], message: str) -> Iterator[None]:
         numbers = reader.recv(1)
         if not numbers or numbers[0] == 0:
             return
+        saved = save_first()
         clean_up()
+        if saved:
+            with contextlib.suppress(OSError):
+                os.write(2, _SAVED_TEXT)
+            os._exit(SAVED)
         with contextlib.suppress(OSError, ValueError):
-            os.write(2, f"vmaf-jax: interrupted; {message}\n".encode(errors="replace"))
+            os.write(2, f"vmaf-jax: interrupted; {outcome(message)}\n".encode(errors="replace"))
         os._exit(128 + numbers[0])
 
     before = {number: signal.signal(number, _nothing) for number in SIGNALS if _heeded(number)}

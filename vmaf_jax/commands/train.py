@@ -13,6 +13,9 @@ def train(
     config: ConfigFile,
     set_: Overrides = None,
     run_dir: Annotated[Path | None, typer.Option(help="By default runs/<name>.")] = None,
+    save_every: Annotated[
+        float | None, typer.Option(min=0, help="Seconds between saved states; resumes from one.")
+    ] = None,
     json_: Json = False,
 ) -> None:
     """Train, cross-validate, export and verify a student."""
@@ -23,6 +26,7 @@ def train(
 
     resolved = load_config(config, set_)
     with Terminal() as terminal:
-        run = run_training(resolved, run_dir or Path("runs") / resolved.name, report=terminal)
+        folder = run_dir or Path("runs") / resolved.name
+        run = run_training(resolved, folder, save_every_s=save_every, report=terminal)
     show_json(run.metrics) if json_ else show_run(run.metrics)
     terminal.say(f"run folder: {run.path}")

@@ -15,6 +15,7 @@ from vmaf_jax.jobs.model import find_run
 from vmaf_jax.jobs.problem import Problem
 from vmaf_jax.jobs.report import Report, silent
 from vmaf_jax.jobs.run_folder import open_run
+from vmaf_jax.jobs.training_state import TrainingState
 from vmaf_jax.models import Deployed, Student, Variables
 from vmaf_jax.training import TrainingSettings, loso_members, train_members
 
@@ -59,11 +60,13 @@ def fit_folds(
     *,
     temperatures: Sequence[float] | None = None,
     report: Report = silent,
+    state: TrainingState | None = None,
 ) -> Fit:
     """Trains every fold, seed and temperature, and a final fit on all rows, as one program.
 
     Args:
         temperatures: by default the settings' own.
+        state: where the training's state is kept, and taken up again; None to keep none.
 
     Raises:
         InputError: too few sources, a teacher that cannot be queried, or training that diverged.
@@ -73,14 +76,19 @@ def fit_folds(
     n_folds, n_seeds = len(problem.masks), len(settings.seeds)
     report.say(f"training: {n_folds} folds and the final fit, {settings.steps} steps")
     queried = settings.strategy == "teacher_queries"
+    rows = problem.rows(student, settings, _start(settings, student))
+    members = loso_members(problem.masks, list(settings.seeds), heats)
+    teacher = problem.queried_teacher().params() if queried else None
+    about = (rows, members, teacher, settings.model_dump_json(), str(student))
     trained = train_members(
-        problem.rows(student, settings, _start(settings, student)),
-        loso_members(problem.masks, list(settings.seeds), heats),
-        problem.queried_teacher().params() if queried else None,
+        *(rows, members, teacher),
         student=student,
         settings=settings,
         feature_set=problem.table.feature_set,
+        keeper=None if state is None else state.of(*about),
     )
+    if state is not None:
+        state.end()
     n_held_out = n_seeds * len(heats) * n_folds
     finals = [trained.member(n_held_out + k) for k in range(len(heats))]
     if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(finals)):

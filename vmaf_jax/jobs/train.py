@@ -33,15 +33,20 @@ from vmaf_jax.jobs.fit import Fit, fit_folds, predict
 from vmaf_jax.jobs.problem import Problem, load_problem, table_digest
 from vmaf_jax.jobs.report import Report, silent
 from vmaf_jax.jobs.run_folder import Run, write_run
+from vmaf_jax.jobs.training_state import TrainingState
 from vmaf_jax.models import deploy
 
 
-def train(config: Config, run_dir: Path, *, report: Report = silent) -> Run:
+def train(
+    config: Config, run_dir: Path, *, save_every_s: float | None = None, report: Report = silent
+) -> Run:
     """Trains a student leave-one-source-out, exports it, and proves the export.
 
     Args:
         config: the run.
         run_dir: the folder, replaced if it is an earlier run's; written whole or not at all.
+        save_every_s: how often the training's state is saved, beside `run_dir`; None for never. A
+            training that was interrupted goes on from its newest sound state.
         report: told of each stage.
 
     Returns:
@@ -56,7 +61,8 @@ def train(config: Config, run_dir: Path, *, report: Report = silent) -> Run:
     problem = load_problem(config.data, report)
     problem.check_folds()
     others = _load_external(config, problem, report)  # before training: a missing one costs nothing
-    fit = fit_folds(problem, config.make_student(), config.training, report=report)
+    state = None if save_every_s is None else TrainingState(run_dir, save_every_s, report)
+    fit = fit_folds(problem, config.make_student(), config.training, report=report, state=state)
     held_out = fit.held_out(problem)
     deployed = deploy(fit.student, fit.final)
     seed = config.training.seeds[0]
@@ -105,6 +111,8 @@ def train(config: Config, run_dir: Path, *, report: Report = silent) -> Run:
         losses=dict(zip([*members, "all"], fit.losses, strict=True)),
     )
     write_run(run)
+    if state is not None:
+        state.remove()
     check_parity(parity)
     return run
 

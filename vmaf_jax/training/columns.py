@@ -30,10 +30,10 @@ def init_columns(key: Array, sizes: Sequence[int]) -> Layers:
 
 def _fresh(key: Array, n_in: int, n_out: int) -> dict[str, Array]:
     kernel_key, bias_key = jax.random.split(key)
-    ends = {"minval": -1 / math.sqrt(n_in), "maxval": 1 / math.sqrt(n_in)}
+    end = 1 / math.sqrt(n_in)
     return {
-        "kernel": jax.random.uniform(kernel_key, (n_out, n_in), **ends),
-        "bias": jax.random.uniform(bias_key, (n_out,), **ends),
+        "kernel": jax.random.uniform(kernel_key, (n_out, n_in), minval=-end, maxval=end),
+        "bias": jax.random.uniform(bias_key, (n_out,), minval=-end, maxval=end),
     }
 
 

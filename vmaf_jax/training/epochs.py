@@ -4,7 +4,7 @@ Each epoch of a member visits its training rows once, in a new order, `batch_siz
 last batch is what is left). The order, the scaling and the layout of an epoch's rows are made in
 one go, so that a step reads its batch as one slice. Members train in groups, a few on each device
 at a time: as many as keep the activations of a step in a core's cache. What a member's parameters
-become depends neither on the others of its group nor on where training was stopped and taken up.
+become does not depend on the others of its group.
 """
 
 import dataclasses

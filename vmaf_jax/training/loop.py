@@ -21,6 +21,7 @@ from vmaf_jax.features.feature_set import FeatureSet
 from vmaf_jax.models import Student, Variables
 from vmaf_jax.teacher.svr import SvrParams
 from vmaf_jax.training.member import Member, Rows, train_member
+from vmaf_jax.training.pieces import Keeper, compile_pieces
 from vmaf_jax.training.recipes import make_recipe
 from vmaf_jax.training.settings import TrainingSettings
 
@@ -90,8 +91,12 @@ def compile_members(
     student: Student,
     settings: TrainingSettings,
     feature_set: FeatureSet,
+    keeper: Keeper | None = None,
 ) -> Compiled:
     """Compiles the training of all members into one program over the devices there are.
+
+    Args:
+        keeper: of the state, between short calls of the program; None to train in one call.
 
     Raises:
         ValueError: the strategy asks a teacher, and there is none.
@@ -120,11 +125,16 @@ def compile_members(
             _floats((rows, members, teacher), recipe.precision), (shared, split, shared)
         )
         started = time.perf_counter()
-        program = train_all.lower(*inputs).compile()
+        if keeper is None:
+            program = train_all.lower(*inputs).compile()
+            train = functools.partial(program, *inputs)
+        else:
+            pieces = compile_pieces(inputs, (shared, split), student=student, recipe=recipe)
+            train = functools.partial(pieces.run, keeper)
         compile_s = time.perf_counter() - started
 
     def run() -> tuple[Variables, np.ndarray]:
-        return jax.tree.map(lambda leaf: np.asarray(leaf)[:m], program(*inputs))
+        return jax.tree.map(lambda leaf: np.asarray(leaf)[:m], train())
 
     return Compiled(run, compile_s)
 
@@ -137,14 +147,21 @@ def train_members(
     student: Student,
     settings: TrainingSettings,
     feature_set: FeatureSet,
+    keeper: Keeper | None = None,
 ) -> Trained:
     """Trains all members at once.
 
     Args:
         rows, teacher: in float64 where there is a choice; AdamW trains in float32 all the same.
+        keeper: of the state while training; None to train in one call. The two differ by roundings;
+            with a keeper, the bits depend neither on what it keeps nor on where it goes on.
     """
     compiled = compile_members(
-        rows, members, teacher, student=student, settings=settings, feature_set=feature_set
+        *(rows, members, teacher),
+        student=student,
+        settings=settings,
+        feature_set=feature_set,
+        keeper=keeper,
     )
     started = time.perf_counter()
     variables, losses = compiled.run()

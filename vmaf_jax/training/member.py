@@ -4,6 +4,7 @@ Rows that the mask leaves out are zeroed before anything reads them, so not even
 reach the parameters.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -52,6 +53,16 @@ class Member(NamedTuple):
     temperature: Float[Array, ""]
 
 
+class _Training(NamedTuple):
+    """What the steps of one member share; made anew by whatever runs some of them."""
+
+    start: Variables
+    scaler: dict[str, Array]
+    draw: Callable[[Array], Batch]
+    objective: Objective
+    keys: Array
+
+
 def train_member(
     rows: Rows, member: Member, teacher: SvrParams | None, *, student: Student, recipe: Recipe
 ) -> tuple[Variables, Float[Array, " steps"]]:
@@ -60,7 +71,64 @@ def train_member(
     Args:
         teacher: asked for labels (unclipped) by recipes that query it; else None.
     """
+    training = _prepare(rows, member, teacher, student, recipe)
+    state = recipe.method.init(with_effects(training.start, rows.clips))
+    state, losses = _scan(training, recipe, state, training.keys)
+    return _finish(training, recipe, state), _float32(losses)
 
+
+def start_member(
+    rows: Rows, member: Member, teacher: SvrParams | None, *, student: Student, recipe: Recipe
+) -> tuple[Any, Array]:
+    """The state before the first step, and the key of every step."""
+    training = _prepare(rows, member, teacher, student, recipe)
+    return recipe.method.init(with_effects(training.start, rows.clips)), training.keys
+
+
+def advance_member(
+    rows: Rows,
+    member: Member,
+    teacher: SvrParams | None,
+    state: Any,
+    keys: Array,
+    *,
+    student: Student,
+    recipe: Recipe,
+) -> tuple[Any, Float[Array, " s"]]:
+    """The state after the steps of `keys`, and their losses, float32."""
+    training = _prepare(rows, member, teacher, student, recipe)
+    state, losses = _scan(training, recipe, state, keys)
+    return state, _float32(losses)
+
+
+def finish_member(
+    rows: Rows,
+    member: Member,
+    teacher: SvrParams | None,
+    state: Any,
+    *,
+    student: Student,
+    recipe: Recipe,
+) -> Variables:
+    """The student's variables, float32, of the state after the last step."""
+    return _finish(_prepare(rows, member, teacher, student, recipe), recipe, state)
+
+
+def _scan(training: _Training, recipe: Recipe, state: Any, keys: Array) -> tuple[Any, Array]:
+    def step(state: Any, key: Array) -> tuple[Any, Array]:
+        return recipe.method.step(state, key, training.draw, training.objective)
+
+    return jax.lax.scan(step, state, keys)
+
+
+def _finish(training: _Training, recipe: Recipe, state: Any) -> Variables:
+    params = without_effects(recipe.method.params(state))
+    return _float32({"params": params, "scaler": training.scaler})
+
+
+def _prepare(
+    rows: Rows, member: Member, teacher: SvrParams | None, student: Student, recipe: Recipe
+) -> _Training:
     def label(scores: Float[Array, " n"]) -> Labels:
         return recipe.loss.label(scores, member.temperature)
 
@@ -71,7 +139,6 @@ def train_member(
     seen = Seen(features, label(targets), member.mask, scaler["inv_std"], rows.clips)
     init_key, stream_key = jax.random.split(member.key)
     start = _start(student, init_key, seen, scaler, rows)
-    params = with_effects(start, rows.clips)
 
     def draw(key: Array) -> Batch:
         return recipe.draw(key, seen, label, teacher)
@@ -88,15 +155,8 @@ def train_member(
     def score(params: Variables, features: Array) -> Array:
         return student.score({"params": params, "scaler": scaler}, features)
 
-    objective = Objective(loss, score)
-
-    def step(state: Any, key: Array) -> tuple[Any, Array]:
-        return recipe.method.step(state, key, draw, objective)
-
     keys = jax.random.split(stream_key, recipe.steps)
-    state, losses = jax.lax.scan(step, recipe.method.init(params), keys)
-    params = without_effects(recipe.method.params(state))
-    return _float32({"params": params, "scaler": scaler}), _float32(losses)
+    return _Training(start, scaler, draw, Objective(loss, score), keys)
 
 
 def _like(rows: Array, features: Array | np.ndarray) -> Array:
