@@ -160,3 +160,23 @@ def test_other_folders_are_left_alone(tmp_path):
     (tmp_path / "mine.txt").touch()
     with pytest.raises(InputError, match="holds other things"):
         module.compare_backends([], tmp_path)
+
+
+def test_v1_is_held_against_libvmafs_integer_features(golden, tmp_path):
+    folder, expected = golden
+    pair = expected["pairs"][0]
+    columns = {
+        "reference": [str(folder.resolve() / pair["reference"])],
+        "distorted": [str(folder.resolve() / pair["distorted"])],
+        "source": ["golden"],
+        **{key: [expected[key]] for key in ("width", "height", "pix_fmt")},
+    }
+    pyarrow.csv.write_csv(pa.table(columns), tmp_path / "golden.csv")
+    clips = corpus_clips("manifest", manifest_path=tmp_path / "golden.csv")
+    report = module.compare_backends(clips, tmp_path / "r", teacher="vmaf_v1.0.16_3d0h")
+    first = report.comparisons[0]
+    assert (first.ours, first.theirs) == ("JAX CPU", "libvmaf integer")
+    assert set(first.columns) == {"cambi", "speed_chroma_uv", "adm3", "motion3", "score"}
+    assert report.missed == []
+    assert 0 < first.columns["score"].max_abs <= 0.02
+    assert "farther from" not in (tmp_path / "r" / "report.md").read_text()

@@ -14,6 +14,10 @@ Columns = Mapping[str, Floats]
 FEATURE_LIMIT = 2e-5  # no unit; what float32 sums in another order may differ by
 MOTION_LIMIT = 2e-4  # relative to the greater motion, where FEATURE_LIMIT is passed
 SCORE_LIMIT = 1e-3  # VMAF points
+SPEED_LIMIT = 1e-4  # relative, of SpEED, where FEATURE_LIMIT is passed
+OFFICIAL_SCORE_LIMIT = 0.02  # VMAF points, against libvmaf's integer features
+_RELATIVE = {"motion2": MOTION_LIMIT, "speed": SPEED_LIMIT}
+_LIMITS = {"adm3": 5e-5, "cambi": 1e-5, "motion3": 5e-4}  # of what only integer extractors measure
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,7 +27,7 @@ class Difference:
     Attributes:
         max_abs, mean_abs: absolute differences, in the column's unit.
         row: of the maximum; `ours` and `theirs` are the values there.
-        max_relative: of motion alone, where it exceeds `FEATURE_LIMIT`; 0 elsewhere.
+        max_relative: of motion2 and SpEED, where it exceeds `FEATURE_LIMIT`; 0 elsewhere.
         max_ulp: distance in float32 ULP; None where a side was read from a log of six decimals.
     """
 
@@ -49,9 +53,9 @@ def _difference(name: str, ours: Floats, theirs: Floats, ulp: bool) -> Differenc
     gap = np.abs(ours - theirs)
     row = int(np.argmax(gap))
     max_relative = 0.0
-    if name.startswith("motion"):
+    if name.startswith(tuple(_RELATIVE)):
         greater = np.maximum(np.abs(ours), np.abs(theirs))
-        large = ~(gap <= FEATURE_LIMIT)  # motions near zero are held to that
+        large = ~(gap <= FEATURE_LIMIT)  # values near zero are held to that
         max_relative = float((gap[large] / greater[large]).max(initial=0.0))
     return Difference(
         max_abs=float(gap[row]),
@@ -75,15 +79,16 @@ def beyond(ours: Columns, integer: Columns, floats: Columns) -> dict[str, float]
     }
 
 
-def missed(differences: Mapping[str, Difference]) -> list[str]:
+def missed(differences: Mapping[str, Difference], score_limit: float = SCORE_LIMIT) -> list[str]:
     """What of two backends that should agree is over its limit, in words."""
     failures = []
     for name, difference in differences.items():
-        if name.startswith("motion"):
-            value, limit = difference.max_relative, MOTION_LIMIT
+        relative = next((_RELATIVE[kind] for kind in _RELATIVE if name.startswith(kind)), None)
+        if relative is not None:
+            value, limit = difference.max_relative, relative
         else:
             value = difference.max_abs
-            limit = SCORE_LIMIT if name == "score" else FEATURE_LIMIT
+            limit = score_limit if name == "score" else _LIMITS.get(name, FEATURE_LIMIT)
         if not value <= limit:  # NaN misses too
             failures.append(f"{name} differs by {value:.2e}, limit {limit:.0e}")
     return failures

@@ -1,7 +1,8 @@
 """`vmaf-jax compare-backends`: the same clips by libvmaf's integer and float extractors and by JAX.
 
-The score is one model's over each backend's features, so that only the features differ. Which
-frame is worst is told, and shown.
+Of VMAF v1's features libvmaf has no float extractors, so JAX is held against the integer ones. The
+score is one model's over each backend's features, so that only the features differ. Which frame is
+worst is told, and shown.
 """
 
 from pathlib import Path
@@ -11,10 +12,18 @@ import numpy as np
 
 from vmaf_jax.corpora.clips import Clip
 from vmaf_jax.errors import InputError
-from vmaf_jax.evaluation.agreement import FEATURE_LIMIT, Columns, beyond, differences, missed
+from vmaf_jax.evaluation.agreement import (
+    FEATURE_LIMIT,
+    OFFICIAL_SCORE_LIMIT,
+    SCORE_LIMIT,
+    Columns,
+    beyond,
+    differences,
+    missed,
+)
 from vmaf_jax.extraction.api import extract_clips
 from vmaf_jax.extraction.request import Request
-from vmaf_jax.features.feature_set import FEATURES, FLOAT_FEATURES
+from vmaf_jax.features.feature_set import FEATURES, FLOAT_FEATURES, V1_SETS, FeatureSet
 from vmaf_jax.features.table import FeatureTable
 from vmaf_jax.files import atomic_path, check_result_folder, to_json, write_bytes, write_text
 from vmaf_jax.jobs.report import Report, silent
@@ -41,15 +50,19 @@ def compare_backends(
     """
     check_result_folder(out, "backends.json")
     model = load_teacher(teacher)
-    if model.feature_set != FEATURES:
+    feature_set = model.feature_set
+    has_float = feature_set == FEATURES
+    if not has_float and feature_set not in V1_SETS:
         raise InputError(
-            f"teacher {model.name!r} takes the feature set {model.feature_set.name}; name one over "
-            f"{FEATURES.name}."
+            f"teacher {model.name!r} takes the feature set {feature_set.name}; name one over "
+            f"{FEATURES.name}, or a model of VMAF v1."
         )
-    tables = _measure(clips, report)
+    tables = _measure(clips, feature_set, report)
     columns = {name: _columns(table, model) for name, table in tables.items()}
     index = tables[INTEGER]
-    pairs = [(FLOAT, INTEGER), (CPU, FLOAT), (CPU, INTEGER)]
+    pairs = [(CPU, INTEGER)]
+    if has_float:
+        pairs = [(FLOAT, INTEGER), (CPU, FLOAT), *pairs]
     pairs += [(name, CPU) for name in tables if name not in (INTEGER, FLOAT, CPU)]
     with atomic_path(out.absolute()) as folder:
         folder.mkdir()
@@ -58,7 +71,9 @@ def compare_backends(
             name: {key: value for key, value in entry.items() if key != "score"}
             for name, entry in columns.items()
         }
-        excess = beyond(features_only[CPU], features_only[INTEGER], features_only[FLOAT])
+        excess = (
+            beyond(*(features_only[name] for name in (CPU, INTEGER, FLOAT))) if has_float else {}
+        )
         result = BackendsReport(
             frames=len(index),
             clips=len(clips),
@@ -74,20 +89,22 @@ def compare_backends(
 
 
 def _columns(table: FeatureTable, model: Teacher) -> Columns:
-    features = dict(zip(FEATURES, table.features.T, strict=True))
+    features = dict(zip(model.feature_set, table.features.T, strict=True))
     return {**features, "score": model(table.features)}
 
 
-def _measure(clips: list[Clip], report: Report) -> dict[str, FeatureTable]:
+def _measure(clips: list[Clip], feature_set: FeatureSet, report: Report) -> dict[str, FeatureTable]:
     def measure(request: Request, backend: str = "libvmaf") -> FeatureTable:
         return extract_clips(clips, request, backend=backend, on_clip=report.clips(clips))
 
-    tables = {INTEGER: measure(Request(())), FLOAT: measure(Request((), FLOAT_FEATURES))}
+    tables = {INTEGER: measure(Request((), feature_set))}
+    if feature_set == FEATURES:
+        tables[FLOAT] = measure(Request((), FLOAT_FEATURES))
     devices = {CPU: jax.devices("cpu")[0]}
     if (first := jax.devices()[0]).platform != "cpu":
         devices[f"JAX {first.platform.upper()}"] = first
     for name, device in devices.items():
-        tables[name] = measure(Request((), device=device), "jax")
+        tables[name] = measure(Request((), feature_set, device=device), "jax")
     return tables
 
 
@@ -121,12 +138,19 @@ def _compare(
 
 
 def _missed(comparisons: list[Comparison], excess: dict[str, float]) -> list[str]:
-    """What is over its limit: JAX against libvmaf float, JAX against JAX elsewhere, the excess."""
-    judged = [comparisons[1], *comparisons[3:]]
+    """What is over its limit: JAX against libvmaf float, JAX against JAX elsewhere, the excess.
+
+    Without a float extractor, JAX against the integer one.
+    """
+    nearest = FLOAT if excess else INTEGER
     lines = [
         f"{comparison.ours} against {comparison.theirs}: {words}"
-        for comparison in judged
-        for words in missed(comparison.columns)
+        for comparison in comparisons
+        if comparison.theirs in (nearest, CPU)
+        for words in missed(
+            comparison.columns,
+            OFFICIAL_SCORE_LIMIT if comparison.theirs == INTEGER else SCORE_LIMIT,
+        )
     ]
     lines += [
         f"{name} is {value:.2e} farther from the integer extractor than libvmaf's float one"

@@ -92,10 +92,13 @@ def find_run(model: str) -> Path:
             return Path(model)
     except (OSError, ValueError):
         pass  # no name that a file system takes
+    from vmaf_jax.teacher import known_teachers
+
     names = sorted(path.parent.name for path in checkpoints().glob("*/config.yaml"))
+    own = ", ".join(known_teachers())
     raise InputError(
         f"model {model!r}: no run folder, .onnx or .json file, nor a shipped name "
-        f"({', '.join(names) or 'none here'}); check the name."
+        f"({', '.join(names) or 'none here'}), nor one of VMAF's own ({own}); check the name."
     )
 
 

@@ -88,12 +88,15 @@ def to_markdown(report: BackendsReport) -> str:
         ]
         lines += [f"## {comparison.ours} against {comparison.theirs}", "", *table(header, rows)]
         lines += ["", f"![the frame with the largest difference]({comparison.picture})", ""]
+    if report.beyond_libvmaf:
+        lines += [
+            "By how much JAX is farther from libvmaf's integer extractors than libvmaf's own float "
+            "ones on the same frame, at most: "
+            + ", ".join(f"{name} {value:.1e}" for name, value in report.beyond_libvmaf.items())
+            + ".",
+            "",
+        ]
     lines += [
-        "By how much JAX is farther from libvmaf's integer extractors than libvmaf's own float "
-        "ones on the same frame, at most: "
-        + ", ".join(f"{name} {value:.1e}" for name, value in report.beyond_libvmaf.items())
-        + ".",
-        "",
         "Limits: " + ("; ".join(report.missed) if report.missed else "all kept") + ".",
         "",
     ]
