@@ -4,9 +4,12 @@ import importlib.util
 import json
 from pathlib import Path
 
+import pytest
+
 SCRIPT = Path("docs/examples/game_vmaf.py")
 
 
+@pytest.mark.slow
 def test_vmaf_is_gamed_and_neg_less_so(tmp_path):
     spec = importlib.util.spec_from_file_location("game_vmaf", SCRIPT)
     example = importlib.util.module_from_spec(spec)

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from vmaf_jax.corpora import demo
 from vmaf_jax.extraction.api import extract_clips
@@ -14,6 +15,7 @@ from vmaf_jax.jobs.train import train
 from vmaf_jax.teacher import load_teacher
 
 
+@pytest.mark.slow
 def test_ffmpeg_runs_it_on_every_frame_of_the_demo(tmp_path, demo_table):
     config = load_config(Path("configs/rbf.yaml"))
     run = train(config, tmp_path / "rbf")

@@ -182,6 +182,7 @@ def value_and_gradients(reference, distorted, gain_limit):
     return jax.value_and_grad(total, (0, 1))(reference, distorted)
 
 
+@pytest.mark.slow  # in float32; the test below holds them in float64
 def test_gradients_are_finite_everywhere():
     for name, pair in scenes().items():
         single = (jnp.asarray(picture, jnp.float32) for picture in pair)

@@ -289,6 +289,7 @@ def test_gradients_are_finite(case):
     assert all(bool(jnp.isfinite(plane).all()) for plane in gradient)
 
 
+@pytest.mark.slow
 def test_soft_cambi_gives_cambi_a_slope_and_leaves_its_value():
     rng = np.random.default_rng(0)
     across = np.linspace(60, 68, 250)[None].repeat(240, 0)

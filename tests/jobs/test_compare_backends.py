@@ -35,9 +35,14 @@ def check(report, frames):
     assert max(report.beyond_libvmaf.values()) <= 2e-5
 
 
-def test_on_every_frame_of_the_demo(tmp_path, demo_table):
-    report = module.compare_backends(demo.load_clips(), tmp_path / "report")
-    check(report, len(demo_table))
+EVERY = pytest.param(None, marks=pytest.mark.slow, id="every frame of the demo")
+
+
+@pytest.mark.parametrize("source", ["bikes", EVERY])
+def test_on_the_demo(source, tmp_path):
+    clips = [clip for clip in demo.load_clips() if source in (None, clip.source)]
+    report = module.compare_backends(clips, tmp_path / "report")
+    check(report, 48 * len(clips))
     text = (tmp_path / "report" / "report.md").read_text()
     assert "Limits: all kept." in text
     for comparison in report.comparisons:

@@ -66,7 +66,8 @@ class Family:
 
 def _looks(process):
     with contextlib.suppress(psutil.Error):
-        return "-frames:v" in process.cmdline()
+        line = process.cmdline()
+        return not line or "-frames:v" in line  # one that is ending has none any more
     return True  # it has ended
 
 

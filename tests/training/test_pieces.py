@@ -43,8 +43,8 @@ class Memory:
     ("network", "settings"),
     [
         ("nano", {}),
-        ("nano", {"loss": "kl", "batch_size": 32}),
-        ("nano", QUERIES),
+        pytest.param("nano", {"loss": "kl", "batch_size": 32}, marks=pytest.mark.slow),
+        pytest.param("nano", QUERIES, marks=pytest.mark.slow),
         ("rbf", QUERIES | {"optimiser": "levenberg_marquardt", "steps": 6}),
     ],
     ids=["rows", "kl batches", "queries", "least squares"],
