@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from vmaf_jax.evaluation import Opinions, compare_models, opinion_report
+from vmaf_jax.evaluation import Opinions, compare_models
+from vmaf_jax.evaluation.opinion_report import opinion_report
 from vmaf_jax.reporting.opinion_tables import show_comparison, show_opinions
 
 

@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from vmaf_jax.errors import InputError
-from vmaf_jax.evaluation import Opinions, opinion_report
+from vmaf_jax.evaluation import Opinions
 from vmaf_jax.evaluation.metrics import Metrics, all_metrics
-from vmaf_jax.evaluation.opinion_report import OpinionReport
+from vmaf_jax.evaluation.opinion_report import OpinionReport, opinion_report
 from vmaf_jax.extraction.api import check_backend
 from vmaf_jax.extraction.libvmaf import resolve_teacher
 from vmaf_jax.features.clips import Clips, clips_of

@@ -33,12 +33,12 @@ def _is_level(text: str) -> bool:
 
 def pool(scores: npt.NDArray[np.float64], name: str) -> float:
     """The score of a clip, from its frames' `[t]`, VMAF points, by a pooling's full name."""
+    if name == "mean":
+        return float(np.mean(scores))
     import jax.numpy as jnp
 
     from vmaf_jax.models.pooling import POOLINGS
 
-    if name == "mean":
-        return float(np.mean(scores))
     kind, *level = name.split()
     row = jnp.asarray(scores, jnp.float32)[None]
     pooled = POOLINGS[kind](row, jnp.ones_like(row), float(level[0]) if level else 0.0)
