@@ -3,19 +3,20 @@
 Input `features` float32 `[N, d]`, output `vmaf` float32 `[N]` in [0, 100]; the scaler is in the
 graph. A model over the frames of clips takes `features` `[N, T, d]` and `mask` `[N, T]`. The file's
 metadata names the feature set; a file without a name takes the plain one. An ensemble gives
-`vmaf_std` `[N]` too. The
-contract for readers is in docs/onnx-contract.md.
+`vmaf_std` `[N]` too. The contract for readers is in docs/onnx-contract.md.
 """
 
 import dataclasses
 import math
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from vmaf_jax.errors import InputError
 from vmaf_jax.features.feature_set import FEATURE_SETS, FEATURES, FeatureSet
 from vmaf_jax.limits import limit, read_limited
 
+Checked = TypeVar("Checked")
 OPSET = 17
 MAX_IR_VERSION = 10
 MAX_BYTES = 50_000_000
@@ -65,6 +66,16 @@ def load_onnx(path: Path) -> OnnxFile:
     Raises:
         InputError: missing, too large, not ONNX, or outside the contract.
     """
+    content, model, feature_set = read_onnx(path, check_contract)
+    return OnnxFile(content, feature_set, takes_clips(model), len(model.graph.output) > 1)
+
+
+def read_onnx(path: Path, check: Callable[[Any, Path], Checked]) -> tuple[bytes, Any, Checked]:
+    """A model file's bytes, the model, and what `check` made of it before ONNX's own checker ran.
+
+    Raises:
+        InputError: missing, too large, not ONNX, or refused by `check`.
+    """
     import onnx
     from google.protobuf.message import DecodeError
 
@@ -73,7 +84,7 @@ def load_onnx(path: Path) -> OnnxFile:
     content = read_limited(path, "ONNX_BYTES", MAX_BYTES)
     try:
         model = onnx.load_model_from_string(content)
-        feature_set = check_contract(model, path)
+        checked = check(model, path)
         onnx.checker.check_model(model, full_check=True)
     except (
         DecodeError,
@@ -83,8 +94,7 @@ def load_onnx(path: Path) -> OnnxFile:
     ) as error:
         reason = str(error).splitlines()[0] if str(error) else "damaged"
         raise InputError(f"{path}: not a valid ONNX model ({reason}); export it again.") from error
-    has_spread = len(model.graph.output) > 1
-    return OnnxFile(content, feature_set, takes_clips(model), has_spread)
+    return content, model, checked
 
 
 def takes_clips(model: Any) -> bool:

@@ -14,16 +14,22 @@ from pathlib import Path
 from typing import Any
 
 from vmaf_jax.errors import InputError
-from vmaf_jax.export.contract import INPUT_NAME, MAX_IR_VERSION, OPSET, OUTPUT_NAME
+from vmaf_jax.export.contract import (
+    INPUT_NAME,
+    MAX_BYTES,
+    MAX_IR_VERSION,
+    OPSET,
+    OUTPUT_NAME,
+    read_onnx,
+)
 from vmaf_jax.export.pixels.features import features
 from vmaf_jax.export.pixels.graph import Graph, Value
 from vmaf_jax.features.feature_set import FEATURE_SETS, FEATURES, FeatureSet
 from vmaf_jax.features.scale import MIN_SIZE
-from vmaf_jax.limits import limit, read_limited
+from vmaf_jax.limits import limit
 
 PICTURES = ("reference", "distorted", "previous")
 SAMPLES = ("float32", "uint8")
-MAX_BYTES = 50_000_000
 MAX_SIDE = 16_384  # pixels
 _IR_VERSION = 8  # the one that came with opset 17
 ADMITTED_OPERATORS = frozenset(
@@ -151,24 +157,7 @@ def read_pixels(path: Path) -> PixelsFile:
     Raises:
         InputError: missing, too large, not ONNX, or outside the contract.
     """
-    import onnx
-    from google.protobuf.message import DecodeError
-
-    if not path.exists():
-        raise InputError(f"{path}: no such model; check the name.")
-    content = read_limited(path, "ONNX_BYTES", MAX_BYTES)
-    try:
-        model = onnx.load_model_from_string(content)
-        checked = check_pixels(model, path)
-        onnx.checker.check_model(model, full_check=True)
-    except (
-        DecodeError,
-        UnicodeDecodeError,
-        onnx.checker.ValidationError,
-        onnx.shape_inference.InferenceError,
-    ) as error:
-        reason = str(error).splitlines()[0] if str(error) else "damaged"
-        raise InputError(f"{path}: not a valid ONNX model ({reason}); export it again.") from error
+    _, _, checked = read_onnx(path, check_pixels)
     return checked
 
 
