@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 
 import vmaf_jax
 from vmaf_jax.files import atomic_path, work_folder
+from vmaf_jax.video.ffmpeg import _Running
 
 LIMITED = """
 import resource, runpy
@@ -78,6 +80,32 @@ def test_a_signal_leaves_no_process_and_no_folder(number, tmp_path):
             time.sleep(0.1)
         else:
             pytest.fail(f"process {child} is left")
+
+
+def test_no_process_slips_through_while_it_starts(monkeypatch):
+    started = threading.Event()
+
+    class Slow(subprocess.Popen):
+        def __init__(self, *arguments, **options):
+            super().__init__(*arguments, **options)
+            started.set()
+            time.sleep(0.3)  # lives, and its starter does not hold it yet
+
+    running, processes = _Running(), []
+    monkeypatch.setattr(subprocess, "Popen", Slow)
+    start = threading.Thread(
+        target=lambda: processes.append(running.start(["sleep", "60"])), daemon=True
+    )
+    start.start()
+    started.wait()
+    running.end()
+    start.join()
+    assert processes[0].wait(timeout=30) == -signal.SIGKILL
+    late = threading.Thread(target=lambda: running.start(["sleep", "60"]), daemon=True)
+    late.start()
+    late.join(0.2)
+    assert late.is_alive()  # it waits for the end of the program
+    assert len(processes) == 1
 
 
 def state(pid):

@@ -12,9 +12,9 @@ import shutil
 import subprocess
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, Any, NoReturn
 
 from vmaf_jax.errors import InputError
 from vmaf_jax.files import no_temporary
@@ -74,7 +74,7 @@ def run_ffmpeg(
     # SVT-AV1 writes its banner to standard error whatever ffmpeg's level is.
     environment = {**os.environ, "SVT_LOG": "1"}
     try:
-        process = subprocess.Popen(
+        process = _RUNNING.start(
             [ffmpeg.path, "-hide_banner", *arguments],
             cwd=folder,
             stdin=subprocess.PIPE,
@@ -84,15 +84,16 @@ def run_ffmpeg(
         )
     except OSError as error:
         raise _cannot_run(ffmpeg, error) from error
-    with _RUNNING.holding(process):
-        try:
-            _, written = process.communicate(stdin, timeout=seconds)
-        except BaseException as error:
-            process.kill()
-            process.communicate()
-            if isinstance(error, subprocess.TimeoutExpired):
-                raise _too_long(seconds) from error
-            raise
+    try:
+        _, written = process.communicate(stdin, timeout=seconds)
+    except BaseException as error:
+        process.kill()
+        process.communicate()
+        if isinstance(error, subprocess.TimeoutExpired):
+            raise _too_long(seconds) from error
+        raise
+    finally:
+        _RUNNING.discard(process)
     return _finished(process.returncode, written)
 
 
@@ -104,23 +105,22 @@ class _Running:
         self._lock = threading.Lock()
         self._ended = False
 
-    @contextlib.contextmanager
-    def holding(self, process: "subprocess.Popen[bytes]") -> Iterator[None]:
-        self.add(process)
-        try:
-            yield
-        finally:
-            self.discard(process)
-
-    def add(self, process: "subprocess.Popen[bytes]") -> None:
+    def start(self, command: Sequence[str], **options: Any) -> "subprocess.Popen[bytes]":
+        """Starts a process. The lock is held meanwhile, so that `end` misses none."""
         with self._lock:
-            self._processes.add(process)
-            if self._ended:
-                process.kill()
+            if not self._ended:
+                process = subprocess.Popen(command, **options)
+                self._processes.add(process)
+                return process
+        return _wait_for_the_end()
 
     def discard(self, process: "subprocess.Popen[bytes]") -> None:
+        """Forgets a process that ended; one that `end` killed is no failure to be reported."""
         with self._lock:
             self._processes.discard(process)
+            ended = self._ended
+        if ended:
+            _wait_for_the_end()
 
     def end(self) -> None:
         with self._lock:
@@ -130,11 +130,17 @@ class _Running:
                     process.kill()
 
 
+def _wait_for_the_end() -> NoReturn:
+    """Another thread is about to end the program (`vmaf_jax.ending`)."""
+    while True:
+        threading.Event().wait()
+
+
 _RUNNING = _Running()
 
 
 def end_all() -> None:
-    """Kills every ffmpeg of this program, and those that it would still start."""
+    """Kills every ffmpeg of this program; it starts no other, and waits for its end."""
     _RUNNING.end()
 
 
@@ -153,7 +159,7 @@ class Stream:
         except OSError as error:
             raise no_temporary(error) from error
         try:
-            self._process = subprocess.Popen(
+            self._process = _RUNNING.start(
                 [ffmpeg.path, "-hide_banner", "-nostdin", *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
@@ -163,7 +169,6 @@ class Stream:
         except OSError as error:
             self._stderr.close()
             raise _cannot_run(ffmpeg, error) from error
-        _RUNNING.add(self._process)
         self._seconds, self._late = seconds, threading.Event()
         self._timer = threading.Timer(seconds, self._end_late)
         self._timer.daemon = True
