@@ -34,9 +34,7 @@ SCHEMA_VERSION = 1
 _METADATA_KEY = b"vmaf_jax"
 _KEYS = ("corpus", "source", "clip")
 _OPINIONS = ("mos", "mos_ci95", "experiment")  # of a clip, so equal on its frames
-RESERVED_COLUMNS = frozenset(
-    {*_KEYS, "frame", "n_frames", *_OPINIONS, *(n for each in FEATURE_SETS.values() for n in each)}
-)
+RESERVED_COLUMNS = frozenset(_KEYS + _OPINIONS).union({"frame", "n_frames"}, *FEATURE_SETS.values())
 
 
 @dataclasses.dataclass(frozen=True)

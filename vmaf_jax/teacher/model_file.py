@@ -170,7 +170,7 @@ def _features(
     """The feature set a file uses, and where each of its features stands in the file."""
     matches = [_FEATURE.fullmatch(name) for name in names]
     plain = [match["name"] if match else name for match, name in zip(matches, names, strict=True)]
-    alike = [each for each in FEATURE_SETS.values() if sorted(each) == sorted(plain)]
+    alike = [candidate for candidate in FEATURE_SETS.values() if sorted(candidate) == sorted(plain)]
     if not alike:
         raise OtherFeaturesError(
             f"{path.stem}: uses the features {', '.join(plain)}, expected {', '.join(FEATURES)}. "
@@ -183,7 +183,7 @@ def _features(
             return feature_set, [plain.index(name) for name in feature_set]
     raise OtherFeaturesError(
         f"{path.stem}: asks for features with the options {changed}, which no table holds; use a "
-        f"model with those of {', '.join(each.name for each in alike)}."
+        f"model with those of {', '.join(feature_set.name for feature_set in alike)}."
     )
 
 

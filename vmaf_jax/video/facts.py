@@ -80,8 +80,8 @@ def stream_facts(report: str) -> tuple[Facts, Facts] | None:
 def _facts(number: int, report: str, graph: re.Match[str], demuxer: str) -> Facts:
     codec, rest, side_data = _stream(number, report)
     words = re.split(r"[(),/\s]+", rest)
-    found = re.search(r"(?:Display Matrix|displaymatrix): rotation of (-?[\d.]+)", side_data)
-    rotation = round(float(found[1])) % 360 if found else 0
+    turned = re.search(r"(?:Display Matrix|displaymatrix): rotation of (-?[\d.]+)", side_data)
+    rotation = round(float(turned[1])) % 360 if turned else 0
     width, height = int(graph["width"]), int(graph["height"])
     sar = _ratio(graph["sar"])
     if rotation in (90, 270):
@@ -129,8 +129,8 @@ def _ratio(text: str) -> Fraction | None:
 
 
 def _rate(pattern: str, text: str) -> float | None:
-    found = re.search(pattern, text)
-    if not found:
+    match = re.search(pattern, text)
+    if not match:
         return None
-    number = found[1]
+    number = match[1]
     return float(number[:-1]) * 1000 if number.endswith("k") else float(number) or None
