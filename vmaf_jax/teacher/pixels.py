@@ -5,10 +5,9 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Shaped
+from jaxtyping import Array, Float
 
 from vmaf_jax.features.clip import clip_features
-from vmaf_jax.features.samples import check_samples
 from vmaf_jax.features.v1 import v1_features
 from vmaf_jax.teacher.svr import svr_score, transform_score
 from vmaf_jax.teacher.teacher import Teacher, load_teacher
@@ -42,30 +41,18 @@ def vmaf(
     Raises:
         TypeError, InputError: as `clip_features`, `v1_features` and `load_teacher` do.
     """
-    if _teacher(model).feature_set.planes == 1:
-        check_samples(bits, reference=reference, distorted=distorted)
-        return _vmaf(reference, distorted, model=model, bits=bits, clip=clip)
-    rows = v1_features(
-        reference,
-        distorted,
-        bits=bits,
-        feature_set=_teacher(model).feature_set,
-        cambi_gradient=cambi_gradient,
-    )
-    return _scores(rows, model=model, clip=clip)
-
-
-@functools.partial(jax.jit, static_argnames=("model", "bits", "clip"))
-def _vmaf(
-    reference: Shaped[Array, "..."],
-    distorted: Shaped[Array, "..."],
-    *,
-    model: str,
-    bits: int,
-    clip: bool,
-) -> Float[Array, " t"]:
-    gain_limit = _teacher(model).feature_set.gain_limit
-    rows = clip_features(reference, distorted, bits=bits, gain_limit=gain_limit)
+    feature_set = _teacher(model).feature_set
+    if feature_set.planes == 1:
+        limit = feature_set.gain_limit
+        rows = clip_features(reference, distorted, bits=bits, gain_limit=limit)
+    else:
+        rows = v1_features(
+            reference,
+            distorted,
+            bits=bits,
+            feature_set=feature_set,
+            cambi_gradient=cambi_gradient,
+        )
     return _scores(rows, model=model, clip=clip)
 
 
