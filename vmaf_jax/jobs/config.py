@@ -49,7 +49,7 @@ class DataConfig(_Part):
 
     Attributes:
         corpus: which clips; with `features`, the table is read from that file instead.
-        features: a table made by `vmaf-jax extract`.
+        features: a table made by `vmaf-jax extract`: a file, or a folder of shards.
         data_root: folder of the netflix corpus, by default `VMAF_DATA_ROOT`.
         manifest: file of the manifest corpus.
         label_scale: what the manifest's `mos` is on, as [1, 5]; by default as it says.

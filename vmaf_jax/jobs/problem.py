@@ -13,9 +13,10 @@ from vmaf_jax.errors import InputError, OtherFeaturesError
 from vmaf_jax.evaluation.cross_validation import HeldOut
 from vmaf_jax.extraction.request import Request
 from vmaf_jax.features.clips import Clips, clips_of
+from vmaf_jax.features.dataset import read_table
 from vmaf_jax.features.feature_set import FEATURE_SETS
 from vmaf_jax.features.opinions import MOS_RANGE, LabelScale
-from vmaf_jax.features.table import FeatureTable, read_table
+from vmaf_jax.features.table import FeatureTable
 from vmaf_jax.jobs.config import DataConfig
 from vmaf_jax.jobs.extract import CorpusSource, measure_corpus
 from vmaf_jax.jobs.report import Report, silent
