@@ -5,13 +5,17 @@ next writer takes them up.
 """
 
 import contextlib
+import dataclasses
 import fcntl
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from vmaf_jax.errors import InputError
 from vmaf_jax.features.dataset import ABOUT, shard_files
+from vmaf_jax.features.opinions import LabelScale
+from vmaf_jax.features.table import FeatureTable
 from vmaf_jax.files import check_result_folder, make_dir, write_text
 
 _LOCK = ".lock"
@@ -43,6 +47,48 @@ def writing(folder: Path) -> Iterator["DatasetWriter"]:
         yield DatasetWriter(folder)
     finally:
         lock.close()
+
+
+@dataclasses.dataclass(frozen=True)
+class Contents:
+    """What a table or dataset holds, for people.
+
+    Attributes:
+        rows, n_clips: how many.
+        sources, labels: their names; sources sorted.
+        label_scale: the worst and the best vote; None where nobody voted.
+    """
+
+    rows: int
+    n_clips: int
+    sources: list[str]
+    labels: list[str]
+    label_scale: LabelScale | None
+
+    @classmethod
+    def of(cls, table: FeatureTable) -> "Contents":
+        """What a table holds."""
+        scale = table.label_scale if "mos" in table.labels else None
+        return cls(len(table), table.n_clips, table.sources, list(table.labels), scale)
+
+    def __add__(self, other: "Contents") -> "Contents":
+        """Of both; labels and scale are those of the first."""
+        return dataclasses.replace(
+            self,
+            rows=self.rows + other.rows,
+            n_clips=self.n_clips + other.n_clips,
+            sources=sorted({*self.sources, *other.sources}),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """As commands print them in JSON."""
+        return {
+            "rows": self.rows,
+            "clips": self.n_clips,
+            "sources": self.sources,
+            "labels": self.labels,
+            "label_scale": None if self.label_scale is None else list(self.label_scale),
+        }
 
 
 class DatasetWriter:
