@@ -35,7 +35,7 @@ def read_table(path: Path) -> FeatureTable:
     if not path.is_dir():
         return read_file(path)
     shards = shards_of(path)
-    if (n := sum(map(_rows, shards))) > (most := limit("ROWS", MAX_ROWS)):
+    if (n := sum(map(n_rows, shards))) > (most := limit("ROWS", MAX_ROWS)):
         raise InputError(
             f"{path}: {n} rows, at most {most} are read into memory; set data.buffer_rows to train "
             f"from the disk, or set VMAF_JAX_MAX_ROWS."
@@ -102,7 +102,7 @@ def read_shards(shards: Sequence[Path]) -> Iterator[FeatureTable]:
         yield table
 
 
-def _rows(path: Path) -> int:
+def n_rows(path: Path) -> int:
     """The rows of a shard by its footer; one that has none is told when it is read."""
     try:
         return int(pq.read_metadata(path).num_rows)

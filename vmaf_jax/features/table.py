@@ -81,9 +81,19 @@ class FeatureTable:
 
     def clip_groups(self) -> tuple[list[tuple[str, ...]], npt.NDArray[np.int64]]:
         """Clips as (corpus, source, clip) by first appearance, and the clip of each row, `[n]`."""
-        keys = list(zip(self.corpus, self.source, self.clip, strict=True))
-        order = {key: k for k, key in enumerate(dict.fromkeys(keys))}
-        return list(order), np.array([order[key] for key in keys], dtype=np.int64)
+        group = np.zeros(len(self), np.int64)
+        for column in (self.corpus, self.source, self.clip):
+            codes = pa.array(column, pa.string()).dictionary_encode().indices.to_numpy()
+            group = np.unique(group * (int(codes.max(initial=0)) + 1) + codes, return_inverse=True)[
+                1
+            ]
+        _, first, group = np.unique(group, return_index=True, return_inverse=True)
+        place = np.argsort(np.argsort(first))
+        rows = np.sort(first)
+        clips: list[tuple[str, ...]] = list(
+            zip(self.corpus[rows], self.source[rows], self.clip[rows], strict=True)
+        )
+        return clips, place[group].astype(np.int64)
 
     def label(self, name: str) -> npt.NDArray[np.float64]:
         """One label column, `[n]`.
