@@ -10,10 +10,12 @@ memory that this process ever had (of it, `in_memory` arrays are made last).
 """
 
 import argparse
+import dataclasses
 import json
 import resource
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -70,7 +72,7 @@ def train(folder: Path, steps: int, batch: int, buffer_rows: int, repeats: int) 
     )
     started = time.perf_counter()
     problem = load_streamed(config)
-    figures = {"rows": problem.n_units, "map_s": time.perf_counter() - started}
+    figures: dict[str, Any] = {"rows": problem.n_units, "map_s": time.perf_counter() - started}
     times: dict[str, list[float]] = {"streamed": [], "in_memory": []}
     rmse = {}
     for k in range(2 * repeats):
@@ -78,8 +80,9 @@ def train(folder: Path, steps: int, batch: int, buffer_rows: int, repeats: int) 
         if k == repeats:
             figures["peak_gib_streamed"] = peak_gib()
             table = problem.table
-            held = {"features": np.asarray(table.features, np.float32).copy()}
-            object.__setattr__(table, "features", held["features"])
+            problem = dataclasses.replace(
+                problem, table=dataclasses.replace(table, features=np.array(table.features))
+            )
         fit = fit_streamed(problem, config.make_student(), config.training)
         times[name].append(fit.train_s)
         rmse[name] = float(np.sqrt(np.mean(np.square(fit.predicted[0, 0] - problem.label))))
