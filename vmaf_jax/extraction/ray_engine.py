@@ -46,11 +46,20 @@ def ray_engine(address: str | None) -> Iterator[Engine]:
     ray = _ray()
     _connect(ray, address)
     try:
-        tools = own_tools()
-        _check_nodes(ray, tools)
-        yield lambda clips, work: _outcomes(ray, clips, work, tools)
+        yield cluster_outcomes(ray)
     finally:
         ray.shutdown()
+
+
+def cluster_outcomes(ray: Any) -> Engine:
+    """The cluster that `ray` has joined, as an engine.
+
+    Raises:
+        InputError: a node has other tools than this machine, or none.
+    """
+    tools = own_tools()
+    _check_nodes(ray, tools)
+    return lambda clips, work: _outcomes(ray, clips, work, tools)
 
 
 def _ray() -> Any:
