@@ -31,7 +31,7 @@ python-version:
 
 $(STAMP): pyproject.toml constraints.txt | python-version
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[demo,dev,mcp]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[demo,dev,mcp,ray]'
 	touch $@
 
 clean:

@@ -11,7 +11,7 @@ import pytest
 from mcp.shared.exceptions import MCPError
 
 import vmaf_jax
-from vmaf_jax.features.table import read_table
+from vmaf_jax.features.dataset import read_table
 from vmaf_jax.jobs.compare_models import compare_models
 from vmaf_jax.jobs.split import split_of
 from vmaf_jax.serving import long_results

@@ -124,7 +124,7 @@ def extract_clips(
         more = f" ({len(failures) - 1} other clips failed too)" if len(failures) > 1 else ""
         raise InputError(f"{failures[0]}{more}")
     tables = [outcome for outcome in outcomes if isinstance(outcome, FeatureTable)]
-    return concatenate([_placed(table, clip) for table, clip in zip(tables, clips, strict=True)])
+    return concatenate([placed(table, clip) for table, clip in zip(tables, clips, strict=True)])
 
 
 def extract_each(
@@ -160,7 +160,7 @@ def _extract_pairs(
     return outcomes
 
 
-def _placed(table: FeatureTable, clip: Clip) -> FeatureTable:
+def placed(table: FeatureTable, clip: Clip) -> FeatureTable:
     """The clip's rows with its place in the corpus, its opinion score, and its digests."""
     n = len(table)
     labels = dict(table.labels)

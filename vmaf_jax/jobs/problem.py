@@ -13,9 +13,10 @@ from vmaf_jax.errors import InputError, OtherFeaturesError
 from vmaf_jax.evaluation.cross_validation import HeldOut
 from vmaf_jax.extraction.request import Request
 from vmaf_jax.features.clips import Clips, clips_of
+from vmaf_jax.features.dataset import read_table
 from vmaf_jax.features.feature_set import FEATURE_SETS
 from vmaf_jax.features.opinions import MOS_RANGE, LabelScale
-from vmaf_jax.features.table import FeatureTable, read_table
+from vmaf_jax.features.table import FeatureTable
 from vmaf_jax.jobs.config import DataConfig
 from vmaf_jax.jobs.extract import CorpusSource, measure_corpus
 from vmaf_jax.jobs.report import Report, silent
@@ -24,6 +25,7 @@ from vmaf_jax.teacher import Teacher, known_teachers, load_teacher
 from vmaf_jax.training import ClipRows, Rows, TrainingSettings, loso_masks
 
 _MODEL_VARIANCE = 100.0  # points squared, of a clip's error beside the votes'
+_DIGEST_ROWS = 1 << 16  # whose names are held as text at a time
 _SAME_SCORE = 1e-3  # VMAF points; six-decimal features alone account for 1.8e-4
 
 
@@ -154,8 +156,8 @@ def load_problem(data: DataConfig, report: Report = silent) -> Problem:
     """
     table = _load_table(data, report)
     label = table.label(data.label_column)
-    teacher, no_teacher = _teacher(table, data)
-    target = label if teacher is None else _unclipped(teacher, table, label)
+    teacher, no_teacher = find_teacher(table, data)
+    target = label if teacher is None else unclipped(teacher, table.features, label)
     clips = clips_of(table, data.frames_per_clip) if data.label == "mos" else None
     if clips is not None:
         label = target = clips.labels[data.label_column]
@@ -193,24 +195,29 @@ def _load_table(data: DataConfig, report: Report) -> FeatureTable:
     report.say(f"data: {data.features or data.corpus}")
     if data.features is not None:
         table = read_table(data.features)
-        if data.label_scale not in (None, table.label_scale):
-            raise InputError(
-                f"{data.features}: its opinion scores are from the scale {table.label_scale}, "
-                f"data.label_scale is {data.label_scale}; drop that or import the scores again."
-            )
     else:
         source = CorpusSource(data.corpus, data.data_root, data.manifest, data.label_scale)
         request = Request((data.teacher,), FEATURE_SETS[data.feature_set])
         table = measure_corpus(source, request, report=report)
+    check_table(table, data)
+    return table.mean_pool() if data.mean_pool else table
+
+
+def check_table(table: FeatureTable, data: DataConfig) -> None:
+    """Raises InputError where a table is not as its configuration says."""
+    if data.features is not None and data.label_scale not in (None, table.label_scale):
+        raise InputError(
+            f"{data.features}: its opinion scores are from the scale {table.label_scale}, "
+            f"data.label_scale is {data.label_scale}; drop that or import the scores again."
+        )
     if table.feature_set.name != data.feature_set:
         raise InputError(
             f"{data.features or data.corpus}: holds the feature set {table.feature_set.name}, the "
             f"configuration says {data.feature_set}; set data.feature_set={table.feature_set.name}."
         )
-    return table.mean_pool() if data.mean_pool else table
 
 
-def _teacher(table: FeatureTable, data: DataConfig) -> tuple[Teacher | None, str]:
+def find_teacher(table: FeatureTable, data: DataConfig) -> tuple[Teacher | None, str]:
     """The teacher that can be asked about the table's features, or why there is none.
 
     A sound model over other features, or one known by its label column alone, is none; a damaged
@@ -233,16 +240,16 @@ def _teacher(table: FeatureTable, data: DataConfig) -> tuple[Teacher | None, str
     return teacher, ""
 
 
-def _unclipped(
-    teacher: Teacher, table: FeatureTable, label: npt.NDArray[np.float64]
+def unclipped(
+    teacher: Teacher, features: npt.NDArray[np.float64], label: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.float64]:
     """The teacher's unclipped score where its answer is the label, and the label elsewhere.
 
     Saturated rows then still say how far past the end they lie. (The answer is not the label for
     clip means, whose label is the mean over frames.)
     """
-    same = np.abs(teacher(table.features) - label) <= _SAME_SCORE
-    return np.where(same, teacher(table.features, clip=False), label)
+    same = np.abs(teacher(features) - label) <= _SAME_SCORE
+    return np.where(same, teacher(features, clip=False), label)
 
 
 def _contents(table: FeatureTable) -> dict[str, str]:
@@ -264,8 +271,13 @@ def _contents(table: FeatureTable) -> dict[str, str]:
 def table_digest(table: FeatureTable) -> str:
     """SHA-256 of a table's rows: keys, features and labels."""
     state = hashlib.sha256()
-    keys = [table.corpus.tolist(), table.source.tolist(), table.clip.tolist()]
-    state.update(json.dumps(keys).encode())
+    for k, names in enumerate((table.corpus, table.source, table.clip)):
+        state.update(b", [" if k else b"[[")  # as `json.dumps` writes the three lists, in parts
+        for at in range(0, len(names), _DIGEST_ROWS):
+            part = json.dumps(names[at : at + _DIGEST_ROWS].tolist())[1:-1]
+            state.update((", " * (at > 0) + part).encode())
+        state.update(b"]")
+    state.update(b"]")
     for column in (table.index, table.features, *table.labels.values()):
         state.update(np.ascontiguousarray(column).tobytes())
     return state.hexdigest()

@@ -3,8 +3,6 @@
 from collections.abc import Callable, Sequence
 from typing import Protocol, runtime_checkable
 
-from vmaf_jax.corpora.clips import Clip
-
 
 @runtime_checkable
 class Report(Protocol):
@@ -13,7 +11,7 @@ class Report(Protocol):
     def say(self, text: str) -> None:
         """A stage begins, in one line for people."""
 
-    def clips(self, clips: Sequence[Clip]) -> Callable[[int], None]:
+    def clips(self, clips: Sequence[object]) -> Callable[[int], None]:
         """An extraction of `clips` begins; the result is called with the frames of each."""
 
 
@@ -23,7 +21,7 @@ class Silence:
     def say(self, text: str) -> None:
         """Nothing."""
 
-    def clips(self, clips: Sequence[Clip]) -> Callable[[int], None]:
+    def clips(self, clips: Sequence[object]) -> Callable[[int], None]:
         """Nothing, for each clip."""
         return lambda frames: None
 

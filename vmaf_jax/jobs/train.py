@@ -10,8 +10,10 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
+import numpy.typing as npt
 
 from vmaf_jax.environment import environment
+from vmaf_jax.errors import InputError
 from vmaf_jax.evaluation import all_metrics, loso_metrics
 from vmaf_jax.evaluation.behaviour import Deviation, behaviour
 from vmaf_jax.evaluation.distances import Distance
@@ -33,8 +35,11 @@ from vmaf_jax.jobs.fit import Fit, fit_folds, predict
 from vmaf_jax.jobs.problem import Problem, load_problem, table_digest
 from vmaf_jax.jobs.report import Report, silent
 from vmaf_jax.jobs.run_folder import Run, write_run
+from vmaf_jax.jobs.streamed import StreamedProblem, fit_streamed, load_streamed
 from vmaf_jax.jobs.training_state import TrainingState
 from vmaf_jax.models import deploy
+
+_MOST_PROOF_ROWS = 1_000_000  # of a table, for parity and behaviour
 
 
 def train(
@@ -58,11 +63,12 @@ def train(
     """
     started = time.perf_counter()
     check_result_folder(run_dir, "metrics.json")
-    problem = load_problem(config.data, report)
+    streamed = config.data.buffer_rows is not None
+    problem = load_streamed(config, report) if streamed else load_problem(config.data, report)
     problem.check_folds()
     others = _load_external(config, problem, report)  # before training: a missing one costs nothing
     state = None if save_every_s is None else TrainingState(run_dir, save_every_s, report)
-    fit = fit_folds(problem, config.make_student(), config.training, report=report, state=state)
+    fit = _fit(problem, config, state, report)
     held_out = fit.held_out(problem)
     deployed = deploy(fit.student, fit.final)
     seed = config.training.seeds[0]
@@ -117,6 +123,22 @@ def train(
     return run
 
 
+def _fit(problem: Problem, config: Config, state: TrainingState | None, report: Report) -> Fit:
+    student, settings = config.make_student(), config.training
+    if isinstance(problem, StreamedProblem):
+        if state is not None:
+            raise InputError(
+                "data.buffer_rows: streamed training saves no state; drop --save-every."
+            )
+        return fit_streamed(problem, student, settings, report=report)
+    return fit_folds(problem, student, settings, report=report, state=state)
+
+
+def _some(features: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Evenly spaced rows of a table that has more than enough for a proof."""
+    return np.asarray(features[:: 1 + (len(features) - 1) // _MOST_PROOF_ROWS])
+
+
 def _load_external(config: Config, problem: Problem, report: Report) -> dict[str, Problem]:
     others: dict[str, Problem] = {}
     for name in config.external:
@@ -133,7 +155,7 @@ def _export(
     with work_folder() as folder:
         path = folder / "model.onnx"
         export_onnx(deploy(fit.student, fit.final), path, identity)
-        corpora = [problem.table.features for problem in problems]
+        corpora = [_some(problem.table.features) for problem in problems]
         rows = parity_rows(identity.feature_set, corpora)
         if fit.student.spec.over_frames:
             rows = clip_rows(rows)
@@ -151,4 +173,4 @@ def _behaviour(fit: Fit, problem: Problem) -> dict[str, Deviation] | None:
         return np.asarray(predict_rows(fit.final, jnp.asarray(features, jnp.float32)))
 
     table = problem.table
-    return behaviour(student, problem.teacher, table.features, table.feature_set)
+    return behaviour(student, problem.teacher, _some(table.features), table.feature_set)

@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -12,6 +13,7 @@ from rich.table import Column, Table
 
 from vmaf_jax.evaluation.metrics import Metrics
 from vmaf_jax.evaluation.run_metrics import RunMetrics
+from vmaf_jax.features.dataset_writer import Contents
 from vmaf_jax.files import to_json
 from vmaf_jax.reporting.backends import BackendsReport
 from vmaf_jax.reporting.html import number
@@ -63,6 +65,12 @@ class Terminal:
 def show_json(value: Any) -> None:
     """One JSON document on one line, and nothing else."""
     sys.stdout.write(json.dumps(json.loads(to_json(value))) + "\n")
+
+
+def show_contents(out: Path, contents: Contents) -> None:
+    """What was written, in one line."""
+    n_sources = len(contents.sources)
+    print(f"{out}: {contents.rows} rows, {contents.n_clips} clips, {n_sources} sources")
 
 
 def _show(table: Table, *, on_error: bool = False) -> None:
