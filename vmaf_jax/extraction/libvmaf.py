@@ -23,15 +23,13 @@ from vmaf_jax.files import work_folder
 from vmaf_jax.teacher.model_file import check_model_file
 from vmaf_jax.video.chroma import check_chroma
 from vmaf_jax.video.comparison import DEFAULT_COMPARISON, Comparison
-from vmaf_jax.video.facts import stream_facts
 from vmaf_jax.video.ffmpeg import Ffmpeg, Finished, run_ffmpeg
-from vmaf_jax.video.judgement import judge, plan_with_offset
+from vmaf_jax.video.judgement import judge, run_planned
 from vmaf_jax.video.pairing import DEFAULT_CHAIN, Plan
 from vmaf_jax.video.report import (
     check_counts,
     explain,
     explain_libvmaf,
-    stream_formats,
 )
 from vmaf_jax.video.video import Video, check_video
 
@@ -162,7 +160,7 @@ def measure(
     videos = (reference, distorted)
     counts = [check_video(distorted), check_video(reference)]
     if None not in (reference.fps, distorted.fps) or how.fps is None:
-        check_counts(reference, distorted, counts, shortest=how.aligned or how.fps is not None)
+        check_counts(reference, distorted, counts, shortest=how.may_end_apart)
     anchor = LibvmafModel(feature_set.libvmaf_model)
     run_models = models if any(m == anchor for m in models) else [*models, anchor]
     names = [model.name for model in run_models]
@@ -184,17 +182,9 @@ def measure(
             )
             return run_ffmpeg(ffmpeg, arguments, folder=work)
 
-        # What the two are is told by decoding: most pairs are measured by the run that tells it.
-        result = run((DEFAULT_CHAIN, DEFAULT_CHAIN))
-        stream_formats(result.report, reference, distorted)
-        facts = stream_facts(result.report)
-        if facts is None:
-            raise InputError(explain(result.report, reference, distorted, names))
+        result, facts, plan = run_planned(ffmpeg, videos, how, run, names)
         if feature_set.planes > 1:
             check_chroma(videos, facts)
-        plan = plan_with_offset(ffmpeg, videos, facts, how)
-        if plan.changed:
-            result = run((plan.to_reference, plan.to_distorted))
         if result.code != 0:
             raise InputError(explain(result.report, reference, distorted, names))
         description, expected = judge(ffmpeg, videos, result, facts, plan, how)
