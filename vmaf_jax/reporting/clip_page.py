@@ -37,7 +37,7 @@ def clip_page(view: ClipView) -> str:
     if len(view.encodes) > 1 or view.failed:
         body.append(section("encodes", "Encodes, the best first", _encodes(view)))
     body += [
-        section("worst", "Worst frames", _cards(view, worst, "lowest of its encode, ringed above")),
+        section("worst", "Worst frames", _cards(view, worst, "ringed")),
         section(
             "frames",
             "Frames evenly spaced",
@@ -110,7 +110,7 @@ def _quality(view: ClipView, curves: Sequence[Curve], plot: Plot) -> str:
         f"</svg>{k + 1}: {text(e.name, _NAME)}, {e.score:.2f}</li>"
         for k, e in enumerate(view.drawn)
     )
-    drawn = f'<ul class="key">{key}</ul>{quality(view, curves, plot)}'
+    drawn = f'<ul class="key">{key}</ul><div class="scroll">{quality(view, curves, plot)}</div>'
     drawn += '<output aria-live="polite">Point at a frame, or use the arrow keys.</output>'
     return figure("time", "Score of every frame", drawn, note).replace(
         '<figure id="time">', '<figure id="time" class="wide" tabindex="0">'
@@ -178,7 +178,7 @@ def _shot(view: ClipView, picture: bytes, frame: int, which: int, caption: str) 
     width, height = view.size
     said = text(f"{view.when(frame)}: {caption}", 300)
     return (
-        f'<div class="shot"><img width="{width}" height="{height}" loading="lazy" '
+        f'<div class="shot"><img width="{width}" height="{height}" decoding="async" '
         f'data-frame="{frame}" data-which="{which}" alt="{said}" '
         f'src="data:image/jpeg;base64,{data}"><span>{text(caption, 160)}</span></div>'
     )
