@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vmaf_jax.errors import InputError
+from vmaf_jax.errors import InputError, did_you_mean
 from vmaf_jax.extraction.also import METRICS, filter_option
 from vmaf_jax.features.feature_set import FeatureSet
 from vmaf_jax.features.table import RESERVED_COLUMNS
 from vmaf_jax.files import work_folder
-from vmaf_jax.teacher.model_file import check_model_file
+from vmaf_jax.teacher.model_file import check_model_file, known_teachers
 from vmaf_jax.video.chroma import check_chroma
 from vmaf_jax.video.comparison import DEFAULT_COMPARISON, Comparison
 from vmaf_jax.video.ffmpeg import Ffmpeg, Finished, run_ffmpeg
@@ -163,7 +163,8 @@ def measure(
         check_counts(reference, distorted, counts, shortest=how.may_end_apart)
     anchor = LibvmafModel(feature_set.libvmaf_model)
     run_models = models if any(m == anchor for m in models) else [*models, anchor]
-    names = [model.name for model in run_models]
+    known = known_teachers()
+    names = {m.name: "" if m.path else did_you_mean(m.name, known) for m in run_models}
     with work_folder() as work:
         for k, model in enumerate(run_models):
             if model.path is not None:

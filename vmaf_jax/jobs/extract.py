@@ -6,7 +6,7 @@ from typing import Unpack
 
 from vmaf_jax.corpora.by_name import corpus_clips
 from vmaf_jax.corpora.clips import Clip
-from vmaf_jax.errors import InputError
+from vmaf_jax.errors import InputError, did_you_mean
 from vmaf_jax.extraction.api import check_backend, extract_clips
 from vmaf_jax.extraction.request import Request
 from vmaf_jax.features.feature_set import FEATURE_SETS, FEATURES, FeatureSet
@@ -70,7 +70,10 @@ def extract(
         InputError: bad settings, a clip that cannot be measured, or a place that cannot be written.
     """
     if features not in FEATURE_SETS:
-        raise InputError(f"--features {features}: expected one of {', '.join(FEATURE_SETS)}.")
+        raise InputError(
+            f"--features {features}: expected one of {', '.join(FEATURE_SETS)}."
+            f"{did_you_mean(features, FEATURE_SETS)}"
+        )
     check_backend(backend)
     check_output(out, ".parquet", [source.manifest] if source.manifest else [])
     if jobs is not None and backend == "jax":

@@ -3,7 +3,7 @@
 Both backends come through here, so that they refuse and describe alike.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from vmaf_jax.errors import InputError
@@ -90,7 +90,7 @@ def run_planned(
     videos: tuple[Video, Video],
     how: Comparison,
     run: Callable[[tuple[str, str]], Finished],
-    models: Sequence[str] = (),
+    models: Mapping[str, str] | None = None,
 ) -> tuple[Finished, tuple[Facts, Facts], Plan]:
     """Runs a pair as it has to be compared, once where that is how most pairs are.
 
@@ -99,7 +99,7 @@ def run_planned(
 
     Args:
         run: a whole run, given the filters of the reference and of the distorted video.
-        models: names of the models that it runs, for messages.
+        models: that it runs, as `explain` takes them.
 
     Returns:
         The run, what the two streams are, and how they were compared.
