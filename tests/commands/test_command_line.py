@@ -119,6 +119,18 @@ def on_a_terminal(*words, **environment):
     return written.decode()
 
 
+def test_progress_is_for_terminals(encodes):
+    pair = map(str, (encodes / "ref.y4m", encodes / "dis.mp4"))
+    words = ("score", *pair, "--start", "1f", "--quiet")  # as no other test measures it
+    line, variables = program(*words)
+    piped = subprocess.run(line, env=variables, capture_output=True, text=True, check=True)
+    assert piped.stderr == ""
+    words = (*words[:-3], "--start", "2f", "--quiet")
+    shown = on_a_terminal(*words, TERM="xterm-256color", COLUMNS="100")
+    assert "frames" in shown
+    assert "left" in shown
+
+
 def test_colours_are_for_terminals_and_no_color_takes_them_away(monkeypatch):
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.delenv("FORCE_COLOR", raising=False)

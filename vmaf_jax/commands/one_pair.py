@@ -37,13 +37,15 @@ def score_one(
     _check_files(output, [reference, distorted, Path(model)])
     prepare_extraction(str(settings["backend"]))
     from vmaf_jax.jobs.score import score
-    from vmaf_jax.reporting.terminal import show_also, show_json, show_scores
+    from vmaf_jax.reporting.terminal import Terminal, show_also, show_json, show_scores
 
-    scores = score(reference, distorted, model, **settings)
-    if (html := output["--html"]) is not None:
-        from vmaf_jax.jobs.clip_page import write_clip_page
+    with Terminal() as terminal:
+        scores = score(reference, distorted, model, report=terminal, **settings)
+        if (html := output["--html"]) is not None:
+            from vmaf_jax.jobs.clip_page import write_clip_page
 
-        write_clip_page(html, [scores])
+            terminal.stage("pictures")
+            write_clip_page(html, [scores])
     for flag, path in output.items():
         if path is not None and flag != "--html":
             getattr(scores, f"write_{flag.removeprefix('--')}")(path)

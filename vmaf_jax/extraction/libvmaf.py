@@ -9,6 +9,7 @@ import dataclasses
 import json
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from vmaf_jax.video.comparison import DEFAULT_COMPARISON, Comparison
 from vmaf_jax.video.ffmpeg import Ffmpeg, Finished, run_ffmpeg
 from vmaf_jax.video.judgement import judge, run_planned
 from vmaf_jax.video.pairing import DEFAULT_CHAIN, Plan
+from vmaf_jax.video.progress import frames_told
 from vmaf_jax.video.report import (
     check_counts,
     explain,
@@ -145,6 +147,7 @@ def measure(
     threads: int,
     how: Comparison = DEFAULT_COMPARISON,
     also: tuple[str, ...] = (),
+    on_frames: Callable[[int], None] | None = None,
 ) -> Measurement:
     """Features and scores of one pair.
 
@@ -152,6 +155,7 @@ def measure(
         models: teachers to run besides the one that yields the features.
         threads: libvmaf's threads; changes no value.
         how: what is allowed where the two differ.
+        on_frames: told how many more frames are measured.
 
     Raises:
         InputError: an input cannot be read or decoded whole, the two cannot be compared, or
@@ -181,7 +185,8 @@ def measure(
                 one_thread=how.allow_damaged,
                 also=also,
             )
-            return run_ffmpeg(ffmpeg, arguments, folder=work)
+            with frames_told(on_frames) as progress:
+                return run_ffmpeg(ffmpeg, [*progress, *arguments], folder=work)
 
         result, facts, plan = run_planned(ffmpeg, videos, how, run, names)
         if feature_set.planes > 1:

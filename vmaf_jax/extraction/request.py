@@ -1,6 +1,7 @@
 """What is asked of an extraction, whichever backend answers."""
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ class Request:
         jobs: pairs that libvmaf measures at a time, by default one per core; the remaining cores
             go to its threads.
         also: other metrics that libvmaf computes in the same pass, as columns beside the teachers'.
+        on_frames: told how many more frames are measured, of whichever pair; None tells nobody.
         device: the `jax.Device` that JAX computes on, by default its first.
     """
 
@@ -36,6 +38,7 @@ class Request:
     comparison: Comparison = DEFAULT_COMPARISON
     cache: Path | None = None
     jobs: int | None = None
+    on_frames: Callable[[int], None] | None = None
     device: Any = None
     also: tuple[str, ...] = ()
 

@@ -11,7 +11,6 @@ import dataclasses
 from pathlib import Path
 
 from vmaf_jax.jobs.model import Model
-from vmaf_jax.teacher import load_teacher
 from vmaf_jax.video.ffmpeg import find_ffmpeg
 from vmaf_jax.video.probe import probe
 from vmaf_jax.video.video import Video, check_video
@@ -40,6 +39,8 @@ def choose(model: str | Path | Model, reference: Video) -> Choice:
         InputError: the reference cannot be read.
     """
     if model == PHONE:
+        from vmaf_jax.teacher import load_teacher
+
         teacher = load_teacher(HD, phone=True)
         name = f"{HD}_phone"
         loaded = Model(name, "libvmaf", teacher.feature_set, teacher)

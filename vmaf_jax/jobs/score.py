@@ -6,6 +6,7 @@ the frames of a clip takes a few milliseconds a thousand frames (`vmaf-jax bench
 
 import concurrent.futures
 import dataclasses
+import functools
 import os
 import time
 from pathlib import Path
@@ -23,8 +24,11 @@ from vmaf_jax.jobs.by_resolution import choose
 from vmaf_jax.jobs.enough_frames import EnoughFrames, check_within, measure_enough
 from vmaf_jax.jobs.how_sure import check_interval, interval_of, is_inside
 from vmaf_jax.jobs.model import Model, feature_set_of, load_scorer
+from vmaf_jax.jobs.report import Report, silent
 from vmaf_jax.jobs.scores import Compared, Scores
 from vmaf_jax.video.comparison import Comparison, ComparisonOptions, comparison_of
+from vmaf_jax.video.ffmpeg import find_ffmpeg
+from vmaf_jax.video.progress import about_frames
 from vmaf_jax.video.video import Video
 
 DEFAULT_MODEL = "tiny"
@@ -46,6 +50,7 @@ def score(
     provider: str | None = None,
     interval: float | None = None,
     within: float | None = None,
+    report: Report = silent,
     **comparison: Unpack[ComparisonOptions],
 ) -> Scores:
     """Scores a pair of videos.
@@ -63,6 +68,7 @@ def score(
         interval: level of an interval for the clip's label, in (0, 1).
         within: points; measures no more frames than the clip's mean needs to be known that well
             (95 %). By libvmaf, of models that pool by the mean, without teachers or a cache.
+        report: told how many frames are measured, where all of them are.
         comparison: what is allowed where the two differ, as for `extract_pair`.
 
     Raises:
@@ -102,8 +108,16 @@ def score(
                 choice, model=_scorer(choice.model, interval, within=False)
             )
         request = Request(teachers, feature_set_of(choice.model), how, cache, also=check_also(also))
+        total = functools.partial(_about_frames, pair[1], how)
+        request = dataclasses.replace(request, on_frames=report.steps("frames", total))
         scores = _score_whole(choice.model, pair, request, backend, interval)
     return dataclasses.replace(scores, choice=choice.reason, pair=Compared(*pair, how))
+
+
+def _about_frames(video: Video, how: Comparison) -> int | None:
+    """Frames that will be measured, as far as a header tells."""
+    count = about_frames(find_ffmpeg(), video)
+    return how.frames if count is None else min(count, how.frames or count)
 
 
 def _scorer(model: str | Path | Model, interval: float | None, *, within: bool) -> Model:
