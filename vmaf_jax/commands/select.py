@@ -24,6 +24,7 @@ def select(
     resolved = load_selection(config)
     folder = out or Path("runs") / resolved.name
     with Terminal() as terminal:
+        terminal.stage("select")
         findings = run_selection(resolved, folder, full=full, report=terminal)
     show_json(findings) if json_ else print(findings.choice)
     terminal.say(f"report: {folder / 'report.html'}")

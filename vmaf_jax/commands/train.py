@@ -26,6 +26,7 @@ def train(
 
     resolved = load_config(config, set_)
     with Terminal() as terminal:
+        terminal.stage("train")
         folder = run_dir or Path("runs") / resolved.name
         run = run_training(resolved, folder, save_every_s=save_every, report=terminal)
     show_json(run.metrics) if json_ else show_run(run.metrics)

@@ -14,7 +14,7 @@ from typing import Unpack
 import numpy as np
 
 from vmaf_jax.corpora.clips import Clip
-from vmaf_jax.errors import InputError
+from vmaf_jax.errors import InputError, did_you_mean
 from vmaf_jax.extraction.also import check_also
 from vmaf_jax.extraction.request import Outcome, Pair, Request
 from vmaf_jax.features.feature_set import FEATURES, FeatureSet
@@ -34,7 +34,10 @@ BACKENDS = tuple(_BACKENDS)
 def check_backend(backend: str) -> None:
     """Raises InputError unless there is such a backend."""
     if backend not in BACKENDS:
-        raise InputError(f"backend {backend!r}: expected one of {', '.join(BACKENDS)}.")
+        raise InputError(
+            f"backend {backend!r}: expected one of {', '.join(BACKENDS)}."
+            f"{did_you_mean(backend, BACKENDS)}"
+        )
 
 
 def extract_pair(

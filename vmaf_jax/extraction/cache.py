@@ -63,7 +63,7 @@ class Cache:
             if not entry.exists():
                 continue
             table = self._checked(entry)
-            if "comparison" not in table.provenance:
+            if "deinterlaced" not in table.provenance.get("comparison", {}):  # an older entry
                 description, frames, outdated = examine(pair)
                 if outdated or len(table) != frames:
                     continue

@@ -91,6 +91,7 @@ def _extract(
     with concurrent.futures.ThreadPoolExecutor(len(pair)) as pool:
         digests = [pool.submit(file_digest, video.path) for video in pair]
         how_much: dict[str, Any] = {"threads": threads, "how": how, "also": request.also}
+        how_much |= {"on_frames": request.on_frames}
         measurement = measure(ffmpeg, *pair, request.feature_set, models, **how_much)
         contents = [future.result() for future in digests]
     backend = {

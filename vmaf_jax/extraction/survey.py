@@ -15,17 +15,15 @@ import numpy.typing as npt
 from vmaf_jax.errors import InputError
 from vmaf_jax.files import work_folder
 from vmaf_jax.video.comparison import Comparison
-from vmaf_jax.video.facts import stream_facts
 from vmaf_jax.video.ffmpeg import Ffmpeg, Finished, run_ffmpeg
-from vmaf_jax.video.judgement import judge, plan_with_offset
-from vmaf_jax.video.pairing import DEFAULT_CHAIN, Plan
-from vmaf_jax.video.report import explain, stream_formats
+from vmaf_jax.video.judgement import judge, run_planned
+from vmaf_jax.video.pairing import Plan
+from vmaf_jax.video.report import explain
+from vmaf_jax.video.shots import FINDER, read_shots
 from vmaf_jax.video.video import Video
 
-CUT = 5.0  # of 100, ffmpeg's score of a change of shot: half its default, for shots that are alike
 _LEAST_MSE = 1e-2  # of samples that are equal; the log has two decimals
 _MSE = re.compile(r"\bmse_y:([0-9.]+)")
-_SHOT = re.compile(r"frame:(\d+)\s[^\n]*\n\s*lavfi\.scd\.score=([0-9.]+)")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,8 +60,7 @@ def survey(ffmpeg: Ffmpeg, videos: tuple[Video, Video], how: Comparison) -> Surv
             graph = (
                 f"[0:v:0]{chains[1]},null[d0];[1:v:0]{chains[0]},split=2[r0][r1];"
                 f"[d0][r0]psnr=stats_file=psnr.log{ending}[p];"
-                f"[r1]scdet=threshold={CUT:g},"
-                f"metadata=mode=print:key=lavfi.scd.score:file=shots.log[c]"
+                f"[r1]{FINDER}[c]"
             )
             ends = ["-fps_mode", "passthrough", "-f", "null", "-"]
             maps = [word for label in ("[p]", "[c]") for word in ("-map", label)]
@@ -71,14 +68,7 @@ def survey(ffmpeg: Ffmpeg, videos: tuple[Video, Video], how: Comparison) -> Surv
             start = ["-nostdin", "-nostats", "-v", "level+verbose", *inputs]
             return run_ffmpeg(ffmpeg, [*start, "-filter_complex", graph, *maps, *ends], folder=work)
 
-        result = run((DEFAULT_CHAIN, DEFAULT_CHAIN))
-        stream_formats(result.report, reference, distorted)
-        facts = stream_facts(result.report)
-        if facts is None:
-            raise InputError(explain(result.report, reference, distorted))
-        plan = plan_with_offset(ffmpeg, videos, facts, how)
-        if plan.changed:
-            result = run((plan.to_reference, plan.to_distorted))
+        result, facts, plan = run_planned(ffmpeg, videos, how, run)
         if result.code != 0:
             raise InputError(explain(result.report, reference, distorted))
         description, expected = judge(ffmpeg, videos, result, facts, plan, how)
@@ -94,11 +84,9 @@ def survey(ffmpeg: Ffmpeg, videos: tuple[Video, Video], how: Comparison) -> Surv
 def _read(folder: Path) -> tuple[npt.NDArray[np.float64], list[int]]:
     try:
         mse = np.array(_MSE.findall((folder / "psnr.log").read_text()), np.float64)
-        shots = _SHOT.findall((folder / "shots.log").read_text())
     except (OSError, ValueError) as error:
         raise InputError(f"ffmpeg wrote no log of PSNR ({error}); free space.") from error
     if not len(mse):
         raise InputError("ffmpeg's log of PSNR is empty; use a newer ffmpeg, or drop --within.")
-    cuts = [int(frame) for frame, score in shots if float(score) >= CUT]
     covariate = -10 * np.log10(np.maximum(mse, _LEAST_MSE))[:, None]
-    return covariate, [cut for cut in cuts if 0 < cut < len(mse)]
+    return covariate, read_shots(folder, len(mse))

@@ -78,7 +78,7 @@ def measure_enough(
     reference, distorted = videos
     counts = [check_video(video) for video in (distorted, reference)]
     if None not in (reference.fps, distorted.fps) or how.fps is None:
-        check_counts(reference, distorted, counts, shortest=how.aligned or how.fps is not None)
+        check_counts(reference, distorted, counts, shortest=how.may_end_apart)
     ffmpeg, threads = find_ffmpeg(), os.cpu_count() or 1
     seen = survey(ffmpeg, videos, how)
     n = len(seen.covariate)

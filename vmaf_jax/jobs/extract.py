@@ -6,7 +6,7 @@ from typing import Unpack
 
 from vmaf_jax.corpora.by_name import corpus_clips
 from vmaf_jax.corpora.clips import Clip
-from vmaf_jax.errors import InputError
+from vmaf_jax.errors import InputError, did_you_mean
 from vmaf_jax.extraction.api import check_backend, extract_clips
 from vmaf_jax.extraction.request import Request
 from vmaf_jax.features.feature_set import FEATURE_SETS, FEATURES, FeatureSet
@@ -93,7 +93,10 @@ def make_request(
         InputError: there is no such feature set, or a setting that cannot be.
     """
     if features not in FEATURE_SETS:
-        raise InputError(f"--features {features}: expected one of {', '.join(FEATURE_SETS)}.")
+        raise InputError(
+            f"--features {features}: expected one of {', '.join(FEATURE_SETS)}."
+            f"{did_you_mean(features, FEATURE_SETS)}"
+        )
     feature_set = FEATURE_SETS[features]
     names = (feature_set.teacher,) if teachers is None else teachers
     return Request(names, feature_set, comparison_of(comparison), jobs=jobs)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vmaf_jax.errors import InputError
+from vmaf_jax.errors import InputError, did_you_mean
 from vmaf_jax.export.calibration import Calibration, read_calibration
 from vmaf_jax.features.feature_set import FEATURE_SETS, FeatureSet
 from vmaf_jax.features.opinions import MOS_RANGE, LabelScale
@@ -99,6 +99,7 @@ def find_run(model: str) -> Path:
     raise InputError(
         f"model {model!r}: no run folder, .onnx or .json file, nor a shipped name "
         f"({', '.join(names) or 'none here'}), nor one of VMAF's own ({own}); check the name."
+        f"{did_you_mean(model, [*names, *known_teachers()])}"
     )
 
 

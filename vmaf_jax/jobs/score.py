@@ -5,6 +5,8 @@ the frames of a clip takes a few milliseconds a thousand frames (`vmaf-jax bench
 """
 
 import concurrent.futures
+import dataclasses
+import functools
 import os
 import time
 from pathlib import Path
@@ -14,13 +16,19 @@ import numpy as np
 import numpy.typing as npt
 
 from vmaf_jax.errors import InputError
-from vmaf_jax.extraction.api import as_video, check_backend, extract_pair
+from vmaf_jax.extraction.also import check_also
+from vmaf_jax.extraction.api import as_video, check_backend, extract_each
+from vmaf_jax.extraction.request import Outcome, Request
 from vmaf_jax.features.table import FeatureTable
+from vmaf_jax.jobs.by_resolution import choose
 from vmaf_jax.jobs.enough_frames import EnoughFrames, check_within, measure_enough
 from vmaf_jax.jobs.how_sure import check_interval, interval_of, is_inside
 from vmaf_jax.jobs.model import Model, feature_set_of, load_scorer
-from vmaf_jax.jobs.scores import Scores
-from vmaf_jax.video.comparison import ComparisonOptions, comparison_of
+from vmaf_jax.jobs.report import Report, silent
+from vmaf_jax.jobs.scores import Compared, Scores
+from vmaf_jax.video.comparison import Comparison, ComparisonOptions, comparison_of
+from vmaf_jax.video.ffmpeg import find_ffmpeg
+from vmaf_jax.video.progress import about_frames
 from vmaf_jax.video.video import Video
 
 DEFAULT_MODEL = "tiny"
@@ -42,13 +50,15 @@ def score(
     provider: str | None = None,
     interval: float | None = None,
     within: float | None = None,
+    report: Report = silent,
     **comparison: Unpack[ComparisonOptions],
 ) -> Scores:
     """Scores a pair of videos.
 
     Args:
         reference, distorted: files that ffmpeg decodes, or raw YUV with size and format.
-        model: a shipped name, a run folder, an ONNX file, a libvmaf JSON file, or a loaded model.
+        model: a shipped name, a run folder, an ONNX file, a libvmaf JSON file, or a loaded model;
+            `auto` is VMAF's own by the reference's resolution, `phone` its model for phones.
         backend: what measures the features, `libvmaf`, `jax` or `onnx` (a pixels model).
         width, height, pix_fmt: of raw files.
         teachers: models to run beside, by name or JSON file.
@@ -58,6 +68,7 @@ def score(
         interval: level of an interval for the clip's label, in (0, 1).
         within: points; measures no more frames than the clip's mean needs to be known that well
             (95 %). By libvmaf, of models that pool by the mean, without teachers or a cache.
+        report: told how many frames are measured, where all of them are.
         comparison: what is allowed where the two differ, as for `extract_pair`.
 
     Raises:
@@ -71,54 +82,75 @@ def score(
     videos = [v if isinstance(v, Video) else Video(Path(v)) for v in (reference, distorted)]
     if any((width, height, pix_fmt)) and not any(video.is_raw for video in videos):
         raise InputError("width, height and pix_fmt are for raw .yuv files; drop them.")
+    raw = {"width": width, "height": height, "pix_fmt": pix_fmt}
+    pair = (as_video(reference, raw), as_video(distorted, raw))
+    how = comparison_of(comparison)
+    choice = choose(model, pair[0])
     if backend == "onnx":
         from vmaf_jax.jobs.score_pixels import score_pixels
 
-        if isinstance(model, Model):
+        if isinstance(choice.model, Model):
             raise InputError("--backend onnx: takes a model by name or file, not a loaded one.")
         if interval is not None or within is not None or also:
             raise InputError("--backend onnx: has no --interval, --within and --also; drop them.")
-        raw = {"width": width, "height": height, "pix_fmt": pix_fmt}
-        pair = (as_video(reference, raw), as_video(distorted, raw))
-        how = comparison_of(comparison)
-        return score_pixels(pair, str(model), how, provider=provider, teachers=teachers)
-    feature_set = feature_set_of(model)
-    if interval is not None:
-        model = load_scorer(model)
-        check_interval(model, interval, within=within is not None)
-    if within is not None:
+        name = str(choice.model)
+        scores = score_pixels(pair, name, how, provider=provider, teachers=teachers)
+    elif within is not None:
         if backend != "libvmaf" or teachers or also:
             raise InputError(
                 "--within: libvmaf measures, and no teacher beside it; drop the other."
             )
-        raw = {"width": width, "height": height, "pix_fmt": pix_fmt}
-        pair = (as_video(reference, raw), as_video(distorted, raw))
-        return _score_within(load_scorer(model), pair, within, interval, comparison)
+        loaded = _scorer(choice.model, interval, within=True)
+        scores = _score_within(loaded, pair, within, interval, how)
+    else:
+        if interval is not None:
+            choice = dataclasses.replace(
+                choice, model=_scorer(choice.model, interval, within=False)
+            )
+        request = Request(teachers, feature_set_of(choice.model), how, cache, also=check_also(also))
+        total = functools.partial(_about_frames, pair[1], how)
+        request = dataclasses.replace(request, on_frames=report.steps("frames", total))
+        scores = _score_whole(choice.model, pair, request, backend, interval)
+    return dataclasses.replace(scores, choice=choice.reason, pair=Compared(*pair, how))
 
-    def measured() -> tuple[FeatureTable, float]:
+
+def _about_frames(video: Video, how: Comparison) -> int | None:
+    """Frames that will be measured, as far as a header tells."""
+    count = about_frames(find_ffmpeg(), video)
+    return how.frames if count is None else min(count, how.frames or count)
+
+
+def _scorer(model: str | Path | Model, interval: float | None, *, within: bool) -> Model:
+    """The model, loaded, once it is sure that it can give the interval asked for."""
+    loaded = load_scorer(model)
+    if interval is not None:
+        check_interval(loaded, interval, within=within)
+    return loaded
+
+
+def _score_whole(
+    model: str | Path | Model,
+    pair: tuple[Video, Video],
+    request: Request,
+    backend: str,
+    interval: float | None,
+) -> Scores:
+    """The clip's score from all frames, the model being loaded while they are measured."""
+
+    def measured() -> tuple[Outcome, float]:
         started = time.perf_counter()
-        table = extract_pair(
-            reference,
-            distorted,
-            backend=backend,
-            width=width,
-            height=height,
-            pix_fmt=pix_fmt,
-            teachers=teachers,
-            feature_set=feature_set,
-            cache=cache,
-            also=also,
-            **comparison,
-        )
-        return table, time.perf_counter() - started
+        (outcome,) = extract_each([pair], request, backend=backend)
+        return outcome, time.perf_counter() - started
 
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         extraction = pool.submit(measured)
         loaded = load_scorer(model)
         if loaded.compiles:
-            loaded(np.zeros((_BATCH, len(feature_set))))  # compiles
-        table, extraction_s = extraction.result()
-    return scores_of(loaded, table, interval=interval, extraction_s=extraction_s)
+            loaded(np.zeros((_BATCH, len(request.feature_set))))  # compiles
+        outcome, extraction_s = extraction.result()
+    if isinstance(outcome, InputError):
+        raise outcome
+    return scores_of(loaded, outcome, interval=interval, extraction_s=extraction_s)
 
 
 def scores_of(
@@ -153,10 +185,9 @@ def _score_within(
     pair: tuple[Video, Video],
     within: float,
     level: float | None,
-    comparison: ComparisonOptions,
+    how: Comparison,
 ) -> Scores:
     """The clip's score from as many frames as it takes."""
-    how = comparison_of(comparison)
     check_within(within, loaded.pooling, how, loaded.name)
     started = time.perf_counter()
 

@@ -88,7 +88,11 @@ def number_at(document: Mapping[str, Any], *keys: str) -> float | None:
         value = value.get(key)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return float(value) if math.isfinite(value) else None
+    try:
+        number = float(value)
+    except OverflowError:  # an integer of hundreds of digits
+        return None
+    return number if math.isfinite(number) else None
 
 
 def part(document: Mapping[str, Any], key: str) -> Mapping[str, Any]:

@@ -145,7 +145,9 @@ def run_grid(
 ) -> list[Outcome]:
     """All candidates trained on rows, then the finalists on teacher queries."""
     outcomes: list[Outcome] = []
-    for base, temperatures in _row_programs(config):
+    programs = list(_row_programs(config))
+    on_step = report.steps("programs trained on rows", lambda: len(programs)) or (lambda done: None)
+    for base, temperatures in programs:
         started = time.perf_counter()
         settings = TrainingSettings.model_validate(
             {
@@ -157,6 +159,7 @@ def run_grid(
             }
         )
         outcomes += run_program(problems[base.corpus], base, settings, temperatures)
+        on_step(1)
         report.say(f"{base.corpus}: {base.label} ({time.perf_counter() - started:.0f} s)")
     first = config.corpora[0]
     for best in finalists(outcomes, problems[first], first):

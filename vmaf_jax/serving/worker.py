@@ -58,6 +58,10 @@ class Wire:
 
         return on_clip
 
+    def steps(self, name: str, total: Callable[[], int | None]) -> Callable[[int], None] | None:
+        """Nobody is shown."""
+        return None
+
 
 def answer(line: str, wire: Wire) -> dict[str, Any]:
     """The last message of a call."""

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vmaf_jax.errors import InputError, OtherFeaturesError
+from vmaf_jax.errors import InputError, OtherFeaturesError, did_you_mean
 from vmaf_jax.features.feature_set import DEFAULT_OPTIONS, FEATURE_SETS, FEATURES, FeatureSet
 from vmaf_jax.limits import read_limited
 from vmaf_jax.teacher.correction import Correction
@@ -78,6 +78,7 @@ def find_model_file(name_or_path: str | Path) -> Path:
     if not _NAME.fullmatch(text) or text not in known:
         raise InputError(
             f"teacher {text!r} is unknown; expected a .json file or one of {', '.join(known)}."
+            f"{did_you_mean(text, known)}"
         )
     return known[text]
 

@@ -6,7 +6,9 @@ Sizes in pixels, rates in frames per second, durations in seconds.
 
 import dataclasses
 import re
+from collections.abc import Mapping
 from fractions import Fraction
+from typing import Any
 
 _INPUT = re.compile(r"^Input #(\d+), (\S+), from ", re.M)
 _STREAM = re.compile(r"^ *Stream #(\d+):\d+.*?: Video: (?P<codec>\w+)(?P<rest>.*)$", re.M)
@@ -36,6 +38,7 @@ class Facts:
         rotation: degrees, counter-clockwise, that a player turns the picture by.
         rate: average frames per second, None where the file has no times of its own.
         base_rate: the rate that the time stamps fit, which an irregular file's average misses.
+        scan: `progressive` or `interlaced`; "unknown" where the stream does not say.
     """
 
     demuxer: str
@@ -51,6 +54,7 @@ class Facts:
     rotation: int
     rate: float | None
     base_rate: float | None
+    scan: str = "unknown"
 
     @property
     def aspect(self) -> Fraction:
@@ -75,6 +79,13 @@ def stream_facts(report: str) -> tuple[Facts, Facts] | None:
         _facts(1, report, by_input[1], demuxers.get(1, "")),
         _facts(0, report, by_input[0], demuxers.get(0, "")),
     )
+
+
+def facts_of(entry: Mapping[str, Any]) -> Facts:
+    """A stream as a result's `comparison` describes it."""
+    across, _, down = str(entry["sar"]).partition(":")
+    sar = Fraction(int(across), int(down)) if down else None
+    return Facts(**{**entry, "sar": sar})
 
 
 def _facts(number: int, report: str, graph: re.Match[str], demuxer: str) -> Facts:
@@ -109,6 +120,7 @@ def _facts(number: int, report: str, graph: re.Match[str], demuxer: str) -> Fact
         rotation=rotation,
         rate=_rate(r"([\d.]+k?) fps", rest) if timed else None,
         base_rate=_rate(r"([\d.]+k?) tbr", rest) if timed else None,
+        scan=_scan(rest),
     )
 
 
@@ -119,6 +131,13 @@ def _stream(number: int, report: str) -> tuple[str, str, str]:
             below = re.split(r"\n *(?:Stream|Input) #", report[match.end() : match.end() + 2000])
             return match["codec"], match["rest"], below[0]
     return "unknown", "", ""
+
+
+def _scan(rest: str) -> str:
+    """How a stream says that its lines were sampled; which field comes first, its frames say."""
+    if re.search(r"\b(?:top|bottom) (?:coded )?first\b", rest):
+        return "interlaced"
+    return "progressive" if re.search(r"\bprogressive\b", rest) else "unknown"
 
 
 def _ratio(text: str) -> Fraction | None:
