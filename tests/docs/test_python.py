@@ -51,7 +51,8 @@ def taken_for_granted(page):
     mos = rng.uniform(0, 100, n)
     return {
         **{"jax": jax, "reference": reference, "distorted": distorted},
-        **{"luma": reference, "other_luma": distorted, "mos": mos, "mos_ci95": np.full(n, 5.0)},
+        **{"luma": reference.astype(np.uint8), "other_luma": distorted.astype(np.uint8)},
+        **{"mos": mos, "mos_ci95": np.full(n, 5.0)},
         "source": np.array([f"s{k % 8}" for k in range(n)], object),
         "experiment": np.array(["one"] * n, object),
         **{name: np.clip(mos + rng.normal(0, 8, n), 0, 100) for name in ("predicted", "other")},

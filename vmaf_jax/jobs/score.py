@@ -5,8 +5,9 @@ the frames of a clip takes a few milliseconds a thousand frames (`vmaf-jax bench
 """
 
 import concurrent.futures
-import os
+import functools
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -14,12 +15,13 @@ import numpy as np
 import numpy.typing as npt
 
 from vmaf_jax.errors import InputError
-from vmaf_jax.extraction.api import as_video, check_backend, extract_pair
+from vmaf_jax.extraction.api import VideoLike, as_video, check_backend, extract_pair
 from vmaf_jax.features.table import FeatureTable
 from vmaf_jax.jobs.enough_frames import EnoughFrames, check_within, measure_enough
 from vmaf_jax.jobs.how_sure import check_interval, interval_of, is_inside
 from vmaf_jax.jobs.model import Model, feature_set_of, load_scorer
 from vmaf_jax.jobs.scores import Scores
+from vmaf_jax.video.arrays import as_files
 from vmaf_jax.video.comparison import ComparisonOptions, comparison_of
 from vmaf_jax.video.video import Video
 
@@ -28,10 +30,11 @@ _BATCH = 256  # rows; a jitted model compiles for so many while the clip is stil
 
 
 def score(
-    reference: str | os.PathLike[str] | Video,
-    distorted: str | os.PathLike[str] | Video,
+    reference: VideoLike,
+    distorted: VideoLike,
     model: str | Path | Model = DEFAULT_MODEL,
     *,
+    bits: int = 8,
     backend: str = "libvmaf",
     width: int | None = None,
     height: int | None = None,
@@ -46,9 +49,24 @@ def score(
 ) -> Scores:
     """Scores a pair of videos.
 
+    >>> scores = score("reference.y4m", "distorted.mp4")
+    >>> 0 <= scores.pooled <= 100
+    True
+    >>> scores.per_frame.shape
+    (24,)
+    >>> scores.to_arrow().column_names[:3]
+    ['frame', 'score', 'adm2']
+
+    Arrays do as well, here luma of 8 bits; such a pair is measured once and kept, as files are:
+
+    >>> score(luma, luma, model="vmaf_v0.6.1").per_frame.shape
+    (3,)
+
     Args:
-        reference, distorted: files that ffmpeg decodes, or raw YUV with size and format.
+        reference, distorted: files that ffmpeg decodes, or raw YUV with size and format; or arrays
+            of integers, luma `[frames, height, width]` or planes (Y, U, V) of such frames.
         model: a shipped name, a run folder, an ONNX file, a libvmaf JSON file, or a loaded model.
+        bits: of arrays: 8, 10 or 12.
         backend: what measures the features, `libvmaf`, `jax` or `onnx` (a pixels model).
         width, height, pix_fmt: of raw files.
         teachers: models to run beside, by name or JSON file.
@@ -61,62 +79,75 @@ def score(
         comparison: what is allowed where the two differ, as for `extract_pair`.
 
     Raises:
-        InputError: a file cannot be measured, or the model cannot be loaded, carries no
-            calibration, or does not pool by the mean.
+        InputError: a file or an array cannot be measured, or the model cannot be loaded, carries
+            no calibration, or does not pool by the mean.
     """
     if backend != "onnx":
         check_backend(backend)
     if provider is not None and backend != "onnx":
         raise InputError("--provider goes with --backend onnx; drop it.")
-    videos = [v if isinstance(v, Video) else Video(Path(v)) for v in (reference, distorted)]
-    if any((width, height, pix_fmt)) and not any(video.is_raw for video in videos):
-        raise InputError("width, height and pix_fmt are for raw .yuv files; drop them.")
-    if backend == "onnx":
-        from vmaf_jax.jobs.score_pixels import score_pixels
-
-        if isinstance(model, Model):
-            raise InputError("--backend onnx: takes a model by name or file, not a loaded one.")
-        if interval is not None or within is not None or also:
-            raise InputError("--backend onnx: has no --interval, --within and --also; drop them.")
-        raw = {"width": width, "height": height, "pix_fmt": pix_fmt}
-        pair = (as_video(reference, raw), as_video(distorted, raw))
-        how = comparison_of(comparison)
-        return score_pixels(pair, str(model), how, provider=provider, teachers=teachers)
-    feature_set = feature_set_of(model)
-    if interval is not None:
-        model = load_scorer(model)
-        check_interval(model, interval, within=within is not None)
-    if within is not None:
-        if backend != "libvmaf" or teachers or also:
-            raise InputError(
-                "--within: libvmaf measures, and no teacher beside it; drop the other."
-            )
-        raw = {"width": width, "height": height, "pix_fmt": pix_fmt}
-        pair = (as_video(reference, raw), as_video(distorted, raw))
-        return _score_within(load_scorer(model), pair, within, interval, comparison)
-
-    def measured() -> tuple[FeatureTable, float]:
-        started = time.perf_counter()
-        table = extract_pair(
-            reference,
-            distorted,
+    raw = {"width": width, "height": height, "pix_fmt": pix_fmt}
+    with as_files(reference, distorted, bits) as files:
+        pair = (as_video(files[0], raw), as_video(files[1], raw))
+        if any(raw.values()) and not any(video.is_raw for video in pair):
+            raise InputError("width, height and pix_fmt are for raw .yuv files; drop them.")
+        if backend == "onnx":
+            if interval is not None or within is not None or also:
+                raise InputError(
+                    "--backend onnx: has no --interval, --within and --also; drop them."
+                )
+            return _score_pixels(pair, model, provider, teachers, comparison)
+        if interval is not None:
+            model = load_scorer(model)
+            check_interval(model, interval, within=within is not None)
+        if within is not None:
+            if backend != "libvmaf" or teachers or also:
+                raise InputError(
+                    "--within: libvmaf measures, and no teacher beside it; drop the other."
+                )
+            return _score_within(load_scorer(model), pair, within, interval, comparison)
+        extract = functools.partial(
+            extract_pair,
+            *pair,
             backend=backend,
-            width=width,
-            height=height,
-            pix_fmt=pix_fmt,
             teachers=teachers,
-            feature_set=feature_set,
+            feature_set=feature_set_of(model),
             cache=cache,
             also=also,
             **comparison,
         )
-        return table, time.perf_counter() - started
+        return _score_all(model, extract, interval)
+
+
+def _score_pixels(
+    pair: tuple[Video, Video],
+    model: str | Path | Model,
+    provider: str | None,
+    teachers: tuple[str, ...],
+    comparison: ComparisonOptions,
+) -> Scores:
+    from vmaf_jax.jobs.score_pixels import score_pixels
+
+    if isinstance(model, Model):
+        raise InputError("--backend onnx: takes a model by name or file, not a loaded one.")
+    how = comparison_of(comparison)
+    return score_pixels(pair, str(model), how, provider=provider, teachers=teachers)
+
+
+def _score_all(
+    model: str | Path | Model, extract: Callable[[], FeatureTable], interval: float | None
+) -> Scores:
+    """The score from every frame; the model loads and compiles while they are measured."""
+
+    def measured() -> tuple[FeatureTable, float]:
+        started = time.perf_counter()
+        return extract(), time.perf_counter() - started
 
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         extraction = pool.submit(measured)
         loaded = load_scorer(model)
         if loaded.compiles:
-            loaded(np.zeros((_BATCH, len(feature_set))))  # compiles
+            loaded(np.zeros((_BATCH, len(loaded.feature_set))))  # compiles
         table, extraction_s = extraction.result()
     return scores_of(loaded, table, interval=interval, extraction_s=extraction_s)
 
