@@ -7,14 +7,8 @@ import numpy as np
 import pytest
 
 import vmaf_jax
-from tests.docs.story import write_story
 
 FUNCTIONS = [n for n in vmaf_jax.__all__ if inspect.isfunction(getattr(vmaf_jax, n))]
-
-
-@pytest.fixture(scope="module")
-def story(tmp_path_factory, ffmpeg):
-    return write_story(tmp_path_factory.mktemp("story") / "folder", ffmpeg)
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from tests.docs.markdown import code_blocks
-from tests.docs.story import write_story
 
 PAGES = [Path("README.md"), *sorted(Path("docs").rglob("*.md"))]
 DEAR = {"jax-features.md", "vmaf-v1.md"}  # minutes of compiling; tests/features hold what they show
@@ -23,11 +22,6 @@ def blocks(page):
 
 
 WITH_PYTHON = [page for page in PAGES if any(blocks(page))]
-
-
-@pytest.fixture(scope="module")
-def story(tmp_path_factory, ffmpeg):
-    return write_story(tmp_path_factory.mktemp("story") / "folder", ffmpeg)
 
 
 def taken_for_granted(page):

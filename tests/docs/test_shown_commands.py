@@ -19,7 +19,6 @@ import pytest
 import typer
 
 from tests.docs.markdown import code_blocks
-from tests.docs.story import write_story
 from tests.support import ROOT, run_command
 from vmaf_jax.cli import app
 
@@ -115,11 +114,6 @@ def test_extras_are_there(command):
 def test_targets_are_there(command):
     (target,) = (word for word in command.words[1:] if "=" not in word)
     assert re.search(rf"^{target}:", Path("Makefile").read_text(), re.M)
-
-
-@pytest.fixture(scope="module")
-def story(tmp_path_factory, ffmpeg):
-    return write_story(tmp_path_factory.mktemp("story") / "folder", ffmpeg)
 
 
 RUNNING = [page for page in PAGES if any(command.is_cheap for command in commands(page))]

@@ -1,6 +1,7 @@
 """Arrays that are not luma on the scale that they are said to be on."""
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -24,7 +25,7 @@ def with_one(value, kind=np.float32):
     return picture
 
 
-REFUSED = {
+REFUSED: dict[str, tuple[Any, ...]] = {
     "floats on 0-1": (luma().astype(np.float32) / 255, {}, InputError, "scale of 0-1"),
     "doubles on 0-1": (luma().astype(np.float64) / 255, {}, InputError, "scale of 0-1"),
     "halves on 0-1": (luma().astype(np.float16) / 255, {}, InputError, "scale of 0-1"),

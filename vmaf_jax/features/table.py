@@ -28,6 +28,7 @@ from vmaf_jax.features.columns import (
 from vmaf_jax.features.feature_set import FEATURE_SETS, FeatureSet
 from vmaf_jax.features.opinions import MOS_RANGE, LabelScale, check_scale, check_within_clips
 from vmaf_jax.features.parquet import read_parquet
+from vmaf_jax.features.table_view import TableView
 from vmaf_jax.files import atomic_path
 
 SCHEMA_VERSION = 1
@@ -40,7 +41,7 @@ RESERVED_COLUMNS = frozenset(
 
 
 @dataclasses.dataclass(frozen=True)
-class FeatureTable:
+class FeatureTable(TableView):
     """Rows of features with their labels.
 
     Attributes:
