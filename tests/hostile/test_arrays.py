@@ -1,5 +1,7 @@
 """Arrays that are not luma on the scale that they are said to be on."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -22,7 +24,7 @@ def with_one(value, kind=np.float32):
     return picture
 
 
-REFUSED = {
+REFUSED: dict[str, tuple[Any, ...]] = {
     "floats on 0-1": (luma().astype(np.float32) / 255, {}, InputError, "scale of 0-1"),
     "doubles on 0-1": (luma().astype(np.float64) / 255, {}, InputError, "scale of 0-1"),
     "halves on 0-1": (luma().astype(np.float16) / 255, {}, InputError, "scale of 0-1"),
@@ -46,7 +48,7 @@ REFUSED = {
     "complex": (luma().astype(np.complex64), {}, TypeError, "received complex64"),
     "a list": ([[[1]]], {}, TypeError, "reference: expected an array, received list"),
     "None": (None, {}, TypeError, "received NoneType"),
-    "a path": ("ref.y4m", {}, TypeError, "received str"),
+    "a path": ("ref.y4m", {}, (TypeError, InputError), "received str|ref.y4m: no such file"),
     "text": (np.full(SIZE, "a"), {}, TypeError, "expected integers or floats"),
     "one frame without its axis": (luma()[0], {}, InputError, "shapes"),
     "no frame": (luma()[:0], {}, InputError, "shapes"),
@@ -107,7 +109,9 @@ def test_gradients_pass_through_the_checks():
 WRONG = {
     "score of a number": lambda: vmaf_jax.score(5, 6),
     "score of None": lambda: vmaf_jax.score(None, None),
-    "score of arrays": lambda: vmaf_jax.score(luma(), luma()),
+    "score of floats": lambda: vmaf_jax.score(luma() / 255, luma() / 255),
+    "score of lists": lambda: vmaf_jax.score([[[1]]], [[[1]]]),
+    "vmaf of a path and an array": lambda: vmaf_jax.vmaf("ref.y4m", luma()),
     "extract of a number": lambda: vmaf_jax.extract_pair(5, 6),
     "extract of bytes": lambda: vmaf_jax.extract_pair(b"a", b"b"),
     "a path with NUL": lambda: vmaf_jax.extract_pair("a\0b", "c"),

@@ -170,7 +170,8 @@ def test_a_bad_split_or_label_names_those_there_are(server, table):
 def test_cards_and_pages_are_resources(server):
     listed = server.portal.call(server.client.list_resources).resources
     uris = {str(resource.uri) for resource in listed}
-    assert {"vmaf-jax://models/tiny", "vmaf-jax://docs/architecture"} <= uris
+    pages = {"vmaf-jax://docs/architecture", "vmaf-jax://docs/experiments/claims"}
+    assert {"vmaf-jax://models/tiny", *pages} <= uris
     for resource in listed:
         (content,) = server.portal.call(server.client.read_resource, str(resource.uri)).contents
         assert resource.title in content.text

@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 from vmaf_jax.errors import InputError
 from vmaf_jax.features.feature_set import FEATURE_SETS, FeatureSet
 from vmaf_jax.features.opinions import MOS_RANGE, LabelScale
+from vmaf_jax.features.table_view import TableView
 from vmaf_jax.files import atomic_path
 
 SCHEMA_VERSION = 1
@@ -31,7 +32,7 @@ RESERVED_COLUMNS = frozenset(KEYS + OPINIONS).union({"frame", "n_frames"}, *FEAT
 
 
 @dataclasses.dataclass(frozen=True)
-class FeatureTable:
+class FeatureTable(TableView):
     """Rows of features with their labels.
 
     Attributes:

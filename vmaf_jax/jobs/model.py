@@ -129,6 +129,16 @@ def feature_set_of(model: str | Path | Model) -> FeatureSet:
 def load_model(model: str | Path | Model) -> Model:
     """Loads a MODEL of any kind; one that is loaded already comes back as it is.
 
+    Called with features in the order of `FEATURES`:
+
+    >>> model = load_model("tiny")
+    >>> model([[0.95, 0.6, 0.9, 0.94, 0.96, 3.2]]).round(1)
+    array([84.8], dtype=float32)
+
+    Args:
+        model: a shipped name, a run folder, a `.onnx` or libvmaf `.json` file, or the name of one
+            of VMAF's own models.
+
     Raises:
         InputError: it is none of the kinds, or damaged.
     """

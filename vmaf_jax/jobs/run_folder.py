@@ -20,6 +20,7 @@ from vmaf_jax.jobs.config import Config, read_yaml, validate
 from vmaf_jax.jobs.saved_run import read_run
 from vmaf_jax.models import Student, Variables
 from vmaf_jax.reporting.card import card
+from vmaf_jax.reporting.notebook import run_html
 from vmaf_jax.reporting.run_page import run_page
 
 _LOGGED_STEPS = 50
@@ -51,6 +52,9 @@ class Run:
     parity: Parity
     onnx: bytes
     losses: dict[str, npt.NDArray[np.float32]]
+
+    def _repr_html_(self) -> str:
+        return run_html(self.identity.name, self.held_out)
 
 
 def write_run(run: Run) -> None:

@@ -7,7 +7,6 @@ the frames of a clip takes a few milliseconds a thousand frames (`vmaf-jax bench
 import concurrent.futures
 import dataclasses
 import functools
-import os
 import time
 from pathlib import Path
 from typing import Any, Unpack
@@ -17,7 +16,7 @@ import numpy.typing as npt
 
 from vmaf_jax.errors import InputError
 from vmaf_jax.extraction.also import check_also
-from vmaf_jax.extraction.api import as_video, check_backend, extract_each
+from vmaf_jax.extraction.api import VideoLike, as_video, check_backend, extract_each
 from vmaf_jax.extraction.request import Outcome, Request
 from vmaf_jax.features.table import FeatureTable
 from vmaf_jax.jobs.by_resolution import choose
@@ -26,6 +25,7 @@ from vmaf_jax.jobs.how_sure import check_interval, interval_of, is_inside
 from vmaf_jax.jobs.model import Model, feature_set_of, load_scorer
 from vmaf_jax.jobs.report import Report, silent
 from vmaf_jax.jobs.scores import Compared, Scores
+from vmaf_jax.video.arrays import as_files
 from vmaf_jax.video.comparison import Comparison, ComparisonOptions, comparison_of
 from vmaf_jax.video.ffmpeg import find_ffmpeg
 from vmaf_jax.video.progress import about_frames
@@ -36,10 +36,11 @@ _BATCH = 256  # rows; a jitted model compiles for so many while the clip is stil
 
 
 def score(
-    reference: str | os.PathLike[str] | Video,
-    distorted: str | os.PathLike[str] | Video,
+    reference: VideoLike,
+    distorted: VideoLike,
     model: str | Path | Model = DEFAULT_MODEL,
     *,
+    bits: int = 8,
     backend: str = "libvmaf",
     width: int | None = None,
     height: int | None = None,
@@ -55,10 +56,25 @@ def score(
 ) -> Scores:
     """Scores a pair of videos.
 
+    >>> scores = score("reference.y4m", "distorted.mp4")
+    >>> 0 <= scores.pooled <= 100
+    True
+    >>> scores.per_frame.shape
+    (24,)
+    >>> scores.to_arrow().column_names[:3]
+    ['frame', 'score', 'adm2']
+
+    Arrays do as well, here luma of 8 bits; such a pair is measured once and kept, as files are:
+
+    >>> score(luma, luma, model="vmaf_v0.6.1").per_frame.shape
+    (3,)
+
     Args:
-        reference, distorted: files that ffmpeg decodes, or raw YUV with size and format.
+        reference, distorted: files that ffmpeg decodes, or raw YUV with size and format; or arrays
+            of integers, luma `[frames, height, width]` or planes (Y, U, V) of such frames.
         model: a shipped name, a run folder, an ONNX file, a libvmaf JSON file, or a loaded model;
             `auto` is VMAF's own by the reference's resolution, `phone` its model for phones.
+        bits: of arrays: 8, 10 or 12.
         backend: what measures the features, `libvmaf`, `jax` or `onnx` (a pixels model).
         width, height, pix_fmt: of raw files.
         teachers: models to run beside, by name or JSON file.
@@ -72,46 +88,58 @@ def score(
         comparison: what is allowed where the two differ, as for `extract_pair`.
 
     Raises:
-        InputError: a file cannot be measured, or the model cannot be loaded, carries no
-            calibration, or does not pool by the mean.
+        InputError: a file or an array cannot be measured, or the model cannot be loaded, carries
+            no calibration, or does not pool by the mean.
     """
     if backend != "onnx":
         check_backend(backend)
     if provider is not None and backend != "onnx":
         raise InputError("--provider goes with --backend onnx; drop it.")
-    videos = [v if isinstance(v, Video) else Video(Path(v)) for v in (reference, distorted)]
-    if any((width, height, pix_fmt)) and not any(video.is_raw for video in videos):
-        raise InputError("width, height and pix_fmt are for raw .yuv files; drop them.")
     raw = {"width": width, "height": height, "pix_fmt": pix_fmt}
-    pair = (as_video(reference, raw), as_video(distorted, raw))
     how = comparison_of(comparison)
-    choice = choose(model, pair[0])
-    if backend == "onnx":
-        from vmaf_jax.jobs.score_pixels import score_pixels
+    with as_files(reference, distorted, bits) as files:
+        pair = (as_video(files[0], raw), as_video(files[1], raw))
+        if any(raw.values()) and not any(video.is_raw for video in pair):
+            raise InputError("width, height and pix_fmt are for raw .yuv files; drop them.")
+        choice = choose(model, pair[0])
+        if backend == "onnx":
+            if interval is not None or within is not None or also:
+                raise InputError(
+                    "--backend onnx: has no --interval, --within and --also; drop them."
+                )
+            scores = _score_pixels(choice.model, pair, how, provider, teachers)
+        elif within is not None:
+            if backend != "libvmaf" or teachers or also:
+                raise InputError(
+                    "--within: libvmaf measures, and no teacher beside it; drop the other."
+                )
+            loaded = _scorer(choice.model, interval, within=True)
+            scores = _score_within(loaded, pair, within, interval, how)
+        else:
+            scorer = choice.model
+            if interval is not None:
+                scorer = _scorer(scorer, interval, within=False)
+            request = Request(teachers, feature_set_of(scorer), how, cache, also=check_also(also))
+            total = functools.partial(_about_frames, pair[1], how)
+            request = dataclasses.replace(request, on_frames=report.steps("frames", total))
+            scores = _score_whole(scorer, pair, request, backend, interval)
+    are_files = files[0] is reference and files[1] is distorted  # those of arrays are gone by now
+    compared = Compared(*pair, how) if are_files else None
+    return dataclasses.replace(scores, choice=choice.reason, pair=compared)
 
-        if isinstance(choice.model, Model):
-            raise InputError("--backend onnx: takes a model by name or file, not a loaded one.")
-        if interval is not None or within is not None or also:
-            raise InputError("--backend onnx: has no --interval, --within and --also; drop them.")
-        name = str(choice.model)
-        scores = score_pixels(pair, name, how, provider=provider, teachers=teachers)
-    elif within is not None:
-        if backend != "libvmaf" or teachers or also:
-            raise InputError(
-                "--within: libvmaf measures, and no teacher beside it; drop the other."
-            )
-        loaded = _scorer(choice.model, interval, within=True)
-        scores = _score_within(loaded, pair, within, interval, how)
-    else:
-        if interval is not None:
-            choice = dataclasses.replace(
-                choice, model=_scorer(choice.model, interval, within=False)
-            )
-        request = Request(teachers, feature_set_of(choice.model), how, cache, also=check_also(also))
-        total = functools.partial(_about_frames, pair[1], how)
-        request = dataclasses.replace(request, on_frames=report.steps("frames", total))
-        scores = _score_whole(choice.model, pair, request, backend, interval)
-    return dataclasses.replace(scores, choice=choice.reason, pair=Compared(*pair, how))
+
+def _score_pixels(
+    model: str | Path | Model,
+    pair: tuple[Video, Video],
+    how: Comparison,
+    provider: str | None,
+    teachers: tuple[str, ...],
+) -> Scores:
+    from vmaf_jax.jobs.score_pixels import score_pixels
+
+    if isinstance(model, Model):
+        raise InputError("--backend onnx: takes a model by name or file, not a loaded one.")
+    return score_pixels(pair, str(model), how, provider=provider, teachers=teachers)
 
 
 def _about_frames(video: Video, how: Comparison) -> int | None:

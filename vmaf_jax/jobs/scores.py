@@ -8,11 +8,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from vmaf_jax.errors import InputError
 from vmaf_jax.evaluation.conformal import Interval
 from vmaf_jax.extraction.also import METRICS
 from vmaf_jax.features.opinions import LabelScale, from_hundred
 from vmaf_jax.features.table import FeatureTable
+from vmaf_jax.features.table_view import to_pandas
 from vmaf_jax.files import write_bytes
 from vmaf_jax.jobs.how_sure import in_words
 from vmaf_jax.video.comparison import Comparison
@@ -148,10 +148,7 @@ class Scores:
         Raises:
             InputError: pandas is not installed.
         """
-        try:
-            return self.to_arrow().to_pandas()
-        except ImportError as error:
-            raise InputError("pandas is not installed; pip install pandas.") from error
+        return to_pandas(self.to_arrow())
 
     def _repr_html_(self) -> str:
         from vmaf_jax.reporting.notebook import clip_html

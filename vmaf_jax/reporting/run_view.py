@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vmaf_jax.evaluation.cross_validation import HeldOut
+from vmaf_jax.reporting.notebook import run_html
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,6 +56,9 @@ class RunView:
     curves: Curves | None
     missing: tuple[str, ...] = ()
     label_scale: tuple[float, float] | None = None
+
+    def _repr_html_(self) -> str:
+        return run_html(self.name, self.held_out)
 
     @property
     def label(self) -> str:

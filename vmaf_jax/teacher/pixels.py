@@ -22,21 +22,7 @@ def vmaf(
     clip: bool = True,
     cambi_gradient: str = "stopped",
 ) -> Float[Array, " t"]:
-    """A VMAF model's score of each frame, VMAF points; jitted, and differentiable in the pictures.
-
-    Features come from JAX, so scores lie within 1e-3 of libvmaf's with its float extractors, and of
-    VMAF v1's models within 0.02 of libvmaf's.
-
-    Args:
-        reference, distorted: luma of consecutive frames of one clip, integers or floats on the
-            scale of `bits` (0-255 for 8), at least 17 pixels high and wide; for the models of VMAF
-            v1, planes (Y, U, V) of such frames, as `v1_features` takes them.
-        model: as for `load_teacher`, e.g. `vmaf_v0.6.1neg`, whose gain limits go with it, or
-            `vmaf_v1.0.16_3d0h`, whose viewing condition does.
-        bits: 8, 10 or 12.
-        clip: limit scores to the model's range; beyond it their gradient is then 0. False gives
-            the score before that.
-        cambi_gradient: `stopped` or `soft`, as for `v1_features`; of no meaning to other models.
+    """As `vmaf_jax.vmaf`, of arrays alone.
 
     Raises:
         TypeError, InputError: as `clip_features`, `v1_features` and `load_teacher` do.
