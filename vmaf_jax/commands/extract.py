@@ -25,7 +25,9 @@ from vmaf_jax.video.comparison import ComparisonOptions
 
 
 def extract(
-    corpus: Annotated[str, typer.Option(help="netflix, manifest, demo or support_vectors.")],
+    corpus: Annotated[
+        str, typer.Option(help="netflix, manifest, demo, demo_1080p or support_vectors.")
+    ],
     out: Annotated[Path, typer.Option(help="Parquet file to write.")],
     data_root: DataRoot = None,
     manifest: Manifest = None,
