@@ -9,7 +9,7 @@ from vmaf_jax.commands.options import Json, PictureSize, Quantize, Samples
 
 
 def export(
-    model: Annotated[str, typer.Option(help="Shipped name, run folder, libvmaf .json.")],
+    model: Annotated[str, typer.Option(help="Shipped name, run folder, libvmaf .json or name.")],
     out: Annotated[Path, typer.Option(help="File to write.")],
     format_: Annotated[str, typer.Option("--format", help="onnx, libvmaf or pixels.")] = "onnx",
     quantize: Quantize = None,

@@ -28,7 +28,9 @@ from vmaf_jax.video.comparison import ComparisonOptions
 
 
 def extract(
-    corpus: Annotated[str, typer.Option(help="netflix, manifest, demo or support_vectors.")],
+    corpus: Annotated[
+        str, typer.Option(help="netflix, manifest, demo, demo_1080p or support_vectors.")
+    ],
     out: Annotated[Path, typer.Option(help="Parquet file, or a folder of shards.")],
     data_root: DataRoot = None,
     manifest: Manifest = None,

@@ -30,6 +30,8 @@ def corpus_clips(
             return netflix.load_clips(data_root)
         case "demo":
             return demo.load_clips()
+        case "demo_1080p":
+            return demo.load_clips_1080p()
         case "manifest":
             if manifest_path is None:
                 raise InputError(
@@ -39,6 +41,6 @@ def corpus_clips(
         case "avt_vqdb_uhd_1":
             raise InputError(f"corpus {corpus!r} is measured: read it with import --corpus.")
     raise InputError(
-        f"corpus {corpus!r} is unknown; netflix, manifest, demo or support_vectors."
-        f"{did_you_mean(corpus, ('netflix', 'manifest', 'demo', 'support_vectors'))}"
+        f"corpus {corpus!r} is unknown; netflix, manifest, demo, demo_1080p or support_vectors."
+        f"{did_you_mean(corpus, ('netflix', 'manifest', 'demo', 'demo_1080p', 'support_vectors'))}"
     )

@@ -5,6 +5,7 @@ run's own report (`-v verbose`) says how many frames each input really had: ffmp
 with 0 and repeats the last frame where an input is short or cut.
 """
 
+import contextlib
 import dataclasses
 import json
 import re
@@ -21,9 +22,15 @@ from vmaf_jax.extraction.also import METRICS, filter_option
 from vmaf_jax.features.feature_set import FeatureSet
 from vmaf_jax.features.table import RESERVED_COLUMNS
 from vmaf_jax.files import work_folder
-from vmaf_jax.teacher.model_file import check_model_file, known_teachers
-from vmaf_jax.video.chroma import check_chroma
+from vmaf_jax.teacher.model_file import (
+    check_model_file,
+    find_model_file,
+    known_teachers,
+    read_model_file,
+)
+from vmaf_jax.video.chroma import check_chroma, chroma_size
 from vmaf_jax.video.comparison import DEFAULT_COMPARISON, Comparison
+from vmaf_jax.video.facts import Facts
 from vmaf_jax.video.ffmpeg import Ffmpeg, Finished, run_ffmpeg
 from vmaf_jax.video.judgement import judge, run_planned
 from vmaf_jax.video.pairing import DEFAULT_CHAIN, Plan
@@ -189,11 +196,15 @@ def measure(
                 return run_ffmpeg(ffmpeg, [*progress, *arguments], folder=work)
 
         result, facts, plan = run_planned(ffmpeg, videos, how, run, names)
-        if feature_set.planes > 1:
+        of_chroma = _sets_of_chroma(feature_set, models)
+        if of_chroma:
             check_chroma(videos, facts)
         if result.code != 0:
+            _check_size(reference, facts[0], of_chroma)
             raise InputError(explain(result.report, reference, distorted, names))
         description, expected = judge(ffmpeg, videos, result, facts, plan, how)
+        if not (work / "log.json").is_file():
+            _check_size(reference, facts[0], of_chroma)
         log = _read_log(work / "log.json", result.report)
     features, labels = _parse(log, feature_set, models, also)
     if expected is not None and len(features) != expected:
@@ -204,6 +215,27 @@ def measure(
     description["frames"] = len(features)
     version = str(log.get("version", "unknown"))
     return Measurement(features, labels, version, plan, description)
+
+
+def _sets_of_chroma(feature_set: FeatureSet, models: list[LibvmafModel]) -> list[FeatureSet]:
+    """The feature sets, of what is measured and of the models beside it, that read chroma."""
+    sets = [feature_set]
+    for model in models:
+        with contextlib.suppress(InputError):  # a model over features of its own: libvmaf knows
+            sets.append(read_model_file(model.path or find_model_file(model.name)).feature_set)
+    return [each for each in dict.fromkeys(sets) if each.planes > 1]
+
+
+def _check_size(reference: Video, facts: Facts, sets: list[FeatureSet]) -> None:
+    """Raises InputError where libvmaf failed since pictures are too small, which it says badly."""
+    if not sets:
+        return
+    from vmaf_jax.features.v1 import too_small  # imports JAX, which libvmaf needs for nothing else
+
+    chroma = chroma_size(facts.height, facts.width, facts.pix_fmt)
+    for feature_set in sets:
+        if problem := too_small((facts.height, facts.width), chroma, feature_set):
+            raise InputError(f"{reference.path}: {problem}")
 
 
 def _read_log(path: Path, report: str) -> dict[str, Any]:

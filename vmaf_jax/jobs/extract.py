@@ -22,7 +22,7 @@ class CorpusSource:
     """A corpus by name, and where its files are.
 
     Attributes:
-        corpus: `support_vectors`, `netflix`, `manifest` or `demo`.
+        corpus: `support_vectors`, `netflix`, `manifest`, `demo` or `demo_1080p`.
         data_root: folder of the netflix corpus, by default `VMAF_DATA_ROOT`.
         manifest: file of the manifest corpus.
         label_scale: what the manifest's opinion scores are on, by default what it says.
