@@ -11,7 +11,7 @@ from vmaf_jax.errors import InputError
 from vmaf_jax.files import work_folder
 from vmaf_jax.video.facts import Facts
 from vmaf_jax.video.ffmpeg import Ffmpeg, run_ffmpeg
-from vmaf_jax.video.shots import FINDER, read_shots
+from vmaf_jax.video.shots import FINDER, read_changes, starts_of_shots
 from vmaf_jax.video.video import Video
 
 _QUALITY = 3  # of ffmpeg's JPEG: 2 is its best, 31 its worst
@@ -65,7 +65,7 @@ def take_pictures(
         if run.code or len(pictures) != len(frames):
             reason = (run.report.strip().splitlines() or ["too few frames"])[-1]
             raise InputError(f"{video.path}: no pictures of it ({reason}); check the file.")
-        cuts = read_shots(Path(work), shots_of) if shots_of else []
+        cuts = starts_of_shots(read_changes(Path(work))[1][:shots_of]) if shots_of else []
     return dict(zip(frames, pictures, strict=True)), cuts
 
 
