@@ -92,8 +92,6 @@ def extract_pair(
     request = Request(teachers, feature_set, how, cache, also=check_also(also))
     with as_files(reference, distorted, bits) as files:
         pair = (as_video(files[0], raw_format), as_video(files[1], raw_format))
-        if not all(video.has_chroma for video in pair):
-            _check_luma_suffices(request)
         (outcome,) = _extract_pairs([pair], backend, request)
     if isinstance(outcome, InputError):
         raise outcome
@@ -185,6 +183,8 @@ def _extract_pairs(
     check_backend(backend)
     if request.also and backend != "libvmaf":
         raise InputError(f"also {request.also[0]}: libvmaf computes it, not {backend}; drop it.")
+    if not all(video.has_chroma for pair in pairs for video in pair):
+        _check_luma_suffices(request)
     outcomes: list[Outcome] = import_module(_BACKENDS[backend]).extract_pairs(
         pairs, request, on_pair
     )
