@@ -89,7 +89,10 @@ def _tiles(view: ClipView) -> list[Tile]:
 
 
 def _notes(view: ClipView) -> list[str]:
-    lines = [f"{name}: not scored. {reason}" for name, reason in view.failed]
+    lines = [
+        f"Not scored: {reason if name in reason else f'{name}: {reason}'}"
+        for name, reason in view.failed
+    ]
     lines += [f"{encode.name}: {note}" for encode in view.encodes for note in encode.notes]
     return [*lines, *view.notes]
 
