@@ -46,10 +46,11 @@ def score_many(
 
     with Terminal() as terminal:
         ranking = rank(reference, distorted, model, report=terminal, **settings)
-    if html is not None and ranking.ranked:
-        from vmaf_jax.jobs.clip_page import write_clip_page
+        if html is not None and ranking.ranked:
+            from vmaf_jax.jobs.clip_page import write_clip_page
 
-        write_clip_page(html, ranking.ranked, [(f.distorted, f.reason) for f in ranking.failed])
+            terminal.stage("pictures")
+            write_clip_page(html, ranking.ranked, [(f.distorted, f.reason) for f in ranking.failed])
     if json_:
         show_json(ranking.to_dict(per_frame=per_frame))
     elif quiet:
