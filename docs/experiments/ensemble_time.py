@@ -1,4 +1,4 @@
-"""An ensemble's time in ONNX Runtime beside a single model's, in turns.
+"""An ensemble's processor time in ONNX Runtime beside a single model's, in turns.
 
 python -m docs.experiments.ensemble_time
 
@@ -38,7 +38,7 @@ def moved(deployed: Deployed, seed: int) -> Deployed:
 
 
 def seconds(model: OnnxModel, rows: np.ndarray, calls: int) -> float:
-    """Of `calls` calls, all outputs."""
+    """Processor time of the thread that computes `calls` calls, all outputs."""
     names = [OUTPUT_NAME, SPREAD_NAME] if model.has_spread else [OUTPUT_NAME]
     started = time.thread_time()
     for _ in range(calls):

@@ -157,6 +157,24 @@ def test_a_notebook_shows_what_was_scored(folder):
         assert best.to_pandas()["score"].tolist() == best.per_frame.tolist()
 
 
+def test_how_sure_each_is_stands_in_every_table(folder):
+    pair = ("score", folder / "ref.y4m", folder / "encodes" / "a_small.mp4")
+    files = (*pair, folder / "encodes" / "b_crf35.mp4", "--interval", 0.9)
+    ranking = rank(folder / "ref.y4m", files[2:4], interval=0.9)
+    table = ranking.to_arrow()
+    shown = run_command(*files).stdout
+    for k, scores in enumerate(ranking.ranked):
+        row = table.slice(k, 1).to_pylist()[0]
+        assert (row["low"], row["high"]) == (scores.interval.low, scores.interval.high)
+        assert row["inside_training_region"] == scores.inside_training_region
+        bounds = f"{scores.interval.low:.2f} to {scores.interval.high:.2f}"
+        assert bounds in ranking._repr_html_()
+        assert bounds in " ".join(shown.split())
+        assert bounds in scores._repr_html_()
+        assert ("outside training" in scores.sure) == (scores.inside_training_region is False)
+    assert "low" not in rank(folder / "ref.y4m", files[2:3]).to_arrow().column_names
+
+
 def test_other_metrics_come_from_the_same_pass(folder, ffmpeg):
     pair = (folder / "ref.y4m", folder / "encodes" / "b_crf35.mp4")
     names = "psnr,ssim,ms_ssim,ciede2000,cambi"

@@ -1,6 +1,7 @@
 """Every tool gives what its job gives, and says in words what it cannot do."""
 
 import base64
+import dataclasses
 import json
 from pathlib import Path
 
@@ -52,6 +53,15 @@ def test_a_score_is_the_score_of_the_library(server, backend):
     np.testing.assert_array_equal(features, expected.table.features)
     assert told["score"] == expected.mean
     assert (told["backend"], told["next"]) == (engine, None)
+    assert told["inside_training_region"] == expected.inside_training_region
+    assert told["interval"] is None
+
+
+def test_a_score_has_its_interval(server):
+    told = server.answer("vmaf_score", **PAIR, model="tiny", interval=0.9)["interval"]
+    pair = (server.folder / "ref.y4m", server.folder / "dis.mp4")
+    expected = vmaf_jax.score(*pair, model="tiny", interval=0.9).interval
+    assert told == dataclasses.asdict(expected)
 
 
 @pytest.mark.parametrize("how", [{"pixfmt": "420"}, {"pixfmt": "yuv420p"}, {"bitdepth": 8}])
@@ -130,6 +140,8 @@ def test_a_student_is_trained_evaluated_and_exported(server, table):
         ("vmaf_score", {**PAIR, "ref": 7}, "'ref'"),
         ("vmaf_score", {**PAIR, "width": 10**30}, "'width'"),
         ("vmaf_score", {**PAIR, "width": 0}, "'width'"),
+        ("vmaf_score", {**PAIR, "interval": 1.0}, "'interval'"),
+        ("vmaf_score", {**PAIR, "interval": 0.9, "model": "vmaf_v0.6.1"}, "no calibration"),
         ("vmaf_score", {**PAIR, "backend": "abacus"}, "'backend'"),
         ("vmaf_score", {**PAIR, "ref": "x" * 100_000}, "'ref'"),
         ("vmaf_score", {**PAIR, "y" * 100_000: 1}, "unknown argument"),

@@ -58,7 +58,13 @@ def score_many(
     else:
         show_ranking(
             [
-                (str(s.table.source[0]), str(s.table.clip[0]), s.pooled, s.all_statistics())
+                (
+                    str(s.table.source[0]),
+                    str(s.table.clip[0]),
+                    s.pooled,
+                    s.all_statistics(),
+                    s.sure,
+                )
                 for s in ranking.ranked
             ],
             [(failure.distorted, failure.reason) for failure in ranking.failed],

@@ -70,6 +70,12 @@ def is_inside(model: Model, features: npt.NDArray[np.float64]) -> bool | None:
     return None if model.calibration is None else model.calibration.region.holds(features)
 
 
+def in_short(interval: Interval | None, inside: bool | None) -> str:
+    """The same for a cell of a table; empty where nothing was asked for and nothing is amiss."""
+    bounds = "" if interval is None else f"{interval.low:.2f} to {interval.high:.2f}"
+    return ", ".join(filter(None, [bounds, "outside training" if inside is False else ""]))
+
+
 def in_words(
     score: float,
     measured: tuple[int, int] | None,

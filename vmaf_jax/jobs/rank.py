@@ -64,7 +64,10 @@ class Ranking:
         }
 
     def to_arrow(self) -> Any:
-        """A `pyarrow.Table`, a row a video: `rank`, its names, `score` and the frames' spread."""
+        """A `pyarrow.Table`, a row a video: `rank`, its names, `score` and the frames' spread.
+
+        With `inside_training_region`, and the interval's ends `low` and `high` where asked for.
+        """
         import pyarrow as pa
 
         rows = [
@@ -73,6 +76,12 @@ class Ranking:
                 "reference": str(scores.table.source[0]),
                 "distorted": str(scores.table.clip[0]),
                 "score": scores.pooled,
+                **(
+                    {}
+                    if scores.interval is None
+                    else {"low": scores.interval.low, "high": scores.interval.high}
+                ),
+                "inside_training_region": scores.inside_training_region,
                 **scores.all_statistics()[scores.model],
             }
             for rank, scores in enumerate(self.ranked, 1)
@@ -83,7 +92,7 @@ class Ranking:
         from vmaf_jax.reporting.notebook import ranking_html
 
         return ranking_html(
-            [(str(scores.table.clip[0]), scores.pooled) for scores in self.ranked],
+            [(str(scores.table.clip[0]), scores.pooled, scores.sure) for scores in self.ranked],
             [(failure.distorted, failure.reason) for failure in self.failed],
         )
 

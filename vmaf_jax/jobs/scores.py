@@ -14,7 +14,7 @@ from vmaf_jax.features.opinions import LabelScale, from_hundred
 from vmaf_jax.features.table import FeatureTable
 from vmaf_jax.features.table_view import to_pandas
 from vmaf_jax.files import write_bytes
-from vmaf_jax.jobs.how_sure import in_words
+from vmaf_jax.jobs.how_sure import in_short, in_words
 from vmaf_jax.video.comparison import Comparison
 from vmaf_jax.video.video import Video
 
@@ -131,6 +131,11 @@ class Scores:
         scale = self.label_scale
         return in_words(self.pooled, measured, self.interval, self.inside_training_region, scale)
 
+    @property
+    def sure(self) -> str:
+        """The same for a cell of a table."""
+        return in_short(self.interval, self.inside_training_region)
+
     def frame_lines(self) -> list[str]:
         """A line a frame: number, tab, score."""
         pairs = zip(self.table.index, self.per_frame, strict=True)
@@ -154,7 +159,7 @@ class Scores:
         from vmaf_jax.reporting.notebook import clip_html
 
         title = Path(str(self.table.clip[0])).name
-        return clip_html(title, self.all_statistics(), self.per_frame)
+        return clip_html(title, self.all_statistics(), self.per_frame, self.sure_lines())
 
     def write_plot(self, path: Path) -> None:
         """Draws the scores over the frames, PNG."""

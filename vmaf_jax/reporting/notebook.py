@@ -25,18 +25,21 @@ def clip_html(
     title: str,
     statistics: Mapping[str, Mapping[str, float]],
     per_frame: npt.NDArray[np.float64],
+    sure: Sequence[str] = (),
 ) -> str:
-    """A clip: its scores over the frames, and a row a model.
+    """A clip: its scores over the frames, a row a model, and how sure its score is.
 
     Args:
         statistics: by model, as `Scores.all_statistics`.
         per_frame: the model's scores, VMAF points, `[frames]`.
+        sure: sentences.
     """
     rows = [
         [name, *(f"{entry[key]:.3f}" for key in _FIGURES)] for name, entry in statistics.items()
     ]
     svg = _curve(per_frame) if len(per_frame) > 1 else ""
-    return _wrapped(title, svg + rows_html(["", *_FIGURES], rows))
+    words = "".join(f"<p>{text(line)}</p>" for line in sure)
+    return _wrapped(title, svg + rows_html(["", *_FIGURES], rows) + words)
 
 
 def rows_html(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -46,11 +49,19 @@ def rows_html(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
-def ranking_html(ranked: Sequence[tuple[str, float]], failed: Sequence[tuple[str, str]]) -> str:
-    """Videos with their scores, the best first, and those that have none."""
-    rows = [[str(k), name, f"{score:.3f}"] for k, (name, score) in enumerate(ranked, 1)]
-    rows += [["–", name, f"not scored: {reason}"] for name, reason in failed]
-    return _wrapped("", rows_html(["", "video", "score"], rows))
+def ranking_html(
+    ranked: Sequence[tuple[str, float, str]], failed: Sequence[tuple[str, str]]
+) -> str:
+    """Videos with their scores and how sure those are, the best first; and those without one."""
+    with_sure = any(sure for _, _, sure in ranked)
+    rows = [
+        [str(k), name, f"{score:.3f}", *([sure] if with_sure else [])]
+        for k, (name, score, sure) in enumerate(ranked, 1)
+    ]
+    empty = [""] if with_sure else []
+    rows += [["–", name, f"not scored: {reason}", *empty] for name, reason in failed]
+    header = ["", "video", "score", *(["how sure"] if with_sure else [])]
+    return _wrapped("", rows_html(header, rows))
 
 
 def run_html(name: str, held_out: HeldOut) -> str:

@@ -181,13 +181,14 @@ def show_also(statistics: Mapping[str, Mapping[str, float]], *, on_error: bool =
 
 
 def show_ranking(
-    ranked: Sequence[tuple[str, str, float, Mapping[str, Mapping[str, float]]]],
+    ranked: Sequence[tuple[str, str, float, Mapping[str, Mapping[str, float]], str]],
     failed: Sequence[tuple[str, str]],
 ) -> None:
     """A row a video, the best first; below, on standard error, those that have no score.
 
     Args:
-        ranked: reference, distorted, the clip's score, and statistics by model (its own first).
+        ranked: reference, distorted, the clip's score, statistics by model (its own first), and how
+            sure the score is, "" where there is nothing to say.
         failed: distorted, and why.
     """
     if ranked:
@@ -195,10 +196,14 @@ def show_ranking(
         several = len({reference for reference, *_ in ranked}) > 1
         names: list[Column | str] = ["", Column("distorted", overflow="fold")]
         names += ["reference"] if several else []
-        view = Table(*names, f"{models[0]}", "min", "5 %", *models[1:], "frames")
-        for rank, (reference, distorted, score, statistics) in enumerate(ranked, 1):
+        names.append(f"{models[0]}")
+        with_sure = any(sure for *_, sure in ranked)
+        names += ["how sure"] if with_sure else []
+        view = Table(*names, "min", "5 %", *models[1:], "frames")
+        for rank, (reference, distorted, score, statistics, sure) in enumerate(ranked, 1):
             own, *others = (statistics[model] for model in models)
-            cells = [f"{v:.3f}" for v in (score, own["min"], own["p5"])]
+            cells = [f"{score:.3f}", *([sure] if with_sure else [])]
+            cells += [f"{own['min']:.3f}", f"{own['p5']:.3f}"]
             cells += [f"{entry['mean']:.3f}" for entry in others] + [str(own["frames"])]
             source = [escape(reference)] if several else []
             view.add_row(str(rank), escape(distorted), *source, *cells)

@@ -102,6 +102,13 @@ class Pair(Request):
 class Score(Pair):
     """Arguments of `vmaf_score`."""
 
+    interval: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="Level, as 0.9, of an interval for the clip's score; of models that carry a "
+        "calibration.",
+    )
     plot: bool = Field(False, description="Also draw the scores over the frames.")
 
 

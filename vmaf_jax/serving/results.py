@@ -44,6 +44,15 @@ class Statistics(Result):
     frames: int
 
 
+class Interval(Result):
+    """Where a clip's score lies."""
+
+    level: float = Field(description="The share of new sources' clips whose label it is to hold.")
+    low: float = Field(description="Points, 0-100.")
+    high: float = Field(description="Points, 0-100.")
+    kind: str = Field(description="How it was made.")
+
+
 class Scored(Frames):
     """Result of `vmaf_score`."""
 
@@ -51,6 +60,10 @@ class Scored(Frames):
     kind: str = Field(description="run (JAX), onnx, or libvmaf (one of VMAF's own models).")
     backend: str = Field(description="What measured the features.")
     score: float = Field(description="The clip's score by the model's own pooling, points.")
+    interval: Interval | None = Field(None, description="Of the score, where it was asked for.")
+    inside_training_region: bool | None = Field(
+        None, description="Whether the clip is like those the model learnt from; null if unknown."
+    )
     statistics: Statistics
     features: dict[str, float] = Field(description="Means over frames, no unit.")
     seconds: dict[str, float] = Field(description="Spent on extraction and on inference.")

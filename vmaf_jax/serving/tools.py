@@ -66,6 +66,7 @@ def vmaf_score(request: requests.Score, report: Report) -> Answer:
     model = _load(request.model)
     reference, distorted = _videos(request)
     how: dict[str, Any] = {"backend": ENGINES[request.backend], "shortest": request.shortest}
+    how |= {"interval": request.interval}
     scores = score(reference, distorted, model, **how)
     names = tuple(scores.table.feature_set)
     rows = zip(scores.per_frame.tolist(), scores.table.features.tolist(), strict=True)
@@ -74,6 +75,10 @@ def vmaf_score(request: requests.Score, report: Report) -> Answer:
         kind=scores.kind,
         backend=scores.table.provenance["backend"],
         score=scores.pooled,
+        interval=None
+        if scores.interval is None
+        else results.Interval(**dataclasses.asdict(scores.interval)),
+        inside_training_region=scores.inside_training_region,
         statistics=results.Statistics(**statistics(scores.per_frame)),
         features=_means(scores.table),
         seconds=scores.seconds,
@@ -83,7 +88,10 @@ def vmaf_score(request: requests.Score, report: Report) -> Answer:
         ],
     )
     title = distorted.path.name
-    plots = [per_frame({scores.model: scores.per_frame}, title)] if request.plot else []
+    band = None if scores.interval is None else (scores.interval.low, scores.interval.high)
+    plots = []
+    if request.plot:
+        plots = [per_frame({scores.model: scores.per_frame}, title, scores.table.index, band)]
     return Answer(result, plots)
 
 
