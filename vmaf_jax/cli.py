@@ -89,6 +89,8 @@ def _clean_up() -> None:
     from vmaf_jax.video.ffmpeg import end_all
 
     end_all()
+    if (engine := sys.modules.get("vmaf_jax.extraction.ray_engine")) is not None:
+        engine.leave_cluster()
     remove_work_folders()
 
 

@@ -2,11 +2,13 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
 
 import numpy as np
+import psutil
 import pytest
 
 from tests.extraction.ray_nodes import LOOPBACK, Nodes
@@ -169,6 +171,19 @@ def test_a_cluster_of_its_own_writes_the_local_file_and_ends(manifest, local, tm
     assert ended.returncode == 0, ended.stderr
     assert out.read_bytes() == local[0]
     assert list(tmp_path.iterdir()) == [out]
+
+
+@pytest.mark.slow
+def test_a_cluster_of_its_own_ends_with_a_program_that_is_told_to(manifest, tmp_path):
+    line = [*SCRIPT, "--manifest", manifest, "--out", tmp_path / "set", "--engine", "ray"]
+    process = subprocess.Popen([*map(str, line)], stderr=subprocess.PIPE, text=True)
+    wait_for_shards(process, tmp_path / "set", 1)
+    children = psutil.Process(process.pid).children(recursive=True)
+    process.terminate()
+    assert process.communicate()[1].splitlines()[-1].endswith("what was measured is kept.")
+    assert process.returncode == 128 + signal.SIGTERM
+    _, left = psutil.wait_procs(children, timeout=30)
+    assert not left
 
 
 @pytest.mark.slow

@@ -116,9 +116,9 @@ OUTPUTS = {
         ["extract", "--corpus", "manifest", "--manifest", "clips.csv", "--out", "mos.json"],
         "must end in .parquet",
     ),
-    "a folder": (
-        ["extract", "--corpus", "manifest", "--manifest", "clips.csv", "--out", "sub"],
-        "must end in .parquet",
+    "a folder of other things": (
+        ["extract", "--corpus", "manifest", "--manifest", "clips.csv", "--out", "."],
+        "holds other things",
     ),
     "below a file": (
         [

@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import os
 import socket
+import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -26,6 +27,7 @@ _TASKS_PER_CORE = 2  # in flight: one that runs, and one that waits for it
 _TRIES = 2  # of a clip that fails
 _LOSSES = 10  # of a clip whose nodes die
 _CONNECT_S = 60.0
+_LEAVE_S = 10.0
 _LOOPBACK = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"  # "0": a cluster of one machine, on loopback alone
 _LOOK_S = 5.0  # between looks at how large the cluster is
 
@@ -51,6 +53,16 @@ def ray_engine(address: str | None) -> Iterator[Engine]:
         ray.shutdown()
 
 
+def leave_cluster() -> None:
+    """Leaves the cluster, or ends this machine's own: for a program that is told to end."""
+    ray = sys.modules.get("ray")
+    if ray is None:
+        return
+    leaving = threading.Thread(target=ray.shutdown, daemon=True)
+    leaving.start()
+    leaving.join(_LEAVE_S)
+
+
 def cluster_outcomes(ray: Any) -> Engine:
     """The cluster that `ray` has joined, as an engine.
 
@@ -65,6 +77,7 @@ def cluster_outcomes(ray: Any) -> Engine:
 def _ray() -> Any:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    os.environ.setdefault("RAY_DISABLE_FAILURE_SIGNAL_HANDLER", "1")  # signals are ours
     try:
         import ray
     except ImportError as error:

@@ -16,14 +16,25 @@ from vmaf_jax.errors import InputError
 from vmaf_jax.features.dataset import ABOUT, shard_files
 from vmaf_jax.features.opinions import LabelScale
 from vmaf_jax.features.table import FeatureTable
-from vmaf_jax.files import check_result_folder, make_dir, write_text
+from vmaf_jax.files import check_result_folder, is_folder, make_dir, write_text
 
 _LOCK = ".lock"
 
 
 def is_dataset(path: Path) -> bool:
-    """Whether an output is to be a dataset: it is one, or its name has no ending."""
-    return not path.suffix or (path / ABOUT).is_file()
+    """Whether an output is to be a dataset: it is one, or a folder's name without an ending."""
+    if is_folder(path):
+        return not path.suffix or (path / ABOUT).is_file()
+    return not path.suffix and not path.exists()
+
+
+def check_dataset(folder: Path) -> None:
+    """Finds out before long work whether a dataset can be written.
+
+    Raises:
+        InputError: the folder holds other things, or cannot be written.
+    """
+    check_result_folder(folder, ABOUT)
 
 
 @contextlib.contextmanager
@@ -33,7 +44,7 @@ def writing(folder: Path) -> Iterator["DatasetWriter"]:
     Raises:
         InputError: the folder holds other things, cannot be written, or has another writer.
     """
-    check_result_folder(folder, ABOUT)
+    check_dataset(folder)
     lock = (make_dir(folder) / _LOCK).open("wb")
     try:
         try:

@@ -10,7 +10,7 @@ from vmaf_jax.corpora.clips import Clip
 from vmaf_jax.errors import InputError
 from vmaf_jax.extraction.engines import ENGINES, Engine, local_engine, write_shards
 from vmaf_jax.extraction.shards import Shard, Work
-from vmaf_jax.features.dataset_writer import Contents, is_dataset, writing
+from vmaf_jax.features.dataset_writer import Contents, check_dataset, is_dataset, writing
 from vmaf_jax.features.feature_set import FEATURES
 from vmaf_jax.features.reading import read_file
 from vmaf_jax.features.table import concatenate
@@ -61,6 +61,7 @@ def extract_dataset(
     if to_file:
         check_output(out, ".parquet", [source.manifest] if source.manifest else [])
     folder = out.with_name(f"{out.name}.parts") if to_file else out
+    check_dataset(folder)
     clips = source.clips()
     work = Work(request, folder, mean_pool)
     with _engine(engine, address, jobs) as measure, writing(folder) as writer:
