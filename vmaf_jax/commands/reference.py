@@ -50,10 +50,21 @@ def reference(app: typer.Typer) -> str:
 def _function(name: str, function: Callable[..., Any]) -> list[str]:
     """A function's arguments, with their defaults, and all that its docstring says."""
     given = inspect.signature(function).parameters.values()
-    parameters = [parameter.replace(annotation=parameter.empty) for parameter in given]
+    parameters = [p.replace(annotation=p.empty, default=_shown(p.default)) for p in given]
     shown = inspect.Signature(parameters)
     text = inspect.getdoc(function) or ""
     return ["", f"### `vmaf_jax.{name}`", "", "```text", f"{name}{shown}", "", text, "```"]
+
+
+class _Object:
+    """Stands for a default that Python can only show by its address."""
+
+    def __repr__(self) -> str:
+        return "..."
+
+
+def _shown(default: Any) -> Any:
+    return _Object() if " object at 0x" in repr(default) else default
 
 
 def _commands(group: Any, before: str = "") -> Iterable[tuple[str, Any]]:
