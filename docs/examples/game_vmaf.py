@@ -28,8 +28,10 @@ RATE = 0.5  # luma steps a pixel moves at the most in a step
 
 def photograph(size: int) -> np.ndarray:
     """A square of a real photograph, luma `[1, size, size]`, 0-255."""
-    from skimage import data
-
+    try:
+        from skimage import data
+    except ImportError as error:
+        raise SystemExit("scikit-image is missing; pip install 'vmaf-jax[demo]'.") from error
     grey = data.camera()[:size, 100 : 100 + size]
     return grey[None].astype(np.float32)
 

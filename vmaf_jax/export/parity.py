@@ -64,11 +64,17 @@ def clip_rows(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 
 
 class ParityLimits(pydantic.BaseModel, frozen=True, extra="forbid"):
-    """Limits between JAX and ONNX Runtime, and how much is tried."""
+    """Limits between JAX and ONNX Runtime, and how much is tried.
 
-    max_abs: float = pydantic.Field(default=1e-4, gt=0)  # VMAF points, inside (0, 100)
-    max_ulp: int = pydantic.Field(default=64, ge=0)  # outputs of 16 and more
-    thorough: bool = False  # all rows at every batch size from 1 to 64
+    Attributes:
+        max_abs: VMAF points, of scores inside (0, 100).
+        max_ulp: of scores of 16 and more.
+        thorough: all rows at every batch size from 1 to 64.
+    """
+
+    max_abs: float = pydantic.Field(default=1e-4, gt=0)
+    max_ulp: int = pydantic.Field(default=64, ge=0)
+    thorough: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

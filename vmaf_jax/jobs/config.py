@@ -92,6 +92,10 @@ class StudentConfig(_Part):
     """The network, and how its scores of frames become a clip's.
 
     Attributes:
+        network: `nano`, `tiny`, `rbf` or `attention`.
+        activation: `silu`, `relu`, `gelu`, `tanh`, `softplus`, `elu`, or `hard_gate`, whose bits
+            ONNX Runtime equals.
+        dropout: the share of units left out while training.
         pooling: for labels of clips, and in use; `attention` has its own.
         percentile: the level of the percentile poolings.
         teacher: whose score `attention` reads beside the features.
@@ -106,7 +110,12 @@ class StudentConfig(_Part):
 
 
 class Config(_Part):
-    """One run; the resolved copy is saved in its run folder."""
+    """One run; the resolved copy is saved in its run folder.
+
+    Attributes:
+        name: of the run and its folder; small letters, digits, - and _.
+        external: corpora that the final student is judged on beside: `demo`, `netflix`.
+    """
 
     name: str = pydantic.Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")
     data: DataConfig = DataConfig()

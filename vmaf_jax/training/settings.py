@@ -8,16 +8,27 @@ import pydantic
 class TrainingSettings(pydantic.BaseModel, frozen=True, extra="forbid"):
     """Optimiser, loss and length of one training.
 
-    The strategy `rows` trains on the table's rows, all of them in every step or, with `batch_size`,
-    that many drawn anew; `teacher_queries` asks the teacher about `batch_size` new feature vectors
-    in every step. `levenberg_marquardt` is for networks of a few hundred parameters (`rbf`); rate,
-    decay and dropout are AdamW's alone. Each seed is a cross-validation of its own; the final fit
-    takes the first.
-
-    Of clips with opinion scores: `start` names the student (shipped, or a run folder) whose numbers
-    training starts from; `anchor` is the weight of the parameters' squared distance from where they
-    started, in the loss; `interval_weights` trusts clips by the width of their MOS intervals;
-    `experiment_effects` fits an offset and a gain to each experiment, which are dropped in use.
+    Attributes:
+        optimiser: `adamw`, or `levenberg_marquardt`, for networks of a few hundred parameters
+            (`rbf`); rate, decay and dropout are AdamW's alone.
+        strategy: `rows` trains on the table's rows, all of them in every step or, with
+            `batch_size`, that many drawn anew; `teacher_queries` asks the teacher about
+            `batch_size` new feature vectors in every step.
+        steps: of one training.
+        learning_rate: the highest; it rises first and falls in a cosine to 0.
+        warmup_fraction: of the steps, in which the rate rises.
+        weight_decay: AdamW's.
+        second_moment_decay: AdamW's, of squared gradients.
+        batch_size: rows or queries a step; by default all rows.
+        loss: `squared_error`, or `kl` on a distribution over quality bins.
+        temperature: of `kl`; no unit.
+        sigma: of `kl`, the width of the teacher's distribution, VMAF points.
+        seeds: each is a cross-validation of its own; the final fit takes the first.
+        start: of clips with opinion scores, the student (shipped, or a run folder) whose numbers
+            training starts from.
+        anchor: the weight of the parameters' squared distance from where they started, in the loss.
+        interval_weights: trust clips by the width of their MOS intervals.
+        experiment_effects: fit an offset and a gain to each experiment, which are dropped in use.
     """
 
     optimiser: Literal["adamw", "levenberg_marquardt"] = "adamw"

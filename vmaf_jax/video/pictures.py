@@ -54,7 +54,8 @@ def take_pictures(
     )
     graph = f"[0:v:0]{chain},{picked}"
     outputs = ["-map", "[p]", "-fps_mode", "passthrough", "-c:v", "mjpeg", "-q:v", str(_QUALITY)]
-    outputs += ["-f", "image2", "p%05d.jpg"]
+    # The chain counts frames in its own time base; in that of the video's rate two may fall together.
+    outputs += ["-enc_time_base", "1:1000", "-f", "image2", "p%05d.jpg"]
     if shots_of:
         graph = f"[0:v:0]{chain},split=2[a][b];[a]{picked};[b]{FINDER}[c]"
         outputs += ["-map", "[c]", "-fps_mode", "passthrough", "-f", "null", "-"]
