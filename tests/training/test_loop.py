@@ -1,3 +1,5 @@
+import hypothesis
+import hypothesis.strategies as st
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,7 +9,7 @@ from vmaf_jax.features.feature_set import FEATURES
 from vmaf_jax.models import Student
 from vmaf_jax.teacher import load_teacher
 from vmaf_jax.training import Rows, TrainingSettings, loso_masks, make_members, train_members
-from vmaf_jax.training.masks import masked_scaler
+from vmaf_jax.training.masks import masked_scaler, source_folds, source_masks
 from vmaf_jax.training.optimiser import make_optimiser
 
 SHORT = {"steps": 60}
@@ -44,6 +46,28 @@ def test_masks_hold_out_one_source_each(support_vectors):
     names, masks = loso_masks(support_vectors.source)
     assert names == support_vectors.sources
     assert (~masks).sum(axis=0).tolist() == [1] * len(support_vectors)
+
+
+@hypothesis.given(
+    st.lists(st.integers(1, 50), min_size=2, max_size=30),
+    st.data(),
+    st.randoms(use_true_random=False),
+)
+def test_folds_hold_whole_sources_of_about_as_many_rows(sizes, data, random):
+    n_folds = data.draw(st.integers(2, len(sizes)))
+    rows = [f"s{k:02}" for k, size in enumerate(sizes) for _ in range(size)]
+    folds = source_folds(np.array(rows, object), n_folds)
+    random.shuffle(rows)
+    source = np.array(rows, object)
+    assert source_folds(source, n_folds) == folds  # whatever the order of the rows
+    assert sorted(name for fold in folds for name in fold) == sorted(set(rows))
+    held_out = ~source_masks(source, folds)
+    assert (held_out.sum(axis=0) == 1).all()
+    for fold, mask in zip(folds, held_out, strict=True):
+        assert set(source[mask]) == set(fold)
+        assert fold
+    n_rows = held_out.sum(axis=1)
+    assert n_rows.max() - n_rows.min() <= max(sizes)
 
 
 def test_scaler_sees_the_mask_only(support_vectors):

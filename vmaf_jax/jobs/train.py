@@ -29,8 +29,9 @@ from vmaf_jax.export.sidecar import Identity
 from vmaf_jax.files import check_result_folder, work_folder
 from vmaf_jax.jobs.calibration import calibration_of
 from vmaf_jax.jobs.config import Config
+from vmaf_jax.jobs.contents import table_digest
 from vmaf_jax.jobs.fit import Fit, fit_folds, predict
-from vmaf_jax.jobs.problem import Problem, load_problem, table_digest
+from vmaf_jax.jobs.problem import Problem, load_problem
 from vmaf_jax.jobs.report import Report, silent
 from vmaf_jax.jobs.run_folder import Run, write_run
 from vmaf_jax.jobs.training_state import TrainingState
@@ -40,7 +41,7 @@ from vmaf_jax.models import deploy
 def train(
     config: Config, run_dir: Path, *, save_every_s: float | None = None, report: Report = silent
 ) -> Run:
-    """Trains a student leave-one-source-out, exports it, and proves the export.
+    """Trains a student, cross-validates it over whole sources, exports it, and proves the export.
 
     Args:
         config: the run.
@@ -58,7 +59,7 @@ def train(
     """
     started = time.perf_counter()
     check_result_folder(run_dir, "metrics.json")
-    problem = load_problem(config.data, report)
+    problem = load_problem(config.data, report, folds=config.training.folds)
     problem.check_folds()
     others = _load_external(config, problem, report)  # before training: a missing one costs nothing
     state = None if save_every_s is None else TrainingState(run_dir, save_every_s, report)
@@ -91,13 +92,14 @@ def train(
     metrics = RunMetrics(
         loso=loso,
         folds=folds,
+        held_out_together=problem.held_out_sources if config.training.folds else None,
         external=external_metrics,
         parity=Distance(parity.n, parity.clipped, parity.max_abs, parity.max_ulp),
         timing=Timing(fit.compile_s, fit.train_s, time.perf_counter() - started),
         environment=environment(),
         behaviour=_behaviour(fit, problem),
     )
-    members = [f"{source}/{seed}" for seed in fit.seeds for source in problem.sources]
+    members = [f"{name}/{seed}" for seed in fit.seeds for name in problem.fold_names]
     run = Run(
         path=run_dir.absolute(),
         config=config,

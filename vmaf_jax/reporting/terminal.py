@@ -95,7 +95,7 @@ def show_run(metrics: RunMetrics) -> None:
     _show(view)
     loso, parity, timing = metrics.loso, metrics.parity, metrics.timing
     Console().print(
-        f"over folds: PLCC {loso.plcc.mean:.5f} ± {loso.plcc.std:.5f}, SROCC "
+        f"over sources: PLCC {loso.plcc.mean:.5f} ± {loso.plcc.std:.5f}, SROCC "
         f"{loso.srocc.mean:.5f} ± {loso.srocc.std:.5f}, RMSE {loso.rmse.mean:.4f} ± "
         f"{loso.rmse.std:.4f}\n"
         f"parity: {parity.n} rows, at most {parity.max_abs:.2e} points, {parity.max_ulp} ULP\n"

@@ -2,7 +2,7 @@
 
 from vmaf_jax.training.batches import ClipRows
 from vmaf_jax.training.loop import Trained, loso_members, make_members, train_members
-from vmaf_jax.training.masks import loso_masks
+from vmaf_jax.training.masks import loso_masks, source_folds, source_masks
 from vmaf_jax.training.member import Member, Rows
 from vmaf_jax.training.settings import TrainingSettings
 
@@ -15,5 +15,7 @@ __all__ = [
     "loso_masks",
     "loso_members",
     "make_members",
+    "source_folds",
+    "source_masks",
     "train_members",
 ]

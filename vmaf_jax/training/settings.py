@@ -14,6 +14,10 @@ class TrainingSettings(pydantic.BaseModel, frozen=True, extra="forbid"):
     decay and dropout are AdamW's alone. Each seed is a cross-validation of its own; the final fit
     takes the first.
 
+    Attributes:
+        folds: of a cross-validation, each of whole sources and of about as many rows; without it,
+            every source is a fold of its own (leave-one-source-out).
+
     Of clips with opinion scores: `start` names the student (shipped, or a run folder) whose numbers
     training starts from; `anchor` is the weight of the parameters' squared distance from where they
     started, in the loss; `interval_weights` trusts clips by the width of their MOS intervals;
@@ -34,6 +38,10 @@ class TrainingSettings(pydantic.BaseModel, frozen=True, extra="forbid"):
     sigma: float = pydantic.Field(default=3.0, ge=2 / 1.4, le=10)  # VMAF points; kl only
     seeds: tuple[Annotated[int, pydantic.Field(ge=0, lt=2**31)], ...] = pydantic.Field(
         default=(0,), min_length=1
+    )
+    # Not written where it is not set, so that the digests of earlier configurations hold.
+    folds: int | None = pydantic.Field(
+        default=None, ge=2, le=10_000, exclude_if=lambda folds: folds is None
     )
 
     start: str | None = None
