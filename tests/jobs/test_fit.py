@@ -12,7 +12,7 @@ from vmaf_jax.jobs.fit import fit_folds
 from vmaf_jax.jobs.problem import load_problem
 from vmaf_jax.jobs.train import train
 from vmaf_jax.models import Student
-from vmaf_jax.selection.grid import Candidate, run_program
+from vmaf_jax.selection.grid import Candidate, run_candidates
 from vmaf_jax.training import TrainingSettings
 
 SETTINGS = TrainingSettings(steps=40, seeds=(0, 3))
@@ -41,7 +41,7 @@ def by_fit(problem):
 
 def by_selection(problem):
     base = Candidate("support_vectors", "nano", "silu", "squared_error", 0.0, False, "rows")
-    (outcome,) = run_program(problem, base, SETTINGS, (0.0,))
+    (outcome,) = run_candidates([(base, SETTINGS)], {base.corpus: problem})
     return outcome.predicted
 
 
@@ -104,7 +104,8 @@ def test_the_final_student_learns_from_every_source(problem):
 def test_temperatures_and_seeds_keep_their_places(problem):
     settings = SETTINGS.model_copy(update={"loss": "kl"})
     student = Student("nano", "distribution", dropout=0.0)
-    both = fit_folds(problem, student, settings, temperatures=[1.0, 4.0])
+    warmer = settings.model_copy(update={"temperature": 4.0})
+    both = fit_folds(problem, student, settings, points=[settings, warmer])
     assert both.predicted.shape == (2, 2, len(problem.label))
     warm = settings.model_copy(update={"temperature": 4.0, "seeds": (3,)})
     alone = fit_folds(problem, student, warm)

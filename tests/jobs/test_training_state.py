@@ -142,7 +142,7 @@ def taken_up(folder, training="this one"):
     try:
         leaves = state.restore(LEAVES)
     finally:
-        state.end()
+        state.end({})
         state._lock.close()
     return leaves, report.lines
 

@@ -10,6 +10,7 @@ from vmaf_jax.models import Student
 from vmaf_jax.teacher import load_teacher
 from vmaf_jax.training import Rows, TrainingSettings, loso_masks, make_members, train_members
 from vmaf_jax.training.masks import masked_scaler, source_folds, source_masks
+from vmaf_jax.training.memory import members_that_fit
 from vmaf_jax.training.optimiser import make_optimiser
 
 SHORT = {"steps": 60}
@@ -121,6 +122,24 @@ def test_a_fold_among_others_equals_the_fold_alone(support_vectors, network, set
     every = run(rows, masks, teacher, network, **settings)
     alone = run(rows, masks[7:8], teacher, network, **settings)
     assert same(every.member(7), alone.member(0))  # bit for bit, where 1e-5 would do
+
+
+def test_groups_that_fit_the_memory_train_the_same_members(support_vectors, monkeypatch):
+    rows, _, masks = problem(support_vectors)
+    together = run(rows, masks[:9])
+    monkeypatch.setenv("VMAF_JAX_MAX_TRAINING_BYTES", "1")  # two members a device
+    apart = run(rows, masks[:9])
+    assert together.groups.shape[0] == 1
+    assert apart.groups.shape == (-(-9 // (2 * jax.device_count())), 2 * jax.device_count())
+    assert same((together.variables, together.losses), (apart.variables, apart.losses))
+
+
+@pytest.mark.parametrize("n_members", [2, 3, 10, 207])
+def test_groups_are_few_and_fit(n_members):
+    assert members_that_fit(n_members, 100, 100) == n_members
+    for allowed in (1, 30, 99):
+        most = members_that_fit(n_members, 100, allowed)
+        assert most == 2 or most * 100 <= allowed * n_members
 
 
 def test_same_seed_same_bits_other_seed_other_bits(support_vectors):

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from vmaf_jax.commands.options import ConfigFile, Json
+from vmaf_jax.commands.options import ConfigFile, Json, SaveEvery
 from vmaf_jax.environment import prepare_training
 
 
@@ -13,6 +13,7 @@ def select(
     config: ConfigFile,
     out: Annotated[Path | None, typer.Option(help="Folder, by default runs/<name>.")] = None,
     full: Annotated[bool, typer.Option("--full", help="Five seeds for the finalists.")] = False,
+    save_every: SaveEvery = None,
     json_: Json = False,
 ) -> None:
     """Compare networks, losses and strategies, and state a choice."""
@@ -24,6 +25,8 @@ def select(
     resolved = load_selection(config)
     folder = out or Path("runs") / resolved.name
     with Terminal() as terminal:
-        findings = run_selection(resolved, folder, full=full, report=terminal)
+        findings = run_selection(
+            resolved, folder, full=full, save_every_s=save_every, report=terminal
+        )
     show_json(findings) if json_ else print(findings.choice)
     terminal.say(f"report: {folder / 'report.html'}")

@@ -103,7 +103,12 @@ class StudentConfig(_Part):
 
 
 class Config(_Part):
-    """One run; the resolved copy is saved in its run folder."""
+    """One run; the resolved copy is saved in its run folder.
+
+    Attributes:
+        sweep: settings by key, such as `training.temperature`, and the values of each to try: every
+            combination is trained, and the best becomes the run.
+    """
 
     name: str = pydantic.Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")
     data: DataConfig = DataConfig()
@@ -111,6 +116,10 @@ class Config(_Part):
     training: TrainingSettings = TrainingSettings()
     external: tuple[Literal["demo", "netflix"], ...] = ()
     parity: ParityLimits = ParityLimits()
+    # Not written where there is none, so that the digests of earlier configurations hold.
+    sweep: dict[str, Annotated[tuple[Any, ...], pydantic.Field(min_length=1)]] = pydantic.Field(
+        default_factory=dict, exclude_if=lambda sweep: not sweep
+    )
 
     @pydantic.model_validator(mode="after")
     def _external_corpora_have_no_mos(self) -> "Config":

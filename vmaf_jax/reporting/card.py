@@ -42,6 +42,7 @@ def card(
     trained: Distance,
     config_sha256: str,
     label_scale: tuple[float, float] = OUTPUT_RANGE,
+    n_swept: int = 1,
 ) -> str:
     """The card's text, Markdown.
 
@@ -52,6 +53,7 @@ def card(
         parity: of the deployed form, JAX against ONNX Runtime.
         trained: of the student as trained against its deployed form, both in JAX.
         label_scale: the worst and the best vote, where people taught the model.
+        n_swept: combinations of settings that this is the best of.
     """
     data = config["data"]
     n_folds = config["training"].get("folds")
@@ -70,6 +72,7 @@ def card(
         "## Data and protocol",
         "",
         *_protocol(config, held_out, external),
+        *_chosen(n_swept),
         "",
         "## Agreement",
         "",
@@ -138,6 +141,15 @@ def _protocol(
         for name in external
     ]
     return lines
+
+
+def _chosen(n_swept: int) -> list[str]:
+    if n_swept == 1:
+        return []
+    return [
+        f"- Its settings are the best of {n_swept} combinations by these very held-out "
+        f"predictions, which favours their figures a little."
+    ]
 
 
 def _folds(n_folds: int | None) -> str:

@@ -4,6 +4,8 @@ from typing import Annotated, Literal
 
 import pydantic
 
+OF_MEMBERS = ("temperature", "learning_rate", "weight_decay")
+
 
 class TrainingSettings(pydantic.BaseModel, frozen=True, extra="forbid"):
     """Optimiser, loss and length of one training.
@@ -60,6 +62,11 @@ class TrainingSettings(pydantic.BaseModel, frozen=True, extra="forbid"):
         if self.optimiser == "levenberg_marquardt" and (self.anchor or self.experiment_effects):
             raise ValueError("levenberg_marquardt has no anchor and no experiment_effects")
         return self
+
+    def shared(self) -> "TrainingSettings":
+        """These settings without what members of one program may differ in (`OF_MEMBERS`)."""
+        defaults = {name: type(self).model_fields[name].default for name in OF_MEMBERS}
+        return self.model_copy(update=defaults)
 
     @property
     def head(self) -> str:
