@@ -5,8 +5,15 @@ from typing import Annotated
 
 import typer
 
+from vmaf_jax.commands.distributed import (
+    Coordinator,
+    Distributed,
+    Process,
+    Processes,
+    start_process,
+)
 from vmaf_jax.commands.options import ConfigFile, Json, SaveEvery
-from vmaf_jax.environment import prepare_training
+from vmaf_jax.environment import is_first_process, prepare_training
 
 
 def select(
@@ -14,15 +21,25 @@ def select(
     out: Annotated[Path | None, typer.Option(help="Folder, by default runs/<name>.")] = None,
     full: Annotated[bool, typer.Option("--full", help="Five seeds for the finalists.")] = False,
     save_every: SaveEvery = None,
+    distributed: Distributed = False,
+    coordinator: Coordinator = None,
+    processes: Processes = None,
+    process: Process = None,
     json_: Json = False,
 ) -> None:
     """Compare networks, losses and strategies, and state a choice."""
+    if distributed:
+        start_process(coordinator, processes, process, save_every)
     prepare_training()
     from vmaf_jax.reporting.terminal import Terminal, show_json
     from vmaf_jax.selection.grid import load_selection
     from vmaf_jax.selection.select import select as run_selection
+    from vmaf_jax.selection.select import take_part
 
     resolved = load_selection(config)
+    if not is_first_process():
+        take_part(resolved, full=full)
+        return
     folder = out or Path("runs") / resolved.name
     with Terminal() as terminal:
         findings = run_selection(

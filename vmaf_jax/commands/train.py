@@ -5,8 +5,15 @@ from typing import Annotated
 
 import typer
 
+from vmaf_jax.commands.distributed import (
+    Coordinator,
+    Distributed,
+    Process,
+    Processes,
+    start_process,
+)
 from vmaf_jax.commands.options import ConfigFile, Json, Overrides, SaveEvery
-from vmaf_jax.environment import prepare_training
+from vmaf_jax.environment import is_first_process, prepare_training
 
 
 def train(
@@ -14,15 +21,25 @@ def train(
     set_: Overrides = None,
     run_dir: Annotated[Path | None, typer.Option(help="By default runs/<name>.")] = None,
     save_every: SaveEvery = None,
+    distributed: Distributed = False,
+    coordinator: Coordinator = None,
+    processes: Processes = None,
+    process: Process = None,
     json_: Json = False,
 ) -> None:
     """Train, cross-validate, export and verify a student."""
+    if distributed:
+        start_process(coordinator, processes, process, save_every)
     prepare_training()
     from vmaf_jax.jobs.config import load_config
+    from vmaf_jax.jobs.train import take_part
     from vmaf_jax.jobs.train import train as run_training
     from vmaf_jax.reporting.terminal import Terminal, show_json, show_run, show_sweep
 
     resolved = load_config(config, set_)
+    if not is_first_process():
+        take_part(resolved)
+        return
     with Terminal() as terminal:
         folder = run_dir or Path("runs") / resolved.name
         run = run_training(resolved, folder, save_every_s=save_every, report=terminal)

@@ -13,7 +13,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from vmaf_jax.export.checkpoint import save_checkpoint
+from vmaf_jax.export.checkpoint import checkpointer_alone, save_checkpoint
 from vmaf_jax.files import atomic_path, write_text
 
 _ARRAYS, _LIST = "state", "digests.json"
@@ -61,8 +61,6 @@ def read_arrays(place: Path, training: str) -> dict[str, Any]:
     Raises:
         UnfitError: damaged, or of another training.
     """
-    import orbax.checkpoint as ocp
-
     try:
         contents = json.loads((place / _LIST).read_text())
         files, owner = contents["files"], contents["training"]
@@ -72,7 +70,7 @@ def read_arrays(place: Path, training: str) -> dict[str, Any]:
         raise UnfitError("of another training (its settings, rows or machine differ)")
     if files != _digests(place / _ARRAYS):
         raise UnfitError("damaged (a file differs from its digest)")
-    with ocp.Checkpointer(ocp.PyTreeCheckpointHandler(use_ocdbt=False)) as checkpointer:
+    with checkpointer_alone() as checkpointer:
         return dict(checkpointer.restore(place / _ARRAYS))
 
 

@@ -3,13 +3,15 @@
 combinations -> problems -> few programs -> held-out predictions of each -> ranked -> the best's run
 """
 
+import contextlib
 import itertools
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from vmaf_jax.environment import several_processes
 from vmaf_jax.errors import InputError
 from vmaf_jax.evaluation.by_source import over_sources, paired
 from vmaf_jax.evaluation.cross_validation import HeldOut
@@ -18,15 +20,34 @@ from vmaf_jax.evaluation.metrics import all_metrics
 from vmaf_jax.evaluation.sweep_table import SweepTable, SweptPoint
 from vmaf_jax.jobs.conclude import conclude, load_external
 from vmaf_jax.jobs.config import Config, validate
+from vmaf_jax.jobs.fit import Fit
 from vmaf_jax.jobs.problem import Problem, load_problem
 from vmaf_jax.jobs.programs import Point, fit_points
-from vmaf_jax.jobs.report import Report
+from vmaf_jax.jobs.report import Report, silent
 from vmaf_jax.jobs.run_folder import Run, write_run
 from vmaf_jax.jobs.training_state import TrainingState
 
 MOST_POINTS = 1000
 _PARTS = ("data.", "student.", "training.")  # whose settings a sweep may try
 _UNKNOWN = Interval(math.nan, math.nan)
+
+
+class Swept(NamedTuple):
+    """Combinations that were trained.
+
+    Attributes:
+        settings, configs, points, fits: one each, in the order of the configuration.
+        problems, others: what they learnt from, and external corpora, by a point's `problem`.
+        state: what is kept of them on disk.
+    """
+
+    settings: list[dict[str, Any]]
+    configs: list[Config]
+    points: list[Point[str]]
+    problems: dict[str, Problem]
+    others: dict[str, dict[str, Problem]]
+    fits: list[Fit]
+    state: TrainingState | None
 
 
 def sweep(config: Config, run_dir: Path, save_every_s: float | None, report: Report) -> Run:
@@ -39,6 +60,46 @@ def sweep(config: Config, run_dir: Path, save_every_s: float | None, report: Rep
         InputError: a setting that is none, a combination that does not fit together, or as `train`.
     """
     started = time.perf_counter()
+    with contextlib.ExitStack() as opened:
+
+        def open_state() -> TrainingState | None:
+            if several_processes():  # they would have to agree on what is through
+                return None
+            state = TrainingState(run_dir, save_every_s, report, several=True)
+            return opened.enter_context(state)
+
+        swept = fit_combinations(config, open_state, report)
+        held_out = [
+            fit.held_out(swept.problems[point.problem])
+            for fit, point in zip(swept.fits, swept.points, strict=True)
+        ]
+        n_params = [fit.student.n_params() for fit in swept.fits]
+        same_rows = len(swept.problems) == 1
+        table, best = ranked(swept.settings, n_params, held_out, same_rows=same_rows)
+        key = swept.points[best].problem
+        run = conclude(
+            *(swept.configs[best], swept.problems[key], swept.others[key], swept.fits[best]),
+            path=run_dir,
+            started=started,
+            report=report,
+            sweep=table,
+        )
+        write_run(run)
+        if swept.state is not None:
+            swept.state.remove()
+    return run
+
+
+def fit_combinations(
+    config: Config,
+    open_state: Callable[[], TrainingState | None] = lambda: None,
+    report: Report = silent,
+) -> Swept:
+    """Trains every combination.
+
+    Args:
+        open_state: called once all is known to be sound.
+    """
     tried = combinations(config)
     problems: dict[str, Problem] = {}
     others: dict[str, dict[str, Problem]] = {}
@@ -50,25 +111,10 @@ def sweep(config: Config, run_dir: Path, save_every_s: float | None, report: Rep
             problems[key].check_folds()
             others[key] = load_external(each, problems[key], report)
         points.append(Point(key, each.make_student(), each.training))
-    with TrainingState(run_dir, save_every_s, report, several=True) as state:
-        fits = fit_points(points, problems, state=state, report=report)
-        held_out = [
-            fit.held_out(problems[point.problem]) for fit, point in zip(fits, points, strict=True)
-        ]
-        settings = [settings for settings, _ in tried]
-        n_params = [fit.student.n_params() for fit in fits]
-        table, best = ranked(settings, n_params, held_out, same_rows=len(problems) == 1)
-        key = points[best].problem
-        run = conclude(
-            *(tried[best][1], problems[key], others[key], fits[best]),
-            path=run_dir,
-            started=started,
-            report=report,
-            sweep=table,
-        )
-        write_run(run)
-        state.remove()
-    return run
+    state = open_state()
+    fits = fit_points(points, problems, state=state, report=report)
+    settings, configs = [entry for entry, _ in tried], [each for _, each in tried]
+    return Swept(settings, configs, points, problems, others, fits, state)
 
 
 def combinations(config: Config) -> list[tuple[dict[str, Any], Config]]:

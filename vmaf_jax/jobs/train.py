@@ -16,8 +16,21 @@ from vmaf_jax.jobs.fit import fit_folds
 from vmaf_jax.jobs.problem import load_problem
 from vmaf_jax.jobs.report import Report, silent
 from vmaf_jax.jobs.run_folder import Run, write_run
-from vmaf_jax.jobs.sweep import sweep
+from vmaf_jax.jobs.sweep import fit_combinations, sweep
 from vmaf_jax.jobs.training_state import TrainingState
+
+
+def take_part(config: Config) -> None:
+    """Trains with the other processes of a distributed training, of which the first writes.
+
+    Raises:
+        InputError: as `train`.
+    """
+    if config.sweep:
+        fit_combinations(config)
+        return
+    problem = load_problem(config.data, folds=config.training.folds)
+    fit_folds(problem, config.make_student(), config.training)
 
 
 def train(

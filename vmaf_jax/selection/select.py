@@ -1,5 +1,6 @@
 """`vmaf-jax select`: a grid of networks and trainings to figures, reports and a choice."""
 
+import contextlib
 import time
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from vmaf_jax.environment import several_processes
 from vmaf_jax.files import atomic_path, check_result_folder, to_json, write_text
 from vmaf_jax.jobs.problem import Problem
 from vmaf_jax.jobs.report import Report, silent
@@ -47,7 +49,11 @@ def select(
     problems: dict[str, Problem] = {}
     for corpus in config.corpora:
         problems[corpus] = load_corpus(corpus, config.teacher)
-    with TrainingState(out, save_every_s, report, several=True) as state:
+    with contextlib.ExitStack() as opened:
+        state = None
+        if not several_processes():  # they would have to agree on what is through
+            state = TrainingState(out, save_every_s, report, several=True)
+            opened.enter_context(state)
         outcomes = run_grid(config, problems, full=full, state=state, report=report)
         findings = _findings(config, problems, outcomes, full=full, started=started, report=report)
         with atomic_path(out.absolute()) as folder:
@@ -57,8 +63,17 @@ def select(
             _write_predictions(folder / "predictions.parquet", problems, outcomes)
             write_text(folder / "report.md", to_markdown(findings))
             write_text(folder / "report.html", to_html(findings))
-        state.remove()
+        if state is not None:
+            state.remove()
     return findings
+
+
+def take_part(config: SelectionConfig, *, full: bool = False) -> None:
+    """Trains the grid with the other processes, of which the first writes what it found."""
+    problems: dict[str, Problem] = {}
+    for corpus in config.corpora:
+        problems[corpus] = load_corpus(corpus, config.teacher)
+    run_grid(config, problems, full=full)
 
 
 def _findings(
