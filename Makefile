@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint checkpoints web clean python-version
+.PHONY: demo test lint docs checkpoints web clean python-version
 
 demo: $(STAMP)
 	$(BIN)/python scripts/train.py --config configs/tiny.yaml
@@ -15,6 +15,10 @@ test: $(STAMP) lint
 web: $(STAMP)  # the page that scores in a browser, in build/web; SIZES="1920x1080 ..." names others
 	cd web && npm install --no-package-lock --no-audit --no-fund --ignore-scripts --silent
 	$(BIN)/python scripts/web.py $(SIZES)
+
+docs: $(STAMP)  # the pages as a site, in build/docs; broken links and anchors fail
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build  # not --quiet, which counts no warnings
 
 checkpoints: $(STAMP)
 	$(BIN)/python scripts/checkpoints.py
@@ -31,7 +35,7 @@ python-version:
 
 $(STAMP): pyproject.toml constraints.txt | python-version
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[demo,dev,mcp]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[demo,dev,mcp,ray]'
 	touch $@
 
 clean:

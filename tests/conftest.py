@@ -19,6 +19,12 @@ hypothesis.settings.load_profile("here")
 use_all_cores()  # before anything runs JAX: folds are tested spread over devices
 keep_compiled_programs()  # between tests, and between runs
 
+# What these folders claim does not hang on the last bits of a program, and most of the suite's time
+# is LLVM optimising programs that run once. The others, and modules marked so, compile as users do.
+COMPILED_QUICKLY = {
+    "benchmarks", "commands", "docs", "hostile", "jobs", "reporting", "selection", "serving", "web",
+}  # fmt: skip
+
 
 def pytest_addoption(parser):
     parser.addoption("--slow", action="store_true", help="run tests that take minutes")
@@ -33,6 +39,19 @@ def pytest_collection_modifyitems(config, items):
             item.add_marker(pytest.mark.skip(reason="takes minutes; run with --slow"))
         if "gpu" in item.keywords and not gpu:
             item.add_marker(pytest.mark.skip(reason="JAX sees no GPU here"))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def compiling(request):
+    """Programs of this module, and of the processes that it starts, are compiled as it needs."""
+    import jax
+
+    folder = request.path.relative_to(ROOT / "tests").parts[0]
+    quickly = folder in COMPILED_QUICKLY and not request.node.get_closest_marker("optimised")
+    if jax.config.read("jax_disable_most_optimizations") != quickly:
+        jax.clear_caches()
+        jax.config.update("jax_disable_most_optimizations", quickly)
+        os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = str(int(quickly))
 
 
 @pytest.fixture(scope="session")

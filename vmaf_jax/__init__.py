@@ -1,6 +1,16 @@
 """Train, verify and deploy tiny VMAF-class video quality predictors in JAX.
 
-Names are imported when they are first used, so that `import vmaf_jax` costs nothing.
+    score(reference, distorted)          a pair's score by any model, from files or arrays
+    vmaf(reference, distorted)           VMAF in JAX, differentiable in the pictures
+    extract_pair(reference, distorted)   features and VMAF's scores of every frame, a table
+    load_model(name_or_path)             a student, an ONNX or a libvmaf file: features to scores
+    load_teacher(name_or_path)           one of VMAF's own models, in float64
+    features                             VIF, ADM, motion and VMAF v1's features as functions
+    FEATURES                             the six features, in the order of every array
+    InputError, GateError                what is raised: bad input; a limit missed
+
+Every command of `vmaf-jax` is a function in `vmaf_jax.jobs`, and `vmaf_jax.torch` is the bridge to
+PyTorch. Names are imported when they are first used, so that `import vmaf_jax` costs nothing.
 """
 
 import lazy_loader

@@ -5,7 +5,7 @@ from .extraction.api import extract_pair
 from .features.feature_set import FEATURES
 from .jobs.model import load_model
 from .jobs.score import score
-from .teacher.pixels import vmaf
+from .jobs.vmaf import vmaf
 from .teacher.teacher import load_teacher
 
 __all__ = [

@@ -5,6 +5,9 @@ is wrong and the mend. `GateError` (exit 1): a figure missed its limit; its text
 Anything else that escapes is a bug and shows its traceback.
 """
 
+import difflib
+from collections.abc import Iterable
+
 
 class InputError(ValueError):
     """Bad input or environment; ends a command with exit code 2."""
@@ -16,3 +19,13 @@ class OtherFeaturesError(InputError):
 
 class GateError(RuntimeError):
     """A figure missed its limit; ends a command with exit code 1."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """A sentence to end a message with: the known name that a mistyped one is nearest to.
+
+    Begins with a blank; empty where the name is known, or near to none.
+    """
+    names = list(known)
+    near = difflib.get_close_matches(name, names, 1)
+    return "" if name in names or not near else f" Did you mean {near[0]}?"

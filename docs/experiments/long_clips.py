@@ -28,13 +28,13 @@ def long_clip(k: int) -> Iterator[tuple[Path, Path, str]]:
         reference = folder / "reference.y4m"
         _join(list(references.values()), reference, rng)
         distorted = folder / f"distorted{rung.suffix}"
-        demo._encode(rung, reference, distorted, find_ffmpeg())
+        demo._encode(rung, demo.SMALL, reference, distorted, find_ffmpeg())
         yield reference, distorted, rung.name
 
 
 def _join(sources: list[Path], out: Path, rng: np.random.Generator) -> None:
     left, last = FRAMES, -1
-    frame = 6 + demo.WIDTH * demo.HEIGHT * 3 // 2  # "FRAME\n" and 4:2:0
+    frame = 6 + demo.SMALL.width * demo.SMALL.height * 3 // 2  # "FRAME\n" and 4:2:0
     with out.open("wb") as file:
         while left:
             source = int(rng.choice([s for s in range(len(sources)) if s != last]))
@@ -42,7 +42,7 @@ def _join(sources: list[Path], out: Path, rng: np.random.Generator) -> None:
             header = content.index(b"\n") + 1
             if last < 0:
                 file.write(content[:header])
-            n = min(left, int(rng.integers(SHORTEST, demo.FRAMES + 1)))
-            start = header + frame * int(rng.integers(0, demo.FRAMES - n + 1))
+            n = min(left, int(rng.integers(SHORTEST, demo.SMALL.frames + 1)))
+            start = header + frame * int(rng.integers(0, demo.SMALL.frames - n + 1))
             file.write(content[start : start + n * frame])
             left, last = left - n, source

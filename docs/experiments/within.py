@@ -9,6 +9,7 @@ is gone on with.
 """
 
 import json
+import resource
 import sys
 import tempfile
 import time
@@ -25,15 +26,22 @@ from vmaf_jax.corpora import demo
 WITHIN, N_LONG = 0.5, 50
 
 
+def processor_seconds() -> float:
+    """Of this process and of every ffmpeg that has ended."""
+    spent = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in spent)
+
+
 def measure(kind: str, name: str, reference: Path, distorted: Path, first: bool) -> dict[str, Any]:
     """One clip both ways; `first` has all frames measured first."""
     results: dict[str, Any] = {}
     for every in (first, not first):
         with tempfile.TemporaryDirectory() as cache:
-            started = time.perf_counter()
+            started = time.perf_counter(), processor_seconds()
             how = {} if every else {"within": WITHIN}
             scores = vmaf_jax.score(reference, distorted, MODEL, cache=Path(cache), **how)
-            results["all" if every else "some"] = scores, time.perf_counter() - started
+            seconds = time.perf_counter() - started[0], processor_seconds() - started[1]
+            results["all" if every else "some"] = scores, *seconds
     every, some = results["all"][0], results["some"][0]
     return {
         "kind": kind,
@@ -46,6 +54,8 @@ def measure(kind: str, name: str, reference: Path, distorted: Path, first: bool)
         "frames": some.frames,
         "seconds_all": results["all"][1],
         "seconds_some": results["some"][1],
+        "processor_all": results["all"][2],
+        "processor_some": results["some"][2],
     }
 
 
@@ -68,14 +78,19 @@ def page(rows: list[dict[str, Any]]) -> None:
         error = column["estimate"] - column["full"]
         held = (column["low"] - 1e-6 <= column["full"]) & (column["full"] <= column["high"] + 1e-6)
         share = column["measured"] / column["frames"]
-        faster = column["seconds_all"] / column["seconds_some"]
         print(
             f"{kind}: {len(of)} clips; interval holds the full score {held.mean():.3f}; within "
             f"{WITHIN} {np.mean(np.abs(error) <= WITHIN):.3f}; worst error {np.abs(error).max():.3f}, "
             f"RMS {np.sqrt(np.mean(error**2)):.3f}, mean {error.mean():+.3f}; share of frames median "
-            f"{np.median(share):.3f}, mean {share.mean():.3f}; faster median {np.median(faster):.2f}, "
-            f"all together {column['seconds_all'].sum() / column['seconds_some'].sum():.2f}"
+            f"{np.median(share):.3f}, mean {share.mean():.3f}"
         )
+        for what in ("seconds", "processor"):
+            every, some = column[f"{what}_all"], column[f"{what}_some"]
+            ratio = every / some
+            print(
+                f"    {what}: faster median {np.median(ratio):.2f}, {ratio.min():.2f} to "
+                f"{ratio.max():.2f}, all together {every.sum() / some.sum():.2f}"
+            )
 
 
 if __name__ == "__main__":

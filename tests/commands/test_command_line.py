@@ -47,6 +47,31 @@ def test_examples_are_in_the_help_and_have_flags_that_exist(name):
 
 @pytest.mark.parametrize(
     ("words", "suggested"),
+    [
+        (("score", "a", "b", "--model", "tinny"), "tiny"),
+        (("score", "a", "b", "--model", "vmaf_v0.6.2"), "vmaf_v0.6.1"),
+        (("score", "a", "b", "--teacher", "vmaf_v0.6.1neq"), "vmaf_v0.6.1neg"),
+        (("score", "a", "b", "--also", "psrn"), "psnr"),
+        (("score", "a", "b", "--backend", "libvmav"), "libvmaf"),
+        (("extract", "--corpus", "netflx", "--out", "x.parquet"), "netflix"),
+        (("extract", "--corpus", "demo", "--features", "vmaf_ne", "--out", "x"), "vmaf_neg"),
+        (("bench", "inferrence"), "inference"),
+    ],
+)
+def test_a_mistyped_value_is_answered_with_the_nearest(words, suggested, encodes):
+    files = {"a": encodes / "ref.y4m", "b": encodes / "dis.mp4"}
+    result = run_command(*(files.get(word, word) for word in words))
+    assert (result.code, result.stderr.count("\n")) == (2, 1)
+    assert result.stderr.endswith(f"Did you mean {suggested}?\n")
+
+
+@pytest.mark.parametrize("name", sorted(set(PROGRAM.commands) - {"mcp", "registry"}))
+def test_every_command_has_json(name):
+    assert "--json" in {flag for p in PROGRAM.commands[name].params for flag in p.opts}
+
+
+@pytest.mark.parametrize(
+    ("words", "suggested"),
     [(("scor",), "score"), (("registry", "verfy"), "verify"), (("score", "--modle"), "--model")],
 )
 def test_a_mistyped_name_is_answered_with_the_nearest(words, suggested):
@@ -92,6 +117,18 @@ def on_a_terminal(*words, **environment):
     os.close(ours)
     process.wait()
     return written.decode()
+
+
+def test_progress_is_for_terminals(encodes):
+    pair = map(str, (encodes / "ref.y4m", encodes / "dis.mp4"))
+    words = ("score", *pair, "--start", "1f", "--quiet")  # as no other test measures it
+    line, variables = program(*words)
+    piped = subprocess.run(line, env=variables, capture_output=True, text=True, check=True)
+    assert piped.stderr == ""
+    words = (*words[:-3], "--start", "2f", "--quiet")
+    shown = on_a_terminal(*words, TERM="xterm-256color", COLUMNS="100")
+    assert "frames" in shown
+    assert "left" in shown
 
 
 def test_colours_are_for_terminals_and_no_color_takes_them_away(monkeypatch):

@@ -36,6 +36,16 @@ def test_encodes_are_the_same_bytes_again(demo_table, tmp_path, monkeypatch):
     assert len(first) == 18
 
 
+def test_the_large_corpus_covers_codecs_at_its_size():
+    clips = demo.load_clips_1080p()
+    assert len(clips) == 9
+    assert {clip.corpus for clip in clips} == {"demo_1080p"}
+    with clips[0].reference.path.open("rb") as file:
+        assert file.readline().startswith(b"YUV4MPEG2 W1920 H1080")
+    frame = 1920 * 1080 * 3 // 2 + len("FRAME ")
+    assert clips[0].reference.path.stat().st_size // frame == demo.LARGE.frames
+
+
 def test_a_still_window_reproduces_the_picture():
     picture = np.random.default_rng(0).integers(0, 256, (324, 576, 3), dtype=np.uint8)
     still = demo.Still("x", "x", pan=(0.0, 0.0), zoom=(1.0, 1.0))

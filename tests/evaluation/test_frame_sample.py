@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from vmaf_jax.evaluation.frame_sample import BLOCK, LOOKS, Draw, blocks, estimate
+from vmaf_jax.evaluation.frame_sample import CELL, LOOKS, Draw, blocks, estimate, offsets
 
 
 def clip(seed, n=1000, *, noise=3.0):
@@ -15,9 +15,17 @@ def clip(seed, n=1000, *, noise=3.0):
     return score, covariate[:, None], cuts.tolist()
 
 
+def drawn(n, seed):
+    """Frame 0, and one of each cell after it."""
+    count = -(-(n - 1) // CELL)
+    frames = 1 + CELL * np.arange(count) + np.resize(offsets(seed), count)
+    return [0, *frames[frames < n].tolist()]
+
+
 def measured(score, covariate, cuts, seed, within):
-    block = blocks(len(score), cuts)
-    draw = Draw(block, seed)
+    first = drawn(len(score), seed)
+    block = blocks(len(score), cuts, first)
+    draw = Draw(block, first, seed)
     for look in range(LOOKS + 1):
         taken = draw.taken
         seen = np.full(len(score), np.nan)
@@ -32,7 +40,7 @@ def measured(score, covariate, cuts, seed, within):
 
 def test_the_interval_holds_the_full_mean_from_a_part_of_the_frames():
     errors, halves, shares = [], [], []
-    for seed in range(150):
+    for seed in range(100):
         score, covariate, cuts = clip(seed)
         result, n = measured(score, covariate, cuts, seed, 0.5)
         errors.append(result.mean - score.mean())
@@ -40,7 +48,7 @@ def test_the_interval_holds_the_full_mean_from_a_part_of_the_frames():
         shares.append(n / len(score))
     assert np.mean(np.abs(errors) <= halves) >= 0.95
     assert np.median(shares) <= 0.35
-    assert abs(np.mean(errors)) <= 3 * np.std(errors) / np.sqrt(150)
+    assert abs(np.mean(errors)) <= 3 * np.std(errors) / np.sqrt(100)
 
 
 def test_every_kth_frame_meets_the_pattern_and_the_draw_does_not():
@@ -53,29 +61,54 @@ def test_every_kth_frame_meets_the_pattern_and_the_draw_does_not():
 
 def test_the_covariate_narrows_the_interval_and_one_that_tells_nothing_does_no_harm():
     score, covariate, cuts = clip(3)
-    block = blocks(len(score), cuts)
-    taken = Draw(block, 0).taken
+    first = drawn(len(score), 0)
+    block = blocks(len(score), cuts, first)
+    taken = Draw(block, first, 0).taken
     none, random = np.zeros((1000, 0)), np.random.default_rng(0).normal(0, 1, (1000, 1))
     halves = [estimate(taken, block, score, x).half_width for x in (covariate, none, random)]
     assert halves[0] < 0.7 * halves[1]
     assert halves[2] == pytest.approx(halves[1], rel=0.15)
 
 
-def test_blocks_partition_the_clip_at_its_cuts():
-    for n, cuts in ((16, []), (48, [20]), (1000, [3, 100, 101, 500, 998]), (17, [16])):
-        block = blocks(n, cuts)
-        np.testing.assert_array_equal(np.concatenate(block), np.arange(n))
-        assert max(map(len, block)) <= BLOCK
-        assert min(map(len, block)) >= 2
-    starts = [frames[0] for frames in blocks(1000, [3, 100, 101, 500, 998])]
+def test_columns_that_too_few_frames_can_tell_are_left_out():
+    """Of 13 frames three are drawn; no slope can be told from one degree of freedom."""
+    rng = np.random.default_rng(0)
+    score, covariate = rng.normal(80, 3, 13), rng.normal(0, 1, (13, 4))
+    first = drawn(13, 0)
+    block = blocks(13, [], first)
+    taken = Draw(block, first, 0).taken
+    few, none = (estimate(taken, block, score, x) for x in (covariate, covariate[:, :0]))
+    assert few == none
+
+
+def test_blocks_partition_the_clip_at_its_cuts_with_two_frames_drawn_in_each():
+    for n, cuts in ((13, []), (48, [20]), (1000, [3, 100, 101, 500, 998]), (17, [16]), (40, [5])):
+        for seed in range(20):
+            first = drawn(n, seed)
+            block = blocks(n, cuts, first)
+            np.testing.assert_array_equal(np.concatenate(block), np.arange(n))
+            assert len(block[0]) == 1
+            assert min(len(np.intersect1d(frames, first)) for frames in block[1:]) >= 2
+            assert max(map(len, block)) <= 5 * CELL
+    starts = [frames[0] for frames in blocks(1000, [3, 100, 101, 500, 998], drawn(1000, 0))]
     assert {100, 500} <= set(starts)
     assert not {3, 101, 998} & set(starts)  # shots too short to stand alone
 
 
+def test_the_first_frame_stands_for_itself():
+    """It has no motion: one that is 30 points off moves the mean of 100 by 0.3, and no interval."""
+    score, covariate = np.full(100, 80.0), np.zeros((100, 1))
+    score[0] = 50
+    for seed in range(12):
+        result, _ = measured(score, covariate, [], seed, 0.1)
+        assert (result.mean, result.half_width) == (pytest.approx(79.7), 0)
+
+
 def test_all_frames_leave_no_doubt_and_growing_keeps_what_is_there():
     score, covariate, cuts = clip(1)
-    block = blocks(len(score), cuts)
-    draw = Draw(block, 5)
+    first = drawn(len(score), 5)
+    block = blocks(len(score), cuts, first)
+    draw = Draw(block, first, 5)
     before = [set(frames.tolist()) for frames in draw.taken]
     draw.grow(1.0, 0.5)
     assert all(old <= set(new.tolist()) for old, new in zip(before, draw.taken, strict=True))
@@ -83,11 +116,12 @@ def test_all_frames_leave_no_doubt_and_growing_keeps_what_is_there():
     draw.take_all()
     result = estimate(draw.taken, block, score, covariate)
     assert (result.mean, result.half_width) == (pytest.approx(score.mean()), 0.0)
-    draw = Draw(block, 5)
+    draw = Draw(block, first, 5)
     draw.grow(50.0, 0.5)
     assert draw.n == draw.n_frames  # as good as all
 
 
 def test_a_flat_clip_needs_the_first_look_only():
     result, n = measured(np.full(320, 80.0), np.zeros((320, 1)), [], 0, 0.1)
-    assert (result.mean, result.half_width, n) == (pytest.approx(80), 0, 40)
+    assert (result.mean, result.half_width) == (pytest.approx(80), 0)
+    assert n == len(drawn(320, 0))

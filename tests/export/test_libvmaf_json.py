@@ -7,7 +7,8 @@ import pytest
 
 from vmaf_jax.errors import GateError, InputError
 from vmaf_jax.export.libvmaf_json import rbf_document
-from vmaf_jax.features import FEATURES
+from vmaf_jax.features import FEATURE_SETS, FEATURES
+from vmaf_jax.features.feature_set import FLOAT_FEATURES
 from vmaf_jax.jobs import libvmaf_proof
 from vmaf_jax.jobs.export import export
 from vmaf_jax.jobs.libvmaf_proof import write_proven
@@ -37,11 +38,36 @@ def test_ffmpeg_scores_as_jax_does(tmp_path):
     np.testing.assert_allclose(load_teacher(path)(x), ours, atol=1e-3)
 
 
+@pytest.mark.parametrize("name", ["vmaf_v1_hfr_5d0h", "vmaf_neg"])
+def test_other_feature_sets_ask_libvmaf_for_their_own(tmp_path, name):
+    feature_set = FEATURE_SETS[name]
+    student = Student("rbf", n_features=len(feature_set))
+    variables = dict(jax.tree.map(np.asarray, student.init(jax.random.key(0))))
+    low, high = np.array(feature_set.lower, "f"), np.array(feature_set.upper, "f")
+    variables["scaler"] = {"mean": (low + high) / 2, "inv_std": 4 / (high - low)}
+    path = tmp_path / "mine.json"
+    report = write_proven(rbf_document(student, variables, feature_set), path)
+    assert report.max_abs <= 2e-4
+    assert load_teacher(path).feature_set is feature_set
+
+
+def test_float_features_are_refused():
+    student, variables = student_like_the_teacher()
+    with pytest.raises(InputError, match=r"vmaf_float is not written as libvmaf JSON; train on"):
+        rbf_document(student, variables, FLOAT_FEATURES)
+
+
 def test_a_teacher_is_written_back_unchanged_in_effect(tmp_path):
-    for name in ("vmaf_v0.6.1", "vmaf_v0.6.1neg"):
+    for name in ("vmaf_v0.6.1neg", "vmaf_v1.0.16_3d0h"):
         out = tmp_path / f"{name}.json"
-        exported = export(str(find_model_file(name)), out, "libvmaf")
+        exported = export(name, out, "libvmaf")
         assert exported.libvmaf.max_abs <= 2e-4
+        if "v1" in name:
+            feature_set = load_teacher(name).feature_set
+            low, high = feature_set.lower, feature_set.upper
+            x = np.random.default_rng(1).uniform(low, high, (50, 4))
+            np.testing.assert_array_equal(load_teacher(out)(x), load_teacher(name)(x))
+            continue
         x = np.random.default_rng(1).uniform([0.4] * 5 + [0], [1] * 5 + [20], (50, 6))
         np.testing.assert_array_equal(load_teacher(out)(x), load_teacher(name)(x))
 

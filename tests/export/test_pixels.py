@@ -82,6 +82,42 @@ def test_a_whole_clip_is_what_the_jax_backend_and_libvmaf_float_say(encodes, tmp
         assert got.comparison["frames"] == 12
 
 
+def on_the_demo(clips):
+    """Largest differences, VMAF points and features, from libvmaf's float extractors and JAX."""
+    from vmaf_jax.extraction.api import extract_clips
+    from vmaf_jax.extraction.request import Request
+    from vmaf_jax.features.feature_set import FLOAT_FEATURES
+    from vmaf_jax.jobs.score_pixels import measure_pair
+
+    teacher, how = load_model("vmaf_v0.6.1"), DEFAULT_COMPARISON
+    got = [
+        measure_pair((c.reference, c.distorted), "vmaf_v0.6.1", how, provider="CPU") for c in clips
+    ]
+    scores = np.concatenate([each.scores for each in got])
+    features = np.concatenate([each.features for each in got])
+    libvmaf = extract_clips(clips, Request((), FLOAT_FEATURES)).features
+    in_jax = extract_clips(clips, Request((), FEATURES), backend="jax").features
+    assert len(scores) == 48 * len(clips)
+    return {
+        name: (np.abs(scores - teacher(rows)).max(), np.abs(features - rows).max(axis=0))
+        for name, rows in (("libvmaf", libvmaf), ("jax", in_jax))
+    }
+
+
+@pytest.mark.parametrize(
+    "stride", [36, pytest.param(1, marks=pytest.mark.slow, id="every frame of the demo")]
+)
+def test_on_the_demo_it_is_libvmaf_s_float_extractors_and_jax(stride):
+    from vmaf_jax.corpora import demo
+
+    clips = demo.load_clips()[::stride]
+    apart = on_the_demo(clips)
+    assert apart["libvmaf"][0] <= 1e-2
+    assert apart["jax"][0] <= 2e-3
+    for _, features in apart.values():
+        assert features.max() <= MAX_FEATURE
+
+
 @pytest.mark.parametrize("name", ["tiny", "rbf", "vmaf_v0.6.1"])
 def test_the_head_in_the_graph_is_the_model(name):
     model = open_pixels(name, Frame(64, 48))

@@ -5,12 +5,24 @@ import numpy as np
 import pytest
 
 import vmaf_jax
-from vmaf_jax.extraction.chosen_frames import branches, measure_chosen
-from vmaf_jax.extraction.survey import survey
+from vmaf_jax.extraction.branch import expression
+from vmaf_jax.extraction.chosen_frames import (
+    MAX_CHOSEN,
+    apart,
+    measure_chosen,
+    measure_every,
+)
+from vmaf_jax.extraction.first_look import Pattern, first_look
 from vmaf_jax.features.feature_set import FEATURES, NEG_FEATURES
 from vmaf_jax.video.comparison import DEFAULT_COMPARISON, comparison_of
 from vmaf_jax.video.ffmpeg import find_ffmpeg
 from vmaf_jax.video.video import Video
+
+PATTERN = Pattern(6, np.array([2, 5, 0, 1]))
+
+
+def look(pair, how=DEFAULT_COMPARISON, feature_set=FEATURES, pattern=PATTERN):
+    return first_look(find_ffmpeg(), pair, how, feature_set, pattern, threads=2)
 
 
 @pytest.fixture(scope="module")
@@ -41,16 +53,62 @@ def cut_pair(tmp_path_factory, ffmpeg):
 def test_chosen_frames_have_the_values_of_the_whole(cut_pair, frames, distorted):
     """Motion included: n_subsample keeps what has a memory exact, and neighbours go in."""
     pair = (Video(cut_pair / "reference.y4m"), Video(cut_pair / distorted))
-    plan = survey(find_ffmpeg(), pair, DEFAULT_COMPARISON).plan
+    plan = look(pair).plan
     whole = vmaf_jax.extract_pair(*pair).features
     chosen = measure_chosen(find_ffmpeg(), pair, plan, FEATURES, frames, threads=2)
     np.testing.assert_array_equal(chosen, whole[frames])
 
 
+# Chosen frames at both ends of a cell, of a period and of the clip, whatever comes next to them.
+PATTERNS = [
+    (6, [0, 0]),
+    (6, [5, 5]),
+    (6, [0, 5]),
+    (6, [5, 0]),
+    (2, [0, 1, 1, 0]),
+    (5, [2, 4, 1, 3]),
+]
+
+
+@pytest.mark.parametrize(("cell", "offsets"), PATTERNS, ids=str)
+def test_the_first_look_has_the_values_of_the_whole(cut_pair, cell, offsets):
+    pair = (Video(cut_pair / "reference.y4m"), Video(cut_pair / "small.mp4"))
+    pattern = Pattern(cell, np.array(offsets))
+    found = look(pair, pattern=pattern).features
+    whole = vmaf_jax.extract_pair(*pair).features
+    frames = [0] + [
+        frame
+        for k in range(-(-39 // cell))
+        if (frame := 1 + cell * k + offsets[k % len(offsets)]) < 40
+    ]
+    assert list(found) == sorted(frames)
+    np.testing.assert_array_equal(list(found.values()), whole[frames])
+
+
+def test_every_frame_by_a_plan_that_is_known(cut_pair):
+    pair = (Video(cut_pair / "reference.y4m"), Video(cut_pair / "small.mp4"))
+    for options in ({}, {"offset": 3}):
+        seen = look(pair, comparison_of(options))
+        every = measure_every(find_ffmpeg(), pair, seen, FEATURES, threads=2)
+        np.testing.assert_array_equal(every, vmaf_jax.extract_pair(*pair, **options).features)
+
+
+def test_lengths_that_differ(cut_pair, ffmpeg):
+    """The longer one's frames after the shorter's end are chosen by no branch."""
+    line = [ffmpeg, "-v", "error", "-y", "-i", "reference.y4m", "-frames:v", "29", "cut.y4m"]
+    subprocess.run(line, check=True, cwd=cut_pair)
+    pair = (Video(cut_pair / "cut.y4m"), Video(cut_pair / "distorted.mp4"))
+    whole = vmaf_jax.extract_pair(*pair, shortest=True).features
+    for offset in range(6):
+        pattern = Pattern(6, np.array([offset, 5 - offset]))
+        found = look(pair, comparison_of({"shortest": True}), pattern=pattern).features
+        np.testing.assert_array_equal(list(found.values()), whole[list(found)])
+
+
 def test_other_feature_sets_and_offsets(cut_pair):
     pair = (Video(cut_pair / "reference.y4m"), Video(cut_pair / "distorted.mp4"))
     how = comparison_of({"offset": 2})
-    plan = survey(find_ffmpeg(), pair, how).plan
+    plan = look(pair, how, NEG_FEATURES).plan
     whole = vmaf_jax.extract_pair(*pair, feature_set=NEG_FEATURES, offset=2).features
     chosen = measure_chosen(find_ffmpeg(), pair, plan, NEG_FEATURES, [1, 8, 20], threads=1)
     np.testing.assert_array_equal(chosen, whole[[1, 8, 20]])
@@ -74,23 +132,33 @@ def test_libvmafs_own_subsampling_keeps_motion_exact(cut_pair, ffmpeg):
             assert metrics[key] == every[frame][key]
 
 
-def test_the_survey_sees_the_cut_and_every_frame(cut_pair, ffmpeg):
+def test_the_first_look_sees_the_cut_and_every_frame(cut_pair, ffmpeg):
     pair = (Video(cut_pair / "reference.y4m"), Video(cut_pair / "distorted.mp4"))
-    seen = survey(find_ffmpeg(), pair, DEFAULT_COMPARISON)
+    seen = look(pair)
     assert 23 in seen.cuts
-    assert seen.covariate.shape == (40, 1)
+    assert seen.covariate.shape == (40, 4)
     line = [ffmpeg, "-nostdin", "-i", pair[1].path, "-i", pair[0].path, "-lavfi", "psnr"]
     told = subprocess.run([*line, "-f", "null", "-"], capture_output=True, text=True, check=True)
     psnr_db = float(re.search(r"PSNR y:([0-9.]+)", told.stderr)[1])
     mse = 10 ** (-seen.covariate[:, 0] / 10)
     assert 10 * np.log10(255**2 / mse.mean()) == pytest.approx(psnr_db, abs=0.01)
+    np.testing.assert_array_equal(seen.covariate[:-1, 3], seen.covariate[1:, 0])
+    np.testing.assert_array_equal(seen.covariate[1:, 2], seen.covariate[:-1, 0])
+    motion = vmaf_jax.extract_pair(*pair).features[:, list(FEATURES).index("motion2")]
+    assert np.corrcoef(seen.covariate[1:-1, 1], motion[1:-1])[0, 1] > 0.9
 
 
-def test_branches_keep_frames_apart():
+def test_the_longest_list_fits_one_argument():
+    """Linux takes 128 KiB in one; the list stands in it for each of the two videos."""
+    frames = range(9_000_000, 9_000_000 + 9 * MAX_CHOSEN, 9)
+    assert 2 * len(expression([(f - 1, f + 1) for f in frames])) < 120_000
+
+
+def test_lists_keep_frames_apart():
     rng = np.random.default_rng(0)
     for n in (1, 10, 60, 100):
         frames = sorted(rng.choice(100, n, replace=False).tolist())
-        lists = branches(frames)
+        lists = apart(frames)
         assert sorted(frame for members in lists for frame in members) == frames
         assert len(lists) <= 3
         assert all(np.diff(members).min(initial=3) >= 3 for members in lists)

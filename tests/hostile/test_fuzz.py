@@ -13,8 +13,8 @@ from vmaf_jax.errors import InputError
 from vmaf_jax.export.registry import verify_registry
 from vmaf_jax.export.sidecar_file import read_sidecar
 from vmaf_jax.extraction.libvmaf import LibvmafModel, _parse
+from vmaf_jax.features.dataset import read_table
 from vmaf_jax.features.feature_set import FEATURES
-from vmaf_jax.features.table import read_table
 from vmaf_jax.jobs.config import load_config
 from vmaf_jax.teacher.model_file import known_teachers, read_model_file
 from vmaf_jax.video.damage import has_damage

@@ -17,8 +17,13 @@ from vmaf_jax.corpora import demo
 from vmaf_jax.corpora.by_name import corpus_clips
 from vmaf_jax.errors import InputError
 from vmaf_jax.evaluation import agreement
+from vmaf_jax.extraction.api import extract_clips
+from vmaf_jax.extraction.request import Request
+from vmaf_jax.features import FEATURE_SETS, V1_SETS
 from vmaf_jax.files import cache_dir
 from vmaf_jax.jobs import compare_backends as module
+
+pytestmark = pytest.mark.optimised  # how near JAX is to libvmaf is what is tested
 
 
 def check(report, frames):
@@ -35,12 +40,12 @@ def check(report, frames):
     assert max(report.beyond_libvmaf.values()) <= 2e-5
 
 
-EVERY = pytest.param(None, marks=pytest.mark.slow, id="every frame of the demo")
+EVERY = pytest.param(slice(None), marks=pytest.mark.slow, id="every clip")
 
 
-@pytest.mark.parametrize("source", ["bikes", EVERY])
-def test_on_the_demo(source, tmp_path):
-    clips = [clip for clip in demo.load_clips() if source in (None, clip.source)]
+@pytest.mark.parametrize("chosen", [pytest.param(slice(0, 2), id="two clips"), EVERY])
+def test_on_the_demo(chosen, tmp_path):
+    clips = demo.load_clips()[chosen]
     report = module.compare_backends(clips, tmp_path / "report")
     check(report, 48 * len(clips))
     text = (tmp_path / "report" / "report.md").read_text()
@@ -185,3 +190,34 @@ def test_v1_is_held_against_libvmafs_integer_features(golden, tmp_path):
     assert report.missed == []
     assert 0 < first.columns["score"].max_abs <= 0.02
     assert "farther from" not in (tmp_path / "r" / "report.md").read_text()
+
+
+def check_v1(corpus, feature_set, folder, only=None):
+    """Scores within 0.02 points on every frame, and chroma unmeasured on the same frames."""
+    clips = [c for c in corpus_clips(corpus) if only in (None, (c.source, c.name))]
+    report = module.compare_backends(clips, folder, teacher=feature_set.teacher)
+    assert report.missed == []
+    assert 0 < report.comparisons[0].columns["score"].max_abs <= 0.02
+    request = Request((), feature_set)
+    ours, theirs = (extract_clips(clips, request, backend=b).features for b in ("jax", "libvmaf"))
+    np.testing.assert_array_equal(ours[:, 1] == 0, theirs[:, 1] == 0)
+    return ours
+
+
+def test_v1_on_large_pictures(tmp_path):
+    # Of a model whose chroma cannot be measured at 576x324.
+    feature_set = FEATURE_SETS["vmaf_v1_3d0h_2160"]
+    only = ("motorcycle_left", "x264_crf36")
+    rows = check_v1("demo_1080p", feature_set, tmp_path / "r", only)
+    assert len(rows) == 8
+    assert (rows[:, 1] > 1).all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("corpus", ["demo", "demo_1080p"])
+@pytest.mark.parametrize("feature_set", V1_SETS, ids=lambda each: each.name)
+def test_v1_on_every_frame(corpus, feature_set, tmp_path):
+    rows = check_v1(corpus, feature_set, tmp_path / "r")
+    n_singular = int((rows[:, 1] == 0).sum())
+    scaled = dict(feature_set.options).get("speed_prescale", 1) != 1
+    assert n_singular == ((len(rows) if scaled else 5) if corpus == "demo" else 0)

@@ -6,6 +6,8 @@ import re
 import shutil
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tests.reporting.support import MARKUP, hostile, predictions, shipped
@@ -120,6 +122,37 @@ def test_a_score_that_is_no_number_is_refused(run):
     result = run_command("report", run)
     assert result.code == 2
     assert "predicted of row 7 is not a number" in result.stderr
+
+
+@pytest.mark.parametrize("column", ["source", "clip"])
+def test_a_column_of_other_values_is_named(run, column):
+    table = pq.read_table(run / "folds.parquet")
+    lists = pa.array([["a", "b"]] * len(table))
+    table = table.set_column(table.column_names.index(column), column, lists)
+    pq.write_table(table, run / "folds.parquet")
+    result = run_command("report", run)
+    assert (result.code, result.stderr.count("\n")) == (2, 1)
+    assert "folds.parquet" in result.stderr
+
+
+def test_numbers_that_no_float_holds_are_dashes(run):
+    parity = json.loads((run / "parity.json").read_text())
+    parity["max_abs"] = parity["octaves"][0]["max_ulp"] = 10**400
+    (run / "parity.json").write_text(json.dumps(parity))
+    log = (run / "log.jsonl").read_text()
+    (run / "log.jsonl").write_text(log.replace('"step": 2,', f'"step": {10**400},'))
+    made(run)
+    assert "log.jsonl is damaged" in (run / "report.html").read_text()
+
+
+def test_a_loss_that_is_no_number_leaves_a_gap(run):
+    lines = (run / "log.jsonl").read_text().splitlines()
+    entry = json.loads(lines[3])
+    entry["loss"]["all"] = float("inf")
+    lines[3] = json.dumps(entry)
+    (run / "log.jsonl").write_text("\n".join(lines))
+    made(run)
+    assert '<figure id="losses"' in (run / "report.html").read_text()
 
 
 def test_names_that_are_markup_stay_text(tmp_path):

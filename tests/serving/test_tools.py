@@ -11,7 +11,7 @@ import pytest
 from mcp.shared.exceptions import MCPError
 
 import vmaf_jax
-from vmaf_jax.features.table import read_table
+from vmaf_jax.features.dataset import read_table
 from vmaf_jax.jobs.compare_models import compare_models
 from vmaf_jax.jobs.split import split_of
 from vmaf_jax.serving import long_results
@@ -170,7 +170,8 @@ def test_a_bad_split_or_label_names_those_there_are(server, table):
 def test_cards_and_pages_are_resources(server):
     listed = server.portal.call(server.client.list_resources).resources
     uris = {str(resource.uri) for resource in listed}
-    assert {"vmaf-jax://models/tiny", "vmaf-jax://docs/architecture"} <= uris
+    pages = {"vmaf-jax://docs/architecture", "vmaf-jax://docs/experiments/claims"}
+    assert {"vmaf-jax://models/tiny", *pages} <= uris
     for resource in listed:
         (content,) = server.portal.call(server.client.read_resource, str(resource.uri)).contents
         assert resource.title in content.text

@@ -112,6 +112,35 @@ def test_chroma_that_cannot_be_compared_is_refused(make_y4m, formats, message, b
         score(*pair, model="vmaf_v1.0.16_3d0h", backend=backend)
 
 
+@pytest.mark.parametrize(
+    ("size", "message"),
+    [
+        ("176x144", "176x144 are too small .* CAMBI needs 216 pixels"),
+        ("300x120", "300x120 are too small .* SpEED needs 160 pixels each way"),
+    ],
+)
+@pytest.mark.parametrize("backend", ["libvmaf", "jax"])
+def test_small_pictures_are_refused_with_what_would_do(make_y4m, size, message, backend):
+    path = make_y4m("small", "yuv420p", size)
+    with pytest.raises(InputError, match=message):
+        score(path, path, model="vmaf_v1.0.16_3d0h", backend=backend)
+
+
+def test_a_teacher_beside_luma_features_needs_its_chroma_and_size_too(make_y4m):
+    how = {"model": "tiny", "teachers": ("vmaf_v1.0.16_3d0h",)}
+    grey, small = make_y4m("grey", "gray"), make_y4m("small", "yuv420p", "176x144")
+    with pytest.raises(InputError, match="gray has no chroma planes"):
+        score(grey, grey, **how)
+    with pytest.raises(InputError, match="CAMBI needs 216 pixels"):
+        score(small, small, **how)
+
+
+def test_no_graph_from_pictures_is_made(make_y4m):
+    path = make_y4m("sound", "yuv420p")
+    with pytest.raises(InputError, match=r"no graph from pictures .* --backend jax or libvmaf"):
+        score(path, path, model="vmaf_v1.0.16_3d0h", backend="onnx")
+
+
 @pytest.fixture
 def make_y4m(tmp_path, ffmpeg):
     import subprocess

@@ -3,7 +3,7 @@
 from importlib import import_module
 from typing import Any
 
-from vmaf_jax.errors import InputError
+from vmaf_jax.errors import InputError, did_you_mean
 
 _BENCHMARKS = {
     "extract": ("extraction", "bench_extract"),
@@ -23,7 +23,10 @@ def run_benchmark(name: str, repeats: int | None = None) -> dict[str, Any]:
         InputError: there is no such benchmark, or something that it needs is missing.
     """
     if name not in _BENCHMARKS:
-        raise InputError(f"bench {name}: expected one of {', '.join(_BENCHMARKS)}.")
+        raise InputError(
+            f"bench {name}: expected one of {', '.join(_BENCHMARKS)}."
+            f"{did_you_mean(name, _BENCHMARKS)}"
+        )
     module, function = _BENCHMARKS[name]
     run = getattr(import_module(f"vmaf_jax.benchmarks.{module}"), function)
     return run(**({} if repeats is None else {"repeats": repeats}))

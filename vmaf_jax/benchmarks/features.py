@@ -60,7 +60,7 @@ def _one_size(folder: Path, pair: tuple[Video, Video], n: int, repeats: int) -> 
     finally:
         luma.close()
     on_device = jax.device_put((frames[0], frames[1]))
-    as_floats = [each.astype(jnp.float32) for each in on_device]
+    as_floats = [luma.astype(jnp.float32) for luma in on_device]
     gradient = jax.jit(jax.value_and_grad(lambda y: vmaf(as_floats[0], y, clip=False).sum()))
     block = side_by_side(jax.devices()[0], n)
     starts = jnp.arange(n) == 0
@@ -87,24 +87,24 @@ def _one_size(folder: Path, pair: tuple[Video, Video], n: int, repeats: int) -> 
         if peer.score is not None:
             subjects["vmaf-torch"], counts["vmaf-torch"] = peer, n
         times = sample(subjects, repeats)
-    found: dict[str, Any] = {
-        name: {**each, "rows_per_s": counts[name] / each["median_s"]}
-        for name, each in times.items()
+    report: dict[str, Any] = {
+        name: {**timing, "rows_per_s": counts[name] / timing["median_s"]}
+        for name, timing in times.items()
     }
-    ours = found["vmaf"]["rows_per_s"]
+    ours = report["vmaf"]["rows_per_s"]
     if peer.score is not None:
-        found["times vmaf-torch"] = ours / found["vmaf-torch"]["rows_per_s"]
-        found["score apart from vmaf-torch"] = abs(float(vmaf(*on_device).mean()) - peer.score)
-    found["pixels model, share of features"] = (
-        found[PIXELS]["rows_per_s"] / found["features"]["rows_per_s"]
+        report["times vmaf-torch"] = ours / report["vmaf-torch"]["rows_per_s"]
+        report["score apart from vmaf-torch"] = abs(float(vmaf(*on_device).mean()) - peer.score)
+    report["pixels model, share of features"] = (
+        report[PIXELS]["rows_per_s"] / report["features"]["rows_per_s"]
     )
-    found["share of libvmaf, float"] = ours / found["libvmaf, float"]["rows_per_s"]
-    found["share of libvmaf, integer"] = ours / found["libvmaf, integer"]["rows_per_s"]
-    found["forward and backward over forward"] = (
-        found["vmaf and its gradient"]["median_s"] / found["vmaf of floats"]["median_s"]
+    report["share of libvmaf, float"] = ours / report["libvmaf, float"]["rows_per_s"]
+    report["share of libvmaf, integer"] = ours / report["libvmaf, integer"]["rows_per_s"]
+    report["forward and backward over forward"] = (
+        report["vmaf and its gradient"]["median_s"] / report["vmaf of floats"]["median_s"]
     )
-    found["frames of a chunk"] = chunk_frames(*frames.shape[2:])
-    return found
+    report["frames of a chunk"] = chunk_frames(*frames.shape[2:])
+    return report
 
 
 def _in_onnx_runtime(frames: np.ndarray) -> Callable[[], Any]:

@@ -73,7 +73,7 @@ def bench_inference(repeats: int = 31) -> dict[str, Any]:
             graphs = {form: optimised_operators(path) for form, path in forms.items()}
             entry["optimised graph"] = graphs
             entry["activations fused into products"] = {
-                form: any(each.startswith("Fused") for each in graph)
+                form: any(operator.startswith("Fused") for operator in graph)
                 for form, graph in graphs.items()
             }
             report[folder.name] = entry
@@ -126,7 +126,7 @@ def gemm_chain(path: Path, out: Path) -> Path:
         "gemm_chain",
         list(model.graph.input),
         [helper.make_tensor_value_info(OUTPUT_NAME, TensorProto.FLOAT, ["N", None])],
-        [each for each in model.graph.initializer if each.name in used],
+        [tensor for tensor in model.graph.initializer if tensor.name in used],
     )
     opset = helper.make_opsetid("", OPSET)
     onnx.save(helper.make_model(graph, opset_imports=[opset], ir_version=model.ir_version), out)

@@ -66,14 +66,14 @@ def _report(runs: dict[str, list[dict[str, Any]]], models: dict[str, str]) -> di
     for name in models:
         entry: dict[str, Any] = {}
         times = {}
-        for version, found in runs.items():
-            each = [run["models"][name] for run in found]
+        for version, of_version in runs.items():
+            results = [run["models"][name] for run in of_version]
             times[version] = {
-                batch: [run["seconds"][batch] for run in each] for batch in each[0]["seconds"]
+                batch: [run["seconds"][batch] for run in results] for batch in results[0]["seconds"]
             }
             entry[version] = {
-                "max_abs": max(run["max_abs"] for run in each),
-                "rows of other bits": max(run["other_bits"] for run in each),
+                "max_abs": max(run["max_abs"] for run in results),
+                "rows of other bits": max(run["other_bits"] for run in results),
                 **{f"batch {b}": summary(seconds) for b, seconds in times[version].items()},
             }
         old, new = OLDER

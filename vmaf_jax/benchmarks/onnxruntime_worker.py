@@ -19,11 +19,11 @@ _CALLS = {1: 400, 240: 60}
 
 
 def main(models: str, rows_file: str) -> None:
-    """Measures every model and prints what was found."""
+    """Measures every model and prints the result."""
     paths = json.loads(Path(models).read_text())
     arrays = np.load(rows_file, allow_pickle=False)
     rows = arrays["rows"]
-    found = {"version": onnxruntime.__version__, "models": {}}
+    report = {"version": onnxruntime.__version__, "models": {}}
     for name, path in paths.items():
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
@@ -39,12 +39,12 @@ def main(models: str, rows_file: str) -> None:
                 session.run(None, feed)
             seconds[batch] = (time.perf_counter() - started) / _CALLS[batch]
         difference = np.abs(scores.astype(np.float64) - arrays[name])
-        found["models"][name] = {
+        report["models"][name] = {
             "max_abs": float(difference.max()),
             "other_bits": int((scores != arrays[name]).sum()),
             "seconds": seconds,
         }
-    print(json.dumps(found))
+    print(json.dumps(report))
 
 
 if __name__ == "__main__":

@@ -23,15 +23,17 @@ def bench(
     """Time ours against the plain way, side by side; or train a known recipe on a table."""
     from vmaf_jax.benchmarks import run_benchmark
     from vmaf_jax.benchmarks.report import to_lines
-    from vmaf_jax.reporting.terminal import show_json
+    from vmaf_jax.reporting.terminal import Terminal, show_json
 
     report: dict[str, Any]
-    if features is None:
-        report = run_benchmark(what, repeats)
-    elif what != "train":
+    if features is not None and what != "train":
         raise InputError(f"bench {what}: takes no --features; leave it out, or name train.")
-    else:
-        report = _recipe(features, hidden, teacher, epochs=epochs, batch=batch, seeds=seeds)
+    with Terminal() as terminal:
+        terminal.stage(f"bench {what}")
+        if features is None:
+            report = run_benchmark(what, repeats)
+        else:
+            report = _recipe(features, hidden, teacher, epochs=epochs, batch=batch, seeds=seeds)
     show_json(report) if json_ else print("\n".join(to_lines(report)))
 
 

@@ -11,7 +11,7 @@ from vmaf_jax.errors import GateError
 
 
 def compare_backends(
-    corpus: Annotated[str, typer.Option(help="netflix, manifest or demo.")] = "demo",
+    corpus: Annotated[str, typer.Option(help="netflix, manifest, demo or demo_1080p.")] = "demo",
     data_root: DataRoot = None,
     manifest: Manifest = None,
     out: Annotated[Path | None, typer.Option(help="Folder, by default runs/backends.")] = None,

@@ -25,6 +25,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "vmaf-jax score reference.yuv distorted.yuv --width 1920 --height 1080 --pix-fmt yuv420p",
         "vmaf-jax score reference.y4m distorted.mp4 --model vmaf_v0.6.1 --quiet",
         "vmaf-jax score reference.y4m distorted.mp4 --interval 0.9 --within 0.5",
+        "vmaf-jax score reference.y4m encodes/*.mp4 --html page.html",
     ),
     "export": (
         "vmaf-jax export --model tiny --out tiny.onnx",

@@ -9,7 +9,7 @@ from vmaf_jax.commands.options import Json, PictureSize, Quantize, Samples
 
 
 def export(
-    model: Annotated[str, typer.Option(help="Shipped name, run folder, libvmaf .json.")],
+    model: Annotated[str, typer.Option(help="Shipped name, run folder, libvmaf .json or name.")],
     out: Annotated[Path, typer.Option(help="File to write.")],
     format_: Annotated[str, typer.Option("--format", help="onnx, libvmaf or pixels.")] = "onnx",
     quantize: Quantize = None,
@@ -23,7 +23,7 @@ def export(
     """Export a trained student, verified against JAX."""
     from vmaf_jax.errors import InputError
     from vmaf_jax.jobs.export import export as run_export
-    from vmaf_jax.reporting.terminal import show_json
+    from vmaf_jax.reporting.terminal import Terminal, show_json
 
     if member:
         if format_ != "onnx" or quantize or size:
@@ -33,5 +33,7 @@ def export(
         ensemble = export_ensemble([model, *member], out)
         show_json(ensemble) if json_ else print("\n".join(ensemble.lines(out)))
         return
-    exported = run_export(model, out, format_, quantize, size=size, samples=samples)
+    with Terminal() as terminal:
+        terminal.stage("export and parity")
+        exported = run_export(model, out, format_, quantize, size=size, samples=samples)
     show_json(exported) if json_ else print("\n".join(exported.lines(out)))

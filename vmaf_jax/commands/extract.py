@@ -9,13 +9,16 @@ from vmaf_jax.commands.options import (
     Backend,
     Damaged,
     DataRoot,
+    Deinterlace,
     Force,
     Fps,
+    Frames,
     Json,
     Manifest,
     Offset,
     Scale,
     Shortest,
+    Start,
     Sync,
     Teachers,
     VoteScale,
@@ -25,8 +28,10 @@ from vmaf_jax.video.comparison import ComparisonOptions
 
 
 def extract(
-    corpus: Annotated[str, typer.Option(help="netflix, manifest, demo or support_vectors.")],
-    out: Annotated[Path, typer.Option(help="Parquet file to write.")],
+    corpus: Annotated[
+        str, typer.Option(help="netflix, manifest, demo, demo_1080p or support_vectors.")
+    ],
+    out: Annotated[Path, typer.Option(help="Parquet file, or a folder of shards.")],
     data_root: DataRoot = None,
     manifest: Manifest = None,
     label_scale: VoteScale = None,
@@ -42,14 +47,23 @@ def extract(
     sync: Sync = None,
     offset: Offset = 0,
     allow_damaged: Damaged = False,
+    start: Start = None,
+    frames: Frames = None,
+    deinterlace: Deinterlace = None,
     backend: Backend = "libvmaf",
     jobs: Annotated[int | None, typer.Option(min=1, help="Clips measured at a time.")] = None,
+    engine: Annotated[str, typer.Option(help="local, or ray: over a cluster.")] = "local",
+    address: Annotated[
+        str | None, typer.Option(help="Of the Ray cluster: HOST:PORT, auto.")
+    ] = None,
     json_: Json = False,
 ) -> None:
     """Extract features and teacher scores into a feature table."""
     prepare_extraction(backend)
+    from vmaf_jax.features.dataset_writer import Contents, is_dataset
     from vmaf_jax.jobs import extract as job
-    from vmaf_jax.reporting.terminal import Terminal, show_json
+    from vmaf_jax.jobs.extract_dataset import extract_dataset
+    from vmaf_jax.reporting.terminal import Terminal, show_contents, show_json
 
     settings: dict[str, Any] = {"features": features, "mean_pool": mean_pool}
     how: ComparisonOptions = {
@@ -60,16 +74,24 @@ def extract(
         "sync": sync,
         "offset": offset,
         "allow_damaged": allow_damaged,
+        "start": start,
+        "frames": frames,
+        "deinterlace": deinterlace,
     }
     if teacher:
         settings["teachers"] = tuple(teacher)
     source = job.CorpusSource(corpus, data_root, manifest, label_scale)
+    settings |= {"jobs": jobs, **how}
     with Terminal() as terminal:
-        table = job.extract(
-            source, out, backend=backend, jobs=jobs, report=terminal, **settings, **how
-        )
-    counts = {"rows": len(table), "clips": table.n_clips, "sources": table.sources}
+        if engine == "local" and address is None and not is_dataset(out):
+            table = job.extract(source, out, backend=backend, report=terminal, **settings)
+            contents = Contents.of(table)
+        else:
+            settings |= {"engine": engine, "address": address, "backend": backend}
+            contents = extract_dataset(source, out, report=terminal, **settings)
     if json_:
-        show_json({"out": str(out), **counts, "labels": list(table.labels)})
+        shown = contents.to_dict()
+        del shown["label_scale"]
+        show_json({"out": str(out), **shown})
     else:
-        print(f"{out}: {len(table)} rows, {table.n_clips} clips, {len(table.sources)} sources")
+        show_contents(out, contents)

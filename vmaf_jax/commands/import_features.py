@@ -1,7 +1,7 @@
 """`vmaf-jax import`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -9,7 +9,7 @@ from vmaf_jax.commands.options import Json, Teachers, VoteScale
 
 
 def import_features(
-    out: Annotated[Path, typer.Option(help="Parquet file to write.")],
+    out: Annotated[Path, typer.Option(help="Parquet file, or folder (--logs).")],
     logs: Annotated[Path | None, typer.Option(help="List of libvmaf's logs: log, source.")] = None,
     frames: Annotated[Path | None, typer.Option(help="clip, frame, the features.")] = None,
     clips: Annotated[Path | None, typer.Option(help="Of --frames: clip, source, mos.")] = None,
@@ -23,23 +23,24 @@ def import_features(
     json_: Json = False,
 ) -> None:
     """Make a feature table from logs or features, and opinion scores, that you have."""
+    from vmaf_jax.features.dataset_writer import Contents, is_dataset
     from vmaf_jax.jobs import import_features as job
-    from vmaf_jax.reporting.terminal import Terminal, show_json
+    from vmaf_jax.jobs.import_dataset import import_dataset
+    from vmaf_jax.reporting.terminal import Terminal, show_contents, show_json
 
     source = job.ImportSource(logs, frames, clips, corpus, data_root, ratings)
+    settings: dict[str, Any] = {
+        "label_scale": label_scale,
+        "features": features,
+        "teachers": teacher or (),
+        "name": name,
+    }
     with Terminal() as terminal:
-        table = job.import_features(
-            source,
-            out,
-            label_scale=label_scale,
-            features=features,
-            teachers=teacher or (),
-            name=name,
-            report=terminal,
-        )
+        if is_dataset(out):
+            contents = import_dataset(source, out, report=terminal, **settings)
+        else:
+            contents = Contents.of(job.import_features(source, out, report=terminal, **settings))
     if json_:
-        counts = {"rows": len(table), "clips": table.n_clips, "sources": table.sources}
-        scale = list(table.label_scale) if "mos" in table.labels else None
-        show_json({"out": str(out), **counts, "labels": list(table.labels), "label_scale": scale})
+        show_json({"out": str(out), **contents.to_dict()})
     else:
-        print(f"{out}: {len(table)} rows, {table.n_clips} clips, {len(table.sources)} sources")
+        show_contents(out, contents)

@@ -31,6 +31,13 @@ Fps = Annotated[str | None, typer.Option(help="match: pair frames by time stamp.
 Sync = Annotated[str | None, typer.Option(help="auto: find a constant offset by luma.")]
 Offset = Annotated[int, typer.Option(help="Frames that the distorted video starts late.")]
 Damaged = Annotated[bool, typer.Option("--allow-damaged", help="Measure damaged streams too.")]
+Start = Annotated[
+    str | None, typer.Option(help="Where to begin: seconds, 1:02:03.5, or a frame as 48f.")
+]
+Frames = Annotated[int | None, typer.Option(help="Measure so many frames at most.")]
+Deinterlace = Annotated[
+    str | None, typer.Option(help="auto: what says it is interlaced; tff, bff: both.")
+]
 PictureSize = Annotated[
     str | None, typer.Option("--size", metavar="WxH", help="Of --format pixels.")
 ]

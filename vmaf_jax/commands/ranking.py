@@ -1,12 +1,13 @@
 """`vmaf-jax score` with several distorted files, or folders: one table, the best first."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from vmaf_jax.environment import prepare_extraction
 from vmaf_jax.errors import InputError
-from vmaf_jax.files import is_folder
+from vmaf_jax.files import check_output, is_folder
 
 
 def is_many(reference: Path, distorted: Sequence[Path]) -> bool:
@@ -29,19 +30,26 @@ def score_many(
 
     Args:
         settings: of `rank`, by name.
-        output: flags that are of one pair alone; none may be given.
+        output: files to write, by flag; all but `--html` are of one pair alone, and refused.
     """
+    html = output["--html"]
     for flag, value in output.items():
-        if value is not None:
+        if value is not None and flag != "--html":
             raise InputError(f"{flag} is of one pair; name one distorted video, or drop it.")
     if per_frame and not json_:
         raise InputError("--per-frame of several videos needs --json.")
+    if html is not None:
+        check_output(html, ".html", [reference, *distorted])
     prepare_extraction(str(settings["backend"]))
     from vmaf_jax.jobs.rank import rank
     from vmaf_jax.reporting.terminal import Terminal, show_json, show_ranking
 
     with Terminal() as terminal:
         ranking = rank(reference, distorted, model, report=terminal, **settings)
+    if html is not None and ranking.ranked:
+        from vmaf_jax.jobs.clip_page import write_clip_page
+
+        write_clip_page(html, ranking.ranked, [(f.distorted, f.reason) for f in ranking.failed])
     if json_:
         show_json(ranking.to_dict(per_frame=per_frame))
     elif quiet:
@@ -54,4 +62,6 @@ def score_many(
             ],
             [(failure.distorted, failure.reason) for failure in ranking.failed],
         )
+    if ranking.ranked and ranking.ranked[0].choice is not None and not json_:
+        print(ranking.ranked[0].choice, file=sys.stderr)
     ranking.check()

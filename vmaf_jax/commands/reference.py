@@ -68,7 +68,7 @@ def _command(name: str, command: Any) -> list[str]:
 
 
 def _settings(model: type[pydantic.BaseModel], before: str = "") -> list[str]:
-    told = _attributes(model.__doc__ or "")
+    described = _attributes(model.__doc__ or "")
     lines = []
     for name, field in model.model_fields.items():
         kind = field.annotation
@@ -76,7 +76,7 @@ def _settings(model: type[pydantic.BaseModel], before: str = "") -> list[str]:
             lines += _settings(kind, f"{before}{name}.")
             continue
         default = "required" if field.is_required() else _default(field.default)
-        lines.append(f"| `{before}{name}` | {default} | {_cell(told.get(name, ''))} |")
+        lines.append(f"| `{before}{name}` | {default} | {_cell(described.get(name, ''))} |")
     return lines
 
 

@@ -42,6 +42,7 @@ def select(
         return
     folder = out or Path("runs") / resolved.name
     with Terminal() as terminal:
+        terminal.stage("select")
         findings = run_selection(
             resolved, folder, full=full, save_every_s=save_every, report=terminal
         )

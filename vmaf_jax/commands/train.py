@@ -41,6 +41,7 @@ def train(
         take_part(resolved)
         return
     with Terminal() as terminal:
+        terminal.stage("train")
         folder = run_dir or Path("runs") / resolved.name
         run = run_training(resolved, folder, save_every_s=save_every, report=terminal)
     if json_:

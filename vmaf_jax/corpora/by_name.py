@@ -4,7 +4,7 @@ from pathlib import Path
 
 from vmaf_jax.corpora import demo, manifest, netflix
 from vmaf_jax.corpora.clips import Clip
-from vmaf_jax.errors import InputError
+from vmaf_jax.errors import InputError, did_you_mean
 from vmaf_jax.features.opinions import LabelScale
 
 
@@ -30,6 +30,8 @@ def corpus_clips(
             return netflix.load_clips(data_root)
         case "demo":
             return demo.load_clips()
+        case "demo_1080p":
+            return demo.load_clips_1080p()
         case "manifest":
             if manifest_path is None:
                 raise InputError(
@@ -38,4 +40,7 @@ def corpus_clips(
             return manifest.load_clips(manifest_path, label_scale)
         case "avt_vqdb_uhd_1":
             raise InputError(f"corpus {corpus!r} is measured: read it with import --corpus.")
-    raise InputError(f"corpus {corpus!r} is unknown; netflix, manifest, demo or support_vectors.")
+    raise InputError(
+        f"corpus {corpus!r} is unknown; netflix, manifest, demo, demo_1080p or support_vectors."
+        f"{did_you_mean(corpus, ('netflix', 'manifest', 'demo', 'demo_1080p', 'support_vectors'))}"
+    )

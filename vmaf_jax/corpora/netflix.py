@@ -72,7 +72,7 @@ def _files(root: Path, folder: str, scheme: re.Pattern[str]) -> list[tuple[Path,
     if not place.is_dir():
         raise InputError(f"{place}: no such folder; the corpus has ref/ and dis/ under its root.")
     inside = root.resolve()
-    found = []
+    files = []
     for path in sorted(place.iterdir()):
         if not path.resolve().is_relative_to(inside):
             raise InputError(f"{path}: leads outside {root}; copy the file into the corpus.")
@@ -85,8 +85,8 @@ def _files(root: Path, folder: str, scheme: re.Pattern[str]) -> list[tuple[Path,
                 f"{path}: the name does not fit the corpus's scheme for {folder}/; rename it or "
                 f"move it away."
             )
-        found.append((path, match))
-    return found
+        files.append((path, match))
+    return files
 
 
 def _video(path: Path) -> Video:

@@ -15,6 +15,7 @@ from vmaf_jax.export.sidecar_file import file_sha256
 from vmaf_jax.features.feature_set import FeatureSet
 from vmaf_jax.features.scale import OUTPUT_RANGE
 from vmaf_jax.models import Student
+from vmaf_jax.teacher import Teacher
 
 LICENSE = "BSD-2-Clause-Patent"
 
@@ -82,4 +83,37 @@ def sidecar(onnx_path: Path, identity: Identity, *, quant_mode: str = "fp32") ->
         "license": LICENSE,
         "training": identity.training,
         **({"calibration": identity.calibration} if calibrated else {}),
+    }
+
+
+def teacher_entries(teacher: Teacher) -> dict[str, Any]:
+    """What a sidecar says of a VMAF model, whichever graph its SVR is in."""
+    vectors = teacher.model.support_vectors
+    return {
+        "pooling": "mean",
+        "label": {"name": teacher.name, "scale": list(OUTPUT_RANGE)},
+        "arch": {"network": "nu-svr", "head": "scalar", "activation": "rbf"},
+        "n_params": int(vectors.size + len(vectors)),
+        "license": LICENSE,
+        "training": {"teacher": teacher.name},
+    }
+
+
+def teacher_sidecar(teacher: Teacher, onnx_path: Path) -> dict[str, Any]:
+    """The sidecar's content for a VMAF model that was written to `onnx_path`."""
+    return {
+        "name": teacher.name,
+        "kind": "fr",
+        "onnx": onnx_path.name,
+        "opset": OPSET,
+        "input_name": INPUT_NAME,
+        "output_name": OUTPUT_NAME,
+        "input_names": [INPUT_NAME],
+        "output_names": [OUTPUT_NAME],
+        "features": list(teacher.feature_set),
+        "feature_set": teacher.feature_set.name,
+        "expected_output_range": list(OUTPUT_RANGE),
+        "sha256": file_sha256(onnx_path),
+        "quant_mode": "fp32",
+        **teacher_entries(teacher),
     }

@@ -6,7 +6,7 @@ CAMBI (banding of the distorted video alone, 0 is none). Source: libvmaf's `doc/
 
 from collections.abc import Sequence
 
-from vmaf_jax.errors import InputError
+from vmaf_jax.errors import InputError, did_you_mean
 
 METRICS = {
     "psnr": ("psnr", "psnr_y"),
@@ -25,7 +25,10 @@ def check_also(names: Sequence[str]) -> tuple[str, ...]:
     """
     for name in names:
         if name not in METRICS:
-            raise InputError(f"also {name!r}: no such metric; expected {', '.join(METRICS)}.")
+            raise InputError(
+                f"also {name!r}: no such metric; expected {', '.join(METRICS)}."
+                f"{did_you_mean(name, METRICS)}"
+            )
     return tuple(dict.fromkeys(names))
 
 

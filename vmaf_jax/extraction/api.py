@@ -9,17 +9,19 @@ import os
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Unpack
+from typing import Any, Unpack
 
 import numpy as np
 
 from vmaf_jax.corpora.clips import Clip
-from vmaf_jax.errors import InputError
+from vmaf_jax.errors import InputError, did_you_mean
 from vmaf_jax.extraction.also import check_also
 from vmaf_jax.extraction.request import Outcome, Pair, Request
 from vmaf_jax.features.feature_set import FEATURES, FeatureSet
 from vmaf_jax.features.table import FeatureTable, concatenate, constant_text
+from vmaf_jax.teacher import load_teacher
 from vmaf_jax.teacher.model_file import DEFAULT_TEACHER
+from vmaf_jax.video.arrays import as_files
 from vmaf_jax.video.comparison import ComparisonOptions, comparison_of
 from vmaf_jax.video.video import Video
 
@@ -30,17 +32,23 @@ _BACKENDS = {
 }
 BACKENDS = tuple(_BACKENDS)
 
+VideoLike = str | os.PathLike[str] | Video | Any  # a file, or arrays as `as_files` takes them
+
 
 def check_backend(backend: str) -> None:
     """Raises InputError unless there is such a backend."""
     if backend not in BACKENDS:
-        raise InputError(f"backend {backend!r}: expected one of {', '.join(BACKENDS)}.")
+        raise InputError(
+            f"backend {backend!r}: expected one of {', '.join(BACKENDS)}."
+            f"{did_you_mean(backend, BACKENDS)}"
+        )
 
 
 def extract_pair(
-    reference: str | os.PathLike[str] | Video,
-    distorted: str | os.PathLike[str] | Video,
+    reference: VideoLike,
+    distorted: VideoLike,
     *,
+    bits: int = 8,
     backend: str = "libvmaf",
     width: int | None = None,
     height: int | None = None,
@@ -53,8 +61,14 @@ def extract_pair(
 ) -> FeatureTable:
     """Features and teacher scores of every frame of a pair.
 
+    >>> table = extract_pair("reference.y4m", "distorted.mp4")
+    >>> table.features.shape, list(table.labels)
+    ((24, 6), ['vmaf_v0.6.1'])
+
     Args:
-        reference, distorted: files that ffmpeg decodes, or raw YUV with size and format.
+        reference, distorted: files that ffmpeg decodes, or raw YUV with size and format; or arrays
+            of integers, luma `[frames, height, width]` or planes (Y, U, V) of such frames.
+        bits: of arrays: 8, 10 or 12.
         backend: `libvmaf`, or `jax`, which agrees with libvmaf's float extractors.
         width, height, pix_fmt: of raw files (both), unless they are given as `Video`.
         teachers: names or JSON files of models; libvmaf runs any, `jax` those over these features.
@@ -70,16 +84,31 @@ def extract_pair(
 
     Raises:
         InputError: a file is missing, cut, not decodable or of another length; a teacher or the
-            backend is unknown; no ffmpeg has libvmaf; the cache entry is corrupted.
+            backend is unknown; no ffmpeg has libvmaf; the cache entry is corrupted; luma alone
+            was given where chroma counts.
     """
     raw_format = {"width": width, "height": height, "pix_fmt": pix_fmt}
-    pair = (as_video(reference, raw_format), as_video(distorted, raw_format))
     how = comparison_of(comparison)
     request = Request(teachers, feature_set, how, cache, also=check_also(also))
-    (outcome,) = _extract_pairs([pair], backend, request)
+    with as_files(reference, distorted, bits) as files:
+        pair = (as_video(files[0], raw_format), as_video(files[1], raw_format))
+        (outcome,) = _extract_pairs([pair], backend, request)
     if isinstance(outcome, InputError):
         raise outcome
     return outcome
+
+
+def _check_luma_suffices(request: Request) -> None:
+    """Raises InputError where the request reads chroma."""
+    teachers = [load_teacher(name) for name in request.teachers]
+    reading = [t.name for t in teachers if t.feature_set.planes > 1]
+    reading += [name for name in request.also if name == "ciede2000"]
+    if request.feature_set.planes > 1:
+        reading.insert(0, request.feature_set.name)
+    if reading:
+        raise InputError(
+            f"{reading[0]} reads chroma; pass planes (Y, U, V) in place of luma alone."
+        )
 
 
 def as_video(
@@ -92,7 +121,7 @@ def as_video(
     """
     if not isinstance(video, Video):
         if not isinstance(video, (str, os.PathLike)):
-            raise InputError(f"a video is a path or a Video, not {type(video).__name__}.")
+            raise InputError(f"a video is a path, an array or a Video, not {type(video).__name__}.")
         video = Video(Path(video))
         if video.is_raw:
             return Video(video.path, **raw_format)  # type: ignore[arg-type]
@@ -124,7 +153,7 @@ def extract_clips(
         more = f" ({len(failures) - 1} other clips failed too)" if len(failures) > 1 else ""
         raise InputError(f"{failures[0]}{more}")
     tables = [outcome for outcome in outcomes if isinstance(outcome, FeatureTable)]
-    return concatenate([_placed(table, clip) for table, clip in zip(tables, clips, strict=True)])
+    return concatenate([placed(table, clip) for table, clip in zip(tables, clips, strict=True)])
 
 
 def extract_each(
@@ -154,13 +183,15 @@ def _extract_pairs(
     check_backend(backend)
     if request.also and backend != "libvmaf":
         raise InputError(f"also {request.also[0]}: libvmaf computes it, not {backend}; drop it.")
+    if not all(video.has_chroma for pair in pairs for video in pair):
+        _check_luma_suffices(request)
     outcomes: list[Outcome] = import_module(_BACKENDS[backend]).extract_pairs(
         pairs, request, on_pair
     )
     return outcomes
 
 
-def _placed(table: FeatureTable, clip: Clip) -> FeatureTable:
+def placed(table: FeatureTable, clip: Clip) -> FeatureTable:
     """The clip's rows with its place in the corpus, its opinion score, and its digests."""
     n = len(table)
     labels = dict(table.labels)

@@ -18,7 +18,8 @@ import numpy.typing as npt
 from vmaf_jax.errors import InputError
 from vmaf_jax.extraction.request import Pair
 from vmaf_jax.features.feature_set import FeatureSet
-from vmaf_jax.features.table import FeatureTable, constant_text, read_table
+from vmaf_jax.features.reading import read_file
+from vmaf_jax.features.table import FeatureTable, constant_text
 from vmaf_jax.video.digest import file_digest, text_digest
 
 log = logging.getLogger("vmaf_jax")
@@ -62,7 +63,7 @@ class Cache:
             if not entry.exists():
                 continue
             table = self._checked(entry)
-            if "comparison" not in table.provenance:
+            if "deinterlaced" not in table.provenance.get("comparison", {}):  # an older entry
                 description, frames, outdated = examine(pair)
                 if outdated or len(table) != frames:
                     continue
@@ -136,7 +137,7 @@ class Cache:
 
     def _checked(self, entry: Path) -> FeatureTable:
         try:
-            table = read_table(entry)
+            table = read_file(entry)
         except InputError as error:
             raise InputError(
                 f"{entry}: this cache entry is corrupted; delete it and run again."

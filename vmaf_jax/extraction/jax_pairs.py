@@ -151,6 +151,7 @@ def _measure(
                 feature_set=request.feature_set,
                 how=request.comparison,
                 on_pair=on_pair,
+                on_frames=request.on_frames,
                 device=device,
             )
         finally:

@@ -50,6 +50,7 @@ def measure_in_jax(
     feature_set: FeatureSet = FEATURES,
     how: Comparison = DEFAULT_COMPARISON,
     on_pair: Callable[[int, Measured, Described], None] = lambda index, outcome, described: None,
+    on_frames: Callable[[int], None] | None = None,
     device: jax.Device | None = None,
     frames: int | None = None,
 ) -> list[Measured]:
@@ -61,6 +62,7 @@ def measure_in_jax(
         how: what is allowed where the two videos of a pair differ.
         on_pair: called with a pair's index, its outcome and how the two were compared, as soon as
             that is known.
+        on_frames: told how many more frames are measured.
         device: by default JAX's first.
         frames: of a chunk, by default as many as `chunk_frames` says; changes no value.
     """
@@ -74,6 +76,8 @@ def measure_in_jax(
             values = np.asarray(computed, dtype=np.float64)
             for index, first, count in item.chunk.parts:
                 rows.setdefault(index, []).append(values[first : first + count])
+            if on_frames is not None:
+                on_frames(item.chunk.count)
         for index, end in item.ended:
             parts = rows.pop(index, [])
             if isinstance(end, InputError):

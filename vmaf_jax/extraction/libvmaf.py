@@ -5,33 +5,40 @@ run's own report (`-v verbose`) says how many frames each input really had: ffmp
 with 0 and repeats the last frame where an input is short or cut.
 """
 
+import contextlib
 import dataclasses
 import json
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from vmaf_jax.errors import InputError
+from vmaf_jax.errors import InputError, did_you_mean
 from vmaf_jax.extraction.also import METRICS, filter_option
 from vmaf_jax.features.feature_set import FeatureSet
 from vmaf_jax.features.table import RESERVED_COLUMNS
 from vmaf_jax.files import work_folder
-from vmaf_jax.teacher.model_file import check_model_file
-from vmaf_jax.video.chroma import check_chroma
+from vmaf_jax.teacher.model_file import (
+    check_model_file,
+    find_model_file,
+    known_teachers,
+    read_model_file,
+)
+from vmaf_jax.video.chroma import check_chroma, chroma_size
 from vmaf_jax.video.comparison import DEFAULT_COMPARISON, Comparison
-from vmaf_jax.video.facts import stream_facts
+from vmaf_jax.video.facts import Facts
 from vmaf_jax.video.ffmpeg import Ffmpeg, Finished, run_ffmpeg
-from vmaf_jax.video.judgement import judge, plan_with_offset
+from vmaf_jax.video.judgement import judge, run_planned
 from vmaf_jax.video.pairing import DEFAULT_CHAIN, Plan
+from vmaf_jax.video.progress import frames_told
 from vmaf_jax.video.report import (
     check_counts,
     explain,
     explain_libvmaf,
-    stream_formats,
 )
 from vmaf_jax.video.video import Video, check_video
 
@@ -147,6 +154,7 @@ def measure(
     threads: int,
     how: Comparison = DEFAULT_COMPARISON,
     also: tuple[str, ...] = (),
+    on_frames: Callable[[int], None] | None = None,
 ) -> Measurement:
     """Features and scores of one pair.
 
@@ -154,6 +162,7 @@ def measure(
         models: teachers to run besides the one that yields the features.
         threads: libvmaf's threads; changes no value.
         how: what is allowed where the two differ.
+        on_frames: told how many more frames are measured.
 
     Raises:
         InputError: an input cannot be read or decoded whole, the two cannot be compared, or
@@ -162,10 +171,11 @@ def measure(
     videos = (reference, distorted)
     counts = [check_video(distorted), check_video(reference)]
     if None not in (reference.fps, distorted.fps) or how.fps is None:
-        check_counts(reference, distorted, counts, shortest=how.aligned or how.fps is not None)
+        check_counts(reference, distorted, counts, shortest=how.may_end_apart)
     anchor = LibvmafModel(feature_set.libvmaf_model)
     run_models = models if any(m == anchor for m in models) else [*models, anchor]
-    names = [model.name for model in run_models]
+    known = known_teachers()
+    names = {m.name: "" if m.path else did_you_mean(m.name, known) for m in run_models}
     with work_folder() as work:
         for k, model in enumerate(run_models):
             if model.path is not None:
@@ -182,22 +192,19 @@ def measure(
                 one_thread=how.allow_damaged,
                 also=also,
             )
-            return run_ffmpeg(ffmpeg, arguments, folder=work)
+            with frames_told(on_frames) as progress:
+                return run_ffmpeg(ffmpeg, [*progress, *arguments], folder=work)
 
-        # What the two are is told by decoding: most pairs are measured by the run that tells it.
-        result = run((DEFAULT_CHAIN, DEFAULT_CHAIN))
-        stream_formats(result.report, reference, distorted)
-        facts = stream_facts(result.report)
-        if facts is None:
-            raise InputError(explain(result.report, reference, distorted, names))
-        if feature_set.planes > 1:
+        result, facts, plan = run_planned(ffmpeg, videos, how, run, names)
+        of_chroma = _sets_of_chroma(feature_set, models)
+        if of_chroma:
             check_chroma(videos, facts)
-        plan = plan_with_offset(ffmpeg, videos, facts, how)
-        if plan.changed:
-            result = run((plan.to_reference, plan.to_distorted))
         if result.code != 0:
+            _check_size(reference, facts[0], of_chroma)
             raise InputError(explain(result.report, reference, distorted, names))
         description, expected = judge(ffmpeg, videos, result, facts, plan, how)
+        if not (work / "log.json").is_file():
+            _check_size(reference, facts[0], of_chroma)
         log = _read_log(work / "log.json", result.report)
     features, labels = _parse(log, feature_set, models, also)
     if expected is not None and len(features) != expected:
@@ -208,6 +215,27 @@ def measure(
     description["frames"] = len(features)
     version = str(log.get("version", "unknown"))
     return Measurement(features, labels, version, plan, description)
+
+
+def _sets_of_chroma(feature_set: FeatureSet, models: list[LibvmafModel]) -> list[FeatureSet]:
+    """The feature sets, of what is measured and of the models beside it, that read chroma."""
+    sets = [feature_set]
+    for model in models:
+        with contextlib.suppress(InputError):  # a model over features of its own: libvmaf knows
+            sets.append(read_model_file(model.path or find_model_file(model.name)).feature_set)
+    return [each for each in dict.fromkeys(sets) if each.planes > 1]
+
+
+def _check_size(reference: Video, facts: Facts, sets: list[FeatureSet]) -> None:
+    """Raises InputError where libvmaf failed since pictures are too small, which it says badly."""
+    if not sets:
+        return
+    from vmaf_jax.features.v1 import too_small  # imports JAX, which libvmaf needs for nothing else
+
+    chroma = chroma_size(facts.height, facts.width, facts.pix_fmt)
+    for feature_set in sets:
+        if problem := too_small((facts.height, facts.width), chroma, feature_set):
+            raise InputError(f"{reference.path}: {problem}")
 
 
 def _read_log(path: Path, report: str) -> dict[str, Any]:

@@ -37,7 +37,7 @@ def extract_pairs(
     ffmpeg = find_ffmpeg()
     cores = os.cpu_count() or 1
     workers = max(1, min(request.jobs or cores, len(pairs)))
-    threads = max(1, cores // workers)
+    threads = request.threads or max(1, cores // workers)
 
     def extract(pair: Pair) -> Outcome:
         try:
@@ -57,6 +57,17 @@ def extract_pairs(
     return [future.result() for future in futures]
 
 
+def measurement_settings(request: Request, models: Sequence[LibvmafModel]) -> dict[str, Any]:
+    """What a measurement depends on besides pair, program and recipe, as JSON takes it."""
+    return {
+        "features": request.feature_set.name,
+        "models": [[m.name, m.path and file_digest(m.path)] for m in models],
+        "shortest": request.comparison.shortest,
+        **request.comparison.settings(),
+        **({"also": list(request.also)} if request.also else {}),
+    }
+
+
 def _extract(
     pair: Pair, request: Request, ffmpeg: Ffmpeg, models: list[LibvmafModel], threads: int
 ) -> FeatureTable:
@@ -65,11 +76,7 @@ def _extract(
     how = request.comparison
     settings = {
         "program": [ffmpeg.path, ffmpeg.version],
-        "features": request.feature_set.name,
-        "models": [[m.name, m.path and file_digest(m.path)] for m in models],
-        "shortest": how.shortest,
-        **how.settings(),
-        **({"also": list(request.also)} if request.also else {}),
+        **measurement_settings(request, models),
     }
     cache = Cache(
         request.cache_folder, settings, [*(model.name for model in models), *request.also], RECIPES
@@ -84,6 +91,7 @@ def _extract(
     with concurrent.futures.ThreadPoolExecutor(len(pair)) as pool:
         digests = [pool.submit(file_digest, video.path) for video in pair]
         how_much: dict[str, Any] = {"threads": threads, "how": how, "also": request.also}
+        how_much |= {"on_frames": request.on_frames}
         measurement = measure(ffmpeg, *pair, request.feature_set, models, **how_much)
         contents = [future.result() for future in digests]
     backend = {

@@ -1,6 +1,7 @@
 """What is asked of an extraction, whichever backend answers."""
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,9 @@ class Request:
         cache: folder of results, by default `features` in the user's cache.
         jobs: pairs that libvmaf measures at a time, by default one per core; the remaining cores
             go to its threads.
+        threads: of libvmaf for a pair, by default an even share of the cores; they change no value.
         also: other metrics that libvmaf computes in the same pass, as columns beside the teachers'.
+        on_frames: told how many more frames are measured, of whichever pair; None tells nobody.
         device: the `jax.Device` that JAX computes on, by default its first.
     """
 
@@ -36,6 +39,8 @@ class Request:
     comparison: Comparison = DEFAULT_COMPARISON
     cache: Path | None = None
     jobs: int | None = None
+    threads: int | None = None
+    on_frames: Callable[[int], None] | None = None
     device: Any = None
     also: tuple[str, ...] = ()
 

@@ -2,6 +2,7 @@ from .adm import frame_adm
 from .adm3 import AdmSettings, frame_adm3
 from .cambi import CambiSettings, frame_cambi
 from .clip import chunk_features, clip_features
+from .dataset import read_table
 from .feature_set import (
     FEATURE_SETS,
     FEATURES,
@@ -14,7 +15,7 @@ from .feature_set import (
 from .motion import MotionSettings, frame_motion, motion2, motion3
 from .soft_cambi import soft_cambi
 from .speed import SpeedSettings, frame_speed
-from .table import FeatureTable, concatenate, read_table
+from .table import FeatureTable, concatenate
 from .v1 import Planes, v1_features
 from .vif import frame_vif
 

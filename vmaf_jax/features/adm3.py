@@ -84,17 +84,17 @@ def frame_adm3(
     for level in range(N_LEVELS):
         low, bands = jax.lax.map(wavelet, low)
         x, y = ([_framed(band[k]) for band in bands] for k in (0, 1))
-        kept = decouple(x, y, 1.0)
-        added = [band - r for band, r in zip(y, kept, strict=True)]
+        restored = decouple(x, y, 1.0)
+        added = [band - r for band, r in zip(y, restored, strict=True)]
         inner = [band[1:-1, 1:-1] for band in x]
         for sum_of_view, view in zip(sums, views, strict=True):
             straight, diagonal = (weights[level] for weights in view.csf)
             csf = (straight, straight, diagonal)
-            for k, part in enumerate(_level_norms(csf, kept, added, inner, view.noise_weight)):
+            for k, part in enumerate(_level_norms(csf, restored, added, inner, view.noise_weight)):
                 sum_of_view[k] = sum_of_view[k] + part
     scores = []
-    for (restored, impaired, reference_norm), view in zip(sums, views, strict=True):
-        dlm, aim = restored / reference_norm, impaired / reference_norm
+    for (restored_norm, added_norm, reference_norm), view in zip(sums, views, strict=True):
+        dlm, aim = restored_norm / reference_norm, added_norm / reference_norm
         score = view.dlm_weight * dlm + (1 - view.dlm_weight) * (1 - aim)
         scores.append(jnp.maximum(score, view.least))
     return jnp.stack(scores)
@@ -102,20 +102,20 @@ def frame_adm3(
 
 def _level_norms(
     csf: tuple[float, float, float],
-    kept: Sequence[Array],
+    restored: Sequence[Array],
     added: Sequence[Array],
     reference: Sequence[Array],
     noise_weight: float,
 ) -> tuple[Array, Array, Array]:
     """Of one level: restored under what was added, added under what was restored, reference."""
-    restored = [weight * jnp.abs(band) for weight, band in zip(csf, kept, strict=True)]
-    impaired = [weight * jnp.abs(band) for weight, band in zip(csf, added, strict=True)]
+    seen_restored = [weight * jnp.abs(band) for weight, band in zip(csf, restored, strict=True)]
+    seen_added = [weight * jnp.abs(band) for weight, band in zip(csf, added, strict=True)]
     of_reference = [weight * jnp.abs(band) for weight, band in zip(csf, reference, strict=True)]
-    totals = jnp.stack([part[0] + part[1] + part[2] for part in (impaired, restored)])
-    by_impaired, by_restored = unstack(jax.lax.map(_threshold, totals))
+    totals = jnp.stack([part[0] + part[1] + part[2] for part in (seen_added, seen_restored)])
+    by_added, by_restored = unstack(jax.lax.map(_threshold, totals))
     return (
-        _norms(_masked(restored, by_impaired), noise_weight),
-        _norms(_masked(impaired, by_restored), 0.0),
+        _norms(_masked(seen_restored, by_added), noise_weight),
+        _norms(_masked(seen_added, by_restored), 0.0),
         _norms(of_reference, noise_weight),
     )
 

@@ -18,7 +18,7 @@ from vmaf_jax.features.adm import frame_adm
 from vmaf_jax.features.feature_set import FEATURES
 from vmaf_jax.features.filters import unstack
 from vmaf_jax.features.motion import frame_motion, motion2
-from vmaf_jax.features.samples import check_samples
+from vmaf_jax.features.samples import check_samples, in_few_types
 from vmaf_jax.features.scale import MIN_SIZE
 from vmaf_jax.features.vif import frame_vif
 
@@ -49,7 +49,8 @@ def clip_features(
     """
     check_samples(bits, reference=reference, distorted=distorted)
     check_luma(reference, distorted, bits, gain_limit)
-    return _clip_features(reference, distorted, bits=bits, gain_limit=gain_limit)
+    pair = in_few_types(reference), in_few_types(distorted)
+    return _clip_features(*pair, bits=bits, gain_limit=gain_limit)
 
 
 @functools.partial(jax.jit, static_argnames=("bits", "gain_limit"))

@@ -42,7 +42,9 @@ def text_column(arrow: pa.Table, path: Path, name: str) -> npt.NDArray[np.object
     if column.null_count:
         row = column.is_null().to_pylist().index(True)
         raise InputError(f"{path}: column {name!r}, row {row} is empty; fill it in.")
-    return np.array(column.to_pylist(), dtype=object)
+    coded = column.combine_chunks().dictionary_encode()
+    texts = np.array(coded.dictionary.to_pylist(), dtype=object)  # one object a text, not a row
+    return np.asarray(texts[coded.indices.to_numpy()], dtype=object)
 
 
 def number_column(arrow: pa.Table, path: Path, name: str) -> npt.NDArray[np.float64]:
@@ -77,7 +79,14 @@ def number_column(arrow: pa.Table, path: Path, name: str) -> npt.NDArray[np.floa
 
 def check_unique(path: Path, keys: list[npt.NDArray[Any]]) -> None:
     """Raises InputError where two rows have the same key: one clip or frame twice."""
-    seen: dict[tuple[Any, ...], int] = {}
-    for row, key in enumerate(zip(*keys, strict=True)):
-        if (first := seen.setdefault(key, row)) != row:
-            raise InputError(f"{path}: row {row} repeats row {first}; remove one of them.")
+    group = np.zeros(len(keys[0]), np.int64)
+    for key in keys:
+        codes = pa.array(key).dictionary_encode().indices.to_numpy()
+        both = group * (int(codes.max(initial=0)) + 1) + codes
+        group = np.unique(both, return_inverse=True)[1]
+    order = np.argsort(group, kind="stable")
+    again = order[1:][group[order[1:]] == group[order[:-1]]]
+    if again.size:
+        row = again.min()
+        first = np.flatnonzero(group == group[row])[0]
+        raise InputError(f"{path}: row {row} repeats row {first}; remove one of them.")

@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Shaped
 
 from vmaf_jax.errors import InputError
 
@@ -38,6 +39,19 @@ def check_samples(bits: int, **pictures: Any) -> None:
         if not isinstance(picture, jax.core.Tracer) and picture.size:
             with jax.ensure_compile_time_eval():  # a known picture inside somebody's jit
                 _check_range(name, picture, bits, is_float=is_float)
+
+
+def in_few_types(picture: Shaped[Array | np.ndarray, "..."]) -> Shaped[Array | np.ndarray, "..."]:
+    """The same samples in one of few types, since a program is compiled for each.
+
+    `uint8` and `uint16`, the decoders' own, stay; other integers become `int32`, half precision
+    `float32`.
+    """
+    if jnp.issubdtype(picture.dtype, jnp.floating):
+        kind = jnp.promote_types(picture.dtype, jnp.float32)
+    else:
+        kind = picture.dtype if picture.dtype in (jnp.uint8, jnp.uint16) else jnp.int32
+    return picture if picture.dtype == kind else picture.astype(kind)
 
 
 def _check_range(name: str, picture: Any, bits: int, *, is_float: bool) -> None:

@@ -19,28 +19,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from vmaf_jax.errors import InputError
-from vmaf_jax.features.columns import (
-    check_unique,
-    number_column,
-    require_columns,
-    text_column,
-)
 from vmaf_jax.features.feature_set import FEATURE_SETS, FeatureSet
-from vmaf_jax.features.opinions import MOS_RANGE, LabelScale, check_scale, check_within_clips
-from vmaf_jax.features.parquet import read_parquet
+from vmaf_jax.features.opinions import MOS_RANGE, LabelScale
+from vmaf_jax.features.table_view import TableView
 from vmaf_jax.files import atomic_path
 
 SCHEMA_VERSION = 1
-_METADATA_KEY = b"vmaf_jax"
-_KEYS = ("corpus", "source", "clip")
-_OPINIONS = ("mos", "mos_ci95", "experiment")  # of a clip, so equal on its frames
-RESERVED_COLUMNS = frozenset(
-    {*_KEYS, "frame", "n_frames", *_OPINIONS, *(n for each in FEATURE_SETS.values() for n in each)}
-)
+METADATA_KEY = b"vmaf_jax"
+KEYS = ("corpus", "source", "clip")
+OPINIONS = ("mos", "mos_ci95", "experiment")  # of a clip, so equal on its frames
+RESERVED_COLUMNS = frozenset(KEYS + OPINIONS).union({"frame", "n_frames"}, *FEATURE_SETS.values())
 
 
 @dataclasses.dataclass(frozen=True)
-class FeatureTable:
+class FeatureTable(TableView):
     """Rows of features with their labels.
 
     Attributes:
@@ -88,9 +80,19 @@ class FeatureTable:
 
     def clip_groups(self) -> tuple[list[tuple[str, ...]], npt.NDArray[np.int64]]:
         """Clips as (corpus, source, clip) by first appearance, and the clip of each row, `[n]`."""
-        keys = list(zip(self.corpus, self.source, self.clip, strict=True))
-        order = {key: k for k, key in enumerate(dict.fromkeys(keys))}
-        return list(order), np.array([order[key] for key in keys], dtype=np.int64)
+        group = np.zeros(len(self), np.int64)
+        for column in (self.corpus, self.source, self.clip):
+            codes = pa.array(column, pa.string()).dictionary_encode().indices.to_numpy()
+            group = np.unique(group * (int(codes.max(initial=0)) + 1) + codes, return_inverse=True)[
+                1
+            ]
+        _, first, group = np.unique(group, return_index=True, return_inverse=True)
+        place = np.argsort(np.argsort(first))
+        rows = np.sort(first)
+        clips: list[tuple[str, ...]] = list(
+            zip(self.corpus[rows], self.source[rows], self.clip[rows], strict=True)
+        )
+        return clips, place[group].astype(np.int64)
 
     def label(self, name: str) -> npt.NDArray[np.float64]:
         """One label column, `[n]`.
@@ -120,7 +122,7 @@ class FeatureTable:
             return np.bincount(group, weights=column) / count
 
         corpus, source, clip = (
-            np.array([k[i] for k in clips], dtype=object) for i in range(len(_KEYS))
+            np.array([k[i] for k in clips], dtype=object) for i in range(len(KEYS))
         )
         return dataclasses.replace(
             self,
@@ -130,7 +132,7 @@ class FeatureTable:
             index=count.astype(np.int32),
             features=np.stack([mean(column) for column in self.features.T], axis=1),
             labels={
-                name: column[first] if name in _OPINIONS else mean(column)
+                name: column[first] if name in OPINIONS else mean(column)
                 for name, column in self.labels.items()
             },
             mos_ci95=None if self.mos_ci95 is None else self.mos_ci95[first],
@@ -161,7 +163,7 @@ class FeatureTable:
             **self.provenance,
         }
         return pa.table(columns).replace_schema_metadata(
-            {_METADATA_KEY: json.dumps(metadata, sort_keys=True)}
+            {METADATA_KEY: json.dumps(metadata, sort_keys=True)}
         )
 
     def write(self, path: Path) -> None:
@@ -216,82 +218,3 @@ def constant_text(value: str, n: int) -> npt.NDArray[np.object_]:
     column = np.empty(n, dtype=object)
     column[:] = value
     return column
-
-
-def read_table(path: Path) -> FeatureTable:
-    """Reads and validates a feature table.
-
-    Raises:
-        InputError: not a readable Parquet file, a column missing or of another type, a value that
-            is missing, NaN, infinite or out of range, or an opinion score that differs within a
-            clip; the message names file, column and first bad row.
-    """
-    if not path.is_file():
-        raise InputError(f"{path}: no such feature table; run `vmaf-jax extract` first.")
-    try:
-        arrow = read_parquet(path)
-        names = arrow.column_names
-    except InputError:
-        raise
-    except (OSError, ValueError, pa.ArrowException) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(
-            f"{path}: not a readable Parquet file ({reason}); delete it and extract again."
-        ) from error
-    metadata = _metadata(arrow, path)
-    feature_set = FEATURE_SETS[metadata.pop("feature_set")]
-    labels = metadata.pop("labels")
-    pooled = "n_frames" in names
-    index_name = "n_frames" if pooled else "frame"
-    require_columns(arrow, path, [*_KEYS, index_name, *feature_set, *labels])
-    if arrow.num_rows == 0:
-        raise InputError(f"{path}: holds no rows; extract some clips into it.")
-    text = {name: text_column(arrow, path, name) for name in _KEYS}
-    features = np.stack([number_column(arrow, path, name) for name in feature_set], axis=1)
-    index = number_column(arrow, path, index_name)
-    check_unique(path, [*text.values(), *([] if pooled else [index])])
-    has_interval, has_experiment = (name in names for name in _OPINIONS[1:])
-    table = FeatureTable(
-        feature_set=feature_set,
-        **text,
-        index=index.astype(np.int32),
-        features=features,
-        labels={name: number_column(arrow, path, name) for name in labels},
-        pooled=pooled,
-        provenance=metadata,
-        mos_ci95=number_column(arrow, path, "mos_ci95") if has_interval else None,
-        experiment=text_column(arrow, path, "experiment") if has_experiment else None,
-    )
-    check_opinions(table, str(path))
-    return table
-
-
-def check_opinions(table: FeatureTable, where: str) -> None:
-    """Raises InputError, beginning with `where`, if opinions differ within a clip."""
-    present: dict[str, npt.NDArray[Any]] = {n: c for n, c in table.labels.items() if n == "mos"}
-    beside = {"mos_ci95": table.mos_ci95, "experiment": table.experiment}
-    present |= {name: column for name, column in beside.items() if column is not None}
-    clips, group = table.clip_groups()
-    for name, column in present.items():
-        check_within_clips(column, name, [clip for *_, clip in clips], group, where)
-
-
-def _metadata(arrow: pa.Table, path: Path) -> dict[str, Any]:
-    try:
-        metadata = json.loads((arrow.schema.metadata or {})[_METADATA_KEY])
-        version = metadata.pop("schema_version")
-        known = metadata["feature_set"] in FEATURE_SETS
-        labels_ok = all(isinstance(label, str) for label in metadata["labels"])
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-        raise InputError(
-            f"{path}: not a vmaf-jax feature table (its metadata is missing or broken); write it "
-            f"with `vmaf-jax extract`."
-        ) from error
-    if version != SCHEMA_VERSION or not known or not labels_ok:
-        raise InputError(
-            f"{path}: schema version {version}, feature set {metadata['feature_set']!r}; expected "
-            f"version {SCHEMA_VERSION} and one of {', '.join(FEATURE_SETS)}. Extract again."
-        )
-    if "label_scale" in metadata:
-        check_scale(metadata["label_scale"], str(path))
-    return dict(metadata)

@@ -19,7 +19,7 @@ from vmaf_jax.features.adm3 import AdmSettings, frame_adm3
 from vmaf_jax.features.cambi import MIN_SIZE, CambiSettings, frame_cambi
 from vmaf_jax.features.feature_set import V1_FEATURES, FeatureSet
 from vmaf_jax.features.motion import MotionSettings, frame_motion, motion3
-from vmaf_jax.features.samples import check_samples
+from vmaf_jax.features.samples import check_samples, in_few_types
 from vmaf_jax.features.soft_cambi import soft_cambi
 from vmaf_jax.features.speed import SpeedSettings, blocks_of, frame_speed
 
@@ -207,7 +207,7 @@ def check_planes(
                 f"[frames, height, width], received {kind}."
             )
         check_samples(bits, **{f"{name} {k}": p for k, p in zip("YUV", planes, strict=True)})
-        pair.append(Planes(*planes))
+        pair.append(Planes(*map(in_few_types, planes)))
     shapes = [tuple(plane.shape for plane in planes) for planes in pair]
     luma, *chroma = shapes[0]
     sound = all(len(shape) == 3 and shape[0] == luma[0] > 0 for shape in shapes[0])

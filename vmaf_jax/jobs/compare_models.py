@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vmaf_jax.errors import InputError
-from vmaf_jax.features.table import read_table
+from vmaf_jax.features.dataset import read_table
 from vmaf_jax.jobs.evaluate import Evaluation, evaluate_model
 from vmaf_jax.jobs.model import Model, load_model
 from vmaf_jax.jobs.split import split_of

@@ -49,7 +49,9 @@ class DataConfig(_Part):
 
     Attributes:
         corpus: which clips; with `features`, the table is read from that file instead.
-        features: a table made by `vmaf-jax extract`.
+        features: a table made by `vmaf-jax extract`: a file, or a folder of shards.
+        buffer_rows: with it, rows are streamed from the shards of `features` and shuffled in a
+            buffer of so many; the table may be larger than memory.
         data_root: folder of the netflix corpus, by default `VMAF_DATA_ROOT`.
         manifest: file of the manifest corpus.
         label_scale: what the manifest's `mos` is on, as [1, 5]; by default as it says.
@@ -66,6 +68,7 @@ class DataConfig(_Part):
 
     corpus: Corpus = "support_vectors"
     features: Path | None = None
+    buffer_rows: int | None = pydantic.Field(default=None, ge=1, le=1_000_000_000)
     data_root: Path | None = None
     manifest: Path | None = None
     label_scale: tuple[float, float] | None = None

@@ -7,6 +7,8 @@ import numpy as np
 
 from vmaf_jax.features.table import FeatureTable
 
+_DIGEST_ROWS = 1 << 16  # whose names are held as text at a time
+
 
 def clip_contents(table: FeatureTable) -> dict[str, str]:
     """Name of a clip by its content: digests of its files where known, and of its features."""
@@ -27,8 +29,13 @@ def clip_contents(table: FeatureTable) -> dict[str, str]:
 def table_digest(table: FeatureTable) -> str:
     """SHA-256 of a table's rows: keys, features and labels."""
     state = hashlib.sha256()
-    keys = [table.corpus.tolist(), table.source.tolist(), table.clip.tolist()]
-    state.update(json.dumps(keys).encode())
+    for k, names in enumerate((table.corpus, table.source, table.clip)):
+        state.update(b", [" if k else b"[[")  # as `json.dumps` writes the three lists, in parts
+        for at in range(0, len(names), _DIGEST_ROWS):
+            part = json.dumps(names[at : at + _DIGEST_ROWS].tolist())[1:-1]
+            state.update((", " * (at > 0) + part).encode())
+        state.update(b"]")
+    state.update(b"]")
     for column in (table.index, table.features, *table.labels.values()):
         state.update(np.ascontiguousarray(column).tobytes())
     return state.hexdigest()

@@ -1,7 +1,7 @@
 """`score --within POINTS`: as many frames as a clip's mean needs, and no more.
 
-survey (all frames, cheaply) -> a few frames of every block -> the mean's interval -> more frames
-where it is too wide -> at last all frames, and then there is no interval left
+first look (all frames cheaply, one of six by libvmaf) -> the mean's interval -> more frames where
+it is too wide -> at last all frames, and then there is no interval left
 """
 
 import dataclasses
@@ -12,9 +12,18 @@ import numpy as np
 import numpy.typing as npt
 
 from vmaf_jax.errors import InputError
-from vmaf_jax.evaluation.frame_sample import BLOCK, LOOKS, Draw, Estimate, blocks, estimate
-from vmaf_jax.extraction.chosen_frames import measure_chosen
-from vmaf_jax.extraction.survey import survey
+from vmaf_jax.evaluation.frame_sample import (
+    CELL,
+    LOOKS,
+    Draw,
+    Estimate,
+    blocks,
+    estimate,
+    offsets,
+    stratified_mean,
+)
+from vmaf_jax.extraction.chosen_frames import measure_chosen, measure_every
+from vmaf_jax.extraction.first_look import Pattern, first_look
 from vmaf_jax.features.feature_set import FeatureSet
 from vmaf_jax.features.table import FeatureTable, constant_text
 from vmaf_jax.video.comparison import Comparison
@@ -78,24 +87,27 @@ def measure_enough(
     reference, distorted = videos
     counts = [check_video(video) for video in (distorted, reference)]
     if None not in (reference.fps, distorted.fps) or how.fps is None:
-        check_counts(reference, distorted, counts, shortest=how.aligned or how.fps is not None)
+        check_counts(reference, distorted, counts, shortest=how.may_end_apart)
     ffmpeg, threads = find_ffmpeg(), os.cpu_count() or 1
-    seen = survey(ffmpeg, videos, how)
+    pattern = Pattern(CELL, offsets(_SEED))
+    seen = first_look(ffmpeg, videos, how, feature_set, pattern, threads=threads)
     n = len(seen.covariate)
-    if n < BLOCK:
-        raise InputError(
-            f"{distorted.path}: {n} frames, --within takes blocks of {BLOCK}; drop it, and all "
-            f"are measured."
-        )
-    block = blocks(n, seen.cuts)
-    draw = Draw(block, _SEED)
     features = np.full((n, len(feature_set)), np.nan)
+    features[list(seen.features)] = list(seen.features.values())
+    block = blocks(n, seen.cuts, list(seen.features))
+    draw = Draw(block, list(seen.features), _SEED)
     score = np.full(n, np.nan)
     for look in range(LOOKS + 1):
         taken = draw.taken
-        new = [int(k) for frames in taken for k in frames if np.isnan(score[k])]
-        features[new] = measure_chosen(ffmpeg, videos, seen.plan, feature_set, new, threads=threads)
-        score[new] = predict(features[new])
+        new = [int(k) for frames in taken for k in frames if np.isnan(features[k, 0])]
+        if draw.n == n:
+            features = measure_every(ffmpeg, videos, seen, feature_set, threads=threads)
+        elif new:
+            features[new] = measure_chosen(
+                ffmpeg, videos, seen.plan, feature_set, new, threads=threads
+            )
+        measured = np.sort(np.concatenate(taken))
+        score[measured] = predict(features[measured])
         result = estimate(taken, block, score, seen.covariate)
         if result.half_width <= within:
             break
@@ -103,7 +115,6 @@ def measure_enough(
             draw.grow(result.half_width, within)
         else:
             draw.take_all()
-    means = [estimate(taken, block, column, seen.covariate).mean for column in features.T]
     provenance = {
         "backend": "libvmaf",
         "ffmpeg_version": ffmpeg.version,
@@ -120,7 +131,8 @@ def measure_enough(
         labels={},
         provenance=provenance,
     )
-    return EnoughFrames(table, score[index], result, n, np.array(means))
+    means = stratified_mean(taken, block, features)
+    return EnoughFrames(table, score[index], result, n, means)
 
 
 def _readable(video: Video) -> str:

@@ -14,9 +14,10 @@ from vmaf_jax.evaluation.opinion_report import OpinionReport, opinion_report
 from vmaf_jax.extraction.api import check_backend
 from vmaf_jax.extraction.libvmaf import resolve_teacher
 from vmaf_jax.features.clips import Clips, clips_of
+from vmaf_jax.features.dataset import read_table
 from vmaf_jax.features.feature_set import FeatureSet
 from vmaf_jax.features.opinions import MOS_RANGE, LabelScale
-from vmaf_jax.features.table import FeatureTable, read_table
+from vmaf_jax.features.table import FeatureTable
 from vmaf_jax.jobs.extract import CorpusSource, measure_with_labels
 from vmaf_jax.jobs.model import Model, load_model
 from vmaf_jax.jobs.report import Report, silent

@@ -26,17 +26,17 @@ from vmaf_jax.export.parity import (
 )
 from vmaf_jax.export.pixels.model_file import Frame, parse_size
 from vmaf_jax.export.quantize import QuantisationCost, compare, quantize
-from vmaf_jax.export.sidecar import sidecar
+from vmaf_jax.export.sidecar import sidecar, teacher_sidecar
 from vmaf_jax.export.sidecar_file import int8_path, read_sidecar, sidecar_path
-from vmaf_jax.features.feature_set import FEATURES
+from vmaf_jax.export.teacher_onnx import TeacherParity, teacher_onnx, teacher_parity
 from vmaf_jax.files import check_output, to_json, work_folder, write_bytes, write_text
 from vmaf_jax.jobs.libvmaf_proof import LibvmafProof, write_proven
-from vmaf_jax.jobs.model import find_run
+from vmaf_jax.jobs.model import find_run, is_teacher
 from vmaf_jax.jobs.pixels import ExportedPixels, export_pixels
 from vmaf_jax.jobs.problem import Problem, load_problem
 from vmaf_jax.jobs.run_folder import OpenRun, open_run
 from vmaf_jax.models import Deployed, deploy
-from vmaf_jax.teacher import load_teacher
+from vmaf_jax.teacher import Teacher, load_teacher
 from vmaf_jax.training.masks import masked_scaler
 from vmaf_jax.training.quantisation_aware import fine_tune
 from vmaf_jax.training.queries import draw_queries
@@ -47,12 +47,16 @@ _SUFFIXES = {"onnx": ".onnx", "libvmaf": ".json", "pixels": ".onnx"}
 
 @dataclasses.dataclass(frozen=True)
 class Exported:
-    """How the verification came out: `parity` and perhaps `int8` of an ONNX file, or one other."""
+    """How the verification came out: `parity` and perhaps `int8` of an ONNX file, or one other.
+
+    `teacher` is of an ONNX file of one of VMAF's own models.
+    """
 
     parity: Parity | None = None
     int8: QuantisationCost | None = None
     libvmaf: LibvmafProof | None = None
     pixels: ExportedPixels | None = None
+    teacher: TeacherParity | None = None
 
     def lines(self, out: Path) -> list[str]:
         """The result for people, a line a file."""
@@ -74,6 +78,11 @@ class Exported:
                 f"{out}: ffmpeg within {self.libvmaf.max_abs:.2e} points over {self.libvmaf.n} "
                 f"frames"
             )
+        if self.teacher is not None:
+            lines.append(
+                f"{out}: at most {self.teacher.max_abs:.2e} points from the model in float64 over "
+                f"{self.teacher.n} rows"
+            )
         if self.pixels is not None:
             lines.append(self.pixels.line(out))
         return lines
@@ -90,7 +99,8 @@ def export(
 ) -> Exported:
     """Writes `out` in `format_` and verifies it.
 
-    A libvmaf `.json` model can be written back as libvmaf JSON, unchanged in effect.
+    A VMAF model, by name or `.json` file, can be written back as libvmaf JSON, unchanged in effect,
+    and as ONNX over its features.
 
     Args:
         quantize_mode: `dynamic` or `static` (which fine-tunes the network where that helps), or
@@ -109,18 +119,30 @@ def export(
         return Exported(pixels=export_pixels(model, out, Frame(*parse_size(size), samples)))
     if size is not None or samples != "float32":
         raise InputError("--size and --samples go with --format pixels; drop them.")
-    if format_ == "libvmaf" and model.endswith(".json"):
-        return Exported(libvmaf=write_proven(load_teacher(model).model.document, out))
+    if is_teacher(model):
+        return _export_teacher(load_teacher(model), out, format_, quantize_mode)
     run = open_run(find_run(model))
     _check_kind(run, format_, quantize_mode)
     if format_ == "onnx":
         return _export_onnx(run, out, quantize_mode)
-    if run.identity.feature_set != FEATURES:
-        raise InputError(
-            f"{run.path}: takes the feature set {run.identity.feature_set.name}; only "
-            f"{FEATURES.name} is written as libvmaf JSON."
-        )
-    return Exported(libvmaf=write_proven(rbf_document(run.student, run.variables, FEATURES), out))
+    document = rbf_document(run.student, run.variables, run.identity.feature_set)
+    return Exported(libvmaf=write_proven(document, out))
+
+
+def _export_teacher(
+    teacher: Teacher, out: Path, format_: str, quantize_mode: str | None
+) -> Exported:
+    """A VMAF model as libvmaf JSON, unchanged in effect, or its SVR as ONNX with a sidecar."""
+    if quantize_mode:
+        raise InputError(f"{teacher.name}: an SVR has no 8-bit form; drop --quantize.")
+    if format_ == "libvmaf":
+        return Exported(libvmaf=write_proven(teacher.model.document, out))
+    with work_folder() as folder:
+        trial = teacher_onnx(teacher, folder / out.name)
+        parity = teacher_parity(teacher, trial)
+        write_bytes(out, trial.read_bytes())
+    write_text(sidecar_path(out), to_json(teacher_sidecar(teacher, out)))
+    return Exported(teacher=parity)
 
 
 def _check_kind(run: OpenRun, format_: str, quantize_mode: str | None) -> None:

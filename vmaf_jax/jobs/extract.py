@@ -6,7 +6,7 @@ from typing import Unpack
 
 from vmaf_jax.corpora.by_name import corpus_clips
 from vmaf_jax.corpora.clips import Clip
-from vmaf_jax.errors import InputError
+from vmaf_jax.errors import InputError, did_you_mean
 from vmaf_jax.extraction.api import check_backend, extract_clips
 from vmaf_jax.extraction.request import Request
 from vmaf_jax.features.feature_set import FEATURE_SETS, FEATURES, FeatureSet
@@ -22,7 +22,7 @@ class CorpusSource:
     """A corpus by name, and where its files are.
 
     Attributes:
-        corpus: `support_vectors`, `netflix`, `manifest` or `demo`.
+        corpus: `support_vectors`, `netflix`, `manifest`, `demo` or `demo_1080p`.
         data_root: folder of the netflix corpus, by default `VMAF_DATA_ROOT`.
         manifest: file of the manifest corpus.
         label_scale: what the manifest's opinion scores are on, by default what it says.
@@ -69,21 +69,37 @@ def extract(
     Raises:
         InputError: bad settings, a clip that cannot be measured, or a place that cannot be written.
     """
-    if features not in FEATURE_SETS:
-        raise InputError(f"--features {features}: expected one of {', '.join(FEATURE_SETS)}.")
     check_backend(backend)
-    check_output(out, ".parquet", [source.manifest] if source.manifest else [])
     if jobs is not None and backend == "jax":
         raise InputError("--jobs is for libvmaf; JAX takes clips together, drop it.")
-    feature_set = FEATURE_SETS[features]
-    if teachers is None:
-        teachers = (feature_set.teacher,)
-    request = Request(teachers, feature_set, comparison_of(comparison), jobs=jobs)
+    request = make_request(features, teachers, comparison, jobs)
+    check_output(out, ".parquet", [source.manifest] if source.manifest else [])
     table = measure_corpus(source, request, backend=backend, report=report)
     if mean_pool:
         table = table.mean_pool()
     table.write(out)
     return table
+
+
+def make_request(
+    features: str,
+    teachers: tuple[str, ...] | None,
+    comparison: ComparisonOptions,
+    jobs: int | None = None,
+) -> Request:
+    """What `extract` and `extract_dataset` ask for; arguments as theirs.
+
+    Raises:
+        InputError: there is no such feature set, or a setting that cannot be.
+    """
+    if features not in FEATURE_SETS:
+        raise InputError(
+            f"--features {features}: expected one of {', '.join(FEATURE_SETS)}."
+            f"{did_you_mean(features, FEATURE_SETS)}"
+        )
+    feature_set = FEATURE_SETS[features]
+    names = (feature_set.teacher,) if teachers is None else teachers
+    return Request(names, feature_set, comparison_of(comparison), jobs=jobs)
 
 
 def measure_corpus(

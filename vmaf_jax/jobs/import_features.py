@@ -1,7 +1,7 @@
 """`vmaf-jax import`: features measured elsewhere, and what people said, to a feature table."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,7 @@ from vmaf_jax.corpora.dataset_file import read_dataset_file
 from vmaf_jax.corpora.feature_log import read_log
 from vmaf_jax.corpora.frames_file import read_frames
 from vmaf_jax.corpora.listed import ListedClip, read_clip_list, read_log_manifest
-from vmaf_jax.corpora.opinions import map_opinions
+from vmaf_jax.corpora.opinions import Opinion, map_opinions
 from vmaf_jax.corpora.ratings import read_ratings
 from vmaf_jax.errors import InputError
 from vmaf_jax.features.feature_set import FEATURE_SETS, FEATURES, FeatureSet
@@ -68,10 +68,57 @@ def import_features(
     Raises:
         InputError: bad settings, a file that cannot be, labels without features or the reverse.
     """
+    check_output(out, ".parquet")
+    listed = list_clips(source, label_scale=label_scale, features=features, report=report)
+    measured = _measured(source, listed.clips, listed.path, listed.feature_set)
+    corpus = name or source.corpus or listed.path.stem
+    table = assemble(listed, measured, corpus)
+    if source.frames is not None:
+        digests = {"frames": file_digest(source.frames), "clips": file_digest(listed.path)}
+        table = dataclasses.replace(table, provenance={**table.provenance, "files": digests})
+    table = with_teachers(table, teachers)
+    remark(table.sources, table.labels, report)
+    table.write(out)
+    return table
+
+
+def remark(sources: Sequence[str], labels: Collection[str], report: Report) -> None:
+    """Says what a table of these sources and labels cannot be used for."""
+    if len(sources) < 2:
+        report.say(f"one source ({sources[0]}): it cannot be left out, so not be trained on")
+    if "mos" not in labels:
+        report.say("no opinion scores: nothing but --teacher NAME can be a label")
+
+
+@dataclasses.dataclass(frozen=True)
+class Listed:
+    """Clips as a file lists them, with what people said of them, on 0-100.
+
+    Attributes:
+        path: what lists them, for messages.
+        clips, opinions: one of each a clip.
+        feature_set: which features are read.
+    """
+
+    path: Path
+    clips: Sequence[ListedClip]
+    opinions: Sequence[Opinion]
+    feature_set: FeatureSet
+
+    def __getitem__(self, part: slice) -> "Listed":
+        return dataclasses.replace(self, clips=self.clips[part], opinions=self.opinions[part])
+
+
+def list_clips(
+    source: ImportSource, *, label_scale: LabelScale | None, features: str, report: Report
+) -> Listed:
+    """The clips of a source, with their opinions; nothing of their features is read yet.
+
+    Raises:
+        InputError: as `import_features`.
+    """
     if features not in FEATURE_SETS:
         raise InputError(f"--features {features}: expected one of {', '.join(FEATURE_SETS)}.")
-    check_output(out, ".parquet")
-    feature_set = FEATURE_SETS[features]
     path, clips = _clips(source, report)
     if source.corpus is not None and label_scale is None:
         label_scale = avt_vqdb_uhd_1.LABEL_SCALE
@@ -80,19 +127,8 @@ def import_features(
         opinions_from = source.ratings
         clips = with_ratings(clips, read_ratings(source.ratings), source.ratings)
     clips = recover_opinions(clips, opinions_from, label_scale, report)
-    measured = _measured(source, clips, path, feature_set)
-    corpus = name or source.corpus or path.stem
-    table = assemble(clips, measured, path, corpus, feature_set, label_scale)
-    if source.frames is not None:
-        digests = {"frames": file_digest(source.frames), "clips": file_digest(path)}
-        table = dataclasses.replace(table, provenance={**table.provenance, "files": digests})
-    table = with_teachers(table, teachers)
-    if len(table.sources) < 2:
-        report.say(f"one source ({table.sources[0]}): it cannot be left out, so not be trained on")
-    if "mos" not in table.labels:
-        report.say("no opinion scores: nothing but --teacher NAME can be a label")
-    table.write(out)
-    return table
+    opinions = map_opinions([clip.opinion for clip in clips], path, label_scale)
+    return Listed(path, clips, opinions, FEATURE_SETS[features])
 
 
 def _clips(source: ImportSource, report: Report) -> tuple[Path, list[ListedClip]]:
@@ -145,29 +181,23 @@ def _measured(
 
 
 def assemble(
-    clips: Sequence[ListedClip],
-    measured: Mapping[str, npt.NDArray[np.float64]],
-    path: Path,
-    corpus: str,
-    feature_set: FeatureSet,
-    label_scale: LabelScale | None,
+    listed: Listed, measured: Mapping[str, npt.NDArray[np.float64]], corpus: str
 ) -> FeatureTable:
     """The table of listed clips, in their order.
 
     Args:
         measured: features of each clip, `[frames, features]`, by its name.
-        path: what lists the clips, for messages.
 
     Raises:
-        InputError: a clip of other length than the list says, or opinions that cannot be.
+        InputError: a clip of other length than the list says.
     """
-    opinions = map_opinions([clip.opinion for clip in clips], path, label_scale)
+    clips, opinions = listed.clips, listed.opinions
     lengths = np.array([len(measured[clip.name]) for clip in clips])
     for clip, length in zip(clips, lengths, strict=True):
         if clip.n_frames not in (None, length):
             raise InputError(
-                f"{path}: clip {clip.name!r} has {clip.n_frames} frames, its features {length}; "
-                f"frames are missing, measure it again or correct n_frames."
+                f"{listed.path}: clip {clip.name!r} has {clip.n_frames} frames, its features "
+                f"{length}; frames are missing, measure it again or correct n_frames."
             )
 
     def repeated(values: Sequence[object]) -> npt.NDArray[np.object_]:
@@ -181,7 +211,7 @@ def assemble(
     mos = repeated([opinion.mos for opinion in opinions])
     ci95 = repeated([opinion.mos_ci95 for opinion in opinions])
     return FeatureTable(
-        feature_set=feature_set,
+        feature_set=listed.feature_set,
         corpus=repeated([corpus] * len(clips)),
         source=repeated([clip.source for clip in clips]),
         clip=repeated([clip.name for clip in clips]),

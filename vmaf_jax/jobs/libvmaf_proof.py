@@ -40,7 +40,9 @@ def write_proven(document: dict[str, Any], path: Path) -> LibvmafProof:
         trial = name / "trial.json"
         trial.write_text(json.dumps(document))
         teacher = load_teacher(trial)
-        reference, distorted = _encode(name)
+        # SpEED can be measured of all of VMAF v1's models at that size.
+        size = "576x324" if teacher.feature_set.planes == 1 else "1280x720"
+        reference, distorted = _encode(name, size)
         table = extract_pair(
             reference,
             distorted,
@@ -58,11 +60,11 @@ def write_proven(document: dict[str, Any], path: Path) -> LibvmafProof:
     return proof
 
 
-def _encode(folder: Path) -> tuple[Path, Path]:
+def _encode(folder: Path, size: str) -> tuple[Path, Path]:
     """A moving picture with grain, and a coarse encode of it, by an encoder every ffmpeg has."""
     ffmpeg = find_ffmpeg()
     reference, distorted = folder / "reference.y4m", folder / "distorted.avi"
-    source = "mandelbrot=size=576x324:rate=24,noise=alls=6:all_seed=1:allf=t"
+    source = f"mandelbrot=size={size}:rate=24,noise=alls=6:all_seed=1:allf=t"
     to_y4m = ["-frames:v", "24", "-pix_fmt", "yuv420p", str(reference)]
     mpeg4 = ["-c:v", "mpeg4", "-q:v", "14", "-threads", "1", str(distorted)]
     for arguments in (["-f", "lavfi", "-i", source, *to_y4m], ["-i", str(reference), *mpeg4]):

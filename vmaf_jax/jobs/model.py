@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vmaf_jax.errors import InputError
+from vmaf_jax.errors import InputError, did_you_mean
 from vmaf_jax.export.calibration import Calibration, read_calibration
 from vmaf_jax.features.feature_set import FEATURE_SETS, FeatureSet
 from vmaf_jax.features.opinions import MOS_RANGE, LabelScale
@@ -99,6 +99,7 @@ def find_run(model: str) -> Path:
     raise InputError(
         f"model {model!r}: no run folder, .onnx or .json file, nor a shipped name "
         f"({', '.join(names) or 'none here'}), nor one of VMAF's own ({own}); check the name."
+        f"{did_you_mean(model, [*names, *known_teachers()])}"
     )
 
 
@@ -127,6 +128,16 @@ def feature_set_of(model: str | Path | Model) -> FeatureSet:
 
 def load_model(model: str | Path | Model) -> Model:
     """Loads a MODEL of any kind; one that is loaded already comes back as it is.
+
+    Called with features in the order of `FEATURES`:
+
+    >>> model = load_model("tiny")
+    >>> model([[0.95, 0.6, 0.9, 0.94, 0.96, 3.2]]).round(1)
+    array([84.8], dtype=float32)
+
+    Args:
+        model: a shipped name, a run folder, a `.onnx` or libvmaf `.json` file, or the name of one
+            of VMAF's own models.
 
     Raises:
         InputError: it is none of the kinds, or damaged.

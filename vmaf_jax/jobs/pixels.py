@@ -25,6 +25,7 @@ from vmaf_jax.export.pixels.model_file import (
     read_pixels,
 )
 from vmaf_jax.export.pixels.runtime import PixelsModel
+from vmaf_jax.export.sidecar import teacher_entries
 from vmaf_jax.export.sidecar_file import (
     check_sidecar,
     file_sha256,
@@ -70,8 +71,19 @@ def pixels_source(model: str) -> Source:
     """Finds a MODEL: a shipped name, a run folder, an `.onnx` file over features, or a teacher.
 
     Raises:
-        InputError: it is none of them, or takes clips and not frames.
+        InputError: it is none of them, takes clips and not frames, or reads more than luma.
     """
+    source = _find_source(model)
+    if source.feature_set.planes > 1:
+        raise InputError(
+            f"{model}: takes the feature set {source.feature_set.name}, of which no graph from "
+            f"pictures is made; score with --backend jax or libvmaf, or export its head with "
+            f"--format onnx."
+        )
+    return source
+
+
+def _find_source(model: str) -> Source:
     if is_teacher(model):
         return _of_teacher(model)
     if model.endswith(".onnx"):
@@ -84,15 +96,7 @@ def pixels_source(model: str) -> Source:
 
 def _of_teacher(model: str) -> Source:
     teacher = load_teacher(model)
-    vectors = teacher.model.support_vectors
-    description = {
-        "pooling": "mean",
-        "label": {"name": teacher.name, "scale": list(OUTPUT_RANGE)},
-        "arch": {"network": "nu-svr", "head": "scalar", "activation": "rbf"},
-        "n_params": int(vectors.size + len(vectors)),
-        "license": "BSD-2-Clause-Patent",
-        "training": {"teacher": teacher.name},
-    }
+    description = teacher_entries(teacher)
     return Source(
         teacher.name,
         teacher.feature_set,

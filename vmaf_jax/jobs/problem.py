@@ -11,9 +11,10 @@ from vmaf_jax.errors import InputError, OtherFeaturesError
 from vmaf_jax.evaluation.cross_validation import HeldOut
 from vmaf_jax.extraction.request import Request
 from vmaf_jax.features.clips import Clips, clips_of
+from vmaf_jax.features.dataset import read_table
 from vmaf_jax.features.feature_set import FEATURE_SETS
 from vmaf_jax.features.opinions import MOS_RANGE, LabelScale
-from vmaf_jax.features.table import FeatureTable, read_table
+from vmaf_jax.features.table import FeatureTable
 from vmaf_jax.jobs.config import DataConfig
 from vmaf_jax.jobs.contents import clip_contents
 from vmaf_jax.jobs.extract import CorpusSource, measure_corpus
@@ -183,31 +184,36 @@ def load_problem(data: DataConfig, report: Report = silent, *, folds: int | None
     """
     table = _load_table(data, report)
     label = table.label(data.label_column)
-    teacher, no_teacher = _teacher(table, data)
-    target = label if teacher is None else _unclipped(teacher, table, label)
+    teacher, no_teacher = find_teacher(table, data)
+    target = label if teacher is None else unclipped(teacher, table.features, label)
     clips = clips_of(table, data.frames_per_clip) if data.label == "mos" else None
     if clips is not None:
         label = target = clips.labels[data.label_column]
     name = str(data.features or data.corpus)
-    sources, masks = _folds(table.source if clips is None else clips.source, folds, name)
+    sources, masks = make_folds(table.source if clips is None else clips.source, folds, name)
     if np.ptp(label) == 0:
         raise InputError(f"{name}: every label is {label[0]:g}; there is nothing to learn from it.")
     return Problem(name, table, clips, label, target, teacher, no_teacher, sources, masks)
 
 
-def _folds(
-    source: npt.NDArray[np.object_], n_folds: int | None, name: str
+def make_folds(
+    source: npt.NDArray[np.object_], n_folds: int | None, name: str, *, by_source: bool = False
 ) -> tuple[list[str], npt.NDArray[np.bool_]]:
-    """The sources, sorted, and the folds' masks."""
-    if n_folds is None:
-        return loso_masks(source)
+    """The sources, sorted, and the folds' masks of units, or of sources.
+
+    Raises:
+        InputError: there are fewer sources than folds.
+    """
     sources = sorted(set(source.tolist()))
+    units = np.array(sources, object) if by_source else source
+    if n_folds is None:
+        return sources, loso_masks(units)[1]
     if len(sources) < n_folds:
         raise InputError(
             f"{name}: {len(sources)} sources make at most as many folds, training.folds is "
             f"{n_folds}; lower it, or leave it out for one a source."
         )
-    return sources, source_masks(source, source_folds(source, n_folds))
+    return sources, source_masks(units, source_folds(source, n_folds))
 
 
 def _weights(clips: Clips, settings: TrainingSettings) -> npt.NDArray[np.float32]:
@@ -237,24 +243,29 @@ def _load_table(data: DataConfig, report: Report) -> FeatureTable:
     report.say(f"data: {data.features or data.corpus}")
     if data.features is not None:
         table = read_table(data.features)
-        if data.label_scale not in (None, table.label_scale):
-            raise InputError(
-                f"{data.features}: its opinion scores are from the scale {table.label_scale}, "
-                f"data.label_scale is {data.label_scale}; drop that or import the scores again."
-            )
     else:
         source = CorpusSource(data.corpus, data.data_root, data.manifest, data.label_scale)
         request = Request((data.teacher,), FEATURE_SETS[data.feature_set])
         table = measure_corpus(source, request, report=report)
+    check_table(table, data)
+    return table.mean_pool() if data.mean_pool else table
+
+
+def check_table(table: FeatureTable, data: DataConfig) -> None:
+    """Raises InputError where a table is not as its configuration says."""
+    if data.features is not None and data.label_scale not in (None, table.label_scale):
+        raise InputError(
+            f"{data.features}: its opinion scores are from the scale {table.label_scale}, "
+            f"data.label_scale is {data.label_scale}; drop that or import the scores again."
+        )
     if table.feature_set.name != data.feature_set:
         raise InputError(
             f"{data.features or data.corpus}: holds the feature set {table.feature_set.name}, the "
             f"configuration says {data.feature_set}; set data.feature_set={table.feature_set.name}."
         )
-    return table.mean_pool() if data.mean_pool else table
 
 
-def _teacher(table: FeatureTable, data: DataConfig) -> tuple[Teacher | None, str]:
+def find_teacher(table: FeatureTable, data: DataConfig) -> tuple[Teacher | None, str]:
     """The teacher that can be asked about the table's features, or why there is none.
 
     A sound model over other features, or one known by its label column alone, is none; a damaged
@@ -277,13 +288,13 @@ def _teacher(table: FeatureTable, data: DataConfig) -> tuple[Teacher | None, str
     return teacher, ""
 
 
-def _unclipped(
-    teacher: Teacher, table: FeatureTable, label: npt.NDArray[np.float64]
+def unclipped(
+    teacher: Teacher, features: npt.NDArray[np.float64], label: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.float64]:
     """The teacher's unclipped score where its answer is the label, and the label elsewhere.
 
     Saturated rows then still say how far past the end they lie. (The answer is not the label for
     clip means, whose label is the mean over frames.)
     """
-    same = np.abs(teacher(table.features) - label) <= _SAME_SCORE
-    return np.where(same, teacher(table.features, clip=False), label)
+    same = np.abs(teacher(features) - label) <= _SAME_SCORE
+    return np.where(same, teacher(features, clip=False), label)

@@ -54,6 +54,7 @@ def fit_points(
     """
     fits: dict[int, Fit] = {}
     groups = programs_of(points)
+    on_step = report.steps("programs", lambda: len(groups)) or (lambda done: None)
     for number, group in enumerate(groups, 1):
         started = time.perf_counter()
         first = points[group[0]]
@@ -64,5 +65,6 @@ def fit_points(
             state=state,
         )
         fits |= {k: fit.at(place) for place, k in enumerate(group)}
+        on_step(1)
         report.say(f"program {number} of {len(groups)}: {time.perf_counter() - started:.0f} s")
     return [fits[k] for k in range(len(points))]

@@ -7,7 +7,7 @@ reason, beside the ranking of the rest.
 import dataclasses
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -18,12 +18,14 @@ from vmaf_jax.extraction.api import as_video, extract_each
 from vmaf_jax.extraction.request import Request
 from vmaf_jax.features.table import FeatureTable
 from vmaf_jax.files import is_folder
+from vmaf_jax.jobs.by_resolution import AUTO, PHONE, Choice, choose
 from vmaf_jax.jobs.how_sure import check_interval
 from vmaf_jax.jobs.model import Model, load_scorer
 from vmaf_jax.jobs.report import Report, silent
 from vmaf_jax.jobs.score import DEFAULT_MODEL, scores_of
-from vmaf_jax.jobs.scores import Scores
+from vmaf_jax.jobs.scores import Compared, Scores
 from vmaf_jax.video.comparison import ComparisonOptions, comparison_of
+from vmaf_jax.video.video import Video
 
 VIDEO_SUFFIXES = (
     *(".264", ".265", ".avi", ".av1", ".flv", ".h264", ".h265", ".hevc", ".ivf"),
@@ -169,7 +171,8 @@ def rank(
     """
     pairs = pair_up(reference, distorted)
     raw_format: dict[str, int | str | None] = {"width": width, "height": height, "pix_fmt": pix_fmt}
-    loaded = load_scorer(model)
+    choice = _choice(model, {r: as_video(r, raw_format) for r, _ in pairs})
+    loaded = load_scorer(choice.model)
     if interval is not None:
         check_interval(loaded, interval, within=False)
     how = comparison_of(comparison)
@@ -181,10 +184,26 @@ def rank(
     outcomes = extract_each(videos, request, backend=backend, on_pair=on_pair)
     seconds = (time.perf_counter() - started) / len(pairs)  # they are measured side by side
     ranked, failed = [], []
-    for (source, path), outcome in zip(pairs, outcomes, strict=True):
+    for (source, path), pair, outcome in zip(pairs, videos, outcomes, strict=True):
         if isinstance(outcome, FeatureTable):
-            ranked.append(scores_of(loaded, outcome, interval=interval, extraction_s=seconds))
+            scores = scores_of(loaded, outcome, interval=interval, extraction_s=seconds)
+            compared = Compared(*pair, how)
+            ranked.append(dataclasses.replace(scores, choice=choice.reason, pair=compared))
         else:
             failed.append(Failure(str(source), str(path), str(outcome)))
     ranked.sort(key=lambda scores: (-scores.pooled, str(scores.table.clip[0])))
     return Ranking(ranked, failed)
+
+
+def _choice(model: str | Path | Model, references: Mapping[Path, Video]) -> Choice:
+    """The one model that all are scored with: scores of two models are not ranked in one table."""
+    if model not in (AUTO, PHONE):
+        return Choice(model)
+    choices = [choose(model, video) for video in references.values()]
+    names = {str(getattr(choice.model, "name", choice.model)) for choice in choices}
+    if len(names) > 1:
+        raise InputError(
+            f"--model auto: these references call for {' and '.join(sorted(names))}; score them "
+            f"apart, or name one model."
+        )
+    return choices[0]

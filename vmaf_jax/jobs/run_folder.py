@@ -22,6 +22,7 @@ from vmaf_jax.jobs.config import Config, read_yaml, validate
 from vmaf_jax.jobs.saved_run import read_run
 from vmaf_jax.models import Student, Variables
 from vmaf_jax.reporting.card import card
+from vmaf_jax.reporting.notebook import run_html
 from vmaf_jax.reporting.run_page import run_page
 
 _LOGGED_STEPS = 50
@@ -60,6 +61,9 @@ class Run:
         """The figures, with those of the sweep beside them."""
         sweep = None if self.sweep is None else self.sweep.to_dict()
         return {**vars(self.metrics), "sweep": sweep}
+
+    def _repr_html_(self) -> str:
+        return run_html(self.identity.name, self.held_out)
 
 
 def write_run(run: Run) -> None:

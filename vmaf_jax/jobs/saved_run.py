@@ -73,13 +73,13 @@ def _predictions(path: Path) -> HeldOut:
     try:
         scores = [np.asarray(values, np.float64) for values in (rows.label, rows.predicted)]
         numbers = [np.asarray(values, np.int32) for values in (rows.index, rows.seed)]
+        names = [values.astype(str).astype(object) for values in (rows.source, rows.clip)]
     except (TypeError, ValueError, OverflowError) as error:
         raise InputError(f"{path}: a column has other values ({error}); train again.") from error
     for name, values in zip(("label", "predicted"), scores, strict=True):
         if not np.isfinite(values).all():
             row = int(np.argmin(np.isfinite(values)))
             raise InputError(f"{path}: {name} of row {row} is not a number; train again.")
-    names = [values.astype(str).astype(object) for values in (rows.source, rows.clip)]
     return HeldOut(*names, *numbers, *scores)
 
 
@@ -117,9 +117,11 @@ def _curves(path: Path, missing: list[str]) -> Curves | None:
             )
         members = tuple(losses[0]) if losses else ()
         values = np.array([[entry[name] for entry in losses] for name in members], np.float64)
+        values[~np.isfinite(values)] = np.nan
+        numbers = np.array(steps, np.int64)
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
         missing.append(f"{path.name} is damaged; the training's losses are not shown.")
         return None
     if len(steps) < 2 or not np.any(np.isfinite(values) & (values > 0)):
         return None
-    return Curves(np.array(steps, np.int64), members, values)
+    return Curves(numbers, members, values)

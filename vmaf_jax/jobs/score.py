@@ -5,7 +5,8 @@ the frames of a clip takes a few milliseconds a thousand frames (`vmaf-jax bench
 """
 
 import concurrent.futures
-import os
+import dataclasses
+import functools
 import time
 from pathlib import Path
 from typing import Any, Unpack
@@ -14,13 +15,20 @@ import numpy as np
 import numpy.typing as npt
 
 from vmaf_jax.errors import InputError
-from vmaf_jax.extraction.api import as_video, check_backend, extract_pair
+from vmaf_jax.extraction.also import check_also
+from vmaf_jax.extraction.api import VideoLike, as_video, check_backend, extract_each
+from vmaf_jax.extraction.request import Outcome, Request
 from vmaf_jax.features.table import FeatureTable
+from vmaf_jax.jobs.by_resolution import choose
 from vmaf_jax.jobs.enough_frames import EnoughFrames, check_within, measure_enough
 from vmaf_jax.jobs.how_sure import check_interval, interval_of, is_inside
 from vmaf_jax.jobs.model import Model, feature_set_of, load_scorer
-from vmaf_jax.jobs.scores import Scores
-from vmaf_jax.video.comparison import ComparisonOptions, comparison_of
+from vmaf_jax.jobs.report import Report, silent
+from vmaf_jax.jobs.scores import Compared, Scores
+from vmaf_jax.video.arrays import as_files
+from vmaf_jax.video.comparison import Comparison, ComparisonOptions, comparison_of
+from vmaf_jax.video.ffmpeg import find_ffmpeg
+from vmaf_jax.video.progress import about_frames
 from vmaf_jax.video.video import Video
 
 DEFAULT_MODEL = "tiny"
@@ -28,10 +36,11 @@ _BATCH = 256  # rows; a jitted model compiles for so many while the clip is stil
 
 
 def score(
-    reference: str | os.PathLike[str] | Video,
-    distorted: str | os.PathLike[str] | Video,
+    reference: VideoLike,
+    distorted: VideoLike,
     model: str | Path | Model = DEFAULT_MODEL,
     *,
+    bits: int = 8,
     backend: str = "libvmaf",
     width: int | None = None,
     height: int | None = None,
@@ -42,13 +51,30 @@ def score(
     provider: str | None = None,
     interval: float | None = None,
     within: float | None = None,
+    report: Report = silent,
     **comparison: Unpack[ComparisonOptions],
 ) -> Scores:
     """Scores a pair of videos.
 
+    >>> scores = score("reference.y4m", "distorted.mp4")
+    >>> 0 <= scores.pooled <= 100
+    True
+    >>> scores.per_frame.shape
+    (24,)
+    >>> scores.to_arrow().column_names[:3]
+    ['frame', 'score', 'adm2']
+
+    Arrays do as well, here luma of 8 bits; such a pair is measured once and kept, as files are:
+
+    >>> score(luma, luma, model="vmaf_v0.6.1").per_frame.shape
+    (3,)
+
     Args:
-        reference, distorted: files that ffmpeg decodes, or raw YUV with size and format.
-        model: a shipped name, a run folder, an ONNX file, a libvmaf JSON file, or a loaded model.
+        reference, distorted: files that ffmpeg decodes, or raw YUV with size and format; or arrays
+            of integers, luma `[frames, height, width]` or planes (Y, U, V) of such frames.
+        model: a shipped name, a run folder, an ONNX file, a libvmaf JSON file, or a loaded model;
+            `auto` is VMAF's own by the reference's resolution, `phone` its model for phones.
+        bits: of arrays: 8, 10 or 12.
         backend: what measures the features, `libvmaf`, `jax` or `onnx` (a pixels model).
         width, height, pix_fmt: of raw files.
         teachers: models to run beside, by name or JSON file.
@@ -58,67 +84,101 @@ def score(
         interval: level of an interval for the clip's label, in (0, 1).
         within: points; measures no more frames than the clip's mean needs to be known that well
             (95 %). By libvmaf, of models that pool by the mean, without teachers or a cache.
+        report: told how many frames are measured, where all of them are.
         comparison: what is allowed where the two differ, as for `extract_pair`.
 
     Raises:
-        InputError: a file cannot be measured, or the model cannot be loaded, carries no
-            calibration, or does not pool by the mean.
+        InputError: a file or an array cannot be measured, or the model cannot be loaded, carries
+            no calibration, or does not pool by the mean.
     """
     if backend != "onnx":
         check_backend(backend)
     if provider is not None and backend != "onnx":
         raise InputError("--provider goes with --backend onnx; drop it.")
-    videos = [v if isinstance(v, Video) else Video(Path(v)) for v in (reference, distorted)]
-    if any((width, height, pix_fmt)) and not any(video.is_raw for video in videos):
-        raise InputError("width, height and pix_fmt are for raw .yuv files; drop them.")
-    if backend == "onnx":
-        from vmaf_jax.jobs.score_pixels import score_pixels
+    raw = {"width": width, "height": height, "pix_fmt": pix_fmt}
+    how = comparison_of(comparison)
+    with as_files(reference, distorted, bits) as files:
+        pair = (as_video(files[0], raw), as_video(files[1], raw))
+        if any(raw.values()) and not any(video.is_raw for video in pair):
+            raise InputError("width, height and pix_fmt are for raw .yuv files; drop them.")
+        choice = choose(model, pair[0])
+        if backend == "onnx":
+            if interval is not None or within is not None or also:
+                raise InputError(
+                    "--backend onnx: has no --interval, --within and --also; drop them."
+                )
+            scores = _score_pixels(choice.model, pair, how, provider, teachers)
+        elif within is not None:
+            if backend != "libvmaf" or teachers or also:
+                raise InputError(
+                    "--within: libvmaf measures, and no teacher beside it; drop the other."
+                )
+            loaded = _scorer(choice.model, interval, within=True)
+            scores = _score_within(loaded, pair, within, interval, how)
+        else:
+            scorer = choice.model
+            if interval is not None:
+                scorer = _scorer(scorer, interval, within=False)
+            request = Request(teachers, feature_set_of(scorer), how, cache, also=check_also(also))
+            total = functools.partial(_about_frames, pair[1], how)
+            request = dataclasses.replace(request, on_frames=report.steps("frames", total))
+            scores = _score_whole(scorer, pair, request, backend, interval)
+    are_files = files[0] is reference and files[1] is distorted  # those of arrays are gone by now
+    compared = Compared(*pair, how) if are_files else None
+    return dataclasses.replace(scores, choice=choice.reason, pair=compared)
 
-        if isinstance(model, Model):
-            raise InputError("--backend onnx: takes a model by name or file, not a loaded one.")
-        if interval is not None or within is not None or also:
-            raise InputError("--backend onnx: has no --interval, --within and --also; drop them.")
-        raw = {"width": width, "height": height, "pix_fmt": pix_fmt}
-        pair = (as_video(reference, raw), as_video(distorted, raw))
-        how = comparison_of(comparison)
-        return score_pixels(pair, str(model), how, provider=provider, teachers=teachers)
-    feature_set = feature_set_of(model)
+
+def _score_pixels(
+    model: str | Path | Model,
+    pair: tuple[Video, Video],
+    how: Comparison,
+    provider: str | None,
+    teachers: tuple[str, ...],
+) -> Scores:
+    from vmaf_jax.jobs.score_pixels import score_pixels
+
+    if isinstance(model, Model):
+        raise InputError("--backend onnx: takes a model by name or file, not a loaded one.")
+    return score_pixels(pair, str(model), how, provider=provider, teachers=teachers)
+
+
+def _about_frames(video: Video, how: Comparison) -> int | None:
+    """Frames that will be measured, as far as a header tells."""
+    count = about_frames(find_ffmpeg(), video)
+    return how.frames if count is None else min(count, how.frames or count)
+
+
+def _scorer(model: str | Path | Model, interval: float | None, *, within: bool) -> Model:
+    """The model, loaded, once it is sure that it can give the interval asked for."""
+    loaded = load_scorer(model)
     if interval is not None:
-        model = load_scorer(model)
-        check_interval(model, interval, within=within is not None)
-    if within is not None:
-        if backend != "libvmaf" or teachers or also:
-            raise InputError(
-                "--within: libvmaf measures, and no teacher beside it; drop the other."
-            )
-        raw = {"width": width, "height": height, "pix_fmt": pix_fmt}
-        pair = (as_video(reference, raw), as_video(distorted, raw))
-        return _score_within(load_scorer(model), pair, within, interval, comparison)
+        check_interval(loaded, interval, within=within)
+    return loaded
 
-    def measured() -> tuple[FeatureTable, float]:
+
+def _score_whole(
+    model: str | Path | Model,
+    pair: tuple[Video, Video],
+    request: Request,
+    backend: str,
+    interval: float | None,
+) -> Scores:
+    """The clip's score from all frames, the model being loaded while they are measured."""
+
+    def measured() -> tuple[Outcome, float]:
         started = time.perf_counter()
-        table = extract_pair(
-            reference,
-            distorted,
-            backend=backend,
-            width=width,
-            height=height,
-            pix_fmt=pix_fmt,
-            teachers=teachers,
-            feature_set=feature_set,
-            cache=cache,
-            also=also,
-            **comparison,
-        )
-        return table, time.perf_counter() - started
+        (outcome,) = extract_each([pair], request, backend=backend)
+        return outcome, time.perf_counter() - started
 
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         extraction = pool.submit(measured)
         loaded = load_scorer(model)
         if loaded.compiles:
-            loaded(np.zeros((_BATCH, len(feature_set))))  # compiles
-        table, extraction_s = extraction.result()
-    return scores_of(loaded, table, interval=interval, extraction_s=extraction_s)
+            loaded(np.zeros((_BATCH, len(request.feature_set))))  # compiles
+        outcome, extraction_s = extraction.result()
+    if isinstance(outcome, InputError):
+        raise outcome
+    return scores_of(loaded, outcome, interval=interval, extraction_s=extraction_s)
 
 
 def scores_of(
@@ -153,10 +213,9 @@ def _score_within(
     pair: tuple[Video, Video],
     within: float,
     level: float | None,
-    comparison: ComparisonOptions,
+    how: Comparison,
 ) -> Scores:
     """The clip's score from as many frames as it takes."""
-    how = comparison_of(comparison)
     check_within(within, loaded.pooling, how, loaded.name)
     started = time.perf_counter()
 

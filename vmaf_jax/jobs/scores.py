@@ -8,13 +8,24 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from vmaf_jax.errors import InputError
 from vmaf_jax.evaluation.conformal import Interval
 from vmaf_jax.extraction.also import METRICS
 from vmaf_jax.features.opinions import LabelScale, from_hundred
 from vmaf_jax.features.table import FeatureTable
+from vmaf_jax.features.table_view import to_pandas
 from vmaf_jax.files import write_bytes
 from vmaf_jax.jobs.how_sure import in_words
+from vmaf_jax.video.comparison import Comparison
+from vmaf_jax.video.video import Video
+
+
+@dataclasses.dataclass(frozen=True)
+class Compared:
+    """The two videos of a score, and how they were compared."""
+
+    reference: Video
+    distorted: Video
+    how: Comparison
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,6 +45,8 @@ class Scores:
             where its files do not say.
         frames: of the clip, where not all of them had to be measured; the rest is of those that
             were, `pooled` excepted, which is an estimate for all.
+        choice: why this model, in a sentence, where `auto` or `phone` stood for it.
+        pair: the two videos and how they were compared, where pictures of them can be had.
     """
 
     model: str
@@ -47,6 +60,8 @@ class Scores:
     interval: Interval | None = None
     inside_training_region: bool | None = None
     frames: int | None = None
+    choice: str | None = None
+    pair: "Compared | None" = None
 
     @property
     def mean(self) -> float:
@@ -65,6 +80,7 @@ class Scores:
         document: dict[str, Any] = {
             "model": self.model,
             "kind": self.kind,
+            **({} if self.choice is None else {"model_choice": self.choice}),
             "backend": self.table.provenance["backend"],
             "reference": str(self.table.source[0]),
             "distorted": str(self.table.clip[0]),
@@ -132,10 +148,7 @@ class Scores:
         Raises:
             InputError: pandas is not installed.
         """
-        try:
-            return self.to_arrow().to_pandas()
-        except ImportError as error:
-            raise InputError("pandas is not installed; pip install pandas.") from error
+        return to_pandas(self.to_arrow())
 
     def _repr_html_(self) -> str:
         from vmaf_jax.reporting.notebook import clip_html

@@ -105,6 +105,8 @@ def fit_combinations(
     others: dict[str, dict[str, Problem]] = {}
     points = []
     for _, each in tried:
+        if each.data.buffer_rows is not None:
+            raise InputError("sweep: streamed training sweeps nothing; drop data.buffer_rows.")
         key = f"{each.data.model_dump_json()} in {each.training.folds} folds"
         if key not in problems:
             problems[key] = load_problem(each.data, report, folds=each.training.folds)

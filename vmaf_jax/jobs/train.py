@@ -8,14 +8,17 @@ import contextlib
 import time
 from pathlib import Path
 
+from vmaf_jax.environment import several_processes
+from vmaf_jax.errors import InputError
 from vmaf_jax.export.parity import check_parity
 from vmaf_jax.files import check_result_folder
 from vmaf_jax.jobs.conclude import conclude, load_external
 from vmaf_jax.jobs.config import Config
-from vmaf_jax.jobs.fit import fit_folds
-from vmaf_jax.jobs.problem import load_problem
+from vmaf_jax.jobs.fit import Fit, fit_folds
+from vmaf_jax.jobs.problem import Problem, load_problem
 from vmaf_jax.jobs.report import Report, silent
 from vmaf_jax.jobs.run_folder import Run, write_run
+from vmaf_jax.jobs.streamed import StreamedProblem, fit_streamed, load_streamed
 from vmaf_jax.jobs.sweep import fit_combinations, sweep
 from vmaf_jax.jobs.training_state import TrainingState
 
@@ -29,8 +32,7 @@ def take_part(config: Config) -> None:
     if config.sweep:
         fit_combinations(config)
         return
-    problem = load_problem(config.data, folds=config.training.folds)
-    fit_folds(problem, config.make_student(), config.training)
+    _fit(_load(config, silent), config, None, silent)
 
 
 def train(
@@ -58,14 +60,14 @@ def train(
         run = sweep(config, run_dir, save_every_s, report)
         check_parity(run.parity)
         return run
-    problem = load_problem(config.data, report, folds=config.training.folds)
+    problem = _load(config, report)
     problem.check_folds()
     others = load_external(config, problem, report)  # before training: a missing one costs nothing
     with contextlib.ExitStack() as open_state:
         state = None
         if save_every_s is not None:
             state = open_state.enter_context(TrainingState(run_dir, save_every_s, report))
-        fit = fit_folds(problem, config.make_student(), config.training, report=report, state=state)
+        fit = _fit(problem, config, state, report)
         about = (config, problem, others, fit)
         run = conclude(*about, path=run_dir, started=started, report=report)
         write_run(run)
@@ -73,3 +75,22 @@ def train(
             state.remove()
     check_parity(run.parity)
     return run
+
+
+def _load(config: Config, report: Report) -> Problem:
+    if config.data.buffer_rows is None:
+        return load_problem(config.data, report, folds=config.training.folds)
+    if several_processes():
+        raise InputError("data.buffer_rows: streamed training is of one process; drop it.")
+    return load_streamed(config, report)
+
+
+def _fit(problem: Problem, config: Config, state: TrainingState | None, report: Report) -> Fit:
+    student, settings = config.make_student(), config.training
+    if isinstance(problem, StreamedProblem):
+        if state is not None:
+            raise InputError(
+                "data.buffer_rows: streamed training saves no state; drop --save-every."
+            )
+        return fit_streamed(problem, student, settings, report=report)
+    return fit_folds(problem, student, settings, report=report, state=state)

@@ -14,11 +14,18 @@ from vmaf_jax.reporting.svg import Plot, text
 from vmaf_jax.reporting.verdict import Tile
 
 
-def page(title: str, body: Iterable[str]) -> str:
-    """A whole page, HTML."""
+def page(title: str, body: Iterable[str], *, extra: str | None = None) -> str:
+    """A whole page, HTML.
+
+    Args:
+        extra: name of a style and a script of this folder that come after the common ones.
+    """
     folder = resources.files("vmaf_jax.reporting")
-    style = folder.joinpath("page.css").read_text(encoding="utf-8")
-    script = folder.joinpath("page.js").read_text(encoding="utf-8")
+    names = ["page"] if extra is None else ["page", extra]
+    style, script = (
+        "".join(folder.joinpath(f"{name}.{kind}").read_text(encoding="utf-8") for name in names)
+        for kind in ("css", "js")
+    )
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     policy = (
         f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; "

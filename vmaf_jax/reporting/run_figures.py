@@ -102,9 +102,9 @@ def sources(entries: Sequence[SourceError], whole: float) -> str:
             if cut:
                 parts.append(f'<text class="end small" x="{right}" y="{y - 3}">›</text>')
             between = f", 95 % {points(interval.low)} to {points(interval.high)}"
-        told = f"{entry.source}: RMSE {points(entry.rmse)}{between}; {entry.n_clips} clips"
+        label = f"{entry.source}: RMSE {points(entry.rmse)}{between}; {entry.n_clips} clips"
         parts.append(
-            f'<g><title>{text(told)}</title><circle class="dot" cx="{x:.1f}" cy="{y}" r="4"/>'
+            f'<g><title>{text(label)}</title><circle class="dot" cx="{x:.1f}" cy="{y}" r="4"/>'
             f'<text class="end" x="{left - 8}" y="{y + 4}">{text(entry.source, 20)}</text></g>'
         )
     parts.append(

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vmaf_jax.evaluation.cross_validation import HeldOut
+from vmaf_jax.reporting.notebook import run_html
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,6 +57,9 @@ class RunView:
     missing: tuple[str, ...] = ()
     label_scale: tuple[float, float] | None = None
 
+    def _repr_html_(self) -> str:
+        return run_html(self.name, self.held_out)
+
     @property
     def label(self) -> str:
         """What was learnt: a teacher's name, or `mos`."""
@@ -88,7 +92,11 @@ def number_at(document: Mapping[str, Any], *keys: str) -> float | None:
         value = value.get(key)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return float(value) if math.isfinite(value) else None
+    try:
+        number = float(value)
+    except OverflowError:  # an integer of hundreds of digits
+        return None
+    return number if math.isfinite(number) else None
 
 
 def part(document: Mapping[str, Any], key: str) -> Mapping[str, Any]:

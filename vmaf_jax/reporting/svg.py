@@ -131,9 +131,9 @@ class Plot:
     def area(self, x: Values, low: Values, high: Values, kind: str) -> str:
         """What lies between two lines."""
         across = self.px(x)
-        there = _path(across, self.py(high))
+        forth = _path(across, self.py(high))
         back = _path(across[::-1], self.py(low)[::-1]).replace("M", "L", 1)
-        return f'<path class="{kind}" d="{there}{back}Z"/>'
+        return f'<path class="{kind}" d="{forth}{back}Z"/>'
 
     def dots(self, x: Values, y: Values, kind: str) -> str:
         """Dots, as one path."""

@@ -2,26 +2,36 @@
 
 import json
 import sys
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Column, Table
 
 from vmaf_jax.evaluation.metrics import Metrics
 from vmaf_jax.evaluation.run_metrics import RunMetrics
 from vmaf_jax.evaluation.sweep_table import SweepTable
+from vmaf_jax.features.dataset_writer import Contents
 from vmaf_jax.files import to_json
 from vmaf_jax.reporting.backends import BackendsReport
 from vmaf_jax.reporting.html import number
 
 
 class Terminal:
-    """A job's report on standard error: stages as lines, extractions as bars.
+    """A job's report on standard error: stages as lines; on a terminal, bars with the time left.
 
-    Use it as a context: it ends the bars.
+    Use it as a context: it takes the bars away.
     """
 
     def __init__(self) -> None:
@@ -29,11 +39,15 @@ class Terminal:
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("clips, {task.fields[fps]:.0f} frames/s"),
+            TextColumn("{task.fields[about]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
             TimeRemainingColumn(),
             console=self._console,
+            transient=True,
+            disable=not self._console.is_terminal,
         )
+        self._stage: TaskID | None = None
 
     def __enter__(self) -> "Terminal":
         return self
@@ -46,17 +60,41 @@ class Terminal:
         """A line, as it is: names may look like markup."""
         self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
+    def stage(self, name: str) -> None:
+        """A stage whose end nobody can foresee: how long it has taken, on a terminal."""
+        self._begin()
+        if self._stage is not None:
+            self._progress.remove_task(self._stage)
+        self._stage = self._progress.add_task(escape(name), total=None, about="")
+
+    def steps(self, name: str, total: Callable[[], int | None]) -> Callable[[int], None] | None:
+        """A bar for work of so many pieces; nothing where there is no terminal."""
+        if not self._console.is_terminal:
+            return None
+        self._begin()
+        task = self._progress.add_task(escape(name), total=total(), about="")
+
+        def on_step(count: int) -> None:
+            self._progress.update(task, advance=count)
+
+        return on_step
+
+    def _begin(self) -> None:
+        if not self._progress.live.is_started:
+            self._progress.start()
+
     def clips(self, clips: Sequence[Any]) -> Callable[[int], None]:
         """A bar for one extraction of `clips`: frames per second, time left."""
-        self._progress.start()
-        task = self._progress.add_task("extract", total=len(clips), fps=0.0)
-        total = 0
+        self._begin()
+        task = self._progress.add_task("extract", total=len(clips), about="")
+        started, done, total = time.monotonic(), 0, 0
 
         def on_clip(frames: int) -> None:
-            nonlocal total
-            total += frames
-            elapsed = self._progress.tasks[task].elapsed or 1e-9
-            self._progress.update(task, advance=1, fps=total / elapsed)
+            nonlocal done, total
+            done, total = done + 1, total + frames
+            fps = total / max(time.monotonic() - started, 1e-9)
+            about = f"{done} of {len(clips)} clips, {fps:.0f} frames/s"
+            self._progress.update(task, advance=1, about=about)
 
         return on_clip
 
@@ -64,6 +102,12 @@ class Terminal:
 def show_json(value: Any) -> None:
     """One JSON document on one line, and nothing else."""
     sys.stdout.write(json.dumps(json.loads(to_json(value))) + "\n")
+
+
+def show_contents(out: Path, contents: Contents) -> None:
+    """What was written, in one line."""
+    n_sources = len(contents.sources)
+    print(f"{out}: {contents.rows} rows, {contents.n_clips} clips, {n_sources} sources")
 
 
 def _show(table: Table, *, on_error: bool = False) -> None:

@@ -22,7 +22,11 @@ def pages() -> dict[str, Path]:
     from vmaf_jax.jobs.model import checkpoints
 
     cards = {card_uri(path.parent.name): path for path in checkpoints().glob("*/card.md")}
-    docs = {f"{_SCHEME}docs/{path.stem}": path for path in _docs().glob("*.md")}
+    root = _docs()
+    docs = {
+        f"{_SCHEME}docs/{path.relative_to(root).with_suffix('').as_posix()}": path
+        for path in root.rglob("*.md")
+    }
     return {**dict(sorted(cards.items())), **dict(sorted(docs.items()))}
 
 

@@ -109,11 +109,11 @@ def describe_worst_frames(request: requests.WorstFrames, report: Report) -> Answ
         frames_in_clip=len(scores.per_frame),
         features=_means(scores.table),
         worst=[
-            results.Frame(frame=each.frame, score=each.score, features=each.features)
-            for each in worst
+            results.Frame(frame=frame.frame, score=frame.score, features=frame.features)
+            for frame in worst
         ],
     )
-    return Answer(result, [each.picture for each in worst if each.picture is not None])
+    return Answer(result, [frame.picture for frame in worst if frame.picture is not None])
 
 
 def list_models(request: requests.Nothing, report: Report) -> Answer:
@@ -162,7 +162,7 @@ def compare_models(request: requests.Compare, report: Report) -> Answer:
             split=compared.split,
             rows=compared.rows,
             sources=compared.sources,
-            ranked=[results.Agreement(**_agreement(each)) for each in compared.ranked],
+            ranked=[results.Agreement(**_agreement(model)) for model in compared.ranked],
         )
     )
 

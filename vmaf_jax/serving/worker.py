@@ -23,7 +23,6 @@ import traceback
 from collections.abc import Callable, Sequence
 from typing import Any, TextIO
 
-from vmaf_jax.corpora.clips import Clip
 from vmaf_jax.environment import prepare_training
 from vmaf_jax.errors import GateError, InputError
 
@@ -48,7 +47,7 @@ class Wire:
         """A stage begins."""
         self.send({"message": text})
 
-    def clips(self, clips: Sequence[Clip]) -> Callable[[int], None]:
+    def clips(self, clips: Sequence[object]) -> Callable[[int], None]:
         """A message for each clip that was measured."""
         done = 0
 
@@ -58,6 +57,10 @@ class Wire:
             self.say(f"{done} of {len(clips)} clips measured, {frames} frames in the last")
 
         return on_clip
+
+    def steps(self, name: str, total: Callable[[], int | None]) -> Callable[[int], None] | None:
+        """Nobody is shown."""
+        return None
 
 
 def answer(line: str, wire: Wire) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vmaf_jax.errors import InputError, OtherFeaturesError
+from vmaf_jax.errors import InputError, OtherFeaturesError, did_you_mean
 from vmaf_jax.features.feature_set import DEFAULT_OPTIONS, FEATURE_SETS, FEATURES, FeatureSet
 from vmaf_jax.limits import read_limited
 from vmaf_jax.teacher.correction import Correction
@@ -78,6 +78,7 @@ def find_model_file(name_or_path: str | Path) -> Path:
     if not _NAME.fullmatch(text) or text not in known:
         raise InputError(
             f"teacher {text!r} is unknown; expected a .json file or one of {', '.join(known)}."
+            f"{did_you_mean(text, known)}"
         )
     return known[text]
 
@@ -170,7 +171,7 @@ def _features(
     """The feature set a file uses, and where each of its features stands in the file."""
     matches = [_FEATURE.fullmatch(name) for name in names]
     plain = [match["name"] if match else name for match, name in zip(matches, names, strict=True)]
-    alike = [each for each in FEATURE_SETS.values() if sorted(each) == sorted(plain)]
+    alike = [candidate for candidate in FEATURE_SETS.values() if sorted(candidate) == sorted(plain)]
     if not alike:
         raise OtherFeaturesError(
             f"{path.stem}: uses the features {', '.join(plain)}, expected {', '.join(FEATURES)}. "
@@ -183,7 +184,7 @@ def _features(
             return feature_set, [plain.index(name) for name in feature_set]
     raise OtherFeaturesError(
         f"{path.stem}: asks for features with the options {changed}, which no table holds; use a "
-        f"model with those of {', '.join(each.name for each in alike)}."
+        f"model with those of {', '.join(feature_set.name for feature_set in alike)}."
     )
 
 

@@ -115,10 +115,10 @@ def _compile(rows: EpochRows, group: EpochMember, settings: EpochSettings, mesh:
         spread(training.advance, shared, split, split, shared, shared), donate_argnums=2
     )
 
-    def each(rows: EpochRows, members: EpochMember, layers: Any) -> jax.Array:
-        return jax.lax.map(lambda one: training.predict(rows, *one), (members, layers))
+    def predict_group(rows: EpochRows, members: EpochMember, layers: Any) -> jax.Array:
+        return jax.lax.map(lambda member: training.predict(rows, *member), (members, layers))
 
-    predict = jax.jit(spread(each, shared, split, split))
+    predict = jax.jit(spread(predict_group, shared, split, split))
     epoch = jnp.int32(0)
     return _Programs(
         start,

@@ -4,12 +4,15 @@ The defaults refuse whatever could make a score mean something else than people 
 """
 
 import dataclasses
+import re
 from typing import Any, TypedDict
 
 from vmaf_jax.errors import InputError
 
 SCALES = ("stretch", "pad", "crop")
+DEINTERLACE = ("auto", "tff", "bff")
 MAX_OFFSET = 100_000  # frames
+MAX_FRAMES = 100_000_000
 SYNC_REACH = 60  # frames each way that `sync="auto"` looks at
 
 
@@ -23,6 +26,13 @@ class ComparisonOptions(TypedDict, total=False):
     sync: str | None
     offset: int
     allow_damaged: bool
+    start: str | float | None
+    frames: int | None
+    deinterlace: str | None
+
+
+_CLOCK = re.compile(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d*)?|\.\d+)")
+_FRAME = re.compile(r"(\d{1,9})f")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +50,10 @@ class Comparison:
         offset: how many frames the distorted video starts late (early, below zero); frames that
             only one of the two has are left out.
         allow_damaged: measure what the decoder makes of damaged streams; its frames are named.
+        start: where to begin: seconds (`12.5`), a clock time (`1:02:03.5`), or a frame (`48f`).
+        frames: how many frames to measure at most; None measures to the end.
+        deinterlace: `auto` makes progressive pictures of those videos that say they are interlaced,
+            `tff` and `bff` of both, top or bottom field first; None leaves fields as they are.
 
     Raises:
         InputError: a value is unknown, or two exclude each other.
@@ -52,9 +66,15 @@ class Comparison:
     sync: str | None = None
     offset: int = 0
     allow_damaged: bool = False
+    start: str | float | None = None
+    frames: int | None = None
+    deinterlace: str | None = None
 
     def __post_init__(self) -> None:
-        for name, allowed in (("scale", SCALES), ("fps", ("match",)), ("sync", ("auto",))):
+        for name, allowed in (
+            *(("scale", SCALES), ("fps", ("match",)), ("sync", ("auto",))),
+            ("deinterlace", DEINTERLACE),
+        ):
             value = getattr(self, name)
             if value is not None and value not in allowed:
                 raise InputError(f"--{name} {value}: expected {' or '.join(allowed)}.")
@@ -64,11 +84,58 @@ class Comparison:
             raise InputError(f"--offset {self.offset}: at most {MAX_OFFSET} frames each way.")
         if self.sync and self.offset:
             raise InputError("--sync finds the offset that --offset sets; drop one of them.")
+        if self.frames is not None and not 1 <= self.frames <= MAX_FRAMES:
+            raise InputError(f"--frames {self.frames}: expected 1 to {MAX_FRAMES}.")
+        if self.start is not None:
+            self._start()
+
+    def start_frame(self, rate: float | None) -> int:
+        """The first frame measured, counted from 0.
+
+        Args:
+            rate: frames per second of the reference, or None where it is unknown.
+
+        Raises:
+            InputError: the start is in seconds, and there is no rate.
+        """
+        if self.start is None:
+            return 0
+        value, in_frames = self._start()
+        if in_frames:
+            return int(value)
+        if rate is None:
+            raise InputError(
+                f"--start {self.start}: the reference has no frame rate; give a frame, as 48f."
+            )
+        return round(value * rate)
+
+    def _start(self) -> tuple[float, bool]:
+        """The start, and whether it is in frames."""
+        text = str(self.start)
+        if match := _FRAME.fullmatch(text):
+            return float(match[1]), True
+        if match := _CLOCK.fullmatch(text):
+            hours, minutes, seconds = (float(part or 0) for part in match.groups())
+            if (value := (hours * 60 + minutes) * 60 + seconds) * 1000 <= MAX_FRAMES:
+                return value, False
+        raise InputError(
+            f"--start {text}: expected seconds (12.5), a time (1:02:03.5) or a frame (48f)."
+        )
 
     @property
     def aligned(self) -> bool:
         """Whether lengths may differ, since only what both have is measured."""
         return self.shortest or bool(self.offset or self.sync)
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether frames are left out or made anew, so that measuring all first would be waste."""
+        return bool(self.start or self.frames or self.deinterlace)
+
+    @property
+    def may_end_apart(self) -> bool:
+        """Whether files of different lengths are no error before they are decoded."""
+        return self.aligned or self.fps is not None or self.frames is not None
 
     def settings(self) -> dict[str, Any]:
         """What it adds to a cache entry's name: every value that is not the default."""

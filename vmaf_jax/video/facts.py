@@ -6,7 +6,9 @@ Sizes in pixels, rates in frames per second, durations in seconds.
 
 import dataclasses
 import re
+from collections.abc import Mapping
 from fractions import Fraction
+from typing import Any
 
 _INPUT = re.compile(r"^Input #(\d+), (\S+), from ", re.M)
 _STREAM = re.compile(r"^ *Stream #(\d+):\d+.*?: Video: (?P<codec>\w+)(?P<rest>.*)$", re.M)
@@ -36,6 +38,7 @@ class Facts:
         rotation: degrees, counter-clockwise, that a player turns the picture by.
         rate: average frames per second, None where the file has no times of its own.
         base_rate: the rate that the time stamps fit, which an irregular file's average misses.
+        scan: `progressive` or `interlaced`; "unknown" where the stream does not say.
     """
 
     demuxer: str
@@ -51,6 +54,7 @@ class Facts:
     rotation: int
     rate: float | None
     base_rate: float | None
+    scan: str = "unknown"
 
     @property
     def aspect(self) -> Fraction:
@@ -77,11 +81,18 @@ def stream_facts(report: str) -> tuple[Facts, Facts] | None:
     )
 
 
+def facts_of(entry: Mapping[str, Any]) -> Facts:
+    """A stream as a result's `comparison` describes it."""
+    across, _, down = str(entry["sar"]).partition(":")
+    sar = Fraction(int(across), int(down)) if down else None
+    return Facts(**{**entry, "sar": sar})
+
+
 def _facts(number: int, report: str, graph: re.Match[str], demuxer: str) -> Facts:
     codec, rest, side_data = _stream(number, report)
     words = re.split(r"[(),/\s]+", rest)
-    found = re.search(r"(?:Display Matrix|displaymatrix): rotation of (-?[\d.]+)", side_data)
-    rotation = round(float(found[1])) % 360 if found else 0
+    turned = re.search(r"(?:Display Matrix|displaymatrix): rotation of (-?[\d.]+)", side_data)
+    rotation = round(float(turned[1])) % 360 if turned else 0
     width, height = int(graph["width"]), int(graph["height"])
     sar = _ratio(graph["sar"])
     if rotation in (90, 270):
@@ -109,6 +120,7 @@ def _facts(number: int, report: str, graph: re.Match[str], demuxer: str) -> Fact
         rotation=rotation,
         rate=_rate(r"([\d.]+k?) fps", rest) if timed else None,
         base_rate=_rate(r"([\d.]+k?) tbr", rest) if timed else None,
+        scan=_scan(rest),
     )
 
 
@@ -121,6 +133,13 @@ def _stream(number: int, report: str) -> tuple[str, str, str]:
     return "unknown", "", ""
 
 
+def _scan(rest: str) -> str:
+    """How a stream says that its lines were sampled; which field comes first, its frames say."""
+    if re.search(r"\b(?:top|bottom) (?:coded )?first\b", rest):
+        return "interlaced"
+    return "progressive" if re.search(r"\bprogressive\b", rest) else "unknown"
+
+
 def _ratio(text: str) -> Fraction | None:
     across, _, down = text.partition("/")
     if not across.isdigit() or not down.isdigit() or not int(across) or not int(down):
@@ -129,8 +148,8 @@ def _ratio(text: str) -> Fraction | None:
 
 
 def _rate(pattern: str, text: str) -> float | None:
-    found = re.search(pattern, text)
-    if not found:
+    match = re.search(pattern, text)
+    if not match:
         return None
-    number = found[1]
+    number = match[1]
     return float(number[:-1]) * 1000 if number.endswith("k") else float(number) or None

@@ -3,6 +3,7 @@
 Both backends come through here, so that they refuse and describe alike.
 """
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from vmaf_jax.errors import InputError
@@ -10,7 +11,15 @@ from vmaf_jax.video.comparison import Comparison
 from vmaf_jax.video.damage import examine_damage, has_damage
 from vmaf_jax.video.facts import Facts, stream_facts
 from vmaf_jax.video.ffmpeg import Ffmpeg, Finished, run_ffmpeg
-from vmaf_jax.video.pairing import Plan, check_durations, expected_frames, plan_pair
+from vmaf_jax.video.pairing import (
+    DEFAULT_CHAIN,
+    Plan,
+    check_durations,
+    expected_frames,
+    plan_pair,
+    within_limit,
+)
+from vmaf_jax.video.probe import probe
 from vmaf_jax.video.report import check_counts, explain, frame_counts, stream_formats
 from vmaf_jax.video.spacing import check_spacing, rates_may_mislead
 from vmaf_jax.video.sync import find_offset
@@ -55,6 +64,7 @@ def judge(
         damaged, more = examine_damage(ffmpeg, videos, allowed=how.allow_damaged)
         warnings += more
     counts = frame_counts(run.report, *videos, allow_damaged=how.allow_damaged)
+    counts = within_limit(counts, plan)
     if plan.timing:
         check_counts(reference, distorted, counts, shortest=True)
         if not how.aligned:
@@ -62,11 +72,55 @@ def judge(
     else:
         check_counts(reference, distorted, counts, shortest=how.aligned)
         if rates_may_mislead(facts) and not how.force:
-            check_spacing(ffmpeg, videos, facts, (counts[1], counts[0]), plan.description["offset"])
+            check_spacing(ffmpeg, videos, facts, (counts[1], counts[0]), plan.skip)
     description = {**plan.description, "decoded": counts[::-1], "warnings": warnings}
     if damaged:
         description["damaged_frames"] = damaged
-    return description, expected_frames(counts, plan)
+    expected = expected_frames(counts, plan)
+    if expected is not None and expected < 1:
+        raise InputError(
+            f"{distorted.path}: {counts[0]} frames, its reference has {counts[1]}: nothing is left "
+            f"after --start and --offset; lower them."
+        )
+    return description, expected
+
+
+def run_planned(
+    ffmpeg: Ffmpeg,
+    videos: tuple[Video, Video],
+    how: Comparison,
+    run: Callable[[tuple[str, str]], Finished],
+    models: Mapping[str, str] | None = None,
+) -> tuple[Finished, tuple[Facts, Facts], Plan]:
+    """Runs a pair as it has to be compared, once where that is how most pairs are.
+
+    What the two are is told by decoding: the first run tells it, and is repeated where they have to
+    be brought together first. Where frames are left out, a frame of each is decoded before.
+
+    Args:
+        run: a whole run, given the filters of the reference and of the distorted video.
+        models: that it runs, as `explain` takes them.
+
+    Returns:
+        The run, what the two streams are, and how they were compared.
+
+    Raises:
+        InputError: one has no frame, or the two cannot be compared as `how` has it.
+    """
+    plan = None
+    if how.is_partial:
+        plan = plan_with_offset(ffmpeg, videos, probe(ffmpeg, videos, how), how)
+    chains = (plan.to_reference, plan.to_distorted) if plan else (DEFAULT_CHAIN, DEFAULT_CHAIN)
+    result = run(chains)
+    stream_formats(result.report, *videos)
+    facts = stream_facts(result.report)
+    if facts is None:
+        raise InputError(explain(result.report, *videos, models))
+    if plan is None:
+        plan = plan_with_offset(ffmpeg, videos, facts, how)
+        if plan.changed:
+            result = run((plan.to_reference, plan.to_distorted))
+    return result, facts, plan
 
 
 def examine(

@@ -15,17 +15,10 @@ import numpy.typing as npt
 from vmaf_jax.errors import InputError
 from vmaf_jax.video.chroma import check_chroma, chroma_size
 from vmaf_jax.video.comparison import DEFAULT_COMPARISON, Comparison
-from vmaf_jax.video.facts import stream_facts
-from vmaf_jax.video.ffmpeg import Ffmpeg, Finished, Stream, run_ffmpeg
+from vmaf_jax.video.ffmpeg import Ffmpeg, Stream
 from vmaf_jax.video.judgement import judge, plan_with_offset
-from vmaf_jax.video.report import (
-    BY_NUMBER,
-    check_counts,
-    common_format,
-    explain,
-    renumbered,
-    stream_formats,
-)
+from vmaf_jax.video.probe import joined, probe
+from vmaf_jax.video.report import check_counts, common_format, explain, stream_formats
 from vmaf_jax.video.video import Video, check_video
 
 Samples = npt.NDArray[np.unsignedinteger[Any]]
@@ -59,7 +52,7 @@ class LumaPair:
             InputError: a file is missing or cannot be decoded, or the two cannot be compared.
         """
         counts = [check_video(distorted), check_video(reference)]
-        check_counts(reference, distorted, counts, shortest=how.aligned or how.fps is not None)
+        check_counts(reference, distorted, counts, shortest=how.may_end_apart)
         self._pair, self._how, self._ffmpeg = (reference, distorted), how, ffmpeg
         self._planes = planes
         self.ended, self._frames_read = False, 0
@@ -101,7 +94,7 @@ class LumaPair:
         """
         with concurrent.futures.ThreadPoolExecutor(2) as pool:
             runs = list(pool.map(Stream.finish, self._streams))
-        run = _joined(runs)
+        run = joined(runs)
         stream_formats(run.report, *self._pair)
         if run.code:
             raise InputError(explain(run.report, *self._pair))
@@ -122,14 +115,9 @@ class LumaPair:
 
     def _probe(self) -> tuple[str, str]:
         """Decodes a frame of each to see what they are; returns each one's filters."""
-        chain = (BY_NUMBER, BY_NUMBER)
-        lines = self._lines(chain, "-frames:v 1 -f null -")
-        run = _joined([run_ffmpeg(self._ffmpeg, ["-nostdin", *line]) for line in lines])
-        formats = stream_formats(run.report, *self._pair)
-        facts = stream_facts(run.report)
-        if run.code or facts is None:
-            raise InputError(explain(run.report, *self._pair))
-        self._facts = facts
+        facts = self._facts = probe(self._ffmpeg, self._pair, self._how)
+        formats: list[tuple[int, int, str] | None]
+        formats = [(f.width, f.height, f.pix_fmt) for f in reversed(facts)]
         if self._planes > 1:
             check_chroma(self._pair, facts)
         self.plan = plan_with_offset(self._ffmpeg, self._pair, facts, self._how)
@@ -163,14 +151,6 @@ class LumaPair:
         while filled < len(view) and (count := self._streams[k].read_into(view[filled:])):
             filled += count
         return int(filled * len(frames) // len(view))
-
-
-def _joined(runs: list[Finished]) -> Finished:
-    """The reference's run and the distorted's, as one run over both."""
-    reference, distorted = runs
-    faults = tuple(renumbered(line) for line in reference.faults) + distorted.faults
-    report = distorted.report + renumbered(reference.report)
-    return Finished(reference.code or distorted.code, report, faults)
 
 
 def frame_at(pair: LumaPair, number: int) -> tuple[Samples, Samples]:

@@ -14,6 +14,7 @@ from vmaf_jax.errors import InputError
 from vmaf_jax.features.scale import MIN_SIZE
 from vmaf_jax.video.comparison import Comparison
 from vmaf_jax.video.facts import HDR_TRANSFERS, Facts
+from vmaf_jax.video.interlacing import deinterlacing
 from vmaf_jax.video.report import BY_NUMBER, common_format
 from vmaf_jax.video.video import Video, refuse_pointer
 
@@ -34,6 +35,9 @@ class Plan:
             has to be repeated.
         turned, recoloured: rotation was applied; matrices differ or RGB was converted. Such pairs
             were once measured otherwise, and results of then are not used.
+        skip: frames of the reference and of the distorted video that are left out at the start.
+        limit: frames compared at most; None compares to the end.
+        grid: frames per second that both are put on, None where frames pair by number.
         warnings: differences that a reader of the score should know, a sentence each.
         description: the pair's facts and how it was paired, for the result.
     """
@@ -44,6 +48,9 @@ class Plan:
     changed: bool
     turned: bool
     recoloured: bool
+    skip: tuple[int, int]
+    limit: int | None
+    grid: float | None
     warnings: tuple[str, ...]
     description: dict[str, Any]
 
@@ -68,16 +75,23 @@ def plan_pair(
     _check_size(videos[0], reference)
     warnings = _colour(videos, reference, distorted, how)
     shape = _shape(videos[1], reference, distorted, how)
-    timing = _time(videos[1], videos, reference, distorted, how)
+    grid = _grid(videos, reference, distorted, how)
+    timing = "" if grid is None else f"setpts=PTS-STARTPTS,fps={grid:g},"
+    fields = deinterlacing(videos, facts, how)
     conversion = _conversions(reference, distorted, shape)
-    late = [max(-offset, 0), max(offset, 0)]  # frames to leave out at the start
-    chains = []
-    for skip, convert in zip(late, conversion, strict=True):
-        trim = f"trim=start_frame={skip}," if skip else ""
-        chains.append(f"{timing}{trim}{BY_NUMBER}{convert}")
+    start = how.start_frame(grid or videos[0].fps or reference.rate or distorted.rate)
+    skip = start + max(-offset, 0), start + max(offset, 0)
+    chains = [
+        f"{whole}{timing}{_trim(first, how.frames)}{BY_NUMBER}{convert}"
+        for whole, first, convert in zip(fields.filters, skip, conversion, strict=True)
+    ]
+    warnings += fields.warnings
     description = {
-        "pairing": "time stamps" if timing else "frame number",
+        "pairing": "frame number" if grid is None else "time stamps",
         "offset": offset,
+        "start": start,
+        "limit": how.frames,
+        "deinterlaced": list(fields.roles),
         "reference": _description(reference),
         "distorted": _description(distorted),
         "warnings": list(warnings),
@@ -86,6 +100,9 @@ def plan_pair(
         to_reference=chains[0],
         to_distorted=chains[1],
         timing=timing,
+        skip=skip,
+        limit=how.frames,
+        grid=grid,
         changed=chains != [DEFAULT_CHAIN, DEFAULT_CHAIN],
         turned=bool(reference.rotation or distorted.rotation),
         recoloured=reference.matrix != distorted.matrix or "gbr" in (reference.matrix,),
@@ -167,18 +184,25 @@ def _ratio(value: Fraction) -> str:
     return f"{float(value):.3f}"
 
 
-def _time(
-    video: Video, videos: tuple[Video, Video], reference: Facts, distorted: Facts, how: Comparison
-) -> str:
-    """The filter that puts both on the reference's clock, "" where frames pair by number."""
+def _trim(first: int, limit: int | None) -> str:
+    """The filter that leaves out what comes before and after, "" for none."""
+    if limit is not None:
+        return f"trim=start_frame={first}:end_frame={first + limit},"
+    return f"trim=start_frame={first}," if first else ""
+
+
+def _grid(
+    videos: tuple[Video, Video], reference: Facts, distorted: Facts, how: Comparison
+) -> float | None:
+    """Frames per second that both are put on by time; None where frames pair by number."""
+    video = videos[1]
     rates = [v.fps or f.rate for v, f in zip(videos, (reference, distorted), strict=True)]
     if how.fps == "match":
         if rates[0] is None or rates[1] is None:
             raise InputError(f"{video.path}: a file has no time stamps to match; drop --fps match.")
-        grid = reference.base_rate if reference.base_rate and not videos[0].fps else rates[0]
-        return f"setpts=PTS-STARTPTS,fps={grid:g},"
+        return reference.base_rate if reference.base_rate and not videos[0].fps else rates[0]
     if rates[0] is None or rates[1] is None or how.force:
-        return ""
+        return None
     if abs(rates[1] / rates[0] - 1) > _SAME_RATE:
         raise InputError(
             f"{video.path}: {rates[1]:g} frames/s, its reference has {rates[0]:g}; pass --fps "
@@ -189,7 +213,7 @@ def _time(
             f"{video.path}: its frames and its reference's are not spaced alike in time; pass "
             f"--fps match to pair them by time stamp."
         )
-    return ""
+    return None
 
 
 def _conversions(reference: Facts, distorted: Facts, shape: str) -> tuple[str, str]:
@@ -217,10 +241,21 @@ def _conversions(reference: Facts, distorted: Facts, shape: str) -> tuple[str, s
 
 def expected_frames(counts: list[int], plan: Plan) -> int | None:
     """How many pairs of frames `counts` (distorted, reference) give; None with time stamps."""
-    if plan.description["pairing"] != "frame number":
+    if plan.grid is not None:
         return None
-    offset = plan.description["offset"]
-    return min(counts[0] - max(offset, 0), counts[1] - max(-offset, 0))
+    left = min(counts[0] - plan.skip[1], counts[1] - plan.skip[0])
+    return left if plan.limit is None else min(left, plan.limit)
+
+
+def within_limit(counts: list[int], plan: Plan) -> list[int]:
+    """Decoded frames (distorted, reference) up to the last that can be compared.
+
+    A decoder that is told to stop has gone on for some frames, another number every time.
+    """
+    if plan.limit is None or plan.grid is not None:
+        return counts
+    ends = (plan.skip[1] + plan.limit, plan.skip[0] + plan.limit)
+    return [min(count, end) for count, end in zip(counts, ends, strict=True)]
 
 
 def check_durations(videos: tuple[Video, Video], counts: list[int], plan: Plan) -> None:
@@ -230,6 +265,9 @@ def check_durations(videos: tuple[Video, Video], counts: list[int], plan: Plan) 
         for video, name in zip(videos, ("reference", "distorted"), strict=True)
     ]
     seconds = [count / rate for count, rate in zip(reversed(counts), rates, strict=True)]
+    if plan.limit is not None and plan.grid is not None:
+        last = (max(plan.skip) + plan.limit) / plan.grid
+        seconds = [min(value, last) for value in seconds]
     if math.fabs(seconds[0] - seconds[1]) > 2 / min(rates):
         raise InputError(
             f"{videos[1].path}: {seconds[1]:.3f} s, its reference {videos[0].path.name} has "

@@ -6,7 +6,7 @@ or cut.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 from vmaf_jax.errors import InputError
 from vmaf_jax.video.video import Video
@@ -114,13 +114,19 @@ def check_counts(
     )
 
 
-def explain(report: str, reference: Video, distorted: Video, models: Sequence[str] = ()) -> str:
-    """One line from a failed run: which file or model, what is wrong, the mend."""
-    for model in models:
+def explain(
+    report: str, reference: Video, distorted: Video, models: Mapping[str, str] | None = None
+) -> str:
+    """One line from a failed run: which file or model, what is wrong, the mend.
+
+    Args:
+        models: those that it ran, by name, each with what to say if it cannot be loaded.
+    """
+    for model, hint in (models or {}).items():
         if re.search(rf"(could not|problem).*load.*model.*{re.escape(model)}", report, re.I):
             return (
                 f"teacher {model!r}: this libvmaf cannot load it; check the name, or point "
-                f"VMAF_JAX_FFMPEG at a newer ffmpeg."
+                f"VMAF_JAX_FFMPEG at a newer ffmpeg.{hint}"
             )
     for k, video in enumerate((distorted, reference)):
         if re.search(r"Stream specifier '[^']*' in filtergraph .* matches no streams", report):

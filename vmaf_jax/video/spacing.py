@@ -29,13 +29,13 @@ def check_spacing(
     videos: tuple[Video, Video],
     facts: tuple[Facts, Facts],
     counts: tuple[int, int],
-    offset: int = 0,
+    skip: tuple[int, int] = (0, 0),
 ) -> None:
     """Holds the times of the reference's and the distorted video's frames against each other.
 
     Args:
         counts: decoded frames of each; a file that has another number of packets is not judged.
-        offset: frames that the distorted video starts late.
+        skip: frames of each that are left out at the start.
 
     Raises:
         InputError: a pair of frames is apart by more than half the interval between frames.
@@ -43,7 +43,7 @@ def check_spacing(
     times = [_frame_times(ffmpeg, *stream) for stream in zip(videos, facts, counts, strict=True)]
     if any(len(stamps) != count for stamps, count in zip(times, counts, strict=True)):
         return
-    reference, distorted = times[0][max(-offset, 0) :], times[1][max(offset, 0) :]
+    reference, distorted = (stamps[n:] for stamps, n in zip(times, skip, strict=True))
     n = min(len(reference), len(distorted))
     if n < 2:
         return

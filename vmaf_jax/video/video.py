@@ -18,11 +18,11 @@ _POINTERS = ("hls", "concat", "concatf", "dash", "imf", "sdp", "rtsp", "avisynth
 _POINTER_MARKS = (b"#EXTM3U", b"ffconcat", b"<MPD", b"<?xml", b"v=0", b"[playlist]", b"[Reference]")
 
 # Chroma subsampling (horizontal, vertical) of the planar formats that libvmaf takes.
-_SUBSAMPLING = {"yuv420p": (2, 2), "yuv422p": (2, 1), "yuv444p": (1, 1)}
+SUBSAMPLING = {"yuv420p": (2, 2), "yuv422p": (2, 1), "yuv444p": (1, 1)}
 # Samples of 10 and 12 bits lie in two bytes, little endian.
 RAW_FORMATS = {
     base + suffix: (subsampling, sample_bytes)
-    for base, subsampling in _SUBSAMPLING.items()
+    for base, subsampling in SUBSAMPLING.items()
     for suffix, sample_bytes in (("", 1), ("10le", 2), ("12le", 2))
 }
 
@@ -36,6 +36,7 @@ class Video:
         width, height: pixels; needed for raw files, and otherwise what the file must have.
         pix_fmt: a key of `RAW_FORMATS`; needed for raw files.
         fps: frames per second of a raw file; pairing is by frame number, so it changes no score.
+        has_chroma: False where the chroma stands in for one that nobody gave.
     """
 
     path: Path
@@ -43,6 +44,7 @@ class Video:
     height: int | None = None
     pix_fmt: str | None = None
     fps: float | None = None
+    has_chroma: bool = True
 
     @property
     def is_raw(self) -> bool:

@@ -1,4 +1,4 @@
-"""From the six features to a score, in the graph: a student's own file, or a teacher's SVR."""
+"""From features to a score, in the graph: a student's own file, or a teacher's SVR."""
 
 import math
 from typing import Any
@@ -8,6 +8,7 @@ import numpy as np
 from vmaf_jax.export.contract import INPUT_NAME, OUTPUT_NAME
 from vmaf_jax.export.pixels.graph import Graph, Value
 from vmaf_jax.teacher import Teacher
+from vmaf_jax.teacher.correction import Correction
 
 _PREFIX = "head/"
 
@@ -37,7 +38,7 @@ def student_head(graph: Graph, model: Any, features: Value) -> Value:
 
 
 def teacher_head(graph: Graph, teacher: Teacher, features: Value) -> Value:
-    """The score `[N]` that a VMAF model gives to `features` `[N, 6]`, in its range.
+    """The score `[N]` that a VMAF model gives to `features` `[N, d]`, in its range.
 
     As `vmaf_jax.teacher.svr`, the root of gamma in the rescaling and the rescale of the target in
     the coefficients; both folded in float64. Coefficients of hundreds of points nearly cancel, so
@@ -46,6 +47,8 @@ def teacher_head(graph: Graph, teacher: Teacher, features: Value) -> Value:
     """
     file = teacher.model
     root = math.sqrt(file.gamma)
+    if file.correction is not None:
+        features = _corrected(graph, file.correction, features)
     scaled = features * (file.slope * root) + file.intercept * root
     rows = graph.op("Reshape", scaled, np.array([-1, 1, len(file.slope)]))
     apart = rows - file.support_vectors * root
@@ -57,6 +60,14 @@ def teacher_head(graph: Graph, teacher: Teacher, features: Value) -> Value:
     score = graph.op("Reshape", product, np.array([-1])) + offset
     score = _transformed(graph, score, teacher)
     return graph.op("Clip", score, *file.clip) if file.clip else score
+
+
+def _corrected(graph: Graph, correction: Correction, features: Value) -> Value:
+    """As `vmaf_jax.teacher.svr.corrected`; what is exactly 0 is told by a clipped product."""
+    measured = graph.op("Clip", graph.op("Abs", features) * 1e30, 0.0, 1.0)
+    guide = graph.op("ReduceSum", features * correction.guide, np.array([1]), keepdims=1)
+    stand_in = guide * -correction.at_one + correction.at_one
+    return features + (measured * -1 + 1) * stand_in
 
 
 def _transformed(graph: Graph, score: Value, teacher: Teacher) -> Value:

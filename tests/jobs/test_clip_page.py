@@ -1,0 +1,101 @@
+"""A clip's page as values: which frames, which pictures, which cuts, and how much at most."""
+
+import io
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.support import run_command
+from vmaf_jax import score
+from vmaf_jax.errors import InputError
+from vmaf_jax.jobs import clip_page
+from vmaf_jax.jobs.clip_page import clip_view, write_clip_page
+from vmaf_jax.reporting.clip_view import MOST_BINS, Encode, curve
+from vmaf_jax.video.ffmpeg import find_ffmpeg
+from vmaf_jax.video.luma import LumaPair
+from vmaf_jax.video.video import Video
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory, ffmpeg):
+    """16 frames with a cut at the tenth, moving, and their encode."""
+    folder = tmp_path_factory.mktemp("cut")
+
+    def make(*arguments):
+        subprocess.run([ffmpeg, "-v", "error", "-y", *arguments], check=True, cwd=folder)
+
+    inputs = ["-f", "lavfi", "-i", "testsrc2=size=352x288:rate=25", "-f", "lavfi", "-i"]
+    inputs += ["testsrc2=size=352x288:rate=25,negate,hflip"]
+    joined = "[0:v]trim=end_frame=10[a];[1:v]trim=end_frame=6[b];[a][b]concat,format=yuv420p"
+    make(*inputs, "-filter_complex", joined, "ref.y4m")
+    make("-i", "ref.y4m", "-c:v", "libx264", "-crf", "40", "-bf", "0", "dis.mp4")
+    return folder / "ref.y4m", folder / "dis.mp4"
+
+
+def test_pictures_are_of_the_frames_that_they_name(pair):
+    first = 2
+    scores = score(*pair, "nano", start=f"{first}f")
+    view = clip_view([scores])
+    assert view.cuts == [10 - first]
+    assert (view.n_frames, view.start, view.rate, view.size) == (14, first, 25, (352, 288))
+    luma = LumaPair(find_ffmpeg(), *map(Video, pair))
+    try:
+        blocks = np.zeros((2, 16, 288, 352), np.uint8)
+        luma.read(*blocks)
+    finally:
+        luma.close()
+    (encode,) = view.encodes
+    assert list(encode.worst) == sorted(encode.worst, key=encode.at)
+    assert encode.at(encode.worst[0]) == scores.per_frame.min()
+    for k, pictures in enumerate((view.pictures, encode.pictures)):
+        assert set(encode.worst) <= set(pictures)
+        for frame, content in pictures.items():
+            y = np.asarray(Image.open(io.BytesIO(content)).convert("L"), np.float64)
+            limited = y * 219 / 255 + 16
+            distance = np.abs(blocks[k] - limited).mean((1, 2))
+            assert int(np.argmin(distance)) == frame + first
+            assert distance[frame + first] < 3
+
+
+def test_a_page_is_of_one_reference_and_of_something(pair, encodes, tmp_path):
+    one, other = score(*pair, "nano"), score(encodes / "ref.y4m", encodes / "dis.mp4", "nano")
+    with pytest.raises(InputError, match="one reference"):
+        write_clip_page(tmp_path / "x.html", [one, other])
+    with pytest.raises(InputError, match="no video was scored"):
+        write_clip_page(tmp_path / "x.html", [], [("a.mp4", "broken")])
+    assert not list(tmp_path.iterdir())
+
+
+def test_pages_are_bounded(pair, monkeypatch):
+    scores = score(*pair, "nano")
+    monkeypatch.setattr(clip_page, "MOST_BYTES", 1)
+    view = clip_view([scores])
+    assert list(view.pictures) == [view.encodes[0].worst[0]]
+
+
+def test_long_clips_are_drawn_in_columns():
+    rng = np.random.default_rng(0)
+    scores = rng.uniform(0, 100, 100_003)
+    frames = np.arange(len(scores), dtype=np.int32)
+    encode = Encode("x", 50.0, None, frames, scores, [int(np.argmin(scores))], [], {}, {})
+    drawn = curve(encode)
+    assert len(drawn.mean) == MOST_BINS
+    assert drawn.low.min() == scores.min()
+    assert int(drawn.lowest[np.argmin(drawn.low)]) == int(np.argmin(scores))
+    for k in (0, 7, MOST_BINS - 1):
+        inside = scores[drawn.first[k] : drawn.last[k] + 1]
+        assert drawn.mean[k] == pytest.approx(inside.mean())
+        assert drawn.low[k] == inside.min()
+    assert drawn.first[0] == 0
+    assert drawn.last[-1] == len(scores) - 1
+
+
+def test_the_page_is_an_output_like_others(pair):
+    result = run_command("score", *pair, "--html", pair[0])
+    assert result.code == 2
+    assert "is the input" in result.stderr
+    result = run_command("score", *pair, "--html", Path("page.htm"))
+    assert (result.code, ".html" in result.stderr) == (2, True)

@@ -1,0 +1,90 @@
+"""A dataset that is trained on from the disk: the same rows, every source held out, limits told."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from tests.support import run_command
+from vmaf_jax.errors import InputError
+from vmaf_jax.features.dataset import read_table
+from vmaf_jax.features.mapped import map_table
+from vmaf_jax.jobs.config import Config
+from vmaf_jax.jobs.problem import load_problem
+from vmaf_jax.jobs.streamed import fit_streamed, load_streamed
+
+TRAINING = {"steps": 100, "batch_size": 64, "seeds": (0, 1), "learning_rate": 5e-3}
+
+
+@pytest.fixture(scope="module")
+def folder(support_vectors, tmp_path_factory):
+    """The support vectors' clips in three shards."""
+    folder = tmp_path_factory.mktemp("set")
+    table = support_vectors
+    part = np.array([int(name.split("_")[1].split(".")[0]) % 3 for name in table.source])
+    for k in range(3):
+        rows = part == k
+        texts = {name: getattr(table, name)[rows] for name in ("corpus", "source", "clip", "index")}
+        labels = {name: column[rows] for name, column in table.labels.items()}
+        numbers = {"features": table.features[rows], "labels": labels}
+        dataclasses.replace(table, **texts, **numbers).write(folder / f"part-{k}.parquet")
+    return folder
+
+
+def config(folder, training=TRAINING, **data):
+    data = {"features": folder, "buffer_rows": 128, **data}
+    return Config(name="x", data=data, student={"network": "nano"}, training=training)
+
+
+def test_a_mapped_table_is_the_table(folder):
+    ours, whole = map_table(folder), read_table(folder)
+    assert isinstance(ours.features, np.memmap)
+    for name in ("corpus", "source", "clip", "index", "features"):
+        np.testing.assert_array_equal(getattr(ours, name), getattr(whole, name))
+    np.testing.assert_array_equal(ours.label("vmaf_v0.6.1"), whole.label("vmaf_v0.6.1"))
+    assert ours.provenance == whole.provenance
+
+
+def test_every_source_is_held_out_and_predicted(folder):
+    problem = load_streamed(config(folder))
+    in_memory = load_problem(config(folder).data)
+    np.testing.assert_allclose(problem.target, in_memory.target, atol=1e-9)
+    np.testing.assert_array_equal(problem.fold, in_memory.fold)
+    settings = config(folder).training
+    fit = fit_streamed(problem, config(folder).make_student(), settings)
+    assert fit.predicted.shape == (1, 2, len(problem.table))
+    assert fit.losses.shape == (2 * len(problem.sources) + 1, 100)
+    for seed in range(2):
+        error = fit.predicted[0, seed] - problem.label
+        assert np.sqrt(np.mean(error**2)) < 10  # VMAF points; their spread is 27
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        ({"label": "mos"}, "has no data.label=mos"),
+        ({"mean_pool": True}, "has no data.mean_pool"),
+        ({"training": {"strategy": "rows"}}, "no training.batch_size"),
+        ({"training": TRAINING | {"strategy": "teacher_queries"}}, "strategy=teacher_queries"),
+        ({"training": TRAINING | {"anchor": 1.0}}, "no training.anchor"),
+        ({"features": None}, "a folder of shards; drop it"),
+    ],
+)
+def test_what_streamed_training_has_not_is_told(folder, change, line):
+    with pytest.raises(InputError, match=line):
+        load_streamed(config(folder, **change))
+
+
+@pytest.mark.slow
+def test_the_command_writes_a_run(folder, tmp_path):
+    setting = [
+        *("--set", f"data.features={folder}", "--set", "data.buffer_rows=128"),
+        *("--set", "training.batch_size=64", "--set", "training.strategy=rows"),
+        *("--set", "external=[]", "--set", "training.steps=300"),
+    ]
+    flags = ("--config", "configs/tiny.yaml", *setting, "--run-dir", tmp_path / "run")
+    ended = run_command("train", *flags)
+    assert ended.code == 0, ended.stderr
+    assert "streamed" in ended.stderr
+    ended = run_command("evaluate", "--model", tmp_path / "run", "--features", folder)
+    assert ended.code == 0, ended.stderr

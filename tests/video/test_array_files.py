@@ -1,0 +1,107 @@
+"""Arrays are measured as the files they could have been decoded from."""
+
+import math
+import re
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import vmaf_jax
+from vmaf_jax.errors import InputError
+from vmaf_jax.video.arrays import as_files
+from vmaf_jax.video.video import RAW_FORMATS, Video, check_video
+
+HEIGHT, WIDTH, FRAMES = 288, 352, 12
+
+
+def planes_of(path):
+    """Y, U and V of an 8-bit 4:2:0 file, read frame by frame."""
+    frames = np.frombuffer(path.read_bytes(), np.uint8).reshape(FRAMES, -1)
+    luma, chroma = HEIGHT * WIDTH, HEIGHT * WIDTH // 4
+    u, v = (frames[:, luma + k * chroma :][:, :chroma] for k in range(2))
+    half = (FRAMES, HEIGHT // 2, WIDTH // 2)
+    return frames[:, :luma].reshape(FRAMES, HEIGHT, WIDTH), u.reshape(half), v.reshape(half)
+
+
+def test_arrays_score_as_their_files_do(encodes):
+    files = encodes / "ref.yuv", encodes / "dis.yuv"
+    raw = {"width": WIDTH, "height": HEIGHT, "pix_fmt": "yuv420p"}
+    ours = vmaf_jax.score(*map(planes_of, files), also=("psnr", "ciede2000"))
+    theirs = vmaf_jax.score(*files, also=("psnr", "ciede2000"), **raw)
+    np.testing.assert_array_equal(ours.per_frame, theirs.per_frame)
+    assert ours.also_statistics() == theirs.also_statistics()
+    assert (ours.table.source[0], ours.table.clip[0]) == ("reference", "distorted")
+    luma = vmaf_jax.score(*(planes_of(path)[0] for path in files))
+    np.testing.assert_array_equal(luma.per_frame, theirs.per_frame)
+    mixed = vmaf_jax.score(files[0], planes_of(files[1])[0], **raw)
+    np.testing.assert_array_equal(mixed.per_frame, theirs.per_frame)
+
+
+@pytest.mark.parametrize("pix_fmt", RAW_FORMATS)
+def test_what_is_written_is_what_was_given(pix_fmt):
+    (across, down), sample_bytes = RAW_FORMATS[pix_fmt]
+    bits = int(re.search(r"(\d+)le", pix_fmt)[1]) if sample_bytes == 2 else 8
+    sizes = [(19, 21), *[(math.ceil(19 / down), math.ceil(21 / across))] * 2]
+    rng = np.random.default_rng(0)
+    planes = [rng.integers(0, 2**bits, (2, *size)) for size in sizes]
+    with as_files(planes, Path("other.mp4"), bits) as (video, other):
+        assert video == Video(video.path, 21, 19, pix_fmt)
+        assert other == Path("other.mp4")
+        assert check_video(video) == 2
+        written = np.fromfile(video.path, "<u2" if sample_bytes == 2 else "u1")
+    frames = [plane[k].ravel() for k in range(2) for plane in planes]
+    np.testing.assert_array_equal(written, np.concatenate(frames))
+    assert not video.path.exists()
+
+
+LUMA = np.full((3, 32, 32), 90, np.uint8)
+CHROMA = LUMA[:, ::2, ::2]
+WRONG = {
+    "floats": (LUMA / 1.0, {}, "round them to integers"),
+    "16 bits said to be 8": (LUMA.astype(np.uint16), {}, "pass the bits they have"),
+    "beyond 10 bits": (LUMA.astype(np.uint16) * 20, {"bits": 10}, "expected 0 to 1023"),
+    "RGB": (np.zeros((3, 32, 32, 3), np.uint8), {}, "Convert RGB first"),
+    "one frame": (LUMA[0], {}, r"expected luma \[frames, height, width\]"),
+    "no frame": (LUMA[:0], {}, r"expected luma \[frames, height, width\]"),
+    "two planes": ((LUMA, CHROMA), {}, "three planes"),
+    "odd chroma": ((LUMA, CHROMA, LUMA), {}, "none of yuv420p, yuv422p, yuv444p"),
+    "luma for VMAF v1": (
+        LUMA,
+        {"model": "vmaf_v1.0.16_3d0h"},
+        r"vmaf_v1 reads chroma; .*\(Y, U, V",
+    ),
+    "luma for a teacher of VMAF v1": (LUMA, {"teachers": ("vmaf_v1.0.16_3d0h",)}, "reads chroma"),
+    "luma for CIEDE2000": (LUMA, {"also": ("ciede2000",)}, "ciede2000 reads chroma"),
+    "truths": (LUMA > 9, {}, "expected integers or floats"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_what_is_no_video_is_refused_and_leaves_nothing(case, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    array, options, words = WRONG[case]
+    with pytest.raises((InputError, TypeError), match=words):
+        vmaf_jax.score(array, array, **options)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_vmaf_takes_files(encodes):
+    files = encodes / "ref.y4m", encodes / "dis.mp4"
+    scores = np.asarray(vmaf_jax.vmaf(*map(str, files)))
+    table = vmaf_jax.extract_pair(*files, backend="jax")
+    np.testing.assert_allclose(scores, table.label("vmaf_v0.6.1"), atol=1e-4)
+    unclipped = np.asarray(vmaf_jax.vmaf(*files, clip=False))
+    np.testing.assert_array_equal(np.clip(unclipped, 0, 100), scores)
+
+
+@pytest.mark.slow  # two programs are compiled
+def test_vmaf_takes_files_and_their_arrays_alike():
+    rng = np.random.default_rng(0)
+    reference = rng.integers(0, 256, (3, 48, 64)).astype(np.uint8)
+    distorted = reference // 2 + 40
+    with as_files(reference, distorted, 8) as files:
+        scores = np.asarray(vmaf_jax.vmaf(*files))
+    expected = np.asarray(vmaf_jax.vmaf(reference, distorted))
+    np.testing.assert_allclose(scores, expected, atol=2e-3)  # float64 and float32 in the SVR

@@ -1,0 +1,29 @@
+"""Frames that a run of ffmpeg tells of, and what a header says there will be."""
+
+from vmaf_jax import extract_pair
+from vmaf_jax.extraction.api import extract_each
+from vmaf_jax.extraction.request import Request
+from vmaf_jax.video.ffmpeg import find_ffmpeg
+from vmaf_jax.video.progress import about_frames, frames_told
+from vmaf_jax.video.video import Video
+
+
+def test_all_frames_are_told_in_the_end(encodes, tmp_path):
+    told: list[int] = []
+    request = Request((), cache=tmp_path, on_frames=told.append)
+    pair = Video(encodes / "ref.y4m"), Video(encodes / "dis.mp4")
+    (table,) = extract_each([pair], request)
+    assert sum(told) == 12
+    assert (table.features == extract_pair(*pair, teachers=()).features).all()
+
+
+def test_nobody_is_told():
+    with frames_told(None) as arguments:
+        assert arguments == []
+
+
+def test_headers_say_how_many(encodes):
+    ffmpeg = find_ffmpeg()
+    for name in ("ref.y4m", "dis.mp4", "deep.mkv"):
+        assert about_frames(ffmpeg, Video(encodes / name)) == 12
+    assert about_frames(ffmpeg, Video(encodes / "ref.yuv", 352, 288, "yuv420p")) == 12

@@ -1,0 +1,110 @@
+"""One libvmaf in an ffmpeg graph that measures chosen frames, to the values of the whole.
+
+VIF and ADM see one frame; motion sees a frame, the one before it and the one after. So each chosen
+frame goes in with both neighbours, and `n_subsample=3` has VIF and ADM computed on the middle ones
+alone: libvmaf runs extractors with a memory, motion's, on every frame. Chosen frames less than
+three apart would share neighbours, and are for different branches of the graph.
+"""
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from vmaf_jax.errors import InputError
+from vmaf_jax.features.feature_set import FeatureSet
+
+STEP = 3  # frames that go in for each one chosen
+Intervals = Sequence[tuple[int, int]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Branch:
+    """Which frames one libvmaf is given.
+
+    Attributes:
+        pick: ffmpeg's expression, above 0 on the chosen frames and their neighbours; "" gives it
+            all frames, each of which it then measures.
+        from_first: whether frame 0 is chosen.
+    """
+
+    pick: str = ""
+    from_first: bool = False
+
+    def filters(
+        self,
+        k: int,
+        feature_set: FeatureSet,
+        *,
+        threads: int,
+        convert: tuple[str, str] = ("", ""),
+        ending: str = "",
+    ) -> list[str]:
+        """From the graph's `[dk]` and `[rk]` to `[ok]`; libvmaf writes `logk.json`.
+
+        Args:
+            k: the branch's number.
+            threads: of libvmaf.
+            convert: filters for the reference and for the distorted frames, after the choice.
+            ending: libvmaf's options for streams of different lengths.
+        """
+        pick, step = "null", 1
+        if self.pick:
+            # libvmaf measures frames 0, 3, 6, ...: the first chosen one is to be 3. Frame 0 of a
+            # video has none before it, and no motion; its own copies there make the same of it.
+            copies = STEP if self.from_first else STEP - 1
+            pick, step = f"select='{self.pick}',loop=loop={copies}:size=1:start=0,setpts=N", STEP
+        options = (
+            f"log_fmt=json:log_path=log{k}.json:n_threads={threads}:n_subsample={step}{ending}:"
+            f"model=version={feature_set.libvmaf_model}"
+        )
+        return [
+            f"[d{k}]{pick}{convert[1]}[e{k}]",
+            f"[r{k}]{pick}{convert[0]}[s{k}]",
+            f"[e{k}][s{k}]libvmaf={options}[o{k}]",
+        ]
+
+    def read(
+        self, log: Path, members: Sequence[int], feature_set: FeatureSet
+    ) -> dict[int, list[float]]:
+        """Features by frame of what was chosen, `members`, rising.
+
+        Raises:
+            InputError: the log is of other frames, or holds a value that is not finite.
+        """
+        first, step = (STEP, STEP) if self.pick else (0, 1)
+        try:
+            entries = json.loads(log.read_bytes())["frames"]
+            by_number = {int(entry["frameNum"]): entry["metrics"] for entry in entries}
+            rows = {
+                frame: [float(by_number[first + step * j][key]) for key in feature_set.libvmaf_keys]
+                for j, frame in enumerate(members)
+            }
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+            raise InputError(
+                f"libvmaf's log lacks chosen frames ({error}); free space, or drop --within."
+            ) from error
+        if len(by_number) != len(members) + first // step or not _finite(rows):
+            raise InputError("libvmaf's log has other frames than were chosen; drop --within.")
+        return rows
+
+
+def _finite(rows: dict[int, list[float]]) -> bool:
+    return bool(np.isfinite(list(rows.values())).all())
+
+
+def expression(intervals: Intervals, variable: str = "n") -> str:
+    """ffmpeg's expression that is above 0 within intervals, both ends in; a search tree.
+
+    Args:
+        intervals: rising, apart from each other.
+        variable: what is looked up, itself an expression.
+    """
+    if len(intervals) == 1:
+        low, high = intervals[0]
+        return f"between({variable},{low},{high})"
+    middle = len(intervals) // 2
+    left, right = (expression(part, variable) for part in (intervals[:middle], intervals[middle:]))
+    return f"if(lt({variable},{intervals[middle][0]}),{left},{right})"

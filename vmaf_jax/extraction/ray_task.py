@@ -1,0 +1,61 @@
+"""What a node of a cluster does: says what it measures with, and measures one clip."""
+
+import dataclasses
+import socket
+
+from vmaf_jax.corpora.clips import Clip
+from vmaf_jax.environment import __version__
+from vmaf_jax.errors import InputError
+from vmaf_jax.extraction.shards import Shard, Work, write_shard
+from vmaf_jax.video.ffmpeg import find_ffmpeg
+
+
+@dataclasses.dataclass(frozen=True)
+class Tools:
+    """What measurements depend on beside clips and settings, the same on every node."""
+
+    ffmpeg: str
+    vmaf_jax: str = __version__
+
+    def __str__(self) -> str:
+        return f"ffmpeg {self.ffmpeg} and vmaf-jax {self.vmaf_jax}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Refusal:
+    """Why a node may measure nothing, in one line."""
+
+    reason: str
+
+
+def own_tools() -> Tools:
+    """Those of this machine.
+
+    Raises:
+        InputError: it has no ffmpeg with libvmaf.
+    """
+    return Tools(find_ffmpeg().version)
+
+
+def check_node(expected: Tools) -> Refusal | None:
+    """Why this node may not measure beside those that have the `expected` tools; None if it may."""
+    try:
+        tools = own_tools()
+    except InputError as error:
+        return Refusal(f"node {socket.gethostname()}: {error}")
+    if tools != expected:
+        return Refusal(
+            f"node {socket.gethostname()} has {tools}, this machine {expected}; results of two "
+            f"versions are not mixed, install the same on both or take the node out."
+        )
+    return None
+
+
+def measure_on_node(clip: Clip, work: Work, expected: Tools) -> Shard | InputError | Refusal:
+    """The shard of a clip, or why there is none."""
+    if (refusal := check_node(expected)) is not None:
+        return refusal
+    try:
+        return write_shard(clip, work)
+    except InputError as error:
+        return InputError(str(error))  # without its causes, which may not travel

@@ -1,0 +1,196 @@
+"""`vmaf-jax score --html`: a page about a clip, or several encodes of one source.
+
+The scores are there already; this decodes each video once more, for pictures of some frames and the
+scene cuts of the reference. How many pictures, and how large, is bounded whatever the clip is.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from vmaf_jax.errors import InputError
+from vmaf_jax.files import write_text
+from vmaf_jax.jobs.scores import Compared, Scores
+from vmaf_jax.jobs.worst_frames import lowest
+from vmaf_jax.reporting.clip_page import clip_page
+from vmaf_jax.reporting.clip_view import MOST_DRAWN, ClipView, Encode
+from vmaf_jax.video.facts import Facts, facts_of
+from vmaf_jax.video.ffmpeg import find_ffmpeg
+from vmaf_jax.video.pairing import Plan, plan_pair
+from vmaf_jax.video.pictures import matrix_of, picture_size, take_pictures
+
+WIDTH = 480  # pixels of a picture, at most
+MOST_BYTES = 6 << 20  # of all pictures
+_EVENLY = 24  # frames that have pictures for being evenly spaced, at most
+_WORST = 4  # and for being an encode's lowest
+_MOST_PICTURES = 180
+_PARTS = 12  # of a clip; two of an encode's worst frames are at least a part apart
+Failed = Sequence[tuple[str, str]]
+
+
+def write_clip_page(path: Path, scores: Sequence[Scores], failed: Failed = ()) -> None:
+    """Writes the page of a source and its encodes.
+
+    Args:
+        path: of the page.
+        scores: of each encode, the best first.
+        failed: encodes without a score, each with its reason.
+
+    Raises:
+        InputError: they are of several sources, none has a score, or a video cannot be read again.
+    """
+    write_text(path, clip_page(clip_view(scores, failed)))
+
+
+def clip_view(scores: Sequence[Scores], failed: Failed = ()) -> ClipView:
+    """What the page shows; raises as `write_clip_page`."""
+    pairs = [entry.pair for entry in scores if entry.pair is not None]
+    if not pairs or len(pairs) < len(scores):
+        reason = f" ({failed[0][1]})" if failed else ""
+        raise InputError(f"--html: no video was scored{reason}, so there is no page.")
+    if len({pair.reference.path for pair in pairs}) > 1:
+        raise InputError("--html: a page is of one reference; score each with its encodes.")
+    facts, plans = _plans(scores, pairs)
+    lead = scores[0].table.provenance["comparison"]
+    worst = [_worst(entry) for entry in scores]
+    frames = _pictured(scores[:MOST_DRAWN], worst[:MOST_DRAWN])
+    size = picture_size(facts[0], WIDTH)
+    taken, cuts = _pictures(pairs[:MOST_DRAWN], facts[0], plans, frames, size, lead["frames"])
+    kept = _fitting(frames, taken)
+    shown = [{frame: pictures[frame] for frame in kept} for pictures in taken]
+    return ClipView(
+        reference=pairs[0].reference.path.name,
+        model=scores[0].model,
+        pooling=scores[0].pooling,
+        n_frames=int(lead["frames"]),
+        encodes=[
+            _encode(entry, shown[k + 1] if k + 1 < len(shown) else {}, numbers)
+            for k, (entry, numbers) in enumerate(zip(scores, worst, strict=True))
+        ],
+        failed=failed,
+        cuts=cuts,
+        rate=plans[0].grid or pairs[0].reference.fps or facts[0].rate,
+        start=plans[0].skip[0],
+        pictures=shown[0],
+        size=size,
+        full=(facts[0].width, facts[0].height),
+        notes=[scores[0].choice] if scores[0].choice else [],
+    )
+
+
+def _plans(
+    scores: Sequence[Scores], pairs: Sequence[Compared]
+) -> tuple[tuple[Facts, Facts], list[Plan]]:
+    """The first pair's streams, and how each pair was compared."""
+    facts, plans = [], []
+    for entry, pair in zip(scores, pairs, strict=True):
+        described = entry.table.provenance["comparison"]
+        facts.append((facts_of(described["reference"]), facts_of(described["distorted"])))
+        videos = (pair.reference, pair.distorted)
+        plans.append(plan_pair(videos, facts[-1], pair.how, described["offset"]))
+    if len({plan.skip[0] for plan in plans}) > 1:
+        raise InputError(
+            "--html: these encodes begin at other frames of the reference; make a page of each."
+        )
+    return facts[0], plans
+
+
+def _worst(entry: Scores) -> list[int]:
+    """The lowest frames of an encode, as frame numbers, the lowest first."""
+    apart = max(1, len(entry.per_frame) // _PARTS)
+    return [int(entry.table.index[row]) for row in lowest(entry.per_frame, _WORST, apart)]
+
+
+def _pictured(drawn: Sequence[Scores], worst: Sequence[Sequence[int]]) -> list[int]:
+    """Frames to take pictures of, the most wanted first: each encode's lowest, then even ones."""
+    common = set(drawn[0].table.index.tolist())
+    for entry in drawn[1:]:
+        common &= set(entry.table.index.tolist())
+    measured = sorted(common)
+    every = np.linspace(0, len(measured) - 1, min(_EVENLY, len(measured))).round().astype(int)
+    turns = [numbers[k] for k in range(_WORST) for numbers in worst if k < len(numbers)]
+    wanted = [frame for frame in turns if frame in common] + [measured[k] for k in every.tolist()]
+    return list(dict.fromkeys(wanted))[: max(1, _MOST_PICTURES // (1 + len(drawn)))]
+
+
+def _pictures(
+    pairs: Sequence[Compared],
+    facts: Facts,
+    plans: Sequence[Plan],
+    frames: Sequence[int],
+    size: tuple[int, int],
+    count: int,
+) -> tuple[list[Mapping[int, bytes]], list[int]]:
+    """Pictures of the reference and of each encode, by frame; and the reference's cuts."""
+    ffmpeg, rising, matrix = find_ffmpeg(), sorted(frames), matrix_of(facts)
+    reference, cuts = take_pictures(
+        ffmpeg,
+        pairs[0].reference,
+        plans[0].to_reference,
+        rising,
+        size,
+        matrix=matrix,
+        shots_of=count,
+    )
+    taken: list[Mapping[int, bytes]] = [reference]
+    for pair, plan in zip(pairs, plans, strict=False):
+        chain = plan.to_distorted
+        taken.append(take_pictures(ffmpeg, pair.distorted, chain, rising, size, matrix=matrix)[0])
+    return taken, cuts
+
+
+def _fitting(frames: Sequence[int], taken: Sequence[Mapping[int, bytes]]) -> list[int]:
+    """As many of the frames, from the first, as `MOST_BYTES` of pictures hold; at least one."""
+    kept: list[int] = []
+    total = 0
+    for frame in frames:
+        total += sum(len(pictures[frame]) for pictures in taken)
+        if kept and total > MOST_BYTES:
+            break
+        kept.append(frame)
+    return kept
+
+
+def _encode(entry: Scores, pictures: Mapping[int, bytes], worst: Sequence[int]) -> Encode:
+    described = entry.table.provenance["comparison"]
+    pair = entry.pair
+    notes = [str(warning) for warning in described["warnings"]]
+    if entry.inside_training_region is False:
+        notes.append("unlike the clips that the model learnt from")
+    if entry.frames is not None:
+        notes.append(f"{len(entry.per_frame)} of {entry.frames} frames were measured")
+    return Encode(
+        name=pair.distorted.path.name if pair else str(entry.table.clip[0]),
+        score=entry.pooled,
+        interval=entry.interval,
+        frames=entry.table.index,
+        per_frame=entry.per_frame,
+        worst=worst,
+        notes=notes,
+        compared=_compared(entry),
+        pictures=pictures,
+    )
+
+
+def _compared(entry: Scores) -> dict[str, str]:
+    """How an encode was compared, in words, by what."""
+    described = entry.table.provenance["comparison"]
+    rows = {
+        "frames compared": f"{described['frames']:,}",
+        "frames decoded (reference, distorted)": " and ".join(map(str, described["decoded"])),
+        "paired by": str(described["pairing"]),
+        "offset": str(described["offset"]),
+        "starts at frame": str(described["start"]),
+        "deinterlaced": ", ".join(described["deinterlaced"]) or "no",
+    }
+    for role in ("reference", "distorted"):
+        stream = described[role]
+        rate = "" if stream["rate"] is None else f", {stream['rate']:g} frames/s"
+        rows[role] = (
+            f"{stream['codec']}, {stream['width']}x{stream['height']}, {stream['pix_fmt']}{rate}"
+        )
+    provenance = entry.table.provenance
+    version = provenance.get("backend_version", "")
+    rows["measured by"] = f"{provenance['backend']} {version}".strip()
+    return rows

@@ -1,0 +1,245 @@
+"""The page of a clip: quality over time, frame pairs to compare, the worst frames, every encode.
+
+Each picture is in the page once, in its card; the script shows those of the cards side by side, as
+a wipe or as a difference.
+"""
+
+import base64
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from vmaf_jax.reporting.clip_figures import quality, quality_plot
+from vmaf_jax.reporting.clip_view import MOST_BINS, MOST_DRAWN, ClipView, Curve, Encode, curve
+from vmaf_jax.reporting.frame import figure, notes, page, section, table, tiles
+from vmaf_jax.reporting.points import page_json
+from vmaf_jax.reporting.svg import Plot, text
+from vmaf_jax.reporting.verdict import Tile
+
+_NAME = 60  # characters of a name in captions
+_MOST_LISTED = 300  # rows of a table
+
+
+def clip_page(view: ClipView) -> str:
+    """The page, HTML."""
+    curves = [curve(encode) for encode in view.drawn]
+    plot = quality_plot(view, curves)
+    lead = view.encodes[0]
+    title = view.reference if len(view.encodes) > 1 else f"{lead.name} against {view.reference}"
+    worst, strip = _placed(view)
+    body = [
+        f"<h1>{text(title)}</h1>\n",
+        f'<p class="verdict">{text(_verdict(view), 1000)}</p>\n',
+        tiles(_tiles(view)),
+        notes(_notes(view)),
+        section("quality", "Quality over time", [_quality(view, curves, plot), _viewer(view)]),
+    ]
+    if len(view.encodes) > 1 or view.failed:
+        body.append(section("encodes", "Encodes, the best first", _encodes(view)))
+    body += [
+        section("worst", "Worst frames", _cards(view, worst, "ringed")),
+        section(
+            "frames",
+            "Frames evenly spaced",
+            [
+                f"<details><summary>{len(strip)} frames</summary>",
+                *_cards(view, strip, ""),
+                "</details>",
+            ],
+        ),
+        section("compared", "How they were compared", _compared(view)),
+        section("limits", "What these figures do not say", _limits(view)),
+        _data(view, curves, plot),
+    ]
+    return page(f"vmaf-jax: {title}", body, extra="clip")
+
+
+def _verdict(view: ClipView) -> str:
+    lead = view.encodes[0]
+    lowest = lead.worst[0]
+    pooled = f"pooled by {view.pooling} over {view.n_frames} frames"
+    if len(view.encodes) == 1:
+        words = f"{lead.score:.2f} of 100 by {view.model}, {pooled}"
+    else:
+        last = view.encodes[-1]
+        words = (
+            f"{lead.name} is the best of {len(view.encodes)} encodes with {lead.score:.2f} of 100 "
+            f"by {view.model}, {last.name} the last with {last.score:.2f}; {pooled}"
+        )
+    return f"{words}. Its lowest is {view.when(lowest)} with {lead.at(lowest):.2f}."
+
+
+def _tiles(view: ClipView) -> list[Tile]:
+    lead = view.encodes[0]
+    low = float(np.percentile(lead.per_frame, 5))
+    share = float(np.mean(lead.per_frame < lead.score - 10))
+    if lead.interval is None:
+        sure = Tile("How sure?", "not asked", "--interval 0.9 says it")
+    else:
+        width = lead.interval.high - lead.interval.low
+        ends = f"{lead.interval.low:.2f} to {lead.interval.high:.2f}"
+        kind = f"{100 * lead.interval.level:g} % interval, {lead.interval.kind}"
+        sure = Tile("How sure?", f"± {width / 2:.2f}", f"{ends}, {kind}")
+    worst = f"{100 * share:.1f} % of frames are more than 10 points below the clip's score"
+    return [
+        Tile("How good?", f"{lead.score:.2f}", f"points of 100, {lead.name}"),
+        Tile("How bad where it is bad?", f"{low:.2f}", f"5 % of frames are below; {worst}"),
+        sure,
+    ]
+
+
+def _notes(view: ClipView) -> list[str]:
+    lines = [f"{name}: not scored. {reason}" for name, reason in view.failed]
+    lines += [f"{encode.name}: {note}" for encode in view.encodes for note in encode.notes]
+    return [*lines, *view.notes]
+
+
+def _quality(view: ClipView, curves: Sequence[Curve], plot: Plot) -> str:
+    several = len(view.drawn) > 1
+    note = "Ringed: the lowest frames. Ticks below the axis: frames with pictures."
+    note += f" ▼ and a dotted line: a scene cut ({len(view.cuts)})."
+    if any(encode.interval is not None for encode in view.drawn):
+        how = "bars at the right" if several else "hatched, and a bar at the right"
+        note += f" {how[0].upper()}{how[1:]}: the interval of the clip's score, not of a frame's."
+    if any(len(c.mean) < len(e.per_frame) for c, e in zip(curves, view.drawn, strict=True)):
+        note += f" {MOST_BINS} columns of several frames each: their mean, down to their lowest."
+    if len(view.encodes) > MOST_DRAWN:
+        note += f" The best {MOST_DRAWN} of {len(view.encodes)} are drawn."
+    key = "".join(
+        f'<li><svg viewBox="0 0 40 12" aria-hidden="true"><path class="line s{k}" d="M2 6h36"/>'
+        f"</svg>{k + 1}: {text(e.name, _NAME)}, {e.score:.2f}</li>"
+        for k, e in enumerate(view.drawn)
+    )
+    drawn = f'<ul class="key">{key}</ul><div class="scroll">{quality(view, curves, plot)}</div>'
+    drawn += '<output aria-live="polite">Point at a frame, or use the arrow keys.</output>'
+    return figure("time", "Score of every frame", drawn, note).replace(
+        '<figure id="time">', '<figure id="time" class="wide" tabindex="0">'
+    )
+
+
+def _viewer(view: ClipView) -> str:
+    """The pair of a frame, for the script to fill; hidden without it, since the cards have all."""
+    if not view.pictures:
+        return ""
+    names = "".join(
+        f'<option value="{k}">{k + 1}: {text(e.name, _NAME)}</option>'
+        for k, e in enumerate(view.drawn)
+    )
+    width, height = view.size
+    ways = (("side", "side by side"), ("wipe", "wipe"), ("difference", "difference"))
+    modes = "".join(
+        f'<label><input type="radio" name="way" value="{way}"{" checked" * (way == "side")}> '
+        f"{words}</label> "
+        for way, words in ways
+    )
+    return (
+        f'<figure id="pair" class="wide" hidden><figcaption>The pictures of a frame</figcaption>'
+        f'<p class="controls"><label>Encode <select id="which">{names}</select></label> '
+        f'<span role="radiogroup" aria-label="View">{modes}</span></p>'
+        f'<div class="stage side" style="--shape:{width}/{height}"></div>'
+        f'<p class="controls"><label>Pictured frame <input type="range" id="at" min="0" step="1" '
+        f'max="{len(view.pictures) - 1}" value="0"></label> <label id="wiping">Wipe '
+        f'<input type="range" id="wipe" min="0" max="100" value="50"></label></p>'
+        f'<output aria-live="polite"></output><p class="note">Difference: of the two small '
+        f"pictures, four times as bright; fine differences are lost in scaling down.</p></figure>\n"
+    )
+
+
+def _placed(view: ClipView) -> tuple[list[int], list[int]]:
+    """Frames with pictures: the worst by their score, and the others by number."""
+    worst: dict[int, float] = {}
+    for encode in view.drawn:
+        for frame in encode.worst:
+            if frame in view.pictures:
+                worst[frame] = min(worst.get(frame, 101.0), encode.at(frame))
+    ordered = sorted(worst, key=lambda frame: (worst[frame], frame))
+    return ordered, [frame for frame in sorted(view.pictures) if frame not in worst]
+
+
+def _cards(view: ClipView, frames: Iterable[int], why: str) -> list[str]:
+    parts = ['<div class="cards">']
+    for frame in frames:
+        shots = [_shot(view, view.pictures[frame], frame, -1, "reference")]
+        for k, encode in enumerate(view.drawn):
+            mark = f" ({why})" if why and frame in encode.worst else ""
+            caption = f"{k + 1}: {encode.name[:_NAME]}, {encode.at(frame):.2f}{mark}"
+            shots.append(_shot(view, encode.pictures[frame], frame, k, caption))
+        parts.append(
+            f'<section class="card"><h3>{text(view.when(frame))}</h3>'
+            f'<div class="shots">{"".join(shots)}</div>'
+            f'<p><button type="button" data-show="{frame}" hidden>Compare above</button></p>'
+            f"</section>\n"
+        )
+    return [*parts, "</div>\n"]
+
+
+def _shot(view: ClipView, picture: bytes, frame: int, which: int, caption: str) -> str:
+    data = base64.b64encode(picture).decode()
+    width, height = view.size
+    said = text(f"{view.when(frame)}: {caption}", 300)
+    return (
+        f'<div class="shot"><img width="{width}" height="{height}" decoding="async" '
+        f'data-frame="{frame}" data-which="{which}" alt="{said}" '
+        f'src="data:image/jpeg;base64,{data}"><span>{text(caption, 160)}</span></div>'
+    )
+
+
+def _encodes(view: ClipView) -> list[str]:
+    rows = []
+    for rank, encode in enumerate(view.encodes[:_MOST_LISTED], 1):
+        interval = encode.interval
+        between = "–" if interval is None else f"{interval.low:.2f} to {interval.high:.2f}"
+        scores = encode.per_frame
+        figures = (encode.score, float(scores.min()), float(np.percentile(scores, 5)))
+        cells = [f"{value:.3f}" for value in figures]
+        lowest = view.when(encode.worst[0]) if encode.worst else "–"
+        rows.append([f"{rank}: {encode.name}", *cells, between, lowest, f"{len(scores):,}"])
+    header = ["encode", "score", "min", "5 %", "interval", "lowest", "frames"]
+    rows += [[name, "not scored", *["–"] * 5] for name, _ in view.failed[:_MOST_LISTED]]
+    return [table(header, rows)]
+
+
+def _compared(view: ClipView) -> list[str]:
+    shown: Sequence[Encode] = view.encodes[:_MOST_LISTED]
+    keys = list(dict.fromkeys(key for encode in shown for key in encode.compared))
+    rows = [[key, *(encode.compared.get(key, "–") for encode in shown)] for key in keys]
+    return [table(["", *(encode.name[:_NAME] for encode in shown)], rows)]
+
+
+def _limits(view: ClipView) -> list[str]:
+    (width, height), (across, down) = view.size, view.full
+    lines = [
+        f"Pictures are JPEG of {width}x{height}, scaled from {across}x{down}: what they show of an "
+        f"encode is less than a viewer of the video sees. Scores are of the video itself.",
+        f"{len(view.pictures)} of {view.n_frames:,} frames have pictures: the worst, and evenly "
+        f"spaced ones.",
+        "A frame's score is of a model that learnt from clips; it tells frames apart better than "
+        "it says how a viewer would judge one. An interval is of the clip's score.",
+        "Scene cuts are found by how much the reference changes; fades and flashes can mislead.",
+    ]
+    return ["<ul>", *(f"<li>{text(line, 1000)}</li>\n" for line in lines), "</ul>"]
+
+
+def _data(view: ClipView, curves: Sequence[Curve], plot: Plot) -> str:
+    edges = (plot.left, plot.right, plot.top, plot.bottom)
+    frame = (*plot.x, *plot.y, plot.width, plot.height, *edges)
+    value = {
+        "frame": [round(float(v), 4) for v in frame],
+        "rate": view.rate,
+        "start": view.start,
+        "cuts": list(view.cuts[:_MOST_LISTED]),
+        "pictures": sorted(view.pictures),
+        "encodes": [
+            {
+                "name": encode.name[:_NAME],
+                "first": c.first.tolist(),
+                "last": c.last.tolist(),
+                "mean": np.round(c.mean, 3).tolist(),
+                "low": np.round(c.low, 3).tolist(),
+                "lowest": c.lowest.tolist(),
+                "at": {str(f): round(encode.at(f), 3) for f in sorted(view.pictures)},
+            }
+            for encode, c in zip(view.drawn, curves, strict=True)
+        ],
+    }
+    return f'<script type="application/json" data-clip>{page_json(value)}</script>\n'

@@ -1,0 +1,122 @@
+"""What a page shows of a clip and its encodes, as values; bounded whatever the clip's length."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from vmaf_jax.evaluation.conformal import Interval
+
+Floats = npt.NDArray[np.float64]
+MOST_BINS = 1200  # columns of a curve; a longer clip has several frames in each
+MOST_DRAWN = 8  # encodes with a curve and pictures; a table has the others
+
+
+@dataclasses.dataclass(frozen=True)
+class Encode:
+    """One distorted video.
+
+    Attributes:
+        name: its file's.
+        score: the clip's, points; `interval` is of it.
+        frames: numbers of the frames measured, rising, `[n]`; `per_frame` their scores, points.
+        worst: its lowest frames, the lowest first.
+        notes: what to beware of, a sentence each.
+        compared: how it was compared, by name.
+        pictures: JPEG by frame.
+    """
+
+    name: str
+    score: float
+    interval: Interval | None
+    frames: npt.NDArray[np.int32]
+    per_frame: Floats
+    worst: Sequence[int]
+    notes: Sequence[str]
+    compared: Mapping[str, str]
+    pictures: Mapping[int, bytes]
+
+    def at(self, frame: int) -> float:
+        """The score of a frame that was measured, points."""
+        return float(self.per_frame[np.searchsorted(self.frames, frame)])
+
+
+@dataclasses.dataclass(frozen=True)
+class ClipView:
+    """A source and its encodes.
+
+    Attributes:
+        reference: its file's name.
+        model: its name; `pooling` is how frames become the clip's score.
+        n_frames: of the clip.
+        encodes: the best first; the first `MOST_DRAWN` are drawn.
+        failed: encodes without a score, each with its reason.
+        cuts: first frames of new shots.
+        rate: frames per second, None where the file has none.
+        start: frames left out before frame 0.
+        pictures: of the reference, JPEG by frame.
+        size: of the pictures, pixels; `full` that of the reference.
+        notes: sentences on the whole.
+    """
+
+    reference: str
+    model: str
+    pooling: str
+    n_frames: int
+    encodes: Sequence[Encode]
+    failed: Sequence[tuple[str, str]]
+    cuts: Sequence[int]
+    rate: float | None
+    start: int
+    pictures: Mapping[int, bytes]
+    size: tuple[int, int]
+    full: tuple[int, int]
+    notes: Sequence[str] = ()
+
+    @property
+    def drawn(self) -> Sequence[Encode]:
+        """The encodes with a curve and pictures."""
+        return self.encodes[:MOST_DRAWN]
+
+    def when(self, frame: int) -> str:
+        """A frame, with its time in the reference where that is known."""
+        if self.rate is None:
+            return f"frame {frame}"
+        seconds = (frame + self.start) / self.rate
+        minutes, rest = divmod(seconds, 60)
+        clock = f"{int(minutes)}:{rest:05.2f}" if minutes else f"{rest:.2f} s"
+        return f"frame {frame} ({clock})"
+
+
+@dataclasses.dataclass(frozen=True)
+class Curve:
+    """Scores over the frames, a column for each few of them.
+
+    Attributes:
+        first, last: frames of each column, `[b]`.
+        mean, low: their mean and their lowest score, points, `[b]`; `lowest` is that frame.
+    """
+
+    first: npt.NDArray[np.int32]
+    last: npt.NDArray[np.int32]
+    mean: Floats
+    low: Floats
+    lowest: npt.NDArray[np.int32]
+
+    @property
+    def middle(self) -> Floats:
+        """Where a column stands."""
+        return np.asarray((self.first + self.last) / 2, np.float64)
+
+
+def curve(encode: Encode) -> Curve:
+    """The scores of an encode in at most `MOST_BINS` columns."""
+    n = len(encode.per_frame)
+    edges = np.linspace(0, n, min(n, MOST_BINS) + 1).astype(int)
+    starts, ends = edges[:-1], edges[1:]
+    mean = np.add.reduceat(encode.per_frame, starts) / (ends - starts)
+    low = np.minimum.reduceat(encode.per_frame, starts)
+    lowest = [a + int(np.argmin(encode.per_frame[a:b])) for a, b in zip(starts, ends, strict=True)]
+    frames = encode.frames
+    return Curve(frames[starts], frames[ends - 1], mean, low, frames[np.array(lowest)])

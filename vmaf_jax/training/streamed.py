@@ -1,0 +1,179 @@
+"""Training on a stream of batches that all members read.
+
+Masks are by source, `[m, s]`, and a row says which source it is of: rows of the source that a
+member holds out have no weight in it, and are zero before anything reads them.
+"""
+
+import functools
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpy.typing as npt
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jaxtyping import Array, Float
+
+from vmaf_jax.features.feature_set import FeatureSet
+from vmaf_jax.models import Student, Variables
+from vmaf_jax.training.batches import Batch
+from vmaf_jax.training.loop import Trained
+from vmaf_jax.training.losses import Labels
+from vmaf_jax.training.methods import Objective
+from vmaf_jax.training.pieces import piece_length
+from vmaf_jax.training.queries import draw_rows
+from vmaf_jax.training.recipes import Recipe, make_recipe
+from vmaf_jax.training.settings import TrainingSettings
+from vmaf_jax.training.streams import Chunk, StreamRows, chunks, columns_of, prefetched
+
+_SAMPLE = 4096  # rows that prototypes start at
+_PREDICTED = 16384  # rows of a call
+
+
+class StreamMember(NamedTuple):
+    """One training; with a leading axis, several.
+
+    Attributes:
+        trains: 1 on the sources that it reads, `[s]`.
+        key: the source of its randomness.
+        temperature: of its loss, no unit.
+        scaler: mean and reciprocal standard deviation of its rows, `[d]` each.
+    """
+
+    trains: Float[Array, " s"]
+    key: Array
+    temperature: Float[Array, ""]
+    scaler: dict[str, Float[Array, " d"]]
+
+
+def start(sample: Chunk, member: StreamMember, *, student: Student, recipe: Recipe) -> Any:
+    """One member's state before the first step; prototypes start at rows of the `sample`."""
+    init_key, _ = jax.random.split(member.key)
+    params = student.init(init_key)["params"]
+    if student.spec.n_prototypes:
+        weight = member.trains[sample.source]
+        chosen = draw_rows(init_key, weight, student.spec.n_prototypes)
+        x = (jnp.asarray(sample.features)[chosen] - member.scaler["mean"]) * member.scaler[
+            "inv_std"
+        ]
+        params = student.start_at(params, x)
+    return recipe.method(None).init(params)
+
+
+def advance(
+    chunk: Chunk,
+    member: StreamMember,
+    state: Any,
+    first: Array,
+    *,
+    student: Student,
+    recipe: Recipe,
+) -> tuple[Any, Float[Array, " s"]]:
+    """One member's state after the steps of a chunk, the number of whose first is `first`."""
+    _, stream_key = jax.random.split(member.key)
+
+    def label(scores: Float[Array, " n"]) -> Labels:
+        return recipe.loss.label(scores, member.temperature)
+
+    def loss(params: Variables, batch: Batch, key: Array) -> Array:
+        variables = {"params": params, "scaler": member.scaler}
+        outputs = student.outputs(variables, batch.features, key=key)
+        per_row = recipe.loss.per_row(outputs, batch.labels, member.temperature)
+        # A batch may be of the held-out source alone.
+        return jnp.sum(per_row * batch.weight) / jnp.maximum(jnp.sum(batch.weight), 1.0)
+
+    def score(params: Variables, features: Array) -> Array:
+        return student.score({"params": params, "scaler": member.scaler}, features)
+
+    def step(state: Any, at: tuple[Array, Chunk]) -> tuple[Any, Array]:
+        k, rows = at
+        weight = member.trains[rows.source]
+        seen = weight > 0
+        features = jnp.where(seen[:, None], rows.features, 0.0)
+        batch = Batch(features, label(jnp.where(seen, rows.targets, 0.0)), weight)
+        key = jax.random.fold_in(stream_key, k)
+        return recipe.method(None).step(state, key, lambda _: batch, Objective(loss, score))
+
+    numbers = first + jnp.arange(len(chunk.targets))
+    return jax.lax.scan(step, state, (numbers, chunk))
+
+
+def train_streamed(
+    rows: StreamRows,
+    members: StreamMember,
+    *,
+    student: Student,
+    settings: TrainingSettings,
+    feature_set: FeatureSet,
+    buffer_rows: int,
+) -> Trained:
+    """Trains all members on one stream of batches.
+
+    Args:
+        settings: of strategy `rows`, with a `batch_size`, by AdamW.
+        buffer_rows: rows that are shuffled among each other; twice as many are held.
+    """
+    if settings.batch_size is None:
+        raise ValueError("streamed rows: set a batch_size")
+    m = len(members.temperature)
+    devices = jax.devices()
+    padded = max(2, -(-m // len(devices))) * len(devices)  # as `compile_members` fills them
+    mesh = Mesh(np.array(devices), ("members",))
+    split, shared = (NamedSharding(mesh, PartitionSpec(*axis)) for axis in (("members",), ()))
+    index = np.minimum(np.arange(padded), m - 1)
+    members = jax.device_put(jax.tree.map(lambda leaf: leaf[index], members), split)
+    parts: dict[str, Any] = {"student": student, "recipe": make_recipe(settings, feature_set)}
+    length = piece_length(settings.steps)
+    some = np.linspace(0, len(rows.targets) - 1, _SAMPLE).astype(np.int64)
+    sample = jax.device_put(columns_of(rows, [some]), shared)
+    started = time.perf_counter()
+    begin = jax.jit(jax.vmap(functools.partial(start, **parts), (None, 0)), out_shardings=split)
+    state = begin(sample, members)
+    step = jax.jit(
+        jax.vmap(functools.partial(advance, **parts), (None, 0, 0, None)),
+        in_shardings=(shared, split, split, shared),
+        out_shardings=split,
+        donate_argnums=2,
+    )
+    how = {"batch_size": settings.batch_size, "steps": length, "seed": settings.seeds[0]}
+    stream = chunks(rows, buffer_rows=buffer_rows, **how)
+    program: Callable[..., Any] | None = None
+    losses = np.zeros((padded, settings.steps), np.float32)
+    compile_s = 0.0
+    for k, chunk in enumerate(prefetched(stream, settings.steps // length, shared)):
+        first = jnp.int32(k * length)
+        if program is None:
+            program = step.lower(chunk, members, state, first).compile()
+            compile_s = time.perf_counter() - started
+            started = time.perf_counter()
+        state, some_losses = program(chunk, members, state, first)
+        losses[:, k * length : (k + 1) * length] = np.asarray(some_losses)
+    params = parts["recipe"].method(None).params(state)
+    variables = {"params": params, "scaler": members.scaler}
+    variables = jax.tree.map(lambda leaf: np.asarray(leaf, np.float32)[:m], variables)
+    together = np.arange(m)[None]
+    return Trained(variables, losses[:m], together, compile_s, time.perf_counter() - started)
+
+
+def predict_by_source(
+    rows: StreamRows, member_of: npt.NDArray[np.int64], variables: Variables, student: Student
+) -> npt.NDArray[np.float32]:
+    """Each row's score, clipped, VMAF points, `[n]`, by the member that its source has.
+
+    Args:
+        member_of: of each source, `[s]`.
+    """
+    predicted = np.zeros(len(rows.targets), np.float32)
+    order = np.argsort(rows.source, kind="stable")
+    ends = np.cumsum(np.bincount(rows.source, minlength=len(member_of)))
+    predict = jax.jit(student.predict)
+    for k, (begin, end) in enumerate(zip(np.r_[0, ends[:-1]], ends, strict=True)):
+        own = jax.tree.map(lambda leaf, k=k: leaf[member_of[k]], variables)
+        for at in range(begin, end, _PREDICTED):
+            index = order[at : min(at + _PREDICTED, end)]
+            x = np.zeros((_PREDICTED, rows.features.shape[1]), np.float32)
+            x[: len(index)] = rows.features[index]
+            predicted[index] = np.asarray(predict(own, x))[: len(index)]
+    return predicted

@@ -1,0 +1,148 @@
+"""Rows from the disk in batches: read block by block, shuffled in a buffer, prefetched.
+
+An epoch reads every row once: blocks of neighbouring rows in random order, as many at a time as the
+buffer takes, whose rows are then put in random order.
+"""
+
+import contextlib
+import queue
+import threading
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+import numpy.typing as npt
+from jaxtyping import Array, Float, Int
+
+_BLOCK = 4096  # neighbouring rows that are read together
+_PREFETCHED = 2  # chunks that wait for the device
+_KINDS = (np.float32, np.float32, np.int32)  # of features, targets, source
+
+
+class StreamRows(NamedTuple):
+    """Rows on the disk, or in memory.
+
+    Attributes:
+        features: raw, no unit, `[n, d]`.
+        targets: VMAF points, `[n]`.
+        source: of each row, its number, `[n]`.
+    """
+
+    features: npt.NDArray[np.floating[Any]]
+    targets: npt.NDArray[np.floating[Any]]
+    source: npt.NDArray[np.int32]
+
+
+class Chunk(NamedTuple):
+    """The rows of some steps, `[s, b, ...]`; of one step, `[b, ...]`."""
+
+    features: Float[Array | np.ndarray, "*s b d"]
+    targets: Float[Array | np.ndarray, "*s b"]
+    source: Int[Array | np.ndarray, "*s b"]
+
+
+def scalers(rows: StreamRows, trains: npt.NDArray[np.bool_]) -> dict[str, npt.NDArray[np.float32]]:
+    """Each member's mean and reciprocal standard deviation, `[m, d]`, by one pass over the rows.
+
+    Sums run in float64 by source, around the mean of the first block.
+
+    Args:
+        trains: the sources that each member reads, `[m, s]`.
+    """
+    n_sources, d = trains.shape[1], rows.features.shape[1]
+    count, first, second = np.zeros(n_sources), np.zeros((n_sources, d)), np.zeros((n_sources, d))
+    centre = np.asarray(rows.features[:_BLOCK], np.float64).mean(axis=0)
+    for start in range(0, len(rows.targets), _BLOCK):
+        x = np.asarray(rows.features[start : start + _BLOCK], np.float64) - centre
+        source = rows.source[start : start + _BLOCK]
+        count += np.bincount(source, minlength=n_sources)
+        for k in range(d):
+            first[:, k] += np.bincount(source, x[:, k], n_sources)
+            second[:, k] += np.bincount(source, np.square(x[:, k]), n_sources)
+    n = trains @ count[:, None]
+    mean = trains @ first / n
+    variance = np.maximum(trains @ second / n - np.square(mean), 0.0)
+    inv_std = np.where(variance < 1e-8, 1.0, 1.0 / np.sqrt(np.maximum(variance, 1e-8)))
+    return {"mean": (mean + centre).astype(np.float32), "inv_std": inv_std.astype(np.float32)}
+
+
+def chunks(
+    rows: StreamRows, *, batch_size: int, steps: int, buffer_rows: int, seed: int
+) -> Iterator[Chunk]:
+    """Batches without end, `steps` of them at a time.
+
+    Args:
+        buffer_rows: rows that are shuffled among each other.
+    """
+    rng = np.random.default_rng(seed)
+    n, size = len(rows.targets), steps * batch_size
+    n_blocks, at_a_time = -(-n // _BLOCK), max(1, buffer_rows // _BLOCK)
+    held: list[Chunk] = []
+    n_held = 0
+    while True:
+        order = rng.permutation(n_blocks)
+        for start in range(0, n_blocks, at_a_time):
+            held.append(_shuffled(rows, np.sort(order[start : start + at_a_time]), rng))
+            n_held += len(held[-1].targets)
+            while n_held >= size:
+                whole = _joined(held)
+                head, rest = (
+                    Chunk(*(leaf[part] for leaf in whole))
+                    for part in (slice(size), slice(size, None))
+                )
+                held, n_held = [rest], n_held - size
+                yield Chunk(*(leaf.reshape(steps, batch_size, *leaf.shape[1:]) for leaf in head))
+
+
+def _joined(parts: list[Chunk]) -> Chunk:
+    if len(parts) == 1:
+        return parts[0]
+    return Chunk(*(np.concatenate(leaves) for leaves in zip(*parts, strict=True)))
+
+
+def _shuffled(rows: StreamRows, blocks: npt.NDArray[np.int64], rng: np.random.Generator) -> Chunk:
+    """The rows of some blocks in random order, float32."""
+    slices = [slice(block * _BLOCK, (block + 1) * _BLOCK) for block in blocks]
+    chunk = columns_of(rows, slices)
+    order = rng.permutation(len(chunk.targets))
+    return Chunk(*(column[order] for column in chunk))
+
+
+def columns_of(rows: StreamRows, parts: list[Any]) -> Chunk:
+    """Some rows, joined, on the host."""
+    return Chunk(
+        *(
+            np.concatenate([np.asarray(column[part], kind) for part in parts])
+            for column, kind in zip(rows, _KINDS, strict=True)
+        )
+    )
+
+
+def prefetched(source: Iterator[Chunk], count: int, sharding: Any) -> Iterator[Chunk]:
+    """The first `count` chunks on their devices, made ready by a thread while others are used."""
+    ready: queue.Queue[Chunk | BaseException] = queue.Queue(_PREFETCHED)
+    ended = threading.Event()
+
+    def fill() -> None:
+        try:
+            for _ in range(count):
+                if ended.is_set():
+                    return
+                ready.put(jax.device_put(next(source), sharding))
+        except BaseException as error:  # raised where the chunk is asked for
+            ready.put(error)
+
+    thread = threading.Thread(target=fill, daemon=True)
+    thread.start()
+    try:
+        for _ in range(count):
+            chunk = ready.get()
+            if isinstance(chunk, BaseException):
+                raise chunk
+            yield chunk
+    finally:
+        ended.set()
+        while thread.is_alive():  # it may wait for room
+            with contextlib.suppress(queue.Empty):
+                ready.get(timeout=0.01)

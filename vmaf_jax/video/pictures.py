@@ -1,0 +1,76 @@
+"""Chosen frames of a compared pair as small JPEG pictures in colour, and where its shots start.
+
+A video passes the filters that it was measured through, so a picture is of the frame that has the
+score; then it is scaled down. Luma, chroma and matrix become JPEG's.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from vmaf_jax.errors import InputError
+from vmaf_jax.files import work_folder
+from vmaf_jax.video.facts import Facts
+from vmaf_jax.video.ffmpeg import Ffmpeg, run_ffmpeg
+from vmaf_jax.video.shots import FINDER, read_changes, starts_of_shots
+from vmaf_jax.video.video import Video
+
+_QUALITY = 3  # of ffmpeg's JPEG: 2 is its best, 31 its worst
+_HD = 720  # lines from which a file that does not say is taken for BT.709
+
+
+def picture_size(facts: Facts, width: int) -> tuple[int, int]:
+    """Width and height of a small picture of so many pixels across at most, in square pixels."""
+    across = min(width, facts.width)
+    return across, max(2, round(across / facts.aspect))
+
+
+def take_pictures(
+    ffmpeg: Ffmpeg,
+    video: Video,
+    chain: str,
+    frames: Sequence[int],
+    size: tuple[int, int],
+    *,
+    matrix: str,
+    shots_of: int = 0,
+) -> tuple[dict[int, bytes], list[int]]:
+    """Frames of a video as JPEG, and where its shots start.
+
+    Args:
+        chain: the filters that it was measured through.
+        frames: numbers after them, rising.
+        size: width and height, pixels.
+        matrix: of its luma and chroma, ffmpeg's name.
+        shots_of: frames that there are, where shots are to be found; 0 looks for none.
+
+    Raises:
+        InputError: ffmpeg fails, or the video has not all of the frames.
+    """
+    chosen = "+".join(f"eq(n,{frame})" for frame in frames)
+    convert = f"in_color_matrix={matrix}:out_color_matrix=bt601:out_range=pc"
+    picked = (
+        f"select='{chosen}',scale={size[0]}:{size[1]}:flags=area:{convert},"
+        f"format=yuvj420p,setsar=1[p]"
+    )
+    graph = f"[0:v:0]{chain},{picked}"
+    outputs = ["-map", "[p]", "-fps_mode", "passthrough", "-c:v", "mjpeg", "-q:v", str(_QUALITY)]
+    outputs += ["-f", "image2", "p%05d.jpg"]
+    if shots_of:
+        graph = f"[0:v:0]{chain},split=2[a][b];[a]{picked};[b]{FINDER}[c]"
+        outputs += ["-map", "[c]", "-fps_mode", "passthrough", "-f", "null", "-"]
+    with work_folder() as work:
+        start = ["-nostdin", "-nostats", "-v", "error", *video.arguments()]
+        run = run_ffmpeg(ffmpeg, [*start, "-filter_complex", graph, *outputs], folder=work)
+        pictures = [path.read_bytes() for path in sorted(work.glob("p*.jpg"))]
+        if run.code or len(pictures) != len(frames):
+            reason = (run.report.strip().splitlines() or ["too few frames"])[-1]
+            raise InputError(f"{video.path}: no pictures of it ({reason}); check the file.")
+        cuts = starts_of_shots(read_changes(Path(work))[1][:shots_of]) if shots_of else []
+    return dict(zip(frames, pictures, strict=True)), cuts
+
+
+def matrix_of(facts: Facts) -> str:
+    """The matrix of a video's luma and chroma, guessed by its size where it does not say."""
+    names = {"bt709": "bt709", "bt2020nc": "bt2020", "bt2020c": "bt2020", "fcc": "fcc"}
+    names |= {"smpte240m": "smpte240m", "bt470bg": "bt601", "smpte170m": "bt601"}
+    return names.get(facts.matrix, "bt709" if facts.height >= _HD else "bt601")
