@@ -16,6 +16,7 @@ import typer
 
 from vmaf_jax.commands.bench import bench
 from vmaf_jax.commands.compare_backends import compare_backends
+from vmaf_jax.commands.distributed import WorkerEndedError, end_workers
 from vmaf_jax.commands.doctor import doctor
 from vmaf_jax.commands.evaluate import evaluate
 from vmaf_jax.commands.examples import epilog
@@ -89,6 +90,7 @@ def _clean_up() -> None:
     from vmaf_jax.video.ffmpeg import end_all
 
     end_all()
+    end_workers()
     if (engine := sys.modules.get("vmaf_jax.extraction.ray_engine")) is not None:
         engine.leave_cluster()
     remove_work_folders()
@@ -105,6 +107,8 @@ def _run(arguments: list[str] | None) -> int:
         return code if _flushed() else _NO_OUTPUT
     except InputError as error:
         return _told(str(error), 2)
+    except WorkerEndedError as worker:
+        return worker.code
     except GateError as error:
         return _told(str(error), 1)
     except BrokenPipeError:
@@ -129,6 +133,8 @@ def _machine_failed(error: Exception) -> str | None:
     text = str(error)
     if "RESOURCE_EXHAUSTED" in text or "out of memory" in text.lower():
         return "not enough memory; use a smaller batch, fewer rows or smaller pictures."
+    if "Gloo" in text or "coordination service" in text:
+        return "another process of the training is gone; start all of them again."
     if "Unable to initialize backend" in text:
         return f"JAX cannot start ({text.splitlines()[0]}); unset JAX_PLATFORMS or install it."
     return None

@@ -11,6 +11,7 @@ from typing import Any
 from vmaf_jax.errors import InputError
 from vmaf_jax.files import cache_dir
 
+_HEARTBEAT_S = 30  # without which a process counts as gone
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "onnx", "onnxruntime", "jax2onnx")
 
 __version__ = metadata.version("vmaf-jax")
@@ -44,7 +45,7 @@ def processor() -> str:
 
 
 def use_all_cores() -> None:
-    """Makes each CPU core a JAX device, so that members train side by side.
+    """Makes each CPU core that is ours to use a JAX device, so that members train side by side.
 
     Two devices of one core train the folds of a run about 1.7 times as fast as one of two cores.
     It works only before JAX's first computation; later, or with XLA_FLAGS naming a count, nothing
@@ -55,7 +56,7 @@ def use_all_cores() -> None:
     if "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", ""):
         return
     try:
-        jax.config.update("jax_num_cpu_devices", os.cpu_count() or 1)
+        jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)))
     except RuntimeError:
         return  # JAX already runs
 
@@ -91,6 +92,46 @@ def prepare_training() -> None:
     use_all_cores()
     keep_compiled_programs()
     check_devices()
+
+
+def join_processes(coordinator: str | None, processes: int | None, process: int | None) -> None:
+    """Before JAX starts: this process becomes one of several whose devices train together.
+
+    Args:
+        coordinator: `HOST:PORT` where process 0 listens.
+        processes, process: how many there are, and which of them this is. What is None is found in
+            the environment, as JAX does: its own variables, Slurm's, Open MPI's, Kubernetes'.
+
+    Raises:
+        InputError: the environment does not say.
+    """
+    import jax
+
+    jax.config.update("jax_enable_preemption_service", False)  # SIGTERM is ours
+    try:
+        jax.distributed.initialize(
+            coordinator, processes, process, heartbeat_timeout_seconds=_HEARTBEAT_S
+        )
+    except (ValueError, TypeError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(
+            f"--distributed: this process cannot join the others ({reason}); name --coordinator, "
+            f"--processes and --process."
+        ) from error
+
+
+def is_first_process() -> bool:
+    """Whether this process writes results: the only one, or process 0 of several."""
+    import jax
+
+    return jax.process_index() == 0
+
+
+def several_processes() -> bool:
+    """Whether the devices are of more than one process."""
+    import jax
+
+    return jax.process_count() > 1
 
 
 def prepare_extraction(backend: str) -> None:

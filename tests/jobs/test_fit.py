@@ -1,6 +1,7 @@
 """Held-out predictions are of students that never saw the source, by whichever job they come."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from vmaf_jax.jobs.fit import fit_folds
 from vmaf_jax.jobs.problem import load_problem
 from vmaf_jax.jobs.train import train
 from vmaf_jax.models import Student
-from vmaf_jax.selection.grid import Candidate, run_program
+from vmaf_jax.selection.grid import Candidate, run_candidates
 from vmaf_jax.training import TrainingSettings
 
 SETTINGS = TrainingSettings(steps=40, seeds=(0, 3))
@@ -23,11 +24,15 @@ def problem():
     return load_problem(DataConfig())
 
 
-def poisoned(problem, source):
-    """The same rows, but what the rows of one source teach is nonsense."""
-    return dataclasses.replace(
-        problem, target=np.where(problem.table.source == source, 1e3, problem.target)
-    )
+@pytest.fixture(scope="module")
+def grouped():
+    return load_problem(DataConfig(), folds=4)
+
+
+def poisoned(problem, *sources):
+    """The same rows, but what the rows of these sources teach is nonsense."""
+    rows = np.isin(problem.table.source, sources)
+    return dataclasses.replace(problem, target=np.where(rows, 1e3, problem.target))
 
 
 def by_fit(problem):
@@ -36,7 +41,7 @@ def by_fit(problem):
 
 def by_selection(problem):
     base = Candidate("support_vectors", "nano", "silu", "squared_error", 0.0, False, "rows")
-    (outcome,) = run_program(problem, base, SETTINGS, (0.0,))
+    (outcome,) = run_candidates([(base, SETTINGS)], {base.corpus: problem})
     return outcome.predicted
 
 
@@ -55,13 +60,37 @@ def test_nothing_that_a_source_teaches_reaches_its_own_predictions(problem, way)
             ).any()
 
 
-def test_the_train_job_writes_those_predictions(problem, tmp_path):
-    config = Config(name="short", student={"network": "nano", "dropout": 0.0}, training=SETTINGS)
+def test_sources_of_one_fold_teach_its_student_nothing(problem, grouped):
+    assert grouped.sources == problem.sources
+    assert len(grouped.masks) == 4
+    clean = by_fit(grouped)
+    for fold in grouped.held_out_sources[:2]:
+        rows = np.isin(grouped.table.source, fold)
+        assert len(fold) > 1
+        harmed = by_fit(poisoned(grouped, *fold))
+        np.testing.assert_array_equal(harmed[:, rows], clean[:, rows])
+        assert (harmed[:, ~rows] != clean[:, ~rows]).any()
+
+
+def test_more_folds_than_sources_are_refused():
+    with pytest.raises(InputError, match="23 sources make at most as many folds"):
+        load_problem(DataConfig(), folds=24)
+
+
+def test_the_train_job_writes_those_predictions(problem, grouped, tmp_path):
+    settings = SETTINGS.model_copy(update={"folds": 4})
+    config = Config(name="short", student={"network": "nano", "dropout": 0.0}, training=settings)
     run = train(config, tmp_path / "short")
-    expected = by_fit(problem)
+    expected = by_fit(grouped)
     np.testing.assert_array_equal(run.held_out.predicted, expected.ravel())
     np.testing.assert_array_equal(run.held_out.seed, np.repeat([0, 3], len(problem.label)))
     np.testing.assert_array_equal(run.held_out.label, np.tile(problem.label, 2))
+    assert [fold.source for fold in run.metrics.folds] == problem.sources * 2
+    assert run.metrics.held_out_together == grouped.held_out_sources
+    log = json.loads((run.path / "log.jsonl").read_text().splitlines()[0])
+    assert list(log["loss"])[:5] == ["fold 1/0", "fold 2/0", "fold 3/0", "fold 4/0", "fold 1/3"]
+    assert "Cross-validated in 4 folds of whole sources" in (run.path / "card.md").read_text()
+    assert "They were held out in 4 folds." in (run.path / "report.html").read_text()
 
 
 def test_the_final_student_learns_from_every_source(problem):
@@ -75,7 +104,8 @@ def test_the_final_student_learns_from_every_source(problem):
 def test_temperatures_and_seeds_keep_their_places(problem):
     settings = SETTINGS.model_copy(update={"loss": "kl"})
     student = Student("nano", "distribution", dropout=0.0)
-    both = fit_folds(problem, student, settings, temperatures=[1.0, 4.0])
+    warmer = settings.model_copy(update={"temperature": 4.0})
+    both = fit_folds(problem, student, settings, points=[settings, warmer])
     assert both.predicted.shape == (2, 2, len(problem.label))
     warm = settings.model_copy(update={"temperature": 4.0, "seeds": (3,)})
     alone = fit_folds(problem, student, warm)

@@ -22,7 +22,14 @@ name: short
 student: {network: nano, dropout: 0.1}
 training: {steps: 1000}
 """
-SAME = ("folds.parquet", "checkpoint", "model.onnx", "log.jsonl", "config.yaml")
+SWEPT = f"""
+{CONFIG}
+sweep: {{training.learning_rate: [0.02, 0.01], student.activation: [silu, relu]}}
+"""
+SAME = (
+    *("folds.parquet", "checkpoint", "model.onnx", "log.jsonl", "config.yaml"),
+    *("sweep.json", "sweep.parquet"),
+)
 
 
 @dataclasses.dataclass
@@ -98,10 +105,16 @@ def test_killed_trainings_end_with_the_same_bytes(config, undisturbed, tmp_path)
 
 
 @pytest.mark.slow
-def test_twenty_kills(config, undisturbed, tmp_path):
+@pytest.mark.parametrize("text", [CONFIG, SWEPT], ids=["train", "sweep"])
+def test_twenty_kills(text, tmp_path):
+    config = tmp_path / "config.yaml"
+    config.write_text(text)
+    process = start(config, tmp_path / "undisturbed")
+    _, error = process.communicate()
+    assert process.returncode == 0, error
     hit, _ = killed_and_finished(config, tmp_path / "run", 20, seed=1)
     assert hit
-    assert contents(tmp_path / "run") == undisturbed
+    assert contents(tmp_path / "run") == contents(tmp_path / "undisturbed")
 
 
 def test_a_training_that_is_told_to_end_saves_and_says_so(config, undisturbed, tmp_path):
@@ -129,22 +142,16 @@ LEAVES: list[np.ndarray] = [
 
 
 def written(folder, *, training="this one", steps=(10, 20, 30)):
-    state = TrainingState(folder, 1.0, Told()).of(training)
-    for step in steps:
-        state.keep([*LEAVES[:-1], np.array(step, np.int64)], step)
-    state._lock.close()  # as the end of a process does
+    with TrainingState(folder, 1.0, Told()) as state:
+        for step in steps:
+            state.of(training).keep([*LEAVES[:-1], np.array(step, np.int64)], step)
     return state.folder
 
 
 def taken_up(folder, training="this one"):
     report = Told()
-    state = TrainingState(folder, 1.0, report).of(training)
-    try:
-        leaves = state.restore(LEAVES)
-    finally:
-        state.end()
-        state._lock.close()
-    return leaves, report.lines
+    with TrainingState(folder, 1.0, report) as state:
+        return state.of(training).restore(LEAVES), report.lines
 
 
 def test_the_newest_of_the_last_two_is_taken(tmp_path):
@@ -192,8 +199,9 @@ def test_a_state_of_another_training_is_not_taken(tmp_path):
 
 
 def test_two_trainings_do_not_share_a_run_folder(tmp_path):
-    first = TrainingState(tmp_path / "run", 1.0, Told())
-    with pytest.raises(InputError, match="another training saves its state here"):
-        TrainingState(tmp_path / "run", 1.0, Told())
-    first.remove()
-    TrainingState(tmp_path / "run", 1.0, Told()).remove()
+    with TrainingState(tmp_path / "run", 1.0, Told()) as first:
+        with pytest.raises(InputError, match="another training saves its state here"):
+            TrainingState(tmp_path / "run", 1.0, Told())
+        first.remove()
+    with TrainingState(tmp_path / "run", 1.0, Told()):
+        pass

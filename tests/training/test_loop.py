@@ -1,3 +1,5 @@
+import hypothesis
+import hypothesis.strategies as st
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,7 +9,8 @@ from vmaf_jax.features.feature_set import FEATURES
 from vmaf_jax.models import Student
 from vmaf_jax.teacher import load_teacher
 from vmaf_jax.training import Rows, TrainingSettings, loso_masks, make_members, train_members
-from vmaf_jax.training.masks import masked_scaler
+from vmaf_jax.training.masks import masked_scaler, source_folds, source_masks
+from vmaf_jax.training.memory import members_that_fit
 from vmaf_jax.training.optimiser import make_optimiser
 
 SHORT = {"steps": 60}
@@ -44,6 +47,28 @@ def test_masks_hold_out_one_source_each(support_vectors):
     names, masks = loso_masks(support_vectors.source)
     assert names == support_vectors.sources
     assert (~masks).sum(axis=0).tolist() == [1] * len(support_vectors)
+
+
+@hypothesis.given(
+    st.lists(st.integers(1, 50), min_size=2, max_size=30),
+    st.data(),
+    st.randoms(use_true_random=False),
+)
+def test_folds_hold_whole_sources_of_about_as_many_rows(sizes, data, random):
+    n_folds = data.draw(st.integers(2, len(sizes)))
+    rows = [f"s{k:02}" for k, size in enumerate(sizes) for _ in range(size)]
+    folds = source_folds(np.array(rows, object), n_folds)
+    random.shuffle(rows)
+    source = np.array(rows, object)
+    assert source_folds(source, n_folds) == folds  # whatever the order of the rows
+    assert sorted(name for fold in folds for name in fold) == sorted(set(rows))
+    held_out = ~source_masks(source, folds)
+    assert (held_out.sum(axis=0) == 1).all()
+    for fold, mask in zip(folds, held_out, strict=True):
+        assert set(source[mask]) == set(fold)
+        assert fold
+    n_rows = held_out.sum(axis=1)
+    assert n_rows.max() - n_rows.min() <= max(sizes)
 
 
 def test_scaler_sees_the_mask_only(support_vectors):
@@ -97,6 +122,24 @@ def test_a_fold_among_others_equals_the_fold_alone(support_vectors, network, set
     every = run(rows, masks, teacher, network, **settings)
     alone = run(rows, masks[7:8], teacher, network, **settings)
     assert same(every.member(7), alone.member(0))  # bit for bit, where 1e-5 would do
+
+
+def test_groups_that_fit_the_memory_train_the_same_members(support_vectors, monkeypatch):
+    rows, _, masks = problem(support_vectors)
+    together = run(rows, masks[:9])
+    monkeypatch.setenv("VMAF_JAX_MAX_TRAINING_BYTES", "1")  # two members a device
+    apart = run(rows, masks[:9])
+    assert together.groups.shape[0] == 1
+    assert apart.groups.shape == (-(-9 // (2 * jax.device_count())), 2 * jax.device_count())
+    assert same((together.variables, together.losses), (apart.variables, apart.losses))
+
+
+@pytest.mark.parametrize("n_members", [2, 3, 10, 207])
+def test_groups_are_few_and_fit(n_members):
+    assert members_that_fit(n_members, 100, 100) == n_members
+    for allowed in (1, 30, 99):
+        most = members_that_fit(n_members, 100, allowed)
+        assert most == 2 or most * 100 <= allowed * n_members
 
 
 def test_same_seed_same_bits_other_seed_other_bits(support_vectors):

@@ -40,18 +40,20 @@ class Memory:
 
 
 @pytest.mark.parametrize(
-    ("network", "settings"),
+    ("network", "settings", "stops"),
     [
-        ("nano", {}),
-        pytest.param("nano", {"loss": "kl", "batch_size": 32}, marks=pytest.mark.slow),
-        pytest.param("nano", QUERIES, marks=pytest.mark.slow),
-        ("rbf", QUERIES | {"optimiser": "levenberg_marquardt", "steps": 6}),
+        ("nano", {}, (2, 22)),  # in the first group, and in the second
+        pytest.param("nano", {"loss": "kl", "batch_size": 32}, (2,), marks=pytest.mark.slow),
+        pytest.param("nano", QUERIES, (2,), marks=pytest.mark.slow),
+        ("rbf", QUERIES | {"optimiser": "levenberg_marquardt", "steps": 6}, (2,)),
     ],
     ids=["rows", "kl batches", "queries", "least squares"],
 )
 def test_an_interrupted_training_ends_with_the_bits_of_one_that_was_not(
-    support_vectors, network, settings
+    support_vectors, network, settings, stops, monkeypatch
 ):
+    monkeypatch.setenv("VMAF_JAX_MAX_TRAINING_BYTES", "1")  # two members a device at a time
+    n_members = 2 * jax.device_count() + 1 if len(stops) > 1 else 3
     teacher = load_teacher("vmaf_v0.6.1")
     rows = Rows(
         jnp.asarray(support_vectors.features), jnp.asarray(teacher(support_vectors.features))
@@ -62,7 +64,7 @@ def test_an_interrupted_training_ends_with_the_bits_of_one_that_was_not(
     def run(keeper):
         return train_members(
             rows,
-            make_members(masks[:3], [0], [1.0]),
+            make_members(masks[:n_members], [0], [1.0]),
             teacher.params() if "strategy" in settings else None,
             student=Student(network, chosen.head, dropout=0.1),
             settings=chosen,
@@ -70,10 +72,13 @@ def test_an_interrupted_training_ends_with_the_bits_of_one_that_was_not(
             keeper=keeper,
         )
 
-    keeper = Memory(at=2)
-    with pytest.raises(StoppedError):
-        run(keeper)
-    assert int(keeper.state[-1]) == 2 * piece_length(chosen.steps) < chosen.steps
+    keeper, done = Memory(at=0), 0
+    for stop in stops:
+        keeper.left = stop
+        with pytest.raises(StoppedError):
+            run(keeper)
+        done += stop * piece_length(chosen.steps)
+        assert int(keeper.state[-1]) == done < 2 * chosen.steps
     resumed, straight, whole = run(keeper), run(Memory(at=-1)), run(None)
     for ours, theirs in zip(
         jax.tree.leaves((resumed.variables, resumed.losses)),

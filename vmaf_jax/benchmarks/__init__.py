@@ -10,6 +10,7 @@ _BENCHMARKS = {
     "train": ("training", "bench_train"),
     "inference": ("inference", "bench_inference"),
     "features": ("features", "bench_features"),
+    "processes": ("processes", "bench_processes"),
     "mcp": ("mcp_server", "bench_mcp"),
     "onnxruntime-versions": ("onnxruntime_versions", "bench_versions"),
 }

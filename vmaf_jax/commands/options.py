@@ -17,6 +17,9 @@ VoteScale = Annotated[
     tuple[float, float] | None,
     typer.Option("--label-scale", metavar="LO HI", help="The worst and the best vote, as 1 5."),
 ]
+SaveEvery = Annotated[
+    float | None, typer.Option(min=0, help="Seconds between saved states; resumes from one.")
+]
 Overrides = Annotated[list[str] | None, typer.Option("--set", help="key=value, repeatable.")]
 Pixels = Annotated[int | None, typer.Option(help="Of raw YUV.")]
 Quantize = Annotated[str | None, typer.Option(help="dynamic or static: an 8-bit file beside it.")]

@@ -5,29 +5,49 @@ from typing import Annotated
 
 import typer
 
-from vmaf_jax.commands.options import ConfigFile, Json, Overrides
-from vmaf_jax.environment import prepare_training
+from vmaf_jax.commands.distributed import (
+    Coordinator,
+    Distributed,
+    Process,
+    Processes,
+    start_process,
+)
+from vmaf_jax.commands.options import ConfigFile, Json, Overrides, SaveEvery
+from vmaf_jax.environment import is_first_process, prepare_training
 
 
 def train(
     config: ConfigFile,
     set_: Overrides = None,
     run_dir: Annotated[Path | None, typer.Option(help="By default runs/<name>.")] = None,
-    save_every: Annotated[
-        float | None, typer.Option(min=0, help="Seconds between saved states; resumes from one.")
-    ] = None,
+    save_every: SaveEvery = None,
+    distributed: Distributed = False,
+    coordinator: Coordinator = None,
+    processes: Processes = None,
+    process: Process = None,
     json_: Json = False,
 ) -> None:
     """Train, cross-validate, export and verify a student."""
+    if distributed:
+        start_process(coordinator, processes, process, save_every)
     prepare_training()
     from vmaf_jax.jobs.config import load_config
+    from vmaf_jax.jobs.train import take_part
     from vmaf_jax.jobs.train import train as run_training
-    from vmaf_jax.reporting.terminal import Terminal, show_json, show_run
+    from vmaf_jax.reporting.terminal import Terminal, show_json, show_run, show_sweep
 
     resolved = load_config(config, set_)
+    if not is_first_process():
+        take_part(resolved)
+        return
     with Terminal() as terminal:
         terminal.stage("train")
         folder = run_dir or Path("runs") / resolved.name
         run = run_training(resolved, folder, save_every_s=save_every, report=terminal)
-    show_json(run.metrics) if json_ else show_run(run.metrics)
+    if json_:
+        show_json(run.with_sweep() if run.sweep else run.metrics)
+    else:
+        if run.sweep is not None:
+            show_sweep(run.sweep)
+        show_run(run.metrics)
     terminal.say(f"run folder: {run.path}")

@@ -62,13 +62,14 @@ def source_errors(rows: HeldOut) -> list[SourceError]:
     pairs, pair = np.unique(source * len(clips) + clip, return_inverse=True)
     error = rows.predicted - rows.label
     counts = np.bincount(pair).astype(np.float64)
-    squares = np.bincount(pair, np.square(error))
+    squares = np.bincount(pair, np.square(error)).astype(np.float64)
     worst = np.zeros(len(names))
     np.maximum.at(worst, source, np.abs(error))
     bias = np.bincount(source, error) / np.bincount(source)
     entries = []
+    ends = np.searchsorted(pairs, np.arange(len(names) + 1) * len(clips))
     for k, name in enumerate(names):
-        of_source = pairs // len(clips) == k
+        of_source = slice(ends[k], ends[k + 1])
         n, square = counts[of_source], squares[of_source]
         rmse, interval = _rmse_over_clips(n, square)
         figures = (rmse, interval, float(bias[k]), float(worst[k]))

@@ -1,4 +1,4 @@
-"""Held-out predictions of a leave-one-source-out run, and what they say.
+"""Held-out predictions of a cross-validation over whole sources, and what they say.
 
 Every figure of a report is computed from a `HeldOut`, which is what `folds.parquet` stores: one row
 per table row and seed, predicted by the student that never saw its source.
@@ -77,7 +77,7 @@ def read_held_out(path: Path) -> HeldOut:
 
 @dataclasses.dataclass(frozen=True)
 class Spread:
-    """Mean and standard deviation over folds (and seeds); NaN where no fold defines it."""
+    """Mean and standard deviation over sources (and seeds); NaN where none defines it."""
 
     mean: float
     std: float
@@ -85,7 +85,7 @@ class Spread:
 
 @dataclasses.dataclass(frozen=True)
 class Loso:
-    """A leave-one-source-out run: metrics over folds, and of all held-out rows pooled."""
+    """A cross-validation: metrics over held-out sources, and of all held-out rows pooled."""
 
     plcc: Spread
     srocc: Spread
@@ -108,11 +108,13 @@ class FoldMetrics(Metrics):
 def loso_metrics(held_out: HeldOut) -> tuple[Loso, tuple[FoldMetrics, ...]]:
     """`loso` and `folds` of `metrics.json`: the summary, and one entry per seed and source."""
     folds = []
-    for seed in np.unique(held_out.seed):
-        for source in sorted(set(held_out.source.tolist())):
-            rows = held_out.where((held_out.source == source) & (held_out.seed == seed))
-            metrics = all_metrics(rows.predicted, rows.label)
-            folds.append(FoldMetrics(source=source, seed=int(seed), **vars(metrics)))
+    names, source = np.unique(held_out.source.astype(str), return_inverse=True)
+    order = np.lexsort((source, held_out.seed))  # stable: rows of a source keep their order
+    changes = (np.diff(source[order]) != 0) | (np.diff(held_out.seed[order]) != 0)
+    for rows in np.split(order, np.flatnonzero(changes) + 1):
+        metrics = all_metrics(held_out.predicted[rows], held_out.label[rows])
+        name, seed = str(names[source[rows[0]]]), int(held_out.seed[rows[0]])
+        folds.append(FoldMetrics(source=name, seed=seed, **vars(metrics)))
     pooled = all_metrics(held_out.predicted, held_out.label)
     spreads = {
         name: _spread(np.array([getattr(fold, name) for fold in folds])) for name in METRIC_NAMES

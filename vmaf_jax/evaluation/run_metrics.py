@@ -23,7 +23,8 @@ class RunMetrics:
     """Figures of a run, in VMAF points and correlations.
 
     Attributes:
-        loso, folds: of the held-out predictions.
+        loso, folds: of the held-out predictions; an entry of `folds` a source and seed.
+        held_out_together: the sources of each fold; None where every source is one.
         external: of corpora that took no part in the training, by name.
         parity: of the deployed form in JAX against ONNX Runtime.
         behaviour: against the teacher outside the data, by case; None where none can be asked.
@@ -32,6 +33,7 @@ class RunMetrics:
 
     loso: Loso
     folds: tuple[FoldMetrics, ...]
+    held_out_together: tuple[tuple[str, ...], ...] | None
     external: dict[str, Metrics]
     parity: Distance
     timing: Timing

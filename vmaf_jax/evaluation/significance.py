@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 import numpy.typing as npt
-import scipy.stats
+import scipy  # `scipy.stats` takes seconds, and is loaded where it is used
 
 from vmaf_jax.evaluation.intervals import LEVEL, Interval, jackknife
 from vmaf_jax.evaluation.opinions import Opinions

@@ -25,14 +25,26 @@ def save_checkpoint(path: Path, variables: Variables) -> None:
 
     logging.getLogger("absl").setLevel(logging.ERROR)
     with atomic_path(path) as temporary:
-        handler = ocp.PyTreeCheckpointHandler(use_ocdbt=False)
         tree = jax.tree.map(np.asarray, dict(variables))
-        with ocp.Checkpointer(handler) as checkpointer:
+        with checkpointer_alone() as checkpointer:
             checkpointer.save(temporary.absolute(), args=ocp.args.PyTreeSave(tree))
         metadata = json.loads((temporary / _METADATA).read_text())
         for key in ("init_timestamp_nsecs", "commit_timestamp_nsecs"):
             metadata[key] = 0
         (temporary / _METADATA).write_text(json.dumps(metadata))
+
+
+def checkpointer_alone() -> Any:
+    """Orbax's reader and writer, as a context; it waits for no other process of a training."""
+    import orbax.checkpoint as ocp
+
+    alone: dict[str, Any] = {}
+    if jax.distributed.is_initialized():
+        me = jax.process_index()
+        alone["multiprocessing_options"] = ocp.options.MultiprocessingOptions(
+            primary_host=me, active_processes={me}, barrier_sync_key_prefix=f"process_{me}"
+        )
+    return ocp.Checkpointer(ocp.PyTreeCheckpointHandler(use_ocdbt=False, **alone), **alone)
 
 
 def load_checkpoint(path: Path, student: Student) -> Variables:
@@ -41,13 +53,11 @@ def load_checkpoint(path: Path, student: Student) -> Variables:
     Raises:
         InputError: missing, damaged, or of another student.
     """
-    import orbax.checkpoint as ocp
-
     logging.getLogger("absl").setLevel(logging.ERROR)
     if not path.is_dir():
         raise InputError(f"{path}: no such checkpoint; train again.")
     try:
-        with ocp.Checkpointer(ocp.PyTreeCheckpointHandler(use_ocdbt=False)) as checkpointer:
+        with checkpointer_alone() as checkpointer:
             tree = checkpointer.restore(path.absolute())
     except (OSError, ValueError, KeyError, TypeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__

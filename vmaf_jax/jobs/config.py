@@ -115,6 +115,8 @@ class Config(_Part):
     Attributes:
         name: of the run and its folder; small letters, digits, - and _.
         external: corpora that the final student is judged on beside: `demo`, `netflix`.
+        sweep: settings by key, such as `training.temperature`, and the values of each to try: every
+            combination is trained, and the best becomes the run.
     """
 
     name: str = pydantic.Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")
@@ -123,6 +125,10 @@ class Config(_Part):
     training: TrainingSettings = TrainingSettings()
     external: tuple[Literal["demo", "netflix"], ...] = ()
     parity: ParityLimits = ParityLimits()
+    # Not written where there is none, so that the digests of earlier configurations hold.
+    sweep: dict[str, Annotated[tuple[Any, ...], pydantic.Field(min_length=1)]] = pydantic.Field(
+        default_factory=dict, exclude_if=lambda sweep: not sweep
+    )
 
     @pydantic.model_validator(mode="after")
     def _external_corpora_have_no_mos(self) -> "Config":

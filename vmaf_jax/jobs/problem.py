@@ -2,8 +2,6 @@
 
 import dataclasses
 import functools
-import hashlib
-import json
 
 import jax.numpy as jnp
 import numpy as np
@@ -18,14 +16,21 @@ from vmaf_jax.features.feature_set import FEATURE_SETS
 from vmaf_jax.features.opinions import MOS_RANGE, LabelScale
 from vmaf_jax.features.table import FeatureTable
 from vmaf_jax.jobs.config import DataConfig
+from vmaf_jax.jobs.contents import clip_contents
 from vmaf_jax.jobs.extract import CorpusSource, measure_corpus
 from vmaf_jax.jobs.report import Report, silent
 from vmaf_jax.models import Student, Variables
 from vmaf_jax.teacher import Teacher, known_teachers, load_teacher
-from vmaf_jax.training import ClipRows, Rows, TrainingSettings, loso_masks
+from vmaf_jax.training import (
+    ClipRows,
+    Rows,
+    TrainingSettings,
+    loso_masks,
+    source_folds,
+    source_masks,
+)
 
 _MODEL_VARIANCE = 100.0  # points squared, of a clip's error beside the votes'
-_DIGEST_ROWS = 1 << 16  # whose names are held as text at a time
 _SAME_SCORE = 1e-3  # VMAF points; six-decimal features alone account for 1.8e-4
 
 
@@ -44,7 +49,7 @@ class Problem:
         teacher: the labels as a function of the table's features; None where there is none.
         no_teacher: why there is none.
         sources: names, sorted.
-        masks: `[f, n]`, False on the units of the source that a fold holds out.
+        masks: `[f, n]`, False on the units that a fold holds out: those of whole sources.
     """
 
     name: str
@@ -61,6 +66,25 @@ class Problem:
     def fold(self) -> npt.NDArray[np.int64]:
         """The fold that holds each unit out, `[n]`."""
         return np.asarray(np.argmin(self.masks, axis=0))
+
+    @functools.cached_property
+    def source(self) -> npt.NDArray[np.int64]:
+        """The number of each unit's source, `[n]`."""
+        units = self.table if self.clips is None else self.clips
+        return np.searchsorted(np.array(self.sources), units.source.astype(str))
+
+    @property
+    def fold_names(self) -> list[str]:
+        """What each fold holds out: its source, or its number where it holds out several."""
+        if len(self.masks) == len(self.sources):
+            return self.sources
+        return [f"fold {k + 1}" for k in range(len(self.masks))]
+
+    @property
+    def held_out_sources(self) -> tuple[tuple[str, ...], ...]:
+        """The sources that each fold holds out, sorted."""
+        numbers = (np.unique(self.source[~mask]) for mask in self.masks)
+        return tuple(tuple(self.sources[k] for k in fold) for fold in numbers)
 
     @property
     def label_scale(self) -> LabelScale:
@@ -139,20 +163,24 @@ class Problem:
 
     def check_apart(self, other: "Problem") -> None:
         """Raises InputError where `other` holds clips of this one, told by their content."""
-        shared = _contents(self.table).keys() & _contents(other.table).keys()
+        shared = clip_contents(self.table).keys() & clip_contents(other.table).keys()
         if shared:
-            clip = _contents(other.table)[min(shared)]
+            clip = clip_contents(other.table)[min(shared)]
             raise InputError(
                 f"external corpus {other.name}: holds {len(shared)} clips of the training data "
                 f"({clip}, for one), so it would not be external; drop it from external."
             )
 
 
-def load_problem(data: DataConfig, report: Report = silent) -> Problem:
+def load_problem(data: DataConfig, report: Report = silent, *, folds: int | None = None) -> Problem:
     """The table that a configuration names, extracted where it must be, with labels and folds.
 
+    Args:
+        folds: how many, of whole sources; None for one a source.
+
     Raises:
-        InputError: as the corpus, the extraction, the reading of a table or of a teacher does.
+        InputError: as the corpus, the extraction, the reading of a table or of a teacher does; or
+            there are fewer sources than folds.
     """
     table = _load_table(data, report)
     label = table.label(data.label_column)
@@ -161,11 +189,31 @@ def load_problem(data: DataConfig, report: Report = silent) -> Problem:
     clips = clips_of(table, data.frames_per_clip) if data.label == "mos" else None
     if clips is not None:
         label = target = clips.labels[data.label_column]
-    sources, masks = loso_masks(table.source if clips is None else clips.source)
     name = str(data.features or data.corpus)
+    sources, masks = make_folds(table.source if clips is None else clips.source, folds, name)
     if np.ptp(label) == 0:
         raise InputError(f"{name}: every label is {label[0]:g}; there is nothing to learn from it.")
     return Problem(name, table, clips, label, target, teacher, no_teacher, sources, masks)
+
+
+def make_folds(
+    source: npt.NDArray[np.object_], n_folds: int | None, name: str, *, by_source: bool = False
+) -> tuple[list[str], npt.NDArray[np.bool_]]:
+    """The sources, sorted, and the folds' masks of units, or of sources.
+
+    Raises:
+        InputError: there are fewer sources than folds.
+    """
+    sources = sorted(set(source.tolist()))
+    units = np.array(sources, object) if by_source else source
+    if n_folds is None:
+        return sources, loso_masks(units)[1]
+    if len(sources) < n_folds:
+        raise InputError(
+            f"{name}: {len(sources)} sources make at most as many folds, training.folds is "
+            f"{n_folds}; lower it, or leave it out for one a source."
+        )
+    return sources, source_masks(units, source_folds(source, n_folds))
 
 
 def _weights(clips: Clips, settings: TrainingSettings) -> npt.NDArray[np.float32]:
@@ -250,34 +298,3 @@ def unclipped(
     """
     same = np.abs(teacher(features) - label) <= _SAME_SCORE
     return np.where(same, teacher(features, clip=False), label)
-
-
-def _contents(table: FeatureTable) -> dict[str, str]:
-    """Name of a clip by its content: digests of its files where known, and of its features."""
-    inputs = table.provenance.get("inputs", {})
-    contents = {
-        digest: name
-        for name, digest in inputs.items()
-        if not name.endswith(".json") and not name.endswith(" (reference)")
-    }
-    keys = np.array([f"{s}\n{c}" for s, c in zip(table.source, table.clip, strict=True)])
-    starts = np.flatnonzero(np.r_[True, keys[1:] != keys[:-1]])
-    for rows in np.split(np.arange(len(table)), starts[1:]):
-        digest = hashlib.sha256(np.ascontiguousarray(table.features[rows]).tobytes()).hexdigest()
-        contents[digest] = f"{table.source[rows[0]]}/{table.clip[rows[0]]}"
-    return contents
-
-
-def table_digest(table: FeatureTable) -> str:
-    """SHA-256 of a table's rows: keys, features and labels."""
-    state = hashlib.sha256()
-    for k, names in enumerate((table.corpus, table.source, table.clip)):
-        state.update(b", [" if k else b"[[")  # as `json.dumps` writes the three lists, in parts
-        for at in range(0, len(names), _DIGEST_ROWS):
-            part = json.dumps(names[at : at + _DIGEST_ROWS].tolist())[1:-1]
-            state.update((", " * (at > 0) + part).encode())
-        state.update(b"]")
-    state.update(b"]")
-    for column in (table.index, table.features, *table.labels.values()):
-        state.update(np.ascontiguousarray(column).tobytes())
-    return state.hexdigest()

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +11,7 @@ import numpy.typing as npt
 from vmaf_jax.errors import InputError
 from vmaf_jax.evaluation.cross_validation import HeldOut
 from vmaf_jax.evaluation.run_metrics import RunMetrics
+from vmaf_jax.evaluation.sweep_table import SweepTable
 from vmaf_jax.export.checkpoint import load_checkpoint, save_checkpoint
 from vmaf_jax.export.parity import Parity
 from vmaf_jax.export.sidecar import Identity, sidecar
@@ -40,6 +42,7 @@ class Run:
         metrics, parity: figures, computed from these.
         onnx: the exported file.
         losses: of each member, by name, one value a step.
+        sweep: what it is the best of; None for a run of its own.
     """
 
     path: Path
@@ -52,6 +55,12 @@ class Run:
     parity: Parity
     onnx: bytes
     losses: dict[str, npt.NDArray[np.float32]]
+    sweep: SweepTable | None = None
+
+    def with_sweep(self) -> dict[str, Any]:
+        """The figures, with those of the sweep beside them."""
+        sweep = None if self.sweep is None else self.sweep.to_dict()
+        return {**vars(self.metrics), "sweep": sweep}
 
     def _repr_html_(self) -> str:
         return run_html(self.identity.name, self.held_out)
@@ -75,6 +84,9 @@ def write_run(run: Run) -> None:
         write_text(folder / "parity.json", to_json(run.parity))
         write_text(folder / "metrics.json", to_json(run.metrics))
         write_text(folder / "log.jsonl", _log(run.losses))
+        if run.sweep is not None:
+            write_text(folder / "sweep.json", to_json(run.sweep.to_dict()))
+            run.sweep.write_predictions(folder / "sweep.parquet")
         write_text(folder / "card.md", _card(run))
         write_text(folder / "report.html", run_page(read_run(folder)))
 
@@ -91,6 +103,7 @@ def _card(run: Run) -> str:
         trained=run.parity.trained_against_deployed,
         config_sha256=run.config.digest(),
         label_scale=run.identity.label_scale,
+        n_swept=1 if run.sweep is None else len(run.sweep.points),
     )
 
 

@@ -46,7 +46,7 @@ def report(runs: Sequence[str | Path], out: Path | None = None, *, png: Path | N
     if png is not None:
         from vmaf_jax.reporting.plots import agreement
 
-        write_bytes(png, agreement(views[0].held_out, "leave-one-source-out"))
+        write_bytes(png, agreement(views[0].held_out, "held-out sources"))
     return target
 
 

@@ -13,7 +13,7 @@ from vmaf_jax.features.mapped import map_table
 from vmaf_jax.features.table import FeatureTable
 from vmaf_jax.jobs.config import Config
 from vmaf_jax.jobs.fit import Fit
-from vmaf_jax.jobs.problem import Problem, check_table, find_teacher, unclipped
+from vmaf_jax.jobs.problem import Problem, check_table, find_teacher, make_folds, unclipped
 from vmaf_jax.jobs.report import Report, silent
 from vmaf_jax.models import Student
 from vmaf_jax.teacher import Teacher
@@ -29,7 +29,7 @@ class StreamedProblem(Problem):
     """A problem whose rows stay on the disk.
 
     Attributes:
-        masks: by source, `[f, s]`, False on the source that a fold holds out.
+        masks: by source, `[f, s]`, False on the sources that a fold holds out.
         source_of: of each row, the number of its source, `[n]`.
         buffer_rows: rows that are shuffled among each other.
     """
@@ -41,6 +41,17 @@ class StreamedProblem(Problem):
     def fold(self) -> npt.NDArray[np.int64]:
         """The fold that holds each row out, `[n]`."""
         return np.argmin(self.masks, axis=0)[self.source_of]
+
+    @functools.cached_property
+    def source(self) -> npt.NDArray[np.int64]:
+        """The number of each row's source, `[n]`."""
+        return self.source_of.astype(np.int64)
+
+    @property
+    def held_out_sources(self) -> tuple[tuple[str, ...], ...]:
+        """The sources that each fold holds out, sorted."""
+        names = np.array(self.sources, object)
+        return tuple(tuple(names[~mask].tolist()) for mask in self.masks)
 
 
 def load_streamed(config: Config, report: Report = silent) -> StreamedProblem:
@@ -64,6 +75,7 @@ def load_streamed(config: Config, report: Report = silent) -> StreamedProblem:
     target = label if teacher is None else _targets(teacher, table, label)
     sources = table.sources
     number = {name: k for k, name in enumerate(sources)}
+    _, masks = make_folds(table.source, config.training.folds, str(folder), by_source=True)
     return StreamedProblem(
         name=str(folder),
         table=table,
@@ -73,7 +85,7 @@ def load_streamed(config: Config, report: Report = silent) -> StreamedProblem:
         teacher=teacher,
         no_teacher=no_teacher,
         sources=sources,
-        masks=~np.eye(len(sources), dtype=bool),
+        masks=masks,
         source_of=np.array([number[name] for name in table.source.tolist()], np.int32),
         buffer_rows=buffer_rows,
     )

@@ -4,51 +4,44 @@ data -> folds -> all folds and the final fit in one program -> held-out metrics 
      -> ONNX -> parity -> run folder
 """
 
+import contextlib
 import time
 from pathlib import Path
 
-import jax
-import jax.numpy as jnp
-import numpy as np
-import numpy.typing as npt
-
-from vmaf_jax.environment import environment
+from vmaf_jax.environment import several_processes
 from vmaf_jax.errors import InputError
-from vmaf_jax.evaluation import all_metrics, loso_metrics
-from vmaf_jax.evaluation.behaviour import Deviation, behaviour
-from vmaf_jax.evaluation.distances import Distance
-from vmaf_jax.evaluation.run_metrics import RunMetrics, Timing
-from vmaf_jax.export.onnx_file import export_onnx
-from vmaf_jax.export.onnx_runtime import OnnxModel
-from vmaf_jax.export.parity import (
-    Parity,
-    check_parity,
-    clip_rows,
-    measure_parity,
-    parity_rows,
-)
-from vmaf_jax.export.sidecar import Identity
-from vmaf_jax.files import check_result_folder, work_folder
-from vmaf_jax.jobs.calibration import calibration_of
+from vmaf_jax.export.parity import check_parity
+from vmaf_jax.files import check_result_folder
+from vmaf_jax.jobs.conclude import conclude, load_external
 from vmaf_jax.jobs.config import Config
-from vmaf_jax.jobs.fit import Fit, fit_folds, predict
-from vmaf_jax.jobs.problem import Problem, load_problem, table_digest
+from vmaf_jax.jobs.fit import Fit, fit_folds
+from vmaf_jax.jobs.problem import Problem, load_problem
 from vmaf_jax.jobs.report import Report, silent
 from vmaf_jax.jobs.run_folder import Run, write_run
 from vmaf_jax.jobs.streamed import StreamedProblem, fit_streamed, load_streamed
+from vmaf_jax.jobs.sweep import fit_combinations, sweep
 from vmaf_jax.jobs.training_state import TrainingState
-from vmaf_jax.models import deploy
 
-_MOST_PROOF_ROWS = 1_000_000  # of a table, for parity and behaviour
+
+def take_part(config: Config) -> None:
+    """Trains with the other processes of a distributed training, of which the first writes.
+
+    Raises:
+        InputError: as `train`.
+    """
+    if config.sweep:
+        fit_combinations(config)
+        return
+    _fit(_load(config, silent), config, None, silent)
 
 
 def train(
     config: Config, run_dir: Path, *, save_every_s: float | None = None, report: Report = silent
 ) -> Run:
-    """Trains a student leave-one-source-out, exports it, and proves the export.
+    """Trains a student, cross-validates it over whole sources, exports it, and proves the export.
 
     Args:
-        config: the run.
+        config: the run; where it sweeps settings, the best of their combinations becomes the run.
         run_dir: the folder, replaced if it is an earlier run's; written whole or not at all.
         save_every_s: how often the training's state is saved, beside `run_dir`; None for never. A
             training that was interrupted goes on from its newest sound state.
@@ -63,64 +56,33 @@ def train(
     """
     started = time.perf_counter()
     check_result_folder(run_dir, "metrics.json")
-    streamed = config.data.buffer_rows is not None
-    problem = load_streamed(config, report) if streamed else load_problem(config.data, report)
+    if config.sweep:
+        run = sweep(config, run_dir, save_every_s, report)
+        check_parity(run.parity)
+        return run
+    problem = _load(config, report)
     problem.check_folds()
-    others = _load_external(config, problem, report)  # before training: a missing one costs nothing
-    state = None if save_every_s is None else TrainingState(run_dir, save_every_s, report)
-    fit = _fit(problem, config, state, report)
-    held_out = fit.held_out(problem)
-    deployed = deploy(fit.student, fit.final)
-    seed = config.training.seeds[0]
-    external = {name: predict(deployed, other, seed) for name, other in others.items()}
-    loso, folds = loso_metrics(held_out)
-    external_metrics = {
-        name: all_metrics(rows.predicted, rows.label) for name, rows in external.items()
-    }
-    pooling = fit.student.pooling_name
-    calibration = calibration_of(held_out, external, problem.table, pooling)
-    identity = Identity(
-        name=config.name,
-        student=fit.student,
-        feature_set=problem.table.feature_set,
-        label=config.data.label_column,
-        training={
-            "config_sha256": config.digest(),
-            "corpora": {str(problem.table.corpus[0]): table_digest(problem.table)},
-            "metrics": {"loso": loso.pooled, "external": external_metrics},
-        },
-        label_scale=problem.label_scale,
-        calibration=None if calibration is None else calibration.to_dict(),
-    )
-    report.say("export and parity")
-    onnx, parity = _export(fit, identity, [problem, *others.values()], config)
-    metrics = RunMetrics(
-        loso=loso,
-        folds=folds,
-        external=external_metrics,
-        parity=Distance(parity.n, parity.clipped, parity.max_abs, parity.max_ulp),
-        timing=Timing(fit.compile_s, fit.train_s, time.perf_counter() - started),
-        environment=environment(),
-        behaviour=_behaviour(fit, problem),
-    )
-    members = [f"{source}/{seed}" for seed in fit.seeds for source in problem.sources]
-    run = Run(
-        path=run_dir.absolute(),
-        config=config,
-        identity=identity,
-        variables=fit.final,
-        held_out=held_out,
-        external=external,
-        metrics=metrics,
-        parity=parity,
-        onnx=onnx,
-        losses=dict(zip([*members, "all"], fit.losses, strict=True)),
-    )
-    write_run(run)
-    if state is not None:
-        state.remove()
-    check_parity(parity)
+    others = load_external(config, problem, report)  # before training: a missing one costs nothing
+    with contextlib.ExitStack() as open_state:
+        state = None
+        if save_every_s is not None:
+            state = open_state.enter_context(TrainingState(run_dir, save_every_s, report))
+        fit = _fit(problem, config, state, report)
+        about = (config, problem, others, fit)
+        run = conclude(*about, path=run_dir, started=started, report=report)
+        write_run(run)
+        if state is not None:
+            state.remove()
+    check_parity(run.parity)
     return run
+
+
+def _load(config: Config, report: Report) -> Problem:
+    if config.data.buffer_rows is None:
+        return load_problem(config.data, report, folds=config.training.folds)
+    if several_processes():
+        raise InputError("data.buffer_rows: streamed training is of one process; drop it.")
+    return load_streamed(config, report)
 
 
 def _fit(problem: Problem, config: Config, state: TrainingState | None, report: Report) -> Fit:
@@ -132,45 +94,3 @@ def _fit(problem: Problem, config: Config, state: TrainingState | None, report: 
             )
         return fit_streamed(problem, student, settings, report=report)
     return fit_folds(problem, student, settings, report=report, state=state)
-
-
-def _some(features: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Evenly spaced rows of a table that has more than enough for a proof."""
-    return np.asarray(features[:: 1 + (len(features) - 1) // _MOST_PROOF_ROWS])
-
-
-def _load_external(config: Config, problem: Problem, report: Report) -> dict[str, Problem]:
-    others: dict[str, Problem] = {}
-    for name in config.external:
-        others[name] = load_problem(config.external_data(name), report)
-    for other in others.values():
-        problem.check_apart(other)
-    return others
-
-
-def _export(
-    fit: Fit, identity: Identity, problems: list[Problem], config: Config
-) -> tuple[bytes, Parity]:
-    """The ONNX file's bytes, and how near it is over the rows of all problems and many others."""
-    with work_folder() as folder:
-        path = folder / "model.onnx"
-        export_onnx(deploy(fit.student, fit.final), path, identity)
-        corpora = [_some(problem.table.features) for problem in problems]
-        rows = parity_rows(identity.feature_set, corpora)
-        if fit.student.spec.over_frames:
-            rows = clip_rows(rows)
-        parity = measure_parity(fit.student, fit.final, OnnxModel(path), rows, config.parity)
-        return path.read_bytes(), parity
-
-
-def _behaviour(fit: Fit, problem: Problem) -> dict[str, Deviation] | None:
-    """How the student does outside its data; None where no teacher can be asked."""
-    if problem.teacher is None:
-        return None
-    predict_rows = jax.jit(fit.student.predict)
-
-    def student(features: np.ndarray) -> np.ndarray:
-        return np.asarray(predict_rows(fit.final, jnp.asarray(features, jnp.float32)))
-
-    table = problem.table
-    return behaviour(student, problem.teacher, _some(table.features), table.feature_set)

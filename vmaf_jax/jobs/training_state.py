@@ -1,48 +1,60 @@
-"""The state of a training on disk: saved every so many seconds, found again, never trusted blindly.
+"""Trainings on disk: their state every so many seconds, found again, never trusted blindly.
 
-Beside the run folder `NAME` stands `NAME.state`, with a folder for each of the last two states:
-Orbax's files, and a list of their digests with that of the training they belong to. A state appears
-whole or not at all. The folder goes when the run is written.
+Beside the result folder `NAME` stands `NAME.state`, with a folder for each of the last two states
+of the program that trains, and one for the result of each program that is through. The folder goes
+when the result is written.
 """
 
 import fcntl
-import hashlib
-import json
 import shutil
 import time
-from collections.abc import Iterable
-from importlib import metadata
 from pathlib import Path
 from typing import IO, Any
 
-import jax
 import numpy as np
 
 from vmaf_jax import stopping
 from vmaf_jax.errors import InputError
-from vmaf_jax.export.checkpoint import save_checkpoint
-from vmaf_jax.files import atomic_path, make_dir, write_text
+from vmaf_jax.files import make_dir
 from vmaf_jax.jobs.report import Report
+from vmaf_jax.jobs.saved_arrays import UnfitError, read_arrays, training_digest, write_arrays
 from vmaf_jax.training.pieces import Leaves
 
 _KEPT = 2
-_LIST = "digests.json"
 
 
 class TrainingState:
-    """The states of one training; a `Keeper` for the loop, and a lock on the folder.
+    """The states of a job's trainings; a `Keeper` for the loop, and a lock on the folder.
+
+    Use it as a context: it gives the lock back.
+
+    Args:
+        run_dir: the result folder.
+        every_s: seconds between states; None to train each program in one call.
+        several: whether the job trains several programs, and keeps the results of each.
 
     Raises:
-        InputError: another process trains into the same run folder.
+        InputError: another process trains into the same folder.
     """
 
-    def __init__(self, run_dir: Path, every_s: float, report: Report) -> None:
+    def __init__(
+        self, run_dir: Path, every_s: float | None, report: Report, *, several: bool = False
+    ) -> None:
         self.folder = run_dir.absolute().with_name(f"{run_dir.absolute().name}.state")
         self.training = ""
-        self._every_s, self._report = every_s, report
+        self._every_s, self._report, self._several = every_s, report, several
         self._last = time.monotonic()
         self._lock = self._take_lock()
-        stopping.leaves_behind("no result was written; the newest saved state, if any, is kept.")
+        kept = "finished programs are kept, run it again to go on." if several else ""
+        newest = "no result was written; the newest saved state, if any, is kept."
+        stopping.leaves_behind(kept or newest)
+
+    def __enter__(self) -> "TrainingState":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        stopping.end_looking()
+        self._lock.close()
 
     def _take_lock(self) -> IO[bytes]:
         lock = (make_dir(self.folder) / "lock").open("wb")
@@ -57,23 +69,30 @@ class TrainingState:
         return lock
 
     def of(self, *parts: Any) -> "TrainingState":
-        """Names the training: states of another one are not taken up.
+        """Names the training: states and results of another one are not taken up.
 
         Args:
             parts: everything that its result follows from; trees of arrays, or text.
         """
-        digest = hashlib.sha256()
-        devices = [f"{device.platform}:{device.device_kind}" for device in jax.devices()]
-        versions = [metadata.version(name) for name in ("jax", "jaxlib", "flax", "optax")]
-        for text in (*devices, *versions, *(part for part in parts if isinstance(part, str))):
-            digest.update(f"{text}\n".encode())
-        for leaf in jax.tree.leaves([part for part in parts if not isinstance(part, str)]):
-            key = jax.numpy.issubdtype(leaf.dtype, jax.dtypes.prng_key)
-            array = np.ascontiguousarray(jax.random.key_data(leaf) if key else leaf)
-            digest.update(f"{array.dtype} {array.shape}\n".encode())
-            digest.update(array.tobytes())
-        self.training = digest.hexdigest()
+        way = "in one call" if self._every_s is None else "in pieces"  # they round otherwise
+        self.training = training_digest(*parts, way)
         return self
+
+    @property
+    def keeper(self) -> "TrainingState | None":
+        """What the loop hands states to; None where none are kept."""
+        return None if self._every_s is None else self
+
+    def result(self) -> dict[str, Any] | None:
+        """What this training came to, where it is through already."""
+        place = self._result_place
+        if not self._several or not place.exists():
+            return None
+        try:
+            return read_arrays(place, self.training)
+        except UnfitError as damage:
+            self._report.say(f"{place}: {damage}; it is trained again")
+            return None
 
     def restore(self, like: Leaves) -> Leaves | None:
         """The newest sound state of this training; says what it takes up, and what is damaged."""
@@ -82,7 +101,7 @@ class TrainingState:
         for place in self._states():
             try:
                 leaves = self._read(place, like)
-            except _UnfitError as damage:
+            except UnfitError as damage:
                 self._report.say(
                     f"{place}: {damage}; the state before it is taken, if there is one"
                 )
@@ -93,29 +112,39 @@ class TrainingState:
 
     def due(self) -> bool:
         """Whether the interval is over, or the program is to end."""
+        if self._every_s is None:
+            return False
         return stopping.requested() or time.monotonic() - self._last >= self._every_s
 
     def keep(self, state: Leaves, step: int) -> None:
         """Writes a state, drops all but the last two; ends the program if it was told to."""
-        with atomic_path(self.folder / f"{step:09d}") as temporary:
-            temporary.mkdir()
-            save_checkpoint(temporary / "state", {_name(k): leaf for k, leaf in enumerate(state)})
-            contents = {"training": self.training, "files": _digests(temporary / "state")}
-            write_text(temporary / _LIST, json.dumps(contents, indent=1))
+        arrays = {_name(k): leaf for k, leaf in enumerate(state)}
+        write_arrays(self.folder / f"{step:09d}", arrays, self.training)
         for place in self._states()[_KEPT:]:
             shutil.rmtree(place, ignore_errors=True)
         self._last = time.monotonic()
         stopping.saved()
 
-    def end(self) -> None:
-        """Training is over: a request to end no longer waits for a state."""
+    def end(self, arrays: dict[str, Any]) -> None:
+        """This training is over: a request to end no longer waits for a state.
+
+        Args:
+            arrays: its result, kept where others follow.
+        """
         stopping.end_looking()
+        if self._several:
+            write_arrays(self._result_place, arrays, self.training)
+            for place in self._states():
+                shutil.rmtree(place, ignore_errors=True)
 
     def remove(self) -> None:
-        """The run is written: its states go."""
+        """The result is written: the states go."""
         shutil.rmtree(self.folder, ignore_errors=True)
-        self._lock.close()
         stopping.leaves_behind("the run folder is written.")
+
+    @property
+    def _result_place(self) -> Path:
+        return self.folder / f"result-{self.training[:16]}"
 
     def _states(self) -> list[Path]:
         """Folders of states, newest first."""
@@ -123,37 +152,12 @@ class TrainingState:
         return sorted(names, reverse=True)
 
     def _read(self, place: Path, like: Leaves) -> Leaves:
-        import orbax.checkpoint as ocp
-
-        try:
-            contents = json.loads((place / _LIST).read_text())
-            files, training = contents["files"], contents["training"]
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise _UnfitError(f"damaged (no list of digests: {error})") from error
-        if training != self.training:
-            raise _UnfitError("of another training (its settings, rows or machine differ)")
-        if files != _digests(place / "state"):
-            raise _UnfitError("damaged (a file differs from its digest)")
-        with ocp.Checkpointer(ocp.PyTreeCheckpointHandler(use_ocdbt=False)) as checkpointer:
-            tree = checkpointer.restore(place / "state")
-        leaves = [np.array(tree[_name(k)]) for k in range(len(like))]
+        tree = read_arrays(place, self.training)
+        leaves = [np.array(tree[_name(k)]) for k in range(len(tree))]
         if [(a.shape, a.dtype) for a in leaves] != [(a.shape, a.dtype) for a in like]:
-            raise _UnfitError("of other shapes")
+            raise UnfitError("of other shapes")
         return leaves
-
-
-class _UnfitError(Exception):
-    """A state that cannot be taken up, and why."""
 
 
 def _name(k: int) -> str:
     return f"leaf_{k:04d}"
-
-
-def _digests(folder: Path) -> dict[str, str]:
-    """SHA-256 of every file under `folder`, by its path there."""
-    files: Iterable[Path] = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {
-        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in files
-    }

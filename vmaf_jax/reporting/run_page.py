@@ -141,10 +141,13 @@ def _by_source(run: RunView) -> list[str]:
     entries = source_errors(run.held_out)
     whole = over_sources(run.held_out)
     shown = min(len(entries), run_figures.MOST_SOURCES)
+    together = run.metrics.get("held_out_together")
+    folds = f" They were held out in {len(together)} folds." if isinstance(together, list) else ""
     of_all = "" if shown == len(entries) else f" The {shown} worst of {len(entries)} are drawn."
     note = (
         f"RMSE of each source held out, 95 % interval over its clips; dashed: of all rows, "
-        f"{points(whole.rmse)}. A source with fewer than three clips has no interval.{of_all}"
+        f"{points(whole.rmse)}. A source with fewer than three clips has no interval."
+        f"{folds}{of_all}"
     )
     header = ["source", "clips", "rows", "RMSE", "95 %", "bias", "largest"]
     rows = [

@@ -21,6 +21,7 @@ from rich.table import Column, Table
 
 from vmaf_jax.evaluation.metrics import Metrics
 from vmaf_jax.evaluation.run_metrics import RunMetrics
+from vmaf_jax.evaluation.sweep_table import SweepTable
 from vmaf_jax.features.dataset_writer import Contents
 from vmaf_jax.files import to_json
 from vmaf_jax.reporting.backends import BackendsReport
@@ -139,7 +140,7 @@ def show_run(metrics: RunMetrics) -> None:
     _show(view)
     loso, parity, timing = metrics.loso, metrics.parity, metrics.timing
     Console().print(
-        f"over folds: PLCC {loso.plcc.mean:.5f} ± {loso.plcc.std:.5f}, SROCC "
+        f"over sources: PLCC {loso.plcc.mean:.5f} ± {loso.plcc.std:.5f}, SROCC "
         f"{loso.srocc.mean:.5f} ± {loso.srocc.std:.5f}, RMSE {loso.rmse.mean:.4f} ± "
         f"{loso.rmse.std:.4f}\n"
         f"parity: {parity.n} rows, at most {parity.max_abs:.2e} points, {parity.max_ulp} ULP\n"
@@ -148,6 +149,23 @@ def show_run(metrics: RunMetrics) -> None:
         highlight=False,
         soft_wrap=True,
     )
+
+
+def show_sweep(sweep: SweepTable) -> None:
+    """A row a point of a sweep, the best first."""
+    names = [key.rpartition(".")[2] for key in sweep.points[0].settings]
+    view = Table("", *map(escape, names), "RMSE", "95 %", "above best", "PLCC")
+    for point in sweep.points:
+        interval = point.rmse_interval
+        view.add_row(
+            str(point.rank),
+            *(escape(str(value)) for value in point.settings.values()),
+            number(point.metrics.rmse),
+            f"{number(interval.low)} to {number(interval.high)}",
+            number(point.above_best),
+            number(point.metrics.plcc, 5),
+        )
+    _show(view)
 
 
 def show_scores(

@@ -59,7 +59,7 @@ def candidate_figures(problem: Problem, outcome: Outcome) -> CandidateFigures:
 
 def _moments(problem: Problem, outcomes: list[Outcome]) -> Moments:
     predicted = np.stack([outcome.predicted for outcome in outcomes])
-    return Moments.of(predicted, problem.label, problem.fold)
+    return Moments.of(predicted, problem.label, problem.source)
 
 
 def comparisons(problem: Problem, outcomes: list[Outcome]) -> Iterator[PairedComparison]:

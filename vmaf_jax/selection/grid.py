@@ -1,16 +1,15 @@
 """Which network, which training: a declared grid, run in few programs, compared with intervals.
 
-A candidate is a point of the grid. Every program trains all folds, seeds and temperatures of one
-(corpus, network, activation, loss, regularisation, strategy) at once, with a final fit on all rows
-per temperature for the surfaces that need one model. All figures come from the saved predictions.
+A candidate is a point of the grid, and trains as the points of any sweep do (`jobs.programs`): with
+all folds, seeds and temperatures of its shape in one program, and a final fit on all rows for the
+surfaces that need one model. All figures come from the saved predictions.
 """
 
 import dataclasses
 import itertools
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -18,9 +17,10 @@ import pydantic
 
 from vmaf_jax.evaluation.metrics import rmse
 from vmaf_jax.jobs.config import DataConfig, known, read_yaml, validate
-from vmaf_jax.jobs.fit import fit_folds
 from vmaf_jax.jobs.problem import Problem, load_problem
+from vmaf_jax.jobs.programs import Point, fit_points
 from vmaf_jax.jobs.report import Report, silent
+from vmaf_jax.jobs.training_state import TrainingState
 from vmaf_jax.models import ACTIVATIONS, NETWORKS, ROW_NETWORKS, Student, Variables
 from vmaf_jax.teacher import DEFAULT_TEACHER
 from vmaf_jax.training import TrainingSettings
@@ -112,27 +112,32 @@ def load_corpus(corpus: Literal["support_vectors", "demo"], teacher: str) -> Pro
     return load_problem(DataConfig(corpus=corpus, teacher=teacher, mean_pool=True))
 
 
-def run_program(
-    problem: Problem, base: Candidate, settings: TrainingSettings, temperatures: tuple[float, ...]
+def run_candidates(
+    candidates: Sequence[tuple[Candidate, TrainingSettings]],
+    problems: Mapping[str, Problem],
+    *,
+    state: TrainingState | None = None,
+    report: Report = silent,
 ) -> list[Outcome]:
-    """Trains all folds, seeds and temperatures of `base` at once; one outcome a temperature."""
-    student = Student(
-        network=base.network,
-        head=settings.head,
-        activation=base.activation,
-        dropout=0.2 if base.regularised else 0.0,
-        n_features=len(problem.table.feature_set),
-    )
-    fit = fit_folds(problem, student, settings, temperatures=[t or 1.0 for t in temperatures])
-    return [
-        Outcome(
-            candidate=dataclasses.replace(base, temperature=temperature),
-            seeds=settings.seeds,
-            predicted=fit.predicted[k],
-            student=student,
-            variables=fit.finals[k],
+    """Trains candidates in as few programs as their shapes make; an outcome each."""
+    points = [
+        Point(
+            problem=candidate.corpus,
+            student=Student(
+                network=candidate.network,
+                head=settings.head,
+                activation=candidate.activation,
+                dropout=0.2 if candidate.regularised else 0.0,
+                n_features=len(problems[candidate.corpus].table.feature_set),
+            ),
+            settings=settings,
         )
-        for k, temperature in enumerate(temperatures)
+        for candidate, settings in candidates
+    ]
+    fits = fit_points(points, problems, state=state, report=report)
+    return [
+        Outcome(candidate, settings.seeds, fit.predicted[0], fit.student, fit.final)
+        for (candidate, settings), fit in zip(candidates, fits, strict=True)
     ]
 
 
@@ -141,48 +146,43 @@ def run_grid(
     problems: dict[str, Problem],
     *,
     full: bool = False,
+    state: TrainingState | None = None,
     report: Report = silent,
 ) -> list[Outcome]:
-    """All candidates trained on rows, then the finalists on teacher queries."""
-    outcomes: list[Outcome] = []
-    programs = list(_row_programs(config))
-    on_step = report.steps("programs trained on rows", lambda: len(programs)) or (lambda done: None)
-    for base, temperatures in programs:
-        started = time.perf_counter()
-        settings = TrainingSettings.model_validate(
-            {
-                "steps": config.rows.steps,
-                "learning_rate": config.rows.learning_rate,
-                "seeds": config.rows.seeds,
-                "loss": base.loss,
-                "weight_decay": 1e-3 if base.regularised else 0.0,
-            }
-        )
-        outcomes += run_program(problems[base.corpus], base, settings, temperatures)
-        on_step(1)
-        report.say(f"{base.corpus}: {base.label} ({time.perf_counter() - started:.0f} s)")
+    """All candidates trained on rows, then the finalists on teacher queries.
+
+    Args:
+        state: which programs are through already; None to keep none.
+    """
+    about: dict[str, Any] = {"state": state, "report": report}
+    outcomes = run_candidates(list(_on_rows(config)), problems, **about)
     first = config.corpora[0]
-    for best in finalists(outcomes, problems[first], first):
-        started = time.perf_counter()
-        base, settings = _query_program(config, best, full=full)
-        outcomes += run_program(problems[first], base, settings, (base.temperature,))
-        report.say(f"{first}: {base.label} ({time.perf_counter() - started:.0f} s)")
-    return outcomes
+    best = finalists(outcomes, problems[first], first)
+    queried = [_on_queries(config, candidate, full=full) for candidate in best]
+    return outcomes + run_candidates(queried, problems, **about)
 
 
-def _row_programs(config: SelectionConfig) -> Iterator[tuple[Candidate, tuple[float, ...]]]:
-    """The programs trained on rows: a candidate, and the temperatures that share its program."""
+def _on_rows(config: SelectionConfig) -> Iterator[tuple[Candidate, TrainingSettings]]:
+    """The candidates trained on rows, and how."""
     for corpus, network in itertools.product(config.corpora, config.networks):
         for activation in _activations(config, network):
             for loss, regularised in _LOSSES:
-                temperatures = config.temperatures if loss == "kl" else (0.0,)
-                base = Candidate(
-                    corpus, network, activation, loss, temperatures[0], regularised, "rows"
-                )
-                yield base, temperatures
+                for temperature in config.temperatures if loss == "kl" else (0.0,):
+                    settings = {
+                        "steps": config.rows.steps,
+                        "learning_rate": config.rows.learning_rate,
+                        "seeds": config.rows.seeds,
+                        "loss": loss,
+                        "temperature": temperature or 1.0,
+                        "weight_decay": 1e-3 if regularised else 0.0,
+                    }
+                    candidate = Candidate(
+                        corpus, network, activation, loss, temperature, regularised, "rows"
+                    )
+                    yield candidate, TrainingSettings.model_validate(settings)
 
 
-def _query_program(
+def _on_queries(
     config: SelectionConfig, best: Candidate, *, full: bool
 ) -> tuple[Candidate, TrainingSettings]:
     """A finalist trained on teacher queries, by the method that suits its network."""
@@ -192,7 +192,13 @@ def _query_program(
         base = dataclasses.replace(base, loss="squared_error", temperature=0.0)
         stage = {**config.least_squares.model_dump(), "optimiser": "levenberg_marquardt"}
     seeds = config.queries.full_seeds if full else config.queries.seeds
-    settings = {**stage, "strategy": "teacher_queries", "loss": base.loss, "seeds": seeds}
+    settings = {
+        **stage,
+        "strategy": "teacher_queries",
+        "loss": base.loss,
+        "temperature": base.temperature or 1.0,
+        "seeds": seeds,
+    }
     return base, TrainingSettings.model_validate(settings)
 
 

@@ -1,5 +1,6 @@
 """`vmaf-jax select`: a grid of networks and trainings to figures, reports and a choice."""
 
+import contextlib
 import time
 from pathlib import Path
 
@@ -7,9 +8,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from vmaf_jax.environment import several_processes
 from vmaf_jax.files import atomic_path, check_result_folder, to_json, write_text
 from vmaf_jax.jobs.problem import Problem
 from vmaf_jax.jobs.report import Report, silent
+from vmaf_jax.jobs.training_state import TrainingState
 from vmaf_jax.selection.figures import (
     candidate_figures,
     choose,
@@ -24,12 +27,19 @@ from vmaf_jax.selection.surfaces import compare_surfaces
 
 
 def select(
-    config: SelectionConfig, out: Path, *, full: bool = False, report: Report = silent
+    config: SelectionConfig,
+    out: Path,
+    *,
+    full: bool = False,
+    save_every_s: float | None = None,
+    report: Report = silent,
 ) -> Findings:
     """Runs the grid; writes `selection.json`, `report.md`, `report.html` and predictions to `out`.
 
     Args:
         full: more seeds for the finalists.
+        save_every_s: how often the state of the program that trains is saved, beside `out`; those
+            that are through are kept there in any case, and a selection goes on with the next.
 
     Raises:
         InputError: a corpus cannot be made, or `out` cannot be written.
@@ -39,7 +49,43 @@ def select(
     problems: dict[str, Problem] = {}
     for corpus in config.corpora:
         problems[corpus] = load_corpus(corpus, config.teacher)
-    outcomes = run_grid(config, problems, full=full, report=report)
+    with contextlib.ExitStack() as opened:
+        state = None
+        if not several_processes():  # they would have to agree on what is through
+            state = TrainingState(out, save_every_s, report, several=True)
+            opened.enter_context(state)
+        outcomes = run_grid(config, problems, full=full, state=state, report=report)
+        findings = _findings(config, problems, outcomes, full=full, started=started, report=report)
+        with atomic_path(out.absolute()) as folder:
+            folder.mkdir()
+            write_text(folder / "config.json", config.model_dump_json(indent=2) + "\n")
+            write_text(folder / "selection.json", to_json(findings))
+            _write_predictions(folder / "predictions.parquet", problems, outcomes)
+            write_text(folder / "report.md", to_markdown(findings))
+            write_text(folder / "report.html", to_html(findings))
+        if state is not None:
+            state.remove()
+    return findings
+
+
+def take_part(config: SelectionConfig, *, full: bool = False) -> None:
+    """Trains the grid with the other processes, of which the first writes what it found."""
+    problems: dict[str, Problem] = {}
+    for corpus in config.corpora:
+        problems[corpus] = load_corpus(corpus, config.teacher)
+    run_grid(config, problems, full=full)
+
+
+def _findings(
+    config: SelectionConfig,
+    problems: dict[str, Problem],
+    outcomes: list[Outcome],
+    *,
+    full: bool,
+    started: float,
+    report: Report,
+) -> Findings:
+    """What the outcomes say."""
     by_corpus = {
         name: [outcome for outcome in outcomes if outcome.candidate.corpus == name]
         for name in problems
@@ -52,7 +98,7 @@ def select(
     report.say("deployment and surfaces")
     first = config.corpora[0]
     deployed = deployment(problems[first], by_corpus[first])
-    findings = Findings(
+    return Findings(
         corpora={name: corpus_facts(problem) for name, problem in problems.items()},
         candidates=candidates,
         comparisons=[
@@ -66,14 +112,6 @@ def select(
         full=full,
         total_s=time.perf_counter() - started,
     )
-    with atomic_path(out.absolute()) as folder:
-        folder.mkdir()
-        write_text(folder / "config.json", config.model_dump_json(indent=2) + "\n")
-        write_text(folder / "selection.json", to_json(findings))
-        _write_predictions(folder / "predictions.parquet", problems, outcomes)
-        write_text(folder / "report.md", to_markdown(findings))
-        write_text(folder / "report.html", to_html(findings))
-    return findings
 
 
 def _write_predictions(path: Path, problems: dict[str, Problem], outcomes: list[Outcome]) -> None:

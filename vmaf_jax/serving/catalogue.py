@@ -84,8 +84,9 @@ _TOOLS = (
     Tool(
         "train_model",
         "Train a model",
-        "Train a student on a feature table or an embedded corpus, leave-one-source-out, export "
-        "it and prove the export, in a run folder below the output folder. Takes a minute or more.",
+        "Train a student on a feature table or an embedded corpus, cross-validate it over whole "
+        "sources, export it and prove the export, in a run folder below the output folder. Takes a "
+        "minute or more.",
         requests.Train,
         results.Trained,
         long=True,

@@ -160,6 +160,9 @@ class Train(Request):
     network: Literal["nano", "tiny", "rbf"] = Field("tiny", description="The student's network.")
     steps: int = Field(1500, ge=1, le=20_000, description="Training steps.")
     seed: int = Field(0, ge=0, lt=2**31, description="Of everything random.")
+    folds: int | None = Field(
+        None, ge=2, le=10_000, description="Folds of whole sources; by default one a source."
+    )
 
 
 class Export(Request):

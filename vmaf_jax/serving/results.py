@@ -156,7 +156,7 @@ class Trained(Result):
     run_dir: str = Field(description="The run's folder; give it as a model.")
     plcc: Figure = None
     srocc: Figure = None
-    rmse: Figure = Field(None, description="Held-out (leave one source out), VMAF points.")
+    rmse: Figure = Field(None, description="Held-out (folds of whole sources), VMAF points.")
     max_abs: Figure = None
     rows: int
     sources: int

@@ -224,6 +224,7 @@ def train_model(request: requests.Train, report: Report) -> Answer:
         "training": {
             "steps": request.steps,
             "seeds": [request.seed],
+            "folds": request.folds,
             "optimiser": optimiser,
         },
     }

@@ -1,8 +1,8 @@
 """Losses, optimisers, masks and the mapped training loop."""
 
 from vmaf_jax.training.batches import ClipRows
-from vmaf_jax.training.loop import Trained, loso_members, make_members, train_members
-from vmaf_jax.training.masks import loso_masks
+from vmaf_jax.training.loop import Trained, cross_validation_members, make_members, train_members
+from vmaf_jax.training.masks import loso_masks, source_folds, source_masks
 from vmaf_jax.training.member import Member, Rows
 from vmaf_jax.training.settings import TrainingSettings
 
@@ -12,8 +12,10 @@ __all__ = [
     "Rows",
     "Trained",
     "TrainingSettings",
+    "cross_validation_members",
     "loso_masks",
-    "loso_members",
     "make_members",
+    "source_folds",
+    "source_masks",
     "train_members",
 ]

@@ -2,36 +2,47 @@
 
 A member is one training: a fold's mask, a key, a temperature. `train_member` is written for one;
 `train_members` maps it over all folds, seeds and temperatures at once and spreads that axis over
-the devices there are.
+the devices there are. Where all of them are more than the devices' memory holds, they train in
+groups, one after another, by the same program: what a member becomes does not depend on the others.
 """
 
 import dataclasses
 import functools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jax.typing import DTypeLike
 
 from vmaf_jax.features.feature_set import FeatureSet
 from vmaf_jax.models import Student, Variables
 from vmaf_jax.teacher.svr import SvrParams
 from vmaf_jax.training.member import Member, Rows, train_member
-from vmaf_jax.training.pieces import Keeper, compile_pieces
-from vmaf_jax.training.recipes import make_recipe
+from vmaf_jax.training.memory import members_that_fit, training_bytes
+from vmaf_jax.training.optimiser import Rates
+from vmaf_jax.training.pieces import Inputs, Keeper, bytes_of, compile_pieces
+from vmaf_jax.training.recipes import Recipe, make_recipe
 from vmaf_jax.training.settings import TrainingSettings
+from vmaf_jax.training.spread import Spread
 
 
 @dataclasses.dataclass(frozen=True)
 class Trained:
-    """What `train_members` gives: stacked variables, losses `[m, steps]`, and the time it took."""
+    """What `train_members` gives.
+
+    Attributes:
+        variables: stacked.
+        losses: `[m, steps]`.
+        groups: the members that trained together, `[groups, width]`.
+        compile_s, train_s: seconds.
+    """
 
     variables: Variables
     losses: np.ndarray
+    groups: np.ndarray
     compile_s: float
     train_s: float
 
@@ -40,34 +51,46 @@ class Trained:
         return jax.tree.map(lambda leaf: leaf[k], self.variables)
 
 
-def _floats(tree: Any, dtype: DTypeLike) -> Any:
-    """Real numbers of `tree` in `dtype`; keys stay as they are."""
-
-    def cast(leaf: Any) -> Any:
-        real = jnp.issubdtype(leaf.dtype, jnp.floating)
-        return jnp.asarray(leaf, dtype) if real else leaf
-
-    return jax.tree.map(cast, tree)
-
-
-def make_members(masks: np.ndarray, seeds: list[int], temperatures: list[float]) -> Member:
+def make_members(
+    masks: np.ndarray,
+    seeds: Sequence[int],
+    temperatures: Sequence[float],
+    rates: Sequence[Rates] | None = None,
+) -> Member:
     """All combinations of seeds, temperatures and masks `[f, n]`, in that order of nesting.
 
     Every fold of a seed starts from the same initial weights, so folds differ in their data alone.
+
+    Args:
+        rates: of the optimiser, one a temperature; None for those of the settings.
     """
-    grid = [(s, t, f) for s in seeds for t in temperatures for f in range(len(masks))]
+    grid = [(s, t, f) for s in seeds for t in range(len(temperatures)) for f in range(len(masks))]
+    points = [t for _, t, _ in grid]
+    mask: Any = np.stack([masks[f] for _, _, f in grid]).astype(np.bool_)  # on the host, in bytes
+    heat: Any = np.array([temperatures[t] for t in points], np.float32)
     return Member(
-        mask=jnp.asarray(np.stack([masks[f] for _, _, f in grid]), jnp.float32),
+        mask=mask,
         key=jnp.stack([jax.random.key(s) for s, _, _ in grid]),
-        temperature=jnp.asarray([t for _, t, _ in grid], jnp.float32),
+        temperature=heat,
+        rates=None if rates is None else Rates(*np.array(rates, np.float32)[points].T),
     )
 
 
-def loso_members(masks: np.ndarray, seeds: list[int], temperatures: list[float]) -> Member:
+def cross_validation_members(
+    masks: np.ndarray,
+    seeds: Sequence[int],
+    temperatures: Sequence[float],
+    rates: Sequence[Rates] | None = None,
+) -> Member:
     """`make_members`, then one member a temperature on all rows, of the first seed."""
-    folds = make_members(masks, seeds, temperatures)
-    final = make_members(np.ones_like(masks[:1]), seeds[:1], temperatures)
-    return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), folds, final)
+    folds = make_members(masks, seeds, temperatures, rates)
+    final = make_members(np.ones_like(masks[:1]), seeds[:1], temperatures, rates)
+
+    def joined(*leaves: Any) -> Any:
+        hosts = all(isinstance(leaf, np.ndarray) for leaf in leaves)
+        return np.concatenate(leaves) if hosts else jnp.concatenate(leaves)
+
+    return jax.tree.map(joined, folds, final)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,10 +99,12 @@ class Compiled:
 
     Attributes:
         run: trains, and returns stacked variables and losses once they are there.
+        groups: the members of each call, the last one again to fill it.
         compile_s: what compiling it took.
     """
 
     run: Callable[[], tuple[Variables, np.ndarray]]
+    groups: np.ndarray
     compile_s: float
 
 
@@ -100,43 +125,104 @@ def compile_members(
 
     Raises:
         ValueError: the strategy asks a teacher, and there is none.
+        InputError: `VMAF_JAX_MAX_TRAINING_BYTES` is no number.
     """
     if settings.strategy == "teacher_queries" and teacher is None:
         raise ValueError("strategy teacher_queries: pass the teacher's parameters")
+    spread, recipe = Spread.over_all_devices(), make_recipe(settings, feature_set)
+    wide = recipe.precision == jnp.float64
+    rows, teacher = _floats((rows, teacher), recipe.precision)
+    with jax.enable_x64(wide):
+        on_devices = spread.put((rows, teacher), spread.shared)
+
+    def own(group: np.ndarray) -> Member:
+        return _floats(jax.tree.map(lambda leaf: leaf[group], members), recipe.precision)
+
+    def inputs(group: np.ndarray) -> Inputs:
+        with jax.enable_x64(wide):
+            return on_devices[0], spread.put(own(group), spread.split), on_devices[1]
+
+    def compiled(group: np.ndarray) -> Any:
+        parts: dict[str, Any] = {"student": student, "recipe": recipe}
+        with jax.enable_x64(wide):
+            shared, split = (_shapes((rows, teacher)), _shapes(own(group)))
+            shapes = shared[0], split, shared[1]
+            if keeper is None:
+                return _compile_whole(shapes, spread, **parts)
+            return compile_pieces(shapes, spread, **parts)
+
+    started = time.perf_counter()
     m = len(members.temperature)
-    devices = jax.devices()
-    # The last member again, to fill every device, with two at least: XLA simplifies a batch of one
-    # away and rounds otherwise, and a member is to come out the same bits alone.
-    padded = max(2, -(-m // len(devices))) * len(devices)
-    index = np.minimum(np.arange(padded), m - 1)
-    mesh = Mesh(np.array(devices), ("members",))
-    split = NamedSharding(mesh, PartitionSpec("members"))
-    shared = NamedSharding(mesh, PartitionSpec())
-    recipe = make_recipe(settings, feature_set)
+    groups = _groups(m, -(-m // spread.n_devices), spread.n_devices)
+    program = compiled(groups[0])
+    each = groups.shape[1] // spread.n_devices
+    fitting = members_that_fit(each, program.bytes_taken, training_bytes(jax.local_devices()))
+    if fitting < each:
+        groups = _groups(m, fitting, spread.n_devices)
+        program = compiled(groups[0])
+    compile_s = time.perf_counter() - started
+
+    def run() -> tuple[Variables, np.ndarray]:
+        calls = [functools.partial(inputs, group) for group in groups]
+        variables, losses = program.run(calls, keeper)
+        joined = jax.tree.map(lambda *leaves: np.concatenate(leaves)[:m], *variables)
+        return joined, np.concatenate(losses)[:m]
+
+    return Compiled(run, groups, compile_s)
+
+
+def _groups(m: int, each: int, n_devices: int) -> np.ndarray:
+    """Members of each call, `[groups, width]`: `each` on every device, the last one again to fill.
+
+    Two on every device at least: XLA simplifies a batch of one away and rounds otherwise, and a
+    member is to come out the same bits alone.
+    """
+    width = max(2, each) * n_devices
+    n_groups = -(-m // width)
+    return np.minimum(np.arange(n_groups * width), m - 1).reshape(n_groups, width)
+
+
+def _floats(tree: Any, dtype: DTypeLike) -> Any:
+    """Real numbers and masks of `tree` in `dtype`, on the host; keys stay as they are."""
+
+    def cast(leaf: Any) -> Any:
+        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            return leaf
+        real = jnp.issubdtype(leaf.dtype, jnp.floating) or leaf.dtype == np.bool_
+        return np.asarray(leaf, dtype) if real else leaf
+
+    return jax.tree.map(cast, tree)
+
+
+def _shapes(tree: Any) -> Any:
+    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), tree)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Whole:
+    """The program of a group's whole training."""
+
+    program: Callable[..., tuple[Variables, jax.Array]]
+    fetch: Callable[[Any], Any]
+    bytes_taken: int
+
+    def run(
+        self, groups: Sequence[Callable[[], Inputs]], _keeper: Keeper | None
+    ) -> tuple[list[Variables], list[np.ndarray]]:
+        """Trains group after group; variables and losses of each."""
+        results = [self.fetch(self.program(*inputs())) for inputs in groups]
+        return [variables for variables, _ in results], [losses for _, losses in results]
+
+
+def _compile_whole(shapes: Inputs, spread: Spread, *, student: Student, recipe: Recipe) -> _Whole:
     train_one = functools.partial(train_member, student=student, recipe=recipe)
     train_all = jax.jit(
         jax.vmap(train_one, in_axes=(None, 0, None)),
-        in_shardings=(shared, split, shared),
-        out_shardings=split,
+        in_shardings=(spread.shared, spread.split, spread.shared),
+        out_shardings=spread.split,
     )
-    with jax.enable_x64(recipe.precision == jnp.float64):
-        members = jax.tree.map(lambda leaf: leaf[index], members)
-        inputs = jax.device_put(
-            _floats((rows, members, teacher), recipe.precision), (shared, split, shared)
-        )
-        started = time.perf_counter()
-        if keeper is None:
-            program = train_all.lower(*inputs).compile()
-            train = functools.partial(program, *inputs)
-        else:
-            pieces = compile_pieces(inputs, (shared, split), student=student, recipe=recipe)
-            train = functools.partial(pieces.run, keeper)
-        compile_s = time.perf_counter() - started
-
-    def run() -> tuple[Variables, np.ndarray]:
-        return jax.tree.map(lambda leaf: np.asarray(leaf)[:m], train())
-
-    return Compiled(run, compile_s)
+    program = train_all.lower(*shapes).compile()
+    return _Whole(program, spread.fetch, bytes_of(program))
 
 
 def train_members(
@@ -165,4 +251,5 @@ def train_members(
     )
     started = time.perf_counter()
     variables, losses = compiled.run()
-    return Trained(variables, losses, compiled.compile_s, time.perf_counter() - started)
+    train_s = time.perf_counter() - started
+    return Trained(variables, losses, compiled.groups, compiled.compile_s, train_s)

@@ -18,6 +18,37 @@ def loso_masks(source: npt.NDArray[np.object_]) -> tuple[list[str], npt.NDArray[
     return sources, np.stack([source != held_out for held_out in sources])
 
 
+def source_folds(source: npt.NDArray[np.object_], n_folds: int) -> tuple[tuple[str, ...], ...]:
+    """Whole sources dealt into folds of about as many rows each, always alike.
+
+    The source with the most rows (of equal ones the first by name) goes to the fold that has the
+    fewest so far, then the next.
+
+    Args:
+        n_folds: at most as many as there are sources, so that each fold holds one.
+
+    Returns:
+        The sources that each fold holds out, sorted.
+    """
+    names, counts = np.unique(source.astype(str), return_counts=True)
+    folds: list[list[str]] = [[] for _ in range(n_folds)]
+    n_rows = [0] * n_folds
+    for k in np.argsort(-counts, kind="stable").tolist():
+        fewest = n_rows.index(min(n_rows))
+        folds[fewest].append(str(names[k]))
+        n_rows[fewest] += int(counts[k])
+    return tuple(tuple(sorted(fold)) for fold in folds)
+
+
+def source_masks(
+    source: npt.NDArray[np.object_], folds: tuple[tuple[str, ...], ...]
+) -> npt.NDArray[np.bool_]:
+    """`[f, n]`, False on the rows of the sources that a fold holds out."""
+    number = {name: k for k, fold in enumerate(folds) for name in fold}
+    fold = np.array([number[name] for name in source.tolist()])
+    return fold != np.arange(len(folds))[:, None]
+
+
 def frame_scaler(
     features: Float[Array, "n t d"], mask: Float[Array, " n"], frames: Float[Array, "n t"]
 ) -> dict[str, Float[Array, " d"]]:

@@ -18,7 +18,8 @@ from vmaf_jax.training.batches import Batch, ClipRows, Seen
 from vmaf_jax.training.effects import apply_effects, with_effects, without_effects
 from vmaf_jax.training.losses import Labels, masked_mean
 from vmaf_jax.training.masks import frame_scaler, masked_scaler
-from vmaf_jax.training.methods import Objective
+from vmaf_jax.training.methods import Method, Objective
+from vmaf_jax.training.optimiser import Rates
 from vmaf_jax.training.queries import draw_rows
 from vmaf_jax.training.recipes import Recipe
 
@@ -46,16 +47,19 @@ class Member(NamedTuple):
         mask: `[n]`, 1 on its training rows, 0 elsewhere.
         key: the source of its randomness.
         temperature: of its loss, no unit.
+        rates: of its optimiser; None for those of the settings.
     """
 
     mask: Float[Array, " n"]
     key: Array
     temperature: Float[Array, ""]
+    rates: Rates | None = None
 
 
 class _Training(NamedTuple):
     """What the steps of one member share; made anew by whatever runs some of them."""
 
+    method: Method
     start: Variables
     scaler: dict[str, Array]
     draw: Callable[[Array], Batch]
@@ -72,9 +76,9 @@ def train_member(
         teacher: asked for labels (unclipped) by recipes that query it; else None.
     """
     training = _prepare(rows, member, teacher, student, recipe)
-    state = recipe.method.init(with_effects(training.start, rows.clips))
-    state, losses = _scan(training, recipe, state, training.keys)
-    return _finish(training, recipe, state), _float32(losses)
+    state = training.method.init(with_effects(training.start, rows.clips))
+    state, losses = _scan(training, state, training.keys)
+    return _finish(training, state), _float32(losses)
 
 
 def start_member(
@@ -82,7 +86,7 @@ def start_member(
 ) -> tuple[Any, Array]:
     """The state before the first step, and the key of every step."""
     training = _prepare(rows, member, teacher, student, recipe)
-    return recipe.method.init(with_effects(training.start, rows.clips)), training.keys
+    return training.method.init(with_effects(training.start, rows.clips)), training.keys
 
 
 def advance_member(
@@ -97,7 +101,7 @@ def advance_member(
 ) -> tuple[Any, Float[Array, " s"]]:
     """The state after the steps of `keys`, and their losses, float32."""
     training = _prepare(rows, member, teacher, student, recipe)
-    state, losses = _scan(training, recipe, state, keys)
+    state, losses = _scan(training, state, keys)
     return state, _float32(losses)
 
 
@@ -111,18 +115,18 @@ def finish_member(
     recipe: Recipe,
 ) -> Variables:
     """The student's variables, float32, of the state after the last step."""
-    return _finish(_prepare(rows, member, teacher, student, recipe), recipe, state)
+    return _finish(_prepare(rows, member, teacher, student, recipe), state)
 
 
-def _scan(training: _Training, recipe: Recipe, state: Any, keys: Array) -> tuple[Any, Array]:
+def _scan(training: _Training, state: Any, keys: Array) -> tuple[Any, Array]:
     def step(state: Any, key: Array) -> tuple[Any, Array]:
-        return recipe.method.step(state, key, training.draw, training.objective)
+        return training.method.step(state, key, training.draw, training.objective)
 
     return jax.lax.scan(step, state, keys)
 
 
-def _finish(training: _Training, recipe: Recipe, state: Any) -> Variables:
-    params = without_effects(recipe.method.params(state))
+def _finish(training: _Training, state: Any) -> Variables:
+    params = without_effects(training.method.params(state))
     return _float32({"params": params, "scaler": training.scaler})
 
 
@@ -156,7 +160,8 @@ def _prepare(
         return student.score({"params": params, "scaler": scaler}, features)
 
     keys = jax.random.split(stream_key, recipe.steps)
-    return _Training(start, scaler, draw, Objective(loss, score), keys)
+    method = recipe.method(member.rates)
+    return _Training(method, start, scaler, draw, Objective(loss, score), keys)
 
 
 def _like(rows: Array, features: Array | np.ndarray) -> Array:

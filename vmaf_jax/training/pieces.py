@@ -1,13 +1,14 @@
 """A training in short calls of one program, between which its whole state can be kept.
 
-The state is what the steps hand on: parameters and the optimiser's memory of every member, the
-losses so far and the number of steps done. Keys follow from a member's own; they are not kept.
-XLA rounds these programs otherwise than the one that trains in a single call, but all calls alike,
-whatever their length: a training that was taken up again ends with the bits of one that was not.
+The state is what the steps hand on: parameters and the optimiser's memory of the group that trains,
+what the groups before it came to, the losses so far and the number of steps done. Keys follow from
+a member's own; they are not kept. XLA rounds these programs otherwise than the one that trains in a
+single call, but all calls alike, whatever their length: a training that was taken up again ends
+with the bits of one that was not.
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import jax
@@ -15,11 +16,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from vmaf_jax.training.member import advance_member, finish_member, start_member
+from vmaf_jax.training.spread import Spread
 
 _MOST_STEPS = 250  # of a call
 _CALLS = 20  # of a training, at the least
 
 Leaves = list[np.ndarray]  # of a state, in one fixed order
+Inputs = tuple[Any, Any, Any]  # rows, the members of a group, teacher
 
 
 @runtime_checkable
@@ -44,53 +47,80 @@ def piece_length(steps: int) -> int:
 
 @dataclasses.dataclass(frozen=True)
 class Pieces:
-    """The programs of a training, compiled: start, some steps, finish.
+    """The programs of a group's training, compiled: start, some steps, finish.
 
     Attributes:
-        start: the first state and every step's key.
-        advance: from a state, the keys and the first step's number to a state and losses `[m, s]`.
-        finish: from the last state to variables.
-        place: puts a state's leaves back on the devices.
+        start: from inputs to the first state and every step's key.
+        advance: from inputs, a state, the keys and the first step's number to a state and losses.
+        finish: from inputs and the last state to variables.
+        variables: what `finish` gives, as shapes.
+        place: puts a state back on the devices.
+        fetch: brings arrays to the host.
         steps, length: of the training, and of a call.
+        bytes_taken: of each device.
     """
 
-    start: Callable[[], tuple[Any, jax.Array]]
-    advance: Callable[[Any, jax.Array, jax.Array], tuple[Any, jax.Array]]
-    finish: Callable[[Any], Any]
+    start: Callable[..., tuple[Any, jax.Array]]
+    advance: Callable[..., tuple[Any, jax.Array]]
+    finish: Callable[..., Any]
+    variables: Any
     place: Callable[[Any], Any]
+    fetch: Callable[[Any], Any]
     steps: int
     length: int
+    bytes_taken: int
 
-    def run(self, keeper: Keeper) -> tuple[Any, np.ndarray]:
-        """Trains from the newest kept state on; variables, and losses `[m, steps]`."""
-        state, keys = self.start()
-        leaves, structure = jax.tree.flatten(state)
-        losses = np.zeros((len(leaves[0]), self.steps), np.float32)
-        like = [*(np.asarray(leaf) for leaf in leaves), losses, np.zeros((), np.int64)]
-        first = 0
+    def run(
+        self, groups: Sequence[Callable[[], Inputs]], keeper: Keeper
+    ) -> tuple[list[Any], list[np.ndarray]]:
+        """Trains group after group from the newest kept state on; variables and losses of each.
+
+        Args:
+            groups: each gives its inputs, on the devices.
+        """
+        inputs = groups[0]()
+        state, keys = self.start(*inputs)
+        leaves, structure = jax.tree.flatten(self.fetch(state))
+        results, results_structure = jax.tree.flatten(
+            [jax.tree.map(lambda s: np.zeros(s.shape, s.dtype), self.variables) for _ in groups]
+        )
+        losses = np.zeros((len(groups), len(leaves[0]), self.steps), np.float32)
+        like = [*leaves, *results, losses, np.zeros((), np.int64)]
+        done = 0
         if (restored := keeper.restore(like)) is not None:
-            *leaves, losses, at = restored
-            state, first = self.place(jax.tree.unflatten(structure, leaves)), int(at)
-        for k in range(first, self.steps, self.length):
-            state, some = self.advance(state, keys, jnp.int32(k))
-            losses[:, k : k + self.length] = np.asarray(some)
-            done = k + self.length
-            if keeper.due() and done < self.steps:
-                leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(state)]
-                keeper.keep([*leaves, losses, np.asarray(done, np.int64)], done)
-        return self.finish(state), losses
+            *kept, losses, at = restored
+            leaves, results, done = kept[: len(leaves)], kept[len(leaves) :], int(at)
+            state = self.place(jax.tree.unflatten(structure, leaves))
+        finished = jax.tree.unflatten(results_structure, results)
+
+        def keep() -> None:
+            leaves = jax.tree.leaves(self.fetch(state))
+            keeper.keep([*leaves, *jax.tree.leaves(finished), losses, np.asarray(done)], done)
+
+        for g in range(done // self.steps, len(groups)):
+            if g:
+                inputs = groups[g]()
+                fresh, keys = self.start(*inputs)
+                state = fresh if done % self.steps == 0 else state
+            for k in range(done % self.steps, self.steps, self.length):
+                state, some = self.advance(*inputs, state, keys, np.int32(k))
+                losses[g, :, k : k + self.length] = self.fetch(some)
+                done += self.length
+                if done % self.steps and keeper.due():
+                    keep()
+            finished[g] = self.fetch(self.finish(*inputs, state))
+            if g + 1 < len(groups) and keeper.due():
+                keep()
+        return finished, list(losses)
 
 
-def compile_pieces(
-    inputs: tuple[Any, Any, Any], shardings: tuple[Any, Any], *, student: Any, recipe: Any
-) -> Pieces:
-    """Compiles a training of mapped members into short calls.
+def compile_pieces(shapes: Inputs, spread: Spread, *, student: Any, recipe: Any) -> Pieces:
+    """Compiles the training of a group of mapped members into short calls.
 
     Args:
-        inputs: rows, members and teacher, on their devices.
-        shardings: of what members share, and of what has their axis.
+        shapes: of rows, members and teacher.
     """
-    shared, split = shardings
+    shared, split = spread.shared, spread.split
     parts: dict[str, Any] = {"student": student, "recipe": recipe}
     sides = (shared, split, shared)
     length = piece_length(recipe.steps)
@@ -107,29 +137,39 @@ def compile_pieces(
 
     mapped = (None, 0, None)
     begin = jax.jit(jax.vmap(start, mapped), in_shardings=sides, out_shardings=split)
-    start_program = begin.lower(*inputs).compile()
-    state, keys = start_program(*inputs)
+    state, keys = jax.eval_shape(begin, *shapes)
     more = jax.jit(
         jax.vmap(advance, (*mapped, 0, 0, None)),
         in_shardings=(*sides, split, split, shared),
         out_shardings=split,
         donate_argnums=3,
     )
-    first = jnp.int32(0)
-    advance_program = more.lower(*inputs, state, keys, first).compile()
     end = jax.jit(jax.vmap(finish, (*mapped, 0)), in_shardings=(*sides, split), out_shardings=split)
-    finish_program = end.lower(*inputs, state).compile()
+    advance_program = more.lower(*shapes, state, keys, np.int32(0)).compile()
     wide = recipe.precision == jnp.float64
 
     def place(state: Any) -> Any:
         with jax.enable_x64(wide):
-            return jax.device_put(state, split)
+            return spread.put(state, split)
 
     return Pieces(
-        start=lambda: start_program(*inputs),
-        advance=lambda state, keys, k: advance_program(*inputs, state, keys, k),
-        finish=lambda state: finish_program(*inputs, state),
+        start=begin.lower(*shapes).compile(),
+        advance=advance_program,
+        finish=end.lower(*shapes, state).compile(),
+        variables=jax.eval_shape(end, *shapes, state),
         place=place,
+        fetch=spread.fetch,
         steps=recipe.steps,
         length=length,
+        bytes_taken=bytes_of(advance_program),
     )
+
+
+def bytes_of(program: Any) -> int:
+    """What a compiled program takes on each device: arguments, results and what lies between."""
+    stats = program.memory_analysis()
+    if stats is None:
+        return 0
+    donated = getattr(stats, "alias_size_in_bytes", 0)
+    sizes = (stats.argument_size_in_bytes, stats.output_size_in_bytes, stats.temp_size_in_bytes)
+    return int(sum(sizes) - donated)

@@ -1,6 +1,7 @@
 """From settings to functions: the one place where the names of settings are looked up."""
 
 import dataclasses
+from collections.abc import Callable
 
 import jax.numpy as jnp
 from jax.typing import DTypeLike
@@ -10,7 +11,7 @@ from vmaf_jax.training.batches import Draw, every_row, some_rows, teacher_querie
 from vmaf_jax.training.effects import Penalty, make_penalty
 from vmaf_jax.training.losses import LOSSES, Loss
 from vmaf_jax.training.methods import Method, gradient_method, least_squares_method
-from vmaf_jax.training.optimiser import make_optimiser
+from vmaf_jax.training.optimiser import Rates, make_optimiser
 from vmaf_jax.training.settings import TrainingSettings
 
 
@@ -21,7 +22,7 @@ class Recipe:
     Attributes:
         draw: what a step is fed.
         loss: what it is judged by.
-        method: how parameters move.
+        method: how parameters move, at a member's rates or (None) those of the settings.
         steps: how many.
         precision: of the computation; the result is float32.
         penalty: what is added to the loss.
@@ -29,7 +30,7 @@ class Recipe:
 
     draw: Draw
     loss: Loss
-    method: Method
+    method: Callable[[Rates | None], Method]
     steps: int
     precision: DTypeLike
     penalty: Penalty
@@ -43,10 +44,13 @@ def make_recipe(settings: TrainingSettings, feature_set: FeatureSet) -> Recipe:
             "rows": some_rows(settings.batch_size),
             "teacher_queries": teacher_queries(settings.batch_size, feature_set),
         }[settings.strategy]
-    if settings.optimiser == "adamw":
-        method, precision = gradient_method(make_optimiser(settings)), jnp.float32
-    else:
-        method, precision = least_squares_method(), jnp.float64
+    precision = jnp.float32 if settings.optimiser == "adamw" else jnp.float64
+
+    def method(rates: Rates | None) -> Method:
+        if settings.optimiser == "adamw":
+            return gradient_method(make_optimiser(settings, rates))
+        return least_squares_method()
+
     loss = LOSSES[settings.loss](settings.sigma)
     penalty = make_penalty(settings.anchor)
     return Recipe(draw, loss, method, settings.steps, precision, penalty)

@@ -4,6 +4,8 @@ from typing import Annotated, Literal
 
 import pydantic
 
+OF_MEMBERS = ("temperature", "learning_rate", "weight_decay")
+
 
 class TrainingSettings(pydantic.BaseModel, frozen=True, extra="forbid"):
     """Optimiser, loss and length of one training.
@@ -11,6 +13,8 @@ class TrainingSettings(pydantic.BaseModel, frozen=True, extra="forbid"):
     Attributes:
         optimiser: `adamw`, or `levenberg_marquardt`, for networks of a few hundred parameters
             (`rbf`); rate, decay and dropout are AdamW's alone.
+        folds: of a cross-validation, each of whole sources and of about as many rows; without it,
+            every source is a fold of its own (leave-one-source-out).
         strategy: `rows` trains on the table's rows, all of them in every step or, with
             `batch_size`, that many drawn anew; `teacher_queries` asks the teacher about
             `batch_size` new feature vectors in every step.
@@ -46,6 +50,10 @@ class TrainingSettings(pydantic.BaseModel, frozen=True, extra="forbid"):
     seeds: tuple[Annotated[int, pydantic.Field(ge=0, lt=2**31)], ...] = pydantic.Field(
         default=(0,), min_length=1
     )
+    # Not written where it is not set, so that the digests of earlier configurations hold.
+    folds: int | None = pydantic.Field(
+        default=None, ge=2, le=10_000, exclude_if=lambda folds: folds is None
+    )
 
     start: str | None = None
     anchor: float = pydantic.Field(default=0.0, ge=0, le=1e3)
@@ -63,6 +71,11 @@ class TrainingSettings(pydantic.BaseModel, frozen=True, extra="forbid"):
         if self.optimiser == "levenberg_marquardt" and (self.anchor or self.experiment_effects):
             raise ValueError("levenberg_marquardt has no anchor and no experiment_effects")
         return self
+
+    def shared(self) -> "TrainingSettings":
+        """These settings without what members of one program may differ in (`OF_MEMBERS`)."""
+        defaults = {name: type(self).model_fields[name].default for name in OF_MEMBERS}
+        return self.model_copy(update=defaults)
 
     @property
     def head(self) -> str:

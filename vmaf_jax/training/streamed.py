@@ -59,7 +59,7 @@ def start(sample: Chunk, member: StreamMember, *, student: Student, recipe: Reci
             "inv_std"
         ]
         params = student.start_at(params, x)
-    return recipe.method.init(params)
+    return recipe.method(None).init(params)
 
 
 def advance(
@@ -94,7 +94,7 @@ def advance(
         features = jnp.where(seen[:, None], rows.features, 0.0)
         batch = Batch(features, label(jnp.where(seen, rows.targets, 0.0)), weight)
         key = jax.random.fold_in(stream_key, k)
-        return recipe.method.step(state, key, lambda _: batch, Objective(loss, score))
+        return recipe.method(None).step(state, key, lambda _: batch, Objective(loss, score))
 
     numbers = first + jnp.arange(len(chunk.targets))
     return jax.lax.scan(step, state, (numbers, chunk))
@@ -150,10 +150,11 @@ def train_streamed(
             started = time.perf_counter()
         state, some_losses = program(chunk, members, state, first)
         losses[:, k * length : (k + 1) * length] = np.asarray(some_losses)
-    params = parts["recipe"].method.params(state)
+    params = parts["recipe"].method(None).params(state)
     variables = {"params": params, "scaler": members.scaler}
     variables = jax.tree.map(lambda leaf: np.asarray(leaf, np.float32)[:m], variables)
-    return Trained(variables, losses[:m], compile_s, time.perf_counter() - started)
+    together = np.arange(m)[None]
+    return Trained(variables, losses[:m], together, compile_s, time.perf_counter() - started)
 
 
 def predict_by_source(

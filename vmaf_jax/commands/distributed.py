@@ -1,0 +1,154 @@
+"""`--distributed`: one training of several processes, each a worker that a watcher looks after.
+
+JAX ends a process at once, with a stack trace, when its coordinator or another process is gone. So
+the command runs the training in a worker of its own and says in one line what became of it.
+"""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from typing import IO, Annotated
+
+import typer
+
+from vmaf_jax.environment import join_processes
+from vmaf_jax.errors import InputError
+
+Distributed = Annotated[
+    bool, typer.Option("--distributed", help="One training over all processes' devices.")
+]
+Coordinator = Annotated[
+    str | None, typer.Option(metavar="HOST:PORT", help="With it: where process 0 listens.")
+]
+Processes = Annotated[int | None, typer.Option(min=1, help="With it: how many there are.")]
+Process = Annotated[int | None, typer.Option(min=0, help="With it: which of them this is.")]
+
+_WORKER = "VMAF_JAX_WORKER"  # set in the worker's environment
+_ADDRESS = "JAX_COORDINATOR_ADDRESS"
+_REACH_S, _PAUSE_S = 60.0, 0.2
+_NOISE = re.compile(r"[IWEF]\d{4} \d\d:\d\d:\d\d|\*\*\* Check failure|    @ +0x|\[Gloo\] ")
+_MORE_NOISE = ("Additional GRPC error", ":UNKNOWN:", "RPC: /", "absl::Status")
+_workers: list[subprocess.Popen[str]] = []
+
+
+class WorkerEndedError(Exception):
+    """The worker ended, having said why.
+
+    Attributes:
+        code: the exit code, which becomes that of the program.
+    """
+
+    def __init__(self, code: int) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+def is_worker() -> bool:
+    """Whether this process is a worker, and has a watcher."""
+    return _WORKER in os.environ
+
+
+def start_process(
+    coordinator: str | None, processes: int | None, process: int | None, save_every: float | None
+) -> None:
+    """In a worker: joins the others. Else: runs the worker, and ends as it does.
+
+    Args:
+        coordinator, processes, process: what is None, the environment says.
+
+    Raises:
+        InputError: the flags cannot be meant so, or the coordinator cannot be reached.
+    """
+    if save_every is not None:
+        raise InputError("--distributed: saves no states yet; leave --save-every out.")
+    check_flags(coordinator, processes, process)
+    if not is_worker():
+        raise WorkerEndedError(watch_worker(coordinator, process))
+    join_processes(coordinator, processes, process)
+
+
+def check_flags(coordinator: str | None, processes: int | None, process: int | None) -> None:
+    """Raises InputError where the flags cannot be meant so."""
+    if coordinator is not None and not re.fullmatch(r".+:\d{1,5}", coordinator):
+        raise InputError(f"--coordinator {coordinator}: expected HOST:PORT, as 10.0.0.1:29400.")
+    if processes is not None and process is not None and process >= processes:
+        raise InputError(f"--process {process}: with --processes {processes} they count from 0.")
+
+
+def watch_worker(coordinator: str | None, process: int | None) -> int:
+    """Runs this very command in a worker; its exit code.
+
+    Raises:
+        InputError: the coordinator cannot be reached, or is gone.
+    """
+    address = coordinator or os.environ.get(_ADDRESS)
+    if address is not None and process:
+        _wait_for(address)
+    command = [sys.executable, "-m", "vmaf_jax", *sys.argv[1:]]
+    quiet = {_WORKER: "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    worker = subprocess.Popen(
+        command,
+        env={**os.environ, **quiet},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+    )
+    _workers.append(worker)
+    pipes = [(worker.stdout, sys.stdout), (worker.stderr, sys.stderr)]
+    pumps = [threading.Thread(target=_pump, args=pair, daemon=True) for pair in pipes]
+    for pump in pumps:
+        pump.start()
+    code = worker.wait()
+    for pump in pumps:
+        pump.join()
+    _workers.remove(worker)
+    if code == -signal.SIGABRT:
+        raise InputError(
+            f"the coordinator ({address or 'as the environment says'}) or another process cannot "
+            f"be reached, or is gone; start all of them again."
+        )
+    return code if code >= 0 else 128 - code
+
+
+def end_workers() -> None:
+    """Has the workers end as the program does."""
+    for worker in _workers:
+        worker.terminate()
+
+
+def _wait_for(address: str) -> None:
+    """Until somebody listens at `address`."""
+    host, _, port = address.rpartition(":")
+    latest = time.monotonic() + _REACH_S
+    while True:
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()
+        except OSError as error:
+            if time.monotonic() < latest and not isinstance(error, socket.gaierror):
+                time.sleep(_PAUSE_S)
+                continue
+            raise InputError(
+                f"coordinator {address}: cannot be reached ({error.strerror or error}); start "
+                f"process 0 there, or correct --coordinator."
+            ) from error
+        return
+
+
+def _pump(source: IO[str], sink: IO[str]) -> None:
+    """Passes lines on, without those that JAX's own parts write."""
+    for line in _without_noise(source):
+        sink.write(line)
+        sink.flush()
+
+
+def _without_noise(lines: IO[str]) -> Iterator[str]:
+    for line in lines:
+        if not _NOISE.match(line) and not line.startswith(_MORE_NOISE) and line.strip():
+            yield line
