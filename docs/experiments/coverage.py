@@ -9,9 +9,9 @@ first, then those of external corpora.
 import sys
 from pathlib import Path
 
+from vmaf_jax.evaluation.clip_residuals import residuals_of
 from vmaf_jax.evaluation.conformal import Residuals, coverage
 from vmaf_jax.evaluation.cross_validation import read_held_out
-from vmaf_jax.jobs.calibration import residuals_of
 from vmaf_jax.jobs.run_folder import open_run
 
 LEVELS = (0.8, 0.9, 0.95)

@@ -3,9 +3,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from vmaf_jax.evaluation.clip_residuals import residuals_of
 from vmaf_jax.evaluation.conformal import Residuals, coverage, weighted_quantiles
 from vmaf_jax.evaluation.cross_validation import read_held_out
-from vmaf_jax.jobs.calibration import residuals_of
 
 SHIPPED = ("nano", "rbf", "tiny")
 

@@ -13,6 +13,7 @@ import pytest
 from tests.reporting.support import MARKUP, hostile, predictions, shipped
 from tests.support import run_command
 from vmaf_jax.evaluation import read_held_out
+from vmaf_jax.evaluation.conformal import Residuals, coverage
 from vmaf_jax.evaluation.cross_validation import HeldOut
 from vmaf_jax.evaluation.metrics import rmse
 from vmaf_jax.reporting.points import LIMIT, SINGLES
@@ -51,6 +52,40 @@ def test_the_page_is_of_the_saved_predictions(run):
         assert f'<figure id="{part}"' in page
     assert "Only 3 of the held-out rows score 0 to 20" in page
     assert "the same bits as JAX" in page
+
+
+def intervals(page):
+    return re.search(r'<section id="intervals">.*?</section>', page, re.S).group()
+
+
+def test_intervals_are_told_with_what_they_held(run):
+    made(run)
+    shown = intervals((run / "report.html").read_text())
+    rows = read_held_out(run / "folds.parquet")
+    _, source = np.unique(rows.source.astype(str), return_inverse=True)
+    truth = coverage(Residuals(source, rows.predicted, np.clip(rows.label, 0, 100)), 0.9)
+    cells = [re.sub("<[^>]+>", "", cell) for cell in re.findall(r"<td.*?</td>", shown)]
+    expected = [
+        *("90%", f"{truth.covered:.1%}", points(truth.width)),
+        *(f"{truth.naive_covered:.1%}", points(truth.naive_width)),
+    ]
+    assert cells[5:10] == expected
+    assert "held-out clips" in shown
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        (predictions(40, sources=2), "Fewer than 3 sources calibrate no interval."),
+        (predictions(4000, clips=20), "Held out were frames"),
+        (predictions(2100, clips=100), "More than 2,000 clips"),
+    ],
+    ids=["two sources", "frames", "many"],
+)
+def test_where_there_are_no_intervals_the_page_says_why(run, rows, words):
+    rows.write(run / "folds.parquet")
+    made(run)
+    assert words in intervals((run / "report.html").read_text())
 
 
 def test_dots_stand_where_their_scores_are(run):

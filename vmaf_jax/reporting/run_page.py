@@ -26,6 +26,7 @@ from vmaf_jax.reporting.frame import (
 )
 from vmaf_jax.reporting.points import LIMIT, SINGLES, bounded
 from vmaf_jax.reporting.run_view import RunView, number_at, part, points
+from vmaf_jax.reporting.score_intervals import score_intervals
 from vmaf_jax.reporting.svg import text
 from vmaf_jax.reporting.verdict import limits, verdict
 
@@ -47,6 +48,7 @@ def run_page(run: RunView) -> str:
         notes([*judged.warnings, *run.missing]),
         section("held-out", "Sources it never saw", _agreement("held-out", run.held_out, run)),
         section("sources", "Error by source", _by_source(run)),
+        section("intervals", "How sure a score is", score_intervals(run)),
     ]
     for k, (name, rows) in enumerate(run.external.items()):
         parts = _agreement(f"external-{k}", rows, run)
