@@ -8,7 +8,7 @@ import pytest
 
 from vmaf_jax import extract_pair
 from vmaf_jax.errors import InputError
-from vmaf_jax.features.table import read_table
+from vmaf_jax.features.dataset import read_table
 from vmaf_jax.video.comparison import Comparison
 from vmaf_jax.video.ffmpeg import find_ffmpeg
 from vmaf_jax.video.luma import LumaPair
