@@ -54,7 +54,7 @@ def take_pictures(
     )
     graph = f"[0:v:0]{chain},{picked}"
     outputs = ["-map", "[p]", "-fps_mode", "passthrough", "-c:v", "mjpeg", "-q:v", str(_QUALITY)]
-    # The chain counts frames in its own time base; in the video's rate's two may fall together.
+    # In the time base of the video's rate two frames that the chain counts may fall together.
     outputs += ["-enc_time_base", "1:1000", "-f", "image2", "p%05d.jpg"]
     if shots_of:
         graph = f"[0:v:0]{chain},split=2[a][b];[a]{picked};[b]{FINDER}[c]"
