@@ -1,4 +1,4 @@
-// Two videos and a model to scores, a frame at a time; what is held does not grow with their length.
+// Two videos and a model to scores, a few frames at a time; what is held does not grow with their length.
 
 import { motion } from "./motion.js";
 
@@ -6,30 +6,40 @@ const WORST = 5; // frames whose pictures are held
 
 /**
  * Scores every frame of two opened videos.
- * @param run  (reference, distorted, previous) of one frame to {features, score}
+ * @param session  {lanes, run}: run takes (reference, distorted, previous) of one frame to
+ *   {features, score}, as many at a time as there are lanes
  * @param onFrame  called with (frames done, score) after each
  * @returns {frames: [{frame, score, features}], worst: [{frame, score, reference, distorted}]}
  */
-export async function scoreVideos(reference, distorted, run, onFrame) {
+export async function scoreVideos(reference, distorted, session, onFrame) {
   const { width, height } = reference;
   if (width !== distorted.width || height !== distorted.height) {
     throw new Error(`The reference has ${width}x${height} pixels, the distorted video ${distorted.width}x${distorted.height}; bring them to one size first.`);
   }
-  const frames = [];
-  let worst = [];
+  const frames = [], underWay = new Set();
+  let worst = [], started = 0, done = 0;
 
+  /** Begins a frame once a lane is free. */
   async function measure(now, before, after) {
     // motion2 is the lesser of the motions before and after: `previous` is the nearer neighbour.
     const moved = after === null || before.motion <= after.motion;
     const previous = moved ? before.picture : after.picture;
-    const { features, score } = await run(now.reference, now.distorted, previous);
-    const frame = frames.length;
-    frames.push({ frame, score, features });
-    if (worst.length < WORST || score < worst.at(-1).score) {
+    const frame = started++;
+    if (underWay.size >= session.lanes) await Promise.race(underWay);
+    const one = scored(frame, now, previous).then(() => underWay.delete(one));
+    one.catch(() => {}); // told by whoever waits for it
+    underWay.add(one);
+  }
+
+  async function scored(frame, now, previous) {
+    const { features, score } = await session.run(now.reference, now.distorted, previous);
+    frames[frame] = { frame, score, features };
+    if (worst.length < WORST || score < worst.at(-1).score || (score === worst.at(-1).score && frame < worst.at(-1).frame)) {
       const pictures = { reference: toBytes(now.reference), distorted: toBytes(now.distorted) };
-      worst = [...worst, { frame, score, ...pictures }].sort((a, b) => a.score - b.score).slice(0, WORST);
+      worst = [...worst, { frame, score, ...pictures }].sort((a, b) => a.score - b.score || a.frame - b.frame).slice(0, WORST);
     }
-    onFrame(frames.length, score);
+    done += 1;
+    onFrame(done, score);
   }
 
   let now = null, before = null;
@@ -45,6 +55,7 @@ export async function scoreVideos(reference, distorted, run, onFrame) {
   }
   if (!now) throw new Error(`${distorted.name}: holds no frame.`);
   await measure(now, before, null);
+  await Promise.all(underWay);
   return { frames, worst };
 }
 
@@ -67,7 +78,7 @@ async function* pairs(reference, distorted) {
 }
 
 function toBytes(picture) {
-  return Uint8Array.from(picture, Math.round);
+  return picture instanceof Uint8Array ? picture : Uint8Array.from(picture, Math.round);
 }
 
 /** How scores are spread, VMAF points; the harmonic mean is libvmaf's. */

@@ -66,7 +66,7 @@ async function luma(frame, name) {
   for (let y = 0; y < height; y += 1) {
     plane.set(bytes.subarray(offset + y * stride, offset + y * stride + width * wide), y * width * wide);
   }
-  return wide === 2 ? onEightBits(new Uint16Array(plane.buffer), bits) : Float32Array.from(plane);
+  return wide === 2 ? onEightBits(new Uint16Array(plane.buffer), bits) : plane;
 }
 
 const AHEAD = 8; // frames that wait to be read, of which a decoder lends few

@@ -1,10 +1,9 @@
-// Off the main thread: opens the videos and the model, runs ONNX Runtime, says how far it is.
+// Off the main thread: opens the videos and the model, hands frames to ONNX Runtime, says how far it is.
 
 import { scoreVideos, statistics } from "./engine.js";
 import { openVideo } from "./video.js";
 
-const PICTURES = ["reference", "distorted", "previous"];
-const THREADS = 4;
+const LANES = 4; // frames that are scored at a time, at the most
 
 self.onmessage = async ({ data }) => {
   try {
@@ -30,7 +29,7 @@ async function work({ reference, distorted, model, models }) {
   }
   const session = await open(model, models, `${width}x${height}`);
   const started = performance.now();
-  const { frames, worst } = await scoreVideos(...videos, session.run, (done, score) => {
+  const { frames, worst } = await scoreVideos(...videos, session, (done, score) => {
     self.postMessage({ kind: "frame", done, score });
   });
   const seconds = (performance.now() - started) / 1000;
@@ -53,29 +52,35 @@ async function work({ reference, distorted, model, models }) {
   };
 }
 
-/** A model in ONNX Runtime for pictures of one size: a shipped one's name, or the user's file. */
+/** A model in ONNX Runtime, as lanes that each score a frame: a shipped one's name, or the user's file. */
 async function open(model, models, size) {
   const shipped = typeof model === "string";
-  const { ort, providers, backend } = await runtime();
+  const name = shipped ? model : model.name;
   const bytes = shipped ? await fetched(model, models, size) : new Uint8Array(await model.arrayBuffer());
-  let session;
-  try {
-    session = await ort.InferenceSession.create(bytes, { executionProviders: providers, logSeverityLevel: 3 });
-  } catch (error) {
-    throw new Error(`${shipped ? model : model.name}: is no ONNX model that runs here (${String(error?.message ?? error).split("\n")[0]}).`);
-  }
-  const type = checked(session, shipped ? model : model.name, size);
-  const [width, height] = size.split("x").map(Number);
+  const adapter = await navigator.gpu?.requestAdapter().catch(() => null);
+  // Read once, not once a lane.
+  const wasm = adapter ? null : await (await fetch("./ort/ort-wasm-simd-threaded.wasm")).arrayBuffer();
+  const count = adapter ? 1 : Math.min(LANES, navigator.hardwareConcurrency || 1);
+  const lanes = Array.from({ length: count }, () => lane());
+  await Promise.all(lanes.map((each) => each({ bytes, name, size, wasm })));
+  const free = [...lanes];
   const run = async (...pictures) => {
-    const feeds = {};
-    for (const [k, name] of PICTURES.entries()) {
-      const data = type === "uint8" ? Uint8Array.from(pictures[k], Math.round) : pictures[k];
-      feeds[name] = new ort.Tensor(type, data, [1, height, width]);
-    }
-    const { features, vmaf } = await session.run(feeds);
-    return { features: Array.from(await features.getData()), score: (await vmaf.getData())[0] };
+    const each = free.pop();
+    const { features, score } = await each({ pictures });
+    free.push(each);
+    return { features, score };
   };
-  return { name: shipped ? model : model.name, backend, run };
+  return { name, backend: adapter ? "WebGPU" : `WebAssembly, ${count} threads`, lanes: count, run };
+}
+
+/** A worker that answers one message at a time. */
+function lane() {
+  const worker = new Worker(new URL("./runner.js", import.meta.url), { type: "module" });
+  return (message) => new Promise((resolve, reject) => {
+    worker.onerror = (event) => reject(new Error(`The page could not start its worker (${event.message || "a file is missing"}); reload it.`));
+    worker.onmessage = ({ data }) => { if (data.kind === "failed") reject(new Error(data.message)); else resolve(data); };
+    worker.postMessage(message);
+  });
 }
 
 async function fetched(model, models, size) {
@@ -87,29 +92,4 @@ async function fetched(model, models, size) {
   const answer = await fetch(path);
   if (!answer.ok) throw new Error(`${path}: is missing beside this page; run make web again.`);
   return new Uint8Array(await answer.arrayBuffer());
-}
-
-/** The type of its pictures; raises an Error unless it is a pixels model of this size. */
-function checked(session, name, size) {
-  const [first] = session.inputMetadata ?? [];
-  const named = [...session.inputNames].join() === PICTURES.join() && ["features", "vmaf"].every((output) => session.outputNames.includes(output));
-  if (!named || !first || !["float32", "uint8"].includes(first.type)) {
-    throw new Error(`${name}: is no model of pictures; make one with vmaf-jax export --format pixels.`);
-  }
-  const own = `${first.shape[2]}x${first.shape[1]}`;
-  if (own !== size) {
-    throw new Error(`${name}: is for ${own}, the videos have ${size}; export it again with --size ${size}.`);
-  }
-  return first.type;
-}
-
-/** ONNX Runtime with WebGPU where there is one, with WebAssembly (SIMD) else. */
-async function runtime() {
-  const adapter = await navigator.gpu?.requestAdapter().catch(() => null);
-  const ort = await import(adapter ? "./ort/ort.webgpu.min.mjs" : "./ort/ort.wasm.min.mjs");
-  ort.env.wasm.wasmPaths = new URL("./ort/", import.meta.url).href;
-  ort.env.wasm.numThreads = self.crossOriginIsolated ? Math.min(THREADS, navigator.hardwareConcurrency || 1) : 1;
-  ort.env.logLevel = "error";
-  const providers = adapter ? ["webgpu", "wasm"] : ["wasm"];
-  return { ort, providers, backend: adapter ? "WebGPU" : `WebAssembly, ${ort.env.wasm.numThreads} threads` };
 }

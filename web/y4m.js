@@ -37,7 +37,7 @@ export async function openY4m(file) {
         throw new Error(`${file.name}: ends in the middle of frame ${number}; get the whole file.`);
       }
       const bytes = await file.slice(at, at + width * height * bytesPerSample).arrayBuffer();
-      yield bits > 8 ? onEightBits(new Uint16Array(bytes), bits) : Float32Array.from(new Uint8Array(bytes));
+      yield bits > 8 ? onEightBits(new Uint16Array(bytes), bits) : new Uint8Array(bytes);
       at += frameBytes;
     }
   }
@@ -59,8 +59,9 @@ function layout(chroma, width, height, name) {
 
 /** Samples of more than 8 bits on the scale of 8. */
 export function onEightBits(samples, bits) {
-  const scale = 2 ** (bits - 8);
-  return Float32Array.from(samples, (sample) => sample / scale);
+  const scale = 2 ** (8 - bits), floats = new Float32Array(samples);
+  for (let k = 0; k < floats.length; k += 1) floats[k] *= scale;
+  return floats;
 }
 
 async function text(blob) {
