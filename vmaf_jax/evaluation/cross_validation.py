@@ -7,6 +7,7 @@ per table row and seed, predicted by the student that never saw its source.
 import dataclasses
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -66,13 +67,19 @@ def read_held_out(path: Path) -> HeldOut:
     """
     try:
         table = pq.read_table(path)
-        columns = [
-            np.asarray(table.column(field.name).to_numpy(zero_copy_only=False))
-            for field in dataclasses.fields(HeldOut)
-        ]
+        columns = [_values(table.column(field.name)) for field in dataclasses.fields(HeldOut)]
     except (OSError, KeyError, pa.ArrowException) as error:
         raise InputError(f"{path}: not a run's held-out table ({error}); train again.") from error
     return HeldOut(*columns)
+
+
+def _values(column: pa.ChunkedArray) -> npt.NDArray[Any]:
+    """A column's values, `[n]`; rows share the objects of equal texts."""
+    if not pa.types.is_string(column.type):
+        return np.asarray(column.to_numpy(zero_copy_only=False))
+    coded = column.combine_chunks().dictionary_encode()
+    texts = coded.dictionary.to_numpy(zero_copy_only=False)
+    return np.asarray(texts[coded.indices.to_numpy(zero_copy_only=False)])
 
 
 @dataclasses.dataclass(frozen=True)

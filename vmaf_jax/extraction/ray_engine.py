@@ -231,6 +231,7 @@ def _travelling(work: Work) -> Work:
     )
     cache = None if request.cache is None else request.cache.absolute()
     request = dataclasses.replace(request, teachers=teachers, cache=cache, threads=1)
+    request = dataclasses.replace(request, on_frames=None)  # whoever counts them is on this machine
     return dataclasses.replace(work, request=request, folder=work.folder.absolute())
 
 
