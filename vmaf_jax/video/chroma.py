@@ -10,10 +10,8 @@ from collections.abc import Sequence
 
 from vmaf_jax.errors import InputError
 from vmaf_jax.video.facts import Facts
-from vmaf_jax.video.video import Video
+from vmaf_jax.video.video import SUBSAMPLING, Video
 
-# Luma samples to a chroma sample, across and down.
-_SUBSAMPLING = {"420": (2, 2), "422": (2, 1), "444": (1, 1)}
 _PLANAR = re.compile(r"yuva?j?(420|422|444)p")
 _PACKED = {
     "420": ("nv12", "nv21", "p010", "p012", "p016"),
@@ -52,5 +50,5 @@ def check_chroma(videos: Sequence[Video], facts: Sequence[Facts]) -> None:
 
 def chroma_size(height: int, width: int, pix_fmt: str) -> tuple[int, int]:
     """Height and width of a chroma plane of a planar format, rounded up as ffmpeg does."""
-    across, down = _SUBSAMPLING[layout(pix_fmt) or "444"]
+    across, down = SUBSAMPLING[f"yuv{layout(pix_fmt) or 444}p"]
     return math.ceil(height / down), math.ceil(width / across)
