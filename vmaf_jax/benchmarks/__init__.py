@@ -10,6 +10,7 @@ _BENCHMARKS = {
     "train": ("training", "bench_train"),
     "inference": ("inference", "bench_inference"),
     "features": ("features", "bench_features"),
+    "v1": ("v1", "bench_v1"),
     "mcp": ("mcp_server", "bench_mcp"),
     "onnxruntime-versions": ("onnxruntime_versions", "bench_versions"),
 }
