@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy import stats
 
 import vmaf_jax
 from vmaf_jax.errors import InputError
@@ -303,10 +304,32 @@ def test_soft_cambi_gives_cambi_a_slope_and_leaves_its_value():
     assert float(jnp.abs(gradient).max()) > 0
     picture = banded
     slope = jax.jit(jax.grad(soft_cambi), static_argnums=(1, 2))
-    for _ in range(8):
+    for _ in range(12):
         step = slope(picture, 8, settings)
-        picture = picture - 0.25 * step / jnp.abs(step).max()
+        picture = picture - 0.5 * jnp.sign(step)
     assert float(value(picture, 8, settings)) < float(value(banded, 8, settings))
+    assert float(frame_cambi(jnp.round(picture), 8, settings)) < start  # the real one
+
+
+@pytest.mark.slow
+def test_soft_cambi_ranks_pictures_as_cambi_does():
+    from vmaf_jax.corpora import demo
+    from vmaf_jax.video.ffmpeg import find_ffmpeg
+    from vmaf_jax.video.luma import LumaPair, frame_at
+
+    hard = jax.jit(frame_cambi, static_argnums=(1, 2))
+    soft = jax.jit(soft_cambi, static_argnums=(1, 2))
+    values = []
+    for clip in demo.load_clips():
+        luma = LumaPair(find_ffmpeg(), clip.reference, clip.distorted)
+        try:
+            _, distorted = frame_at(luma, 0)
+        finally:
+            luma.close()
+        picture = jnp.asarray(distorted)
+        values.append([float(f(picture, 8, CambiSettings())) for f in (hard, soft)])
+    assert len(values) == 72
+    assert stats.spearmanr(*np.transpose(values)).statistic >= 0.95
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ _BENCHMARKS = {
     "inference": ("inference", "bench_inference"),
     "features": ("features", "bench_features"),
     "processes": ("processes", "bench_processes"),
+    "v1": ("v1", "bench_v1"),
     "mcp": ("mcp_server", "bench_mcp"),
     "onnxruntime-versions": ("onnxruntime_versions", "bench_versions"),
 }

