@@ -82,8 +82,8 @@ class Pieces:
         state, keys = self.start(*inputs)
         leaves, structure = jax.tree.flatten(self.fetch(state))
         results, results_structure = jax.tree.flatten(
-            [jax.tree.map(lambda s: np.zeros(s.shape, s.dtype), self.variables) for _ in groups]
-        )
+            [jax.tree.map(lambda s: np.zeros(s.shape, s.dtype), self.variables) for _ in groups[1:]]
+        )  # the last group's are never kept
         losses = np.zeros((len(groups), len(leaves[0]), self.steps), np.float32)
         like = [*leaves, *results, losses, np.zeros((), np.int64)]
         done = 0
@@ -108,10 +108,12 @@ class Pieces:
                 done += self.length
                 if done % self.steps and keeper.due():
                     keep()
-            finished[g] = self.fetch(self.finish(*inputs, state))
-            if g + 1 < len(groups) and keeper.due():
-                keep()
-        return finished, list(losses)
+            result = self.fetch(self.finish(*inputs, state))
+            if g + 1 < len(groups):
+                finished[g] = result
+                if keeper.due():
+                    keep()
+        return [*finished, result], list(losses)
 
 
 def compile_pieces(shapes: Inputs, spread: Spread, *, student: Any, recipe: Any) -> Pieces:
