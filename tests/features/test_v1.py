@@ -308,7 +308,7 @@ def test_soft_cambi_gives_cambi_a_slope_and_leaves_its_value():
         step = slope(picture, 8, settings)
         picture = picture - 0.5 * jnp.sign(step)
     assert float(value(picture, 8, settings)) < float(value(banded, 8, settings))
-    assert float(frame_cambi(jnp.round(picture), 8, settings)) < start  # the real one
+    assert float(frame_cambi(jnp.round(picture), 8, settings)) < start / 10  # the real one
 
 
 @pytest.mark.slow
