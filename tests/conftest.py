@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import signal
 import subprocess
 from pathlib import Path
 
@@ -12,6 +13,9 @@ import pytest
 from tests.support import ROOT
 from vmaf_jax.environment import keep_compiled_programs, use_all_cores
 
+for _signal in (signal.SIGINT, signal.SIGHUP):  # a run in the background ignores them, and so would
+    if signal.getsignal(_signal) == signal.SIG_IGN:  # the programs that it starts
+        signal.signal(_signal, signal.SIG_DFL)
 os.chdir(ROOT)  # tests name files of the repository, from whichever folder they are run
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(ROOT / ".pytest_cache" / "xla"))
 hypothesis.settings.register_profile("here", deadline=None)  # first calls compile
@@ -41,17 +45,22 @@ def pytest_collection_modifyitems(config, items):
             item.add_marker(pytest.mark.skip(reason="JAX sees no GPU here"))
 
 
-@pytest.fixture(scope="module", autouse=True)
-def compiling(request):
-    """Programs of this module, and of the processes that it starts, are compiled as it needs."""
+def compile_quickly(quickly):
+    """Whether programs, those of processes that are started included, are optimised little."""
     import jax
 
-    folder = request.path.relative_to(ROOT / "tests").parts[0]
-    quickly = folder in COMPILED_QUICKLY and not request.node.get_closest_marker("optimised")
     if jax.config.read("jax_disable_most_optimizations") != quickly:
         jax.clear_caches()
         jax.config.update("jax_disable_most_optimizations", quickly)
         os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = str(int(quickly))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def compiling(request):
+    """Programs of this module are compiled as it needs."""
+    folder = request.path.relative_to(ROOT / "tests").parts[0]
+    marked = request.node.get_closest_marker("optimised")
+    compile_quickly(folder in COMPILED_QUICKLY and not marked)
 
 
 @pytest.fixture(scope="session")
@@ -118,7 +127,13 @@ def encodes(tmp_path_factory, ffmpeg):
 
 @pytest.fixture(scope="session")
 def support_vectors():
+    import jax
+
     from vmaf_jax.corpora.support_vectors import support_vector_table
     from vmaf_jax.teacher import load_teacher
 
-    return support_vector_table(load_teacher("vmaf_v0.6.1"))
+    before = jax.config.read("jax_disable_most_optimizations")
+    compile_quickly(False)  # its labels are held to the teacher's, bit for bit
+    table = support_vector_table(load_teacher("vmaf_v0.6.1"))
+    compile_quickly(before)
+    return table

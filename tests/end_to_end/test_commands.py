@@ -36,7 +36,9 @@ def test_train_writes_the_run_folder(trained):
     metrics = json.loads((folder / "metrics.json").read_text())
     assert set(metrics) == {
         "loso", "folds", "external", "parity", "timing", "environment", "behaviour",
+        "held_out_together",
     }  # fmt: skip
+    assert metrics["held_out_together"] is None  # every source is a fold
     assert len(metrics["folds"]) == 23
     assert metrics["external"]["demo"]["n"] == 72 * 48
     assert metrics["loso"]["pooled"]["plcc"] > 0.99

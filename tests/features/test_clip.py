@@ -200,7 +200,9 @@ def slope(pair, k, direction, gain_limit, step=1e-5):
     return (ends[0] - ends[1]) / (2 * step)
 
 
-@pytest.mark.parametrize("gain_limit", [100.0, 1.0], ids=["plain", "NEG"])
+@pytest.mark.parametrize(
+    "gain_limit", [100.0, pytest.param(1.0, marks=pytest.mark.slow)], ids=["plain", "NEG"]
+)
 def test_gradients_are_right(gain_limit):
     """Against central differences in float64, along random directions, of both pictures."""
     with jax.enable_x64(True):

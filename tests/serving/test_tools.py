@@ -20,6 +20,8 @@ from vmaf_jax.serving.catalogue import TOOLS
 from vmaf_jax.serving.results import Frames
 from vmaf_jax.serving.tools import RUN
 
+pytestmark = pytest.mark.optimised  # scores of workers are held to this process's, bit for bit
+
 PNG = b"\x89PNG\r\n"
 PAIR = {"ref": "ref.y4m", "dis": "dis.mp4"}
 SIZE = {"width": 352, "height": 288}

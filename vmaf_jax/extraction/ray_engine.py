@@ -138,6 +138,8 @@ def _check_nodes(ray: Any, tools: Tools) -> None:
     for node, answer in zip(nodes, asked, strict=True):
         try:
             refusal = ray.get(answer)
+        except (ray.exceptions.TaskUnschedulableError, ray.exceptions.NodeDiedError):
+            continue  # it died since it was listed, and gets no clip
         except ray.exceptions.RayError as error:
             raise InputError(
                 f"node {node['NodeManagerHostname']}: cannot measure ({_last_line(error)}); "
