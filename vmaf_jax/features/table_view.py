@@ -1,5 +1,6 @@
 """How a feature table shows itself: as pandas has it, and in a notebook, as a drawing and rows."""
 
+import abc
 import html
 from collections.abc import Sequence
 from typing import Any
@@ -27,12 +28,12 @@ def to_pandas(arrow: pa.Table) -> Any:
         raise InputError("pandas is not installed; pip install pandas.") from error
 
 
-class TableView:
+class TableView(abc.ABC):
     """Views of what `to_arrow` gives."""
 
+    @abc.abstractmethod
     def to_arrow(self) -> pa.Table:
         """The rows as Arrow."""
-        raise NotImplementedError
 
     def to_pandas(self) -> Any:
         """The rows as a pandas data frame.
