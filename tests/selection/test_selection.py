@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from vmaf_jax.corpora import demo
 from vmaf_jax.errors import InputError
 from vmaf_jax.evaluation.metrics import all_metrics
 from vmaf_jax.selection.grid import (
@@ -32,9 +33,13 @@ SMALL = SelectionConfig.model_validate(
 
 
 @pytest.fixture(scope="module")
-def selected(tmp_path_factory, demo_table):
+def selected(tmp_path_factory):
+    """A small selection, its surfaces of one clip of each of the demo corpus's sources."""
     out = tmp_path_factory.mktemp("selection") / "small"
-    return out, select(SMALL, out)
+    some = demo.load_clips()[::8]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(demo, "load_clips", lambda: some)
+        return out, select(SMALL, out)
 
 
 def test_the_grid_is_whole(selected):
