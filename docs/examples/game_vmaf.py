@@ -102,12 +102,13 @@ def draw(pictures: dict[str, np.ndarray], figures: dict[str, dict[str, float]]) 
     """The pictures above, what was changed of the blurred one below."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(12, 5), layout="constrained")
+    figure = Figure(figsize=(10, 4.2), layout="constrained")
     axes: Any = figure.subplots(2, len(pictures))
     for column, (name, picture) in enumerate(pictures.items()):
         axes[0, column].imshow(picture[0], cmap="gray", vmin=0, vmax=255)
-        line = ", ".join(f"{key} {value:.1f}" for key, value in figures.get(name, {}).items())
-        axes[0, column].set_title(f"{name}\n{line}", fontsize=6)
+        parts = [f"{key} {value:.1f}" for key, value in figures.get(name, {}).items()]
+        lines = [name, ", ".join(parts[:2]), ", ".join(parts[2:])]
+        axes[0, column].set_title("\n".join(lines), fontsize=7)
         change = picture[0] - pictures["blurred"][0]
         axes[1, column].imshow(change, cmap="gray", vmin=-REACH, vmax=REACH)
         axes[1, column].set_title(f"minus the blurred one, ±{REACH:g} steps", fontsize=7)
