@@ -7,18 +7,11 @@ import shutil
 import numpy as np
 import pytest
 
-from tests.browser import MISSING, Browser, find_chromium
+from tests.browser import MISSING, find_chromium
 from tests.support import run_command
 
 HOSTILE = "<img src=x onerror=alert(1)>&\"'.mp4"
 browsers = pytest.mark.skipif(find_chromium() is None, reason=MISSING)
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    browser = Browser(tmp_path_factory.mktemp("profile"))
-    yield browser
-    browser.close()
 
 
 @pytest.fixture(scope="module")

