@@ -3,6 +3,7 @@
 import itertools
 import json
 import subprocess
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -288,6 +289,37 @@ def test_gradients_are_finite(case):
     value, gradient = jax.value_and_grad(total)(tuple(map(jnp.asarray, distorted)))
     assert np.isfinite(float(value))
     assert all(bool(jnp.isfinite(plane).all()) for plane in gradient)
+
+
+THREE_AT_ONCE = """
+import threading
+import numpy as np
+from vmaf_jax.features import v1_features
+
+rng = np.random.default_rng(0)
+sizes = (240, 320), (120, 160), (120, 160)
+pair = [tuple(rng.integers(60, 190, (12, *size)).astype(np.uint8) for size in sizes) for _ in "xy"]
+alone = np.asarray(v1_features(*pair))
+equal = []
+
+def work():
+    for _ in range(3):
+        equal.append(np.array_equal(np.asarray(v1_features(*pair)), alone))
+
+threads = [threading.Thread(target=work) for _ in range(3)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+print(sum(equal))
+"""
+
+
+def test_threads_that_compute_at_once_do_not_wait_for_each_other():
+    # In a process of its own, which can be ended.
+    line = [sys.executable, "-c", THREE_AT_ONCE]
+    ended = subprocess.run(line, capture_output=True, text=True, timeout=600, check=True)
+    assert ended.stdout == "9\n"
 
 
 @pytest.mark.slow
