@@ -17,6 +17,10 @@ from vmaf_jax.errors import InputError
 from vmaf_jax.features.feature_set import FeatureSet
 
 STEP = 3  # frames that go in for each one chosen
+# Of an output that is run for what its filters write: its first frame alone goes on to an encoder.
+# Filters in one thread: ffmpeg else hands parts of each frame to threads that wait for them.
+RUN_THROUGH = "select=not(n)"
+ONE_THREAD = ("-filter_complex_threads", "1")
 Intervals = Sequence[tuple[int, int]]
 
 
@@ -63,7 +67,7 @@ class Branch:
         return [
             f"[d{k}]{pick}{convert[1]}[e{k}]",
             f"[r{k}]{pick}{convert[0]}[s{k}]",
-            f"[e{k}][s{k}]libvmaf={options}[o{k}]",
+            f"[e{k}][s{k}]libvmaf={options},{RUN_THROUGH}[o{k}]",
         ]
 
     def read(

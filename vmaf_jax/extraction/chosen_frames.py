@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vmaf_jax.errors import InputError
-from vmaf_jax.extraction.branch import STEP, Branch, expression
+from vmaf_jax.extraction.branch import ONE_THREAD, STEP, Branch, expression
 from vmaf_jax.extraction.first_look import FirstLook
 from vmaf_jax.features.feature_set import FeatureSet
 from vmaf_jax.files import work_folder
@@ -108,7 +108,7 @@ def _run(
     start = ["-nostdin", "-nostats", "-v", "level+verbose", *inputs]
     ends = ["-fps_mode", "passthrough", "-f", "null", "-"]
     with work_folder() as work:
-        arguments = [*start, "-filter_complex", graph, *maps, *ends]
+        arguments = [*start, *ONE_THREAD, "-filter_complex", graph, *maps, *ends]
         result = run_ffmpeg(ffmpeg, arguments, folder=work)
         if result.code != 0:
             raise InputError(explain(result.report, reference, distorted))

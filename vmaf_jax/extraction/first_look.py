@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vmaf_jax.errors import InputError
-from vmaf_jax.extraction.branch import Branch, expression
+from vmaf_jax.extraction.branch import ONE_THREAD, RUN_THROUGH, Branch, expression
 from vmaf_jax.features.feature_set import FeatureSet
 from vmaf_jax.files import work_folder
 from vmaf_jax.video.chroma import check_chroma
@@ -128,7 +128,8 @@ def first_look(
             ends = ["-fps_mode", "passthrough", "-f", "null", "-"]
             inputs = [*distorted.arguments(), *reference.arguments()]
             start = ["-nostdin", "-nostats", "-v", "level+verbose", *inputs]
-            return run_ffmpeg(ffmpeg, [*start, "-filter_complex", graph, *maps, *ends], folder=work)
+            arguments = [*start, *ONE_THREAD, "-filter_complex", graph, *maps, *ends]
+            return run_ffmpeg(ffmpeg, arguments, folder=work)
 
         result, facts, plan = run_planned(ffmpeg, videos, how, run)
         if feature_set.planes > 1:
@@ -160,8 +161,8 @@ def _graph(
     parts = [
         f"[0:v:0]{chains[1]},split=3[d0][d1][d2]",
         f"[1:v:0]{chains[0]},split=4[r0][r1][r2][r3]",
-        f"[d2][r2]psnr=stats_file=psnr.log{ending}[p]",
-        f"[r3]{FINDER}[c]",
+        f"[d2][r2]psnr=stats_file=psnr.log{ending},{RUN_THROUGH}[p]",
+        f"[r3]{FINDER},{RUN_THROUGH}[c]",
     ]
     for k, branch in enumerate(pattern.branches()):
         parts += branch.filters(k, feature_set, threads=threads, ending=ending)

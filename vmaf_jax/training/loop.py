@@ -160,6 +160,7 @@ def compile_members(
     if fitting < each:
         groups = _groups(m, fitting, spread.n_devices)
         program = compiled(groups[0])
+    spread.wait()  # for the others to have compiled theirs
     compile_s = time.perf_counter() - started
 
     def run() -> tuple[Variables, np.ndarray]:

@@ -42,6 +42,13 @@ class Spread:
         """Of arrays that all members read."""
         return NamedSharding(self.mesh, PartitionSpec())
 
+    def wait(self) -> None:
+        """Until every process is here; at once where there is one."""
+        if not self.split.is_fully_addressable:
+            from jax.experimental.multihost_utils import sync_global_devices
+
+            sync_global_devices("members")
+
     def put(self, tree: Any, sharding: NamedSharding) -> Any:
         """`tree`, the same on every host, on the devices."""
         if sharding.is_fully_addressable:

@@ -4,7 +4,8 @@
 
 Makes CLIPS pairs of raw video (352x288, FRAMES frames each, all different), and measures them with
 a Ray cluster of this machine alone, once with one core and once with two, into folders of their own,
-caches empty. Then the shards are asked for again, which costs hashing and a look at each shard: what
+caches empty. Ray, its workers, their ffmpeg and this command are bound to as many cores: an ffmpeg of one
+thread otherwise takes some of a second. Then the shards are asked for again, which costs hashing and a look at each shard: what
 is left of a task when its measurement is taken away. Prints JSON.
 """
 
@@ -30,6 +31,7 @@ def main(n_clips: int, n_frames: int) -> None:
     from vmaf_jax.extraction.shards import Work
     from vmaf_jax.video.video import Video
 
+    ours = sorted(os.sched_getaffinity(0))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         clips = []
@@ -46,6 +48,7 @@ def main(n_clips: int, n_frames: int) -> None:
         for label, cores in (("one", 1), ("two", 2), ("one_again", 1), ("two_again", 2)):
             request = Request(cache=folder / f"cache_{label}", threads=1)
             work = Work(request, folder / label)
+            os.sched_setaffinity(0, ours[:cores])
             ray.init(num_cpus=cores, include_dashboard=False, logging_level="ERROR")
             warm = [Clip("made_up", "s", f"w{k}", *videos) for k in range(cores)]
             write_shards(warm, work, cluster_outcomes(ray), lambda _: None)
@@ -54,6 +57,7 @@ def main(n_clips: int, n_frames: int) -> None:
                 write_shards(clips, work, cluster_outcomes(ray), lambda _: None)
                 figures[f"{label}_{what}_s"] = time.perf_counter() - started
             ray.shutdown()
+        os.sched_setaffinity(0, ours[:1])
         request = Request(cache=folder / "cache_local", threads=1, jobs=1)
         for what in ("measured", "asked_again"):
             started = time.perf_counter()
