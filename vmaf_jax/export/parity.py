@@ -180,7 +180,7 @@ def _in_jax(
     constants = jax.device_put(deployed.constants, device)
 
     def run(batch: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        return np.asarray(jitted(constants, *jax.device_put(unpack(batch), device)))
+        return np.asarray(jitted(constants, *unpack(batch)))  # goes where the constants are
 
     return run
 
