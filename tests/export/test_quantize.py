@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import shutil
 
 import jax
 import numpy as np
@@ -25,9 +26,19 @@ def operators(path):
     return {node.op_type for node in onnx.load(path).graph.node}
 
 
+@pytest.fixture(scope="module")
+def static(tmp_path_factory):
+    """A folder with `nano` and its static 8-bit form, and what was told of them."""
+    folder = tmp_path_factory.mktemp("static")
+    return folder, export("nano", folder / "mine.onnx", quantize_mode="static")
+
+
 @pytest.mark.parametrize("mode", ["static", "dynamic"])
-def test_a_host_finds_three_files(mode, tmp_path):
-    exported = export("nano", tmp_path / "mine.onnx", quantize_mode=mode)
+def test_a_host_finds_three_files(mode, static, tmp_path):
+    if mode == "static":
+        tmp_path, exported = static
+    else:
+        exported = export("nano", tmp_path / "mine.onnx", quantize_mode=mode)
     names = ["mine.int8.json", "mine.int8.onnx", "mine.json", "mine.onnx"]
     assert sorted(path.name for path in tmp_path.iterdir()) == names
     modes = {name: json.loads((tmp_path / name).read_text())["quant_mode"] for name in names[::2]}
@@ -50,8 +61,8 @@ def test_a_host_finds_three_files(mode, tmp_path):
     assert float(abs(scores[0] - scores[1])) < 2
 
 
-def test_a_tampered_file_is_refused_at_load(tmp_path):
-    export("nano", tmp_path / "mine.onnx", quantize_mode="static")
+def test_a_tampered_file_is_refused_at_load(static, tmp_path):
+    shutil.copytree(static[0], tmp_path, dirs_exist_ok=True)
     for name in ("mine.onnx", "mine.int8.onnx"):
         model = onnx.load(tmp_path / name)
         model.doc_string = "changed"
