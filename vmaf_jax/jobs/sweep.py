@@ -104,18 +104,18 @@ def fit_combinations(
     problems: dict[str, Problem] = {}
     others: dict[str, dict[str, Problem]] = {}
     points = []
-    for _, each in tried:
-        if each.data.buffer_rows is not None:
+    for _, variant in tried:
+        if variant.data.buffer_rows is not None:
             raise InputError("sweep: streamed training sweeps nothing; drop data.buffer_rows.")
-        key = f"{each.data.model_dump_json()} in {each.training.folds} folds"
+        key = f"{variant.data.model_dump_json()} in {variant.training.folds} folds"
         if key not in problems:
-            problems[key] = load_problem(each.data, report, folds=each.training.folds)
+            problems[key] = load_problem(variant.data, report, folds=variant.training.folds)
             problems[key].check_folds()
-            others[key] = load_external(each, problems[key], report)
-        points.append(Point(key, each.make_student(), each.training))
+            others[key] = load_external(variant, problems[key], report)
+        points.append(Point(key, variant.make_student(), variant.training))
     state = open_state()
     fits = fit_points(points, problems, state=state, report=report)
-    settings, configs = [entry for entry, _ in tried], [each for _, each in tried]
+    settings, configs = [entry for entry, _ in tried], [variant for _, variant in tried]
     return Swept(settings, configs, points, problems, others, fits, state)
 
 

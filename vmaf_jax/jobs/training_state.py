@@ -45,9 +45,9 @@ class TrainingState:
         self._every_s, self._report, self._several = every_s, report, several
         self._last = time.monotonic()
         self._lock = self._take_lock()
-        kept = "finished programs are kept, run it again to go on." if several else ""
+        programs = "finished programs are kept, run it again to go on."
         newest = "no result was written; the newest saved state, if any, is kept."
-        stopping.leaves_behind(kept or newest)
+        stopping.leaves_behind(programs if several else newest)
 
     def __enter__(self) -> "TrainingState":
         return self
