@@ -93,8 +93,8 @@ def on_the_demo(clips):
     got = [
         measure_pair((c.reference, c.distorted), "vmaf_v0.6.1", how, provider="CPU") for c in clips
     ]
-    scores = np.concatenate([each.scores for each in got])
-    features = np.concatenate([each.features for each in got])
+    scores = np.concatenate([clip.scores for clip in got])
+    features = np.concatenate([clip.features for clip in got])
     libvmaf = extract_clips(clips, Request((), FLOAT_FEATURES)).features
     in_jax = extract_clips(clips, Request((), FEATURES), backend="jax").features
     assert len(scores) == 48 * len(clips)

@@ -83,9 +83,9 @@ def test_fine_tuning_wins_back_what_rounding_costs(support_vectors, tmp_path):
     layers = fine_tune(deployed.constants, run.student.activation, x, target, steps=300)
     tuned = dataclasses.replace(deployed, constants=jax.tree.map(np.asarray, layers))
     errors = []
-    for name, each in (("before", deployed), ("after", tuned)):
+    for name, model in (("before", deployed), ("after", tuned)):
         source = tmp_path / f"{name}.onnx"
-        export_onnx(each, source, run.identity)
+        export_onnx(model, source, run.identity)
         path = quantize(source, tmp_path / f"{name}_8.onnx", mode="qat", calibration=x)
         errors.append(float(np.sqrt(np.mean((OnnxModel(path)(x) - teacher(x)) ** 2))))
     assert errors[1] < errors[0]

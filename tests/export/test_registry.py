@@ -78,10 +78,10 @@ def test_damaged_registries_are_refused(tmp_path, content):
 
 def test_a_changed_sidecar_is_found(folder):
     path = folder / "nano" / "model.json"
-    told = json.loads(path.read_text())
-    path.write_text(json.dumps(told | {"features": sorted(told["features"], reverse=True)}))
+    sidecar = json.loads(path.read_text())
+    path.write_text(json.dumps(sidecar | {"features": sorted(sidecar["features"], reverse=True)}))
     with pytest.raises(InputError, match="names other features"):
         verify_registry(folder / "registry.json")
-    path.write_text(json.dumps(told | {"input_mean": [0.0] * 6}))
+    path.write_text(json.dumps(sidecar | {"input_mean": [0.0] * 6}))
     with pytest.raises(InputError, match="standardises a second time"):
         verify_registry(folder / "registry.json")

@@ -11,28 +11,28 @@ from vmaf_jax.jobs.scores import statistics
 
 
 def test_score_is_the_model_on_the_extracted_features(encodes):
-    found = vmaf_jax.score(encodes / "ref.y4m", encodes / "dis.mp4", teachers=("vmaf_v0.6.1",))
+    scores = vmaf_jax.score(encodes / "ref.y4m", encodes / "dis.mp4", teachers=("vmaf_v0.6.1",))
     table = vmaf_jax.extract_pair(encodes / "ref.y4m", encodes / "dis.mp4")
     expected = vmaf_jax.load_model("tiny")(table.features)
-    np.testing.assert_array_equal(found.per_frame, expected.astype(np.float64))
-    assert found.mean == pytest.approx(expected.mean())
-    np.testing.assert_allclose(found.per_frame, found.table.label("vmaf_v0.6.1"), atol=0.3)
+    np.testing.assert_array_equal(scores.per_frame, expected.astype(np.float64))
+    assert scores.mean == pytest.approx(expected.mean())
+    np.testing.assert_allclose(scores.per_frame, scores.table.label("vmaf_v0.6.1"), atol=0.3)
 
 
 def test_statistics_on_a_known_case():
-    found = statistics(np.array([0.0, 50.0, 100.0]))
-    assert found["mean"] == 50
-    assert found["harmonic_mean"] == pytest.approx(3 / (1 + 1 / 51 + 1 / 101) - 1)
-    assert (found["min"], found["p1"], found["p5"]) == (0, pytest.approx(1), pytest.approx(5))
+    figures = statistics(np.array([0.0, 50.0, 100.0]))
+    assert figures["mean"] == 50
+    assert figures["harmonic_mean"] == pytest.approx(3 / (1 + 1 / 51 + 1 / 101) - 1)
+    assert (figures["min"], figures["p1"], figures["p5"]) == (0, pytest.approx(1), pytest.approx(5))
 
 
 @pytest.mark.parametrize("model", ["nano", "checkpoints/tiny", "checkpoints/tiny/model.int8.onnx"])
 def test_every_kind_of_model_scores(encodes, model, capsys):
     arguments = ["score", str(encodes / "ref.y4m"), str(encodes / "dis.mp4"), "--model", model]
     main([*arguments, "--json", "--per-frame"], leave=False)
-    told = json.loads(capsys.readouterr().out)
-    assert len(told["frames"]) == told["statistics"]["frames"] == 12
-    assert told["score"] == pytest.approx(np.mean(told["frames"]))
+    document = json.loads(capsys.readouterr().out)
+    assert len(document["frames"]) == document["statistics"]["frames"] == 12
+    assert document["score"] == pytest.approx(np.mean(document["frames"]))
 
 
 def test_files_for_others(encodes, tmp_path, capsys):
