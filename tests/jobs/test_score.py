@@ -47,6 +47,25 @@ def test_files_for_others(encodes, tmp_path, capsys):
     assert (tmp_path / "o.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ({"backend": "onnx", "interval": 0.9}, "has no --interval"),
+        ({"backend": "onnx", "within": 1.0}, "has no --interval, --within"),
+        ({"backend": "onnx", "also": ("psnr",)}, "--within and --also"),
+        ({"backend": "jax", "provider": "CPU"}, "goes with --backend onnx"),
+        ({"backend": "jax", "within": 1.0}, "libvmaf measures, and no teacher"),
+        ({"within": 1.0, "teachers": ("vmaf_v0.6.1",)}, "libvmaf measures, and no teacher"),
+        ({"within": 1.0, "also": ("psnr",)}, "libvmaf measures, and no teacher"),
+        ({"backend": "cuda"}, "backend 'cuda'"),
+    ],
+    ids=str,
+)
+def test_flags_that_do_not_go_together_are_refused_before_a_file_is_opened(flags, message):
+    with pytest.raises(InputError, match=message):
+        vmaf_jax.score("absent.y4m", "absent.mp4", "auto", **flags)
+
+
 def test_a_bad_model_costs_no_measurement(encodes, tmp_path):
     (tmp_path / "bad.onnx").write_bytes(b"not onnx")
     for model, message in ((tmp_path / "bad.onnx", "not a valid ONNX"), ("none", "no run folder")):
