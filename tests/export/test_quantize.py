@@ -30,6 +30,7 @@ def test_a_host_finds_three_files(mode, tmp_path):
     exported = export("nano", tmp_path / "mine.onnx", quantize_mode=mode)
     names = ["mine.int8.json", "mine.int8.onnx", "mine.json", "mine.onnx"]
     assert sorted(path.name for path in tmp_path.iterdir()) == names
+    assert sorted(exported.files(tmp_path / "mine.onnx")) == sorted(tmp_path.iterdir())
     modes = {name: json.loads((tmp_path / name).read_text())["quant_mode"] for name in names[::2]}
     assert modes["mine.json"] == "fp32"
     assert modes["mine.int8.json"] in ((mode, "qat") if mode == "static" else (mode,))

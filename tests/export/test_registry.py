@@ -4,8 +4,18 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import run_command
 from vmaf_jax.errors import InputError
 from vmaf_jax.export.registry import verify_registry
+
+
+def test_the_command_takes_the_shipped_registry_unless_it_is_given_one(tmp_path):
+    result = run_command("registry", "verify", "--json")
+    assert result.code == 0, result.stderr
+    assert json.loads(result.stdout) == json.loads(Path("checkpoints/registry.json").read_text())
+    result = run_command("registry", "verify", tmp_path / "none.json")
+    assert result.code == 2
+    assert f"{tmp_path / 'none.json'}: cannot read" in result.stderr
 
 
 @pytest.fixture
