@@ -21,11 +21,11 @@ class GateError(RuntimeError):
     """A figure missed its limit; ends a command with exit code 1."""
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
+def did_you_mean(name: str, choices: Iterable[str]) -> str:
     """A sentence to end a message with: the known name that a mistyped one is nearest to.
 
     Begins with a blank; empty where the name is known, or near to none.
     """
-    names = list(known)
+    names = list(choices)
     near = difflib.get_close_matches(name, names, 1)
     return "" if name in names or not near else f" Did you mean {near[0]}?"

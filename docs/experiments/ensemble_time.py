@@ -54,10 +54,12 @@ if __name__ == "__main__":
         for k in (4, 5):
             members = deploy_ensemble([moved(single, seed) for seed in range(k)])
             with work_folder() as folder:
-                one = export_onnx(single, Path(folder) / "one.onnx", run.identity)
+                single_file = export_onnx(single, Path(folder) / "one.onnx", run.identity)
                 outputs = (OUTPUT_NAME, SPREAD_NAME)
-                many = export_onnx(members, Path(folder) / "many.onnx", run.identity, outputs)
-                models = [OnnxModel(path, threads=1) for path in (one, many)]
+                ensemble_file = export_onnx(
+                    members, Path(folder) / "many.onnx", run.identity, outputs
+                )
+                models = [OnnxModel(path, threads=1) for path in (single_file, ensemble_file)]
             for batch, calls in CALLS.items():
                 ratios = []
                 for _ in range(TURNS):

@@ -15,8 +15,8 @@ from vmaf_jax.errors import InputError
 
 def test_intervals_hold_the_median_as_often_as_they_say():
     draws = np.random.default_rng(0).exponential(size=(2000, 31))
-    found = [summary(each.tolist()) for each in draws]
-    held = np.mean([each["low_s"] <= math.log(2) <= each["high_s"] for each in found])
+    summaries = [summary(draw.tolist()) for draw in draws]
+    held = np.mean([s["low_s"] <= math.log(2) <= s["high_s"] for s in summaries])
     assert 0.93 <= held <= 0.99
 
 
@@ -26,9 +26,9 @@ def test_every_subject_is_called_alike():
     def subject(name):
         calls[name] += 1
 
-    found = sample({name: lambda name=name: subject(name) for name in calls}, 5)
+    times = sample({name: lambda name=name: subject(name) for name in calls}, 5)
     assert calls["a"] == calls["b"] == 2 + 5  # twice before the clock runs
-    assert set(found) == {"a", "b"}
+    assert set(times) == {"a", "b"}
 
 
 def test_the_gemm_chain_is_the_model_without_its_activations(tmp_path):
@@ -37,7 +37,7 @@ def test_the_gemm_chain_is_the_model_without_its_activations(tmp_path):
     path = gemm_chain(Path("checkpoints/tiny/model.onnx"), tmp_path / "c.onnx")
     model = onnx.load(path)
     assert [node.op_type for node in model.graph.node] == ["Gemm"] * 4
-    weights = {each.name: onnx.numpy_helper.to_array(each) for each in model.graph.initializer}
+    weights = {leaf.name: onnx.numpy_helper.to_array(leaf) for leaf in model.graph.initializer}
     x = h = np.random.default_rng(0).uniform(0, 1, (3, 6)).astype(np.float32)
     for node in model.graph.node:
         h = h @ weights[node.input[1]] + weights[node.input[2]]
@@ -46,21 +46,21 @@ def test_the_gemm_chain_is_the_model_without_its_activations(tmp_path):
 
 def test_bench_inference_reports_every_form(capsys):
     main(["bench", "inference", "--repeats", "1", "--json"], leave=False)
-    found = json.loads(capsys.readouterr().out)
+    figures = json.loads(capsys.readouterr().out)
     for model in ("nano", "tiny"):
-        forms = set(found[model]["batch 240"])
+        forms = set(figures[model]["batch 240"])
         assert {"fp32, threads 1", "static, threads 2", "dynamic, threads 1", "jax"} <= forms
-        assert found[model]["optimised graph"]["static"].count("QGemm") >= 1
-        assert found[model]["activations fused into products"]["fp32"] is False
-    assert found["score"]["share"] < 0.05
-    assert any(line.startswith("tiny, batch 1, jax: ") for line in to_lines(found))
+        assert figures[model]["optimised graph"]["static"].count("QGemm") >= 1
+        assert figures[model]["activations fused into products"]["fp32"] is False
+    assert figures["score"]["share"] < 0.05
+    assert any(line.startswith("tiny, batch 1, jax: ") for line in to_lines(figures))
 
 
 @pytest.mark.slow
 def test_older_versions_of_onnxruntime_give_the_same_bits():
-    found = run_benchmark("onnxruntime-versions", 1)
-    assert found["tiny"]["1.20.1"]["rows of other bits"] == 0
-    assert found["nano int8"]["1.21.1"]["rows of other bits"] == 0
+    figures = run_benchmark("onnxruntime-versions", 1)
+    assert figures["tiny"]["1.20.1"]["rows of other bits"] == 0
+    assert figures["nano int8"]["1.21.1"]["rows of other bits"] == 0
 
 
 def test_unknown_benchmarks_are_named():

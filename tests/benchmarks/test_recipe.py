@@ -72,8 +72,8 @@ def test_what_cannot_be_measured_is_named(arguments, message):
 def test_a_single_source_cannot_be_held_out(table, tmp_path):
     import dataclasses
 
-    one = dataclasses.replace(table, source=np.full(len(table), "only", object))
-    one.write(tmp_path / "one.parquet")
+    one_source = dataclasses.replace(table, source=np.full(len(table), "only", object))
+    one_source.write(tmp_path / "one.parquet")
     run = run_command("bench", "train", "--features", tmp_path / "one.parquet")
     assert run.code == 2
     assert "a single source" in run.stderr

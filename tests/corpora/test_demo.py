@@ -29,7 +29,7 @@ def test_encodes_are_the_same_bytes_again(demo_table, tmp_path, monkeypatch):
 
     first = digests(cache_dir())
     monkeypatch.setenv("VMAF_JAX_CACHE", str(tmp_path))
-    two = tuple(each for each in demo.SOURCES if each.name in ("coffee", "bikes"))
+    two = tuple(source for source in demo.SOURCES if source.name in ("coffee", "bikes"))
     monkeypatch.setattr(demo, "SOURCES", two)
     assert len(demo.load_clips()) == 16
     assert digests(tmp_path) == first

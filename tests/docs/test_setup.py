@@ -92,6 +92,6 @@ def test_the_container_is_not_root_and_starts_the_program():
     assert f"VMAF_JAX_CACHE={made} " in Path("Dockerfile").read_text()  # whoever it runs as
     project = tomllib.loads(Path("pyproject.toml").read_text())
     assert "vmaf-jax" in project["project"]["scripts"]
-    taken = {line[1:] for line in Path(".dockerignore").read_text().splitlines() if line[0] == "!"}
+    copied = {line[1:] for line in Path(".dockerignore").read_text().splitlines() if line[0] == "!"}
     needed = {"vmaf_jax", "checkpoints", "pyproject.toml", "constraints.txt", "README.md"}
-    assert needed | set(project["project"]["license-files"]) <= taken
+    assert needed | set(project["project"]["license-files"]) <= copied

@@ -79,7 +79,7 @@ def test_same_config_same_bytes(trained, tmp_path):
     result = run_command("train", "--config", folder / "config.yaml", "--run-dir", again, "--json")
     assert result.code == 0, result.stderr
     json.loads(result.stdout)  # one document and nothing else
-    for path in sorted(each for each in folder.rglob("*") if each.is_file()):
+    for path in sorted(file for file in folder.rglob("*") if file.is_file()):
         if path.name != "metrics.json":  # it holds the times
             same = timeless(again / path.relative_to(folder)) == timeless(path)
             assert same, f"{path.name} differs"
@@ -233,8 +233,8 @@ def test_bad_input_exits_2_with_one_line(
 ):
     import dataclasses
 
-    one = support_vectors.sources[0]
-    rows = support_vectors.source == one
+    source = support_vectors.sources[0]
+    rows = support_vectors.source == source
     single = dataclasses.replace(
         support_vectors,
         **{
@@ -271,7 +271,7 @@ def test_bad_input_exits_2_with_one_line(
 
 def test_a_missed_parity_limit_exits_1(tmp_path):
     sets = ("training.steps=2", "external=[]", "parity.max_abs=1e-12")
-    flags = [flag for each in sets for flag in ("--set", each)]
+    flags = [flag for setting in sets for flag in ("--set", setting)]
     run_dir = ("--run-dir", tmp_path / "x")
     result = run_command("train", "--config", "configs/nano.yaml", *flags, *run_dir)
     assert result.code == 1
@@ -280,10 +280,10 @@ def test_a_missed_parity_limit_exits_1(tmp_path):
     assert (tmp_path / "x" / "parity.json").exists()
 
 
-@pytest.mark.parametrize("kept", [False, True], ids=["new file", "existing file"])
-def test_a_full_disk_leaves_things_as_they_were(tmp_path, kept):
+@pytest.mark.parametrize("existing", [False, True], ids=["new file", "existing file"])
+def test_a_full_disk_leaves_things_as_they_were(tmp_path, existing):
     out = tmp_path / "x.parquet"
-    if kept:
+    if existing:
         out.write_bytes(b"before")
     # A limit on the size of files fails a write half-way, as a full disk does.
     line = f"ulimit -f 4; exec {sys.executable} scripts/extract.py --corpus support_vectors"
@@ -293,7 +293,7 @@ def test_a_full_disk_leaves_things_as_they_were(tmp_path, kept):
     assert f"{out}: cannot write" in result.stderr
     assert "File too large" in result.stderr
     assert "free space" in result.stderr
-    assert [p.read_bytes() for p in tmp_path.iterdir()] == ([b"before"] if kept else [])
+    assert [p.read_bytes() for p in tmp_path.iterdir()] == ([b"before"] if existing else [])
 
 
 def test_a_read_only_folder_is_named():

@@ -38,10 +38,10 @@ def test_the_shipped_models_are_covered(model, level):
     folder = Path("checkpoints") / model
     external = {"demo": read_held_out(folder / "external_demo.parquet")}
     residuals = residuals_of(read_held_out(folder / "folds.parquet"), external, "mean")
-    found = coverage(residuals, level)
-    assert found.covered == pytest.approx(level, abs=0.03)
+    covering = coverage(residuals, level)
+    assert covering.covered == pytest.approx(level, abs=0.03)
     if model == "tiny":
-        assert found.width < found.naive_width
+        assert covering.width < covering.naive_width
 
 
 def test_every_source_weighs_the_same():

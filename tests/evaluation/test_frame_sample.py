@@ -27,11 +27,11 @@ def measured(score, covariate, cuts, seed, within):
     block = blocks(len(score), cuts, first)
     draw = Draw(block, first, seed)
     for look in range(LOOKS + 1):
-        taken = draw.taken
-        seen = np.full(len(score), np.nan)
-        chosen = np.concatenate(taken)
-        seen[chosen] = score[chosen]
-        result = estimate(taken, block, seen, covariate)  # what was not measured is not read
+        sample = draw.sample
+        scored = np.full(len(score), np.nan)
+        chosen = np.concatenate(sample)
+        scored[chosen] = score[chosen]
+        result = estimate(sample, block, scored, covariate)  # what was not measured is not read
         if result.half_width <= within:
             return result, draw.n
         draw.grow(result.half_width, within) if look + 1 < LOOKS else draw.take_all()
@@ -63,9 +63,9 @@ def test_the_covariate_narrows_the_interval_and_one_that_tells_nothing_does_no_h
     score, covariate, cuts = clip(3)
     first = drawn(len(score), 0)
     block = blocks(len(score), cuts, first)
-    taken = Draw(block, first, 0).taken
+    sample = Draw(block, first, 0).sample
     none, random = np.zeros((1000, 0)), np.random.default_rng(0).normal(0, 1, (1000, 1))
-    halves = [estimate(taken, block, score, x).half_width for x in (covariate, none, random)]
+    halves = [estimate(sample, block, score, x).half_width for x in (covariate, none, random)]
     assert halves[0] < 0.7 * halves[1]
     assert halves[2] == pytest.approx(halves[1], rel=0.15)
 
@@ -76,8 +76,8 @@ def test_columns_that_too_few_frames_can_tell_are_left_out():
     score, covariate = rng.normal(80, 3, 13), rng.normal(0, 1, (13, 4))
     first = drawn(13, 0)
     block = blocks(13, [], first)
-    taken = Draw(block, first, 0).taken
-    few, none = (estimate(taken, block, score, x) for x in (covariate, covariate[:, :0]))
+    sample = Draw(block, first, 0).sample
+    few, none = (estimate(sample, block, score, x) for x in (covariate, covariate[:, :0]))
     assert few == none
 
 
@@ -109,12 +109,12 @@ def test_all_frames_leave_no_doubt_and_growing_keeps_what_is_there():
     first = drawn(len(score), 5)
     block = blocks(len(score), cuts, first)
     draw = Draw(block, first, 5)
-    before = [set(frames.tolist()) for frames in draw.taken]
+    before = [set(frames.tolist()) for frames in draw.sample]
     draw.grow(1.0, 0.5)
-    assert all(old <= set(new.tolist()) for old, new in zip(before, draw.taken, strict=True))
+    assert all(old <= set(new.tolist()) for old, new in zip(before, draw.sample, strict=True))
     assert draw.n < draw.n_frames
     draw.take_all()
-    result = estimate(draw.taken, block, score, covariate)
+    result = estimate(draw.sample, block, score, covariate)
     assert (result.mean, result.half_width) == (pytest.approx(score.mean()), 0.0)
     draw = Draw(block, first, 5)
     draw.grow(50.0, 0.5)

@@ -7,7 +7,7 @@ from vmaf_jax.evaluation.ulp import ulp_distance
 finite = st.floats(width=32, allow_nan=False, allow_infinity=False)
 
 
-def one(a, b):
+def ulps(a, b):
     return int(ulp_distance(np.array([a], np.float32), np.array([b], np.float32))[0])
 
 
@@ -17,19 +17,19 @@ def test_neighbours_are_one_apart(value):
     with np.errstate(over="ignore"):  # the largest float's neighbour is infinite
         up = np.nextafter(x, np.float32(np.inf))
     if np.isfinite(up):
-        assert one(x, up) == 1
-    assert one(x, x) == 0
+        assert ulps(x, up) == 1
+    assert ulps(x, x) == 0
 
 
 @given(finite, finite, finite)
 def test_it_is_a_distance(a, b, c):
-    assert one(a, b) == one(b, a)
-    assert one(a, c) <= one(a, b) + one(b, c)
+    assert ulps(a, b) == ulps(b, a)
+    assert ulps(a, c) <= ulps(a, b) + ulps(b, c)
 
 
 def test_right_across_zero_and_for_signs():
     tiny = np.nextafter(np.float32(0), np.float32(1))
-    assert one(0.0, -0.0) == 0
-    assert one(-tiny, tiny) == 2
-    assert one(-1.0, 1.0) == 2 * one(0.0, 1.0)
-    assert one(1.0, 1.0 + 2**-23) == 1
+    assert ulps(0.0, -0.0) == 0
+    assert ulps(-tiny, tiny) == 2
+    assert ulps(-1.0, 1.0) == 2 * ulps(0.0, 1.0)
+    assert ulps(1.0, 1.0 + 2**-23) == 1

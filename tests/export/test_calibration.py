@@ -39,11 +39,11 @@ def test_the_shipped_one_is_of_the_saved_predictions(description, support_vector
 
 def test_clips_of_frames_are_their_means():
     folds, external = (read_held_out(PATH.parent / f"{n}.parquet") for n in FILES)
-    one = (external.source == "rocket") & (external.clip == "av1_crf54")
+    of_clip = (external.source == "rocket") & (external.clip == "av1_crf54")
     residuals = residuals_of(folds, {"demo": external}, "mean")
-    error = np.abs(residuals.predicted - external.predicted[one].mean())
+    error = np.abs(residuals.predicted - external.predicted[of_clip].mean())
     assert error.min() <= 1e-6
-    assert residuals.label[error.argmin()] == pytest.approx(external.label[one].mean())
+    assert residuals.label[error.argmin()] == pytest.approx(external.label[of_clip].mean())
 
 
 def test_a_sidecar_without_one_has_none():
@@ -83,9 +83,9 @@ def test_a_damaged_one_is_refused(description, damage, message):
 
 def test_one_source_and_levels_outside(description):
     read = read_calibration(description, 6, PATH)
-    one = dataclasses.replace(read.profile, n_sources=1)
+    profile = dataclasses.replace(read.profile, n_sources=1)
     with pytest.raises(InputError, match="calibrated on one source"):
-        Calibration(one, read.region).interval(50.0, 0.9, "tiny")
+        Calibration(profile, read.region).interval(50.0, 0.9, "tiny")
     for level in (0.0, 1.0, -0.1, 1.5, float("nan")):
         with pytest.raises(InputError, match="expected more than 0 and less than 1"):
             read.interval(50.0, level, "tiny")

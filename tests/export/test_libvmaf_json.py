@@ -61,6 +61,7 @@ def test_a_teacher_is_written_back_unchanged_in_effect(tmp_path):
     for name in ("vmaf_v0.6.1neg", "vmaf_v1.0.16_3d0h"):
         out = tmp_path / f"{name}.json"
         exported = export(name, out, "libvmaf")
+        assert exported.files(out) == [out]
         assert exported.libvmaf.max_abs <= 2e-4
         if "v1" in name:
             feature_set = load_teacher(name).feature_set

@@ -87,9 +87,9 @@ def test_files_keep_the_contract(activation, head, tmp_path):
     model = onnx.load(path)
     assert [(o.domain, o.version) for o in model.opset_import] == [("", 17)]
     assert model.ir_version <= 10
-    found = {node.op_type for node in model.graph.node}
-    assert found <= ADMITTED_OPERATORS
-    assert not found & {"Dropout", "Einsum", "Transpose", "Gather"}
+    op_types = {node.op_type for node in model.graph.node}
+    assert op_types <= ADMITTED_OPERATORS
+    assert not op_types & {"Dropout", "Einsum", "Transpose", "Gather"}
     (x,), (y,) = model.graph.input, model.graph.output
     assert (x.name, y.name) == ("features", "vmaf")
     assert [d.dim_param or d.dim_value for d in x.type.tensor_type.shape.dim] == ["N", 6]

@@ -32,7 +32,7 @@ from vmaf_jax.export.pixels.runtime import PixelsModel, check_provider, provider
 from vmaf_jax.features.clip import chunk_features
 from vmaf_jax.features.feature_set import FEATURES
 from vmaf_jax.jobs.model import load_model
-from vmaf_jax.jobs.pixels import make_pixels, motion2, open_pixels, pixels_source
+from vmaf_jax.jobs.pixels import make_pixels, motion2, open_pixels, pixels_files, pixels_source
 from vmaf_jax.video.comparison import DEFAULT_COMPARISON
 
 # Width and height: even, odd, and the smallest there is; with and without gain limits.
@@ -93,8 +93,8 @@ def on_the_demo(clips):
     got = [
         measure_pair((c.reference, c.distorted), "vmaf_v0.6.1", how, provider="CPU") for c in clips
     ]
-    scores = np.concatenate([each.scores for each in got])
-    features = np.concatenate([each.features for each in got])
+    scores = np.concatenate([clip.scores for clip in got])
+    features = np.concatenate([clip.features for clip in got])
     libvmaf = extract_clips(clips, Request((), FLOAT_FEATURES)).features
     in_jax = extract_clips(clips, Request((), FEATURES), backend="jax").features
     assert len(scores) == 48 * len(clips)
@@ -185,6 +185,7 @@ def test_export_writes_the_file_its_sidecar_and_its_parity(tmp_path):
         *("export", "--model", "tiny", "--format", "pixels", "--size", "64x48", "--out", out)
     )
     assert finished.code == 0, finished.stderr
+    assert sorted(tmp_path.iterdir()) == sorted(pixels_files(out))
     assert is_pixels(out)
     file = read_pixels(out)
     assert (file.frame, file.name) == (Frame(64, 48), "tiny")

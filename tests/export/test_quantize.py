@@ -41,6 +41,7 @@ def test_a_host_finds_three_files(mode, static, tmp_path):
         exported = export("nano", tmp_path / "mine.onnx", quantize_mode=mode)
     names = ["mine.int8.json", "mine.int8.onnx", "mine.json", "mine.onnx"]
     assert sorted(path.name for path in tmp_path.iterdir()) == names
+    assert sorted(exported.files(tmp_path / "mine.onnx")) == sorted(tmp_path.iterdir())
     modes = {name: json.loads((tmp_path / name).read_text())["quant_mode"] for name in names[::2]}
     assert modes["mine.json"] == "fp32"
     assert modes["mine.int8.json"] in ((mode, "qat") if mode == "static" else (mode,))
@@ -94,9 +95,9 @@ def test_fine_tuning_wins_back_what_rounding_costs(support_vectors, tmp_path):
     layers = fine_tune(deployed.constants, run.student.activation, x, target, steps=300)
     tuned = dataclasses.replace(deployed, constants=jax.tree.map(np.asarray, layers))
     errors = []
-    for name, each in (("before", deployed), ("after", tuned)):
+    for name, model in (("before", deployed), ("after", tuned)):
         source = tmp_path / f"{name}.onnx"
-        export_onnx(each, source, run.identity)
+        export_onnx(model, source, run.identity)
         path = quantize(source, tmp_path / f"{name}_8.onnx", mode="qat", calibration=x)
         errors.append(float(np.sqrt(np.mean((OnnxModel(path)(x) - teacher(x)) ** 2))))
     assert errors[1] < errors[0]

@@ -4,8 +4,18 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import run_command
 from vmaf_jax.errors import InputError
 from vmaf_jax.export.registry import verify_registry
+
+
+def test_the_command_takes_the_shipped_registry_unless_it_is_given_one(tmp_path):
+    result = run_command("registry", "verify", "--json")
+    assert result.code == 0, result.stderr
+    assert json.loads(result.stdout) == json.loads(Path("checkpoints/registry.json").read_text())
+    result = run_command("registry", "verify", tmp_path / "none.json")
+    assert result.code == 2
+    assert f"{tmp_path / 'none.json'}: cannot read" in result.stderr
 
 
 @pytest.fixture
@@ -78,10 +88,10 @@ def test_damaged_registries_are_refused(tmp_path, content):
 
 def test_a_changed_sidecar_is_found(folder):
     path = folder / "nano" / "model.json"
-    told = json.loads(path.read_text())
-    path.write_text(json.dumps(told | {"features": sorted(told["features"], reverse=True)}))
+    sidecar = json.loads(path.read_text())
+    path.write_text(json.dumps(sidecar | {"features": sorted(sidecar["features"], reverse=True)}))
     with pytest.raises(InputError, match="names other features"):
         verify_registry(folder / "registry.json")
-    path.write_text(json.dumps(told | {"input_mean": [0.0] * 6}))
+    path.write_text(json.dumps(sidecar | {"input_mean": [0.0] * 6}))
     with pytest.raises(InputError, match="standardises a second time"):
         verify_registry(folder / "registry.json")

@@ -74,22 +74,22 @@ PATTERNS = [
 def test_the_first_look_has_the_values_of_the_whole(cut_pair, cell, offsets):
     pair = (Video(cut_pair / "reference.y4m"), Video(cut_pair / "small.mp4"))
     pattern = Pattern(cell, np.array(offsets))
-    found = look(pair, pattern=pattern).features
+    features = look(pair, pattern=pattern).features
     whole = vmaf_jax.extract_pair(*pair).features
     frames = [0] + [
         frame
         for k in range(-(-39 // cell))
         if (frame := 1 + cell * k + offsets[k % len(offsets)]) < 40
     ]
-    assert list(found) == sorted(frames)
-    np.testing.assert_array_equal(list(found.values()), whole[frames])
+    assert list(features) == sorted(frames)
+    np.testing.assert_array_equal(list(features.values()), whole[frames])
 
 
 def test_every_frame_by_a_plan_that_is_known(cut_pair):
     pair = (Video(cut_pair / "reference.y4m"), Video(cut_pair / "small.mp4"))
     for options in ({}, {"offset": 3}):
-        seen = look(pair, comparison_of(options))
-        every = measure_every(find_ffmpeg(), pair, seen, FEATURES, threads=2)
+        pilot = look(pair, comparison_of(options))
+        every = measure_every(find_ffmpeg(), pair, pilot, FEATURES, threads=2)
         np.testing.assert_array_equal(every, vmaf_jax.extract_pair(*pair, **options).features)
 
 
@@ -101,8 +101,8 @@ def test_lengths_that_differ(cut_pair, ffmpeg):
     whole = vmaf_jax.extract_pair(*pair, shortest=True).features
     for offset in range(6):
         pattern = Pattern(6, np.array([offset, 5 - offset]))
-        found = look(pair, comparison_of({"shortest": True}), pattern=pattern).features
-        np.testing.assert_array_equal(list(found.values()), whole[list(found)])
+        features = look(pair, comparison_of({"shortest": True}), pattern=pattern).features
+        np.testing.assert_array_equal(list(features.values()), whole[list(features)])
 
 
 def test_other_feature_sets_and_offsets(cut_pair):
@@ -134,18 +134,18 @@ def test_libvmafs_own_subsampling_keeps_motion_exact(cut_pair, ffmpeg):
 
 def test_the_first_look_sees_the_cut_and_every_frame(cut_pair, ffmpeg):
     pair = (Video(cut_pair / "reference.y4m"), Video(cut_pair / "distorted.mp4"))
-    seen = look(pair)
-    assert 23 in seen.cuts
-    assert seen.covariate.shape == (40, 4)
+    pilot = look(pair)
+    assert 23 in pilot.cuts
+    assert pilot.covariate.shape == (40, 4)
     line = [ffmpeg, "-nostdin", "-i", pair[1].path, "-i", pair[0].path, "-lavfi", "psnr"]
-    told = subprocess.run([*line, "-f", "null", "-"], capture_output=True, text=True, check=True)
-    psnr_db = float(re.search(r"PSNR y:([0-9.]+)", told.stderr)[1])
-    mse = 10 ** (-seen.covariate[:, 0] / 10)
+    run = subprocess.run([*line, "-f", "null", "-"], capture_output=True, text=True, check=True)
+    psnr_db = float(re.search(r"PSNR y:([0-9.]+)", run.stderr)[1])
+    mse = 10 ** (-pilot.covariate[:, 0] / 10)
     assert 10 * np.log10(255**2 / mse.mean()) == pytest.approx(psnr_db, abs=0.01)
-    np.testing.assert_array_equal(seen.covariate[:-1, 3], seen.covariate[1:, 0])
-    np.testing.assert_array_equal(seen.covariate[1:, 2], seen.covariate[:-1, 0])
+    np.testing.assert_array_equal(pilot.covariate[:-1, 3], pilot.covariate[1:, 0])
+    np.testing.assert_array_equal(pilot.covariate[1:, 2], pilot.covariate[:-1, 0])
     motion = vmaf_jax.extract_pair(*pair).features[:, list(FEATURES).index("motion2")]
-    assert np.corrcoef(seen.covariate[1:-1, 1], motion[1:-1])[0, 1] > 0.9
+    assert np.corrcoef(pilot.covariate[1:-1, 1], motion[1:-1])[0, 1] > 0.9
 
 
 def test_the_longest_list_fits_one_argument():

@@ -31,10 +31,10 @@ def pairs(encodes):
 
 @pytest.fixture(scope="module")
 def outcomes(pairs):
-    told = []
-    found = measured(pairs, on_pair=lambda index, outcome, described: told.append(index))
-    assert told == list(range(len(pairs)))
-    return found
+    order = []
+    results = measured(pairs, on_pair=lambda index, outcome, described: order.append(index))
+    assert order == list(range(len(pairs)))
+    return results
 
 
 def test_formats_and_sizes_are_brought_together_as_for_libvmaf(pairs, outcomes):
@@ -58,12 +58,12 @@ def test_a_bad_pair_harms_no_other(outcomes):
 @pytest.mark.parametrize("frames", [1, 5])
 def test_chunks_and_neighbours_change_no_bit(pairs, outcomes, frames):
     chosen = (0, 1, 3, 6)
-    found = measured([pairs[k] for k in chosen], frames=frames)
-    for k, each in zip(chosen, found, strict=True):
+    alone = measured([pairs[k] for k in chosen], frames=frames)
+    for k, outcome in zip(chosen, alone, strict=True):
         if k == 3:
-            assert isinstance(each, InputError)
+            assert isinstance(outcome, InputError)
         else:
-            np.testing.assert_array_equal(each, outcomes[k])
+            np.testing.assert_array_equal(outcome, outcomes[k])
 
 
 RANGE = ["-vf", "scale=out_range={0}", "-color_range", "{0}", "-pix_fmt", "yuv420p", "-c:v", "ffv1"]
@@ -74,10 +74,10 @@ GREY = ["-pix_fmt", "gray10le", "-c:v", "ffv1"]
 def odd_files(encodes, tmp_path_factory, ffmpeg):
     folder = tmp_path_factory.mktemp("odd")
     for name, source, arguments in (
-        ("ref_tv", "ref.y4m", [each.format("tv") for each in RANGE]),
-        ("ref_pc", "ref.y4m", [each.format("pc") for each in RANGE]),
-        ("dis_tv", "dis.mp4", [each.format("tv") for each in RANGE]),
-        ("dis_pc", "dis.mp4", [each.format("pc") for each in RANGE]),
+        ("ref_tv", "ref.y4m", [flag.format("tv") for flag in RANGE]),
+        ("ref_pc", "ref.y4m", [flag.format("pc") for flag in RANGE]),
+        ("dis_tv", "dis.mp4", [flag.format("tv") for flag in RANGE]),
+        ("dis_pc", "dis.mp4", [flag.format("pc") for flag in RANGE]),
         ("ref_grey", "deep.mkv", GREY),
         ("dis_grey", "dis.mp4", GREY),
     ):
@@ -92,15 +92,15 @@ def odd_files(encodes, tmp_path_factory, ffmpeg):
 )  # fmt: skip
 def test_ranges_and_layouts_are_brought_together_as_for_libvmaf(odd_files, names):
     pair = tuple(Video(odd_files / f"{name}.mkv") for name in names)
-    (found,) = measured([pair])
+    (features,) = measured([pair])
     truth = extract_pair(*pair, feature_set=FLOAT_FEATURES, teachers=()).features
-    np.testing.assert_allclose(found, truth, rtol=2e-6, atol=3e-6)
+    np.testing.assert_allclose(features, truth, rtol=2e-6, atol=3e-6)
 
 
 def test_the_shorter_ends_it_on_request(pairs, outcomes):
-    (found,) = measured([pairs[3]], how=Comparison(shortest=True))
+    (features,) = measured([pairs[3]], how=Comparison(shortest=True))
     truth = extract_pair(*pairs[3], feature_set=FLOAT_FEATURES, teachers=(), shortest=True).features
-    np.testing.assert_allclose(found, truth, rtol=2e-6, atol=3e-6)
+    np.testing.assert_allclose(features, truth, rtol=2e-6, atol=3e-6)
 
 
 def test_public_extraction_is_cached_and_says_what_it_is(encodes, tmp_path):

@@ -162,8 +162,8 @@ def test_bad_inputs_are_named(encodes, reference, distorted, message, tmp_path):
     (encodes / "junk.mp4").write_bytes(np.random.default_rng(0).bytes(4000))
     for name in ("dis.mp4", "ref.y4m"):
         content = (encodes / name).read_bytes()
-        kept = len(content) // 2 if name == "dis.mp4" else len(content) - 500
-        (encodes / f"cut.{name[-3:]}").write_bytes(content[:kept])
+        n_bytes = len(content) // 2 if name == "dis.mp4" else len(content) - 500
+        (encodes / f"cut.{name[-3:]}").write_bytes(content[:n_bytes])
     with pytest.raises(InputError, match=message) as caught:
         extract_pair(encodes / reference, encodes / distorted, cache=tmp_path / "cache")
     assert "\n" not in str(caught.value)

@@ -109,12 +109,12 @@ def test_a_killed_driver_and_a_clip_that_fails_leave_what_is_measured(
     wait_for_shards(process, out, 2)
     process.kill()
     process.communicate()
-    kept = contents(out)
+    before = contents(out)
     process = start(nodes, listed, out)
     _, error = process.communicate()
     assert process.returncode == 2
     assert f"1 of {N_CLIPS + 1} clips failed (x/broken: " in error.splitlines()[-1]
-    assert kept.items() <= contents(out).items()
+    assert before.items() <= contents(out).items()
     written = {path: path.stat().st_mtime_ns for path in shard_files(out)}
     assert len(written) == N_CLIPS
     again = run_command("extract", "--corpus", "manifest", "--manifest", manifest, "--out", out)

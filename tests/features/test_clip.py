@@ -112,18 +112,18 @@ def test_chunks_of_any_size_give_the_same_bits():
             starts = np.arange(len(reference))[part] == 0
             rows.append(chunk(reference[part], distorted[part], previous, starts))
             previous = reference[part][-1]
-        found = np.concatenate(rows)
-        found[:, -1] = motion2(jnp.asarray(found[:, -1]))
-        np.testing.assert_array_equal(found, whole)
+        joined = np.concatenate(rows)
+        joined[:, -1] = motion2(jnp.asarray(joined[:, -1]))
+        np.testing.assert_array_equal(joined, whole)
 
 
 def test_frames_side_by_side_are_the_same_frames():
     reference, distorted = moving(6)
     starts = np.arange(6) == 0
     chunk = jax.jit(chunk_features, static_argnames="block")
-    one = chunk(reference, distorted, reference[0], starts)
+    alone = chunk(reference, distorted, reference[0], starts)
     three = chunk(reference, distorted, reference[0], starts, block=3)
-    np.testing.assert_allclose(three, one, rtol=2e-6, atol=1e-6)
+    np.testing.assert_allclose(three, alone, rtol=2e-6, atol=1e-6)
 
 
 def test_rows_after_the_count_leave_the_others_alone():
@@ -141,23 +141,23 @@ pictures = arrays.arrays(np.uint8, (2, 24, 20), elements=st.integers(0, 255))
 @hypothesis.settings(max_examples=40)
 @hypothesis.given(pictures)
 def test_identical_pictures_give_one(picture):
-    found = np.asarray(clip_features(picture, picture, gain_limit=1.0))
+    features = np.asarray(clip_features(picture, picture, gain_limit=1.0))
     # Where the reference has less variance than the noise (2), VIF loses 4/255^2 a unit of it.
-    np.testing.assert_allclose(found[:, :5], 1, rtol=0, atol=2 * 4 / 255**2 + 2e-6)
+    np.testing.assert_allclose(features[:, :5], 1, rtol=0, atol=2 * 4 / 255**2 + 2e-6)
 
 
 @hypothesis.settings(max_examples=40)
 @hypothesis.given(pictures, pictures)
 def test_features_stay_in_range(reference, distorted):
-    found = np.asarray(clip_features(reference, distorted, gain_limit=1.0))
-    assert np.isfinite(found).all()
-    assert (found >= -1e-6).all()
-    assert (found[:, :5] <= 1 + 1e-5).all()  # with no gain counted, nothing beats the reference
-    assert (found[:, 5] <= 255).all()
+    features = np.asarray(clip_features(reference, distorted, gain_limit=1.0))
+    assert np.isfinite(features).all()
+    assert (features >= -1e-6).all()
+    assert (features[:, :5] <= 1 + 1e-5).all()  # with no gain counted, nothing beats the reference
+    assert (features[:, 5] <= 255).all()
 
 
 def scenes():
-    reference, distorted = (each.astype(np.float64) for each in moving(2, 33, 40))
+    reference, distorted = (clip.astype(np.float64) for clip in moving(2, 33, 40))
     return {
         "noise": (reference, distorted),
         "identical": (reference, reference),

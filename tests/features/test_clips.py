@@ -51,12 +51,12 @@ def test_long_clips_are_strided_evenly_and_not_in_step_with_repeats():
     clips = clips_of(rows, 64)
     longest = list(clips.n_frames).index(601)
     by_frame = {tuple(row): int(k) for row, k in zip(rows.features, rows.index, strict=True)}
-    taken = np.array([by_frame[tuple(row)] for row in clips.features[longest]])
-    assert len(taken) == 64
-    assert taken[0] == 0
-    assert set(np.diff(taken)) == {9, 10}
+    frames = np.array([by_frame[tuple(row)] for row in clips.features[longest]])
+    assert len(frames) == 64
+    assert frames[0] == 0
+    assert set(np.diff(frames)) == {9, 10}
     for period in (2, 4, 5):  # 30, 15 and 12 frames/s shown at 60
-        assert set(taken % period) == set(range(period))
+        assert set(frames % period) == set(range(period))
 
 
 def test_clip_means_are_clips_of_one_frame():

@@ -43,12 +43,12 @@ def test_shards_are_one_table(folder, tables):
 
 def test_commands_read_a_folder(folder, tmp_path):
     concatenate([read_table(folder)]).write(tmp_path / "one.parquet")
-    told = [
+    runs = [
         run_command("evaluate", "--model", "rbf", "--features", path, "--json")
         for path in (folder, tmp_path / "one.parquet")
     ]
-    assert [one.code for one in told] == [0, 0]
-    assert told[0].stdout == told[1].stdout
+    assert [run.code for run in runs] == [0, 0]
+    assert runs[0].stdout == runs[1].stdout
 
 
 def _truncated(folder):

@@ -30,14 +30,14 @@ def make_table(clips=(("a", "a1", 3), ("a", "a2", 2), ("b", "b1", 4)), seed=0):
 
 def test_written_table_reads_back_the_same(tmp_path):
     table = make_table()
-    for each in (table, table.mean_pool()):
-        each.write(tmp_path / "t.parquet")
+    for original in (table, table.mean_pool()):
+        original.write(tmp_path / "t.parquet")
         back = read_table(tmp_path / "t.parquet")
-        assert back.pooled == each.pooled
-        assert back.provenance == each.provenance
-        np.testing.assert_array_equal(back.features, each.features)
-        np.testing.assert_array_equal(back.source, each.source)
-        np.testing.assert_array_equal(back.index, each.index)
+        assert back.pooled == original.pooled
+        assert back.provenance == original.provenance
+        np.testing.assert_array_equal(back.features, original.features)
+        np.testing.assert_array_equal(back.source, original.source)
+        np.testing.assert_array_equal(back.index, original.index)
     first = (tmp_path / "t.parquet").read_bytes()
     table.mean_pool().write(tmp_path / "u.parquet")
     assert (tmp_path / "u.parquet").read_bytes() == first

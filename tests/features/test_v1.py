@@ -184,8 +184,8 @@ def test_the_mean_of_the_largest_is_that_of_sorting(size):
     rng = np.random.default_rng(size)
     values = np.round(np.maximum(rng.normal(1, 2, (size, 3)), 0), 1).astype(np.float32)
     largest = np.sort(values.ravel())[::-1][: max(int(0.6 * values.size), 1)]
-    found = float(mean_of_top(jnp.asarray(values)))
-    assert found == pytest.approx(largest.mean(dtype=np.float64), rel=1e-6)
+    mean = float(mean_of_top(jnp.asarray(values)))
+    assert mean == pytest.approx(largest.mean(dtype=np.float64), rel=1e-6)
 
 
 @pytest.mark.parametrize("feature_set", [V1_SETS[0], V1_SETS[4]], ids=["standard", "hfr"])
@@ -264,7 +264,7 @@ def test_gradients_are_right():
             moved = uphill * jnp.asarray(rng.uniform(0.5, 1.5, uphill.shape))
 
             def shifted(by, side=side, plane=plane, moved=moved):
-                planes = [list(each) for each in pair]
+                planes = [list(video) for video in pair]
                 planes[side][plane] = planes[side][plane] + by * moved
                 return tuple(map(tuple, planes))
 

@@ -24,11 +24,11 @@ def contents(folder):
 
 def children():
     """Processes that this one started and that still run."""
-    found = []
+    pids = []
     for task in Path("/proc/self/task").iterdir():
         listing = task / "children"
-        found += listing.read_text().split() if listing.is_file() else []
-    return found
+        pids += listing.read_text().split() if listing.is_file() else []
+    return pids
 
 
 def peak():
@@ -41,11 +41,11 @@ def refused(folder, line, *arguments, code=2):
     before, memory = (contents(folder), children()), peak()
     result = run_command(*arguments)
     assert result.code == code, (result.code, result.stdout, result.stderr)
-    told = [text for text in result.stderr.splitlines() if text.startswith("vmaf-jax: ")]
-    assert len(told) == 1, result.stderr
-    assert re.search(line, told[0]), told[0]
+    messages = [text for text in result.stderr.splitlines() if text.startswith("vmaf-jax: ")]
+    assert len(messages) == 1, result.stderr
+    assert re.search(line, messages[0]), messages[0]
     assert "Traceback" not in result.stderr
     assert result.stdout == ""
     assert (contents(folder), children()) == before
     assert peak() - memory < MOST_MEMORY
-    return told[0]
+    return messages[0]

@@ -312,8 +312,8 @@ LINES = {
 @pytest.mark.parametrize("case", LINES)
 def test_a_wrong_flag_is_told_with_its_mend(case, folder):
     arguments, message = LINES[case]
-    told = refused(folder, message, "score", "ref.y4m", "dis.mp4", *arguments)
-    assert "--features" not in told
+    line = refused(folder, message, "score", "ref.y4m", "dis.mp4", *arguments)
+    assert "--features" not in line
 
 
 def test_a_program_that_is_not_there_is_no_reason_to_take_another(folder, monkeypatch):

@@ -37,11 +37,11 @@ def run(*arguments, stdout=subprocess.PIPE, **environment):
 
 def descendants(pid):
     """Processes below `pid`, by the system's own lists."""
-    found = []
+    pids = []
     for task in Path(f"/proc/{pid}/task").glob("*/children"):
         for child in task.read_text().split():
-            found += [int(child), *descendants(int(child))]
-    return found
+            pids += [int(child), *descendants(int(child))]
+    return pids
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
@@ -68,10 +68,10 @@ def test_a_signal_leaves_no_process_and_no_folder(number, tmp_path):
         time.sleep(0.1)
     assert children
     process.send_signal(number)
-    _, told = process.communicate(timeout=60)
+    _, stderr = process.communicate(timeout=60)
     assert process.returncode == 128 + number
-    assert b"interrupted" in told
-    assert b"Traceback" not in told
+    assert b"interrupted" in stderr
+    assert b"Traceback" not in stderr
     assert list(Path(places["TMPDIR"]).glob("vmaf-jax-*")) == []
     for child in children:  # killed; the system may take a moment to bury them
         for _ in range(100):

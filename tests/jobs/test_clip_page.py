@@ -61,9 +61,9 @@ def test_pictures_are_of_the_frames_that_they_name(pair):
 
 
 def test_a_page_is_of_one_reference_and_of_something(pair, encodes, tmp_path):
-    one, other = score(*pair, "nano"), score(encodes / "ref.y4m", encodes / "dis.mp4", "nano")
+    first, other = score(*pair, "nano"), score(encodes / "ref.y4m", encodes / "dis.mp4", "nano")
     with pytest.raises(InputError, match="one reference"):
-        write_clip_page(tmp_path / "x.html", [one, other])
+        write_clip_page(tmp_path / "x.html", [first, other])
     with pytest.raises(InputError, match="no video was scored"):
         write_clip_page(tmp_path / "x.html", [], [("a.mp4", "broken")])
     assert not list(tmp_path.iterdir())

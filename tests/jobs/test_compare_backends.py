@@ -82,13 +82,13 @@ def test_evaluate_measures_a_corpus_in_jax(encodes, tmp_path, capsys):
     }
     pyarrow.csv.write_csv(pa.table(columns), tmp_path / "clips.csv")
     corpus = ["--corpus", "manifest", "--manifest", str(tmp_path / "clips.csv")]
-    found = {}
+    overall = {}
     for backend in ("libvmaf", "jax"):
         main(["evaluate", "--model", "tiny", *corpus, "--backend", backend, "--json"], leave=False)
-        found[backend] = json.loads(capsys.readouterr().out)["overall"]
-    assert found["jax"]["n"] == 24
-    assert found["jax"]["rmse"] < 0.5
-    assert found["jax"]["rmse"] != found["libvmaf"]["rmse"]
+        overall[backend] = json.loads(capsys.readouterr().out)["overall"]
+    assert overall["jax"]["n"] == 24
+    assert overall["jax"]["rmse"] < 0.5
+    assert overall["jax"]["rmse"] != overall["libvmaf"]["rmse"]
 
 
 def test_an_interrupted_extraction_in_jax_keeps_what_is_done(tmp_path, demo_table):
@@ -215,7 +215,7 @@ def test_v1_on_large_pictures(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("corpus", ["demo", "demo_1080p"])
-@pytest.mark.parametrize("feature_set", V1_SETS, ids=lambda each: each.name)
+@pytest.mark.parametrize("feature_set", V1_SETS, ids=lambda feature_set: feature_set.name)
 def test_v1_on_every_frame(corpus, feature_set, tmp_path):
     rows = check_v1(corpus, feature_set, tmp_path / "r")
     n_singular = int((rows[:, 1] == 0).sum())

@@ -31,15 +31,15 @@ def logs(tmp_path):
 
 def test_a_folder_holds_what_the_file_would(logs, tmp_path):
     flags = ("--logs", logs, "--label-scale", 1, 5, "--teacher", "vmaf_v0.6.1")
-    told = [run_command("import", *flags, "--out", tmp_path / o) for o in ("set", "one.parquet")]
-    assert [one.code for one in told] == [0, 0], told[0].stderr
-    assert told[0].stdout.split(": ")[1] == told[1].stdout.split(": ")[1]
-    ours, one = read_table(tmp_path / "set"), read_table(tmp_path / "one.parquet")
-    np.testing.assert_array_equal(ours.features, one.features)
+    runs = [run_command("import", *flags, "--out", tmp_path / o) for o in ("set", "one.parquet")]
+    assert [run.code for run in runs] == [0, 0], runs[0].stderr
+    assert runs[0].stdout.split(": ")[1] == runs[1].stdout.split(": ")[1]
+    ours, single = read_table(tmp_path / "set"), read_table(tmp_path / "one.parquet")
+    np.testing.assert_array_equal(ours.features, single.features)
     for name in ("mos", "vmaf_v0.6.1"):
-        np.testing.assert_array_equal(ours.label(name), one.label(name))
-    assert ours.clip.tolist() == one.clip.tolist()
-    assert ours.provenance == one.provenance
+        np.testing.assert_array_equal(ours.label(name), single.label(name))
+    assert ours.clip.tolist() == single.clip.tolist()
+    assert ours.provenance == single.provenance
 
 
 def test_no_more_than_a_shard_is_held(logs, tmp_path, monkeypatch):

@@ -304,7 +304,7 @@ def test_one_source_is_said_and_not_trained_on(folder):
     assert result.code == 0
     assert "one source (a): it cannot be left out" in result.stderr
     sets = (f"data.features={folder / 'out.parquet'}", "data.label=mos", "external=[]")
-    flags = [flag for each in sets for flag in ("--set", each)]
+    flags = [flag for setting in sets for flag in ("--set", setting)]
     run_dir = ("--run-dir", folder / "run")
     result = run_command("train", "--config", "configs/nano.yaml", *flags, *run_dir)
     assert result.code == 2, result.stderr

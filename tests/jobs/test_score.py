@@ -11,28 +11,28 @@ from vmaf_jax.jobs.scores import statistics
 
 
 def test_score_is_the_model_on_the_extracted_features(encodes):
-    found = vmaf_jax.score(encodes / "ref.y4m", encodes / "dis.mp4", teachers=("vmaf_v0.6.1",))
+    scores = vmaf_jax.score(encodes / "ref.y4m", encodes / "dis.mp4", teachers=("vmaf_v0.6.1",))
     table = vmaf_jax.extract_pair(encodes / "ref.y4m", encodes / "dis.mp4")
     expected = vmaf_jax.load_model("tiny")(table.features)
-    np.testing.assert_array_equal(found.per_frame, expected.astype(np.float64))
-    assert found.mean == pytest.approx(expected.mean())
-    np.testing.assert_allclose(found.per_frame, found.table.label("vmaf_v0.6.1"), atol=0.3)
+    np.testing.assert_array_equal(scores.per_frame, expected.astype(np.float64))
+    assert scores.mean == pytest.approx(expected.mean())
+    np.testing.assert_allclose(scores.per_frame, scores.table.label("vmaf_v0.6.1"), atol=0.3)
 
 
 def test_statistics_on_a_known_case():
-    found = statistics(np.array([0.0, 50.0, 100.0]))
-    assert found["mean"] == 50
-    assert found["harmonic_mean"] == pytest.approx(3 / (1 + 1 / 51 + 1 / 101) - 1)
-    assert (found["min"], found["p1"], found["p5"]) == (0, pytest.approx(1), pytest.approx(5))
+    figures = statistics(np.array([0.0, 50.0, 100.0]))
+    assert figures["mean"] == 50
+    assert figures["harmonic_mean"] == pytest.approx(3 / (1 + 1 / 51 + 1 / 101) - 1)
+    assert (figures["min"], figures["p1"], figures["p5"]) == (0, pytest.approx(1), pytest.approx(5))
 
 
 @pytest.mark.parametrize("model", ["nano", "checkpoints/tiny", "checkpoints/tiny/model.int8.onnx"])
 def test_every_kind_of_model_scores(encodes, model, capsys):
     arguments = ["score", str(encodes / "ref.y4m"), str(encodes / "dis.mp4"), "--model", model]
     main([*arguments, "--json", "--per-frame"], leave=False)
-    told = json.loads(capsys.readouterr().out)
-    assert len(told["frames"]) == told["statistics"]["frames"] == 12
-    assert told["score"] == pytest.approx(np.mean(told["frames"]))
+    document = json.loads(capsys.readouterr().out)
+    assert len(document["frames"]) == document["statistics"]["frames"] == 12
+    assert document["score"] == pytest.approx(np.mean(document["frames"]))
 
 
 def test_files_for_others(encodes, tmp_path, capsys):
@@ -45,6 +45,25 @@ def test_files_for_others(encodes, tmp_path, capsys):
     assert len(rows) == 12
     assert {"frame", "score", "adm2", "motion2", "vmaf_v0.6.1"} <= rows[0].keys()
     assert (tmp_path / "o.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ({"backend": "onnx", "interval": 0.9}, "has no --interval"),
+        ({"backend": "onnx", "within": 1.0}, "has no --interval, --within"),
+        ({"backend": "onnx", "also": ("psnr",)}, "--within and --also"),
+        ({"backend": "jax", "provider": "CPU"}, "goes with --backend onnx"),
+        ({"backend": "jax", "within": 1.0}, "libvmaf measures, and no teacher"),
+        ({"within": 1.0, "teachers": ("vmaf_v0.6.1",)}, "libvmaf measures, and no teacher"),
+        ({"within": 1.0, "also": ("psnr",)}, "libvmaf measures, and no teacher"),
+        ({"backend": "cuda"}, "backend 'cuda'"),
+    ],
+    ids=str,
+)
+def test_flags_that_do_not_go_together_are_refused_before_a_file_is_opened(flags, message):
+    with pytest.raises(InputError, match=message):
+        vmaf_jax.score("absent.y4m", "absent.mp4", "auto", **flags)
 
 
 def test_a_bad_model_costs_no_measurement(encodes, tmp_path):

@@ -57,11 +57,11 @@ def contents(run_dir):
 
 def wait_for_states(process, run_dir, n):
     """Until that many states were begun, or the process ended."""
-    seen: set[str] = set()
+    states: set[str] = set()
     folder = run_dir.with_name(f"{run_dir.name}.state")
-    while process.poll() is None and len(seen) < n:
+    while process.poll() is None and len(states) < n:
         with contextlib.suppress(OSError):
-            seen |= {path.name for path in folder.iterdir() if path.name.isdecimal()}
+            states |= {path.name for path in folder.iterdir() if path.name.isdecimal()}
         time.sleep(0.01)
 
 

@@ -24,16 +24,16 @@ def test_lowest_on_a_known_case():
 def test_pictures_are_of_the_frames_that_they_name(encodes, name):
     pair = Video(encodes / "ref.y4m"), Video(encodes / name)
     scores, worst = worst_frames(*pair, "nano", count=2, apart=2)
-    assert [each.score for each in worst] == sorted(each.score for each in worst)
-    for each in worst:
+    assert [entry.score for entry in worst] == sorted(entry.score for entry in worst)
+    for entry in worst:
         luma = LumaPair(find_ffmpeg(), *pair)
         try:
-            frames = frame_at(luma, each.frame)
+            frames = frame_at(luma, entry.frame)
         finally:
             luma.close()
-        expected = picture(*frames, f"frame {each.frame}: nano {each.score:.2f}")
-        assert each.picture == expected
-        assert each.score == scores.per_frame[each.frame]
+        expected = picture(*frames, f"frame {entry.frame}: nano {entry.score:.2f}")
+        assert entry.picture == expected
+        assert entry.score == scores.per_frame[entry.frame]
 
 
 def test_a_vmaf_model_goes_by_its_name(encodes):

@@ -49,9 +49,9 @@ def test_dropout_acts_on_the_penultimate_layer_in_training_only():
     x = features()
     still = student.outputs(variables, x)
     np.testing.assert_array_equal(still, student.outputs(variables, x))
-    one = student.outputs(variables, x, key=jax.random.key(1))
-    two = student.outputs(variables, x, key=jax.random.key(2))
-    assert np.abs(one - two).max() > 0
+    first = student.outputs(variables, x, key=jax.random.key(1))
+    second = student.outputs(variables, x, key=jax.random.key(2))
+    assert np.abs(first - second).max() > 0
     without = Student("tiny", dropout=0.0).outputs(variables, x, key=jax.random.key(1))
     np.testing.assert_allclose(without, still, rtol=1e-6, atol=1e-6)
 

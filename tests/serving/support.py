@@ -21,9 +21,9 @@ def command(folder, *flags):
 def parameters(folder, *flags, **environment):
     """How the SDK's client starts a server that may read below `folder`."""
     names = ("VMAF_JAX_CACHE", "JAX_COMPILATION_CACHE_DIR")
-    kept = {name: os.environ[name] for name in names if name in os.environ}
+    inherited = {name: os.environ[name] for name in names if name in os.environ}
     program, *arguments = command(folder, *flags)
-    env = {**kept, **environment}
+    env = {**inherited, **environment}
     return StdioServerParameters(command=program, args=arguments, env=env)
 
 

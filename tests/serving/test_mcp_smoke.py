@@ -24,7 +24,7 @@ def test_tools_models_and_backends_are_listed(tmp_path):
             models = (await client.call_tool("list_models", {})).structured_content["models"]
             assert {"tiny", "nano", "rbf", "vmaf_v0.6.1"} <= {model["name"] for model in models}
             answer = await client.call_tool("list_backends", {})
-            live = {each["name"] for each in answer.structured_content["backends"] if each["live"]}
+            live = {b["name"] for b in answer.structured_content["backends"] if b["live"]}
             assert "cpu" in live
 
     asyncio.run(check())

@@ -74,8 +74,8 @@ def test_other_names_are_refused(places, text):
 
 
 def test_a_refusal_does_not_tell_whether_a_file_outside_exists(places):
-    there, absent = (refused(name, places) for name in ("../secret.y4m", "../absent.y4m"))
-    assert there.replace("secret", "absent") == absent
+    existing, absent = (refused(name, places) for name in ("../secret.y4m", "../absent.y4m"))
+    assert existing.replace("secret", "absent") == absent
 
 
 def test_links_are_followed_before_they_are_judged(places, tmp_path):

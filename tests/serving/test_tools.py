@@ -47,31 +47,31 @@ def test_every_tool_has_its_function_and_its_schemas(server):
 @pytest.mark.parametrize("backend", ["cpu", "jax"])
 def test_a_score_is_the_score_of_the_library(server, backend):
     engine = {"cpu": "libvmaf", "jax": "jax"}[backend]
-    told = server.answer("vmaf_score", **PAIR, model="tiny", backend=backend)
+    answer = server.answer("vmaf_score", **PAIR, model="tiny", backend=backend)
     pair = (server.folder / "ref.y4m", server.folder / "dis.mp4")
     expected = vmaf_jax.score(*pair, model="tiny", backend=engine)
-    np.testing.assert_array_equal([f["score"] for f in told["frames"]], expected.per_frame)
-    features = [list(frame["features"].values()) for frame in told["frames"]]
+    np.testing.assert_array_equal([f["score"] for f in answer["frames"]], expected.per_frame)
+    features = [list(frame["features"].values()) for frame in answer["frames"]]
     np.testing.assert_array_equal(features, expected.table.features)
-    assert told["score"] == expected.mean
-    assert (told["backend"], told["next"]) == (engine, None)
-    assert told["inside_training_region"] == expected.inside_training_region
-    assert told["interval"] is None
+    assert answer["score"] == expected.mean
+    assert (answer["backend"], answer["next"]) == (engine, None)
+    assert answer["inside_training_region"] == expected.inside_training_region
+    assert answer["interval"] is None
 
 
 def test_a_score_has_its_interval(server):
-    told = server.answer("vmaf_score", **PAIR, model="tiny", interval=0.9)["interval"]
+    interval = server.answer("vmaf_score", **PAIR, model="tiny", interval=0.9)["interval"]
     pair = (server.folder / "ref.y4m", server.folder / "dis.mp4")
     expected = vmaf_jax.score(*pair, model="tiny", interval=0.9).interval
-    assert told == dataclasses.asdict(expected)
+    assert interval == dataclasses.asdict(expected)
 
 
 @pytest.mark.parametrize("how", [{"pixfmt": "420"}, {"pixfmt": "yuv420p"}, {"bitdepth": 8}])
 def test_raw_files_take_their_format_in_several_forms(server, how):
-    told = server.answer("vmaf_score", **RAW, **how)
+    answer = server.answer("vmaf_score", **RAW, **how)
     named = server.answer("vmaf_score", **PAIR)
-    assert told["score"] == pytest.approx(named["score"], abs=1e-6)
-    assert told["model"] == "vmaf_v0.6.1"
+    assert answer["score"] == pytest.approx(named["score"], abs=1e-6)
+    assert answer["model"] == "vmaf_v0.6.1"
 
 
 def test_a_plot_and_the_worst_frames_are_pictures(server):
@@ -91,13 +91,13 @@ def test_a_plot_and_the_worst_frames_are_pictures(server):
 def test_models_are_ranked_on_a_split(server, table, split):
     models = ["nano", "tiny", "vmaf_v0.6.1"]
     arguments = {"features": table.name, "split": split}
-    told = server.answer("compare_models", models=models, **arguments)
+    answer = server.answer("compare_models", models=models, **arguments)
     expected = compare_models(models, table, split=split)
-    assert [each["model"] for each in told["ranked"]] == [e.model for e in expected.ranked]
-    assert [each["rmse"] for each in told["ranked"]] == [e.overall.rmse for e in expected.ranked]
-    assert told["rows"] == len(split_of(read_table(table), split))
+    assert [e["model"] for e in answer["ranked"]] == [e.model for e in expected.ranked]
+    assert [e["rmse"] for e in answer["ranked"]] == [e.overall.rmse for e in expected.ranked]
+    assert answer["rows"] == len(split_of(read_table(table), split))
     alone = server.answer("eval_model_on_split", model="tiny", **arguments)
-    (ranked,) = [each for each in told["ranked"] if each["model"] == "tiny"]
+    (ranked,) = [entry for entry in answer["ranked"] if entry["model"] == "tiny"]
     assert {name: alone[name] for name in ranked} == ranked
 
 
@@ -113,21 +113,21 @@ def test_a_student_is_trained_evaluated_and_exported(server, table):
 
     result = server.portal.call(train)
     assert not result.is_error, result.content
-    told = result.structured_content
+    answer = result.structured_content
     held_out = pyarrow.parquet.read_table(server.out / "mine" / "folds.parquet").to_pydict()
     error = np.subtract(held_out["predicted"], held_out["label"])
-    assert told["run_dir"] == str(server.out / "mine")
-    assert told["rmse"] == pytest.approx(np.sqrt(np.mean(error**2)))
-    assert told["sources"] == 23
+    assert answer["run_dir"] == str(server.out / "mine")
+    assert answer["rmse"] == pytest.approx(np.sqrt(np.mean(error**2)))
+    assert answer["sources"] == 23
     assert [step for step, _ in heard] == sorted(step for step, _ in heard)
     assert any("training" in message for _, message in heard)
-    alone = server.answer("eval_model_on_split", model=told["run_dir"], features=table.name)
+    alone = server.answer("eval_model_on_split", model=answer["run_dir"], features=table.name)
     assert alone["model"] == "mine"
     assert 0 < alone["rmse"] < 50
-    told = server.answer("export_model", model=str(server.out / "mine"), out="m/mine.onnx")
-    assert {Path(file).name for file in told["files"]} == {"mine.onnx", "mine.json"}
-    assert all(Path(file).is_file() for file in told["files"])
-    scored = server.answer("vmaf_score", **PAIR, model=told["files"][0])
+    answer = server.answer("export_model", model=str(server.out / "mine"), out="m/mine.onnx")
+    assert {Path(file).name for file in answer["files"]} == {"mine.onnx", "mine.json"}
+    assert all(Path(file).is_file() for file in answer["files"])
+    scored = server.answer("vmaf_score", **PAIR, model=answer["files"][0])
     assert scored["kind"] == "onnx"
 
 
@@ -176,9 +176,9 @@ def test_what_cannot_be_done_is_a_tool_error(server, tool, arguments, words):
 
 
 def test_a_bad_split_or_label_names_those_there_are(server, table):
-    known = {"model": "tiny", "features": table.name}
-    assert "expected all, train, val" in server.refusal("eval_model_on_split", **known, split="x")
-    assert "it has: vmaf_v0.6.1" in server.refusal("eval_model_on_split", **known, label="mos")
+    inputs = {"model": "tiny", "features": table.name}
+    assert "expected all, train, val" in server.refusal("eval_model_on_split", **inputs, split="x")
+    assert "it has: vmaf_v0.6.1" in server.refusal("eval_model_on_split", **inputs, label="mos")
 
 
 def test_cards_and_pages_are_resources(server):
@@ -215,10 +215,10 @@ def test_a_long_result_is_read_in_parts(server, encodes, tmp_path):
     pair = {"ref": "long_ref.yuv", "dis": "long_dis.yuv", "width": 64, "height": 64}
     pair["pixfmt"] = "420"
     result = server.call("vmaf_score", **pair, model="nano")
-    told = result.structured_content
-    assert told["statistics"]["frames"] == frames
-    numbers = [frame["frame"] for frame in told["frames"]]
-    uri = told["next"]
+    answer = result.structured_content
+    assert answer["statistics"]["frames"] == frames
+    numbers = [frame["frame"] for frame in answer["frames"]]
+    uri = answer["next"]
     links = [str(content.uri) for content in result.content if content.type == "resource_link"]
     assert links == [uri]
     while uri is not None:

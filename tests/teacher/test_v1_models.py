@@ -30,7 +30,7 @@ def golden_pair(golden):
     return [folder / expected["pairs"][0][key] for key in ("reference", "distorted")], raw
 
 
-@pytest.mark.parametrize("feature_set", V1_SETS, ids=lambda each: each.name)
+@pytest.mark.parametrize("feature_set", V1_SETS, ids=lambda feature_set: feature_set.name)
 def test_equals_libvmaf_on_the_golden_pair(golden, tmp_path, feature_set):
     pair, raw = golden_pair(golden)
     name = feature_set.teacher
@@ -89,9 +89,9 @@ def test_other_options_are_refused(tmp_path):
 
 
 def test_every_set_names_libvmaf_features_of_its_own():
-    keys = [each.libvmaf_keys for each in V1_SETS]
+    keys = [feature_set.libvmaf_keys for feature_set in V1_SETS]
     assert len(set(keys)) == len(V1_SETS) == 8
-    assert all(FEATURE_SETS[each.name] is each for each in V1_SETS)
+    assert all(FEATURE_SETS[feature_set.name] is feature_set for feature_set in V1_SETS)
 
 
 @pytest.mark.parametrize(

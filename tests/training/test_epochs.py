@@ -50,7 +50,7 @@ def plain(rows, held_out, seed, settings):
     x = rows.features.astype(float)
     x = (x - x[training].mean(axis=0)) / x[training].std(axis=0)
     z = (rows.targets.astype(float) - 50) / 25
-    memory = [{name: (0.0 * leaf, 0.0 * leaf) for name, leaf in one.items()} for one in layers]
+    memory = [{name: (0.0 * leaf, 0.0 * leaf) for name, leaf in layer.items()} for layer in layers]
     losses, t = [], 0
     for epoch in range(settings.epochs):
         key = jax.random.fold_in(stream, epoch)

@@ -74,9 +74,9 @@ def test_folds_hold_whole_sources_of_about_as_many_rows(sizes, data, random):
 def test_scaler_sees_the_mask_only(support_vectors):
     rows, _, masks = problem(support_vectors)
     scaler = masked_scaler(rows.features, jnp.asarray(masks[3], jnp.float32))
-    seen = np.asarray(rows.features)[masks[3]]
-    np.testing.assert_allclose(scaler["mean"], seen.mean(axis=0), rtol=1e-5)
-    np.testing.assert_allclose(scaler["inv_std"], 1 / seen.std(axis=0), rtol=1e-4)
+    training_rows = np.asarray(rows.features)[masks[3]]
+    np.testing.assert_allclose(scaler["mean"], training_rows.mean(axis=0), rtol=1e-5)
+    np.testing.assert_allclose(scaler["inv_std"], 1 / training_rows.std(axis=0), rtol=1e-4)
 
 
 def test_a_constant_feature_is_left_as_it_is():

@@ -138,8 +138,8 @@ def test_what_was_measured_before_fields_were_told_is_looked_at_again(fields, tm
 
 def test_a_file_that_does_not_say_is_deinterlaced_by_order(fields):
     raw = Video(fields / "ref.yuv", 176, 144, "yuv420p")
-    told = (Video(fields / "ref.y4m"),) * 2
-    (by_flag, _), _ = frames(told, 8, deinterlace="auto")
+    flagged = (Video(fields / "ref.y4m"),) * 2
+    (by_flag, _), _ = frames(flagged, 8, deinterlace="auto")
     (by_order, _), description = frames((raw, raw), 8, deinterlace="tff")
     (wrong, _), _ = frames((raw, raw), 8, deinterlace="bff")
     np.testing.assert_array_equal(by_order, by_flag)

@@ -9,11 +9,11 @@ from vmaf_jax.video.video import Video
 
 
 def test_all_frames_are_told_in_the_end(encodes, tmp_path):
-    told: list[int] = []
-    request = Request((), cache=tmp_path, on_frames=told.append)
+    counts: list[int] = []
+    request = Request((), cache=tmp_path, on_frames=counts.append)
     pair = Video(encodes / "ref.y4m"), Video(encodes / "dis.mp4")
     (table,) = extract_each([pair], request)
-    assert sum(told) == 12
+    assert sum(counts) == 12
     assert (table.features == extract_pair(*pair, teachers=()).features).all()
 
 

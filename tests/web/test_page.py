@@ -108,40 +108,40 @@ def by_command(encodes):
     ("visit", "model"), [("shipped", "tiny"), ("phone", "vmaf_v0.6.1"), ("own", "nano")]
 )
 def test_the_score_is_the_command_line_s(visit, model, visits, by_command):
-    seen, expected = visits[visit], by_command[model]
-    assert seen["error"] is None
-    result = json.loads(seen["json"])
+    shown, expected = visits[visit], by_command[model]
+    assert shown["error"] is None
+    result = json.loads(shown["json"])
     scores = [frame["score"] for frame in result["frames"]]
     np.testing.assert_allclose(scores, expected["frames"], atol=1e-2)
     assert abs(result["score"] - expected["score"]) < 1e-2
-    assert seen["score"] == f"{result['score']:.2f}"
+    assert shown["score"] == f"{result['score']:.2f}"
     for key, value in expected["statistics"].items():
         assert abs(result["statistics"][key] - value) < 1e-2
 
 
 def test_what_is_taken_away_is_whole(visits):
-    seen = visits["shipped"]
-    result = json.loads(seen["json"])
-    rows = list(csv.DictReader(seen["csv"].splitlines()))
+    shown = visits["shipped"]
+    result = json.loads(shown["json"])
+    rows = list(csv.DictReader(shown["csv"].splitlines()))
     assert list(rows[0]) == ["frame", "score", *FEATURES]
     assert [float(row["score"]) for row in rows] == [f["score"] for f in result["frames"]]
     assert [float(row["motion2"]) for row in rows] == [f["features"][-1] for f in result["frames"]]
     assert float(rows[0]["motion2"]) == 0
-    assert seen["points"] == len(rows) == 12
+    assert shown["points"] == len(rows) == 12
 
 
 def test_the_worst_frames_are_shown_beside_each_other(visits):
-    seen = visits["shipped"]
-    scores = [frame["score"] for frame in json.loads(seen["json"])["frames"]]
+    shown = visits["shipped"]
+    scores = [frame["score"] for frame in json.loads(shown["json"])["frames"]]
     worst = np.argsort(scores, kind="stable")[:5]
-    assert seen["worst"] == [f"Frame {k}: {scores[k]:.1f}" for k in worst]
-    assert seen["split"] == "inset(0px 0px 0px 0%)"  # the slider, moved by a key
+    assert shown["worst"] == [f"Frame {k}: {scores[k]:.1f}" for k in worst]
+    assert shown["split"] == "inset(0px 0px 0px 0%)"  # the slider, moved by a key
 
 
 def test_nothing_is_complained_of_and_nothing_leaves(visits):
-    for name, seen in visits.items():
+    for name, shown in visits.items():
         if name != "cancelled":
-            assert (seen["complaints"], seen["strangers"]) == ([], []), name
+            assert (shown["complaints"], shown["strangers"]) == ([], []), name
 
 
 def test_what_is_loaded_is_no_more_than_it_says(visits, page):
@@ -151,10 +151,10 @@ def test_what_is_loaded_is_no_more_than_it_says(visits, page):
 
 
 def test_a_phone_and_the_dark_are_served(visits):
-    seen, bright = visits["phone"], visits["shipped"]
-    assert not seen["scrollsSideways"]
-    assert seen["colours"] != bright["colours"]
-    luminance = [sum(map(int, c[4:-1].split(","))) for c in seen["colours"]]
+    shown, bright = visits["phone"], visits["shipped"]
+    assert not shown["scrollsSideways"]
+    assert shown["colours"] != bright["colours"]
+    luminance = [sum(map(int, c[4:-1].split(","))) for c in shown["colours"]]
     assert luminance[0] > 600 > 150 > luminance[1]
 
 

@@ -42,13 +42,13 @@ def bench_processes(repeats: int = 3, steps: int = 1000) -> dict[str, Any]:
         for _ in range(repeats + 1):  # the first fills the cache of compiled programs
             times["one"].append(_train(config, cores[:1], bind))
             times["two"].append(_train(config, cores[:2], bind))
-    one, two = (float(np.median(values[1:])) for values in times.values())
+    one_process_s, two_processes_s = (float(np.median(values[1:])) for values in times.values())
     return {
         "machine": machine(),
         "steps": steps,
-        "one_process_s": one,
-        "two_processes_s": two,
-        "ratio": one / two,
+        "one_process_s": one_process_s,
+        "two_processes_s": two_processes_s,
+        "ratio": one_process_s / two_processes_s,
         "note": f"median of {repeats}, of training alone: without starting, compiling, exporting",
     }
 

@@ -86,8 +86,8 @@ def bench_recipe(
     return RecipeFigures(
         compile_s=fit.compile_s,
         train_s=fit.train_s,
-        loso_rmse=float(np.mean([rmse(one, target) for one in held_out])),
-        loso_plcc=float(np.mean([plcc(one, target) for one in held_out])),
+        loso_rmse=float(np.mean([rmse(predicted, target) for predicted in held_out])),
+        loso_plcc=float(np.mean([plcc(predicted, target) for predicted in held_out])),
         models=len(fit.predicted),
         rows_per_s=visited / fit.train_s,
         gflop_per_s=flops / fit.train_s / 1e9,

@@ -49,14 +49,14 @@ def _one_size(folder: Path, pair: tuple[Video, Video], n: int, repeats: int) -> 
         repeats,
     )
     counts = {"from memory": n, "from files": FRAMES, "libvmaf": FRAMES}
-    found: dict[str, Any] = {
-        name: {**each, "frames_per_s": counts[name] / each["median_s"]}
-        for name, each in times.items()
+    figures: dict[str, Any] = {
+        name: {**timing, "frames_per_s": counts[name] / timing["median_s"]}
+        for name, timing in times.items()
     }
-    theirs = found["libvmaf"]["frames_per_s"]
+    theirs = figures["libvmaf"]["frames_per_s"]
     for name in ("from memory", "from files"):
-        found[f"share of libvmaf, {name}"] = found[name]["frames_per_s"] / theirs
-    return found
+        figures[f"share of libvmaf, {name}"] = figures[name]["frames_per_s"] / theirs
+    return figures
 
 
 def _frames(pair: tuple[Video, Video], n: int) -> tuple[tuple[Any, Any], Shape]:

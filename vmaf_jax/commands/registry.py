@@ -13,11 +13,10 @@ def verify(
     json_: Json = False,
 ) -> None:
     """Check digests, sidecars, operators and schema of every model."""
-    from vmaf_jax.export.registry import verify_registry
-    from vmaf_jax.jobs.model import checkpoints
+    from vmaf_jax.jobs.registry import verify_registry
     from vmaf_jax.reporting.terminal import show_json
 
-    registry = verify_registry(path or checkpoints() / "registry.json")
+    registry = verify_registry(path)
     if json_:
         show_json(registry.model_dump(exclude_none=True))
     else:

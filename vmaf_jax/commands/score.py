@@ -82,7 +82,7 @@ def score(
     settings: dict[str, Any] = {"width": width, "height": height, "pix_fmt": pix_fmt}
     settings |= {"backend": backend, "teachers": tuple(teacher or ()), "also": others, **how}
     settings |= {"interval": interval}
-    one: dict[str, Any] = {"provider": provider, "within": within}
+    of_a_pair: dict[str, Any] = {"provider": provider, "within": within}
     files: dict[str, Any] = {"--csv": csv, "--plot": plot, "--log": log, "--html": html}
     shown = {"json_": json_, "quiet": quiet, "per_frame": per_frame}
     with from_pipe([reference, *distorted], width, height, pix_fmt) as (pristine, *degraded):
@@ -92,4 +92,4 @@ def score(
             score_many(pristine, degraded, model, settings, output=files, **shown)
         else:
             (lone,) = degraded
-            score_one(pristine, lone, model, settings | one, output=files, **shown)
+            score_one(pristine, lone, model, settings | of_a_pair, output=files, **shown)

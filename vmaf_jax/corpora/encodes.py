@@ -154,10 +154,10 @@ def _check_heights(encodes: Sequence[Encode], path: Path) -> None:
 
 
 def _check_unique(encodes: Sequence[Encode], path: Path) -> None:
-    seen: dict[tuple[Any, ...], int] = {}
+    first_row: dict[tuple[Any, ...], int] = {}
     for number, encode in enumerate(encodes, 1):
         key = (encode.content, encode.codec, encode.height, encode.kbps)
-        if (first := seen.setdefault(key, number)) != number:
+        if (first := first_row.setdefault(key, number)) != number:
             raise InputError(
                 f"{path}: rows {first} and {number} are both of {encode.content!r} by "
                 f"{encode.codec} at {encode.kbps:g} kbit/s; remove one of them."

@@ -143,8 +143,8 @@ def _logged_name(key: str, frame: Mapping[str, Any], feature_set: FeatureSet, pa
     )  # fmt: skip
     styles = (*integer, *bare) if key.startswith("integer_") else bare
     for before, after in styles:
-        for each in stems:
-            if (name := before + each + after) in frame:
+        for variant in stems:
+            if (name := before + variant + after) in frame:
                 return name
     base = stem.removesuffix("_egl_1")
     near = sorted(name for name in frame if re.search(rf"(^|_){base}(_|$)", name))

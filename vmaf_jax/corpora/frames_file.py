@@ -107,11 +107,11 @@ def _clip_runs(
     names = encoded.dictionary.to_pylist()
     starts = np.flatnonzero(np.r_[True, codes[1:] != codes[:-1]])
     order = [str(names[code]) for code in codes[starts]]
-    seen: set[str] = set()
+    earlier: set[str] = set()
     for name in order:
-        if name in seen:
+        if name in earlier:
             raise InputError(
                 f"{path}: the rows of clip {name!r} are not together; sort by clip and frame."
             )
-        seen.add(name)
+        earlier.add(name)
     return order, starts, np.r_[starts[1:], len(codes)]

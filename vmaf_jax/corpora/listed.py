@@ -83,9 +83,9 @@ def check_names(clips: Sequence[ListedClip], path: Path) -> None:
     """Raises InputError where there is no clip, or two of a name."""
     if not clips:
         raise InputError(f"{path}: lists no clip; add rows.")
-    seen: dict[str, int] = {}
+    first_row: dict[str, int] = {}
     for number, clip in enumerate(clips, 1):
-        if (first := seen.setdefault(clip.name, number)) != number:
+        if (first := first_row.setdefault(clip.name, number)) != number:
             raise InputError(
                 f"{path}: rows {first} and {number} are both of the clip {clip.name!r}; a clip has "
                 f"one, name or remove them."

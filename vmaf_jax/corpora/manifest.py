@@ -51,7 +51,7 @@ def load_clips(path: Path, label_scale: LabelScale | None = None) -> list[Clip]:
     """
     clips: list[Clip] = []
     rows: list[_Row] = []
-    seen: dict[tuple[object, object], int] = {}
+    first_row: dict[tuple[object, object], int] = {}
     owner: dict[Path, str] = {}
     dataset = path.suffix == ".py"
     records = dataset_records(path) if dataset else read_records(path, "manifest", _Row)
@@ -63,7 +63,7 @@ def load_clips(path: Path, label_scale: LabelScale | None = None) -> list[Clip]:
             check_video(video)
         place = reference.path.resolve()
         for key in ((row.source, name), (place, distorted.path.resolve())):
-            if (first := seen.setdefault(key, number)) != number:
+            if (first := first_row.setdefault(key, number)) != number:
                 raise InputError(f"{path}: row {number} repeats row {first}; remove one.")
         if owner.setdefault(place, row.source) != row.source:
             raise InputError(

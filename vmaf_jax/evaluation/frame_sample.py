@@ -99,7 +99,7 @@ class Draw:
         ]
 
     @property
-    def taken(self) -> list[Ints]:
+    def sample(self) -> list[Ints]:
         """The frames taken of each block, sorted."""
         return [np.sort(o[:n]) for o, n in zip(self._order, self._count, strict=True)]
 
@@ -131,7 +131,7 @@ class Draw:
 
 
 def estimate(
-    taken: Sequence[Ints], block: Sequence[Ints], score: Floats, covariate: Floats
+    sample: Sequence[Ints], block: Sequence[Ints], score: Floats, covariate: Floats
 ) -> Estimate:
     """The mean over all frames and the half-width of its interval at `LEVEL`.
 
@@ -145,11 +145,11 @@ def estimate(
         covariate: of all frames, `[n, q]`, the most telling column first.
     """
     n = sum(map(len, block))
-    if all(len(t) == len(b) for t, b in zip(taken, block, strict=True)):
+    if all(len(t) == len(b) for t, b in zip(sample, block, strict=True)):
         return Estimate(float(np.mean(score[np.concatenate(list(block))])), 0.0)
-    slope, widening = _slope(taken, score, covariate)
+    slope, widening = _slope(sample, score, covariate)
     mean, parts, freedom = 0.0, [], []
-    for chosen, frames in zip(taken, block, strict=True):
+    for chosen, frames in zip(sample, block, strict=True):
         weight = len(frames) / n
         rest = score[chosen] - covariate[chosen] @ slope
         mean += weight * float(rest.mean() + covariate[frames].mean(axis=0) @ slope)
@@ -161,20 +161,20 @@ def estimate(
     return Estimate(mean, _half_width(np.array(parts), np.array(freedom)))
 
 
-def stratified_mean(taken: Sequence[Ints], block: Sequence[Ints], values: Floats) -> Floats:
+def stratified_mean(sample: Sequence[Ints], block: Sequence[Ints], values: Floats) -> Floats:
     """Means over all frames `[d]` of what is known of those taken, `[n, d]`, without regression."""
     weight = np.array([len(frames) for frames in block]) / sum(map(len, block))
-    return np.asarray(weight @ np.stack([values[chosen].mean(axis=0) for chosen in taken]))
+    return np.asarray(weight @ np.stack([values[chosen].mean(axis=0) for chosen in sample]))
 
 
-def _slope(taken: Sequence[Ints], score: Floats, covariate: Floats) -> tuple[Floats, float]:
+def _slope(sample: Sequence[Ints], score: Floats, covariate: Floats) -> tuple[Floats, float]:
     """The pooled slope within blocks `[q]`, and the widening of variances that it costs.
 
     Zero for the last columns where there are too few frames to tell the slopes of all.
     """
-    y = np.concatenate([score[t] - score[t].mean() for t in taken])
-    x = np.concatenate([covariate[t] - covariate[t].mean(axis=0) for t in taken])
-    freedom = len(y) - len(taken)
+    y = np.concatenate([score[t] - score[t].mean() for t in sample])
+    x = np.concatenate([covariate[t] - covariate[t].mean(axis=0) for t in sample])
+    freedom = len(y) - len(sample)
     q = min(covariate.shape[1], freedom // _FREEDOM_PER_SLOPE)
     slope = np.zeros(covariate.shape[1])
     if q > 0:

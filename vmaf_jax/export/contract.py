@@ -169,8 +169,8 @@ def _check_cost(model: Any, path: Path) -> None:
     sizes: dict[str, int | None] = {}
     for value in (*graph.value_info, *graph.output):
         dims = value.type.tensor_type.shape.dim
-        known = all(dim.HasField("dim_value") for dim in dims)
-        sizes[value.name] = math.prod(dim.dim_value for dim in dims) if known else None
+        is_static = all(dim.HasField("dim_value") for dim in dims)
+        sizes[value.name] = math.prod(dim.dim_value for dim in dims) if is_static else None
     for node in model.graph.node:
         for name in node.output:
             size = sizes.get(name)

@@ -72,7 +72,7 @@ def measure_chosen(
 def measure_every(
     ffmpeg: Ffmpeg,
     videos: tuple[Video, Video],
-    seen: FirstLook,
+    pilot: FirstLook,
     feature_set: FeatureSet,
     *,
     threads: int,
@@ -85,8 +85,8 @@ def measure_every(
     Raises:
         InputError: ffmpeg or libvmaf fails, or there are other frames now.
     """
-    every = list(range(len(seen.covariate)))
-    rows = _run(ffmpeg, videos, seen.plan, feature_set, [Branch()], [every], threads, seen.ending)
+    every = list(range(len(pilot.covariate)))
+    rows = _run(ffmpeg, videos, pilot.plan, feature_set, [Branch()], [every], threads, pilot.ending)
     return np.array(list(rows.values()), np.float64)
 
 

@@ -174,8 +174,8 @@ def measure(
         check_counts(reference, distorted, counts, shortest=how.may_end_apart)
     anchor = LibvmafModel(feature_set.libvmaf_model)
     run_models = models if any(m == anchor for m in models) else [*models, anchor]
-    known = known_teachers()
-    names = {m.name: "" if m.path else did_you_mean(m.name, known) for m in run_models}
+    teachers = known_teachers()
+    names = {m.name: "" if m.path else did_you_mean(m.name, teachers) for m in run_models}
     with work_folder() as work:
         for k, model in enumerate(run_models):
             if model.path is not None:
@@ -223,7 +223,7 @@ def _sets_of_chroma(feature_set: FeatureSet, models: list[LibvmafModel]) -> list
     for model in models:
         with contextlib.suppress(InputError):  # a model over features of its own: libvmaf knows
             sets.append(read_model_file(model.path or find_model_file(model.name)).feature_set)
-    return [each for each in dict.fromkeys(sets) if each.planes > 1]
+    return [reader for reader in dict.fromkeys(sets) if reader.planes > 1]
 
 
 def _check_size(reference: Video, facts: Facts, sets: list[FeatureSet]) -> None:

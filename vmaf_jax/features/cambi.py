@@ -210,12 +210,12 @@ def visible_steps(dark: float) -> tuple[tuple[int, int], ...]:
     least = 0 if least == _FOOT else least
     limits = []
     for step in range(1, _STEPS + 1):
-        seen = [
+        visible = [
             luma
             for luma in range(_FOOT, _HEAD - step)
             if luminance(luma + step) - luminance(luma) > _TVI * luminance(luma)
         ]
-        limits.append((least - _STEPS - step + 1, max(seen, default=0)))
+        limits.append((least - _STEPS - step + 1, max(visible, default=0)))
     return tuple(limits)
 
 

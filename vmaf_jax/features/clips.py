@@ -48,11 +48,11 @@ def clips_of(table: FeatureTable, most_frames: int | None = None) -> Clips:
         most_frames: frames taken of a clip at the most, >= 1; by default all of them.
     """
     rows = _rows_of_clips(table)
-    taken = [_evenly(clip_rows, most_frames) for clip_rows in rows]
-    longest = max(len(clip_rows) for clip_rows in taken)
+    strided = [_evenly(clip_rows, most_frames) for clip_rows in rows]
+    longest = max(len(clip_rows) for clip_rows in strided)
     features = np.zeros((len(rows), longest, len(table.feature_set)))
     frames = np.zeros((len(rows), longest), np.float32)
-    for k, clip_rows in enumerate(taken):
+    for k, clip_rows in enumerate(strided):
         features[k, : len(clip_rows)] = table.features[clip_rows]
         frames[k, : len(clip_rows)] = 1.0
     means = table.mean_pool()  # in the same order

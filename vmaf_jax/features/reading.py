@@ -91,14 +91,14 @@ def _metadata(arrow: pa.Table, path: Path) -> dict[str, Any]:
     try:
         metadata = json.loads((arrow.schema.metadata or {})[METADATA_KEY])
         version = metadata.pop("schema_version")
-        known = metadata["feature_set"] in FEATURE_SETS
+        set_ok = metadata["feature_set"] in FEATURE_SETS
         labels_ok = all(isinstance(label, str) for label in metadata["labels"])
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise InputError(
             f"{path}: not a vmaf-jax feature table (its metadata is missing or broken); write it "
             f"with `vmaf-jax extract`."
         ) from error
-    if version != SCHEMA_VERSION or not known or not labels_ok:
+    if version != SCHEMA_VERSION or not set_ok or not labels_ok:
         raise InputError(
             f"{path}: schema version {version}, feature set {metadata['feature_set']!r}; expected "
             f"version {SCHEMA_VERSION} and one of {', '.join(FEATURE_SETS)}. Extract again."

@@ -101,13 +101,13 @@ class FeatureTable(TableView):
             InputError: the table has no such label; the message lists those it has.
         """
         if name not in self.labels:
-            known = ", ".join(self.labels) or "none"
+            names = ", ".join(self.labels) or "none"
             mend = (
                 "give the manifest a mos column and extract again"
                 if name == "mos"
                 else f"extract again with --teacher {name}"
             )
-            raise InputError(f"label {name!r} is not in this table (it has: {known}); {mend}.")
+            raise InputError(f"label {name!r} is not in this table (it has: {names}); {mend}.")
         return self.labels[name]
 
     def mean_pool(self) -> "FeatureTable":

@@ -86,10 +86,10 @@ def _halved_backward(taps: Taps, like: Array, gradients: tuple[Array, Array]) ->
     """Each picture apart, so that the reference's costs nothing where nobody asks for it."""
     h, w = like.shape
 
-    def one(x: Array) -> Array:
+    def halve(x: Array) -> Array:
         return smooth(x, taps, stride=2)[: h // 2, : w // 2]
 
-    _, transposed = jax.vjp(one, like)
+    _, transposed = jax.vjp(halve, like)
     return tuple(transposed(gradient)[0] for gradient in gradients)
 
 

@@ -56,9 +56,9 @@ def clip_view(scores: Sequence[Scores], failed: Failed = ()) -> ClipView:
     worst = [_worst(entry) for entry in scores]
     frames = _pictured(scores[:MOST_DRAWN], worst[:MOST_DRAWN])
     size = picture_size(facts[0], WIDTH)
-    taken, cuts = _pictures(pairs[:MOST_DRAWN], facts[0], plans, frames, size, lead["frames"])
-    kept = _fitting(frames, taken)
-    shown = [{frame: pictures[frame] for frame in kept} for pictures in taken]
+    by_video, cuts = _pictures(pairs[:MOST_DRAWN], facts[0], plans, frames, size, lead["frames"])
+    fitting = _fitting(frames, by_video)
+    shown = [{frame: pictures[frame] for frame in fitting} for pictures in by_video]
     return ClipView(
         reference=pairs[0].reference.path.name,
         model=scores[0].model,
@@ -133,23 +133,25 @@ def _pictures(
         matrix=matrix,
         shots_of=count,
     )
-    taken: list[Mapping[int, bytes]] = [reference]
+    by_video: list[Mapping[int, bytes]] = [reference]
     for pair, plan in zip(pairs, plans, strict=False):
         chain = plan.to_distorted
-        taken.append(take_pictures(ffmpeg, pair.distorted, chain, rising, size, matrix=matrix)[0])
-    return taken, cuts
+        by_video.append(
+            take_pictures(ffmpeg, pair.distorted, chain, rising, size, matrix=matrix)[0]
+        )
+    return by_video, cuts
 
 
-def _fitting(frames: Sequence[int], taken: Sequence[Mapping[int, bytes]]) -> list[int]:
+def _fitting(frames: Sequence[int], by_video: Sequence[Mapping[int, bytes]]) -> list[int]:
     """As many of the frames, from the first, as `MOST_BYTES` of pictures hold; at least one."""
-    kept: list[int] = []
+    fitting: list[int] = []
     total = 0
     for frame in frames:
-        total += sum(len(pictures[frame]) for pictures in taken)
-        if kept and total > MOST_BYTES:
+        total += sum(len(pictures[frame]) for pictures in by_video)
+        if fitting and total > MOST_BYTES:
             break
-        kept.append(frame)
-    return kept
+        fitting.append(frame)
+    return fitting
 
 
 def _encode(entry: Scores, pictures: Mapping[int, bytes], worst: Sequence[int]) -> Encode:

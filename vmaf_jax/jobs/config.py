@@ -27,7 +27,7 @@ _Kind = TypeVar("_Kind", bound=pydantic.BaseModel)
 Corpus = Literal["support_vectors", "netflix", "manifest", "demo"]
 
 
-def known(choices: Any) -> Any:
+def one_of(choices: Any) -> Any:
     """A Pydantic validator for names: a wrong one is answered with the nearest known one."""
 
     def check(value: str) -> str:
@@ -72,7 +72,7 @@ class DataConfig(_Part):
     data_root: Path | None = None
     manifest: Path | None = None
     label_scale: tuple[float, float] | None = None
-    feature_set: Annotated[str, known(FEATURE_SETS)] = FEATURES.name
+    feature_set: Annotated[str, one_of(FEATURE_SETS)] = FEATURES.name
     teacher: str = DEFAULT_TEACHER
     label: Literal["teacher", "mos"] = "teacher"
     mean_pool: bool = False
@@ -101,10 +101,10 @@ class StudentConfig(_Part):
         teacher: whose score `attention` reads beside the features.
     """
 
-    network: Annotated[str, known(NETWORKS)] = "tiny"
-    activation: Annotated[str, known(ACTIVATIONS)] = "silu"
+    network: Annotated[str, one_of(NETWORKS)] = "tiny"
+    activation: Annotated[str, one_of(ACTIVATIONS)] = "silu"
     dropout: float = pydantic.Field(default=0.2, ge=0, lt=1)
-    pooling: Annotated[str, known(POOLINGS)] = "mean"
+    pooling: Annotated[str, one_of(POOLINGS)] = "mean"
     percentile: float = pydantic.Field(default=90.0, ge=0, le=100)
     teacher: str = DEFAULT_TEACHER
 
@@ -239,9 +239,9 @@ def validate(kind: type[_Kind], values: dict[str, Any], path: Path) -> _Kind:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
-            known = sorted(_keys(kind))
-            near = difflib.get_close_matches(where, known, 1, cutoff=0.4)
-            mend = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
+            keys = sorted(_keys(kind))
+            near = difflib.get_close_matches(where, keys, 1, cutoff=0.4)
+            mend = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(keys)}"
             raise InputError(f"{path}: unknown key {where!r}; {mend}") from error
         if not where:
             raise InputError(f"{path}: {first['msg']}; correct it.") from error

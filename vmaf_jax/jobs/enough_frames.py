@@ -90,25 +90,25 @@ def measure_enough(
         check_counts(reference, distorted, counts, shortest=how.may_end_apart)
     ffmpeg, threads = find_ffmpeg(), os.cpu_count() or 1
     pattern = Pattern(CELL, offsets(_SEED))
-    seen = first_look(ffmpeg, videos, how, feature_set, pattern, threads=threads)
-    n = len(seen.covariate)
+    pilot = first_look(ffmpeg, videos, how, feature_set, pattern, threads=threads)
+    n = len(pilot.covariate)
     features = np.full((n, len(feature_set)), np.nan)
-    features[list(seen.features)] = list(seen.features.values())
-    block = blocks(n, seen.cuts, list(seen.features))
-    draw = Draw(block, list(seen.features), _SEED)
+    features[list(pilot.features)] = list(pilot.features.values())
+    block = blocks(n, pilot.cuts, list(pilot.features))
+    draw = Draw(block, list(pilot.features), _SEED)
     score = np.full(n, np.nan)
     for look in range(LOOKS + 1):
-        taken = draw.taken
-        new = [int(k) for frames in taken for k in frames if np.isnan(features[k, 0])]
+        sample = draw.sample
+        new = [int(k) for frames in sample for k in frames if np.isnan(features[k, 0])]
         if draw.n == n:
-            features = measure_every(ffmpeg, videos, seen, feature_set, threads=threads)
+            features = measure_every(ffmpeg, videos, pilot, feature_set, threads=threads)
         elif new:
             features[new] = measure_chosen(
-                ffmpeg, videos, seen.plan, feature_set, new, threads=threads
+                ffmpeg, videos, pilot.plan, feature_set, new, threads=threads
             )
-        measured = np.sort(np.concatenate(taken))
+        measured = np.sort(np.concatenate(sample))
         score[measured] = predict(features[measured])
-        result = estimate(taken, block, score, seen.covariate)
+        result = estimate(sample, block, score, pilot.covariate)
         if result.half_width <= within:
             break
         if look + 1 < LOOKS:
@@ -118,7 +118,7 @@ def measure_enough(
     provenance = {
         "backend": "libvmaf",
         "ffmpeg_version": ffmpeg.version,
-        "comparison": {**seen.description, "frames": n},
+        "comparison": {**pilot.description, "frames": n},
     }
     index = np.flatnonzero(~np.isnan(score)).astype(np.int32)
     table = FeatureTable(
@@ -131,7 +131,7 @@ def measure_enough(
         labels={},
         provenance=provenance,
     )
-    means = stratified_mean(taken, block, features)
+    means = stratified_mean(sample, block, features)
     return EnoughFrames(table, score[index], result, n, means)
 
 

@@ -32,7 +32,7 @@ from vmaf_jax.export.teacher_onnx import TeacherParity, teacher_onnx, teacher_pa
 from vmaf_jax.files import check_output, to_json, work_folder, write_bytes, write_text
 from vmaf_jax.jobs.libvmaf_proof import LibvmafProof, write_proven
 from vmaf_jax.jobs.model import find_run, is_teacher
-from vmaf_jax.jobs.pixels import ExportedPixels, export_pixels
+from vmaf_jax.jobs.pixels import ExportedPixels, export_pixels, pixels_files
 from vmaf_jax.jobs.problem import Problem, load_problem
 from vmaf_jax.jobs.run_folder import OpenRun, open_run
 from vmaf_jax.models import Deployed, deploy
@@ -57,6 +57,15 @@ class Exported:
     libvmaf: LibvmafProof | None = None
     pixels: ExportedPixels | None = None
     teacher: TeacherParity | None = None
+
+    def files(self, out: Path) -> list[Path]:
+        """What was written: each model, and its sidecar after it; libvmaf's JSON has none."""
+        if self.libvmaf is not None:
+            return [out]
+        if self.pixels is not None:
+            return pixels_files(out)
+        models = [out] if self.int8 is None else [out, int8_path(out)]
+        return [file for model in models for file in (model, sidecar_path(model))]
 
     def lines(self, out: Path) -> list[str]:
         """The result for people, a line a file."""

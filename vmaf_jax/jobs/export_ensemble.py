@@ -93,14 +93,14 @@ def export_ensemble(models: Sequence[str], out: Path) -> ExportedEnsemble:
 
 def _check_alike(runs: Sequence[OpenRun]) -> None:
     first = runs[0]
-    seen: dict[Any, str] = {}
+    by_place: dict[Any, str] = {}
     for run in runs:
         if run.student.spec.over_frames:
             raise InputError(f"{run.path}: takes whole clips; an ensemble is of models of frames.")
         place = run.path.resolve()
-        if place in seen:
+        if place in by_place:
             raise InputError(f"{run.path}: is named twice, and would agree with itself; drop one.")
-        seen[place] = run.identity.name
+        by_place[place] = run.identity.name
         for what in ("feature_set", "label", "label_scale"):
             ours, theirs = getattr(run.identity, what), getattr(first.identity, what)
             if ours != theirs:

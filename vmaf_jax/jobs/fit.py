@@ -119,9 +119,9 @@ def fit_folds(
     heats = [point.temperature for point in points]
     members = cross_validation_members(problem.masks, settings.seeds, heats, _rates(points))
     teacher = problem.queried_teacher().params() if queried else None
-    told = "".join(point.model_dump_json() for point in points)
+    points_json = "".join(point.model_dump_json() for point in points)
     if state is not None:
-        state.of(rows, members, teacher, told, str(student))
+        state.of(rows, members, teacher, points_json, str(student))
         if (arrays := state.result()) is not None:
             report.say("  done before: its saved result is taken")
             return Fit.of(arrays, student, settings.seeds)

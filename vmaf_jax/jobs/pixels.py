@@ -252,9 +252,15 @@ def export_pixels(model: str, out: Path, frame: Frame) -> ExportedPixels:
     check_pixels_parity(parity)
     content = file.model.SerializeToString(deterministic=True)
     write_bytes(out, content)
-    write_text(out.with_name(f"{out.stem}.parity.json"), to_json(parity))
-    write_text(sidecar_path(out), to_json(_sidecar(source, file, out)))
+    _, beside, verified = pixels_files(out)
+    write_text(verified, to_json(parity))
+    write_text(beside, to_json(_sidecar(source, file, out)))
     return ExportedPixels(parity, len(file.model.graph.node), len(content))
+
+
+def pixels_files(out: Path) -> list[Path]:
+    """What an export writes: the model, its sidecar, and how near JAX it is."""
+    return [out, sidecar_path(out), out.with_name(f"{out.stem}.parity.json")]
 
 
 def _sidecar(source: Source, file: PixelsFile, out: Path) -> dict[str, Any]:

@@ -108,12 +108,12 @@ class Problem:
                 features = np.asarray(student.inputs(jnp.asarray(features, jnp.float32)))
             return Rows(features, self.target, start=start)
         features = np.asarray(student.inputs(jnp.asarray(self.clips.features, jnp.float32)))
-        known = ClipRows(
+        clip_rows = ClipRows(
             frames=self.clips.frames,
             weight=_weights(self.clips, settings),
             experiment=_experiments(self.clips, settings),
         )
-        return Rows(features, self.target, known, start)
+        return Rows(features, self.target, clip_rows, start)
 
     def as_rows(self, predicted: npt.NDArray[np.float64], seed: int) -> HeldOut:
         """Predictions `[n]` of the units, as the tables of a run folder have them."""

@@ -6,7 +6,6 @@ the frames of a clip takes a few milliseconds a thousand frames (`vmaf-jax bench
 
 import concurrent.futures
 import dataclasses
-import functools
 import time
 from pathlib import Path
 from typing import Any, Unpack
@@ -91,41 +90,52 @@ def score(
         InputError: a file or an array cannot be measured, or the model cannot be loaded, carries
             no calibration, or does not pool by the mean.
     """
-    if backend != "onnx":
-        check_backend(backend)
-    if provider is not None and backend != "onnx":
-        raise InputError("--provider goes with --backend onnx; drop it.")
-    raw = {"width": width, "height": height, "pix_fmt": pix_fmt}
+    _check_flags(backend, provider, interval, within, teachers, also)
     how = comparison_of(comparison)
+    raw = {"width": width, "height": height, "pix_fmt": pix_fmt}
     with as_files(reference, distorted, bits) as files:
-        pair = (as_video(files[0], raw), as_video(files[1], raw))
-        if any(raw.values()) and not any(video.is_raw for video in pair):
-            raise InputError("width, height and pix_fmt are for raw .yuv files; drop them.")
+        pair = _as_pair(files, raw)
         choice = choose(model, pair[0])
         if backend == "onnx":
-            if interval is not None or within is not None or also:
-                raise InputError(
-                    "--backend onnx: has no --interval, --within and --also; drop them."
-                )
             scores = _score_pixels(choice.model, pair, how, provider, teachers)
         elif within is not None:
-            if backend != "libvmaf" or teachers or also:
-                raise InputError(
-                    "--within: libvmaf measures, and no teacher beside it; drop the other."
-                )
-            loaded = _scorer(choice.model, interval, within=True)
-            scores = _score_within(loaded, pair, within, interval, how)
+            scores = _score_within(choice.model, pair, within, interval, how)
         else:
-            scorer = choice.model
-            if interval is not None:
-                scorer = _scorer(scorer, interval, within=False)
-            request = Request(teachers, feature_set_of(scorer), how, cache, also=check_also(also))
-            total = functools.partial(_about_frames, pair[1], how)
-            request = dataclasses.replace(request, on_frames=report.steps("frames", total))
-            scores = _score_whole(scorer, pair, request, backend, interval)
+            request = Request(teachers, comparison=how, cache=cache, also=check_also(also))
+            scores = _score_whole(choice.model, pair, request, backend, interval, report)
     are_files = files[0] is reference and files[1] is distorted  # those of arrays are gone by now
     compared = Compared(*pair, how) if are_files else None
     return dataclasses.replace(scores, choice=choice.reason, pair=compared)
+
+
+def _check_flags(
+    backend: str,
+    provider: str | None,
+    interval: float | None,
+    within: float | None,
+    teachers: tuple[str, ...],
+    also: tuple[str, ...],
+) -> None:
+    """Raises InputError where the backend is unknown, or cannot do what else is asked for."""
+    if backend == "onnx":
+        if interval is not None or within is not None or also:
+            raise InputError("--backend onnx: has no --interval, --within and --also; drop them.")
+        return
+    check_backend(backend)
+    if provider is not None:
+        raise InputError("--provider goes with --backend onnx; drop it.")
+    if within is not None and (backend != "libvmaf" or teachers or also):
+        raise InputError("--within: libvmaf measures, and no teacher beside it; drop the other.")
+
+
+def _as_pair(
+    files: tuple[VideoLike, VideoLike], raw: dict[str, int | str | None]
+) -> tuple[Video, Video]:
+    """The two as videos; raises InputError where the format of raw ones is given to neither."""
+    pair = (as_video(files[0], raw), as_video(files[1], raw))
+    if any(raw.values()) and not any(video.is_raw for video in pair):
+        raise InputError("width, height and pix_fmt are for raw .yuv files; drop them.")
+    return pair
 
 
 def _score_pixels(
@@ -162,8 +172,16 @@ def _score_whole(
     request: Request,
     backend: str,
     interval: float | None,
+    report: Report,
 ) -> Scores:
     """The clip's score from all frames, the model being loaded while they are measured."""
+    if interval is not None:
+        model = _scorer(model, interval, within=False)
+    request = dataclasses.replace(
+        request,
+        feature_set=feature_set_of(model),
+        on_frames=report.steps("frames", lambda: _about_frames(pair[1], request.comparison)),
+    )
 
     def measured() -> tuple[Outcome, float]:
         started = time.perf_counter()
@@ -209,13 +227,14 @@ def scores_of(
 
 
 def _score_within(
-    loaded: Model,
+    model: str | Path | Model,
     pair: tuple[Video, Video],
     within: float,
     level: float | None,
     how: Comparison,
 ) -> Scores:
     """The clip's score from as many frames as it takes."""
+    loaded = _scorer(model, level, within=True)
     check_within(within, loaded.pooling, how, loaded.name)
     started = time.perf_counter()
 

@@ -161,14 +161,18 @@ class Scores:
         title = Path(str(self.table.clip[0])).name
         return clip_html(title, self.all_statistics(), self.per_frame, self.sure_lines())
 
-    def write_plot(self, path: Path) -> None:
-        """Draws the scores over the frames, PNG."""
+    def plot(self) -> bytes:
+        """The scores over the frames, PNG."""
         from vmaf_jax.reporting.plots import per_frame
 
         title = Path(str(self.table.clip[0])).name
         band = None if self.interval is None else (self.interval.low, self.interval.high)
         scores = {self.model: self.per_frame, **self.table.labels}
-        write_bytes(path, per_frame(scores, title, self.table.index, band))
+        return per_frame(scores, title, self.table.index, band)
+
+    def write_plot(self, path: Path) -> None:
+        """Writes the scores over the frames, PNG."""
+        write_bytes(path, self.plot())
 
     def write_log(self, path: Path) -> None:
         """Writes a log laid out as libvmaf's, `.xml` or else JSON."""

@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from vmaf_jax.environment import several_processes
 from vmaf_jax.errors import InputError
 from vmaf_jax.evaluation.by_source import over_sources, paired
 from vmaf_jax.evaluation.cross_validation import HeldOut
@@ -25,7 +24,7 @@ from vmaf_jax.jobs.problem import Problem, load_problem
 from vmaf_jax.jobs.programs import Point, fit_points
 from vmaf_jax.jobs.report import Report, silent
 from vmaf_jax.jobs.run_folder import Run, write_run
-from vmaf_jax.jobs.training_state import TrainingState
+from vmaf_jax.jobs.training_state import TrainingState, state_of_several
 
 MOST_POINTS = 1000
 _PARTS = ("data.", "student.", "training.")  # whose settings a sweep may try
@@ -63,10 +62,7 @@ def sweep(config: Config, run_dir: Path, save_every_s: float | None, report: Rep
     with contextlib.ExitStack() as opened:
 
         def open_state() -> TrainingState | None:
-            if several_processes():  # they would have to agree on what is through
-                return None
-            state = TrainingState(run_dir, save_every_s, report, several=True)
-            return opened.enter_context(state)
+            return opened.enter_context(state_of_several(run_dir, save_every_s, report))
 
         swept = fit_combinations(config, open_state, report)
         held_out = [
@@ -104,18 +100,18 @@ def fit_combinations(
     problems: dict[str, Problem] = {}
     others: dict[str, dict[str, Problem]] = {}
     points = []
-    for _, each in tried:
-        if each.data.buffer_rows is not None:
+    for _, variant in tried:
+        if variant.data.buffer_rows is not None:
             raise InputError("sweep: streamed training sweeps nothing; drop data.buffer_rows.")
-        key = f"{each.data.model_dump_json()} in {each.training.folds} folds"
+        key = f"{variant.data.model_dump_json()} in {variant.training.folds} folds"
         if key not in problems:
-            problems[key] = load_problem(each.data, report, folds=each.training.folds)
+            problems[key] = load_problem(variant.data, report, folds=variant.training.folds)
             problems[key].check_folds()
-            others[key] = load_external(each, problems[key], report)
-        points.append(Point(key, each.make_student(), each.training))
+            others[key] = load_external(variant, problems[key], report)
+        points.append(Point(key, variant.make_student(), variant.training))
     state = open_state()
     fits = fit_points(points, problems, state=state, report=report)
-    settings, configs = [entry for entry, _ in tried], [each for _, each in tried]
+    settings, configs = [entry for entry, _ in tried], [variant for _, variant in tried]
     return Swept(settings, configs, points, problems, others, fits, state)
 
 

@@ -5,6 +5,7 @@ of the program that trains, and one for the result of each program that is throu
 when the result is written.
 """
 
+import contextlib
 import fcntl
 import shutil
 import time
@@ -14,6 +15,7 @@ from typing import IO, Any
 import numpy as np
 
 from vmaf_jax import stopping
+from vmaf_jax.environment import several_processes
 from vmaf_jax.errors import InputError
 from vmaf_jax.files import make_dir
 from vmaf_jax.jobs.report import Report
@@ -45,9 +47,9 @@ class TrainingState:
         self._every_s, self._report, self._several = every_s, report, several
         self._last = time.monotonic()
         self._lock = self._take_lock()
-        kept = "finished programs are kept, run it again to go on." if several else ""
+        programs = "finished programs are kept, run it again to go on."
         newest = "no result was written; the newest saved state, if any, is kept."
-        stopping.leaves_behind(kept or newest)
+        stopping.leaves_behind(programs if several else newest)
 
     def __enter__(self) -> "TrainingState":
         return self
@@ -157,6 +159,18 @@ class TrainingState:
         if [(a.shape, a.dtype) for a in leaves] != [(a.shape, a.dtype) for a in like]:
             raise UnfitError("of other shapes")
         return leaves
+
+
+def state_of_several(
+    run_dir: Path, every_s: float | None, report: Report
+) -> contextlib.AbstractContextManager[TrainingState | None]:
+    """Where a job keeps its programs that are through; a context, of `TrainingState`'s arguments.
+
+    It gives None where several processes train, which would have to agree on what is through.
+    """
+    if several_processes():
+        return contextlib.nullcontext()
+    return TrainingState(run_dir, every_s, report, several=True)
 
 
 def _name(k: int) -> str:

@@ -36,9 +36,9 @@ def quality(view: ClipView, curves: Sequence[Curve], plot: Plot) -> str:
     parts.append(plot.axes("frame", f"{view.model} (points)"))
     for cut in view.cuts[:_MOST_CUTS]:
         x = float(plot.px(cut))
-        told = f"scene cut at {view.when(cut)}"
+        label = f"scene cut at {view.when(cut)}"
         parts.append(
-            f'<g><title>{text(told)}</title><path class="cut" d="M{x:.1f} {plot.top}V{floor}"/>'
+            f'<g><title>{text(label)}</title><path class="cut" d="M{x:.1f} {plot.top}V{floor}"/>'
             f'<path class="mark" d="M{x - 4:.1f} {plot.top - 8}h8l-4 7Z"/></g>'
         )
     for number, (encode, curve) in enumerate(zip(view.drawn, curves, strict=True)):

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pydantic
 
 from vmaf_jax.evaluation.metrics import rmse
-from vmaf_jax.jobs.config import DataConfig, known, read_yaml, validate
+from vmaf_jax.jobs.config import DataConfig, one_of, read_yaml, validate
 from vmaf_jax.jobs.problem import Problem, load_problem
 from vmaf_jax.jobs.programs import Point, fit_points
 from vmaf_jax.jobs.report import Report, silent
@@ -61,8 +61,8 @@ class SelectionConfig(pydantic.BaseModel, frozen=True, extra="forbid"):
     name: str = pydantic.Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")
     corpora: tuple[Literal["support_vectors", "demo"], ...] = ("support_vectors", "demo")
     teacher: str = DEFAULT_TEACHER
-    networks: tuple[Annotated[str, known(ROW_NETWORKS)], ...] = ROW_NETWORKS
-    activations: tuple[Annotated[str, known(ACTIVATIONS)], ...] = ("silu", "relu")
+    networks: tuple[Annotated[str, one_of(ROW_NETWORKS)], ...] = ROW_NETWORKS
+    activations: tuple[Annotated[str, one_of(ACTIVATIONS)], ...] = ("silu", "relu")
     temperatures: tuple[pydantic.PositiveFloat, ...] = (1.0, 2.0, 4.0, 8.0)
     rows: RowsStage = RowsStage()
     queries: QueriesStage = QueriesStage()

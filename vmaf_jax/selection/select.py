@@ -1,6 +1,5 @@
 """`vmaf-jax select`: a grid of networks and trainings to figures, reports and a choice."""
 
-import contextlib
 import time
 from pathlib import Path
 
@@ -8,11 +7,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from vmaf_jax.environment import several_processes
 from vmaf_jax.files import atomic_path, check_result_folder, to_json, write_text
 from vmaf_jax.jobs.problem import Problem
 from vmaf_jax.jobs.report import Report, silent
-from vmaf_jax.jobs.training_state import TrainingState
+from vmaf_jax.jobs.training_state import state_of_several
 from vmaf_jax.selection.figures import (
     candidate_figures,
     choose,
@@ -49,11 +47,7 @@ def select(
     problems: dict[str, Problem] = {}
     for corpus in config.corpora:
         problems[corpus] = load_corpus(corpus, config.teacher)
-    with contextlib.ExitStack() as opened:
-        state = None
-        if not several_processes():  # they would have to agree on what is through
-            state = TrainingState(out, save_every_s, report, several=True)
-            opened.enter_context(state)
+    with state_of_several(out, save_every_s, report) as state:
         outcomes = run_grid(config, problems, full=full, state=state, report=report)
         findings = _findings(config, problems, outcomes, full=full, started=started, report=report)
         with atomic_path(out.absolute()) as folder:

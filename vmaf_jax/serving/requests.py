@@ -192,11 +192,11 @@ def parse(kind: type[_Kind], arguments: dict[str, Any]) -> _Kind:
     except pydantic.ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])[:200]
-        known = ", ".join(kind.model_fields) or "none"
+        expected = ", ".join(kind.model_fields) or "none"
         if first["type"] == "extra_forbidden":
-            text = f"unknown argument {where!r}; expected: {known}."
+            text = f"unknown argument {where!r}; expected: {expected}."
         elif first["type"] == "missing":
-            text = f"argument {where!r} is missing; expected: {known}."
+            text = f"argument {where!r} is missing; expected: {expected}."
         else:
             text = f"argument {where!r}: {first['msg']}; correct it."
         raise InputError(" ".join(text.split())) from None

@@ -60,7 +60,6 @@ def vmaf_score(request: requests.Score, report: Report) -> Answer:
     """Scores a pair, frame by frame."""
     from vmaf_jax.jobs.score import score
     from vmaf_jax.jobs.scores import statistics
-    from vmaf_jax.reporting.plots import per_frame
 
     report.say("measuring")
     model = _load(request.model)
@@ -87,12 +86,7 @@ def vmaf_score(request: requests.Score, report: Report) -> Answer:
             for k, (value, row) in enumerate(rows)
         ],
     )
-    title = distorted.path.name
-    band = None if scores.interval is None else (scores.interval.low, scores.interval.high)
-    plots = []
-    if request.plot:
-        plots = [per_frame({scores.model: scores.per_frame}, title, scores.table.index, band)]
-    return Answer(result, plots)
+    return Answer(result, [scores.plot()] if request.plot else [])
 
 
 def describe_worst_frames(request: requests.WorstFrames, report: Report) -> Answer:
@@ -247,17 +241,13 @@ def train_model(request: requests.Train, report: Report) -> Answer:
 
 def export_model(request: requests.Export, report: Report) -> Answer:
     """A model's files, verified."""
-    from vmaf_jax.export.sidecar_file import int8_path, sidecar_path
     from vmaf_jax.jobs.export import export as job
 
     out = Path(request.out)
     report.say("export and parity")
     exported = job(request.model, out, request.format, request.quantize)
-    files = [out]
-    if request.format == "onnx":
-        models = [out, *([int8_path(out)] if request.quantize else [])]
-        files = [file for model in models for file in (model, sidecar_path(model))]
-    return Answer(results.Exported(files=[str(f) for f in files], lines=exported.lines(out)))
+    files = [str(file) for file in exported.files(out)]
+    return Answer(results.Exported(files=files, lines=exported.lines(out)))
 
 
 RUN: dict[str, Callable[[Any, Report], Answer]] = {

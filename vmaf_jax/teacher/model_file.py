@@ -74,13 +74,13 @@ def find_model_file(name_or_path: str | Path) -> Path:
         if not Path(text).is_file():
             raise InputError(f"{text}: no such model file; check the name.")
         return Path(text)
-    known = known_teachers()
-    if not _NAME.fullmatch(text) or text not in known:
+    teachers = known_teachers()
+    if not _NAME.fullmatch(text) or text not in teachers:
         raise InputError(
-            f"teacher {text!r} is unknown; expected a .json file or one of {', '.join(known)}."
-            f"{did_you_mean(text, known)}"
+            f"teacher {text!r} is unknown; expected a .json file or one of {', '.join(teachers)}."
+            f"{did_you_mean(text, teachers)}"
         )
-    return known[text]
+    return teachers[text]
 
 
 def read_model_file(path: Path) -> ModelFile:

@@ -28,7 +28,7 @@ class ClipRows(NamedTuple):
     experiment: Float[Array | np.ndarray, "n e"]
 
 
-class Seen(NamedTuple):
+class Visible(NamedTuple):
     """What a member may see of the rows; those outside its mask are zero.
 
     Attributes:
@@ -56,23 +56,23 @@ class Batch(NamedTuple):
 
 
 LabelOf = Callable[[Float[Array, " n"]], Labels]  # from scores, VMAF points
-Draw = Callable[[Array, Seen, LabelOf, SvrParams | None], Batch]
+Draw = Callable[[Array, Visible, LabelOf, SvrParams | None], Batch]
 
 
-def every_row(_key: Array, seen: Seen, _label: LabelOf, _teacher: SvrParams | None) -> Batch:
+def every_row(_key: Array, visible: Visible, _label: LabelOf, _teacher: SvrParams | None) -> Batch:
     """All rows, in every step."""
-    weight = seen.mask if seen.clips is None else seen.mask * seen.clips.weight
-    return Batch(seen.features, seen.labels, weight, seen.clips)
+    weight = visible.mask if visible.clips is None else visible.mask * visible.clips.weight
+    return Batch(visible.features, visible.labels, weight, visible.clips)
 
 
 def some_rows(count: int) -> Draw:
     """`count` rows of the mask, drawn anew in every step."""
 
-    def draw(key: Array, seen: Seen, _label: LabelOf, _teacher: SvrParams | None) -> Batch:
-        index = draw_rows(key, seen.mask, count)
-        labels, clips = jax.tree.map(lambda leaf: leaf[index], (seen.labels, seen.clips))
+    def draw(key: Array, visible: Visible, _label: LabelOf, _teacher: SvrParams | None) -> Batch:
+        index = draw_rows(key, visible.mask, count)
+        labels, clips = jax.tree.map(lambda leaf: leaf[index], (visible.labels, visible.clips))
         weight = jnp.ones(count) if clips is None else clips.weight
-        return Batch(seen.features[index], labels, weight, clips)
+        return Batch(visible.features[index], labels, weight, clips)
 
     return draw
 
@@ -80,10 +80,12 @@ def some_rows(count: int) -> Draw:
 def teacher_queries(count: int, feature_set: FeatureSet) -> Draw:
     """`count` new feature vectors in every step, labelled by the teacher, unclipped."""
 
-    def draw(key: Array, seen: Seen, label: LabelOf, teacher: SvrParams | None) -> Batch:
+    def draw(key: Array, visible: Visible, label: LabelOf, teacher: SvrParams | None) -> Batch:
         if teacher is None:
             raise ValueError("strategy teacher_queries: pass the teacher's parameters")
-        queries = draw_queries(key, seen.features, seen.mask, seen.inv_std, feature_set, count)
+        queries = draw_queries(
+            key, visible.features, visible.mask, visible.inv_std, feature_set, count
+        )
         return Batch(queries, label(svr_score(teacher, queries)), jnp.ones(count))
 
     return draw

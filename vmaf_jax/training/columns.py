@@ -25,7 +25,7 @@ def init_columns(key: Array, sizes: Sequence[int]) -> Layers:
     It is how `torch.nn.Linear` starts, whose documentation is the source.
     """
     keys = jax.random.split(key, len(sizes) - 1)
-    return [_fresh(one, *axes) for one, axes in zip(keys, itertools.pairwise(sizes), strict=True)]
+    return [_fresh(k, *axes) for k, axes in zip(keys, itertools.pairwise(sizes), strict=True)]
 
 
 def _fresh(key: Array, n_in: int, n_out: int) -> dict[str, Array]:

@@ -56,11 +56,11 @@ def lm_step(
     def error(flat: Array) -> Array:
         return share * (predict(unravel(flat), x) - targets)
 
-    def one(flat: Array, row: Array) -> Array:
+    def predict_row(flat: Array, row: Array) -> Array:
         return predict(unravel(flat), row[None])[0]
 
     r = error(flat)
-    jacobian = share[:, None] * jax.vmap(jax.grad(one), (None, 0))(flat, x)
+    jacobian = share[:, None] * jax.vmap(jax.grad(predict_row), (None, 0))(flat, x)
     normal = jnp.dot(jacobian.T, jacobian)
     diagonal = jnp.diag(normal)
     held = normal + jnp.diag(state.damping * (diagonal + _FLOOR * jnp.max(diagonal)))

@@ -155,9 +155,9 @@ def compile_members(
     m = len(members.temperature)
     groups = _groups(m, -(-m // spread.n_devices), spread.n_devices)
     program = compiled(groups[0])
-    each = groups.shape[1] // spread.n_devices
-    fitting = members_that_fit(each, program.bytes_taken, training_bytes(jax.local_devices()))
-    if fitting < each:
+    per_device = groups.shape[1] // spread.n_devices
+    fitting = members_that_fit(per_device, program.bytes_taken, training_bytes(jax.local_devices()))
+    if fitting < per_device:
         groups = _groups(m, fitting, spread.n_devices)
         program = compiled(groups[0])
     spread.wait()  # for the others to have compiled theirs
@@ -172,13 +172,13 @@ def compile_members(
     return Compiled(run, groups, compile_s)
 
 
-def _groups(m: int, each: int, n_devices: int) -> np.ndarray:
-    """Members of each call, `[groups, width]`: `each` on every device, the last one again to fill.
+def _groups(m: int, per_device: int, n_devices: int) -> np.ndarray:
+    """Members of each call, `[groups, width]`: so many on every device, the last again to fill.
 
     Two on every device at least: XLA simplifies a batch of one away and rounds otherwise, and a
     member is to come out the same bits alone.
     """
-    width = max(2, each) * n_devices
+    width = max(2, per_device) * n_devices
     n_groups = -(-m // width)
     return np.minimum(np.arange(n_groups * width), m - 1).reshape(n_groups, width)
 

@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 
 from vmaf_jax.models import Student, Variables
 from vmaf_jax.teacher.svr import SvrParams
-from vmaf_jax.training.batches import Batch, ClipRows, Seen
+from vmaf_jax.training.batches import Batch, ClipRows, Visible
 from vmaf_jax.training.effects import apply_effects, with_effects, without_effects
 from vmaf_jax.training.losses import Labels, masked_mean
 from vmaf_jax.training.masks import frame_scaler, masked_scaler
@@ -140,12 +140,12 @@ def _prepare(
     features = jnp.where(_like(training_row, rows.features), rows.features, 0.0)
     targets = jnp.where(training_row, rows.targets, 0.0)
     scaler = _scaler(features, member.mask, rows)
-    seen = Seen(features, label(targets), member.mask, scaler["inv_std"], rows.clips)
+    visible = Visible(features, label(targets), member.mask, scaler["inv_std"], rows.clips)
     init_key, stream_key = jax.random.split(member.key)
-    start = _start(student, init_key, seen, scaler, rows)
+    start = _start(student, init_key, visible, scaler, rows)
 
     def draw(key: Array) -> Batch:
-        return recipe.draw(key, seen, label, teacher)
+        return recipe.draw(key, visible, label, teacher)
 
     def loss(params: Variables, batch: Batch, key: Array) -> Array:
         frames = None if batch.clips is None else jnp.asarray(batch.clips.frames)
@@ -179,7 +179,7 @@ def _scaler(features: Array, mask: Array, rows: Rows) -> dict[str, Array]:
 
 
 def _start(
-    student: Student, key: Array, seen: Seen, scaler: dict[str, Array], rows: Rows
+    student: Student, key: Array, visible: Visible, scaler: dict[str, Array], rows: Rows
 ) -> Variables:
     """The given parameters, or fresh ones; prototypes start at training rows."""
     if rows.start is not None:
@@ -187,9 +187,9 @@ def _start(
     params = student.init(key)["params"]
     if not student.spec.n_prototypes:
         return params
-    mask, drawn = seen.mask, seen.features
-    if seen.clips is not None:
-        mask = (mask[:, None] * seen.clips.frames).reshape(-1)
+    mask, drawn = visible.mask, visible.features
+    if visible.clips is not None:
+        mask = (mask[:, None] * visible.clips.frames).reshape(-1)
         drawn = drawn.reshape(-1, drawn.shape[-1])
     chosen = draw_rows(key, mask, student.spec.n_prototypes)
     return student.start_at(params, (drawn[chosen] - scaler["mean"]) * scaler["inv_std"])

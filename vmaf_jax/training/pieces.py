@@ -88,8 +88,8 @@ class Pieces:
         like = [*leaves, *results, losses, np.zeros((), np.int64)]
         done = 0
         if (restored := keeper.restore(like)) is not None:
-            *kept, losses, at = restored
-            leaves, results, done = kept[: len(leaves)], kept[len(leaves) :], int(at)
+            *saved, losses, at = restored
+            leaves, results, done = saved[: len(leaves)], saved[len(leaves) :], int(at)
             state = self.place(jax.tree.unflatten(structure, leaves))
         finished = jax.tree.unflatten(results_structure, results)
 

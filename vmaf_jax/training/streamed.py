@@ -90,9 +90,9 @@ def advance(
     def step(state: Any, at: tuple[Array, Chunk]) -> tuple[Any, Array]:
         k, rows = at
         weight = member.trains[rows.source]
-        seen = weight > 0
-        features = jnp.where(seen[:, None], rows.features, 0.0)
-        batch = Batch(features, label(jnp.where(seen, rows.targets, 0.0)), weight)
+        training_row = weight > 0
+        features = jnp.where(training_row[:, None], rows.features, 0.0)
+        batch = Batch(features, label(jnp.where(training_row, rows.targets, 0.0)), weight)
         key = jax.random.fold_in(stream_key, k)
         return recipe.method(None).step(state, key, lambda _: batch, Objective(loss, score))
 

@@ -31,12 +31,12 @@ def layout(pix_fmt: str) -> str | None:
 def check_chroma(videos: Sequence[Video], facts: Sequence[Facts]) -> None:
     """Raises InputError unless the reference and the distorted video have chroma, sampled alike."""
     layouts = [layout(stream.pix_fmt) for stream in facts]
-    for video, stream, found in zip(videos, facts, layouts, strict=True):
+    for video, stream, sampling in zip(videos, facts, layouts, strict=True):
         if not video.has_chroma:
             raise InputError(
                 "this model reads chroma; pass planes (Y, U, V) in place of luma alone."
             )
-        if found is None:
+        if sampling is None:
             raise InputError(
                 f"{video.path}: {stream.pix_fmt} has no chroma planes, which this model reads; "
                 f"encode it as yuv420p, or score with a model of luma, such as vmaf_v0.6.1."

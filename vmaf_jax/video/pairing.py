@@ -224,13 +224,13 @@ def _conversions(reference: Facts, distorted: Facts, shape: str) -> tuple[str, s
     """
     formats = [(f.width, f.height, f.pix_fmt) for f in (distorted, reference)]
     common = common_format(list(formats))[0]
-    known = [f.matrix for f in (reference, distorted) if f.matrix not in ("gbr", "unknown")]
+    matrices = [f.matrix for f in (reference, distorted) if f.matrix not in ("gbr", "unknown")]
     rgb = [facts.matrix == "gbr" for facts in (reference, distorted)]
     alike = reference.pix_fmt == distorted.pix_fmt and not any(rgb)
 
     def chain(is_rgb: bool, size: str) -> str:
         if is_rgb:
-            matrix = known[0] if known else "smpte170m"
+            matrix = matrices[0] if matrices else "smpte170m"
             to_yuv = f"scale=out_color_matrix={matrix}:out_range=tv,format={common}"
             return f"{size},{to_yuv},{SAME_COLOUR}"
         to_common = "" if alike else f",scale=out_range=tv,format={common}"

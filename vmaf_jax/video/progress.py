@@ -26,16 +26,16 @@ def frames_told(on_frames: Callable[[int], None] | None) -> Iterator[list[str]]:
     if on_frames is None:
         yield []
         return
-    ended, told = threading.Event(), 0
+    ended, reported = threading.Event(), 0
     with work_folder() as folder:
         file = folder / "progress.txt"
 
         def look() -> None:
-            nonlocal told
+            nonlocal reported
             done = _FRAME.findall(file.read_text()) if file.is_file() else []
-            if done and int(done[-1]) > told:
-                on_frames(int(done[-1]) - told)
-                told = int(done[-1])
+            if done and int(done[-1]) > reported:
+                on_frames(int(done[-1]) - reported)
+                reported = int(done[-1])
 
         def watch() -> None:
             while not ended.wait(_EVERY):

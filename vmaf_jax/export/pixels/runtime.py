@@ -35,13 +35,13 @@ def check_provider(name: str) -> str:
         InputError: the ONNX Runtime that is installed has no such provider.
     """
     short = name.removesuffix(_SUFFIX)
-    known = {provider.lower(): provider for provider in providers()}
-    if short.lower() not in known:
+    available = {provider.lower(): provider for provider in providers()}
+    if short.lower() not in available:
         raise InputError(
-            f"--provider {name}: this ONNX Runtime has {', '.join(known.values())}; choose one, or "
-            f"install the package that brings it."
+            f"--provider {name}: this ONNX Runtime has {', '.join(available.values())}; choose "
+            f"one, or install the package that brings it."
         )
-    return known[short.lower()] + _SUFFIX
+    return available[short.lower()] + _SUFFIX
 
 
 def cores() -> int:
@@ -111,12 +111,12 @@ class PixelsModel:
         if self.workers == 1 or n == 1:
             return np.asarray(self._run(self._session, INPUT_NAME, feed))
 
-        def one(k: int) -> Any:
+        def run_frame(k: int) -> Any:
             single = {name: pictures[k : k + 1] for name, pictures in feed.items()}
             return self._run(self._session, INPUT_NAME, single)
 
         with concurrent.futures.ThreadPoolExecutor(self.workers) as pool:
-            return np.concatenate(list(pool.map(one, range(n))))
+            return np.concatenate(list(pool.map(run_frame, range(n))))
 
     def score(self, features: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         """The head's scores `[n]` of features `[n, 6]` with motion2, VMAF points."""
