@@ -7,7 +7,6 @@ its names, three pointers to texts that rows share: 24 bytes.
 import dataclasses
 import mmap
 import tempfile
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,13 +14,14 @@ import numpy.typing as npt
 
 from vmaf_jax.errors import InputError
 from vmaf_jax.features.dataset import n_rows, read_shards, shards_of
+from vmaf_jax.features.places import Place
 from vmaf_jax.features.table import FeatureTable
 from vmaf_jax.files import no_temporary
 
 _TEXTS = ("corpus", "source", "clip")
 
 
-def map_table(folder: Path) -> FeatureTable:
+def map_table(folder: Place) -> FeatureTable:
     """The table of a dataset, without intervals and experiments; its numbers are mapped.
 
     Raises:

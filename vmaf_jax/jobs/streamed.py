@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from vmaf_jax.errors import InputError
 from vmaf_jax.features.mapped import map_table, release
+from vmaf_jax.features.places import find
 from vmaf_jax.features.table import FeatureTable
 from vmaf_jax.features.texts import encode_sorted
 from vmaf_jax.jobs.config import Config
@@ -63,7 +64,8 @@ def load_streamed(config: Config, report: Report = silent) -> StreamedProblem:
     """
     data = config.data
     _check(config)
-    folder, buffer_rows = data.features, data.buffer_rows
+    folder = None if data.features is None else find(data.features)
+    buffer_rows = data.buffer_rows
     if folder is None or buffer_rows is None or not folder.is_dir():
         raise InputError("data.buffer_rows is of data.features, a folder of shards; drop it.")
     report.say(f"data: {folder}, streamed")
