@@ -77,6 +77,11 @@ def _by_another_backend(folder):
     dataclasses.replace(table, provenance=provenance).write(folder / "part-1.parquet")
 
 
+def _with_inputs_in_a_list(folder):
+    table = read_table(folder / "part-1.parquet")
+    dataclasses.replace(table, provenance={"inputs": [1]}).write(folder / "part-1.parquet")
+
+
 def _of_a_clip_again(folder):
     make_table(PARTS[0][1:]).write(folder / "part-1.parquet")
 
@@ -89,6 +94,7 @@ def _of_a_clip_again(folder):
         (_with_a_column_twice, r"part-1.parquet: column 'vif_scale1' stands there more than once"),
         (_pooled, r"part-1.parquet: of another schema than .*part-0.parquet: n_frames is True"),
         (_by_another_backend, r"part-1.parquet: of another schema .* metadata is .*'y'"),
+        (_with_inputs_in_a_list, r"part-1.parquet: not a vmaf-jax feature table \(its metadata"),
         (_of_a_clip_again, r"part-1.parquet: holds the clip 'a2', as .*part-0.parquet does"),
     ],
 )

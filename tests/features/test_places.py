@@ -2,6 +2,7 @@
 
 import json
 import sys
+from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -168,3 +169,22 @@ def test_a_configuration_keeps_the_address(tmp_path):
     assert Config(name="x", data={"features": str(tmp_path)}).digest() == of_paths.digest()
     with pytest.raises(InputError, match=r"data\.features is 3: .*expected a path"):
         load_config(path, ["data.features=3"])
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("import", "--logs", "logs.csv", "--label-scale", "1", "5", "--out", "s3://bucket/set"),
+        ("extract", "--corpus", "demo", "--out", "s3://bucket/set.parquet"),
+        ("extract", "--corpus", "demo", "--out", "file:///tmp/set"),
+        ("train", "--config", "configs/nano.yaml", "--run-dir", "memory://run"),
+    ],
+)
+def test_results_are_not_written_to_an_address(arguments, tmp_path, monkeypatch):
+    (tmp_path / "configs").symlink_to(Path("configs").absolute())
+    (tmp_path / "logs.csv").write_text("log,source,clip,mos\n")
+    monkeypatch.chdir(tmp_path)
+    ended = run_command(*arguments)
+    assert (ended.code, ended.stdout) == (2, ""), ended.stderr
+    assert "an address; results are written to this machine" in ended.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["configs", "logs.csv"]

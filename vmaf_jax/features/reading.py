@@ -98,6 +98,9 @@ def _metadata(arrow: pa.Table, path: Place) -> dict[str, Any]:
         version = metadata.pop("schema_version")
         known = metadata["feature_set"] in FEATURE_SETS
         labels_ok = all(isinstance(label, str) for label in metadata["labels"])
+        inputs = metadata.get("inputs", {}).items()
+        if not all(isinstance(text, str) for pair in inputs for text in pair):
+            raise TypeError("inputs are digests by name")
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise InputError(
             f"{path}: not a vmaf-jax feature table (its metadata is missing or broken); write it "
