@@ -145,13 +145,20 @@ def remove_work_folders() -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def check_local(path: Path) -> None:
+    """Raises InputError where an output is an address, of which a path keeps one slash."""
+    if re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]+:", path.parts[0] if path.parts else ""):
+        raise InputError(f"{path}: an address; results are written to this machine, name a path.")
+
+
 def check_replaceable(path: Path, inputs: Iterable[Path] = ()) -> None:
     """Finds out whether the output `path` may be replaced.
 
     Raises:
-        InputError: it is an input, something other than a regular file or folder, or a link to
-            such a thing.
+        InputError: it is an input, something other than a regular file or folder, a link to such a
+            thing, or an address.
     """
+    check_local(path)
     try:
         if not path.exists():
             return
@@ -210,6 +217,7 @@ def check_result_folder(folder: Path, mark: str) -> None:
     Raises:
         InputError: `folder` is a file, holds something else, or cannot be made.
     """
+    check_local(folder)
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder}: a file is in the way; choose another folder.")
     if folder.is_dir() and any(folder.iterdir()) and not (folder / mark).is_file():

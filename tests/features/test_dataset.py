@@ -61,6 +61,12 @@ def _without_a_column(folder):
     pq.write_table(pq.read_table(path).drop_columns(["vmaf_v0.6.1"]), path)
 
 
+def _with_a_column_twice(folder):
+    table = pq.read_table(folder / "part-1.parquet")
+    names = ["vif_scale1" if name == "vif_scale0" else name for name in table.column_names]
+    pq.write_table(table.rename_columns(names), folder / "part-1.parquet")
+
+
 def _pooled(folder):
     read_table(folder / "part-1.parquet").mean_pool().write(folder / "part-1.parquet")
 
@@ -69,6 +75,11 @@ def _by_another_backend(folder):
     table = read_table(folder / "part-1.parquet")
     provenance = {**table.provenance, "backend_version": "y"}
     dataclasses.replace(table, provenance=provenance).write(folder / "part-1.parquet")
+
+
+def _with_inputs_in_a_list(folder):
+    table = read_table(folder / "part-1.parquet")
+    dataclasses.replace(table, provenance={"inputs": [1]}).write(folder / "part-1.parquet")
 
 
 def _of_a_clip_again(folder):
@@ -80,8 +91,10 @@ def _of_a_clip_again(folder):
     [
         (_truncated, r"part-1.parquet: not a readable Parquet file"),
         (_without_a_column, r"part-1.parquet: column 'vmaf_v0.6.1' is missing"),
+        (_with_a_column_twice, r"part-1.parquet: column 'vif_scale1' stands there more than once"),
         (_pooled, r"part-1.parquet: of another schema than .*part-0.parquet: n_frames is True"),
         (_by_another_backend, r"part-1.parquet: of another schema .* metadata is .*'y'"),
+        (_with_inputs_in_a_list, r"part-1.parquet: not a vmaf-jax feature table \(its metadata"),
         (_of_a_clip_again, r"part-1.parquet: holds the clip 'a2', as .*part-0.parquet does"),
     ],
 )

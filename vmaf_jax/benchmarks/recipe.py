@@ -42,7 +42,7 @@ class RecipeFigures:
 
 
 def bench_recipe(
-    features: Path,
+    features: str | Path,
     *,
     hidden: tuple[int, ...] = (64, 32, 16),
     epochs: int = 90,

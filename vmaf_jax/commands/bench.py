@@ -1,6 +1,5 @@
 """`vmaf-jax bench`."""
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -12,7 +11,7 @@ from vmaf_jax.errors import InputError
 def bench(
     what: Annotated[str, typer.Argument(help="One of extract, train, inference, features ...")],
     repeats: Annotated[int | None, typer.Option(min=1, help="Runs of each side.")] = None,
-    features: Annotated[Path | None, typer.Option(help="train: the recipe on this table.")] = None,
+    features: Annotated[str | None, typer.Option(help="train: the recipe on this table.")] = None,
     hidden: Annotated[str, typer.Option(help="With it: units of the hidden layers.")] = "64,32,16",
     epochs: Annotated[int, typer.Option(min=1, help="With it: visits of every row.")] = 90,
     batch: Annotated[int, typer.Option(min=1, help="With it: rows of a step.")] = 256,
@@ -37,7 +36,7 @@ def bench(
     show_json(report) if json_ else print("\n".join(to_lines(report)))
 
 
-def _recipe(features: Path, hidden: str, teacher: str | None, **numbers: int) -> dict[str, Any]:
+def _recipe(features: str, hidden: str, teacher: str | None, **numbers: int) -> dict[str, Any]:
     from vmaf_jax.environment import prepare_training
 
     prepare_training()

@@ -1,6 +1,5 @@
 """`vmaf-jax evaluate`."""
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -21,7 +20,9 @@ from vmaf_jax.errors import InputError
 
 def evaluate(
     model: ModelName,
-    features: Annotated[Path | None, typer.Option(help="A feature table, or else:")] = None,
+    features: Annotated[
+        str | None, typer.Option(help="A feature table: its path or address; or else:")
+    ] = None,
     corpus: Annotated[str | None, typer.Option(help="netflix, manifest or demo.")] = None,
     data_root: DataRoot = None,
     manifest: Manifest = None,

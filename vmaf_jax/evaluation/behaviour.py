@@ -17,6 +17,7 @@ from vmaf_jax.features.feature_set import FeatureSet
 
 WIDENING = 0.2  # of the data's range, half of it at either side
 _N = 20_000
+_PART = 1 << 17  # rows that are predicted at once
 
 Predict = Callable[[npt.NDArray[np.float64]], npt.NDArray[np.floating[Any]]]
 
@@ -54,6 +55,10 @@ def behaviour(
     cases = {"identical": identical, "still": still, "wider_box": wide}
     deviations = {}
     for name, rows in cases.items():
-        ours, theirs = student(rows), teacher(rows)
+        ours, theirs = (_in_parts(predict, rows) for predict in (student, teacher))
         deviations[name] = Deviation(len(rows), rmse(ours, theirs), max_abs(ours, theirs))
     return deviations
+
+
+def _in_parts(predict: Predict, rows: npt.NDArray[np.float64]) -> npt.NDArray[np.floating[Any]]:
+    return np.concatenate([predict(rows[k : k + _PART]) for k in range(0, len(rows), _PART)])

@@ -7,11 +7,10 @@ Over a run the sources are the sample, as in `intervals`. All sums run once over
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
 from vmaf_jax.errors import InputError
 from vmaf_jax.evaluation.cross_validation import HeldOut
@@ -25,9 +24,9 @@ from vmaf_jax.evaluation.intervals import (
     rmse_of,
 )
 from vmaf_jax.evaluation.significance import Difference, difference_of
+from vmaf_jax.features.texts import Codes, combine, encode, first_rows
 
 Floats = npt.NDArray[np.float64]
-Codes = npt.NDArray[np.int64]
 _SAME_LABEL = 1e-6  # VMAF points: labels of one clip in two runs
 
 
@@ -49,25 +48,22 @@ class SourceError:
     max_abs: float
 
 
-def encode(names: npt.NDArray[np.object_]) -> tuple[list[str], Codes]:
-    """The distinct names in order of appearance, and the number of each row's, `[n]`."""
-    array = pa.array(names.astype(str), pa.string()).dictionary_encode()
-    return array.dictionary.to_pylist(), np.asarray(array.indices, np.int64)
-
-
 def source_errors(rows: HeldOut) -> list[SourceError]:
     """An entry a source, the largest RMSE first."""
     names, source = encode(rows.source)
     clips, clip = encode(rows.clip)
-    pairs, pair = np.unique(source * len(clips) + clip, return_inverse=True)
+    pair = combine(source, clip)
+    first = first_rows(pair)
+    pairs = source[first] * len(clips) + clip[first]
+    order = np.argsort(pairs)
     error = rows.predicted - rows.label
-    counts = np.bincount(pair).astype(np.float64)
-    squares = np.bincount(pair, np.square(error)).astype(np.float64)
+    counts = np.bincount(pair).astype(np.float64)[order]
+    squares = np.bincount(pair, np.square(error)).astype(np.float64)[order]
     worst = np.zeros(len(names))
     np.maximum.at(worst, source, np.abs(error))
     bias = np.bincount(source, error) / np.bincount(source)
     entries = []
-    ends = np.searchsorted(pairs, np.arange(len(names) + 1) * len(clips))
+    ends = np.searchsorted(pairs[order], np.arange(len(names) + 1) * len(clips))
     for k, name in enumerate(names):
         of_source = slice(ends[k], ends[k + 1])
         n, square = counts[of_source], squares[of_source]
@@ -117,9 +113,17 @@ def over_sources(rows: HeldOut) -> OverSources:
 
 def _sums(rows: HeldOut, source: Codes, n_sources: int) -> Floats:
     """Per source: rows, p, t, p^2, t^2, p t and |p - t|, `[g, 7]`; p predicted, t the label."""
-    p, t = rows.predicted, rows.label
-    terms = (np.ones_like(p), p, t, p**2, t**2, p * t, np.abs(p - t))
-    return np.stack([np.bincount(source, term, n_sources) for term in terms], axis=-1)
+
+    def terms(p: Floats, t: Floats) -> Iterator[Floats]:  # one at a time: each is as long as a run
+        yield np.ones_like(p)
+        yield from (p, t)
+        yield p**2
+        yield t**2
+        yield p * t
+        yield np.abs(p - t)
+
+    sums = [np.bincount(source, term, n_sources) for term in terms(rows.predicted, rows.label)]
+    return np.stack(sums, axis=-1)
 
 
 @dataclasses.dataclass(frozen=True)

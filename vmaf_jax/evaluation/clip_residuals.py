@@ -6,6 +6,7 @@ import numpy as np
 
 from vmaf_jax.evaluation.conformal import Residuals
 from vmaf_jax.evaluation.cross_validation import HeldOut
+from vmaf_jax.features.texts import Codes, combine, encode
 from vmaf_jax.models.pooled import OVER_FRAMES, pool
 
 
@@ -27,25 +28,25 @@ def residuals_of(
     of_clips = [is_of_clips(rows) for rows in parts.values()]
     if pooling == OVER_FRAMES and not all(of_clips):
         return None
-    clips: dict[tuple[str, str, str, int], list[int]] = {}
+    numbers: dict[tuple[str, str], int] = {}
+    source, predicted, label = [], [], []
     for name, rows in parts.items():
-        for k, key in enumerate(zip(rows.source, rows.clip, rows.seed.tolist(), strict=True)):
-            clips.setdefault((name, *key), []).append(k)
-    numbers = {key: k for k, key in enumerate(dict.fromkeys(key[:2] for key in clips))}
-    predicted, label = (
-        np.array(
-            [
-                pool(getattr(parts[key[0]], field)[rows], pooling if len(rows) > 1 else "mean")
-                for key, rows in clips.items()
-            ]
-        )
-        for field in ("predicted", "label")
-    )
-    source = np.array([numbers[key[:2]] for key in clips], dtype=np.int64)
-    return Residuals(source, predicted, np.clip(label, 0, 100))
+        group = _clip_of(rows)
+        order = np.argsort(group, kind="stable")  # rows of a clip keep their order
+        for own in np.split(order, np.cumsum(np.bincount(group))[:-1]):
+            how = pooling if len(own) > 1 else "mean"
+            source.append(numbers.setdefault((name, rows.source[own[0]]), len(numbers)))
+            predicted.append(pool(rows.predicted[own], how))
+            label.append(pool(rows.label[own], how))
+    labels = np.clip(np.array(label), 0, 100)
+    return Residuals(np.array(source, np.int64), np.array(predicted), labels)
 
 
 def is_of_clips(rows: HeldOut) -> bool:
     """Whether no clip has two rows of a seed."""
-    keys = list(zip(rows.source, rows.clip, rows.seed.tolist(), strict=True))
-    return len(set(keys)) == len(keys)
+    return int(_clip_of(rows).max(initial=-1)) + 1 == len(rows.label)
+
+
+def _clip_of(rows: HeldOut) -> Codes:
+    """The number of each row's clip and seed, by first appearance, `[n]`."""
+    return combine(encode(rows.source)[1], encode(rows.clip)[1], rows.seed)

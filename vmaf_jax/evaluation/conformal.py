@@ -34,6 +34,7 @@ BANDWIDTH = 15.0  # h, points of 0-100
 N_SHARES = 500  # shares at which a profile has the quantile: 1/500, 2/500, ..., 1
 GRID = np.linspace(0.0, 100.0, 41)  # predictions at which it has the difficulty, points
 _PRIOR = 0.1
+_MOST_PAIRS = 1 << 24  # of clips whose distances are held at once
 _SMALLEST = 1e-6  # points: no residual is taken for smaller, and features have six decimals
 
 
@@ -129,9 +130,14 @@ class Residuals:
     @functools.cached_property
     def _normalised(self) -> Floats:
         """Absolute residuals over the difficulty that the other sources tell, `[n]`."""
-        same = self.source[:, None] == self.source
-        error = np.abs(self.label - self.predicted)
-        return error / self._difficulty(self.predicted, np.where(same, 0.0, self.weight))
+        n = len(self.label)
+        difficulty = np.empty(n)
+        for start in range(0, n, size := max(1, _MOST_PAIRS // n)):
+            part = slice(start, start + size)
+            same = self.source[part, None] == self.source
+            others = np.where(same, 0.0, self.weight)
+            difficulty[part] = self._difficulty(self.predicted[part], others)
+        return np.abs(self.label - self.predicted) / difficulty
 
     def _difficulty(self, at: Floats, weight: Floats | None = None) -> Floats:
         """Mean absolute residual near predictions `at` `[k]`; weights `[n]` or `[k, n]`."""

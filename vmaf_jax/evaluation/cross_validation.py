@@ -16,7 +16,11 @@ import pyarrow.parquet as pq
 
 from vmaf_jax.errors import InputError
 from vmaf_jax.evaluation.metrics import METRIC_NAMES, EndpointRmse, Metrics, all_metrics
+from vmaf_jax.features.texts import encode_sorted
 from vmaf_jax.files import atomic_path
+
+_TEXTS = ("source", "clip")
+_ROW_GROUP = 1 << 20  # rows that are written together
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,16 +49,23 @@ class HeldOut:
         """Writes Parquet, atomically."""
         kinds = (pa.string(), pa.string(), pa.int32(), pa.int32(), pa.float64(), pa.float64())
         names = [field.name for field in dataclasses.fields(self)]
-        columns = {
-            name: pa.array(getattr(self, name), kind)
-            for name, kind in zip(names, kinds, strict=True)
-        }
-        with atomic_path(path) as temporary:
-            pq.write_table(pa.table(columns), temporary, compression="zstd")
+        schema = pa.schema(list(zip(names, kinds, strict=True)))
+        with (
+            atomic_path(path) as temporary,
+            pq.ParquetWriter(temporary, schema, compression="zstd") as writer,
+        ):
+            for start in range(0, max(1, len(self.label)), _ROW_GROUP):
+                rows = slice(start, start + _ROW_GROUP)
+                columns = [
+                    pa.array(getattr(self, n)[rows], k) for n, k in zip(names, kinds, strict=True)
+                ]
+                writer.write_table(pa.table(columns, schema))
 
 
 def join(parts: list[HeldOut]) -> HeldOut:
     """All rows, in order."""
+    if len(parts) == 1:
+        return parts[0]
     columns = (field.name for field in dataclasses.fields(HeldOut))
     return HeldOut(*(np.concatenate([getattr(p, name) for p in parts]) for name in columns))
 
@@ -66,8 +77,12 @@ def read_held_out(path: Path) -> HeldOut:
         InputError: missing, broken, or without one of its columns.
     """
     try:
-        table = pq.read_table(path)
-        columns = [_values(table.column(field.name)) for field in dataclasses.fields(HeldOut)]
+        with pq.ParquetFile(path, read_dictionary=list(_TEXTS)) as file:
+            # A column at a time: what Arrow holds of it goes before the next.
+            columns = [
+                _values(file.read(columns=[field.name]).column(field.name))
+                for field in dataclasses.fields(HeldOut)
+            ]
     except (OSError, KeyError, pa.ArrowException) as error:
         raise InputError(f"{path}: not a run's held-out table ({error}); train again.") from error
     return HeldOut(*columns)
@@ -75,11 +90,17 @@ def read_held_out(path: Path) -> HeldOut:
 
 def _values(column: pa.ChunkedArray) -> npt.NDArray[Any]:
     """A column's values, `[n]`; rows share the objects of equal texts."""
-    if not pa.types.is_string(column.type):
+    if not pa.types.is_dictionary(column.type) or column.null_count:
         return np.asarray(column.to_numpy(zero_copy_only=False))
-    coded = column.combine_chunks().dictionary_encode()
-    texts = coded.dictionary.to_numpy(zero_copy_only=False)
-    return np.asarray(texts[coded.indices.to_numpy(zero_copy_only=False)])
+    values = np.empty(len(column), object)
+    texts: dict[Any, Any] = {}
+    start = 0
+    for chunk in column.chunks:
+        own = np.empty(len(chunk.dictionary), object)
+        own[:] = [texts.setdefault(text, text) for text in chunk.dictionary.to_pylist()]
+        values[start : start + len(chunk)] = own[chunk.indices.to_numpy()]
+        start += len(chunk)
+    return values
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,12 +136,12 @@ class FoldMetrics(Metrics):
 def loso_metrics(held_out: HeldOut) -> tuple[Loso, tuple[FoldMetrics, ...]]:
     """`loso` and `folds` of `metrics.json`: the summary, and one entry per seed and source."""
     folds = []
-    names, source = np.unique(held_out.source.astype(str), return_inverse=True)
+    names, source = encode_sorted(held_out.source)
     order = np.lexsort((source, held_out.seed))  # stable: rows of a source keep their order
     changes = (np.diff(source[order]) != 0) | (np.diff(held_out.seed[order]) != 0)
     for rows in np.split(order, np.flatnonzero(changes) + 1):
         metrics = all_metrics(held_out.predicted[rows], held_out.label[rows])
-        name, seed = str(names[source[rows[0]]]), int(held_out.seed[rows[0]])
+        name, seed = names[source[rows[0]]], int(held_out.seed[rows[0]])
         folds.append(FoldMetrics(source=name, seed=seed, **vars(metrics)))
     pooled = all_metrics(held_out.predicted, held_out.label)
     spreads = {

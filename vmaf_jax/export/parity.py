@@ -38,6 +38,7 @@ from vmaf_jax.models.batches import in_batches
 N_ROWS = 100_000
 LARGE_BATCH, SMALL_BATCHES, EVERY_BATCH = 4096, (1, 7), tuple(range(1, 65))
 N_SMALL = 10_000
+_EXACT = 1 << 17  # rows that are computed in float64 at once
 _LONGEST = 20  # frames of the clips that parity is measured on
 
 
@@ -189,7 +190,9 @@ def _in_float64(deployed: Deployed, rows: npt.NDArray[np.float32]) -> npt.NDArra
     """The same function of the same float32 constants, computed in float64 on the CPU."""
     with jax.enable_x64(True), jax.default_device(jax.devices("cpu")[0]):
         constants = jax.tree.map(lambda leaf: leaf.astype(np.float64), deployed.constants)
-        return np.asarray(jax.jit(deployed.predict)(constants, *unpack(rows.astype(np.float64))))
+        predict = jax.jit(deployed.predict)
+        parts = [rows[k : k + _EXACT].astype(np.float64) for k in range(0, len(rows), _EXACT)]
+        return np.concatenate([np.asarray(predict(constants, *unpack(part))) for part in parts])
 
 
 def _batch_distance(

@@ -1,7 +1,6 @@
 """Columns of a Parquet file, checked before they are used: text, and finite numbers in range."""
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ import pyarrow as pa
 
 from vmaf_jax.errors import InputError
 from vmaf_jax.features.opinions import MOS_RANGE
+from vmaf_jax.features.places import Place
 
 _RANGES = {
     "mos": MOS_RANGE,
@@ -20,7 +20,7 @@ _RANGES = {
 _ANY_RANGE = (-1e6, 1e6)  # far beyond what any feature or score is
 
 
-def require_columns(arrow: pa.Table, path: Path, names: Iterable[str]) -> None:
+def require_columns(arrow: pa.Table, path: Place, names: Iterable[str]) -> None:
     """Raises InputError, naming the first that is missing, unless all `names` are columns."""
     missing = [name for name in names if name not in arrow.column_names]
     if missing:
@@ -30,7 +30,7 @@ def require_columns(arrow: pa.Table, path: Path, names: Iterable[str]) -> None:
         )
 
 
-def text_column(arrow: pa.Table, path: Path, name: str) -> npt.NDArray[np.object_]:
+def text_column(arrow: pa.Table, path: Place, name: str) -> npt.NDArray[np.object_]:
     """A column of text, `[n]`.
 
     Raises:
@@ -47,7 +47,7 @@ def text_column(arrow: pa.Table, path: Path, name: str) -> npt.NDArray[np.object
     return np.asarray(texts[coded.indices.to_numpy()], dtype=object)
 
 
-def number_column(arrow: pa.Table, path: Path, name: str) -> npt.NDArray[np.float64]:
+def number_column(arrow: pa.Table, path: Place, name: str) -> npt.NDArray[np.float64]:
     """A column of numbers, float64 `[n]`.
 
     Raises:
@@ -77,7 +77,7 @@ def number_column(arrow: pa.Table, path: Path, name: str) -> npt.NDArray[np.floa
     return values
 
 
-def check_unique(path: Path, keys: list[npt.NDArray[Any]]) -> None:
+def check_unique(path: Place, keys: list[npt.NDArray[Any]]) -> None:
     """Raises InputError where two rows have the same key: one clip or frame twice."""
     group = np.zeros(len(keys[0]), np.int64)
     for key in keys:

@@ -1,5 +1,7 @@
 """A feature table as a partitioned dataset: a folder of Parquet files, its shards.
 
+The folder is one of this machine, or stands at an address of another filesystem.
+
 Each shard is a feature table of its own; all have the same columns and metadata, but for digests
 of inputs. A clip's rows stand in one shard. Rows are read in the order of the shards' names. Names
 that begin with a dot or an underscore are no shards. A folder that a writer of ours made says in
@@ -16,22 +18,27 @@ import pyarrow.parquet as pq
 
 from vmaf_jax.errors import InputError
 from vmaf_jax.features.parquet import MAX_ROWS
+from vmaf_jax.features.places import Place, find, on_filesystem, told
 from vmaf_jax.features.reading import read_file
 from vmaf_jax.features.table import FeatureTable, concatenate
 from vmaf_jax.limits import limit, read_limited
 
 ABOUT = "_dataset.json"
-_MAX_ABOUT_BYTES = 1 << 16
+_ABOUT_LIMIT = ("ABOUT_BYTES", 1 << 16)
 _OF_A_SHARD = ("inputs", "files")  # metadata that differs from shard to shard
 
 
-def read_table(path: Path) -> FeatureTable:
+def read_table(place: str | Path) -> FeatureTable:
     """Reads and validates a feature table: a Parquet file, or a folder of shards, whole.
 
+    Args:
+        place: its path, or its address on another filesystem, as `s3://bucket/folder`.
+
     Raises:
-        InputError: as `read_file`, `shards_of` and `read_shards` do, or more rows in a folder than
-            a table in memory may have.
+        InputError: as `find`, `read_file`, `shards_of` and `read_shards` do, or more rows in a
+            folder than a table in memory may have.
     """
+    path = find(place)
     if not path.is_dir():
         return read_file(path)
     shards = shards_of(path)
@@ -43,13 +50,13 @@ def read_table(path: Path) -> FeatureTable:
     return concatenate(list(read_shards(shards)))
 
 
-def shards_of(folder: Path) -> list[Path]:
+def shards_of(folder: Place) -> Sequence[Place]:
     """The shards of a dataset, in the order of their names.
 
     Raises:
         InputError: there is none, or the dataset is not complete.
     """
-    shards = shard_files(folder)
+    shards = shard_files(folder) if isinstance(folder, Path) else folder.files(".parquet")
     about = _about(folder)
     if about is not None and not about.get("complete"):
         raise InputError(
@@ -75,7 +82,7 @@ def shard_files(folder: Path) -> list[Path]:
     )
 
 
-def read_shards(shards: Sequence[Path]) -> Iterator[FeatureTable]:
+def read_shards(shards: Sequence[Place]) -> Iterator[FeatureTable]:
     """The shards' tables, one at a time, validated.
 
     Raises:
@@ -83,7 +90,7 @@ def read_shards(shards: Sequence[Path]) -> Iterator[FeatureTable]:
             the message names the shard.
     """
     schema: dict[str, Any] | None = None
-    owner: dict[tuple[str, ...], Path] = {}
+    owner: dict[tuple[str, ...], Place] = {}
     for path in shards:
         table = read_file(path)
         own = _schema(table)
@@ -102,12 +109,14 @@ def read_shards(shards: Sequence[Path]) -> Iterator[FeatureTable]:
         yield table
 
 
-def n_rows(path: Path) -> int:
+def n_rows(path: Place) -> int:
     """The rows of a shard by its footer; one that has none is told when it is read."""
-    try:
-        return int(pq.read_metadata(path).num_rows)
-    except (OSError, pa.ArrowException):
-        return 0
+    where, filesystem = on_filesystem(path)
+    with told(path):
+        try:
+            return int(pq.read_metadata(where, filesystem=filesystem).num_rows)
+        except (OSError, pa.ArrowException):
+            return 0
 
 
 def _schema(table: FeatureTable) -> dict[str, Any]:
@@ -122,12 +131,18 @@ def _schema(table: FeatureTable) -> dict[str, Any]:
     }
 
 
-def _about(folder: Path) -> dict[str, Any] | None:
+def _about(folder: Place) -> dict[str, Any] | None:
     """What the dataset's writer says of it; None where no writer of ours made it."""
-    path = folder / ABOUT
-    if not path.is_file():
+    if isinstance(folder, Path):
+        path = folder / ABOUT
+        content = read_limited(path, *_ABOUT_LIMIT) if path.is_file() else None
+    else:
+        content = folder.read_below(ABOUT, limit(*_ABOUT_LIMIT))
+    if content is None:
         return None
     try:
-        return dict(json.loads(read_limited(path, "ABOUT_BYTES", _MAX_ABOUT_BYTES)))
+        return dict(json.loads(content))
     except (ValueError, TypeError, RecursionError) as error:
-        raise InputError(f"{path}: damaged ({error}); write the dataset again.") from error
+        raise InputError(
+            f"{folder}/{ABOUT}: damaged ({error}); write the dataset again."
+        ) from error

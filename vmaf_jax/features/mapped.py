@@ -5,8 +5,8 @@ its names, three pointers to texts that rows share: 24 bytes.
 """
 
 import dataclasses
+import mmap
 import tempfile
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,13 +14,14 @@ import numpy.typing as npt
 
 from vmaf_jax.errors import InputError
 from vmaf_jax.features.dataset import n_rows, read_shards, shards_of
+from vmaf_jax.features.places import Place
 from vmaf_jax.features.table import FeatureTable
 from vmaf_jax.files import no_temporary
 
 _TEXTS = ("corpus", "source", "clip")
 
 
-def map_table(folder: Path) -> FeatureTable:
+def map_table(folder: Place) -> FeatureTable:
     """The table of a dataset, without intervals and experiments; its numbers are mapped.
 
     Raises:
@@ -43,10 +44,23 @@ def map_table(folder: Path) -> FeatureTable:
             of_shard = getattr(shard, name).tolist()
             getattr(table, name)[rows] = [texts.setdefault(text, text) for text in of_shard]
         inputs.update(shard.provenance.get("inputs", {}))
+        release(table)
         row += len(shard)
     if table is None:
         raise InputError(f"{folder}: holds no rows; extract some clips into it.")
     return dataclasses.replace(table, provenance={**table.provenance, "inputs": inputs})
+
+
+def release(table: FeatureTable) -> None:
+    """Lets the mapped numbers go from this process's memory; what is read again comes back.
+
+    They stay in their file and, as long as there is room, in the system's cache of it.
+    """
+    columns: tuple[npt.NDArray[Any], ...] = (table.index, table.features, *table.labels.values())
+    for column in columns:
+        pages = column.base
+        if isinstance(pages, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+            pages.madvise(mmap.MADV_DONTNEED)  # of a shared map: nothing written is lost
 
 
 def _blank(shard: FeatureTable, n: int) -> FeatureTable:

@@ -5,13 +5,14 @@ text comes as dictionaries first, so that a value repeated a million times shows
 """
 
 from collections.abc import Sequence
-from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from vmaf_jax.errors import InputError
+from vmaf_jax.features.places import Place, on_filesystem
 from vmaf_jax.limits import limit
 
 MAX_ROWS = 5_000_000
@@ -20,7 +21,7 @@ _MAX_TEXT = 4096  # characters, as paths have
 
 
 def read_parquet(
-    path: Path,
+    path: Place,
     *,
     columns: Sequence[str] | None = None,
     max_rows: int = MAX_ROWS,
@@ -40,15 +41,19 @@ def read_parquet(
     """
     if not path.is_file():
         raise InputError(f"{path}: not a regular file; name one.")
-    schema = pq.read_schema(path)
+    where, filesystem = on_filesystem(path)
+    schema = pq.read_schema(where, filesystem=filesystem)
     names = list(schema.names if columns is None else columns)
     for name in names:
         if name not in schema.names:
             raise missing_column(path, name, schema.names)
+        if schema.names.count(name) > 1:
+            raise InputError(f"{path}: column {name!r} stands there more than once; drop one.")
         if pa.types.is_nested(schema.field(name).type):
             raise InputError(f"{path}: column {name!r} holds {schema.field(name).type}; drop it.")
     text = [name for name in names if _is_text(schema.field(name).type)]
-    file = pq.ParquetFile(path, page_checksum_verification=True, read_dictionary=text)
+    how: dict[str, Any] = {"page_checksum_verification": True, "read_dictionary": text}
+    file = pq.ParquetFile(where, filesystem=filesystem, **how)
     n = file.metadata.num_rows
     if n > (most := limit("ROWS", max_rows)):
         raise InputError(
@@ -69,14 +74,14 @@ def read_parquet(
     return table.cast(pa.schema([schema.field(name) for name in names], schema.metadata))
 
 
-def missing_column(path: Path, name: str, present: Sequence[str]) -> InputError:
+def missing_column(path: Place, name: str, present: Sequence[str]) -> InputError:
     """The error that a column is missing."""
     return InputError(
         f"{path}: column {name!r} is missing; it has {', '.join(present)[:200]}. Add it."
     )
 
 
-def _check_bytes(path: Path, size: int, max_bytes: int) -> None:
+def _check_bytes(path: Place, size: int, max_bytes: int) -> None:
     if size > (most := limit("TABLE_BYTES", max_bytes)):
         raise InputError(
             f"{path}: takes {size} bytes in memory, at most {most} are read; cut it, or set "

@@ -1,7 +1,6 @@
 """A feature table out of one Parquet file, checked before it is used."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from vmaf_jax.features.columns import (
 from vmaf_jax.features.feature_set import FEATURE_SETS
 from vmaf_jax.features.opinions import check_scale, check_within_clips
 from vmaf_jax.features.parquet import read_parquet
+from vmaf_jax.features.places import Place, told
 from vmaf_jax.features.table import (
     KEYS,
     METADATA_KEY,
@@ -27,7 +27,7 @@ from vmaf_jax.features.table import (
 )
 
 
-def read_file(path: Path) -> FeatureTable:
+def read_file(path: Place) -> FeatureTable:
     """Reads and validates one Parquet file of a feature table.
 
     Raises:
@@ -37,16 +37,8 @@ def read_file(path: Path) -> FeatureTable:
     """
     if not path.is_file():
         raise InputError(f"{path}: no such feature table; run `vmaf-jax extract` first.")
-    try:
-        arrow = read_parquet(path)
-        names = arrow.column_names
-    except InputError:
-        raise
-    except (OSError, ValueError, pa.ArrowException) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(
-            f"{path}: not a readable Parquet file ({reason}); delete it and extract again."
-        ) from error
+    arrow = _arrow(path)
+    names = arrow.column_names
     metadata = _metadata(arrow, path)
     feature_set = FEATURE_SETS[metadata.pop("feature_set")]
     labels = metadata.pop("labels")
@@ -75,6 +67,19 @@ def read_file(path: Path) -> FeatureTable:
     return table
 
 
+def _arrow(path: Place) -> pa.Table:
+    with told(path):
+        try:
+            return read_parquet(path)
+        except InputError:
+            raise
+        except (OSError, ValueError, pa.ArrowException) as error:
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise InputError(
+                f"{path}: not a readable Parquet file ({reason}); delete it and extract again."
+            ) from error
+
+
 def check_opinions(table: FeatureTable, where: str) -> None:
     """Raises InputError, beginning with `where`, if opinions differ within a clip."""
     present: dict[str, npt.NDArray[Any]] = {n: c for n, c in table.labels.items() if n == "mos"}
@@ -87,12 +92,15 @@ def check_opinions(table: FeatureTable, where: str) -> None:
         check_within_clips(column, name, [clip for *_, clip in clips], group, where)
 
 
-def _metadata(arrow: pa.Table, path: Path) -> dict[str, Any]:
+def _metadata(arrow: pa.Table, path: Place) -> dict[str, Any]:
     try:
         metadata = json.loads((arrow.schema.metadata or {})[METADATA_KEY])
         version = metadata.pop("schema_version")
         set_ok = metadata["feature_set"] in FEATURE_SETS
         labels_ok = all(isinstance(label, str) for label in metadata["labels"])
+        inputs = metadata.get("inputs", {}).items()
+        if not all(isinstance(text, str) for pair in inputs for text in pair):
+            raise TypeError("inputs are digests by name")
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise InputError(
             f"{path}: not a vmaf-jax feature table (its metadata is missing or broken); write it "

@@ -22,6 +22,7 @@ from vmaf_jax.errors import InputError
 from vmaf_jax.features.feature_set import FEATURE_SETS, FeatureSet
 from vmaf_jax.features.opinions import MOS_RANGE, LabelScale
 from vmaf_jax.features.table_view import TableView
+from vmaf_jax.features.texts import combine, encode, first_rows
 from vmaf_jax.files import atomic_path
 
 SCHEMA_VERSION = 1
@@ -80,19 +81,12 @@ class FeatureTable(TableView):
 
     def clip_groups(self) -> tuple[list[tuple[str, ...]], npt.NDArray[np.int64]]:
         """Clips as (corpus, source, clip) by first appearance, and the clip of each row, `[n]`."""
-        group = np.zeros(len(self), np.int64)
-        for column in (self.corpus, self.source, self.clip):
-            codes = pa.array(column, pa.string()).dictionary_encode().indices.to_numpy()
-            group = np.unique(group * (int(codes.max(initial=0)) + 1) + codes, return_inverse=True)[
-                1
-            ]
-        _, first, group = np.unique(group, return_index=True, return_inverse=True)
-        place = np.argsort(np.argsort(first))
-        rows = np.sort(first)
+        group = combine(*(encode(column)[1] for column in (self.corpus, self.source, self.clip)))
+        rows = first_rows(group)
         clips: list[tuple[str, ...]] = list(
             zip(self.corpus[rows], self.source[rows], self.clip[rows], strict=True)
         )
-        return clips, place[group].astype(np.int64)
+        return clips, group
 
     def label(self, name: str) -> npt.NDArray[np.float64]:
         """One label column, `[n]`.
@@ -115,7 +109,7 @@ class FeatureTable(TableView):
         if self.pooled:
             return self
         clips, group = self.clip_groups()
-        first = np.unique(group, return_index=True)[1]
+        first = first_rows(group)
         count = np.bincount(group)
 
         def mean(column: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

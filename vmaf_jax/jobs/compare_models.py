@@ -32,7 +32,7 @@ class Comparison:
 
 def compare_models(
     models: Sequence[str | Path | Model],
-    features: Path,
+    features: str | Path,
     *,
     split: str = "all",
     label: str | None = None,

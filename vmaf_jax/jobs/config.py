@@ -11,10 +11,12 @@ from typing import Annotated, Any, Literal, TypeVar
 
 import pydantic
 import yaml
+from pydantic_core import PydanticCustomError
 
 from vmaf_jax.errors import InputError
 from vmaf_jax.export.parity import ParityLimits
 from vmaf_jax.features.feature_set import FEATURE_SETS, FEATURES
+from vmaf_jax.features.places import place_of
 from vmaf_jax.limits import read_limited
 from vmaf_jax.models import ACTIVATIONS, NETWORKS, Student
 from vmaf_jax.models.pooling import POOLINGS
@@ -23,6 +25,7 @@ from vmaf_jax.training.levenberg_marquardt import MAX_PARAMS
 from vmaf_jax.training.settings import TrainingSettings
 
 MAX_BYTES = 1 << 20
+_CREDENTIALS = "credentials"
 _Kind = TypeVar("_Kind", bound=pydantic.BaseModel)
 Corpus = Literal["support_vectors", "netflix", "manifest", "demo"]
 
@@ -40,6 +43,18 @@ def one_of(choices: Any) -> Any:
     return pydantic.AfterValidator(check)
 
 
+def _place(value: Any) -> Any:
+    """A Pydantic validator for a path or an address."""
+    if value is None:
+        return None
+    if not isinstance(value, str | Path):
+        raise ValueError("expected a path, or an address as s3://bucket/folder")
+    try:
+        return place_of(value)
+    except InputError as error:
+        raise PydanticCustomError(_CREDENTIALS, "{reason}", {"reason": str(error)}) from error
+
+
 class _Part(pydantic.BaseModel, frozen=True, extra="forbid"):
     pass
 
@@ -49,7 +64,8 @@ class DataConfig(_Part):
 
     Attributes:
         corpus: which clips; with `features`, the table is read from that file instead.
-        features: a table made by `vmaf-jax extract`: a file, or a folder of shards.
+        features: a table made by `vmaf-jax extract`: a file, or a folder of shards; its path, or
+            its address on another filesystem, as `s3://bucket/folder`.
         buffer_rows: with it, rows are streamed from the shards of `features` and shuffled in a
             buffer of so many; the table may be larger than memory.
         data_root: folder of the netflix corpus, by default `VMAF_DATA_ROOT`.
@@ -67,7 +83,7 @@ class DataConfig(_Part):
     """
 
     corpus: Corpus = "support_vectors"
-    features: Path | None = None
+    features: Annotated[Path | str | None, pydantic.BeforeValidator(_place)] = None
     buffer_rows: int | None = pydantic.Field(default=None, ge=1, le=1_000_000_000)
     data_root: Path | None = None
     manifest: Path | None = None
@@ -243,6 +259,8 @@ def validate(kind: type[_Kind], values: dict[str, Any], path: Path) -> _Kind:
             near = difflib.get_close_matches(where, keys, 1, cutoff=0.4)
             mend = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(keys)}"
             raise InputError(f"{path}: unknown key {where!r}; {mend}") from error
+        if first["type"] == _CREDENTIALS:  # which a message does not show
+            raise InputError(f"{path}: {where}: {first['msg']}") from error
         if not where:
             raise InputError(f"{path}: {first['msg']}; correct it.") from error
         raise InputError(

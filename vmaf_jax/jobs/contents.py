@@ -2,12 +2,14 @@
 
 import hashlib
 import json
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from vmaf_jax.features.table import FeatureTable
 
-_DIGEST_ROWS = 1 << 16  # whose names are held as text at a time
+_DIGEST_ROWS = 1 << 16  # that are copied at a time
 
 
 def clip_contents(table: FeatureTable) -> dict[str, str]:
@@ -36,6 +38,8 @@ def table_digest(table: FeatureTable) -> str:
             state.update((", " * (at > 0) + part).encode())
         state.update(b"]")
     state.update(b"]")
-    for column in (table.index, table.features, *table.labels.values()):
-        state.update(np.ascontiguousarray(column).tobytes())
+    columns: tuple[npt.NDArray[Any], ...] = (table.index, table.features, *table.labels.values())
+    for column in columns:
+        for at in range(0, len(column), _DIGEST_ROWS):
+            state.update(np.ascontiguousarray(column[at : at + _DIGEST_ROWS]).tobytes())
     return state.hexdigest()

@@ -63,7 +63,7 @@ class Evaluation:
 def evaluate(
     model: str | Path,
     *,
-    features: Path | None = None,
+    features: str | Path | None = None,
     source: CorpusSource | None = None,
     backend: str = "libvmaf",
     label: str | None = None,
@@ -72,7 +72,7 @@ def evaluate(
     """A MODEL on the rows of a feature table, or of a corpus that is measured for it.
 
     Args:
-        features, source: one of the two.
+        features, source: one of the two; features by path, or by address as `s3://bucket/folder`.
         backend: what measures the corpus, `libvmaf` or `jax`.
         label: a label column (a teacher's name, or `mos`), by default the one the model learnt,
             else `vmaf_v0.6.1`.

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import yaml
 
 from vmaf_jax.errors import InputError
@@ -73,14 +74,23 @@ def _predictions(path: Path) -> HeldOut:
     try:
         scores = [np.asarray(values, np.float64) for values in (rows.label, rows.predicted)]
         numbers = [np.asarray(values, np.int32) for values in (rows.index, rows.seed)]
-        names = [values.astype(str).astype(object) for values in (rows.source, rows.clip)]
+        source, clip = (_as_texts(values) for values in (rows.source, rows.clip))
     except (TypeError, ValueError, OverflowError) as error:
         raise InputError(f"{path}: a column has other values ({error}); train again.") from error
     for name, values in zip(("label", "predicted"), scores, strict=True):
         if not np.isfinite(values).all():
             row = int(np.argmin(np.isfinite(values)))
             raise InputError(f"{path}: {name} of row {row} is not a number; train again.")
-    return HeldOut(*names, *numbers, *scores)
+    index, seed = numbers
+    label, predicted = scores
+    return HeldOut(source, clip, index, seed, label, predicted)
+
+
+def _as_texts(values: npt.NDArray[Any]) -> npt.NDArray[np.object_]:
+    """Names as text, where a file has numbers in their place; texts as they are."""
+    if values.dtype == object and all(isinstance(value, str) for value in values):
+        return values
+    return values.astype(str).astype(object)
 
 
 def _text(path: Path, missing: list[str]) -> str:

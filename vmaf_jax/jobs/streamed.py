@@ -9,8 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from vmaf_jax.errors import InputError
-from vmaf_jax.features.mapped import map_table
+from vmaf_jax.features.mapped import map_table, release
+from vmaf_jax.features.places import find
 from vmaf_jax.features.table import FeatureTable
+from vmaf_jax.features.texts import encode_sorted
 from vmaf_jax.jobs.config import Config
 from vmaf_jax.jobs.fit import Fit
 from vmaf_jax.jobs.problem import Problem, check_table, find_teacher, make_folds, unclipped
@@ -62,7 +64,8 @@ def load_streamed(config: Config, report: Report = silent) -> StreamedProblem:
     """
     data = config.data
     _check(config)
-    folder, buffer_rows = data.features, data.buffer_rows
+    folder = None if data.features is None else find(data.features)
+    buffer_rows = data.buffer_rows
     if folder is None or buffer_rows is None or not folder.is_dir():
         raise InputError("data.buffer_rows is of data.features, a folder of shards; drop it.")
     report.say(f"data: {folder}, streamed")
@@ -73,8 +76,7 @@ def load_streamed(config: Config, report: Report = silent) -> StreamedProblem:
         raise InputError(f"{folder}: every label is {label[0]:g}; there is nothing to learn.")
     teacher, no_teacher = find_teacher(table, data)
     target = label if teacher is None else _targets(teacher, table, label)
-    sources = table.sources
-    number = {name: k for k, name in enumerate(sources)}
+    sources, source_of = encode_sorted(table.source)
     _, masks = make_folds(table.source, config.training.folds, str(folder), by_source=True)
     return StreamedProblem(
         name=str(folder),
@@ -86,7 +88,7 @@ def load_streamed(config: Config, report: Report = silent) -> StreamedProblem:
         no_teacher=no_teacher,
         sources=sources,
         masks=masks,
-        source_of=np.array([number[name] for name in table.source.tolist()], np.int32),
+        source_of=source_of.astype(np.int32),
         buffer_rows=buffer_rows,
     )
 
@@ -145,6 +147,7 @@ def fit_streamed(
         temperature=jnp.full(len(trains), settings.temperature, jnp.float32),
         scaler={name: jnp.asarray(value) for name, value in scalers(rows, trains).items()},
     )
+    release(problem.table)
     trained = train_streamed(
         rows,
         members,
@@ -160,6 +163,7 @@ def fit_streamed(
         predict_by_source(rows, fold_of + k * n_folds, trained.variables, student)
         for k in range(len(seeds))
     ]
+    release(problem.table)
     return Fit(
         student=student,
         seeds=seeds,

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vmaf_jax.evaluation.by_source import encode
 from vmaf_jax.evaluation.cross_validation import HeldOut
+from vmaf_jax.features.texts import encode
 from vmaf_jax.reporting.svg import Plot
 
 Floats = npt.NDArray[np.float64]
@@ -20,6 +20,7 @@ LIMIT = 6000
 SINGLES = 300
 _COLUMNS, _ROWS = 80, 60
 _SHADES = 6
+_COUNTED = 1 << 18  # rows at a time
 _NAME = 80  # characters of a name that a page carries
 
 
@@ -80,7 +81,11 @@ def bounded(rows: HeldOut) -> Points:
 
 def cells(plot: Plot, x: Floats, y: Floats) -> str:
     """All rows counted on a grid: darker where there are more, six shades by the logarithm."""
-    counts, x_edges, y_edges = np.histogram2d(x, y, (_COLUMNS, _ROWS), (plot.x, plot.y))
+    counts = np.zeros((_COLUMNS, _ROWS))
+    for start in range(0, len(x), _COUNTED):
+        part = slice(start, start + _COUNTED)
+        n, x_edges, y_edges = np.histogram2d(x[part], y[part], counts.shape, (plot.x, plot.y))
+        counts += n
     shade = np.ceil(np.log1p(counts) / np.log1p(max(counts.max(), 1)) * _SHADES).astype(int)
     left, right = plot.px(x_edges[:-1]), plot.px(x_edges[1:])
     floor, top = plot.py(y_edges[:-1]), plot.py(y_edges[1:])

@@ -8,8 +8,9 @@ import math
 
 import numpy as np
 
-from vmaf_jax.evaluation.by_source import OverSources, encode, over_sources
+from vmaf_jax.evaluation.by_source import OverSources, over_sources
 from vmaf_jax.evaluation.metrics import HIGH_END, LOW_END, range_rmse, rmse
+from vmaf_jax.features.texts import encode
 from vmaf_jax.reporting.run_view import RunView, as_voted, number_at, part, points
 
 _FEW_SOURCES, _FEW_ROWS, _MUCH_WORSE = 5, 10, 3.0

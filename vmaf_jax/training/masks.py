@@ -5,6 +5,7 @@ import numpy as np
 import numpy.typing as npt
 from jaxtyping import Array, Float
 
+from vmaf_jax.features.texts import encode_sorted
 from vmaf_jax.models.sums import weighted_sum
 
 
@@ -30,12 +31,13 @@ def source_folds(source: npt.NDArray[np.object_], n_folds: int) -> tuple[tuple[s
     Returns:
         The sources that each fold holds out, sorted.
     """
-    names, counts = np.unique(source.astype(str), return_counts=True)
+    names, number = encode_sorted(source)
+    counts = np.bincount(number)
     folds: list[list[str]] = [[] for _ in range(n_folds)]
     n_rows = [0] * n_folds
     for k in np.argsort(-counts, kind="stable").tolist():
         fewest = n_rows.index(min(n_rows))
-        folds[fewest].append(str(names[k]))
+        folds[fewest].append(names[k])
         n_rows[fewest] += int(counts[k])
     return tuple(tuple(sorted(fold)) for fold in folds)
 
