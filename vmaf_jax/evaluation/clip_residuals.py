@@ -47,5 +47,9 @@ def residuals_of(
 
 def is_of_clips(rows: HeldOut) -> bool:
     """Whether no clip has two rows of a seed."""
-    keys = list(zip(rows.source, rows.clip, rows.seed.tolist(), strict=True))
-    return len(set(keys)) == len(keys)
+    return count_clips(rows) == len(rows.label)
+
+
+def count_clips(rows: HeldOut) -> int:
+    """How many clips the rows are of, each counted once a seed."""
+    return len(set(zip(rows.source, rows.clip, rows.seed.tolist(), strict=True)))
