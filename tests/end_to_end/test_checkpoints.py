@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 from pathlib import Path
 
 import jax
@@ -12,8 +13,9 @@ import vmaf_jax
 from tests.support import run_command
 from vmaf_jax.corpora.support_vectors import support_vector_table
 from vmaf_jax.evaluation import all_metrics, loso_metrics, read_held_out
-from vmaf_jax.evaluation.behaviour import Deviation, behaviour
-from vmaf_jax.evaluation.distances import Distance
+from vmaf_jax.evaluation.behaviour import behaviour
+from vmaf_jax.evaluation.held_out_intervals import LEVELS
+from vmaf_jax.export.calibration import read_calibration
 from vmaf_jax.export.contract import load_onnx
 from vmaf_jax.export.onnx_runtime import OnnxModel
 from vmaf_jax.export.parity import ParityLimits, check_parity, measure_parity, parity_rows
@@ -22,8 +24,9 @@ from vmaf_jax.export.registry import verify_registry
 from vmaf_jax.extraction.api import extract_clips
 from vmaf_jax.extraction.request import Request
 from vmaf_jax.files import to_json
+from vmaf_jax.jobs.remake_card import remake_card
 from vmaf_jax.jobs.run_folder import open_run
-from vmaf_jax.reporting.card import card
+from vmaf_jax.reporting.run_view import points
 
 NAMES = ["nano", "rbf", "tiny"]
 SHIPPED = ["nano", "opinions", "rbf", "rbf_4k", "tiny"]
@@ -197,23 +200,29 @@ def test_behaviour_outside_the_data(folder, support_vectors):
     assert abs(model(black)[0] - teacher(black)[0]) <= 0.1
 
 
-def test_the_card_is_computed_from_what_is_shipped(folder):
-    run, metrics, parity = open_run(folder), *(stored(folder, f"{n}.json") for n in FILES)
-    text = card(
-        config=run.config.model_dump(mode="json"),
-        features=tuple(run.identity.feature_set),
-        student=run.student,
-        held_out=read_held_out(folder / "folds.parquet"),
-        external={"demo": read_held_out(folder / "external_demo.parquet")},
-        behaviour={name: Deviation(**case) for name, case in metrics["behaviour"].items()},
-        parity=Distance(**metrics["parity"]),
-        trained=Distance(**parity["trained_against_deployed"]),
-        config_sha256=config_sha256(folder),
-    )
-    assert text == (folder / "card.md").read_text()
+@pytest.mark.parametrize("name", [*NAMES, "rbf_4k"])
+def test_the_card_is_computed_from_what_is_shipped(name, tmp_path):
+    folder = shutil.copytree(Path("checkpoints") / name, tmp_path / name)
+    (folder / "card.md").unlink()
+    remake_card(folder)
+    shipped = Path("checkpoints") / name / "card.md"
+    assert (folder / "card.md").read_text() == shipped.read_text()
 
 
-FILES = ("metrics", "parity")
+@pytest.mark.parametrize("name", SHIPPED)
+def test_cards_say_how_sure_a_score_is(name):
+    """Half-widths are those of the calibration that the sidecar carries; coverage is near."""
+    folder = Path("checkpoints") / name
+    text = (folder / "card.md").read_text()
+    sidecar = stored(folder, "model.json")
+    profile = read_calibration(sidecar, 6, folder / "model.json").profile
+    assert f"{profile.n_clips} held-out predictions of clips of {profile.n_sources} sour" in text
+    for level in LEVELS:
+        (row,) = [line for line in text.splitlines() if line.startswith(f"| {level:.0%} |")]
+        cells = [cell.strip() for cell in row.strip("|").split("|")]
+        half = profile.half_width(np.array([20.0, 50.0, 80.0]), level)
+        assert cells[1:4] == [f"±{points(value)}" for value in half]
+        assert float(cells[4].rstrip("%")) == pytest.approx(100 * level, abs=3)
 
 
 def test_three_ways_to_load_agree(folder, support_vectors):

@@ -10,6 +10,7 @@ from vmaf_jax.errors import InputError
 from vmaf_jax.jobs.config import Config, DataConfig
 from vmaf_jax.jobs.fit import fit_folds
 from vmaf_jax.jobs.problem import load_problem
+from vmaf_jax.jobs.remake_card import remake_card
 from vmaf_jax.jobs.train import train
 from vmaf_jax.models import Student
 from vmaf_jax.selection.grid import Candidate, run_candidates
@@ -89,7 +90,11 @@ def test_the_train_job_writes_those_predictions(problem, grouped, tmp_path):
     assert run.metrics.held_out_together == grouped.held_out_sources
     log = json.loads((run.path / "log.jsonl").read_text().splitlines()[0])
     assert list(log["loss"])[:5] == ["fold 1/0", "fold 2/0", "fold 3/0", "fold 4/0", "fold 1/3"]
-    assert "Cross-validated in 4 folds of whole sources" in (run.path / "card.md").read_text()
+    card = (run.path / "card.md").read_text()
+    assert "Cross-validated in 4 folds of whole sources" in card
+    assert f"from {2 * len(problem.label)} held-out predictions of clips of 23 sources" in card
+    remake_card(run.path)
+    assert (run.path / "card.md").read_text() == card
     assert "They were held out in 4 folds." in (run.path / "report.html").read_text()
 
 

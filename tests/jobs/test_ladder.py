@@ -139,3 +139,19 @@ def test_crossing_curves_can_be_allowed(tmp_path):
     assert np.isfinite(entry.mean["akima"])
     assert entry.contents["c0"].crossings
     assert entry.intervals == {"pchip": None, "akima": None}  # one content
+
+
+@pytest.mark.parametrize(
+    ("document", "words"),
+    [
+        ({"ranked": rows(1), "failed": []}, "is a ranking of `score --json`"),
+        (rows(1)[0], "expected a list of encodes; put [ and ] around them"),
+        (3, "expected a list of encodes"),
+    ],
+    ids=["ranking", "one score", "number"],
+)
+def test_a_document_that_is_no_list_is_told_how_to_be_one(tmp_path, document, words):
+    (tmp_path / "e.json").write_text(json.dumps(document))
+    finished = run_command("ladder", tmp_path / "e.json")
+    assert (finished.code, finished.stderr.count("\n")) == (2, 1)
+    assert words in finished.stderr

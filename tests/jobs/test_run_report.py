@@ -4,6 +4,7 @@ import json
 import math
 import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -58,31 +59,48 @@ def intervals(page):
     return re.search(r'<section id="intervals">.*?</section>', page, re.S).group()
 
 
+def cells(text):
+    return [re.sub("<[^>]+>", "", cell) for cell in re.findall(r"<td.*?</td>", text)]
+
+
+def coverage_of(folder):
+    """Of the clips held out and of those of the demo, whose frames are pooled by their mean."""
+    rows, demo = (read_held_out(folder / f"{name}.parquet") for name in ("folds", "external_demo"))
+    clips = dict.fromkeys(zip(demo.source, demo.clip, strict=True))
+    of_clip = [(demo.source == source) & (demo.clip == clip) for source, clip in clips]
+    names = np.concatenate([rows.source, [f"demo {source}" for source, _ in clips]])
+    _, source = np.unique(names.astype(str), return_inverse=True)
+    predicted, label = (
+        np.concatenate([getattr(rows, field), [getattr(demo, field)[k].mean() for k in of_clip]])
+        for field in ("predicted", "label")
+    )
+    return coverage(Residuals(source, predicted, np.clip(label, 0, 100)), 0.9)
+
+
 def test_intervals_are_told_with_what_they_held(run):
     made(run)
     shown = intervals((run / "report.html").read_text())
-    rows = read_held_out(run / "folds.parquet")
-    _, source = np.unique(rows.source.astype(str), return_inverse=True)
-    truth = coverage(Residuals(source, rows.predicted, np.clip(rows.label, 0, 100)), 0.9)
-    cells = [re.sub("<[^>]+>", "", cell) for cell in re.findall(r"<td.*?</td>", shown)]
+    truth = coverage_of(run)
     expected = [
         *("90%", f"{truth.covered:.1%}", points(truth.width)),
         *(f"{truth.naive_covered:.1%}", points(truth.naive_width)),
     ]
-    assert cells[5:10] == expected
-    assert "held-out clips" in shown
+    assert cells(shown)[5:10] == expected
+    assert "283 held-out clips" in shown
 
 
 @pytest.mark.parametrize(
     ("rows", "words"),
     [
-        (predictions(40, sources=2), "Fewer than 3 sources calibrate no interval."),
+        (predictions(40, sources=2), "Fewer than 3 sources"),
         (predictions(4000, clips=20), "Held out were frames"),
         (predictions(2100, clips=100), "More than 2,000 clips"),
     ],
     ids=["two sources", "frames", "many"],
 )
 def test_where_there_are_no_intervals_the_page_says_why(run, rows, words):
+    (run / "external_demo.parquet").unlink()
+    (run / "model.json").unlink()  # which says how frames are pooled
     rows.write(run / "folds.parquet")
     made(run)
     assert words in intervals((run / "report.html").read_text())
@@ -227,6 +245,23 @@ def test_several_runs_are_compared(tmp_path):
     for part in ("rmse-difference", "rmse-by-source", "rmse"):
         assert f'<figure id="{part}"' in page
     assert "<td>training.optimiser</td>" in page
+    shown = cells(intervals(page))
+    for k, name in enumerate(("tiny", "nano", "rbf")):
+        truth = coverage_of(Path("checkpoints") / name)
+        row = [name, "90%", f"{truth.covered:.1%}", points(truth.width), "283 of 32 sources"]
+        assert shown[15 * k + 5 : 15 * k + 10] == row
+
+
+def test_a_run_without_intervals_is_compared_and_says_why(tmp_path, run):
+    rows = read_held_out(run / "folds.parquet")
+    few = np.isin(rows.source.astype(str), sorted(set(rows.source))[:2])
+    rows.where(few).write(run / "folds.parquet")
+    (run / "external_demo.parquet").unlink()
+    out = tmp_path / "c.html"
+    made("nano", run, "--out", out)
+    shown = intervals(out.read_text())
+    assert "<p>tiny: Fewer than 3 sources" in shown
+    assert cells(shown)[0] == "nano"
 
 
 def test_runs_of_one_name_go_by_their_folders(tmp_path, run):

@@ -13,6 +13,7 @@ from vmaf_jax.jobs.config import Config
 from vmaf_jax.jobs.fit import fit_folds
 from vmaf_jax.jobs.problem import load_problem
 from vmaf_jax.jobs.programs import Point, programs_of
+from vmaf_jax.jobs.remake_card import remake_card
 from vmaf_jax.jobs.report import Silence
 from vmaf_jax.jobs.run_folder import open_run
 from vmaf_jax.jobs.sweep import combinations, ranked
@@ -86,7 +87,10 @@ def test_points_are_ranked_and_the_first_is_the_run(swept, capsys):
     own = np.array(every["point"]) == points[0]["point"]
     held_out = read_held_out(run.path / "folds.parquet")
     np.testing.assert_array_equal(np.array(every["predicted"])[own], held_out.predicted)
-    assert "the best of 4 combinations" in (run.path / "card.md").read_text()
+    card = (run.path / "card.md").read_text()
+    assert "the best of 4 combinations" in card
+    remake_card(run.path)
+    assert (run.path / "card.md").read_text() == card
     show_sweep(run.sweep)
     assert "above" in capsys.readouterr().out
 

@@ -101,6 +101,24 @@ def test_models_are_ranked_on_a_split(server, table, split):
     assert {name: alone[name] for name in ranked} == ranked
 
 
+def test_models_are_compared_with_their_intervals(server, table):
+    arguments = {"features": table.name, "split": "train", "interval": 0.8}
+    models = ["nano", "tiny", "vmaf_v0.6.1"]
+    told = server.answer("compare_models", models=models, **arguments)
+    expected = compare_models(models, table, split="train", interval=0.8)
+    for entry, truth in zip(told["ranked"], expected.ranked, strict=True):
+        if truth.intervals is None:
+            assert (entry["model"], entry["intervals"]) == ("vmaf_v0.6.1", None)
+            continue
+        clips = [dataclasses.asdict(clip) for clip in truth.intervals.clips]
+        figures = {name: getattr(truth.intervals, name) for name in ("level", "held", "mean_width")}
+        most = long_results.PART // len(models)
+        assert entry["intervals"] == figures | {"n_clips": len(clips), "clips": clips[:most]}
+        assert len(clips) > most
+    alone = server.answer("eval_model_on_split", model="tiny", **arguments)["intervals"]
+    assert len(alone["clips"]) == alone["n_clips"] > long_results.PART // len(models)
+
+
 def test_a_student_is_trained_evaluated_and_exported(server, table):
     heard = []
 
@@ -157,6 +175,16 @@ def test_a_student_is_trained_evaluated_and_exported(server, table):
         ("vmaf_score", {**RAW, "pixfmt": "420", "width": 350}, "bytes over"),
         ("vmaf_score", {**RAW, "pixfmt": "yuv420p", "bitdepth": 10}, "not of 10 bits"),
         ("compare_models", {"models": [], "features": "ref.y4m"}, "'models'"),
+        (
+            "compare_models",
+            {"models": ["tiny"], "features": "table.parquet", "interval": 1},
+            "'interval'",
+        ),
+        (
+            "eval_model_on_split",
+            {"model": "vmaf_v0.6.1", "features": "table.parquet", "interval": 0.9},
+            "no calibration",
+        ),
         ("compare_models", {"models": ["tiny"] * 999, "features": "ref.y4m"}, "'models'"),
         ("compare_models", {"models": ["tiny"], "features": "ref.y4m"}, "ref.y4m"),
         ("eval_model_on_split", {"model": "tiny", "features": "none.parquet"}, "no such file"),
@@ -169,7 +197,7 @@ def test_a_student_is_trained_evaluated_and_exported(server, table):
     ],
     ids=lambda value: str(value)[:40],
 )
-def test_what_cannot_be_done_is_a_tool_error(server, tool, arguments, words):
+def test_what_cannot_be_done_is_a_tool_error(server, table, tool, arguments, words):
     text = server.refusal(tool, **arguments)
     assert words in text
     assert len(text) < 2000

@@ -1,5 +1,6 @@
 """`vmaf-jax evaluate`."""
 
+import dataclasses
 from typing import Annotated, Any
 
 import typer
@@ -30,6 +31,9 @@ def evaluate(
     backend: Backend = "libvmaf",
     teacher: Labeller = None,
     label: Label = None,
+    interval: Annotated[
+        float | None, typer.Option(help="Level, as 0.9, of the clips' intervals.")
+    ] = None,
     json_: Json = False,
 ) -> None:
     """Compare a model's predictions with labels."""
@@ -41,10 +45,16 @@ def evaluate(
     from vmaf_jax.jobs.evaluate import evaluate as run_evaluation
     from vmaf_jax.jobs.extract import CorpusSource
     from vmaf_jax.reporting.opinion_tables import show_opinions
-    from vmaf_jax.reporting.terminal import Terminal, show_evaluation, show_json
+    from vmaf_jax.reporting.terminal import (
+        Terminal,
+        show_evaluation,
+        show_intervals,
+        show_json,
+    )
 
     source = None if corpus is None else CorpusSource(corpus, data_root, manifest, label_scale)
     rows: dict[str, Any] = {"features": features, "source": source, "backend": backend}
+    rows |= {"interval": interval}
     with Terminal() as terminal:
         result = run_evaluation(model, label=label or teacher, report=terminal, **rows)
     if json_:
@@ -54,3 +64,10 @@ def evaluate(
         show_evaluation(title, result.overall, result.sources)
         if result.opinions is not None:
             show_opinions(title, result.opinions, result.label_scale)
+        if result.intervals is not None:
+            sure = result.intervals
+            show_intervals(
+                [dataclasses.astuple(clip) for clip in sure.clips],
+                f"{100 * sure.level:g} % intervals held the label of {sure.held:.1%} of "
+                f"{len(sure.clips)} clips; mean width {sure.mean_width:.3g} points",
+            )

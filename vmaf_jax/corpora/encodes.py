@@ -94,6 +94,11 @@ def _records(path: Path) -> Iterator[Any]:
         rows = json.loads(content.decode())
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not readable ({error}); check the file.") from error
+    if isinstance(rows, dict) and "ranked" in rows:
+        raise InputError(
+            f"{path}: is a ranking of `score --json`; write the list under `ranked` alone, with "
+            f"codec and bitrate added to each."
+        )
     if not isinstance(rows, list):
         raise InputError(f"{path}: expected a list of encodes; put [ and ] around them.")
     yield from rows

@@ -44,7 +44,12 @@ def residuals_of(
 
 def is_of_clips(rows: HeldOut) -> bool:
     """Whether no clip has two rows of a seed."""
-    return int(_clip_of(rows).max(initial=-1)) + 1 == len(rows.label)
+    return count_clips(rows) == len(rows.label)
+
+
+def count_clips(rows: HeldOut) -> int:
+    """How many clips the rows are of, each counted once a seed."""
+    return int(_clip_of(rows).max(initial=-1)) + 1
 
 
 def _clip_of(rows: HeldOut) -> Codes:

@@ -80,10 +80,14 @@ class Profile:
 
     def bounds(self, predicted: Floats, level: float) -> tuple[Floats, Floats]:
         """The ends of the intervals around predictions `[k]`, each `[k]`, within 0-100."""
+        half = self.half_width(predicted, level)
+        return np.clip(predicted - half, 0, 100), np.clip(predicted + half, 0, 100)
+
+    def half_width(self, predicted: Floats, level: float) -> Floats:
+        """How far intervals reach to both sides of predictions `[k]`, points, `[k]`."""
         share = level * (1 + 1 / self.n_clips)
         rank = min(math.ceil(share * N_SHARES - 1e-9), N_SHARES)
-        reach = self.quantile[rank - 1] * np.interp(predicted, GRID, self.difficulty)
-        return np.clip(predicted - reach, 0, 100), np.clip(predicted + reach, 0, 100)
+        return self.quantile[rank - 1] * np.interp(predicted, GRID, self.difficulty)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -39,9 +39,8 @@ class Curve:
     def __post_init__(self) -> None:
         """Raises ValueError where it is no curve; the message says why, without a name."""
         if len(self.rate) < MIN_POINTS:
-            raise ValueError(
-                f"has {len(self.rate)} points; a curve needs {MIN_POINTS}, add encodes"
-            )
+            points = "1 point" if len(self.rate) == 1 else f"{len(self.rate)} points"
+            raise ValueError(f"has {points}; a curve needs {MIN_POINTS}, add encodes")
         if not (self.rate > 0).all():
             raise ValueError("has a rate that is not above 0; correct it")
         if not (np.diff(self.rate) > 0).all():

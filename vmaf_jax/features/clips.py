@@ -47,7 +47,7 @@ def clips_of(table: FeatureTable, most_frames: int | None = None) -> Clips:
     Args:
         most_frames: frames taken of a clip at the most, >= 1; by default all of them.
     """
-    rows = _rows_of_clips(table)
+    rows = rows_of_clips(table)
     strided = [_evenly(clip_rows, most_frames) for clip_rows in rows]
     longest = max(len(clip_rows) for clip_rows in strided)
     features = np.zeros((len(rows), longest, len(table.feature_set)))
@@ -68,7 +68,7 @@ def clips_of(table: FeatureTable, most_frames: int | None = None) -> Clips:
     )
 
 
-def _rows_of_clips(table: FeatureTable) -> list[npt.NDArray[np.int64]]:
+def rows_of_clips(table: FeatureTable) -> list[npt.NDArray[np.int64]]:
     """Indices of each clip's rows, frames in order, clips in order of first appearance."""
     keys = zip(table.corpus, table.source, table.clip, strict=True)
     order: dict[tuple[str, str, str], int] = {}

@@ -18,6 +18,7 @@ from vmaf_jax.features.dataset import read_table
 from vmaf_jax.features.feature_set import FeatureSet
 from vmaf_jax.features.opinions import MOS_RANGE, LabelScale
 from vmaf_jax.features.table import FeatureTable
+from vmaf_jax.jobs.clip_intervals import ClipIntervals, check_intervals, clip_intervals
 from vmaf_jax.jobs.extract import CorpusSource, measure_with_labels
 from vmaf_jax.jobs.model import Model, load_model
 from vmaf_jax.jobs.report import Report, silent
@@ -49,6 +50,7 @@ class Evaluation:
     Attributes:
         label_scale: the worst and the best vote behind 0 and 100.
         opinions: P.1401's statistics, where the labels are opinion scores.
+        intervals: of the clips, where asked for.
     """
 
     model: str
@@ -58,6 +60,7 @@ class Evaluation:
     sources: dict[str, Metrics]
     label_scale: LabelScale = MOS_RANGE
     opinions: OpinionReport | None = None
+    intervals: ClipIntervals | None = None
 
 
 def evaluate(
@@ -67,6 +70,7 @@ def evaluate(
     source: CorpusSource | None = None,
     backend: str = "libvmaf",
     label: str | None = None,
+    interval: float | None = None,
     report: Report = silent,
 ) -> Evaluation:
     """A MODEL on the rows of a feature table, or of a corpus that is measured for it.
@@ -76,9 +80,12 @@ def evaluate(
         backend: what measures the corpus, `libvmaf` or `jax`.
         label: a label column (a teacher's name, or `mos`), by default the one the model learnt,
             else `vmaf_v0.6.1`.
+        interval: a level in (0, 1): the intervals of the clips too, and how often they hold the
+            label, which has to be the one that the model learnt.
 
     Raises:
-        InputError: bad settings, other features than the model takes, or no such label.
+        InputError: bad settings, other features than the model takes, no such label, or a model
+            that has no such intervals.
     """
     if (features is None) == (source is None):
         raise InputError("evaluate needs --features FILE or --corpus NAME, one of the two.")
@@ -87,11 +94,17 @@ def evaluate(
         raise InputError("--features is measured already; drop --backend and the corpus's flags.")
     loaded = load_model(model)
     column = label or loaded.label or DEFAULT_TEACHER
+    if interval is not None:
+        check_intervals(loaded, column if source is None else _named(column), interval)
     if source is not None:
         column, table = _measure(loaded, source, column, backend, report)
     elif features is not None:
         table = read_table(features)
-    return evaluate_model(loaded, table, column, kind=loaded.kind)
+    evaluation = evaluate_model(loaded, table, column, kind=loaded.kind)
+    if interval is None:
+        return evaluation
+    intervals = clip_intervals(loaded, table, column, interval)
+    return dataclasses.replace(evaluation, intervals=intervals)
 
 
 def _measure(
@@ -103,7 +116,12 @@ def _measure(
         raise InputError("the labels are opinion scores, and not every clip has a mos; add it.")
     teacher = DEFAULT_TEACHER if column == "mos" else column
     table = measure_with_labels(clips, model.feature_set, teacher, backend=backend, report=report)
-    return ("mos" if column == "mos" else resolve_teacher(teacher).name), table
+    return _named(column), table
+
+
+def _named(column: str) -> str:
+    """A label column, where a teacher may be named by its file."""
+    return "mos" if column == "mos" else resolve_teacher(column).name
 
 
 def evaluate_model(

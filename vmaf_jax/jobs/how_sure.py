@@ -91,12 +91,14 @@ def in_words(
         label_scale: the worst and the best vote, for a model of votes.
     """
     lines = []
-    if measured is not None:
+    if measured is not None and measured[0] == measured[1]:
+        lines.append(f"{score:.2f}: the mean of {measured[1]} frames, of which none was left out")
+    elif measured is not None:
         lines.append(
             f"{score:.2f}: the mean of {measured[1]} frames, from {measured[0]} of them (the table "
             f"is of these)"
         )
-    if interval is not None:
+    if interval is not None and interval.low < interval.high:
         text = f"{100 * interval.level:g} % interval {interval.low:.2f} to {interval.high:.2f}"
         if label_scale is not None:
             low, high = from_hundred(np.array([interval.low, interval.high]), label_scale)

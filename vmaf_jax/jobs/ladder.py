@@ -186,8 +186,8 @@ def _bd_rate(
         if difference.crossings and not allow_crossing:
             raise InputError(
                 f"{path}: {name!r}: the curves of {codec} and {anchor} cross at score "
-                f"{difference.crossings[0]:.1f}, so one number hides which is better where; look "
-                f"at the plot, or pass --allow-crossing."
+                f"{difference.crossings[0]:.1f}, so one number hides which is better where; pass "
+                f"--allow-crossing to compare them all the same, and --plot FILE.png to see where."
             )
         contents[name] = difference
     if not contents:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from vmaf_jax.errors import InputError
 from vmaf_jax.evaluation.cross_validation import HeldOut
+from vmaf_jax.evaluation.held_out_intervals import HeldOutIntervals
 from vmaf_jax.evaluation.run_metrics import RunMetrics
 from vmaf_jax.evaluation.sweep_table import SweepTable
 from vmaf_jax.export.checkpoint import load_checkpoint, save_checkpoint
@@ -87,17 +88,19 @@ def write_run(run: Run) -> None:
         if run.sweep is not None:
             write_text(folder / "sweep.json", to_json(run.sweep.to_dict()))
             run.sweep.write_predictions(folder / "sweep.parquet")
-        write_text(folder / "card.md", _card(run))
-        write_text(folder / "report.html", run_page(read_run(folder)))
+        view = read_run(folder)
+        write_text(folder / "card.md", _card(run, view.intervals))
+        write_text(folder / "report.html", run_page(view))
 
 
-def _card(run: Run) -> str:
+def _card(run: Run, intervals: HeldOutIntervals | str) -> str:
     return card(
         config=run.config.model_dump(mode="json"),
         features=tuple(run.identity.feature_set),
         student=run.identity.student,
         held_out=run.held_out,
         external=run.external,
+        intervals=intervals,
         behaviour=run.metrics.behaviour,
         parity=run.parity.batches[0],
         trained=run.parity.trained_against_deployed,

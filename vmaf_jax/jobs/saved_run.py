@@ -17,6 +17,7 @@ from vmaf_jax.errors import InputError
 from vmaf_jax.evaluation.cross_validation import HeldOut, read_held_out
 from vmaf_jax.export.sidecar_file import label_scale, read_sidecar
 from vmaf_jax.limits import read_limited
+from vmaf_jax.models.pooled import check_pooling
 from vmaf_jax.reporting.run_view import Curves, RunView
 
 _MOST_BYTES = 256 << 20
@@ -55,6 +56,7 @@ def read_run(folder: Path) -> RunView:
         curves=_curves(folder / "log.jsonl", missing),
         missing=tuple(missing),
         label_scale=_label_scale(folder / "model.json"),
+        pooling=_pooling(folder / "model.json"),
     )
 
 
@@ -62,6 +64,13 @@ def _label_scale(path: Path) -> tuple[float, float] | None:
     try:
         return label_scale(read_sidecar(path), path)
     except InputError:  # an older run's; what it says is said in points alone
+        return None
+
+
+def _pooling(path: Path) -> str | None:
+    try:
+        return check_pooling(read_sidecar(path).get("pooling"), str(path))
+    except InputError:
         return None
 
 

@@ -8,10 +8,12 @@ import numpy as np
 from vmaf_jax.evaluation.behaviour import Deviation
 from vmaf_jax.evaluation.cross_validation import HeldOut
 from vmaf_jax.evaluation.distances import Distance
+from vmaf_jax.evaluation.held_out_intervals import HeldOutIntervals
 from vmaf_jax.evaluation.metrics import METRIC_NAMES, RANGES, all_metrics, range_rmse
 from vmaf_jax.features.scale import OUTPUT_RANGE
 from vmaf_jax.models import Student
 from vmaf_jax.reporting.markdown import table
+from vmaf_jax.reporting.score_intervals import interval_lines
 
 _BEHAVIOUR = {
     "identical": "identical pictures, motion2 from 0 to 30",
@@ -37,6 +39,7 @@ def card(
     student: Student,
     held_out: HeldOut,
     external: Mapping[str, HeldOut],
+    intervals: HeldOutIntervals | str,
     behaviour: Mapping[str, Deviation] | None,
     parity: Distance,
     trained: Distance,
@@ -49,6 +52,7 @@ def card(
     Args:
         config: the run's, as its file has it.
         held_out, external: the predictions that every figure is computed from.
+        intervals: of these predictions, or why there are none.
         behaviour: against the teacher outside the data; None where none could be asked.
         parity: of the deployed form, JAX against ONNX Runtime.
         trained: of the student as trained against its deployed form, both in JAX.
@@ -77,6 +81,10 @@ def card(
         "## Agreement",
         "",
         *_agreement(sets, data, label_scale),
+        "",
+        "## How sure",
+        "",
+        *interval_lines(intervals, list(external)),
         "",
         "## Outside the data",
         "",

@@ -14,6 +14,7 @@ from vmaf_jax.evaluation.intervals import LEVEL, Interval
 from vmaf_jax.reporting.comparison_figures import KINDS, MOST_SOURCES, by_source, forest, legend
 from vmaf_jax.reporting.frame import figure, notes, page, section, table, tiles
 from vmaf_jax.reporting.run_view import RunView, number_at, part, points
+from vmaf_jax.reporting.score_intervals import intervals_of_runs
 from vmaf_jax.reporting.svg import text
 from vmaf_jax.reporting.verdict import Tile
 
@@ -39,6 +40,7 @@ def comparison_page(runs: Mapping[str, RunView]) -> str:
         section("differences", f"Against {names[0]}", _differences(compared, names, p_values)),
         section("by-source", "Source by source", _sources(compared, names)),
         section("alone", "Every run by itself", _alone(runs)),
+        section("intervals", "How sure a score is", intervals_of_runs(runs)),
         section("settings", "Settings that differ", _settings(runs)),
     ]
     return page(f"vmaf-jax: {', '.join(names)}", body)

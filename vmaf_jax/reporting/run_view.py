@@ -5,6 +5,7 @@ gives None for what they lack, and the page says what it could not show.
 """
 
 import dataclasses
+import functools
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -13,6 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from vmaf_jax.evaluation.cross_validation import HeldOut
+from vmaf_jax.evaluation.held_out_intervals import HeldOutIntervals, held_out_intervals
+from vmaf_jax.models.pooled import OVER_FRAMES
 from vmaf_jax.reporting.notebook import run_html
 
 
@@ -44,6 +47,7 @@ class RunView:
         curves: of the training, if logged.
         label_scale: the worst and the best vote behind 0 and 100, where people voted.
         missing: a line on each file that could not be shown.
+        pooling: of frames to a clip, by its full name; None where no file says.
     """
 
     name: str
@@ -56,6 +60,7 @@ class RunView:
     curves: Curves | None
     missing: tuple[str, ...] = ()
     label_scale: tuple[float, float] | None = None
+    pooling: str | None = None
 
     def _repr_html_(self) -> str:
         return run_html(self.name, self.held_out)
@@ -73,6 +78,12 @@ class RunView:
     def label_words(self) -> str:
         """The same, for people."""
         return "opinion scores" if self.label == "mos" else self.label
+
+    @functools.cached_property
+    def intervals(self) -> HeldOutIntervals | str:
+        """How sure a score of a clip is, or in a sentence why nothing says it."""
+        # With no pooling known there is a clip's score only where rows are clips, as over frames.
+        return held_out_intervals(self.held_out, self.external, self.pooling or OVER_FRAMES)
 
 
 def as_voted(view: RunView, error: float) -> str:

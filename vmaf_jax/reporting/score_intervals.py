@@ -1,49 +1,117 @@
-"""How sure a score is: what `score --interval` of a run held, of the sources left out."""
+"""How sure a score is, as pages and cards say it: what intervals held of sources left out."""
 
-from vmaf_jax.evaluation.clip_residuals import is_of_clips, residuals_of
-from vmaf_jax.evaluation.conformal import Residuals, coverage
+from collections.abc import Mapping
+
+import numpy as np
+
+from vmaf_jax.evaluation.held_out_intervals import LEVELS, HeldOutIntervals
 from vmaf_jax.reporting.frame import table
+from vmaf_jax.reporting.markdown import table as markdown_table
 from vmaf_jax.reporting.run_view import RunView, points
+from vmaf_jax.reporting.svg import text
 
-LEVELS = (0.8, 0.9, 0.95)
-_LEAST_SOURCES = 3  # two remain to calibrate by
-_MOST_CLIPS = 2000  # whose distances from each other are looked at, source by source
+_AT = (20.0, 50.0, 80.0)  # predictions whose half-width a card gives, points
 
 
 def score_intervals(run: RunView) -> list[str]:
-    """The section of the page: for each level, how often intervals held the label, how wide."""
-    residuals = _residuals(run)
-    if isinstance(residuals, str):
-        return [f"<p>{residuals}</p>\n"]
-    rows = []
-    for level in LEVELS:
-        entry = coverage(residuals, level)
-        rows.append(
-            [
-                f"{level:.0%}",
-                f"{entry.covered:.1%}",
-                points(entry.width),
-                f"{entry.naive_covered:.1%}",
-                points(entry.naive_width),
-            ]
-        )
+    """The section of a run's page: for each level, how often intervals held the label, how wide."""
+    found = run.intervals
+    if isinstance(found, str):
+        return [f"<p>{text(found)}</p>\n"]
+    rows = [
+        [
+            f"{entry.level:.0%}",
+            f"{entry.covered:.1%}",
+            points(entry.width),
+            f"{entry.naive_covered:.1%}",
+            points(entry.naive_width),
+        ]
+        for entry in found.coverages
+    ]
     header = ["level", "held the label", "mean width", "naive, held", "naive, mean width"]
     note = (
-        f"<p>Intervals of {len(residuals.label):,} held-out clips, each calibrated on the other "
-        f"sources of {residuals.n_sources}. Naive: the prediction with a multiple of the other "
-        f"sources' RMSE on both sides. <code>score --interval 0.9</code> gives such an interval "
-        f"of a new clip.</p>\n"
+        f"<p>Intervals of {found.profile.n_clips:,} held-out clips, each calibrated on the other "
+        f"sources of {found.profile.n_sources}, other corpora included. Naive: the prediction with "
+        f"a multiple of the other sources' RMSE on both sides. <code>score --interval 0.9</code> "
+        f"gives such an interval of a new clip.</p>\n"
     )
     return [note, table(header, rows)]
 
 
-def _residuals(run: RunView) -> Residuals | str:
-    """Residuals of the held-out clips, or why the page has no intervals."""
-    if not is_of_clips(run.held_out):
-        return "Held out were frames; intervals are of clips, and are not shown here."
-    residuals = residuals_of(run.held_out, {}, "mean")
-    if residuals is None or residuals.n_sources < _LEAST_SOURCES:
-        return f"Fewer than {_LEAST_SOURCES} sources calibrate no interval."
-    if len(residuals.label) > _MOST_CLIPS:
-        return f"More than {_MOST_CLIPS:,} clips; <code>score --interval</code> has the intervals."
-    return residuals
+def intervals_of_runs(runs: Mapping[str, RunView]) -> list[str]:
+    """The section of a page that compares runs: the same, a row a run and level."""
+    rows = []
+    lines = []
+    for name, run in runs.items():
+        found = run.intervals
+        if isinstance(found, str):
+            lines.append(f"<p>{text(name)}: {text(found)}</p>\n")
+            continue
+        rows += [
+            [
+                name,
+                f"{entry.level:.0%}",
+                f"{entry.covered:.1%}",
+                points(entry.width),
+                f"{found.profile.n_clips:,} of {found.profile.n_sources} sources",
+            ]
+            for entry in found.coverages
+        ]
+    header = ["run", "level", "held the label", "mean width", "clips"]
+    note = (
+        "<p>Intervals of single clips, as <code>score --interval</code> gives them, each "
+        "calibrated on the run's other sources, other corpora included.</p>\n"
+    )
+    return [*([note, table(header, rows)] if rows else []), *lines]
+
+
+def interval_lines(found: HeldOutIntervals | str, corpora: list[str]) -> list[str]:
+    """The same for a card, Markdown, with half-widths of the model's own intervals.
+
+    Args:
+        corpora: names of other corpora whose clips are among them.
+    """
+    if isinstance(found, str):
+        return [found]
+    profile = found.profile
+    rows = []
+    for entry in found.coverages:
+        half = profile.half_width(np.array(_AT), entry.level)
+        rows.append(
+            [
+                f"{entry.level:.0%}",
+                *(f"±{points(float(value))}" for value in half),
+                f"{entry.covered:.1%}",
+                f"{entry.covered_by_source:.1%}",
+                points(entry.width),
+            ]
+        )
+    among = f", those of {', '.join(corpora)} included" if corpora else ""
+    return [
+        f"Conformal intervals across sources, as `score --interval 0.9` gives them, from "
+        f"{profile.n_clips:,} held-out predictions of clips of {profile.n_sources} sources{among}. "
+        f"Half-widths in points, at three scores; then how often such intervals held the label of "
+        f"a source's clips, calibrated without that source, and their mean width:",
+        "",
+        *markdown_table(
+            [
+                "level",
+                *(f"at {score:g}" for score in _AT),
+                "held the label",
+                "mean over sources",
+                "mean width",
+            ],
+            rows,
+        ),
+        "",
+        f"The levels are for sources like these; one that is unlike all of them is held less often."
+        f"{_promise(profile.n_sources)}",
+    ]
+
+
+def _promise(n_sources: int) -> str:
+    """What no calibration on so few sources can promise; "" where the levels are below it."""
+    most = n_sources / (n_sources + 1)
+    if most >= LEVELS[-1]:
+        return ""
+    return f" From {n_sources} sources, no method can promise more than {most:.1%} of a new one."

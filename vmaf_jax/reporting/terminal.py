@@ -27,6 +27,8 @@ from vmaf_jax.files import to_json
 from vmaf_jax.reporting.backends import BackendsReport
 from vmaf_jax.reporting.html import number
 
+_MOST_CLIPS = 100  # of a table for people
+
 
 class Terminal:
     """A job's report on standard error: stages as lines; on a terminal, bars with the time left.
@@ -125,6 +127,26 @@ def show_evaluation(title: str, overall: Metrics, sources: Mapping[str, Metrics]
     for source, metrics in [*sources.items(), ("all", overall)]:
         view.add_row(escape(source), *_metric_cells(metrics, names))
     _show(view)
+
+
+def show_intervals(
+    clips: Sequence[tuple[str, str, float, float, float, float]], summary: str
+) -> None:
+    """A row a clip, the first hundred, and a line on all of them.
+
+    Args:
+        clips: source, clip, and in points its label, its score and the ends of its interval.
+        summary: that line.
+    """
+    view = Table("source", Column("clip", overflow="fold"), "label", "score", "interval", "")
+    for source, clip, label, score, low, high in clips[:_MOST_CLIPS]:
+        names, values = [escape(source), escape(clip)], [f"{label:.3f}", f"{score:.3f}"]
+        missed = "" if low <= label <= high else "missed"
+        view.add_row(*names, *values, f"{low:.3f} to {high:.3f}", missed)
+    _show(view)
+    more = len(clips) - _MOST_CLIPS
+    left_out = f"; {more} more clips with --json" if more > 0 else ""
+    Console().print(f"{summary}{left_out}", highlight=False, soft_wrap=True)
 
 
 def show_run(metrics: RunMetrics) -> None:

@@ -120,6 +120,17 @@ class WorstFrames(Pair):
     pictures: bool = Field(True, description="Also show each frame.")
 
 
+Level = Annotated[
+    float | None,
+    Field(
+        gt=0,
+        lt=1,
+        description="Level, as 0.9: the interval of each clip too, and how often they hold the "
+        "label, of models that are calibrated on it.",
+    ),
+]
+
+
 class Evaluate(Request):
     """Arguments of `eval_model_on_split`."""
 
@@ -127,6 +138,7 @@ class Evaluate(Request):
     features: Annotated[TablePath, Field(description=_TABLE)]
     split: Word = Field("all", description=_SPLIT)
     label: Word | None = Field(None, description=_LABEL)
+    interval: Level = None
 
 
 class Compare(Request):
@@ -136,6 +148,7 @@ class Compare(Request):
     features: Annotated[TablePath, Field(description=_TABLE)]
     split: Word = Field("all", description=_SPLIT)
     label: Word | None = Field(None, description=_LABEL)
+    interval: Level = None
 
 
 class Benchmark(Request):

@@ -112,6 +112,27 @@ class Backends(Result):
     backends: list[BackendEntry]
 
 
+class ClipInterval(Result):
+    """A clip's score and its interval, beside its label; points, 0-100."""
+
+    source: str
+    clip: str
+    label: float
+    score: float
+    low: float
+    high: float
+
+
+class ClipIntervals(Result):
+    """The intervals of a split's clips."""
+
+    level: float = Field(description="The share of new sources' clips whose label they are for.")
+    held: float = Field(description="The share of these clips whose label they hold.")
+    mean_width: float = Field(description="Points.")
+    n_clips: int
+    clips: list[ClipInterval] = Field(description="In the table's order; an answer has 500.")
+
+
 class Agreement(Result):
     """A model against labels."""
 
@@ -121,6 +142,9 @@ class Agreement(Result):
     srocc: Figure = Field(None, description="Spearman's rank correlation; null where undefined.")
     rmse: Figure = Field(None, description="VMAF points.")
     max_abs: Figure = Field(None, description="Worst absolute error, VMAF points.")
+    intervals: ClipIntervals | None = Field(
+        None, description="Where asked for; null if the model is not calibrated on this label."
+    )
 
 
 class Compared(Result):

@@ -14,6 +14,7 @@ import numpy as np
 from vmaf_jax.files import to_json
 from vmaf_jax.jobs.report import Report
 from vmaf_jax.serving import requests, results
+from vmaf_jax.serving.long_results import PART
 
 ENGINES = {"cpu": "libvmaf", "jax": "jax"}
 
@@ -146,10 +147,17 @@ def list_backends(request: requests.Nothing, report: Report) -> Answer:
     return Answer(results.Backends(backends=entries))
 
 
-def _agreement(evaluation: Any) -> dict[str, Any]:
+def _agreement(evaluation: Any, n_models: int = 1) -> dict[str, Any]:
+    """A model's figures, with as many clips as fit an answer of so many models."""
     names = ("plcc", "srocc", "rmse", "max_abs")
     figures = {name: getattr(evaluation.overall, name) for name in names}
-    return {"model": evaluation.model, "kind": evaluation.kind, **figures}
+    intervals = None
+    if evaluation.intervals is not None:
+        entry = dataclasses.asdict(evaluation.intervals)
+        n_clips = len(entry["clips"])
+        entry |= {"n_clips": n_clips, "clips": entry["clips"][: PART // n_models]}
+        intervals = results.ClipIntervals(**entry)
+    return {"model": evaluation.model, "kind": evaluation.kind, **figures, "intervals": intervals}
 
 
 def compare_models(request: requests.Compare, report: Report) -> Answer:
@@ -157,14 +165,17 @@ def compare_models(request: requests.Compare, report: Report) -> Answer:
     from vmaf_jax.jobs.compare_models import compare_models as job
 
     models = [_load(model) for model in request.models]
-    compared = job(models, Path(request.features), split=request.split, label=request.label)
+    how: dict[str, Any] = {"split": request.split, "label": request.label}
+    compared = job(models, Path(request.features), interval=request.interval, **how)
     return Answer(
         results.Compared(
             label=compared.label,
             split=compared.split,
             rows=compared.rows,
             sources=compared.sources,
-            ranked=[results.Agreement(**_agreement(model)) for model in compared.ranked],
+            ranked=[
+                results.Agreement(**_agreement(model, len(models))) for model in compared.ranked
+            ],
         )
     )
 
@@ -173,8 +184,9 @@ def eval_model_on_split(request: requests.Evaluate, report: Report) -> Answer:
     """One model on a split."""
     from vmaf_jax.jobs.compare_models import compare_models as job
 
-    models = [_load(request.model)]
-    compared = job(models, Path(request.features), split=request.split, label=request.label)
+    how: dict[str, Any] = {"split": request.split, "label": request.label}
+    how |= {"interval": request.interval}
+    compared = job([_load(request.model)], Path(request.features), **how)
     return Answer(
         results.Evaluated(
             label=compared.label,
