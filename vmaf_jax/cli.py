@@ -91,8 +91,8 @@ def _clean_up() -> None:
 
     end_all()
     end_workers()
-    if (engine := sys.modules.get("vmaf_jax.extraction.ray_engine")) is not None:
-        engine.leave_cluster()
+    if (cluster := sys.modules.get("vmaf_jax.extraction.ray_cluster")) is not None:
+        cluster.leave_cluster()
     remove_work_folders()
 
 

@@ -1,11 +1,13 @@
 """Extraction by Ray on a real cluster: nodes are killed, drivers die, versions differ."""
 
+import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import psutil
@@ -19,6 +21,7 @@ from vmaf_jax.features.dataset import shard_files
 
 pytest.importorskip("ray", reason="the extra ray is not installed")
 N_CLIPS = 16
+RAW = ("--width", 352, "--height", 288, "--pix-fmt", "yuv420p")
 SCRIPT = [sys.executable, "scripts/extract.py", "--corpus", "manifest"]
 
 
@@ -133,13 +136,49 @@ def test_a_node_of_another_version_is_refused(nodes, manifest, ffmpeg, tmp_path)
     try:
         process = start(nodes, manifest, tmp_path / "set")
         _, error = process.communicate()
+        scored = score_by(nodes, manifest.parent / "ref3.yuv", manifest.parent, *RAW)
     finally:
         nodes.kill(number)
-    assert process.returncode == 2
-    assert error.count("\n") == 1
-    assert "has ffmpeg 1 and vmaf-jax" in error
-    assert "two versions are not mixed" in error
+    for code, line in ((process.returncode, error), (scored.returncode, scored.stderr)):
+        assert code == 2
+        assert line.count("\n") == 1
+        assert "has ffmpeg 1 and vmaf-jax" in line
+        assert "two versions are not mixed" in line
     assert not (tmp_path / "set").exists()
+    assert not scored.stdout
+
+
+def score_by(nodes, *arguments):
+    """`vmaf-jax score` by the cluster, in a process of its own."""
+    line = [sys.executable, "-m", "vmaf_jax", "score", *arguments]
+    line += ["--engine", "ray", "--address", nodes.address]
+    return subprocess.run(
+        [*map(str, line)], capture_output=True, env=os.environ | LOOPBACK, text=True, check=False
+    )
+
+
+def test_scores_of_a_cluster_are_those_of_one_machine(nodes, encodes, tmp_path):
+    for name in (
+        "dis.mp4",
+        "small.mp4",
+        "deep.mkv",
+        "short.mp4",
+    ):  # the last is of 9 frames, not 12
+        shutil.copy(encodes / name, tmp_path / name)
+    (tmp_path / "a_broken.mp4").write_bytes(b"no video")
+    pair = (os.path.relpath(encodes / "ref.y4m"), os.path.relpath(tmp_path))
+    flags = (*pair, "--teacher", "vmaf_v0.6.1", "--interval", 0.9, "--json", "--per-frame")
+    local, spread = run_command("score", *flags), score_by(nodes, *flags)
+    assert (local.code, spread.returncode) == (2, 2), spread.stderr
+    assert spread.stderr.splitlines()[-1] == local.stderr.splitlines()[-1]
+    found = [json.loads(text, object_hook=untimed) for text in (local.stdout, spread.stdout)]
+    assert found[0] == found[1]
+    assert len(found[0]["ranked"]) == 3
+    assert {Path(f["distorted"]).name for f in found[1]["failed"]} == {"a_broken.mp4", "short.mp4"}
+
+
+def untimed(document):
+    return {key: value for key, value in document.items() if key != "seconds"}
 
 
 def test_what_cannot_be_is_told_in_one_line(manifest, tmp_path, monkeypatch):
@@ -156,6 +195,20 @@ def test_what_cannot_be_is_told_in_one_line(manifest, tmp_path, monkeypatch):
         ended = run_command(*flags, *more)
         assert (ended.code, ended.stderr.count("\n")) == (2, 1)
         assert line in ended.stderr
+    video = manifest.parent / "ref3.yuv"
+    lines = {
+        (manifest.parent, "--engine", "ray", "--address", "127.0.0.1:1"): "no Ray cluster answers",
+        (manifest.parent, "--engine", "spark"): "--engine spark: expected one of local, ray",
+        (manifest.parent, "--address", "127.0.0.1:1"): "add --engine ray",
+        (manifest.parent, "--engine", "ray", "--backend", "jax"): "drop --backend jax",
+        (video, "--engine", "ray"): "spreads several videos; name more, or drop it",
+        ("-", "--engine", "ray"): "a cluster cannot read a pipe",
+    }
+    for more, line in lines.items():
+        ended = run_command("score", video, *more, *RAW)
+        assert (ended.code, ended.stderr.count("\n")) == (2, 1)
+        assert line in ended.stderr
+        assert not ended.stdout
     monkeypatch.setitem(sys.modules, "ray", None)
     ended = run_command(*flags, "--engine", "ray")
     assert ended.code == 2

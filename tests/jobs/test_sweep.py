@@ -16,8 +16,9 @@ from vmaf_jax.jobs.programs import Point, programs_of
 from vmaf_jax.jobs.remake_card import remake_card
 from vmaf_jax.jobs.report import Silence
 from vmaf_jax.jobs.run_folder import open_run
-from vmaf_jax.jobs.sweep import combinations, ranked
+from vmaf_jax.jobs.sweep import combinations, fit_combinations, ranked
 from vmaf_jax.jobs.train import train
+from vmaf_jax.models import Student
 from vmaf_jax.reporting.terminal import show_sweep
 from vmaf_jax.training import TrainingSettings
 
@@ -109,8 +110,9 @@ def test_a_point_is_what_its_own_training_gives(swept):
 
 
 def test_only_other_shapes_make_other_programs():
-    def point(**settings):
-        return Point("p", CONFIG.make_student(), TrainingSettings(**settings))
+    def point(dropout=0.0, **settings):
+        student = dataclasses.replace(CONFIG.make_student(), dropout=dropout)
+        return Point("p", student, TrainingSettings(**settings))
 
     points = [
         point(temperature=2.0),
@@ -119,8 +121,24 @@ def test_only_other_shapes_make_other_programs():
         point(weight_decay=0.0),
         point(steps=10, temperature=4.0),
         point(seeds=(1,)),
+        point(dropout=0.1),
+        dataclasses.replace(point(), student=Student("tiny", dropout=0.0)),
     ]
-    assert programs_of(points) == [[0, 2, 3], [1, 4], [5]]
+    assert programs_of(points) == [[0, 2, 3, 6], [1, 4], [5], [7]]
+
+
+def test_dropouts_are_members_and_each_fit_is_of_its_own_student():
+    sweep = {"student.dropout": [0.0, 0.3]}
+    config = CONFIG.model_copy(update={"sweep": sweep})
+    report = Told()
+    swept = fit_combinations(config, report=report)
+    assert sum(line.startswith("program 1 of 1") for line in report.lines) == 1
+    assert [fit.student.dropout for fit in swept.fits] == [0.0, 0.3]
+    (problem,) = swept.problems.values()
+    for fit, each in zip(swept.fits, swept.configs, strict=True):
+        alone = fit_folds(problem, each.make_student(), each.training)
+        np.testing.assert_allclose(fit.predicted, alone.predicted, atol=1e-3)
+    assert np.abs(swept.fits[0].predicted - swept.fits[1].predicted).max() > 0.1
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,13 @@
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import linen as nn
 
 from vmaf_jax.models import ACTIVATIONS, HEADS, ROW_NETWORKS, Student
+from vmaf_jax.models.mlp import Dropout
 
 
 def features(n=64, seed=0):
@@ -54,6 +58,26 @@ def test_dropout_acts_on_the_penultimate_layer_in_training_only():
     assert np.abs(first - second).max() > 0
     without = Student("tiny", dropout=0.0).outputs(variables, x, key=jax.random.key(1))
     np.testing.assert_allclose(without, still, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.25, 0.5])
+def test_dropout_is_that_of_flax_and_can_be_told(rate):
+    student, key = Student("nano", dropout=rate), jax.random.key(3)
+    x = jax.random.normal(key, (200, 64))
+    rngs = {"dropout": key}
+    expected = nn.Dropout(rate, deterministic=False).apply({}, x, rngs=rngs)
+    np.testing.assert_array_equal(Dropout(rate).apply({}, x, rngs=rngs), expected)
+    told = jax.jit(lambda rate: Dropout(rate).apply({}, x, rngs=rngs))(rate)
+    np.testing.assert_allclose(told, expected, rtol=3e-7)
+    variables = student.init(key)
+    of_program = student.outputs(variables, features(), key=key)
+    other = dataclasses.replace(student, dropout=0.0)
+    of_member = jax.jit(lambda p: other.outputs(variables, features(), key=key, dropout=p))(rate)
+    np.testing.assert_allclose(of_member, of_program, rtol=1e-5, atol=1e-6)
+    none = jax.jit(lambda p: student.outputs(variables, features(), key=key, dropout=p))(0.0)
+    np.testing.assert_allclose(
+        none, other.outputs(variables, features(), key=key), rtol=1e-5, atol=1e-6
+    )
 
 
 def test_dense_gradients_are_those_of_the_plain_layer():

@@ -28,11 +28,14 @@ def problem(table):
     return rows, *loso_masks(table.source)
 
 
-def run(rows, masks, teacher=None, network="nano", **settings):
+def run(rows, masks, teacher=None, network="nano", dropouts=(0.1,), **settings):
+    """Trained; dropouts that differ are told to the members, one is a constant of the program."""
     chosen = TrainingSettings(**(SHORT | settings))
     network = "rbf" if chosen.optimiser == "levenberg_marquardt" else network
-    student = Student(network, chosen.head, dropout=0.1)
-    members = make_members(masks, list(chosen.seeds), [chosen.temperature])
+    student = Student(network, chosen.head, dropout=dropouts[0])
+    told = None if len(set(dropouts)) == 1 else dropouts
+    heats = [chosen.temperature] * len(dropouts)
+    members = make_members(masks, list(chosen.seeds), heats, dropouts=told)
     return train_members(
         rows, members, teacher, student=student, settings=chosen, feature_set=FEATURES
     )
@@ -122,6 +125,25 @@ def test_a_fold_among_others_equals_the_fold_alone(support_vectors, network, set
     every = run(rows, masks, teacher, network, **settings)
     alone = run(rows, masks[7:8], teacher, network, **settings)
     assert same(every.member(7), alone.member(0))  # bit for bit, where 1e-5 would do
+
+
+@pytest.mark.parametrize(
+    ("network", "settings"),
+    [("nano", {}), ("nano", {"loss": "kl"}), ("nano", {"batch_size": 32}), ("tiny", {})],
+)
+def test_dropouts_are_told_to_members_of_one_program(support_vectors, network, settings):
+    rows, _, masks = problem(support_vectors)
+    dropouts = (0.5, 0.0, 0.1)
+    together = run(rows, masks[:3], network=network, dropouts=dropouts, **settings)
+    for k, dropout in enumerate(dropouts):
+        constant = run(rows, masks[:3], network=network, dropouts=(dropout,) * 3, **settings)
+        own = slice(3 * k, 3 * k + 3)
+        if dropout == 0:  # bit for bit, though that program draws no masks
+            for member in range(3 * k, 3 * k + 3):
+                assert same(together.member(member), constant.member(member))
+            assert same(together.losses[own], constant.losses[own])
+        np.testing.assert_allclose(together.losses[own], constant.losses[own], rtol=1e-3)
+    assert np.abs(together.losses[:3] - together.losses[6:]).max() > 0.01
 
 
 def test_groups_that_fit_the_memory_train_the_same_members(support_vectors, monkeypatch):

@@ -26,6 +26,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "vmaf-jax score reference.y4m distorted.mp4 --model vmaf_v0.6.1 --quiet",
         "vmaf-jax score reference.y4m distorted.mp4 --interval 0.9 --within 0.5",
         "vmaf-jax score reference.y4m encodes/*.mp4 --html page.html",
+        "vmaf-jax score references/ encodes/ --engine ray --address auto",
     ),
     "export": (
         "vmaf-jax export --model tiny --out tiny.onnx",

@@ -6,10 +6,12 @@ from typing import Annotated, Any
 import typer
 
 from vmaf_jax.commands.options import (
+    Address,
     Backend,
     Damaged,
     DataRoot,
     Deinterlace,
+    Engine,
     Force,
     Fps,
     Frames,
@@ -52,10 +54,8 @@ def extract(
     deinterlace: Deinterlace = None,
     backend: Backend = "libvmaf",
     jobs: Annotated[int | None, typer.Option(min=1, help="Clips measured at a time.")] = None,
-    engine: Annotated[str, typer.Option(help="local, or ray: over a cluster.")] = "local",
-    address: Annotated[
-        str | None, typer.Option(help="Of the Ray cluster: HOST:PORT, auto.")
-    ] = None,
+    engine: Engine = "local",
+    address: Address = None,
     json_: Json = False,
 ) -> None:
     """Extract features and teacher scores into a feature table."""

@@ -42,6 +42,8 @@ PictureSize = Annotated[
     str | None, typer.Option("--size", metavar="WxH", help="Of --format pixels.")
 ]
 Samples = Annotated[str, typer.Option(help="Of --format pixels: float32 or uint8.")]
+Engine = Annotated[str, typer.Option(help="local, or ray: over a cluster.")]
+Address = Annotated[str | None, typer.Option(help="Of the Ray cluster: HOST:PORT, auto.")]
 Provider = Annotated[
     str | None, typer.Option(help="ONNX Runtime's, of --backend onnx, as CPU or CUDA.")
 ]

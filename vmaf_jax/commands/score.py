@@ -6,8 +6,10 @@ from typing import Annotated, Any
 import typer
 
 from vmaf_jax.commands.options import (
+    Address,
     Damaged,
     Deinterlace,
+    Engine,
     Force,
     Fps,
     Frames,
@@ -56,16 +58,22 @@ def score(
     log: Annotated[Path | None, typer.Option(help="A log as libvmaf's, .json or .xml.")] = None,
     html: Annotated[Path | None, typer.Option(help="A page: quality over time, pictures.")] = None,
     also: Annotated[str | None, typer.Option(help="psnr,ssim,ms_ssim,ciede2000,cambi")] = None,
+    engine: Engine = "local",
+    address: Address = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="The score and no more.")] = False,
     json_: Json = False,
 ) -> None:
     """Score a video against its reference."""
     from vmaf_jax.commands.one_pair import score_one
     from vmaf_jax.commands.ranking import is_many, score_many
+    from vmaf_jax.extraction.engines import check_engine
     from vmaf_jax.video.pipe import from_pipe
 
     if within is not None and per_frame:
         raise InputError("--within measures some frames, --per-frame lists all; drop one of them.")
+    check_engine(engine, address)
+    if engine == "ray" and Path("-") in (reference, *distorted):
+        raise InputError("-: a cluster cannot read a pipe; name a file, or drop --engine ray.")
     how: ComparisonOptions = {
         "shortest": shortest,
         "force": force,
@@ -89,7 +97,10 @@ def score(
         if is_many(pristine, degraded):
             single = {"--provider": provider, "--within": within}
             files |= {name: value for name, value in single.items() if value is not None}
+            settings |= {"engine": engine, "address": address}
             score_many(pristine, degraded, model, settings, output=files, **shown)
+        elif engine == "ray":
+            raise InputError("--engine ray: spreads several videos; name more, or drop it.")
         else:
             (lone,) = degraded
             score_one(pristine, lone, model, settings | of_a_pair, output=files, **shown)

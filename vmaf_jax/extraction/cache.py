@@ -71,7 +71,7 @@ class Cache:
                 provenance = {**table.provenance, "comparison": description}
                 table = dataclasses.replace(table, provenance=provenance)
                 self._write(table, entry)
-            return _named(table, pair)
+            return named(table, pair)
         return None
 
     def store(
@@ -112,7 +112,7 @@ class Cache:
         )
         prefix = self._prefix(pair, self.recipes[outdated])
         self._write(table, self._entry(prefix, contents))
-        return _named(table, pair)
+        return named(table, pair)
 
     def _write(self, table: FeatureTable, entry: Path) -> None:
         """Keeps an entry; a cache that cannot be written is no reason to lose a measurement."""
@@ -149,7 +149,7 @@ class Cache:
         return table
 
 
-def _named(table: FeatureTable, pair: Pair) -> FeatureTable:
+def named(table: FeatureTable, pair: Pair) -> FeatureTable:
     """The pair's rows under the names its files have now; tells what differs between the two."""
     for text in table.provenance["comparison"]["warnings"]:
         log.warning("%s: %s", pair[1].path, text)

@@ -16,6 +16,14 @@ Outcomes = Iterator[tuple[int, Shard | InputError]]
 Engine = Callable[[Sequence[Clip], Work], Outcomes]
 
 
+def check_engine(engine: str, address: str | None) -> None:
+    """Raises InputError where there is no such engine, or an address that it has no use for."""
+    if engine not in ENGINES:
+        raise InputError(f"--engine {engine}: expected one of {', '.join(ENGINES)}.")
+    if engine == "local" and address is not None:
+        raise InputError("--address is of a Ray cluster; add --engine ray, or drop it.")
+
+
 def local_engine(clips: Sequence[Clip], work: Work) -> Outcomes:
     """Threads of this machine, as many as `work.request.jobs`, each of which runs an ffmpeg."""
     cores = os.cpu_count() or 1

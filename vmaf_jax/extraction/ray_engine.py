@@ -1,66 +1,33 @@
-"""Extraction over a cluster by Ray: a task a clip, a core each, its shard written by the node.
+"""Measuring over a cluster by Ray: a task a clip, a core each.
 
-Nodes read clips and write shards under the same paths as this machine (a shared file system). Work
-that was lost with a node is given to another; a clip that fails twice is told at the end. This
-program may die: whoever runs it again finds the shards that are written.
+A clip's shard is written by the node, so that this program may die: whoever runs it again finds the
+shards that are written. A pair's table comes back, and stays in the node's cache.
 """
 
 import contextlib
+import copy
 import dataclasses
-import os
-import socket
-import sys
-import threading
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from vmaf_jax.corpora.clips import Clip
 from vmaf_jax.errors import InputError
-from vmaf_jax.extraction.engines import Engine, Outcomes
-from vmaf_jax.extraction.ray_task import Refusal, Tools, check_node, measure_on_node, own_tools
-from vmaf_jax.extraction.shards import Shard, Work
+from vmaf_jax.extraction.cache import named
+from vmaf_jax.extraction.engines import Engine
+from vmaf_jax.extraction.libvmaf import resolve_teachers
+from vmaf_jax.extraction.ray_cluster import Cluster, ray_cluster
+from vmaf_jax.extraction.ray_task import measure_on_node, table_on_node
+from vmaf_jax.extraction.request import Outcome, Pair, Request
+from vmaf_jax.extraction.shards import Work
 from vmaf_jax.video.video import Video
-
-_TASKS_PER_CORE = 2  # in flight: one that runs, and one that waits for it
-_TRIES = 2  # of a clip that fails
-_LOSSES = 10  # of a clip whose nodes die
-_CONNECT_S = 60.0
-_LEAVE_S = 10.0
-_LOOPBACK = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"  # "0": a cluster of one machine, on loopback alone
-_LOOK_S = 5.0  # between looks at how large the cluster is
 
 
 @contextlib.contextmanager
 def ray_engine(address: str | None) -> Iterator[Engine]:
-    """A cluster as an engine; it is left, or ended if it is this machine's own, at the end.
-
-    Args:
-        address: `host:port` of its head, `auto` for the one that this machine is part of, or None
-            to start one of this machine alone.
-
-    Raises:
-        InputError: Ray is not installed, no cluster answers, or a node has other tools.
-    """
-    if address is None:
-        os.environ.setdefault(_LOOPBACK, "0")
-    ray = _ray()
-    _connect(ray, address)
-    try:
-        yield cluster_outcomes(ray)
-    finally:
-        ray.shutdown()
-
-
-def leave_cluster() -> None:
-    """Leaves the cluster, or ends this machine's own: for a program that is told to end."""
-    ray = sys.modules.get("ray")
-    if ray is None:
-        return
-    leaving = threading.Thread(target=ray.shutdown, daemon=True)
-    leaving.start()
-    leaving.join(_LEAVE_S)
+    """A cluster as an engine; `address` and errors as for `ray_cluster`."""
+    with ray_cluster(address) as cluster:
+        yield shards_by(cluster)
 
 
 def cluster_outcomes(ray: Any) -> Engine:
@@ -69,183 +36,72 @@ def cluster_outcomes(ray: Any) -> Engine:
     Raises:
         InputError: a node has other tools than this machine, or none.
     """
-    tools = own_tools()
-    _check_nodes(ray, tools)
-    return lambda clips, work: _outcomes(ray, clips, work, tools)
+    return shards_by(Cluster.joined(ray))
 
 
-def _ray() -> Any:
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    os.environ.setdefault("RAY_DISABLE_FAILURE_SIGNAL_HANDLER", "1")  # signals are ours
-    try:
-        import ray
-    except ImportError as error:
-        raise InputError(
-            "--engine ray: Ray is not installed; pip install 'vmaf-jax[ray]'."
-        ) from error
-    return ray
+def shards_by(cluster: Cluster) -> Engine:
+    """A cluster as an engine."""
+
+    def outcomes(clips: Sequence[Clip], work: Work) -> Any:
+        request, folder = _travelling(work.request), work.folder.absolute()
+        work = dataclasses.replace(work, request=request, folder=folder)
+        return cluster.results(measure_on_node, map(_absolute, clips), work)
+
+    return outcomes
 
 
-def _connect(ray: Any, address: str | None) -> None:
-    """Joins a cluster; Ray itself would wait for minutes where none answers."""
-    quietly: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
-    if address is None:
-        try:
-            ray.init(address="local", include_dashboard=False, **quietly)
-        except (OSError, RuntimeError, ValueError) as error:
-            raise InputError(f"--engine ray: cannot start Ray ({_last_line(error)}).") from error
-        return
-    unreachable = InputError(
-        f"--address {address}: no Ray cluster answers there; start one (`ray start --head`), or "
-        f"correct it."
-    )
-    if address != "auto":
-        host, _, port = address.rpartition(":")
-        try:
-            socket.create_connection((host, int(port)), timeout=5).close()
-        except (OSError, ValueError, OverflowError) as error:
-            raise unreachable from error
-    failures: list[BaseException] = []
-    ended = threading.Event()
+def extract_each_by_ray(
+    pairs: Sequence[Pair],
+    request: Request,
+    *,
+    address: str | None,
+    on_pair: Callable[[int], None] = lambda frames: None,
+) -> list[Outcome]:
+    """As `extract_each`, by libvmaf on a cluster; a pair that fails is tried twice.
 
-    def join() -> None:
-        try:
-            ray.init(address=address, **quietly)
-        except (OSError, RuntimeError, ValueError) as error:
-            failures.append(error)
-        ended.set()
+    Args:
+        address: as for `ray_cluster`.
 
-    threading.Thread(target=join, daemon=True).start()
-    if not ended.wait(_CONNECT_S) or failures:
-        raise unreachable
+    Raises:
+        InputError: as for `ray_cluster`, or a teacher cannot be used at all.
+    """
+    resolve_teachers(request.teachers)
+    outcomes: dict[int, Outcome] = {}
+    travelling = ((_whole(reference), _whole(distorted)) for reference, distorted in pairs)
+    with ray_cluster(address) as cluster:
+        for k, outcome in cluster.results(table_on_node, travelling, _travelling(request)):
+            if isinstance(outcome, InputError):
+                outcomes[k] = _as_given(outcome, pairs[k])
+                continue
+            # Its arrays lie in Ray's memory, which goes with the cluster.
+            outcomes[k] = named(copy.deepcopy(outcome), pairs[k])
+            on_pair(len(outcome))
+    return [outcomes[k] for k in range(len(pairs))]
 
 
-def _check_nodes(ray: Any, tools: Tools) -> None:
-    """Raises InputError where the cluster has no core, or a node that may not measure."""
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
-    nodes = [node for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU")]
-    if not nodes:
-        raise InputError("the Ray cluster has no node with a core; add one (`ray start`).")
-    check = ray.remote(num_cpus=0, max_retries=0)(check_node)
-    answers = [
-        check.options(
-            scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-        ).remote(tools)
-        for node in nodes
-    ]
-    for node, answer in zip(nodes, answers, strict=True):
-        try:
-            refusal = ray.get(answer)
-        except (ray.exceptions.TaskUnschedulableError, ray.exceptions.NodeDiedError):
-            continue  # it died since it was listed, and gets no clip
-        except ray.exceptions.RayError as error:
-            raise InputError(
-                f"node {node['NodeManagerHostname']}: cannot measure ({_last_line(error)}); "
-                f"install vmaf-jax {tools.vmaf_jax} there, or take it out."
-            ) from error
-        if refusal is not None:
-            raise InputError(refusal.reason)
-
-
-def _outcomes(ray: Any, clips: Sequence[Clip], work: Work, tools: Tools) -> Outcomes:
-    """Results as they come; `_TASKS_PER_CORE` tasks a core are in flight at the most."""
-    measure = ray.remote(num_cpus=1, max_retries=0)(measure_on_node)
-    settings, expected = ray.put(_travelling(work)), ray.put(tools)
-    waiting = iter(range(len(clips)))
-    again: list[int] = []
-    running: dict[Any, int] = {}
-    setbacks = _Setbacks()
-    room = _Room(ray)
-    while True:
-        while len(running) < room.tasks():
-            k = again.pop() if again else next(waiting, None)
-            if k is None:
-                break
-            running[measure.remote(_absolute(clips[k]), settings, expected)] = k
-        if not running:
-            return
-        done, _ = ray.wait(list(running), num_returns=1, timeout=_LOOK_S)
-        for answer in done:
-            k = running.pop(answer)
-            outcome = _result(ray, answer)
-            if isinstance(outcome, Refusal):
-                raise InputError(outcome.reason)
-            if setbacks.worth_another_try(k, outcome):
-                again.append(k)
-            else:
-                yield k, outcome.error if isinstance(outcome, _NodeLost) else outcome
-
-
-@dataclasses.dataclass(frozen=True)
-class _NodeLost:
-    """The node of a task is gone, which says nothing about its clip."""
-
-    error: InputError
-
-
-def _result(ray: Any, answer: Any) -> Shard | InputError | Refusal | _NodeLost:
-    try:
-        return ray.get(answer)
-    except (ray.exceptions.NodeDiedError, ray.exceptions.LocalRayletDiedError) as error:
-        return _NodeLost(InputError(f"{_LOSSES} of its nodes died ({_last_line(error)})"))
-    except ray.exceptions.RayError as error:
-        return InputError(f"its worker ended ({_last_line(error)})")
-
-
-class _Setbacks:
-    """How often each clip failed, or lost its node."""
-
-    def __init__(self) -> None:
-        self._failed: dict[int, int] = {}
-        self._lost: dict[int, int] = {}
-
-    def worth_another_try(self, k: int, outcome: Shard | InputError | _NodeLost) -> bool:
-        """Whether clip `k`, which had this outcome, is to be tried again."""
-        if isinstance(outcome, Shard):
-            return False
-        lost = isinstance(outcome, _NodeLost)
-        counts, most = (self._lost, _LOSSES) if lost else (self._failed, _TRIES)
-        counts[k] = counts.get(k, 0) + 1
-        return counts[k] < most
-
-
-class _Room:
-    """How many tasks the cluster takes; nodes come and go."""
-
-    def __init__(self, ray: Any) -> None:
-        self._ray, self._looked, self._tasks = ray, -_LOOK_S, 0
-
-    def tasks(self) -> int:
-        """In flight, at the most."""
-        if time.monotonic() - self._looked >= _LOOK_S or not self._tasks:
-            self._looked = time.monotonic()
-            self._tasks = _TASKS_PER_CORE * int(self._ray.cluster_resources().get("CPU", 0))
-        return max(1, self._tasks)
-
-
-def _travelling(work: Work) -> Work:
-    """The work as a node reads it: whole paths, and a thread a task, which has a core."""
-    request = work.request
+def _travelling(request: Request) -> Request:
+    """The request as a node reads it: whole paths, and a thread a task, which has a core."""
     teachers = tuple(
         str(Path(name).absolute()) if name.endswith(".json") else name for name in request.teachers
     )
     cache = None if request.cache is None else request.cache.absolute()
     request = dataclasses.replace(request, teachers=teachers, cache=cache, threads=1)
-    request = dataclasses.replace(request, on_frames=None)  # whoever counts them is on this machine
-    return dataclasses.replace(work, request=request, folder=work.folder.absolute())
+    return dataclasses.replace(request, on_frames=None)  # whoever counts them is on this machine
 
 
 def _absolute(clip: Clip) -> Clip:
-    def whole(video: Video) -> Video:
-        return dataclasses.replace(video, path=video.path.absolute())
-
     return dataclasses.replace(
-        clip, reference=whole(clip.reference), distorted=whole(clip.distorted)
+        clip, reference=_whole(clip.reference), distorted=_whole(clip.distorted)
     )
 
 
-def _last_line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines or [type(error).__name__])[-1][:200]
+def _whole(video: Video) -> Video:
+    return dataclasses.replace(video, path=video.path.absolute())
+
+
+def _as_given(error: InputError, pair: Pair) -> InputError:
+    """The error with the paths that this program was given."""
+    text = str(error)
+    for video in pair:
+        text = text.replace(str(video.path.absolute()), str(video.path))
+    return InputError(text)

@@ -6,6 +6,8 @@ import socket
 from vmaf_jax.corpora.clips import Clip
 from vmaf_jax.environment import __version__
 from vmaf_jax.errors import InputError
+from vmaf_jax.extraction.api import extract_each
+from vmaf_jax.extraction.request import Outcome, Pair, Request
 from vmaf_jax.extraction.shards import Shard, Work, write_shard
 from vmaf_jax.video.ffmpeg import find_ffmpeg
 
@@ -59,3 +61,14 @@ def measure_on_node(clip: Clip, work: Work, expected: Tools) -> Shard | InputErr
         return write_shard(clip, work)
     except InputError as error:
         return InputError(str(error))  # without its causes, which may not travel
+
+
+def table_on_node(pair: Pair, request: Request, expected: Tools) -> Outcome | Refusal:
+    """The table of a pair, which stays in the node's cache too, or why there is none."""
+    if (refusal := check_node(expected)) is not None:
+        return refusal
+    try:
+        (outcome,) = extract_each([pair], request)
+    except InputError as error:
+        outcome = error
+    return InputError(str(outcome)) if isinstance(outcome, InputError) else outcome

@@ -8,7 +8,7 @@ from typing import Unpack
 
 from vmaf_jax.corpora.clips import Clip
 from vmaf_jax.errors import InputError
-from vmaf_jax.extraction.engines import ENGINES, Engine, local_engine, write_shards
+from vmaf_jax.extraction.engines import Engine, check_engine, local_engine, write_shards
 from vmaf_jax.extraction.shards import Shard, Work
 from vmaf_jax.features.dataset_writer import Contents, check_dataset, is_dataset, writing
 from vmaf_jax.features.feature_set import FEATURES
@@ -42,7 +42,7 @@ def extract_dataset(
             end from a dataset beside it, `<out>.parts`, and has the bytes that `extract` writes.
         backend: `libvmaf`.
         engine: `local`, or `ray`.
-        address: of the Ray cluster, as `ray_engine` has it.
+        address: of the Ray cluster, as `ray_cluster` has it.
         teachers, features, mean_pool, jobs, comparison: as for `extract`.
 
     Returns:
@@ -76,11 +76,8 @@ def extract_dataset(
 
 @contextlib.contextmanager
 def _engine(engine: str, address: str | None, jobs: int | None) -> Iterator[Engine]:
-    if engine not in ENGINES:
-        raise InputError(f"--engine {engine}: expected one of {', '.join(ENGINES)}.")
+    check_engine(engine, address)
     if engine == "local":
-        if address is not None:
-            raise InputError("--address is of a Ray cluster; add --engine ray, or drop it.")
         yield local_engine
         return
     if jobs is not None:

@@ -95,6 +95,7 @@ def fit_folds(
     settings: TrainingSettings,
     *,
     points: Sequence[TrainingSettings] | None = None,
+    dropouts: Sequence[float] | None = None,
     report: Report = silent,
     state: TrainingState | None = None,
 ) -> Fit:
@@ -103,6 +104,8 @@ def fit_folds(
     Args:
         points: settings that differ in what members of one program may differ in
             (`training.settings.OF_MEMBERS`); by default `settings` alone.
+        dropouts: shares of units left out, one a point; by default the student's. Where all are
+            the same, the program has it as a constant.
         state: where the training's state is kept, and taken up again; None to keep none.
 
     Raises:
@@ -111,13 +114,17 @@ def fit_folds(
     problem.check_folds()
     points = [settings] if points is None else list(points)
     settings = points[0].shared() if len(points) > 1 else points[0]
+    if dropouts is not None and len(set(dropouts)) == 1:
+        student, dropouts = dataclasses.replace(student, dropout=dropouts[0]), None
     n_folds = len(problem.masks)
     several = f", {len(points)} points" if len(points) > 1 else ""
     report.say(f"training: {n_folds} folds and the final fit{several}, {settings.steps} steps")
     queried = settings.strategy == "teacher_queries"
     rows = problem.rows(student, settings, _start(settings, student))
     heats = [point.temperature for point in points]
-    members = cross_validation_members(problem.masks, settings.seeds, heats, _rates(points))
+    members = cross_validation_members(
+        *(problem.masks, settings.seeds, heats, _rates(points), dropouts)
+    )
     teacher = problem.queried_teacher().params() if queried else None
     points_json = "".join(point.model_dump_json() for point in points)
     if state is not None:

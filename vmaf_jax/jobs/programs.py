@@ -1,7 +1,7 @@
 """Many trainings as few programs: points that share a shape train together, shape after shape.
 
 A point is a problem, a student and settings. Points that differ in what members of one program may
-differ in (temperature, rate, decay) are members of one; each of the others is compiled.
+differ in (temperature, rate, decay, dropout) are members of one; each of the others is compiled.
 """
 
 import dataclasses
@@ -32,7 +32,7 @@ def programs_of(points: Sequence[Point[Key]]) -> list[list[int]]:
     """The numbers of the points that each program trains, in order of appearance."""
     groups: dict[Hashable, list[int]] = {}
     for k, point in enumerate(points):
-        shape = point.problem, point.student, point.settings.shared()
+        shape = point.problem, point.student.shared(), point.settings.shared()
         groups.setdefault(shape, []).append(k)
     return list(groups.values())
 
@@ -61,10 +61,14 @@ def fit_points(
         fit = fit_folds(
             *(problems[first.problem], first.student, first.settings),
             points=[points[k].settings for k in group],
+            dropouts=[points[k].student.dropout for k in group],
             report=report,
             state=state,
         )
-        fits |= {k: fit.at(place) for place, k in enumerate(group)}
+        fits |= {
+            k: dataclasses.replace(fit.at(place), student=points[k].student)
+            for place, k in enumerate(group)
+        }
         on_step(1)
         report.say(f"program {number} of {len(groups)}: {time.perf_counter() - started:.0f} s")
     return [fits[k] for k in range(len(points))]

@@ -7,7 +7,7 @@ reason, beside the ranking of the rest.
 import dataclasses
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -15,7 +15,8 @@ from vmaf_jax.corpora.clips import Clip
 from vmaf_jax.errors import InputError
 from vmaf_jax.extraction.also import check_also
 from vmaf_jax.extraction.api import as_video, extract_each
-from vmaf_jax.extraction.request import Request
+from vmaf_jax.extraction.engines import check_engine
+from vmaf_jax.extraction.request import Outcome, Pair, Request
 from vmaf_jax.features.table import FeatureTable
 from vmaf_jax.files import is_folder
 from vmaf_jax.jobs.by_resolution import AUTO, PHONE, Choice, choose
@@ -163,6 +164,8 @@ def rank(
     cache: Path | None = None,
     also: tuple[str, ...] = (),
     interval: float | None = None,
+    engine: str = "local",
+    address: str | None = None,
     report: Report = silent,
     **comparison: Unpack[ComparisonOptions],
 ) -> Ranking:
@@ -173,11 +176,16 @@ def rank(
         distorted: files, or folders of them.
         model, backend, width, height, pix_fmt, teachers, cache, also, interval, comparison: as
             for `score`.
+        engine: `local`, or `ray`: libvmaf on a cluster, a video a core.
+        address: of the Ray cluster, as `ray_cluster` has it.
 
     Raises:
-        InputError: nothing can be measured at all: a bad model, setting or folder. A video that
-            fails alone is in the result's `failed`.
+        InputError: nothing can be measured at all: a bad model, setting or folder, a cluster that
+            cannot be used. A video that fails alone is in the result's `failed`.
     """
+    check_engine(engine, address)
+    if engine == "ray" and backend != "libvmaf":
+        raise InputError(f"--engine ray: libvmaf measures; drop --backend {backend}.")
     pairs = pair_up(reference, distorted)
     raw_format: dict[str, int | str | None] = {"width": width, "height": height, "pix_fmt": pix_fmt}
     choice = _choice(model, {r: as_video(r, raw_format) for r, _ in pairs})
@@ -190,7 +198,7 @@ def rank(
     clips = [Clip("score", v[0].path.stem, v[1].path.stem, *v) for v in videos]
     on_pair = report.clips(clips)
     started = time.perf_counter()
-    outcomes = extract_each(videos, request, backend=backend, on_pair=on_pair)
+    outcomes = _measured(videos, request, backend, engine, address, on_pair)
     seconds = (time.perf_counter() - started) / len(pairs)  # they are measured side by side
     ranked, failed = [], []
     for (source, path), pair, outcome in zip(pairs, videos, outcomes, strict=True):
@@ -202,6 +210,21 @@ def rank(
             failed.append(Failure(str(source), str(path), str(outcome)))
     ranked.sort(key=lambda scores: (-scores.pooled, str(scores.table.clip[0])))
     return Ranking(ranked, failed)
+
+
+def _measured(
+    pairs: Sequence[Pair],
+    request: Request,
+    backend: str,
+    engine: str,
+    address: str | None,
+    on_pair: Callable[[int], None],
+) -> list[Outcome]:
+    if engine == "local":
+        return extract_each(pairs, request, backend=backend, on_pair=on_pair)
+    from vmaf_jax.extraction.ray_engine import extract_each_by_ray
+
+    return extract_each_by_ray(pairs, request, address=address, on_pair=on_pair)
 
 
 def _choice(model: str | Path | Model, references: Mapping[Path, Video]) -> Choice:

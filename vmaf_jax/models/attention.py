@@ -38,7 +38,7 @@ class FrameAttention(nn.Module):
 
     outputs: int
     activation: str = "silu"
-    dropout: float = 0.0
+    dropout: float | Array = 0.0
 
     @nn.compact
     def __call__(

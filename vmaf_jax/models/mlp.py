@@ -5,6 +5,7 @@ Dropout acts on the penultimate layer while training and leaves no trace otherwi
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
@@ -33,6 +34,24 @@ class Dense(nn.Module):
         return add_bias(product, bias) if training else product + bias
 
 
+class Dropout(nn.Module):
+    """Leaves units out at random and scales the others up, so that their mean stays.
+
+    Masks and roundings are those of `flax.linen.Dropout`, which takes no traced rate.
+
+    Attributes:
+        rate: the share of units left out, in [0, 1); may be traced.
+    """
+
+    rate: float | Array
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "n d"]) -> Float[Array, "n d"]:
+        kept = 1.0 - self.rate
+        mask = jax.random.bernoulli(self.make_rng("dropout"), kept, x.shape)
+        return jax.lax.select(mask, x / kept, jnp.zeros_like(x))
+
+
 class Mlp(nn.Module):
     """Hidden layers of the given widths, then `outputs` linear units.
 
@@ -40,21 +59,22 @@ class Mlp(nn.Module):
         widths: units of each hidden layer.
         outputs: size of the last axis of the result.
         activation: a name in `ACTIVATIONS`.
-        dropout: probability of leaving out a unit of the last hidden layer in training.
+        dropout: probability of leaving out a unit of the last hidden layer in training; may be
+            traced. For a constant 0 no masks are drawn.
     """
 
     widths: tuple[int, ...]
     outputs: int
     activation: str = "silu"
-    dropout: float = 0.2
+    dropout: float | Array = 0.2
 
     @nn.compact
     def __call__(self, x: Float[Array, "n d"], *, training: bool = False) -> Float[Array, "n k"]:
         activate = activation(self.activation)
         for width in self.widths:
             x = activate(Dense(width)(x, training=training))
-        if training and self.dropout > 0:
-            x = nn.Dropout(self.dropout, deterministic=False)(x)
+        if training and (isinstance(self.dropout, jax.Array) or self.dropout > 0):
+            x = Dropout(self.dropout)(x)
         return Dense(self.outputs)(x, training=training)
 
 

@@ -30,7 +30,7 @@ class Rbf(nn.Module):
     prototypes: int
     outputs: int
     activation: str = "silu"
-    dropout: float = 0.0
+    dropout: float | Array = 0.0
 
     @nn.compact
     def __call__(self, x: Float[Array, "n d"], *, training: bool = False) -> Float[Array, "n k"]:

@@ -82,10 +82,14 @@ class Student:
         level = f" {self.percentile:g}" if self.pooling.endswith("percentile") else ""
         return self.pooling + level
 
-    @property
-    def _module(self) -> _Student:
+    def shared(self) -> "Student":
+        """This student without what members of one program may differ in: its dropout."""
+        return dataclasses.replace(self, dropout=type(self).dropout)
+
+    def _module(self, dropout: float | Array | None = None) -> _Student:
+        dropout = self.dropout if dropout is None else dropout
         network = self.spec.module(
-            outputs=head_outputs(self.head), activation=self.activation, dropout=self.dropout
+            outputs=head_outputs(self.head), activation=self.activation, dropout=dropout
         )
         return _Student(network)
 
@@ -97,9 +101,9 @@ class Student:
         """Fresh float32 variables."""
         if self.spec.over_frames:
             clip, frames = jnp.zeros((1, 1, N_CHANNELS)), jnp.ones((1, 1))
-            return dict(self._module.init(key, clip, frames, training=False))
+            return dict(self._module().init(key, clip, frames, training=False))
         blank = jnp.zeros((1, self.n_features), jnp.float32)
-        return dict(self._module.init(key, blank, training=False))
+        return dict(self._module().init(key, blank, training=False))
 
     def start_at(self, params: Variables, rows: Float[Array, "p d"]) -> Variables:
         """`params` with the network's prototypes, if it has any, at `rows` of scaled features."""
@@ -114,16 +118,18 @@ class Student:
         frames: Float[Array, "n t"] | None = None,
         *,
         key: Array | None = None,
+        dropout: float | Array | None = None,
     ) -> Float[Array, "n k"]:
         """The head's inputs `[n, k]` for rows or clips of `inputs`.
 
         Args:
             frames: mask of the frames, for clips.
             key: for training mode (dropout drawn from it).
+            dropout: the share of units left out then; may be traced. None for the student's own.
         """
         rngs = None if key is None else {"dropout": key}
         apply = functools.partial(
-            self._module.apply, variables, training=key is not None, rngs=rngs
+            self._module(dropout).apply, variables, training=key is not None, rngs=rngs
         )
         if self.spec.over_frames:
             if frames is None:

@@ -56,6 +56,7 @@ def make_members(
     seeds: Sequence[int],
     temperatures: Sequence[float],
     rates: Sequence[Rates] | None = None,
+    dropouts: Sequence[float] | None = None,
 ) -> Member:
     """All combinations of seeds, temperatures and masks `[f, n]`, in that order of nesting.
 
@@ -63,17 +64,22 @@ def make_members(
 
     Args:
         rates: of the optimiser, one a temperature; None for those of the settings.
+        dropouts: shares of units left out, one a temperature; None for the student's.
     """
     grid = [(s, t, f) for s in seeds for t in range(len(temperatures)) for f in range(len(masks))]
     points = [t for _, t, _ in grid]
     mask: Any = np.stack([masks[f] for _, _, f in grid]).astype(np.bool_)  # on the host, in bytes
-    heat: Any = np.array([temperatures[t] for t in points], np.float32)
     return Member(
         mask=mask,
         key=jnp.stack([jax.random.key(s) for s, _, _ in grid]),
-        temperature=heat,
+        temperature=_on_host(temperatures)[points],
         rates=None if rates is None else Rates(*np.array(rates, np.float32)[points].T),
+        dropout=None if dropouts is None else _on_host(dropouts)[points],
     )
+
+
+def _on_host(values: Sequence[float]) -> Any:
+    return np.array(values, np.float32)
 
 
 def cross_validation_members(
@@ -81,10 +87,12 @@ def cross_validation_members(
     seeds: Sequence[int],
     temperatures: Sequence[float],
     rates: Sequence[Rates] | None = None,
+    dropouts: Sequence[float] | None = None,
 ) -> Member:
     """`make_members`, then one member a temperature on all rows, of the first seed."""
-    folds = make_members(masks, seeds, temperatures, rates)
-    final = make_members(np.ones_like(masks[:1]), seeds[:1], temperatures, rates)
+    points = temperatures, rates, dropouts
+    folds = make_members(masks, seeds, *points)
+    final = make_members(np.ones_like(masks[:1]), seeds[:1], *points)
 
     def joined(*leaves: Any) -> Any:
         hosts = all(isinstance(leaf, np.ndarray) for leaf in leaves)

@@ -48,12 +48,14 @@ class Member(NamedTuple):
         key: the source of its randomness.
         temperature: of its loss, no unit.
         rates: of its optimiser; None for those of the settings.
+        dropout: the share of units left out; None for the student's own.
     """
 
     mask: Float[Array, " n"]
     key: Array
     temperature: Float[Array, ""]
     rates: Rates | None = None
+    dropout: Float[Array, ""] | None = None
 
 
 class _Training(NamedTuple):
@@ -150,7 +152,9 @@ def _prepare(
     def loss(params: Variables, batch: Batch, key: Array) -> Array:
         frames = None if batch.clips is None else jnp.asarray(batch.clips.frames)
         variables = {"params": without_effects(params), "scaler": scaler}
-        outputs = student.outputs(variables, batch.features, frames, key=key)
+        outputs = student.outputs(
+            variables, batch.features, frames, key=key, dropout=member.dropout
+        )
         outputs = apply_effects(params, outputs, batch.clips)
         per_row = recipe.loss.per_row(outputs, batch.labels, member.temperature)
         value = masked_mean(per_row, batch.weight)

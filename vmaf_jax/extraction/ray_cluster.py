@@ -1,0 +1,257 @@
+"""A Ray cluster: joined or started, its nodes looked at, tasks of one core each given to them.
+
+Nodes read files under the same paths as this machine (a shared file system). Work that was lost
+with a node is given to another; what fails twice is told with the others' results.
+"""
+
+import contextlib
+import dataclasses
+import os
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeVar
+
+from vmaf_jax.errors import InputError
+from vmaf_jax.extraction.ray_task import Refusal, Tools, check_node, own_tools
+
+Item = TypeVar("Item")
+Settings = TypeVar("Settings")
+Result = TypeVar("Result")
+# What a node is asked: one item, under settings, by the tools that it must have.
+Task = Callable[[Item, Settings, Tools], Result | InputError | Refusal]
+
+_TASKS_PER_CORE = 2  # in flight: one that runs, and one that waits for it
+_TRIES = 2  # of an item that fails
+_LOSSES = 10  # of an item whose nodes die
+_CONNECT_S = 60.0
+_LEAVE_S = 10.0
+_LOOPBACK = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"  # "0": a cluster of one machine, on loopback alone
+_LOOK_S = 5.0  # between looks at how large the cluster is
+
+
+@contextlib.contextmanager
+def ray_cluster(address: str | None) -> Iterator["Cluster"]:
+    """A cluster; it is left, or ended if it is this machine's own, at the end.
+
+    Args:
+        address: `host:port` of its head, `auto` for the one that this machine is part of, or None
+            to start one of this machine alone.
+
+    Raises:
+        InputError: Ray is not installed, no cluster answers, or a node has other tools.
+    """
+    if address is None:
+        os.environ.setdefault(_LOOPBACK, "0")
+    ray = _ray()
+    _connect(ray, address)
+    try:
+        yield Cluster.joined(ray)
+    finally:
+        ray.shutdown()
+
+
+def leave_cluster() -> None:
+    """Leaves the cluster, or ends this machine's own: for a program that is told to end."""
+    ray = sys.modules.get("ray")
+    if ray is None:
+        return
+    leaving = threading.Thread(target=ray.shutdown, daemon=True)
+    leaving.start()
+    leaving.join(_LEAVE_S)
+
+
+@dataclasses.dataclass(frozen=True)
+class Cluster:
+    """A cluster that this program has joined.
+
+    Attributes:
+        ray: the module, connected.
+        tools: what every node has, as this machine does.
+    """
+
+    ray: Any
+    tools: Tools
+
+    @staticmethod
+    def joined(ray: Any) -> "Cluster":
+        """The cluster that `ray` has joined.
+
+        Raises:
+            InputError: a node has other tools than this machine, or none.
+        """
+        tools = own_tools()
+        _check_nodes(ray, tools)
+        return Cluster(ray, tools)
+
+    def results(
+        self, task: Task[Item, Settings, Result], items: Iterable[Item], settings: Settings
+    ) -> Iterator[tuple[int, Result | InputError]]:
+        """Of every item, by its number, as it comes: its result, or why it has none.
+
+        `_TASKS_PER_CORE` tasks a core are in flight at the most; items are read as there is room.
+
+        Args:
+            items, settings: as a node reads them: whole paths.
+
+        Raises:
+            InputError: a node has other tools.
+        """
+        ray = self.ray
+        remote = ray.remote(num_cpus=1, max_retries=0)(task)
+        shared, expected = ray.put(settings), ray.put(self.tools)
+        waiting = enumerate(items)
+        again: list[tuple[int, Item]] = []
+        running: dict[Any, tuple[int, Item]] = {}
+        setbacks = _Setbacks()
+        room = _Room(ray)
+        while True:
+            while len(running) < room.tasks():
+                numbered = again.pop() if again else next(waiting, None)
+                if numbered is None:
+                    break
+                running[remote.remote(numbered[1], shared, expected)] = numbered
+            if not running:
+                return
+            done, _ = ray.wait(list(running), num_returns=1, timeout=_LOOK_S)
+            for answer in done:
+                k, item = running.pop(answer)
+                outcome = _result(ray, answer)
+                if isinstance(outcome, Refusal):
+                    raise InputError(outcome.reason)
+                if setbacks.worth_another_try(k, outcome):
+                    again.append((k, item))
+                else:
+                    yield k, outcome.error if isinstance(outcome, _NodeLost) else outcome
+
+
+def _ray() -> Any:
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    os.environ.setdefault("RAY_DISABLE_FAILURE_SIGNAL_HANDLER", "1")  # signals are ours
+    try:
+        import ray
+    except ImportError as error:
+        raise InputError(
+            "--engine ray: Ray is not installed; pip install 'vmaf-jax[ray]'."
+        ) from error
+    # Standard output is for results; Ray prints there which nodes died, whatever it is asked.
+    ray._private.worker._worker_logs_enabled = False
+    return ray
+
+
+def _connect(ray: Any, address: str | None) -> None:
+    """Joins a cluster; Ray itself would wait for minutes where none answers."""
+    quietly: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
+    if address is None:
+        try:
+            ray.init(address="local", include_dashboard=False, **quietly)
+        except (OSError, RuntimeError, ValueError) as error:
+            raise InputError(f"--engine ray: cannot start Ray ({_last_line(error)}).") from error
+        return
+    unreachable = InputError(
+        f"--address {address}: no Ray cluster answers there; start one (`ray start --head`), or "
+        f"correct it."
+    )
+    if address != "auto":
+        host, _, port = address.rpartition(":")
+        try:
+            socket.create_connection((host, int(port)), timeout=5).close()
+        except (OSError, ValueError, OverflowError) as error:
+            raise unreachable from error
+    failures: list[BaseException] = []
+    ended = threading.Event()
+
+    def join() -> None:
+        try:
+            ray.init(address=address, **quietly)
+        except (OSError, RuntimeError, ValueError) as error:
+            failures.append(error)
+        ended.set()
+
+    threading.Thread(target=join, daemon=True).start()
+    if not ended.wait(_CONNECT_S) or failures:
+        raise unreachable
+
+
+def _check_nodes(ray: Any, tools: Tools) -> None:
+    """Raises InputError where the cluster has no core, or a node that may not measure."""
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    nodes = [node for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU")]
+    if not nodes:
+        raise InputError("the Ray cluster has no node with a core; add one (`ray start`).")
+    check = ray.remote(num_cpus=0, max_retries=0)(check_node)
+    asked = [
+        check.options(
+            scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+        ).remote(tools)
+        for node in nodes
+    ]
+    for node, answer in zip(nodes, asked, strict=True):
+        try:
+            refusal = ray.get(answer)
+        except (ray.exceptions.TaskUnschedulableError, ray.exceptions.NodeDiedError):
+            continue  # it died since it was listed, and gets no clip
+        except ray.exceptions.RayError as error:
+            raise InputError(
+                f"node {node['NodeManagerHostname']}: cannot measure ({_last_line(error)}); "
+                f"install vmaf-jax {tools.vmaf_jax} there, or take it out."
+            ) from error
+        if refusal is not None:
+            raise InputError(refusal.reason)
+
+
+@dataclasses.dataclass(frozen=True)
+class _NodeLost:
+    """The node of a task is gone, which says nothing about its item."""
+
+    error: InputError
+
+
+def _result(ray: Any, answer: Any) -> Any:
+    """What a task gave: its result, an InputError, a Refusal or a _NodeLost."""
+    try:
+        return ray.get(answer)
+    except (ray.exceptions.NodeDiedError, ray.exceptions.LocalRayletDiedError) as error:
+        return _NodeLost(InputError(f"{_LOSSES} of its nodes died ({_last_line(error)})"))
+    except ray.exceptions.RayError as error:
+        return InputError(f"its worker ended ({_last_line(error)})")
+
+
+class _Setbacks:
+    """How often each item failed, or lost its node."""
+
+    def __init__(self) -> None:
+        self._failed: dict[int, int] = {}
+        self._lost: dict[int, int] = {}
+
+    def worth_another_try(self, k: int, outcome: Any) -> bool:
+        """Whether item `k`, which had this outcome, is to be tried again."""
+        lost = isinstance(outcome, _NodeLost)
+        if not lost and not isinstance(outcome, InputError):
+            return False
+        counts, most = (self._lost, _LOSSES) if lost else (self._failed, _TRIES)
+        counts[k] = counts.get(k, 0) + 1
+        return counts[k] < most
+
+
+class _Room:
+    """How many tasks the cluster takes; nodes come and go."""
+
+    def __init__(self, ray: Any) -> None:
+        self._ray, self._looked, self._tasks = ray, -_LOOK_S, 0
+
+    def tasks(self) -> int:
+        """In flight, at the most."""
+        if time.monotonic() - self._looked >= _LOOK_S or not self._tasks:
+            self._looked = time.monotonic()
+            self._tasks = _TASKS_PER_CORE * int(self._ray.cluster_resources().get("CPU", 0))
+        return max(1, self._tasks)
+
+
+def _last_line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines or [type(error).__name__])[-1][:200]
