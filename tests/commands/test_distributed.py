@@ -1,5 +1,6 @@
 """One training of several processes on this machine: the results of one, and plain ends."""
 
+import json
 import os
 import signal
 import socket
@@ -8,12 +9,22 @@ import sys
 
 import pytest
 
+from tests.commands.select_few import few_clips
 from tests.support import run_command
 
 CONFIG = """
 name: spread
 student: {network: nano, dropout: 0.1}
 training: {steps: 20, folds: 3, seeds: [0, 1]}
+"""
+GRID = """
+name: spread
+corpora: [support_vectors]
+networks: [nano]
+activations: [silu]
+temperatures: [1, 4]
+rows: {steps: 20, seeds: [0]}
+queries: {steps: 20, batch_size: 64}
 """
 SAME = ("folds.parquet", "log.jsonl", "model.onnx", "config.yaml")
 ONE_DEVICE = {"XLA_FLAGS": "--xla_force_host_platform_device_count=1"}
@@ -31,18 +42,18 @@ def free_port():
         return listener.getsockname()[1]
 
 
-def start(config, n, *more, port=None):
-    """The processes of one training, the first first."""
-    port = port or free_port()
+def start(config, n, *more, program=("vmaf_jax", "train"), **environment):
+    """The processes of one command, the first first."""
+    port = free_port()
     common = ["--config", config, "--distributed", "--coordinator", f"127.0.0.1:{port}", *more]
-    command = [sys.executable, "-m", "vmaf_jax", "train", *map(str, common)]
+    line = [sys.executable, "-m", *program, *map(str, common)]
     return [
         subprocess.Popen(
-            [*command, "--processes", str(n), "--process", str(k)],
+            [*line, "--processes", str(n), "--process", str(k)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env=os.environ | ONE_DEVICE,
+            env=os.environ | ONE_DEVICE | environment,
         )
         for k in range(n)
     ]
@@ -63,6 +74,38 @@ def test_several_processes_train_what_one_does(n, config, tmp_path):
     for name in SAME:
         expected = (tmp_path / "alone" / name).read_bytes()
         assert (tmp_path / "together" / name).read_bytes() == expected, name
+
+
+def test_two_processes_select_what_one_does(tmp_path):
+    (tmp_path / "grid.yaml").write_text(GRID)
+    grid, out = tmp_path / "grid.yaml", ("--out", tmp_path / "together")
+    with pytest.MonkeyPatch.context() as patch:
+        few_clips(patch)
+        alone = run_command("select", "--config", grid, "--out", tmp_path / "alone")
+    assert alone.code == 0, alone.stderr
+    program = ("tests.commands.select_few", "select")
+    first, second = ended(start(grid, 2, *out, program=program, VMAF_JAX_WORKER="1"))
+    assert (first[2], second[2]) == (0, 0), first[1] + second[1]
+    said = [
+        [line for line in out.splitlines() if "Gloo" not in line] for out, *_ in (first, second)
+    ]
+    assert said == [alone.stdout.splitlines(), []]
+    for name in ("predictions.parquet", "config.json"):
+        expected = (tmp_path / "alone" / name).read_bytes()
+        assert (tmp_path / "together" / name).read_bytes() == expected, name
+    found = [selected(tmp_path / name) for name in ("alone", "together")]
+    assert found[0] == found[1]
+    assert {each["network"] for each in found[0]["candidates"]} == {"nano"}
+    assert {path.name for path in tmp_path.iterdir()} == {"grid.yaml", "alone", "together"}
+
+
+def selected(folder):
+    """What a selection found, without how long anything took."""
+    findings = json.loads((folder / "selection.json").read_text())
+    del findings["total_s"]
+    for model in findings["deployment"]:
+        del model["latency_us"]
+    return findings
 
 
 def test_a_process_whose_coordinator_dies_ends_in_one_line(config, tmp_path):
