@@ -76,6 +76,7 @@ def test_several_processes_train_what_one_does(n, config, tmp_path):
         assert (tmp_path / "together" / name).read_bytes() == expected, name
 
 
+@pytest.mark.slow
 def test_two_processes_select_what_one_does(tmp_path):
     (tmp_path / "grid.yaml").write_text(GRID)
     grid, out = tmp_path / "grid.yaml", ("--out", tmp_path / "together")
