@@ -129,7 +129,12 @@ def test_a_fold_among_others_equals_the_fold_alone(support_vectors, network, set
 
 @pytest.mark.parametrize(
     ("network", "settings"),
-    [("nano", {}), ("nano", {"loss": "kl"}), ("nano", {"batch_size": 32}), ("tiny", {})],
+    [
+        ("nano", {}),
+        pytest.param("nano", {"loss": "kl"}, marks=pytest.mark.slow),
+        pytest.param("nano", {"batch_size": 32}, marks=pytest.mark.slow),
+        pytest.param("tiny", {}, marks=pytest.mark.slow),
+    ],
 )
 def test_dropouts_are_told_to_members_of_one_program(support_vectors, network, settings):
     rows, _, masks = problem(support_vectors)

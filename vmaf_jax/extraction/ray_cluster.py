@@ -184,13 +184,13 @@ def _check_nodes(ray: Any, tools: Tools) -> None:
     if not nodes:
         raise InputError("the Ray cluster has no node with a core; add one (`ray start`).")
     check = ray.remote(num_cpus=0, max_retries=0)(check_node)
-    asked = [
+    answers = [
         check.options(
             scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
         ).remote(tools)
         for node in nodes
     ]
-    for node, answer in zip(nodes, asked, strict=True):
+    for node, answer in zip(nodes, answers, strict=True):
         try:
             refusal = ray.get(answer)
         except (ray.exceptions.TaskUnschedulableError, ray.exceptions.NodeDiedError):
