@@ -23,7 +23,7 @@ from vmaf_jax.training.epochs import (
     EpochTraining,
 )
 
-_CPU_GROUP = 2  # members a core trains at a time: a step's activations stay in its cache
+_CPU_GROUP = 3  # members a core trains at a time: a step's activations stay in its cache
 _ACCELERATOR_GROUP = 512  # a device of its own is filled by many
 
 
@@ -89,12 +89,22 @@ def train_by_epochs(
     started = time.perf_counter()
     predicted = np.zeros((m, len(rows.targets)), np.float32)
     states: list[EpochState] = []
+    begin, end = jnp.int32(0), jnp.int32(settings.epochs)
+
+    def collect(index: npt.NDArray[np.int64], scores: jax.Array, state: EpochState) -> None:
+        predicted[index] = np.asarray(scores)
+        states.append(jax.tree.map(np.asarray, state))
+
+    behind: tuple[npt.NDArray[np.int64], jax.Array, EpochState] | None = None
     for k, index in enumerate(of_round):
         group = take(k)
-        begin, end = jnp.int32(0), jnp.int32(settings.epochs)
         state = programs.advance(rows, group, programs.start(group), begin, end)
-        predicted[index] = np.asarray(programs.predict(rows, group, state.layers))
-        states.append(jax.tree.map(np.asarray, state))
+        scores = programs.predict(rows, group, state.layers)
+        if behind is not None:
+            collect(*behind)  # while the devices train the round after it
+        behind = (index, scores, state)
+    if behind is not None:
+        collect(*behind)
     place = np.empty(m, np.int64)
     place[of_round.ravel()] = np.arange(of_round.size)
     done = jax.tree.map(lambda *leaves: np.concatenate(leaves)[place], *states)

@@ -109,7 +109,10 @@ def plot(measured: Path, out: Path) -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "point":
-        print(json.dumps(train(*map(int, sys.argv[2:]))))
+    what, *words = sys.argv[1:]
+    if what == "point":
+        print(json.dumps(train(*map(int, words))))
+    elif what == "measure":
+        measure(Path(words[0]))
     else:
-        {"measure": measure, "plot": plot}[sys.argv[1]](*map(Path, sys.argv[2:]))
+        plot(Path(words[0]), Path(words[1]))
