@@ -23,7 +23,7 @@ from vmaf_jax.training.epochs import (
     EpochTraining,
 )
 
-_CPU_GROUP = 3  # members a core trains at a time: a step's activations stay in its cache
+_CPU_GROUP = 2  # members a core trains at a time: a step's activations stay in its cache
 _ACCELERATOR_GROUP = 512  # a device of its own is filled by many
 
 
