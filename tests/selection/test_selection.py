@@ -85,9 +85,16 @@ def test_the_experiment_on_claims_reads_the_findings(selected):
     )
 
 
-def test_one_program_trains_what_lone_programs_do():
+@pytest.fixture(scope="module")
+def small_grid():
+    """The problems of a small grid, and all that came of it."""
     problems = {"support_vectors": load_corpus("support_vectors", "vmaf_v0.6.1")}
-    together = {o.candidate: o for o in run_grid(SMALL, problems)}
+    return problems, run_grid(SMALL, problems)
+
+
+def test_one_program_trains_what_lone_programs_do(small_grid):
+    problems, outcomes = small_grid
+    together = {o.candidate: o for o in outcomes}
     alone = SMALL.model_copy(update={"temperatures": (4.0,)})
     for outcome in run_grid(alone, problems):
         if outcome.candidate.strategy == "rows":
@@ -96,10 +103,9 @@ def test_one_program_trains_what_lone_programs_do():
             )
 
 
-def test_finalists_are_the_best_of_each_network():
-    problem = load_corpus("support_vectors", "vmaf_v0.6.1")
-    problems = {"support_vectors": problem}
-    outcomes = run_grid(SMALL, problems)
+def test_finalists_are_the_best_of_each_network(small_grid):
+    problems, outcomes = small_grid
+    problem = problems["support_vectors"]
     (best,) = finalists(outcomes, problem, "support_vectors")
     errors = {
         o.candidate: np.mean((o.predicted - problem.label) ** 2)
