@@ -21,9 +21,8 @@ os.chdir(ROOT)  # tests name files of the repository, from whichever folder they
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(ROOT / ".pytest_cache" / "xla"))
 hypothesis.settings.register_profile("here", deadline=None)  # first calls compile
 hypothesis.settings.load_profile("here")
-gc.set_threshold(
-    200_000, 50, 100
-)  # looking through JAX's many objects took 8 % of the suite's time
+# Looking through JAX's many objects took 8 % of the suite's time.
+gc.set_threshold(200_000, 50, 100)
 use_all_cores()  # before anything runs JAX: folds are tested spread over devices
 keep_compiled_programs()  # between tests, and between runs
 
