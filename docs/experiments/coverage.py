@@ -39,7 +39,7 @@ def stretched_width(residuals: Residuals, share: float) -> float:
 
 def rows(name: str, residuals: Residuals) -> list[list[str]]:
     """A row a level."""
-    found = [coverage(residuals, level) for level in LEVELS]
+    coverages = [coverage(residuals, level) for level in LEVELS]
     return [
         [
             name,
@@ -48,7 +48,7 @@ def rows(name: str, residuals: Residuals) -> list[list[str]]:
             *(f"{value:.3f}" for value in (c.naive_covered, c.naive_width)),
             f"{stretched_width(residuals, c.covered):.3f}",
         ]
-        for c in found
+        for c in coverages
     ]
 
 

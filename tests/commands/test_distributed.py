@@ -94,9 +94,9 @@ def test_two_processes_select_what_one_does(tmp_path):
     for name in ("predictions.parquet", "config.json"):
         expected = (tmp_path / "alone" / name).read_bytes()
         assert (tmp_path / "together" / name).read_bytes() == expected, name
-    found = [selected(tmp_path / name) for name in ("alone", "together")]
-    assert found[0] == found[1]
-    assert {each["network"] for each in found[0]["candidates"]} == {"nano"}
+    selections = [selected(tmp_path / name) for name in ("alone", "together")]
+    assert selections[0] == selections[1]
+    assert {candidate["network"] for candidate in selections[0]["candidates"]} == {"nano"}
     assert {path.name for path in tmp_path.iterdir()} == {"grid.yaml", "alone", "together"}
 
 

@@ -15,13 +15,13 @@ TINY = Path("checkpoints/tiny")
 def test_they_are_of_all_clips_that_the_model_is_calibrated_on():
     rows = read_held_out(TINY / "folds.parquet")
     external = {"demo": read_held_out(TINY / "external_demo.parquet")}
-    found = held_out_intervals(rows, external, "mean")
+    intervals = held_out_intervals(rows, external, "mean")
     residuals = residuals_of(rows, external, "mean")
-    assert (found.profile.n_clips, found.profile.n_sources) == (211 + 72, 23 + 9)
-    assert found.coverages == tuple(coverage(residuals, level) for level in LEVELS)
+    assert (intervals.profile.n_clips, intervals.profile.n_sources) == (211 + 72, 23 + 9)
+    assert intervals.coverages == tuple(coverage(residuals, level) for level in LEVELS)
     alone = held_out_intervals(rows, {}, "mean")
     assert alone.profile.n_clips == 211
-    assert alone.coverages != found.coverages
+    assert alone.coverages != intervals.coverages
 
 
 def test_half_widths_are_those_of_the_intervals():
@@ -52,6 +52,6 @@ def test_where_there_are_none_a_sentence_says_why(rows, pooling, words):
 
 def test_frames_are_pooled_to_clips():
     rows = predictions(200, sources=5, clips=4)
-    found = held_out_intervals(rows, {}, "mean")
-    assert found.profile.n_clips == 20
-    assert held_out_intervals(rows, {}, "percentile 50").coverages != found.coverages
+    intervals = held_out_intervals(rows, {}, "mean")
+    assert intervals.profile.n_clips == 20
+    assert held_out_intervals(rows, {}, "percentile 50").coverages != intervals.coverages

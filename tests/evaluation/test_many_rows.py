@@ -67,9 +67,9 @@ def test_work_takes_few_bytes_a_row(many, most, work):
     work(*many)  # what is imported or compiled once
     tracemalloc.start()
     work(*many)
-    taken = tracemalloc.get_traced_memory()[1]
+    peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert taken / N < most
+    assert peak / N < most
 
 
 def test_rows_that_were_read_share_their_names(many):

@@ -171,10 +171,13 @@ def test_scores_of_a_cluster_are_those_of_one_machine(nodes, encodes, tmp_path):
     local, spread = run_command("score", *flags), score_by(nodes, *flags)
     assert (local.code, spread.returncode) == (2, 2), spread.stderr
     assert spread.stderr.splitlines()[-1] == local.stderr.splitlines()[-1]
-    found = [json.loads(text, object_hook=untimed) for text in (local.stdout, spread.stdout)]
-    assert found[0] == found[1]
-    assert len(found[0]["ranked"]) == 3
-    assert {Path(f["distorted"]).name for f in found[1]["failed"]} == {"a_broken.mp4", "short.mp4"}
+    documents = [json.loads(text, object_hook=untimed) for text in (local.stdout, spread.stdout)]
+    assert documents[0] == documents[1]
+    assert len(documents[0]["ranked"]) == 3
+    assert {Path(f["distorted"]).name for f in documents[1]["failed"]} == {
+        "a_broken.mp4",
+        "short.mp4",
+    }
 
 
 def untimed(document):

@@ -120,9 +120,9 @@ def test_a_shard_that_does_not_belong_is_named_by_its_address(folder, address, r
 )
 def test_an_address_that_leads_nowhere_is_told_in_one_line(place, line):
     pytest.importorskip("fsspec")
-    with pytest.raises(InputError, match=line) as told:
+    with pytest.raises(InputError, match=line) as refused:
         read_table(place)
-    assert "pass" not in str(told.value)
+    assert "pass" not in str(refused.value)
     ended = run_command("evaluate", "--model", "rbf", "--features", place)
     assert (ended.code, ended.stdout, ended.stderr.count("\n")) == (2, "", 1)
     setting = ("--set", f"data.features={place}", "--set", "external=[]")

@@ -47,17 +47,17 @@ def test_a_clip_of_frames_has_the_interval_of_its_score(encodes):
 
 def test_what_they_held_is_counted(support_vectors):
     model = load_model("nano")
-    found = clip_intervals(model, support_vectors, LABEL, 0.5)
+    intervals = clip_intervals(model, support_vectors, LABEL, 0.5)
     predicted, true = model(support_vectors.features), support_vectors.label(LABEL)
     held = widths = 0.0
-    for p, y, clip in zip(predicted.tolist(), true.tolist(), found.clips, strict=True):
+    for p, y, clip in zip(predicted.tolist(), true.tolist(), intervals.clips, strict=True):
         interval = model.calibration.interval(p, 0.5, "nano")
         assert (clip.low, clip.high) == pytest.approx((interval.low, interval.high))
         held += interval.low <= min(max(y, 0), 100) <= interval.high
         widths += interval.high - interval.low
-    assert found.held == pytest.approx(held / 211)
-    assert found.mean_width == pytest.approx(widths / 211)
-    assert 0.2 < found.held < 0.9  # neither all nor none: the count could be wrong
+    assert intervals.held == pytest.approx(held / 211)
+    assert intervals.mean_width == pytest.approx(widths / 211)
+    assert 0.2 < intervals.held < 0.9  # neither all nor none: the count could be wrong
 
 
 def test_models_are_compared_with_theirs(table, support_vectors, one_source):

@@ -135,8 +135,8 @@ def test_dropouts_are_members_and_each_fit_is_of_its_own_student():
     assert sum(line.startswith("program 1 of 1") for line in report.lines) == 1
     assert [fit.student.dropout for fit in swept.fits] == [0.0, 0.3]
     (problem,) = swept.problems.values()
-    for fit, each in zip(swept.fits, swept.configs, strict=True):
-        alone = fit_folds(problem, each.make_student(), each.training)
+    for fit, variant in zip(swept.fits, swept.configs, strict=True):
+        alone = fit_folds(problem, variant.make_student(), variant.training)
         np.testing.assert_allclose(fit.predicted, alone.predicted, atol=1e-3)
     assert np.abs(swept.fits[0].predicted - swept.fits[1].predicted).max() > 0.1
 

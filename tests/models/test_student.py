@@ -67,8 +67,8 @@ def test_dropout_is_that_of_flax_and_can_be_told(rate):
     rngs = {"dropout": key}
     expected = nn.Dropout(rate, deterministic=False).apply({}, x, rngs=rngs)
     np.testing.assert_array_equal(Dropout(rate).apply({}, x, rngs=rngs), expected)
-    told = jax.jit(lambda rate: Dropout(rate).apply({}, x, rngs=rngs))(rate)
-    np.testing.assert_allclose(told, expected, rtol=3e-7)
+    traced = jax.jit(lambda rate: Dropout(rate).apply({}, x, rngs=rngs))(rate)
+    np.testing.assert_allclose(traced, expected, rtol=3e-7)
     variables = student.init(key)
     of_program = student.outputs(variables, features(), key=key)
     other = dataclasses.replace(student, dropout=0.0)

@@ -104,9 +104,9 @@ def test_models_are_ranked_on_a_split(server, table, split):
 def test_models_are_compared_with_their_intervals(server, table):
     arguments = {"features": table.name, "split": "train", "interval": 0.8}
     models = ["nano", "tiny", "vmaf_v0.6.1"]
-    told = server.answer("compare_models", models=models, **arguments)
+    answer = server.answer("compare_models", models=models, **arguments)
     expected = compare_models(models, table, split="train", interval=0.8)
-    for entry, truth in zip(told["ranked"], expected.ranked, strict=True):
+    for entry, truth in zip(answer["ranked"], expected.ranked, strict=True):
         if truth.intervals is None:
             assert (entry["model"], entry["intervals"]) == ("vmaf_v0.6.1", None)
             continue

@@ -33,9 +33,9 @@ def run(rows, masks, teacher=None, network="nano", dropouts=(0.1,), **settings):
     chosen = TrainingSettings(**(SHORT | settings))
     network = "rbf" if chosen.optimiser == "levenberg_marquardt" else network
     student = Student(network, chosen.head, dropout=dropouts[0])
-    told = None if len(set(dropouts)) == 1 else dropouts
+    rates = None if len(set(dropouts)) == 1 else dropouts
     heats = [chosen.temperature] * len(dropouts)
-    members = make_members(masks, list(chosen.seeds), heats, dropouts=told)
+    members = make_members(masks, list(chosen.seeds), heats, dropouts=rates)
     return train_members(
         rows, members, teacher, student=student, settings=chosen, feature_set=FEATURES
     )

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from vmaf_jax.errors import InputError
 from vmaf_jax.features.parquet import MAX_ROWS
-from vmaf_jax.features.places import Place, find, on_filesystem, told
+from vmaf_jax.features.places import Place, find, on_filesystem, refused_in_a_line
 from vmaf_jax.features.reading import read_file
 from vmaf_jax.features.table import FeatureTable, concatenate
 from vmaf_jax.limits import limit, read_limited
@@ -110,9 +110,9 @@ def read_shards(shards: Sequence[Place]) -> Iterator[FeatureTable]:
 
 
 def n_rows(path: Place) -> int:
-    """The rows of a shard by its footer; one that has none is told when it is read."""
+    """The rows of a shard by its footer; one that has none is refused_in_a_line when it is read."""
     where, filesystem = on_filesystem(path)
-    with told(path):
+    with refused_in_a_line(path):
         try:
             return int(pq.read_metadata(where, filesystem=filesystem).num_rows)
         except (OSError, pa.ArrowException):

@@ -57,18 +57,18 @@ class Remote:
         """
         from pyarrow.fs import FileSelector, FileType
 
-        with told(self):
+        with refused_in_a_line(self):
             entries = self.filesystem.get_file_info(FileSelector(self.path, recursive=True))
         start = self.path.strip("/")
-        found = []
+        below_it = []
         for entry in entries:
             below = entry.path.strip("/").removeprefix(start).strip("/")
             parts = below.split("/")
             hidden = any(part[:1] in "._" for part in parts)
             if entry.type == FileType.File and below.endswith(ending) and not hidden:
                 file = Remote(self.filesystem, entry.path, f"{self.name}/{below}", False)
-                found.append((parts, file))
-        return [file for _, file in sorted(found, key=lambda pair: pair[0])]
+                below_it.append((parts, file))
+        return [file for _, file in sorted(below_it, key=lambda pair: pair[0])]
 
     def read_below(self, name: str, most: int) -> bytes | None:
         """The first `most` bytes of a file of the folder; None where it has no such file.
@@ -79,7 +79,7 @@ class Remote:
         from pyarrow.fs import FileType
 
         path = f"{self.path.rstrip('/')}/{name}"
-        with told(self):
+        with refused_in_a_line(self):
             if self.filesystem.get_file_info(path).type != FileType.File:
                 return None
             with self.filesystem.open_input_file(path) as file:
@@ -120,7 +120,7 @@ def find(place: str | Path) -> Place:
     from pyarrow.fs import FileType
 
     name = place.partition("?")[0].rstrip("/")
-    with told(name):
+    with refused_in_a_line(name):
         filesystem, path = _open(place)
         kind = filesystem.get_file_info(path).type
     if kind == FileType.NotFound:
@@ -134,7 +134,7 @@ def on_filesystem(place: Place) -> tuple[str | Path, Any]:
 
 
 @contextlib.contextmanager
-def told(place: object) -> Iterator[None]:
+def refused_in_a_line(place: object) -> Iterator[None]:
     """Whatever a filesystem raises as one line that begins with `place`; as it is, of a path.
 
     Raises:

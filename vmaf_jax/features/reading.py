@@ -17,7 +17,7 @@ from vmaf_jax.features.columns import (
 from vmaf_jax.features.feature_set import FEATURE_SETS
 from vmaf_jax.features.opinions import check_scale, check_within_clips
 from vmaf_jax.features.parquet import read_parquet
-from vmaf_jax.features.places import Place, told
+from vmaf_jax.features.places import Place, refused_in_a_line
 from vmaf_jax.features.table import (
     KEYS,
     METADATA_KEY,
@@ -68,7 +68,7 @@ def read_file(path: Place) -> FeatureTable:
 
 
 def _arrow(path: Place) -> pa.Table:
-    with told(path):
+    with refused_in_a_line(path):
         try:
             return read_parquet(path)
         except InputError:

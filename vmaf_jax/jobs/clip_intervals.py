@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 
 from vmaf_jax.errors import InputError
+from vmaf_jax.export.calibration import Calibration
 from vmaf_jax.features.clips import rows_of_clips
 from vmaf_jax.features.table import FeatureTable
 from vmaf_jax.jobs.how_sure import check_interval
@@ -41,18 +42,19 @@ class ClipIntervals:
     clips: list[ClipInterval]
 
 
-def check_intervals(model: Model, label: str, level: float) -> None:
-    """Finds out before any row is scored whether the intervals would be of `label`.
+def check_intervals(model: Model, label: str, level: float) -> Calibration:
+    """The calibration of a model whose intervals are to be of `label`, before any row is scored.
 
     Raises:
         InputError: as `check_interval`; or the model is calibrated on another label.
     """
-    check_interval(model, level, within=False)
+    calibration = check_interval(model, level, within=False)
     if model.label != label:
         raise InputError(
             f"{model.name}: its intervals are of {model.label}, and cannot be held against "
             f"{label}; name that label, or drop --interval."
         )
+    return calibration
 
 
 def clip_intervals(model: Model, table: FeatureTable, label: str, level: float) -> ClipIntervals:
@@ -64,8 +66,7 @@ def clip_intervals(model: Model, table: FeatureTable, label: str, level: float) 
     Raises:
         InputError: as `check_intervals`, or the table has no such label.
     """
-    check_intervals(model, label, level)
-    assert model.calibration is not None, "check_intervals comes first"  # noqa: S101
+    calibration = check_intervals(model, label, level)
     rows, labels = rows_of_clips(table), table.label(label)
     if model.pooling == OVER_FRAMES:
         scores = np.array([model.clip_score(table.features[r]) for r in rows])
@@ -74,7 +75,7 @@ def clip_intervals(model: Model, table: FeatureTable, label: str, level: float) 
         scores = np.array([model.clip_score(table.features[r], per_frame[r]) for r in rows])
     pooling = "mean" if model.pooling == OVER_FRAMES else model.pooling
     true = np.clip([pool(labels[r], pooling if len(r) > 1 else "mean") for r in rows], 0, 100)
-    low, high = model.calibration.profile.bounds(scores, level)
+    low, high = calibration.profile.bounds(scores, level)
     ends = zip(true.tolist(), scores.tolist(), low.tolist(), high.tolist(), strict=True)
     return ClipIntervals(
         level=level,

@@ -7,7 +7,7 @@ from vmaf_jax.errors import InputError
 from vmaf_jax.evaluation import conformal
 from vmaf_jax.evaluation.conformal import Interval
 from vmaf_jax.evaluation.frame_sample import LEVEL, Estimate
-from vmaf_jax.export.calibration import check_level
+from vmaf_jax.export.calibration import Calibration, check_level
 from vmaf_jax.features.opinions import LabelScale, from_hundred
 from vmaf_jax.jobs.model import Model
 
@@ -15,8 +15,8 @@ SAMPLING = "sampling of frames"
 BOTH = f"{conformal.KIND}, and {SAMPLING}"
 
 
-def check_interval(model: Model, level: float, *, within: bool) -> None:
-    """Finds out before a measurement whether there can be an interval at `level`.
+def check_interval(model: Model, level: float, *, within: bool) -> Calibration:
+    """The calibration of a model's intervals, before a measurement that is to have one at `level`.
 
     Args:
         within: whether only some frames will be measured.
@@ -37,6 +37,7 @@ def check_interval(model: Model, level: float, *, within: bool) -> None:
             f"sure it is; train or export it again, or take a shipped model."
         )
     model.calibration.interval(50.0, level, model.name)
+    return model.calibration
 
 
 def interval_of(

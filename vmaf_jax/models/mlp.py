@@ -47,9 +47,9 @@ class Dropout(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "n d"]) -> Float[Array, "n d"]:
-        kept = 1.0 - self.rate
-        mask = jax.random.bernoulli(self.make_rng("dropout"), kept, x.shape)
-        return jax.lax.select(mask, x / kept, jnp.zeros_like(x))
+        share = 1.0 - self.rate
+        mask = jax.random.bernoulli(self.make_rng("dropout"), share, x.shape)
+        return jax.lax.select(mask, x / share, jnp.zeros_like(x))
 
 
 class Mlp(nn.Module):

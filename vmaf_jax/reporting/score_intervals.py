@@ -15,9 +15,9 @@ _AT = (20.0, 50.0, 80.0)  # predictions whose half-width a card gives, points
 
 def score_intervals(run: RunView) -> list[str]:
     """The section of a run's page: for each level, how often intervals held the label, how wide."""
-    found = run.intervals
-    if isinstance(found, str):
-        return [f"<p>{text(found)}</p>\n"]
+    intervals = run.intervals
+    if isinstance(intervals, str):
+        return [f"<p>{text(intervals)}</p>\n"]
     rows = [
         [
             f"{entry.level:.0%}",
@@ -26,13 +26,14 @@ def score_intervals(run: RunView) -> list[str]:
             f"{entry.naive_covered:.1%}",
             points(entry.naive_width),
         ]
-        for entry in found.coverages
+        for entry in intervals.coverages
     ]
     header = ["level", "held the label", "mean width", "naive, held", "naive, mean width"]
     note = (
-        f"<p>Intervals of {found.profile.n_clips:,} held-out clips, each calibrated on the other "
-        f"sources of {found.profile.n_sources}, other corpora included. Naive: the prediction with "
-        f"a multiple of the other sources' RMSE on both sides. <code>score --interval 0.9</code> "
+        f"<p>Intervals of {intervals.profile.n_clips:,} held-out clips, each calibrated on the "
+        f"other sources of {intervals.profile.n_sources}, other corpora included. Naive: the "
+        f"prediction with a multiple of the other sources' RMSE on both sides. "
+        f"<code>score --interval 0.9</code> "
         f"gives such an interval of a new clip.</p>\n"
     )
     return [note, table(header, rows)]
@@ -43,9 +44,9 @@ def intervals_of_runs(runs: Mapping[str, RunView]) -> list[str]:
     rows = []
     lines = []
     for name, run in runs.items():
-        found = run.intervals
-        if isinstance(found, str):
-            lines.append(f"<p>{text(name)}: {text(found)}</p>\n")
+        intervals = run.intervals
+        if isinstance(intervals, str):
+            lines.append(f"<p>{text(name)}: {text(intervals)}</p>\n")
             continue
         rows += [
             [
@@ -53,9 +54,9 @@ def intervals_of_runs(runs: Mapping[str, RunView]) -> list[str]:
                 f"{entry.level:.0%}",
                 f"{entry.covered:.1%}",
                 points(entry.width),
-                f"{found.profile.n_clips:,} of {found.profile.n_sources} sources",
+                f"{intervals.profile.n_clips:,} of {intervals.profile.n_sources} sources",
             ]
-            for entry in found.coverages
+            for entry in intervals.coverages
         ]
     header = ["run", "level", "held the label", "mean width", "clips"]
     note = (
@@ -65,17 +66,17 @@ def intervals_of_runs(runs: Mapping[str, RunView]) -> list[str]:
     return [*([note, table(header, rows)] if rows else []), *lines]
 
 
-def interval_lines(found: HeldOutIntervals | str, corpora: list[str]) -> list[str]:
+def interval_lines(intervals: HeldOutIntervals | str, corpora: list[str]) -> list[str]:
     """The same for a card, Markdown, with half-widths of the model's own intervals.
 
     Args:
         corpora: names of other corpora whose clips are among them.
     """
-    if isinstance(found, str):
-        return [found]
-    profile = found.profile
+    if isinstance(intervals, str):
+        return [intervals]
+    profile = intervals.profile
     rows = []
-    for entry in found.coverages:
+    for entry in intervals.coverages:
         half = profile.half_width(np.array(_AT), entry.level)
         rows.append(
             [

@@ -89,22 +89,12 @@ def train_by_epochs(
     started = time.perf_counter()
     predicted = np.zeros((m, len(rows.targets)), np.float32)
     states: list[EpochState] = []
-    begin, end = jnp.int32(0), jnp.int32(settings.epochs)
-
-    def collect(index: npt.NDArray[np.int64], scores: jax.Array, state: EpochState) -> None:
-        predicted[index] = np.asarray(scores)
-        states.append(jax.tree.map(np.asarray, state))
-
-    behind: tuple[npt.NDArray[np.int64], jax.Array, EpochState] | None = None
     for k, index in enumerate(of_round):
         group = take(k)
+        begin, end = jnp.int32(0), jnp.int32(settings.epochs)
         state = programs.advance(rows, group, programs.start(group), begin, end)
-        scores = programs.predict(rows, group, state.layers)
-        if behind is not None:
-            collect(*behind)  # while the devices train the round after it
-        behind = (index, scores, state)
-    if behind is not None:
-        collect(*behind)
+        predicted[index] = np.asarray(programs.predict(rows, group, state.layers))
+        states.append(jax.tree.map(np.asarray, state))
     place = np.empty(m, np.int64)
     place[of_round.ravel()] = np.arange(of_round.size)
     done = jax.tree.map(lambda *leaves: np.concatenate(leaves)[place], *states)

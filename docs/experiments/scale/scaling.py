@@ -69,10 +69,12 @@ def train(rows: int, members: int, devices: int) -> dict[str, Any]:
 def measure(out: Path) -> None:
     """Adds the points that the file lacks."""
     lines = out.read_text().splitlines() if out.exists() else []
-    known = [{k: row[k] for k in ("rows", "members", "devices")} for row in map(json.loads, lines)]
+    measured = [
+        {k: row[k] for k in ("rows", "members", "devices")} for row in map(json.loads, lines)
+    ]
     out.parent.mkdir(parents=True, exist_ok=True)
     for point in points(len(os.sched_getaffinity(0))):
-        if point not in known:
+        if point not in measured:
             line = [sys.executable, __file__, "point", *map(str, point.values())]
             ended = subprocess.run(line, capture_output=True, text=True, check=True)
             with out.open("a") as file:
