@@ -6,6 +6,7 @@ activations, biases and gradients run along the batch; laid out the other way, p
 transposed side go to slower kernels (docs/scale.md has the figures).
 """
 
+import functools
 import itertools
 import math
 from collections.abc import Sequence
@@ -40,29 +41,39 @@ def _fresh(key: Array, n_in: int, n_out: int) -> dict[str, Array]:
 def apply_columns(layers: Layers, x: Float[Array, "d b"]) -> Float[Array, "k b"]:
     """Linear layers with ReLU between them."""
     for layer in layers[:-1]:
-        x = jax.nn.relu(_linear(layer, x))
-    return _linear(layers[-1], x)
+        x = _layer(True, layer, x)
+    return _layer(False, layers[-1], x)
 
 
-def _linear(layer: dict[str, Array], x: Float[Array, "d b"]) -> Float[Array, "k b"]:
-    return _add_bias(jnp.dot(layer["kernel"], x, precision="highest"), layer["bias"])
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _layer(rectified: bool, layer: dict[str, Array], x: Float[Array, "d b"]) -> Float[Array, "k b"]:
+    """A linear layer, with ReLU where `rectified`.
+
+    Its gradient is written out: ReLU's is taken from its output, so that what went in need not be
+    held, and the small kernel is transposed before its product, not within.
+    """
+    y = jnp.dot(layer["kernel"], x, precision="highest") + layer["bias"][:, None]
+    return jax.nn.relu(y) if rectified else y
 
 
-@jax.custom_vjp
-def _add_bias(x: Float[Array, "k b"], bias: Float[Array, " k"]) -> Float[Array, "k b"]:
-    """`x + bias`, whose gradient by `bias` is a product, as every sum of a training is."""
-    return x + bias[:, None]
+def _layer_forward(
+    rectified: bool, layer: dict[str, Array], x: Array
+) -> tuple[Array, tuple[Array, Array, Array]]:
+    y = _layer(rectified, layer, x)
+    return y, (layer["kernel"], x, y)
 
 
-def _add_forward(x: Array, bias: Array) -> tuple[Array, None]:
-    return x + bias[:, None], None
+def _layer_backward(
+    rectified: bool, residuals: tuple[Array, Array, Array], g: Array
+) -> tuple[dict[str, Array], Array]:
+    kernel, x, y = residuals
+    g = jnp.where(y > 0, g, 0.0) if rectified else g
+    by_kernel = jnp.dot(g, x.T, precision="highest")
+    by_x = jnp.dot(jax.lax.optimization_barrier(kernel.T), g, precision="highest")
+    return {"kernel": by_kernel, "bias": sum_of_columns(g)}, by_x
 
 
-def _add_backward(_: None, g: Array) -> tuple[Array, Array]:
-    return g, sum_of_columns(g)
-
-
-_add_bias.defvjp(_add_forward, _add_backward)
+_layer.defvjp(_layer_forward, _layer_backward)
 
 
 def flops_per_row(sizes: Sequence[int]) -> int:

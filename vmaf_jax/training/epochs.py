@@ -19,9 +19,9 @@ from jaxtyping import Array, Float, Int
 from vmaf_jax.models.heads import SCORE_CENTRE, SCORE_SPAN
 from vmaf_jax.training.columns import Layers, apply_columns, init_columns
 from vmaf_jax.training.masks import masked_scaler
+from vmaf_jax.training.permutation import permutation
 
 NOBODY = -1  # the held-out fold of a member that trains on every row
-_PACKED_BITS = 16  # of a row's number beside its random bits, at the most
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,36 +95,28 @@ class _Epoch(NamedTuple):
     weight: Float[Array, "s b"]
 
 
-def shuffled(key: Array, training: Array) -> Int[Array, " n"]:
-    """Numbers of all rows, those where `training` holds first, in a random order.
-
-    XLA sorts one array of integers some six times as fast as a pair of arrays, so a row's number
-    stands in the low bits of what is sorted, where at least 15 random ones are left above it; rows
-    whose random bits are equal keep their order.
-    """
-    n = len(training)
-    bits = jax.random.bits(key, (n,)) >> 1
-    bits = jnp.where(training, bits, bits | jnp.uint32(1 << 31))
-    number = jnp.arange(n, dtype=jnp.uint32)
-    n_bits = max(1, (n - 1).bit_length())
-    if n_bits > _PACKED_BITS:
-        return jax.lax.sort((bits, number), num_keys=1)[1].astype(jnp.int32)
-    low = jnp.uint32((1 << n_bits) - 1)
-    return (jnp.sort((bits & ~low) | number) & low).astype(jnp.int32)
+def _training_rows(
+    rows: EpochRows, training: Array, scaler: dict[str, Array]
+) -> Float[Array, "n c"]:
+    """Scaled features and target of each training row, in the table's order; then zeros."""
+    x = (jnp.asarray(rows.features) - scaler["mean"]) * scaler["inv_std"]
+    z = (jnp.asarray(rows.targets) - SCORE_CENTRE) / SCORE_SPAN
+    table = jnp.concatenate([x, z[:, None]], axis=1)
+    return table.at[jnp.flatnonzero(training, size=len(z), fill_value=len(z))].get(
+        mode="fill", fill_value=0.0
+    )
 
 
-def _epoch(key: Array, rows: EpochRows, training: Array, scaler: Any, size: int) -> _Epoch:
-    order, count = shuffled(key, training), jnp.sum(training)
-    n_steps = -(-len(order) // size)
-    slot = jnp.arange(n_steps * size)
-    real = slot < count
-    # Nothing of a row outside the mask is read: slots without a row hold a training row again.
-    index = jnp.where(real, order[jnp.minimum(slot, len(order) - 1)], order[0])
-    x = (jnp.asarray(rows.features)[index] - scaler["mean"]) * scaler["inv_std"]
-    z = (jnp.asarray(rows.targets)[index] - SCORE_CENTRE) / SCORE_SPAN
+def _epoch(key: Array, table: Float[Array, "n c"], count: Int[Array, ""], size: int) -> _Epoch:
+    """The first `count` rows of `table` in a random order, `size` a batch."""
+    n_steps = -(-len(table) // size)
+    real = jnp.arange(n_steps * size) < count
+    order = jnp.where(real, permutation(key, count, n_steps * size), 0)
+    batches = table.at[order].get(mode="promise_in_bounds").reshape(n_steps, size, -1)
+    columns = jnp.swapaxes(batches, 1, 2)
     return _Epoch(
-        features=jnp.swapaxes(x.reshape(n_steps, size, -1), 1, 2),
-        targets=z.reshape(n_steps, size),
+        features=columns[:, :-1],
+        targets=columns[:, -1],
         weight=real.astype(jnp.float32).reshape(n_steps, size),
     )
 
@@ -163,6 +155,7 @@ class EpochTraining:
     ) -> EpochState:
         """Trains a group, whose axis leads everywhere, from epoch `first` up to before `last`."""
         training, scaler = jax.vmap(_scaler, (None, 0))(rows, members.held_out)
+        tables = jax.vmap(_training_rows, (None, 0, 0))(rows, training, scaler)
         count = jnp.sum(training, axis=1)
         size = self.settings.batch_size
         steps = (jnp.max(count) + size - 1) // size
@@ -170,7 +163,7 @@ class EpochTraining:
 
         def one_epoch(k: Array, state: EpochState) -> EpochState:
             keys = jax.vmap(jax.random.fold_in, (0, None))(streams, k)
-            epoch = jax.vmap(_epoch, (0, None, 0, 0, None))(keys, rows, training, scaler, size)
+            epoch = jax.vmap(_epoch, (0, 0, 0, None))(keys, tables, count, size)
 
             def step(i: Array, carry: tuple[Layers, Any, Array]) -> tuple[Layers, Any, Array]:
                 batch = jax.tree.map(

@@ -1,8 +1,8 @@
 """The recipe of `vmaf-jax bench train --features` as a plain PyTorch loop, one fold after another.
 
-    python docs/experiments/scale/pytorch_loop.py TABLE [EPOCHS] [THREADS]
+    python docs/experiments/scale/pytorch_loop.py TABLE [EPOCHS] [THREADS] [SEED]
 
-Takes torch and pyarrow; prints JSON: seconds, rows a second, and the held-out RMSE and PLCC of seed 0.
+Takes torch and pyarrow; prints JSON: seconds, rows a second, and the held-out RMSE and PLCC of a seed, 0 by default.
 """
 
 import itertools
@@ -44,7 +44,7 @@ def main() -> None:
     features = np.stack([table.column(name).to_numpy() for name in FEATURES], axis=1)
     target = table.column("vmaf_v0.6.1").to_numpy()
     source = np.array(table.column("source").to_pylist())
-    torch.manual_seed(0)
+    torch.manual_seed(int(sys.argv[4]) if len(sys.argv) > 4 else 0)
     predicted = np.zeros(len(target))
     started, visited = time.perf_counter(), 0
     for held_out in sorted(set(source)):
