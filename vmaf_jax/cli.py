@@ -86,14 +86,16 @@ def main(arguments: list[str] | None = None, *, leave: bool = True) -> None:
         sys.exit(code)
 
 
-def _clean_up() -> None:
+def _clean_up() -> int | None:
+    """Ends what was started; the exit code of a worker, where one did this program's work."""
     from vmaf_jax.video.ffmpeg import end_all
 
     end_all()
-    end_workers()
+    code = end_workers()
     if (cluster := sys.modules.get("vmaf_jax.extraction.ray_cluster")) is not None:
         cluster.leave_cluster()
     remove_work_folders()
+    return code
 
 
 def _run(arguments: list[str] | None) -> int:

@@ -19,13 +19,14 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @contextlib.contextmanager
-def ends_at_once(clean_up: Callable[[], None], message: str) -> Iterator[None]:
+def ends_at_once(clean_up: Callable[[], int | None], message: str) -> Iterator[None]:
     """While the block runs, a signal ends the program with exit code 128 + its number.
 
     A training that can be saved is saved first, and the exit code is then `SAVED`.
 
     Args:
-        clean_up: called first, in another thread than the block's.
+        clean_up: called first, in another thread than the block's; it gives the exit code of a
+            process that worked in this one's place, and has said what became of it.
         message: written to standard error after an interruption.
     """
     if threading.current_thread() is not threading.main_thread():
@@ -39,7 +40,9 @@ def ends_at_once(clean_up: Callable[[], None], message: str) -> Iterator[None]:
         if not numbers or numbers[0] == 0:
             return
         saved = save_first()
-        clean_up()
+        code = clean_up()
+        if code is not None:
+            os._exit(code)
         if saved:
             with contextlib.suppress(OSError):
                 os.write(2, _SAVED_TEXT)

@@ -4,6 +4,7 @@ The thread that hears a signal asks (`save_first`); the thread that trains looks
 between two short calls of its program, saves, and says so (`saved`).
 """
 
+import signal
 import threading
 import time
 
@@ -46,6 +47,14 @@ def saved() -> None:
     if requested():
         _saved.set()
         threading.Event().wait()
+
+
+def end_saved() -> None:
+    """The state is on disk and a process of this training is to end: this one ends too."""
+    if not requested():
+        signal.raise_signal(signal.SIGTERM)
+        _requested.wait(_WAIT_S)
+    saved()
 
 
 def save_first() -> bool:

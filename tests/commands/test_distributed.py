@@ -6,11 +6,13 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 
 import pytest
 
 from tests.commands.select_few import few_clips
 from tests.support import run_command
+from vmaf_jax.stopping import SAVED
 
 CONFIG = """
 name: spread
@@ -125,6 +127,71 @@ def test_a_process_whose_coordinator_dies_ends_in_one_line(config, tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"c.yaml"}
 
 
+LONG = ("--set", "training.steps=1000", "--save-every", "0.2")
+
+
+@pytest.fixture(scope="module")
+def saved_together(tmp_path_factory):
+    """A configuration, and the run that two undisturbed processes made of it, saving."""
+    folder = tmp_path_factory.mktemp("saved")
+    (folder / "c.yaml").write_text(CONFIG)
+    first, second = ended(start(folder / "c.yaml", 2, *LONG, "--run-dir", folder / "run"))
+    assert (first[2], second[2]) == (0, 0), first[1] + second[1]
+    assert {path.name for path in folder.iterdir()} == {"c.yaml", "run"}
+    return folder
+
+
+def wait_for_state(processes, folder):
+    while not [p for p in folder.glob("*") if p.name.isdecimal()]:
+        assert processes[0].poll() is None
+        time.sleep(0.01)
+
+
+@pytest.mark.slow
+def test_processes_that_are_ended_and_killed_end_with_the_same_bytes(saved_together, tmp_path):
+    config, run = saved_together / "c.yaml", tmp_path / "run"
+    processes = start(config, 2, *LONG, "--run-dir", run)
+    wait_for_state(processes, tmp_path / "run.state")
+    processes[1].terminate()  # one is told to end: all are saved, and end
+    for _, error, code in ended(processes):
+        assert code == SAVED, error
+        assert error.splitlines()[-1] == (
+            "vmaf-jax: interrupted; the training is saved, run it again to go on."
+        )
+    processes = start(config, 2, *LONG, "--run-dir", run)
+    wait_for_state(processes, tmp_path / "run.state")
+    for process in processes:
+        for pid in (*children_of(process.pid), process.pid):
+            os.kill(pid, signal.SIGKILL)
+    ended(processes)
+    first, second = ended(start(config, 2, *LONG, "--run-dir", run))
+    assert (first[2], second) == (0, ("", "", 0)), first[1]
+    assert "goes on after step" in first[1]
+    assert {path.name for path in tmp_path.iterdir()} == {"run"}
+    for name in SAME:
+        assert (run / name).read_bytes() == (saved_together / "run" / name).read_bytes(), name
+
+
+def test_processes_that_do_not_agree_on_saving_are_told(config, tmp_path):
+    port = free_port()
+    processes = [
+        subprocess.Popen(
+            [
+                *(sys.executable, "-m", "vmaf_jax", "train", "--config", str(config)),
+                *("--distributed", "--coordinator", f"127.0.0.1:{port}", "--processes", "2"),
+                *("--process", str(k), "--run-dir", str(tmp_path / "run"), *more),
+            ],
+            stderr=subprocess.PIPE,
+            text=True,
+            env=os.environ | ONE_DEVICE,
+        )
+        for k, more in enumerate([("--save-every", "1"), ()])
+    ]
+    ends = [(process.communicate()[1], process.returncode) for process in processes]
+    assert [code for _, code in ends] == [2, 2]
+    assert "start every process with it, or none" in ends[0][0].splitlines()[-1]
+
+
 def children_of(pid):
     import psutil
 
@@ -137,7 +204,6 @@ def test_what_cannot_be_joined_is_said_at_once(config):
     for more, message in [
         (("--coordinator", "nowhere"), "expected HOST:PORT"),
         (("--coordinator", "a:1", *flags, 2), "they count from 0"),
-        (("--save-every", 1), "saves no states yet"),
         (("--coordinator", "no-such-host.invalid:1", *flags, 1), "cannot be reached"),
     ]:
         result = run_command(*common, *more)

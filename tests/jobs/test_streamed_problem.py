@@ -60,6 +60,26 @@ def test_every_source_is_held_out_and_predicted(folder):
         assert np.sqrt(np.mean(error**2)) < 10  # VMAF points; their spread is 27
 
 
+def test_points_of_a_sweep_are_members_of_one_stream(folder):
+    """Each as alone; where rates differ XLA rounds otherwise."""
+    problem, student = load_streamed(config(folder)), config(folder).make_student()
+    training = config(folder, TRAINING | {"steps": 40}).training
+    points = [
+        training.model_copy(update={"temperature": t, "learning_rate": rate, "loss": "kl"})
+        for t, rate in ((1.0, 5e-3), (2.0, 1e-3), (1.0, 1e-3))
+    ]
+    together = fit_streamed(problem, student, points[0], points=points)
+    assert together.predicted.shape == (3, 2, len(problem.table))
+    for k, point in enumerate(points):
+        alone = fit_streamed(problem, student, point)
+        own = together.at(k)
+        assert own.losses.shape == alone.losses.shape
+        np.testing.assert_allclose(own.losses, alone.losses, rtol=2e-3)
+        np.testing.assert_allclose(own.predicted, alone.predicted, atol=0.05)  # VMAF points
+    differs = np.abs(together.predicted[0] - together.predicted[1]).max()
+    assert differs > 1
+
+
 @pytest.mark.parametrize(
     ("change", "line"),
     [

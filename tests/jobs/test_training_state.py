@@ -21,11 +21,20 @@ pytestmark = pytest.mark.optimised  # they train for a while
 
 CONFIG = """
 name: short
-student: {network: nano, dropout: 0.1}
-training: {steps: 1000}
+student: {{network: nano, dropout: 0.1}}
+training: {{steps: 1000}}
 """
-SWEPT = f"""
-{CONFIG}
+SWEPT = """
+name: short
+student: {{network: nano, dropout: 0.1}}
+training: {{steps: 1000}}
+sweep: {{training.learning_rate: [0.02, 0.01], student.activation: [silu, relu]}}
+"""
+STREAMED = """
+name: short
+data: {{features: {shards}, buffer_rows: 128}}
+student: {{network: nano, dropout: 0.1}}
+training: {{steps: 1000, batch_size: 64}}
 sweep: {{training.learning_rate: [0.02, 0.01], student.activation: [silu, relu]}}
 """
 SAME = (
@@ -68,7 +77,7 @@ def wait_for_states(process, run_dir, n):
 @pytest.fixture(scope="module")
 def config(tmp_path_factory):
     path = tmp_path_factory.mktemp("config") / "short.yaml"
-    path.write_text(CONFIG)
+    path.write_text(CONFIG.format())
     return path
 
 
@@ -100,10 +109,12 @@ def killed_and_finished(config, run_dir, kills, seed):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("text", [CONFIG, SWEPT], ids=["train", "sweep"])
-def test_twenty_kills(text, tmp_path):
+@pytest.mark.parametrize("text", [CONFIG, SWEPT, STREAMED], ids=["train", "sweep", "streamed"])
+def test_twenty_kills(text, support_vectors, tmp_path):
     config = tmp_path / "config.yaml"
-    config.write_text(text)
+    (tmp_path / "shards").mkdir()
+    support_vectors.write(tmp_path / "shards" / "part.parquet")
+    config.write_text(text.format(shards=tmp_path / "shards"))
     process = start(config, tmp_path / "undisturbed")
     _, error = process.communicate()
     assert process.returncode == 0, error

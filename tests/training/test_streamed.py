@@ -37,9 +37,9 @@ def members(rows):
     )
 
 
-def fit(rows, members):
+def fit(rows, members, keeper=None):
     how = {"student": Student("nano", dropout=0.0), "settings": SETTINGS, "feature_set": FEATURES}
-    return train_streamed(rows, members, buffer_rows=64, **how)
+    return train_streamed(rows, members, buffer_rows=64, keeper=keeper, **how)
 
 
 @pytest.mark.parametrize("buffer_rows", [1, 64, 1000])
@@ -60,17 +60,61 @@ def test_an_epoch_reads_every_row_once_in_another_order(rows, buffer_rows):
 
 def test_the_buffer_bounds_what_is_held(rows, monkeypatch):
     held = []
-    shuffled = streams._shuffled
+    read = streams._read
 
     def counted(*arguments):
-        held.append(len(shuffled(*arguments).targets))
-        return shuffled(*arguments)
+        held.append(len(read(*arguments).targets))
+        return read(*arguments)
 
-    monkeypatch.setattr(streams, "_shuffled", counted)
+    monkeypatch.setattr(streams, "_read", counted)
     stream = chunks(rows, batch_size=5, steps=1, buffer_rows=64, seed=0)
     for _ in range(60):
         next(stream)
     assert max(held) == 64
+
+
+@pytest.mark.parametrize("first", [1, 3, 14, 15, 40])
+def test_a_stream_that_begins_later_reads_what_is_left_of_it(rows, first):
+    how = {"batch_size": 5, "steps": 4, "buffer_rows": 64, "seed": 1}
+    whole, later = chunks(rows, **how), chunks(rows, **how, first=first)
+    for _ in range(first):
+        next(whole)
+    for _ in range(20):
+        for expected, ours in zip(next(whole), next(later), strict=True):
+            np.testing.assert_array_equal(ours, expected)
+
+
+class Remembered:
+    """A keeper that keeps everything, and gives back the state after some step."""
+
+    def __init__(self, step=None):
+        self.states, self.step = {}, step
+
+    def restore(self, like):
+        if self.step is None:
+            return None
+        assert [leaf.shape for leaf in self.states[self.step]] == [leaf.shape for leaf in like]
+        return self.states[self.step]
+
+    def due(self):
+        return True
+
+    def keep(self, state, step):
+        self.states[step] = [np.array(leaf) for leaf in state]
+
+
+def test_a_training_that_goes_on_ends_with_the_same_bits(rows):
+    keeper = Remembered()
+    alone, whole = fit(rows, members(rows)), fit(rows, members(rows), keeper)
+    assert sorted(keeper.states) == list(range(2, 40, 2))
+    keeper.step = 14
+    again = fit(rows, members(rows), keeper)
+    for other in (whole, again):
+        np.testing.assert_array_equal(other.losses, alone.losses)
+        for ours, theirs in zip(
+            jax.tree.leaves(other.variables), jax.tree.leaves(alone.variables), strict=True
+        ):
+            np.testing.assert_array_equal(ours, theirs)
 
 
 def test_scalers_see_no_row_that_is_held_out(rows):

@@ -31,7 +31,7 @@ Process = Annotated[int | None, typer.Option(min=0, help="With it: which of them
 
 _WORKER = "VMAF_JAX_WORKER"  # set in the worker's environment
 _ADDRESS = "JAX_COORDINATOR_ADDRESS"
-_REACH_S, _PAUSE_S = 60.0, 0.2
+_REACH_S, _PAUSE_S, _END_S = 60.0, 0.2, 70.0
 _NOISE = re.compile(r"[IWEF]\d{4} \d\d:\d\d:\d\d|\*\*\* Check failure|    @ +0x|\[Gloo\] ")
 _MORE_NOISE = ("Additional GRPC error", ":UNKNOWN:", "RPC: /", "absl::Status")
 _workers: list[subprocess.Popen[str]] = []
@@ -54,9 +54,7 @@ def is_worker() -> bool:
     return _WORKER in os.environ
 
 
-def start_process(
-    coordinator: str | None, processes: int | None, process: int | None, save_every: float | None
-) -> None:
+def start_process(coordinator: str | None, processes: int | None, process: int | None) -> None:
     """In a worker: joins the others. Else: runs the worker, and ends as it does.
 
     Args:
@@ -65,8 +63,6 @@ def start_process(
     Raises:
         InputError: the flags cannot be meant so, or the coordinator cannot be reached.
     """
-    if save_every is not None:
-        raise InputError("--distributed: saves no states yet; leave --save-every out.")
     check_flags(coordinator, processes, process)
     if not is_worker():
         raise WorkerEndedError(watch_worker(coordinator, process))
@@ -114,13 +110,24 @@ def watch_worker(coordinator: str | None, process: int | None) -> int:
             f"the coordinator ({address or 'as the environment says'}) or another process cannot "
             f"be reached, or is gone; start all of them again."
         )
+    return _exit_code(code)
+
+
+def _exit_code(code: int) -> int:
+    """As a shell says it: 128 and the number of a signal that ended the process."""
     return code if code >= 0 else 128 - code
 
 
-def end_workers() -> None:
-    """Has the workers end as the program does."""
-    for worker in _workers:
+def end_workers() -> int | None:
+    """Has the worker end as the program does, which may take saving; its exit code, if it does."""
+    code = None
+    for worker in list(_workers):
         worker.terminate()
+        try:
+            code = _exit_code(worker.wait(_END_S))
+        except subprocess.TimeoutExpired:
+            worker.kill()
+    return code
 
 
 def _wait_for(address: str) -> None:

@@ -29,7 +29,7 @@ def select(
 ) -> None:
     """Compare networks, losses and strategies, and state a choice."""
     if distributed:
-        start_process(coordinator, processes, process, save_every)
+        start_process(coordinator, processes, process)
     prepare_training()
     from vmaf_jax.reporting.terminal import Terminal, show_json
     from vmaf_jax.selection.grid import load_selection
@@ -38,7 +38,7 @@ def select(
 
     resolved = load_selection(config)
     if not is_first_process():
-        take_part(resolved, full=full)
+        take_part(resolved, full=full, save_every_s=save_every)
         return
     folder = out or Path("runs") / resolved.name
     with Terminal() as terminal:

@@ -29,7 +29,7 @@ def train(
 ) -> None:
     """Train, cross-validate, export and verify a student."""
     if distributed:
-        start_process(coordinator, processes, process, save_every)
+        start_process(coordinator, processes, process)
     prepare_training()
     from vmaf_jax.jobs.config import load_config
     from vmaf_jax.jobs.train import take_part
@@ -38,7 +38,7 @@ def train(
 
     resolved = load_config(config, set_)
     if not is_first_process():
-        take_part(resolved)
+        take_part(resolved, save_every_s=save_every)
         return
     with Terminal() as terminal:
         terminal.stage("train")

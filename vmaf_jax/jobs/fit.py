@@ -16,9 +16,10 @@ from vmaf_jax.jobs.model import find_run
 from vmaf_jax.jobs.problem import Problem
 from vmaf_jax.jobs.report import Report, silent
 from vmaf_jax.jobs.run_folder import open_run
-from vmaf_jax.jobs.training_state import TrainingState
+from vmaf_jax.jobs.training_state import KeptState
 from vmaf_jax.models import Deployed, Student, Variables
 from vmaf_jax.training import TrainingSettings, cross_validation_members, train_members
+from vmaf_jax.training.loop import Trained
 from vmaf_jax.training.optimiser import Rates
 
 _MOST_PREDICTED = 1 << 22  # members times rows of a call that predicts
@@ -97,7 +98,7 @@ def fit_folds(
     points: Sequence[TrainingSettings] | None = None,
     dropouts: Sequence[float] | None = None,
     report: Report = silent,
-    state: TrainingState | None = None,
+    state: KeptState | None = None,
 ) -> Fit:
     """Trains every fold, seed and point, and a final fit of each on all rows, as one program.
 
@@ -123,7 +124,7 @@ def fit_folds(
     rows = problem.rows(student, settings, _start(settings, student))
     heats = [point.temperature for point in points]
     members = cross_validation_members(
-        *(problem.masks, settings.seeds, heats, _rates(points), dropouts)
+        *(problem.masks, settings.seeds, heats, rates_of(points), dropouts)
     )
     teacher = problem.queried_teacher().params() if queried else None
     points_json = "".join(point.model_dump_json() for point in points)
@@ -139,22 +140,40 @@ def fit_folds(
         feature_set=problem.table.feature_set,
         keeper=None if state is None else state.keeper,
     )
-    n_held_out = len(settings.seeds) * len(points) * n_folds
-    finals = [trained.member(n_held_out + k) for k in range(len(points))]
     predicted = _held_out(student, trained.variables, problem, len(settings.seeds), len(points))
+    fit = fit_of(trained, predicted, student, settings.seeds)
+    if state is not None:
+        state.end(fit.arrays())
+    return fit
+
+
+def fit_of(
+    trained: Trained,
+    predicted: npt.NDArray[np.float64],
+    student: Student,
+    seeds: tuple[int, ...],
+) -> Fit:
+    """The fit whose last members are the final ones, one a point; what diverged has no predictions.
+
+    Args:
+        predicted: held-out, `[points, seeds, n]`.
+
+    Raises:
+        InputError: every point diverged.
+    """
+    n_points = len(predicted)
+    n_members = len(trained.losses)
+    finals = [trained.member(k) for k in range(n_members - n_points, n_members)]
     for k, final in enumerate(finals):
         if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(final)):
             predicted[k] = np.nan
     if np.isnan(predicted).all():
         raise InputError("training diverged; lower training.learning_rate.")
     seconds = trained.compile_s, trained.train_s
-    fit = Fit(student, settings.seeds, predicted, finals, trained.losses, *seconds)
-    if state is not None:
-        state.end(fit.arrays())
-    return fit
+    return Fit(student, seeds, predicted, finals, trained.losses, *seconds)
 
 
-def _rates(points: Sequence[TrainingSettings]) -> list[Rates] | None:
+def rates_of(points: Sequence[TrainingSettings]) -> list[Rates] | None:
     """The optimiser's rates of each point; None where all have the same, which are constants."""
     rates = [Rates(point.learning_rate, point.weight_decay) for point in points]
     return rates if len(set(rates)) > 1 else None

@@ -9,10 +9,11 @@ import time
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Generic, TypeVar
 
-from vmaf_jax.jobs.fit import Fit, fit_folds
+from vmaf_jax.jobs.fit import Fit
 from vmaf_jax.jobs.problem import Problem
 from vmaf_jax.jobs.report import Report, silent
-from vmaf_jax.jobs.training_state import TrainingState
+from vmaf_jax.jobs.streamed import fit_problem
+from vmaf_jax.jobs.training_state import KeptState
 from vmaf_jax.models import Student
 from vmaf_jax.training import TrainingSettings
 
@@ -41,7 +42,7 @@ def fit_points(
     points: Sequence[Point[Key]],
     problems: Mapping[Key, Problem],
     *,
-    state: TrainingState | None = None,
+    state: KeptState | None = None,
     report: Report = silent,
 ) -> list[Fit]:
     """The fit of each point, alone, in their order.
@@ -50,7 +51,7 @@ def fit_points(
         state: which programs are through already, and where the present one stands.
 
     Raises:
-        InputError: as `fit_folds`.
+        InputError: as `fit_problem`.
     """
     fits: dict[int, Fit] = {}
     groups = programs_of(points)
@@ -58,7 +59,7 @@ def fit_points(
     for number, group in enumerate(groups, 1):
         started = time.perf_counter()
         first = points[group[0]]
-        fit = fit_folds(
+        fit = fit_problem(
             *(problems[first.problem], first.student, first.settings),
             points=[points[k].settings for k in group],
             dropouts=[points[k].student.dropout for k in group],

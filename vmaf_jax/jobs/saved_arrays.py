@@ -38,7 +38,7 @@ def training_digest(*parts: Any) -> str:
         key = jax.numpy.issubdtype(leaf.dtype, jax.dtypes.prng_key)
         array = np.ascontiguousarray(jax.random.key_data(leaf) if key else leaf)
         digest.update(f"{array.dtype} {array.shape}\n".encode())
-        digest.update(array.tobytes())
+        digest.update(array.reshape(-1).view(np.uint8).data)
     return digest.hexdigest()
 
 

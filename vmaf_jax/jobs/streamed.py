@@ -2,6 +2,8 @@
 
 import dataclasses
 import functools
+from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,11 +16,20 @@ from vmaf_jax.features.places import find
 from vmaf_jax.features.table import FeatureTable
 from vmaf_jax.features.texts import encode_sorted
 from vmaf_jax.jobs.config import Config
-from vmaf_jax.jobs.fit import Fit
-from vmaf_jax.jobs.problem import Problem, check_table, find_teacher, make_folds, unclipped
+from vmaf_jax.jobs.fit import Fit, fit_folds, fit_of, rates_of
+from vmaf_jax.jobs.problem import (
+    Problem,
+    check_table,
+    find_teacher,
+    load_problem,
+    make_folds,
+    unclipped,
+)
 from vmaf_jax.jobs.report import Report, silent
+from vmaf_jax.jobs.training_state import KeptState
 from vmaf_jax.models import Student
 from vmaf_jax.teacher import Teacher
+from vmaf_jax.training.optimiser import Rates
 from vmaf_jax.training.settings import TrainingSettings
 from vmaf_jax.training.streamed import StreamMember, predict_by_source, train_streamed
 from vmaf_jax.training.streams import StreamRows, scalers
@@ -54,6 +65,34 @@ class StreamedProblem(Problem):
         """The sources that each fold holds out, sorted."""
         names = np.array(self.sources, object)
         return tuple(tuple(names[~mask].tolist()) for mask in self.masks)
+
+
+def problem_of(config: Config, report: Report = silent) -> Problem:
+    """The problem of a configuration: rows in memory, or streamed where it has `data.buffer_rows`.
+
+    Raises:
+        InputError: as `load_problem` and `load_streamed`.
+    """
+    if config.data.buffer_rows is None:
+        return load_problem(config.data, report, folds=config.training.folds)
+    return load_streamed(config, report)
+
+
+def fit_problem(
+    problem: Problem,
+    student: Student,
+    settings: TrainingSettings,
+    *,
+    points: Sequence[TrainingSettings] | None = None,
+    dropouts: Sequence[float] | None = None,
+    report: Report = silent,
+    state: KeptState | None = None,
+) -> Fit:
+    """`fit_streamed` of a problem whose rows stay on the disk, `fit_folds` of any other."""
+    how: dict[str, Any] = {"points": points, "dropouts": dropouts, "report": report, "state": state}
+    if isinstance(problem, StreamedProblem):
+        return fit_streamed(problem, student, settings, **how)
+    return fit_folds(problem, student, settings, **how)
 
 
 def load_streamed(config: Config, report: Report = silent) -> StreamedProblem:
@@ -127,49 +166,81 @@ def fit_streamed(
     student: Student,
     settings: TrainingSettings,
     *,
+    points: Sequence[TrainingSettings] | None = None,
+    dropouts: Sequence[float] | None = None,
     report: Report = silent,
+    state: KeptState | None = None,
 ) -> Fit:
-    """Trains every fold and seed, and a final fit on all rows, on one stream of batches.
+    """Trains every fold, seed and point, and a final fit of each, on one stream of batches.
+
+    Args:
+        points, dropouts, state: as for `fit_folds`; states round nothing otherwise here.
 
     Raises:
-        InputError: too few sources, or training that diverged.
+        InputError: too few sources, or every point diverged.
     """
     problem.check_folds()
+    points = [settings] if points is None else list(points)
+    if dropouts is not None and len(set(dropouts)) == 1:
+        student, dropouts = dataclasses.replace(student, dropout=dropouts[0]), None
     n_folds, seeds = len(problem.masks), settings.seeds
-    report.say(f"training: {n_folds} folds and the final fit, {settings.steps} steps, streamed")
-    rows = StreamRows(problem.table.features, problem.target, problem.source_of)
-    every = np.ones((1, problem.masks.shape[1]), bool)
-    trains = np.concatenate([*[problem.masks] * len(seeds), every])
-    of_seed = [seed for seed in seeds for _ in range(n_folds)] + [seeds[0]]
-    members = StreamMember(
-        trains=jnp.asarray(trains, jnp.float32),
-        key=jnp.stack([jax.random.key(seed) for seed in of_seed]),
-        temperature=jnp.full(len(trains), settings.temperature, jnp.float32),
-        scaler={name: jnp.asarray(value) for name, value in scalers(rows, trains).items()},
+    several = f", {len(points)} points" if len(points) > 1 else ""
+    report.say(
+        f"training: {n_folds} folds and the final fit{several}, {settings.steps} steps, streamed"
     )
+    rows = StreamRows(problem.table.features, problem.target, problem.source_of)
+    members = _members(problem, rows, points, dropouts)
     release(problem.table)
+    if state is not None:
+        points_json = "".join(point.model_dump_json() for point in points)
+        state.of(rows, members, points_json, str(student), str(problem.buffer_rows))
+        if (arrays := state.result()) is not None:
+            report.say("  done before: its saved result is taken")
+            return Fit.of(arrays, student, seeds)
     trained = train_streamed(
         rows,
         members,
         student=student,
-        settings=settings,
+        settings=points[0],
         feature_set=problem.table.feature_set,
         buffer_rows=problem.buffer_rows,
+        keeper=None if state is None else state.keeper,
     )
-    if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(trained.variables)):
-        raise InputError("training diverged; lower training.learning_rate.")
+    predicted = np.empty((len(points), len(seeds), len(problem.table)))
     fold_of = np.argmin(problem.masks, axis=0)
-    predicted = [
-        predict_by_source(rows, fold_of + k * n_folds, trained.variables, student)
-        for k in range(len(seeds))
-    ]
+    for k, (seed, point) in enumerate(np.ndindex(len(seeds), len(points))):
+        member_of = fold_of + k * n_folds
+        predicted[point, seed] = predict_by_source(rows, member_of, trained.variables, student)
     release(problem.table)
-    return Fit(
-        student=student,
-        seeds=seeds,
-        predicted=np.asarray(predicted, np.float64)[None],
-        finals=[trained.member(len(trains) - 1)],
-        losses=trained.losses,
-        compile_s=trained.compile_s,
-        train_s=trained.train_s,
+    fit = fit_of(trained, predicted, student, seeds)
+    if state is not None:
+        state.end(fit.arrays())
+    return fit
+
+
+def _members(
+    problem: StreamedProblem,
+    rows: StreamRows,
+    points: Sequence[TrainingSettings],
+    dropouts: Sequence[float] | None,
+) -> StreamMember:
+    """All folds of every seed and point, then a final fit of each point; nested in that order."""
+    everything = len(problem.masks)
+    seeds = points[0].seeds
+    grid = [
+        (seed, point, fold) for seed in seeds for point, fold in np.ndindex(len(points), everything)
+    ]
+    grid += [(seeds[0], point, everything) for point in range(len(points))]
+    of_point = [point for _, point, _ in grid]
+    of_fold = [fold for *_, fold in grid]
+    trains = np.concatenate([problem.masks, np.ones((1, problem.masks.shape[1]), bool)])
+    scaler = scalers(rows, trains)
+    rates = rates_of(points)
+    return StreamMember(
+        trains=trains[of_fold].astype(np.float32),
+        key=jnp.stack([jax.random.key(seed) for seed, *_ in grid]),
+        temperature=np.array([points[k].temperature for k in of_point], np.float32),
+        scaler={name: value[of_fold] for name, value in scaler.items()},
+        rates=None if rates is None else Rates(*np.array(rates, np.float32)[of_point].T),
+        dropout=None if dropouts is None else jnp.array(dropouts)[np.array(of_point)],
     )

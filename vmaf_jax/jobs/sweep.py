@@ -17,14 +17,16 @@ from vmaf_jax.evaluation.cross_validation import HeldOut
 from vmaf_jax.evaluation.intervals import Interval
 from vmaf_jax.evaluation.metrics import all_metrics
 from vmaf_jax.evaluation.sweep_table import SweepTable, SweptPoint
+from vmaf_jax.jobs.agreed_state import kept_state
 from vmaf_jax.jobs.conclude import conclude, load_external
 from vmaf_jax.jobs.config import Config, validate
 from vmaf_jax.jobs.fit import Fit
-from vmaf_jax.jobs.problem import Problem, load_problem
+from vmaf_jax.jobs.problem import Problem
 from vmaf_jax.jobs.programs import Point, fit_points
 from vmaf_jax.jobs.report import Report, silent
 from vmaf_jax.jobs.run_folder import Run, write_run
-from vmaf_jax.jobs.training_state import TrainingState, state_of_several
+from vmaf_jax.jobs.streamed import problem_of
+from vmaf_jax.jobs.training_state import KeptState
 
 MOST_POINTS = 1000
 _PARTS = ("data.", "student.", "training.")  # whose settings a sweep may try
@@ -46,7 +48,7 @@ class Swept(NamedTuple):
     problems: dict[str, Problem]
     others: dict[str, dict[str, Problem]]
     fits: list[Fit]
-    state: TrainingState | None
+    state: KeptState | None
 
 
 def sweep(config: Config, run_dir: Path, save_every_s: float | None, report: Report) -> Run:
@@ -61,8 +63,8 @@ def sweep(config: Config, run_dir: Path, save_every_s: float | None, report: Rep
     started = time.perf_counter()
     with contextlib.ExitStack() as opened:
 
-        def open_state() -> TrainingState | None:
-            return opened.enter_context(state_of_several(run_dir, save_every_s, report))
+        def open_state() -> KeptState | None:
+            return opened.enter_context(kept_state(run_dir, save_every_s, report, several=True))
 
         swept = fit_combinations(config, open_state, report)
         held_out = [
@@ -86,9 +88,19 @@ def sweep(config: Config, run_dir: Path, save_every_s: float | None, report: Rep
     return run
 
 
+def take_part_in_sweep(config: Config, save_every_s: float | None) -> None:
+    """Trains every combination with the other processes, of which the first writes."""
+    with contextlib.ExitStack() as opened:
+
+        def open_state() -> KeptState | None:
+            return opened.enter_context(kept_state(None, save_every_s, several=True))
+
+        fit_combinations(config, open_state)
+
+
 def fit_combinations(
     config: Config,
-    open_state: Callable[[], TrainingState | None] = lambda: None,
+    open_state: Callable[[], KeptState | None] = lambda: None,
     report: Report = silent,
 ) -> Swept:
     """Trains every combination.
@@ -101,11 +113,9 @@ def fit_combinations(
     others: dict[str, dict[str, Problem]] = {}
     points = []
     for _, variant in tried:
-        if variant.data.buffer_rows is not None:
-            raise InputError("sweep: streamed training sweeps nothing; drop data.buffer_rows.")
         key = f"{variant.data.model_dump_json()} in {variant.training.folds} folds"
         if key not in problems:
-            problems[key] = load_problem(variant.data, report, folds=variant.training.folds)
+            problems[key] = problem_of(variant, report)
             problems[key].check_folds()
             others[key] = load_external(variant, problems[key], report)
         points.append(Point(key, variant.make_student(), variant.training))

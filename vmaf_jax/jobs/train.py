@@ -4,35 +4,35 @@ data -> folds -> all folds and the final fit in one program -> held-out metrics 
      -> ONNX -> parity -> run folder
 """
 
-import contextlib
 import time
 from pathlib import Path
 
-from vmaf_jax.environment import several_processes
-from vmaf_jax.errors import InputError
 from vmaf_jax.export.parity import check_parity
 from vmaf_jax.files import check_result_folder
+from vmaf_jax.jobs.agreed_state import kept_state
 from vmaf_jax.jobs.conclude import conclude, load_external
 from vmaf_jax.jobs.config import Config
-from vmaf_jax.jobs.fit import Fit, fit_folds
-from vmaf_jax.jobs.problem import Problem, load_problem
 from vmaf_jax.jobs.report import Report, silent
 from vmaf_jax.jobs.run_folder import Run, write_run
-from vmaf_jax.jobs.streamed import StreamedProblem, fit_streamed, load_streamed
-from vmaf_jax.jobs.sweep import fit_combinations, sweep
-from vmaf_jax.jobs.training_state import TrainingState
+from vmaf_jax.jobs.streamed import fit_problem, problem_of
+from vmaf_jax.jobs.sweep import sweep, take_part_in_sweep
 
 
-def take_part(config: Config) -> None:
+def take_part(config: Config, *, save_every_s: float | None = None) -> None:
     """Trains with the other processes of a distributed training, of which the first writes.
+
+    Args:
+        save_every_s: as for `train`; the same in every process.
 
     Raises:
         InputError: as `train`.
     """
     if config.sweep:
-        fit_combinations(config)
+        take_part_in_sweep(config, save_every_s)
         return
-    _fit(_load(config, silent), config, None, silent)
+    problem = problem_of(config)
+    with kept_state(None, save_every_s) as state:
+        fit_problem(problem, config.make_student(), config.training, state=state)
 
 
 def train(
@@ -60,14 +60,12 @@ def train(
         run = sweep(config, run_dir, save_every_s, report)
         check_parity(run.parity)
         return run
-    problem = _load(config, report)
+    problem = problem_of(config, report)
     problem.check_folds()
     others = load_external(config, problem, report)  # before training: a missing one costs nothing
-    with contextlib.ExitStack() as open_state:
-        state = None
-        if save_every_s is not None:
-            state = open_state.enter_context(TrainingState(run_dir, save_every_s, report))
-        fit = _fit(problem, config, state, report)
+    with kept_state(run_dir, save_every_s, report) as state:
+        how = (problem, config.make_student(), config.training)
+        fit = fit_problem(*how, report=report, state=state)
         about = (config, problem, others, fit)
         run = conclude(*about, path=run_dir, started=started, report=report)
         write_run(run)
@@ -75,22 +73,3 @@ def train(
             state.remove()
     check_parity(run.parity)
     return run
-
-
-def _load(config: Config, report: Report) -> Problem:
-    if config.data.buffer_rows is None:
-        return load_problem(config.data, report, folds=config.training.folds)
-    if several_processes():
-        raise InputError("data.buffer_rows: streamed training is of one process; drop it.")
-    return load_streamed(config, report)
-
-
-def _fit(problem: Problem, config: Config, state: TrainingState | None, report: Report) -> Fit:
-    student, settings = config.make_student(), config.training
-    if isinstance(problem, StreamedProblem):
-        if state is not None:
-            raise InputError(
-                "data.buffer_rows: streamed training saves no state; drop --save-every."
-            )
-        return fit_streamed(problem, student, settings, report=report)
-    return fit_folds(problem, student, settings, report=report, state=state)

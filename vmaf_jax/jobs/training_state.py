@@ -5,24 +5,43 @@ of the program that trains, and one for the result of each program that is throu
 when the result is written.
 """
 
-import contextlib
 import fcntl
 import shutil
 import time
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from vmaf_jax import stopping
-from vmaf_jax.environment import several_processes
 from vmaf_jax.errors import InputError
 from vmaf_jax.files import make_dir
 from vmaf_jax.jobs.report import Report
 from vmaf_jax.jobs.saved_arrays import UnfitError, read_arrays, training_digest, write_arrays
-from vmaf_jax.training.pieces import Leaves
+from vmaf_jax.training.pieces import Keeper, Leaves
 
 _KEPT = 2
+
+
+@runtime_checkable
+class KeptState(Protocol):
+    """What is kept of a job's trainings, as the job calls it."""
+
+    def of(self, *parts: Any) -> "KeptState":
+        """Names the training by everything that its result follows from."""
+
+    @property
+    def keeper(self) -> Keeper | None:
+        """What the loop hands states to; None where none are kept."""
+
+    def result(self) -> dict[str, Any] | None:
+        """What this training came to, where it is through already."""
+
+    def end(self, arrays: dict[str, Any]) -> None:
+        """This training is over, with this result."""
+
+    def remove(self) -> None:
+        """The job's result is written."""
 
 
 class TrainingState:
@@ -119,13 +138,17 @@ class TrainingState:
         return stopping.requested() or time.monotonic() - self._last >= self._every_s
 
     def keep(self, state: Leaves, step: int) -> None:
-        """Writes a state, drops all but the last two; ends the program if it was told to."""
+        """Writes a state; ends the program if it was told to."""
+        self.write(state, step)
+        stopping.saved()
+
+    def write(self, state: Leaves, step: int) -> None:
+        """Writes a state, drops all but the last two."""
         arrays = {_name(k): leaf for k, leaf in enumerate(state)}
         write_arrays(self.folder / f"{step:09d}", arrays, self.training)
         for place in self._states()[_KEPT:]:
             shutil.rmtree(place, ignore_errors=True)
         self._last = time.monotonic()
-        stopping.saved()
 
     def end(self, arrays: dict[str, Any]) -> None:
         """This training is over: a request to end no longer waits for a state.
@@ -159,18 +182,6 @@ class TrainingState:
         if [(a.shape, a.dtype) for a in leaves] != [(a.shape, a.dtype) for a in like]:
             raise UnfitError("of other shapes")
         return leaves
-
-
-def state_of_several(
-    run_dir: Path, every_s: float | None, report: Report
-) -> contextlib.AbstractContextManager[TrainingState | None]:
-    """Where a job keeps its programs that are through; a context, of `TrainingState`'s arguments.
-
-    It gives None where several processes train, which would have to agree on what is through.
-    """
-    if several_processes():
-        return contextlib.nullcontext()
-    return TrainingState(run_dir, every_s, report, several=True)
 
 
 def _name(k: int) -> str:

@@ -20,7 +20,7 @@ from vmaf_jax.jobs.config import DataConfig, one_of, read_yaml, validate
 from vmaf_jax.jobs.problem import Problem, load_problem
 from vmaf_jax.jobs.programs import Point, fit_points
 from vmaf_jax.jobs.report import Report, silent
-from vmaf_jax.jobs.training_state import TrainingState
+from vmaf_jax.jobs.training_state import KeptState
 from vmaf_jax.models import ACTIVATIONS, NETWORKS, ROW_NETWORKS, Student, Variables
 from vmaf_jax.teacher import DEFAULT_TEACHER
 from vmaf_jax.training import TrainingSettings
@@ -116,7 +116,7 @@ def run_candidates(
     candidates: Sequence[tuple[Candidate, TrainingSettings]],
     problems: Mapping[str, Problem],
     *,
-    state: TrainingState | None = None,
+    state: KeptState | None = None,
     report: Report = silent,
 ) -> list[Outcome]:
     """Trains candidates in as few programs as their shapes make; an outcome each."""
@@ -146,7 +146,7 @@ def run_grid(
     problems: dict[str, Problem],
     *,
     full: bool = False,
-    state: TrainingState | None = None,
+    state: KeptState | None = None,
     report: Report = silent,
 ) -> list[Outcome]:
     """All candidates trained on rows, then the finalists on teacher queries.

@@ -8,9 +8,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from vmaf_jax.files import atomic_path, check_result_folder, to_json, write_text
+from vmaf_jax.jobs.agreed_state import kept_state
 from vmaf_jax.jobs.problem import Problem
 from vmaf_jax.jobs.report import Report, silent
-from vmaf_jax.jobs.training_state import state_of_several
 from vmaf_jax.selection.figures import (
     candidate_figures,
     choose,
@@ -47,7 +47,7 @@ def select(
     problems: dict[str, Problem] = {}
     for corpus in config.corpora:
         problems[corpus] = load_corpus(corpus, config.teacher)
-    with state_of_several(out, save_every_s, report) as state:
+    with kept_state(out, save_every_s, report, several=True) as state:
         outcomes = run_grid(config, problems, full=full, state=state, report=report)
         findings = _findings(config, problems, outcomes, full=full, started=started, report=report)
         with atomic_path(out.absolute()) as folder:
@@ -62,12 +62,15 @@ def select(
     return findings
 
 
-def take_part(config: SelectionConfig, *, full: bool = False) -> None:
+def take_part(
+    config: SelectionConfig, *, full: bool = False, save_every_s: float | None = None
+) -> None:
     """Trains the grid with the other processes, of which the first writes what it found."""
     problems: dict[str, Problem] = {}
     for corpus in config.corpora:
         problems[corpus] = load_corpus(corpus, config.teacher)
-    run_grid(config, problems, full=full)
+    with kept_state(None, save_every_s, several=True) as state:
+        run_grid(config, problems, full=full, state=state)
 
 
 def _findings(

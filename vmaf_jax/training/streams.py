@@ -7,10 +7,9 @@ buffer takes, whose rows are then put in random order.
 import contextlib
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 import numpy.typing as npt
 from jaxtyping import Array, Float, Int
@@ -68,22 +67,36 @@ def scalers(rows: StreamRows, trains: npt.NDArray[np.bool_]) -> dict[str, npt.ND
 
 
 def chunks(
-    rows: StreamRows, *, batch_size: int, steps: int, buffer_rows: int, seed: int
+    rows: StreamRows,
+    *,
+    batch_size: int,
+    steps: int,
+    buffer_rows: int,
+    seed: int,
+    first: int = 0,
 ) -> Iterator[Chunk]:
     """Batches without end, `steps` of them at a time.
 
     Args:
         buffer_rows: rows that are shuffled among each other.
+        first: the number of the chunk to begin with; those before it are not read.
     """
     rng = np.random.default_rng(seed)
     n, size = len(rows.targets), steps * batch_size
     n_blocks, at_a_time = -(-n // _BLOCK), max(1, buffer_rows // _BLOCK)
+    behind = first * size  # rows
     held: list[Chunk] = []
     n_held = 0
     while True:
-        order = rng.permutation(n_blocks)
+        blocks = rng.permutation(n_blocks)
         for start in range(0, n_blocks, at_a_time):
-            held.append(_shuffled(rows, np.sort(order[start : start + at_a_time]), rng))
+            together = np.sort(blocks[start : start + at_a_time])
+            order = rng.permutation(int(np.minimum(n - together * _BLOCK, _BLOCK).sum()))
+            if behind >= len(order):
+                behind -= len(order)
+                continue
+            held.append(_read(rows, together, order[behind:]))
+            behind = 0
             n_held += len(held[-1].targets)
             while n_held >= size:
                 whole = _joined(held)
@@ -101,11 +114,9 @@ def _joined(parts: list[Chunk]) -> Chunk:
     return Chunk(*(np.concatenate(leaves) for leaves in zip(*parts, strict=True)))
 
 
-def _shuffled(rows: StreamRows, blocks: npt.NDArray[np.int64], rng: np.random.Generator) -> Chunk:
-    """The rows of some blocks in random order, float32."""
-    slices = [slice(block * _BLOCK, (block + 1) * _BLOCK) for block in blocks]
-    chunk = columns_of(rows, slices)
-    order = rng.permutation(len(chunk.targets))
+def _read(rows: StreamRows, blocks: npt.NDArray[np.int64], order: npt.NDArray[np.int64]) -> Chunk:
+    """Rows of some blocks, float32: those at the places in `order`, in that order."""
+    chunk = columns_of(rows, [slice(block * _BLOCK, (block + 1) * _BLOCK) for block in blocks])
     return Chunk(*(column[order] for column in chunk))
 
 
@@ -119,8 +130,14 @@ def columns_of(rows: StreamRows, parts: list[Any]) -> Chunk:
     )
 
 
-def prefetched(source: Iterator[Chunk], count: int, sharding: Any) -> Iterator[Chunk]:
-    """The first `count` chunks on their devices, made ready by a thread while others are used."""
+def prefetched(
+    source: Iterator[Chunk], count: int, put: Callable[[Chunk], Chunk]
+) -> Iterator[Chunk]:
+    """The first `count` chunks on their devices, made ready by a thread while others are used.
+
+    Args:
+        put: puts a chunk on the devices.
+    """
     ready: queue.Queue[Chunk | BaseException] = queue.Queue(_PREFETCHED)
     ended = threading.Event()
 
@@ -129,7 +146,7 @@ def prefetched(source: Iterator[Chunk], count: int, sharding: Any) -> Iterator[C
             for _ in range(count):
                 if ended.is_set():
                     return
-                ready.put(jax.device_put(next(source), sharding))
+                ready.put(put(next(source)))
         except BaseException as error:  # raised where the chunk is asked for
             ready.put(error)
 
