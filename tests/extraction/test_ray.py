@@ -148,13 +148,46 @@ def test_a_node_of_another_version_is_refused(nodes, manifest, ffmpeg, tmp_path)
     assert not scored.stdout
 
 
-def score_by(nodes, *arguments):
+def start_scoring(nodes, *arguments):
     """`vmaf-jax score` by the cluster, in a process of its own."""
     line = [sys.executable, "-m", "vmaf_jax", "score", *arguments]
     line += ["--engine", "ray", "--address", nodes.address]
-    return subprocess.run(
-        [*map(str, line)], capture_output=True, env=os.environ | LOOPBACK, text=True, check=False
+    return subprocess.Popen(
+        [*map(str, line)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=os.environ | LOOPBACK,
+        text=True,
     )
+
+
+def score_by(nodes, *arguments):
+    process = start_scoring(nodes, *arguments)
+    out, error = process.communicate()
+    return subprocess.CompletedProcess(process.args, process.returncode, out, error)
+
+
+@pytest.mark.slow
+def test_a_node_killed_while_it_scores_costs_nothing_but_time(nodes, encodes, tmp_path):
+    size = 352 * 288 * 3 // 2
+    content = (encodes / "dis.yuv").read_bytes()
+    for k in range(1, 13):  # frames turned around, so that none is in a cache
+        (tmp_path / f"d{k}.yuv").write_bytes(content[k * size :] + content[: k * size])
+    cache = tmp_path / "cache"
+    number = nodes.add({"VMAF_JAX_CACHE": str(cache)})
+    flags = (encodes / "ref.yuv", tmp_path, *RAW, "--force", "--json")
+    process = start_scoring(nodes, *flags)
+    while not list(cache.rglob("*.parquet")):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+    nodes.kill(number)
+    assert process.poll() is None
+    out, error = process.communicate()
+    assert process.returncode == 0, error
+    local = run_command("score", *flags)
+    documents = [json.loads(text, object_hook=untimed) for text in (local.stdout, out)]
+    assert documents[0] == documents[1]
+    assert len(documents[0]["ranked"]) == 12
 
 
 def test_scores_of_a_cluster_are_those_of_one_machine(nodes, encodes, tmp_path):
