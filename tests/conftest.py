@@ -26,10 +26,12 @@ gc.set_threshold(200_000, 50, 100)
 use_all_cores()  # before anything runs JAX: folds are tested spread over devices
 keep_compiled_programs()  # between tests, and between runs
 
-# What these folders claim does not hang on the last bits of a program, and most of the suite's time
-# is LLVM optimising programs that run once. The others, and modules marked so, compile as users do.
+# What these claim does not hang on the last bits of a program, and most of the suite's time is LLVM
+# optimising programs that run once. The others, and modules marked so, compile as users do:
+# tests/extraction and tests/jobs/test_compare_backends.py hold features to libvmaf in that way.
 COMPILED_QUICKLY = {
-    "benchmarks", "commands", "docs", "hostile", "jobs", "reporting", "selection", "serving", "web",
+    "benchmarks", "commands", "docs", "export/test_pixels.py", "features", "hostile", "jobs",
+    "reporting", "selection", "serving", "web",
 }  # fmt: skip
 
 
@@ -61,9 +63,10 @@ def compile_quickly(quickly):
 @pytest.fixture(scope="module", autouse=True)
 def compiling(request):
     """Programs of this module are compiled as it needs."""
-    folder = request.path.relative_to(ROOT / "tests").parts[0]
+    path = request.path.relative_to(ROOT / "tests")
+    quickly = {path.parts[0], path.as_posix()}
     marked = request.node.get_closest_marker("optimised")
-    compile_quickly(folder in COMPILED_QUICKLY and not marked)
+    compile_quickly(bool(quickly & COMPILED_QUICKLY) and not marked)
 
 
 @pytest.fixture(scope="session")

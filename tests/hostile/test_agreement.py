@@ -13,8 +13,6 @@ from vmaf_jax.extraction.api import extract_pair
 from vmaf_jax.features.feature_set import FLOAT_FEATURES
 from vmaf_jax.teacher import load_teacher
 
-pytestmark = pytest.mark.optimised
-
 SOURCE = "testsrc2=size={size}:rate={rate}:duration=0.25,noise=alls=6:all_seed=1,format={pix_fmt}"
 TAGS = {
     "untagged": [],

@@ -86,6 +86,10 @@ class Cluster:
         _check_nodes(ray, tools)
         return Cluster(ray, tools)
 
+    def cores(self) -> int:
+        """Of all nodes, now."""
+        return int(self.ray.cluster_resources().get("CPU", 0))
+
     def results(
         self, task: Task[Item, Settings, Result], items: Iterable[Item], settings: Settings
     ) -> Iterator[tuple[int, Result | InputError]]:
@@ -106,7 +110,7 @@ class Cluster:
         again: list[tuple[int, Item]] = []
         running: dict[Any, tuple[int, Item]] = {}
         setbacks = _Setbacks()
-        room = _Room(ray)
+        room = _Room(self)
         while True:
             while len(running) < room.tasks():
                 numbered = again.pop() if again else next(waiting, None)
@@ -241,14 +245,14 @@ class _Setbacks:
 class _Room:
     """How many tasks the cluster takes; nodes come and go."""
 
-    def __init__(self, ray: Any) -> None:
-        self._ray, self._looked, self._tasks = ray, -_LOOK_S, 0
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster, self._looked, self._tasks = cluster, -_LOOK_S, 0
 
     def tasks(self) -> int:
         """In flight, at the most."""
         if time.monotonic() - self._looked >= _LOOK_S or not self._tasks:
             self._looked = time.monotonic()
-            self._tasks = _TASKS_PER_CORE * int(self._ray.cluster_resources().get("CPU", 0))
+            self._tasks = _TASKS_PER_CORE * self._cluster.cores()
         return max(1, self._tasks)
 
 

@@ -1,7 +1,9 @@
 """Measuring over a cluster by Ray: a task a clip, a core each.
 
 A clip's shard is written by the node, so that this program may die: whoever runs it again finds the
-shards that are written. A pair's table comes back, and stays in the node's cache.
+shards that are written. Where there are more cores than clips, long ones are measured in parts by
+several: these come back, and stay in the nodes' caches; this program writes the shard. A pair's
+table comes back, and stays in the node's cache.
 """
 
 import contextlib
@@ -14,12 +16,14 @@ from typing import Any
 from vmaf_jax.corpora.clips import Clip
 from vmaf_jax.errors import InputError
 from vmaf_jax.extraction.cache import named
-from vmaf_jax.extraction.engines import Engine
+from vmaf_jax.extraction.engines import Engine, Outcomes
 from vmaf_jax.extraction.libvmaf import resolve_teachers
+from vmaf_jax.extraction.parts import LongClip, Part, join_parts
 from vmaf_jax.extraction.ray_cluster import Cluster, ray_cluster
-from vmaf_jax.extraction.ray_task import measure_on_node, table_on_node
+from vmaf_jax.extraction.ray_task import measure_on_node, measure_part_on_node, table_on_node
 from vmaf_jax.extraction.request import Outcome, Pair, Request
-from vmaf_jax.extraction.shards import Work
+from vmaf_jax.extraction.shards import Shard, Work
+from vmaf_jax.features.table import FeatureTable
 from vmaf_jax.video.video import Video
 
 
@@ -42,12 +46,49 @@ def cluster_outcomes(ray: Any) -> Engine:
 def shards_by(cluster: Cluster) -> Engine:
     """A cluster as an engine."""
 
-    def outcomes(clips: Sequence[Clip], work: Work) -> Any:
+    def outcomes(clips: Sequence[Clip], work: Work) -> Outcomes:
         request, folder = _travelling(work.request), work.folder.absolute()
-        work = dataclasses.replace(work, request=request, folder=folder)
-        return cluster.results(measure_on_node, map(_absolute, clips), work)
+        clips = [_absolute(clip) for clip in clips]
+        most_parts = cluster.cores() // max(1, len(clips))
+        work = dataclasses.replace(work, request=request, folder=folder, most_parts=most_parts)
+        long: dict[int, LongClip] = {}
+        looked_at: Iterator[tuple[int, Shard | LongClip | InputError]]
+        looked_at = cluster.results(measure_on_node, clips, work)
+        for k, outcome in looked_at:
+            if isinstance(outcome, LongClip):
+                long[k] = outcome
+            else:
+                yield k, outcome
+        yield from _in_parts(cluster, {k: (clips[k], long[k]) for k in sorted(long)}, work)
 
     return outcomes
+
+
+def _in_parts(cluster: Cluster, long: dict[int, tuple[Clip, LongClip]], work: Work) -> Outcomes:
+    """The shards of clips that were looked at, written here, each as soon as all its parts came."""
+    places = [(k, place) for k, (_, clip) in long.items() for place in range(len(clip.bounds))]
+    parts = (
+        Part(long[k][0], *long[k][1].bounds[place], long[k][1].n_frames) for k, place in places
+    )
+    measured: dict[int, dict[int, FeatureTable | InputError]] = {k: {} for k in long}
+    for j, outcome in cluster.results(measure_part_on_node, parts, work.request):
+        k, place = places[j]
+        measured[k][place] = copy.deepcopy(outcome)  # out of Ray's memory
+        if len(measured[k]) == len(long[k][1].bounds):
+            yield k, _joined(*long[k], measured.pop(k), work)
+
+
+def _joined(
+    clip: Clip, long: LongClip, parts: dict[int, FeatureTable | InputError], work: Work
+) -> Shard | InputError:
+    ordered = [parts[place] for place in sorted(parts)]
+    tables = [part for part in ordered if isinstance(part, FeatureTable)]
+    if len(tables) < len(ordered):
+        return next(part for part in ordered if isinstance(part, InputError))
+    try:
+        return join_parts(clip, long, tables, work)
+    except InputError as error:
+        return error
 
 
 def extract_each_by_ray(

@@ -7,8 +7,10 @@ from vmaf_jax.corpora.clips import Clip
 from vmaf_jax.environment import __version__
 from vmaf_jax.errors import InputError
 from vmaf_jax.extraction.api import extract_each
+from vmaf_jax.extraction.parts import LongClip, Part, look, measure_part
 from vmaf_jax.extraction.request import Outcome, Pair, Request
 from vmaf_jax.extraction.shards import Shard, Work, write_shard
+from vmaf_jax.features.table import FeatureTable
 from vmaf_jax.video.ffmpeg import find_ffmpeg
 
 
@@ -53,14 +55,28 @@ def check_node(expected: Tools) -> Refusal | None:
     return None
 
 
-def measure_on_node(clip: Clip, work: Work, expected: Tools) -> Shard | InputError | Refusal:
-    """The shard of a clip, or why there is none."""
+def measure_on_node(
+    clip: Clip, work: Work, expected: Tools
+) -> Shard | LongClip | InputError | Refusal:
+    """The shard of a clip, or that it is long and to be measured in parts, or why neither."""
     if (refusal := check_node(expected)) is not None:
         return refusal
     try:
-        return write_shard(clip, work)
+        return look(clip, work) or write_shard(clip, work)
     except InputError as error:
         return InputError(str(error))  # without its causes, which may not travel
+
+
+def measure_part_on_node(
+    part: Part, request: Request, expected: Tools
+) -> FeatureTable | InputError | Refusal:
+    """The rows of a part of a clip, or why there are none."""
+    if (refusal := check_node(expected)) is not None:
+        return refusal
+    try:
+        return measure_part(part, request)
+    except InputError as error:
+        return InputError(str(error))
 
 
 def table_on_node(pair: Pair, request: Request, expected: Tools) -> Outcome | Refusal:

@@ -16,6 +16,7 @@ from vmaf_jax.extraction.libvmaf_pairs import RECIPES, measurement_settings
 from vmaf_jax.extraction.request import Request
 from vmaf_jax.features.dataset_writer import shard_path
 from vmaf_jax.features.reading import read_file
+from vmaf_jax.features.table import FeatureTable
 from vmaf_jax.video.digest import file_digest, text_digest
 from vmaf_jax.video.ffmpeg import find_ffmpeg
 
@@ -28,11 +29,15 @@ class Work:
         request: how it is measured.
         folder: of the dataset.
         mean_pool: one row of means instead of rows of frames.
+        most_parts: that a long clip is measured in, at the same time; 1 measures every clip whole.
+        part_frames: of a part, at least.
     """
 
     request: Request
     folder: Path
     mean_pool: bool = False
+    most_parts: int = 1
+    part_frames: int = 1000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,6 +55,21 @@ def write_shard(clip: Clip, work: Work) -> Shard:
     Raises:
         InputError: as `extract_pair`, or the shard cannot be written.
     """
+    shard = sound_shard(clip, work)
+    if isinstance(shard, Shard):
+        return shard
+    (outcome,) = extract_each([(clip.reference, clip.distorted)], work.request)
+    if isinstance(outcome, InputError):
+        raise outcome
+    return finish(outcome, clip, work, shard)
+
+
+def sound_shard(clip: Clip, work: Work) -> Shard | Path:
+    """The shard of a clip, if a sound one is there; else the path it is to have.
+
+    Raises:
+        InputError: a file or a setting is bad.
+    """
     path = shard_path(work.folder.absolute(), _digest(clip, work))
     if path.is_file():
         try:
@@ -58,10 +78,16 @@ def write_shard(clip: Clip, work: Work) -> Shard:
             path.unlink(missing_ok=True)  # damaged since; measured again
         else:
             return Shard(path, len(table), list(table.labels))
-    (outcome,) = extract_each([(clip.reference, clip.distorted)], work.request)
-    if isinstance(outcome, InputError):
-        raise outcome
-    table = placed(outcome, clip)
+    return path
+
+
+def finish(measured: FeatureTable, clip: Clip, work: Work, path: Path) -> Shard:
+    """Writes what was measured of a clip as its shard.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    table = placed(measured, clip)
     if work.mean_pool:
         table = table.mean_pool()
     table.write(path)
