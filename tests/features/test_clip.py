@@ -157,7 +157,7 @@ def test_features_stay_in_range(reference, distorted):
 
 
 def scenes():
-    reference, distorted = (clip.astype(np.float64) for clip in moving(2, 33, 40))
+    reference, distorted = (clip.astype(np.float64) for clip in moving(2, 21, 26))
     return {
         "noise": (reference, distorted),
         "identical": (reference, reference),

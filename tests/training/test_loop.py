@@ -98,7 +98,7 @@ def test_a_constant_feature_is_left_as_it_is():
     ],
     ids=["squared_error", "kl", "batches", "teacher_queries", "least_squares"],
 )
-@pytest.mark.parametrize("poison", [np.nan, 1e6])
+@pytest.mark.parametrize("poison", [np.nan, pytest.param(1e6, marks=pytest.mark.slow)])
 def test_nothing_of_the_held_out_source_enters(support_vectors, settings, queries, poison):
     rows, _, masks = problem(support_vectors)
     teacher = load_teacher("vmaf_v0.6.1").params() if queries else None
@@ -113,11 +113,27 @@ def test_nothing_of_the_held_out_source_enters(support_vectors, settings, querie
     assert not same(clean.member(0), other.member(0))  # its neighbours do see it
 
 
-@pytest.mark.parametrize("network", ["nano", "tiny", "rbf"])
 @pytest.mark.parametrize(
-    ("settings", "queries"),
-    [({}, False), ({"loss": "kl"}, False), (QUERIES, True), (LEAST_SQUARES, True)],
-    ids=["squared_error", "kl", "teacher_queries", "least_squares"],
+    ("network", "settings", "queries"),
+    [
+        ("nano", {"loss": "kl"}, False),
+        ("nano", QUERIES, True),
+        ("tiny", {}, False),
+        ("rbf", {}, False),
+        ("rbf", LEAST_SQUARES, True),
+        *(
+            pytest.param(*case, marks=pytest.mark.slow)
+            for case in [
+                ("nano", {}, False),
+                ("nano", LEAST_SQUARES, True),
+                ("tiny", {"loss": "kl"}, False),
+                ("tiny", QUERIES, True),
+                ("tiny", LEAST_SQUARES, True),
+                ("rbf", {"loss": "kl"}, False),
+                ("rbf", QUERIES, True),
+            ]
+        ),
+    ],
 )
 def test_a_fold_among_others_equals_the_fold_alone(support_vectors, network, settings, queries):
     rows, _, masks = problem(support_vectors)
