@@ -11,14 +11,14 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from tests.support import ROOT
+from tests.support import ROOT, programs_folder
 from vmaf_jax.environment import keep_compiled_programs, use_all_cores
 
 for _signal in (signal.SIGINT, signal.SIGHUP):  # a run in the background ignores them, and so would
     if signal.getsignal(_signal) == signal.SIG_IGN:  # the programs that it starts
         signal.signal(_signal, signal.SIG_DFL)
 os.chdir(ROOT)  # tests name files of the repository, from whichever folder they are run
-os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(ROOT / ".pytest_cache" / "xla"))
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(programs_folder()))
 hypothesis.settings.register_profile("here", deadline=None)  # first calls compile
 hypothesis.settings.load_profile("here")
 # Looking through JAX's many objects took 8 % of the suite's time.

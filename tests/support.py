@@ -2,12 +2,27 @@
 
 import contextlib
 import dataclasses
+import hashlib
 import io
+import platform
 from pathlib import Path
+
+import platformdirs
 
 from vmaf_jax.cli import main
 
 ROOT = Path(__file__).parents[1]
+
+
+def programs_folder() -> Path:
+    """Where compiled programs of earlier runs lie, whichever clone's, by kind of processor."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    flags = (line for line in lines if line.startswith(("flags", "Features")))
+    kind = hashlib.sha256(next(flags, platform.machine()).encode()).hexdigest()[:12]
+    return platformdirs.user_cache_path("vmaf-jax-tests", appauthor=False) / kind
 
 
 @dataclasses.dataclass(frozen=True)

@@ -29,4 +29,5 @@ def head_score(head: str, outputs: Float[Array, "n k"]) -> Float[Array, " n"]:
     if head == "scalar":
         return SCORE_CENTRE + SCORE_SPAN * jnp.squeeze(outputs, -1)
     # A one-column product exports as MatMul; a sum over the broadcast product as six nodes.
-    return jnp.squeeze(jax.nn.softmax(outputs) @ BINS[:, None], -1)
+    weights = jax.nn.softmax(outputs)
+    return jnp.squeeze(jnp.dot(weights, BINS[:, None], precision="highest"), -1)

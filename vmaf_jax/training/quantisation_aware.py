@@ -42,7 +42,7 @@ def fine_tune(
     features = jnp.asarray(features)
     ranges, h = [], features
     for kernel, bias in start[:-1]:
-        h = activate(h @ kernel + bias)
+        h = activate(jnp.dot(h, kernel, precision="highest") + bias)
         ranges.append((jnp.minimum(h.min(), 0.0), jnp.maximum(h.max(), 0.0)))
 
     def score(layers: Layers) -> Array:
@@ -53,7 +53,7 @@ def fine_tune(
                 low, high = ranges[k - 1]
                 step = (high - low) / _ACTIVATION_LEVELS
                 h = low + _rounded(jnp.clip(h, low, high) - low, step)
-            h = h @ kernel + bias
+            h = jnp.dot(h, kernel, precision="highest") + bias
             h = activate(h) if k < len(layers) - 1 else h
         return jnp.sum(h, axis=1)
 
