@@ -31,8 +31,8 @@ def clip(encodes):
 
 def work_in(folder, part_frames, most_parts=8, **request):
     how = {"teachers": ("vmaf_v0.6.1", "vmaf_v0.6.1neg"), "threads": 1} | request
-    asked = Request(cache=folder / "cache", **how)
-    return Work(asked, folder / "set", most_parts=most_parts, part_frames=part_frames)
+    wanted = Request(cache=folder / "cache", **how)
+    return Work(wanted, folder / "set", most_parts=most_parts, part_frames=part_frames)
 
 
 @pytest.mark.parametrize(("part_frames", "most", "parts"), [(6, 8, 2), (4, 8, 3), (1, 20, 8)])
