@@ -67,9 +67,8 @@ def contents(folder):
     return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*.parquet")}
 
 
-def start(nodes, manifest, out, engine="ray"):
-    line = [*SCRIPT, "--manifest", manifest, "--out", out, "--engine", engine]
-    line += ["--address", nodes.address] if engine == "ray" else []
+def started(line):
+    """A program on loopback, its output to be read."""
     return subprocess.Popen(
         [*map(str, line)],
         stdout=subprocess.PIPE,
@@ -77,6 +76,12 @@ def start(nodes, manifest, out, engine="ray"):
         env=os.environ | LOOPBACK,
         text=True,
     )
+
+
+def start(nodes, manifest, out, engine="ray"):
+    line = [*SCRIPT, "--manifest", manifest, "--out", out, "--engine", engine]
+    line += ["--address", nodes.address] if engine == "ray" else []
+    return started(line)
 
 
 def wait_for_shards(process, folder, count):
@@ -164,13 +169,7 @@ def start_scoring(nodes, *arguments):
     """`vmaf-jax score` by the cluster, in a process of its own."""
     line = [sys.executable, "-m", "vmaf_jax", "score", *arguments]
     line += ["--engine", "ray", "--address", nodes.address]
-    return subprocess.Popen(
-        [*map(str, line)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=os.environ | LOOPBACK,
-        text=True,
-    )
+    return started(line)
 
 
 def score_by(nodes, *arguments):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from vmaf_jax import stopping
+from vmaf_jax.jobs import agreed_state
 from vmaf_jax.jobs.agreed_state import AgreedState, kept_state
 from vmaf_jax.jobs.report import silent
 from vmaf_jax.jobs.training_state import TrainingState
@@ -51,3 +52,11 @@ def test_one_process_keeps_by_itself(every_s, several, tmp_path):
     with kept_state(tmp_path / "run", every_s, several=several) as state:
         assert (state is None) == (every_s is None and not several)
         assert state is None or (state.keeper is None) == (every_s is None)
+
+
+@pytest.mark.parametrize("every_s", [0.0, 1.0])
+def test_several_processes_save_at_any_interval(every_s, tmp_path, monkeypatch):
+    monkeypatch.setattr(agreed_state, "several_processes", lambda: True)
+    with kept_state(tmp_path / "run", every_s) as state:
+        assert isinstance(state, AgreedState)
+        assert state.keeper is state

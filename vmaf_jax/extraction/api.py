@@ -92,7 +92,16 @@ def extract_pair(
     request = Request(teachers, feature_set, how, cache, also=check_also(also))
     with as_files(reference, distorted, bits) as files:
         pair = (as_video(files[0], raw_format), as_video(files[1], raw_format))
-        (outcome,) = _extract_pairs([pair], backend, request)
+        return extract_one(pair, request, backend=backend)
+
+
+def extract_one(pair: Pair, request: Request, *, backend: str = "libvmaf") -> FeatureTable:
+    """The table of one pair.
+
+    Raises:
+        InputError: why there is none; or the backend, ffmpeg or a teacher cannot be used at all.
+    """
+    (outcome,) = _extract_pairs([pair], backend, request)
     if isinstance(outcome, InputError):
         raise outcome
     return outcome

@@ -16,9 +16,9 @@ import numpy as np
 
 from vmaf_jax.corpora.clips import Clip
 from vmaf_jax.errors import InputError
-from vmaf_jax.extraction.api import extract_each
+from vmaf_jax.extraction.api import extract_one
 from vmaf_jax.extraction.request import Request
-from vmaf_jax.extraction.shards import Shard, Work, finish, sound_shard
+from vmaf_jax.extraction.shards import Shard, Work, finish
 from vmaf_jax.features.table import FeatureTable, constant_text
 from vmaf_jax.teacher.model_file import find_model_file, read_model_file
 from vmaf_jax.video.ffmpeg import find_ffmpeg
@@ -61,15 +61,15 @@ class Part:
     n_frames: int
 
 
-def look(clip: Clip, work: Work) -> LongClip | Shard | None:
-    """A clip that is worth splitting, or its shard if that is there; None to measure it whole.
+def look(clip: Clip, work: Work, shard: Path) -> LongClip | None:
+    """A clip that is worth splitting; None to measure it whole.
+
+    Args:
+        shard: where its rows go.
 
     Raises:
         InputError: as a measurement, of a clip that would be split.
     """
-    shard = sound_shard(clip, work)
-    if isinstance(shard, Shard):
-        return shard
     if work.most_parts < 2:
         return None
     how = work.request.comparison
@@ -111,12 +111,10 @@ def measure_part(part: Part, request: Request) -> FeatureTable:
     how = dataclasses.replace(request.comparison, start=f"{first}f", frames=last - first)
     request = dataclasses.replace(request, comparison=how)
     pair = part.clip.reference, part.clip.distorted
-    (outcome,) = extract_each([pair], request)
-    if isinstance(outcome, InputError):
-        raise outcome
-    if len(outcome) != last - first:
+    table = extract_one(pair, request)
+    if len(table) != last - first:
         raise _changed(part.clip)
-    return _rows(outcome, slice(part.first - first, part.last - first))
+    return _rows(table, slice(part.first - first, part.last - first))
 
 
 def join_parts(clip: Clip, long: LongClip, parts: Sequence[FeatureTable], work: Work) -> Shard:

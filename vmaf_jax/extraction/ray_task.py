@@ -2,16 +2,20 @@
 
 import dataclasses
 import socket
+from collections.abc import Callable
+from typing import TypeVar
 
 from vmaf_jax.corpora.clips import Clip
 from vmaf_jax.environment import __version__
 from vmaf_jax.errors import InputError
-from vmaf_jax.extraction.api import extract_each
+from vmaf_jax.extraction.api import extract_one
 from vmaf_jax.extraction.parts import LongClip, Part, look, measure_part
 from vmaf_jax.extraction.request import Outcome, Pair, Request
-from vmaf_jax.extraction.shards import Shard, Work, write_shard
+from vmaf_jax.extraction.shards import Shard, Work, measure_shard, sound_shard
 from vmaf_jax.features.table import FeatureTable
 from vmaf_jax.video.ffmpeg import find_ffmpeg
+
+Answer = TypeVar("Answer")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,32 +63,33 @@ def measure_on_node(
     clip: Clip, work: Work, expected: Tools
 ) -> Shard | LongClip | InputError | Refusal:
     """The shard of a clip, or that it is long and to be measured in parts, or why neither."""
-    if (refusal := check_node(expected)) is not None:
-        return refusal
-    try:
-        return look(clip, work) or write_shard(clip, work)
-    except InputError as error:
-        return InputError(str(error))  # without its causes, which may not travel
+
+    def answer() -> Shard | LongClip:
+        shard = sound_shard(clip, work)
+        if isinstance(shard, Shard):
+            return shard
+        return look(clip, work, shard) or measure_shard(clip, work, shard)
+
+    return _answered(answer, expected)
 
 
 def measure_part_on_node(
     part: Part, request: Request, expected: Tools
 ) -> FeatureTable | InputError | Refusal:
     """The rows of a part of a clip, or why there are none."""
-    if (refusal := check_node(expected)) is not None:
-        return refusal
-    try:
-        return measure_part(part, request)
-    except InputError as error:
-        return InputError(str(error))
+    return _answered(lambda: measure_part(part, request), expected)
 
 
 def table_on_node(pair: Pair, request: Request, expected: Tools) -> Outcome | Refusal:
     """The table of a pair, which stays in the node's cache too, or why there is none."""
+    return _answered(lambda: extract_one(pair, request), expected)
+
+
+def _answered(answer: Callable[[], Answer], expected: Tools) -> Answer | InputError | Refusal:
+    """What a node that may measure answers, or why it has no answer."""
     if (refusal := check_node(expected)) is not None:
         return refusal
     try:
-        (outcome,) = extract_each([pair], request)
+        return answer()
     except InputError as error:
-        outcome = error
-    return InputError(str(outcome)) if isinstance(outcome, InputError) else outcome
+        return InputError(str(error))  # without its causes, which may not travel

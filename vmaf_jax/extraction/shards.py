@@ -10,7 +10,7 @@ from pathlib import Path
 
 from vmaf_jax.corpora.clips import Clip
 from vmaf_jax.errors import InputError
-from vmaf_jax.extraction.api import extract_each, placed
+from vmaf_jax.extraction.api import extract_one, placed
 from vmaf_jax.extraction.libvmaf import resolve_teachers
 from vmaf_jax.extraction.libvmaf_pairs import RECIPES, measurement_settings
 from vmaf_jax.extraction.request import Request
@@ -58,10 +58,16 @@ def write_shard(clip: Clip, work: Work) -> Shard:
     shard = sound_shard(clip, work)
     if isinstance(shard, Shard):
         return shard
-    (outcome,) = extract_each([(clip.reference, clip.distorted)], work.request)
-    if isinstance(outcome, InputError):
-        raise outcome
-    return finish(outcome, clip, work, shard)
+    return measure_shard(clip, work, shard)
+
+
+def measure_shard(clip: Clip, work: Work, path: Path) -> Shard:
+    """Measures a clip whole and writes its shard.
+
+    Raises:
+        InputError: as `write_shard`.
+    """
+    return finish(extract_one((clip.reference, clip.distorted), work.request), clip, work, path)
 
 
 def sound_shard(clip: Clip, work: Work) -> Shard | Path:

@@ -110,7 +110,7 @@ def read_shards(shards: Sequence[Place]) -> Iterator[FeatureTable]:
 
 
 def n_rows(path: Place) -> int:
-    """The rows of a shard by its footer; one that has none is refused_in_a_line when it is read."""
+    """The rows of a shard by its footer; one that has none is refused when it is read."""
     where, filesystem = on_filesystem(path)
     with refused_in_a_line(path):
         try:

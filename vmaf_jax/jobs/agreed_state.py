@@ -46,9 +46,12 @@ def kept_state(
             saving = _of_every_process(every_s is not None)
             if saving.any() and not saving.all():
                 raise InputError("--save-every: start every process with it, or none.")
-            yield AgreedState(own(), saves=every_s is not None) if every_s or several else None
+        if every_s is None and not several:
+            yield None
+        elif several_processes():
+            yield AgreedState(own(), saves=every_s is not None)
         else:
-            yield own() if every_s is not None or several else None
+            yield own()
 
 
 class AgreedState:

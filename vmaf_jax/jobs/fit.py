@@ -1,6 +1,7 @@
 """A problem to held-out predictions and a final student: what `train` and `select` both ask for."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -90,6 +91,7 @@ class Fit:
         return Fit(student, seeds, predicted, finals, losses, *seconds)
 
 
+@functools.singledispatch
 def fit_folds(
     problem: Problem,
     student: Student,
@@ -101,6 +103,8 @@ def fit_folds(
     state: KeptState | None = None,
 ) -> Fit:
     """Trains every fold, seed and point, and a final fit of each on all rows, as one program.
+
+    Kinds of problems that are trained on in another way register theirs.
 
     Args:
         points: settings that differ in what members of one program may differ in

@@ -9,10 +9,9 @@ import time
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Generic, TypeVar
 
-from vmaf_jax.jobs.fit import Fit
+from vmaf_jax.jobs.fit import Fit, fit_folds
 from vmaf_jax.jobs.problem import Problem
 from vmaf_jax.jobs.report import Report, silent
-from vmaf_jax.jobs.streamed import fit_problem
 from vmaf_jax.jobs.training_state import KeptState
 from vmaf_jax.models import Student
 from vmaf_jax.training import TrainingSettings
@@ -51,7 +50,7 @@ def fit_points(
         state: which programs are through already, and where the present one stands.
 
     Raises:
-        InputError: as `fit_problem`.
+        InputError: as `fit_folds`.
     """
     fits: dict[int, Fit] = {}
     groups = programs_of(points)
@@ -59,7 +58,7 @@ def fit_points(
     for number, group in enumerate(groups, 1):
         started = time.perf_counter()
         first = points[group[0]]
-        fit = fit_problem(
+        fit = fit_folds(
             *(problems[first.problem], first.student, first.settings),
             points=[points[k].settings for k in group],
             dropouts=[points[k].student.dropout for k in group],

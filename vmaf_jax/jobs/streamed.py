@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 from collections.abc import Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -78,23 +77,6 @@ def problem_of(config: Config, report: Report = silent) -> Problem:
     return load_streamed(config, report)
 
 
-def fit_problem(
-    problem: Problem,
-    student: Student,
-    settings: TrainingSettings,
-    *,
-    points: Sequence[TrainingSettings] | None = None,
-    dropouts: Sequence[float] | None = None,
-    report: Report = silent,
-    state: KeptState | None = None,
-) -> Fit:
-    """`fit_streamed` of a problem whose rows stay on the disk, `fit_folds` of any other."""
-    how: dict[str, Any] = {"points": points, "dropouts": dropouts, "report": report, "state": state}
-    if isinstance(problem, StreamedProblem):
-        return fit_streamed(problem, student, settings, **how)
-    return fit_folds(problem, student, settings, **how)
-
-
 def load_streamed(config: Config, report: Report = silent) -> StreamedProblem:
     """The problem of a configuration with `data.buffer_rows`.
 
@@ -161,6 +143,7 @@ def _targets(
     return np.concatenate([unclipped(teacher, table.features[p], label[p]) for p in parts])
 
 
+@fit_folds.register
 def fit_streamed(
     problem: StreamedProblem,
     student: Student,
@@ -171,7 +154,7 @@ def fit_streamed(
     report: Report = silent,
     state: KeptState | None = None,
 ) -> Fit:
-    """Trains every fold, seed and point, and a final fit of each, on one stream of batches.
+    """`fit_folds` of a problem whose rows stay on the disk: all members read one stream of batches.
 
     Args:
         points, dropouts, state: as for `fit_folds`; states round nothing otherwise here.

@@ -12,9 +12,10 @@ from vmaf_jax.files import check_result_folder
 from vmaf_jax.jobs.agreed_state import kept_state
 from vmaf_jax.jobs.conclude import conclude, load_external
 from vmaf_jax.jobs.config import Config
+from vmaf_jax.jobs.fit import fit_folds
 from vmaf_jax.jobs.report import Report, silent
 from vmaf_jax.jobs.run_folder import Run, write_run
-from vmaf_jax.jobs.streamed import fit_problem, problem_of
+from vmaf_jax.jobs.streamed import problem_of
 from vmaf_jax.jobs.sweep import sweep, take_part_in_sweep
 
 
@@ -32,7 +33,7 @@ def take_part(config: Config, *, save_every_s: float | None = None) -> None:
         return
     problem = problem_of(config)
     with kept_state(None, save_every_s) as state:
-        fit_problem(problem, config.make_student(), config.training, state=state)
+        fit_folds(problem, config.make_student(), config.training, state=state)
 
 
 def train(
@@ -65,7 +66,7 @@ def train(
     others = load_external(config, problem, report)  # before training: a missing one costs nothing
     with kept_state(run_dir, save_every_s, report) as state:
         how = (problem, config.make_student(), config.training)
-        fit = fit_problem(*how, report=report, state=state)
+        fit = fit_folds(*how, report=report, state=state)
         about = (config, problem, others, fit)
         run = conclude(*about, path=run_dir, started=started, report=report)
         write_run(run)
