@@ -123,7 +123,7 @@ def _check(config: Config) -> None:
         f"student.network={config.student.network}": config.make_student().spec.over_frames,
         f"training.strategy={training.strategy}": training.strategy != "rows",
         f"training.optimiser={training.optimiser}": training.optimiser != "adamw",
-        "no training.batch_size": training.batch_size is None,
+        "training.batch_size=null": training.batch_size is None,
         "training.start": training.start is not None,
         "training.anchor": training.anchor != 0,
         "external corpora": bool(config.external),
