@@ -62,12 +62,12 @@ async function open(model, models, size) {
   const wasm = adapter ? null : await (await fetch("./ort/ort-wasm-simd-threaded.wasm")).arrayBuffer();
   const count = adapter ? 1 : Math.min(LANES, navigator.hardwareConcurrency || 1);
   const lanes = Array.from({ length: count }, () => lane());
-  await Promise.all(lanes.map((each) => each({ bytes, name, size, wasm })));
+  await Promise.all(lanes.map((send) => send({ bytes, name, size, wasm })));
   const free = [...lanes];
   const run = async (...pictures) => {
-    const each = free.pop();
-    const { features, score } = await each({ pictures });
-    free.push(each);
+    const send = free.pop();
+    const { features, score } = await send({ pictures });
+    free.push(send);
     return { features, score };
   };
   return { name, backend: adapter ? "WebGPU" : `WebAssembly, ${count} threads`, lanes: count, run };
