@@ -24,6 +24,18 @@ def test_rows_are_drawn_evenly():
     assert np.abs(counts[[1, 3, 4]] - 10_000).max() < 400
 
 
+def test_rows_of_a_large_table_are_drawn_evenly():
+    """Uniform floats have 2^23 levels: of 5 million rows, three in five would get two of them."""
+    n, held_out = 5_000_000, 1_000_000
+    mask = jnp.ones(n, jnp.float32).at[:held_out].set(0)
+    drawn = np.asarray(jax.jit(draw_rows, static_argnums=2)(jax.random.key(0), mask, 8_000_000))
+    assert drawn.min() == held_out
+    assert drawn.max() == n - 1
+    counts = np.bincount(drawn - held_out)
+    # Independent even draws are Poisson of mean 2: their variance is the mean (within 1 %).
+    assert counts.var() == pytest.approx(counts.mean(), rel=0.01)
+
+
 @pytest.fixture(scope="module")
 def queries(support_vectors):
     x = jnp.asarray(support_vectors.features, jnp.float32)
