@@ -1,6 +1,5 @@
 """Where to begin, how many frames, and fields: what is measured is what was asked for."""
 
-import dataclasses
 import subprocess
 
 import numpy as np
@@ -8,7 +7,6 @@ import pytest
 
 from vmaf_jax import extract_pair
 from vmaf_jax.errors import InputError
-from vmaf_jax.features.dataset import read_table
 from vmaf_jax.video.comparison import Comparison
 from vmaf_jax.video.ffmpeg import find_ffmpeg
 from vmaf_jax.video.luma import LumaPair
@@ -120,20 +118,6 @@ def test_fields_against_fields_are_told(fields):
     assert warning == "the reference and distorted are interlaced; fields are compared as woven"
     streams = table.provenance["comparison"]
     assert streams["reference"]["scan"] == streams["distorted"]["scan"] == "interlaced"
-
-
-def test_what_was_measured_before_fields_were_told_is_looked_at_again(fields, tmp_path):
-    pair = fields / "ref.y4m", fields / "woven.mp4"
-    extract_pair(*pair, cache=tmp_path, **TEACHERS)
-    (entry,) = tmp_path.glob("*.parquet")
-    table = read_table(entry)
-    described = {**table.provenance["comparison"], "warnings": []}
-    del described["deinterlaced"]
-    provenance = {**table.provenance, "comparison": described}
-    dataclasses.replace(table, provenance=provenance).write(entry)
-    again = extract_pair(*pair, cache=tmp_path, **TEACHERS)
-    assert "interlaced" in again.provenance["comparison"]["warnings"][0]
-    assert read_table(entry).provenance["comparison"]["deinterlaced"] == []
 
 
 def test_a_file_that_does_not_say_is_deinterlaced_by_order(fields):

@@ -8,7 +8,7 @@ contents are hashed first and looked up. Nothing of an entry depends on what the
 import dataclasses
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +16,13 @@ import numpy as np
 import numpy.typing as npt
 
 from vmaf_jax.errors import InputError
-from vmaf_jax.extraction.request import Pair
+from vmaf_jax.extraction.request import Pair, video_key
 from vmaf_jax.features.feature_set import FeatureSet
 from vmaf_jax.features.reading import read_file
 from vmaf_jax.features.table import FeatureTable, constant_text
 from vmaf_jax.video.digest import file_digest, text_digest
 
 log = logging.getLogger("vmaf_jax")
-# How a pair is compared, its number of frames, and whether the first recipe measured it wrong.
-Examined = tuple[Mapping[str, Any], int | None, bool]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,46 +31,27 @@ class Cache:
 
     Attributes:
         folder: where entries lie.
-        settings: what a measurement depends on besides its pair and recipe, as JSON takes it.
+        settings: what a measurement depends on besides its pair, as JSON takes it.
         labels: names that every entry must have.
-        recipes: number of the measurement; the second is of pairs that the first measured wrong.
     """
 
     folder: Path
     settings: Mapping[str, Any]
     labels: Sequence[str]
-    recipes: tuple[int, int]
 
-    def find(self, pair: Pair, examine: Callable[[Pair], Examined]) -> FeatureTable | None:
+    def find(self, pair: Pair) -> FeatureTable | None:
         """The pair's table, or None if it was not measured so before.
-
-        Args:
-            examine: decodes the pair: how it is compared, its frames, and whether the first recipe
-                measured it wrong. Asked where an entry does not say how it was compared.
 
         Raises:
             InputError: a file cannot be read, or the entry is corrupted.
         """
         if not self.folder.is_dir():
             return None
-        for recipe in reversed(self.recipes):
-            prefix = self._prefix(pair, recipe)
-            if not any(self.folder.glob(f"{prefix}-*.parquet")):
-                continue
-            entry = self._entry(prefix, [file_digest(video.path) for video in pair])
-            if not entry.exists():
-                continue
-            table = self._checked(entry)
-            if "deinterlaced" not in table.provenance.get("comparison", {}):  # an older entry
-                description, frames, outdated = examine(pair)
-                if outdated or len(table) != frames:
-                    continue
-                description = {**description, "frames": frames}
-                provenance = {**table.provenance, "comparison": description}
-                table = dataclasses.replace(table, provenance=provenance)
-                self._write(table, entry)
-            return named(table, pair)
-        return None
+        prefix = self._prefix(pair)
+        if not any(self.folder.glob(f"{prefix}-*.parquet")):
+            return None
+        entry = self._entry(prefix, [file_digest(video.path) for video in pair])
+        return named(self._checked(entry), pair) if entry.exists() else None
 
     def store(
         self,
@@ -83,8 +62,6 @@ class Cache:
         backend: Mapping[str, str],
         contents: Sequence[str],
         comparison: Mapping[str, Any],
-        *,
-        outdated: bool,
     ) -> FeatureTable:
         """Writes a new entry and returns its table.
 
@@ -92,7 +69,6 @@ class Cache:
             backend: what measured, for the table's provenance.
             contents: digests of the two files, taken while they were measured.
             comparison: how the two were compared.
-            outdated: whether the first recipe measured such pairs wrong.
         """
         n = len(features)
         blank = constant_text("", n)
@@ -110,8 +86,7 @@ class Cache:
                 "comparison": dict(comparison),
             },
         )
-        prefix = self._prefix(pair, self.recipes[outdated])
-        self._write(table, self._entry(prefix, contents))
+        self._write(table, self._entry(self._prefix(pair), contents))
         return named(table, pair)
 
     def _write(self, table: FeatureTable, entry: Path) -> None:
@@ -121,16 +96,13 @@ class Cache:
         except InputError as error:
             log.warning("%s Nothing is cached; point VMAF_JAX_CACHE at a writable folder.", error)
 
-    def _prefix(self, pair: Pair, recipe: int) -> str:
+    def _prefix(self, pair: Pair) -> str:
         try:
             sizes = [video.path.stat().st_size for video in pair]
         except OSError as error:
             raise InputError(f"{error.filename}: no longer there; check the file.") from error
-        videos = [
-            [v.is_raw, v.width, v.height, v.pix_fmt, size]
-            for v, size in zip(pair, sizes, strict=True)
-        ]
-        return text_digest(json.dumps({"recipe": recipe, **self.settings, "videos": videos}))
+        videos = [video_key(video) for video in pair]
+        return text_digest(json.dumps({**self.settings, "videos": videos, "sizes": sizes}))
 
     def _entry(self, prefix: str, contents: Sequence[str]) -> Path:
         return self.folder / f"{prefix}-{text_digest(' '.join(contents))}.parquet"
@@ -142,7 +114,7 @@ class Cache:
             raise InputError(
                 f"{entry}: this cache entry is corrupted; delete it and run again."
             ) from error
-        frames = (table.provenance.get("comparison") or {"frames": len(table)}).get("frames")
+        frames = table.provenance.get("comparison", {}).get("frames")
         in_order = np.array_equal(table.index, np.arange(len(table)))
         if list(table.labels) != list(self.labels) or frames != len(table) or not in_order:
             raise InputError(f"{entry}: this cache entry is corrupted; delete it and run again.")

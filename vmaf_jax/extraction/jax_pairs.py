@@ -5,25 +5,22 @@ Pairs that were not measured before go to the device together, in the order give
 
 import concurrent.futures
 import json
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import jax
 
 from vmaf_jax.errors import InputError
-from vmaf_jax.extraction.cache import Cache, Examined
+from vmaf_jax.extraction.cache import Cache
 from vmaf_jax.extraction.jax_stream import Described, Measured, measure_in_jax
 from vmaf_jax.extraction.libvmaf import resolve_teachers
-from vmaf_jax.extraction.request import Outcome, Pair, Request
+from vmaf_jax.extraction.request import Outcome, Pair, Request, request_key
 from vmaf_jax.features.feature_set import FeatureSet
 from vmaf_jax.teacher import Teacher, load_teacher
 from vmaf_jax.video.digest import file_digest, text_digest
 from vmaf_jax.video.ffmpeg import Ffmpeg, find_ffmpeg
-from vmaf_jax.video.judgement import examine
 from vmaf_jax.video.video import check_video
 
-# Of the computation; a change must not be served old results. 2: turned pairs and RGB.
-RECIPES = (1, 2)
+RECIPE = 3  # of the computation: raised with every change of values, so that none is served old
 
 
 def extract_pairs(
@@ -51,15 +48,11 @@ def extract_pairs(
     outcomes: dict[int, Outcome] = {}
     missing = []
 
-    def examined(pair: Pair) -> Examined:
-        _, description, frames = examine(ffmpeg, pair, request.comparison)
-        return description, frames, _outdated(description)
-
     for index, pair in enumerate(pairs):
         try:
             for video in pair:
                 check_video(video)
-            cached = cache.find(pair, examined)
+            cached = cache.find(pair)
         except InputError as error:
             outcomes[index] = error
             continue
@@ -76,9 +69,7 @@ def extract_pairs(
         try:
             labels = {name: teacher(measured) for name, teacher in teachers.items()}
             columns = (measured, labels, request.feature_set)
-            outcomes[index] = cache.store(
-                pairs[index], *columns, backend, contents, how, outdated=_outdated(how)
-            )
+            outcomes[index] = cache.store(pairs[index], *columns, backend, contents, how)
         except InputError as error:
             outcomes[index] = error
         else:
@@ -102,23 +93,12 @@ def _load_teachers(names: tuple[str, ...], feature_set: FeatureSet) -> dict[str,
 
 
 def _cache(request: Request, teachers: dict[str, Teacher], backend: dict[str, str]) -> Cache:
-    settings = {
-        **backend,
-        "features": request.feature_set.name,
-        "models": [
-            [name, text_digest(json.dumps(teacher.model.document, sort_keys=True))]
-            for name, teacher in teachers.items()
-        ],
-        "shortest": request.comparison.shortest,
-        **request.comparison.settings(),
-    }
-    return Cache(request.cache_folder, settings, list(teachers), RECIPES)
-
-
-def _outdated(description: Mapping[str, Any]) -> bool:
-    """Whether the first recipe measured such a pair wrong."""
-    streams = (description["reference"], description["distorted"])
-    return any(stream["rotation"] or stream["matrix"] == "gbr" for stream in streams)
+    models = [
+        (name, text_digest(json.dumps(teacher.model.document, sort_keys=True)))
+        for name, teacher in teachers.items()
+    ]
+    settings = {"recipe": RECIPE, **backend, **request_key(request, models)}
+    return Cache(request.cache_folder, settings, list(teachers))
 
 
 def _measure(

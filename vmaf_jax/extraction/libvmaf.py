@@ -33,7 +33,7 @@ from vmaf_jax.video.comparison import DEFAULT_COMPARISON, Comparison
 from vmaf_jax.video.facts import Facts
 from vmaf_jax.video.ffmpeg import Ffmpeg, Finished, run_ffmpeg
 from vmaf_jax.video.judgement import judge, run_planned
-from vmaf_jax.video.pairing import DEFAULT_CHAIN, Plan
+from vmaf_jax.video.pairing import DEFAULT_CHAIN
 from vmaf_jax.video.progress import frames_told
 from vmaf_jax.video.report import (
     check_counts,
@@ -95,14 +95,12 @@ class Measurement:
         features: float64 `[frames, features]`.
         labels: float64 `[frames]` per model name, in the model's points.
         version: libvmaf's version.
-        plan: how the two videos were brought together.
         description: of the comparison, for the result: the plan's, counts and damage.
     """
 
     features: npt.NDArray[np.float64]
     labels: dict[str, npt.NDArray[np.float64]]
     version: str
-    plan: Plan
     description: dict[str, Any]
 
 
@@ -214,7 +212,7 @@ def measure(
         )
     description["frames"] = len(features)
     version = str(log.get("version", "unknown"))
-    return Measurement(features, labels, version, plan, description)
+    return Measurement(features, labels, version, description)
 
 
 def _sets_of_chroma(feature_set: FeatureSet, models: list[LibvmafModel]) -> list[FeatureSet]:

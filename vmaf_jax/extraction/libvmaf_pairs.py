@@ -9,17 +9,15 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from vmaf_jax.errors import InputError
-from vmaf_jax.extraction.cache import Cache, Examined
+from vmaf_jax.extraction.cache import Cache
 from vmaf_jax.extraction.libvmaf import LibvmafModel, measure, resolve_teachers
-from vmaf_jax.extraction.request import Outcome, Pair, Request
+from vmaf_jax.extraction.request import Outcome, Pair, Request, request_key
 from vmaf_jax.features.table import FeatureTable
 from vmaf_jax.video.digest import file_digest
 from vmaf_jax.video.ffmpeg import Ffmpeg, find_ffmpeg
-from vmaf_jax.video.judgement import examine
 from vmaf_jax.video.video import check_video
 
-# Of the measurement; a change must not be served old results. 3: turned and recoloured pairs.
-RECIPES = (2, 3)
+RECIPE = 4  # of the measurement: raised with every change of values, so that none is served old
 
 
 def extract_pairs(
@@ -58,14 +56,9 @@ def extract_pairs(
 
 
 def measurement_settings(request: Request, models: Sequence[LibvmafModel]) -> dict[str, Any]:
-    """What a measurement depends on besides pair, program and recipe, as JSON takes it."""
-    return {
-        "features": request.feature_set.name,
-        "models": [[m.name, m.path and file_digest(m.path)] for m in models],
-        "shortest": request.comparison.shortest,
-        **request.comparison.settings(),
-        **({"also": list(request.also)} if request.also else {}),
-    }
+    """What a measurement depends on besides pair and program, as JSON takes it."""
+    teachers = [(m.name, file_digest(m.path) if m.path else None) for m in models]
+    return {"recipe": RECIPE, **request_key(request, teachers)}
 
 
 def _extract(
@@ -79,14 +72,9 @@ def _extract(
         **measurement_settings(request, models),
     }
     cache = Cache(
-        request.cache_folder, settings, [*(model.name for model in models), *request.also], RECIPES
+        request.cache_folder, settings, [*(model.name for model in models), *request.also]
     )
-
-    def examined(pair: Pair) -> Examined:
-        plan, description, frames = examine(ffmpeg, pair, how)
-        return description, frames, plan.turned or plan.recoloured
-
-    if (cached := cache.find(pair, examined)) is not None:
+    if (cached := cache.find(pair)) is not None:
         return cached
     with concurrent.futures.ThreadPoolExecutor(len(pair)) as pool:
         digests = [pool.submit(file_digest, video.path) for video in pair]
@@ -100,6 +88,4 @@ def _extract(
         "ffmpeg_version": ffmpeg.version,
     }
     columns = (measurement.features, measurement.labels, request.feature_set)
-    outdated = measurement.plan.turned or measurement.plan.recoloured
-    described = measurement.description
-    return cache.store(pair, *columns, backend, contents, described, outdated=outdated)
+    return cache.store(pair, *columns, backend, contents, measurement.description)

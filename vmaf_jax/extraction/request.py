@@ -1,7 +1,7 @@
 """What is asked of an extraction, whichever backend answers."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,3 +48,26 @@ class Request:
     def cache_folder(self) -> Path:
         """The folder of results."""
         return cache_dir() / "features" if self.cache is None else self.cache
+
+
+# Fields of a request that change no value; backends say on which device they computed.
+_WITHOUT_EFFECT = ("cache", "jobs", "threads", "on_frames", "device")
+
+
+def request_key(request: Request, teachers: Sequence[tuple[str, str | None]]) -> dict[str, Any]:
+    """Returns all of a request that its results depend on, as JSON takes it.
+
+    Every field counts but those that are known to change no value, so that a new one is in the
+    names of cached results before anybody thinks of it.
+
+    Args:
+        teachers: name of each teacher, and a digest of its model (None for one of libvmaf's own).
+    """
+    values = dataclasses.asdict(dataclasses.replace(request, on_frames=None, device=None))
+    return {k: v for k, v in values.items() if k not in _WITHOUT_EFFECT} | {"teachers": teachers}
+
+
+def video_key(video: Video) -> dict[str, Any]:
+    """Returns all that is said of a file, as JSON takes it, but for its name."""
+    values = dataclasses.asdict(video)
+    return {k: v for k, v in values.items() if k != "path"} | {"is_raw": video.is_raw}

@@ -12,8 +12,8 @@ from vmaf_jax.corpora.clips import Clip
 from vmaf_jax.errors import InputError
 from vmaf_jax.extraction.api import extract_one, placed
 from vmaf_jax.extraction.libvmaf import resolve_teachers
-from vmaf_jax.extraction.libvmaf_pairs import RECIPES, measurement_settings
-from vmaf_jax.extraction.request import Request
+from vmaf_jax.extraction.libvmaf_pairs import measurement_settings
+from vmaf_jax.extraction.request import Request, video_key
 from vmaf_jax.features.dataset_writer import shard_path
 from vmaf_jax.features.reading import read_file
 from vmaf_jax.features.table import FeatureTable
@@ -104,12 +104,11 @@ def _digest(clip: Clip, work: Work) -> str:
     videos = (clip.reference, clip.distorted)
     place = dataclasses.asdict(clip)
     values = {
-        "recipes": RECIPES,
         "ffmpeg": find_ffmpeg().version,
         **measurement_settings(work.request, resolve_teachers(work.request.teachers)),
         "mean_pool": work.mean_pool,
         "contents": [file_digest(video.path) for video in videos],
-        "videos": [[v.is_raw, v.width, v.height, v.pix_fmt, v.fps] for v in videos],
+        "videos": [video_key(video) for video in videos],
         "place": {k: v for k, v in place.items() if k not in ("reference", "distorted")},
     }
     return text_digest(json.dumps(values, sort_keys=True))

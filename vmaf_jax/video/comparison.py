@@ -5,7 +5,7 @@ The defaults refuse whatever could make a score mean something else than people 
 
 import dataclasses
 import re
-from typing import Any, TypedDict
+from typing import TypedDict
 
 from vmaf_jax.errors import InputError
 
@@ -136,14 +136,6 @@ class Comparison:
     def may_end_apart(self) -> bool:
         """Whether files of different lengths are no error before they are decoded."""
         return self.aligned or self.fps is not None or self.frames is not None
-
-    def settings(self) -> dict[str, Any]:
-        """What it adds to a cache entry's name: every value that is not the default."""
-        return {
-            field.name: getattr(self, field.name)
-            for field in dataclasses.fields(self)
-            if field.name != "shortest" and getattr(self, field.name) != field.default
-        }
 
 
 def comparison_of(options: ComparisonOptions) -> Comparison:

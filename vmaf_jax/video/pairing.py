@@ -33,8 +33,6 @@ class Plan:
         timing: those at its start that bring both to one rate, or "".
         changed: whether the chains do more than pair by number, so that a first run without them
             has to be repeated.
-        turned, recoloured: rotation was applied; matrices differ or RGB was converted. Such pairs
-            were once measured otherwise, and results of then are not used.
         skip: frames of the reference and of the distorted video that are left out at the start.
         limit: frames compared at most; None compares to the end.
         grid: frames per second that both are put on, None where frames pair by number.
@@ -46,8 +44,6 @@ class Plan:
     to_distorted: str
     timing: str
     changed: bool
-    turned: bool
-    recoloured: bool
     skip: tuple[int, int]
     limit: int | None
     grid: float | None
@@ -104,8 +100,6 @@ def plan_pair(
         limit=how.frames,
         grid=grid,
         changed=chains != [DEFAULT_CHAIN, DEFAULT_CHAIN],
-        turned=bool(reference.rotation or distorted.rotation),
-        recoloured=reference.matrix != distorted.matrix or "gbr" in (reference.matrix,),
         warnings=warnings,
         description=description,
     )
