@@ -4,9 +4,14 @@ import contextlib
 import dataclasses
 import hashlib
 import io
+import json
 import platform
+import subprocess
+import tempfile
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import platformdirs
 
 from vmaf_jax.cli import main
@@ -43,3 +48,36 @@ def run_command(*arguments: object) -> Finished:
         except SystemExit as end:
             code = end.code if isinstance(end.code, int) else 1
     return Finished(code, out.getvalue(), error.getvalue())
+
+
+def bare_libvmaf(
+    ffmpeg: str,
+    reference: Path,
+    distorted: Path,
+    model: str,
+    *,
+    chain: str = "null",
+    feature: str = "",
+    raw: tuple[str, ...] = (),
+) -> dict[str, Any] | None:
+    """What ffmpeg's libvmaf filter logs of a pair, by key, `[frames]` each; None where it fails.
+
+    Args:
+        model: the filter's option, such as `version=vmaf_v0.6.1`.
+        chain: filters that bring both inputs to one form.
+        feature: the filter's option of that name.
+        raw: ffmpeg's options before each input.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        metrics = f":feature={feature}" if feature else ""
+        graph = (
+            f"[0:v]settb=1/25,setpts=N,{chain}[d];[1:v]settb=1/25,setpts=N,{chain}[r];"
+            f"[d][r]libvmaf=log_fmt=json:log_path=log.json:model='{model}'{metrics}"
+        )
+        inputs = [word for path in (distorted, reference) for word in (*raw, "-i", path.resolve())]
+        line = [ffmpeg, "-nostdin", "-v", "error", *inputs, "-lavfi", graph, "-f", "null", "-"]
+        if subprocess.run(list(map(str, line)), cwd=folder, capture_output=True).returncode:
+            return None
+        frames = json.loads((Path(folder) / "log.json").read_text())["frames"]
+    keys = frames[0]["metrics"]
+    return {key: np.array([frame["metrics"][key] for frame in frames]) for key in keys}

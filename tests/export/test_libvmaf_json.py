@@ -8,7 +8,6 @@ import pytest
 from vmaf_jax.errors import GateError, InputError
 from vmaf_jax.export.libvmaf_json import rbf_document
 from vmaf_jax.features import FEATURE_SETS, FEATURES
-from vmaf_jax.features.feature_set import FLOAT_FEATURES
 from vmaf_jax.jobs import libvmaf_proof
 from vmaf_jax.jobs.export import export
 from vmaf_jax.jobs.libvmaf_proof import write_proven
@@ -38,7 +37,7 @@ def test_ffmpeg_scores_as_jax_does(tmp_path):
     np.testing.assert_allclose(load_teacher(path)(x), ours, atol=1e-3)
 
 
-@pytest.mark.parametrize("name", ["vmaf_v1_hfr_5d0h", "vmaf_neg"])
+@pytest.mark.parametrize("name", ["vmaf_v1_hfr_5d0h", "vmaf_neg", "vmaf_float"])
 def test_other_feature_sets_ask_libvmaf_for_their_own(tmp_path, name):
     feature_set = FEATURE_SETS[name]
     student = Student("rbf", n_features=len(feature_set))
@@ -49,12 +48,6 @@ def test_other_feature_sets_ask_libvmaf_for_their_own(tmp_path, name):
     report = write_proven(rbf_document(student, variables, feature_set), path)
     assert report.max_abs <= 2e-4
     assert load_teacher(path).feature_set is feature_set
-
-
-def test_float_features_are_refused():
-    student, variables = student_like_the_teacher()
-    with pytest.raises(InputError, match=r"vmaf_float is not written as libvmaf JSON; train on"):
-        rbf_document(student, variables, FLOAT_FEATURES)
 
 
 def test_a_teacher_is_written_back_unchanged_in_effect(tmp_path):

@@ -161,9 +161,15 @@ def test_motion_is_judged_frame_by_frame():
     assert agreement.missed(far) == ["motion2 differs by 9.99e-04, limit 2e-04"]
 
 
-def test_neg_scores_are_not_compared_over_plain_features(tmp_path):
-    with pytest.raises(InputError, match=r"takes the feature set vmaf_neg; name one over vmaf"):
-        module.compare_backends(demo.load_clips(), tmp_path / "r", teacher="vmaf_v0.6.1neg")
+def test_neg_scores_are_compared_over_neg_features(tmp_path):
+    (clip, *_) = demo.load_clips()
+    report = module.compare_backends([clip], tmp_path / "r", teacher="vmaf_v0.6.1neg")
+    check(report, 48)
+    tables = [FEATURE_SETS[name] for name in ("vmaf_neg", "vmaf_float_neg")]
+    truth = [extract_clips([clip], Request((), feature_set)).features for feature_set in tables]
+    apart = np.abs(truth[0] - truth[1]).max(axis=0)
+    columns = report.comparisons[0].columns
+    assert [columns[name].max_abs for name in tables[0]] == pytest.approx(apart.tolist())
 
 
 def test_other_folders_are_left_alone(tmp_path):

@@ -17,7 +17,9 @@ def import_features(
     data_root: Annotated[Path | None, typer.Option(help="Folder of --corpus.")] = None,
     ratings: Annotated[Path | None, typer.Option(help="Raw votes: clip, subject, score.")] = None,
     label_scale: VoteScale = None,
-    features: Annotated[str, typer.Option(help="vmaf, vmaf_neg or vmaf_float.")] = "vmaf",
+    features: Annotated[
+        str, typer.Option(help="vmaf, vmaf_neg, vmaf_float or vmaf_float_neg.")
+    ] = "vmaf",
     teacher: Teachers = None,
     name: Annotated[str | None, typer.Option(help="Name of the corpus.")] = None,
     json_: Json = False,

@@ -12,31 +12,22 @@ import jax
 import numpy as np
 
 from vmaf_jax.errors import InputError
-from vmaf_jax.features.feature_set import FEATURES, FLOAT_FEATURES, FeatureSet
+from vmaf_jax.features.feature_set import FeatureSet
 from vmaf_jax.features.scale import OUTPUT_RANGE
 from vmaf_jax.models import Student, Variables
 from vmaf_jax.models.heads import SCORE_CENTRE, SCORE_SPAN
-
-# Those of VMAF v1 that are not of libvmaf's integer family.
-_EXTRACTORS = {"cambi": "Cambi_feature", "speed_chroma_uv": "Speed_chroma_feature"}
 
 
 def rbf_document(student: Student, variables: Variables, feature_set: FeatureSet) -> dict[str, Any]:
     """The JSON document of an `rbf` student with a scalar head.
 
     Raises:
-        InputError: another network or head, which libvmaf has no words for, or libvmaf's float
-            features, which its own models name otherwise.
+        InputError: another network or head, which libvmaf has no words for.
     """
     if not student.spec.is_svr or student.head != "scalar":
         raise InputError(
             f"--format libvmaf: a {student.network} network with a {student.head} head cannot be "
             f"written as an SVR; train configs/rbf.yaml, or export with --format onnx."
-        )
-    if feature_set == FLOAT_FEATURES:
-        raise InputError(
-            f"--format libvmaf: the feature set {feature_set.name} is not written as libvmaf JSON; "
-            f"train on {FEATURES.name}, or export with --format onnx."
         )
     exact = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), dict(variables))
     network, scaler = exact["params"]["network"], exact["scaler"]
@@ -75,18 +66,16 @@ def rbf_document(student: Student, variables: Variables, feature_set: FeatureSet
 
 def _features(feature_set: FeatureSet) -> dict[str, Any]:
     """Which features a model asks libvmaf for: with which extractor, and with which options."""
-    extractors = [_EXTRACTORS.get(name, "VMAF_integer_feature") for name in feature_set]
+    extractors = [
+        whole.removesuffix(f"_{name}_score")
+        for whole, name in zip(feature_set.model_names, feature_set, strict=True)
+    ]
     by_extractor = {
         extractor: [n for n, e in zip(feature_set, extractors, strict=True) if e == extractor]
         for extractor in dict.fromkeys(extractors)
     }
-    pairs = zip(extractors, feature_set, strict=True)
     return {
-        "feature_names": [f"{extractor}_{name}_score" for extractor, name in pairs],
+        "feature_names": list(feature_set.model_names),
         "feature_dict": by_extractor,
-        # An option begins as the names of its features do: `adm_min_val`, `adm3`.
-        "feature_opts_dicts": [
-            {key: value for key, value in feature_set.options if name.startswith(key.split("_")[0])}
-            for name in feature_set
-        ],
+        "feature_opts_dicts": [feature_set.options_of(name) for name in feature_set],
     }

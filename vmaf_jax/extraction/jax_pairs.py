@@ -84,7 +84,7 @@ def _load_teachers(names: tuple[str, ...], feature_set: FeatureSet) -> dict[str,
         model.name: load_teacher(model.path or model.name) for model in resolve_teachers(names)
     }
     for teacher in teachers.values():
-        if teacher.feature_set != feature_set:
+        if not teacher.feature_set.is_alike_in_jax(feature_set):
             raise InputError(
                 f"teacher {teacher.name!r} takes the feature set {teacher.feature_set.name}, "
                 f"{feature_set.name} is measured; use --backend libvmaf, which runs any model."

@@ -27,6 +27,7 @@ from vmaf_jax.teacher.model_file import (
     find_model_file,
     known_teachers,
     read_model_file,
+    refuse_old_kinds,
 )
 from vmaf_jax.video.chroma import check_chroma, chroma_size
 from vmaf_jax.video.comparison import DEFAULT_COMPARISON, Comparison
@@ -59,6 +60,7 @@ def resolve_teacher(name_or_path: str) -> LibvmafModel:
     Raises:
         InputError: the file is missing or no sound model, or the name has characters no model has.
     """
+    refuse_old_kinds(name_or_path)
     if name_or_path.endswith(".json"):
         path = Path(name_or_path)
         name = path.stem

@@ -20,6 +20,8 @@ class FeatureSet:
     Attributes:
         name: what tables and models record, e.g. `vmaf`.
         names: column names, in the order every array has on its last axis.
+        model_names: what libvmaf's model files call each, which says who computes it: the integer
+            extractors (`VMAF_integer_feature_...`) or the float ones (`VMAF_feature_...`).
         libvmaf_keys: the key of each in the frames of libvmaf's JSON log.
         libvmaf_model: a model built into libvmaf whose extraction yields exactly these.
         lower, upper: the physical range of each; no unit.
@@ -34,6 +36,7 @@ class FeatureSet:
 
     name: str
     names: tuple[str, ...]
+    model_names: tuple[str, ...]
     libvmaf_keys: tuple[str, ...]
     libvmaf_model: str
     lower: tuple[float, ...]
@@ -56,6 +59,19 @@ class FeatureSet:
         """libvmaf's option of that name, its default where the set leaves it at that."""
         return {**DEFAULT_OPTIONS, **dict(self.options)}[name]
 
+    def options_of(self, name: str) -> dict[str, Option]:
+        """The options, other than libvmaf's defaults, of one feature."""
+        return {key: value for key, value in self.options if is_option_of(key, name)}
+
+    def is_alike_in_jax(self, other: "FeatureSet") -> bool:
+        """Whether JAX computes both sets alike: it has no integer extractors beside float ones."""
+        return (self.names, self.options) == (other.names, other.options)
+
+
+def is_option_of(key: str, name: str) -> bool:
+    """Whether an option is of a feature: both begin alike, as `adm_min_val` and `adm3`."""
+    return name.startswith(key.partition("_")[0])
+
 
 # Of libvmaf's features, where a model file may name them without changing anything.
 DEFAULT_OPTIONS: Mapping[str, Option] = {
@@ -68,10 +84,17 @@ DEFAULT_OPTIONS: Mapping[str, Option] = {
     "speed_prescale_method": "nearest",
     "motion_five_frame_window": False,
     "motion_moving_average": False,
+    "motion_force_zero": False,
 }
 
 
 _NAMES = ("adm2", "vif_scale0", "vif_scale1", "vif_scale2", "vif_scale3", "motion2")
+_INTEGER_NAMES = tuple(f"VMAF_integer_feature_{name}_score" for name in _NAMES)
+_FLOAT_NAMES = tuple(f"VMAF_feature_{name}_score" for name in _NAMES)
+_NEG_OPTIONS: tuple[tuple[str, Option], ...] = (
+    ("adm_enhn_gain_limit", 1.0),
+    ("vif_enhn_gain_limit", 1.0),
+)
 _LOWER = (0.0,) * 6
 # A VIF a little above 1 is contrast gained; motion2 is a mean absolute luma difference (8-bit).
 _UPPER = (1.001,) * 5 + (30.0,)
@@ -80,6 +103,7 @@ _IDENTICAL = (1.0,) * 5 + (0.0,)
 FEATURES = FeatureSet(
     name="vmaf",
     names=_NAMES,
+    model_names=_INTEGER_NAMES,
     libvmaf_keys=tuple(f"integer_{name}" for name in _NAMES),
     libvmaf_model="vmaf_v0.6.1",
     lower=_LOWER,
@@ -93,6 +117,7 @@ FEATURES = FeatureSet(
 NEG_FEATURES = FeatureSet(
     name="vmaf_neg",
     names=_NAMES,
+    model_names=_INTEGER_NAMES,
     libvmaf_keys=(*(f"integer_{name}_egl_1" for name in _NAMES[:-1]), "integer_motion2"),
     libvmaf_model="vmaf_v0.6.1neg",
     lower=_LOWER,
@@ -101,13 +126,15 @@ NEG_FEATURES = FeatureSet(
     identical=_IDENTICAL,
     ordered=_NAMES[1:5],
     gain_limit=1.0,
-    options=(("adm_enhn_gain_limit", 1.0), ("vif_enhn_gain_limit", 1.0)),
+    options=_NEG_OPTIONS,
 )
 
-# The same six from libvmaf's float extractors: a second opinion on what the integer ones compute.
+# The same six from libvmaf's float extractors, which Netflix's `vmaf_float_*` models and
+# `vmaf_v0.6.0` ask for; also a second opinion on what the integer ones compute.
 FLOAT_FEATURES = FeatureSet(
     name="vmaf_float",
     names=_NAMES,
+    model_names=_FLOAT_NAMES,
     libvmaf_keys=_NAMES,
     libvmaf_model="vmaf_float_v0.6.1",
     lower=_LOWER,
@@ -115,6 +142,21 @@ FLOAT_FEATURES = FeatureSet(
     reference_only=("motion2",),
     identical=_IDENTICAL,
     ordered=_NAMES[1:5],
+)
+
+FLOAT_NEG_FEATURES = FeatureSet(
+    name="vmaf_float_neg",
+    names=_NAMES,
+    model_names=_FLOAT_NAMES,
+    libvmaf_keys=(*(f"{name}_egl_1" for name in _NAMES[:-1]), "motion2"),
+    libvmaf_model="vmaf_float_v0.6.1neg",
+    lower=_LOWER,
+    upper=_UPPER,
+    reference_only=("motion2",),
+    identical=_IDENTICAL,
+    ordered=_NAMES[1:5],
+    gain_limit=1.0,
+    options=_NEG_OPTIONS,
 )
 
 _V1_NAMES = ("cambi", "speed_chroma_uv", "adm3", "motion3")
@@ -167,6 +209,12 @@ def _v1(view: str, *, high_frame_rate: bool) -> FeatureSet:
     return FeatureSet(
         name="vmaf_v1" if variant == "3d0h" else f"vmaf_v1_{variant}",
         names=_V1_NAMES,
+        model_names=(
+            "Cambi_feature_cambi_score",
+            "Speed_chroma_feature_speed_chroma_uv_score",
+            "VMAF_integer_feature_adm3_score",
+            "VMAF_integer_feature_motion3_score",
+        ),
         libvmaf_keys=tuple(key.format(**own) for key in keys),
         libvmaf_model=model,
         lower=(0.0, 0.0, 0.5, 0.0),
@@ -183,4 +231,6 @@ def _v1(view: str, *, high_frame_rate: bool) -> FeatureSet:
 V1_SETS = tuple(_v1(view, high_frame_rate=fast) for fast in (False, True) for view in _VIEWS)
 V1_FEATURES = V1_SETS[0]
 
-FEATURE_SETS = {s.name: s for s in (FEATURES, NEG_FEATURES, FLOAT_FEATURES, *V1_SETS)}
+FEATURE_SETS = {
+    s.name: s for s in (FEATURES, NEG_FEATURES, FLOAT_FEATURES, FLOAT_NEG_FEATURES, *V1_SETS)
+}

@@ -11,7 +11,6 @@ import jax
 import numpy as np
 
 from vmaf_jax.corpora.clips import Clip
-from vmaf_jax.errors import InputError
 from vmaf_jax.evaluation.agreement import (
     FEATURE_LIMIT,
     OFFICIAL_SCORE_LIMIT,
@@ -23,7 +22,14 @@ from vmaf_jax.evaluation.agreement import (
 )
 from vmaf_jax.extraction.api import extract_clips
 from vmaf_jax.extraction.request import Request
-from vmaf_jax.features.feature_set import FEATURES, FLOAT_FEATURES, V1_SETS, FeatureSet
+from vmaf_jax.features.feature_set import (
+    FEATURES,
+    FLOAT_FEATURES,
+    FLOAT_NEG_FEATURES,
+    NEG_FEATURES,
+    V1_SETS,
+    FeatureSet,
+)
 from vmaf_jax.features.table import FeatureTable
 from vmaf_jax.files import atomic_path, check_result_folder, to_json, write_bytes, write_text
 from vmaf_jax.jobs.report import Report, silent
@@ -33,6 +39,12 @@ from vmaf_jax.teacher import DEFAULT_TEACHER, Teacher, load_teacher
 from vmaf_jax.video.ffmpeg import find_ffmpeg
 from vmaf_jax.video.luma import LumaPair, frame_at
 
+# The integer and the float extractors' form of a set; those of VMAF v1 have no float one.
+_FORMS = {
+    name: forms
+    for forms in ((FEATURES, FLOAT_FEATURES), (NEG_FEATURES, FLOAT_NEG_FEATURES))
+    for name in (forms[0].name, forms[1].name)
+} | {s.name: (s, None) for s in V1_SETS}
 INTEGER, FLOAT, CPU = "libvmaf integer", "libvmaf float", "JAX CPU"
 
 
@@ -50,14 +62,9 @@ def compare_backends(
     """
     check_result_folder(out, "backends.json")
     model = load_teacher(teacher)
-    feature_set = model.feature_set
-    has_float = feature_set == FEATURES
-    if not has_float and feature_set not in V1_SETS:
-        raise InputError(
-            f"teacher {model.name!r} takes the feature set {feature_set.name}; name one over "
-            f"{FEATURES.name}, or a model of VMAF v1."
-        )
-    tables = _measure(clips, feature_set, report)
+    feature_set, in_floats = _FORMS[model.feature_set.name]
+    has_float = in_floats is not None
+    tables = _measure(clips, feature_set, in_floats, report)
     columns = {name: _columns(table, model) for name, table in tables.items()}
     index = tables[INTEGER]
     pairs = [(CPU, INTEGER)]
@@ -93,13 +100,15 @@ def _columns(table: FeatureTable, model: Teacher) -> Columns:
     return {**features, "score": model(table.features)}
 
 
-def _measure(clips: list[Clip], feature_set: FeatureSet, report: Report) -> dict[str, FeatureTable]:
+def _measure(
+    clips: list[Clip], feature_set: FeatureSet, in_floats: FeatureSet | None, report: Report
+) -> dict[str, FeatureTable]:
     def measure(request: Request, backend: str = "libvmaf") -> FeatureTable:
         return extract_clips(clips, request, backend=backend, on_clip=report.clips(clips))
 
     tables = {INTEGER: measure(Request((), feature_set))}
-    if feature_set == FEATURES:
-        tables[FLOAT] = measure(Request((), FLOAT_FEATURES))
+    if in_floats is not None:
+        tables[FLOAT] = measure(Request((), in_floats))
     devices = {CPU: jax.devices("cpu")[0]}
     if (first := jax.devices()[0]).platform != "cpu":
         devices[f"JAX {first.platform.upper()}"] = first

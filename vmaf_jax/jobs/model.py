@@ -92,8 +92,9 @@ def find_run(model: str) -> Path:
             return Path(model)
     except (OSError, ValueError):
         pass  # no name that a file system takes
-    from vmaf_jax.teacher import known_teachers
+    from vmaf_jax.teacher.model_file import known_teachers, refuse_old_kinds
 
+    refuse_old_kinds(model)
     names = sorted(path.parent.name for path in checkpoints().glob("*/config.yaml"))
     own = ", ".join(known_teachers())
     raise InputError(

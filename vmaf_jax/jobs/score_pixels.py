@@ -66,7 +66,7 @@ def score_pixels(
     measured = measure_pair(pair, model, how, provider=provider or "CPU")
     labels = {}
     for teacher in map(load_teacher, teachers):
-        if teacher.feature_set != measured.feature_set:
+        if not teacher.feature_set.is_alike_in_jax(measured.feature_set):
             raise InputError(
                 f"teacher {teacher.name!r} takes the feature set {teacher.feature_set.name}, "
                 f"{measured.feature_set.name} is measured; use --backend libvmaf."

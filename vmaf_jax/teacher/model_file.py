@@ -10,6 +10,7 @@ import dataclasses
 import importlib.util
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +18,29 @@ import numpy as np
 import numpy.typing as npt
 
 from vmaf_jax.errors import InputError, OtherFeaturesError, did_you_mean
-from vmaf_jax.features.feature_set import DEFAULT_OPTIONS, FEATURE_SETS, FEATURES, FeatureSet
+from vmaf_jax.features.feature_set import (
+    DEFAULT_OPTIONS,
+    FEATURE_SETS,
+    FEATURES,
+    FeatureSet,
+    Option,
+    is_option_of,
+)
 from vmaf_jax.limits import read_limited
 from vmaf_jax.teacher.correction import Correction
 from vmaf_jax.teacher.score_transform import ScoreTransform
 
 DEFAULT_TEACHER = "vmaf_v0.6.1"
 MAX_BYTES = 8 << 20
-_FEATURE = re.compile(r"(?:VMAF_(?:integer_)?|Cambi_|Speed_chroma_)feature_(?P<name>\w+)_score")
+_FEATURE = re.compile(r"(?:VMAF_(?:integer_)?|Cambi_|Speed_\w+?_)feature_(?P<name>\w+)_score")
+# Of the names that begin with VMAF, those that libvmaf still computes since its version 2.
+_COMPUTED = re.compile(r"adm[23]|aim|adm_scale[0-3]|motion[23]?|vif_scale[0-3]")
+_NEVER_NULL = frozenset(
+    {"score_transform", "score_clip", "chroma_correction_parameter", "feature_opts_dicts"}
+    | {"knots", "p0", "p1", "p2"}
+)
+_PICKLED = re.compile(r"\.pkl(\.\d+)?(\.model)?$")
+_COLLECTION = re.compile(r"vmaf_(float_|4k_)*r?b_v[\w.]*")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -70,6 +86,7 @@ def find_model_file(name_or_path: str | Path) -> Path:
         InputError: there is no such file; the message lists the names there are.
     """
     text = str(name_or_path)
+    refuse_old_kinds(text)
     if text.endswith(".json"):
         if not Path(text).is_file():
             raise InputError(f"{text}: no such model file; check the name.")
@@ -83,6 +100,24 @@ def find_model_file(name_or_path: str | Path) -> Path:
     return teachers[text]
 
 
+def refuse_old_kinds(model: str) -> None:
+    """Raises InputError where a model's name or path is of a kind that cannot be read or run."""
+    if _PICKLED.search(model):
+        raise InputError(
+            f"{model}: a pickled model of VMAF before version 2, which is code and not read; take "
+            f"the JSON file of the same name from the model folder of Netflix's repository."
+        )
+    if _COLLECTION.fullmatch(model):
+        raise _collection(model)
+
+
+def _collection(name: str) -> InputError:
+    return InputError(
+        f"{name}: a bootstrap collection, many models for one interval, which neither ffmpeg's "
+        f"libvmaf filter nor this program runs; take {DEFAULT_TEACHER}, or a model with --interval."
+    )
+
+
 def read_model_file(path: Path) -> ModelFile:
     """Reads and validates a nu-SVR model over the features of one of our sets.
 
@@ -92,26 +127,33 @@ def read_model_file(path: Path) -> ModelFile:
     """
     content = read_limited(path, "MODEL_BYTES", MAX_BYTES)
     try:
-        document = json.loads(content.decode())
+        document = json.loads(content.decode(), object_pairs_hook=_without_repeats)
+        if "model_dict" not in document and "0" in document:
+            raise _collection(str(path))
         model = document["model_dict"]
+        _refuse_nulls(path, model, "model_dict")
         names = [str(name) for name in model["feature_names"]]
-        options = model.get("feature_opts_dicts") or [{}] * len(names)
+        options = model.get("feature_opts_dicts", [])
+        options = [*options, *[{}] * (len(names) - len(options))]
         kind, norm = model["model_type"], model["norm_type"]
         _check_names(path, names, options)
-        if kind != "LIBSVMNUSVR" or norm != "linear_rescale":
+        if kind != "LIBSVMNUSVR" or norm not in ("linear_rescale", "none"):
             raise InputError(
-                f"{path}: model_type {kind!r}, norm_type {norm!r}; expected LIBSVMNUSVR and "
-                f"linear_rescale."
+                f"{path}: model_type {kind!r}, norm_type {norm!r}; expected LIBSVMNUSVR with "
+                f"linear_rescale or none."
             )
-        slopes = _vector(path, "slopes", model["slopes"], len(names) + 1)
-        intercepts = _vector(path, "intercepts", model["intercepts"], len(names) + 1)
+        slopes, intercepts = np.ones(len(names) + 1), np.zeros(len(names) + 1)
+        if norm == "linear_rescale":
+            slopes = _vector(path, "slopes", model["slopes"], len(names) + 1)
+            intercepts = _vector(path, "intercepts", model["intercepts"], len(names) + 1)
         header, vectors, coefficients = _libsvm(path, model["model"], len(names))
         clip = model.get("score_clip")
         if clip is not None and not float(clip[0]) < float(clip[1]):
             raise InputError(f"{path}: score_clip {clip} is no range; it is damaged.")
+        transform, enabled = _transform(path, model.get("score_transform"))
+        # Last: a sound model may ask for other features.
         feature_set, order = _features(path, names, options)
         correction = _correction(path, model, feature_set)
-        transform, enabled = _transform(path, model.get("score_transform"))
         return ModelFile(
             name=path.stem,
             feature_set=feature_set,
@@ -152,10 +194,36 @@ def check_model_file(path: Path) -> None:
         read_model_file(path)
 
 
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object; libvmaf takes the first of two equal keys, and Python the last."""
+    entries = dict(pairs)
+    if len(entries) < len(pairs):
+        keys = [key for key, _ in pairs]
+        repeated = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"key {repeated!r} stands twice")
+    return entries
+
+
+def _refuse_nulls(path: Path, entries: Mapping[str, Any], where: str) -> None:
+    """Raises InputError where a key that libvmaf reads is null."""
+    for key in _NEVER_NULL & entries.keys():
+        if entries[key] is None:
+            raise InputError(
+                f"{path}: {key} in {where} is null, and no libvmaf loads that; remove the key."
+            )
+
+
 def _check_names(path: Path, names: list[str], options: Any) -> None:
     bad = [name for name in names if not _FEATURE.fullmatch(name)]
     if bad or not names or len(set(names)) < len(names):
         raise InputError(f"{path}: feature_names {names} are damaged; get the file again.")
+    plain = [name.split("_feature_", 1) for name in names if name.startswith("VMAF_")]
+    gone = [n for _, n in plain if not _COMPUTED.fullmatch(n.removesuffix("_score"))]
+    if gone:
+        raise InputError(
+            f"{path}: asks for {', '.join(n.removesuffix('_score') for n in gone)}, features of "
+            f"the first VMAF that no libvmaf since 2.0 computes; take {DEFAULT_TEACHER}."
+        )
     if len(options) != len(names) or not all(isinstance(entry, dict) for entry in options):
         raise InputError(f"{path}: feature_opts_dicts are not one a feature; it is damaged.")
     for value in (value for entry in options for value in entry.values()):
@@ -168,24 +236,46 @@ def _check_names(path: Path, names: list[str], options: Any) -> None:
 def _features(
     path: Path, names: list[str], options: list[dict[str, Any]]
 ) -> tuple[FeatureSet, list[int]]:
-    """The feature set a file uses, and where each of its features stands in the file."""
-    matches = [_FEATURE.fullmatch(name) for name in names]
-    plain = [match["name"] if match else name for match, name in zip(matches, names, strict=True)]
-    alike = [candidate for candidate in FEATURE_SETS.values() if sorted(candidate) == sorted(plain)]
+    """The feature set a file uses, and where each of its features stands in the file.
+
+    A feature set is one family of extractors, and each entry's options are of its feature alone.
+    """
+    by_label = f"Let libvmaf run it, as a label column: --teacher {path}."
+    alike = [s for s in FEATURE_SETS.values() if sorted(s.model_names) == sorted(names)]
     if not alike:
         raise OtherFeaturesError(
-            f"{path.stem}: uses the features {', '.join(plain)}, expected {', '.join(FEATURES)}. "
-            f"Use it as a label column: vmaf-jax extract --teacher {path.stem}."
+            f"{path.stem}: uses the features {', '.join(names)}, expected "
+            f"{', '.join(FEATURES.model_names)}. {by_label}"
         )
-    entries = {key: value for entry in options for key, value in entry.items()}
-    changed = {key: value for key, value in entries.items() if DEFAULT_OPTIONS.get(key) != value}
+    order = [names.index(name) for name in alike[0].model_names]
+    own = [_changed(path, options[k], alike[0].names[i]) for i, k in enumerate(order)]
     for feature_set in alike:
-        if changed == dict(feature_set.options):
-            return feature_set, [plain.index(name) for name in feature_set]
+        if own == [feature_set.options_of(name) for name in feature_set]:
+            return feature_set, order
+    asked = {name: entry for name, entry in zip(alike[0], own, strict=True) if entry}
     raise OtherFeaturesError(
-        f"{path.stem}: asks for features with the options {changed}, which no table holds; use a "
-        f"model with those of {', '.join(feature_set.name for feature_set in alike)}."
+        f"{path.stem}: asks for features with the options {asked}, which no feature set has; those "
+        f"near it are {', '.join(feature_set.name for feature_set in alike)}. {by_label}"
     )
+
+
+def _changed(path: Path, options: dict[str, Any], name: str) -> dict[str, Option]:
+    """The options of a feature that are not libvmaf's defaults, text as the number that it is."""
+    changed: dict[str, Option] = {}
+    for key, value in options.items():
+        if not is_option_of(key, name):
+            raise InputError(
+                f"{path}: feature_opts_dicts gives {name} the option {key}, which is not one of "
+                f"{name}'s and which libvmaf drops or stumbles over; remove it."
+            )
+        default = DEFAULT_OPTIONS.get(key)
+        if isinstance(value, str) and not isinstance(default, str):
+            with contextlib.suppress(ValueError):
+                value = {"true": True, "false": False}.get(value, value)
+                value = float(value) if isinstance(value, str) else value
+        if value != default or isinstance(value, bool) != isinstance(default, bool):
+            changed[key] = value
+    return changed
 
 
 def _correction(path: Path, model: dict[str, Any], feature_set: FeatureSet) -> Correction | None:
@@ -246,9 +336,15 @@ def _libsvm(
     return header, vectors, coefficients
 
 
-def _truth(value: Any) -> bool:
-    """JSON models write booleans as booleans or as text."""
-    return value is True or value == "true"
+def _flag(path: Path, entry: dict[str, Any], key: str) -> bool:
+    """A rectification's flag, which libvmaf reads as the text "true" alone."""
+    value = entry.get(key, "false")
+    if not isinstance(value, str):
+        raise InputError(
+            f"{path}: score_transform has {key} {json.dumps(value)}, and no libvmaf loads that; "
+            f'write it as text, "true" or "false".'
+        )
+    return value == "true"
 
 
 def _transform(path: Path, entry: Any) -> tuple[ScoreTransform | None, bool]:
@@ -256,16 +352,25 @@ def _transform(path: Path, entry: Any) -> tuple[ScoreTransform | None, bool]:
         return None, False
     if not isinstance(entry, dict):
         raise InputError(f"{path}: score_transform is {type(entry).__name__}, expected keys.")
+    _refuse_nulls(path, entry, "score_transform")
     if "knots" in entry:
         raise InputError(f"{path}: score_transform has knots, which are not supported.")
     terms = [entry.get(key) for key in ("p0", "p1", "p2")]
     present = any(term is not None for term in terms)
+    if any(isinstance(term, (str, bool)) for term in terms):
+        raise InputError(f"{path}: score_transform has p0, p1, p2 {terms}; expected numbers.")
     p0, p1, p2 = (float(term or 0.0) for term in terms)
     if not np.isfinite([p0, p1, p2]).all():
         raise InputError(f"{path}: score_transform has a term that is not finite; it is damaged.")
     transform = ScoreTransform(
         polynomial=(p0, p1, p2) if present else None,
-        at_least_input=_truth(entry.get("out_gte_in")),
-        at_most_input=_truth(entry.get("out_lte_in")),
+        at_least_input=_flag(path, entry, "out_gte_in"),
+        at_most_input=_flag(path, entry, "out_lte_in"),
     )
-    return transform, _truth(entry.get("enabled"))
+    enabled = entry.get("enabled", False)
+    if not isinstance(enabled, bool):
+        raise InputError(
+            f"{path}: score_transform has enabled {json.dumps(enabled)}, and no libvmaf loads "
+            f"that; write true or false, without quotes."
+        )
+    return transform, enabled
