@@ -1,11 +1,19 @@
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from vmaf_jax.evaluation.clip_residuals import residuals_of
-from vmaf_jax.evaluation.conformal import Residuals, coverage, weighted_quantiles
-from vmaf_jax.evaluation.cross_validation import read_held_out
+from vmaf_jax.evaluation.conformal import (
+    GRID,
+    N_SHARES,
+    Profile,
+    Residuals,
+    coverage,
+    weighted_quantiles,
+)
+from vmaf_jax.evaluation.cross_validation import HeldOut, read_held_out
 
 SHIPPED = ("nano", "rbf", "tiny")
 
@@ -95,6 +103,49 @@ def test_weighted_quantile_on_a_known_case():
     values, weight = np.array([3.0, 1, 2]), np.array([1.0, 1, 2])
     shares = np.array([0.25, 0.26, 0.75, 0.76, 1.0])
     assert weighted_quantiles(values, weight, shares).tolist() == [1, 2, 2, 3, 3]
+
+
+@pytest.mark.parametrize(
+    ("level", "n_clips"),
+    [
+        ("9/10", 99),
+        ("9/10", 40),
+        ("1/2", 3),
+        ("4/5", 4),
+        ("3/4", 300),
+        ("99/100", 99),
+        ("19/20", 7),
+    ],
+)
+def test_the_quantile_is_that_of_the_level_and_of_one_clip_more(level, n_clips):
+    """The least share of the profile, of 1/500 to 1, that is `level (n + 1) / n` or more."""
+    profile = Profile(n_clips, 9, np.arange(1.0, N_SHARES + 1), np.ones(len(GRID)))
+    wanted = Fraction(level) * Fraction(n_clips + 1, n_clips)
+    rank = next((k for k in range(1, 501) if Fraction(k, 500) >= wanted), 500)
+    half = profile.half_width(np.array([50.0]), float(Fraction(level)))
+    assert half.tolist() == [rank]
+
+
+def held_out(source, label, predicted):
+    n = len(label)
+    names = np.array([source] * n, object), np.array([f"c{k}" for k in range(n)], object)
+    zeros = np.zeros(n, np.int32)
+    return HeldOut(*names, zeros, zeros, np.array(label), np.array(predicted))
+
+
+def test_labels_beyond_the_scale_are_judged_at_its_ends():
+    """A model's scores end at 0 and 100, and so do the scores that they are to hit."""
+    rows = held_out("s", [-12.0, 40.0, 109.0], [0.0, 41.0, 100.0])
+    residuals = residuals_of(rows, {}, "mean")
+    assert residuals.label.tolist() == [0.0, 40.0, 100.0]
+
+
+def test_sources_of_one_name_in_two_corpora_are_two_sources():
+    rows = held_out("park", [40.0, 60.0], [41.0, 60.0])
+    external = {name: held_out("park", [50.0] * 3, [52.0] * 3) for name in ("demo", "other")}
+    residuals = residuals_of(rows, external, "mean")
+    assert residuals.source.tolist() == [0, 0, 1, 1, 1, 2, 2, 2]
+    assert residuals.weight.tolist() == [1 / 2] * 2 + [1 / 3] * 6
 
 
 def test_coverage_needs_three_sources():

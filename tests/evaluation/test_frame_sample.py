@@ -1,5 +1,8 @@
+import math
+
 import numpy as np
 import pytest
+import scipy.stats
 
 from vmaf_jax.evaluation.frame_sample import CELL, LOOKS, Draw, blocks, estimate, offsets
 
@@ -68,6 +71,45 @@ def test_the_covariate_narrows_the_interval_and_one_that_tells_nothing_does_no_h
     halves = [estimate(sample, block, score, x).half_width for x in (covariate, none, random)]
     assert halves[0] < 0.7 * halves[1]
     assert halves[2] == pytest.approx(halves[1], rel=0.15)
+
+
+def interval_by_hand(score, covariate, block, sample):
+    """Mean and half-width by a plain loop: Cochran 5.4 and 7.11, two looks at 2.5 % each."""
+    centred = [
+        (score[k] - score[chosen].mean(), covariate[k] - covariate[chosen].mean())
+        for chosen in sample
+        for k in chosen
+    ]
+    slope = sum(x * y for y, x in centred) / sum(x * x for _, x in centred)
+    freedom = len(centred) - len(sample)
+    n = sum(map(len, block))
+    mean, variance, squares = 0.0, 0.0, 0.0
+    for chosen, frames in zip(sample, block, strict=True):
+        rest = [score[k] - slope * covariate[k] for k in chosen]
+        level = sum(rest) / len(rest)
+        mean += len(frames) / n * (level + slope * covariate[frames].mean())
+        if len(chosen) == len(frames):
+            continue
+        spread = sum((r - level) ** 2 for r in rest) / (len(rest) - 1) * freedom / (freedom - 1)
+        part = (len(frames) / n) ** 2 * (1 - len(chosen) / len(frames)) * spread / len(rest)
+        variance, squares = variance + part, squares + part**2 / (len(rest) - 1)
+    reach = scipy.stats.t.ppf(1 - 0.025 / 2, variance**2 / squares)
+    return mean, reach * math.sqrt(variance)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_interval_is_cochrans_with_half_the_error_for_each_of_two_looks(seed):
+    rng = np.random.default_rng(seed)
+    block = [np.arange(1), np.arange(1, 21), np.arange(21, 60), np.arange(60, 72)]
+    sample = [
+        np.sort(rng.choice(b, n, replace=False)) for b, n in zip(block, (1, 6, 4, 9), strict=True)
+    ]
+    covariate = rng.normal(0, 1, 72)
+    score = 60 + 4 * covariate + rng.normal(0, 2, 72)
+    result = estimate(sample, block, score, covariate[:, None])
+    mean, half_width = interval_by_hand(score, covariate, block, sample)
+    assert result.mean == pytest.approx(mean, abs=1e-9)
+    assert result.half_width == pytest.approx(half_width, rel=1e-9)
 
 
 def test_columns_that_too_few_frames_can_tell_are_left_out():

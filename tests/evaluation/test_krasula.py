@@ -103,6 +103,20 @@ def test_a_perfect_and_a_backward_model():
     assert test.correct < 1e-6
 
 
+def test_a_model_that_says_the_same_of_every_clip_is_right_in_no_pair():
+    mos = np.linspace(0, 100, 12)
+    pairs = pairs_of(Opinions.of(mos, ["s"] * 12, None, np.full(12, 10.0)))
+    constant = krasula(np.full(12, 50.0), pairs)
+    assert constant.different > 0
+    assert constant.correct == 0.0
+    assert (constant.auc_better_worse, constant.auc_different_similar) == (0.5, 0.5)
+    # Beside one that is right in all: Fisher's exact test of the two shares.
+    n = constant.different
+    expected = scipy.stats.fisher_exact([[0, n], [n, 0]]).pvalue
+    test = krasula_test(np.full(12, 50.0), mos, pairs)
+    assert test.correct == pytest.approx(expected, rel=1e-9, abs=0)
+
+
 def test_without_a_kind_of_pair_figures_are_undefined():
     pairs = pairs_of(Opinions.of([50.0, 50.5, 51.0], ["s"] * 3, None, [9.0] * 3))
     result = krasula(np.array([1.0, 2.0, 3.0]), pairs)

@@ -110,3 +110,21 @@ def test_the_interval_of_a_mean():
     assert wider[1] > high
     assert mean_interval(values[:4], 0.95) is None
     assert mean_interval(np.full(6, 0.1), 0.95) == pytest.approx((0.1, 0.1))
+
+
+def studentised_by_hand(values, level):
+    """Efron and Tibshirani, 12.5: the upper tail of t* gives the lower end."""
+    drawn = np.random.default_rng(1).choice(values, (20_000, len(values)))
+    mean, error = np.mean(values), scipy.stats.sem(values)
+    t = (drawn.mean(axis=1) - mean) / scipy.stats.sem(drawn, axis=1)
+    tail = (1 - level) / 2
+    return mean - np.quantile(t, 1 - tail) * error, mean - np.quantile(t, tail) * error
+
+
+@pytest.mark.parametrize("level", [0.5, 0.9])
+def test_the_interval_of_a_skewed_mean_reaches_further_to_the_long_side(level):
+    values = np.exp(np.random.default_rng(5).normal(0, 1, 15))
+    low, high = mean_interval(values, level)
+    expected = studentised_by_hand(values, level)
+    assert (low, high) == pytest.approx(expected, abs=0.05 * (expected[1] - expected[0]))
+    assert high - values.mean() > 1.2 * (values.mean() - low)

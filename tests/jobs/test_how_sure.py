@@ -56,6 +56,15 @@ def test_within_too_little_measures_every_frame(pair):
     ]
 
 
+def test_within_goes_on_until_the_interval_is_as_narrow_as_asked(pair):
+    first = vmaf_jax.score(*pair, within=50.0)
+    half = first.interval.high - first.pooled
+    wanted = 0.6 * half
+    more = vmaf_jax.score(*pair, within=wanted)
+    assert more.interval.high - more.pooled <= wanted
+    assert len(more.per_frame) > len(first.per_frame)
+
+
 def test_interval_and_region(pair):
     finished = run_command("score", *pair, "--interval", 0.9, "--json")
     document = json.loads(finished.stdout)
@@ -65,9 +74,12 @@ def test_interval_and_region(pair):
     assert document["inside_training_region"] in (True, False)
     assert "frames_measured" not in document
     both = vmaf_jax.score(*pair, interval=0.9, within=2.0)
-    sampled = vmaf_jax.score(*pair, within=2.0).interval
-    assert both.interval.low < sampled.low
-    assert both.interval.high > sampled.high
+    # Conformal at 0.9 + 0.05, widened by the sampling's half-width at 0.95: errors of 0.1 in all.
+    half = (sampled := vmaf_jax.score(*pair, within=2.0)).interval.high - sampled.pooled
+    wide = vmaf_jax.load_model(both.model).calibration.interval(both.pooled, 0.95, both.model)
+    assert half > 0
+    assert both.interval.low == pytest.approx(max(0, wide.low - half), abs=1e-9)
+    assert both.interval.high == pytest.approx(min(100, wide.high + half), abs=1e-9)
     assert both.interval.kind == "conformal across sources, and sampling of frames"
     plain = json.loads(run_command("score", *pair, "--json").stdout)
     assert "interval" not in plain

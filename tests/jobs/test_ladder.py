@@ -56,6 +56,26 @@ def test_the_command_end_to_end(tmp_path, kind):
     assert "convex hull: c5" in for_people.stdout
 
 
+def test_intervals_are_of_the_level_that_was_asked_for(tmp_path):
+    """Of six contents a level of 0.5 has intervals of about 0.28 times those of 0.95 (Student)."""
+    entries = rows()
+    for number, entry in enumerate(entries):
+        content = number // 8
+        if entry["codec"] == "av1":
+            entry["bitrate"] *= 1 + [0.0, 0.1, -0.1, 0.05, 0.2, -0.15][content]
+    table = write(tmp_path / "encodes.csv", entries)
+    widths = {}
+    for level in (0.5, 0.95):
+        document = json.loads(run_command("ladder", table, "--level", level, "--json").stdout)
+        assert document["level"] == level
+        low, high = document["bd_rate"][0]["intervals"]["pchip"]
+        widths[level] = high - low
+        shown = run_command("ladder", table, "--level", level).stdout
+        (line,) = (line for line in shown.splitlines() if f"{100 * level:g} % interval" in line)
+        assert f"{low:+.2f} %" in line
+    assert 0.15 < widths[0.5] / widths[0.95] < 0.45
+
+
 def test_several_resolutions_give_curves_through_the_hull(tmp_path):
     small = [e | {"height": 360, "score": e["score"] * 0.7} for e in rows(1)]
     large = [e | {"height": 1080, "bitrate": e["bitrate"] * 1.5} for e in rows(1)]

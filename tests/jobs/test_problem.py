@@ -13,8 +13,10 @@ from vmaf_jax.features.table import concatenate
 from vmaf_jax.jobs.config import Config, DataConfig
 from vmaf_jax.jobs.problem import load_problem
 from vmaf_jax.jobs.train import train
+from vmaf_jax.models import Student
 from vmaf_jax.teacher import load_teacher
 from vmaf_jax.teacher.model_file import find_model_file
+from vmaf_jax.training import TrainingSettings
 
 
 def test_targets_are_unclipped_and_labels_are_not(demo_table, tmp_path):
@@ -176,3 +178,24 @@ def test_shortest_is_obeyed(command, encodes, tmp_path):
     assert "9 frames, its reference ref.y4m has 12" in refused.stderr
     result = json.loads(run_command(*arguments, "--shortest").stdout)
     assert (result["statistics"]["frames"] if command == "score" else result["rows"]) == 9
+
+
+def test_clips_with_narrow_intervals_are_trusted_more(support_vectors, tmp_path):
+    """Weights are inverse variances: of the votes, ci95 / 1.96 squared, and 10 points of ours."""
+    clips = support_vectors.mean_pool()
+    rng = np.random.default_rng(0)
+    mos, half = rng.uniform(20, 80, len(clips)), rng.uniform(1, 30, len(clips))
+    voted = dataclasses.replace(clips, labels={"mos": mos}, mos_ci95=half)
+    voted.write(tmp_path / "voted.parquet")
+    problem = load_problem(DataConfig(features=tmp_path / "voted.parquet", label="mos"))
+    settings = TrainingSettings(interval_weights=True)
+    weight = problem.rows(Student("nano"), settings, None).clips.weight
+    plain = np.array([1 / ((ci / 1.96) ** 2 + 10**2) for ci in problem.clips.mos_ci95])
+    np.testing.assert_allclose(weight, plain / plain.mean(), rtol=1e-5)
+    alike = problem.rows(Student("nano"), TrainingSettings(), None).clips.weight
+    np.testing.assert_array_equal(alike, np.ones(len(clips)))
+    bare = dataclasses.replace(voted, mos_ci95=None)
+    bare.write(tmp_path / "bare.parquet")
+    problem = load_problem(DataConfig(features=tmp_path / "bare.parquet", label="mos"))
+    with pytest.raises(InputError, match="interval_weights: the table has no mos_ci95"):
+        problem.rows(Student("nano"), settings, None)

@@ -1,0 +1,88 @@
+"""What draws a training beside its rows: priors of experiments, the anchor, trust in a clip."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.optimize
+
+from vmaf_jax.features.feature_set import FEATURES
+from vmaf_jax.models import Student
+from vmaf_jax.training import ClipRows, Rows, TrainingSettings, make_members, train_members
+
+# All clips look alike, so that a student can say one score of them, and the best is known.
+CONSTANT = {"steps": 300, "weight_decay": 0.0, "learning_rate": 3e-2}
+
+
+def trained(targets, *, experiment=None, weight=None, start=None, features=None, **settings):
+    n = len(targets)
+    chosen = TrainingSettings(**(CONSTANT | settings))
+    if features is None:
+        features = np.full((n, 1, 6), 0.7, np.float32)
+    clips = ClipRows(
+        frames=np.ones((n, 1), np.float32),
+        weight=np.ones(n, np.float32) if weight is None else np.asarray(weight, np.float32),
+        experiment=np.zeros((n, 0), np.float32) if experiment is None else experiment,
+    )
+    members = make_members(np.ones((1, n), bool), [0], [1.0])
+    student = Student("nano", dropout=0.0)
+    rows = Rows(features, np.asarray(targets, np.float32), clips, start)
+    result = train_members(
+        rows, members, None, student=student, settings=chosen, feature_set=FEATURES
+    )
+    return student, result.member(0), result.losses[0]
+
+
+def says(student, variables):
+    return float(student.predict(variables, jnp.full((1, 6), 0.7))[0])
+
+
+def best_score(targets, number):
+    """The score at which squared error and priors are least, found by SciPy.
+
+    Head units of 25 points about 50; standard deviations of 0.2 for offsets, 0.1 for gains and
+    0.56 for a clip's error.
+    """
+    y = (np.asarray(targets) - 50) / 25
+
+    def cost(values):
+        offset, gain = values[1:3], values[3:]
+        error = values[0] * (1 + gain[number]) + offset[number] - y
+        prior = np.sum((offset / 0.2) ** 2) + np.sum((gain / 0.1) ** 2)
+        return np.mean(error**2) + 0.56**2 * prior / len(y)
+
+    return 50 + 25 * scipy.optimize.minimize(cost, np.zeros(5), tol=1e-12).x[0]
+
+
+def test_experiments_differ_by_an_offset_and_a_gain_that_are_dropped_in_use():
+    targets, number = [85.0] * 9 + [60.0] * 3, np.repeat([0, 1], [9, 3])
+    experiment = np.eye(2, dtype=np.float32)[number]
+    student, variables, _ = trained(targets, experiment=experiment, experiment_effects=True)
+    expected = best_score(targets, number)
+    assert expected < np.mean(targets) - 1  # nearer to the mean of the two laboratories
+    assert says(student, variables) == pytest.approx(expected, abs=0.02)
+    student, variables, _ = trained(targets)
+    assert says(student, variables) == pytest.approx(np.mean(targets), abs=0.02)
+
+
+def test_clips_count_by_their_weights():
+    student, variables, _ = trained([40.0] * 4 + [60.0] * 8, weight=[2.0] * 4 + [0.5] * 8)
+    assert says(student, variables) == pytest.approx((2 * 40 + 60) / 3, abs=0.02)
+
+
+def test_the_anchor_is_the_squared_distance_from_the_start():
+    """Adam's first step moves every parameter by the rate, whatever its gradient's size."""
+    rng = np.random.default_rng(0)
+    features, targets = rng.uniform(0, 1, (16, 1, 6)).astype(np.float32), rng.uniform(0, 100, 16)
+    student = Student("nano", dropout=0.0, activation="silu")
+    fresh = student.init(jax.random.key(3))
+    scaler = {"mean": jnp.full(6, 0.5), "inv_std": jnp.full(6, 3.0)}
+    start = {"params": fresh["params"], "scaler": scaler}
+    rate, weight = 1e-2, 3.0
+    how = {"features": features, "start": start, "steps": 2, "warmup_fraction": 0.0}
+    free, anchored = (
+        trained(targets, anchor=anchor, learning_rate=rate, **how)[2] for anchor in (0.0, weight)
+    )
+    n_parameters = sum(leaf.size for leaf in jax.tree.leaves(fresh["params"]))
+    assert anchored[0] == free[0]
+    assert anchored[1] - free[1] == pytest.approx(weight * n_parameters * rate**2, rel=0.02)
