@@ -62,6 +62,19 @@ def test_exact_predictions_have_no_interval_but_a_figure():
     assert {entry.rmse for entry in source_errors(rows)} == {0.0}
 
 
+def test_a_clip_that_is_far_off_hides_no_small_error_of_the_others():
+    rows = run(n_sources=1, n_clips=4, noise=1e-9)
+    rows.predicted[rows.clip == "c1"] += 40
+    (entry,) = source_errors(rows)
+    without = [
+        math.log(rmse(rest.predicted, rest.label))
+        for clip in sorted(set(rows.clip))
+        for rest in [rows.where(rows.clip != clip)]
+    ]
+    interval = jackknife(math.log(entry.rmse), np.array(without))
+    assert math.log(entry.interval.low) == pytest.approx(interval.low, rel=1e-9)
+
+
 def test_over_sources_is_the_jackknife_of_the_intervals_module():
     rows = run(seeds=(0, 1))
     group = np.unique(rows.source, return_inverse=True)[1]

@@ -33,6 +33,37 @@ def test_moments_give_the_metrics(seed):
         assert plcc_of(total)[k] == pytest.approx(plcc(*both), rel=1e-9)
 
 
+@pytest.mark.parametrize("sigma", [1e-3, 1e-5, 1e-8, 1e-11])
+def test_small_errors_keep_their_digits(sigma):
+    """Raw moments of scores near 100 have none left below errors of 1e-4."""
+    predicted, true, group = case(5, sigma=sigma)
+    moments = Moments.of(predicted, true, group)
+    for k in range(2):
+        assert rmse_of(moments.total())[k] == pytest.approx(
+            rmse(predicted[k].ravel(), np.tile(true, 2)), rel=1e-12
+        )
+        for g in range(5):
+            rest = group != g
+            assert rmse_of(moments.without_each_source())[k, g] == pytest.approx(
+                rmse(predicted[k][:, rest].ravel(), np.tile(true[rest], 2)), rel=1e-12
+            )
+
+
+def test_a_source_that_is_far_off_hides_no_small_error_of_the_others():
+    predicted, true, group = case(6, candidates=1, seeds=1, sigma=1e-9)
+    predicted[0, 0, group == 2] += 50
+    without = rmse_of(Moments.of(predicted, true, group).without_each_source()[0])
+    rest = group != 2
+    assert without[2] == pytest.approx(rmse(predicted[0, 0, rest], true[rest]), rel=1e-12)
+
+
+def test_a_correlation_of_scores_far_from_zero_keeps_its_digits():
+    predicted, true, group = case(7, candidates=1, seeds=1)
+    near = 99.9 + (predicted - 50) * 1e-7, 99.9 + (true - 50) * 1e-7
+    value = plcc_of(Moments.of(*near, group).total())[0]
+    assert value == pytest.approx(plcc(near[0].ravel(), near[1]), rel=1e-9)
+
+
 def test_leaving_a_source_out_leaves_its_rows_out():
     predicted, true, group = case(0, candidates=1, seeds=1)
     without = rmse_of(Moments.of(predicted, true, group).without_each_source()[0])

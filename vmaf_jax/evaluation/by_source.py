@@ -7,7 +7,7 @@ Over a run the sources are the sample, as in `intervals`. All sums run once over
 
 import dataclasses
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,8 @@ from vmaf_jax.evaluation.intervals import (
     plcc_of,
     rmse_interval,
     rmse_of,
+    sum_without_each,
+    sums_by_source,
 )
 from vmaf_jax.evaluation.significance import Difference, difference_of
 from vmaf_jax.features.texts import Codes, combine, encode, first_rows
@@ -78,7 +80,7 @@ def _rmse_over_clips(n: Floats, squares: Floats) -> tuple[float, Interval]:
     rmse = math.sqrt(squares.sum() / n.sum())
     if len(n) < 3:
         return rmse, Interval(math.nan, math.nan)
-    without = np.maximum(squares.sum() - squares, 0) / (n.sum() - n)
+    without = sum_without_each(squares[:, None])[:, 0] / (n.sum() - n)
     if rmse == 0 or not np.all(without > 0):
         return rmse, Interval(math.nan, math.nan)
     interval = jackknife(math.log(rmse), np.log(without) / 2)
@@ -100,7 +102,8 @@ class OverSources:
 def over_sources(rows: HeldOut) -> OverSources:
     """The figures of held-out rows, all seeds together."""
     names, source = encode(rows.source)
-    moments = Moments(_sums(rows, source, len(names))[None, None, :, :6])
+    sums = sums_by_source(rows.predicted, rows.label, source, len(names))
+    moments = Moments(sums[None, None])
     with np.errstate(all="ignore"):
         return OverSources(
             n_sources=len(names),
@@ -109,21 +112,6 @@ def over_sources(rows: HeldOut) -> OverSources:
             plcc=float(plcc_of(moments.total())[0]),
             plcc_interval=plcc_interval(moments),
         )
-
-
-def _sums(rows: HeldOut, source: Codes, n_sources: int) -> Floats:
-    """Per source: rows, p, t, p^2, t^2, p t and |p - t|, `[g, 7]`; p predicted, t the label."""
-
-    def terms(p: Floats, t: Floats) -> Iterator[Floats]:  # one at a time: each is as long as a run
-        yield np.ones_like(p)
-        yield from (p, t)
-        yield p**2
-        yield t**2
-        yield p * t
-        yield np.abs(p - t)
-
-    sums = [np.bincount(source, term, n_sources) for term in terms(rows.predicted, rows.label)]
-    return np.stack(sums, axis=-1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -165,7 +153,10 @@ def paired(runs: Mapping[str, HeldOut]) -> Paired:
     for rows, key, source in zip(runs.values(), keys, sources, strict=True):
         inside = np.isin(key, common)
         seeds = len(np.unique(rows.seed[inside]))
-        sums.append(_sums(rows.where(inside), source[inside], len(names)) / seeds)
+        own, group = rows.where(inside), source[inside]
+        moments = sums_by_source(own.predicted, own.label, group, len(names))
+        absolute = np.bincount(group, np.abs(own.predicted - own.label), len(names))
+        sums.append(np.concatenate([moments, absolute[:, None]], axis=1) / seeds)
         shared |= np.bincount(source[inside], minlength=len(names)) > 0
     of_runs = np.stack(sums)[:, shared]
     everything = len(np.unique(np.concatenate(keys)))
@@ -207,21 +198,25 @@ def _check_labels(runs: Mapping[str, HeldOut], keys: list[Codes], common: Codes)
 
 def _rmse(sums: Floats) -> Floats:
     with np.errstate(invalid="ignore", divide="ignore"):
-        return rmse_of(sums[..., :6])
+        return rmse_of(sums[..., :7])
 
 
 def _figures(
     names: list[str], sums: Floats
 ) -> tuple[dict[str, dict[str, float]], dict[str, dict[str, Difference]]]:
-    """Figures by run, and differences from the first, from sums `[runs, g, 7]`."""
+    """Figures by run, and differences from the first.
+
+    Args:
+        sums: `[runs, g, 8]`, as `sums_by_source` gives them and of the absolute error.
+    """
 
     def statistics(total: Floats) -> dict[str, Floats]:
-        rmse, plcc = _rmse(total), plcc_of(total[..., :6])
-        return {"rmse": rmse, "mae": total[..., 6] / total[..., 0], "plcc": plcc}
+        rmse, plcc = _rmse(total), plcc_of(total[..., :7])
+        return {"rmse": rmse, "mae": total[..., 7] / total[..., 0], "plcc": plcc}
 
     total = sums.sum(axis=1)
     whole = statistics(total)
-    without = statistics(total[:, None] - sums) if sums.shape[1] >= 3 else None
+    without = statistics(sum_without_each(sums)) if sums.shape[1] >= 3 else None
     figures = {
         name: {key: float(values[k]) for key, values in whole.items()}
         for k, name in enumerate(names)

@@ -4,6 +4,10 @@ A vote of subject i on clip j is `u_ij = psi_j + Delta_i + upsilon_i X`, X stand
 clip's quality, the subject's bias (mean zero over subjects) and the subject's inconsistency.
 Careful subjects weigh more, and nobody is thrown out. Scores are on the voters' scale; sums in
 float64.
+
+A clip's interval comes from its own votes, as in P.910's Annex E: their residuals' deviation over
+the root of their number. Annex E divides squares by n and takes 1.96 of that, which with few votes
+is too narrow; here it is n - 1 and Student's t, which hold the truth as often as they say.
 Source: Li, Bampis, Krasula, Janowski, Katsavounidis, "A simple model for subject behavior in
 subjective experiments", Electronic Imaging (HVEI) 2020, alternating projections; ITU-T P.913
 (06/2021) clause 12.6 and ITU-T P.910 (11/2021) Annex E recommend it.
@@ -17,7 +21,7 @@ import scipy.sparse
 import scipy.sparse.csgraph
 import scipy.special
 
-Z_95 = float(scipy.special.ndtri(0.975))
+LEVEL = 0.95
 _MAX_STEPS = 20_000
 _SETTLED = 1e-10  # of the range of votes, between two steps
 _DOMINANT = 0.6  # of a clip's weight, where three or more voted
@@ -28,7 +32,8 @@ class SubjectModel(NamedTuple):
 
     Attributes:
         quality: of each clip, on the voters' scale, `[clips]`.
-        half_width: of the 95 % interval of `quality`, `[clips]`.
+        half_width: of the 95 % interval of `quality`, `[clips]`; of a clip with one vote, by the
+            inconsistency of its subject.
         bias: of each subject, on the voters' scale, `[subjects]`; its mean is 0.
         inconsistency: the standard deviation of each subject's votes, `[subjects]`.
         equal: whether all subjects were given one inconsistency.
@@ -62,8 +67,9 @@ def recover_quality(
         psi_j     = mean over j's votes of (u_ij - Delta_i), weighted by 1 / upsilon_i^2
         Delta_i   = mean over i's votes of (u_ij - psi_j)
 
-    until `psi` rests, with `psi_j +- 1.96 / sqrt(sum_i 1 / upsilon_i^2)`. With few subjects the
-    likelihood grows without end as one subject's votes become the clips' quality. Where one has
+    until `psi` rests. With `s_j` the standard deviation of the residuals `u_ij - psi_j - Delta_i`
+    of clip j's n votes, the interval is `psi_j +- t(0.975, n - 1) s_j / sqrt(n)`. With few subjects
+    the likelihood grows without end as one subject's votes become the clips' quality. Where one has
     most of a clip's weight, all subjects are given one inconsistency instead: least squares with
     biases (as P.913 clause 12.4 removes them).
 
@@ -82,7 +88,8 @@ def recover_quality(
     if len(score) < clip.max() + subject.max() + 2:
         raise ValueError("there are no more votes than clips and subjects")
     model = _rest(clip, subject, score, equal=False)
-    share = model.inconsistency[subject] ** -2.0 * (model.half_width[clip] / Z_95) ** 2
+    weight = model.inconsistency[subject] ** -2.0
+    share = weight / np.bincount(clip, weight)[clip]
     if share[np.bincount(clip)[clip] >= 3].max(initial=0.0) > _DOMINANT:
         model = _rest(clip, subject, score, equal=True)
     return model
@@ -119,5 +126,20 @@ def _rest(
             break
     else:
         raise ValueError(f"no rest after {_MAX_STEPS} steps")
-    half_width = Z_95 / np.sqrt(np.bincount(clip, weight))
+    half_width = _half_width(clip, score - quality[clip] - bias[subject], weight)
     return SubjectModel(quality + bias.mean(), half_width, bias - bias.mean(), inconsistency, equal)
+
+
+def _half_width(
+    clip: npt.NDArray[np.int64],
+    residual: npt.NDArray[np.float64],
+    weight: npt.NDArray[np.float64],
+) -> npt.NDArray[np.float64]:
+    """Of each clip's interval, from the residuals of its own votes; `weight` is of each vote."""
+    count = np.bincount(clip)
+    mean = np.bincount(clip, residual) / count
+    squares = np.bincount(clip, np.square(residual - mean[clip]))
+    freedom = np.maximum(count - 1, 1)
+    own = scipy.special.stdtrit(freedom, (1 + LEVEL) / 2) * np.sqrt(squares / freedom / count)
+    of_subject = scipy.special.ndtri((1 + LEVEL) / 2) / np.sqrt(np.bincount(clip, weight))
+    return np.asarray(np.where(count > 1, own, of_subject), np.float64)
