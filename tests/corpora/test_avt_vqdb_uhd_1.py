@@ -50,7 +50,7 @@ def test_names_without_an_ending(clone):
         ("boat_750kbps_720p_59.94fps_vp9", "boat_200kbps_360p_59.94fps_h264", "rows 1 and 2 are"),
         ("1.5,", "nan,", "row 1, column 'MOS'"),
         ("0.2", "-0.2", "row 1, column 'CI'"),
-        ("video_name", "name", "row 1, column 'video_name'"),
+        ("video_name", "name", "has no column 'video_name'"),
     ],
 )
 def test_what_does_not_fit_is_named(clone, old, new, message):

@@ -81,15 +81,43 @@ BAD = [
     (PLAIN.replace('{"content_id": 0, "asset', '{"content_id": 7, "asset'), "7 has no entry in"),
     (PLAIN.replace('dis_dir + "/park_1.yuv"', "None"), "entry 1: has no 'path'"),
     (PLAIN.replace("boat_1", "park_1"), "rows 1 and 2 are both of the clip 'park_1'"),
-    (PLAIN.replace("LABEL1", '"mos": "good"'), "mos is good, expected a number"),
+    (
+        PLAIN.replace("LABEL1", '"mos": "good"'),
+        "mos: expected a number such as 12.5, received 'good'",
+    ),
     (PLAIN.replace("LABEL1", '"os": 3'), "os is no list of votes"),
     (PLAIN.replace("LABEL1", '"os": ["good"]'), "subject '1': 'good' is no vote"),
+    (PLAIN.replace("LABEL1", '"os": [True]'), "subject '1': True is no vote"),
+    (PLAIN.replace("LABEL1", '"os": {("ann", 1): 1}'), "os holds paired comparisons"),
+    (PLAIN.replace("LABEL1", '"mos": 1e999'), "mos: expected a number such as 12.5, received inf"),
+    (PLAIN.replace("LABEL1", f'"mos": {"9" * 400}'), "received a whole number of very many digits"),
+    (PLAIN.replace("LABEL1", '"mos": True'), "received True"),
+    (PLAIN.replace("LABEL1", '"mos": 1, "mos": 2'), "line 14: a dictionary has a key twice"),
+    (PLAIN.replace('"b", "path"', '0, "path"'), "content_id 0 stands there twice"),
+    (PLAIN.replace('"b", "path"', '0.0, "path"'), "content_id 0 stands there twice"),
+    (PLAIN.replace('"b"', "True"), "content_id is True, expected a whole number or text"),
+    (PLAIN.replace('"b"', "1.5"), "content_id is 1.5, expected"),
+    (PLAIN.replace('"b"', "9" * 400), "content_id is a whole number of very many digits"),
+    *(
+        (PLAIN.replace('"park"', name), "content_name of content_id 0 is .{1,9}, expected")
+        for name in ("['a']", "None", "''", "True", "1e999")
+    ),
 ]
 
 
-@pytest.mark.parametrize(("text", "message"), BAD, ids=[b[1] for b in BAD])
+@pytest.mark.parametrize(("text", "message"), BAD, ids=[f"{k} {b[1]}" for k, b in enumerate(BAD)])
 def test_what_is_no_dataset_is_named(tmp_path, text, message):
     with pytest.raises(InputError, match=message):
         read_dataset_file(write(tmp_path, text=text))
     with pytest.raises(InputError, match="no such dataset file"):
         read_dataset_file(Path("none.py"))
+
+
+def test_sureals_files_are_read(tmp_path):
+    """Of VQEG's tests it writes the number of a content once whole and once as a float."""
+    text = PLAIN.replace('"b", "path"', '1, "content_name": "1", "path"')
+    text = text.replace('"b", "asset_id"', '1.0, "asset_id"')
+    clips = read_dataset_file(write(tmp_path, text=text))
+    assert [clip.source for clip in clips] == ["park", "1"]
+    recovered = read_dataset_file(write(tmp_path, '"groundtruth": 4.1', '"groundtruth": 2.25'))
+    assert [clip.opinion.mos for clip in recovered] == [4.1, 2.25]

@@ -76,9 +76,9 @@ def test_what_are_no_frames_is_named(tmp_path, table, message, kind):
             b"clip,frame," + ",".join(FEATURES).encode() + b"\na,0,x,1,1,1,1,1\n",
             "readable",
         ),
-        ("x.csv", b"\xff\xfe\x00", "not readable"),
+        ("x.csv", b"\xff\xfe\x00", "column 'clip' is missing"),
         ("x.csv", b'"clip\r"x\rframe', "column 'clip' is missing"),
-        ("x.txt", b"", "unknown kind"),
+        ("x.dat", b"", "unknown kind"),
     ],
 )
 def test_what_is_no_table_is_named(tmp_path, name, content, message):
@@ -116,3 +116,47 @@ def test_a_table_of_other_features_is_not_taken_for_these(tmp_path):
     assert list(read_frames(path, NEG_FEATURES)) == ["a", "b"]
     with pytest.raises(InputError, match="of the feature set vmaf_neg, not vmaf; pass --features"):
         read_frames(path, FEATURES)
+
+
+@pytest.mark.parametrize(
+    ("delimiter", "decimal", "start"),
+    [(";", ",", ""), (";", ".", ""), ("\t", ",", ""), ("\t", ".", "\ufeff"), (";", ",", "sep=;\n")],
+)
+def test_other_delimiters_and_decimal_commas(tmp_path, delimiter, decimal, start):
+    names = [" clip", "frame", *FEATURES, ""]
+    expected = np.stack([FEATURE_COLUMNS[name] for name in FEATURES], axis=1)
+    lines = [delimiter.join(names)] + [
+        delimiter.join(["a", str(k), *(str(v).replace(".", decimal) for v in row), ""])
+        for k, row in enumerate(expected)
+    ]
+    (tmp_path / "f.csv").write_text(start + "\r\n".join(lines) + "\r\n")
+    np.testing.assert_array_equal(read_frames(tmp_path / "f.csv", FEATURES)["a"], expected)
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [
+        ("frame", "0_0", "not readable"),
+        ("frame", "true", "not readable"),
+        ("frame", "\u0660", "not readable"),
+        ("frame", "0.5", "frame 0.5 stands at the start"),
+        ("adm2", "0_9", "not readable"),
+        ("adm2", "-55", "clip 'a': frame 0 has the adm2 -55, which can be"),
+        ("vif_scale3", "20", "clip 'a': frame 0 has the vif_scale3 20, which can be"),
+        ("motion2", "1023", "clip 'a': frame 0 has the motion2 1023, which can be"),
+        ("motion2", "1e300", "column 'motion2', row 0 is 1e.300"),
+        ("motion2", "1e999", "column 'motion2', row 0 is inf"),
+    ],
+)
+def test_what_no_feature_can_be_is_refused(tmp_path, column, value, message):
+    row = {"clip": "a", "frame": "0"} | dict.fromkeys(FEATURES, "0.5") | {column: value}
+    (tmp_path / "f.csv").write_text(f"{','.join(row)}\n{','.join(row.values())}\n")
+    with pytest.raises(InputError, match=message):
+        read_frames(tmp_path / "f.csv", FEATURES)
+
+
+def test_a_column_that_stands_twice_is_refused(tmp_path):
+    header = ",".join(["clip", "frame", *FEATURES, "adm2"])
+    (tmp_path / "f.csv").write_text(f"{header}\na,0,1,1,1,1,1,1,0\n")
+    with pytest.raises(InputError, match="column 'adm2' stands there twice"):
+        read_frames(tmp_path / "f.csv", FEATURES)

@@ -86,7 +86,7 @@ def test_bad_rows_are_named(encodes, rows, message):
         ("m.jsonl", "{broken", "not readable"),
         ("m.jsonl", "[1]", "row 1 is no record"),
         ("m.parquet", "nonsense", "not readable"),
-        ("m.txt", "x", "unknown kind"),
+        ("m.dat", "x", "unknown kind"),
     ],
 )
 def test_bad_manifests_are_named(tmp_path, name, content, message):

@@ -341,3 +341,55 @@ def test_the_660_real_clips(tmp_path):
     assert pooled.experiment is not None
     np.testing.assert_allclose(pooled.mos_ci95 / 25, listed.column("mos_ci95").to_numpy())
     assert pooled.experiment.tolist() == [str(e) for e in listed.column("experiment").to_pylist()]
+
+
+@pytest.mark.parametrize("out", ["out.parquet", "shards"])
+def test_logs_of_libvmaf_1_are_named_unless_their_bit_depth_is_said(folder, out):
+    """JSON and XML of the three say that they are of libvmaf 1.3; CSV has no version."""
+
+    def imported():
+        return run_command("import", "--logs", folder / "logs.csv", *SCALE, "--out", folder / out)
+
+    result = imported()
+    assert result.code == 0, result.stderr
+    assert "a1.json: of libvmaf 1, as 2 of 3 logs are" in result.stderr
+    rows = (folder / "logs.csv").read_text().splitlines()
+    for depth, code in (("8", 0), ("10", 2)):
+        lines = [f"{rows[0]},bit_depth", *(f"{row},{depth}" for row in rows[1:])]
+        (folder / "logs.csv").write_text("\n".join(lines) + "\n")
+        result = imported()
+        assert result.code == code
+        assert "of libvmaf 1, as" not in result.stderr
+    assert "a1.json: libvmaf 1.3.11 measured 10 bits" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "message"),
+    [
+        ("log|source", "a1.json|a", "its only column is 'log|source', are cells separated by"),
+        ("Log,source", "a1.json,a", "has no column 'log'; is 'Log' meant?"),
+        ("log,source,MOS", "a1.json,a,3", "has a column 'MOS'; rename it to 'mos'"),
+        ("log,source,mos", "a1.json,a,7_0", "column 'mos': expected a number such as 12.5"),
+        ("log,source,n_frames", "a1.json,a,3.5", "column 'n_frames': expected a whole number"),
+        ("log,source,source", "a1.json,a,b", "column 'source' stands there twice"),
+    ],
+)
+def test_a_wrong_header_or_number_names_the_column(folder, header, row, message):
+    (folder / "logs.csv").write_text(f"{header}\n{row}\n")
+    result = run(folder, "--logs", folder / "logs.csv", *SCALE)
+    assert (result.code, result.stderr.count("\n")) == (2, 1)
+    assert message in result.stderr
+
+
+@pytest.mark.parametrize("line", ["log, source, mos", "log;source;mos", "log\tsource\tmos"])
+def test_lists_with_blanks_semicolons_and_tabs(folder, line):
+    mark = line[3]
+    rows = [f"a1.json{mark} a{mark} 1.5", f"b1.csv{mark} b{mark} 4"]
+    if mark != ",":
+        rows[0] = rows[0].replace("1.5", "1,5")
+    (folder / "logs.csv").write_text("\r\n".join([line, *rows, ""]))
+    result = run(folder, "--logs", folder / "logs.csv", *SCALE)
+    assert result.code == 0, result.stderr
+    table = read_table(folder / "out.parquet")
+    assert sorted(set(table.source)) == ["a", "b"]
+    assert sorted(set(table.labels["mos"])) == [12.5, 75.0]

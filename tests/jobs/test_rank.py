@@ -90,7 +90,7 @@ def test_a_log_is_read_as_libvmafs_own(folder, suffix):
     result = run_command("score", *pair, "--log", log, "--teacher", "vmaf_v0.6.1")
     assert result.code == 0, result.stderr
     scores = score(*pair, teachers=("vmaf_v0.6.1",))
-    np.testing.assert_allclose(read_log(log, FEATURES), scores.table.features, atol=1e-6)
+    np.testing.assert_allclose(read_log(log, FEATURES).features, scores.table.features, atol=1e-6)
     frames = logged(log)
     for name, values in (("tiny", scores.per_frame), *scores.table.labels.items()):
         written = [float(frame[name]) for frame in frames]

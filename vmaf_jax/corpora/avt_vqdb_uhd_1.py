@@ -16,6 +16,7 @@ from pathlib import Path
 import pydantic
 
 from vmaf_jax.corpora.listed import ListedClip, check_names
+from vmaf_jax.corpora.numbers import Number
 from vmaf_jax.corpora.opinions import OpinionColumns
 from vmaf_jax.corpora.records import is_file, parse_record, read_records
 from vmaf_jax.errors import InputError
@@ -30,8 +31,8 @@ _TEST = re.compile(r"test_(\w+)")
 
 class _Row(pydantic.BaseModel, frozen=True, extra="ignore", str_strip_whitespace=True):
     video_name: str = pydantic.Field(pattern=r"^[^/\\]+$")  # a name in a folder, never a way out
-    MOS: float = pydantic.Field(allow_inf_nan=False)
-    CI: float = pydantic.Field(ge=0, allow_inf_nan=False)
+    MOS: Number
+    CI: Number = pydantic.Field(ge=0)
 
 
 def load_listed(root: Path) -> list[ListedClip]:
@@ -52,7 +53,7 @@ def load_listed(root: Path) -> list[ListedClip]:
         folder = table.parent
         match = _TEST.fullmatch(folder.name)
         experiment = match[1] if match else folder.name
-        for number, values in enumerate(read_records(table, "table of scores"), 1):
+        for number, values in enumerate(read_records(table, "table of scores", _Row), 1):
             row = parse_record(_Row, table, number, values)
             video = Path(row.video_name).with_suffix("").name
             if re.search(r"fps_\w+$", row.video_name):  # the name stands without an ending

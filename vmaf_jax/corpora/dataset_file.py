@@ -3,8 +3,10 @@
     ref_videos = [{"content_id": 0, "content_name": "park", "path": "ref/park.yuv"}, ...]
     dis_videos = [{"content_id": 0, "asset_id": 1, "path": "dis/park_1.yuv", "mos": 3.1}, ...]
 
-A distorted video has `mos`, `dmos` (higher is better, as VMAF's) or `os`, its votes: a list, or a
-dictionary by subject. Values are literals, names given before, and strings put together with `+`.
+A distorted video has `mos`, `dmos` (higher is better, as VMAF's), `groundtruth` (as sureal writes
+recovered scores) or `os`, its votes: a list, or a dictionary by subject. Votes of paired
+comparisons (`{("ann", 3): 1}`) say which of two videos is better and are refused. Values are
+literals, names given before, and strings put together with `+`.
 """
 
 import ast
@@ -13,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from vmaf_jax.corpora.listed import ListedClip, check_names
+from vmaf_jax.corpora.numbers import read_number, read_whole, show
 from vmaf_jax.corpora.opinions import OpinionColumns
 from vmaf_jax.corpora.ratings import Votes, check_votes
 from vmaf_jax.corpora.records import check_size
@@ -36,7 +39,7 @@ def read_dataset_file(path: Path) -> list[ListedClip]:
     for reference, distorted, where in _pairs(_values(path), path):
         opinion, votes = _opinion(distorted, where)
         name = Path(_path(distorted, where)).stem
-        clips.append(ListedClip(name, _source(reference), opinion, votes=votes))
+        clips.append(ListedClip(name, _source(reference, path), opinion, votes=votes))
     check_names(clips, path)
     return clips
 
@@ -58,7 +61,7 @@ def dataset_records(path: Path) -> Iterator[dict[str, Any]]:
         yield {
             **names,
             "clip": Path(names["distorted"]).stem,
-            "source": _source(reference),
+            "source": _source(reference, path),
             **{key: values.get(name) for key, name in raw.items()},
             "mos": opinion.mos,
         }
@@ -75,16 +78,35 @@ def _values(path: Path) -> dict[str, Any]:
 
 def _pairs(values: Mapping[str, Any], path: Path) -> Iterator[tuple[_Video, _Video, str]]:
     """Reference and distorted video of each entry, and where it stands."""
-    references = {_id(video, path): video for video in _videos(values, "ref_videos", path)}
+    references: dict[int | str, _Video] = {}
+    for number, video in enumerate(_videos(values, "ref_videos", path), 1):
+        if references.setdefault(content := _id(video, path), video) is not video:
+            raise InputError(
+                f"{path}: ref_videos, entry {number}: content_id {show(content)} stands there "
+                f"twice; each reference has its own."
+            )
     for number, video in enumerate(_videos(values, "dis_videos", path), 1):
         where = f"{path}: dis_videos, entry {number}"
         if (content := _id(video, path)) not in references:
-            raise InputError(f"{where}: content_id {content!r} has no entry in ref_videos; add it.")
+            raise InputError(
+                f"{where}: content_id {show(content)} has no entry in ref_videos; add it."
+            )
         yield references[content], video, where
 
 
-def _source(reference: _Video) -> str:
-    return str(reference.get("content_name", reference["content_id"]))
+def _source(reference: _Video, path: Path) -> str:
+    """The reference's name: `content_name`, or `content_id` where there is none."""
+    name = reference.get("content_name", reference["content_id"])
+    try:
+        text = name.strip() if isinstance(name, str) else str(read_whole(name))
+    except ValueError:
+        text = ""
+    if not text:
+        raise InputError(
+            f"{path}: content_name of content_id {show(reference['content_id'])} is {show(name)}, "
+            f"expected a name; give it one, or leave the key out."
+        )
+    return text
 
 
 def _path(video: _Video, where: str) -> str:
@@ -95,18 +117,23 @@ def _path(video: _Video, where: str) -> str:
 
 
 def _opinion(video: Mapping[str, Any], where: str) -> tuple[OpinionColumns, Votes | None]:
-    """MOS (`mos`, else `dmos`), or else the votes of `os`."""
-    for key in ("mos", "dmos"):
+    """MOS (`mos`, else `dmos`, else `groundtruth`), or else the votes of `os`."""
+    for key in ("mos", "dmos", "groundtruth"):
         if key in video:
-            value = video[key]
-            if isinstance(value, bool) or not isinstance(value, (int, float)):
-                raise InputError(f"{where}: {key} is {str(value)[:20]}, expected a number.")
-            return OpinionColumns(mos=value), None
+            try:
+                return OpinionColumns(mos=read_number(video[key])), None
+            except ValueError as error:
+                raise InputError(f"{where}: {key}: {error}; correct it.") from error
     scores = video.get("os")
     if scores is None:
         return OpinionColumns(), None
     if isinstance(scores, list):
         scores = dict(enumerate(scores, 1))
+    if isinstance(scores, dict) and any(isinstance(subject, tuple) for subject in scores):
+        raise InputError(
+            f"{where}: os holds paired comparisons (a subject and another video), not ratings; "
+            f"recover scores from them first, with sureal for example, and give those as mos."
+        )
     if not isinstance(scores, dict):
         raise InputError(f"{where}: os is no list of votes, nor a dictionary by subject.")
     return OpinionColumns(), check_votes(scores, where)
@@ -123,10 +150,16 @@ def _videos(values: Mapping[str, Any], name: str, path: Path) -> Iterator[Mappin
 
 
 def _id(video: Mapping[str, Any], path: Path) -> int | str:
+    """The `content_id`; a whole number may be written as a float, as sureal's files have it."""
     content = video["content_id"]
-    if not isinstance(content, (int, str)):
-        raise InputError(f"{path}: content_id {str(content)[:20]} is no number and no text.")
-    return content
+    if isinstance(content, str) and content.strip():
+        return content
+    try:
+        return read_whole(content if isinstance(content, (int, float)) else None)
+    except ValueError as error:
+        raise InputError(
+            f"{path}: content_id is {show(content)}, expected a whole number or text."
+        ) from error
 
 
 def _assignments(tree: ast.Module, path: Path) -> dict[str, Any]:
@@ -154,11 +187,16 @@ def _literal(node: ast.expr, names: Mapping[str, Any], path: Path) -> Any:
             return value
         case ast.List(elts=items) | ast.Tuple(elts=items):
             return [_literal(item, names, path) for item in items]
-        case ast.Dict(keys=keys, values=items) if all(isinstance(k, ast.Constant) for k in keys):
-            return {
-                key.value: _literal(item, names, path)  # type: ignore[union-attr]
+        case ast.Dict(keys=keys, values=items) if all(_is_key(key) for key in keys):
+            values = {
+                _key(key): _literal(item, names, path)
                 for key, item in zip(keys, items, strict=True)
             }
+            if len(values) < len(keys):
+                raise InputError(
+                    f"{path}: line {node.lineno}: a dictionary has a key twice; remove one."
+                )
+            return values
         case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as value)):
             return -value
         case ast.Name(id=name) if isinstance(names.get(name), (str, int, float)):
@@ -169,6 +207,19 @@ def _literal(node: ast.expr, names: Mapping[str, Any], path: Path) -> Any:
             if text is not None and len(text) <= _MAX_TEXT:
                 return text
     raise _code(node, path)
+
+
+def _is_key(node: ast.expr | None) -> bool:
+    """Whether a dictionary's key is a literal, or a tuple of such."""
+    if isinstance(node, ast.Tuple):
+        return all(isinstance(part, ast.Constant) for part in node.elts)
+    return isinstance(node, ast.Constant)
+
+
+def _key(node: ast.expr | None) -> object:
+    if isinstance(node, ast.Tuple):
+        return tuple(_key(part) for part in node.elts)
+    return node.value if isinstance(node, ast.Constant) else None
 
 
 def _code(node: ast.stmt | ast.expr, path: Path) -> InputError:

@@ -17,20 +17,28 @@ from typing import Any
 import numpy as np
 import pydantic
 
-from vmaf_jax.corpora.records import MAX_BYTES, parse_record, read_records
+from vmaf_jax.corpora.numbers import Number, read_number
+from vmaf_jax.corpora.records import (
+    MAX_BYTES,
+    no_constant,
+    parse_record,
+    read_records,
+    unique_keys,
+)
 from vmaf_jax.errors import InputError
 from vmaf_jax.limits import read_limited
 
 _UNITS = {"bps": 1e-3, "bit/s": 1e-3, "kbps": 1.0, "kbit/s": 1.0, "mbps": 1e3, "mbit/s": 1e3}
 _BITRATE = re.compile(r"\s*([0-9.eE+-]+)\s*([a-zA-Z/]*)\s*")
-_RESOLUTION = re.compile(r"\s*(?:[0-9]{1,5}\s*[xX×]\s*)?([0-9]{1,5})p?\s*")
+_RESOLUTION = re.compile(r"\s*(?:[0-9]{1,5}\s*[xX×]\s*)?([0-9]{1,5})(?:\.0|p)?\s*")
+_RATES = (1e-3, 1e9)  # kbit/s: below one bit a second, above any video's samples as they are
 _MIXED = 100.0  # rates of one content that stand further apart are taken for other units
 
 
 class _Row(pydantic.BaseModel, frozen=True, extra="ignore", str_strip_whitespace=True):
     codec: str = pydantic.Field(min_length=1, coerce_numbers_to_str=True)
     bitrate: str = pydantic.Field(min_length=1, coerce_numbers_to_str=True)
-    score: float = pydantic.Field(ge=0, le=100, allow_inf_nan=False)
+    score: Number = pydantic.Field(ge=0, le=100)
     source: str | None = pydantic.Field(default=None, coerce_numbers_to_str=True)
     clip: str | None = pydantic.Field(default=None, coerce_numbers_to_str=True)
     reference: str | None = None
@@ -87,11 +95,15 @@ def read_encodes(path: Path) -> list[Encode]:
 
 def _records(path: Path) -> Iterator[Any]:
     if path.suffix.lower() != ".json":
-        yield from read_records(path, "list of encodes", None)
+        yield from read_records(path, "list of encodes", _Row)
         return
     content = read_limited(path, "MANIFEST_BYTES", MAX_BYTES)
     try:
-        rows = json.loads(content.decode())
+        rows = json.loads(
+            content.decode("utf-8-sig"),
+            parse_constant=no_constant,
+            object_pairs_hook=unique_keys,
+        )
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not readable ({error}); check the file.") from error
     if isinstance(rows, dict) and "ranked" in rows:
@@ -121,12 +133,13 @@ def _encode(row: _Row, path: Path, number: int) -> Encode:
         raise InputError(f"{path}: row {number} has neither source nor clip; name what it is of.")
     match = _BITRATE.fullmatch(row.bitrate)
     try:
-        rate = float(match[1]) * _UNITS[match[2].lower() or "kbps"] if match else math.nan
+        rate = read_number(match[1]) * _UNITS[match[2].lower() or "kbps"] if match else math.nan
     except ValueError:
         rate = math.nan
-    if not (math.isfinite(rate) and rate > 0):
+    if not _RATES[0] <= rate <= _RATES[1]:
         raise InputError(
-            f"{path}: row {number}, bitrate {row.bitrate[:40]!r}: a rate is above 0; correct it."
+            f"{path}: row {number}, bitrate {row.bitrate[:40]!r}: a rate is above 0, from "
+            f"{_RATES[0]:g} to {_RATES[1]:g} kbit/s; correct it."
         )
     height = None
     if (text := row.height or row.resolution) is not None:

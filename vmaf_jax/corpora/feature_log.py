@@ -1,17 +1,20 @@
-"""A log of libvmaf's, of any age, as features: JSON, XML or CSV of ffmpeg, `vmaf` or vmafossexec.
+"""A log of libvmaf's, of any age, as features: JSON, XML, CSV or sub-titles, told by its content.
 
-What differs between them are the names. Today's integer extractors log `integer_adm2`, the float
-ones and every libvmaf before 2.0 log `adm2`, the Python package `VMAF_integer_feature_adm2_score`;
-an option that changes a feature is part of its name (`integer_adm2_egl_1`: enhancement gain limit
-1, of the NEG models). libvmaf writes no digit for a value that it does not have: CSV rows are then
-shorter, JSON has null, and such logs are refused.
+ffmpeg, `vmaf`, vmafossexec, the Python package and ffmpeg-quality-metrics write them; a file's name
+says little (libvmaf 1 writes XML where it is asked for CSV). What differs between them are the
+names. Today's integer extractors log `integer_adm2`, the float ones and every libvmaf before 2.0
+log `adm2`, the Python package `VMAF_integer_feature_adm2_score`; an option that changes a feature
+is part of its name (`integer_adm2_egl_1`: enhancement gain limit 1, of the NEG models). libvmaf
+writes no digit for a value that it does not have: CSV rows are then shorter, JSON has null or a
+bare `nan`, which is no JSON; such values are refused where they are needed.
 Source: libvmaf's `src/output.c` and `src/feature/alias.c`.
 """
 
 import csv
+import dataclasses
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 from xml.parsers import expat
@@ -19,37 +22,56 @@ from xml.parsers import expat
 import numpy as np
 import numpy.typing as npt
 
-from vmaf_jax.corpora.records import check_size
+from vmaf_jax.corpora.numbers import read_number, read_whole, show
+from vmaf_jax.corpora.records import check_size, read_csv_format, read_csv_rows, unique_keys
 from vmaf_jax.errors import InputError
 from vmaf_jax.features.feature_set import FeatureSet
 
 MAX_BYTES = 512 * 2**20
-Frames = list[tuple[Any, Mapping[str, Any]]]  # number of each frame, and its values by name
+Frames = list[tuple[object, Mapping[str, Any]]]  # number of each frame, and its values by name
+_FRAME_COLUMNS = ("Frame", "frame", "frameNum", "n")
+_SUBTITLE = re.compile(r"\{[0-9]+\}\{[0-9]+\}frame: ([0-9]+)\|(.*)")
+# Texts are matched so that what stands in them is left alone.
+_NO_JSON = re.compile(
+    r'("(?:[^"\\]|\\.)*")|[-+]?\b(?:nan(?:\(\w*\))?|inf(?:inity)?|1\.#\w+)|,(?=\s*[}\]])', re.I
+)
 
 
-def read_log(path: Path, feature_set: FeatureSet) -> npt.NDArray[np.float64]:
-    """The features of every frame that a log has, `[frames, features]`, in its frames' order.
+@dataclasses.dataclass(frozen=True)
+class FeatureLog:
+    """What a log holds of one feature set.
+
+    Attributes:
+        features: `[frames, features]`, in the order of the log's frames.
+        version: libvmaf's, as the log names it; None where it does not.
+    """
+
+    features: npt.NDArray[np.float64]
+    version: str | None
+
+    @property
+    def is_of_libvmaf_1(self) -> bool:
+        """Whether libvmaf 1 wrote it: ffmpeg's filter then gave it 10-bit samples unscaled."""
+        return self.version is not None and bool(re.match(r"v?[01]\.", self.version))
+
+
+def read_log(path: Path, feature_set: FeatureSet, *, bit_depth: int | None = None) -> FeatureLog:
+    """Reads the features of every frame that a log has.
 
     Args:
-        path: `.json`, `.xml` or `.csv`.
+        path: JSON, XML, CSV or libvmaf's `sub`, whatever its name ends in.
         feature_set: which; those of a NEG set are the ones logged with a gain limit of 1.
+        bit_depth: of the videos that were measured, if it is known.
 
     Raises:
         InputError: missing, too large, not such a log, a feature it does not have, a frame that is
-            missing, comes twice or lacks a value.
+            missing, comes twice or lacks a value, a value that no such feature can have, or over 8
+            bits measured by libvmaf 1.
     """
     check_size(path, MAX_BYTES, "log")
     try:
-        match path.suffix.lower():
-            case ".json":
-                frames = _json_frames(path)
-            case ".xml":
-                frames = _xml_frames(path)
-            case ".csv":
-                frames = _csv_frames(path)
-            case _:
-                raise InputError(f"{path}: unknown kind of log; expected .json, .xml or .csv.")
-    except (OSError, ValueError, RecursionError, csv.Error, expat.ExpatError) as error:
+        version, frames = _frames(path)
+    except (OSError, ValueError, LookupError, RecursionError, csv.Error, expat.ExpatError) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{path}: not readable ({error}); log again.") from error
@@ -61,7 +83,15 @@ def read_log(path: Path, feature_set: FeatureSet) -> npt.NDArray[np.float64]:
     values = [
         [_value(frame, name, k, path) for name in names] for k, (_, frame) in enumerate(frames)
     ]
-    return np.array(values, dtype=np.float64)
+    log = FeatureLog(np.array(values, dtype=np.float64), version)
+    if log.is_of_libvmaf_1 and bit_depth is not None and bit_depth > 8:
+        raise InputError(
+            f"{path}: libvmaf {version} measured {bit_depth} bits, for which ffmpeg's filter of "
+            f"that age gives motion2 four times too large and VIF too low; log again with libvmaf "
+            f"2 or newer."
+        )
+    check_possible(log.features, feature_set, str(path))
+    return log
 
 
 def check_numbers(numbers: npt.NDArray[np.float64], where: str) -> None:
@@ -76,23 +106,66 @@ def check_numbers(numbers: npt.NDArray[np.float64], where: str) -> None:
         )
 
 
-def _json_frames(path: Path) -> Frames:
-    document = json.loads(path.read_text(encoding="utf-8"))
-    frames = document.get("frames") if isinstance(document, dict) else None
+def check_possible(features: npt.NDArray[np.float64], feature_set: FeatureSet, where: str) -> None:
+    """Raises InputError, beginning with `where`, for a value that no pair of videos can have."""
+    for k, (name, (low, high)) in enumerate(feature_set.possible.items()):
+        column = features[:, k]
+        if (beyond := np.flatnonzero((column < low) | (column > high))).size:
+            frame = beyond[0]
+            raise InputError(
+                f"{where}: frame {frame} has the {name} {column[frame]:g}, which can be {low:g} to "
+                f"{high:g}; check what wrote it, and measure again."
+            )
+
+
+def _frames(path: Path) -> tuple[str | None, Frames]:
+    """Version of libvmaf, if it is said, and the frames, by what the file begins with."""
+    with path.open("rb") as file:
+        start = file.read(4096).removeprefix(b"\xef\xbb\xbf").lstrip()
+    if start.startswith((b"\xff\xfe<", b"\xfe\xff\x00<", b"<")):
+        return _xml_frames(path)
+    if re.match(rb"\{[0-9]+\}\{", start):
+        return None, _subtitle_frames(path)
+    if start.startswith((b"{", b"[")):
+        return _json_frames(path)
+    return None, _csv_frames(path)
+
+
+def _json_frames(path: Path) -> tuple[str | None, Frames]:
+    text = path.read_text(encoding="utf-8-sig")
+    try:
+        document = json.loads(text, object_pairs_hook=unique_keys)
+    except json.JSONDecodeError:
+        document = json.loads(
+            _NO_JSON.sub(lambda match: match[1] or ("" if match[0] == "," else "null"), text),
+            object_pairs_hook=unique_keys,
+        )
+    values = document if isinstance(document, dict) else {}
+    frames = values.get("frames")
+    if frames is None and isinstance(values.get("vmaf"), list):
+        frames = values["vmaf"]  # of ffmpeg-quality-metrics
     if not isinstance(frames, list) or not all(isinstance(frame, dict) for frame in frames):
-        raise InputError(f"{path}: no log of libvmaf's (it has no list of frames); log again.")
-    rows = [(frame.get("frameNum"), frame.get("metrics", frame)) for frame in frames]
-    if not all(isinstance(values, dict) for _, values in rows):
+        held = ", ".join(map(str, values))[:80]
+        has = f"it has {held}" if held else "no object"
+        raise InputError(f"{path}: no log of libvmaf's (no list of frames; {has}); log again.")
+    rows = [
+        (frame.get("frameNum", frame.get("n")), frame.get("metrics", frame)) for frame in frames
+    ]
+    if not all(isinstance(metrics, dict) for _, metrics in rows):
         raise InputError(f"{path}: a frame's metrics are no object of names and values; log again.")
-    return rows
+    version = values.get("version")
+    return (version if isinstance(version, str) else None), rows
 
 
-def _xml_frames(path: Path) -> Frames:
+def _xml_frames(path: Path) -> tuple[str | None, Frames]:
     rows: Frames = []
+    versions: list[str] = []
 
     def start(name: str, attributes: dict[str, str]) -> None:
         if name == "frame":
             rows.append((attributes.get("frameNum"), attributes))
+        elif name == "VMAF" and "version" in attributes:
+            versions.append(attributes["version"])
 
     def refuse(*_: object) -> None:
         raise InputError(f"{path}: declares a document type, which no log does; log again.")
@@ -102,35 +175,49 @@ def _xml_frames(path: Path) -> Frames:
     parser.StartDoctypeDeclHandler = refuse  # no entities, so nothing expands
     with path.open("rb") as file:
         parser.ParseFile(file)
+    return next(iter(versions), None), rows
+
+
+def _subtitle_frames(path: Path) -> Frames:
+    """Frames of the log format `sub`: `{0}{1}frame: 0|integer_adm2: 0.962084|`."""
+    rows: Frames = []
+    for line in path.read_text(encoding="utf-8-sig").split("\n"):
+        if not line.strip():
+            continue
+        if (match := _SUBTITLE.fullmatch(line.strip())) is None:
+            raise InputError(f"{path}: line {len(rows) + 1} is none of libvmaf's; log again.")
+        cells = [cell.partition(": ") for cell in match[2].split("|") if cell]
+        rows.append((match[1], unique_keys([(name, value) for name, _, value in cells])))
     return rows
 
 
 def _csv_frames(path: Path) -> Frames:
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        lines = csv.reader(file)
-        header = [name.strip() for name in next(lines, [])]
-        if not header or header[0] != "Frame":
-            raise InputError(f"{path}: no log of libvmaf's (its first column is not Frame).")
-        rows: Frames = []
-        for line in lines:
-            if len(line) != len(header):
-                raise InputError(
-                    f"{path}: frame {line[0] if line else ''} has {len(line)} cells for "
-                    f"{len(header)} columns, so values are missing; log again, best as JSON."
-                )
-            rows.append((line[0], dict(zip(header, line, strict=True))))
+    form = read_csv_format(path)
+    number = next((name for name in _FRAME_COLUMNS if name in form.columns), None)
+    if number is None:
+        raise InputError(
+            f"{path}: no log of libvmaf's (JSON, XML or CSV with a column Frame; its first line "
+            f"begins with {show(', '.join(form.columns))})."
+        )
+    rows: Frames = []
+    at = form.columns.index(number)
+    for line in read_csv_rows(path, form):
+        if len(line) != len(form.columns):
+            raise InputError(
+                f"{path}: frame {line[at] if at < len(line) else ''} has {len(line)} cells for "
+                f"{len(form.columns)} columns, so values are missing; log again, best as JSON."
+            )
+        rows.append((line[at], dict(zip(form.columns, line, strict=True))))
     return rows
 
 
-def _number(value: Any, path: Path) -> int:
+def _number(value: object, path: Path) -> int:
     try:
-        number = int(value)
-    except (TypeError, ValueError, OverflowError):
+        number = read_whole(value)
+    except ValueError:
         number = -1
     if not 0 <= number < 2**31:
-        raise InputError(
-            f"{path}: frame number {str(value)[:20]!r}: expected 0, 1, ...; log again."
-        )
+        raise InputError(f"{path}: frame number {show(value)}: expected 0, 1, ...; log again.")
     return number
 
 
@@ -148,20 +235,21 @@ def _logged_name(key: str, frame: Mapping[str, Any], feature_set: FeatureSet, pa
                 return name
     base = stem.removesuffix("_egl_1")
     near = sorted(name for name in frame if re.search(rf"(^|_){base}(_|$)", name))
-    mend = f"it has {', '.join(near)}" if near else "log features and no scores alone"
+    mend = f"it has {_listed(near)}" if near else "log features and no scores alone"
     if any("_egl_1" in name for name in near):
         mend += "; NEG features are read with --features vmaf_neg"
     raise InputError(f"{path}: has no {base} of the feature set {feature_set.name}; {mend}.")
 
 
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(names)[:200]
+
+
 def _value(frame: Mapping[str, Any], name: str, k: int, path: Path) -> float:
     value = frame.get(name)
     try:
-        number = float("nan") if isinstance(value, bool) or value is None else float(value)
-    except (TypeError, ValueError, OverflowError):
-        number = float("nan")
-    if not np.isfinite(number):
+        return read_number(value)
+    except ValueError as error:
         raise InputError(
             f"{path}: frame {k} has no {name} ({str(value)[:20]}), expected a number; log again."
-        )
-    return number
+        ) from error

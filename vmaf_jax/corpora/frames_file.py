@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from vmaf_jax.corpora.feature_log import check_numbers
-from vmaf_jax.corpora.records import check_size
+from vmaf_jax.corpora.feature_log import check_numbers, check_possible
+from vmaf_jax.corpora.records import CsvFormat, check_size, read_csv_format
 from vmaf_jax.errors import InputError
 from vmaf_jax.features.columns import number_column
 from vmaf_jax.features.feature_set import FeatureSet
@@ -20,7 +21,7 @@ from vmaf_jax.features.parquet import missing_column, read_parquet
 MAX_BYTES = 4 * 2**30
 _MAX_FRAMES = 50_000_000
 _MAX_NAME = 1024
-_MAX_HEADER = 2**16
+_MAX_LINE = 2**16
 
 
 def read_frames(path: Path, feature_set: FeatureSet) -> dict[str, npt.NDArray[np.float64]]:
@@ -37,10 +38,10 @@ def read_frames(path: Path, feature_set: FeatureSet) -> dict[str, npt.NDArray[np
         match path.suffix.lower():
             case ".parquet":
                 arrow = read_parquet(path, columns=names, max_rows=_MAX_FRAMES)
-            case ".csv":
+            case ".csv" | ".tsv" | ".txt":
                 arrow = _read_csv(path, names)
             case _:
-                raise InputError(f"{path}: unknown kind; expected .parquet or .csv.")
+                raise InputError(f"{path}: unknown kind; expected .parquet, .csv or .tsv.")
     except (OSError, ValueError, csv.Error, pa.ArrowException) as error:
         if isinstance(error, InputError):
             raise
@@ -54,20 +55,44 @@ def read_frames(path: Path, feature_set: FeatureSet) -> dict[str, npt.NDArray[np
     features = np.stack([number_column(arrow, path, name) for name in feature_set], axis=1)
     for name, start, end in zip(clips, starts, ends, strict=True):
         check_numbers(frame[start:end], f"{path}: clip {name!r}")
+        check_possible(features[start:end], feature_set, f"{path}: clip {name!r}")
     return {n: features[start:end] for n, start, end in zip(clips, starts, ends, strict=True)}
 
 
 def _read_csv(path: Path, names: list[str]) -> pa.Table:
     """The columns of a CSV file, as the types they must have."""
     types = {name: pa.float64() for name in names} | {"clip": pa.string()}
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        header = next(csv.reader([file.readline(_MAX_HEADER)]), [])
-    if missing := [name for name in names if name not in header]:
-        raise missing_column(path, missing[0], header)
+    form = read_csv_format(path)
+    if missing := [name for name in names if name not in form.columns]:
+        raise missing_column(path, missing[0], form.columns)
+    if form.encoding != "utf-8-sig":
+        raise InputError(f"{path}: is {form.encoding}; save it as UTF-8.")
+    # Blank names, as of a trailing delimiter, are told apart by number; Arrow wants them unique.
+    columns = [name or f"\0{k}" for k, name in enumerate(form.columns)]
     options = pyarrow.csv.ConvertOptions(
-        include_columns=names, column_types=types, strings_can_be_null=True
+        include_columns=names,
+        column_types=types,
+        strings_can_be_null=True,
+        null_values=[""],
+        decimal_point="," if _has_decimal_commas(path, form) else ".",
     )
-    return pyarrow.csv.read_csv(path, convert_options=options)
+    return pyarrow.csv.read_csv(
+        path,
+        read_options=pyarrow.csv.ReadOptions(column_names=columns, skip_rows=form.first_line + 1),
+        parse_options=pyarrow.csv.ParseOptions(delimiter=form.delimiter),
+        convert_options=options,
+    )
+
+
+def _has_decimal_commas(path: Path, form: CsvFormat) -> bool:
+    """Whether the first row's numbers have decimal commas; Arrow refuses a mixture."""
+    if form.delimiter == ",":
+        return False
+    with path.open(newline="", encoding=form.encoding) as file:
+        line = [file.readline(_MAX_LINE) for _ in range(form.first_line + 2)][-1]
+    cells = next(csv.reader([line], delimiter=form.delimiter), [])
+    named = zip(form.columns, cells, strict=False)
+    return any(re.search(r"[0-9],[0-9]", cell) for name, cell in named if name != "clip")
 
 
 def _check_origin(arrow: pa.Table, feature_set: FeatureSet, path: Path) -> None:

@@ -6,18 +6,27 @@ from pathlib import Path
 
 import pydantic
 
+from vmaf_jax.corpora.numbers import Whole
 from vmaf_jax.corpora.opinions import OpinionColumns
-from vmaf_jax.corpora.records import parse_record, read_records
+from vmaf_jax.corpora.records import Row, parse_record, read_records
 from vmaf_jax.errors import InputError
 
 
 class ListRow(OpinionColumns, frozen=True, extra="ignore"):
     """A row of a list of clips; other columns are left alone."""
 
-    clip: str | None = pydantic.Field(default=None, min_length=1, coerce_numbers_to_str=True)
-    log: str | None = pydantic.Field(default=None, min_length=1)
     source: str = pydantic.Field(min_length=1, coerce_numbers_to_str=True)
-    n_frames: pydantic.PositiveInt | None = None
+    n_frames: Whole | None = pydantic.Field(default=None, ge=1)
+
+
+class _ClipRow(ListRow, frozen=True, extra="ignore"):
+    clip: str = pydantic.Field(min_length=1, coerce_numbers_to_str=True)
+
+
+class _LogRow(ListRow, frozen=True, extra="ignore"):
+    log: str = pydantic.Field(min_length=1)
+    clip: str | None = pydantic.Field(default=None, min_length=1, coerce_numbers_to_str=True)
+    bit_depth: Whole | None = pydantic.Field(default=None, ge=8, le=16)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,6 +38,7 @@ class ListedClip:
         opinion: MOS, interval, experiment and scale, as the file has them.
         log: the file that holds its features, or None.
         n_frames: how many frames it must have, or None.
+        bit_depth: of the videos that its log is of, or None where the list does not say.
         votes: raw scores by subject, on the opinion's scale, or None.
     """
 
@@ -37,6 +47,7 @@ class ListedClip:
     opinion: OpinionColumns
     log: Path | None = None
     n_frames: int | None = None
+    bit_depth: int | None = None
     votes: Mapping[str, Sequence[float]] | None = None
 
 
@@ -48,12 +59,8 @@ def read_clip_list(path: Path) -> tuple[list[ListedClip], list[str]]:
     Raises:
         InputError: a file or row that cannot be, no row, or a clip that is listed twice.
     """
-    rows, unused = _rows(path, "list of clips")
-    clips = []
-    for number, row in enumerate(rows, 1):
-        if row.clip is None:
-            raise InputError(f"{path}: row {number}, column 'clip' is empty; name the clip.")
-        clips.append(ListedClip(row.clip, row.source, row, n_frames=row.n_frames))
+    rows, unused = _rows(path, "list of clips", _ClipRow)
+    clips = [ListedClip(row.clip, row.source, row, n_frames=row.n_frames) for row in rows]
     check_names(clips, path)
     return clips, unused
 
@@ -62,19 +69,24 @@ def read_log_manifest(path: Path) -> tuple[list[ListedClip], list[str]]:
     """The clips of `--logs MANIFEST` (CSV, JSON Lines or Parquet), and the columns left alone.
 
     Columns: `log, source`, and optionally `clip` (by default the log's name without its ending),
-    `mos, mos_ci95, experiment, label_scale, n_frames`. Paths are relative to the manifest's folder.
+    `mos, mos_ci95, experiment, label_scale, n_frames, bit_depth`. Paths are relative to the
+    manifest's folder.
 
     Raises:
         InputError: as `read_clip_list`.
     """
-    rows, unused = _rows(path, "manifest of logs")
-    clips = []
-    for number, row in enumerate(rows, 1):
-        if row.log is None:
-            raise InputError(f"{path}: row {number}, column 'log' is empty; name the clip's log.")
-        name = row.clip or Path(row.log).stem
-        log = path.parent / row.log
-        clips.append(ListedClip(name, row.source, row, log=log, n_frames=row.n_frames))
+    rows, unused = _rows(path, "manifest of logs", _LogRow)
+    clips = [
+        ListedClip(
+            row.clip or Path(row.log).stem,
+            row.source,
+            row,
+            log=path.parent / row.log,
+            n_frames=row.n_frames,
+            bit_depth=row.bit_depth,
+        )
+        for row in rows
+    ]
     check_names(clips, path)
     return clips, unused
 
@@ -92,9 +104,10 @@ def check_names(clips: Sequence[ListedClip], path: Path) -> None:
             )
 
 
-def _rows(path: Path, what: str) -> tuple[list[ListRow], list[str]]:
-    rows, unused = [], set()
-    for number, values in enumerate(read_records(path, what), 1):
-        rows.append(parse_record(ListRow, path, number, values))
-        unused |= set(values) - set(ListRow.model_fields)
+def _rows(path: Path, what: str, model: type[Row]) -> tuple[list[Row], list[str]]:
+    rows: list[Row] = []
+    unused: set[str] = set()
+    for number, values in enumerate(read_records(path, what, model), 1):
+        rows.append(parse_record(model, path, number, values))
+        unused |= set(values) - set(model.model_fields)
     return rows, sorted(unused)

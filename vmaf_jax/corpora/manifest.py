@@ -8,12 +8,12 @@ relative to the manifest's folder.
 
 import dataclasses
 from pathlib import Path
-from typing import Any
 
 import pydantic
 
 from vmaf_jax.corpora.clips import Clip
 from vmaf_jax.corpora.dataset_file import dataset_records
+from vmaf_jax.corpora.numbers import Number, Whole
 from vmaf_jax.corpora.opinions import OpinionColumns, map_opinions
 from vmaf_jax.corpora.records import parse_record, read_records
 from vmaf_jax.errors import InputError
@@ -26,17 +26,10 @@ class _Row(OpinionColumns, frozen=True, extra="forbid"):
     distorted: str = pydantic.Field(min_length=1)
     source: str = pydantic.Field(min_length=1)
     clip: str | None = pydantic.Field(default=None, min_length=1, coerce_numbers_to_str=True)
-    width: pydantic.PositiveInt | None = None
-    height: pydantic.PositiveInt | None = None
+    width: Whole | None = pydantic.Field(default=None, ge=1)
+    height: Whole | None = pydantic.Field(default=None, ge=1)
     pix_fmt: str | None = None
-    fps: pydantic.PositiveFloat | None = None
-
-    @pydantic.field_validator("width", "height", "fps", "mos", mode="before")
-    @classmethod
-    def _numbers_are_no_truths(cls, value: Any) -> Any:
-        if isinstance(value, bool):
-            raise ValueError("expected a number, received true or false")
-        return value
+    fps: Number | None = pydantic.Field(default=None, gt=0)
 
 
 def load_clips(path: Path, label_scale: LabelScale | None = None) -> list[Clip]:

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pydantic
 
+from vmaf_jax.corpora.numbers import Number
 from vmaf_jax.errors import InputError
 from vmaf_jax.features.opinions import (
     MOS_RANGE,
@@ -42,10 +43,10 @@ class OpinionColumns(pydantic.BaseModel, frozen=True, str_strip_whitespace=True)
         label_scale: the worst and the best vote; one for the file.
     """
 
-    mos: float | None = pydantic.Field(default=None, allow_inf_nan=False)
-    mos_ci95: float | None = pydantic.Field(default=None, ge=0, allow_inf_nan=False)
+    mos: Number | None = None
+    mos_ci95: Number | None = pydantic.Field(default=None, ge=0)
     experiment: str | None = pydantic.Field(default=None, coerce_numbers_to_str=True)
-    label_scale: Annotated[tuple[float, float] | None, pydantic.BeforeValidator(_scale)] = None
+    label_scale: Annotated[tuple[Number, Number] | None, pydantic.BeforeValidator(_scale)] = None
 
 
 @dataclasses.dataclass(frozen=True)

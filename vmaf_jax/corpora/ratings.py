@@ -4,13 +4,13 @@ Long: columns `clip, subject, score`, a row a vote; a pair may recur. Wide: `cli
 subject; an empty cell is no vote. Scores are on the voters' scale.
 """
 
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pydantic
 
+from vmaf_jax.corpora.numbers import Number, read_number, show
 from vmaf_jax.corpora.records import parse_record, read_records
 from vmaf_jax.errors import InputError
 
@@ -22,7 +22,7 @@ _NO_SUBJECT = {"source", "experiment", "mos", "mos_ci95", "n_frames", "log"}
 class _Vote(pydantic.BaseModel, frozen=True, extra="ignore", str_strip_whitespace=True):
     clip: str = pydantic.Field(min_length=1, coerce_numbers_to_str=True)
     subject: str = pydantic.Field(min_length=1, coerce_numbers_to_str=True)
-    score: float = pydantic.Field(allow_inf_nan=False)
+    score: Number
 
 
 def read_ratings(path: Path) -> dict[str, Votes]:
@@ -54,11 +54,8 @@ def _long(rows: list[Any], path: Path) -> dict[str, Votes]:
 def _wide(rows: list[Any], path: Path) -> dict[str, Votes]:
     ratings: dict[str, Votes] = {}
     for number, values in enumerate(rows, 1):
-        if not isinstance(values, dict) or None in values:
-            raise InputError(
-                f"{path}: row {number} is no record, or has more cells than there are columns; "
-                f"correct it."
-            )
+        if not isinstance(values, dict):
+            raise InputError(f"{path}: row {number} is no record; correct it.")
         clip = str(values.get("clip") or "").strip()
         if not clip or clip in ratings:
             raise InputError(
@@ -83,19 +80,22 @@ def check_votes(cells: Mapping[Any, Any], where: str) -> Votes:
     for subject, cell in cells.items():
         scores = []
         for value in cell if isinstance(cell, (list, tuple)) else [cell]:
-            if value is None or (isinstance(value, str) and not value.strip()):
+            if _is_empty(value):
                 continue
             try:
-                score = float(value)
-            except (TypeError, ValueError, OverflowError):
-                score = math.inf
-            if math.isinf(score):
+                scores.append(read_number(value))
+            except ValueError as error:
                 raise InputError(
-                    f"{where}, subject {str(subject)[:40]!r}: {str(value)[:20]!r} is no vote; "
-                    f"expected a number, or an empty cell for none."
-                )
-            if not math.isnan(score):
-                scores.append(score)
+                    f"{where}, subject {str(subject)[:40]!r}: {show(value)} is no vote; expected a "
+                    f"number, or an empty cell for none."
+                ) from error
         if scores:
             votes[str(subject)] = scores
     return votes
+
+
+def _is_empty(value: object) -> bool:
+    """Whether a cell holds no vote: nothing, blanks, or NaN as a number or as text."""
+    if isinstance(value, str):
+        return value.strip().lower() in ("", "nan")
+    return value is None or (isinstance(value, float) and value != value)

@@ -1,12 +1,15 @@
 """Rows of a file that people write: CSV, JSON Lines or Parquet, checked before they are used."""
 
 import csv
+import dataclasses
 import difflib
+import io
 import json
 import math
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import pyarrow as pa
 import pydantic
@@ -17,6 +20,10 @@ from vmaf_jax.limits import limit
 
 MAX_BYTES = 64 << 20  # of a list of clips or votes, as text or decompressed
 _MAX_ROWS = 1_000_000
+_MAX_HEADER = 2**20  # bytes in which a header is looked for
+_DELIMITERS = ",;\t"
+_DECIMAL_COMMA = re.compile(r"\s*[+-]?[0-9]+,[0-9]+(?:[eE][+-]?[0-9]+)?\s*")
+_DECIMAL_POINT = re.compile(r"\s*[+-]?[0-9]*\.[0-9]+(?:[eE][+-]?[0-9]+)?\s*")
 Row = TypeVar("Row", bound=pydantic.BaseModel)
 
 
@@ -38,17 +45,118 @@ def check_size(path: Path, most: int, what: str) -> None:
         )
 
 
-def _no_constant(text: str) -> float:
-    raise ValueError(f"{text} is no number")
+@dataclasses.dataclass(frozen=True)
+class CsvFormat:
+    """How a CSV file is written.
+
+    Attributes:
+        encoding: Python's name of it; a byte order mark is not part of the text.
+        delimiter: between cells: a comma, a semicolon or a tab.
+        first_line: of the header; 1 below Excel's line `sep=;`, else 0.
+        columns: names, without blanks around them.
+    """
+
+    encoding: str
+    delimiter: str
+    first_line: int
+    columns: tuple[str, ...]
 
 
-def _check_header(path: Path, columns: Sequence[str], model: type[pydantic.BaseModel]) -> None:
+def read_csv_format(path: Path) -> CsvFormat:
+    """Finds out how a CSV file is written, from its first lines.
+
+    Raises:
+        InputError: a column that stands there twice.
+        OSError, ValueError, csv.Error: it cannot be read as text.
+    """
+    with path.open("rb") as file:
+        start = file.read(_MAX_HEADER)
+    encoding = "utf-16" if start[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    if encoding == "utf-16":
+        start = start[: len(start) // 2 * 2]
+    lines = io.StringIO(start.decode(encoding, errors="ignore"), newline="").readlines()
+    chosen = re.fullmatch(r'"?sep=(.)"?\s*', lines[0]) if lines else None  # Excel's own line
+    header = lines[1:] if chosen else lines
+    candidates = chosen[1] if chosen else _DELIMITERS
+    cells = {mark: next(_filled(header, mark), []) for mark in candidates}
+    delimiter = max(cells, key=lambda mark: len(cells[mark]))
+    columns = tuple(name.strip() for name in cells[delimiter])
+    for k, name in enumerate(columns):
+        if name and name in columns[:k]:
+            raise InputError(f"{path}: column {name!r} stands there twice; drop or rename one.")
+    return CsvFormat(encoding, delimiter, int(bool(chosen)), columns)
+
+
+def read_csv_rows(path: Path, form: CsvFormat) -> Iterator[list[str]]:
+    """Returns the rows below a CSV file's header; empty lines are passed over.
+
+    Decimal commas become points where a comma does not separate cells.
+
+    Raises:
+        InputError: some numbers have decimal commas, others decimal points.
+        OSError, ValueError, csv.Error: it cannot be read as text.
+    """
+    commas = points = ""
+    with path.open(newline="", encoding=form.encoding) as file:
+        for _ in range(form.first_line):
+            file.readline()
+        rows = _filled(file, form.delimiter)
+        next(rows, None)
+        for number, row in enumerate(rows, 1):
+            if form.delimiter != ",":
+                for k, (cell, name) in enumerate(zip(row, form.columns, strict=False)):
+                    if name == "label_scale":
+                        continue
+                    if _DECIMAL_COMMA.fullmatch(cell):
+                        row[k] = cell.replace(",", ".")
+                        commas = commas or f"{cell.strip()} in row {number}"
+                    elif _DECIMAL_POINT.fullmatch(cell):
+                        points = points or f"{cell.strip()} in row {number}"
+                if commas and points:
+                    raise InputError(
+                        f"{path}: has decimal commas ({commas}) and decimal points ({points}); "
+                        f"write all numbers in one way."
+                    )
+            yield row
+
+
+def _filled(lines: Iterable[str], delimiter: str) -> Iterator[list[str]]:
+    """The rows that hold anything."""
+    rows = csv.reader(lines, delimiter=delimiter, skipinitialspace=True)
+    return (row for row in rows if any(cell.strip() for cell in row))
+
+
+def check_columns(path: Path, columns: Sequence[str], model: type[pydantic.BaseModel]) -> None:
     """Raises InputError where a header lacks a column, naming what may be meant for it."""
     for name, field in model.model_fields.items():
         if field.is_required() and name not in columns:
-            near = difflib.get_close_matches(name, columns, 1)
-            mend = f"is {near[0]!r} meant?" if near else f"it has {', '.join(columns) or 'none'}."
+            by_letters = [other for other in columns if other.lower() == name.lower()]
+            near = by_letters or difflib.get_close_matches(name, columns, 1)
+            if len(columns) == 1 and not by_letters:
+                mend = f"its only column is {columns[0]!r}, are cells separated by , or ; or a tab?"
+            elif near:
+                mend = f"is {near[0]!r} meant?"
+            else:
+                mend = f"it has {', '.join(columns)[:200] or 'none'}."
             raise InputError(f"{path}: has no column {name!r}; {mend}")
+
+
+def no_constant(text: str) -> NoReturn:
+    """Refuses NaN and infinity, which are no JSON, in `json.loads`."""
+    raise ValueError(f"{text} is no number")
+
+
+def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Returns a JSON object whose keys are unique, in `json.loads`; the last would win in silence.
+
+    Raises:
+        ValueError: a key stands there twice.
+    """
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"the key {next(n for n in names if names.count(n) > 1)!r} stands twice")
+    return values
 
 
 def read_records(
@@ -66,26 +174,35 @@ def read_records(
     check_size(path, limit("MANIFEST_BYTES", MAX_BYTES), what)
     try:
         match path.suffix.lower():
-            case ".csv":
-                with path.open(newline="", encoding="utf-8-sig") as file:
-                    rows = csv.DictReader(file)
-                    if model is not None:
-                        _check_header(path, rows.fieldnames or [], model)
-                    yield from rows
+            case ".csv" | ".tsv" | ".txt":
+                form = read_csv_format(path)
+                if model is not None:
+                    check_columns(path, form.columns, model)
+                for number, row in enumerate(read_csv_rows(path, form), 1):
+                    yield _cells(row, form, path, number)
             case ".jsonl":
-                for line in path.read_text(encoding="utf-8").splitlines():
+                for line in path.read_text(encoding="utf-8-sig").split("\n"):
                     if line.strip():
-                        yield json.loads(line, parse_constant=_no_constant)
+                        yield json.loads(
+                            line, parse_constant=no_constant, object_pairs_hook=unique_keys
+                        )
             case ".parquet":
                 yield from read_parquet(
                     path, max_rows=_MAX_ROWS, max_bytes=4 * MAX_BYTES
                 ).to_pylist()
             case _:
-                raise InputError(f"{path}: unknown kind; expected .csv, .jsonl or .parquet.")
+                raise InputError(f"{path}: unknown kind; expected .csv, .tsv, .jsonl or .parquet.")
     except (OSError, ValueError, RecursionError, csv.Error, pa.ArrowException) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{path}: not readable ({error}); check the file.") from error
+
+
+def _cells(row: Sequence[str], form: CsvFormat, path: Path, number: int) -> dict[str, str]:
+    """The cells of a row by column; those beyond the last column, or missing, must be empty."""
+    if any(cell.strip() for cell in row[len(form.columns) :]):
+        raise InputError(f"{path}: row {number} has more cells than there are columns; correct it.")
+    return dict(zip(form.columns, row, strict=False))
 
 
 def parse_record(model: type[Row], path: Path, number: int, values: Any) -> Row:
@@ -97,22 +214,26 @@ def parse_record(model: type[Row], path: Path, number: int, values: Any) -> Row:
     """
     if not isinstance(values, dict):
         raise InputError(f"{path}: row {number} is no record; give column names and values.")
-    if None in values:
-        raise InputError(f"{path}: row {number} has more cells than there are columns; correct it.")
     present = {
         key: value
         for key, value in values.items()
         if value not in (None, "") and not (isinstance(value, float) and math.isnan(value))
     }
+    for key in present.keys() - model.model_fields.keys():
+        if isinstance(key, str) and (name := key.lower()) in model.model_fields.keys() - present:
+            raise InputError(f"{path}: has a column {key!r}; rename it to {name!r}.")
     try:
         return model.model_validate(present)
     except pydantic.ValidationError as error:
-        first = error.errors()[0]
+        first = error.errors(include_url=False, include_context=False)[0]
         column = str(first["loc"][0])
+        reason = first["msg"].removeprefix("Value error, ")
+        if first["type"] == "missing":
+            raise InputError(
+                f"{path}: row {number}, column {column!r} is empty or missing; fill it in."
+            ) from error
         mend = "fill it in or correct it"
         if first["type"] == "extra_forbidden":
             near = difflib.get_close_matches(column, list(model.model_fields), 1)
             mend = f"did you mean {near[0]!r}?" if near else "remove that column"
-        raise InputError(
-            f"{path}: row {number}, column {column!r}: {first['msg']}; {mend}."
-        ) from error
+        raise InputError(f"{path}: row {number}, column {column!r}: {reason}; {mend}.") from error

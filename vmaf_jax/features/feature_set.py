@@ -8,6 +8,7 @@ Source: libvmaf's JSON log, its feature names (`feature_name.c`) and its model f
 """
 
 import dataclasses
+import math
 from collections.abc import Iterator, Mapping
 
 Option = bool | int | float | str
@@ -54,6 +55,21 @@ class FeatureSet:
 
     def __len__(self) -> int:
         return len(self.names)
+
+    @property
+    def possible(self) -> dict[str, tuple[float, float]]:
+        """The least and the most that each feature can be, of any pair of videos; no unit.
+
+        With the contrast gain limited to g, VIF is at most log2(1 + g^2), which a signal as weak as
+        its noise has, and ADM at most g. Motion is a mean difference of 8-bit luma. `lower` and
+        `upper` are narrower: between them real encodes lie. libvmaf rounds, hence the tolerance.
+        """
+        gain = self.gain_limit
+        most = {"adm2": gain, "motion2": 255.0} | dict.fromkeys(
+            self.ordered, math.log2(1 + gain**2)
+        )
+        ends = zip(self.names, self.lower, self.upper, strict=True)
+        return {n: (low - 1e-3, most.get(n, high) + 1e-3) for n, low, high in ends}
 
     def option(self, name: str) -> Option:
         """libvmaf's option of that name, its default where the set leaves it at that."""

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 
-from vmaf_jax.corpora.feature_log import read_log
 from vmaf_jax.errors import InputError
 from vmaf_jax.features.dataset_writer import Contents, writing
 from vmaf_jax.features.feature_set import FEATURES
@@ -16,7 +15,9 @@ from vmaf_jax.jobs.import_features import (
     Listed,
     assemble,
     list_clips,
+    read_clip_log,
     remark,
+    remark_old_logs,
     with_teachers,
 )
 from vmaf_jax.jobs.report import Report, silent
@@ -56,7 +57,8 @@ def import_dataset(
         corpus = name or listed.path.stem
         contents: Contents | None = None
         shards: list[Path] = []
-        for table in _tables(listed, corpus, shard_rows):
+        old: list[Path] = []
+        for table in _tables(listed, corpus, shard_rows, old):
             scored = with_teachers(table, teachers)
             shards.append(out / f"part-{len(shards):06d}.parquet")
             scored.write(shards[-1])
@@ -68,14 +70,17 @@ def import_dataset(
     if contents is None:
         raise InputError(f"{listed.path}: lists no clip; add rows.")
     remark(contents.sources, contents.labels, report)
+    remark_old_logs(old, len(listed.clips), report)
     return contents
 
 
-def _tables(listed: Listed, corpus: str, shard_rows: int) -> Iterator[FeatureTable]:
-    """The clips' tables, several clips in each."""
+def _tables(
+    listed: Listed, corpus: str, shard_rows: int, old: list[Path]
+) -> Iterator[FeatureTable]:
+    """The clips' tables, several clips in each; `old` as in `read_clip_log`."""
     first, rows, measured = 0, 0, {}
     for k, clip in enumerate(listed.clips, 1):
-        measured[clip.name] = read_log(clip.log or Path(), listed.feature_set)
+        measured[clip.name] = read_clip_log(clip, listed.feature_set, old)
         rows += len(measured[clip.name])
         if rows >= shard_rows or k == len(listed.clips):
             yield assemble(listed[first:k], measured, corpus)

@@ -70,7 +70,8 @@ def import_features(
     """
     check_output(out, ".parquet")
     listed = list_clips(source, label_scale=label_scale, features=features, report=report)
-    measured = _measured(source, listed.clips, listed.path, listed.feature_set)
+    old: list[Path] = []
+    measured = _measured(source, listed.clips, listed.path, listed.feature_set, old)
     corpus = name or source.corpus or listed.path.stem
     table = assemble(listed, measured, corpus)
     if source.frames is not None:
@@ -78,6 +79,7 @@ def import_features(
         table = dataclasses.replace(table, provenance={**table.provenance, "files": digests})
     table = with_teachers(table, teachers)
     remark(table.sources, table.labels, report)
+    remark_old_logs(old, len(listed.clips), report)
     table.write(out)
     return table
 
@@ -159,12 +161,41 @@ def _clips(source: ImportSource, report: Report) -> tuple[Path, list[ListedClip]
     return path, clips
 
 
+def read_clip_log(
+    clip: ListedClip, feature_set: FeatureSet, old: list[Path]
+) -> npt.NDArray[np.float64]:
+    """Returns the features of a listed clip's log, `[frames, features]`.
+
+    Args:
+        old: appended to where libvmaf 1 wrote the log and the list has no bit depth.
+    """
+    path = clip.log or Path()
+    log = read_log(path, feature_set, bit_depth=clip.bit_depth)
+    if log.is_of_libvmaf_1 and clip.bit_depth is None:
+        old.append(path)
+    return log.features
+
+
+def remark_old_logs(old: Sequence[Path], n_clips: int, report: Report) -> None:
+    """Says that logs of libvmaf 1 hold for videos of 8 bits alone."""
+    if old:
+        report.say(
+            f"{old[0]}: of libvmaf 1, as {len(old)} of {n_clips} logs are; if the videos have 10 "
+            f"bits, ffmpeg's filter of that age gave motion2 four times too large and VIF too low: "
+            f"log those again, or say bit_depth (8) in the list"
+        )
+
+
 def _measured(
-    source: ImportSource, clips: Sequence[ListedClip], path: Path, feature_set: FeatureSet
+    source: ImportSource,
+    clips: Sequence[ListedClip],
+    path: Path,
+    feature_set: FeatureSet,
+    old: list[Path],
 ) -> Mapping[str, npt.NDArray[np.float64]]:
-    """The features of each clip, `[frames, features]`, by its name."""
+    """The features of each clip, `[frames, features]`, by its name; `old` of `read_clip_log`."""
     if source.frames is None:
-        return {clip.name: read_log(clip.log or Path(), feature_set) for clip in clips}
+        return {clip.name: read_clip_log(clip, feature_set, old) for clip in clips}
     frames = read_frames(source.frames, feature_set)
     listed = {clip.name for clip in clips}
     if without := [clip.name for clip in clips if clip.name not in frames]:
