@@ -86,7 +86,7 @@ def test_files_keep_the_contract(activation, head, tmp_path):
     _, _, path = exported(tmp_path, "nano", head, activation)
     model = onnx.load(path)
     assert [(o.domain, o.version) for o in model.opset_import] == [("", 17)]
-    assert model.ir_version <= 10
+    assert model.ir_version == 8
     op_types = {node.op_type for node in model.graph.node}
     assert op_types <= ADMITTED_OPERATORS
     assert not op_types & {"Dropout", "Einsum", "Transpose", "Gather"}

@@ -18,7 +18,10 @@ from vmaf_jax.limits import limit, read_limited
 
 Checked = TypeVar("Checked")
 OPSET = 17
-MAX_IR_VERSION = 10
+IR_VERSION = (
+    8  # of what is written: the one that came with opset 17, which every runtime of it reads
+)
+MAX_IR_VERSION = 10  # of what is read: earlier exports have it
 MAX_BYTES = 50_000_000
 MAX_NODES = 20_000
 MAX_VALUES = 4_000_000  # of one intermediate result, for two rows

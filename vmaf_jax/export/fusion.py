@@ -2,6 +2,8 @@
 
 MatMul, Add                          -> Gemm
 Mul 1/4, Add 1/2, Clip to [0, 1]     -> HardSigmoid (the product by 1/4 is exact)
+
+The bias of every Gemm is a row `[N]`, which is what quantisers and other runtimes expect.
 """
 
 from typing import Any
@@ -34,6 +36,7 @@ def fuse(graph: Any) -> None:
                     "HardSigmoid", [x], chain[-1].output, alpha=0.25, beta=0.5
                 )
                 _replace(graph, [node, *chain], gate)
+    _flatten_biases(graph, constants)
     read = {name for node in graph.node for name in node.input}
     still_read = [tensor for tensor in graph.initializer if tensor.name in read]
     del graph.initializer[:]
@@ -50,6 +53,26 @@ def _chain(graph: Any, node: Any, kinds: list[str]) -> list[Any]:
             return []
         chain.append(readers[0])
     return chain
+
+
+def _flatten_biases(graph: Any, constants: dict[str, Any]) -> None:
+    """Makes the bias of every Gemm one-dimensional.
+
+    `[1, N]` is valid and gives the same sums, but ONNX Runtime's quantiser gives such a bias N
+    scales along its axis of length 1, which only its fused kernels run.
+    """
+    import onnx
+
+    for node in graph.node:
+        if node.op_type != "Gemm" or len(node.input) < 3:
+            continue
+        bias = constants.get(node.input[2], _NONE)
+        if bias.ndim == 2 and bias.shape[0] == 1:
+            name = f"{node.input[2]}_row"  # the constant may have other readers
+            if name not in constants:
+                constants[name] = bias[0]
+                graph.initializer.append(onnx.numpy_helper.from_array(bias[0], name))
+            node.input[2] = name
 
 
 def _constant(node: Any, constants: dict[str, Any]) -> str | None:

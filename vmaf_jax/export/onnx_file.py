@@ -8,12 +8,14 @@ import jax
 
 from vmaf_jax.export.contract import (
     INPUT_NAME,
+    IR_VERSION,
     MASK_NAME,
     OPSET,
     OUTPUT_NAME,
     check_contract,
 )
 from vmaf_jax.export.fusion import fuse
+from vmaf_jax.export.onnx_runtime import check_levels, example_feed
 from vmaf_jax.export.sidecar import Identity
 from vmaf_jax.files import write_bytes
 from vmaf_jax.models import Deployed
@@ -29,6 +31,7 @@ def export_onnx(
         outputs: names of what it predicts; an ensemble has two.
     Raises:
         InputError: the graph breaks the contract, or `path` cannot be written.
+        GateError: it does not run alike at every level of graph optimisation.
     """
     import onnx
     from jax2onnx import to_onnx
@@ -51,6 +54,7 @@ def export_onnx(
         output_names=list(outputs),
     )
     fuse(model.graph)
+    model.ir_version = IR_VERSION
     model.producer_name = "vmaf-jax"
     model.producer_version = metadata.version("vmaf-jax")
     for number, node in enumerate(model.graph.node):
@@ -65,6 +69,9 @@ def export_onnx(
     }
     onnx.helper.set_model_props(model, properties)
     check_contract(model, path)
-    write_bytes(path, model.SerializeToString(deterministic=True))
-    onnx.checker.check_model(str(path), full_check=True)
+    onnx.checker.check_model(model, full_check=True)
+    content = model.SerializeToString(deterministic=True)
+    feed = example_feed(identity.feature_set, over_frames=identity.student.spec.over_frames)
+    check_levels(content, path, feed)
+    write_bytes(path, content)
     return path

@@ -18,8 +18,8 @@ import numpy.typing as npt
 
 from vmaf_jax.errors import GateError, InputError
 from vmaf_jax.evaluation.metrics import RANGES, plcc, range_rmse, rmse
-from vmaf_jax.export.contract import INPUT_NAME, check_contract
-from vmaf_jax.export.onnx_runtime import OnnxModel
+from vmaf_jax.export.contract import INPUT_NAME, IR_VERSION, check_contract
+from vmaf_jax.export.onnx_runtime import OnnxModel, check_levels, example_feed
 from vmaf_jax.files import write_bytes
 
 QUANT_MODES = ("fp32", "dynamic", "static", "qat")
@@ -37,6 +37,7 @@ def quantize(source: Path, path: Path, *, mode: str, calibration: npt.NDArray[np
     Raises:
         InputError: the network has no product between its first and last, or `path` cannot be
             written.
+        GateError: the file does not run alike at every level of graph optimisation.
     """
     import onnx
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_dynamic, quantize_static
@@ -83,9 +84,12 @@ def quantize(source: Path, path: Path, *, mode: str, calibration: npt.NDArray[np
         model.producer_name,
         model.producer_version,
     )
-    check_contract(quantised, path)
-    write_bytes(path, quantised.SerializeToString(deterministic=True))
-    onnx.checker.check_model(str(path), full_check=True)
+    quantised.ir_version = IR_VERSION
+    feature_set = check_contract(quantised, path)
+    onnx.checker.check_model(quantised, full_check=True)
+    content = quantised.SerializeToString(deterministic=True)
+    check_levels(content, path, example_feed(feature_set))
+    write_bytes(path, content)
     return path
 
 

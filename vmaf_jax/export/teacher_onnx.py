@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from vmaf_jax.errors import GateError
-from vmaf_jax.export.contract import INPUT_NAME, OPSET, OUTPUT_NAME, check_contract
-from vmaf_jax.export.onnx_runtime import OnnxModel
+from vmaf_jax.export.contract import INPUT_NAME, IR_VERSION, OPSET, OUTPUT_NAME, check_contract
+from vmaf_jax.export.onnx_runtime import OnnxModel, check_levels, example_feed
 from vmaf_jax.export.parity import LARGE_BATCH, parity_rows
 from vmaf_jax.export.pixels.graph import Graph
 from vmaf_jax.export.pixels.heads import teacher_head
@@ -24,7 +24,6 @@ from vmaf_jax.teacher import Teacher
 # VMAF points: float32 sums of terms of hundreds of points that nearly cancel. Measured: 1.4e-3 for
 # vmaf_v0.6.1, 4.7e-4 for VMAF v1's.
 LIMIT = 2e-3
-_IR_VERSION = 8  # the one that came with opset 17
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,6 +40,7 @@ def teacher_onnx(teacher: Teacher, path: Path) -> Path:
 
     Raises:
         InputError: `path` cannot be written.
+        GateError: the file does not run alike at every level of graph optimisation.
     """
     import onnx
 
@@ -51,7 +51,7 @@ def teacher_onnx(teacher: Teacher, path: Path) -> Path:
     model: Any = onnx.helper.make_model(
         graph.to_onnx(teacher.name),
         opset_imports=[onnx.helper.make_opsetid("", OPSET)],
-        ir_version=_IR_VERSION,
+        ir_version=IR_VERSION,
     )
     model.producer_name = "vmaf-jax"
     model.producer_version = metadata.version("vmaf-jax")
@@ -64,7 +64,10 @@ def teacher_onnx(teacher: Teacher, path: Path) -> Path:
     }
     onnx.helper.set_model_props(model, properties)
     check_contract(model, path)
-    write_bytes(path, model.SerializeToString(deterministic=True))
+    onnx.checker.check_model(model, full_check=True)
+    content = model.SerializeToString(deterministic=True)
+    check_levels(content, path, example_feed(teacher.feature_set))
+    write_bytes(path, content)
     return path
 
 

@@ -239,10 +239,12 @@ def export_pixels(model: str, out: Path, frame: Frame) -> ExportedPixels:
 
     Raises:
         InputError: not a model this can be done with, or no such size.
-        GateError: the graph is farther from JAX than its limits; nothing is written then.
+        GateError: the graph is farther from JAX than its limits, or does not run alike at every
+            level of graph optimisation; nothing is written then.
     """
     from vmaf_jax.environment import keep_compiled_programs
-    from vmaf_jax.export.pixels.parity import check_pixels_parity, measure_pixels
+    from vmaf_jax.export.onnx_runtime import check_levels
+    from vmaf_jax.export.pixels.parity import check_pixels_parity, example_feed, measure_pixels
 
     frame.check()
     source = pixels_source(model)
@@ -251,6 +253,7 @@ def export_pixels(model: str, out: Path, frame: Frame) -> ExportedPixels:
     parity = measure_pixels(PixelsModel(file, out), source.score)
     check_pixels_parity(parity)
     content = file.model.SerializeToString(deterministic=True)
+    check_levels(content, out, example_feed(frame))
     write_bytes(out, content)
     _, beside, verified = pixels_files(out)
     write_text(verified, to_json(parity))

@@ -16,6 +16,7 @@ from typing import Any
 from vmaf_jax.errors import InputError
 from vmaf_jax.export.contract import (
     INPUT_NAME,
+    IR_VERSION,
     MAX_BYTES,
     MAX_IR_VERSION,
     OPSET,
@@ -31,7 +32,6 @@ from vmaf_jax.limits import limit
 PICTURES = ("reference", "distorted", "previous")
 SAMPLES = ("float32", "uint8")
 MAX_SIDE = 16_384  # pixels
-_IR_VERSION = 8  # the one that came with opset 17
 ADMITTED_OPERATORS = frozenset(
     """
     Abs Add And AveragePool Cast Clip Concat Conv DepthToSpace Div Exp Gemm GreaterOrEqual
@@ -101,7 +101,7 @@ def pixels_model(
     graph.output(OUTPUT_NAME, head(graph, rows), (None,))
     opset = onnx.helper.make_opsetid("", OPSET)
     model = onnx.helper.make_model(
-        graph.to_onnx("vmaf_from_pixels"), opset_imports=[opset], ir_version=_IR_VERSION
+        graph.to_onnx("vmaf_from_pixels"), opset_imports=[opset], ir_version=IR_VERSION
     )
     model.producer_name = "vmaf-jax"
     model.producer_version = metadata.version("vmaf-jax")

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vmaf_jax.errors import GateError
+from vmaf_jax.export.pixels.model_file import PICTURES, Frame
 from vmaf_jax.export.pixels.runtime import PixelsModel
 from vmaf_jax.features.clip import chunk_features
 
@@ -81,6 +82,15 @@ def check_pixels_parity(parity: PixelsParity) -> None:
     for name, value in parity.features.items():
         if not value <= MAX_FEATURE:
             raise GateError(f"pixels: {name} is {value:.3g} from JAX, limit {MAX_FEATURE:g}.")
+
+
+def example_feed(frame: Frame) -> dict[str, Any]:
+    """Inputs of a pixels model, one of its sample pictures, for `check_levels`."""
+    pictures = sample_pictures(frame.height, frame.width, whole=True)["noise added"]
+    return {
+        name: picture[None].astype(frame.samples)
+        for name, picture in zip(PICTURES, pictures, strict=True)
+    }
 
 
 def sample_pictures(
