@@ -8,6 +8,7 @@ import pytest
 ORDER = (
     *(
         "errors",
+        "printable",
         "files",
         "limits",
         "stopping",

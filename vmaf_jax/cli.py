@@ -10,9 +10,10 @@ import errno
 import logging
 import os
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.rich_utils import rich_format_error
 
 from vmaf_jax.commands.bench import bench
 from vmaf_jax.commands.compare_backends import compare_backends
@@ -34,6 +35,7 @@ from vmaf_jax.commands.version import show_version
 from vmaf_jax.ending import ends_at_once, escape_output
 from vmaf_jax.errors import GateError, InputError
 from vmaf_jax.files import remove_work_folders
+from vmaf_jax.printable import PrintableFormatter, printable
 
 app = typer.Typer(
     help="Train, verify and deploy tiny VMAF-class video quality predictors.",
@@ -51,6 +53,7 @@ app.command("import", epilog=epilog("import"))(import_features)
 registry_app = typer.Typer(help="The models a folder offers to hosts.", no_args_is_help=True)
 app.add_typer(registry_app, name="registry")
 registry_app.command()(verify)
+_UsageError: Any = typer.BadParameter.__mro__[2]  # Click's exception, which Typer keeps private
 _BROKEN_PIPE = 141  # as a program that SIGPIPE ended
 _NO_OUTPUT = 3  # results could not be written to standard output
 _UNWRITABLE = (errno.ENOSPC, errno.EIO, errno.EBADF)  # files' own failures name their file
@@ -74,7 +77,9 @@ def _registry() -> None:
 
 def main(arguments: list[str] | None = None, *, leave: bool = True) -> None:
     """Runs a command and exits with its code; with `leave` False it returns after a success."""
-    logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(PrintableFormatter("%(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
     words = sys.argv[1:] if arguments is None else arguments
     measures = bool(words) and words[0] in _MEASURING
     outcome = "run it again, what was measured is kept." if measures else "nothing was written."
@@ -101,9 +106,7 @@ def _clean_up() -> int | None:
 def _run(arguments: list[str] | None) -> int:
     """Runs a command; its exit code, after a line for people where it failed."""
     try:
-        app(args=arguments, prog_name="vmaf-jax", standalone_mode=True)
-    except SystemExit as end:
-        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+        code = _command(arguments)
         if code == 1:  # what Typer and Rich make of a closed pipe; gates are told below
             return _BROKEN_PIPE
         return code if _flushed() else _NO_OUTPUT
@@ -124,7 +127,19 @@ def _run(arguments: list[str] | None) -> int:
         if (line := _machine_failed(error)) is None:
             raise
         return _told(line, 2)
-    return 0 if _flushed() else _NO_OUTPUT
+
+
+def _command(arguments: list[str] | None) -> int:
+    """Runs a command; the exit code that Typer gives it. Wrong words are shown escaped."""
+    try:
+        code = app(args=arguments, prog_name="vmaf-jax", standalone_mode=False)
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    except _UsageError as error:
+        error.message = printable(error.message, keep="\n\t")
+        rich_format_error(error)
+        return int(error.exit_code)
+    return code if isinstance(code, int) else 0
 
 
 def _machine_failed(error: Exception) -> str | None:
@@ -144,7 +159,7 @@ def _machine_failed(error: Exception) -> str | None:
 
 def _told(text: str, code: int) -> int:
     with contextlib.suppress(OSError, ValueError):
-        print(f"vmaf-jax: {' '.join(text.split())}", file=sys.stderr)
+        print(f"vmaf-jax: {printable(' '.join(text.split()))}", file=sys.stderr)
     return code
 
 

@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 
+from vmaf_jax.printable import printable
 from vmaf_jax.stopping import SAVED, outcome, save_first
 
 _SAVED_TEXT = b"vmaf-jax: interrupted; the training is saved, run it again to go on.\n"
@@ -48,7 +49,10 @@ def ends_at_once(clean_up: Callable[[], int | None], message: str) -> Iterator[N
                 os.write(2, _SAVED_TEXT)
             os._exit(SAVED)
         with contextlib.suppress(OSError, ValueError):
-            os.write(2, f"vmaf-jax: interrupted; {outcome(message)}\n".encode(errors="replace"))
+            os.write(
+                2,
+                f"vmaf-jax: interrupted; {printable(outcome(message))}\n".encode(errors="replace"),
+            )
         os._exit(128 + numbers[0])
 
     before = {number: signal.signal(number, _nothing) for number in SIGNALS if _heeded(number)}

@@ -22,7 +22,7 @@ def bench(
     """Time ours against the plain way, side by side; or train a known recipe on a table."""
     from vmaf_jax.benchmarks import run_benchmark
     from vmaf_jax.benchmarks.report import to_lines
-    from vmaf_jax.reporting.terminal import Terminal, show_json
+    from vmaf_jax.reporting.terminal import Terminal, show_json, show_lines
 
     report: dict[str, Any]
     if features is not None and what != "train":
@@ -33,7 +33,7 @@ def bench(
             report = run_benchmark(what, repeats)
         else:
             report = _recipe(features, hidden, teacher, epochs=epochs, batch=batch, seeds=seeds)
-    show_json(report) if json_ else print("\n".join(to_lines(report)))
+    show_json(report) if json_ else show_lines(to_lines(report))
 
 
 def _recipe(features: str, hidden: str, teacher: str | None, **numbers: int) -> dict[str, Any]:

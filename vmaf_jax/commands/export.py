@@ -23,7 +23,7 @@ def export(
     """Export a trained student, verified against JAX."""
     from vmaf_jax.errors import InputError
     from vmaf_jax.jobs.export import export as run_export
-    from vmaf_jax.reporting.terminal import Terminal, show_json
+    from vmaf_jax.reporting.terminal import Terminal, show_json, show_lines
 
     if member:
         if format_ != "onnx" or quantize or size:
@@ -31,9 +31,9 @@ def export(
         from vmaf_jax.jobs.export_ensemble import export_ensemble
 
         ensemble = export_ensemble([model, *member], out)
-        show_json(ensemble) if json_ else print("\n".join(ensemble.lines(out)))
+        show_json(ensemble) if json_ else show_lines(ensemble.lines(out))
         return
     with Terminal() as terminal:
         terminal.stage("export and parity")
         exported = run_export(model, out, format_, quantize, size=size, samples=samples)
-    show_json(exported) if json_ else print("\n".join(exported.lines(out)))
+    show_json(exported) if json_ else show_lines(exported.lines(out))

@@ -1,7 +1,6 @@
 """`vmaf-jax score` with one distorted video: its score, and the files that are asked for."""
 
 import dataclasses
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -37,7 +36,7 @@ def score_one(
     _check_files(output, [reference, distorted, Path(model)])
     prepare_extraction(str(settings["backend"]))
     from vmaf_jax.jobs.score import score
-    from vmaf_jax.reporting.terminal import Terminal, show_also, show_json, show_scores
+    from vmaf_jax.reporting.terminal import Terminal, show_also, show_json, show_lines, show_scores
 
     with Terminal() as terminal:
         scores = score(reference, distorted, model, report=terminal, **settings)
@@ -53,14 +52,14 @@ def score_one(
         show_json(scores.to_dict(per_frame=per_frame))
         return
     if quiet:
-        print(f"{scores.pooled:.6f}")
+        show_lines([f"{scores.pooled:.6f}"])
     else:
         frames = scores.frame_lines() if per_frame else []
         lines = [scores.pooled_line(), *scores.sure_lines()]
         show_scores(scores.all_statistics(), frames, "\n".join(filter(None, lines)))
         show_also(scores.also_statistics(), on_error=bool(frames))
     if scores.choice is not None:
-        print(scores.choice, file=sys.stderr)
+        show_lines([scores.choice], on_error=True)
 
 
 def _check_files(output: Mapping[str, Path | None], inputs: list[Path]) -> None:

@@ -1,6 +1,5 @@
 """`vmaf-jax score` with several distorted files, or folders: one table, the best first."""
 
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 from vmaf_jax.environment import prepare_extraction
 from vmaf_jax.errors import InputError
 from vmaf_jax.files import check_output, is_folder
+from vmaf_jax.printable import printable
 
 
 def is_many(reference: Path, distorted: Sequence[Path]) -> bool:
@@ -42,7 +42,7 @@ def score_many(
         check_output(html, ".html", [reference, *distorted])
     prepare_extraction(str(settings["backend"]))
     from vmaf_jax.jobs.rank import rank
-    from vmaf_jax.reporting.terminal import Terminal, show_json, show_ranking
+    from vmaf_jax.reporting.terminal import Terminal, show_json, show_lines, show_ranking
 
     with Terminal() as terminal:
         ranking = rank(reference, distorted, model, report=terminal, **settings)
@@ -54,7 +54,7 @@ def score_many(
     if json_:
         show_json(ranking.to_dict(per_frame=per_frame))
     elif quiet:
-        print("\n".join(f"{s.pooled:.6f}\t{s.table.clip[0]}" for s in ranking.ranked))
+        show_lines(f"{s.pooled:.6f}\t{printable(s.table.clip[0])}" for s in ranking.ranked)
     else:
         show_ranking(
             [
@@ -70,5 +70,5 @@ def score_many(
             [(failure.distorted, failure.reason) for failure in ranking.failed],
         )
     if ranking.ranked and ranking.ranked[0].choice is not None and not json_:
-        print(ranking.ranked[0].choice, file=sys.stderr)
+        show_lines([ranking.ranked[0].choice], on_error=True)
     ranking.check()

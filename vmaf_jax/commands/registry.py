@@ -14,10 +14,10 @@ def verify(
 ) -> None:
     """Check digests, sidecars, operators and schema of every model."""
     from vmaf_jax.jobs.registry import verify_registry
-    from vmaf_jax.reporting.terminal import show_json
+    from vmaf_jax.reporting.terminal import show_json, show_lines
 
     registry = verify_registry(path)
     if json_:
         show_json(registry.model_dump(exclude_none=True))
     else:
-        print("\n".join(f"{e.id}: {e.onnx}, {e.quant_mode}, sound" for e in registry.models))
+        show_lines(f"{e.id}: {e.onnx}, {e.quant_mode}, sound" for e in registry.models)

@@ -16,11 +16,12 @@ def report(
 ) -> None:
     """Make a run's report.html again, or a page that compares several runs with the first."""
     from vmaf_jax.jobs.run_report import report as write_report
-    from vmaf_jax.reporting.terminal import Terminal, show_json
+    from vmaf_jax.reporting.terminal import Terminal, show_json, show_lines
 
     with Terminal() as terminal:
         terminal.stage("report")
         page = write_report(runs, out, png=png)
-    show_json({"report": str(page), "png": None if png is None else str(png)}) if json_ else print(
-        page
-    )
+    if json_:
+        show_json({"report": str(page), "png": None if png is None else str(png)})
+    else:
+        show_lines([str(page)])

@@ -31,7 +31,7 @@ def select(
     if distributed:
         start_process(coordinator, processes, process)
     prepare_training()
-    from vmaf_jax.reporting.terminal import Terminal, show_json
+    from vmaf_jax.reporting.terminal import Terminal, show_json, show_lines
     from vmaf_jax.selection.grid import load_selection
     from vmaf_jax.selection.select import select as run_selection
     from vmaf_jax.selection.select import take_part
@@ -46,5 +46,5 @@ def select(
         findings = run_selection(
             resolved, folder, full=full, save_every_s=save_every, report=terminal
         )
-    show_json(findings) if json_ else print(findings.choice)
+    show_json(findings) if json_ else show_lines(str(findings.choice).split("\n"))
     terminal.say(f"report: {folder / 'report.html'}")

@@ -6,13 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from vmaf_jax.corpora.encodes import Encode
 from vmaf_jax.evaluation.rate_quality import METHODS, Curve, Difference
-from vmaf_jax.reporting.plots import png
+from vmaf_jax.reporting.plots import legend_label, png
+from vmaf_jax.reporting.terminal import show_table
 
 MAX_PANELS = 24  # contents of one plot
 _MIN_OVERLAP = 0.75  # less is pointed out: the mean is of few of the scores
@@ -32,17 +31,17 @@ def show_bd_rate(
     level: float,
 ) -> None:
     """A row a content, and one of the mean with its interval."""
-    view = Table("content", *METHODS, "scores", "overlap", title=escape(f"{codec} to {anchor}"))
+    view = Table("content", *METHODS, "scores", "overlap", title=f"{codec} to {anchor}")
     for name, entry in contents.items():
         few = "" if entry.overlap >= _MIN_OVERLAP else " (little)"
         cells = [percent(entry.bd_rate[method]) for method in METHODS]
         scores = f"{entry.low:.1f} to {entry.high:.1f}"
-        view.add_row(escape(name), *cells, scores, f"{100 * entry.overlap:.0f} %{few}")
+        view.add_row(name, *cells, scores, f"{100 * entry.overlap:.0f} %{few}")
     view.add_section()
     view.add_row("mean", *(percent(mean[method]) for method in METHODS))
     cells = [_interval(intervals[method]) for method in METHODS]
     view.add_row(f"{100 * level:g} % interval", *cells)
-    Console().print(view)
+    show_table(view)
 
 
 def _interval(pair: tuple[float, float] | None) -> str:
@@ -51,11 +50,11 @@ def _interval(pair: tuple[float, float] | None) -> str:
 
 def show_hull(content: str, encodes: Iterable[Encode]) -> None:
     """The encodes on a content's hull, a row each."""
-    view = Table("kbit/s", "codec", "lines", "score", title=escape(f"convex hull: {content}"))
+    view = Table("kbit/s", "codec", "lines", "score", title=f"convex hull: {content}")
     for encode in encodes:
         height = "" if encode.height is None else str(encode.height)
-        view.add_row(f"{encode.kbps:.1f}", escape(encode.codec), height, f"{encode.score:.2f}")
-    Console().print(view)
+        view.add_row(f"{encode.kbps:.1f}", encode.codec, height, f"{encode.score:.2f}")
+    show_table(view)
 
 
 def rungs_csv(rungs: Iterable[tuple[Encode, bool, bool]]) -> bytes:
@@ -89,7 +88,14 @@ def _panel(panel: Any, content: str, by_codec: Mapping[str, Curve], hull: Sequen
     for codec, curve in by_codec.items():
         scores = np.linspace(curve.score[0], curve.score[-1], 200)
         (line,) = panel.plot(10 ** curve.log_rate("pchip")(scores), scores, linewidth=1)
-        panel.plot(curve.rate, curve.score, "o", color=line.get_color(), markersize=4, label=codec)
+        panel.plot(
+            curve.rate,
+            curve.score,
+            "o",
+            color=line.get_color(),
+            markersize=4,
+            label=legend_label(codec),
+        )
     panel.plot(
         [e.kbps for e in hull],
         [e.score for e in hull],

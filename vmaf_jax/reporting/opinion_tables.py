@@ -3,8 +3,6 @@
 import dataclasses
 from collections.abc import Iterable
 
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Column, Table
 
 from vmaf_jax.evaluation.intervals import Interval
@@ -12,6 +10,7 @@ from vmaf_jax.evaluation.opinion_metrics import OpinionMetrics
 from vmaf_jax.evaluation.opinion_report import Comparison, OpinionReport
 from vmaf_jax.evaluation.significance import Difference
 from vmaf_jax.reporting.html import number
+from vmaf_jax.reporting.terminal import show_lines, show_table
 
 Scale = tuple[float, float]
 _MAPS = {"none": "as it comes", "linear": "line", "cubic": "cubic", "logistic": "logistic"}
@@ -38,28 +37,25 @@ def show_opinions(title: str, report: OpinionReport, scale: Scale = (0.0, 100.0)
     view = Table(
         *(Column("experiment", no_wrap=True), "mapped by", "n", "PLCC", "SROCC", "KROCC", "RMSE"),
         *("RMSE*", "outliers"),
-        title=escape(title),
+        title=title,
     )
     experiments = report.experiments if len(report.experiments) > 1 else {}
     for name, maps in [*experiments.items(), ("all", report.overall)]:
         label = name
         for kind, metrics in maps.items():
-            view.add_row(escape(label), _MAPS[kind], *_cells(metrics, scale))
+            view.add_row(label, _MAPS[kind], *_cells(metrics, scale))
             label = ""
         view.add_section()
-    console = Console()
-    console.print(view)
-    for line in _lines(report, scale):
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+    show_table(view)
+    show_lines(_lines(report, scale))
 
 
 def show_comparison(
     first: str, second: str, comparison: Comparison, scale: Scale = (0.0, 100.0)
 ) -> None:
     """A row a figure of two models by name, with the difference and its interval over sources."""
-    names = map(escape, (first, second))
     columns = ("difference", "95 % over sources", "p", "p, clips")
-    view = Table(Column("", no_wrap=True), *names, *columns)
+    view = Table(Column("", no_wrap=True), first, second, *columns)
     independent = _independent(comparison)
     for name, entry in comparison.differences.items():
         shown = _on_scale(entry, scale) if name.startswith("rmse") else entry
@@ -70,13 +66,12 @@ def show_comparison(
             number(entry.p_value, 3),
             _p(independent[name]) if name in independent else "",
         )
-    console = Console()
-    console.print(view)
-    console.print(
-        "p: over sources, the one to go by. p, clips: clips (or pairs) taken as independent, which "
-        "they are not.",
-        highlight=False,
-        soft_wrap=True,
+    show_table(view)
+    show_lines(
+        [
+            "p: over sources, the one to go by. p, clips: clips (or pairs) taken as independent, "
+            "which they are not."
+        ]
     )
 
 

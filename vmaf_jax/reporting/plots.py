@@ -1,19 +1,66 @@
 """Plots of a run's saved predictions, as PNG bytes."""
 
+import functools
 import io
+import warnings
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from vmaf_jax.evaluation.cross_validation import HeldOut
+from vmaf_jax.printable import printable
 
 
 def png(figure: Any) -> bytes:
-    """A Matplotlib figure as PNG; the same figure gives the same bytes."""
+    """A Matplotlib figure as PNG; the same figure gives the same bytes on one machine.
+
+    Texts are drawn as they stand: `$` begins no formula, control characters are escaped, and
+    characters that Matplotlib's own font lacks, such as Chinese ones, come from other fonts of the
+    machine, or are boxes where it has none.
+    """
+    from matplotlib.text import Text
+
+    texts = figure.findobj(Text)
+    families = ["DejaVu Sans", *_fallback_fonts("".join(text.get_text() for text in texts))]
+    for text in texts:
+        text.set(parse_math=False, text=printable(text.get_text(), keep="\n"), family=families)
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
+        figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
     return buffer.getvalue()
+
+
+def legend_label(name: str) -> str:
+    """A name as a legend's label; Matplotlib leaves out those that begin with `_`."""
+    return f" {name}" if name.startswith("_") else name
+
+
+def _fallback_fonts(characters: str) -> list[str]:
+    """Fonts of this machine that have what DejaVu Sans, Matplotlib's own, lacks."""
+    from matplotlib.font_manager import fontManager
+
+    lacking = {ord(c) for c in characters if c.isprintable()} - _glyphs("DejaVu Sans")
+    chosen: list[str] = []
+    for name in sorted({font.name for font in fontManager.ttflist}) if lacking else []:
+        if found := lacking & _glyphs(name):
+            chosen.append(name)
+            lacking -= found
+        if not lacking:
+            break
+    return chosen
+
+
+@functools.cache
+def _glyphs(family: str) -> frozenset[int]:
+    """Code points that a font has."""
+    from matplotlib.font_manager import findfont, get_font
+
+    try:
+        return frozenset(get_font(findfont(family, fallback_to_default=False)).get_charmap())
+    except (OSError, RuntimeError, ValueError):
+        return frozenset()  # a broken font, or one of a kind that cannot be drawn
 
 
 def _figure(columns: int, width: float = 9.0) -> tuple[Any, Any]:
@@ -51,7 +98,7 @@ def per_frame(
     figure, (axis,) = _figure(1)
     for name, values in scores.items():
         x = np.arange(len(values)) if index is None else index
-        axis.plot(x, values, linewidth=1, label=f"{name}, mean {np.mean(values):.2f}")
+        axis.plot(x, values, linewidth=1, label=f"{legend_label(name)}, mean {np.mean(values):.2f}")
     if band is not None:
         axis.axhspan(*band, color="0.8", label=f"interval {band[0]:.2f} to {band[1]:.2f}")
     axis.set(xlabel="frame", ylabel="VMAF points", title=title)

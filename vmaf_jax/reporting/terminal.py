@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
+from rich.measure import Measurement
 from rich.progress import (
     BarColumn,
     Progress,
@@ -18,15 +18,18 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Column, Table
+from rich.text import Text
 
 from vmaf_jax.evaluation.metrics import Metrics
 from vmaf_jax.evaluation.run_metrics import RunMetrics
 from vmaf_jax.evaluation.sweep_table import SweepTable
 from vmaf_jax.features.dataset_writer import Contents
 from vmaf_jax.files import to_json
+from vmaf_jax.printable import printable
 from vmaf_jax.reporting.backends import BackendsReport
 from vmaf_jax.reporting.html import number
 
+_WIDEST = 1_000_000  # columns of a table that is not on a terminal
 _MOST_CLIPS = 100  # of a table for people
 
 
@@ -39,9 +42,9 @@ class Terminal:
     def __init__(self) -> None:
         self._console = Console(stderr=True)
         self._progress = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
-            TextColumn("{task.fields[about]}"),
+            TextColumn("{task.fields[about]}", markup=False),
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
@@ -59,22 +62,22 @@ class Terminal:
             self._progress.stop()
 
     def say(self, text: str) -> None:
-        """A line, as it is: names may look like markup."""
-        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+        """A line."""
+        self._console.print(Text(printable(text)), soft_wrap=True)
 
     def stage(self, name: str) -> None:
         """A stage whose end nobody can foresee: how long it has taken, on a terminal."""
         self._begin()
         if self._stage is not None:
             self._progress.remove_task(self._stage)
-        self._stage = self._progress.add_task(escape(name), total=None, about="")
+        self._stage = self._progress.add_task(printable(name), total=None, about="")
 
     def steps(self, name: str, total: Callable[[], int | None]) -> Callable[[int], None] | None:
         """A bar for work of so many pieces; nothing where there is no terminal."""
         if not self._console.is_terminal:
             return None
         self._begin()
-        task = self._progress.add_task(escape(name), total=total(), about="")
+        task = self._progress.add_task(printable(name), total=total(), about="")
 
         def on_step(count: int) -> None:
             self._progress.update(task, advance=count)
@@ -103,17 +106,52 @@ class Terminal:
 
 def show_json(value: Any) -> None:
     """One JSON document on one line, and nothing else."""
-    sys.stdout.write(json.dumps(json.loads(to_json(value))) + "\n")
+    sys.stdout.write(json.dumps(json.loads(to_json(value))).replace("\x7f", "\\u007f") + "\n")
 
 
 def show_contents(out: Path, contents: Contents) -> None:
     """What was written, in one line."""
     n_sources = len(contents.sources)
-    print(f"{out}: {contents.rows} rows, {contents.n_clips} clips, {n_sources} sources")
+    counts = f"{contents.rows} rows, {contents.n_clips} clips, {n_sources} sources"
+    show_lines([f"{out}: {counts}"])
 
 
-def _show(table: Table, *, on_error: bool = False) -> None:
-    Console(stderr=on_error).print(table)
+def show_table(table: Table, *, on_error: bool = False) -> None:
+    """Shows a table of plain text, on standard output or error.
+
+    Cells, headings and title are shown as they stand, never as Rich's markup, with `printable`.
+    On a terminal that is too narrow they go on in a further line; elsewhere the table is as wide as
+    what it holds, so that nothing is cut in a pipe or a file.
+    """
+    shown = _plain(table)
+    console = Console(stderr=on_error)
+    if not console.file.isatty():
+        options = console.options.update(width=_WIDEST, max_width=_WIDEST)
+        width = Measurement.get(console, options, shown).maximum
+        console = Console(stderr=on_error, width=max(width, 1))
+    console.print(shown)
+
+
+def _plain(table: Table) -> Table:
+    """The table with its texts as `Text`, which Rich does not interpret."""
+    title = None if table.title is None else Text(printable(str(table.title)), "table.title")
+    plain = Table(title=title, box=table.box, show_header=table.show_header)
+    for column in table.columns:
+        plain.add_column(_text(column.header), overflow="fold")
+    cells = [list(column.cells) for column in table.columns]
+    for k, row in enumerate(table.rows):
+        plain.add_row(*(_text(column[k]) for column in cells), end_section=row.end_section)
+    return plain
+
+
+def _text(cell: object) -> Text:
+    return Text(printable(str(cell)), overflow="fold")
+
+
+def show_lines(lines: Iterable[str], *, on_error: bool = False) -> None:
+    """Shows lines as they stand, with `printable`, on standard output or error."""
+    for line in lines:
+        print(printable(line, keep="\t"), file=sys.stderr if on_error else sys.stdout)
 
 
 def _metric_cells(metrics: Metrics, names: Iterable[str]) -> list[str]:
@@ -123,10 +161,10 @@ def _metric_cells(metrics: Metrics, names: Iterable[str]) -> list[str]:
 def show_evaluation(title: str, overall: Metrics, sources: Mapping[str, Metrics]) -> None:
     """A row a source, and one of all."""
     names = ("plcc", "srocc", "krocc", "rmse", "mae", "max_abs")
-    view = Table("rows", "n", "PLCC", "SROCC", "KROCC", "RMSE", "MAE", "max", title=escape(title))
+    view = Table("rows", "n", "PLCC", "SROCC", "KROCC", "RMSE", "MAE", "max", title=title)
     for source, metrics in [*sources.items(), ("all", overall)]:
-        view.add_row(escape(source), *_metric_cells(metrics, names))
-    _show(view)
+        view.add_row(source, *_metric_cells(metrics, names))
+    show_table(view)
 
 
 def show_intervals(
@@ -138,15 +176,15 @@ def show_intervals(
         clips: source, clip, and in points its label, its score and the ends of its interval.
         summary: that line.
     """
-    view = Table("source", Column("clip", overflow="fold"), "label", "score", "interval", "")
+    view = Table("source", "clip", "label", "score", "interval", "")
     for source, clip, label, score, low, high in clips[:_MOST_CLIPS]:
-        names, values = [escape(source), escape(clip)], [f"{label:.3f}", f"{score:.3f}"]
+        names, values = [source, clip], [f"{label:.3f}", f"{score:.3f}"]
         missed = "" if low <= label <= high else "missed"
         view.add_row(*names, *values, f"{low:.3f} to {high:.3f}", missed)
-    _show(view)
+    show_table(view)
     more = len(clips) - _MOST_CLIPS
     left_out = f"; {more} more clips with --json" if more > 0 else ""
-    Console().print(f"{summary}{left_out}", highlight=False, soft_wrap=True)
+    show_lines([f"{summary}{left_out}"])
 
 
 def show_run(metrics: RunMetrics) -> None:
@@ -154,40 +192,40 @@ def show_run(metrics: RunMetrics) -> None:
     names = ("plcc", "srocc", "rmse", "max_abs")
     view = Table("held-out source", "n", "PLCC", "SROCC", "RMSE", "max")
     for fold in metrics.folds:
-        view.add_row(escape(fold.source), *_metric_cells(fold, names))
+        view.add_row(fold.source, *_metric_cells(fold, names))
     view.add_section()
     view.add_row("all held out", *_metric_cells(metrics.loso.pooled, names))
     for corpus, entry in metrics.external.items():
         view.add_row(f"external: {corpus}", *_metric_cells(entry, names))
-    _show(view)
+    show_table(view)
     loso, parity, timing = metrics.loso, metrics.parity, metrics.timing
-    Console().print(
-        f"over sources: PLCC {loso.plcc.mean:.5f} ± {loso.plcc.std:.5f}, SROCC "
-        f"{loso.srocc.mean:.5f} ± {loso.srocc.std:.5f}, RMSE {loso.rmse.mean:.4f} ± "
-        f"{loso.rmse.std:.4f}\n"
-        f"parity: {parity.n} rows, at most {parity.max_abs:.2e} points, {parity.max_ulp} ULP\n"
-        f"time: compile {timing.compile_s:.1f} s, train {timing.train_s:.1f} s, total "
-        f"{timing.total_s:.1f} s",
-        highlight=False,
-        soft_wrap=True,
+    show_lines(
+        [
+            f"over sources: PLCC {loso.plcc.mean:.5f} ± {loso.plcc.std:.5f}, SROCC "
+            f"{loso.srocc.mean:.5f} ± {loso.srocc.std:.5f}, RMSE {loso.rmse.mean:.4f} ± "
+            f"{loso.rmse.std:.4f}",
+            f"parity: {parity.n} rows, at most {parity.max_abs:.2e} points, {parity.max_ulp} ULP",
+            f"time: compile {timing.compile_s:.1f} s, train {timing.train_s:.1f} s, total "
+            f"{timing.total_s:.1f} s",
+        ]
     )
 
 
 def show_sweep(sweep: SweepTable) -> None:
     """A row a point of a sweep, the best first."""
     names = [key.rpartition(".")[2] for key in sweep.points[0].settings]
-    view = Table("", *map(escape, names), "RMSE", "95 %", "above best", "PLCC")
+    view = Table("", *names, "RMSE", "95 %", "above best", "PLCC")
     for point in sweep.points:
         interval = point.rmse_interval
         view.add_row(
             str(point.rank),
-            *(escape(str(value)) for value in point.settings.values()),
+            *(str(value) for value in point.settings.values()),
             number(point.metrics.rmse),
             f"{number(interval.low)} to {number(interval.high)}",
             number(point.above_best),
             number(point.metrics.plcc, 5),
         )
-    _show(view)
+    show_table(view)
 
 
 def show_scores(
@@ -199,15 +237,14 @@ def show_scores(
 
     With lines of frames the table goes to standard error, so that they can be read by programs.
     """
-    for line in frames:
-        print(line)
+    show_lines(frames)
     view = Table("", "mean", "harmonic mean", "min", "1 %", "5 %", "frames")
     for name, entry in statistics.items():
         cells = [f"{entry[k]:.3f}" for k in ("mean", "harmonic_mean", "min", "p1", "p5")]
-        view.add_row(escape(name), *cells, str(entry["frames"]))
-    _show(view, on_error=bool(frames))
+        view.add_row(name, *cells, str(entry["frames"]))
+    show_table(view, on_error=bool(frames))
     if pooled:
-        Console(stderr=bool(frames)).print(pooled)
+        show_lines(pooled.split("\n"), on_error=bool(frames))
 
 
 def show_also(statistics: Mapping[str, Mapping[str, float]], *, on_error: bool = False) -> None:
@@ -217,7 +254,7 @@ def show_also(statistics: Mapping[str, Mapping[str, float]], *, on_error: bool =
     view = Table("", "mean", "deviation", "median", "min", "max")
     for name, entry in statistics.items():
         view.add_row(name, *(f"{v:.4f}" for v in entry.values()))
-    _show(view, on_error=on_error)
+    show_table(view, on_error=on_error)
 
 
 def show_ranking(
@@ -234,7 +271,7 @@ def show_ranking(
     if ranked:
         models = list(ranked[0][3])
         several = len({reference for reference, *_ in ranked}) > 1
-        names: list[Column | str] = ["", Column("distorted", overflow="fold")]
+        names: list[Column | str] = ["", "distorted"]
         names += ["reference"] if several else []
         names.append(f"{models[0]}")
         with_sure = any(sure for *_, sure in ranked)
@@ -245,25 +282,25 @@ def show_ranking(
             cells = [f"{score:.3f}", *([sure] if with_sure else [])]
             cells += [f"{own['min']:.3f}", f"{own['p5']:.3f}"]
             cells += [f"{entry['mean']:.3f}" for entry in others] + [str(own["frames"])]
-            source = [escape(reference)] if several else []
-            view.add_row(str(rank), escape(distorted), *source, *cells)
-        _show(view)
+            source = [reference] if several else []
+            view.add_row(str(rank), distorted, *source, *cells)
+        show_table(view)
     for distorted, reason in failed:
         line = reason if distorted in reason else f"{distorted}: {reason}"
-        Console(stderr=True).print(f"not scored: {line}", markup=False, soft_wrap=True)
+        show_lines([f"not scored: {line}"], on_error=True)
 
 
 def show_backends(report: BackendsReport) -> None:
     """A section a pair of backends, a row a column."""
-    view = Table(Column(no_wrap=True), "feature", "max", "mean", "worst: clip", "frame")
+    view = Table("", "feature", "max", "mean", "worst: clip", "frame")
     for comparison in report.comparisons:
         title = f"{comparison.ours} against {comparison.theirs}"
         for name, column in comparison.columns.items():
             figures = [f"{column.max_abs:.2e}", f"{column.mean_abs:.2e}"]
-            view.add_row(title, name, *figures, escape(column.clip), str(column.frame))
+            view.add_row(title, name, *figures, column.clip, str(column.frame))
             title = ""
         view.add_section()
-    _show(view)
+    show_table(view)
 
 
 def show_parts(parts: Mapping[str, Any]) -> None:
@@ -271,5 +308,5 @@ def show_parts(parts: Mapping[str, Any]) -> None:
     view = Table(show_header=False, box=None)
     for name, value in parts.items():
         text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-        view.add_row(name, escape(text))
-    _show(view)
+        view.add_row(name, text)
+    show_table(view)
