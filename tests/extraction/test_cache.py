@@ -41,6 +41,7 @@ COMPARISONS = {
     "start": "1",
     "frames": 5,
     "deinterlace": "tff",
+    "stream": "1",
 }
 VIDEOS = {
     "path": Path("other.yuv"),
@@ -49,6 +50,7 @@ VIDEOS = {
     "pix_fmt": "yuv422p",
     "fps": 12.0,
     "has_chroma": False,
+    "stream": 1,
 }
 
 

@@ -89,7 +89,7 @@ def test_every_frame_by_a_plan_that_is_known(cut_pair):
     pair = (Video(cut_pair / "reference.y4m"), Video(cut_pair / "small.mp4"))
     for options in ({}, {"offset": 3}):
         pilot = look(pair, comparison_of(options))
-        every = measure_every(find_ffmpeg(), pair, pilot, FEATURES, threads=2)
+        every = measure_every(find_ffmpeg(), pilot, FEATURES, threads=2)
         np.testing.assert_array_equal(every, vmaf_jax.extract_pair(*pair, **options).features)
 
 

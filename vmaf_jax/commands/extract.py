@@ -21,6 +21,7 @@ from vmaf_jax.commands.options import (
     Scale,
     Shortest,
     Start,
+    Stream,
     Sync,
     Teachers,
     VoteScale,
@@ -52,6 +53,7 @@ def extract(
     start: Start = None,
     frames: Frames = None,
     deinterlace: Deinterlace = None,
+    stream: Stream = None,
     backend: Backend = "libvmaf",
     jobs: Annotated[int | None, typer.Option(min=1, help="Clips measured at a time.")] = None,
     engine: Engine = "local",
@@ -77,6 +79,7 @@ def extract(
         "start": start,
         "frames": frames,
         "deinterlace": deinterlace,
+        "stream": stream,
     }
     if teacher:
         settings["teachers"] = tuple(teacher)

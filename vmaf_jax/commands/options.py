@@ -38,6 +38,10 @@ Frames = Annotated[int | None, typer.Option(help="Measure so many frames at most
 Deinterlace = Annotated[
     str | None, typer.Option(help="auto: what says it is interlaced; tff, bff: both.")
 ]
+Stream = Annotated[
+    str | None,
+    typer.Option(help="Video stream of the distorted file, from 0; of both files, as 0:1."),
+]
 PictureSize = Annotated[
     str | None, typer.Option("--size", metavar="WxH", help="Of --format pixels.")
 ]

@@ -21,6 +21,7 @@ from vmaf_jax.commands.options import (
     Scale,
     Shortest,
     Start,
+    Stream,
     Sync,
     Teachers,
 )
@@ -46,6 +47,7 @@ def score(
     start: Start = None,
     frames: Frames = None,
     deinterlace: Deinterlace = None,
+    stream: Stream = None,
     backend: Annotated[str, typer.Option(help="What measures: libvmaf, jax or onnx.")] = "libvmaf",
     provider: Provider = None,
     per_frame: Annotated[bool, typer.Option("--per-frame", help="Every frame's score.")] = False,
@@ -85,6 +87,7 @@ def score(
         "start": start,
         "frames": frames,
         "deinterlace": deinterlace,
+        "stream": stream,
     }
     others = tuple(name.strip() for name in (also or "").split(",") if name.strip())
     settings: dict[str, Any] = {"width": width, "height": height, "pix_fmt": pix_fmt}

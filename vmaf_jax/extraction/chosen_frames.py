@@ -71,7 +71,6 @@ def measure_chosen(
 
 def measure_every(
     ffmpeg: Ffmpeg,
-    videos: tuple[Video, Video],
     pilot: FirstLook,
     feature_set: FeatureSet,
     *,
@@ -80,13 +79,14 @@ def measure_every(
     """Features `[n, d]` of all frames of a pair that was looked at already.
 
     Args:
-        videos, threads: as for `measure_chosen`.
+        threads: as for `measure_chosen`.
 
     Raises:
         InputError: ffmpeg or libvmaf fails, or there are other frames now.
     """
     every = list(range(len(pilot.covariate)))
-    rows = _run(ffmpeg, videos, pilot.plan, feature_set, [Branch()], [every], threads, pilot.ending)
+    how = (pilot.plan, feature_set, [Branch()], [every], threads, pilot.ending)
+    rows = _run(ffmpeg, pilot.videos, *how)
     return np.array(list(rows.values()), np.float64)
 
 
@@ -102,7 +102,7 @@ def _run(
 ) -> dict[int, list[float]]:
     """Features by frame: those of `lists`, one for each branch."""
     reference, distorted = videos
-    graph = _graph(plan, branches, feature_set, max(1, threads // len(branches)), ending)
+    graph = _graph(videos, plan, branches, feature_set, max(1, threads // len(branches)), ending)
     maps = [word for k in range(len(branches)) for word in ("-map", f"[o{k}]")]
     inputs = [*distorted.arguments(), *reference.arguments()]
     start = ["-nostdin", "-nostats", "-v", "level+verbose", *inputs]
@@ -119,15 +119,23 @@ def _run(
 
 
 def _graph(
-    plan: Plan, branches: list[Branch], feature_set: FeatureSet, threads: int, ending: str
+    videos: tuple[Video, Video],
+    plan: Plan,
+    branches: list[Branch],
+    feature_set: FeatureSet,
+    threads: int,
+    ending: str,
 ) -> str:
     n = len(branches)
     # Frames are chosen as soon as they have their numbers, and the others never converted.
     to_distorted, convert_distorted = plan.to_distorted.split(BY_NUMBER, 1)
     to_reference, convert_reference = plan.to_reference.split(BY_NUMBER, 1)
     parts = [
-        f"[{number}:v:0]{chain}{BY_NUMBER},split={n}" + "".join(f"[{name}{k}]" for k in range(n))
-        for number, name, chain in ((0, "d", to_distorted), (1, "r", to_reference))
+        f"[{source}]{chain}{BY_NUMBER},split={n}" + "".join(f"[{name}{k}]" for k in range(n))
+        for source, name, chain in (
+            (f"0:{videos[1].stream_specifier}", "d", to_distorted),
+            (f"1:{videos[0].stream_specifier}", "r", to_reference),
+        )
     ]
     convert = (convert_reference, convert_distorted)
     for k, branch in enumerate(branches):

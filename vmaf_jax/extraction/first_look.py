@@ -87,6 +87,7 @@ class FirstLook:
         covariate: what is known of all frames, the most telling first, `[n, 4]` (`_covariate`).
         cuts: first frames of new shots of the reference.
         features: by number of the frames measured, rising.
+        videos: the reference and the distorted one, with the streams that were measured.
         plan: how the two are brought together.
         ending: libvmaf's options for it.
         description: of the comparison, for the result.
@@ -95,6 +96,7 @@ class FirstLook:
     covariate: Floats
     cuts: list[int]
     features: dict[int, list[float]]
+    videos: tuple[Video, Video]
     plan: Plan
     ending: str
     description: dict[str, Any]
@@ -123,15 +125,15 @@ def first_look(
     ending = ":shortest=1:repeatlast=0" if how.aligned or how.fps is not None else ""
     with work_folder() as work:
 
-        def run(chains: tuple[str, str]) -> Finished:
-            graph, maps = _graph(chains, pattern, feature_set, ending, max(1, threads // 2))
+        def run(pair: tuple[Video, Video], chains: tuple[str, str]) -> Finished:
+            graph, maps = _graph(pair, chains, pattern, feature_set, ending, max(1, threads // 2))
             ends = ["-fps_mode", "passthrough", "-f", "null", "-"]
-            inputs = [*distorted.arguments(), *reference.arguments()]
+            inputs = [*pair[1].arguments(), *pair[0].arguments()]
             start = ["-nostdin", "-nostats", "-v", "level+verbose", *inputs]
             arguments = [*start, *ONE_THREAD, "-filter_complex", graph, *maps, *ends]
             return run_ffmpeg(ffmpeg, arguments, folder=work)
 
-        result, facts, plan = run_planned(ffmpeg, videos, how, run)
+        result, videos, facts, plan = run_planned(ffmpeg, videos, how, run)
         if feature_set.planes > 1:
             check_chroma(videos, facts)
         if result.code != 0:
@@ -151,16 +153,22 @@ def first_look(
         rows: dict[int, list[float]] = {}
         for k, members in enumerate(pattern.members(len(covariate))):
             rows |= pattern.branches()[k].read(work / f"log{k}.json", members, feature_set)
-    return FirstLook(covariate, cuts, dict(sorted(rows.items())), plan, ending, description)
+    features = dict(sorted(rows.items()))
+    return FirstLook(covariate, cuts, features, videos, plan, ending, description)
 
 
 def _graph(
-    chains: tuple[str, str], pattern: Pattern, feature_set: FeatureSet, ending: str, threads: int
+    videos: tuple[Video, Video],
+    chains: tuple[str, str],
+    pattern: Pattern,
+    feature_set: FeatureSet,
+    ending: str,
+    threads: int,
 ) -> tuple[str, list[str]]:
     """The filter graph, and which of its outputs are run."""
     parts = [
-        f"[0:v:0]{chains[1]},split=3[d0][d1][d2]",
-        f"[1:v:0]{chains[0]},split=4[r0][r1][r2][r3]",
+        f"[0:{videos[1].stream_specifier}]{chains[1]},split=3[d0][d1][d2]",
+        f"[1:{videos[0].stream_specifier}]{chains[0]},split=4[r0][r1][r2][r3]",
         f"[d2][r2]psnr=stats_file=psnr.log{ending},{RUN_THROUGH}[p]",
         f"[r3]{FINDER},{RUN_THROUGH}[c]",
     ]

@@ -131,7 +131,8 @@ def measuring_arguments(
     ]
     ending = ":shortest=1:repeatlast=0" if shortest else ""
     graph = (
-        f"[0:v:0]{chains[1]}[distorted];[1:v:0]{chains[0]}[reference];"
+        f"[0:{distorted.stream_specifier}]{chains[1]}[distorted];"
+        f"[1:{reference.stream_specifier}]{chains[0]}[reference];"
         f"[distorted][reference]libvmaf=log_fmt=json:log_path=log.json:n_threads={threads}"
         f"{ending}:model={'|'.join(entries)}{filter_option(also)}"
     )
@@ -181,10 +182,9 @@ def measure(
             if model.path is not None:
                 shutil.copyfile(model.path, work / f"model{k}.json")
 
-        def run(chains: tuple[str, str]) -> Finished:
+        def run(pair: tuple[Video, Video], chains: tuple[str, str]) -> Finished:
             arguments = measuring_arguments(
-                reference,
-                distorted,
+                *pair,
                 run_models,
                 threads=threads,
                 shortest=how.aligned or how.fps is not None,
@@ -195,7 +195,7 @@ def measure(
             with frames_told(on_frames) as progress:
                 return run_ffmpeg(ffmpeg, [*progress, *arguments], folder=work)
 
-        result, facts, plan = run_planned(ffmpeg, videos, how, run, names)
+        result, videos, facts, plan = run_planned(ffmpeg, videos, how, run, names)
         of_chroma = _sets_of_chroma(feature_set, models)
         if of_chroma:
             check_chroma(videos, facts)

@@ -50,7 +50,7 @@ def choose(model: str | Path | Model, reference: Video) -> Choice:
     check_video(reference)
     width, height = reference.width, reference.height
     if width is None or height is None:
-        facts = probe(find_ffmpeg(), (reference, reference))[0]
+        facts = probe(find_ffmpeg(), (reference, reference))[1][0]
         width, height = facts.width, facts.height
     name = model_for(width, height)
     screen = "a 4K screen at 1.5 heights" if name == FOUR_K else "a 1080p screen at 3 heights"

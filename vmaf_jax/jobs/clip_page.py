@@ -4,6 +4,7 @@ The scores are there already; this decodes each video once more, for pictures of
 scene cuts of the reference. How many pictures, and how large, is bounded whatever the clip is.
 """
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from vmaf_jax.video.facts import Facts, facts_of
 from vmaf_jax.video.ffmpeg import find_ffmpeg
 from vmaf_jax.video.pairing import Plan, plan_pair
 from vmaf_jax.video.pictures import matrix_of, picture_size, take_pictures
+from vmaf_jax.video.video import with_streams
 
 WIDTH = 480  # pixels of a picture, at most
 MOST_BYTES = 6 << 20  # of all pictures
@@ -45,7 +47,7 @@ def write_clip_page(path: Path, scores: Sequence[Scores], failed: Failed = ()) -
 
 def clip_view(scores: Sequence[Scores], failed: Failed = ()) -> ClipView:
     """What the page shows; raises as `write_clip_page`."""
-    pairs = [entry.pair for entry in scores if entry.pair is not None]
+    pairs = [_measured(entry.pair, entry) for entry in scores if entry.pair is not None]
     if not pairs or len(pairs) < len(scores):
         reason = f" ({failed[0][1]})" if failed else ""
         raise InputError(f"--html: no video was scored{reason}, so there is no page.")
@@ -77,6 +79,14 @@ def clip_view(scores: Sequence[Scores], failed: Failed = ()) -> ClipView:
         full=(facts[0].width, facts[0].height),
         notes=[scores[0].choice] if scores[0].choice else [],
     )
+
+
+def _measured(pair: Compared, entry: Scores) -> Compared:
+    """The pair with the video streams that were measured."""
+    described = entry.table.provenance["comparison"]
+    streams = (described["reference"]["stream"], described["distorted"]["stream"])
+    reference, distorted = with_streams((pair.reference, pair.distorted), streams)
+    return dataclasses.replace(pair, reference=reference, distorted=distorted)
 
 
 def _plans(

@@ -101,10 +101,10 @@ def measure_enough(
         sample = draw.sample
         new = [int(k) for frames in sample for k in frames if np.isnan(features[k, 0])]
         if draw.n == n:
-            features = measure_every(ffmpeg, videos, pilot, feature_set, threads=threads)
+            features = measure_every(ffmpeg, pilot, feature_set, threads=threads)
         elif new:
             features[new] = measure_chosen(
-                ffmpeg, videos, pilot.plan, feature_set, new, threads=threads
+                ffmpeg, pilot.videos, pilot.plan, feature_set, new, threads=threads
             )
         measured = np.sort(np.concatenate(sample))
         score[measured] = predict(features[measured])

@@ -29,10 +29,12 @@ class ComparisonOptions(TypedDict, total=False):
     start: str | float | None
     frames: int | None
     deinterlace: str | None
+    stream: str | int | None
 
 
 _CLOCK = re.compile(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d*)?|\.\d+)")
 _FRAME = re.compile(r"(\d{1,9})f")
+_STREAMS = re.compile(r"(?:([0-9]{1,4}):)?([0-9]{1,4})")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,6 +56,8 @@ class Comparison:
         frames: how many frames to measure at most; None measures to the end.
         deinterlace: `auto` makes progressive pictures of those videos that say they are interlaced,
             `tff` and `bff` of both, top or bottom field first; None leaves fields as they are.
+        stream: which video stream of the distorted file is measured, from 0 (`1`), or of both files
+            (`0:1`, the reference's first); None takes the film that a player shows.
 
     Raises:
         InputError: a value is unknown, or two exclude each other.
@@ -69,6 +73,7 @@ class Comparison:
     start: str | float | None = None
     frames: int | None = None
     deinterlace: str | None = None
+    stream: str | int | None = None
 
     def __post_init__(self) -> None:
         for name, allowed in (
@@ -88,6 +93,11 @@ class Comparison:
             raise InputError(f"--frames {self.frames}: expected 1 to {MAX_FRAMES}.")
         if self.start is not None:
             self._start()
+        if self.stream is not None and not _STREAMS.fullmatch(str(self.stream)):
+            raise InputError(
+                f"--stream {self.stream}: expected the number of a video stream of the distorted "
+                f"file, from 0 (1), or of both files (0:1)."
+            )
 
     def start_frame(self, rate: float | None) -> int:
         """The first frame measured, counted from 0.
@@ -121,6 +131,14 @@ class Comparison:
         raise InputError(
             f"--start {text}: expected seconds (12.5), a time (1:02:03.5) or a frame (48f)."
         )
+
+    @property
+    def streams(self) -> tuple[int | None, int | None]:
+        """The video stream asked for of the reference and of the distorted file."""
+        match = _STREAMS.fullmatch(str(self.stream))
+        if match is None:
+            return None, None
+        return None if match[1] is None else int(match[1]), int(match[2])
 
     @property
     def aligned(self) -> bool:

@@ -32,7 +32,8 @@ def damaged_frames(ffmpeg: Ffmpeg, video: Video) -> list[int] | None:
     None where the decoder complains of something that it does not pin to a frame.
     """
     arguments = ["-nostdin", "-nostats", "-v", "level+info", "-threads", "1", "-debug_ts"]
-    run = run_ffmpeg(ffmpeg, [*arguments, *video.arguments(), "-map", "0:v:0", "-f", "null", "-"])
+    arguments += [*video.arguments(), "-map", f"0:{video.stream_specifier}", "-f", "null", "-"]
+    run = run_ffmpeg(ffmpeg, arguments)
     number, frames, corrupt = 0, [], False
     for line in run.report.splitlines():
         if _CORRUPT in line:

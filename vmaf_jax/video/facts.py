@@ -10,10 +10,13 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
 
+from vmaf_jax.video.streams import video_streams
+
 _INPUT = re.compile(r"^Input #(\d+), (\S+), from ", re.M)
-_STREAM = re.compile(r"^ *Stream #(\d+):\d+.*?: Video: (?P<codec>\w+)(?P<rest>.*)$", re.M)
+_STREAM = re.compile(r"^ *Stream #(\d+):(\d+).*?: Video: (?P<codec>\w+)(?P<rest>.*)$", re.M)
 _GRAPH = re.compile(
-    r"graph -?\d+ input from stream (?P<input>[01]):\d+ @ .*\] w:(?P<width>\d+) h:(?P<height>\d+) "
+    r"graph -?\d+ input from stream (?P<input>[01]):(?P<index>\d+) @ .*\] "
+    r"w:(?P<width>\d+) h:(?P<height>\d+) "
     r"pixfmt:(?P<pix_fmt>\w+) tb:\S+ fr:(?P<rate>\S+) sar:(?P<sar>\S+)"
     r"(?: csp:(?P<matrix>\S+) range:(?P<range>\S+))?"
 )
@@ -39,6 +42,8 @@ class Facts:
         rate: average frames per second, None where the file has no times of its own.
         base_rate: the rate that the time stamps fit, which an irregular file's average misses.
         scan: `progressive` or `interlaced`; "unknown" where the stream does not say.
+        stream: which of the file's video streams it is, from 0.
+        streams: that might be the film, so covers and thumbnails do not count.
     """
 
     demuxer: str
@@ -55,6 +60,8 @@ class Facts:
     rate: float | None
     base_rate: float | None
     scan: str = "unknown"
+    stream: int = 0
+    streams: int = 1
 
     @property
     def aspect(self) -> Fraction:
@@ -89,7 +96,8 @@ def facts_of(entry: Mapping[str, Any]) -> Facts:
 
 
 def _facts(number: int, report: str, graph: re.Match[str], demuxer: str) -> Facts:
-    codec, rest, side_data = _stream(number, report)
+    codec, rest, side_data = _stream(number, int(graph["index"]), report)
+    streams = video_streams(report, number)
     words = re.split(r"[(),/\s]+", rest)
     turned = re.search(r"(?:Display Matrix|displaymatrix): rotation of (-?[\d.]+)", side_data)
     rotation = round(float(turned[1])) % 360 if turned else 0
@@ -121,13 +129,15 @@ def _facts(number: int, report: str, graph: re.Match[str], demuxer: str) -> Fact
         rate=_rate(r"([\d.]+k?) fps", rest) if timed else None,
         base_rate=_rate(r"([\d.]+k?) tbr", rest) if timed else None,
         scan=_scan(rest),
+        stream=next((s.number for s in streams if s.index == int(graph["index"])), 0),
+        streams=sum(stream.is_film for stream in streams),
     )
 
 
-def _stream(number: int, report: str) -> tuple[str, str, str]:
-    """Codec, the rest of the line, and the lines below it, of an input's first video stream."""
+def _stream(number: int, index: int, report: str) -> tuple[str, str, str]:
+    """Codec, the rest of the line, and the lines below it, of a stream of an input."""
     for match in _STREAM.finditer(report):
-        if int(match[1]) == number and "(attached pic)" not in match["rest"]:
+        if (int(match[1]), int(match[2])) == (number, index):
             below = re.split(r"\n *(?:Stream|Input) #", report[match.end() : match.end() + 2000])
             return match["codec"], match["rest"], below[0]
     return "unknown", "", ""

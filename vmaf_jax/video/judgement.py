@@ -19,11 +19,11 @@ from vmaf_jax.video.pairing import (
     plan_pair,
     within_limit,
 )
-from vmaf_jax.video.probe import probe
+from vmaf_jax.video.probe import choose_streams, probe
 from vmaf_jax.video.report import check_counts, explain, frame_counts, stream_formats
 from vmaf_jax.video.spacing import check_spacing, rates_may_mislead
 from vmaf_jax.video.sync import find_offset
-from vmaf_jax.video.video import Video
+from vmaf_jax.video.video import Video, with_streams
 
 
 def plan_with_offset(
@@ -89,29 +89,34 @@ def run_planned(
     ffmpeg: Ffmpeg,
     videos: tuple[Video, Video],
     how: Comparison,
-    run: Callable[[tuple[str, str]], Finished],
+    run: Callable[[tuple[Video, Video], tuple[str, str]], Finished],
     models: Mapping[str, str] | None = None,
-) -> tuple[Finished, tuple[Facts, Facts], Plan]:
+) -> tuple[Finished, tuple[Video, Video], tuple[Facts, Facts], Plan]:
     """Runs a pair as it has to be compared, once where that is how most pairs are.
 
     What the two are is told by decoding: the first run tells it, and is repeated where they have to
     be brought together first. Where frames are left out, a frame of each is decoded before.
 
     Args:
-        run: a whole run, given the filters of the reference and of the distorted video.
+        run: a whole run, given the reference and the distorted video and the filters of each.
         models: that it runs, as `explain` takes them.
 
     Returns:
-        The run, what the two streams are, and how they were compared.
+        The run, both videos with the streams that were measured, what these are, and how they were
+        compared.
 
     Raises:
         InputError: one has no frame, or the two cannot be compared as `how` has it.
     """
-    plan = None
+    plan, videos = None, with_streams(videos, how.streams)
     if how.is_partial:
-        plan = plan_with_offset(ffmpeg, videos, probe(ffmpeg, videos, how), how)
+        videos, facts_before = probe(ffmpeg, videos, how)
+        plan = plan_with_offset(ffmpeg, videos, facts_before, how)
     chains = (plan.to_reference, plan.to_distorted) if plan else (DEFAULT_CHAIN, DEFAULT_CHAIN)
-    result = run(chains)
+    result = run(videos, chains)
+    if plan is None and (chosen := choose_streams(ffmpeg, videos, result.report)) != videos:
+        videos = chosen
+        result = run(videos, chains)
     stream_formats(result.report, *videos)
     facts = stream_facts(result.report)
     if facts is None:
@@ -119,8 +124,8 @@ def run_planned(
     if plan is None:
         plan = plan_with_offset(ffmpeg, videos, facts, how)
         if plan.changed:
-            result = run((plan.to_reference, plan.to_distorted))
-    return result, facts, plan
+            result = run(videos, (plan.to_reference, plan.to_distorted))
+    return result, videos, facts, plan
 
 
 def examine(
@@ -131,15 +136,23 @@ def examine(
     Raises:
         InputError: as a measurement does.
     """
-    reference, distorted = videos
     decoder = ("-threads", "1") if how.allow_damaged else ()
-    inputs = [word for v in (distorted, reference) for word in (*decoder, *v.arguments())]
-    ends = ["-map", "0:v:0", "-map", "1:v:0", "-fps_mode", "passthrough", "-f", "null", "-"]
-    run = run_ffmpeg(ffmpeg, ["-nostdin", "-nostats", "-v", "level+verbose", *inputs, *ends])
-    stream_formats(run.report, reference, distorted)
+
+    def decode(reference: Video, distorted: Video) -> Finished:
+        inputs = [word for v in (distorted, reference) for word in (*decoder, *v.arguments())]
+        maps = [f"0:{distorted.stream_specifier}", f"1:{reference.stream_specifier}"]
+        ends = ["-map", maps[0], "-map", maps[1], "-fps_mode", "passthrough", "-f", "null", "-"]
+        return run_ffmpeg(ffmpeg, ["-nostdin", "-nostats", "-v", "level+verbose", *inputs, *ends])
+
+    videos = with_streams(videos, how.streams)
+    run = decode(*videos)
+    if (chosen := choose_streams(ffmpeg, videos, run.report)) != videos:
+        videos = chosen
+        run = decode(*videos)
+    stream_formats(run.report, *videos)
     facts = stream_facts(run.report)
     if run.code != 0 or facts is None:
-        raise InputError(explain(run.report, reference, distorted))
+        raise InputError(explain(run.report, *videos))
     plan = plan_with_offset(ffmpeg, videos, facts, how)
     description, expected = judge(ffmpeg, videos, run, facts, plan, how)
     return plan, description, expected

@@ -19,7 +19,7 @@ from vmaf_jax.video.ffmpeg import Ffmpeg, Stream
 from vmaf_jax.video.judgement import judge, plan_with_offset
 from vmaf_jax.video.probe import joined, probe
 from vmaf_jax.video.report import check_counts, common_format, explain, stream_formats
-from vmaf_jax.video.video import Video, check_video
+from vmaf_jax.video.video import Video, check_video, with_streams
 
 Samples = npt.NDArray[np.unsignedinteger[Any]]
 
@@ -53,7 +53,8 @@ class LumaPair:
         """
         counts = [check_video(distorted), check_video(reference)]
         check_counts(reference, distorted, counts, shortest=how.may_end_apart)
-        self._pair, self._how, self._ffmpeg = (reference, distorted), how, ffmpeg
+        self._pair = with_streams((reference, distorted), how.streams)
+        self._how, self._ffmpeg = how, ffmpeg
         self._planes = planes
         self.ended, self._frames_read = False, 0
         lines = self._lines(self._probe(), "-f rawvideo -")
@@ -115,7 +116,8 @@ class LumaPair:
 
     def _probe(self) -> tuple[str, str]:
         """Decodes a frame of each to see what they are; returns each one's filters."""
-        facts = self._facts = probe(self._ffmpeg, self._pair, self._how)
+        self._pair, facts = probe(self._ffmpeg, self._pair, self._how)
+        self._facts = facts
         formats: list[tuple[int, int, str] | None]
         formats = [(f.width, f.height, f.pix_fmt) for f in reversed(facts)]
         if self._planes > 1:
@@ -138,7 +140,7 @@ class LumaPair:
         return [
             [
                 *("-nostats", "-v", "level+verbose", *decoder, *video.arguments()),
-                *("-filter_complex", f"[0:v:0]{chain}[luma]"),
+                *("-filter_complex", f"[0:{video.stream_specifier}]{chain}[luma]"),
                 *("-map", "[luma]", "-fps_mode", "passthrough", *end.split()),
             ]
             for video, chain in zip(self._pair, filters, strict=True)

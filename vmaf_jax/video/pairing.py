@@ -69,7 +69,7 @@ def plan_pair(
     for video, stream in zip(videos, facts, strict=True):
         refuse_pointer(video.path, stream.demuxer)
     _check_size(videos[0], reference)
-    warnings = _colour(videos, reference, distorted, how)
+    warnings = (*_streams(facts), *_colour(videos, reference, distorted, how))
     shape = _shape(videos[1], reference, distorted, how)
     grid = _grid(videos, reference, distorted, how)
     timing = "" if grid is None else f"setpts=PTS-STARTPTS,fps={grid:g},"
@@ -118,6 +118,16 @@ def _description(facts: Facts) -> dict[str, Any]:
     entry = dataclasses.asdict(facts)
     entry["sar"] = None if facts.sar is None else f"{facts.sar.numerator}:{facts.sar.denominator}"
     return entry
+
+
+def _streams(facts: tuple[Facts, Facts]) -> tuple[str, ...]:
+    """Sentences on files that hold several videos: which was measured."""
+    return tuple(
+        f"the {role} file has {stream.streams} video streams; stream {stream.stream} was measured "
+        f"({stream.codec}, {stream.width}x{stream.height}), --stream takes another"
+        for role, stream in zip(("reference", "distorted"), facts, strict=True)
+        if stream.streams > 1
+    )
 
 
 def _colour(

@@ -52,12 +52,12 @@ def take_pictures(
         f"select='{chosen}',scale={size[0]}:{size[1]}:flags=area:{convert},"
         f"format=yuvj420p,setsar=1[p]"
     )
-    graph = f"[0:v:0]{chain},{picked}"
+    graph = f"[0:{video.stream_specifier}]{chain},{picked}"
     outputs = ["-map", "[p]", "-fps_mode", "passthrough", "-c:v", "mjpeg", "-q:v", str(_QUALITY)]
     # In the time base of the video's rate two frames that the chain counts may fall together.
     outputs += ["-enc_time_base", "1:1000", "-f", "image2", "p%05d.jpg"]
     if shots_of:
-        graph = f"[0:v:0]{chain},split=2[a][b];[a]{picked};[b]{FINDER}[c]"
+        graph = f"[0:{video.stream_specifier}]{chain},split=2[a][b];[a]{picked};[b]{FINDER}[c]"
         outputs += ["-map", "[c]", "-fps_mode", "passthrough", "-f", "null", "-"]
     with work_folder() as work:
         start = ["-nostdin", "-nostats", "-v", "error", *video.arguments()]

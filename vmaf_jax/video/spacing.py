@@ -64,7 +64,8 @@ def _frame_times(ffmpeg: Ffmpeg, video: Video, facts: Facts, count: int) -> npt.
     if facts.demuxer in _REGULAR and facts.rate:
         return np.arange(count) / facts.rate
     with work_folder() as folder:
-        arguments = ["-nostdin", "-v", "error", *video.arguments(), "-map", "0:v:0", "-c", "copy"]
+        arguments = ["-nostdin", "-v", "error", *video.arguments()]
+        arguments += ["-map", f"0:{video.stream_specifier}", "-c", "copy"]
         run_ffmpeg(ffmpeg, [*arguments, "-f", "framecrc", "times.txt"], folder=folder)
         log = folder / "times.txt"
         lines = log.read_text().splitlines() if log.is_file() else []

@@ -55,7 +55,7 @@ def best_offset(
 
 def _thumbnails(ffmpeg: Ffmpeg, video: Video, timing: str) -> npt.NDArray[np.float32]:
     small = f"{timing}scale={_WIDTH}:{_HEIGHT}:flags=area:out_range=tv,format=gray"
-    line = ["-v", "error", *video.arguments(), "-map", "0:v:0", "-vf", small]
+    line = ["-v", "error", *video.arguments(), "-map", f"0:{video.stream_specifier}", "-vf", small]
     stream = Stream(
         ffmpeg,
         [*line, "-frames:v", str(_FRAMES), "-fps_mode", "passthrough", "-f", "rawvideo", "-"],

@@ -37,6 +37,7 @@ class Video:
         pix_fmt: a key of `RAW_FORMATS`; needed for raw files.
         fps: frames per second of a raw file; pairing is by frame number, so it changes no score.
         has_chroma: False where the chroma stands in for one that nobody gave.
+        stream: which of its video streams, from 0; None leaves it to `choose_stream`.
     """
 
     path: Path
@@ -45,6 +46,12 @@ class Video:
     pix_fmt: str | None = None
     fps: float | None = None
     has_chroma: bool = True
+    stream: int | None = None
+
+    @property
+    def stream_specifier(self) -> str:
+        """ffmpeg's name of the stream that is measured; `V` passes over attached pictures."""
+        return "V:0" if self.stream is None else f"v:{self.stream}"
 
     @property
     def is_raw(self) -> bool:
@@ -61,6 +68,17 @@ class Video:
             return source
         size = ["-pixel_format", str(self.pix_fmt), "-video_size", f"{self.width}x{self.height}"]
         return ["-f", "rawvideo", *size, *source]
+
+
+def with_streams(
+    pair: tuple[Video, Video], streams: tuple[int | None, int | None]
+) -> tuple[Video, Video]:
+    """Returns the pair with the video streams that were asked for; None leaves a video as it is."""
+    first, second = (
+        video if stream is None else dataclasses.replace(video, stream=stream)
+        for video, stream in zip(pair, streams, strict=True)
+    )
+    return first, second
 
 
 def refuse_pointer(path: Path, demuxer: str) -> None:
