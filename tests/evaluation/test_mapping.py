@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import scipy.optimize
+import scipy.special
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -58,6 +59,26 @@ def test_a_logistic_is_that_of_scipys_curve_fit():
     )
     expected = peer[0] + peer[1] / (1 + np.exp(-(x - peer[2]) / peer[3]))
     np.testing.assert_allclose(fit_map("logistic", x, y)(x), expected, atol=1e-3)
+
+
+@pytest.mark.parametrize("first", [0, 1000, 2000])
+def test_a_logistic_of_few_clips_is_the_best_of_all(first):
+    """A grid of 400 centres by 100 widths, `low` and `rise` those of a line: none gets lower."""
+    centres, widths = np.linspace(-8, 8, 400), np.geomspace(0.02, 20, 100)
+    for seed in range(first, first + 25):
+        rng = np.random.default_rng(seed)
+        x = rng.uniform(0, 100, rng.integers(5, 16))
+        noise = rng.choice([3.0, 10.0, 25.0])
+        y = 50 + rng.uniform(-1, 1) * (x - 50) + rng.normal(0, noise, len(x))
+        t = (x - x.mean()) / x.std()
+        z = (t - centres[:, None, None]) / widths[:, None]
+        curve = scipy.special.expit(z) - scipy.special.expit(z).mean(axis=-1, keepdims=True)
+        square, product = (curve**2).sum(axis=-1), curve @ (y - y.mean())
+        # Curves that are a constant over the clips but for rounding are none.
+        rises = (square > 1e-9 * len(y)) & (product > 0)
+        total = np.sum((y - y.mean()) ** 2)
+        lowest = total - np.max(product[rises] ** 2 / square[rises], initial=0.0)
+        assert squares(fit_map("logistic", x, y), x, y) <= lowest + 1e-3 * total
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -18,6 +18,7 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+import scipy.ndimage
 import scipy.optimize
 import scipy.special
 
@@ -29,9 +30,12 @@ Kind = Literal["linear", "cubic", "logistic"]
 KINDS: tuple[Kind, ...] = ("linear", "cubic", "logistic")
 FREEDOM: dict[str, int] = {"none": 1, "linear": 2, "cubic": 4, "logistic": 4}  # d of P.1401
 _STEPS = 200  # of the cubic's rays over the range
-_STARTS = ((0.0, 0.3), (0.0, 1.0), (-1.0, 1.0), (1.0, 1.0), (0.0, 4.0))  # centre and width
 _FARTHEST = 8.0  # of a logistic's centre, in standard deviations of the predictions
 _WIDTHS = (0.02, 20.0)  # of a logistic, likewise; past the ends it is a step or a line
+_N_CENTRES, _N_WIDTHS = 33, 13  # of the grid that a logistic's descents start from
+_N_STEPS = 64  # predictions, and places between two, that are tried as centres beside the grid's
+_N_STARTS = 8
+_FLAT = 1e-9  # mean square of a curve that is a constant over the predictions
 
 
 @dataclasses.dataclass(frozen=True)
@@ -161,13 +165,15 @@ def _logistic(parameters: Floats, t: Floats) -> Floats:
 
 
 def _fit_logistic(t: Floats, y: Floats) -> Floats:
-    """Given centre and width, `low` and `rise` are a line's; the rest is least squares of two."""
+    """Given centre and width, `low` and `rise` are a line's; the rest is least squares of two.
+
+    Few clips give many local minima, such as a step between any two of them: descents start from
+    the lowest ones of a grid.
+    """
 
     def both(shape: Floats) -> Floats:
         curve = scipy.special.expit((t - shape[0]) / shape[1])
-        inner = curve - curve.mean()
-        square = float(inner @ inner)
-        rise = max(float(inner @ y) / square, 0.0) if square > 0 else 0.0
+        rise = float(_line(curve, y)[1])
         return np.array([y.mean() - rise * curve.mean(), rise, *shape])
 
     def residual(shape: Floats) -> Floats:
@@ -176,9 +182,41 @@ def _fit_logistic(t: Floats, y: Floats) -> Floats:
     bounds = ([-_FARTHEST, _WIDTHS[0]], [_FARTHEST, _WIDTHS[1]])
     fits = [
         scipy.optimize.least_squares(residual, start, bounds=bounds, xtol=1e-10, ftol=1e-12)
-        for start in _STARTS
+        for start in _logistic_starts(t, y)
     ]
     return both(min(fits, key=lambda fit: float(fit.cost)).x)
+
+
+def _line(curve: Floats, y: Floats) -> tuple[Floats, Floats]:
+    """By how much the best line of `curve` `[..., n]` lowers the squares of `y`, and its slope."""
+    inner = curve - curve.mean(axis=-1, keepdims=True)
+    square = np.square(inner).sum(axis=-1)
+    product = np.maximum(inner @ (y - y.mean()), 0.0)
+    rises = square > _FLAT * len(y)
+    slope = np.where(rises, product / np.where(rises, square, 1.0), 0.0)
+    return np.asarray(slope * product), np.asarray(slope)
+
+
+def _logistic_starts(t: Floats, y: Floats) -> Floats:
+    """Centres and widths `[k, 2]` of the lowest local minima of the squared error on a grid."""
+    ordered = np.unique(t)
+    # A narrow curve steps between two predictions, or has one of them on its slope.
+    steps = np.sort(np.concatenate([ordered, (ordered[1:] + ordered[:-1]) / 2]))
+    steps = steps[np.linspace(0, len(steps) - 1, min(len(steps), _N_STEPS)).astype(int)]
+    even = np.linspace(-_FARTHEST, _FARTHEST, _N_CENTRES)
+    centres = np.unique(np.clip(np.concatenate([even, steps]), -_FARTHEST, _FARTHEST))
+    widths = np.geomspace(*_WIDTHS, _N_WIDTHS)
+    gain = np.stack(
+        [_line(scipy.special.expit((t - centre) / widths[:, None]), y)[0] for centre in centres]
+    )
+    is_peak = gain == scipy.ndimage.maximum_filter(gain, size=3, mode="nearest")
+    peaks = np.argwhere(is_peak & (gain > 0))
+    if not len(peaks):
+        return np.array([[0.0, 1.0]])
+    # Of a plateau, where curves are one step, the first.
+    _, first = np.unique(-gain[tuple(peaks.T)], return_index=True)
+    highest = peaks[first[:_N_STARTS]]
+    return np.stack([centres[highest[:, 0]], widths[highest[:, 1]]], axis=1)
 
 
 _FITS: dict[Kind, Callable[[Floats, Floats], Floats]] = {
