@@ -13,6 +13,11 @@ from typing import Any
 
 import numpy as np
 import platformdirs
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+import pyarrow.parquet as pq
+import pytest
 
 from vmaf_jax.cli import main
 
@@ -81,3 +86,21 @@ def bare_libvmaf(
         frames = json.loads((Path(folder) / "log.json").read_text())["frames"]
     keys = frames[0]["metrics"]
     return {key: np.array([frame["metrics"][key] for frame in frames]) for key in keys}
+
+
+def opinions_of_uhd_1(folder: Path) -> tuple[Path, Path]:
+    """Writes the frames and the clips of AVT-VQDB-UHD-1, tests 1 to 4, to files in `folder`.
+
+    They are of the folder of opinions beside the project, which holds other tests too. Skips the
+    test where that folder is absent.
+    """
+    opinions = Path("../shared/opinions")
+    if not (opinions / "frames.parquet").is_file():
+        pytest.skip(f"no opinions of real clips at {opinions}")
+    listed = pa.csv.read_csv(opinions / "clips.csv")
+    listed = listed.filter(pc.starts_with(listed["experiment"], "test_"))
+    frames = pq.read_table(opinions / "frames.parquet")
+    frames = frames.filter(pc.is_in(frames["clip"], listed["clip"].combine_chunks()))
+    pq.write_table(frames, folder / "frames.parquet")
+    pa.csv.write_csv(listed, folder / "clips.csv")
+    return folder / "frames.parquet", folder / "clips.csv"

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import vmaf_jax
-from tests.support import run_command
+from tests.support import opinions_of_uhd_1, run_command
 from vmaf_jax.corpora.support_vectors import support_vector_table
 from vmaf_jax.evaluation import all_metrics, loso_metrics, read_held_out
 from vmaf_jax.evaluation.behaviour import behaviour
@@ -86,11 +86,9 @@ def test_the_model_of_opinions_is_whole_and_holds_no_row_of_its_data(demo_table)
 
 
 def test_the_model_of_opinions_agrees_with_them(tmp_path):
-    opinions = Path("../shared/opinions")
-    if not (opinions / "clips.csv").is_file():
-        pytest.skip(f"no opinion scores at {opinions}")
+    frames, clips = opinions_of_uhd_1(tmp_path)
     table = tmp_path / "opinions.parquet"
-    files = ("--frames", opinions / "frames.parquet", "--clips", opinions / "clips.csv")
+    files = ("--frames", frames, "--clips", clips)
     assert run_command("import", *files, "--label-scale", 1, 5, "--out", table).code == 0
     arguments = ("--model", "opinions", "--features", table, "--label", "mos", "--json")
     overall = json.loads(run_command("evaluate", *arguments).stdout)["overall"]

@@ -1,7 +1,6 @@
 """`vmaf-jax import` from end to end: logs, frames, votes, dataset files, and what is wrong."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -11,7 +10,7 @@ import pytest
 
 from tests.corpora.test_feature_log import VALUES
 from tests.corpora.test_feature_log import write as write_log
-from tests.support import run_command
+from tests.support import opinions_of_uhd_1, run_command
 from vmaf_jax.errors import InputError
 from vmaf_jax.features import FEATURES, read_table
 from vmaf_jax.jobs.config import DataConfig
@@ -319,14 +318,8 @@ def test_a_config_may_repeat_the_scale_and_not_contradict_it(folder):
         load_problem(data.model_copy(update={"label_scale": (0.0, 100.0)}))
 
 
-OPINIONS = Path("../shared/opinions")
-
-
-@pytest.mark.skipif(
-    not (OPINIONS / "frames.parquet").is_file(), reason=f"no opinions of real clips at {OPINIONS}"
-)
 def test_the_660_real_clips(tmp_path):
-    frames, clips = OPINIONS / "frames.parquet", OPINIONS / "clips.csv"
+    frames, clips = opinions_of_uhd_1(tmp_path)
     result = run(tmp_path, "--frames", frames, "--clips", clips, *SCALE)
     assert result.code == 0, result.stderr
     table = read_table(tmp_path / "out.parquet")
