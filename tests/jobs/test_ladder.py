@@ -116,10 +116,32 @@ def crossing():
     return entries
 
 
+def apart():
+    """Every codec has curves, but no score that the other reaches."""
+    return [e | {"score": e["score"] / 3 - 9} if e["codec"] == "av1" else e for e in rows(2)]
+
+
 @pytest.mark.parametrize(
     ("entries", "flags", "message"),
     [
-        (rows()[:2], [], "has 2 points; a curve needs 3"),
+        (
+            rows()[:2],
+            [],
+            "no curve can be made; left out: 'c0' by x264 has 2 points; a curve needs 3",
+        ),
+        (
+            rows(1) + [e | {"codec": "vp9"} for e in rows(1)[:1]],
+            ["--anchor", "vp9"],
+            "has no curve",
+        ),
+        (apart(), [], "nothing can be compared with x264; left out: av1 and x264 have no content"),
+        (damaged(score=True), [], "row 6, column 'score': expected a number such as 12.5"),
+        (damaged(score="7_0"), [], "row 6, column 'score': expected a number such as 12.5"),
+        (damaged(score="\u0667\u0660"), [], "row 6, column 'score': expected a number"),
+        (damaged(bitrate=True), [], "row 6, column 'bitrate'"),
+        (damaged(bitrate="7_0"), [], "row 6, bitrate '7_0'"),
+        (damaged(bitrate=1e307), [], "a rate is above 0, from 0.001 to 1e+09 kbit/s"),
+        (damaged(bitrate=1e-300), [], "a rate is above 0, from 0.001"),
         (crossing(), [], "curves of av1 and x264 cross at score"),
         (damaged(bitrate=0), [], "row 6, bitrate '0': a rate is above 0"),
         (damaged(bitrate=-3), [], "a rate is above 0"),
@@ -175,3 +197,62 @@ def test_a_document_that_is_no_list_is_told_how_to_be_one(tmp_path, document, wo
     finished = run_command("ladder", tmp_path / "e.json")
     assert (finished.code, finished.stderr.count("\n")) == (2, 1)
     assert words in finished.stderr
+
+
+def test_what_tells_nothing_is_left_out_and_named(tmp_path):
+    """A codec of one point and a pair without overlap leave the other figures as they are."""
+    odd = [{"clip": "c0", "codec": "vp9", "bitrate": 500, "score": 50.0, "height": ""}]
+    few = [e for e in rows(1) if e["codec"] == "x264"][:2]
+    low = [e | {"clip": "low", "score": e["score"] / 9} for e in rows(1) if e["codec"] == "av1"]
+    high = [
+        e | {"clip": "low", "score": 40 + e["score"] / 2} for e in rows(1) if e["codec"] == "x264"
+    ]
+    entries = odd + rows() + [e | {"clip": "few"} for e in few] + high + low
+    for entry in entries:
+        entry["height"] = 1080.0
+    table = write(tmp_path / "e.jsonl", entries)
+    finished = run_command("ladder", table, "--json", "--plot", tmp_path / "p.png")
+    assert finished.code == 0, finished.stderr
+    assert finished.stderr.splitlines() == [
+        "left out: 'c0' by vp9 has 1 point; a curve needs 3, add encodes",
+        "left out: 'few' by x264 has 2 points; a curve needs 3, add encodes",
+        "left out: 'low' by av1 and x264 reach 4.55556 to 10.4444 and 60.5 to 87, no score in "
+        "common; add encodes",
+    ]
+    document = json.loads(finished.stdout)
+    assert document["anchor"] == "x264"
+    assert [(o["content"], o["codec"]) for o in document["left_out"]] == [
+        ("c0", "vp9"),
+        ("few", "x264"),
+        ("low", "av1 and x264"),
+    ]
+    (entry,) = document["bd_rate"]
+    plain = ladder(write(tmp_path / "plain.jsonl", rows()))
+    assert entry["contents"] == 6
+    assert entry["pchip"] == pytest.approx(100 * plain.bd_rates[0].mean["pchip"])
+    assert len(document["rungs"]) == len(entries)
+
+
+@pytest.mark.parametrize(("delimiter", "decimal"), [(";", ","), ("\t", "."), (",", ".")])
+def test_tables_as_spreadsheets_save_them(tmp_path, delimiter, decimal):
+    header = delimiter.join(["\ufeffclip", " codec", '"bitrate"', "score"])
+    lines = [
+        delimiter.join(
+            [
+                e["clip"],
+                e["codec"],
+                *(str(e[k]).replace(".", decimal) for k in ("bitrate", "score")),
+            ]
+        )
+        for e in rows()
+    ]
+    (tmp_path / "e.csv").write_text("\r\n".join([header, *lines, ""]))
+    plain = ladder(write(tmp_path / "plain.csv", rows()))
+    assert ladder(tmp_path / "e.csv").bd_rates == plain.bd_rates
+
+
+@pytest.mark.parametrize("rise", [5e-324, 1e-300, 1e-7])
+def test_scores_that_hardly_rise_are_no_curve(tmp_path, rise):
+    entries = [e | {"score": k * rise} for k, e in enumerate(rows(1)[:4])]
+    with pytest.raises(InputError, match="does not rise"):
+        ladder(write(tmp_path / "e.jsonl", entries))

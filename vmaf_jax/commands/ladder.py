@@ -28,7 +28,7 @@ def ladder(
     from vmaf_jax.files import check_output, write_bytes
     from vmaf_jax.jobs.ladder import ladder as make_ladder
     from vmaf_jax.reporting import ladder as pages
-    from vmaf_jax.reporting.terminal import show_json
+    from vmaf_jax.reporting.terminal import show_json, show_lines
 
     for path, suffix in ((csv, ".csv"), (plot, ".png")):
         if path is not None:
@@ -41,6 +41,7 @@ def ladder(
         allow_crossing=allow_crossing,
         content=content,
     )
+    show_lines(map(str, result.left_out), on_error=True)
     hulls = {
         name: [rung.encode for rung in result.rungs if rung.on_hull and rung.encode.content == name]
         for name in result.curves

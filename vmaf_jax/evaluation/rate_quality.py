@@ -21,7 +21,13 @@ Floats = npt.NDArray[np.float64]
 MIN_POINTS = 3  # of a curve: two would be a straight line, whatever the codec does between them
 METHODS = ("pchip", "akima")
 _SAMPLES = 2001  # of the overlap, where curves are looked at for crossings
+_LEAST_RISE = 1e-6  # points; below, slopes of the rate over the score overflow
+_LEAST_OVERLAP = 1e-3  # points; the mean over less is a rounding of two areas
 _TOUCH = 1e-9  # log10 of a rate: curves this near touch, and do not cross
+
+
+class NotComparableError(ValueError):
+    """A curve of too few points, or two that share no score: sound encodes that tell nothing."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,15 +43,18 @@ class Curve:
     score: Floats
 
     def __post_init__(self) -> None:
-        """Raises ValueError where it is no curve; the message says why, without a name."""
+        """Raises ValueError where it is no curve; the message says why, without a name.
+
+        Where points are too few it is a `NotComparableError`.
+        """
         if len(self.rate) < MIN_POINTS:
             points = "1 point" if len(self.rate) == 1 else f"{len(self.rate)} points"
-            raise ValueError(f"has {points}; a curve needs {MIN_POINTS}, add encodes")
+            raise NotComparableError(f"has {points}; a curve needs {MIN_POINTS}, add encodes")
         if not (self.rate > 0).all():
             raise ValueError("has a rate that is not above 0; correct it")
         if not (np.diff(self.rate) > 0).all():
             raise ValueError("has two encodes at one rate; remove one of them")
-        falls = np.flatnonzero(np.diff(self.score) <= 0)
+        falls = np.flatnonzero(np.diff(self.score) <= _LEAST_RISE)
         if falls.size:
             k = int(falls[0])
             raise ValueError(
@@ -114,12 +123,12 @@ def compare(anchor: Curve, test: Curve) -> Difference:
     """BD-rate of `test` against `anchor`.
 
     Raises:
-        ValueError: no score that both reach; the message says why, without a name.
+        NotComparableError: no score that both reach; the message says why, without a name.
     """
     low = max(anchor.score[0], test.score[0])
     high = min(anchor.score[-1], test.score[-1])
-    if not low < high:
-        raise ValueError(
+    if high - low < _LEAST_OVERLAP:
+        raise NotComparableError(
             f"reach {test.score[0]:g} to {test.score[-1]:g} and {anchor.score[0]:g} to "
             f"{anchor.score[-1]:g}, no score in common; add encodes"
         )

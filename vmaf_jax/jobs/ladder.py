@@ -13,6 +13,7 @@ from vmaf_jax.evaluation.rate_quality import (
     METHODS,
     Curve,
     Difference,
+    NotComparableError,
     compare,
     curve_of,
     upper_hull,
@@ -33,12 +34,31 @@ class Rung:
 
 
 @dataclasses.dataclass(frozen=True)
+class LeftOut:
+    """What no curve or no comparison could be made of.
+
+    Attributes:
+        content: of which; None where it is a codec as a whole.
+        codec: whose encodes.
+        reason: why, and what would mend it.
+    """
+
+    content: str | None
+    codec: str
+    reason: str
+
+    def __str__(self) -> str:
+        of = "" if self.content is None else f"{self.content!r} by "
+        return f"left out: {of}{self.codec} {self.reason}"
+
+
+@dataclasses.dataclass(frozen=True)
 class BdRate:
     """A codec beside the anchor, over contents.
 
     Attributes:
         codec: whose rate is compared.
-        contents: the difference on every content that both encoded, by its name.
+        contents: the difference on every content that both have a curve of, by its name.
         mean: by method, the mean over contents, a fraction of the anchor's rate.
         intervals: of those means, at the ladder's level; None with fewer than `MIN_CLIPS` contents.
     """
@@ -59,7 +79,8 @@ class Ladder:
         hull: whether curves go through each codec's hull rather than through all its encodes.
         rungs: all encodes, by content, then by rate.
         curves: by content and codec.
-        bd_rates: of every codec but the anchor.
+        bd_rates: of every codec but the anchor that shares a content with it.
+        left_out: curves of too few points, and pairs of codecs that share no score.
     """
 
     anchor: str
@@ -68,6 +89,7 @@ class Ladder:
     rungs: tuple[Rung, ...]
     curves: dict[str, dict[str, Curve]]
     bd_rates: tuple[BdRate, ...]
+    left_out: tuple[LeftOut, ...]
 
     def to_dict(self) -> dict[str, object]:
         """The result as JSON writes it; BD-rates in percent."""
@@ -76,6 +98,7 @@ class Ladder:
             "level": self.level,
             "curves_through": "hull" if self.hull else "all encodes",
             "bd_rate": [_bd_document(entry) for entry in self.bd_rates],
+            "left_out": [dataclasses.asdict(entry) for entry in self.left_out],
             "rungs": [
                 {
                     **dataclasses.asdict(rung.encode),
@@ -100,7 +123,8 @@ def ladder(
 
     Args:
         path: CSV, JSON, JSON Lines or Parquet; the columns are in `corpora.encodes`.
-        anchor: the codec that others are compared with, by default the first listed.
+        anchor: the codec that others are compared with, by default the first listed that has a
+            curve.
         level: of the intervals over contents, in (0, 1).
         hull: curves through each codec's convex hull; by default where a codec encodes one content
             at several resolutions.
@@ -108,8 +132,9 @@ def ladder(
         content: only this one.
 
     Raises:
-        InputError: as `read_encodes`; a level outside (0, 1); a curve that has too few points or
-            does not rise; curves that cross or share no score; an anchor or content not listed.
+        InputError: as `read_encodes`; a level outside (0, 1); a curve that does not rise; curves
+            that cross; an anchor or content not listed; no curve of enough points at all, or of
+            the anchor; no two codecs that share a content and a score.
     """
     if not 0 < level < 1:
         raise InputError(f"--level {level:g}: expected more than 0 and less than 1, such as 0.95.")
@@ -119,25 +144,44 @@ def ladder(
         if not encodes:
             raise InputError(f"--content {content}: {path} lists no encode of it; check the name.")
     codecs = list(dict.fromkeys(encode.codec for encode in encodes))
-    chosen = codecs[0] if anchor is None else anchor
-    if chosen not in codecs:
-        raise InputError(f"--anchor {chosen}: {path} has {', '.join(codecs)[:200]}; name one.")
+    if anchor is not None and anchor not in codecs:
+        raise InputError(f"--anchor {anchor}: {path} has {', '.join(codecs)[:200]}; name one.")
     through_hull = _several_heights(encodes) if hull is None else hull
     groups = _groups(encodes)
-    curves = {
-        name: {
-            codec: _curve(group, path, name, codec, through_hull)
-            for codec, group in by_codec.items()
-        }
-        for name, by_codec in groups.items()
-    }
-    bd_rates = tuple(
-        _bd_rate(curves, chosen, codec, path, level, allow_crossing)
-        for codec in codecs
-        if codec != chosen
-    )
+    left_out: list[LeftOut] = []
+    curves = _curves(groups, path, through_hull, left_out)
+    with_curve = [codec for codec in codecs if any(codec in found for found in curves.values())]
+    if not with_curve:
+        raise InputError(f"{path}: no curve can be made; {left_out[0]}.")
+    chosen = with_curve[0] if anchor is None else anchor
+    if chosen not in with_curve:
+        reason = next(entry for entry in left_out if entry.codec == chosen)
+        raise InputError(f"--anchor {chosen}: has no curve in {path}; {reason}.")
+    others = [codec for codec in with_curve if codec != chosen]
+    rates = [_bd_rate(curves, chosen, c, path, level, allow_crossing, left_out) for c in others]
+    bd_rates = tuple(rate for rate in rates if rate is not None)
+    if others and not bd_rates:
+        raise InputError(f"{path}: nothing can be compared with {chosen}; {left_out[-1]}.")
     rungs = tuple(rung for by_codec in groups.values() for rung in _rungs(by_codec))
-    return Ladder(chosen, level, through_hull, rungs, curves, bd_rates)
+    return Ladder(chosen, level, through_hull, rungs, curves, bd_rates, tuple(left_out))
+
+
+def _curves(
+    groups: dict[str, dict[str, list[Encode]]], path: Path, hull: bool, left_out: list[LeftOut]
+) -> dict[str, dict[str, Curve]]:
+    """The curve of each content and codec; those of too few points are added to `left_out`."""
+    curves: dict[str, dict[str, Curve]] = {}
+    for name, by_codec in groups.items():
+        curves[name] = {}
+        for codec, group in by_codec.items():
+            through = " on its convex hull" if hull else ""
+            try:
+                curves[name][codec] = curve_of(*_columns(group), hull=hull)
+            except NotComparableError as error:
+                left_out.append(LeftOut(name, codec, str(error).replace(";", f"{through};", 1)))
+            except ValueError as error:
+                raise InputError(f"{path}: {name!r} by {codec}{through} {error}.") from error
+    return curves
 
 
 def _groups(encodes: Sequence[Encode]) -> dict[str, dict[str, list[Encode]]]:
@@ -159,14 +203,6 @@ def _columns(encodes: Sequence[Encode]) -> tuple[np.ndarray, np.ndarray]:
     return np.array([e.kbps for e in encodes]), np.array([e.score for e in encodes])
 
 
-def _curve(group: Sequence[Encode], path: Path, content: str, codec: str, hull: bool) -> Curve:
-    try:
-        return curve_of(*_columns(group), hull=hull)
-    except ValueError as error:
-        through = " (on its convex hull)" if hull else ""
-        raise InputError(f"{path}: {content!r} by {codec}{through} {error}.") from error
-
-
 def _bd_rate(
     curves: dict[str, dict[str, Curve]],
     anchor: str,
@@ -174,15 +210,18 @@ def _bd_rate(
     path: Path,
     level: float,
     allow_crossing: bool,
-) -> BdRate:
+    left_out: list[LeftOut],
+) -> BdRate | None:
+    """The codec beside the anchor; None, with a reason in `left_out`, where they share nothing."""
     contents = {}
     for name, by_codec in curves.items():
         if anchor not in by_codec or codec not in by_codec:
             continue
         try:
             difference = compare(by_codec[anchor], by_codec[codec])
-        except ValueError as error:
-            raise InputError(f"{path}: {name!r} by {codec} and {anchor} {error}.") from error
+        except NotComparableError as error:
+            left_out.append(LeftOut(name, f"{codec} and {anchor}", str(error)))
+            continue
         if difference.crossings and not allow_crossing:
             raise InputError(
                 f"{path}: {name!r}: the curves of {codec} and {anchor} cross at score "
@@ -191,7 +230,9 @@ def _bd_rate(
             )
         contents[name] = difference
     if not contents:
-        raise InputError(f"{path}: {codec} and {anchor} have no content in common; add encodes.")
+        reason = f"and {anchor} have no content in common with curves to compare; add encodes"
+        left_out.append(LeftOut(None, codec, reason))
+        return None
     values = {m: np.array([entry.bd_rate[m] for entry in contents.values()]) for m in METHODS}
     return BdRate(
         codec,
