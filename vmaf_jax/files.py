@@ -66,7 +66,11 @@ def atomic_path(path: Path) -> Iterator[Path]:
         if path.is_dir() and temporary.is_dir():
             old = path.with_name(f".{path.name[:200]}.{mark}.old")
             path.rename(old)
-            temporary.rename(path)
+            try:
+                temporary.rename(path)
+            except OSError:
+                old.rename(path)
+                raise
             shutil.rmtree(old)
         else:
             temporary.replace(path)

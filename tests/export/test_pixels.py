@@ -179,6 +179,25 @@ def test_parity_sees_a_wrong_tap(monkeypatch):
         check_pixels_parity(measure_pixels(wrong, source.score))
 
 
+def test_one_picture_that_is_off_misses_the_gate_whatever_the_others_are():
+    source = pixels_source("vmaf_v0.6.1")
+    model = PixelsModel(make_pixels(source, Frame(64, 48)), Path("sound"))
+    limit = measure_pixels(model, source.score).limits["max_abs"]
+    names = list(sample_pictures(48, 64, whole=False))
+    for k in (2, len(names) - 1):
+
+        def off(features, k=k):
+            scores = np.array(source.score(features), np.float64)
+            scores[k] += 2.5 * limit if scores[k] < 50 else -2.5 * limit
+            return scores
+
+        parity = measure_pixels(model, off)
+        assert parity.max_abs == pytest.approx(2.5 * limit, abs=limit)
+        assert parity.worst == names[k]
+        with pytest.raises(GateError, match=f"pixels: {names[k]} is .* from JAX, limit"):
+            check_pixels_parity(parity)
+
+
 def test_export_writes_the_file_its_sidecar_and_its_parity(tmp_path):
     out = tmp_path / "px.onnx"
     finished = run_command(

@@ -62,6 +62,28 @@ def test_a_host_finds_three_files(mode, static, tmp_path):
     assert float(abs(scores[0] - scores[1])) < 2
 
 
+def test_eight_bits_may_add_a_quarter_of_a_point_and_lose_a_thousandth_of_plcc(static):
+    cost = static[1].int8
+    dataclasses.replace(cost, added_rmse=0.25, plcc_drop=1e-3).check()
+    for worse, line in (
+        ({"added_rmse": 0.2501}, r"RMSE grows by 0.250 points, limit 0.25"),
+        ({"plcc_drop": 1.01e-3}, r"PLCC falls by 1.01e-03, limit 1e-03"),
+        ({"added_rmse": float("nan")}, "RMSE grows"),
+        ({"plcc_drop": float("nan")}, "PLCC falls"),
+    ):
+        with pytest.raises(GateError, match=line):
+            dataclasses.replace(cost, **worse).check()
+
+
+def test_an_8_bit_file_has_no_intervals_since_its_errors_are_others(static):
+    descriptions = [
+        json.loads((static[0] / f"mine{kind}.json").read_text()) for kind in ("", ".int8")
+    ]
+    assert ["calibration" in description for description in descriptions] == [True, False]
+    assert load_model(static[0] / "mine.onnx").calibration is not None
+    assert load_model(static[0] / "mine.int8.onnx").calibration is None
+
+
 def test_a_tampered_file_is_refused_at_load(static, tmp_path):
     shutil.copytree(static[0], tmp_path, dirs_exist_ok=True)
     for name in ("mine.onnx", "mine.int8.onnx"):

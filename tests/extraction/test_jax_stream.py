@@ -1,17 +1,16 @@
 """The JAX backend on files: packing, streaming, errors, memory."""
 
 import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 import vmaf_jax
+from tests.extraction.held import make_clip, most_held
 from vmaf_jax.errors import InputError
 from vmaf_jax.extraction.api import extract_pair
 from vmaf_jax.extraction.jax_stream import measure_in_jax
-from vmaf_jax.features.feature_set import FLOAT_FEATURES, NEG_FEATURES
+from vmaf_jax.features.feature_set import FEATURES, FLOAT_FEATURES, NEG_FEATURES
 from vmaf_jax.teacher.model_file import find_model_file
 from vmaf_jax.video.comparison import Comparison
 from vmaf_jax.video.ffmpeg import find_ffmpeg
@@ -146,43 +145,12 @@ def test_unknown_backends_are_named(encodes):
         vmaf_jax.extract_pair(encodes / "ref.y4m", encodes / "dis.mp4", backend="cuda")
 
 
-MEASURE = """
-import sys
-from pathlib import Path
-from vmaf_jax.video.comparison import Comparison
-from vmaf_jax.video.ffmpeg import find_ffmpeg
-from vmaf_jax.extraction.jax_stream import measure_in_jax
-from vmaf_jax.video.video import Video
-pair = tuple(map(Video, map(Path, sys.argv[2:])))
-(found,) = measure_in_jax(find_ffmpeg(), [pair], frames=int(sys.argv[1]))
-(peak,) = [line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")]
-print(len(found), int(peak) * 1024)
-"""
-
-
-CHUNK = 16  # frames; up to four chunks are on their way at a time
-
-
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="no /proc to read peaks from")
-@pytest.mark.parametrize(
-    ("width", "height"),
-    [(640, 360), pytest.param(1920, 1080, marks=pytest.mark.slow)],
-)
-def test_memory_is_flat_in_the_length_of_a_clip(tmp_path, ffmpeg, width, height):
-    peaks = []
-    for chunks in (5, 25):
-        frames = chunks * CHUNK
-        paths = [tmp_path / f"{name}{frames}.mkv" for name in ("reference", "distorted")]
-        for path, harm in zip(paths, ("null", "gblur=1"), strict=True):
-            source = f"testsrc2=size={width}x{height}:rate=30,{harm}"
-            line = [ffmpeg, "-v", "error", "-f", "lavfi", "-i", source, "-frames:v", str(frames)]
-            subprocess.run([*line, "-c:v", "libx264", "-preset", "ultrafast", path], check=True)
-        line = [sys.executable, "-c", MEASURE, str(CHUNK), *paths]
-        result = subprocess.run(line, capture_output=True, text=True, check=True)
-        n, peak = map(int, result.stdout.split())
-        assert n == frames
-        peaks.append(peak)
-    assert peaks[1] < 2e9  # measured at 1920x1080: 1.1e9
-    # Twenty chunks more of two pictures a frame: this is a third of what they would add if kept.
-    # How many of the few on their way exist at once is up to the scheduler.
-    assert peaks[1] - peaks[0] < 20 * CHUNK * 2 * width * height / 3
+def test_memory_is_flat_in_the_length_of_a_clip(tmp_path, ffmpeg):
+    """At most four chunks exist: decoded, waiting, computed and collected; never the 12 of all."""
+    chunk, chunks, (width, height) = 4, 12, (176, 144)
+    pair = make_clip(tmp_path, ffmpeg, f"{width}x{height}", chunk * chunks)
+    rows, on_host, on_device = most_held(pair, chunk, FEATURES)
+    assert len(rows) == chunk * chunks
+    pictures = 2 * chunk * width * height
+    assert 2 * pictures < on_host < 7 * pictures
+    assert on_device < 7 * pictures

@@ -8,6 +8,9 @@ import pytest
 from vmaf_jax.corpora.clips import Clip
 from vmaf_jax.errors import InputError
 from vmaf_jax.extraction.parts import LongClip, Part, join_parts, look, measure_part
+from vmaf_jax.extraction.ray_cluster import Cluster
+from vmaf_jax.extraction.ray_engine import shards_by
+from vmaf_jax.extraction.ray_task import own_tools
 from vmaf_jax.extraction.request import Request
 from vmaf_jax.extraction.shards import Shard, Work, sound_shard, write_shard
 from vmaf_jax.features.feature_set import FEATURE_SETS
@@ -99,3 +102,20 @@ def test_a_clip_that_changed_between_its_parts_is_told(clip, tmp_path):
         with pytest.raises(InputError, match="changed while it was measured"):
             join_parts(clip, long, wrong, work)
     assert not isinstance(sound_shard(clip, work), Shard)
+
+
+class Backwards(Cluster):
+    """A cluster of one node, which runs the tasks themselves and hands back the last one first."""
+
+    def cores(self):
+        return 4
+
+    def results(self, task, items, settings):
+        return reversed([(k, task(item, settings, self.tools)) for k, item in enumerate(items)])
+
+
+def test_parts_that_arrive_backwards_make_the_bytes_of_the_whole(clip, tmp_path):
+    work = work_in(tmp_path, 3)
+    ((_, shard),) = shards_by(Backwards(None, own_tools()))([clip], work)
+    whole = write_shard(clip, work_in(tmp_path / "whole", 3))
+    assert shard.path.read_bytes() == whole.path.read_bytes()

@@ -146,3 +146,16 @@ def test_a_second_writer_and_a_folder_of_other_things_are_refused(tmp_path):
     (tmp_path / "other" / "thesis.tex").write_text("")
     with pytest.raises(InputError, match="holds other things"), writing(tmp_path / "other"):
         pass
+
+
+@pytest.mark.parametrize("place", ["part-9.parquet", "ab/ab99.parquet", "cd/more/x.parquet"])
+def test_a_foreign_shard_in_a_finished_dataset_is_refused(tables, tmp_path, place):
+    folder = tmp_path / "set"
+    own = shard_path(folder, "ab01")
+    with writing(folder) as writer:
+        tables[0].write(own)
+        writer.finish([own])
+    assert read_table(folder).sources == ["a"]
+    tables[1].write(folder / place)
+    with pytest.raises(InputError, match=r"holds 2 shards of 1; run the command that writes it"):
+        read_table(folder)

@@ -104,6 +104,23 @@ def test_adm3_is_float_adm_with_those_factors(tmp_path, ffmpeg, size, pix_fmt, s
     assert abs(float(ours) - truth) <= 2e-6  # six decimals account for 5e-7
 
 
+def test_adm3_has_libvmafs_own_csf_of_each_viewing_condition(tmp_path, ffmpeg):
+    """libvmaf is told the distance and the display, and takes the weights from its own table."""
+    harm = "gblur=0.7,noise=alls=9:all_seed=2"
+    files, (reference, distorted) = make_pair(tmp_path, ffmpeg, "177x143", "yuv420p", GRAIN, harm)
+    views = [(3.0, 1080), (5.0, 1080), (3.0, 2160)]  # those that VMAF v1 is made for
+    x, y = (eight_bits(planes[0][0], "yuv420p") for planes in (reference, distorted))
+    settings = tuple(AdmSettings(*view) for view in views)
+    ours = jax.jit(frame_adm3, static_argnums=2)(x, y, settings)
+    fixed = {"adm_dlm_weight": 0.7, "adm_enhn_gain_limit": 1, "adm_noise_weight": 0.02}
+    fixed |= {"adm_min_val": 0.5, "adm_csf_mode": 2}
+    for value, (distance, lines) in zip(ours, views, strict=True):
+        seen = {"adm_norm_view_dist": distance, "adm_ref_display_height": lines}
+        log = libvmaf(ffmpeg, tmp_path, files, options("adm", **fixed, **seen))
+        (truth,) = (v for k, v in log.items() if k.startswith("integer_adm3_csf"))
+        assert float(value) == pytest.approx(truth, abs=1.5e-5)  # its integers round by 7e-6
+
+
 def test_views_share_the_decoupling_and_are_those_of_one_at_a_time():
     rng = np.random.default_rng(0)
     x = jnp.asarray(rng.uniform(0, 255, (60, 70)), jnp.float32)

@@ -1,3 +1,4 @@
+import csv
 import json
 import subprocess
 
@@ -6,6 +7,8 @@ import pytest
 
 import vmaf_jax
 from tests.support import run_command
+from vmaf_jax.jobs.clip_page import clip_view
+from vmaf_jax.reporting.clip_view import curve
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +48,27 @@ def test_within_measures_a_part_and_says_so(pair):
     np.testing.assert_array_equal(some.per_frame, full.per_frame[some.table.index])
     assert some.pooled == document["score"]
     assert len(some.frame_lines()) == document["frames_measured"]
+
+
+def test_frames_are_named_by_their_place_in_the_clip(pair, tmp_path):
+    """Where only some were measured: in lines, tables, files, and on a page."""
+    full, some = vmaf_jax.score(*pair), vmaf_jax.score(*pair, within=2.0)
+    assert some.frames == 200
+    lines = [line.split("\t") for line in some.frame_lines()]
+    named = {int(frame): float(score) for frame, score in lines}
+    assert max(named) > len(named)
+    some.write_csv(tmp_path / "frames.csv")
+    with (tmp_path / "frames.csv").open() as file:
+        written = {int(row["frame"]): float(row["score"]) for row in csv.DictReader(file)}
+    (encode,) = clip_view([some]).encodes
+    drawn = curve(encode)
+    frames = [*encode.worst, *drawn.lowest.tolist()]
+    on_page = {frame: encode.at(frame) for frame in frames}
+    for scores in (named, written, on_page):
+        for frame, score in scores.items():
+            assert score == pytest.approx(full.per_frame[frame], abs=1e-6)
+    assert encode.worst[0] == min(named, key=named.get)
+    assert sorted(drawn.lowest.tolist()) == sorted(named)
 
 
 def test_within_too_little_measures_every_frame(pair):

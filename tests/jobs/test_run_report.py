@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import scipy.stats
 
 from tests.reporting.support import MARKUP, hostile, predictions, shipped
 from tests.support import run_command
@@ -53,6 +54,44 @@ def test_the_page_is_of_the_saved_predictions(run):
         assert f'<figure id="{part}"' in page
     assert "Only 3 of the held-out rows score 0 to 20" in page
     assert "the same bits as JAX" in page
+
+
+def tables(page):
+    """The tables of a page, each as its headings and its rows."""
+    for table in re.findall(r"<table>.*?</table>", page, re.S):
+        yield (
+            re.findall(r"<th scope[^>]*>(.*?)</th>", table),
+            [cells(line) for line in re.findall(r"<tr>.*?</tr>", table, re.S) if "<td" in line],
+        )
+
+
+def test_figures_stand_under_their_headings(run):
+    """On predictions whose rank correlation is far from the linear one."""
+    rng = np.random.default_rng(0)
+    rows = predictions(230)
+    predicted = np.clip(100 * (rows.label / 100) ** 6 + rng.normal(0, 2, 230), 0, 100)
+    HeldOut(rows.source, rows.clip, rows.index, rows.seed, rows.label, predicted).write(
+        run / "folds.parquet"
+    )
+    made(run)
+    headings, (line, *_) = next(tables((run / "report.html").read_text()))
+    shown = dict(zip(headings, line, strict=True))
+    truth = {
+        "PLCC": scipy.stats.pearsonr(predicted, rows.label).statistic,
+        "SROCC": scipy.stats.spearmanr(predicted, rows.label).statistic,
+        "KROCC": scipy.stats.kendalltau(predicted, rows.label).statistic,
+    }
+    assert truth["SROCC"] - truth["PLCC"] > 0.05
+    assert {name: shown[name] for name in truth} == {k: f"{v:.5f}" for k, v in truth.items()}
+    error = predicted - rows.label
+    ends = {"RMSE 0–20": rows.label <= 20, "RMSE 80–100": rows.label >= 80}
+    expected = {"RMSE": np.sqrt(np.mean(error**2)), "MAE": np.abs(error).mean()}
+    expected["largest"] = np.abs(error).max()
+    assert shown["n"] == "230"
+    assert {name: shown[name] for name in expected} == {k: points(v) for k, v in expected.items()}
+    for name, chosen in ends.items():
+        value = points(np.sqrt(np.mean(error[chosen] ** 2)))
+        assert shown[name] == f"{value} (n = {chosen.sum()})"
 
 
 def intervals(page):

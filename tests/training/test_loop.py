@@ -1,3 +1,5 @@
+import itertools
+
 import hypothesis
 import hypothesis.strategies as st
 import jax
@@ -44,6 +46,13 @@ def run(rows, masks, teacher=None, network="nano", dropouts=(0.1,), **settings):
 def same(a, b):
     pairs = zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
     return all(np.array_equal(x, y) for x, y in pairs)
+
+
+def test_every_seed_is_a_training_of_its_own(support_vectors):
+    rows, _, masks = problem(support_vectors)
+    together = run(rows, masks[:1], seeds=(0, 1, 2), steps=5)
+    for one, other in itertools.combinations(range(3), 2):
+        assert not same(together.member(one), together.member(other))
 
 
 def test_masks_hold_out_one_source_each(support_vectors):

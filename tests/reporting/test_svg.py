@@ -1,0 +1,66 @@
+"""Names of strangers in drawings and pages stay text: in cells, and inside attributes."""
+
+import html.parser
+import re
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from vmaf_jax.reporting import libvmaf_log
+from vmaf_jax.reporting.html import image
+from vmaf_jax.reporting.notebook import clip_html, rows_html
+from vmaf_jax.reporting.svg import drawing, text
+
+NAMES = ['a" onload="alert(1)', "a' onload='alert(1)", "<b>a</b> & c", "&quot;", "日本"]
+
+
+class Elements(html.parser.HTMLParser):
+    """The elements of a page, each with its attributes, and its text."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.found, self.text = [], ""
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        self.found.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        self.text += data
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_quotes_are_escaped_in_attributes(name):
+    ((tag, attributes),) = Elements(drawing(10, 20, name, [])).found
+    assert tag == "svg"
+    assert attributes == {"viewbox": "0 0 10 20", "role": "img", "aria-label": name}
+    ((tag, attributes),) = Elements(image(b"", name)).found
+    assert (tag, set(attributes), attributes["alt"]) == ("img", {"alt", "src"}, name)
+    ((tag, attributes),) = Elements(f"<i title='{text(name)}'>").found
+    assert attributes == {"title": name}
+    log = libvmaf_log.to_xml({name: np.array([1.0])}, name)
+    root = ElementTree.fromstring(log)  # noqa: S314 (our own)
+    assert root.get("version") == name
+    assert [metric.get("name") for metric in root.iter("metric")] == [name]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names_are_text_in_tables(name):
+    elements = Elements(rows_html([name], [[name]]))
+    assert {tag for tag, _ in elements.found} == {"table", "thead", "tbody", "tr", "th", "td"}
+    assert elements.text == name * 2
+
+
+@pytest.mark.parametrize("dip", [1001, 1234, 3999])
+def test_a_dip_of_one_frame_is_seen_in_a_notebooks_curve(dip):
+    """Of 4,000 frames drawn at 800 places the lowest of each five is kept."""
+    scores = np.full(4000, 100.0)
+    scores[dip] = 20.0
+    page = clip_html("clip", {}, scores)
+    path = re.search(r'class="curve" d="M([^"]+)"', page).group(1)
+    across, down = np.array([point.split() for point in path.split("L")], float).T
+    assert len(across) == 800
+    assert int(np.argmax(down)) == dip // 5
+    assert np.sum(down > down.min() + 50) == 1
+    assert "the lowest of every 5" in page
