@@ -91,6 +91,7 @@ function show({ result, worst }) {
   const speed = frames.length / result.seconds;
   $("status").textContent = `${frames.length} frames, ${speed.toFixed(1)} a second (${result.backend})`;
   $("score").textContent = result.score.toFixed(2);
+  $("notes").textContent = result.notes.join(" ");
   $("statistics").replaceChildren(...Object.entries(WORDS).map(([key, word]) => {
     const entry = document.createElement("div");
     entry.append(element("dt", word), element("dd", key === "frames" ? String(statistics[key]) : statistics[key].toFixed(2)));

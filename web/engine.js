@@ -1,6 +1,7 @@
 // Two videos and a model to scores, a few frames at a time; what is held does not grow with their length.
 
 import { motion } from "./motion.js";
+import { alignRange } from "./video.js";
 
 const WORST = 5; // frames whose pictures are held
 
@@ -13,9 +14,6 @@ const WORST = 5; // frames whose pictures are held
  */
 export async function scoreVideos(reference, distorted, session, onFrame) {
   const { width, height } = reference;
-  if (width !== distorted.width || height !== distorted.height) {
-    throw new Error(`The reference has ${width}x${height} pixels, the distorted video ${distorted.width}x${distorted.height}; bring them to one size first.`);
-  }
   const frames = [], underWay = new Set();
   let worst = [], started = 0, done = 0;
 
@@ -70,7 +68,8 @@ async function* pairs(reference, distorted) {
         const [short, long] = a.done ? [reference, distorted] : [distorted, reference];
         throw new Error(`${short.name} ends after ${number} frames, ${long.name} goes on; cut both to one length.`);
       }
-      yield { reference: a.value, distorted: b.value };
+      const [ours, theirs] = alignRange(a.value, b.value);
+      yield { reference: ours, distorted: theirs };
     }
   } finally {
     await Promise.all(streams.map((stream) => stream.return()));

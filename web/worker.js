@@ -1,7 +1,7 @@
 // Off the main thread: opens the videos and the model, hands frames to ONNX Runtime, says how far it is.
 
 import { scoreVideos, statistics } from "./engine.js";
-import { openVideo } from "./video.js";
+import { checkPair, openVideo } from "./video.js";
 
 const LANES = 4; // frames that are scored at a time, at the most
 
@@ -24,9 +24,7 @@ async function work({ reference, distorted, model, models }) {
   const videos = [await openVideo(reference), await openVideo(distorted)];
   const [{ width, height, count }, other] = videos;
   self.postMessage({ kind: "opened", width, height, count: Math.min(count, other.count) });
-  if (width !== other.width || height !== other.height) {
-    throw new Error(`The reference has ${width}x${height} pixels, the distorted video ${other.width}x${other.height}; bring them to one size first.`);
-  }
+  const notes = checkPair(...videos);
   const session = await open(model, models, `${width}x${height}`);
   const started = performance.now();
   const { frames, worst } = await scoreVideos(...videos, session, (done, score) => {
@@ -45,6 +43,7 @@ async function work({ reference, distorted, model, models }) {
       score: statistics(scores).mean,
       pooling: "mean",
       statistics: statistics(scores),
+      notes,
       seconds,
       frames,
     },

@@ -8,7 +8,7 @@ export async function isY4m(file) {
   return (await text(file.slice(0, 10))) === "YUV4MPEG2 ";
 }
 
-/** Opens a YUV4MPEG2 file: {width, height, bits, count, frames()} or an Error in words. */
+/** Opens a YUV4MPEG2 file as a video (see video.js); raises an Error in words. */
 export async function openY4m(file) {
   const head = await text(file.slice(0, HEADER_BYTES));
   const end = head.indexOf("\n");
@@ -22,6 +22,10 @@ export async function openY4m(file) {
   const bytesPerSample = bits > 8 ? 2 : 1;
   const frameBytes = samples * bytesPerSample;
   const start = end + 1;
+  const [across, down] = (tags.A ?? "0:0").split(":").map(Number);
+  const aspect = across && down ? (width * across) / (height * down) : null;
+  const interlaced = "tbm".includes(tags.I ?? "p");
+  const fullRange = / XCOLORRANGE=FULL\b/.test(head.slice(0, end));
   const count = Math.floor((file.size - start) / (frameBytes + 6));
 
   async function* frames() {
@@ -37,12 +41,12 @@ export async function openY4m(file) {
         throw new Error(`${file.name}: ends in the middle of frame ${number}; get the whole file.`);
       }
       const bytes = await file.slice(at, at + width * height * bytesPerSample).arrayBuffer();
-      yield bits > 8 ? onEightBits(new Uint16Array(bytes), bits) : new Uint8Array(bytes);
+      yield { luma: bits > 8 ? onEightBits(new Uint16Array(bytes), bits) : new Uint8Array(bytes), fullRange };
       at += frameBytes;
     }
   }
 
-  return { name: file.name, width, height, bits, count, frames };
+  return { name: file.name, width, height, bits, aspect, interlaced, count, notes: [], frames };
 }
 
 function layout(chroma, width, height, name) {

@@ -14,11 +14,12 @@ import pytest
 from tests.support import ROOT, run_command
 from vmaf_jax.features.feature_set import FEATURES
 from vmaf_jax.features.motion import frame_motion
+from vmaf_jax.video.ffmpeg import find_ffmpeg
 
 MODULES = ROOT / "web" / "node_modules"
 DRIVER = Path(__file__).with_name("drive.mjs")
 SIZE = "352x288"
-OURS, LOADED = 300_000, 16_000_000  # bytes, beside the model; with ONNX Runtime
+OURS, LOADED = 300_000, 17_000_000  # bytes, beside the model; with its libraries
 
 
 def needed(name):
@@ -32,7 +33,7 @@ def needed(name):
 @pytest.fixture(scope="module")
 def programs():
     chromium, node = needed("chromium"), needed("node")
-    for package in ("onnxruntime-web", "playwright-core"):
+    for package in ("mediabunny", "onnxruntime-web", "playwright-core"):
         if not (MODULES / package).is_dir():
             pytest.skip(f"no {package} in web/node_modules; run `make web`")
     return chromium, node
@@ -58,7 +59,45 @@ def files(encodes, tmp_path_factory):
     whole = (encodes / "ref.y4m").read_bytes()
     (folder / "cut.y4m").write_bytes(whole[: len(whole) // 2])
     (folder / "text.mp4").write_text("not a video")
+    write_forms(encodes, folder)
     return folder
+
+
+def write_forms(encodes, folder):
+    """The reference's encode in the forms that a page can misread."""
+    ffmpeg = find_ffmpeg().path
+
+    def make(*arguments):
+        line = [ffmpeg, "-v", "error", "-y", *map(str, arguments)]
+        subprocess.run(line, check=True, cwd=folder)
+
+    reference, encode = encodes / "ref.y4m", encodes / "dis.mp4"
+    small = ("-c:v", "libx264", "-crf", "35")
+    full = ("-vf", "scale=in_range=tv:out_range=pc", "-color_range", "pc")
+    make("-i", reference, *full, *small, "full.mp4")
+    make("-i", reference, *full, "-strict", "-1", "full.y4m")
+    make("-i", encode, "-c", "copy", "remuxed.mkv")
+    make("-i", encode, "-c", "copy", "remuxed.ts")
+    make("-i", encode, "-c", "copy", "-movflags", "frag_keyframe+empty_moov", "fragments.mp4")
+    make("-i", reference, "-c:v", "libvpx-vp9", "-crf", "50", "-cpu-used", "8", "vp9.webm")
+    # A key frame before the cut, which is decoded and not shown.
+    make("-i", reference, *small, "-g", "6", "-bf", "2", "keys.mp4")
+    make("-ss", "0.13", "-i", "keys.mp4", "-c", "copy", "edited.mp4")
+    make("-i", "edited.mp4", "-fps_mode", "passthrough", "-f", "rawvideo", "edited.yuv")
+    shown = (folder / "edited.yuv").stat().st_size // (352 * 288 * 3 // 2)
+    last = f"select='gte(n,{12 - shown})',setpts=N/24/TB"
+    make("-i", reference, "-vf", last, "edited.y4m")
+    make("-i", reference, "-vf", "transpose=1", *small, "lying.mp4")
+    make("-display_rotation", "90", "-i", "lying.mp4", "-c", "copy", "phone.mp4")
+    make("-f", "lavfi", "-i", "color=size=176x144:rate=24:duration=0.05", *small, "still.mp4")
+    first = ("-disposition:v:0", "0", "-disposition:v:1", "default")
+    both = ("-i", "still.mp4", "-i", encode, "-map", "0", "-map", "1:v")
+    make(*both, "-c", "copy", *first, "two.mp4")
+    make("-i", reference, "-vf", "setfield=tff", "-strict", "-1", "fields.y4m")
+    for name, size in (("large", "352:288"), ("little", "176:144")):
+        make("-i", reference, "-vf", f"scale={size}", "-c:v", "libvpx-vp9", f"{name}.webm")
+    (folder / "both.txt").write_text("file large.webm\nfile little.webm\n")
+    make("-f", "concat", "-i", "both.txt", "-c", "copy", "resized.webm")
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +123,9 @@ def visits(programs, page, encodes, files, tmp_path_factory):
         "no pixels": {**pair, "own": str(plain)},
         "no model": {**pair, "own": str(files / "text.mp4")},
         "cancelled": {**pair, "cancel": True},
+        **{name: forms(name, files, reference) for name in FORMS},
+        "fields.y4m": {**pair, "distorted": str(files / "fields.y4m")},
+        "resized.webm": {**pair, "distorted": str(files / "resized.webm")},
     }
     chromium, node = programs
     module = MODULES / "playwright-core" / "index.js"
@@ -92,6 +134,46 @@ def visits(programs, page, encodes, files, tmp_path_factory):
     ended = subprocess.run(list(map(str, line)), capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr
     return dict(zip(requests, json.loads(ended.stdout), strict=True))
+
+
+# Distorted files that a page can misread, and the reference of each where it is another.
+FORMS = {
+    "full.mp4": None,
+    "full.y4m": None,
+    "remuxed.mkv": None,
+    "remuxed.ts": None,
+    "fragments.mp4": None,
+    "vp9.webm": None,
+    "edited.mp4": "edited.y4m",
+    "phone.mp4": None,
+    "two.mp4": None,
+}
+
+
+def forms(name, files, reference):
+    other = FORMS[name]
+    return {
+        "reference": str(files / other) if other else reference,
+        "distorted": str(files / name),
+        "model": "tiny",
+    }
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_files_are_read_as_the_command_line_reads_them(name, visits, files, encodes):
+    shown = visits[name]
+    assert shown["error"] is None
+    pair = forms(name, files, str(encodes / "ref.y4m"))
+    line = ("score", pair["reference"], pair["distorted"], "--backend", "onnx", "--json")
+    expected = json.loads(run_command(*line, "--model", "tiny", "--per-frame").stdout)
+    frames = [frame["score"] for frame in json.loads(shown["json"])["frames"]]
+    np.testing.assert_allclose(frames, expected["frames"], atol=1e-2)
+
+
+def test_a_page_says_which_of_several_tracks_it_measured(visits):
+    assert json.loads(visits["two.mp4"]["json"])["notes"] == [
+        "two.mp4 holds 2 video tracks; number 2 was measured."
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -161,8 +243,10 @@ def test_a_phone_and_the_dark_are_served(visits):
 @pytest.mark.parametrize(
     ("visit", "words"),
     [
-        ("no video", "text.mp4: is neither Y4M, MP4 nor IVF"),
-        ("cut mp4", "cut.mp4: has no sound index"),
+        ("no video", "text.mp4: is neither Y4M, MP4, MOV, MKV, WebM nor MPEG-TS"),
+        ("cut mp4", "cut.mp4: "),
+        ("fields.y4m", "fields.y4m: is interlaced, the other video is not"),
+        ("resized.webm", "resized.webm: frame 12 has 176x144 pixels of 8 bits, earlier"),
         ("cut y4m", "cut.y4m: ends in the middle of frame 5"),
         ("shorter", "short.mp4 ends after 9 frames, ref.y4m goes on"),
         ("smaller", "352x288 pixels, the distorted video 176x144"),

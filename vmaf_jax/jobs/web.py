@@ -1,4 +1,4 @@
-"""`make web`: the page of `web/` with ONNX Runtime's files and models, as static files.
+"""`make web`: the page of `web/` with its libraries' files and models, as static files.
 
 Models are written for the sizes that are common; others are made with `export --format pixels`.
 """
@@ -27,6 +27,8 @@ RUNTIME = (
     "ort-wasm-simd-threaded.asyncify.wasm",
 )
 
+DEMUXER = "mediabunny.min.mjs"  # mediabunny (MPL-2.0), as published
+
 
 def build_page(source: Path, out: Path, models: Sequence[str], sizes: Sequence[str]) -> None:
     """Writes the page to the folder `out`, whole or not at all.
@@ -36,20 +38,23 @@ def build_page(source: Path, out: Path, models: Sequence[str], sizes: Sequence[s
         models: MODELs that the page offers, the first of them unasked.
         sizes: of the pictures that they are written for, `WxH`.
     Raises:
-        InputError: ONNX Runtime's files are missing, or a model or a size is none.
+        InputError: a library's files are missing, or a model or a size is none.
     """
-    runtime = source / "node_modules" / "onnxruntime-web" / "dist"
-    missing = [name for name in RUNTIME if not (runtime / name).is_file()]
-    if missing:
-        raise InputError(f"{runtime / missing[0]}: is missing; run `npm install` in {source}.")
+    modules = source / "node_modules"
+    libraries = {f"ort/{name}": modules / "onnxruntime-web" / "dist" / name for name in RUNTIME} | {
+        f"lib/{DEMUXER}": modules / "mediabunny" / "dist" / "bundles" / DEMUXER
+    }
+    for path in libraries.values():
+        if not path.is_file():
+            raise InputError(f"{path}: is missing; run `npm install` in {source}.")
     pages = [path for kind in ("html", "css", "js") for path in sorted(source.glob(f"*.{kind}"))]
     with atomic_path(out.absolute()) as folder:
-        (folder / "ort").mkdir(parents=True)
-        (folder / "models").mkdir()
+        for name in ("ort", "lib", "models"):
+            (folder / name).mkdir(parents=True)
         for path in pages:
             (folder / path.name).write_bytes(path.read_bytes())
-        for name in RUNTIME:
-            (folder / "ort" / name).write_bytes((runtime / name).read_bytes())
+        for name, path in libraries.items():
+            (folder / name).write_bytes(path.read_bytes())
         index = {model: _write_models(folder, model, sizes) for model in models}
         write_text(folder / "models" / "index.json", json.dumps(index, indent=1) + "\n")
 
