@@ -7,7 +7,6 @@ training saved; 128 and more, a signal.
 
 import contextlib
 import errno
-import logging
 import os
 import sys
 from typing import Annotated, Any
@@ -35,7 +34,7 @@ from vmaf_jax.commands.version import show_version
 from vmaf_jax.ending import ends_at_once, escape_output
 from vmaf_jax.errors import GateError, InputError
 from vmaf_jax.files import remove_work_folders
-from vmaf_jax.printable import PrintableFormatter, printable
+from vmaf_jax.printable import log_to_terminal, printable
 
 app = typer.Typer(
     help="Train, verify and deploy tiny VMAF-class video quality predictors.",
@@ -77,9 +76,7 @@ def _registry() -> None:
 
 def main(arguments: list[str] | None = None, *, leave: bool = True) -> None:
     """Runs a command and exits with its code; with `leave` False it returns after a success."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(PrintableFormatter("%(message)s"))
-    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+    log_to_terminal()
     words = sys.argv[1:] if arguments is None else arguments
     measures = bool(words) and words[0] in _MEASURING
     outcome = "run it again, what was measured is kept." if measures else "nothing was written."

@@ -7,6 +7,7 @@ own escapes, and pages theirs.
 """
 
 import logging
+import sys
 
 # No-break space, zero-width joiners (of Persian and of emoji) and the ideographic space: not
 # printable to Python, and harmless in names.
@@ -30,6 +31,13 @@ def printable(text: str, *, keep: str = "") -> str:
 
 def _escaped(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")
+
+
+def log_to_terminal() -> None:
+    """Has warnings of this process written to standard error, escaped, a line each."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(PrintableFormatter("%(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
 
 
 class PrintableFormatter(logging.Formatter):

@@ -365,6 +365,12 @@ def test_logs_of_libvmaf_1_are_named_unless_their_bit_depth_is_said(folder, out)
         ("log,source,mos", "a1.json,a,7_0", "column 'mos': expected a number such as 12.5"),
         ("log,source,n_frames", "a1.json,a,3.5", "column 'n_frames': expected a whole number"),
         ("log,source,source", "a1.json,a,b", "column 'source' stands there twice"),
+        ("log,source,mos,mos_ci95", "a1.json,a,3,1e300", "'mos_ci95': 1e+300 is wider than the"),
+        (
+            "log,source,mos,label_scale",
+            "a1.json,a,3,1_0 50",
+            "column 'label_scale': expected",
+        ),
     ],
 )
 def test_a_wrong_header_or_number_names_the_column(folder, header, row, message):
@@ -386,3 +392,23 @@ def test_lists_with_blanks_semicolons_and_tabs(folder, line):
     table = read_table(folder / "out.parquet")
     assert sorted(set(table.source)) == ["a", "b"]
     assert sorted(set(table.labels["mos"])) == [12.5, 75.0]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"source": float("inf")}, "Infinity is no number"),
+        ({"source": True}, "row 1, column 'source'"),
+        ({"mos": True}, "column 'mos': expected a number such as 12.5, received True"),
+        ({"n_frames": 10**400}, "column 'n_frames': expected a number"),
+        ({"source": "1e999", "twice": 1}, "the key 'source' stands twice"),
+        ({"source": "HUGE"}, "1e999 is too large"),
+    ],
+)
+def test_lists_in_json_hold_finite_numbers_and_each_key_once(folder, change, message):
+    text = json.dumps({"log": "a1.json", "source": "a", "mos": 3} | change)
+    text = text.replace('"twice"', '"source"').replace('"HUGE"', "1e999")
+    (folder / "logs.jsonl").write_text(text + "\n")
+    result = run(folder, "--logs", folder / "logs.jsonl", *SCALE)
+    assert (result.code, result.stderr.count("\n")) == (2, 1)
+    assert message in result.stderr

@@ -7,7 +7,6 @@ too, one unit in a file. A document of `score --json` is a row once `codec` and 
 """
 
 import dataclasses
-import json
 import math
 import re
 from collections.abc import Iterator, Sequence
@@ -20,10 +19,9 @@ import pydantic
 from vmaf_jax.corpora.numbers import Number, read_number
 from vmaf_jax.corpora.records import (
     MAX_BYTES,
-    no_constant,
     parse_record,
+    read_json,
     read_records,
-    unique_keys,
 )
 from vmaf_jax.errors import InputError
 from vmaf_jax.limits import read_limited
@@ -99,11 +97,7 @@ def _records(path: Path) -> Iterator[Any]:
         return
     content = read_limited(path, "MANIFEST_BYTES", MAX_BYTES)
     try:
-        rows = json.loads(
-            content.decode("utf-8-sig"),
-            parse_constant=no_constant,
-            object_pairs_hook=unique_keys,
-        )
+        rows = read_json(content.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not readable ({error}); check the file.") from error
     if isinstance(rows, dict) and "ranked" in rows:

@@ -97,6 +97,11 @@ def map_opinions(
     widths: Sequence[float | None] = [None] * len(rows)
     if rows[0].mos_ci95 is not None:
         ci95 = np.array([row.mos_ci95 for row in rows], dtype=np.float64)
+        if (wide := np.flatnonzero(ci95 > scale[1] - scale[0])).size:
+            raise InputError(
+                f"{path}: row {wide[0] + 1}, column 'mos_ci95': {ci95[wide[0]]:g} is wider than "
+                f"the label scale, {scale[0]:g} to {scale[1]:g}; give half of the interval's width."
+            )
         widths = width_to_hundred(ci95, scale).tolist()
     return [
         Opinion(value, width, row.experiment, scale)

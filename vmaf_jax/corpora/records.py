@@ -141,9 +141,34 @@ def check_columns(path: Path, columns: Sequence[str], model: type[pydantic.BaseM
             raise InputError(f"{path}: has no column {name!r}; {mend}")
 
 
-def no_constant(text: str) -> NoReturn:
+def read_json(text: str) -> Any:
+    """Returns what strict JSON holds: finite numbers, and each key once in its object.
+
+    Raises:
+        ValueError, RecursionError: it is no such JSON.
+    """
+    return json.loads(
+        text,
+        parse_constant=_no_constant,
+        parse_float=_finite_float,
+        object_pairs_hook=unique_keys,
+    )
+
+
+def _no_constant(text: str) -> NoReturn:
     """Refuses NaN and infinity, which are no JSON, in `json.loads`."""
     raise ValueError(f"{text} is no number")
+
+
+def _finite_float(text: str) -> float:
+    """Returns a number of JSON, in `json.loads`.
+
+    Raises:
+        ValueError: it is too large for a double, as 1e999.
+    """
+    if not math.isfinite(number := float(text)):
+        raise ValueError(f"{text[:40]} is too large")
+    return number
 
 
 def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -183,9 +208,7 @@ def read_records(
             case ".jsonl":
                 for line in path.read_text(encoding="utf-8-sig").split("\n"):
                     if line.strip():
-                        yield json.loads(
-                            line, parse_constant=no_constant, object_pairs_hook=unique_keys
-                        )
+                        yield read_json(line)
             case ".parquet":
                 yield from read_parquet(
                     path, max_rows=_MAX_ROWS, max_bytes=4 * MAX_BYTES

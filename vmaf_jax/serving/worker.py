@@ -25,6 +25,7 @@ from typing import Any, TextIO
 
 from vmaf_jax.environment import prepare_training
 from vmaf_jax.errors import GateError, InputError
+from vmaf_jax.printable import log_to_terminal
 
 _END_S = 2.0  # after which a group that was asked to end is made to
 
@@ -87,6 +88,7 @@ def answer(line: str, wire: Wire) -> dict[str, Any]:
 def main() -> None:
     """Runs calls until standard input ends or SIGTERM comes."""
     folder = sys.argv[1]
+    log_to_terminal()
     signal.signal(signal.SIGTERM, lambda number, frame: _end(folder))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the server decides
     lines = os.fdopen(os.dup(0), encoding="utf-8")
