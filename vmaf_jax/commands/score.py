@@ -59,7 +59,9 @@ def score(
     ] = None,
     log: Annotated[Path | None, typer.Option(help="A log as libvmaf's, .json or .xml.")] = None,
     html: Annotated[Path | None, typer.Option(help="A page: quality over time, pictures.")] = None,
-    also: Annotated[str | None, typer.Option(help="psnr,ssim,ms_ssim,ciede2000,cambi")] = None,
+    also: Annotated[
+        str | None, typer.Option(help="psnr,ssim,ms_ssim,ciede2000,psnr_hvs,cambi")
+    ] = None,
     engine: Engine = "local",
     address: Address = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="The score and no more.")] = False,

@@ -15,7 +15,7 @@ import numpy as np
 
 from vmaf_jax.corpora.clips import Clip
 from vmaf_jax.errors import InputError, did_you_mean
-from vmaf_jax.extraction.also import check_also
+from vmaf_jax.extraction.also import METRICS, check_also
 from vmaf_jax.extraction.request import Outcome, Pair, Request
 from vmaf_jax.features.feature_set import FEATURES, FeatureSet
 from vmaf_jax.features.table import FeatureTable, concatenate, constant_text
@@ -111,7 +111,7 @@ def _check_luma_suffices(request: Request) -> None:
     """Raises InputError where the request reads chroma."""
     teachers = [load_teacher(name) for name in request.teachers]
     reading = [t.name for t in teachers if t.feature_set.planes > 1]
-    reading += [name for name in request.also if name == "ciede2000"]
+    reading += [name for name in request.also if METRICS[name].reads_chroma]
     if request.feature_set.planes > 1:
         reading.insert(0, request.feature_set.name)
     if reading:

@@ -18,7 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from vmaf_jax.errors import InputError, did_you_mean
-from vmaf_jax.extraction.also import METRICS, filter_option
+from vmaf_jax.extraction.also import METRICS, filter_option, too_small_for
+from vmaf_jax.features.columns import UNLIMITED
 from vmaf_jax.features.feature_set import FeatureSet
 from vmaf_jax.features.table import RESERVED_COLUMNS
 from vmaf_jax.files import work_folder
@@ -199,6 +200,9 @@ def measure(
         of_chroma = _sets_of_chroma(feature_set, models)
         if of_chroma:
             check_chroma(videos, facts)
+        # Of these libvmaf leaves the column out, and ends as if all were well.
+        if problem := too_small_for(also, facts[0].height, facts[0].width):
+            raise InputError(f"{reference.path}: {problem}")
         if result.code != 0:
             _check_size(reference, facts[0], of_chroma)
             raise InputError(explain(result.report, reference, distorted, names))
@@ -256,7 +260,7 @@ def _parse(
     try:
         frames = [frame["metrics"] for frame in log["frames"]]
         logged = {model.name: model.name for model in models}
-        logged |= {name: METRICS[name][1] for name in also}
+        logged |= {name: METRICS[name].key for name in also}
         wanted = [*feature_set.libvmaf_keys, *logged.values()]
         missing = [key for key in wanted if not frames or key not in frames[0]]
         if missing:
@@ -264,12 +268,21 @@ def _parse(
                 f"libvmaf's log has no {missing[0]!r}; its version {log.get('version')} names "
                 f"things otherwise, use a newer ffmpeg."
             )
-        table = np.array([[frame[key] for key in wanted] for frame in frames], dtype=np.float64)
+        # Of equal pictures these are infinite, and a log of JSON has no word for that but null.
+        unlimited = {METRICS[name].key for name in also if name in UNLIMITED}
+        table = np.array(
+            [
+                [np.inf if frame[k] is None and k in unlimited else frame[k] for k in wanted]
+                for frame in frames
+            ],
+            dtype=np.float64,
+        )
     except (KeyError, TypeError, ValueError, IndexError) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(f"libvmaf's log is damaged ({error}); measure again.") from error
-    if not np.isfinite(table).all():
+    limited = [k for k, key in enumerate(wanted) if key not in unlimited]
+    if not np.isfinite(table[:, limited]).all() or np.isnan(table).any():
         raise InputError("libvmaf's log holds a value that is not finite; check the model file.")
     n = len(feature_set)
     return table[:, :n], {name: table[:, n + k] for k, name in enumerate(logged)}

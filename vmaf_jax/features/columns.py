@@ -17,6 +17,7 @@ _RANGES = {
     "frame": (0.0, 2**31 - 1.0),
     "n_frames": (1.0, 2**31 - 1.0),
 }
+UNLIMITED = ("ciede2000", "psnr_hvs")  # dB, so infinite where two pictures are equal
 _ANY_RANGE = (-1e6, 1e6)  # far beyond what any feature or score is
 
 
@@ -62,14 +63,15 @@ def number_column(arrow: pa.Table, path: Place, name: str) -> npt.NDArray[np.flo
     except pa.ArrowException as error:
         raise InputError(f"{path}: column {name!r}: {error}; extract again.") from error
     values = np.asarray(floats, dtype=np.float64)
-    bad = np.flatnonzero(~np.isfinite(values))
+    unlimited = np.isposinf(values) & (name in UNLIMITED)
+    bad = np.flatnonzero(~np.isfinite(values) & ~unlimited)
     if bad.size:
         raise InputError(
             f"{path}: column {name!r}, row {bad[0]} is {values[bad[0]]}, expected a finite number; "
             f"extract that clip again."
         )
     low, high = _RANGES.get(name, _ANY_RANGE)
-    if (beyond := np.flatnonzero((values < low) | (values > high))).size:
+    if (beyond := np.flatnonzero(((values < low) | (values > high)) & ~unlimited)).size:
         raise InputError(
             f"{path}: column {name!r}, row {beyond[0]} is {values[beyond[0]]}, expected {low:g} to "
             f"{high:g}; correct it."

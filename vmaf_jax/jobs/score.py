@@ -78,7 +78,8 @@ def score(
         width, height, pix_fmt: of raw files.
         teachers: models to run beside, by name or JSON file.
         cache: folder of measurements, as for `extract_pair`; `onnx` keeps none.
-        also: other metrics of libvmaf's same pass: psnr, ssim, ms_ssim, ciede2000, cambi.
+        also: other metrics of libvmaf's same pass: psnr, ssim, ms_ssim, ciede2000, psnr_hvs,
+            cambi.
         provider: ONNX Runtime's, of `onnx`; by default its CPU.
         interval: level of an interval for the clip's label, in (0, 1).
         within: points; measures no more frames than the clip's mean needs to be known that well

@@ -180,7 +180,11 @@ class Scores:
 
         keys = self.table.feature_set.libvmaf_keys
         columns = dict(zip(keys, self.table.features.T, strict=True))
-        columns |= {**self.table.labels, self.model: self.per_frame}
+        # A model that is given no name is `vmaf` in libvmaf's logs, and readers look for that.
+        columns["vmaf"] = self.per_frame
+        for name, values in self.table.labels.items():
+            columns[METRICS[name].key if name in METRICS else name] = values
+        columns[self.model] = self.per_frame
         write = libvmaf_log.to_xml if path.suffix == ".xml" else libvmaf_log.to_json
         version = str(self.table.provenance.get("backend_version", "unknown"))
         write_bytes(path, write(columns, version).encode())
@@ -211,11 +215,17 @@ def statistics(per_frame: npt.NDArray[np.float64]) -> dict[str, float]:
 
 
 def spread(values: npt.NDArray[np.float64]) -> dict[str, float]:
-    """How a metric's frames are spread, in its own unit."""
+    """How a metric's frames are spread, in its own unit.
+
+    Some are infinite where two pictures are equal; then so is the mean, there is no deviation, and
+    `infinite` says on how many frames.
+    """
+    infinite = int(np.isinf(values).sum())
     return {
         "mean": float(np.mean(values)),
-        "std": float(np.std(values)),
+        "std": float("nan") if infinite else float(np.std(values)),
         "median": float(np.median(values)),
         "min": float(np.min(values)),
         "max": float(np.max(values)),
+        **({"infinite": infinite} if infinite else {}),
     }

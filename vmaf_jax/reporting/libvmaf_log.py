@@ -1,11 +1,12 @@
 """Scores as a log that programs which read libvmaf's own can read: JSON or XML.
 
-Frames carry the features under libvmaf's names (`integer_adm2` ...), each teacher under its name,
-and the model's score under its own; pooled metrics are libvmaf's four. Numbers have six decimals,
+Frames carry the features and other metrics under libvmaf's names (`integer_adm2` ...), each teacher
+under its name, and the model's score under its own and as `vmaf`, which programs look for; pooled metrics are libvmaf's four. Numbers have six decimals,
 as libvmaf writes them. Source: the layout that libvmaf 2 and 3 write (`libvmaf/src/output.c`).
 """
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from xml.sax.saxutils import quoteattr
@@ -25,10 +26,13 @@ def to_json(columns: Columns, version: str) -> str:
     """
     rows = zip(*(values.tolist() for values in columns.values()), strict=True)
     frames = [
-        {"frameNum": k, "metrics": {n: round(v, 6) for n, v in zip(columns, row, strict=True)}}
+        {"frameNum": k, "metrics": {n: _number(v) for n, v in zip(columns, row, strict=True)}}
         for k, row in enumerate(rows)
     ]
-    pooled = {name: _pooled(values) for name, values in columns.items()}
+    pooled = {
+        name: {key: _number(value) for key, value in _pooled(values).items()}
+        for name, values in columns.items()
+    }
     document = {
         "version": version,
         "frames": frames,
@@ -60,6 +64,11 @@ def to_xml(columns: Columns, version: str) -> str:
     )
 
 
+def _number(value: float) -> float | None:
+    """A number as libvmaf's JSON has it: of six decimals, null where it is infinite."""
+    return round(value, 6) if math.isfinite(value) else None
+
+
 def _attribute(name: str) -> str:
     """A name that an XML attribute may have."""
     plain = re.sub(r"[^A-Za-z0-9_.-]", "_", name)
@@ -68,10 +77,11 @@ def _attribute(name: str) -> str:
 
 def _pooled(values: npt.NDArray[np.float64]) -> dict[str, float]:
     """libvmaf's four; its harmonic mean is `1 / mean(1 / (x + 1)) - 1`."""
-    figures = {
+    with np.errstate(divide="ignore"):  # of infinite values the reciprocals are 0
+        harmonic_mean = float(1 / np.mean(1 / (values + 1)) - 1)
+    return {
         "min": float(np.min(values)),
         "max": float(np.max(values)),
         "mean": float(np.mean(values)),
-        "harmonic_mean": float(1 / np.mean(1 / (values + 1)) - 1),
+        "harmonic_mean": harmonic_mean,
     }
-    return {name: round(value, 6) for name, value in figures.items()}

@@ -1,6 +1,7 @@
 """Results and progress for people at a terminal: results to standard output, the rest to error."""
 
 import json
+import math
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -253,8 +254,13 @@ def show_also(statistics: Mapping[str, Mapping[str, float]], *, on_error: bool =
         return
     view = Table("", "mean", "deviation", "median", "min", "max")
     for name, entry in statistics.items():
-        view.add_row(name, *(f"{v:.4f}" for v in entry.values()))
+        values = (entry[key] for key in ("mean", "std", "median", "min", "max"))
+        view.add_row(name, *("" if math.isnan(v) else f"{v:.4f}" for v in values))
     show_table(view, on_error=on_error)
+    for name, entry in statistics.items():
+        if count := entry.get("infinite"):
+            text = f"{name}: infinite on {count} frames, where the two pictures are equal"
+            Console(stderr=on_error).print(text, highlight=False, soft_wrap=True)
 
 
 def show_ranking(
