@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import xml.etree.ElementTree as ET
 
 import numpy as np
 import pytest
@@ -56,7 +55,7 @@ def test_frames_that_are_equal_are_infinite(make, tmp_path, ffmpeg):
     assert log["pooled_metrics"]["psnr_hvs"]["mean"] is None
     xml = tmp_path / "log.xml"
     assert run_command(*line, "--log", xml).code == 0
-    assert ET.parse(xml).find(".//frame").attrib["ciede2000"] == "inf"
+    assert 'ciede2000="inf"' in xml.read_text()
 
 
 def _flag(kind):

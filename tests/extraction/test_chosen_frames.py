@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import vmaf_jax
+from vmaf_jax.errors import InputError
 from vmaf_jax.extraction.branch import expression
 from vmaf_jax.extraction.chosen_frames import (
     MAX_CHOSEN,
@@ -13,7 +14,7 @@ from vmaf_jax.extraction.chosen_frames import (
     measure_every,
 )
 from vmaf_jax.extraction.first_look import Pattern, first_look
-from vmaf_jax.features.feature_set import FEATURES, NEG_FEATURES
+from vmaf_jax.features.feature_set import FEATURE_SETS, FEATURES, NEG_FEATURES
 from vmaf_jax.video.comparison import DEFAULT_COMPARISON, comparison_of
 from vmaf_jax.video.ffmpeg import find_ffmpeg
 from vmaf_jax.video.video import Video
@@ -160,5 +161,25 @@ def test_lists_keep_frames_apart():
         frames = sorted(rng.choice(100, n, replace=False).tolist())
         lists = apart(frames)
         assert sorted(frame for members in lists for frame in members) == frames
-        assert len(lists) <= 3
+        assert len(lists) <= 3 + (frames[0] == 0)
         assert all(np.diff(members).min(initial=3) >= 3 for members in lists)
+
+
+@pytest.mark.parametrize("name", ["vmaf_v1", "vmaf_float_neg"])
+@pytest.mark.parametrize("offsets", [[0, 0], [2, 5]])
+def test_the_first_frame_of_every_feature_set_is_that_of_the_whole(cut_pair, name, offsets):
+    """libvmaf gives a first frame the motion3 of what follows it, which its copies do not have."""
+    feature_set = FEATURE_SETS[name]
+    pair = (Video(cut_pair / "reference.y4m"), Video(cut_pair / "distorted.mp4"))
+    whole = vmaf_jax.extract_pair(*pair, feature_set=feature_set, teachers=()).features
+    pilot = look(pair, feature_set=feature_set, pattern=Pattern(6, np.array(offsets)))
+    np.testing.assert_array_equal(list(pilot.features.values()), whole[list(pilot.features)])
+    plan, frames = pilot.plan, [0, 1, 2, 7, 39]
+    chosen = measure_chosen(find_ffmpeg(), pair, plan, feature_set, frames, threads=2)
+    np.testing.assert_array_equal(chosen, whole[frames])
+
+
+def test_motion_of_five_frames_is_not_measured_apart(cut_pair):
+    pair = (cut_pair / "reference.y4m", cut_pair / "distorted.mp4")
+    with pytest.raises(InputError, match=r"--within: vmaf_v1.0.16_hfr_3d0h takes motion from five"):
+        vmaf_jax.score(*pair, model="vmaf_v1.0.16_hfr_3d0h", within=1.0)

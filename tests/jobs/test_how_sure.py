@@ -40,7 +40,7 @@ def test_within_measures_a_part_and_says_so(pair):
     assert document["frames"] == 200
     assert document["frames_measured"] == document["statistics"]["frames"] < 120
     interval = document["interval"]
-    assert set(interval) == {"level", "low", "high", "kind"}
+    assert set(interval) == {"level", "low", "high", "kind"}  # of sampling, not of a label
     assert (interval["level"], interval["kind"]) == (0.95, "sampling of frames")
     assert interval["high"] - interval["low"] <= 4 + 1e-9
     assert interval["low"] <= full.mean <= interval["high"]
@@ -113,6 +113,9 @@ def test_people_read_it(pair):
     text = run_command("score", *pair, "--interval", 0.9, "--within", 2).stdout
     assert "the mean of 200 frames, from" in text
     assert "90 % interval" in text
+    assert "how near the model imitates vmaf_v0.6.1, not what viewers say" in " ".join(text.split())
+    both = json.loads(run_command("score", *pair, "--interval", 0.9, "--json").stdout)
+    assert both["interval"]["of"] == "vmaf_v0.6.1"
     strange = run_command("score", pair[0], pair[0], "--model", "rbf_4k").stdout
     assert ("outside the training region" in strange) == (
         vmaf_jax.score(pair[0], pair[0], "rbf_4k").inside_training_region is False
@@ -131,7 +134,8 @@ BAD = [
     (["--within", 1, "--backend", "jax"], "libvmaf measures"),
     (["--within", 1, "--teacher", "vmaf_v0.6.1"], "no teacher beside it"),
     (["--within", 1, "--allow-damaged"], "cannot look for damage"),
-    (["--interval", 0.9, "--model", "vmaf_v0.6.1"], "carries no calibration"),
+    (["--interval", 0.9, "--model", "vmaf_v0.6.1"], "VMAF's own model: it imitates nothing"),
+    (["--interval", 0.9, "--model", "phone"], "VMAF's own model: it imitates nothing"),
     (["--interval", 0.9, "--model", "checkpoints/tiny/model.int8.onnx"], "carries no calibration"),
 ]
 

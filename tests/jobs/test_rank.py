@@ -5,6 +5,8 @@ import json
 import re
 import shutil
 import subprocess
+import sys
+from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
@@ -14,8 +16,10 @@ from tests.support import run_command
 from vmaf_jax.corpora.feature_log import read_log
 from vmaf_jax.errors import InputError
 from vmaf_jax.features.feature_set import FEATURES
-from vmaf_jax.jobs.rank import pair_up, rank
+from vmaf_jax.jobs.model import load_model
+from vmaf_jax.jobs.rank import pair_up, rank, shortest_paths
 from vmaf_jax.jobs.score import score
+from vmaf_jax.teacher import load_teacher
 
 
 @pytest.fixture
@@ -73,6 +77,68 @@ def test_quiet_is_a_number_alone(folder):
         (float(number) for number, _ in lines), reverse=True
     )
     assert len(lines) == 2
+
+
+def test_files_are_told_apart_and_have_their_size(tmp_path, encodes):
+    for place in ("first/a.mp4", "second/a.mp4", "second/b.mp4", "second/deep/b.mkv"):
+        (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(encodes / ("dis.mp4" if "first" in place else "small.mp4"), tmp_path / place)
+    files = [tmp_path / name for name in ("first/a.mp4", "second/a.mp4", "second/b.mp4")]
+    files.append(tmp_path / "second" / "deep" / "b.mkv")
+    reference = encodes / "ref.y4m"
+    names = {"first/a.mp4", "second/a.mp4", "b.mp4", "b.mkv"}
+    quiet = run_command("score", reference, *files, "--quiet").stdout
+    assert {line.split("\t")[1] for line in quiet.splitlines()} == names
+    table = run_command("score", reference, *files).stdout
+    assert all(name in table for name in names)
+    entries = json.loads(run_command("score", reference, *files, "--json").stdout)["ranked"]
+    assert {entry["distorted"] for entry in entries} == names
+    assert {entry["reference"] for entry in entries} == {"ref.y4m"}
+    for entry in entries:
+        size = (encodes / ("dis.mp4" if "first" in entry["distorted"] else "small.mp4")).stat()
+        assert entry["bytes"] == size.st_size
+        assert entry["kbit_per_s"] == pytest.approx(size.st_size * 8 / 0.5 / 1000)  # 12 at 24 fps
+    part = json.loads(run_command("score", reference, *files, "--json", "--frames", 6).stdout)
+    assert part["ranked"][0]["kbit_per_s"] is None
+
+
+def test_shortest_paths():
+    paths = [Path(p) for p in ("/a/x.mp4", "/b/x.mp4", "/b/c/x.mp4", "/d/c/x.mp4", "/y.mp4")]
+    assert shortest_paths(paths) == ["a/x.mp4", "b/x.mp4", "b/c/x.mp4", "d/c/x.mp4", "y.mp4"]
+    assert shortest_paths([Path("/x"), Path("/a/x"), Path("/x")]) == ["/x", "a/x", "/x"]
+
+
+def test_results_print_in_a_few_lines(folder):
+    ranking = rank(folder / "ref.y4m", [folder / "encodes"], interval=0.9)
+    alone = ranking.ranked[0]
+    teacher = load_teacher("vmaf_v0.6.1")
+    for value in (ranking, alone, alone.table, load_model("tiny"), load_model("rbf"), teacher):
+        text = repr(value)
+        assert text.count("\n") < 5
+        assert len(text) < 500
+        assert "array(" not in text
+    assert "tiny: " in repr(alone)
+    assert (
+        repr(alone.table) == "FeatureTable(vmaf, 12 frames of 1 clips and 1 sources, labels: none)"
+    )
+
+
+CACHED = """
+import sys
+from vmaf_jax.cli import main
+main(sys.argv[1:], leave=False)
+print(sorted({"jax", "jaxlib", "flax"} & sys.modules.keys()))
+"""
+
+
+@pytest.mark.parametrize("model", ["tiny", "rbf"])
+def test_a_measured_pair_is_scored_without_jax(folder, model):
+    pair = (folder / "ref.y4m", folder / "encodes" / "b_crf35.mp4")
+    flags = ["--model", model, "--interval", "0.9", "--quiet"]
+    line = [sys.executable, "-c", CACHED, "score", *map(str, pair), *flags]
+    for _ in range(2):  # measured, and out of the cache
+        result = subprocess.run(line, capture_output=True, text=True, check=True)
+        assert result.stdout.splitlines()[-1] == "[]"
 
 
 def logged(log):

@@ -42,7 +42,13 @@ def score_many(
         check_output(html, ".html", [reference, *distorted])
     prepare_extraction(str(settings["backend"]))
     from vmaf_jax.jobs.rank import rank
-    from vmaf_jax.reporting.terminal import Terminal, show_json, show_lines, show_ranking
+    from vmaf_jax.reporting.terminal import (
+        RankedVideo,
+        Terminal,
+        show_json,
+        show_lines,
+        show_ranking,
+    )
 
     with Terminal() as terminal:
         ranking = rank(reference, distorted, model, report=terminal, **settings)
@@ -54,18 +60,13 @@ def score_many(
     if json_:
         show_json(ranking.to_dict(per_frame=per_frame))
     elif quiet:
-        show_lines(f"{s.pooled:.6f}\t{printable(s.table.clip[0])}" for s in ranking.ranked)
+        rows = zip(ranking.ranked, ranking.names(), strict=True)
+        show_lines(f"{scores.pooled:.6f}\t{printable(name)}" for scores, (_, name) in rows)
     else:
         show_ranking(
             [
-                (
-                    str(s.table.source[0]),
-                    str(s.table.clip[0]),
-                    s.pooled,
-                    s.all_statistics(),
-                    s.sure,
-                )
-                for s in ranking.ranked
+                RankedVideo(*names, s.pooled, s.all_statistics(), s.sure, s.size, s.bitrate)
+                for s, names in zip(ranking.ranked, ranking.names(), strict=True)
             ],
             [(failure.distorted, failure.reason) for failure in ranking.failed],
         )

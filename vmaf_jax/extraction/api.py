@@ -19,8 +19,7 @@ from vmaf_jax.extraction.also import METRICS, check_also
 from vmaf_jax.extraction.request import Outcome, Pair, Request
 from vmaf_jax.features.feature_set import FEATURES, FeatureSet
 from vmaf_jax.features.table import FeatureTable, concatenate, constant_text
-from vmaf_jax.teacher import load_teacher
-from vmaf_jax.teacher.model_file import DEFAULT_TEACHER
+from vmaf_jax.teacher.model_file import DEFAULT_TEACHER, find_model_file, read_model_file
 from vmaf_jax.video.arrays import as_files
 from vmaf_jax.video.comparison import ComparisonOptions, comparison_of
 from vmaf_jax.video.video import Video
@@ -109,7 +108,7 @@ def extract_one(pair: Pair, request: Request, *, backend: str = "libvmaf") -> Fe
 
 def _check_luma_suffices(request: Request) -> None:
     """Raises InputError where the request reads chroma."""
-    teachers = [load_teacher(name) for name in request.teachers]
+    teachers = [read_model_file(find_model_file(name)) for name in request.teachers]
     reading = [t.name for t in teachers if t.feature_set.planes > 1]
     reading += [name for name in request.also if METRICS[name].reads_chroma]
     if request.feature_set.planes > 1:

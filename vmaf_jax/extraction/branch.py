@@ -3,7 +3,9 @@
 VIF and ADM see one frame; motion sees a frame, the one before it and the one after. So each chosen
 frame goes in with both neighbours, and `n_subsample=3` has VIF and ADM computed on the middle ones
 alone: libvmaf runs extractors with a memory, motion's, on every frame. Chosen frames less than
-three apart would share neighbours, and are for different branches of the graph.
+three apart would share neighbours, and are for different branches of the graph. Frame 0 has a
+branch of its own, which begins as the whole does: what libvmaf gives a first frame for motion it
+gives no other.
 """
 
 import dataclasses
@@ -21,6 +23,7 @@ STEP = 3  # frames that go in for each one chosen
 # Filters in one thread: ffmpeg else hands parts of each frame to threads that wait for them.
 RUN_THROUGH = "select=not(n)"
 ONE_THREAD = ("-filter_complex_threads", "1")
+FIRST_FRAMES = 3  # that frame 0's values may depend on
 Intervals = Sequence[tuple[int, int]]
 
 
@@ -31,11 +34,11 @@ class Branch:
     Attributes:
         pick: ffmpeg's expression, above 0 on the chosen frames and their neighbours; "" gives it
             all frames, each of which it then measures.
-        from_first: whether frame 0 is chosen.
+        is_first: whether it is for frame 0, and measures the frames picked from there on.
     """
 
     pick: str = ""
-    from_first: bool = False
+    is_first: bool = False
 
     def filters(
         self,
@@ -55,10 +58,11 @@ class Branch:
             ending: libvmaf's options for streams of different lengths.
         """
         pick, step = "null", 1
-        if self.pick:
-            # libvmaf measures frames 0, 3, 6, ...: the first chosen one is to be 3. Frame 0 of a
-            # video has none before it, and no motion; its own copies there make the same of it.
-            copies = STEP if self.from_first else STEP - 1
+        if self.is_first:
+            pick = f"select='{self.pick}',setpts=N"
+        elif self.pick:
+            # libvmaf measures frames 0, 3, 6, ...: the first chosen one is to be 3.
+            copies = STEP - 1
             pick, step = f"select='{self.pick}',loop=loop={copies}:size=1:start=0,setpts=N", STEP
         options = (
             f"log_fmt=json:log_path=log{k}.json:n_threads={threads}:n_subsample={step}{ending}:"
@@ -78,7 +82,7 @@ class Branch:
         Raises:
             InputError: the log is of other frames, or holds a value that is not finite.
         """
-        first, step = (STEP, STEP) if self.pick else (0, 1)
+        first, step = (STEP, STEP) if self.pick and not self.is_first else (0, 1)
         try:
             entries = json.loads(log.read_bytes())["frames"]
             by_number = {int(entry["frameNum"]): entry["metrics"] for entry in entries}
@@ -90,9 +94,22 @@ class Branch:
             raise InputError(
                 f"libvmaf's log lacks chosen frames ({error}); free space, or drop --within."
             ) from error
-        if len(by_number) != len(members) + first // step or not _finite(rows):
+        beside = len(by_number) - 1 if self.is_first else first // step
+        if len(by_number) != len(members) + beside or not _finite(rows):
             raise InputError("libvmaf's log has other frames than were chosen; drop --within.")
         return rows
+
+
+FIRST = Branch(f"lt(n,{FIRST_FRAMES})", is_first=True)
+
+
+def check_branches(feature_set: FeatureSet) -> None:
+    """Raises InputError where features of a frame depend on more frames than go in with it."""
+    if feature_set.option("motion_five_frame_window"):
+        raise InputError(
+            f"--within: {feature_set.teacher} takes motion from five frames, so that frames cannot "
+            f"be measured apart; drop it, or take a model without hfr in its name."
+        )
 
 
 def _finite(rows: dict[int, list[float]]) -> bool:

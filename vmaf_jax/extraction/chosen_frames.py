@@ -1,6 +1,7 @@
 """libvmaf on chosen frames of a pair, to the values that it has for them in the whole.
 
-Chosen frames less than three apart go to different branches of one graph, three at most.
+Chosen frames less than three apart go to different branches of one graph, three at most, and frame
+0 to one of its own.
 """
 
 from collections.abc import Sequence
@@ -9,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vmaf_jax.errors import InputError
-from vmaf_jax.extraction.branch import ONE_THREAD, STEP, Branch, expression
+from vmaf_jax.extraction.branch import FIRST, ONE_THREAD, STEP, Branch, expression
 from vmaf_jax.extraction.first_look import FirstLook
 from vmaf_jax.features.feature_set import FeatureSet
 from vmaf_jax.files import work_folder
@@ -23,16 +24,17 @@ Lists = list[list[int]]
 
 
 def apart(frames: Sequence[int]) -> Lists:
-    """Sorted frames in lists whose members are at least three apart; three lists at most."""
+    """Sorted frames in lists whose members are at least three apart, three at most; 0 is alone."""
+    alone: Lists = [[0]] if frames and frames[0] == 0 else []
     lists: Lists = []
-    for frame in frames:
+    for frame in frames[len(alone) :]:
         for members in lists:
             if frame - members[-1] >= STEP:
                 members.append(frame)
                 break
         else:
             lists.append([frame])
-    return lists
+    return alone + lists
 
 
 def measure_chosen(
@@ -62,7 +64,7 @@ def measure_chosen(
         )
     lists = apart(frames)
     branches = [
-        Branch(expression([(f - 1, f + 1) for f in members]), from_first=members[0] == 0)
+        FIRST if members == [0] else Branch(expression([(f - 1, f + 1) for f in members]))
         for members in lists
     ]
     rows = _run(ffmpeg, videos, plan, feature_set, branches, lists, threads)

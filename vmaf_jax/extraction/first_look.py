@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vmaf_jax.errors import InputError
-from vmaf_jax.extraction.branch import ONE_THREAD, RUN_THROUGH, Branch, expression
+from vmaf_jax.extraction.branch import FIRST, ONE_THREAD, RUN_THROUGH, Branch, expression
 from vmaf_jax.features.feature_set import FeatureSet
 from vmaf_jax.files import work_folder
 from vmaf_jax.video.chroma import check_chroma
@@ -51,11 +51,11 @@ class Pattern:
         return 2 * self.cell + 1
 
     def members(self, n_frames: int) -> list[list[int]]:
-        """The frames chosen of a clip, rising, in two lists: those of even cells, 0 and the odd."""
+        """The frames chosen of a clip, rising, in lists: of even cells, of odd ones, and 0."""
         count = -(-(n_frames - 1) // self.cell)
         frames = 1 + np.arange(count) * self.cell + np.resize(self.offsets, count)
         even, odd = (frames[k::2] for k in (0, 1))
-        return [even[even < n_frames].tolist(), [0, *odd[odd < n_frames].tolist()]]
+        return [even[even < n_frames].tolist(), odd[odd < n_frames].tolist(), [0]]
 
     def branches(self) -> list[Branch]:
         """The same as ffmpeg chooses them, for clips of any length."""
@@ -66,10 +66,7 @@ class Pattern:
             even.append((period - 1, period - 1))
         if self.offsets[-1] == self.cell - 1:
             odd.insert(0, (0, 0))
-        return [
-            Branch(expression(even, at)),
-            Branch(f"lt(n,2)+{expression(odd, at)}", from_first=True),
-        ]
+        return [Branch(expression(even, at)), Branch(f"gt(n,1)*({expression(odd, at)})"), FIRST]
 
     def _intervals(self, first: int) -> list[tuple[int, int]]:
         """Each chosen frame with its neighbours, of every second cell, within a period."""
@@ -167,14 +164,14 @@ def _graph(
 ) -> tuple[str, list[str]]:
     """The filter graph, and which of its outputs are run."""
     parts = [
-        f"[0:{videos[1].stream_specifier}]{chains[1]},split=3[d0][d1][d2]",
-        f"[1:{videos[0].stream_specifier}]{chains[0]},split=4[r0][r1][r2][r3]",
-        f"[d2][r2]psnr=stats_file=psnr.log{ending},{RUN_THROUGH}[p]",
-        f"[r3]{FINDER},{RUN_THROUGH}[c]",
+        f"[0:{videos[1].stream_specifier}]{chains[1]},split=4[d0][d1][d2][d3]",
+        f"[1:{videos[0].stream_specifier}]{chains[0]},split=5[r0][r1][r2][r3][r4]",
+        f"[d3][r3]psnr=stats_file=psnr.log{ending},{RUN_THROUGH}[p]",
+        f"[r4]{FINDER},{RUN_THROUGH}[c]",
     ]
     for k, branch in enumerate(pattern.branches()):
         parts += branch.filters(k, feature_set, threads=threads, ending=ending)
-    outputs = ("[p]", "[c]", "[o0]", "[o1]")
+    outputs = ("[p]", "[c]", "[o0]", "[o1]", "[o2]")
     return ";".join(parts), [word for label in outputs for word in ("-map", label)]
 
 

@@ -63,6 +63,13 @@ class FeatureTable(TableView):
     def __len__(self) -> int:
         return len(self.features)
 
+    def __repr__(self) -> str:
+        rows = "clips" if self.pooled else "frames"
+        return (
+            f"FeatureTable({self.feature_set.name}, {len(self)} {rows} of {self.n_clips} clips and "
+            f"{len(self.sources)} sources, labels: {', '.join(self.labels) or 'none'})"
+        )
+
     @property
     def sources(self) -> list[str]:
         """Distinct sources, sorted."""

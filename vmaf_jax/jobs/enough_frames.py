@@ -22,6 +22,7 @@ from vmaf_jax.evaluation.frame_sample import (
     offsets,
     stratified_mean,
 )
+from vmaf_jax.extraction.branch import check_branches
 from vmaf_jax.extraction.chosen_frames import measure_chosen, measure_every
 from vmaf_jax.extraction.first_look import Pattern, first_look
 from vmaf_jax.features.feature_set import FeatureSet
@@ -88,6 +89,7 @@ def measure_enough(
     counts = [check_video(video) for video in (distorted, reference)]
     if None not in (reference.fps, distorted.fps) or how.fps is None:
         check_counts(reference, distorted, counts, shortest=how.may_end_apart)
+    check_branches(feature_set)
     ffmpeg, threads = find_ffmpeg(), os.cpu_count() or 1
     pattern = Pattern(CELL, offsets(_SEED))
     pilot = first_look(ffmpeg, videos, how, feature_set, pattern, threads=threads)

@@ -31,6 +31,11 @@ def check_interval(model: Model, level: float, *, within: bool) -> Calibration:
             f"--interval {level:g}: with --within below {LEVEL:g}, since the frames left out take "
             f"{1 - LEVEL:.2f} of the error; lower it, or drop --within."
         )
+    if model.kind == "libvmaf":
+        raise InputError(
+            f"--interval: {model.name} is VMAF's own model: it imitates nothing, and its error "
+            f"against viewers is not in its file, so there is no interval; drop it."
+        )
     if model.calibration is None:
         raise InputError(
             f"{model.name}: carries no calibration (its sidecar has none), so it cannot tell how "
@@ -83,6 +88,7 @@ def in_words(
     interval: Interval | None,
     inside: bool | None,
     label_scale: LabelScale | None,
+    label: str | None = None,
 ) -> list[str]:
     """How sure a score is, a line a fact.
 
@@ -90,6 +96,7 @@ def in_words(
         measured: frames measured and frames of the clip, where they differ in principle.
         inside: the training region; None where unknown.
         label_scale: the worst and the best vote, for a model of votes.
+        label: what the model learnt, where that is known.
     """
     lines = []
     if measured is not None and measured[0] == measured[1]:
@@ -104,7 +111,10 @@ def in_words(
         if label_scale is not None:
             low, high = from_hundred(np.array([interval.low, interval.high]), label_scale)
             text += f" ({low:.2f} to {high:.2f} as people vote)"
-        lines.append(f"{text}, {interval.kind}")
+        line = f"{text}, {interval.kind}"
+        if label_scale is None and interval.kind != SAMPLING:
+            line += f": how near the model imitates {label or 'its teacher'}, not what viewers say"
+        lines.append(line)
     if inside is False:
         lines.append("outside the training region: unlike the clips that the model learnt from")
     return lines

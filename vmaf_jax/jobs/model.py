@@ -45,6 +45,13 @@ class Model:
     compiles: bool = True
     calibration: Calibration | None = None
 
+    def __repr__(self) -> str:
+        learnt = "" if self.label is None else f", learnt {self.label}"
+        return (
+            f"Model({self.name!r}, kind {self.kind}, features {self.feature_set.name}{learnt}, "
+            f"pooled by {self.pooling})"
+        )
+
     def __call__(self, features: npt.ArrayLike) -> npt.NDArray[np.floating[Any]]:
         """Scores `[n]` in VMAF points, clipped, for raw features `[n, d]`.
 

@@ -33,6 +33,7 @@ VIDEO_SUFFIXES = (
     *(".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpg", ".mxf", ".obu", ".ogv"),
     *(".raw", ".ts", ".vp9", ".webm", ".wmv", ".y4m", ".yuv"),
 )
+_SHOWN = 5  # videos of a ranking where it is printed
 PathLike = str | os.PathLike[str]
 
 
@@ -57,26 +58,57 @@ class Ranking:
     ranked: list[Scores]
     failed: list[Failure]
 
+    def __repr__(self) -> str:
+        rows = zip(self.ranked, self.names(), strict=True)
+        lines = [f"  {scores.pooled:.3f} {name}" for scores, (_, name) in rows]
+        more = [f"  and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else []
+        failed = f", {len(self.failed)} not scored" if self.failed else ""
+        head = f"Ranking({len(self.ranked)} videos{failed}"
+        return "\n".join([head, *lines[:_SHOWN], *more]) + ")"
+
+    def names(self) -> list[tuple[str, str]]:
+        """Reference and distorted video of each, by the shortest paths that tell files apart."""
+        pairs = [
+            (scores.pair.reference.path, scores.pair.distorted.path)
+            if scores.pair is not None
+            else (Path(str(scores.table.source[0])), Path(str(scores.table.clip[0])))
+            for scores in self.ranked
+        ]
+        references = shortest_paths([reference for reference, _ in pairs])
+        return list(zip(references, shortest_paths([path for _, path in pairs]), strict=True))
+
     def to_dict(self, *, per_frame: bool = False) -> dict[str, Any]:
         """The result as JSON writes it."""
         return {
-            "ranked": [scores.to_dict(per_frame=per_frame) for scores in self.ranked],
+            "ranked": [
+                {
+                    **scores.to_dict(per_frame=per_frame),
+                    "reference": reference,
+                    "distorted": distorted,
+                    "bytes": scores.size,
+                    "kbit_per_s": scores.bitrate,
+                }
+                for scores, (reference, distorted) in zip(self.ranked, self.names(), strict=True)
+            ],
             "failed": [dataclasses.asdict(failure) for failure in self.failed],
         }
 
     def to_arrow(self) -> Any:
         """A `pyarrow.Table`, a row a video: `rank`, its names, `score` and the frames' spread.
 
-        With `inside_training_region`, and the interval's ends `low` and `high` where asked for.
+        `bytes` are of the file, and `kbit_per_s` is its size over its duration. With
+        `inside_training_region`, and the interval's ends `low` and `high` where asked for.
         """
         import pyarrow as pa
 
         rows = [
             {
                 "rank": rank,
-                "reference": str(scores.table.source[0]),
-                "distorted": str(scores.table.clip[0]),
+                "reference": names[0],
+                "distorted": names[1],
                 "score": scores.pooled,
+                "bytes": scores.size,
+                "kbit_per_s": scores.bitrate,
                 **(
                     {}
                     if scores.interval is None
@@ -85,7 +117,7 @@ class Ranking:
                 "inside_training_region": scores.inside_training_region,
                 **scores.all_statistics()[scores.model],
             }
-            for rank, scores in enumerate(self.ranked, 1)
+            for rank, (scores, names) in enumerate(zip(self.ranked, self.names(), strict=True), 1)
         ]
         return pa.Table.from_pylist(rows)
 
@@ -93,7 +125,10 @@ class Ranking:
         from vmaf_jax.reporting.notebook import ranking_html
 
         return ranking_html(
-            [(str(scores.table.clip[0]), scores.pooled, scores.sure) for scores in self.ranked],
+            [
+                (name, scores.pooled, scores.sure)
+                for scores, (_, name) in zip(self.ranked, self.names(), strict=True)
+            ],
             [(failure.distorted, failure.reason) for failure in self.failed],
         )
 
@@ -135,6 +170,20 @@ def pair_up(reference: PathLike, distorted: Sequence[PathLike]) -> list[tuple[Pa
             )
         pairs.append((fitting[0], path))
     return pairs
+
+
+def shortest_paths(paths: Sequence[Path]) -> list[str]:
+    """Each file's name, with as many of its folders before it as tell it from the others."""
+    parts = [path.absolute().parts for path in paths]
+    names = []
+    for own in parts:
+        others = {other for other in parts if other != own}
+        length = next(
+            (n for n in range(1, len(own)) if all(other[-n:] != own[-n:] for other in others)),
+            len(own),
+        )
+        names.append(str(Path(*own[-length:])))
+    return names
 
 
 def _videos(path: Path) -> list[Path]:

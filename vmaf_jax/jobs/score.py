@@ -222,6 +222,7 @@ def scores_of(
         pooled=pooled,
         pooling=loaded.pooling,
         label_scale=loaded.label_scale if loaded.label == "mos" else None,
+        label=loaded.label,
         interval=interval_of(loaded, pooled, interval, None),
         inside_training_region=is_inside(loaded, table.features.mean(axis=0)),
     )
@@ -252,6 +253,7 @@ def _score_within(
         seconds={"extraction": time.perf_counter() - started, "inference": 0.0},
         pooled=pooled,
         label_scale=loaded.label_scale if loaded.label == "mos" else None,
+        label=loaded.label,
         interval=interval_of(loaded, pooled, level, enough.estimate),
         inside_training_region=is_inside(loaded, enough.features),
         frames=enough.n_frames,

@@ -14,7 +14,7 @@ from vmaf_jax.features.opinions import LabelScale, from_hundred
 from vmaf_jax.features.table import FeatureTable
 from vmaf_jax.features.table_view import to_pandas
 from vmaf_jax.files import write_bytes
-from vmaf_jax.jobs.how_sure import in_short, in_words
+from vmaf_jax.jobs.how_sure import SAMPLING, in_short, in_words
 from vmaf_jax.video.comparison import Comparison
 from vmaf_jax.video.video import Video
 
@@ -40,6 +40,7 @@ class Scores:
         pooled: the clip's score by the model's own pooling, VMAF points.
         pooling: that pooling's name.
         label_scale: the worst and the best vote behind 0 and 100, where people taught the model.
+        label: what the model learnt: the name of a teacher, or `mos`; None where that is unknown.
         interval: of the clip's score, where one was asked for.
         inside_training_region: whether the clip is like those that the model learnt from; None
             where its files do not say.
@@ -57,11 +58,22 @@ class Scores:
     pooled: float
     pooling: str = "mean"
     label_scale: LabelScale | None = None
+    label: str | None = None
     interval: Interval | None = None
     inside_training_region: bool | None = None
     frames: int | None = None
     choice: str | None = None
     pair: "Compared | None" = None
+
+    def __repr__(self) -> str:
+        frames = len(self.per_frame)
+        lines = [
+            f"Scores({str(self.table.clip[0])!r} against {str(self.table.source[0])!r}",
+            f"  {self.model}: {self.pooled:.3f}, {frames} frames pooled by {self.pooling}, "
+            f"{np.min(self.per_frame):.3f} to {np.max(self.per_frame):.3f}",
+            *(f"  {line}" for line in self.sure_lines()),
+        ]
+        return "\n".join(lines) + ")"
 
     @property
     def mean(self) -> float:
@@ -74,6 +86,28 @@ class Scores:
         if self.label_scale is None:
             return None
         return float(from_hundred(np.array(self.pooled), self.label_scale))
+
+    @property
+    def size(self) -> int | None:
+        """Bytes of the distorted file; None where it is none, or gone."""
+        try:
+            return None if self.pair is None else self.pair.distorted.path.stat().st_size
+        except OSError:
+            return None
+
+    @property
+    def bitrate(self) -> float | None:
+        """Size of the distorted file, sound included, over its duration, kbit/s; None if unknown.
+
+        Where frames were left out (`--frames`) the duration is not known.
+        """
+        comparison = self.table.provenance["comparison"]
+        rate = comparison["distorted"]["rate"]
+        if self.pair is not None and self.pair.distorted.fps:
+            rate = self.pair.distorted.fps
+        if self.size is None or not rate or comparison["limit"] is not None:
+            return None
+        return self.size * 8 * rate / comparison["decoded"][1] / 1000
 
     def to_dict(self, *, per_frame: bool = False) -> dict[str, Any]:
         """The result as JSON writes it."""
@@ -97,7 +131,8 @@ class Scores:
             "inside_training_region": self.inside_training_region,
         }
         if self.interval is not None:
-            document["interval"] = dataclasses.asdict(self.interval)
+            of = {} if self.interval.kind == SAMPLING else {"of": self.label}
+            document["interval"] = dataclasses.asdict(self.interval) | of
         if self.frames is not None:
             document |= {"frames_measured": len(self.per_frame), "frames": self.frames}
         elif per_frame:
@@ -129,7 +164,8 @@ class Scores:
         """How sure the score is, in words: nothing that was not asked for, or needs no word."""
         measured = None if self.frames is None else (len(self.per_frame), self.frames)
         scale = self.label_scale
-        return in_words(self.pooled, measured, self.interval, self.inside_training_region, scale)
+        inside = self.inside_training_region
+        return in_words(self.pooled, measured, self.interval, inside, scale, self.label)
 
     @property
     def sure(self) -> str:

@@ -1,8 +1,9 @@
 """Scores as a log that programs which read libvmaf's own can read: JSON or XML.
 
 Frames carry the features and other metrics under libvmaf's names (`integer_adm2` ...), each teacher
-under its name, and the model's score under its own and as `vmaf`, which programs look for; pooled metrics are libvmaf's four. Numbers have six decimals,
-as libvmaf writes them. Source: the layout that libvmaf 2 and 3 write (`libvmaf/src/output.c`).
+under its name, and the model's score under its own and as `vmaf`, which programs look for; pooled
+metrics are libvmaf's four. Numbers have six decimals, as libvmaf writes them. Source: the layout
+that libvmaf 2 and 3 write (`libvmaf/src/output.c`).
 """
 
 import json

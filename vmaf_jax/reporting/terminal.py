@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from rich.console import Console
 from rich.measure import Measurement
@@ -260,36 +260,55 @@ def show_also(statistics: Mapping[str, Mapping[str, float]], *, on_error: bool =
     for name, entry in statistics.items():
         if count := entry.get("infinite"):
             text = f"{name}: infinite on {count} frames, where the two pictures are equal"
-            Console(stderr=on_error).print(text, highlight=False, soft_wrap=True)
+            show_lines([text], on_error=on_error)
 
 
-def show_ranking(
-    ranked: Sequence[tuple[str, str, float, Mapping[str, Mapping[str, float]], str]],
-    failed: Sequence[tuple[str, str]],
-) -> None:
+class RankedVideo(NamedTuple):
+    """A row of a ranking.
+
+    Attributes:
+        reference, distorted: by paths that tell files apart.
+        score: the clip's, points.
+        statistics: of frames, by model, its own first.
+        sure: how sure the score is, "" where there is nothing to say.
+        size: of the file, bytes; None where it is unknown.
+        bitrate: of the file, kbit/s; None where it is unknown.
+    """
+
+    reference: str
+    distorted: str
+    score: float
+    statistics: Mapping[str, Mapping[str, float]]
+    sure: str
+    size: int | None
+    bitrate: float | None
+
+
+def show_ranking(ranked: Sequence[RankedVideo], failed: Sequence[tuple[str, str]]) -> None:
     """A row a video, the best first; below, on standard error, those that have no score.
 
     Args:
-        ranked: reference, distorted, the clip's score, statistics by model (its own first), and how
-            sure the score is, "" where there is nothing to say.
+        ranked: the best first.
         failed: distorted, and why.
     """
     if ranked:
-        models = list(ranked[0][3])
-        several = len({reference for reference, *_ in ranked}) > 1
+        models = list(ranked[0].statistics)
+        several = len({video.reference for video in ranked}) > 1
         names: list[Column | str] = ["", "distorted"]
         names += ["reference"] if several else []
         names.append(f"{models[0]}")
-        with_sure = any(sure for *_, sure in ranked)
+        with_sure = any(video.sure for video in ranked)
         names += ["how sure"] if with_sure else []
-        view = Table(*names, "min", "5 %", *models[1:], "frames")
-        for rank, (reference, distorted, score, statistics, sure) in enumerate(ranked, 1):
-            own, *others = (statistics[model] for model in models)
-            cells = [f"{score:.3f}", *([sure] if with_sure else [])]
+        view = Table(*names, "min", "5 %", *models[1:], "frames", "kbit/s", "MB")
+        for rank, video in enumerate(ranked, 1):
+            own, *others = (video.statistics[model] for model in models)
+            cells = [f"{video.score:.3f}", *([video.sure] if with_sure else [])]
             cells += [f"{own['min']:.3f}", f"{own['p5']:.3f}"]
             cells += [f"{entry['mean']:.3f}" for entry in others] + [str(own["frames"])]
-            source = [reference] if several else []
-            view.add_row(str(rank), distorted, *source, *cells)
+            cells.append("" if video.bitrate is None else f"{video.bitrate:.0f}")
+            cells.append("" if video.size is None else f"{video.size / 1e6:.3f}")
+            source = [video.reference] if several else []
+            view.add_row(str(rank), video.distorted, *source, *cells)
         show_table(view)
     for distorted, reason in failed:
         line = reason if distorted in reason else f"{distorted}: {reason}"

@@ -69,6 +69,11 @@ class ModelFile:
     clip: tuple[float, float] | None
     document: dict[str, Any]
 
+    def __repr__(self) -> str:
+        count = len(self.coefficients)
+        features = self.feature_set.name
+        return f"ModelFile({self.name!r}, features {features}, {count} support vectors)"
+
 
 def known_teachers() -> dict[str, Path]:
     """The model files of ffmpeg-quality-metrics, by name."""
@@ -142,10 +147,7 @@ def read_model_file(path: Path) -> ModelFile:
                 f"{path}: model_type {kind!r}, norm_type {norm!r}; expected LIBSVMNUSVR with "
                 f"linear_rescale or none."
             )
-        slopes, intercepts = np.ones(len(names) + 1), np.zeros(len(names) + 1)
-        if norm == "linear_rescale":
-            slopes = _vector(path, "slopes", model["slopes"], len(names) + 1)
-            intercepts = _vector(path, "intercepts", model["intercepts"], len(names) + 1)
+        slopes, intercepts = _rescale(path, model, len(names) + 1)
         header, vectors, coefficients = _libsvm(path, model["model"], len(names))
         clip = model.get("score_clip")
         if clip is not None and not float(clip[0]) < float(clip[1]):
@@ -291,6 +293,16 @@ def _correction(path: Path, model: dict[str, Any], feature_set: FeatureSet) -> C
             f"adm3; it is damaged."
         )
     return Correction(factor * corrected.astype(np.float64), guides.astype(np.float64))
+
+
+def _rescale(
+    path: Path, model: dict[str, Any], n: int
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Slopes and intercepts `[n]`, the score's first, then the features' in the file's order."""
+    if model["norm_type"] == "none":
+        return np.ones(n), np.zeros(n)
+    slopes = _vector(path, "slopes", model["slopes"], n)
+    return slopes, _vector(path, "intercepts", model["intercepts"], n)
 
 
 def _vector(path: Path, key: str, values: Any, n: int) -> npt.NDArray[np.float64]:
