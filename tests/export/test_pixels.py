@@ -26,8 +26,8 @@ from vmaf_jax.export.pixels.parity import (
     MAX_POINTS,
     check_pixels_parity,
     measure_pixels,
-    sample_pictures,
 )
+from vmaf_jax.export.pixels.pictures import sample_pictures
 from vmaf_jax.export.pixels.runtime import PixelsModel, check_provider, providers
 from vmaf_jax.features.clip import chunk_features
 from vmaf_jax.features.feature_set import FEATURES

@@ -8,7 +8,7 @@ metadata names the feature set; a file without a name takes the plain one. An en
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,7 +24,8 @@ IR_VERSION = (
 MAX_IR_VERSION = 10  # of what is read: earlier exports have it
 MAX_BYTES = 50_000_000
 MAX_NODES = 20_000
-MAX_VALUES = 4_000_000  # of one intermediate result, for two rows
+MAX_VALUES = 4_000_000  # held at once, for two rows
+MAX_OPERATIONS = 100_000_000  # multiplications or other steps, for two rows; `tiny` takes 70,000
 # What makes values from a shape, or more of them than it takes.
 _GROWING = ("ConstantOfShape", "Pad", "Expand", "Concat", "Gather")
 INPUT_NAME, MASK_NAME, OUTPUT_NAME = "features", "mask", "vmaf"
@@ -116,15 +117,13 @@ def check_contract(model: Any, path: Path) -> FeatureSet:
         _refuse(path, f"IR version {model.ir_version}, expected at most {MAX_IR_VERSION}")
     if model.functions:
         _refuse(path, "holds local functions")
-    if len(model.graph.node) > (most := limit("ONNX_NODES", MAX_NODES)):
-        _refuse(
-            path, f"has {len(model.graph.node)} nodes, at most {most} (VMAF_JAX_MAX_ONNX_NODES)"
-        )
     properties = {entry.key: entry.value for entry in model.metadata_props}
-    feature_set = _feature_set(properties, path)
-    _check_graph(model.graph, properties.get("quant_mode") == "dynamic", path)
+    feature_set = read_feature_set(properties, path)
+    is_dynamic = properties.get("quant_mode") == "dynamic"
+    admitted = ADMITTED_OPERATORS | (DYNAMIC_OPERATORS if is_dynamic else frozenset())
+    check_operators(model.graph, admitted, path)
     _check_tensors(model.graph, len(feature_set), path)
-    _check_cost(model, path)
+    check_cost(model, row_budget(), path)
     return feature_set
 
 
@@ -132,7 +131,12 @@ def _refuse(path: Path, breach: str) -> None:
     raise InputError(f"{path}: {breach}; export it again with `vmaf-jax export`.")
 
 
-def _feature_set(properties: dict[str, str], path: Path) -> FeatureSet:
+def read_feature_set(properties: dict[str, str], path: Path) -> FeatureSet:
+    """The feature set that a file's metadata names; the plain one where it names none.
+
+    Raises:
+        InputError: it is none of ours, or names other features.
+    """
     name = properties.get("feature_set", FEATURES.name)
     if name not in FEATURE_SETS:
         _refuse(path, f"takes the feature set {name!r}, expected one of {', '.join(FEATURE_SETS)}")
@@ -142,49 +146,131 @@ def _feature_set(properties: dict[str, str], path: Path) -> FeatureSet:
     return FEATURE_SETS[name]
 
 
-def _check_graph(graph: Any, dynamic: bool, path: Path) -> None:
+def check_operators(graph: Any, admitted: frozenset[str], path: Path) -> None:
+    """Refuses operators outside `admitted`, subgraphs, and weights in other files.
+
+    Raises:
+        InputError: the first of them.
+    """
     import onnx
 
-    admitted = ADMITTED_OPERATORS | (DYNAMIC_OPERATORS if dynamic else frozenset())
+    if len(graph.node) > (most := limit("ONNX_NODES", MAX_NODES)):
+        _refuse(path, f"has {len(graph.node)} nodes, at most {most} (VMAF_JAX_MAX_ONNX_NODES)")
     subgraph_kinds = (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS)
+    tensors = list(graph.initializer)
     for node in graph.node:
         if node.domain or node.op_type not in admitted:
             _refuse(path, f"operator {node.domain or 'default'}:{node.op_type} is not admitted")
         if any(attribute.type in subgraph_kinds for attribute in node.attribute):
             _refuse(path, f"operator {node.op_type} holds a subgraph")
-    if any(entry.data_location == onnx.TensorProto.EXTERNAL for entry in graph.initializer):
+        tensors += [attribute.t for attribute in node.attribute if attribute.HasField("t")]
+    if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in tensors):
         _refuse(path, "keeps its weights in another file")
+    if graph.sparse_initializer:
+        _refuse(path, "holds sparse weights")
 
 
-def _check_cost(model: Any, path: Path) -> None:
-    """Refuses a graph in which a value is large, or may grow to any size, for two rows."""
+@dataclasses.dataclass(frozen=True)
+class Budget:
+    """How much a graph may take for two rows, or two frames.
+
+    Attributes:
+        values: numbers that it holds at once, in the order in which its nodes are written.
+        operations: multiplications, or other steps.
+    """
+
+    values: int
+    operations: int
+
+
+def row_budget() -> Budget:
+    """What a graph over features may take; the environment can raise it."""
+    return Budget(limit("ONNX_VALUES", MAX_VALUES), limit("ONNX_OPERATIONS", MAX_OPERATIONS))
+
+
+Shape = tuple[int, ...]
+
+
+def value_shapes(model: Any) -> dict[str, Shape | None]:
+    """The shape of every value for two rows (clips, frames); None where it cannot be told."""
     import onnx
 
-    most = limit("ONNX_VALUES", MAX_VALUES)
     copy = type(model).FromString(model.SerializeToString())
     del copy.graph.value_info[:]
     for tensor in copy.graph.input:  # two rows, or two clips of two frames
         for axis in tensor.type.tensor_type.shape.dim:
             axis.dim_value = axis.dim_value or 2
-    for tensor in copy.graph.output:
-        tensor.type.tensor_type.shape.dim[0].Clear()
+    for tensor in copy.graph.output:  # as it is, not as it is declared
+        for axis in tensor.type.tensor_type.shape.dim:
+            axis.Clear()
     graph = onnx.shape_inference.infer_shapes(copy, strict_mode=True, data_prop=True).graph
-    sizes: dict[str, int | None] = {}
-    for value in (*graph.value_info, *graph.output):
+    shapes: dict[str, Shape | None] = {t.name: tuple(t.dims) for t in copy.graph.initializer}
+    for value in (*graph.input, *graph.value_info, *graph.output):
         dims = value.type.tensor_type.shape.dim
-        is_static = all(dim.HasField("dim_value") for dim in dims)
-        sizes[value.name] = math.prod(dim.dim_value for dim in dims) if is_static else None
-    for node in model.graph.node:
-        for name in node.output:
-            size = sizes.get(name)
-            if size is None and node.op_type in _GROWING:
-                _refuse(path, f"operator {node.op_type} makes a value whose size cannot be told")
-            if size is not None and size > most:
+        is_static = value.type.HasField("tensor_type") and all(
+            dim.HasField("dim_value") and dim.dim_value >= 0 for dim in dims
+        )
+        shapes[value.name] = tuple(dim.dim_value for dim in dims) if is_static else None
+    return shapes
+
+
+def check_cost(
+    model: Any, budget: Budget, path: Path, *, growing: Container[str] = _GROWING
+) -> None:
+    """Refuses a graph that takes more than its budget, or of which that cannot be told.
+
+    Args:
+        growing: operators whose results must have a size that can be told.
+
+    Raises:
+        InputError: it names the operator at which the budget is passed.
+    """
+    import onnx
+
+    onnx.checker.check_model(model)  # every operator has the inputs and attributes that it needs
+    shapes = value_shapes(model)
+    nodes = list(model.graph.node)
+    last_read = {name: k for k, node in enumerate(nodes) for name in node.input}
+    made: set[str] = set()
+    held = operations = 0
+    for k, node in enumerate(nodes):
+        outputs = [shapes.get(name) for name in node.output if name]
+        if None in outputs and node.op_type in growing:
+            _refuse(path, f"operator {node.op_type} makes a value whose size cannot be told")
+        held += sum(math.prod(shape) for shape in outputs if shape is not None)
+        steps, scratch = _work(node, shapes)
+        operations += steps
+        for figure, most, what, name in (
+            (held + scratch, budget.values, "values are held at once", "VALUES"),
+            (operations, budget.operations, "operations are done", "OPERATIONS"),
+        ):
+            if figure > most:
                 _refuse(
                     path,
-                    f"operator {node.op_type} makes {size} values of two rows, at most {most} "
-                    f"(VMAF_JAX_MAX_ONNX_VALUES)",
+                    f"at operator {node.op_type} {figure} {what} for two rows, at most {most} "
+                    f"(VMAF_JAX_MAX_ONNX_{name})",
                 )
+        made.update(node.output)
+        for name in set(node.input) & made:
+            if last_read[name] == k:
+                held -= math.prod(shapes.get(name) or (0,))
+
+
+def _work(node: Any, shapes: dict[str, Shape | None]) -> tuple[int, int]:
+    """How many operations a node takes, and how many values it holds besides its results."""
+    reads = [shapes.get(name) or (0,) for name in node.input]
+    makes = shapes.get(node.output[0]) or (0,)
+    size = math.prod(makes)
+    attributes = {attribute.name: attribute for attribute in node.attribute}
+    if node.op_type == "Conv":
+        taps = math.prod(reads[1][1:])
+        return size * taps, size // max(1, math.prod(reads[1][:1])) * taps  # windows side by side
+    if node.op_type == "AveragePool":
+        return size * math.prod(attributes["kernel_shape"].ints), 0
+    if node.op_type in ("MatMul", "MatMulInteger", "Gemm"):
+        by_rows = "transA" in attributes and attributes["transA"].i
+        return size * math.prod(reads[0][:1] if by_rows else reads[0][-1:]), 0
+    return max(size, *map(math.prod, reads)) if reads else size, 0
 
 
 def _check_tensors(graph: Any, n_features: int, path: Path) -> None:

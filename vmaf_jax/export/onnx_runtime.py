@@ -94,6 +94,22 @@ def check_levels(content: bytes, path: Path, feed: dict[str, npt.NDArray[Any]]) 
                 )
 
 
+def check_scores(scores: Any, rows: npt.NDArray[np.float32], path: Path) -> npt.NDArray[np.float32]:
+    """What a model gave for `rows`: a score for each, all in 0-100.
+
+    Raises:
+        InputError: there are more or fewer, or one is NaN or off the scale.
+    """
+    low, high = OUTPUT_RANGE
+    clipped = np.asarray(scores)
+    if clipped.shape != (len(rows),) or not ((clipped >= low) & (clipped <= high)).all():
+        raise InputError(
+            f"{path}: gives scores of shape {clipped.shape} for {len(rows)} rows that are not all "
+            f"in [{low:g}, {high:g}]; export it again."
+        )
+    return clipped
+
+
 def example_feed(feature_set: FeatureSet, *, over_frames: bool = False) -> dict[str, Any]:
     """Inputs of a model for `check_levels`: the features' box from corner to corner in 8 rows."""
     lower, upper = np.array(feature_set.lower), np.array(feature_set.upper)
@@ -143,14 +159,7 @@ class OnnxModel:
             (scores,) = self.session.run([OUTPUT_NAME], feed)
         except runtime_errors() as error:
             raise InputError(f"{self.path}: ONNX Runtime fails ({first_line(error)}).") from error
-        low, high = OUTPUT_RANGE
-        clipped = np.asarray(scores)
-        if clipped.shape != (len(x),) or not ((clipped >= low) & (clipped <= high)).all():
-            raise InputError(
-                f"{self.path}: gives scores of shape {clipped.shape} that are not all in "
-                f"[{low:g}, {high:g}]; export it again."
-            )
-        return clipped
+        return check_scores(scores, x, self.path)
 
     def with_spread(
         self, features: npt.ArrayLike
@@ -169,7 +178,7 @@ class OnnxModel:
             raise InputError(f"{self.path}: ONNX Runtime fails ({first_line(error)}).") from error
         if not (np.isfinite(spread).all() and (spread >= 0).all()):
             raise InputError(f"{self.path}: gives spreads that are no numbers; export it again.")
-        return np.asarray(scores), np.asarray(spread)
+        return check_scores(scores, x, self.path), np.asarray(spread)
 
     def in_batches(self, features: npt.NDArray[np.float32], size: int) -> npt.NDArray[np.float32]:
         """The same, `size` rows (or packed clips) at a time; the last batch may be shorter."""

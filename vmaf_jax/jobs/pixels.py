@@ -5,6 +5,7 @@ SVR. The graph is written for one size, which takes a second; JAX then says whet
 """
 
 import dataclasses
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vmaf_jax.errors import InputError
+from vmaf_jax.export.pixels.graph import Graph, Value
 from vmaf_jax.export.pixels.heads import student_head, teacher_head
 from vmaf_jax.export.pixels.model_file import (
     PICTURES,
@@ -20,10 +22,12 @@ from vmaf_jax.export.pixels.model_file import (
     Head,
     PixelsFile,
     check_pixels,
+    feature_part,
     is_pixels,
     pixels_model,
     read_pixels,
 )
+from vmaf_jax.export.pixels.pictures import example_feed
 from vmaf_jax.export.pixels.runtime import PixelsModel
 from vmaf_jax.export.sidecar import teacher_entries
 from vmaf_jax.export.sidecar_file import (
@@ -40,6 +44,7 @@ from vmaf_jax.files import to_json, work_folder, write_bytes, write_text
 from vmaf_jax.jobs.model import checkpoints, find_run, is_teacher
 from vmaf_jax.teacher import load_teacher
 
+_MEASURED_APART = 1e-3  # of a feature, or of that share of it above 1: earlier versions' roundings
 MOTION2 = (
     "The last feature is motion: how far the reference is from `previous`. The score wants "
     "motion2, the lesser of a frame's motion and the next frame's (0 at a clip's start, the last "
@@ -96,13 +101,21 @@ def _find_source(model: str) -> Source:
 
 def _of_teacher(model: str) -> Source:
     teacher = load_teacher(model)
-    description = teacher_entries(teacher)
+    low, high = OUTPUT_RANGE
+    ends = teacher.model.clip or (-math.inf, math.inf)
+
+    def head(graph: Graph, rows: Value) -> Value:
+        score = teacher_head(graph, teacher, rows)
+        if low <= ends[0] <= ends[1] <= high:
+            return score
+        return graph.op("Clip", score, low, high)
+
     return Source(
         teacher.name,
         teacher.feature_set,
-        lambda graph, rows: teacher_head(graph, teacher, rows),
-        teacher,
-        description,
+        head,
+        lambda features: np.clip(teacher(features), low, high),
+        teacher_entries(teacher),
     )
 
 
@@ -186,7 +199,39 @@ def open_pixels(model: str, frame: Frame, *, provider: str = "CPU") -> PixelsMod
             f"{frame.width}x{frame.height}; export it with --size {frame.width}x{frame.height}, "
             f"or name the model that it was made of."
         )
-    return PixelsModel(file, path, provider=provider)
+    runtime = PixelsModel(file, path, provider=provider)
+    _check_measured(runtime, file.model, path)
+    return runtime
+
+
+def _check_measured(runtime: PixelsModel, model: Any, path: Path) -> None:
+    """Holds the features of a pixels file against those of our own graph, on one picture.
+
+    A file that has our very nodes needs no picture.
+
+    The picture has gained contrast, which tells the feature sets of other gain limits apart.
+
+    Raises:
+        InputError: the file does not measure the feature set that it names.
+    """
+    frame, feature_set = runtime.frame, runtime.feature_set
+
+    def largest(graph: Graph, rows: Value) -> Value:  # a head, which a whole graph needs
+        return graph.op("Clip", graph.op("ReduceMax", rows, axes=[1], keepdims=0), *OUTPUT_RANGE)
+
+    graph = pixels_model(largest, feature_set, frame, {"name": "features"})
+    if feature_part(graph) == feature_part(model):
+        return
+    ours = PixelsModel(check_pixels(graph, path), path)
+    triple = example_feed(frame, "contrast gained").values()
+    expected, received = ours.features(*triple)[0], runtime.features(*triple)[0]
+    apart = np.abs(received - expected) / np.maximum(1, np.abs(expected))
+    if apart.max() > _MEASURED_APART:
+        name = feature_set.names[int(apart.argmax())]
+        raise InputError(
+            f"{path}: says that it measures the feature set {feature_set.name}, but its {name} of "
+            f"a sample picture is {apart.max():.2g} off; export it again with `--format pixels`."
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -244,7 +289,7 @@ def export_pixels(model: str, out: Path, frame: Frame) -> ExportedPixels:
     """
     from vmaf_jax.environment import keep_compiled_programs
     from vmaf_jax.export.onnx_runtime import check_levels
-    from vmaf_jax.export.pixels.parity import check_pixels_parity, example_feed, measure_pixels
+    from vmaf_jax.export.pixels.parity import check_pixels_parity, measure_pixels
 
     frame.check()
     source = pixels_source(model)

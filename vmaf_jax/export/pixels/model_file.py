@@ -21,17 +21,27 @@ from vmaf_jax.export.contract import (
     MAX_IR_VERSION,
     OPSET,
     OUTPUT_NAME,
+    Budget,
+    check_cost,
+    check_operators,
+    read_feature_set,
     read_onnx,
+    row_budget,
+    value_shapes,
 )
 from vmaf_jax.export.pixels.features import features
 from vmaf_jax.export.pixels.graph import Graph, Value
-from vmaf_jax.features.feature_set import FEATURE_SETS, FEATURES, FeatureSet
+from vmaf_jax.features.feature_set import FeatureSet
 from vmaf_jax.features.scale import MIN_SIZE
 from vmaf_jax.limits import limit
 
 PICTURES = ("reference", "distorted", "previous")
 SAMPLES = ("float32", "uint8")
 MAX_SIDE = 16_384  # pixels
+HEAD_ROWS = 1024  # features that the head takes at once; ours hold some 5,000 values for two
+_HEAD_SHARE = 16  # what it may hold is a part of a student's, which is for a few rows: 512 MB
+# For each sample of a picture; ours hold 11 values at once and take 670 operations.
+_HELD_VALUES, _SAMPLE_OPERATIONS, _MARGIN = 32, 3000, 64
 ADMITTED_OPERATORS = frozenset(
     """
     Abs Add And AveragePool Cast Clip Concat Conv DepthToSpace Div Exp Gemm GreaterOrEqual
@@ -163,23 +173,77 @@ def read_pixels(path: Path) -> PixelsFile:
 
 def check_pixels(model: Any, path: Path) -> PixelsFile:
     """A model with its features and size; raises InputError, naming its first breach."""
-    import onnx
-
     opsets = {entry.domain: entry.version for entry in model.opset_import}
     if opsets != {"": OPSET} or not 3 <= model.ir_version <= MAX_IR_VERSION:
         _refuse(path, f"opset {opsets} and IR version {model.ir_version} are not ours")
+    if model.functions:
+        _refuse(path, "holds local functions")
+    check_operators(model.graph, ADMITTED_OPERATORS, path)
+    feature_set = read_feature_set(_properties(model), path)
+    if feature_set.planes > 1:
+        _refuse(path, f"takes the feature set {feature_set.name}, which is not of luma alone")
+    frame = _frame(model.graph, path)
+    check_cost(model, _frame_budget(frame), path, growing=ADMITTED_OPERATORS)
+    rows = row_budget()
+    head = dataclasses.replace(rows, values=rows.values // _HEAD_SHARE)
+    check_cost(head_model(model), head, path)
+    shapes = value_shapes(model)
+    for name, shape in ((INPUT_NAME, (2, len(feature_set))), (OUTPUT_NAME, (2,))):
+        if shapes[name] != shape:
+            _refuse(path, f"{name} has shape {shapes[name]} for two frames, expected {shape}")
+    return PixelsFile(model, feature_set, frame)
+
+
+def _frame_budget(frame: Frame) -> Budget:
+    """What a graph from pictures may take for two of them: some times what ours does.
+
+    A small picture is mostly the frames of mirrored samples around it.
+    """
+    samples = 2 * (frame.width + _MARGIN) * (frame.height + _MARGIN)
+    rows = row_budget()
+    return Budget(
+        rows.values + _HELD_VALUES * samples, rows.operations + _SAMPLE_OPERATIONS * samples
+    )
+
+
+def feature_part(model: Any) -> tuple[list[bytes], dict[str, bytes]]:
+    """The nodes of a pixels model up to its features, and the constants that they read."""
+    nodes, read = [], set()
     for node in model.graph.node:
-        if node.domain or node.op_type not in ADMITTED_OPERATORS:
-            _refuse(path, f"operator {node.domain or 'default'}:{node.op_type} is not admitted")
-    if model.functions or any(
-        tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in model.graph.initializer
-    ):
-        _refuse(path, "holds functions, or keeps its weights in another file")
-    properties = _properties(model)
-    name = properties.get("feature_set", FEATURES.name)
-    if name not in FEATURE_SETS:
-        _refuse(path, f"takes the feature set {name!r}, expected one of {', '.join(FEATURE_SETS)}")
-    return PixelsFile(model, FEATURE_SETS[name], _frame(model.graph, path))
+        nodes.append(node.SerializeToString(deterministic=True))
+        read.update(node.input)
+        if INPUT_NAME in node.output:
+            break
+    return nodes, {
+        tensor.name: tensor.SerializeToString(deterministic=True)
+        for tensor in model.graph.initializer
+        if tensor.name in read
+    }
+
+
+def head_model(model: Any) -> Any:
+    """The part of a pixels model from its features to the score, as a model of its own."""
+    import onnx
+
+    makers = {name: node for node in model.graph.node for name in node.output}
+    needed: set[str] = set()
+    waiting = [OUTPUT_NAME]
+    while waiting:
+        name = waiting.pop()
+        if name in needed or name == INPUT_NAME:
+            continue
+        needed.add(name)
+        waiting += makers[name].input if name in makers else []
+    graph = onnx.helper.make_graph(
+        [node for node in model.graph.node if needed.intersection(node.output)],
+        "head",
+        [tensor for tensor in model.graph.output if tensor.name == INPUT_NAME],
+        [tensor for tensor in model.graph.output if tensor.name == OUTPUT_NAME],
+        [tensor for tensor in model.graph.initializer if tensor.name in needed],
+    )
+    return onnx.helper.make_model(
+        graph, opset_imports=list(model.opset_import), ir_version=model.ir_version
+    )
 
 
 def _properties(model: Any) -> dict[str, str]:

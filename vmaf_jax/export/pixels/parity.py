@@ -1,8 +1,4 @@
-"""Proof that a pixels model computes what our JAX features and the model's own score do.
-
-Pictures are drawn at the model's size: shapes in motion with noise, and of them what codecs and
-people make, a scene cut, flat and identical pictures, and samples between whole numbers (10 bits).
-"""
+"""Proof that a pixels model computes what our JAX features and the model's own score do."""
 
 import dataclasses
 from collections.abc import Callable
@@ -14,14 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from vmaf_jax.errors import GateError
-from vmaf_jax.export.pixels.model_file import PICTURES, Frame
+from vmaf_jax.export.pixels.pictures import sample_pictures
 from vmaf_jax.export.pixels.runtime import PixelsModel
 from vmaf_jax.features.clip import chunk_features
 
 MAX_POINTS = 2e-3  # VMAF points; the most on the demo corpus is in docs/pixels.md
 MAX_FEATURE = 2e-4  # of a feature, or of that share of it above 1; small pictures sum few samples
 
-Pictures = npt.NDArray[np.float32]
 Score = Callable[[npt.NDArray[Any]], npt.NDArray[Any]]
 
 
@@ -82,57 +77,3 @@ def check_pixels_parity(parity: PixelsParity) -> None:
     for name, value in parity.features.items():
         if not value <= MAX_FEATURE:
             raise GateError(f"pixels: {name} is {value:.3g} from JAX, limit {MAX_FEATURE:g}.")
-
-
-def example_feed(frame: Frame) -> dict[str, Any]:
-    """Inputs of a pixels model, one of its sample pictures, for `check_levels`."""
-    pictures = sample_pictures(frame.height, frame.width, whole=True)["noise added"]
-    return {
-        name: picture[None].astype(frame.samples)
-        for name, picture in zip(PICTURES, pictures, strict=True)
-    }
-
-
-def sample_pictures(
-    height: int, width: int, *, whole: bool
-) -> dict[str, tuple[Pictures, Pictures, Pictures]]:
-    """Reference, distorted and previous pictures `[h, w]` by what they are; the same every time.
-
-    Args:
-        whole: whole numbers alone, as 8-bit samples are.
-    """
-    rng = np.random.default_rng(0)
-
-    def limited(picture: npt.NDArray[Any], step: float = 1.0) -> Pictures:
-        return (np.clip(np.round(picture / step), 0, 255 / step) * step).astype(np.float32)
-
-    def scene(t: int) -> npt.NDArray[Any]:
-        waves = np.sin((columns + 3 * t) / 17) * np.cos((rows - 2 * t) / 11)
-        tiles = ((columns + 2 * t) // 32 + rows // 24) % 2
-        return 120 + 60 * waves + 40 * tiles + grain
-
-    rows, columns = np.mgrid[:height, :width].astype(np.float64)
-    grain, noise = rng.normal(0, 5, (2, height, width))
-    now, before = scene(1), scene(0)
-    blurred = (now + np.roll(now, 1, 0) + np.roll(now, 1, 1) + np.roll(now, (1, 1), (0, 1))) / 4
-    random = rng.uniform(0, 255, (3, height, width))
-    flat = np.full((height, width), 128.0)
-    step = 1.0 if whole else 0.25
-    cases = {
-        "identical": (now, now, now),
-        "noise added": (now, now + noise, before),
-        "blurred": (now, blurred, before),
-        "coarse": (now, np.round(now / 16) * 16, before),
-        "contrast gained": (now, 128 + 1.3 * (now - 128), before),
-        "contrast lost": (now, 128 + 0.6 * (now - 128), before),
-        "unrelated": tuple(random),
-        "scene cut": (now, now + noise, random[0]),
-        "black": (flat * 0, flat * 0, flat * 0),
-        "white against black": (flat * 0 + 255, flat * 0, flat * 0),
-        "noise on flat": (flat, flat + noise, flat),
-    }
-    made = {
-        name: tuple(limited(picture) for picture in pictures) for name, pictures in cases.items()
-    }
-    made["between whole numbers"] = tuple(limited(p, step) for p in (now, blurred, before))
-    return {name: (a, b, c) for name, (a, b, c) in made.items()}

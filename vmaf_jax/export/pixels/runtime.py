@@ -14,8 +14,8 @@ import numpy.typing as npt
 
 from vmaf_jax.errors import InputError
 from vmaf_jax.export.contract import INPUT_NAME, OUTPUT_NAME
-from vmaf_jax.export.onnx_runtime import first_line, runtime_errors
-from vmaf_jax.export.pixels.model_file import PICTURES, PixelsFile
+from vmaf_jax.export.onnx_runtime import check_scores, first_line, runtime_errors
+from vmaf_jax.export.pixels.model_file import HEAD_ROWS, PICTURES, PixelsFile, head_model
 
 CPU = "CPUExecutionProvider"
 _SUFFIX = "ExecutionProvider"
@@ -109,47 +109,49 @@ class PixelsModel:
         feed = {name: np.ascontiguousarray(p, frame.samples) for name, p in pictures.items()}
         n = len(reference)
         if self.workers == 1 or n == 1:
-            return np.asarray(self._run(self._session, INPUT_NAME, feed))
+            return self._checked_features(self._run(self._session, INPUT_NAME, feed), n)
 
-        def run_frame(k: int) -> Any:
+        def run_frame(k: int) -> npt.NDArray[np.float32]:
             single = {name: pictures[k : k + 1] for name, pictures in feed.items()}
-            return self._run(self._session, INPUT_NAME, single)
+            return self._checked_features(self._run(self._session, INPUT_NAME, single), 1)
 
         with concurrent.futures.ThreadPoolExecutor(self.workers) as pool:
             return np.concatenate(list(pool.map(run_frame, range(n))))
 
     def score(self, features: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-        """The head's scores `[n]` of features `[n, 6]` with motion2, VMAF points."""
-        feed = {INPUT_NAME: np.ascontiguousarray(features, np.float32)}
-        return np.asarray(self._run(self._head, OUTPUT_NAME, feed))
+        """The head's scores `[n]` of features `[n, 6]` with motion2, VMAF points.
+
+        Raises:
+            InputError: ONNX Runtime fails, or the scores are not one a frame, all in 0-100.
+        """
+        rows = np.ascontiguousarray(features, np.float32)
+        batches = (rows[k : k + HEAD_ROWS] for k in range(0, len(rows), HEAD_ROWS))
+        parts = [
+            check_scores(self._run(self._head, OUTPUT_NAME, {INPUT_NAME: part}), part, self.path)
+            for part in batches
+        ]
+        return np.concatenate(parts) if parts else np.empty(0, np.float32)
+
+    def _checked_features(self, rows: Any, n: int) -> npt.NDArray[np.float32]:
+        """Features `[n, d]` as the graph gave them, each as large as it can be of any pictures."""
+        possible = self.feature_set.possible
+        features = np.asarray(rows)
+        if features.shape != (n, len(possible)):
+            raise InputError(
+                f"{self.path}: gives features of shape {features.shape} for {n} frames, expected "
+                f"{(n, len(possible))}; export it again with `--format pixels`."
+            )
+        for column, (name, (low, high)) in zip(features.T, possible.items(), strict=True):
+            outside = ~((column >= low) & (column <= high))  # NaN too
+            if outside.any():
+                raise InputError(
+                    f"{self.path}: gives {name} as {column[outside][0]:g}, which is not in "
+                    f"[{low:g}, {high:g}]; export it again with `--format pixels`."
+                )
+        return features
 
     def _run(self, session: Any, output: str, feed: dict[str, npt.NDArray[Any]]) -> Any:
         try:
             return session.run([output], feed)[0]
         except runtime_errors() as error:
             raise InputError(f"{self.path}: ONNX Runtime fails ({first_line(error)}).") from error
-
-
-def head_model(model: Any) -> Any:
-    """The part of a pixels model from its features to the score, as a model of its own."""
-    import onnx
-
-    makers = {name: node for node in model.graph.node for name in node.output}
-    needed: set[str] = set()
-    waiting = [OUTPUT_NAME]
-    while waiting:
-        name = waiting.pop()
-        if name in needed or name == INPUT_NAME:
-            continue
-        needed.add(name)
-        waiting += makers[name].input if name in makers else []
-    graph = onnx.helper.make_graph(
-        [node for node in model.graph.node if needed.intersection(node.output)],
-        "head",
-        [tensor for tensor in model.graph.output if tensor.name == INPUT_NAME],
-        [tensor for tensor in model.graph.output if tensor.name == OUTPUT_NAME],
-        [tensor for tensor in model.graph.initializer if tensor.name in needed],
-    )
-    return onnx.helper.make_model(
-        graph, opset_imports=list(model.opset_import), ir_version=model.ir_version
-    )
