@@ -196,10 +196,18 @@ def test_training_on_opinion_scores(tmp_path, demo_table):
     metrics = json.loads(result.stdout)
     assert len(metrics["folds"]) == 9
     assert metrics["loso"]["pooled"]["plcc"] > 0.95
+    # The labels are a line of VMAF's scores, so VMAF with a line has nothing to learn.
+    assert "warning: nano learns opinion scores from scratch" in result.stderr
+    assert metrics["beside"]["verdict"].startswith("VMAF is better")
+    rivals = {rival["name"]: rival for rival in metrics["beside"]["rivals"]}
+    assert rivals["vmaf_v0.6.1, a line per experiment"]["rmse"] < 0.5
+    as_it_comes = np.sqrt(np.mean((pooled.label("vmaf_v0.6.1") - mos) ** 2))
+    assert rivals["vmaf_v0.6.1"]["rmse"] == pytest.approx(as_it_comes, abs=0.5)
+    assert metrics["beside"]["verdict"] in (tmp_path / "run" / "report.html").read_text()
 
 
 BAD = [
-    (["train", "--config", "none.yaml"], "none.yaml: cannot read"),
+    (["train", "--config", "none.yaml"], "none.yaml: no such file; by name there are"),
     (["train", "--config", "configs/nano.yaml", "--set", "training.stepz=1"], "unknown key"),
     (["train", "--config", "configs/nano.yaml", "--set", "training.steps=-1"], "training.steps"),
     (["train", "--config", "configs/nano.yaml", "--run-dir", "{file}/x"], "cannot create"),

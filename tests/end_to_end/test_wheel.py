@@ -10,15 +10,18 @@ from tests.support import ROOT
 
 SCORE = """
 import json, sys
+from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 import vmaf_jax
 from vmaf_jax.export.registry import verify_registry
+from vmaf_jax.jobs.config import load_config
 from vmaf_jax.jobs.model import checkpoints
 rows = [[0.95, 0.5, 0.8, 0.85, 0.9, 4.0]]
 scores = {name: float(vmaf_jax.load_model(name)(rows)[0]) for name in ("tiny", "nano", "rbf")}
 scores["teacher"] = float(vmaf_jax.load_teacher("vmaf_v0.6.1")(rows)[0])
 assert vmaf_jax.__file__.startswith(sys.argv[1]), vmaf_jax.__file__
 verify_registry(checkpoints() / "registry.json")
+assert load_config(Path("opinions")).student.network == "attention"
 print(json.dumps(scores))
 """
 

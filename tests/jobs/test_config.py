@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from vmaf_jax.errors import InputError
-from vmaf_jax.jobs.config import load_config
+from vmaf_jax.jobs.config import load_config, warn_of_recipe
 
 CONFIGS = sorted(Path("configs").glob("*.yaml"))
 
@@ -62,3 +62,35 @@ def test_bad_configs_name_the_key(tmp_path, text, message):
 def test_bad_overrides(tmp_path, override):
     with pytest.raises(InputError, match="--set"):
         load_config(write(tmp_path, "name: x\n"), [override])
+
+
+def test_a_configuration_that_comes_with_the_package_is_found_by_name(tmp_path, monkeypatch):
+    expected = load_config(Path("configs/opinions.yaml"))
+    monkeypatch.chdir(tmp_path)
+    assert load_config(Path("opinions")) == expected
+    Path("opinions").write_text("name: mine\n")
+    assert load_config(Path("opinions")).name == "mine"  # a file of that name goes first
+
+
+@pytest.mark.parametrize("name", ["configs/opinions.yaml", "opinions.yaml"])
+def test_outside_a_checkout_a_path_is_answered_with_the_name(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="comes with the package is --config opinions"):
+        load_config(Path(name))
+    with pytest.raises(InputError, match=r"no such file; by name there are .*opinions, .*tiny"):
+        load_config(Path("mine.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("name", "overrides", "warned"),
+    [
+        ("tiny", ["data.label=mos", "external=[]"], True),
+        ("nano", ["data.label=mos", "external=[]"], True),
+        ("opinions", [], False),
+        ("opinions_ffmpeg", [], False),
+        ("attention", [], False),
+        ("tiny", [], False),
+    ],
+)
+def test_ways_to_learn_opinions_that_lost_are_warned_of(name, overrides, warned):
+    assert bool(warn_of_recipe(load_config(Path(name), overrides))) == warned

@@ -3,6 +3,7 @@
 EXAMPLES: dict[str, tuple[str, ...]] = {
     "train": (
         "vmaf-jax train --config configs/tiny.yaml",
+        "vmaf-jax train --config opinions --set data.features=mine.parquet",
         "vmaf-jax train --config configs/nano.yaml --set data.features=mine.parquet",
         "vmaf-jax train --config configs/nano.yaml --set 'sweep={student.dropout: [0, 0.1]}'",
         "vmaf-jax train --config c.yaml --distributed --processes 2 --process 0",

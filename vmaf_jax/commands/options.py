@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
-ConfigFile = Annotated[Path, typer.Option("--config", help="YAML file in configs/.")]
+ConfigFile = Annotated[Path, typer.Option("--config", help="YAML file, or a name as opinions.")]
 DataRoot = Annotated[Path | None, typer.Option(help="Folder of the netflix corpus.")]
 Manifest = Annotated[Path | None, typer.Option(help="CSV, JSON Lines or Parquet.")]
 Backend = Annotated[str, typer.Option(help="What measures: libvmaf, or jax.")]

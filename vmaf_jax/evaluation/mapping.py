@@ -140,6 +140,33 @@ def calibrate_held_out(
     return calibrated
 
 
+def line_held_out(
+    predicted: npt.ArrayLike,
+    mos: npt.ArrayLike,
+    fold: npt.ArrayLike,
+    experiment: npt.ArrayLike | None,
+) -> Floats:
+    """A ready model's scores `[n]` by the line of each experiment, fitted on all the other folds.
+
+    Where they hold too few clips of an experiment for a line, it is that of all their clips.
+
+    Args:
+        predicted, mos, fold: as for `calibrate_held_out`.
+        experiment: of each clip, `[n]`; None for one.
+    """
+    x, y, folds = np.asarray(predicted, np.float64), np.asarray(mos, np.float64), np.asarray(fold)
+    tests = np.zeros(len(x)) if experiment is None else np.asarray(experiment)
+    mapped = np.empty_like(x)
+    for name in np.unique(folds):
+        for test in np.unique(tests[folds == name]):
+            others = (folds != name) & (tests == test)
+            if others.sum() <= FREEDOM["linear"]:
+                others = folds != name
+            own = (folds == name) & (tests == test)
+            mapped[own] = fit_map("linear", x[others], y[others])(x[own])
+    return mapped
+
+
 def _linear(t: Floats, y: Floats) -> Floats:
     slope = max(float(t @ (y - y.mean())) / float(t @ t), 0.0)  # t has mean 0
     return np.array([y.mean() - slope * t.mean(), slope])

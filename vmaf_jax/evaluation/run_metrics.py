@@ -7,6 +7,7 @@ from vmaf_jax.evaluation.behaviour import Deviation
 from vmaf_jax.evaluation.cross_validation import FoldMetrics, Loso
 from vmaf_jax.evaluation.distances import Distance
 from vmaf_jax.evaluation.metrics import Metrics
+from vmaf_jax.evaluation.rivals import Standing
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,6 +29,8 @@ class RunMetrics:
         external: of corpora that took no part in the training, by name.
         parity: of the deployed form in JAX against ONNX Runtime.
         behaviour: against the teacher outside the data, by case; None where none can be asked.
+        beside: the held-out predictions beside models that need no training; None where there are
+            none for these rows.
         environment: of the machine, as `environment()` gives it.
     """
 
@@ -39,3 +42,4 @@ class RunMetrics:
     timing: Timing
     environment: dict[str, Any]
     behaviour: dict[str, Deviation] | None
+    beside: Standing | None = None

@@ -26,6 +26,7 @@ from vmaf_jax.jobs.contents import table_digest
 from vmaf_jax.jobs.fit import Fit, predict
 from vmaf_jax.jobs.problem import Problem, load_problem
 from vmaf_jax.jobs.report import Report
+from vmaf_jax.jobs.rivals import standing_of
 from vmaf_jax.jobs.run_folder import Run
 from vmaf_jax.models import deploy
 
@@ -85,7 +86,10 @@ def conclude(
         timing=Timing(fit.compile_s, fit.train_s, time.perf_counter() - started),
         environment=environment(),
         behaviour=_behaviour(fit, problem),
+        beside=standing_of(config, problem, held_out),
     )
+    if metrics.beside is not None:
+        report.say(metrics.beside.verdict)
     members = [f"{name}/{seed}" for seed in fit.seeds for name in problem.fold_names]
     return Run(
         path=path.absolute(),

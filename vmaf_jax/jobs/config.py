@@ -208,17 +208,55 @@ def load_config(path: Path, overrides: list[str] | None = None) -> Config:
     """Reads and validates a configuration file.
 
     Args:
-        path: the YAML file.
+        path: the YAML file, or the name of one that comes with the package, as `opinions`.
         overrides: `a.b=value` each, applied in order.
 
     Raises:
         InputError: missing file, broken YAML, an unknown key or a value out of range; the message
             names the file, the key and what was expected.
     """
-    values = read_yaml(path)
+    values = read_yaml(find_config(path))
     for override in overrides or []:
         _apply(values, override)
     return validate(Config, values, path)
+
+
+def shipped_configs() -> dict[str, Path]:
+    """The configurations that come with the package, by name."""
+    package = Path(__file__).parents[1]
+    inside = package / "configs"
+    folder = inside if inside.is_dir() else package.parent / "configs"
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
+def find_config(path: Path) -> Path:
+    """A configuration by path, or one that comes with the package, by name.
+
+    Raises:
+        InputError: there is no such file; the message names those that come with the package.
+    """
+    if path.exists():
+        return path
+    shipped = shipped_configs()
+    if str(path) in shipped:
+        return shipped[str(path)]
+    known = f"by name there are {', '.join(shipped)}"
+    if path.stem in shipped and path.parent.name in ("", "configs"):
+        known = f"the one that comes with the package is --config {path.stem}"
+    raise InputError(f"{path}: no such file; {known}.")
+
+
+def warn_of_recipe(config: Config) -> str | None:
+    """A line where opinion scores are learnt in a way that lost to VMAF itself; else None."""
+    from_scratch = config.training.start is None
+    network = config.student.network
+    if config.data.label != "mos" or NETWORKS[network].over_frames or not from_scratch:
+        return None
+    return (
+        f"warning: {network} learns opinion scores from scratch, which lost to plain VMAF on 660 "
+        f"clips and is slow there (docs/opinions.md); --config opinions and --config "
+        f"opinions_ffmpeg are the recipes that did not."
+    )
 
 
 class _PlainLoader(yaml.SafeLoader):

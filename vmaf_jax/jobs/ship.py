@@ -33,7 +33,8 @@ def ship(run: Path, destination: Path) -> None:
             shutil.copyfile(path, folder / path.name)
         shutil.copytree(run / "checkpoint", folder / "checkpoint")
         metrics = json.loads((run / "metrics.json").read_text())
-        for key in ("timing", "environment"):
+        # What a run found on its machine, and beside the models that it may be about to replace.
+        for key in ("timing", "environment", "beside"):
             del metrics[key]
         mode = "static" if network.tunable else None
         exported = export(str(run), folder / "model.onnx", quantize_mode=mode)

@@ -11,7 +11,7 @@ from vmaf_jax.export.parity import check_parity
 from vmaf_jax.files import check_result_folder
 from vmaf_jax.jobs.agreed_state import kept_state
 from vmaf_jax.jobs.conclude import conclude, load_external
-from vmaf_jax.jobs.config import Config
+from vmaf_jax.jobs.config import Config, warn_of_recipe
 from vmaf_jax.jobs.fit import fit_folds
 from vmaf_jax.jobs.report import Report, silent
 from vmaf_jax.jobs.run_folder import Run, write_run
@@ -57,6 +57,8 @@ def train(
     """
     started = time.perf_counter()
     check_result_folder(run_dir, "metrics.json")
+    if (warning := warn_of_recipe(config)) is not None:
+        report.say(warning)
     if config.sweep:
         run = sweep(config, run_dir, save_every_s, report)
         check_parity(run.parity)

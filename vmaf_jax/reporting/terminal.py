@@ -22,6 +22,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from vmaf_jax.evaluation.metrics import Metrics
+from vmaf_jax.evaluation.rivals import Standing
 from vmaf_jax.evaluation.run_metrics import RunMetrics
 from vmaf_jax.evaluation.sweep_table import SweepTable
 from vmaf_jax.features.dataset_writer import Contents
@@ -199,6 +200,8 @@ def show_run(metrics: RunMetrics) -> None:
     for corpus, entry in metrics.external.items():
         view.add_row(f"external: {corpus}", *_metric_cells(entry, names))
     show_table(view)
+    if metrics.beside is not None:
+        show_standing(metrics.beside)
     loso, parity, timing = metrics.loso, metrics.parity, metrics.timing
     show_lines(
         [
@@ -208,6 +211,28 @@ def show_run(metrics: RunMetrics) -> None:
             f"parity: {parity.n} rows, at most {parity.max_abs:.2e} points, {parity.max_ulp} ULP",
             f"time: compile {timing.compile_s:.1f} s, train {timing.train_s:.1f} s, total "
             f"{timing.total_s:.1f} s",
+        ]
+    )
+
+
+def show_standing(standing: Standing) -> None:
+    """A row a model that needs no training, the new one first, and the verdict below."""
+    title = "beside models that need no training, on the same held-out rows"
+    columns = ("PLCC", "SROCC", "RMSE", "this less it", "95 % over sources", "p")
+    view = Table("", *columns, title=title)
+    own = (standing.plcc, standing.srocc, standing.rmse)
+    view.add_row("this model", *(number(value) for value in own), "", "", "")
+    for rival in standing.rivals:
+        figures = (rival.plcc, rival.srocc, rival.rmse, rival.difference)
+        interval = f"{number(rival.interval.low)} to {number(rival.interval.high)}"
+        cells = [*(number(value) for value in figures), interval, number(rival.p_value, 3)]
+        view.add_row(rival.name, *cells)
+    show_table(view)
+    show_lines(
+        [
+            standing.verdict,
+            f"RMSE in points of 0-100; p of the difference over sources, adjusted for "
+            f"{len(standing.rivals)} comparisons by Holm",
         ]
     )
 

@@ -103,6 +103,8 @@ def _sentence(run: RunView, whole: OverSources) -> str:
 
 def _warnings(run: RunView, whole: OverSources) -> list[str]:
     rows, lines = run.held_out, []
+    if isinstance(judgement := part(run.metrics, "beside").get("verdict"), str):
+        lines.append(judgement)
     if whole.n_sources < _FEW_SOURCES:
         lines.append(
             f"Only {whole.n_sources} {_plural('source', whole.n_sources)} were held out: the "

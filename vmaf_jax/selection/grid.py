@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pydantic
 
 from vmaf_jax.evaluation.metrics import rmse
-from vmaf_jax.jobs.config import DataConfig, one_of, read_yaml, validate
+from vmaf_jax.jobs.config import DataConfig, find_config, one_of, read_yaml, validate
 from vmaf_jax.jobs.problem import Problem, load_problem
 from vmaf_jax.jobs.programs import Point, fit_points
 from vmaf_jax.jobs.report import Report, silent
@@ -225,4 +225,4 @@ def load_selection(path: Path) -> SelectionConfig:
     Raises:
         InputError: as for any configuration.
     """
-    return validate(SelectionConfig, read_yaml(path), path)
+    return validate(SelectionConfig, read_yaml(find_config(path)), path)
