@@ -21,7 +21,7 @@ from vmaf_jax.video.pairing import (
 )
 from vmaf_jax.video.probe import choose_streams, probe
 from vmaf_jax.video.report import check_counts, explain, frame_counts, stream_formats
-from vmaf_jax.video.spacing import check_spacing, rates_may_mislead
+from vmaf_jax.video.spacing import check_spacing, rates_may_mislead, true_rates
 from vmaf_jax.video.sync import find_offset
 from vmaf_jax.video.video import Video, with_streams
 
@@ -34,6 +34,7 @@ def plan_with_offset(
     Raises:
         InputError: they cannot be compared as `how` has it, or no offset fits.
     """
+    facts = true_rates(ffmpeg, videos, facts)
     plan = plan_pair(videos, facts, how, how.offset)
     if how.sync is None:
         return plan

@@ -16,11 +16,11 @@ from vmaf_jax.video.comparison import Comparison
 from vmaf_jax.video.facts import HDR_TRANSFERS, Facts
 from vmaf_jax.video.interlacing import deinterlacing
 from vmaf_jax.video.report import BY_NUMBER, common_format
+from vmaf_jax.video.spacing import SAME_RATE
 from vmaf_jax.video.video import Video, refuse_pointer
 
 # The same words on both inputs, so that ffmpeg finds no matrix to convert between them.
 SAME_COLOUR = "setparams=colorspace=bt709:color_primaries=bt709:color_trc=bt709"
-_SAME_RATE = 0.005  # relative; 23.976 and 24 are one rate, 24 and 25 two
 _SAME_ASPECT = 0.015  # relative, besides what rounding a side to even pixels does
 
 
@@ -207,7 +207,7 @@ def _grid(
         return reference.base_rate if reference.base_rate and not videos[0].fps else rates[0]
     if rates[0] is None or rates[1] is None or how.force:
         return None
-    if abs(rates[1] / rates[0] - 1) > _SAME_RATE:
+    if abs(rates[1] / rates[0] - 1) > SAME_RATE:
         raise InputError(
             f"{video.path}: {rates[1]:g} frames/s, its reference has {rates[0]:g}; pass --fps "
             f"match to pair frames by time stamp."
@@ -275,5 +275,6 @@ def check_durations(videos: tuple[Video, Video], counts: list[int], plan: Plan) 
     if math.fabs(seconds[0] - seconds[1]) > 2 / min(rates):
         raise InputError(
             f"{videos[1].path}: {seconds[1]:.3f} s, its reference {videos[0].path.name} has "
-            f"{seconds[0]:.3f} s; trim one, or pass --shortest."
+            f"{seconds[0]:.3f} s; pass --sync auto where frames are missing at the start, or "
+            f"--shortest."
         )

@@ -109,8 +109,9 @@ def check_counts(
     if ours is None or theirs is None or ours == theirs or shortest:
         return
     raise InputError(
-        f"{distorted.path}: {ours} frames, its reference {reference.path.name} has {theirs}; trim "
-        f"one, or pass --shortest to measure the first {min(ours, theirs)}."
+        f"{distorted.path}: {ours} frames, its reference {reference.path.name} has {theirs}; pass "
+        f"--sync auto where frames are missing at the start, or --shortest to measure the first "
+        f"{min(ours, theirs)}."
     )
 
 

@@ -1,8 +1,13 @@
-"""Whether the frames of two files lie at the same times, where their rates alone do not say.
+"""When the frames of two files are shown, where what the files say of their rates is not enough.
 
-Two files that dropped other frames can agree in number and in average rate, and Matroska stores a
-rate that its frames need not keep.
+Rates are a container's claim: MPEG-1 and raw DV are told with twice the rate or a clock's ticks,
+soft telecine with the rate of the display, a still with any. Two files that dropped other frames
+can agree in number and average rate, and Matroska stores a rate that its frames need not keep. The
+time stamps of the packets decide.
 """
+
+import dataclasses
+import re
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +18,12 @@ from vmaf_jax.video.facts import Facts
 from vmaf_jax.video.ffmpeg import Ffmpeg, run_ffmpeg
 from vmaf_jax.video.video import Video
 
-_REGULAR = ("yuv4mpegpipe",)  # one rate, and no time stamps of the frames
+SAME_RATE = 0.005  # relative; 23.976 and 24 are one rate, 24 and 25 two
+_Y4M = "yuv4mpegpipe"  # one rate, and no time stamps of the frames
+_Y4M_RATE = re.compile(rb"^YUV4MPEG2 [^\n]*?\bF0*[1-9]\d*:0*[1-9]\d*[ \n]")
+_MISSING = -(2**63)  # ffmpeg's mark of a packet without a time stamp
+
+Times = npt.NDArray[np.float64]
 
 
 def rates_may_mislead(facts: tuple[Facts, Facts]) -> bool:
@@ -22,6 +32,45 @@ def rates_may_mislead(facts: tuple[Facts, Facts]) -> bool:
         return False
     stored = any(stream.demuxer.startswith("matroska") for stream in facts)
     return stored or all(stream.irregular for stream in facts)
+
+
+def true_rates(
+    ffmpeg: Ffmpeg, videos: tuple[Video, Video], facts: tuple[Facts, Facts]
+) -> tuple[Facts, Facts]:
+    """Returns the facts of the reference and the distorted video with rates that they bear out.
+
+    Packets are read, undecoded, where the rates that the files claim differ or are uneven. Streams
+    whose frames are shown at the same times have one rate; a still and a file without time stamps
+    have none.
+    """
+    reference, distorted = (_with_stated_rate(*pair) for pair in zip(videos, facts, strict=True))
+    rates = [v.fps or f.rate for v, f in zip(videos, (reference, distorted), strict=True)]
+    if rates[0] is None or rates[1] is None:
+        return reference, distorted
+    if abs(rates[1] / rates[0] - 1) <= SAME_RATE and not any(
+        stream.irregular for stream in (reference, distorted)
+    ):
+        return reference, distorted
+    times = [
+        None if video.fps or stream.demuxer == _Y4M else _packet_times(ffmpeg, video)
+        for video, stream in zip(videos, (reference, distorted), strict=True)
+    ]
+    borne = [
+        stream if stamps is None else _with_measured_rate(stream, stamps)
+        for stream, stamps in zip((reference, distorted), times, strict=True)
+    ]
+    rates = [v.fps or f.rate for v, f in zip(videos, borne, strict=True)]
+    if rates[0] is None or rates[1] is None:
+        return borne[0], borne[1]
+    length = max((len(stamps) for stamps in times if stamps is not None), default=0)
+    shown = [
+        np.arange(length) / rate if stamps is None else stamps
+        for stamps, rate in zip(times, (rates[0], rates[1]), strict=True)
+    ]
+    if min(map(len, shown)) > 1 and _apart(*shown) is None:
+        even = dataclasses.replace(borne[1], rate=rates[0], base_rate=rates[0])
+        return dataclasses.replace(borne[0], rate=rates[0], base_rate=rates[0]), even
+    return borne[0], borne[1]
 
 
 def check_spacing(
@@ -40,32 +89,83 @@ def check_spacing(
     Raises:
         InputError: a pair of frames is apart by more than half the interval between frames.
     """
-    times = [_frame_times(ffmpeg, *stream) for stream in zip(videos, facts, counts, strict=True)]
+    times = [
+        np.arange(count) / stream.rate
+        if stream.demuxer == _Y4M and stream.rate
+        else _packet_times(ffmpeg, video)
+        for video, stream, count in zip(videos, facts, counts, strict=True)
+    ]
     if any(len(stamps) != count for stamps, count in zip(times, counts, strict=True)):
         return
     reference, distorted = (stamps[n:] for stamps, n in zip(times, skip, strict=True))
-    n = min(len(reference), len(distorted))
-    if n < 2:
-        return
-    apart = np.abs((reference[:n] - reference[0]) - (distorted[:n] - distorted[0]))
-    if (apart > np.median(np.diff(reference[:n])) / 2).any():
-        frame = int(np.argmax(apart))
+    if min(len(reference), len(distorted)) > 1 and (found := _apart(reference, distorted)):
+        frame, seconds = found
         raise InputError(
             f"{videos[1].path}: its frames and its reference's are not spaced alike in time (frame "
-            f"{frame} is {apart[frame]:.3f} s apart); pass --fps match to pair them by time stamp."
+            f"{frame} is {seconds:.3f} s apart); pass --fps match to pair them by time stamp."
         )
 
 
-def _frame_times(ffmpeg: Ffmpeg, video: Video, facts: Facts, count: int) -> npt.NDArray[np.float64]:
+def _apart(reference: Times, distorted: Times) -> tuple[int, float] | None:
+    """The pair of frames that lies furthest apart and by how many seconds, None if all agree.
+
+    Both begin at 0, and run at one speed where their speeds differ by no more than rates may.
+    """
+    n = min(len(reference), len(distorted))
+    first, second = (times[:n] - times[0] for times in (reference, distorted))
+    if second[-1] > 0:
+        second = second * np.clip(first[-1] / second[-1], 1 - SAME_RATE, 1 + SAME_RATE)
+    apart = np.abs(first - second)
+    frame = int(np.argmax(apart))
+    # A tick of a coarse clock more: Matroska and FLV round to milliseconds.
+    if apart[frame] <= np.median(np.diff(first)) / 2 + 1e-3:
+        return None
+    return frame, float(apart[frame])
+
+
+def _with_stated_rate(video: Video, facts: Facts) -> Facts:
+    """The facts without a rate where a Y4M header has none, for which ffmpeg assumes 25."""
+    if facts.demuxer != _Y4M:
+        return facts
+    with video.path.open("rb") as file:
+        stated = _Y4M_RATE.match(file.read(4096))
+    return facts if stated else dataclasses.replace(facts, rate=None, base_rate=None)
+
+
+def _with_measured_rate(facts: Facts, times: Times) -> Facts:
+    """The facts with the rate of the packets' times, and none for a still."""
+    n = len(times)
+    if n < 2 or times[-1] <= times[0]:
+        return dataclasses.replace(facts, rate=None, base_rate=None)
+    rate = (n - 1) / float(times[-1] - times[0])
+    for even in (facts.rate, facts.base_rate, rate):  # a claim that holds is the rounder number
+        if even and _apart(np.arange(n) / even, times) is None:
+            return dataclasses.replace(facts, rate=even, base_rate=even)
+    return dataclasses.replace(facts, rate=rate)
+
+
+def _packet_times(ffmpeg: Ffmpeg, video: Video) -> Times:
     """When each frame of a file is shown, seconds, sorted, read from its packets undecoded.
 
-    Empty where the file has no time stamps.
+    AVI and ASF say alone when packets are decoded, which is as evenly spaced. MPEG program streams
+    say it of some packets: these are decoded. Empty where a file says nothing.
     """
-    if facts.demuxer in _REGULAR and facts.rate:
-        return np.arange(count) / facts.rate
+    unit, stamps = _time_stamps(ffmpeg, video, ["-c", "copy"])
+    shown, decoded = ([stamp[kind] for stamp in stamps] for kind in (1, 0))
+    if _MISSING in shown and any(time != _MISSING for time in shown):
+        unit, stamps = _time_stamps(ffmpeg, video, ["-enc_time_base", "demux"])
+        shown = [stamp[1] for stamp in stamps]
+    times = decoded if _MISSING in shown else shown
+    return np.empty(0) if _MISSING in times else np.sort(np.array(times, np.float64)) * unit
+
+
+def _time_stamps(
+    ffmpeg: Ffmpeg, video: Video, codec: list[str]
+) -> tuple[float, list[tuple[int, int]]]:
+    """Seconds of a tick, and when each packet is decoded and shown, in ticks."""
     with work_folder() as folder:
         arguments = ["-nostdin", "-v", "error", *video.arguments()]
-        arguments += ["-map", f"0:{video.stream_specifier}", "-c", "copy"]
+        arguments += ["-map", f"0:{video.stream_specifier}", *codec, "-fps_mode", "passthrough"]
         run_ffmpeg(ffmpeg, [*arguments, "-f", "framecrc", "times.txt"], folder=folder)
         log = folder / "times.txt"
         lines = log.read_text().splitlines() if log.is_file() else []
@@ -75,7 +175,6 @@ def _frame_times(ffmpeg: Ffmpeg, video: Video, facts: Facts, count: int) -> npt.
             over, _, under = line.partition(":")[2].strip().partition("/")
             unit = int(over) / int(under)
         elif not line.startswith("#"):
-            stamps.append(line.split(",")[2].strip())
-    if "NOPTS" in stamps:
-        return np.empty(0)
-    return np.sort(np.array([int(stamp) for stamp in stamps], np.float64)) * unit
+            _, decoded, shown, *_ = line.split(",")
+            stamps.append((int(decoded), int(shown)))
+    return unit, stamps
