@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from rich.table import Table
 
 from tests.support import run_command
@@ -112,13 +113,26 @@ def test_a_table_on_a_narrow_terminal_wraps_and_cuts_nothing():
     assert max(map(len, out.splitlines())) <= 40
 
 
-def test_texts_of_plots_are_drawn_as_they_stand():
+def test_texts_of_plots_are_drawn_as_they_stand(caplog):
     scores = {"影片": np.array([1.0, 2.0]), "_x": np.ones(2), r"$\frac$": np.ones(2)}
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         image = plots.per_frame(scores, "a\x1b[2J$x$影")
         assert image == plots.per_frame(scores, "a\x1b[2J$x$影")
     assert image.startswith(b"\x89PNG")
+    assert caplog.records == []  # as of fonts that cannot be found
+
+
+def test_ticks_of_a_logarithmic_axis_stay_formulas():
+    figure = Figure()
+    axis = figure.subplots()
+    axis.plot([1, 10, 100], [1, 2, 3], label="$x$")
+    axis.set(xscale="log", title="$x$")
+    axis.legend()
+    plots.png(figure)
+    assert all(tick.get_parse_math() for tick in axis.get_xticklabels(minor=False))
+    assert not axis.title.get_parse_math()
+    assert not axis.get_legend().get_texts()[0].get_parse_math()
 
 
 def test_text_is_shown_at_one_place():

@@ -19,9 +19,10 @@ def png(figure: Any) -> bytes:
     characters that Matplotlib's own font lacks, such as Chinese ones, come from other fonts of the
     machine, or are boxes where it has none.
     """
-    from matplotlib.text import Text
-
-    texts = figure.findobj(Text)
+    texts = [axis.title for axis in figure.axes]  # ticks are Matplotlib's own, and formulas
+    texts += [label for axis in figure.axes for label in (axis.xaxis.label, axis.yaxis.label)]
+    legends = [axis.get_legend() for axis in figure.axes]
+    texts += [text for legend in legends if legend is not None for text in legend.get_texts()]
     families = ["DejaVu Sans", *_fallback_fonts("".join(text.get_text() for text in texts))]
     for text in texts:
         text.set(parse_math=False, text=printable(text.get_text(), keep="\n"), family=families)
@@ -41,10 +42,15 @@ def _fallback_fonts(characters: str) -> list[str]:
     """Fonts of this machine that have what DejaVu Sans, Matplotlib's own, lacks."""
     from matplotlib.font_manager import fontManager
 
-    lacking = {ord(c) for c in characters if c.isprintable()} - _glyphs("DejaVu Sans")
+    regular = {
+        font.name: font.fname
+        for font in fontManager.ttflist
+        if font.style == "normal" and font.weight in (400, "normal", "regular")
+    }
+    lacking = {ord(c) for c in characters if c.isprintable()} - _glyphs(regular["DejaVu Sans"])
     chosen: list[str] = []
-    for name in sorted({font.name for font in fontManager.ttflist}) if lacking else []:
-        if found := lacking & _glyphs(name):
+    for name in sorted(regular) if lacking else []:
+        if found := lacking & _glyphs(regular[name]):
             chosen.append(name)
             lacking -= found
         if not lacking:
@@ -53,12 +59,12 @@ def _fallback_fonts(characters: str) -> list[str]:
 
 
 @functools.cache
-def _glyphs(family: str) -> frozenset[int]:
-    """Code points that a font has."""
-    from matplotlib.font_manager import findfont, get_font
+def _glyphs(file: str) -> frozenset[int]:
+    """Code points that a font's file has."""
+    from matplotlib.font_manager import get_font
 
     try:
-        return frozenset(get_font(findfont(family, fallback_to_default=False)).get_charmap())
+        return frozenset(get_font(file).get_charmap())
     except (OSError, RuntimeError, ValueError):
         return frozenset()  # a broken font, or one of a kind that cannot be drawn
 
