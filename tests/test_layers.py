@@ -11,6 +11,7 @@ ORDER = (
         "printable",
         "files",
         "limits",
+        "plain_yaml",
         "stopping",
         "environment",
         "features",

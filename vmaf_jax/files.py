@@ -6,16 +6,18 @@ temporary name and renamed, so a reader never sees half a file and an interrupti
 
 import contextlib
 import dataclasses
+import fcntl
 import json
 import math
 import os
 import re
 import secrets
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from vmaf_jax.errors import InputError
 
@@ -84,6 +86,41 @@ def atomic_path(path: Path) -> Iterator[Path]:
             shutil.rmtree(temporary, ignore_errors=True)
         else:
             temporary.unlink(missing_ok=True)
+
+
+def take_lock(path: Path, busy: str) -> IO[bytes]:
+    """Locks the file `path`, made where there is none; closing the result gives the lock back.
+
+    A link is not followed, and a file that is there already is not emptied: whoever may write into
+    the folder could have put them there.
+
+    Args:
+        busy: for people, where another process holds the lock.
+
+    Raises:
+        InputError: another process holds it, it is a link or no regular file, or it cannot be made.
+    """
+    # A FIFO is opened at once for reading and writing, a device without waiting for it.
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+    try:
+        number = os.open(path, flags, 0o666)
+    except OSError as error:
+        if path.is_symlink():
+            raise InputError(f"{path}: a link, and is to be a lock; remove it.") from error
+        raise InputError(
+            f"{path}: cannot be opened as a lock ({error.strerror}); remove it, or choose a "
+            f"writable place."
+        ) from error
+    try:
+        if not stat.S_ISREG(os.fstat(number).st_mode):
+            raise InputError(f"{path}: no regular file, and is to be a lock; remove it.")
+        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return os.fdopen(number, "r+b")
+    except BaseException as error:
+        os.close(number)
+        if isinstance(error, OSError):
+            raise InputError(busy) from error
+        raise
 
 
 def remove_left_over(folder: Path, start: str, end: str = "") -> None:
@@ -164,25 +201,26 @@ def check_replaceable(path: Path, inputs: Iterable[Path] = ()) -> None:
     """
     check_local(path)
     try:
-        if not path.exists():
+        if not (path.exists() or path.is_symlink()):
             return
         for source in inputs:
-            if source.exists() and path.samefile(source):
+            if source.exists() and path.exists() and path.samefile(source):
                 raise InputError(f"{path}: is the input {source}; choose another output.")
+        if path.is_symlink() and (path.is_file() or path.is_dir() or not path.exists()):
+            raise InputError(
+                f"{path}: a link to {path.readlink()}; name the file itself, or remove the link."
+            )
         if not (path.is_file() or path.is_dir()):
             raise InputError(f"{path}: is no regular file and is not replaced; choose another.")
-        if path.is_symlink():
-            raise InputError(
-                f"{path}: a link to {path.resolve()}; name the file itself, or remove the link."
-            )
     except OSError as error:
         raise InputError(f"{path}: cannot be looked at ({error.strerror}); rename it.") from error
 
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Writes `content` to `path` atomically."""
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(content)
+    # "x" makes the file here, so it is nothing that a link leads to.
+    with atomic_path(path) as temporary, temporary.open("xb") as file:
+        file.write(content)
 
 
 def write_text(path: Path, content: str) -> None:
@@ -255,6 +293,13 @@ def is_folder(path: Path) -> bool:
         return path.is_dir()
     except (OSError, ValueError):
         return False
+
+
+def plain_files(folder: Path) -> bool:
+    """Whether a folder holds regular files and folders alone: no FIFO, device or linked folder."""
+    return all(
+        path.is_file() or (path.is_dir() and not path.is_symlink()) for path in folder.rglob("*")
+    )
 
 
 def check_writable(folder: Path) -> None:

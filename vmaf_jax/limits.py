@@ -3,6 +3,7 @@
 import os
 import stat
 from pathlib import Path
+from typing import BinaryIO
 
 from vmaf_jax.errors import InputError
 
@@ -30,18 +31,32 @@ def read_limited(path: Path, name: str, default: int) -> bytes:
         InputError: missing, unreadable, no regular file, or too large.
     """
     most = limit(name, default)
+    with open_regular(path) as file:
+        try:
+            size = os.fstat(file.fileno()).st_size
+            content = file.read(most + 1) if size <= most else b""
+        except OSError as error:
+            raise InputError(f"{path}: cannot read ({error.strerror}); check it.") from error
+    if (size := max(size, len(content))) > most:
+        raise InputError(
+            f"{path}: {size} bytes, at most {most} are read; check the name, or set "
+            f"VMAF_JAX_MAX_{name}."
+        )
+    return content
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """Opens a regular file for reading; never waits, as a FIFO would have it.
+
+    Raises:
+        InputError: missing, unreadable, or no regular file.
+    """
     try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):
-            raise InputError(f"{path}: not a regular file; name one.")
-        if status.st_size > most:
-            raise InputError(
-                f"{path}: {status.st_size} bytes, at most {most} are read; check the name, or set "
-                f"VMAF_JAX_MAX_{name}."
-            )
-        return path.read_bytes()
+        number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except (OSError, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"{path}: cannot read ({reason}); check the name.") from error
+    if not stat.S_ISREG(os.fstat(number).st_mode):
+        os.close(number)
+        raise InputError(f"{path}: not a regular file; name one.")
+    return os.fdopen(number, "rb")

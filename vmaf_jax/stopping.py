@@ -4,12 +4,15 @@ The thread that hears a signal asks (`save_first`); the thread that trains looks
 between two short calls of its program, saves, and says so (`saved`).
 """
 
+import contextlib
+import ctypes
 import signal
 import threading
 import time
 
 SAVED = 4  # exit code: told to end, and the state of the training is saved
 _WAIT_S, _LOOK_S = 60.0, 0.05
+_PR_SET_PDEATHSIG = 1  # of <linux/prctl.h>
 
 _outcome: list[str] = []  # what an interruption leaves behind, where it is not the usual
 _saving = threading.Event()  # somebody looks
@@ -65,3 +68,12 @@ def save_first() -> bool:
         if _saved.wait(_LOOK_S):
             return True
     return False
+
+
+def end_with_parent() -> None:
+    """Has the system send SIGTERM to this process when the one that started it is gone (Linux).
+
+    Where the system cannot, nothing happens: watch a pipe as well.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

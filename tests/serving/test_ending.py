@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import json
 import os
 import signal
 import subprocess
@@ -18,13 +19,17 @@ from vmaf_jax.serving.pool import open_pool
 from vmaf_jax.serving.requests import Score, checked, parse
 from vmaf_jax.serving.settings import Settings
 
-CLIENT = f"""
-import asyncio, sys
+CLIENT = """
+import asyncio, json, sys
 from mcp import Client, StdioServerParameters
 
+async def heard(progress, total, message):
+    print(message, flush=True)
+
 async def main():
-    async with Client(StdioServerParameters.model_validate_json(sys.argv[1])) as client:
-        await client.call_tool("vmaf_score", {ENDLESS!r})
+    start, tool, arguments = sys.argv[1:]
+    async with Client(StdioServerParameters.model_validate_json(start)) as client:
+        await client.call_tool(tool, json.loads(arguments), progress_callback=heard)
 
 asyncio.run(main())
 """
@@ -106,7 +111,8 @@ def test_none_that_is_killed_leaves_the_others_behind(endless, killed):
     family = Family()
     start = parameters(endless, **family.environment).model_dump_json()
     environment = {**os.environ, **family.environment}
-    client = subprocess.Popen([sys.executable, "-c", CLIENT, start], env=environment)
+    call = [sys.executable, "-c", CLIENT, start, "vmaf_score", json.dumps(ENDLESS)]
+    client = subprocess.Popen(call, env=environment)
     try:
         wait_until(family.ffmpegs)
         folders = family.folders()
@@ -119,6 +125,44 @@ def test_none_that_is_killed_leaves_the_others_behind(endless, killed):
         client.wait()
     assert folders
     assert not any(Path(folder).exists() for folder in folders)
+
+
+TOLD = {
+    "the server is killed": ("vmaf_jax mcp", signal.SIGKILL),
+    "the server is told to end": ("vmaf_jax mcp", signal.SIGTERM),
+    "the worker is told to end": ("serving.worker", signal.SIGTERM),
+}
+
+
+@pytest.mark.parametrize("told", TOLD)
+def test_a_training_ends_within_seconds(told, tmp_path):
+    """Its main thread is in a compiled program, where no handler of Python's runs."""
+    name, number = TOLD[told]
+    family = Family()
+    start = parameters(tmp_path, "--out", tmp_path / "out", **family.environment)
+    training = {"name": "never", "network": "nano", "steps": 20_000}
+    call = [sys.executable, "-c", CLIENT, start.model_dump_json(), "train_model"]
+    client = subprocess.Popen(
+        [*call, json.dumps(training)],
+        env={**os.environ, **family.environment},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert client.stdout is not None
+        assert any(line.startswith("training") for line in client.stdout)
+        (worker,) = family.processes("serving.worker")
+        busy = worker.cpu_times().user
+        wait_until(lambda: worker.cpu_times().user > busy + 4)  # well in the program
+        (process,) = family.processes(name)
+        line = f"serving.worker {worker.cwd()}"
+        process.send_signal(number)
+        wait_until(lambda: not family.processes(line), seconds=15)
+    finally:
+        client.kill()
+        client.communicate()
+    wait_until(lambda: not family.processes())
+    assert list(tmp_path.rglob("*")) in ([], [tmp_path / "out"])
 
 
 def test_a_call_past_its_time_or_past_the_queue_is_refused_in_words(endless):

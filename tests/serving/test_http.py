@@ -2,14 +2,17 @@
 
 import asyncio
 import contextlib
+import json
 import logging
 import os
 import socket
 import subprocess
+import threading
 
 import anyio
 import httpx2
 import pytest
+import uvicorn
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
@@ -17,16 +20,26 @@ from tests.serving.conftest import ENDLESS
 from tests.serving.support import Family, command, wait_until
 from tests.support import run_command
 from vmaf_jax.errors import InputError
+from vmaf_jax.serving import http_guard
 from vmaf_jax.serving.settings import Settings
 from vmaf_jax.serving.transports import http_app
 
 SECRET = "a-secret-that-is-long-enough"  # noqa: S105 (of these tests alone)
 LIST = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
+INITIALIZE = {
+    **LIST,
+    "method": "initialize",
+    "params": {
+        "protocolVersion": "2025-06-18",
+        "capabilities": {},
+        "clientInfo": {"name": "a test", "version": "1"},
+    },
+}
 HEADERS = {"accept": "application/json, text/event-stream"}
 
 
 @contextlib.contextmanager
-def serving(folder, family, **environment):
+def serving(folder, family, stderr=None, **environment):
     """A server over HTTP: its port. It ends with SIGTERM."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -34,6 +47,7 @@ def serving(folder, family, **environment):
     process = subprocess.Popen(
         command(folder, "--http", "--port", port, "--workers", 1),
         env={**os.environ, **family.environment, **environment},
+        stderr=stderr,
     )
 
     def listens():
@@ -88,6 +102,13 @@ def test_the_same_tools_answer(port):
         ({"origin": "http://evil.example"}, 403),
         ({"origin": "http://127.0.0.1.evil.example"}, 403),
         ({"origin": "null"}, 403),
+        ({"origin": "http://127.0.0.1:1@evil.example"}, 403),
+        ({"origin": "http://localhost:8765@evil.example:80"}, 403),
+        ({"origin": "http://127.0.0.1:80.evil.example"}, 403),
+        ({"host": "127.0.0.1:1@evil.example"}, 421),
+        ({"host": "[::1]:1.evil.example"}, 421),
+        ({"x-padding": "x" * 100_000}, 431),
+        ({"x-padding": "x" * 17_000}, 431),
     ],
     ids=str,
 )
@@ -98,6 +119,111 @@ def test_requests_from_other_places_are_refused(port, headers, status):
 def test_the_own_place_is_not_refused(port):
     for headers in ({}, {"host": f"localhost:{port}"}, {"origin": f"http://127.0.0.1:{port}"}):
         assert post(port, **headers) not in (401, 403, 421)
+
+
+def test_the_65th_client_is_served_though_none_before_it_said_goodbye(port):
+    """In a revision whose clients keep a session; the one not heard of for longest is ended."""
+    url, headers = f"http://127.0.0.1:{port}/mcp", dict(HEADERS)
+    with httpx2.Client(timeout=60) as http:
+        sessions = []
+        for _ in range(70):
+            answer = http.post(url, json=INITIALIZE, headers=headers)
+            assert answer.status_code == 200
+            sessions.append(answer.headers["mcp-session-id"])
+        status = [
+            http.post(url, json=LIST, headers={**headers, "mcp-session-id": session}).status_code
+            for session in (sessions[0], sessions[5], sessions[6], sessions[-1])
+        ]
+    assert status == [404, 404, 200, 200]
+
+
+def test_a_lone_surrogate_is_answered(port):
+    body = json.dumps(LIST).replace("tools/list", "\\ud800")
+    headers = {**HEADERS, "content-type": "application/json"}
+    url = f"http://127.0.0.1:{port}/mcp"
+    assert httpx2.post(url, content=body, headers=headers, timeout=60).status_code == 400
+
+
+@contextlib.contextmanager
+def bounded(monkeypatch, **limits):
+    """The address of a server in this process, whose limits a test can wait for."""
+    for name, value in limits.items():
+        monkeypatch.setattr(http_guard, f"_{name.upper()}", value)
+
+    async def app(scope, receive, send):
+        message = {"more_body": True}
+        while message.get("more_body"):
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    config = uvicorn.Config(
+        app,
+        http=http_guard.BoundedProtocol,
+        lifespan="off",
+        loop="asyncio",
+        log_config=None,
+        h11_max_incomplete_event_size=http_guard.MAX_HEADER,
+    )
+    server = uvicorn.Server(config)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+        thread.start()
+        wait_until(lambda: server.started)
+        yield listener.getsockname()
+        server.should_exit = True
+        thread.join(30)
+
+
+def closed(connection):
+    """Whether the other side has closed, or does so within seconds."""
+    connection.settimeout(20)
+    try:
+        return connection.recv(1) == b""
+    except ConnectionResetError:
+        return True
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        b"",
+        b"POST /mcp HTTP/1.1\r\nhost: x\r\n",
+        b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\nabc",
+    ],
+    ids=["nothing", "headers", "a body"],
+)
+def test_a_request_that_never_comes_whole_is_not_waited_for(part, monkeypatch):
+    with bounded(monkeypatch, arrival_s=0.3) as address:
+        with socket.create_connection(address) as slow:
+            slow.sendall(part)
+            assert closed(slow)
+        whole = f"http://127.0.0.1:{address[1]}/"
+        with httpx2.Client() as http:  # one connection for both requests
+            assert [http.get(whole).status_code for _ in range(2)] == [204, 204]
+
+
+def test_many_slow_connections_make_room_for_a_quick_one(monkeypatch):
+    with bounded(monkeypatch, max_connections=8) as address, contextlib.ExitStack() as opened:
+        slow = [opened.enter_context(socket.create_connection(address)) for _ in range(30)]
+        for connection in slow:
+            with contextlib.suppress(OSError):
+                connection.sendall(b"GET / HTTP/1.1\r\n")
+        assert httpx2.get(f"http://127.0.0.1:{address[1]}/", timeout=60).status_code == 204
+        assert closed(slow[0])
+
+
+def test_the_log_grows_slowly_whatever_comes(encodes, tmp_path):
+    with (tmp_path / "log").open("wb") as log, serving(encodes, Family(), stderr=log) as port:
+        for _ in range(200):
+            with socket.create_connection(("127.0.0.1", port)) as connection:
+                connection.sendall(b"\x16\x03\x01" + b"x" * 20_000)
+                closed(connection)
+        for _ in range(20):
+            assert post(port, origin="http://" + "x" * 10_000) == 403
+    assert (tmp_path / "log").stat().st_size < 20_000
 
 
 def test_a_body_of_absurd_size_is_refused(port):
@@ -136,10 +262,17 @@ def test_a_token_keeps_others_out(encodes):
             async with Client(transport) as client:
                 assert len((await client.list_tools()).tools) == 9
 
-    with serving(encodes, Family(), VMAF_JAX_MCP_TOKEN=SECRET) as port:
+    family = Family()
+    with serving(encodes, family, VMAF_JAX_MCP_TOKEN=SECRET) as port:
         assert post(port) == 401
         assert post(port, authorization=f"Bearer {SECRET[:-1]}x") == 401
         assert post(port, authorization=SECRET) == 401
+        assert post(port, authorization=f"Basic {SECRET}") == 401
+        for scheme in ("Bearer", "bearer", "BEARER"):
+            assert post(port, authorization=f"{scheme} {SECRET}") not in (401, 403)
+        wait_until(lambda: family.processes("serving.worker"))
+        for worker in family.processes("serving.worker"):
+            assert SECRET not in worker.environ().values()
         asyncio.run(check(port))
 
 

@@ -3,11 +3,22 @@
 import os
 import shutil
 import socket
+import typing
 
 import pytest
 
 from vmaf_jax.errors import InputError
-from vmaf_jax.serving.requests import Compare, Evaluate, Export, Score, Train, checked, parse
+from vmaf_jax.serving.catalogue import TOOLS
+from vmaf_jax.serving.requests import (
+    Compare,
+    Evaluate,
+    Export,
+    Score,
+    Train,
+    _rules,
+    checked,
+    parse,
+)
 from vmaf_jax.serving.roots import readable_model, readable_video, writable
 from vmaf_jax.serving.settings import Settings, make_settings
 
@@ -136,6 +147,11 @@ def test_models_are_names_or_lie_below(places, tmp_path):
     run = places.allow[0] / "run"
     shutil.copytree("checkpoints/nano", run)
     assert readable_model("./run", places) == str(run)
+    config = (run / "config.yaml").read_text()
+    secret = "teacher: " + str(tmp_path / "secret.json")
+    (run / "config.yaml").write_text(config.replace("teacher: vmaf_v0.6.1", secret))
+    assert "no such file below" in refused("./run", places, readable_model)
+    (run / "config.yaml").write_text(config)
     (run / "extra").symlink_to("/etc")
     assert "leads elsewhere" in refused("./run", places, readable_model)
 
@@ -158,11 +174,25 @@ def test_every_path_of_every_request_is_checked(places):
         (Compare, {"models": ["tiny", "../m.json"], "features": "a.y4m"}),
         (Train, {"name": "x", "features": "../t.parquet"}),
         (Train, {"name": "../x"}),
+        (Train, {"name": "x", "teacher": "../t.json"}),
+        (Train, {"name": "x", "teacher": str(places.out.parent / "secret.json")}),
         (Export, {"model": "../run", "out": "m.onnx"}),
         (Export, {"model": "tiny", "out": "../m.onnx"}),
     ):
         with pytest.raises(InputError, match=r"no such file below|not a name to write"):
             checked(parse(kind, arguments), places)
+
+
+WORDS = {"split", "label", "pixfmt"}  # that are looked up, and never opened
+
+
+def test_a_text_of_a_request_is_a_path_that_is_checked_or_one_of_known_words():
+    """A field that somebody adds is in this list, or has a rule, or is no text."""
+    for tool in TOOLS.values():
+        for name, field in tool.request.model_fields.items():
+            if not _rules(field) and name not in WORDS:
+                parts = typing.get_args(field.annotation) or (field.annotation,)
+                assert str not in [typing.get_origin(p) or p for p in parts], (tool.name, name)
 
 
 def test_folders_come_from_flags_then_the_environment_then_here(tmp_path, monkeypatch):

@@ -3,6 +3,7 @@
 import base64
 import dataclasses
 import json
+import subprocess
 from pathlib import Path
 
 import jsonschema
@@ -12,6 +13,7 @@ import pytest
 from mcp.shared.exceptions import MCPError
 
 import vmaf_jax
+from tests.serving.support import command
 from vmaf_jax.features.dataset import read_table
 from vmaf_jax.jobs.compare_models import compare_models
 from vmaf_jax.jobs.split import split_of
@@ -32,6 +34,37 @@ def pictures(result):
     images = [base64.b64decode(c.data) for c in result.content if c.type == "image"]
     assert all(image.startswith(PNG) for image in images)
     return images
+
+
+def test_lines_that_are_no_messages_are_answered_too(tmp_path):
+    """By hand, since the SDK's client sends none: a lone surrogate, broken JSON, no request."""
+    ask = {"jsonrpc": "2.0", "id": 1, "method": "tools/call"}
+    start = {"protocolVersion": "2025-06-18", "capabilities": {}}
+    start["clientInfo"] = {"name": "a test", "version": "1"}
+    surrogate = {
+        **ask,
+        "id": 2,
+        "params": {"name": "vmaf_score", "arguments": {"ref": "\ud800/x", "dis": "y"}},
+    }
+    lines = [
+        json.dumps({**ask, "method": "initialize", "params": start}),
+        json.dumps({"jsonrpc": "2.0", "method": "notifications/initialized"}),
+        json.dumps(surrogate),  # escaped, as any client would
+        "no JSON",
+        json.dumps({"jsonrpc": "2.0", "id": 3, "method": 7}),
+        "[" * 100_000,
+    ]
+    with subprocess.Popen(
+        command(tmp_path), stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        process.stdin.write("".join(f"{line}\n" for line in lines).encode())
+        process.stdin.flush()
+        answers = [json.loads(process.stdout.readline()) for _ in range(5)]
+        process.stdin.close()
+    by_id = {answer["id"]: answer for answer in answers if answer["id"] is not None}
+    assert "no such file below" in by_id[2]["result"]["content"][0]["text"]
+    assert by_id[3]["error"]["code"] == -32600
+    assert [a["error"]["code"] for a in answers if a["id"] is None] == [-32700, -32700]
 
 
 def test_every_tool_has_its_function_and_its_schemas(server):

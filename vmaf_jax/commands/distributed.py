@@ -19,6 +19,7 @@ import typer
 
 from vmaf_jax.environment import join_processes
 from vmaf_jax.errors import InputError
+from vmaf_jax.stopping import end_with_parent
 
 Distributed = Annotated[
     bool, typer.Option("--distributed", help="One training over all processes' devices.")
@@ -66,6 +67,7 @@ def start_process(coordinator: str | None, processes: int | None, process: int |
     check_flags(coordinator, processes, process)
     if not is_worker():
         raise WorkerEndedError(watch_worker(coordinator, process))
+    end_with_parent()
     join_processes(coordinator, processes, process)
 
 

@@ -6,8 +6,8 @@ next writer takes them up.
 
 import contextlib
 import dataclasses
-import fcntl
 import json
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,10 @@ from vmaf_jax.errors import InputError
 from vmaf_jax.features.dataset import ABOUT, shard_files
 from vmaf_jax.features.opinions import LabelScale
 from vmaf_jax.features.table import FeatureTable
-from vmaf_jax.files import check_result_folder, is_folder, make_dir, write_text
+from vmaf_jax.files import check_result_folder, is_folder, make_dir, take_lock, write_text
 
 _LOCK = ".lock"
+_OWN_SHARD = re.compile(r"(?:[0-9a-f]{2}/[0-9a-f]+|part-\d{6,})\.parquet")
 
 
 def is_dataset(path: Path) -> bool:
@@ -35,6 +36,17 @@ def check_dataset(folder: Path) -> None:
         InputError: the folder holds other things, or cannot be written.
     """
     check_result_folder(folder, ABOUT)
+    if not folder.is_dir():
+        return
+    for path in folder.iterdir():
+        if path.is_symlink():
+            raise InputError(f"{path}: a link, which a dataset is not written through; remove it.")
+    for path in shard_files(folder):
+        if not _OWN_SHARD.fullmatch(path.relative_to(folder).as_posix()):
+            raise InputError(
+                f"{path}: no shard that was written here, and would be removed; move it away, or "
+                f"choose another folder."
+            )
 
 
 @contextlib.contextmanager
@@ -45,19 +57,13 @@ def writing(folder: Path) -> Iterator["DatasetWriter"]:
         InputError: the folder holds other things, cannot be written, or has another writer.
     """
     check_dataset(folder)
-    lock = (make_dir(folder) / _LOCK).open("wb")
-    try:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise InputError(
-                f"{folder}: another program writes into this dataset; wait for it, or choose "
-                f"another folder."
-            ) from error
+    busy = (
+        f"{folder}: another program writes into this dataset; wait for it, or choose another "
+        f"folder."
+    )
+    with take_lock(make_dir(folder) / _LOCK, busy):
         write_text(folder / ABOUT, _about(complete=False))
         yield DatasetWriter(folder)
-    finally:
-        lock.close()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,6 +125,15 @@ class DatasetWriter:
             if path not in own:
                 path.unlink()
         write_text(self.folder / ABOUT, _about(complete=True, shards=len(own)))
+
+    def remove(self) -> None:
+        """Removes the dataset; what else lies in its folder stays."""
+        shards = shard_files(self.folder)
+        for path in (*shards, self.folder / ABOUT, self.folder / _LOCK):
+            path.unlink(missing_ok=True)
+        for folder in (*{path.parent for path in shards} - {self.folder}, self.folder):
+            with contextlib.suppress(OSError):  # not empty
+                folder.rmdir()
 
 
 def shard_path(folder: Path, digest: str) -> Path:

@@ -17,14 +17,13 @@ from vmaf_jax.errors import InputError
 from vmaf_jax.export.parity import ParityLimits
 from vmaf_jax.features.feature_set import FEATURE_SETS, FEATURES
 from vmaf_jax.features.places import place_of
-from vmaf_jax.limits import read_limited
 from vmaf_jax.models import ACTIVATIONS, NETWORKS, Student
 from vmaf_jax.models.pooling import POOLINGS
+from vmaf_jax.plain_yaml import parse_yaml, read_yaml
 from vmaf_jax.teacher.model_file import DEFAULT_TEACHER
 from vmaf_jax.training.levenberg_marquardt import MAX_PARAMS
 from vmaf_jax.training.settings import TrainingSettings
 
-MAX_BYTES = 1 << 20
 _CREDENTIALS = "credentials"
 _Kind = TypeVar("_Kind", bound=pydantic.BaseModel)
 Corpus = Literal["support_vectors", "netflix", "manifest", "demo"]
@@ -259,32 +258,6 @@ def warn_of_recipe(config: Config) -> str | None:
     )
 
 
-class _PlainLoader(yaml.SafeLoader):
-    """YAML without aliases, a few of which can stand for more values than memory holds."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            raise yaml.YAMLError("aliases are not read; write the value out")
-        return super().compose_node(parent, index)
-
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    """A YAML mapping from a file.
-
-    Raises:
-        InputError: missing, unreadable, broken, or no mapping.
-    """
-    content = read_limited(path, "CONFIG_BYTES", MAX_BYTES)
-    try:
-        values = yaml.load(content.decode(), _PlainLoader)  # noqa: S506 (a SafeLoader)
-    except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as error:
-        reason = " ".join(str(error).split())
-        raise InputError(f"{path}: not valid YAML ({reason}); correct it.") from error
-    if not isinstance(values, dict):
-        raise InputError(f"{path}: expected keys and values, such as `name: tiny`.")
-    return values
-
-
 def validate(kind: type[_Kind], values: dict[str, Any], path: Path) -> _Kind:
     """`values` as a `kind`; failures become one line that names file and key."""
     try:
@@ -320,8 +293,8 @@ def _apply(values: dict[str, Any], override: str) -> None:
     if not separator or not key.strip():
         raise InputError(f"--set {override}: expected key=value, such as training.steps=500.")
     try:
-        value = yaml.load(text, _PlainLoader)  # noqa: S506 (a SafeLoader)
-    except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as error:
+        value = parse_yaml(text)
+    except ValueError as error:
         raise InputError(f"--set {override}: the value is not valid YAML; quote it.") from error
     *parents, last = key.strip().split(".")
     for parent in parents:

@@ -1,7 +1,6 @@
 """`vmaf-jax extract` that writes clips as they are measured: into a folder, or by a cluster."""
 
 import contextlib
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Unpack
@@ -58,9 +57,11 @@ def extract_dataset(
     if source.corpus == "support_vectors":
         raise InputError("support_vectors are no videos; name a .parquet file, drop --engine.")
     to_file = not is_dataset(out)
+    folder = out.with_name(f"{out.name}.parts") if to_file else out
     if to_file:
         check_output(out, ".parquet", [source.manifest] if source.manifest else [])
-    folder = out.with_name(f"{out.name}.parts") if to_file else out
+        if folder.is_symlink():
+            raise InputError(f"{folder}: a link, in the place of the clips' folder; remove it.")
     check_dataset(folder)
     clips = source.clips()
     work = Work(request, folder, mean_pool)
@@ -70,7 +71,7 @@ def extract_dataset(
         contents = _contents(clips, shards)
         if to_file:
             concatenate([read_file(shard.path) for shard in shards]).write(out)
-            shutil.rmtree(folder)
+            writer.remove()
     return contents
 
 

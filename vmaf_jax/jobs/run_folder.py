@@ -19,9 +19,10 @@ from vmaf_jax.export.sidecar import Identity, sidecar
 from vmaf_jax.export.sidecar_file import label_scale, read_sidecar
 from vmaf_jax.features.feature_set import FEATURE_SETS
 from vmaf_jax.files import atomic_path, to_json, write_bytes, write_text
-from vmaf_jax.jobs.config import Config, read_yaml, validate
+from vmaf_jax.jobs.config import Config, validate
 from vmaf_jax.jobs.saved_run import read_run
 from vmaf_jax.models import Student, Variables
+from vmaf_jax.plain_yaml import read_yaml
 from vmaf_jax.reporting.card import card
 from vmaf_jax.reporting.notebook import run_html
 from vmaf_jax.reporting.run_page import run_page

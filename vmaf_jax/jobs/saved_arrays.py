@@ -14,9 +14,11 @@ import jax
 import numpy as np
 
 from vmaf_jax.export.checkpoint import checkpointer_alone, save_checkpoint
-from vmaf_jax.files import atomic_path, write_text
+from vmaf_jax.files import atomic_path, plain_files, write_text
+from vmaf_jax.limits import read_limited
 
 _ARRAYS, _LIST = "state", "digests.json"
+_MAX_LIST_BYTES = 64 << 20
 
 
 class UnfitError(Exception):
@@ -62,13 +64,13 @@ def read_arrays(place: Path, training: str) -> dict[str, Any]:
         UnfitError: damaged, or of another training.
     """
     try:
-        contents = json.loads((place / _LIST).read_text())
+        contents = json.loads(read_limited(place / _LIST, "DIGESTS_BYTES", _MAX_LIST_BYTES))
         files, owner = contents["files"], contents["training"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise UnfitError(f"damaged (no list of digests: {error})") from error
     if owner != training:
         raise UnfitError("of another training (its settings, rows or machine differ)")
-    if files != _digests(place / _ARRAYS):
+    if not plain_files(place / _ARRAYS) or files != _digests(place / _ARRAYS):
         raise UnfitError("damaged (a file differs from its digest)")
     with checkpointer_alone() as checkpointer:
         return dict(checkpointer.restore(place / _ARRAYS))

@@ -5,7 +5,7 @@ of the program that trains, and one for the result of each program that is throu
 when the result is written.
 """
 
-import fcntl
+import re
 import shutil
 import time
 from pathlib import Path
@@ -15,12 +15,17 @@ import numpy as np
 
 from vmaf_jax import stopping
 from vmaf_jax.errors import InputError
-from vmaf_jax.files import make_dir
+from vmaf_jax.files import make_dir, take_lock
 from vmaf_jax.jobs.report import Report
 from vmaf_jax.jobs.saved_arrays import UnfitError, read_arrays, training_digest, write_arrays
 from vmaf_jax.training.pieces import Keeper, Leaves
 
 _KEPT = 2
+_LOCK = "lock"
+# The lock, states, results, and what a killed process left of writing them.
+_OWN_ENTRY = re.compile(
+    rf"{_LOCK}|\d{{9}}|result-[0-9a-f]{{16}}|\.(?:\d{{9}}|result-).*\.(?:tmp|old)"
+)
 
 
 @runtime_checkable
@@ -55,7 +60,7 @@ class TrainingState:
         several: whether the job trains several programs, and keeps the results of each.
 
     Raises:
-        InputError: another process trains into the same folder.
+        InputError: another process trains into the same folder, or it holds other things.
     """
 
     def __init__(
@@ -78,16 +83,19 @@ class TrainingState:
         self._lock.close()
 
     def _take_lock(self) -> IO[bytes]:
-        lock = (make_dir(self.folder) / "lock").open("wb")
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            lock.close()
-            raise InputError(
-                f"{self.folder}: another training saves its state here; wait for it, or choose "
-                f"another run folder."
-            ) from error
-        return lock
+        if self.folder.is_symlink():
+            raise InputError(f"{self.folder}: a link, in the place of saved states; remove it.")
+        for path in make_dir(self.folder).iterdir():
+            if not _OWN_ENTRY.fullmatch(path.name):
+                raise InputError(
+                    f"{path}: no saved state, in a folder that is removed with the states; move it "
+                    f"away, or choose another run folder."
+                )
+        busy = (
+            f"{self.folder}: another training saves its state here; wait for it, or choose another "
+            f"run folder."
+        )
+        return take_lock(self.folder / _LOCK, busy)
 
     def of(self, *parts: Any) -> "TrainingState":
         """Names the training: states and results of another one are not taken up.

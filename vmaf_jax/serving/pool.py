@@ -23,7 +23,8 @@ from anyio.abc import Process
 from anyio.streams.buffered import BufferedByteReceiveStream
 
 from vmaf_jax.errors import InputError
-from vmaf_jax.serving.settings import Settings
+from vmaf_jax.serving.settings import TOKEN, Settings
+from vmaf_jax.serving.texts import mend_json
 
 _START_S = 120.0
 _GRACE_S = 3.0  # for what is half-written to be removed
@@ -50,7 +51,7 @@ class Worker:
         Raises:
             InputError: it did not start.
         """
-        folder = Path(tempfile.mkdtemp(prefix="vmaf-jax-mcp-"))
+        folder = Path(tempfile.mkdtemp(prefix=f"vmaf-jax-{os.getpid()}-mcp-"))
         try:
             process = await anyio.open_process(
                 [sys.executable, "-m", "vmaf_jax.serving.worker", str(folder)],
@@ -58,7 +59,7 @@ class Worker:
                 stdout=subprocess.PIPE,
                 stderr=None,
                 cwd=folder,
-                env={**os.environ, "TMPDIR": str(folder)},
+                env={**_environment(), "TMPDIR": str(folder)},
                 start_new_session=True,
             )
         except BaseException:
@@ -112,7 +113,7 @@ class Worker:
             ) from error
         except anyio.DelimiterNotFound as error:
             raise WorkerLostError("the answer is too large; ask about a shorter clip.") from error
-        return dict(json.loads(line))
+        return dict(json.loads(mend_json(line.decode())))
 
     async def end(self) -> None:
         """Ends the process and its children, wherever they are; nobody can interrupt that."""
@@ -128,6 +129,11 @@ class Worker:
     def _signal(self, number: int) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, number)
+
+
+def _environment() -> dict[str, str]:
+    """What a worker is told: all but the secret, which only the server needs."""
+    return {name: value for name, value in os.environ.items() if name != TOKEN}
 
 
 class WorkerLostError(InputError):

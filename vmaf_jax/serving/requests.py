@@ -169,7 +169,10 @@ class Train(Request):
         "support_vectors", description="What is learnt where no table is given."
     )
     label: Literal["teacher", "mos"] = Field("teacher", description="VMAF's scores, or viewers'.")
-    teacher: Word = Field("vmaf_v0.6.1", description="The label column of teacher labels.")
+    teacher: Annotated[
+        ModelName,
+        Field(description="The label column of teacher labels, or a libvmaf .json file."),
+    ] = "vmaf_v0.6.1"
     network: Literal["nano", "tiny", "rbf"] = Field("tiny", description="The student's network.")
     steps: int = Field(1500, ge=1, le=20_000, description="Training steps.")
     seed: int = Field(0, ge=0, lt=2**31, description="Of everything random.")

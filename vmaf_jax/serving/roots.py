@@ -11,6 +11,7 @@ import stat
 from pathlib import Path
 
 from vmaf_jax.errors import InputError
+from vmaf_jax.plain_yaml import read_yaml
 from vmaf_jax.serving.settings import Settings
 
 MAX_NAME = 4096  # characters
@@ -98,7 +99,8 @@ def readable_model(text: str, settings: Settings) -> str:
     """A model's name as it is, or the path of its file or run folder.
 
     Raises:
-        InputError: as `readable_file`; a run folder with links out of the allowed folders.
+        InputError: as `readable_file`; a run folder with links out of the allowed folders, or
+            whose configuration names a file outside them.
     """
     if _NAME.fullmatch(text) and not text.endswith((".onnx", ".json")):
         return text
@@ -115,9 +117,23 @@ def readable_model(text: str, settings: Settings) -> str:
             inside = False
         if not inside or not (entry.is_file() or entry.is_dir()):
             raise InputError(
-                f"{_shown(text)}: holds {entry.name}, which leads elsewhere; copy the run folder."
+                f"{_shown(text)}: holds {_shown(entry.name)}, which leads elsewhere; copy the run "
+                f"folder."
             )
+    _check_teachers(path / "config.yaml", settings)
     return str(path)
+
+
+def _check_teachers(config: Path, settings: Settings) -> None:
+    """Raises InputError where a run's configuration names a teacher's file that may not be read."""
+    if not config.is_file():
+        return
+    values = read_yaml(config)
+    for part in ("student", "data"):
+        section = values.get(part)
+        teacher = section.get("teacher") if isinstance(section, dict) else None
+        if isinstance(teacher, str) and teacher.endswith(".json"):
+            readable_file(teacher, settings)
 
 
 def writable(text: str, settings: Settings) -> Path:

@@ -23,6 +23,7 @@ from vmaf_jax.serving.prompts import get_prompt, list_prompts
 from vmaf_jax.serving.requests import checked, parse
 from vmaf_jax.serving.resources import list_resources, list_templates, read
 from vmaf_jax.serving.settings import Settings
+from vmaf_jax.serving.texts import encodable
 
 _INSTRUCTIONS = (
     "Full-reference video quality: scores a distorted video against its reference with VMAF or one "
@@ -53,7 +54,8 @@ def make_server(settings: Settings) -> Server[Pool]:
             )
             return _rendered(answer, long_results)
         except InputError as error:
-            text = types.TextContent(type="text", text=" ".join(str(error).split()))
+            line = encodable(" ".join(str(error).split()))
+            text = types.TextContent(type="text", text=line)
             return types.CallToolResult(content=[text], is_error=True)
 
     async def resources(ctx: Any, params: Any) -> types.ListResourcesResult:
@@ -75,12 +77,14 @@ def make_server(settings: Settings) -> Server[Pool]:
         with _protocol_errors():
             return get_prompt(params.name, params.arguments or {})
 
-    allow = ", ".join(map(str, settings.allow))
+    allow, out = (
+        encodable(text) for text in (", ".join(map(str, settings.allow)), str(settings.out))
+    )
     return Server(
         "vmaf-jax",
         version=metadata.version("vmaf-jax"),
         title="vmaf-jax",
-        instructions=_INSTRUCTIONS.format(allow=allow, out=settings.out),
+        instructions=_INSTRUCTIONS.format(allow=allow, out=out),
         lifespan=lifespan,
         on_list_tools=list_tools,
         on_call_tool=call_tool,
@@ -161,4 +165,4 @@ def _protocol_errors() -> Any:
     try:
         yield
     except InputError as error:
-        raise MCPError(types.INVALID_PARAMS, str(error)) from error
+        raise MCPError(types.INVALID_PARAMS, encodable(str(error))) from error

@@ -1,28 +1,36 @@
 """How a server is reached: standard input and output, or HTTP on this machine.
 
 Over HTTP only loopback is bound unless another address is named, and then only with a token.
-Requests whose `Host` or `Origin` is of another place are refused, so that no web page reaches the
-server through a browser (DNS rebinding).
 """
 
-import hmac
+import contextlib
 import ipaddress
+import json
+import logging
 import os
 import socket
 import sys
+import threading
+import time
+import traceback
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import anyio
+import pydantic
 
 from vmaf_jax.errors import InputError
 from vmaf_jax.serving.server import make_server
 from vmaf_jax.serving.settings import TOKEN, Settings
+from vmaf_jax.serving.texts import mend_json
 
 PATH = "/mcp"
 _MAX_BODY = 1 << 20  # bytes of a request
 _MAX_SESSIONS = 64
 _IDLE_S = 900.0
 _MIN_TOKEN = 16  # characters
+_LOGGED, _LOG_S = 30, 60.0  # records in so many seconds
+_LOG_CHARACTERS, _TRACE_CHARACTERS = 300, 3000
 _NAMES = ("127.0.0.1", "localhost", "[::1]")
 
 
@@ -31,12 +39,112 @@ def serve_stdio(settings: Settings) -> None:
     from mcp.server.stdio import stdio_server
 
     server = make_server(settings)
+    wire = _Wire()
 
     async def serve() -> None:
-        async with stdio_server() as (reader, writer):
+        async with stdio_server(wire, wire) as (reader, writer):  # type: ignore[arg-type]
             await server.run(reader, writer, server.create_initialization_options())
 
-    anyio.run(serve)
+    with limited_log():
+        anyio.run(serve)
+
+
+class _Wire:
+    """Standard input and output as the SDK reads and writes them, a line a message.
+
+    What is no message is answered here: the SDK drops it, and its sender would wait for ever. Both
+    descriptors are taken from the rest of the program, whose prints must not reach the client.
+    """
+
+    def __init__(self) -> None:
+        # Not closed: a thread may still wait for a line when the server ends.
+        private = [os.dup(0), os.dup(1)]
+        with open(os.devnull, "rb") as nothing:  # noqa: PTH123 (a device)
+            os.dup2(nothing.fileno(), 0)
+        os.dup2(2, 1)
+        text: dict[str, Any] = {"encoding": "utf-8", "closefd": False}
+        self._lines = anyio.wrap_file(os.fdopen(private[0], errors="replace", **text))
+        self._out = anyio.wrap_file(os.fdopen(private[1], "w", newline="\n", **text))
+        self._turn = anyio.Lock()
+
+    async def __aiter__(self) -> AsyncIterator[str]:
+        """The client's messages."""
+        async for line in self._lines:
+            mended = mend_json(line)
+            if (error := _fault(mended)) is None:
+                yield mended
+            elif line.strip():
+                await self.write(json.dumps(error) + "\n")
+                await self.flush()
+
+    async def write(self, text: str) -> None:
+        """Writes a whole line."""
+        async with self._turn:
+            await self._out.write(text)
+
+    async def flush(self) -> None:
+        """Hands what was written to the client."""
+        async with self._turn:
+            await self._out.flush()
+
+
+def _fault(line: str) -> dict[str, Any] | None:
+    """The answer to a line that is no JSON-RPC message; None to one that is."""
+    from mcp.types import INVALID_REQUEST, PARSE_ERROR, jsonrpc_message_adapter
+
+    try:
+        jsonrpc_message_adapter.validate_json(line, by_name=False)
+    except pydantic.ValidationError:
+        code, number = PARSE_ERROR, None
+        with contextlib.suppress(ValueError, RecursionError):
+            message = json.loads(line)
+            code = INVALID_REQUEST
+            number = message.get("id") if isinstance(message, dict) else None
+        error = {"code": code, "message": "no JSON-RPC message; send one JSON object a line"}
+        number = number if isinstance(number, int | str) else None
+        return {"jsonrpc": "2.0", "id": number, "error": error}
+    return None
+
+
+@contextlib.contextmanager
+def limited_log() -> Iterator[None]:
+    """While the block runs, the log grows slowly, whatever clients send."""
+    limit = _LogLimit()
+    handlers = logging.getLogger().handlers
+    for handler in handlers:
+        handler.addFilter(limit)
+    try:
+        yield
+    finally:
+        for handler in handlers:
+            handler.removeFilter(limit)
+
+
+class _LogLimit(logging.Filter):
+    """Lets few records through in a time, and shortens them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lock = threading.Lock()
+        self._since, self._count = time.monotonic(), 0
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether a record is written."""
+        with self._lock:
+            if time.monotonic() - self._since >= _LOG_S:
+                self._since, self._count = time.monotonic(), 0
+            self._count += 1
+            count = self._count
+        if count > _LOGGED:
+            return False
+        text = ascii(record.getMessage()[:_LOG_CHARACTERS])[1:-1]
+        record.msg, record.args = text, None
+        if count == _LOGGED:
+            record.msg += f" (what follows within {_LOG_S:.0f} s is left out)"
+        if record.exc_info:
+            written = "".join(traceback.format_exception(*record.exc_info))
+            record.exc_text = written[-_TRACE_CHARACTERS:]
+        return True
 
 
 def serve_http(settings: Settings, host: str, port: int) -> None:
@@ -51,9 +159,13 @@ def serve_http(settings: Settings, host: str, port: int) -> None:
     """
     import uvicorn
 
+    from vmaf_jax.serving.http_guard import MAX_HEADER, BoundedProtocol
+
     app = http_app(settings, host, os.environ.get(TOKEN, ""))
     config = uvicorn.Config(
         app,
+        http=BoundedProtocol,
+        h11_max_incomplete_event_size=MAX_HEADER,
         log_config=None,  # ours stands; uvicorn's own would close every handler of the process
         log_level="warning",
         lifespan="on",
@@ -65,7 +177,7 @@ def serve_http(settings: Settings, host: str, port: int) -> None:
     except OSError as error:
         reason = error.strerror or str(error)
         raise InputError(f"{host}:{port}: cannot listen ({reason}); try another --port.") from error
-    with listener:
+    with listener, limited_log():
         shown = f"[{host}]" if ":" in host else host
         print(f"vmaf-jax: MCP at http://{shown}:{port}{PATH}", file=sys.stderr)
         anyio.run(lambda: uvicorn.Server(config).serve(sockets=[listener]))
@@ -78,6 +190,8 @@ def http_app(settings: Settings, host: str, token: str) -> Any:
         InputError: as `serve_http`.
     """
     from mcp.server.transport_security import TransportSecuritySettings
+
+    from vmaf_jax.serving.http_guard import Guard
 
     try:
         address = ipaddress.ip_address("127.0.0.1" if host == "localhost" else host)
@@ -94,34 +208,13 @@ def http_app(settings: Settings, host: str, token: str) -> Any:
         )
     own = f"[{host}]" if address.version == 6 else host
     names = _NAMES if address.is_loopback else (own,)
-    security = TransportSecuritySettings(
-        enable_dns_rebinding_protection=True,
-        allowed_hosts=[form for name in names for form in (name, f"{name}:*")],
-        allowed_origins=[form for name in names for form in (f"http://{name}", f"http://{name}:*")],
-    )
     app = make_server(settings).streamable_http_app(
         streamable_http_path=PATH,
         max_request_body_size=_MAX_BODY,
-        max_sessions=_MAX_SESSIONS,
+        max_sessions=2 * _MAX_SESSIONS,  # the guard ends those that are idle before
         session_idle_timeout=_IDLE_S,
-        transport_security=security,
+        # The guard's check is stricter: the SDK takes http://127.0.0.1:1@evil.example.
+        transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
         host=host,
     )
-    return _TokenRequired(app, token) if token else app
-
-
-class _TokenRequired:
-    """Refuses HTTP requests without `Authorization: Bearer TOKEN`."""
-
-    def __init__(self, app: Any, token: str) -> None:
-        self._app, self._expected = app, f"Bearer {token}".encode()
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] == "http":
-            headers = dict(scope["headers"])
-            if not hmac.compare_digest(headers.get(b"authorization", b""), self._expected):
-                start = {"type": "http.response.start", "status": 401}
-                await send({**start, "headers": [(b"www-authenticate", b"Bearer")]})
-                await send({"type": "http.response.body", "body": b"send the server's token"})
-                return
-        await self._app(scope, receive, send)
+    return Guard(app, names, token, _MAX_SESSIONS)

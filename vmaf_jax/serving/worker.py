@@ -5,9 +5,9 @@
 It reads a JSON line a call from standard input, `{"tool", "arguments"}`, and writes JSON lines:
 `{"ready"}` once, `{"message"}` when a stage of a call begins, then `{"result", "pictures"}` or
 `{"error"}`. What a job prints goes to standard error. The worker leads a process group of its own,
-which its ffmpeg runs belong to: ending the group ends them all. When whoever started it is gone, it
-ends the group itself. FOLDER is for its temporary files; it is made before and removed with the
-worker.
+which its ffmpeg runs belong to: ending the group ends them all. When whoever started it is gone, or
+SIGTERM comes, it ends the group itself, whatever it computes. FOLDER is for its temporary files; it
+is made before and removed with the worker.
 """
 
 import base64
@@ -17,8 +17,10 @@ import os
 import queue
 import shutil
 import signal
+import socket
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Sequence
 from typing import Any, TextIO
@@ -26,6 +28,7 @@ from typing import Any, TextIO
 from vmaf_jax.environment import prepare_training
 from vmaf_jax.errors import GateError, InputError
 from vmaf_jax.printable import log_to_terminal
+from vmaf_jax.stopping import end_with_parent
 
 _END_S = 2.0  # after which a group that was asked to end is made to
 
@@ -86,11 +89,12 @@ def answer(line: str, wire: Wire) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Runs calls until standard input ends or SIGTERM comes."""
+    """Runs calls until standard input ends or SIGTERM comes; it never returns."""
     folder = sys.argv[1]
     log_to_terminal()
-    signal.signal(signal.SIGTERM, lambda number, frame: _end(folder))
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the server decides
+    _heed_sigterm(folder)
+    end_with_parent()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the server decides; no byte wakes the thread
     lines = os.fdopen(os.dup(0), encoding="utf-8")
     wire = Wire(os.fdopen(os.dup(1), "w", encoding="utf-8"))
     with open(os.devnull, "rb") as nothing:  # noqa: PTH123 (a device)
@@ -104,8 +108,18 @@ def main() -> None:
             wire.send({"ready": True})
             while True:
                 wire.send(answer(calls.get(), wire))
+    except SystemExit:
+        pass
+    except BaseException:
+        traceback.print_exc()
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        _end_group(folder)
+
+
+def _end_group(folder: str) -> None:
+    """Ends this process and all that it started, now: the interpreter's own end waits for JAX."""
+    shutil.rmtree(folder, ignore_errors=True)
+    os.killpg(0, signal.SIGKILL)
 
 
 def _prepare() -> None:
@@ -121,23 +135,34 @@ def _prepare() -> None:
 
 def _listen(lines: TextIO, calls: "queue.SimpleQueue[str]") -> None:
     """Hands calls on; ends everything when there can be no more of them."""
-    for line in lines:
-        calls.put(line)
-    os.killpg(0, signal.SIGTERM)
+    try:
+        for line in lines:
+            calls.put(line)
+    finally:
+        os.killpg(0, signal.SIGTERM)
 
 
-def _end(folder: str) -> None:
-    """Lets `finally` blocks run, which remove what is half-written, but not for long."""
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+def _heed_sigterm(folder: str) -> None:
+    """Has SIGTERM end the group: `finally` blocks remove what is half-written, but not for long.
+
+    The main thread may be in a compiled program for hours, where no handler of Python's runs; the
+    interpreter wakes another thread at once.
+    """
+    reader, writer = socket.socketpair()
+    writer.setblocking(False)
 
     def insist() -> None:
-        shutil.rmtree(folder, ignore_errors=True)
-        os.killpg(0, signal.SIGKILL)
+        reader.recv(1)
+        time.sleep(_END_S)
+        _end_group(folder)
 
-    timer = threading.Timer(_END_S, insist)
-    timer.daemon = True
-    timer.start()
-    sys.exit(0)
+    def leave(number: int, frame: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        sys.exit(0)
+
+    threading.Thread(target=insist, daemon=True).start()
+    signal.set_wakeup_fd(writer.detach(), warn_on_full_buffer=False)
+    signal.signal(signal.SIGTERM, leave)
 
 
 if __name__ == "__main__":
