@@ -17,7 +17,7 @@ from vmaf_jax.video.video import Video
 
 def make_clip(folder, ffmpeg, size, frames):
     """A pair of raw 4:2:0 files."""
-    paths = folder / "reference.y4m", folder / "distorted.y4m"
+    paths = folder / f"reference{frames}.y4m", folder / f"distorted{frames}.y4m"
     source = f"testsrc2=size={size}:rate=30"
     line = [ffmpeg, "-v", "error", "-y", "-f", "lavfi", "-i", source, "-frames:v", str(frames)]
     for path, harm in zip(paths, ("null", "gblur=1"), strict=True):
@@ -25,27 +25,34 @@ def make_clip(folder, ffmpeg, size, frames):
     return tuple(map(Video, paths))
 
 
-def most_held(pair, chunk, feature_set):
-    """The rows of a pair, and the most bytes of arrays that were alive while it was measured.
+def held_more(short, long, chunk, feature_set):
+    """How many bytes more of arrays are alive at most while the longer of two pairs is measured.
 
-    On the host as Python's allocator counts them, on the device as JAX does. What is alive before,
-    such as compiled programs and their constants, does not count.
+    Returns:
+        On the host, as Python's allocator counts them, and on the device, as JAX does.
     """
+    measure_in_jax(find_ffmpeg(), [short], feature_set=feature_set, frames=chunk)  # compiles
+    (host, device), (longer_host, longer_device) = (
+        most_held(pair, chunk, feature_set) for pair in (short, long)
+    )
+    return longer_host - host, longer_device - device
+
+
+def most_held(pair, chunk, feature_set):
+    """The most bytes that were allocated on the host, and alive on the device."""
     on_device = []
 
     def look(_frames):
         on_device.append(sum(array.nbytes for array in jax.live_arrays()))
 
-    how = {"feature_set": feature_set, "frames": chunk, "on_frames": look}
-    measure_in_jax(find_ffmpeg(), [pair], **how)  # compiles
-    on_device.clear()
     gc.collect()
     tracemalloc.start()
     try:
-        before, _ = tracemalloc.get_traced_memory()
-        device_before = sum(array.nbytes for array in jax.live_arrays())
-        (rows,) = measure_in_jax(find_ffmpeg(), [pair], **how)
+        (rows,) = measure_in_jax(
+            find_ffmpeg(), [pair], feature_set=feature_set, frames=chunk, on_frames=look
+        )
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    return rows, peak - before, max(on_device) - device_before
+    assert len(on_device) >= len(rows) // chunk > 1
+    return peak, max(on_device)

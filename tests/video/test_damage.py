@@ -1,4 +1,4 @@
-"""Damage is told whoever reports it: the decoder itself, or ffmpeg about it."""
+"""Damage is told where the decoder alone reports it, and ffmpeg says nothing of its own."""
 
 import subprocess
 
@@ -24,7 +24,6 @@ def damaged_copy(ffmpeg, source, path, encoder):
     [
         ("ffv1.mkv", ["-c:v", "ffv1"], "[ffv1 @"),
         ("mjpeg.avi", ["-c:v", "mjpeg", "-q:v", "5", "-pix_fmt", "yuvj420p"], "[mjpeg @"),
-        ("vp9.webm", ["-c:v", "libvpx-vp9", "-cpu-used", "8", "-crf", "40"], "[vist#0:0/vp9 @"),
     ],
 )
 def test_damage_that_one_line_alone_tells_is_refused(
@@ -33,6 +32,6 @@ def test_damage_that_one_line_alone_tells_is_refused(
     path = damaged_copy(ffmpeg, encodes / "ref.y4m", tmp_path / name, encoder)
     line = [ffmpeg, "-nostdin", "-v", "error", "-i", path, "-map", "0:v:0", "-f", "null", "-"]
     said = subprocess.run(list(map(str, line)), capture_output=True, text=True, check=False).stderr
-    assert any(entry.startswith(witness) for entry in said.splitlines())
+    assert {entry.startswith(witness) for entry in said.splitlines()} == {True}
     with pytest.raises(InputError, match=rf"{name}: .*damaged.* --allow-damaged"):
         extract_pair(encodes / "ref.y4m", path, teachers=(), force=True)
