@@ -39,7 +39,7 @@ def test_arrays_score_as_their_files_do(encodes):
     np.testing.assert_array_equal(mixed.per_frame, theirs.per_frame)
 
 
-@pytest.mark.parametrize("pix_fmt", RAW_FORMATS)
+@pytest.mark.parametrize("pix_fmt", [name for name in RAW_FORMATS if "gray" not in name])
 def test_what_is_written_is_what_was_given(pix_fmt):
     (across, down), sample_bytes = RAW_FORMATS[pix_fmt]
     bits = int(re.search(r"(\d+)le", pix_fmt)[1]) if sample_bytes == 2 else 8

@@ -98,7 +98,9 @@ def _plans(
         described = entry.table.provenance["comparison"]
         facts.append((facts_of(described["reference"]), facts_of(described["distorted"])))
         videos = (pair.reference, pair.distorted)
-        plans.append(plan_pair(videos, facts[-1], pair.how, described["offset"]))
+        plans.append(
+            plan_pair(videos, facts[-1], pair.how, described["offset"], described["layout"])
+        )
     if len({plan.skip[0] for plan in plans}) > 1:
         raise InputError(
             "--html: these encodes begin at other frames of the reference; make a page of each."

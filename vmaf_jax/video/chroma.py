@@ -5,32 +5,17 @@ up to 8 points, which would pass for a difference in quality.
 """
 
 import math
-import re
 from collections.abc import Sequence
 
 from vmaf_jax.errors import InputError
 from vmaf_jax.video.facts import Facts
+from vmaf_jax.video.pixel_format import chroma_layout
 from vmaf_jax.video.video import SUBSAMPLING, Video
-
-_PLANAR = re.compile(r"yuva?j?(420|422|444)p")
-_PACKED = {
-    "420": ("nv12", "nv21", "p010", "p012", "p016"),
-    "422": ("nv16", "nv20", "p210", "p212", "p216", "yuyv422", "uyvy422", "yvyu422", "y210"),
-    "444": ("nv24", "nv42", "p410", "p412", "p416", "xv30", "xv36", "vuyx", "ayuv"),
-}
-
-
-def layout(pix_fmt: str) -> str | None:
-    """`420`, `422` or `444`; None for formats without such chroma (grey, RGB, 4:1:1)."""
-    if match := _PLANAR.match(pix_fmt):
-        return match[1]
-    name = re.sub("(le|be)$", "", pix_fmt)
-    return next((key for key, names in _PACKED.items() if name in names), None)
 
 
 def check_chroma(videos: Sequence[Video], facts: Sequence[Facts]) -> None:
     """Raises InputError unless the reference and the distorted video have chroma, sampled alike."""
-    layouts = [layout(stream.pix_fmt) for stream in facts]
+    layouts = [chroma_layout(stream.pix_fmt) for stream in facts]
     for video, stream, sampling in zip(videos, facts, layouts, strict=True):
         if not video.has_chroma:
             raise InputError(
@@ -50,5 +35,5 @@ def check_chroma(videos: Sequence[Video], facts: Sequence[Facts]) -> None:
 
 def chroma_size(height: int, width: int, pix_fmt: str) -> tuple[int, int]:
     """Height and width of a chroma plane of a planar format, rounded up as ffmpeg does."""
-    across, down = SUBSAMPLING[f"yuv{layout(pix_fmt) or 444}p"]
+    across, down = SUBSAMPLING[f"yuv{chroma_layout(pix_fmt) or 444}p"]
     return math.ceil(height / down), math.ceil(width / across)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
 
+from vmaf_jax.video.pixel_format import is_luma_alone, is_rgb
 from vmaf_jax.video.streams import video_streams
 
 _INPUT = re.compile(r"^Input #(\d+), (\S+), from ", re.M)
@@ -20,8 +21,14 @@ _GRAPH = re.compile(
     r"pixfmt:(?P<pix_fmt>\w+) tb:\S+ fr:(?P<rate>\S+) sar:(?P<sar>\S+)"
     r"(?: csp:(?P<matrix>\S+) range:(?P<range>\S+))?"
 )
+# What ffmpeg says of a frame unlike those before it, where the graph is not begun anew.
+_CHANGE = re.compile(
+    r"graph -?\d+ input from stream (?P<input>[01]):\d+ @ .*\] filter context .*, incoming frame - "
+    r"w: (?P<width>\d+) h: (?P<height>\d+) fmt: (?P<format>\d+) csp: \S+ range: (?P<range>\S+)"
+)
 # Files whose rate is a demuxer's guess: no time stamps of their own, or single pictures.
 _UNTIMED = re.compile(r"rawvideo|h264|hevc|vvc|m4v|mpegvideo|image2|\w+_pipe|obu|av1|gif_pipe")
+_STILLS = re.compile(r"image2|\w+_pipe|fits")  # demuxers of pictures
 _MATRICES = ("bt709", "bt470bg", "smpte170m", "bt2020nc", "bt2020c", "fcc", "smpte240m", "ictcp")
 _PRIMARIES = ("bt709", "bt470m", "bt470bg", "smpte170m", "smpte240m", "bt2020", "smpte432")
 HDR_TRANSFERS = ("smpte2084", "arib-std-b67")
@@ -36,7 +43,8 @@ class Facts:
         width, height: as a player shows them, rotation applied.
         pix_fmt: of the decoded frames.
         matrix, primaries, transfer: ffmpeg's names; "unknown" where the stream does not say.
-        range: `tv` or `pc`; a stream that does not say is taken for `tv`.
+        range: `tv` or `pc`; a stream that does not say is taken for `tv`, RGB and still pictures
+            of luma alone for `pc`.
         sar: shape of a sample, width over height; None where unknown.
         rotation: degrees, counter-clockwise, that a player turns the picture by.
         rate: average frames per second, None where the file has no times of its own.
@@ -44,6 +52,7 @@ class Facts:
         scan: `progressive` or `interlaced`; "unknown" where the stream does not say.
         stream: which of the file's video streams it is, from 0.
         streams: that might be the film, so covers and thumbnails do not count.
+        range_changes: whether later frames have another range; `range` is of the first.
     """
 
     demuxer: str
@@ -62,6 +71,7 @@ class Facts:
     scan: str = "unknown"
     stream: int = 0
     streams: int = 1
+    range_changes: bool = False
 
     @property
     def aspect(self) -> Fraction:
@@ -112,18 +122,21 @@ def _facts(number: int, report: str, graph: re.Match[str], demuxer: str) -> Fact
         matrix = primaries = transfer = next((w for w in words if w in _MATRICES), "unknown")
     if graph["matrix"] not in (None, "unknown"):
         matrix = graph["matrix"]
-    full = graph["range"] == "pc" or graph["pix_fmt"].startswith("yuvj")
+    pix_fmt = graph["pix_fmt"]
+    if is_rgb(pix_fmt) or matrix == "gbr":  # which grey PNG says of itself, too
+        matrix = "gbr" if is_rgb(pix_fmt) else "unknown"
+    still = _STILLS.fullmatch(demuxer.split(",")[0]) is not None
     timed = not _UNTIMED.fullmatch(demuxer.split(",")[0])
     return Facts(
         demuxer=demuxer,
         codec=codec,
         width=width,
         height=height,
-        pix_fmt=graph["pix_fmt"],
+        pix_fmt=pix_fmt,
         matrix=matrix,
         primaries=primaries if primaries in _PRIMARIES else "unknown",
         transfer=transfer,
-        range="pc" if full else "tv",
+        range=_range(pix_fmt, graph["range"], still=still),
         sar=sar,
         rotation=rotation,
         rate=_rate(r"([\d.]+k?) fps", rest) if timed else None,
@@ -131,7 +144,21 @@ def _facts(number: int, report: str, graph: re.Match[str], demuxer: str) -> Fact
         scan=_scan(rest),
         stream=next((s.number for s in streams if s.index == int(graph["index"])), 0),
         streams=sum(stream.is_film for stream in streams),
+        range_changes=range_changes(number, report),
     )
+
+
+def range_changes(number: int, report: str) -> bool:
+    """Whether frames of input `number` differ in range, of which `tv` and none are one."""
+    frames = [*_GRAPH.finditer(report), *_CHANGE.finditer(report)]
+    return len({m["range"] == "pc" for m in frames if int(m["input"]) == number}) > 1
+
+
+def _range(pix_fmt: str, said: str | None, *, still: bool) -> str:
+    if said in ("tv", "pc"):
+        return said
+    full = pix_fmt.startswith("yuvj") or is_rgb(pix_fmt) or (still and is_luma_alone(pix_fmt))
+    return "pc" if full else "tv"
 
 
 def _stream(number: int, index: int, report: str) -> tuple[str, str, str]:

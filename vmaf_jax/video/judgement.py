@@ -3,13 +3,15 @@
 Both backends come through here, so that they refuse and describe alike.
 """
 
+import dataclasses
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from vmaf_jax.errors import InputError
 from vmaf_jax.video.comparison import Comparison
 from vmaf_jax.video.damage import examine_damage, has_damage
-from vmaf_jax.video.facts import Facts, stream_facts
+from vmaf_jax.video.facts import Facts, range_changes, stream_facts
 from vmaf_jax.video.ffmpeg import Ffmpeg, Finished, run_ffmpeg
 from vmaf_jax.video.pairing import (
     DEFAULT_CHAIN,
@@ -19,11 +21,21 @@ from vmaf_jax.video.pairing import (
     plan_pair,
     within_limit,
 )
+from vmaf_jax.video.pixel_format import planar_format, sample_bits
 from vmaf_jax.video.probe import choose_streams, probe
-from vmaf_jax.video.report import check_counts, explain, frame_counts, stream_formats
+from vmaf_jax.video.report import (
+    check_counts,
+    explain,
+    frame_counts,
+    graph_began_anew,
+    stream_formats,
+)
 from vmaf_jax.video.spacing import check_spacing, rates_may_mislead, true_rates
 from vmaf_jax.video.sync import find_offset
 from vmaf_jax.video.video import Video, with_streams
+
+# Enough to tell how a picture lies, without decoding much: the first ones may be black.
+_SOME_FRAMES = "trim=end_frame=121,select='lt(n,3)+not(mod(n,12))'"
 
 
 def plan_with_offset(
@@ -36,9 +48,49 @@ def plan_with_offset(
     """
     facts = true_rates(ffmpeg, videos, facts)
     plan = plan_pair(videos, facts, how, how.offset)
-    if how.sync is None:
+    offset = how.offset
+    if how.sync is not None:
+        offset = find_offset(ffmpeg, *videos, plan.timing)
+        plan = plan_pair(videos, facts, how, offset)
+    if len(plan.layouts.ways) == 1:
         return plan
-    return plan_pair(videos, facts, how, find_offset(ffmpeg, *videos, plan.timing))
+    plans = {way.name: plan_pair(videos, facts, how, offset, way.name) for way in plan.layouts.ways}
+    return plans[plan.layouts.best(luma_errors(ffmpeg, videos, plans)).name]
+
+
+def luma_errors(
+    ffmpeg: Ffmpeg, videos: tuple[Video, Video], plans: Mapping[str, Plan]
+) -> dict[str, float]:
+    """The mean squared difference of luma that each plan leaves in some frames of a pair.
+
+    Raises:
+        InputError: ffmpeg fails.
+    """
+    reference, distorted = videos
+    parts = [
+        f"[{k}:{video.stream_specifier}]split={len(plans)}"
+        + "".join(f"[{role}{n}]" for n in range(len(plans)))
+        for k, role, video in ((0, "d", distorted), (1, "r", reference))
+    ]
+    ends = []
+    for n, plan in enumerate(plans.values()):
+        described = plan.description
+        deepest = max(sample_bits(described[k]["pix_fmt"]) for k in ("reference", "distorted"))
+        some = f"{_SOME_FRAMES},format={planar_format('420', 8 if deepest == 8 else 12)}"
+        parts += [
+            f"[d{n}]{plan.to_distorted},{some}[x{n}]",
+            f"[r{n}]{plan.to_reference},{some}[y{n}]",
+            f"[x{n}][y{n}]psnr@way{n}[o{n}]",
+        ]
+        ends += ["-map", f"[o{n}]"]
+    inputs = [*distorted.arguments(), *reference.arguments()]
+    ends += ["-fps_mode", "passthrough", "-f", "null", "-"]
+    start = ["-nostdin", "-nostats", "-v", "level+verbose", *inputs]
+    run = run_ffmpeg(ffmpeg, [*start, "-filter_complex", ";".join(parts), *ends])
+    found = dict(re.findall(r"psnr@way(\d+) @ .*PSNR y:([\d.]+|inf)", run.report))
+    if run.code or len(found) < len(plans):
+        raise InputError(explain(run.report, reference, distorted))
+    return {name: 10 ** (-float(found[str(n)]) / 10) for n, name in enumerate(plans)}
 
 
 def judge(
@@ -64,6 +116,9 @@ def judge(
     if has_damage(run.faults, facts) or (how.allow_damaged and "decode errors" in run.report):
         damaged, more = examine_damage(ffmpeg, videos, allowed=how.allow_damaged)
         warnings += more
+    for k, role in ((1, "reference"), (0, "distorted video")):
+        if range_changes(k, run.report):
+            warnings.append(f"range changes within the {role}; each frame is taken by its own tag")
     counts = frame_counts(run.report, *videos, allow_damaged=how.allow_damaged)
     counts = within_limit(counts, plan)
     if plan.timing:
@@ -122,10 +177,15 @@ def run_planned(
     facts = stream_facts(result.report)
     if facts is None:
         raise InputError(explain(result.report, *videos, models))
-    if plan is None:
+    anew = graph_began_anew(result.report)
+    if plan is None or anew:
+        must_repeat = plan is None
         plan = plan_with_offset(ffmpeg, videos, facts, how)
-        if plan.changed:
-            result = run(videos, (plan.to_reference, plan.to_distorted))
+        if anew or (must_repeat and plan.changed):
+            # Where a graph begins anew, libvmaf's log does too.
+            reference, distorted = (dataclasses.replace(v, keeps_filters=anew) for v in videos)
+            result = run((reference, distorted), (plan.to_reference, plan.to_distorted))
+            stream_formats(result.report, *videos)
     return result, videos, facts, plan
 
 

@@ -18,7 +18,13 @@ from vmaf_jax.video.comparison import DEFAULT_COMPARISON, Comparison
 from vmaf_jax.video.ffmpeg import Ffmpeg, Stream
 from vmaf_jax.video.judgement import judge, plan_with_offset
 from vmaf_jax.video.probe import joined, probe
-from vmaf_jax.video.report import check_counts, common_format, explain, stream_formats
+from vmaf_jax.video.report import (
+    check_counts,
+    common_format,
+    explain,
+    graph_began_anew,
+    stream_formats,
+)
 from vmaf_jax.video.video import Video, check_video, with_streams
 
 Samples = npt.NDArray[np.unsignedinteger[Any]]
@@ -99,6 +105,11 @@ class LumaPair:
         stream_formats(run.report, *self._pair)
         if run.code:
             raise InputError(explain(run.report, *self._pair))
+        if graph_began_anew(run.report) and self.plan.counts_frames:
+            raise InputError(
+                f"{self._pair[1].path}: tags change in it or its reference, and a part was asked "
+                f"for; pass --backend libvmaf, or split it where they change."
+            )
         description, expected = judge(
             self._ffmpeg, self._pair, run, self._facts, self.plan, self._how
         )
@@ -123,16 +134,14 @@ class LumaPair:
         if self._planes > 1:
             check_chroma(self._pair, facts)
         self.plan = plan_with_offset(self._ffmpeg, self._pair, facts, self._how)
-        self.width, self.height = facts[0].width, facts[0].height
+        self.width, self.height = self.plan.size
         common, self.bits = common_format(formats)
-        luma = f",format={common}{',extractplanes=y' if self._planes == 1 else ''}"
+        # Later frames may have another range than the first, which alone has been seen.
+        luma = f",scale=out_range={self.plan.out_range},format={common}"
+        luma += ",extractplanes=y" if self._planes == 1 else ""
         size = self.height, self.width
         self.chroma = (0, 0) if self._planes == 1 else chroma_size(*size, common)
-        to_reference, to_distorted = self.plan.to_reference, self.plan.to_distorted
-        if facts[0].range != facts[1].range and facts[0].pix_fmt == facts[1].pix_fmt:
-            # In one graph with libvmaf, ffmpeg would bring the reference to the other's range.
-            to_reference = f"{to_reference},scale=out_range={facts[1].range}"
-        return to_reference + luma, to_distorted + luma
+        return self.plan.to_reference + luma, self.plan.to_distorted + luma
 
     def _lines(self, filters: tuple[str, str], end: str) -> list[list[str]]:
         """ffmpeg's arguments for the reference and for the distorted video."""

@@ -7,21 +7,24 @@ differ. What would make the score mean something else is refused, with the flag 
 
 import dataclasses
 import math
-from fractions import Fraction
 from typing import Any
 
 from vmaf_jax.errors import InputError
 from vmaf_jax.features.scale import MIN_SIZE
 from vmaf_jax.video.comparison import Comparison
 from vmaf_jax.video.facts import HDR_TRANSFERS, Facts
+from vmaf_jax.video.geometry import Layout, Layouts, layouts_of
 from vmaf_jax.video.interlacing import deinterlacing
+from vmaf_jax.video.pixel_format import is_luma_alone, is_rgb, planar_format, sample_bits
 from vmaf_jax.video.report import BY_NUMBER, common_format
 from vmaf_jax.video.spacing import SAME_RATE
 from vmaf_jax.video.video import Video, refuse_pointer
 
 # The same words on both inputs, so that ffmpeg finds no matrix to convert between them.
 SAME_COLOUR = "setparams=colorspace=bt709:color_primaries=bt709:color_trc=bt709"
-_SAME_ASPECT = 0.015  # relative, besides what rounding a side to even pixels does
+# swscale's names of matrices; it knows no others.
+_TO_LUMA = {"bt709": "bt709", "fcc": "fcc", "smpte240m": "smpte240m", "bt470bg": "bt601"}
+_TO_LUMA |= {"smpte170m": "bt601", "bt2020nc": "bt2020", "bt2020c": "bt2020"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +34,9 @@ class Plan:
     Attributes:
         to_reference, to_distorted: ffmpeg's filters for each, in one chain.
         timing: those at its start that bring both to one rate, or "".
+        layouts: the ways to bring the pair to one size; where there are several, the pictures tell.
+        size: width and height that are compared, pixels.
+        out_range: `tv` or `pc`, which luma has where it is measured.
         changed: whether the chains do more than pair by number, so that a first run without them
             has to be repeated.
         skip: frames of the reference and of the distorted video that are left out at the start.
@@ -43,6 +49,9 @@ class Plan:
     to_reference: str
     to_distorted: str
     timing: str
+    layouts: Layouts
+    size: tuple[int, int]
+    out_range: str
     changed: bool
     skip: tuple[int, int]
     limit: int | None
@@ -50,17 +59,27 @@ class Plan:
     warnings: tuple[str, ...]
     description: dict[str, Any]
 
+    @property
+    def counts_frames(self) -> bool:
+        """Whether its filters count frames, or look at those before, from the first on."""
+        return bool(self.timing or any(self.skip) or self.limit or self.description["deinterlaced"])
+
 
 DEFAULT_CHAIN = f"{BY_NUMBER},{SAME_COLOUR}"
 
 
 def plan_pair(
-    videos: tuple[Video, Video], facts: tuple[Facts, Facts], how: Comparison, offset: int = 0
+    videos: tuple[Video, Video],
+    facts: tuple[Facts, Facts],
+    how: Comparison,
+    offset: int = 0,
+    layout: str | None = None,
 ) -> Plan:
     """How the reference and the distorted video `videos` are compared.
 
     Args:
         offset: frames that the distorted video starts late, given or found.
+        layout: the name of one of the ways to bring both to one size, else the first.
 
     Raises:
         InputError: the score would mean something else than it says; names the flag that allows it.
@@ -68,13 +87,15 @@ def plan_pair(
     reference, distorted = facts
     for video, stream in zip(videos, facts, strict=True):
         refuse_pointer(video.path, stream.demuxer)
-    _check_size(videos[0], reference)
+    layouts = layouts_of(videos, facts, how)
+    chosen = layouts.named(layout)
+    _check_size(videos[0], chosen.size)
     warnings = (*_streams(facts), *_colour(videos, reference, distorted, how))
-    shape = _shape(videos[1], reference, distorted, how)
+    warnings += (chosen.warning,) if chosen.warning else ()
     grid = _grid(videos, reference, distorted, how)
     timing = "" if grid is None else f"setpts=PTS-STARTPTS,fps={grid:g},"
     fields = deinterlacing(videos, facts, how)
-    conversion = _conversions(reference, distorted, shape)
+    conversion = _conversions(reference, distorted, chosen)
     start = how.start_frame(grid or videos[0].fps or reference.rate or distorted.rate)
     skip = start + max(-offset, 0), start + max(offset, 0)
     chains = [
@@ -85,6 +106,7 @@ def plan_pair(
     description = {
         "pairing": "frame number" if grid is None else "time stamps",
         "offset": offset,
+        "layout": chosen.name,
         "start": start,
         "limit": how.frames,
         "deinterlaced": list(fields.roles),
@@ -96,6 +118,9 @@ def plan_pair(
         to_reference=chains[0],
         to_distorted=chains[1],
         timing=timing,
+        layouts=layouts,
+        size=chosen.size,
+        out_range=reference.range if _alike(reference, distorted) else "tv",
         skip=skip,
         limit=how.frames,
         grid=grid,
@@ -105,11 +130,11 @@ def plan_pair(
     )
 
 
-def _check_size(video: Video, facts: Facts) -> None:
+def _check_size(video: Video, size: tuple[int, int]) -> None:
     """Refuses pictures in which libvmaf reads past its arrays; its score means nothing there."""
-    if min(facts.width, facts.height) < MIN_SIZE:
+    if min(size) < MIN_SIZE:
         raise InputError(
-            f"{video.path}: pictures of {facts.width}x{facts.height} are too small; VMAF needs at "
+            f"{video.path}: pictures of {size[0]}x{size[1]} are too small; VMAF needs at "
             f"least {MIN_SIZE} pixels each way."
         )
 
@@ -138,7 +163,9 @@ def _colour(
     hdr = [facts.transfer in HDR_TRANSFERS for facts in (reference, distorted)]
     for name in ("transfer", "primaries", "matrix", "range"):
         ours, theirs = getattr(distorted, name), getattr(reference, name)
-        if "gbr" in (ours, theirs) or "unknown" in (ours, theirs) or ours == theirs:
+        if name in ("matrix", "range") and "gbr" in (distorted.matrix, reference.matrix):
+            continue
+        if "unknown" in (ours, theirs) or ours == theirs:
             continue
         text = f"{name} is {ours}, the reference's is {theirs}"
         if name == "transfer" and any(hdr) and not how.force:
@@ -152,40 +179,6 @@ def _colour(
     if hdr[0] != hdr[1] and "unknown" in (reference.transfer, distorted.transfer):
         warnings.append("only one of the two says that it is HDR")
     return tuple(warnings)
-
-
-def _shape(video: Video, reference: Facts, distorted: Facts, how: Comparison) -> str:
-    """The filter that brings the distorted picture to the reference's size, "" where it has it."""
-    width, height = reference.width, reference.height
-    same_size = (distorted.width, distorted.height) == (width, height)
-    ours, theirs = distorted.aspect, reference.aspect
-    if same_size and None in (reference.sar, distorted.sar):
-        theirs = ours
-    slack = _SAME_ASPECT + 2 / min(distorted.width, distorted.height, width, height)
-    fits = abs(ours / theirs - 1) <= slack
-    if not fits and how.scale is None:
-        raise InputError(
-            f"{video.path}: display aspect ratio {_ratio(ours)} ({distorted.width}x"
-            f"{distorted.height}), its reference's is {_ratio(theirs)} ({width}x{height}); pass "
-            f"--scale stretch, pad or crop."
-        )
-    if fits or how.scale == "stretch":
-        return "" if same_size else f",scale={width}:{height}:flags=bicubic"
-    # The distorted picture in the reference's samples, whose shape may not be square.
-    shape = ours / (reference.sar or 1)
-    wide = shape > Fraction(width, height)
-    if wide == (how.scale == "pad"):
-        size = (width, max(2, round(width / shape)))
-    else:
-        size = (max(2, round(height * shape)), height)
-    to_size = f",scale={size[0]}:{size[1]}:flags=bicubic"
-    if how.scale == "pad":
-        return f"{to_size},pad={width}:{height}:(ow-iw)/2:(oh-ih)/2"
-    return f"{to_size},crop={width}:{height}"
-
-
-def _ratio(value: Fraction) -> str:
-    return f"{float(value):.3f}"
 
 
 def _trim(first: int, limit: int | None) -> str:
@@ -220,27 +213,42 @@ def _grid(
     return None
 
 
-def _conversions(reference: Facts, distorted: Facts, shape: str) -> tuple[str, str]:
+def _conversions(reference: Facts, distorted: Facts, layout: Layout) -> tuple[str, str]:
     """Filters for the reference and the distorted video that bring both to one size and format.
 
-    Formats that differ are brought to limited range as well, which models are trained on. RGB
+    Formats or ranges that differ are brought to limited range, which models are trained on. RGB
     becomes luma by the other's matrix, or BT.601's where that does not say.
     """
     formats = [(f.width, f.height, f.pix_fmt) for f in (distorted, reference)]
     common = common_format(list(formats))[0]
-    matrices = [f.matrix for f in (reference, distorted) if f.matrix not in ("gbr", "unknown")]
-    rgb = [facts.matrix == "gbr" for facts in (reference, distorted)]
-    alike = reference.pix_fmt == distorted.pix_fmt and not any(rgb)
+    matrices = [_TO_LUMA[f.matrix] for f in (reference, distorted) if f.matrix in _TO_LUMA]
+    matrix = matrices[0] if matrices else "bt601"
+    alike = _alike(reference, distorted)
 
-    def chain(is_rgb: bool, size: str) -> str:
-        if is_rgb:
-            matrix = matrices[0] if matrices else "smpte170m"
-            to_yuv = f"scale=out_color_matrix={matrix}:out_range=tv,format={common}"
-            return f"{size},{to_yuv},{SAME_COLOUR}"
-        to_common = "" if alike else f",scale=out_range=tv,format={common}"
-        return f",{SAME_COLOUR}{size}{to_common}"
+    def chain(facts: Facts, fit: str) -> str:
+        own = planar_format("420", sample_bits(facts.pix_fmt))
+        tagged = f"format={own},{SAME_COLOUR}:range={facts.range}"
+        limited = f",scale=out_range=tv,format={common}"
+        if is_rgb(facts.pix_fmt):
+            # swscale takes RGB for full range and grey for full luma, whatever their tags say.
+            if facts.range == "tv":
+                return f"{fit},scale=out_color_matrix={matrix}:out_range=pc,{tagged}{limited}"
+            limited = f"scale=out_color_matrix={matrix}:out_range=tv,format={common}"
+            return f"{fit},{limited},{SAME_COLOUR}"
+        to_luma = SAME_COLOUR
+        if is_luma_alone(facts.pix_fmt):
+            to_luma = f"scale=out_range=pc,{tagged}"
+        return f",{to_luma}{fit}{'' if alike else limited}"
 
-    return chain(rgb[0], ""), chain(rgb[1], shape)
+    return chain(reference, layout.to_reference), chain(distorted, layout.to_distorted)
+
+
+def _alike(reference: Facts, distorted: Facts) -> bool:
+    """Whether the two can be compared in the format and the range that they have."""
+    formats = {stream.pix_fmt.replace("yuvj", "yuv") for stream in (reference, distorted)}
+    changes = reference.range_changes or distorted.range_changes
+    same = len(formats) == 1 and reference.range == distorted.range
+    return same and not changes and not is_rgb(reference.pix_fmt)
 
 
 def expected_frames(counts: list[int], plan: Plan) -> int | None:

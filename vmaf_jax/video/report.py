@@ -9,11 +9,17 @@ import re
 from collections.abc import Mapping
 
 from vmaf_jax.errors import InputError
+from vmaf_jax.video.pixel_format import chroma_layout, planar_format, sample_bits
 from vmaf_jax.video.video import Video
 
 _GRAPH_INPUT = re.compile(
     r"graph -?\d+ input from stream (?P<input>[01]):\d+ @ .*\] w:(?P<width>\d+) h:(?P<height>\d+) "
     r"pixfmt:(?P<pix_fmt>\w+)"
+)
+# A frame unlike those before it, where ffmpeg was told not to begin its graph of filters anew.
+_CHANGE = re.compile(
+    r"graph -?\d+ input from stream (?P<input>[01]):\d+ @ .*\] filter context - "
+    r"(?P<before>w: \d+ h: \d+ fmt: \d+) .*, incoming frame - (?P<after>w: \d+ h: \d+ fmt: \d+) "
 )
 _COUNTS = re.compile(
     r"Input stream #(?P<input>[01]):\d+ \(video\):.*; (?P<frames>\d+) frames decoded; "
@@ -35,8 +41,9 @@ def stream_formats(
     formats: list[set[tuple[int, int, str]]] = [set(), set()]
     for m in _GRAPH_INPUT.finditer(report):
         formats[int(m["input"])].add((int(m["width"]), int(m["height"]), m["pix_fmt"]))
-    for video, sizes in zip((distorted, reference), formats, strict=True):
-        if len(sizes) > 1:
+    changed = {int(m["input"]) for m in _CHANGE.finditer(report) if m["before"] != m["after"]}
+    for k, (video, sizes) in enumerate(zip((distorted, reference), formats, strict=True)):
+        if len(sizes) > 1 or k in changed:
             raise InputError(
                 f"{video.path}: changes size or format on the way; split it where it changes."
             )
@@ -49,27 +56,21 @@ def stream_formats(
     return [next(iter(sizes), None) for sizes in formats]
 
 
-_PACKED_BITS = {"xv30": 10, "xv36": 12, "nv20": 10}
-
-
-def _bits(pix_fmt: str) -> int:
-    """Bits of a luma sample: the number that a format's name ends in, or 8."""
-    name = re.sub("(le|be)$", "", pix_fmt)
-    match = re.search(r"(?:p[024]?|gray|y2|rgb)(9|10|12|14|16)$", name)
-    return int(match[1]) if match else _PACKED_BITS.get(name, 8)
-
-
 def common_format(formats: list[tuple[int, int, str] | None]) -> tuple[str, int]:
     """The planar format that libvmaf takes both inputs in, and its bits.
 
     The deeper of the two depths, so that nothing is rounded away, in the reference's layout.
     """
     pix_fmts = [stream[2] for stream in formats if stream is not None]
-    bits = max(map(_bits, pix_fmts))
+    bits = max(map(sample_bits, pix_fmts))
     bits = 8 if bits == 8 else 10 if bits <= 10 else 12
-    layout = re.match(r"yuvj?(420|422|444)p", pix_fmts[-1])
-    depth = "" if bits == 8 else f"{bits}le"
-    return f"yuv{layout[1] if layout else '420'}p{depth}", bits
+    return planar_format(chroma_layout(pix_fmts[-1]) or "420", bits), bits
+
+
+def graph_began_anew(report: str) -> bool:
+    """Whether ffmpeg began its graph of filters again, with libvmaf, since a stream changed."""
+    inputs = [m["input"] for m in _GRAPH_INPUT.finditer(report)]
+    return len(inputs) > len(set(inputs))
 
 
 def frame_counts(

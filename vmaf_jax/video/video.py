@@ -19,10 +19,11 @@ _POINTER_MARKS = (b"#EXTM3U", b"ffconcat", b"<MPD", b"<?xml", b"v=0", b"[playlis
 
 # Chroma subsampling (horizontal, vertical) of the planar formats that libvmaf takes.
 SUBSAMPLING = {"yuv420p": (2, 2), "yuv422p": (2, 1), "yuv444p": (1, 1)}
+_GREY = "gray"  # luma alone
 # Samples of 10 and 12 bits lie in two bytes, little endian.
 RAW_FORMATS = {
     base + suffix: (subsampling, sample_bytes)
-    for base, subsampling in SUBSAMPLING.items()
+    for base, subsampling in (*SUBSAMPLING.items(), (_GREY, None))
     for suffix, sample_bytes in (("", 1), ("10le", 2), ("12le", 2))
 }
 
@@ -38,6 +39,8 @@ class Video:
         fps: frames per second of a raw file; pairing is by frame number, so it changes no score.
         has_chroma: False where the chroma stands in for one that nobody gave.
         stream: which of its video streams, from 0; None leaves it to `choose_stream`.
+        keeps_filters: where its tags change on the way, filters go on instead of beginning anew;
+            its size must not change then.
     """
 
     path: Path
@@ -47,6 +50,7 @@ class Video:
     fps: float | None = None
     has_chroma: bool = True
     stream: int | None = None
+    keeps_filters: bool = False
 
     @property
     def stream_specifier(self) -> str:
@@ -62,6 +66,8 @@ class Video:
         """ffmpeg's arguments for this input."""
         # file: keeps a name such as `concat:x` or `a%d.png` from meaning a protocol or a pattern.
         source = ["-protocol_whitelist", "file", "-i", f"file:{self.path.absolute()}"]
+        if self.keeps_filters:
+            source = ["-reinit_filter", "0", *source]
         if "%" in self.path.name and self.path.suffix.lower() in _PICTURES:
             source = ["-f", "image2", "-pattern_type", "none", *source]
         if not self.is_raw:
@@ -89,8 +95,10 @@ def refuse_pointer(path: Path, demuxer: str) -> None:
 
 def frame_bytes(width: int, height: int, pix_fmt: str) -> int:
     """Bytes of one raw frame; chroma dimensions round up, as ffmpeg has it."""
-    (across, down), sample_bytes = RAW_FORMATS[pix_fmt]
-    chroma = math.ceil(width / across) * math.ceil(height / down)
+    subsampling, sample_bytes = RAW_FORMATS[pix_fmt]
+    if subsampling is None:
+        return width * height * sample_bytes
+    chroma = math.ceil(width / subsampling[0]) * math.ceil(height / subsampling[1])
     return (width * height + 2 * chroma) * sample_bytes
 
 
