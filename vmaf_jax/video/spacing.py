@@ -21,6 +21,7 @@ from vmaf_jax.video.video import Video
 SAME_RATE = 0.005  # relative; 23.976 and 24 are one rate, 24 and 25 two
 _Y4M = "yuv4mpegpipe"  # one rate, and no time stamps of the frames
 _Y4M_RATE = re.compile(rb"^YUV4MPEG2 [^\n]*?\bF0*[1-9]\d*:0*[1-9]\d*[ \n]")
+_EVEN = 0.3  # intervals; soft telecine is 0.2 off an even grid, a frame left out more
 _MISSING = -(2**63)  # ffmpeg's mark of a packet without a time stamp
 
 Times = npt.NDArray[np.float64]
@@ -67,7 +68,7 @@ def true_rates(
         np.arange(length) / rate if stamps is None else stamps
         for stamps, rate in zip(times, (rates[0], rates[1]), strict=True)
     ]
-    if min(map(len, shown)) > 1 and _apart(*shown) is None:
+    if min(map(len, shown)) > 1 and _apart(shown[0], shown[1]) is None:
         even = dataclasses.replace(borne[1], rate=rates[0], base_rate=rates[0])
         return dataclasses.replace(borne[0], rate=rates[0], base_rate=rates[0]), even
     return borne[0], borne[1]
@@ -106,10 +107,13 @@ def check_spacing(
         )
 
 
-def _apart(reference: Times, distorted: Times) -> tuple[int, float] | None:
+def _apart(reference: Times, distorted: Times, within: float = 0.5) -> tuple[int, float] | None:
     """The pair of frames that lies furthest apart and by how many seconds, None if all agree.
 
     Both begin at 0, and run at one speed where their speeds differ by no more than rates may.
+
+    Args:
+        within: intervals between frames that two may be apart.
     """
     n = min(len(reference), len(distorted))
     first, second = (times[:n] - times[0] for times in (reference, distorted))
@@ -118,7 +122,7 @@ def _apart(reference: Times, distorted: Times) -> tuple[int, float] | None:
     apart = np.abs(first - second)
     frame = int(np.argmax(apart))
     # A tick of a coarse clock more: Matroska and FLV round to milliseconds.
-    if apart[frame] <= np.median(np.diff(first)) / 2 + 1e-3:
+    if apart[frame] <= within * np.median(np.diff(first)) + 1e-3:
         return None
     return frame, float(apart[frame])
 
@@ -139,9 +143,11 @@ def _with_measured_rate(facts: Facts, times: Times) -> Facts:
         return dataclasses.replace(facts, rate=None, base_rate=None)
     rate = (n - 1) / float(times[-1] - times[0])
     for even in (facts.rate, facts.base_rate, rate):  # a claim that holds is the rounder number
-        if even and _apart(np.arange(n) / even, times) is None:
+        if even and _apart(np.arange(n) / even, times, _EVEN) is None:
             return dataclasses.replace(facts, rate=even, base_rate=even)
-    return dataclasses.replace(facts, rate=rate)
+    # An average over whole frames may be a frame's length off.
+    holds = facts.rate is not None and abs(facts.rate / rate - 1) <= 1 / (n - 1)
+    return facts if holds else dataclasses.replace(facts, rate=rate)
 
 
 def _packet_times(ffmpeg: Ffmpeg, video: Video) -> Times:
