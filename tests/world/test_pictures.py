@@ -427,6 +427,15 @@ CASES += [
     ),
 ]
 
+# A picture in bars, and the same one without: a flag is right for one order, wrong for the other.
+BARS = Made("bars.mkv", "blurred", f"-vf pad={WIDTH}:174:0:20 -c:v ffv1", holds="blurred")
+CASES += [
+    Case("bars", CLEAN, BARS, refused="display aspect ratio .* --scale stretch, pad or crop"),
+    Case("bars_cut", CLEAN, BARS, {"scale": "crop"}),
+    Case("bars_in_bars", CLEAN, BARS, {"scale": "pad"}, refused="another part .* --scale crop"),
+    Case("bars_squeezed", CLEAN, BARS, {"scale": "stretch"}, refused="another .* --scale crop"),
+]
+
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("case", CASES, ids=name)
