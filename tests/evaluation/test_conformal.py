@@ -3,6 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.stats
 
 from vmaf_jax.evaluation.clip_residuals import residuals_of
 from vmaf_jax.evaluation.conformal import (
@@ -14,6 +15,7 @@ from vmaf_jax.evaluation.conformal import (
     weighted_quantiles,
 )
 from vmaf_jax.evaluation.cross_validation import HeldOut, read_held_out
+from vmaf_jax.evaluation.metrics import rmse
 
 SHIPPED = ("nano", "rbf", "tiny")
 
@@ -124,6 +126,32 @@ def test_the_quantile_is_that_of_the_level_and_of_one_clip_more(level, n_clips):
     rank = next((k for k in range(1, 501) if Fraction(k, 500) >= wanted), 500)
     half = profile.half_width(np.array([50.0]), float(Fraction(level)))
     assert half.tolist() == [rank]
+
+
+def test_coverage_is_that_of_a_plain_loop():
+    """Each source by the intervals of the others, beside -+ z times their RMSE."""
+    residuals, level = simulated(6, 4), 0.8
+    inside, naive, widths, naive_widths = [], [], [], []
+    for source in range(6):
+        own = residuals.source == source
+        left = np.unique(residuals.source[~own], return_inverse=True)[1]
+        others = Residuals(left, residuals.predicted[~own], residuals.label[~own])
+        z = scipy.stats.norm.ppf(0.9) * rmse(others.predicted, others.label)
+        for p, y in zip(residuals.predicted[own], residuals.label[own], strict=True):
+            interval = others.profile.interval(float(p), level)
+            inside.append((source, interval.low <= y <= interval.high))
+            widths.append(interval.high - interval.low)
+            naive.append(abs(y - p) <= z)
+            naive_widths.append(min(p + z, 100) - max(p - z, 0))
+    found = coverage(residuals, level)
+    by_source = [np.mean([held for s, held in inside if s == source]) for source in range(6)]
+    held = [held for _, held in inside]
+    assert np.mean(held) != pytest.approx(np.mean(by_source), abs=1e-3)
+    assert found.covered == pytest.approx(np.mean(held))
+    assert found.covered_by_source == pytest.approx(np.mean(by_source))
+    assert found.width == pytest.approx(np.mean(widths))
+    assert found.naive_covered == pytest.approx(np.mean(naive))
+    assert found.naive_width == pytest.approx(np.mean(naive_widths))
 
 
 def held_out(source, label, predicted):

@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from vmaf_jax.evaluation.frame_sample import CELL, LOOKS, Draw, blocks, estimate, offsets
+from vmaf_jax.evaluation.frame_sample import (
+    CELL,
+    LOOKS,
+    Draw,
+    blocks,
+    estimate,
+    offsets,
+    stratified_mean,
+)
 
 
 def clip(seed, n=1000, *, noise=3.0):
@@ -110,6 +118,21 @@ def test_the_interval_is_cochrans_with_half_the_error_for_each_of_two_looks(seed
     mean, half_width = interval_by_hand(score, covariate, block, sample)
     assert result.mean == pytest.approx(mean, abs=1e-9)
     assert result.half_width == pytest.approx(half_width, rel=1e-9)
+
+
+def test_a_block_counts_by_its_frames_not_by_those_measured():
+    block = [np.arange(1), np.arange(1, 11), np.arange(11, 100)]
+    sample = [np.array([0]), np.array([2, 5, 9, 10]), np.array([12, 70])]
+    values = np.random.default_rng(0).uniform(0, 1, (100, 3))
+    expected = [
+        sum(
+            len(b) * sum(values[k, j] for k in s) / len(s)
+            for b, s in zip(block, sample, strict=True)
+        )
+        / 100
+        for j in range(3)
+    ]
+    np.testing.assert_allclose(stratified_mean(sample, block, values), expected, rtol=1e-12)
 
 
 def test_columns_that_too_few_frames_can_tell_are_left_out():

@@ -13,7 +13,7 @@ from vmaf_jax.export import quantize as quantize_module
 from vmaf_jax.export.contract import ADMITTED_OPERATORS
 from vmaf_jax.export.onnx_file import export_onnx
 from vmaf_jax.export.onnx_runtime import OnnxModel
-from vmaf_jax.export.quantize import quantize
+from vmaf_jax.export.quantize import compare, quantize
 from vmaf_jax.jobs.export import export
 from vmaf_jax.jobs.model import checkpoints, load_model
 from vmaf_jax.jobs.run_folder import open_run
@@ -73,6 +73,20 @@ def test_eight_bits_may_add_a_quarter_of_a_point_and_lose_a_thousandth_of_plcc(s
     ):
         with pytest.raises(GateError, match=line):
             dataclasses.replace(cost, **worse).check()
+
+
+def test_what_8_bits_cost_is_told_with_its_sign(static):
+    """Held to the float file's own scores: RMSE grows by all there is, PLCC falls below 1."""
+    fp32, int8 = (OnnxModel(static[0] / f"mine{kind}.onnx") for kind in ("", ".int8"))
+    rows = np.random.default_rng(0).uniform(0, 1, (300, 6)) * [1, 1, 1, 1, 1, 20]
+    x = rows.astype(np.float32)
+    before, after = (model.in_batches(x, 300).astype(np.float64) for model in (fp32, int8))
+    cost = compare(fp32, int8, x, before)
+    assert cost.rmse_fp32 == 0
+    assert cost.added_rmse == pytest.approx(np.sqrt(np.mean((after - before) ** 2)))
+    correlation = np.corrcoef(before, after)[0, 1]
+    assert cost.plcc_drop == pytest.approx(1 - correlation, abs=1e-9)
+    assert 0 < cost.plcc_drop < 0.1
 
 
 def test_an_8_bit_file_has_no_intervals_since_its_errors_are_others(static):

@@ -6,10 +6,13 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+import scipy.stats
 
+from tests.reporting.support import predictions
+from vmaf_jax.evaluation.cross_validation import HeldOut
 from vmaf_jax.reporting import libvmaf_log
 from vmaf_jax.reporting.html import image
-from vmaf_jax.reporting.notebook import clip_html, rows_html
+from vmaf_jax.reporting.notebook import clip_html, rows_html, run_html
 from vmaf_jax.reporting.svg import drawing, text
 
 NAMES = ['a" onload="alert(1)', "a' onload='alert(1)", "<b>a</b> & c", "&quot;", "日本"]
@@ -50,6 +53,28 @@ def test_names_are_text_in_tables(name):
     elements = Elements(rows_html([name], [[name]]))
     assert {tag for tag, _ in elements.found} == {"table", "thead", "tbody", "tr", "th", "td"}
     assert elements.text == name * 2
+
+
+def test_a_run_in_a_notebook_has_its_figures_under_their_headings_the_worst_source_first():
+    rows = predictions(230, sources=5)
+    rng = np.random.default_rng(0)
+    spread = 1 + 3 * np.array([int(name[-1]) for name in rows.source])
+    predicted = np.clip(100 * (rows.label / 100) ** 5 + rng.normal(0, 1, 230) * spread, 0, 100)
+    rows = HeldOut(rows.source, rows.clip, rows.index, rows.seed, rows.label, predicted)
+    page = run_html("run", rows)
+    headings = re.findall(r"<th>(.*?)</th>", page)
+    lines = [re.findall(r"<td>(.*?)</td>", line) for line in re.findall(r"<tr>(<td.*?)</tr>", page)]
+    shown = [dict(zip(headings, line, strict=True)) for line in lines]
+    assert shown[0]["PLCC"] == f"{scipy.stats.pearsonr(predicted, rows.label).statistic:.5f}"
+    assert shown[0]["SROCC"] == f"{scipy.stats.spearmanr(predicted, rows.label).statistic:.5f}"
+    errors = [float(line["RMSE"]) for line in shown[1:]]
+    for line, error in zip(shown[1:], errors, strict=True):
+        own = rows.source == line["held-out source"]
+        assert error == pytest.approx(
+            np.sqrt(np.mean((predicted - rows.label)[own] ** 2)), abs=1e-4
+        )
+    assert errors == sorted(errors, reverse=True)
+    assert len(errors) == 5
 
 
 @pytest.mark.parametrize("dip", [1001, 1234, 3999])

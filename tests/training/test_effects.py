@@ -9,6 +9,7 @@ import scipy.optimize
 from vmaf_jax.features.feature_set import FEATURES
 from vmaf_jax.models import Student
 from vmaf_jax.training import ClipRows, Rows, TrainingSettings, make_members, train_members
+from vmaf_jax.training.batches import Visible, some_rows
 
 # All clips look alike, so that a student can say one score of them, and the best is known.
 CONSTANT = {"steps": 300, "weight_decay": 0.0, "learning_rate": 3e-2}
@@ -68,6 +69,15 @@ def test_experiments_differ_by_an_offset_and_a_gain_that_are_dropped_in_use():
 def test_clips_count_by_their_weights():
     student, variables, _ = trained([40.0] * 4 + [60.0] * 8, weight=[2.0] * 4 + [0.5] * 8)
     assert says(student, variables) == pytest.approx((2 * 40 + 60) / 3, abs=0.02)
+
+
+def test_clips_drawn_for_a_step_keep_their_weights():
+    number = jnp.arange(20.0)
+    clips = ClipRows(jnp.ones((20, 1)), 0.5 + number, jnp.zeros((20, 0)))
+    visible = Visible(jnp.ones((20, 1, 6)), number, jnp.ones(20), jnp.ones(6), clips)
+    batch = some_rows(50)(jax.random.key(0), visible, lambda scores: scores, None)
+    assert len(set(batch.labels.tolist())) > 5
+    np.testing.assert_array_equal(batch.weight, 0.5 + batch.labels)
 
 
 def test_the_anchor_is_the_squared_distance_from_the_start():

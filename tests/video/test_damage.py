@@ -2,10 +2,14 @@
 
 import subprocess
 
+import numpy as np
 import pytest
 
 from vmaf_jax import extract_pair
 from vmaf_jax.errors import InputError
+from vmaf_jax.video.damage import damaged_frames
+from vmaf_jax.video.ffmpeg import find_ffmpeg
+from vmaf_jax.video.video import Video
 
 
 def damaged_copy(ffmpeg, source, path, encoder):
@@ -35,3 +39,23 @@ def test_damage_that_one_line_alone_tells_is_refused(
     assert {entry.startswith(witness) for entry in said.splitlines()} == {True}
     with pytest.raises(InputError, match=rf"{name}: .*damaged.* --allow-damaged"):
         extract_pair(encodes / "ref.y4m", path, teachers=(), force=True)
+
+
+def test_damaged_frames_are_named_by_their_number(ffmpeg, encodes, tmp_path):
+    """Of a file of key frames alone, those that are not what they were before the damage."""
+    line = [ffmpeg, "-v", "error", "-i", encodes / "ref.y4m", "-c:v", "libx264", "-g", "1"]
+    path, whole = tmp_path / "hurt.mkv", tmp_path / "whole.mkv"
+    subprocess.run(list(map(str, [*line, "-crf", "30", whole])), check=True)
+    content = bytearray(whole.read_bytes())
+    content[int(len(content) * 0.37)] ^= 0xFF
+    content[int(len(content) * 0.7)] ^= 0xFF
+    path.write_bytes(content)
+    pictures = []
+    for name in (path, whole):
+        raw = ["-nostdin", "-v", "quiet", "-i", str(name), "-f", "rawvideo", "-"]
+        decoded = subprocess.run([ffmpeg, *raw], capture_output=True, check=True).stdout
+        pictures.append(np.frombuffer(decoded, np.uint8).reshape(12, -1))
+    harmed = np.flatnonzero((pictures[0] != pictures[1]).any(axis=1)).tolist()
+    assert harmed
+    assert damaged_frames(find_ffmpeg(), Video(path)) == harmed
+    assert damaged_frames(find_ffmpeg(), Video(whole)) == []
