@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 .PHONY: demo test lint docs checkpoints web clean python-version
 
 demo: $(STAMP)
-	$(BIN)/python scripts/train.py --config configs/tiny.yaml
+	$(BIN)/python scripts/train.py --config configs/tiny.yaml --overwrite
 
 test: $(STAMP) lint
 	$(BIN)/pytest -n auto --dist loadfile

@@ -20,6 +20,7 @@ if __name__ == "__main__":
         if config.stem == "opinions" and not OPINIONS.is_file():
             continue
         run = Path("runs/checkpoints") / config.stem
-        main(["train", "--config", str(config), "--run-dir", str(run)], leave=False)
+        words = ["train", "--config", str(config), "--run-dir", str(run), "--overwrite"]
+        main(words, leave=False)
         ship(run, Path("checkpoints") / config.stem)
     register(Path("checkpoints"))

@@ -250,14 +250,16 @@ def to_json(value: Any) -> str:
     return json.dumps(plain(value), indent=2) + "\n"
 
 
-def check_result_folder(folder: Path, mark: str) -> None:
+def check_result_folder(folder: Path, mark: str, *, overwrite: bool) -> None:
     """Finds out before long work whether a result folder can be written, or replaced.
 
     Args:
         mark: a file that an earlier result has; a folder with other things in it is left alone.
+        overwrite: whether an earlier result may be replaced.
 
     Raises:
-        InputError: `folder` is a file, holds something else, or cannot be made.
+        InputError: `folder` is a file, holds something else or an earlier result, or cannot be
+            made.
     """
     check_local(folder)
     if folder.exists() and not folder.is_dir():
@@ -265,6 +267,11 @@ def check_result_folder(folder: Path, mark: str) -> None:
     if folder.is_dir() and any(folder.iterdir()) and not (folder / mark).is_file():
         raise InputError(
             f"{folder}: holds other things (no {mark}) and is not replaced; choose a new folder."
+        )
+    if not overwrite and (folder / mark).is_file():
+        raise InputError(
+            f"{folder}: holds an earlier result; choose another folder, or add --overwrite to "
+            f"replace it."
         )
     check_writable(folder.absolute().parent)
 

@@ -1,6 +1,7 @@
 """How large inputs may be, looked at before they are read, and raised by the environment."""
 
 import os
+import re
 import stat
 from pathlib import Path
 from typing import BinaryIO
@@ -16,8 +17,10 @@ def limit(name: str, default: int) -> int:
     """
     variable = f"VMAF_JAX_MAX_{name}"
     text = os.environ.get(variable, str(default))
-    if not text.isdecimal() or not int(text):
-        raise InputError(f"{variable}={text}: expected a whole number above 0.")
+    if not re.fullmatch(r"0*[1-9][0-9]{0,17}", text):
+        raise InputError(
+            f"{variable}={text[:40]}: expected a whole number above 0, of at most 18 digits."
+        )
     return int(text)
 
 

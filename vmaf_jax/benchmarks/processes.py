@@ -59,7 +59,7 @@ def _train(config: Path, cores: list[int], bind: str) -> float:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
     words = [sys.executable, "-m", "vmaf_jax", "train", "--config", str(config), "--json"]
-    words += ["--run-dir", str(config.with_name("run"))]
+    words += ["--run-dir", str(config.with_name("run")), "--overwrite"]
     if len(cores) > 1:
         words += ["--distributed", "--coordinator", f"127.0.0.1:{port}"]
         words += ["--processes", str(len(cores)), "--process"]

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from vmaf_jax.commands.options import DataRoot, Json, Manifest
+from vmaf_jax.commands.options import DataRoot, Json, Manifest, Overwrite
 from vmaf_jax.environment import prepare_extraction
 from vmaf_jax.errors import GateError
 
@@ -16,6 +16,7 @@ def compare_backends(
     manifest: Manifest = None,
     out: Annotated[Path | None, typer.Option(help="Folder, by default runs/backends.")] = None,
     teacher: Annotated[str, typer.Option(help="Whose scores are compared.")] = "vmaf_v0.6.1",
+    overwrite: Overwrite = False,
     json_: Json = False,
 ) -> None:
     """Hold JAX's features against libvmaf's integer and float ones, frame by frame."""
@@ -27,7 +28,7 @@ def compare_backends(
     folder = out or Path("runs") / "backends"
     with Terminal() as terminal:
         clips = CorpusSource(corpus, data_root, manifest).clips()
-        report = compare(clips, folder, teacher=teacher, report=terminal)
+        report = compare(clips, folder, teacher=teacher, overwrite=overwrite, report=terminal)
     show_json(report) if json_ else show_backends(report)
     terminal.say(f"report: {folder / 'report.md'}")
     if report.missed:

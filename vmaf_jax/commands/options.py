@@ -20,6 +20,9 @@ VoteScale = Annotated[
 SaveEvery = Annotated[
     float | None, typer.Option(min=0, help="Seconds between saved states; resumes from one.")
 ]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Replace an earlier result in that folder.")
+]
 Overrides = Annotated[list[str] | None, typer.Option("--set", help="key=value, repeatable.")]
 Pixels = Annotated[int | None, typer.Option(help="Of raw YUV.")]
 Quantize = Annotated[str | None, typer.Option(help="dynamic or static: an 8-bit file beside it.")]

@@ -12,7 +12,7 @@ from vmaf_jax.commands.distributed import (
     Processes,
     start_process,
 )
-from vmaf_jax.commands.options import ConfigFile, Json, SaveEvery
+from vmaf_jax.commands.options import ConfigFile, Json, Overwrite, SaveEvery
 from vmaf_jax.environment import is_first_process, prepare_training
 
 
@@ -20,6 +20,7 @@ def select(
     config: ConfigFile,
     out: Annotated[Path | None, typer.Option(help="Folder, by default runs/<name>.")] = None,
     full: Annotated[bool, typer.Option("--full", help="Five seeds for the finalists.")] = False,
+    overwrite: Overwrite = False,
     save_every: SaveEvery = None,
     distributed: Distributed = False,
     coordinator: Coordinator = None,
@@ -44,7 +45,12 @@ def select(
     with Terminal() as terminal:
         terminal.stage("select")
         findings = run_selection(
-            resolved, folder, full=full, save_every_s=save_every, report=terminal
+            resolved,
+            folder,
+            full=full,
+            overwrite=overwrite,
+            save_every_s=save_every,
+            report=terminal,
         )
     show_json(findings) if json_ else show_lines(str(findings.choice).split("\n"))
     terminal.say(f"report: {folder / 'report.html'}")

@@ -12,7 +12,7 @@ from vmaf_jax.commands.distributed import (
     Processes,
     start_process,
 )
-from vmaf_jax.commands.options import ConfigFile, Json, Overrides, SaveEvery
+from vmaf_jax.commands.options import ConfigFile, Json, Overrides, Overwrite, SaveEvery
 from vmaf_jax.environment import is_first_process, prepare_training
 
 
@@ -20,6 +20,7 @@ def train(
     config: ConfigFile,
     set_: Overrides = None,
     run_dir: Annotated[Path | None, typer.Option(help="By default runs/<name>.")] = None,
+    overwrite: Overwrite = False,
     save_every: SaveEvery = None,
     distributed: Distributed = False,
     coordinator: Coordinator = None,
@@ -43,7 +44,9 @@ def train(
     with Terminal() as terminal:
         terminal.stage("train")
         folder = run_dir or Path("runs") / resolved.name
-        run = run_training(resolved, folder, save_every_s=save_every, report=terminal)
+        run = run_training(
+            resolved, folder, overwrite=overwrite, save_every_s=save_every, report=terminal
+        )
     if json_:
         show_json(run.with_sweep() if run.sweep else run.metrics)
     else:

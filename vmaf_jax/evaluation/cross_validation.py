@@ -18,6 +18,9 @@ from vmaf_jax.errors import InputError
 from vmaf_jax.evaluation.metrics import METRIC_NAMES, EndpointRmse, Metrics, all_metrics
 from vmaf_jax.features.texts import encode_sorted
 from vmaf_jax.files import atomic_path
+from vmaf_jax.limits import limit
+
+MAX_ROWS = 20_000_000  # some 100 bytes each in memory, a fraction of one on disk
 
 _TEXTS = ("source", "clip")
 _ROW_GROUP = 1 << 20  # rows that are written together
@@ -74,10 +77,14 @@ def read_held_out(path: Path) -> HeldOut:
     """Reads `folds.parquet`.
 
     Raises:
-        InputError: missing, broken, or without one of its columns.
+        InputError: missing, broken, too many rows, or without one of its columns.
     """
     try:
         with pq.ParquetFile(path, read_dictionary=list(_TEXTS)) as file:
+            if (n := file.metadata.num_rows) > (most := limit("HELD_OUT_ROWS", MAX_ROWS)):
+                raise InputError(
+                    f"{path}: {n} rows, at most {most} are read; set VMAF_JAX_MAX_HELD_OUT_ROWS."
+                )
             # A column at a time: what Arrow holds of it goes before the next.
             columns = [
                 _values(file.read(columns=[field.name]).column(field.name))

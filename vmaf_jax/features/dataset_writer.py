@@ -35,7 +35,7 @@ def check_dataset(folder: Path) -> None:
     Raises:
         InputError: the folder holds other things, or cannot be written.
     """
-    check_result_folder(folder, ABOUT)
+    check_result_folder(folder, ABOUT, overwrite=True)  # it is taken up
     if not folder.is_dir():
         return
     for path in folder.iterdir():

@@ -3,7 +3,6 @@
 Tables hold MOS on 0-100; a 5-point scale [1, 5] is mapped to it linearly, 1 to 0 and 5 to 100.
 """
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +13,7 @@ from vmaf_jax.errors import InputError
 
 MOS_RANGE = (0.0, 100.0)
 LabelScale = tuple[float, float]
+_MOST_VOTE = 1e9  # of any scale
 
 
 def check_scale(scale: Any, where: str) -> LabelScale:
@@ -25,7 +25,7 @@ def check_scale(scale: Any, where: str) -> LabelScale:
     pair = scale if isinstance(scale, Sequence) and not isinstance(scale, str) else ()
     if (
         len(pair) != 2
-        or not all(type(end) in (int, float) and math.isfinite(end) for end in pair)
+        or not all(type(end) in (int, float) and abs(end) <= _MOST_VOTE for end in pair)
         or not pair[0] < pair[1]
     ):
         raise InputError(

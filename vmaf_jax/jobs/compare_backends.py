@@ -49,9 +49,17 @@ INTEGER, FLOAT, CPU = "libvmaf integer", "libvmaf float", "JAX CPU"
 
 
 def compare_backends(
-    clips: list[Clip], out: Path, *, teacher: str = DEFAULT_TEACHER, report: Report = silent
+    clips: list[Clip],
+    out: Path,
+    *,
+    teacher: str = DEFAULT_TEACHER,
+    overwrite: bool = False,
+    report: Report = silent,
 ) -> BackendsReport:
     """Measures the clips by every backend; writes `backends.json`, `report.md` and worst frames.
+
+    Args:
+        overwrite: whether an earlier report in `out` is replaced.
 
     Returns:
         What was written to `backends.json`; its `missed` lists what of JAX against libvmaf's float
@@ -60,7 +68,7 @@ def compare_backends(
     Raises:
         InputError: a clip cannot be measured, or `out` cannot be written.
     """
-    check_result_folder(out, "backends.json")
+    check_result_folder(out, "backends.json", overwrite=overwrite)
     model = load_teacher(teacher)
     feature_set, in_floats = _FORMS[model.feature_set.name]
     has_float = in_floats is not None

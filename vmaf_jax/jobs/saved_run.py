@@ -11,16 +11,18 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import yaml
 
 from vmaf_jax.errors import InputError
 from vmaf_jax.evaluation.cross_validation import HeldOut, read_held_out
 from vmaf_jax.export.sidecar_file import label_scale, read_sidecar
 from vmaf_jax.limits import read_limited
 from vmaf_jax.models.pooled import check_pooling
+from vmaf_jax.plain_yaml import MAX_BYTES as MAX_YAML_BYTES
+from vmaf_jax.plain_yaml import parse_yaml
 from vmaf_jax.reporting.run_view import Curves, RunView
 
-_MOST_BYTES = 256 << 20
+_MOST_BYTES = 64 << 20
+_MOST_SCORE, _MOST_LOSS, _MOST_FIGURE = 1e9, 1e30, 1e15  # beyond, a file is damaged
 _EXTERNAL = "external_"
 
 
@@ -38,10 +40,10 @@ def read_run(folder: Path) -> RunView:
             external[path.stem.removeprefix(_EXTERNAL)] = _predictions(path)
         except InputError as error:
             missing.append(f"Not shown: {error}")
-    text = _text(folder / "config.yaml", missing)
-    config = _mapping(text, yaml.safe_load, folder / "config.yaml", missing)
+    text = _text(folder / "config.yaml", missing, MAX_YAML_BYTES)
+    config = _mapping(text, parse_yaml, folder / "config.yaml", missing)
     documents = {
-        name: _mapping(_text(folder / name, missing), json.loads, folder / name, missing)
+        name: _mapping(_text(folder / name, missing), _figures, folder / name, missing)
         for name in ("metrics.json", "parity.json")
     }
     parity = documents["parity.json"] or documents["metrics.json"].get("parity")
@@ -87,9 +89,11 @@ def _predictions(path: Path) -> HeldOut:
     except (TypeError, ValueError, OverflowError) as error:
         raise InputError(f"{path}: a column has other values ({error}); train again.") from error
     for name, values in zip(("label", "predicted"), scores, strict=True):
-        if not np.isfinite(values).all():
-            row = int(np.argmin(np.isfinite(values)))
-            raise InputError(f"{path}: {name} of row {row} is not a number; train again.")
+        sound = np.abs(values) <= _MOST_SCORE  # which no NaN is
+        if not sound.all():
+            row = int(np.argmin(sound))
+            what = "no score" if np.isfinite(values[row]) else "not a number"
+            raise InputError(f"{path}: {name} of row {row} is {what}; train again.")
     index, seed = numbers
     label, predicted = scores
     return HeldOut(source, clip, index, seed, label, predicted)
@@ -102,12 +106,24 @@ def _as_texts(values: npt.NDArray[Any]) -> npt.NDArray[np.object_]:
     return values.astype(str).astype(object)
 
 
-def _text(path: Path, missing: list[str]) -> str:
+def _text(path: Path, missing: list[str], most: int = _MOST_BYTES) -> str:
     try:
-        return read_limited(path, "REPORT_BYTES", _MOST_BYTES).decode(errors="replace")
+        return read_limited(path, "REPORT_BYTES", most).decode(errors="replace")
     except InputError:
         missing.append(f"{path.name} is missing; what it holds is not shown.")
         return ""
+
+
+def _figures(text: str) -> Any:
+    """A JSON document; a number that no run has is None, as a missing one is."""
+
+    def number(digits: str) -> float | int | None:
+        value = float(digits)
+        if not abs(value) <= _MOST_FIGURE:
+            return None
+        return value if any(letter in digits for letter in ".eE") else int(digits)
+
+    return json.loads(text, parse_float=number, parse_int=number, parse_constant=lambda _: None)
 
 
 def _mapping(text: str, parse: Any, path: Path, missing: list[str]) -> Mapping[str, Any]:
@@ -115,7 +131,7 @@ def _mapping(text: str, parse: Any, path: Path, missing: list[str]) -> Mapping[s
         return {}
     try:
         document = parse(text)
-    except (ValueError, yaml.YAMLError, RecursionError):
+    except (ValueError, RecursionError):
         document = None
     if isinstance(document, Mapping):
         return document
@@ -136,7 +152,7 @@ def _curves(path: Path, missing: list[str]) -> Curves | None:
             )
         members = tuple(losses[0]) if losses else ()
         values = np.array([[entry[name] for entry in losses] for name in members], np.float64)
-        values[~np.isfinite(values)] = np.nan
+        values[~(np.abs(values) <= _MOST_LOSS)] = np.nan
         numbers = np.array(steps, np.int64)
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
         missing.append(f"{path.name} is damaged; the training's losses are not shown.")

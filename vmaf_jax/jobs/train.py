@@ -37,13 +37,19 @@ def take_part(config: Config, *, save_every_s: float | None = None) -> None:
 
 
 def train(
-    config: Config, run_dir: Path, *, save_every_s: float | None = None, report: Report = silent
+    config: Config,
+    run_dir: Path,
+    *,
+    overwrite: bool = False,
+    save_every_s: float | None = None,
+    report: Report = silent,
 ) -> Run:
     """Trains a student, cross-validates it over whole sources, exports it, and proves the export.
 
     Args:
         config: the run; where it sweeps settings, the best of their combinations becomes the run.
-        run_dir: the folder, replaced if it is an earlier run's; written whole or not at all.
+        run_dir: the folder, written whole or not at all.
+        overwrite: whether an earlier run there is replaced.
         save_every_s: how often the training's state is saved, beside `run_dir`; None for never. A
             training that was interrupted goes on from its newest sound state.
         report: told of each stage.
@@ -52,11 +58,12 @@ def train(
         The run, as it lies in its folder.
 
     Raises:
-        InputError: bad data, a bad setting, or a place that cannot be written.
+        InputError: bad data, a bad setting, an earlier run there, or a place that cannot be
+            written.
         GateError: parity missed its limit; the run folder is written all the same.
     """
     started = time.perf_counter()
-    check_result_folder(run_dir, "metrics.json")
+    check_result_folder(run_dir, "metrics.json", overwrite=overwrite)
     if (warning := warn_of_recipe(config)) is not None:
         report.say(warning)
     if config.sweep:

@@ -29,6 +29,7 @@ def select(
     out: Path,
     *,
     full: bool = False,
+    overwrite: bool = False,
     save_every_s: float | None = None,
     report: Report = silent,
 ) -> Findings:
@@ -36,6 +37,7 @@ def select(
 
     Args:
         full: more seeds for the finalists.
+        overwrite: whether an earlier selection in `out` is replaced.
         save_every_s: how often the state of the program that trains is saved, beside `out`; those
             that are through are kept there in any case, and a selection goes on with the next.
 
@@ -43,7 +45,7 @@ def select(
         InputError: a corpus cannot be made, or `out` cannot be written.
     """
     started = time.perf_counter()
-    check_result_folder(out, "selection.json")
+    check_result_folder(out, "selection.json", overwrite=overwrite)
     problems: dict[str, Problem] = {}
     for corpus in config.corpora:
         problems[corpus] = load_corpus(corpus, config.teacher)

@@ -164,6 +164,7 @@ class Train(Request):
     """Arguments of `train_model`."""
 
     name: Annotated[OutputPath, Field(description="Name of the run; its folder's name.")]
+    overwrite: bool = Field(False, description="Replace an earlier run of that name.")
     features: Annotated[TablePath | None, Field(description=_TABLE)] = None
     corpus: Literal["support_vectors", "demo"] = Field(
         "support_vectors", description="What is learnt where no table is given."

@@ -234,7 +234,8 @@ def train_model(request: requests.Train, report: Report) -> Answer:
             "optimiser": optimiser,
         },
     }
-    run = job(validate(Config, values, Path("request")), folder, report=report)
+    config = validate(Config, values, Path("request"))
+    run = job(config, folder, overwrite=request.overwrite, report=report)
     loso = run.metrics.loso.pooled
     return Answer(
         results.Trained(

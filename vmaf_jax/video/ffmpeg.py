@@ -22,6 +22,7 @@ from vmaf_jax.limits import limit
 
 ENVIRONMENT_VARIABLE = "VMAF_JAX_FFMPEG"
 MAX_SECONDS = 24 * 3600  # of one run; a file without an end is ended then
+_MOST_SECONDS = 2_000_000  # the system's clocks wait for no longer: 2**31 ms
 _INSPECTION_SECONDS = 60
 
 
@@ -70,7 +71,7 @@ def run_ffmpeg(
     Raises:
         InputError: the program cannot be started, or runs longer than `VMAF_JAX_MAX_SECONDS`.
     """
-    seconds = limit("SECONDS", MAX_SECONDS)
+    seconds = min(limit("SECONDS", MAX_SECONDS), _MOST_SECONDS)
     # SVT-AV1 writes its banner to standard error whatever ffmpeg's level is.
     environment = {**os.environ, "SVT_LOG": "1"}
     try:
@@ -153,7 +154,7 @@ class Stream:
         Raises:
             InputError: the program cannot be started.
         """
-        seconds = limit("SECONDS", MAX_SECONDS)
+        seconds = min(limit("SECONDS", MAX_SECONDS), _MOST_SECONDS)
         try:
             self._stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (see `close`)
         except OSError as error:
