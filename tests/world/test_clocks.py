@@ -22,6 +22,11 @@ FULL, PARTLY = "11,00,01,10", "11,01,00,10,00,10,00,10,00,10,00,10"
 AV1 = "-i ref.y4m -c:v libsvtav1 -preset 12 -crf 40 -svtav1-params lp=1"
 VP9 = "-i ref.y4m -c:v libvpx-vp9 -cpu-used 8 -crf 45 -b:v 0"
 X265 = "-i ref.y4m -c:v libx265 -x265-params qp=34:log-level=none"
+HALVES = (
+    "-i ref.y4m -frames:v 6 -c:v libx264 -qp 34 -bf 0 -colorspace bt709 {0}1.h264;"
+    "-i ref.y4m -vf trim=start_frame=6{1} -c:v libx264 -qp 34 -bf 0 {2} {0}2.h264;"
+    "-framerate 24 -i concat:{0}1.h264|{0}2.h264 -c copy"
+)
 TWO = "-i film.mp4 -i other.mp4 -i cover.png -c:v copy -disposition:v 0"
 
 
@@ -134,6 +139,14 @@ CASES = [
     Case("uneven.mp4", "-i ref.y4m -vf setpts=N+4*gt(N\\,6) -fps_mode passthrough "
          "-c:v libx264 -qp 34 -enc_time_base 1/24",
          ("gap.mkv", "-i ref.y4m -vf setpts=N+4*gt(N\\,6) -fps_mode passthrough -c:v ffv1")),
+    # Streams that change on the way: tags alone do no harm.
+    Case("tags.ts", f"{HALVES.format('tags', '', '-colorspace smpte170m')}"),
+    Case("smaller.ts", f"{HALVES.format('smaller', ',scale=128:96,setsar=1', '')}",
+         refused=r"smaller.ts: changes from 172x134 yuv420p to 128x96 yuv420p on the way; split"),
+    Case("layout.ts", f"{HALVES.format('layout', ',format=yuv422p', '')}",
+         refused=r"layout.ts: changes from 172x134 yuv420p to 172x134 yuv422p on the way; split"),
+    Case("film.mov", COPY, ("smaller.ts", HALVES.format("smaller", ",scale=128:96,setsar=1", "")),
+         refused=r"smaller.ts: changes from 172x134 yuv420p to 128x96 yuv420p on the way; split"),
     # Flags.
     Case("short.mp4", "-i ref.y4m -frames:v 8 -c:v libx264 -qp 34", frames=(0, 0, 8),
          how={"shortest": True}),

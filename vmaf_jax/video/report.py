@@ -38,15 +38,15 @@ def stream_formats(
     report: str, reference: Video, distorted: Video
 ) -> list[tuple[int, int, str] | None]:
     """Width, height and pixel format of the frames of each input, as decoded."""
-    formats: list[set[tuple[int, int, str]]] = [set(), set()]
+    formats: list[dict[tuple[int, int, str], None]] = [{}, {}]  # in the order of their coming
     for m in _GRAPH_INPUT.finditer(report):
-        formats[int(m["input"])].add((int(m["width"]), int(m["height"]), m["pix_fmt"]))
+        formats[int(m["input"])][int(m["width"]), int(m["height"]), m["pix_fmt"]] = None
     changed = {int(m["input"]) for m in _CHANGE.finditer(report) if m["before"] != m["after"]}
     for k, (video, sizes) in enumerate(zip((distorted, reference), formats, strict=True)):
         if len(sizes) > 1 or k in changed:
-            raise InputError(
-                f"{video.path}: changes size or format on the way; split it where it changes."
-            )
+            stages = [f"{width}x{height} {pix_fmt}" for width, height, pix_fmt in sizes]
+            what = f"from {' to '.join(stages)}" if len(stages) > 1 else "size or format"
+            raise InputError(f"{video.path}: changes {what} on the way; split it where it changes.")
         for width, height, _ in sizes:
             if (video.width or width, video.height or height) != (width, height):
                 raise InputError(
