@@ -50,6 +50,7 @@ VIDEOS = {
     "pix_fmt": "yuv422p",
     "fps": 12.0,
     "has_chroma": False,
+    "keeps_filters": True,
     "stream": 1,
 }
 
