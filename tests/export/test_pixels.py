@@ -23,9 +23,11 @@ from vmaf_jax.export.pixels.model_file import (
 )
 from vmaf_jax.export.pixels.parity import (
     MAX_FEATURE,
-    MAX_POINTS,
+    MAX_HEAD,
+    ROUNDING,
     check_pixels_parity,
     measure_pixels,
+    rounding_points,
 )
 from vmaf_jax.export.pixels.pictures import sample_pictures
 from vmaf_jax.export.pixels.runtime import PixelsModel, check_provider, providers
@@ -33,6 +35,7 @@ from vmaf_jax.features.clip import chunk_features
 from vmaf_jax.features.feature_set import FEATURES
 from vmaf_jax.jobs.model import load_model
 from vmaf_jax.jobs.pixels import make_pixels, motion2, open_pixels, pixels_files, pixels_source
+from vmaf_jax.jobs.web import DEFAULT_SIZES
 from vmaf_jax.video.comparison import DEFAULT_COMPARISON
 
 # Width and height: even, odd, and the smallest there is; with and without gain limits.
@@ -59,8 +62,9 @@ def test_features_and_score_are_those_of_jax(size, teacher):
     # The least pictures sum four samples at their coarsest scale, of variances that nearly cancel.
     limit = 2e-5 if min(size) > 17 else MAX_FEATURE
     np.testing.assert_allclose(graph, ours, rtol=limit, atol=limit)
-    points = np.abs(model.score(graph) - pixels_source(teacher).score(ours))
-    assert points.max() <= MAX_POINTS
+    score = pixels_source(teacher).score
+    points = np.abs(model.score(graph) - score(ours))
+    assert (points <= MAX_HEAD + rounding_points(score, ours)).all()
 
 
 def test_a_whole_clip_is_what_the_jax_backend_and_libvmaf_float_say(encodes, tmp_path):
@@ -165,6 +169,26 @@ def test_the_graph_is_plain_and_small():
     (first, *_) = file.model.graph.input
     axes = first.type.tensor_type.shape.dim
     assert (axes[0].dim_param, axes[1].dim_value, axes[2].dim_value) == ("N", 1080, 1920)
+
+
+def test_what_rounding_is_worth_is_the_score_s_slope():
+    slopes = np.array([100.0, 0, 0, 0, 20.0, 2.0])
+
+    def score(features):
+        return np.clip(features @ slopes, 0, 100)
+
+    rows = np.array([[0.5, 0, 0, 0, 0.4, 3.0], [9.0, 0, 0, 0, 0, 0]])  # the second one is clipped
+    expected = [ROUNDING * (100 + 20 + 2 * 3), 0]
+    np.testing.assert_allclose(rounding_points(score, rows), expected, atol=1e-9)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [*DEFAULT_SIZES, "1280x544", "1280x534", "1024x576"])
+def test_every_shipped_model_is_near_jax_at_every_size_of_the_page(size):
+    for name in ("nano", "tiny", "rbf", "opinions", "vmaf_v0.6.1"):
+        source = pixels_source(name)
+        model = PixelsModel(make_pixels(source, Frame(*parse_size(size))), Path(name))
+        check_pixels_parity(measure_pixels(model, source.score))
 
 
 def test_parity_sees_a_wrong_tap(monkeypatch):

@@ -7,6 +7,7 @@ import pytest
 from tests.support import run_command
 from vmaf_jax.errors import InputError
 from vmaf_jax.export.registry import verify_registry
+from vmaf_jax.jobs.model import load_model
 
 
 def test_the_command_takes_the_shipped_registry_unless_it_is_given_one(tmp_path):
@@ -94,4 +95,61 @@ def test_a_changed_sidecar_is_found(folder):
         verify_registry(folder / "registry.json")
     path.write_text(json.dumps(sidecar | {"input_mean": [0.0] * 6}))
     with pytest.raises(InputError, match="standardises a second time"):
+        verify_registry(folder / "registry.json")
+
+
+DAMAGE = {
+    "kind": ("nr", "kind is 'nr', of model.onnx it is 'fr'"),
+    "onnx": ("other.onnx", "onnx is 'other.onnx'"),
+    "opset": (13, "opset is 13"),
+    "input_name": ("x", "input_name is 'x'"),
+    "output_name": ("y", "output_name is 'y'"),
+    "input_names": (["features", "mask"], "input_names is"),
+    "output_names": (["vmaf", "vmaf_std"], "output_names is"),
+    "expected_output_range": ([0.0, 10.0], "expected_output_range is"),
+    "quant_mode": ("static", "quant_mode is 'static'"),
+    "name": ("", "name is ''"),
+    "pooling": ("magic", "magic"),
+    "label": ({"name": "vmaf", "scale": [5, 1, 2]}, "scale"),
+    "arch": (None, "arch is None"),
+    "n_params": (-1, "n_params is -1"),
+    "license": (7, "license is 7"),
+    "training": ("much", "training is 'much'"),
+    "calibration": ({"n_clips": 3}, "calibration is damaged"),
+}
+
+
+@pytest.mark.parametrize("key", DAMAGE)
+def test_every_entry_of_a_sidecar_is_checked(folder, key):
+    path = folder / "nano" / "model.json"
+    sidecar = json.loads(path.read_text())
+    value, message = DAMAGE[key]
+    path.write_text(json.dumps(sidecar | {key: value}))
+    with pytest.raises(InputError, match=message) as refusal:
+        verify_registry(folder / "registry.json")
+    assert "\n" not in str(refusal.value)
+    with pytest.raises(InputError, match=message):  # and where a model is loaded
+        load_model(folder / "nano" / "model.onnx")
+    if key not in ("calibration", "training"):
+        path.write_text(json.dumps({k: v for k, v in sidecar.items() if k != key}))
+        with pytest.raises(InputError, match=f"has no {key}"):
+            verify_registry(folder / "registry.json")
+
+
+def test_an_8_bit_sidecar_has_no_calibration(folder):
+    floats, bytes_ = folder / "nano/model.json", folder / "nano/model.int8.json"
+    calibration = json.loads(floats.read_text())["calibration"]
+    bytes_.write_text(json.dumps({**json.loads(bytes_.read_text()), "calibration": calibration}))
+    with pytest.raises(InputError, match="is of the float32 file's errors"):
+        verify_registry(folder / "registry.json")
+
+
+def test_a_sidecar_is_a_file_of_the_folder(folder, tmp_path):
+    path = folder / "nano" / "model.json"
+    path.rename(tmp_path / "outside.json")
+    path.symlink_to(tmp_path / "outside.json")
+    with pytest.raises(InputError, match=r"model\.json is a link to another file"):
+        verify_registry(folder / "registry.json")
+    path.unlink()
+    with pytest.raises(InputError, match=r"model\.json is missing"):
         verify_registry(folder / "registry.json")

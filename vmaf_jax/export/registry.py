@@ -114,14 +114,19 @@ def _verify(registry: Registry, path: Path) -> None:
         file = load_onnx(onnx)
         if file_sha256(onnx) != entry.sha256:
             raise InputError(f"{onnx}: is not the file that {path.name} names; restore it.")
-        check_sidecar(onnx, file.feature_set)
+        beside = sidecar_path(onnx)
+        if not beside.is_file():
+            raise InputError(f"{path}: {entry.id}: {beside.name} is missing; export it again.")
+        if beside.resolve() != beside:
+            raise InputError(
+                f"{path}: {entry.id}: {beside.name} is a link to another file; copy that file."
+            )
+        check_sidecar(onnx, file.feature_set, whole=True)
         _check_entry(entry, onnx, path)
 
 
 def _check_entry(entry: Entry, onnx: Path, path: Path) -> None:
     sidecar = read_sidecar(sidecar_path(onnx))
-    if sidecar.get("onnx") != onnx.name:
-        raise InputError(f"{path}: {entry.id}: its sidecar is of {sidecar.get('onnx')!r}; export.")
     for key in _SHARED:
         value = getattr(entry, key)
         if sidecar.get(key) != value:
