@@ -16,7 +16,7 @@ from vmaf_jax.extraction.jax_methods import Shape, method_of
 from vmaf_jax.extraction.jax_stream import measure_in_jax, side_by_side
 from vmaf_jax.features.feature_set import V1_FEATURES
 from vmaf_jax.video.ffmpeg import find_ffmpeg
-from vmaf_jax.video.luma import LumaPair
+from vmaf_jax.video.luma import LumaPair, sample_type
 from vmaf_jax.video.video import Video
 
 _SIZES = {(576, 324): 24, (1920, 1080): 8}  # and how many frames from memory
@@ -38,7 +38,7 @@ def _one_size(folder: Path, pair: tuple[Video, Video], n: int, repeats: int) -> 
 
     def from_memory() -> None:
         operands = (reference, distorted, reference[:1], starts, np.int32(n))
-        jax.block_until_ready(method.rows(*operands, shape=shape, bits=8, block=block))
+        jax.block_until_ready(method.rows(*operands, shape=shape, bits=10, block=block))
 
     times = sample(
         {
@@ -63,7 +63,7 @@ def _frames(pair: tuple[Video, Video], n: int) -> tuple[tuple[Any, Any], Shape]:
     """The first frames of both, packed as a decoder writes them, and their shape."""
     luma = LumaPair(find_ffmpeg(), *pair, planes=3)
     shape = Shape(luma.height, luma.width, *luma.chroma)
-    frames = np.zeros((2, n, shape.samples), np.uint8)
+    frames = np.zeros((2, n, shape.samples), sample_type(luma.bits))
     try:
         luma.read(*frames)
     finally:

@@ -55,7 +55,7 @@ def score_one(
         show_lines([f"{scores.pooled:.6f}"])
     else:
         frames = scores.frame_lines() if per_frame else []
-        lines = [scores.pooled_line(), *scores.sure_lines()]
+        lines = [scores.pooled_line(), *scores.form_lines(), *scores.sure_lines()]
         show_scores(scores.all_statistics(), frames, "\n".join(filter(None, lines)))
         show_also(scores.also_statistics(), on_error=bool(frames))
     if scores.choice is not None:

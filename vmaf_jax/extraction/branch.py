@@ -16,7 +16,9 @@ from pathlib import Path
 import numpy as np
 
 from vmaf_jax.errors import InputError
+from vmaf_jax.extraction.v1_form import TO_TEN_BITS, libvmaf_keys, model_options
 from vmaf_jax.features.feature_set import FeatureSet
+from vmaf_jax.video.encode import Encode
 
 STEP = 3  # frames that go in for each one chosen
 # Of an output that is run for what its filters write: its first frame alone goes on to an encoder.
@@ -48,6 +50,7 @@ class Branch:
         threads: int,
         convert: tuple[str, str] = ("", ""),
         ending: str = "",
+        encode: Encode | None = None,
     ) -> list[str]:
         """From the graph's `[dk]` and `[rk]` to `[ok]`; libvmaf writes `logk.json`.
 
@@ -56,6 +59,7 @@ class Branch:
             threads: of libvmaf.
             convert: filters for the reference and for the distorted frames, after the choice.
             ending: libvmaf's options for streams of different lengths.
+            encode: behind the distorted pictures, where they are scaled.
         """
         pick, step = "null", 1
         if self.is_first:
@@ -68,6 +72,9 @@ class Branch:
             f"log_fmt=json:log_path=log{k}.json:n_threads={threads}:n_subsample={step}{ending}:"
             f"model=version={feature_set.libvmaf_model}"
         )
+        if feature_set.least_bits > 8:
+            options += model_options(encode)
+            convert = (f"{convert[0]},{TO_TEN_BITS}", f"{convert[1]},{TO_TEN_BITS}")
         return [
             f"[d{k}]{pick}{convert[1]}[e{k}]",
             f"[r{k}]{pick}{convert[0]}[s{k}]",
@@ -75,7 +82,11 @@ class Branch:
         ]
 
     def read(
-        self, log: Path, members: Sequence[int], feature_set: FeatureSet
+        self,
+        log: Path,
+        members: Sequence[int],
+        feature_set: FeatureSet,
+        encode: Encode | None = None,
     ) -> dict[int, list[float]]:
         """Features by frame of what was chosen, `members`, rising.
 
@@ -83,11 +94,12 @@ class Branch:
             InputError: the log is of other frames, or holds a value that is not finite.
         """
         first, step = (STEP, STEP) if self.pick and not self.is_first else (0, 1)
+        keys = libvmaf_keys(feature_set, encode)
         try:
             entries = json.loads(log.read_bytes())["frames"]
             by_number = {int(entry["frameNum"]): entry["metrics"] for entry in entries}
             rows = {
-                frame: [float(by_number[first + step * j][key]) for key in feature_set.libvmaf_keys]
+                frame: [float(by_number[first + step * j][key]) for key in keys]
                 for j, frame in enumerate(members)
             }
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:

@@ -116,7 +116,7 @@ def _run(
             raise InputError(explain(result.report, reference, distorted))
         rows: dict[int, list[float]] = {}
         for k, (branch, members) in enumerate(zip(branches, lists, strict=True)):
-            rows |= branch.read(work / f"log{k}.json", members, feature_set)
+            rows |= branch.read(work / f"log{k}.json", members, feature_set, plan.encode)
     return rows
 
 
@@ -141,5 +141,7 @@ def _graph(
     ]
     convert = (convert_reference, convert_distorted)
     for k, branch in enumerate(branches):
-        parts += branch.filters(k, feature_set, threads=threads, convert=convert, ending=ending)
+        parts += branch.filters(
+            k, feature_set, threads=threads, convert=convert, ending=ending, encode=plan.encode
+        )
     return ";".join(parts)

@@ -16,10 +16,12 @@ import numpy.typing as npt
 
 from vmaf_jax.errors import InputError
 from vmaf_jax.extraction.branch import FIRST, ONE_THREAD, RUN_THROUGH, Branch, expression
+from vmaf_jax.extraction.v1_form import TO_TEN_BITS
 from vmaf_jax.features.feature_set import FeatureSet
 from vmaf_jax.files import work_folder
 from vmaf_jax.video.chroma import check_chroma
 from vmaf_jax.video.comparison import Comparison
+from vmaf_jax.video.encode import Encode
 from vmaf_jax.video.ffmpeg import Ffmpeg, Finished, run_ffmpeg
 from vmaf_jax.video.judgement import judge, run_planned
 from vmaf_jax.video.pairing import Plan
@@ -122,8 +124,11 @@ def first_look(
     ending = ":shortest=1:repeatlast=0" if how.aligned or how.fps is not None else ""
     with work_folder() as work:
 
-        def run(pair: tuple[Video, Video], chains: tuple[str, str]) -> Finished:
-            graph, maps = _graph(pair, chains, pattern, feature_set, ending, max(1, threads // 2))
+        def run(
+            pair: tuple[Video, Video], chains: tuple[str, str], encode: Encode | None
+        ) -> Finished:
+            share = max(1, threads // 2)
+            graph, maps = _graph(pair, chains, pattern, feature_set, ending, share, encode)
             ends = ["-fps_mode", "passthrough", "-f", "null", "-"]
             inputs = [*pair[1].arguments(), *pair[0].arguments()]
             start = ["-nostdin", "-nostats", "-v", "level+verbose", *inputs]
@@ -149,7 +154,8 @@ def first_look(
             )
         rows: dict[int, list[float]] = {}
         for k, members in enumerate(pattern.members(len(covariate))):
-            rows |= pattern.branches()[k].read(work / f"log{k}.json", members, feature_set)
+            log = work / f"log{k}.json"
+            rows |= pattern.branches()[k].read(log, members, feature_set, plan.encode)
     features = dict(sorted(rows.items()))
     return FirstLook(covariate, cuts, features, videos, plan, ending, description)
 
@@ -161,16 +167,18 @@ def _graph(
     feature_set: FeatureSet,
     ending: str,
     threads: int,
+    encode: Encode | None,
 ) -> tuple[str, list[str]]:
     """The filter graph, and which of its outputs are run."""
+    form = f",{TO_TEN_BITS}" if feature_set.least_bits > 8 else ""
     parts = [
-        f"[0:{videos[1].stream_specifier}]{chains[1]},split=4[d0][d1][d2][d3]",
-        f"[1:{videos[0].stream_specifier}]{chains[0]},split=5[r0][r1][r2][r3][r4]",
+        f"[0:{videos[1].stream_specifier}]{chains[1]}{form},split=4[d0][d1][d2][d3]",
+        f"[1:{videos[0].stream_specifier}]{chains[0]}{form},split=5[r0][r1][r2][r3][r4]",
         f"[d3][r3]psnr=stats_file=psnr.log{ending},{RUN_THROUGH}[p]",
         f"[r4]{FINDER},{RUN_THROUGH}[c]",
     ]
     for k, branch in enumerate(pattern.branches()):
-        parts += branch.filters(k, feature_set, threads=threads, ending=ending)
+        parts += branch.filters(k, feature_set, threads=threads, ending=ending, encode=encode)
     outputs = ("[p]", "[c]", "[o0]", "[o1]", "[o2]")
     return ";".join(parts), [word for label in outputs for word in ("-map", label)]
 

@@ -17,6 +17,7 @@ from vmaf_jax.features import v1
 from vmaf_jax.features.clip import chunk_features
 from vmaf_jax.features.feature_set import FeatureSet
 from vmaf_jax.features.scale import MIN_SIZE
+from vmaf_jax.video.encode import Encode
 
 Rows = npt.NDArray[np.float64]
 
@@ -52,12 +53,12 @@ class Method(NamedTuple):
 
 
 @functools.lru_cache
-def method_of(feature_set: FeatureSet) -> Method:
-    """The method of a feature set."""
+def method_of(feature_set: FeatureSet, encode: Encode | None = None) -> Method:
+    """The method of a feature set, for pictures that were scaled from an encode or are its own."""
     if feature_set.planes == 1:
         rows = functools.partial(_luma_rows, gain_limit=feature_set.gain_limit)
         return Method(_jitted(rows), _with_motion2, _too_small_for_luma, 1)
-    settings = v1.settings_of(feature_set)
+    settings = v1.settings_of(feature_set, encode)
     return Method(
         _jitted(functools.partial(_plane_rows, settings=settings)),
         functools.partial(v1.finish, feature_set=feature_set),

@@ -17,8 +17,10 @@ import numpy.typing as npt
 
 from vmaf_jax.errors import InputError
 from vmaf_jax.extraction.jax_methods import Method, Shape, method_of
+from vmaf_jax.extraction.v1_form import describe
 from vmaf_jax.features.feature_set import FEATURES, FeatureSet
 from vmaf_jax.video.comparison import DEFAULT_COMPARISON, Comparison
+from vmaf_jax.video.encode import Encode
 from vmaf_jax.video.ffmpeg import Ffmpeg
 from vmaf_jax.video.luma import LumaPair, Samples, sample_type
 from vmaf_jax.video.video import Video
@@ -94,7 +96,8 @@ def measure_in_jax(
             computed = None
             if item.chunk is not None:
                 previous = item.chunk.before(previous, method.before)
-                computed = _compute(item.chunk, previous, method, device)
+                own = method_of(feature_set, item.chunk.encode)
+                computed = _compute(item.chunk, previous, own, device)
                 previous = np.concatenate([previous, item.chunk.reference])[-method.before :]
             if behind is not None:
                 collect(*behind)  # while the device works on the chunk after it
@@ -122,12 +125,13 @@ class _Chunk:
     bits: int
     starts: npt.NDArray[np.bool_]
     parts: list[tuple[int, int, int]]
+    encode: Encode | None = None
     count: int = 0
 
     @property
-    def format(self) -> tuple[int, ...]:
+    def format(self) -> tuple[int | Encode | None, ...]:
         """What has to be alike for frames to share a chunk."""
-        return (*self.shape, self.bits)
+        return (*self.shape, self.bits, self.encode)
 
     def before(self, previous: Samples | None, count: int) -> Samples:
         """The frames before the first; where none are known, which no row then needs, itself."""
@@ -214,11 +218,12 @@ class _Decoder:
             shape = Shape(luma.height, luma.width, *luma.chroma)
             if problem := method_of(self._feature_set).too_small(shape):
                 return InputError(f"{pair[0].path}: {problem}")
-            if self._chunk and self._chunk.format != (*shape, luma.bits):
+            encode = luma.plan.encode if self._feature_set.planes > 1 else None
+            if self._chunk and self._chunk.format != (*shape, luma.bits, encode):
                 self._emit()
             begun = False
             while not luma.ended and not self._stopped.is_set():
-                chunk = self._chunk = self._chunk or self._new_chunk(shape, luma.bits)
+                chunk = self._chunk = self._chunk or self._new_chunk(shape, luma.bits, encode)
                 first = chunk.count
                 count = luma.read(chunk.reference[first:], chunk.distorted[first:])
                 if count:
@@ -228,17 +233,20 @@ class _Decoder:
                     chunk.count += count
                 if chunk.count == len(chunk.reference):
                     self._emit()
-            return {} if self._stopped.is_set() else luma.finish()
+            if self._stopped.is_set():
+                return {}
+            form = describe(luma.bits, encode) if self._feature_set.planes > 1 else {}
+            return {**luma.finish(), **form}
         except InputError as error:
             return error
         finally:
             luma.close()
 
-    def _new_chunk(self, shape: Shape, bits: int) -> _Chunk:
+    def _new_chunk(self, shape: Shape, bits: int, encode: Encode | None) -> _Chunk:
         n = self._frames or chunk_frames(shape.height, shape.width)
         # Zeros, since JAX on a CPU may compute on these very arrays.
         frames = [np.zeros((n, shape.samples), sample_type(bits)) for _ in range(2)]
-        return _Chunk(frames[0], frames[1], shape, bits, np.zeros(n, np.bool_), [])
+        return _Chunk(frames[0], frames[1], shape, bits, np.zeros(n, np.bool_), [], encode)
 
     def _emit(self) -> None:
         if self._chunk is not None or self._ended:

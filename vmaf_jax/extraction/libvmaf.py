@@ -19,8 +19,15 @@ import numpy.typing as npt
 
 from vmaf_jax.errors import InputError, did_you_mean
 from vmaf_jax.extraction.also import METRICS, filter_option, too_small_for
+from vmaf_jax.extraction.v1_form import (
+    TO_TEN_BITS,
+    describe,
+    libvmaf_keys,
+    model_options,
+    reads_banding,
+)
 from vmaf_jax.features.columns import UNLIMITED
-from vmaf_jax.features.feature_set import FeatureSet
+from vmaf_jax.features.feature_set import FEATURES, FeatureSet
 from vmaf_jax.features.table import RESERVED_COLUMNS
 from vmaf_jax.files import work_folder
 from vmaf_jax.teacher.model_file import (
@@ -32,6 +39,7 @@ from vmaf_jax.teacher.model_file import (
 )
 from vmaf_jax.video.chroma import check_chroma, chroma_size
 from vmaf_jax.video.comparison import DEFAULT_COMPARISON, Comparison
+from vmaf_jax.video.encode import Encode
 from vmaf_jax.video.facts import Facts
 from vmaf_jax.video.ffmpeg import Ffmpeg, Finished, run_ffmpeg
 from vmaf_jax.video.judgement import judge, run_planned
@@ -39,6 +47,7 @@ from vmaf_jax.video.pairing import DEFAULT_CHAIN
 from vmaf_jax.video.progress import frames_told
 from vmaf_jax.video.report import (
     check_counts,
+    common_format,
     explain,
     explain_libvmaf,
 )
@@ -115,28 +124,47 @@ def measuring_arguments(
     threads: int,
     shortest: bool,
     chains: tuple[str, str] = (DEFAULT_CHAIN, DEFAULT_CHAIN),
+    encode: Encode | None = None,
     one_thread: bool = False,
     also: tuple[str, ...] = (),
 ) -> list[str]:
-    """ffmpeg's arguments for a measurement; it writes `log.json` into its working folder.
+    """ffmpeg's arguments for a measurement; it writes `log0.json` into its working folder.
+
+    Models of VMAF v1 see pictures of 10 bits. Where others or metrics are measured beside them, of
+    the pictures as they are, libvmaf runs twice on what is decoded once; then `log1.json` is v1's.
 
     Args:
         chains: filters for the reference and for the distorted video.
+        encode: behind the distorted pictures, where they are scaled.
         one_thread: decode with one thread each, so that damage is concealed alike every time.
         also: other metrics of the same pass, names of `METRICS`.
     """
-    entries = [
-        (f"version={model.name}" if model.path is None else f"path=model{k}.json")
-        + rf"\\:name={model.name}"
-        for k, model in enumerate(models)
-    ]
+    plain, deep = [], []
+    for k, model in enumerate(models):
+        source = f"version={model.name}" if model.path is None else f"path=model{k}.json"
+        entry = rf"{source}\\:name={model.name}"
+        if reads_banding(model.name, model.path):
+            deep.append(entry + model_options(encode))
+        else:
+            plain.append(entry)
+    if also and not plain:
+        plain.append(rf"version={FEATURES.libvmaf_model}\\:name=unused")  # the filter takes no none
+    runs = [(plain, "", filter_option(also)), (deep, f",{TO_TEN_BITS}", "")]
+    runs = [run for run in runs if run[0]]
     ending = ":shortest=1:repeatlast=0" if shortest else ""
-    graph = (
-        f"[0:{distorted.stream_specifier}]{chains[1]}[distorted];"
-        f"[1:{reference.stream_specifier}]{chains[0]}[reference];"
-        f"[distorted][reference]libvmaf=log_fmt=json:log_path=log.json:n_threads={threads}"
-        f"{ending}:model={'|'.join(entries)}{filter_option(also)}"
-    )
+    labels = ["".join(f"[{role}{k}]" for k in range(len(runs))) for role in "dr"]
+    parts = [
+        f"[0:{distorted.stream_specifier}]split={len(runs)}{labels[0]}",
+        f"[1:{reference.stream_specifier}]split={len(runs)}{labels[1]}",
+    ]
+    for k, (entries, form, metrics) in enumerate(runs):
+        # Each brings the pictures together: what is scaled is not rounded to 8 bits before 10.
+        parts += [f"[d{k}]{chains[1]}{form}[e{k}]", f"[r{k}]{chains[0]}{form}[s{k}]"]
+        parts.append(
+            f"[e{k}][s{k}]libvmaf=log_fmt=json:log_path=log{k}.json:n_threads={threads}"
+            f"{ending}:model={'|'.join(entries)}{metrics}"
+        )
+    graph = ";".join(parts)
     decoder = ("-threads", "1") if one_thread else ()
     return [
         *("-nostdin", "-nostats", "-v", "level+verbose"),
@@ -183,13 +211,16 @@ def measure(
             if model.path is not None:
                 shutil.copyfile(model.path, work / f"model{k}.json")
 
-        def run(pair: tuple[Video, Video], chains: tuple[str, str]) -> Finished:
+        def run(
+            pair: tuple[Video, Video], chains: tuple[str, str], encode: Encode | None
+        ) -> Finished:
             arguments = measuring_arguments(
                 *pair,
                 run_models,
                 threads=threads,
                 shortest=how.aligned or how.fps is not None,
                 chains=chains,
+                encode=encode,
                 one_thread=how.allow_damaged,
                 also=also,
             )
@@ -201,16 +232,21 @@ def measure(
         if of_chroma:
             check_chroma(videos, facts)
         # Of these libvmaf leaves the column out, and ends as if all were well.
-        if problem := too_small_for(also, facts[0].height, facts[0].width):
+        if problem := too_small_for(also, *plan.size[::-1]):
             raise InputError(f"{reference.path}: {problem}")
         if result.code != 0:
             _check_size(reference, facts[0], of_chroma)
             raise InputError(explain(result.report, reference, distorted, names))
         description, expected = judge(ffmpeg, videos, result, facts, plan, how)
-        if not (work / "log.json").is_file():
+        of_v1 = {reads_banding(model.name, model.path) for model in run_models}
+        if len(list(work.glob("log?.json"))) < len(of_v1 | ({False} if also else set())):
             _check_size(reference, facts[0], of_chroma)
-        log = _read_log(work / "log.json", result.report)
-    features, labels = _parse(log, feature_set, models, also)
+        log = _read_logs(work, result.report)
+    if True in of_v1:
+        formats = [(f.width, f.height, f.pix_fmt) for f in facts]
+        description |= describe(common_format(list(formats), least_bits=10)[1], plan.encode)
+    keys = libvmaf_keys(feature_set, plan.encode)
+    features, labels = _parse(log, keys, models, also)
     if expected is not None and len(features) != expected:
         raise InputError(
             f"{distorted.path}: libvmaf measured {len(features)} frames of {expected}; "
@@ -242,6 +278,15 @@ def _check_size(reference: Video, facts: Facts, sets: list[FeatureSet]) -> None:
             raise InputError(f"{reference.path}: {problem}")
 
 
+def _read_logs(folder: Path, report: str) -> dict[str, Any]:
+    """libvmaf's log, with the metrics of a second run on the same frames."""
+    log = _read_log(folder / "log0.json", report)
+    if (second := folder / "log1.json").is_file():
+        frames = zip(log["frames"], _read_log(second, report)["frames"], strict=True)
+        log["frames"] = [{"metrics": {**a["metrics"], **b["metrics"]}} for a, b in frames]
+    return log
+
+
 def _read_log(path: Path, report: str) -> dict[str, Any]:
     try:
         return dict(json.loads(path.read_bytes()))
@@ -252,7 +297,7 @@ def _read_log(path: Path, report: str) -> dict[str, Any]:
 
 def _parse(
     log: dict[str, Any],
-    feature_set: FeatureSet,
+    keys: tuple[str, ...],
     models: list[LibvmafModel],
     also: tuple[str, ...] = (),
 ) -> tuple[npt.NDArray[np.float64], dict[str, npt.NDArray[np.float64]]]:
@@ -261,7 +306,7 @@ def _parse(
         frames = [frame["metrics"] for frame in log["frames"]]
         logged = {model.name: model.name for model in models}
         logged |= {name: METRICS[name].key for name in also}
-        wanted = [*feature_set.libvmaf_keys, *logged.values()]
+        wanted = [*keys, *logged.values()]
         missing = [key for key in wanted if not frames or key not in frames[0]]
         if missing:
             raise InputError(
@@ -284,5 +329,5 @@ def _parse(
     limited = [k for k, key in enumerate(wanted) if key not in unlimited]
     if not np.isfinite(table[:, limited]).all() or np.isnan(table).any():
         raise InputError("libvmaf's log holds a value that is not finite; check the model file.")
-    n = len(feature_set)
+    n = len(keys)
     return table[:, :n], {name: table[:, n + k] for k, name in enumerate(logged)}

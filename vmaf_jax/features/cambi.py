@@ -18,6 +18,8 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+import numpy.typing as npt
 from jaxtyping import Array, Bool, Float, Int, Shaped
 
 N_SCALES = 5
@@ -39,11 +41,13 @@ class CambiSettings(NamedTuple):
         speedup_from: pictures of so many lines (1080, 1440 or 2160, at 16:9) or more are halved
             before the first scale.
         most: the largest value.
+        encode: width, height and bits of the encode, where the picture was scaled from it.
     """
 
     dark: float = 0.06
     speedup_from: int = 1080
     most: float = 17.0
+    encode: tuple[int, int, int] | None = None
 
 
 def frame_cambi(luma: Shaped[Array, "h w"], bits: int, settings: CambiSettings) -> Float[Array, ""]:
@@ -53,7 +57,7 @@ def frame_cambi(luma: Shaped[Array, "h w"], bits: int, settings: CambiSettings) 
         luma: on the scale of `bits`; floats are rounded to whole steps.
         bits: 8, 10 or 12.
     """
-    image = ten_bits(jax.lax.stop_gradient(luma), bits)
+    image = as_encoded(jax.lax.stop_gradient(luma), bits, settings.encode)
     h, w = image.shape
     mask, halved = flat(image), is_halved(h, w, settings)
     score = jnp.zeros((), jnp.float32)
@@ -68,15 +72,40 @@ def frame_cambi(luma: Shaped[Array, "h w"], bits: int, settings: CambiSettings) 
     return jnp.minimum(score, settings.most)
 
 
-def ten_bits(luma: Shaped[Array, "h w"], bits: int) -> Int[Array, "h w"]:
-    """The picture at 10 bits, shallower ones without their dither."""
+def as_encoded(
+    luma: Shaped[Array, "h w"], bits: int, encode: tuple[int, int, int] | None
+) -> Int[Array, "eh ew"]:
+    """The picture at 10 bits in the size of its encode, shallower ones without their dither.
+
+    Nothing is interpolated, and a picture that was made smaller stays so.
+    """
+    if encode is None:
+        return ten_bits(luma, bits)
+    width, height, own_bits = encode
+    if height <= luma.shape[0] and width <= luma.shape[1]:
+        rows = _nearest(luma.shape[0], height)
+        luma = luma[rows][:, _nearest(luma.shape[1], width)]
+    return ten_bits(luma, bits, own_bits)
+
+
+def _nearest(size: int, encoded: int) -> npt.NDArray[np.intp]:
+    """Which of `size` samples stand for those of the encode, in float32 sums as libvmaf's."""
+    ratio = np.float32(size) / np.float32(encoded)
+    steps = np.full(encoded, ratio, np.float32)
+    steps[0] = np.float32(float(ratio / np.float32(2)) - 0.5)
+    at = np.cumsum(steps, dtype=np.float32).astype(np.float64) + 0.5
+    return at.astype(np.intp)
+
+
+def ten_bits(
+    luma: Shaped[Array, "h w"], bits: int, own_bits: int | None = None
+) -> Int[Array, "h w"]:
+    """The picture at 10 bits, shallower ones (by `own_bits`, if given) without their dither."""
     if jnp.issubdtype(luma.dtype, jnp.floating):
         luma = jnp.clip(jnp.round(jnp.where(jnp.isnan(luma), 0, luma)), 0, 2**bits - 1)
     image = luma.astype(jnp.int16)
-    if bits > 10:
-        return (image + 2 ** (bits - 11)) >> (bits - 10)
-    image = image << (10 - bits)
-    if bits == 10:
+    image = (image + 2 ** (bits - 11)) >> (bits - 10) if bits > 10 else image << (10 - bits)
+    if (own_bits or bits) >= 10:
         return image
     right, below = image[:, 1:], image[1:]
     inner = (image[:-1, :-1] + right[:-1] + below[:, :-1] + image[1:, 1:]) >> 2

@@ -31,6 +31,7 @@ class FeatureSet:
         identical: what each is where the two pictures are the same; no unit.
         ordered: those that never fall from one to the next, as VIF from fine to coarse.
         planes: of a picture that they are computed from: 1 is luma, 3 luma and chroma.
+        least_bits: of a sample that pictures are brought to before they are measured.
         options: libvmaf's options of the features, name and value, where they are not its defaults.
         teacher: the model whose scores label a table of these features unless others are named.
     """
@@ -47,6 +48,7 @@ class FeatureSet:
     gain_limit: float = 100.0
     ordered: tuple[str, ...] = ()
     planes: int = 1
+    least_bits: int = 8
     options: tuple[tuple[str, Option], ...] = ()
     teacher: str = "vmaf_v0.6.1"
 
@@ -239,6 +241,7 @@ def _v1(view: str, *, high_frame_rate: bool) -> FeatureSet:
         identical=(0.0, 0.0, 1.0, 0.0),
         gain_limit=1.0,
         planes=3,
+        least_bits=10,  # Netflix's advice for encodes of 8 bits too: 8 bits hide banding
         options=(*_V1_OPTIONS, *own.items()),
         teacher=model,
     )

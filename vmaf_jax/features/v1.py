@@ -44,14 +44,19 @@ class Settings(NamedTuple):
 
 
 @functools.lru_cache
-def settings_of(feature_set: FeatureSet) -> Settings:
-    """The settings that libvmaf's options of a set of VMAF v1 stand for."""
+def settings_of(feature_set: FeatureSet, encode: tuple[int, int, int] | None = None) -> Settings:
+    """The settings that libvmaf's options of a set of VMAF v1 stand for.
+
+    Args:
+        encode: width, height and bits of the encode, where the pictures were scaled from it.
+    """
     option: Any = feature_set.option
     return Settings(
         CambiSettings(
             dark=option("cambi_vis_lum_threshold"),
             speedup_from=option("cambi_high_res_speedup"),
             most=option("cambi_max_val"),
+            encode=encode,
         ),
         SpeedSettings(
             prescale=option("speed_prescale"),

@@ -160,6 +160,17 @@ class Scores:
             line += f"; {self.mos:.2f} where people vote {low:g} to {high:g}"
         return line
 
+    def form_lines(self) -> list[str]:
+        """In which form VMAF v1 was measured; nothing for other models."""
+        comparison = self.table.provenance["comparison"]
+        if "v1_bits" not in comparison:
+            return []
+        line = f"VMAF v1: measured at {comparison['v1_bits']} bits, as Netflix recommends"
+        if (encode := comparison["v1_encode"]) is not None:
+            width, height, bits = encode
+            line += f"; banding (CAMBI) at the encode's {width}x{height} and {bits} bits"
+        return [line]
+
     def sure_lines(self) -> list[str]:
         """How sure the score is, in words: nothing that was not asked for, or needs no word."""
         measured = None if self.frames is None else (len(self.per_frame), self.frames)

@@ -5,10 +5,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from vmaf_jax.features.clip import clip_features
-from vmaf_jax.features.v1 import v1_features
+from vmaf_jax.features.v1 import check_planes, v1_features
 from vmaf_jax.teacher.svr import svr_score, transform_score
 from vmaf_jax.teacher.teacher import Teacher, load_teacher
 
@@ -32,14 +33,25 @@ def vmaf(
         limit = feature_set.gain_limit
         rows = clip_features(reference, distorted, bits=bits, gain_limit=limit)
     else:
+        pair = check_planes(reference, distorted, bits, feature_set)
+        more = max(feature_set.least_bits - bits, 0)
+        if more:
+            pair = jax.tree.map(lambda plane: _deeper(plane, more), pair)
         rows = v1_features(
-            reference,
-            distorted,
-            bits=bits,
+            *pair,
+            bits=bits + more,
             feature_set=feature_set,
             cambi_gradient=cambi_gradient,
         )
     return _scores(rows, model=model, clip=clip)
+
+
+def _deeper(plane: Any, more: int) -> Any:
+    """Samples on a scale of so many more bits."""
+    library: Any = np if isinstance(plane, np.ndarray) else jnp
+    if not library.issubdtype(plane.dtype, library.floating):
+        plane = plane.astype(library.uint16)
+    return plane * 2**more
 
 
 @functools.partial(jax.jit, static_argnames=("model", "clip"))

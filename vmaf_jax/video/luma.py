@@ -53,7 +53,8 @@ class LumaPair:
 
         Args:
             how: what is allowed where the two differ.
-            planes: 1 for luma, 3 for luma and chroma, which then comes behind it in every frame.
+            planes: 1 for luma, 3 for luma and chroma, which then comes behind it in every frame, of
+                10 bits at least: it is for VMAF v1, which is to be measured so.
         Raises:
             InputError: a file is missing or cannot be decoded, or the two cannot be compared.
         """
@@ -135,10 +136,11 @@ class LumaPair:
             check_chroma(self._pair, facts)
         self.plan = plan_with_offset(self._ffmpeg, self._pair, facts, self._how)
         self.width, self.height = self.plan.size
-        common, self.bits = common_format(formats)
+        common, self.bits = common_format(formats, least_bits=8 if self._planes == 1 else 10)
         # Later frames may have another range than the first, which alone has been seen.
         luma = f",scale=out_range={self.plan.out_range},format={common}"
-        luma += ",extractplanes=y" if self._planes == 1 else ""
+        # What is scaled is not to be rounded to 8 bits before it has 10.
+        luma = f"{luma},extractplanes=y" if self._planes == 1 else f",format={common}{luma}"
         size = self.height, self.width
         self.chroma = (0, 0) if self._planes == 1 else chroma_size(*size, common)
         return self.plan.to_reference + luma, self.plan.to_distorted + luma

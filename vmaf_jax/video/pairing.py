@@ -12,6 +12,7 @@ from typing import Any
 from vmaf_jax.errors import InputError
 from vmaf_jax.features.scale import MIN_SIZE
 from vmaf_jax.video.comparison import Comparison
+from vmaf_jax.video.encode import Encode, encode_of
 from vmaf_jax.video.facts import HDR_TRANSFERS, Facts
 from vmaf_jax.video.geometry import Layout, Layouts, layouts_of
 from vmaf_jax.video.interlacing import deinterlacing
@@ -42,6 +43,7 @@ class Plan:
         skip: frames of the reference and of the distorted video that are left out at the start.
         limit: frames compared at most; None compares to the end.
         grid: frames per second that both are put on, None where frames pair by number.
+        encode: the distorted picture as it was encoded, where it is scaled to be compared.
         warnings: differences that a reader of the score should know, a sentence each.
         description: the pair's facts and how it was paired, for the result.
     """
@@ -56,6 +58,7 @@ class Plan:
     skip: tuple[int, int]
     limit: int | None
     grid: float | None
+    encode: Encode | None
     warnings: tuple[str, ...]
     description: dict[str, Any]
 
@@ -124,6 +127,7 @@ def plan_pair(
         skip=skip,
         limit=how.frames,
         grid=grid,
+        encode=encode_of(distorted, chains[1]),
         changed=chains != [DEFAULT_CHAIN, DEFAULT_CHAIN],
         warnings=warnings,
         description=description,

@@ -56,13 +56,15 @@ def stream_formats(
     return [next(iter(sizes), None) for sizes in formats]
 
 
-def common_format(formats: list[tuple[int, int, str] | None]) -> tuple[str, int]:
+def common_format(
+    formats: list[tuple[int, int, str] | None], *, least_bits: int = 8
+) -> tuple[str, int]:
     """The planar format that libvmaf takes both inputs in, and its bits.
 
     The deeper of the two depths, so that nothing is rounded away, in the reference's layout.
     """
     pix_fmts = [stream[2] for stream in formats if stream is not None]
-    bits = max(map(sample_bits, pix_fmts))
+    bits = max(least_bits, *map(sample_bits, pix_fmts))
     bits = 8 if bits == 8 else 10 if bits <= 10 else 12
     return planar_format(chroma_layout(pix_fmts[-1]) or "420", bits), bits
 

@@ -1,0 +1,152 @@
+"""VMAF v1 at 10 bits, and CAMBI at the size of the encode: both backends against bare libvmaf."""
+
+import subprocess
+
+import numpy as np
+import pytest
+
+import vmaf_jax
+from tests.support import bare_libvmaf
+from vmaf_jax.features import FEATURE_SETS
+from vmaf_jax.video.encode import encode_of
+from vmaf_jax.video.facts import Facts
+
+V1 = "vmaf_v1.0.16_3d0h"
+SOURCE = (  # bands, which CAMBI sees, and some grain, without which SpEED sees nothing
+    "testsrc2=size=384x288:rate=24,geq=lum='if(lt(X,90),40+(X+2*N)/8+Y/30,lum(X,Y))':"
+    "cb='110+X/30':cr='120+Y/30',noise=alls=4:all_seed=1,format=yuv420p"
+)
+# By name, how an encode is made, and what of it libvmaf is to be told.
+ENCODES = {
+    "own_size": ("null", "yuv420p", None),
+    "smaller": ("scale=320:240", "yuv420p", (320, 240, 8)),
+    "smaller_and_deeper": ("scale=256:192", "yuv420p10le", (256, 192, 10)),
+    "larger": ("scale=512:384", "yuv420p", (512, 384, 8)),
+    "too_small_for_cambi": ("scale=160:120", "yuv420p", None),
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, ffmpeg):
+    folder = tmp_path_factory.mktemp("v1")
+
+    def make(*line):
+        subprocess.run([ffmpeg, "-v", "error", *line], check=True, cwd=folder)
+
+    make("-f", "lavfi", "-i", SOURCE, "-frames:v", "3", "reference.y4m")
+    for name, (chain, pix_fmt, _) in ENCODES.items():
+        codec = ("-c:v", "libx264", "-crf", "34", "-pix_fmt", pix_fmt)
+        make("-i", "reference.y4m", "-vf", chain, *codec, f"{name}.mp4")
+    return folder
+
+
+def truth_of(ffmpeg, folder, name, chain="scale=384:288:flags=bicubic,format=yuv420p10"):
+    """What libvmaf says of the two brought to one size and 10 bits by hand."""
+    encode = ENCODES[name][2]
+    keys = ("width", "height", "bitdepth")
+    own = "".join(rf"\:cambi.enc_{k}={v}" for k, v in zip(keys, encode or (), strict=False))
+    pair = (folder / "reference.y4m", folder / f"{name}.mp4")
+    return pair, bare_libvmaf(ffmpeg, *pair, f"version={V1}{own}", chain=chain)
+
+
+@pytest.mark.parametrize("name", ENCODES)
+@pytest.mark.parametrize("backend", ["libvmaf", "jax"])
+def test_scores_are_libvmafs_at_10_bits(ffmpeg, folder, name, backend):
+    pair, truth = truth_of(ffmpeg, folder, name)
+    found = vmaf_jax.score(*pair, model=V1, backend=backend)
+    np.testing.assert_allclose(
+        found.per_frame, truth["vmaf"], atol=1e-3 if backend == "libvmaf" else 1e-2
+    )
+    (key,) = [key for key in truth if key.startswith("cambi")]
+    np.testing.assert_allclose(found.table.features[:, 0], truth[key], atol=1e-5)
+    assert truth[key].max() > 1
+    comparison = found.to_dict()["comparison"]
+    encode = ENCODES[name][2]
+    assert comparison["v1_bits"] == 10
+    assert comparison["v1_encode"] == (None if encode is None else list(encode))
+    assert "VMAF v1: measured at 10 bits" in " ".join(found.form_lines())
+
+
+def test_8_bits_would_say_otherwise(ffmpeg, folder):
+    _, at_10 = truth_of(ffmpeg, folder, "smaller")
+    _, at_8 = truth_of(ffmpeg, folder, "smaller", chain="scale=384:288:flags=bicubic")
+    assert np.abs(at_10["vmaf"] - at_8["vmaf"]).max() > 0.02  # so the form is told apart
+    _, own = truth_of(ffmpeg, folder, "own_size")
+    _, own_at_8 = truth_of(ffmpeg, folder, "own_size", chain="null")
+    assert np.abs(own["vmaf"] - own_at_8["vmaf"]).max() > 0.1
+
+
+@pytest.mark.parametrize("name", ["own_size", "smaller"])
+def test_models_and_metrics_beside_it_see_the_pictures_as_they_are(ffmpeg, folder, name):
+    pair, truth = truth_of(ffmpeg, folder, name)
+    plain = bare_libvmaf(
+        ffmpeg,
+        *pair,
+        "version=vmaf_v0.6.1",
+        chain="scale=384:288:flags=bicubic",
+        feature="name=psnr|name=cambi",
+    )
+    found = vmaf_jax.score(*pair, model="vmaf_v0.6.1", teachers=(V1,), also=("psnr", "cambi"))
+    np.testing.assert_allclose(found.table.label(V1), truth["vmaf"], atol=1e-5)
+    np.testing.assert_allclose(found.per_frame, plain["vmaf"], atol=3e-4)
+    swapped = vmaf_jax.score(*pair, model=V1, teachers=("vmaf_v0.6.1",), also=("psnr", "cambi"))
+    np.testing.assert_allclose(swapped.per_frame, truth["vmaf"], atol=1e-3)
+    np.testing.assert_allclose(swapped.table.label("vmaf_v0.6.1"), plain["vmaf"], atol=1e-6)
+    alone = vmaf_jax.score(*pair, model=V1, also=("psnr", "cambi"))
+    for table in (found.table, swapped.table, alone.table):
+        np.testing.assert_allclose(table.label("psnr"), plain["psnr_y"], atol=1e-6)
+        np.testing.assert_allclose(table.label("cambi"), plain["cambi"], atol=1e-6)
+    assert "unused" not in alone.table.labels
+
+
+def test_arrays_are_measured_at_10_bits_too(ffmpeg, folder):
+    pair, truth = truth_of(ffmpeg, folder, "own_size")
+    planes = []
+    for path in pair:
+        line = [ffmpeg, "-v", "error", "-i", path, "-pix_fmt", "yuv420p", "-f", "rawvideo", "-"]
+        raw = np.frombuffer(subprocess.run(line, capture_output=True, check=True).stdout, np.uint8)
+        y, u, v = np.split(raw.reshape(3, -1), [384 * 288, 384 * 288 * 5 // 4], axis=1)
+        planes.append((y.reshape(3, 288, 384), *(p.reshape(3, 144, 192) for p in (u, v))))
+    for few in (planes, [tuple(p.astype(np.float32) for p in pair) for pair in planes]):
+        np.testing.assert_allclose(vmaf_jax.vmaf(*few, model=V1), truth["vmaf"], atol=1e-2)
+    np.testing.assert_allclose(
+        vmaf_jax.score(*planes, model=V1).per_frame, truth["vmaf"], atol=1e-3
+    )
+
+
+@pytest.mark.parametrize("name", ["own_size", "smaller"])
+def test_the_sampled_score_is_of_the_same_form(folder, tmp_path, ffmpeg, name):
+    pair = []
+    for path in (folder / "reference.y4m", folder / f"{name}.mp4"):
+        longer = tmp_path / f"{path.stem}.mkv"
+        loop = ["-vf", "loop=loop=12:size=3:start=0", "-c:v", "ffv1"]
+        subprocess.run([ffmpeg, "-v", "error", "-i", path, *loop, longer], check=True)
+        pair.append(longer)
+    whole = vmaf_jax.score(*pair, model=V1)
+    some = vmaf_jax.score(*pair, model=V1, within=5.0)
+    assert len(some.per_frame) < len(whole.per_frame)
+    np.testing.assert_array_equal(some.per_frame, whole.per_frame[some.table.index])
+
+
+@pytest.mark.parametrize(
+    ("chain", "encode"),
+    [
+        ("settb=1/25,setpts=N", None),
+        ("setpts=N,scale=1920:1080:flags=bicubic", (1280, 720, 8)),
+        ("crop=1280:700:0:0:exact=1,scale=1920:1050:flags=bicubic", (1280, 700, 8)),
+        ("scale=1920:1080:flags=bicubic,pad=1920:1200:(ow-iw)/2:(oh-ih)/2", (1280, 800, 8)),
+        ("scale=2560:1440:flags=bicubic,crop=1920:1080", (960, 540, 8)),
+        ("scale=out_range=tv,format=yuv420p", None),
+    ],
+)
+def test_the_encode_is_how_far_the_picture_was_scaled(chain, encode):
+    colours = dict.fromkeys(("matrix", "primaries", "transfer"), "unknown")
+    picture = {"demuxer": "mov", "codec": "h264", "width": 1280, "height": 720}
+    rest = {"pix_fmt": "yuv420p", "range": "tv", "sar": None, "rotation": 0}
+    facts = Facts(**picture, **rest, **colours, rate=24.0, base_rate=24.0)
+    assert encode_of(facts, chain) == encode
+
+
+def test_every_set_of_v1_asks_for_10_bits_and_no_other():
+    assert {s.least_bits for s in FEATURE_SETS.values() if s.planes > 1} == {10}
+    assert {s.least_bits for s in FEATURE_SETS.values() if s.planes == 1} == {8}
