@@ -53,6 +53,7 @@ from vmaf_jax.video.report import (
 )
 from vmaf_jax.video.video import Video, check_video
 
+LIBVMAF = "86da14d"  # the build that the figures in the docs are of, that of ffmpeg 9.0.2
 _MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -254,7 +255,33 @@ def measure(
         )
     description["frames"] = len(features)
     version = str(log.get("version", "unknown"))
+    if note := other_build(version):
+        description["warnings"] = [*description["warnings"], note]
     return Measurement(features, labels, version, description)
+
+
+def other_build(version: str) -> str:
+    """What to know of scores of a libvmaf other than the documented one; "" of that one itself."""
+    if version == LIBVMAF:
+        return ""
+    return (
+        f"libvmaf {version} is not {LIBVMAF}, which the documented figures are of: scores may "
+        f"differ by 1e-3, and 2.3 and older have no VMAF v1 and a CAMBI 9 times as large"
+    )
+
+
+def libvmaf_version(ffmpeg: Ffmpeg) -> str:
+    """The version of an ffmpeg's libvmaf, which it says in its logs alone.
+
+    Raises:
+        InputError: it cannot measure.
+    """
+    inputs = ["-f", "lavfi", "-i", "color=gray:size=64x64:rate=1:duration=1"] * 2
+    graph = "[0:v][1:v]libvmaf=log_fmt=json:log_path=log.json"
+    line = ["-nostdin", "-v", "error", *inputs, "-lavfi", graph, "-f", "null", "-"]
+    with work_folder() as work:
+        result = run_ffmpeg(ffmpeg, line, folder=work)
+        return str(_read_log(work / "log.json", result.report).get("version", "unknown"))
 
 
 def _sets_of_chroma(feature_set: FeatureSet, models: list[LibvmafModel]) -> list[FeatureSet]:

@@ -21,6 +21,7 @@ from vmaf_jax.evaluation.agreement import (
     missed,
 )
 from vmaf_jax.extraction.api import extract_clips
+from vmaf_jax.extraction.libvmaf import other_build
 from vmaf_jax.extraction.request import Request
 from vmaf_jax.features.feature_set import (
     FEATURES,
@@ -126,8 +127,11 @@ def _measure(
 
 
 def _version(table: FeatureTable) -> str:
-    device = table.provenance.get("device")
-    return f"{table.provenance['backend_version']}{f' on {device}' if device else ''}"
+    device, version = table.provenance.get("device"), table.provenance["backend_version"]
+    if device:
+        return f"{version} on {device}"
+    note = other_build(version)
+    return f"{version} of ffmpeg {table.provenance['ffmpeg_version']}{note and f' ({note})'}"
 
 
 def _compare(

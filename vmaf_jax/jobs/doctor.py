@@ -7,6 +7,7 @@ from typing import Any
 
 from vmaf_jax.environment import environment
 from vmaf_jax.errors import InputError
+from vmaf_jax.extraction.libvmaf import libvmaf_version, other_build
 from vmaf_jax.files import cache_dir
 from vmaf_jax.video.ffmpeg import find_ffmpeg
 
@@ -23,10 +24,11 @@ def doctor() -> Diagnosis:
     """Looks at this machine."""
     import onnxruntime
 
-    problems = []
+    problems, libvmaf = [], "none"
     try:
         ffmpeg = find_ffmpeg()
-        ffmpeg_line = f"{ffmpeg.version} with libvmaf, at {ffmpeg.path}"
+        libvmaf = libvmaf_version(ffmpeg)
+        ffmpeg_line = f"{ffmpeg.version} with libvmaf {libvmaf}, at {ffmpeg.path}"
     except InputError as error:
         ffmpeg_line = "none with libvmaf"
         problems.append(str(error))
@@ -36,6 +38,7 @@ def doctor() -> Diagnosis:
         **environment(),
         "onnxruntime providers": onnxruntime.get_available_providers(),
         "ffmpeg": ffmpeg_line,
+        "libvmaf": other_build(libvmaf) or f"{libvmaf}, the build of the documented figures",
         "demo corpus": "needs `pip install 'vmaf-jax[demo]'`" if missing else "ready",
         "cache": str(cache_dir()),
     }
