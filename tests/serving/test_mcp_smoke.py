@@ -43,6 +43,7 @@ def test_the_golden_pair_scores_as_published(golden, tmp_path):
                 "height": expected["height"],
                 "pixfmt": "420",
                 "bitdepth": 10,
+                "per_frame": True,
             }
             result = await client.call_tool("vmaf_score", arguments)
             assert not result.is_error, result.content

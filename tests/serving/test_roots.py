@@ -183,7 +183,7 @@ def test_every_path_of_every_request_is_checked(places):
             checked(parse(kind, arguments), places)
 
 
-WORDS = {"split", "label", "pixfmt"}  # that are looked up, and never opened
+WORDS = {"split", "label", "pixfmt", "start", "stream"}  # that are looked up, and never opened
 
 
 def test_a_text_of_a_request_is_a_path_that_is_checked_or_one_of_known_words():

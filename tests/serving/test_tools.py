@@ -80,7 +80,7 @@ def test_every_tool_has_its_function_and_its_schemas(server):
 @pytest.mark.parametrize("backend", ["cpu", "jax"])
 def test_a_score_is_the_score_of_the_library(server, backend):
     engine = {"cpu": "libvmaf", "jax": "jax"}[backend]
-    answer = server.answer("vmaf_score", **PAIR, model="tiny", backend=backend)
+    answer = server.answer("vmaf_score", **PAIR, model="tiny", backend=backend, per_frame=True)
     pair = (server.folder / "ref.y4m", server.folder / "dis.mp4")
     expected = vmaf_jax.score(*pair, model="tiny", backend=engine)
     np.testing.assert_array_equal([f["score"] for f in answer["frames"]], expected.per_frame)
@@ -90,6 +90,30 @@ def test_a_score_is_the_score_of_the_library(server, backend):
     assert (answer["backend"], answer["next"]) == (engine, None)
     assert answer["inside_training_region"] == expected.inside_training_region
     assert answer["interval"] is None
+
+
+def test_a_score_is_a_summary_unless_frames_are_asked_for(server):
+    answer = server.answer("vmaf_score", **PAIR)
+    assert (answer["frames"], answer["statistics"]["frames"]) == ([], 12)
+
+
+def test_what_differs_is_allowed_as_on_the_command_line(server):
+    pair = (server.folder / "ref.y4m", server.folder / "dis.mp4")
+    answer = server.answer("vmaf_score", **PAIR, start="3f", frames=5)
+    expected = vmaf_jax.score(*pair, model="vmaf_v0.6.1", start="3f", frames=5)
+    assert answer["statistics"]["frames"] == 5
+    assert answer["score"] == expected.mean
+    answer = server.answer("vmaf_score", **PAIR, offset=2)
+    assert answer["score"] == vmaf_jax.score(*pair, model="vmaf_v0.6.1", offset=2).mean
+    assert "expected seconds" in server.refusal("vmaf_score", **PAIR, start="soon")
+
+
+def test_an_error_is_in_the_unit_of_its_label(server):
+    models = {model["name"]: model for model in server.answer("list_models")["models"]}
+    held = json.loads(Path("checkpoints/opinions/metrics.json").read_text())["loso"]["pooled"]
+    assert models["opinions"]["unit"] == "votes on 1-5"
+    assert models["opinions"]["rmse"] == pytest.approx(held["rmse"] * 4 / 100)
+    assert models["tiny"]["unit"] == "VMAF points"
 
 
 def test_a_score_has_its_interval(server):
@@ -112,7 +136,9 @@ def test_a_plot_and_the_worst_frames_are_pictures(server):
     assert len(pictures(result)) == 1
     result = server.call("describe_worst_frames", **PAIR, count=3, apart=3)
     worst = result.structured_content["worst"]
-    scores = [frame["score"] for frame in server.answer("vmaf_score", **PAIR)["frames"]]
+    scores = [
+        frame["score"] for frame in server.answer("vmaf_score", **PAIR, per_frame=True)["frames"]
+    ]
     assert worst[0]["frame"] == int(np.argmin(scores))
     assert [frame["score"] for frame in worst] == sorted(scores[f["frame"]] for f in worst)
     assert len(pictures(result)) == len(worst) == 3
@@ -194,7 +220,7 @@ def test_a_student_is_trained_evaluated_and_exported(server, table):
         ("vmaf_score", {**PAIR, "width": 10**30}, "'width'"),
         ("vmaf_score", {**PAIR, "width": 0}, "'width'"),
         ("vmaf_score", {**PAIR, "interval": 1.0}, "'interval'"),
-        ("vmaf_score", {**PAIR, "interval": 0.9, "model": "vmaf_v0.6.1"}, "no calibration"),
+        ("vmaf_score", {**PAIR, "interval": 0.9, "model": "vmaf_v0.6.1"}, "there is no interval"),
         ("vmaf_score", {**PAIR, "backend": "abacus"}, "'backend'"),
         ("vmaf_score", {**PAIR, "ref": "x" * 100_000}, "'ref'"),
         ("vmaf_score", {**PAIR, "y" * 100_000: 1}, "unknown argument"),
@@ -216,7 +242,7 @@ def test_a_student_is_trained_evaluated_and_exported(server, table):
         (
             "eval_model_on_split",
             {"model": "vmaf_v0.6.1", "features": "table.parquet", "interval": 0.9},
-            "no calibration",
+            "there is no interval",
         ),
         ("compare_models", {"models": ["tiny"] * 999, "features": "ref.y4m"}, "'models'"),
         ("compare_models", {"models": ["tiny"], "features": "ref.y4m"}, "ref.y4m"),
@@ -275,7 +301,7 @@ def test_a_long_result_is_read_in_parts(server, encodes, tmp_path):
             file.truncate(64 * 64 * 3 // 2 * frames)
     pair = {"ref": "long_ref.yuv", "dis": "long_dis.yuv", "width": 64, "height": 64}
     pair["pixfmt"] = "420"
-    result = server.call("vmaf_score", **pair, model="nano")
+    result = server.call("vmaf_score", **pair, model="nano", per_frame=True)
     answer = result.structured_content
     assert answer["statistics"]["frames"] == frames
     numbers = [frame["frame"] for frame in answer["frames"]]

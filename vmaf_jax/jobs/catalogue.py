@@ -4,6 +4,8 @@ import dataclasses
 from pathlib import Path
 
 from vmaf_jax.errors import InputError
+from vmaf_jax.features.opinions import LabelScale
+from vmaf_jax.features.scale import OUTPUT_RANGE
 from vmaf_jax.jobs.model import checkpoints, feature_set_of
 from vmaf_jax.teacher import known_teachers
 
@@ -19,6 +21,7 @@ class ListedModel:
         label: the label column it learnt; of VMAF's own, its name.
         n_params: numbers that were learnt; None for VMAF's own.
         rmse: held-out, VMAF points against `label`, from its own record; None for VMAF's own.
+        label_scale: the worst and the best vote, of opinion scores.
         card: its description for people; None where it has none.
     """
 
@@ -28,7 +31,22 @@ class ListedModel:
     label: str
     n_params: int | None = None
     rmse: float | None = None
+    label_scale: LabelScale = OUTPUT_RANGE
     card: Path | None = None
+
+    @property
+    def unit(self) -> str:
+        """What `rmse_in_unit` is in."""
+        if self.label != "mos":
+            return "VMAF points"
+        low, high = self.label_scale
+        return f"votes on {low:g}-{high:g}"
+
+    @property
+    def rmse_in_unit(self) -> float | None:
+        """`rmse` on the scale that the label was given on."""
+        low, high = self.label_scale
+        return None if self.rmse is None else self.rmse * (high - low) / 100
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,7 +68,7 @@ class ListedBackend:
 
 def list_models() -> list[ListedModel]:
     """The shipped students, then VMAF's own models that the features here serve."""
-    from vmaf_jax.export.sidecar_file import read_sidecar
+    from vmaf_jax.export.sidecar_file import label_scale, read_sidecar
 
     models = []
     for path in sorted(checkpoints().glob("*/model.json")):
@@ -64,6 +82,7 @@ def list_models() -> list[ListedModel]:
                 label=sidecar["label"]["name"],
                 n_params=sidecar["n_params"],
                 rmse=sidecar["training"]["metrics"]["loso"]["rmse"],
+                label_scale=label_scale(sidecar, path),
                 card=card if card.is_file() else None,
             )
         )

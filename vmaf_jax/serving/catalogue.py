@@ -30,8 +30,9 @@ _TOOLS = (
         "vmaf_score",
         "Score a video",
         "Score a distorted video against its reference with VMAF or one of its students: the "
-        "clip's score, its statistics, and every frame's score and features. Encoded files and "
-        "Y4M say their own size; raw .yuv needs width, height, pixfmt and bitdepth.",
+        "clip's score and its statistics; with per_frame, every frame's score and features. "
+        "Encoded files and Y4M say their own size; raw .yuv needs width, height, pixfmt and "
+        "bitdepth.",
         requests.Score,
         results.Scored,
     ),

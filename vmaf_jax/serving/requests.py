@@ -21,6 +21,7 @@ from vmaf_jax.serving.roots import (
     writable,
 )
 from vmaf_jax.serving.settings import Settings
+from vmaf_jax.video.comparison import ComparisonOptions
 
 DEFAULT_MODEL = "vmaf_v0.6.1"
 
@@ -110,6 +111,46 @@ class Score(Pair):
         "calibration.",
     )
     plot: bool = Field(False, description="Also draw the scores over the frames.")
+    per_frame: bool = Field(False, description="Also each frame's score and features.")
+    force: bool = Field(False, description="Measure a pair whose score means little.")
+    scale: Literal["stretch", "pad", "crop"] | None = Field(
+        None, description="How another aspect ratio is brought to the reference's picture."
+    )
+    fps: Literal["match"] | None = Field(None, description="match: pair frames by time stamp.")
+    sync: Literal["auto"] | None = Field(
+        None, description="auto: find by luma how many frames dis starts late or early."
+    )
+    offset: int = Field(0, ge=-100_000, le=100_000, description="Frames that dis starts late.")
+    allow_damaged: bool = Field(False, description="Measure damaged streams too.")
+    start: Word | None = Field(
+        None, description="Where to begin: seconds, 1:02:03.5, or a frame as 48f."
+    )
+    frames: int | None = Field(
+        None, ge=1, le=100_000_000, description="Measure so many frames at most."
+    )
+    deinterlace: Literal["auto", "tff", "bff"] | None = Field(
+        None, description="auto: what says it is interlaced; tff, bff: both videos."
+    )
+    stream: Word | None = Field(
+        None, description="Which video stream of dis, from 0; or of both, as 0:1."
+    )
+
+    @property
+    def comparison(self) -> ComparisonOptions:
+        """What is allowed where the two differ."""
+        return {
+            "shortest": self.shortest,
+            "force": self.force,
+            "scale": self.scale,
+            "fps": self.fps,
+            "sync": self.sync,
+            "offset": self.offset,
+            "allow_damaged": self.allow_damaged,
+            "start": self.start,
+            "frames": self.frames,
+            "deinterlace": self.deinterlace,
+            "stream": self.stream,
+        }
 
 
 class WorstFrames(Pair):

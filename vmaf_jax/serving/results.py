@@ -87,7 +87,10 @@ class ModelEntry(Result):
     feature_set: str
     label: str
     n_params: int | None = None
-    rmse: Figure = Field(None, description="Held-out RMSE against the label, VMAF points.")
+    rmse: Figure = Field(None, description="Held-out RMSE against the label, in `unit`.")
+    unit: str = Field(
+        description="Of `rmse`: VMAF points, or votes on the scale that was voted on."
+    )
     card: str | None = Field(None, description="URI of its card, a resource.")
 
 

@@ -128,7 +128,9 @@ def _rendered(answer: dict[str, Any], long_results: LongResults) -> types.CallTo
                     mime_type="application/json",
                 )
             )
-    text = types.TextContent(type="text", text=json.dumps(result))
+    # Each frame goes over the wire once, in the structured content.
+    brief = {name: value for name, value in result.items() if name != "frames"}
+    text = types.TextContent(type="text", text=json.dumps(brief))
     pictures = [
         types.ImageContent(type="image", data=picture, mime_type="image/png")
         for picture in answer["pictures"]

@@ -65,9 +65,14 @@ def vmaf_score(request: requests.Score, report: Report) -> Answer:
     report.say("measuring")
     model = _load(request.model)
     reference, distorted = _videos(request)
-    how: dict[str, Any] = {"backend": ENGINES[request.backend], "shortest": request.shortest}
-    how |= {"interval": request.interval}
-    scores = score(reference, distorted, model, **how)
+    scores = score(
+        reference,
+        distorted,
+        model,
+        backend=ENGINES[request.backend],
+        interval=request.interval,
+        **request.comparison,
+    )
     names = tuple(scores.table.feature_set)
     rows = zip(scores.per_frame.tolist(), scores.table.features.tolist(), strict=True)
     result = results.Scored(
@@ -85,6 +90,7 @@ def vmaf_score(request: requests.Score, report: Report) -> Answer:
         frames=[
             results.Frame(frame=k, score=value, features=dict(zip(names, row, strict=True)))
             for k, (value, row) in enumerate(rows)
+            if request.per_frame
         ],
     )
     return Answer(result, [scores.plot()] if request.plot else [])
@@ -131,7 +137,8 @@ def list_models(request: requests.Nothing, report: Report) -> Answer:
             feature_set=model.feature_set,
             label=model.label,
             n_params=model.n_params,
-            rmse=model.rmse,
+            rmse=model.rmse_in_unit,
+            unit=model.unit,
             card=card_uri(model.name) if model.card else None,
         )
         for model in job()
