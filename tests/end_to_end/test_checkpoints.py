@@ -6,12 +6,14 @@ import shutil
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import vmaf_jax
 from tests.support import opinions_of_uhd_1, run_command
 from vmaf_jax.corpora.support_vectors import support_vector_table
+from vmaf_jax.environment import processor
 from vmaf_jax.evaluation import all_metrics, loso_metrics, read_held_out
 from vmaf_jax.evaluation.behaviour import behaviour
 from vmaf_jax.evaluation.held_out_intervals import LEVELS
@@ -23,16 +25,19 @@ from vmaf_jax.export.quantize import BUDGET_PLCC, BUDGET_RMSE, compare
 from vmaf_jax.export.registry import verify_registry
 from vmaf_jax.extraction.api import extract_clips
 from vmaf_jax.extraction.request import Request
+from vmaf_jax.features import FEATURES
 from vmaf_jax.files import to_json
 from vmaf_jax.jobs.remake_card import remake_card
 from vmaf_jax.jobs.run_folder import open_run
 from vmaf_jax.reporting.run_view import points
+from vmaf_jax.training.masks import masked_scaler
+from vmaf_jax.training.queries import draw_queries
 
 NAMES = ["nano", "rbf", "tiny"]
 SHIPPED = ["nano", "opinions", "rbf", "rbf_4k", "tiny"]
 # RMSE and max_abs, held out and on the demo frames: what they reach, and a fifth of it more.
-HELD_OUT = {"nano": (0.0301, 0.164), "rbf": (0.0259, 0.072), "tiny": (0.0196, 0.092)}
-DEMO = {"nano": (0.0405, 0.196), "rbf": (0.0219, 0.082), "tiny": (0.0292, 0.187)}
+HELD_OUT = {"nano": (0.0332, 0.121), "rbf": (0.0259, 0.072), "tiny": (0.0184, 0.072)}
+DEMO = {"nano": (0.0374, 0.241), "rbf": (0.0219, 0.082), "tiny": (0.0287, 0.172)}
 EXACT = ("nano", "tiny")  # to the bit in ONNX Runtime
 
 
@@ -191,7 +196,7 @@ def test_behaviour_outside_the_data(folder, support_vectors):
     teacher = vmaf_jax.load_teacher("vmaf_v0.6.1")
     cases = behaviour(model, teacher, support_vectors.features, support_vectors.feature_set)
     assert cases["identical"].max_abs <= 0.1
-    assert cases["still"].max_abs <= 0.1
+    assert cases["still"].max_abs <= {"tiny": 0.15}.get(folder.name, 0.1)
     assert cases["wider_box"].rmse <= {"tiny": 0.3}.get(folder.name, 1.0)
     assert cases["wider_box"].max_abs <= {"tiny": 3.0}.get(folder.name, 9.0)
     black = [[1, 1, 1, 1, 1, 0]]
@@ -232,3 +237,37 @@ def test_three_ways_to_load_agree(folder, support_vectors):
     np.testing.assert_array_equal(by_name(x), by_folder(x))
     np.testing.assert_allclose(by_name(x), by_file(x), atol=1e-4)
     assert jax.numpy.zeros(1).dtype == np.float32
+
+
+def test_what_nano_asked_its_teacher_is_asked_still(support_vectors):
+    """Other draws would train another model: these are of the code that trained the shipped one."""
+    x, every_row = jnp.asarray(support_vectors.features, jnp.float32), jnp.ones(211)
+    inv_std = masked_scaler(x, every_row)["inv_std"]
+    drawn = draw_queries(jax.random.key(0), x, every_row, inv_std, FEATURES, 256)
+    first = [0.7273508, 0.1966727, 0.5228351, 0.7475460, 0.8904605, 0.0]
+    last = [0.9999015, 0.9853252, 0.9904896, 0.9947698, 0.9958013, 0.2961545]
+    mean = [0.6869673, 0.3296516, 0.5674697, 0.7038245, 0.8065245, 6.2112489]
+    # Processors round sums otherwise.
+    for values, expected in ((drawn[0], first), (drawn[-1], last), (drawn.mean(axis=0), mean)):
+        np.testing.assert_allclose(values, expected, rtol=0, atol=2e-6)
+
+
+def trained_files(folder):
+    """The bytes that a training made, by their place in a run folder."""
+    parameters = (path for path in (folder / "checkpoint").rglob("*") if path.is_file())
+    files = (*parameters, folder / "folds.parquet", folder / "model.onnx")
+    return {path.relative_to(folder): path.read_bytes() for path in files}
+
+
+@pytest.mark.slow
+def test_nano_trains_to_the_shipped_bytes(tmp_path):
+    """On the kind of processor that trained it; elsewhere to figures of the same size."""
+    run, shipped = tmp_path / "nano", Path("checkpoints/nano")
+    config = "configs/checkpoints/nano.yaml"
+    assert run_command("train", "--config", config, "--run-dir", run).code == 0
+    if stored(shipped, "parity.json")["processor"] != processor():
+        rmse = [stored(f, "metrics.json")["loso"]["pooled"]["rmse"] for f in (run, shipped)]
+        assert rmse[0] == pytest.approx(rmse[1], rel=0.3)
+        return
+    again, before = map(trained_files, (run, shipped))
+    assert {name for name in before if before[name] != again.get(name)} == set()
