@@ -121,3 +121,20 @@ def test_sureals_files_are_read(tmp_path):
     assert [clip.source for clip in clips] == ["park", "1"]
     recovered = read_dataset_file(write(tmp_path, '"groundtruth": 4.1', '"groundtruth": 2.25'))
     assert [clip.opinion.mos for clip in recovered] == [4.1, 2.25]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_files_with_a_byte_order_mark_are_read(tmp_path, encoding):
+    path = write(tmp_path)
+    expected = read_dataset_file(path)
+    path.write_text(path.read_text(), encoding=encoding)
+    assert read_dataset_file(path) == expected
+
+
+def test_numbers_as_numpy_2_prints_them_are_read(tmp_path):
+    """sureal writes `repr` of NumPy's floats."""
+    plain = read_dataset_file(write(tmp_path))
+    first, second = '"mos": np.float64(4.5)', '"mos": np.int64(2)'
+    assert read_dataset_file(write(tmp_path, first, second)) == plain
+    with pytest.raises(InputError, match="Call is code"):
+        read_dataset_file(write(tmp_path, '"mos": np.float64(float("1"))', second))

@@ -288,7 +288,7 @@ BAD = [
     ("log.csv", "Frame,adm2,motion2,\n0,0.9,\n", "frame 0 has 3 cells for 4 columns"),
     ("log.sub", "{0}{1}frame: 0|adm2: 0.9|", "has no vif_scale0 of"),
     ("log.sub", "{0}{1}frame: 0|adm2: 0.9|adm2: 0.8|", "the key 'adm2' stands twice"),
-    ("log.sub", "{0}{1}frame: 0|adm2: 0.9|\nnonsense", "line 2 is none of libvmaf's"),
+    ("log.sub", "{0}{1}frame: 0|adm2: 0.9|\nnonsense", "line 2 is cut, or none of libvmaf's"),
     ("log.csv", "time|adm2\n0|1\n", "its first line begins with 'time|adm2'"),
     ("log.csv", "Frame,adm2,adm2\n0,1,0\n", "column 'adm2' stands there twice"),
     ("log.json", '{"frames": [], "frames": [{}]}', "the key 'frames' stands twice"),
@@ -306,3 +306,41 @@ def test_what_is_no_log_is_named(tmp_path, name, content, message):
     assert str(tmp_path / name) in str(caught.value)
     with pytest.raises(InputError, match="no such log"):
         read_log(tmp_path / "none.json", FEATURES)
+
+
+@pytest.mark.parametrize("kind", ["json", "csv", "sub"])
+def test_logs_as_powershell_saves_them(logs, tmp_path, kind):
+    """Its `>` writes UTF-16 with a mark."""
+    text = subtitles(logs) if kind == "sub" else (logs / f"log.{kind}").read_text()
+    (tmp_path / "log").write_text(text, encoding="utf-16")
+    expected = read_log(logs / "log.json", FEATURES).features
+    np.testing.assert_allclose(read_log(tmp_path / "log", FEATURES).features, expected, atol=1e-6)
+
+
+def subtitles(logs):
+    """The log as libvmaf writes it with `log_fmt=sub`."""
+    frames = json.loads((logs / "log.json").read_text())["frames"]
+    return "".join(
+        f"{{{k}}}{{{k + 1}}}frame: {k}|"
+        + "".join(f"{name}: {value:.6f}|" for name, value in frame["metrics"].items())
+        + "\n"
+        for k, frame in enumerate(frames)
+    )
+
+
+@pytest.mark.parametrize("kind", ["json", "xml", "csv", "sub"])
+def test_a_log_that_is_cut_is_refused_wherever_it_is_cut(logs, tmp_path, kind):
+    text = subtitles(logs) if kind == "sub" else (logs / f"log.{kind}").read_text()
+    last = text.rstrip().rindex("\n") + 1
+    for end in range(last + 1, len(text.rstrip()), 7):
+        if text[:end].rstrip() == text.rstrip() or (kind, text[end:].strip()) == ("csv", ","):
+            continue
+        (tmp_path / "log").write_text(text[:end])
+        with pytest.raises(InputError):
+            read_log(tmp_path / "log", FEATURES)
+
+
+def test_options_of_other_models_are_not_told_as_neg(tmp_path):
+    values = {f"integer_{name}_csf_2_egl_1_min_0.5": "0.5" for name in FEATURES}
+    with pytest.raises(InputError, match=r"it has integer_adm2_csf_2_egl_1_min_0.5\.$"):
+        read_log(written(tmp_path / "log.json", values), FEATURES)

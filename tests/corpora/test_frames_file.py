@@ -160,3 +160,23 @@ def test_a_column_that_stands_twice_is_refused(tmp_path):
     (tmp_path / "f.csv").write_text(f"{header}\na,0,1,1,1,1,1,1,0\n")
     with pytest.raises(InputError, match="column 'adm2' stands there twice"):
         read_frames(tmp_path / "f.csv", FEATURES)
+
+
+@pytest.mark.parametrize("above", ["\n", ",,,\n", "\n\n  ,\n"])
+def test_empty_lines_above_the_header_are_passed_over(tmp_path, above):
+    path = write(tmp_path, arrow(), "csv")
+    expected = read_frames(path, FEATURES)
+    path.write_text(above + path.read_text())
+    for name, values in read_frames(path, FEATURES).items():
+        np.testing.assert_array_equal(values, expected[name])
+
+
+def test_a_number_that_is_none_is_told_with_its_column(tmp_path):
+    path = write(tmp_path, arrow(), "csv")
+    lines = path.read_text().splitlines()
+    at = lines[0].split(",").index('"vif_scale2"')
+    cells = lines[2].split(",")
+    cells[at] = "90%"
+    path.write_text("\n".join([*lines[:2], ",".join(cells), *lines[3:]]))
+    with pytest.raises(InputError, match=r"column 'vif_scale2': .*90%"):
+        read_frames(path, FEATURES)

@@ -222,3 +222,17 @@ def test_the_flag_states_the_scale(encodes, tmp_path):
     result = run_command("extract", "--corpus", "demo", "--out", tmp_path / "y.parquet", *SCALE)
     assert result.code == 2
     assert "corpus 'demo' has no opinion scores; drop the label scale" in result.stderr
+
+
+def test_a_missing_file_is_told_with_its_row_and_slashes(encodes):
+    path = write(encodes, [ROWS[0], ROWS[1] | {"distorted": "enc\\\\gone.mp4"}], "csv")
+    with pytest.raises(InputError, match=r"row 2: .*gone.mp4: no such file.*separated by /"):
+        load_clips(path)
+
+
+def test_names_may_look_like_numbers_beside_decimal_commas(encodes):
+    rows = [f"{r['reference']};{r['distorted']};{r['source']};{k}.5;{50 + k},5" for k, r in
+            enumerate(ROWS[:2])]  # fmt: skip
+    path = encodes / "semicolons.csv"
+    path.write_text("\n".join(["reference;distorted;source;clip;mos", *rows]))
+    assert [(clip.name, clip.mos) for clip in load_clips(path)] == [("0.5", 50.5), ("1.5", 51.5)]

@@ -43,3 +43,21 @@ def test_records_that_are_none(tmp_path):
     path.write_text('{"clip": "a", "ann": 3}\n[1]\n')
     with pytest.raises(InputError, match="row 2 is no record"):
         read_ratings(path)
+
+
+def test_columns_that_summarise_are_no_subjects(tmp_path):
+    text = (
+        "id,clip,ann,bob,Mean,STD,CI95,Source,Unnamed: 0\n1,a,2,4,3,1.4,2,s,1\n2,b,5,5,5,0,0,s,2\n"
+    )
+    assert read(tmp_path, text) == {"a": {"ann": [2], "bob": [4]}, "b": {"ann": [5], "bob": [5]}}
+
+
+def test_votes_in_a_column_without_a_name_are_refused(tmp_path):
+    with pytest.raises(InputError, match="row 1: a column without a name has votes"):
+        read(tmp_path, ",clip,ann\n1,a,2\n2,b,5\n")
+
+
+def test_a_quotation_mark_that_is_not_closed_is_refused(tmp_path):
+    """Else the rest of the file is one cell, and its votes are gone."""
+    with pytest.raises(InputError, match="a quotation mark in row 2 is not closed"):
+        read(tmp_path, 'clip,subject,score,note\na,x,1,\na,y,2,"late\nb,x,3,\nb,y,4,\n')

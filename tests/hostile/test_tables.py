@@ -80,7 +80,7 @@ JSONL = {
     "not an object": ("[1]", "is no record"),
     "a number": ("5", "is no record"),
     "not JSON": ("{", "not readable"),
-    "not UTF-8": (b"\xff\xfe", "not readable"),
+    "not UTF-8": (b"{\xe9", "byte 1 is no UTF-8, save it as UTF-8"),
     "deep": ("[" * 100_000, "not readable"),
     "empty": ("", "lists no clip"),
     "blank": ("\n\n", "lists no clip"),

@@ -1,6 +1,7 @@
 """`vmaf-jax import` from end to end: logs, frames, votes, dataset files, and what is wrong."""
 
 import json
+from decimal import Decimal
 
 import numpy as np
 import pyarrow as pa
@@ -412,3 +413,36 @@ def test_lists_in_json_hold_finite_numbers_and_each_key_once(folder, change, mes
     result = run(folder, "--logs", folder / "logs.jsonl", *SCALE)
     assert (result.code, result.stderr.count("\n")) == (2, 1)
     assert message in result.stderr
+
+
+def test_sources_and_logs_that_look_mistyped_are_said(folder):
+    for name in ("a", "b", "c"):
+        write_log(folder / f"{name}.json")
+    (folder / "l.csv").write_text(
+        "log,source,clip,\na.json,Park,x,\nb.json,park ,y,\na.json,t,z,\n"
+    )
+    said = run(folder, "--logs", folder / "l.csv")
+    assert said.code == 0, said.stderr
+    assert "sources 'Park' and 'park' differ in capitals or blanks alone" in said.stderr
+    assert f"several clips have the log {(folder / 'a.json').resolve()}" in said.stderr
+    assert "left alone" not in said.stderr  # of a column without name or cells
+
+
+@pytest.mark.parametrize("scale", ["5", "1 to 5", "1-5", "1;5", "-1e308 1e308", "nan 5"])
+def test_a_scale_that_is_no_pair_is_named(folder, scale):
+    rows = [row | {"label_scale": scale} for row in without(CLIPS, "n_frames")]
+    write_csv(folder / "clips.csv", rows)
+    refused(from_frames(folder), folder, "scale")
+
+
+def test_decimals_of_parquet_are_numbers(folder):
+    rows = [row | {"mos": Decimal(str(row["mos"]))} for row in CLIPS]
+    pq.write_table(pa.Table.from_pylist(rows), folder / "clips.parquet")
+    flags = ("--frames", folder / "frames.parquet", "--clips", folder / "clips.parquet")
+    assert run(folder, *flags, "--label-scale", 1, 5).code == 0
+    assert read_table(folder / "out.parquet").labels["mos"][0] == 12.5
+
+
+def test_a_missing_log_is_told_with_list_and_row(folder):
+    (folder / "l.csv").write_text("log,source\na1.json,a\nlogs\\b1.csv,b\n")
+    refused(run(folder, "--logs", folder / "l.csv"), folder, "l.csv: row 2: ")

@@ -134,7 +134,7 @@ def apart():
             ["--anchor", "vp9"],
             "has no curve",
         ),
-        (apart(), [], "nothing can be compared with x264; left out: av1 and x264 have no content"),
+        (apart(), [], "nothing can be compared with x264; left out: 'c1' by av1 and x264 reach"),
         (damaged(score=True), [], "row 6, column 'score': expected a number such as 12.5"),
         (damaged(score="7_0"), [], "row 6, column 'score': expected a number such as 12.5"),
         (damaged(score="\u0667\u0660"), [], "row 6, column 'score': expected a number"),
@@ -256,3 +256,44 @@ def test_scores_that_hardly_rise_are_no_curve(tmp_path, rise):
     entries = [e | {"score": k * rise} for k, e in enumerate(rows(1)[:4])]
     with pytest.raises(InputError, match="does not rise"):
         ladder(write(tmp_path / "e.jsonl", entries))
+
+
+@pytest.mark.parametrize(
+    "unit", ["{} kb/s", "{}kbits/s", "{}k", "{} KBPS", "{}K", "{} kbit/s", "{:.3f}"]
+)
+def test_rates_as_ffmpeg_and_people_write_them(tmp_path, unit):
+    entries = [e | {"bitrate": unit.format(e["bitrate"])} for e in rows(1)]
+    assert ladder(write(tmp_path / "e.jsonl", entries)).rungs[0].encode.kbps == 180
+
+
+@pytest.mark.parametrize("unit", ["kBps", "kB/s", "MBps", "Bps"])
+def test_bytes_are_not_taken_for_bits(tmp_path, unit):
+    entries = rows(1)
+    entries[3]["bitrate"] = f"100 {unit}"
+    with pytest.raises(InputError, match=f"row 4, bitrate '100 {unit}': {unit} is bytes"):
+        ladder(write(tmp_path / "e.jsonl", entries))
+
+
+def test_a_lossless_encode_is_no_mixture_of_units(tmp_path):
+    lossless = {"clip": "c0", "bitrate": 500_000.0, "score": 99.5}
+    alone = ladder(write(tmp_path / "e.jsonl", [*rows(1), lossless | {"codec": "ffv1"}]))
+    assert alone.bd_rates[0].mean["pchip"] == pytest.approx(-0.4, abs=1e-5)
+    top = ladder(write(tmp_path / "e.jsonl", [*rows(1), lossless | {"codec": "x264"}]))
+    assert top.curves["c0"]["x264"].score[-1] == 99.5
+    mixed = [*rows(1), lossless | {"codec": "x264", "bitrate": 8e6}]
+    with pytest.raises(InputError, match=r"4000 kbit/s by x264 and 8e\+06 by x264"):
+        ladder(write(tmp_path / "e.jsonl", mixed))
+
+
+def test_a_table_in_utf_16_is_read(tmp_path):
+    for name in ("e.json", "e.jsonl", "e.csv"):
+        path = write(tmp_path / name, rows(1))
+        path.write_text(path.read_text(), encoding="utf-16")
+        assert len(ladder(path).rungs) == 8
+
+
+def test_a_column_that_has_a_use_is_not_proposed_for_another(tmp_path):
+    path = tmp_path / "e.csv"
+    path.write_text("source,codec,bitrate,vmaf\na,x264,1,2\n")
+    with pytest.raises(InputError, match="no column 'score'; it has source, codec, bitrate, vmaf"):
+        ladder(path)

@@ -6,7 +6,8 @@
 A distorted video has `mos`, `dmos` (higher is better, as VMAF's), `groundtruth` (as sureal writes
 recovered scores) or `os`, its votes: a list, or a dictionary by subject. Votes of paired
 comparisons (`{("ann", 3): 1}`) say which of two videos is better and are refused. Values are
-literals, names given before, and strings put together with `+`.
+literals, names given before, numbers as NumPy 2 prints them (`np.float64(3.1)`), and strings put
+together with `+`.
 """
 
 import ast
@@ -18,11 +19,12 @@ from vmaf_jax.corpora.listed import ListedClip, check_names
 from vmaf_jax.corpora.numbers import read_number, read_whole, show
 from vmaf_jax.corpora.opinions import OpinionColumns
 from vmaf_jax.corpora.ratings import Votes, check_votes
-from vmaf_jax.corpora.records import check_size
+from vmaf_jax.corpora.records import check_size, decode
 from vmaf_jax.errors import InputError
 
 _MAX_BYTES = 16 * 2**20
 _MAX_TEXT = 4096
+_NUMPY_NUMBERS = ("float64", "float32", "int64", "int32")
 _Video = Mapping[str, Any]  # an entry of ref_videos or dis_videos
 
 
@@ -70,7 +72,7 @@ def dataset_records(path: Path) -> Iterator[dict[str, Any]]:
 def _values(path: Path) -> dict[str, Any]:
     check_size(path, _MAX_BYTES, "dataset file")
     try:
-        tree = ast.parse(path.read_text(encoding="utf-8"))
+        tree = ast.parse(decode(path.read_bytes()))
     except (OSError, SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise InputError(f"{path}: not readable as a dataset file ({error}); check it.") from error
     return _assignments(tree, path)
@@ -168,6 +170,8 @@ def _assignments(tree: ast.Module, path: Path) -> dict[str, Any]:
     for statement in tree.body:
         if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant):
             continue
+        if isinstance(statement, ast.ImportFrom) and statement.module == "__future__":
+            continue
         target = statement.targets[0] if isinstance(statement, ast.Assign) else None
         if not isinstance(target, ast.Name) or len(statement.targets) != 1:  # type: ignore[attr-defined]
             raise _code(statement, path)
@@ -199,6 +203,12 @@ def _literal(node: ast.expr, names: Mapping[str, Any], path: Path) -> Any:
             return values
         case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as value)):
             return -value
+        case ast.Call(
+            func=ast.Attribute(value=ast.Name(id="np" | "numpy"), attr=kind),
+            args=[ast.Constant() | ast.UnaryOp() as number],
+            keywords=[],
+        ) if kind in _NUMPY_NUMBERS:  # as NumPy 2 shows them to sureal
+            return _literal(number, names, path)
         case ast.Name(id=name) if isinstance(names.get(name), (str, int, float)):
             return names[name]
         case ast.BinOp(op=ast.Add(), left=left, right=right):

@@ -7,18 +7,19 @@ too, one unit in a file. A document of `score --json` is a row once `codec` and 
 """
 
 import dataclasses
+import itertools
 import math
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pydantic
 
 from vmaf_jax.corpora.numbers import Number, read_number
 from vmaf_jax.corpora.records import (
     MAX_BYTES,
+    decode,
     parse_record,
     read_json,
     read_records,
@@ -26,11 +27,18 @@ from vmaf_jax.corpora.records import (
 from vmaf_jax.errors import InputError
 from vmaf_jax.limits import read_limited
 
-_UNITS = {"bps": 1e-3, "bit/s": 1e-3, "kbps": 1.0, "kbit/s": 1.0, "mbps": 1e3, "mbit/s": 1e3}
+_UNITS = {"bps": 1e-3, "kbps": 1.0, "mbps": 1e3}
+# Other spellings, in small letters; ffmpeg writes `kb/s` and `kbits/s` and reads `500k`.
+_SPELLINGS = {
+    f"{prefix}{spelling}": f"{prefix}bps"
+    for prefix in ("", "k", "m")
+    for spelling in ("bps", "b/s", "bit/s", "bits/s")
+} | {"k": "kbps", "m": "mbps", "": "kbps"}
 _BITRATE = re.compile(r"\s*([0-9.eE+-]+)\s*([a-zA-Z/]*)\s*")
 _RESOLUTION = re.compile(r"\s*(?:[0-9]{1,5}\s*[xX×]\s*)?([0-9]{1,5})(?:\.0|p)?\s*")
 _RATES = (1e-3, 1e9)  # kbit/s: below one bit a second, above any video's samples as they are
-_MIXED = 100.0  # rates of one content that stand further apart are taken for other units
+_MIXED = 100.0  # rates of one content that stand further apart are taken for other units,
+_LOSSLESS = (500.0, 97.0)  # but for encodes of that score, which may be lossless: so far apart
 
 
 class _Row(pydantic.BaseModel, frozen=True, extra="ignore", str_strip_whitespace=True):
@@ -84,7 +92,7 @@ def read_encodes(path: Path) -> list[Encode]:
             f"{path}: row 1 has its bitrate in {units[0]}, row {other} in {units[other - 1]}; "
             f"write all of them in one unit."
         )
-    encodes = [_encode(row, path, number) for number, row in enumerate(rows, 1)]
+    encodes = [_encode(row, units[0], path, number) for number, row in enumerate(rows, 1)]
     _check_heights(encodes, path)
     _check_unique(encodes, path)
     _check_rates(encodes, path)
@@ -97,7 +105,7 @@ def _records(path: Path) -> Iterator[Any]:
         return
     content = read_limited(path, "MANIFEST_BYTES", MAX_BYTES)
     try:
-        rows = read_json(content.decode("utf-8-sig"))
+        rows = read_json(decode(content))
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not readable ({error}); check the file.") from error
     if isinstance(rows, dict) and "ranked" in rows:
@@ -112,22 +120,28 @@ def _records(path: Path) -> Iterator[Any]:
 
 def _unit(text: str, path: Path, number: int) -> str:
     match = _BITRATE.fullmatch(text)
-    unit = (match[2].lower() or "kbps") if match else ""
-    if unit not in _UNITS:
+    written = match[2] if match else "?"
+    if "B" in written and not written.isupper():
+        raise InputError(
+            f"{path}: row {number}, bitrate {text[:40]!r}: {written} is bytes; write kbit/s, or "
+            f"bps, kbps or Mbps with a small b."
+        )
+    unit = _SPELLINGS.get(written.lower(), "")
+    if not unit:
         raise InputError(
             f"{path}: row {number}, bitrate {text[:40]!r}: expected a number of kbit/s, or one "
             f"with bps, kbps or Mbps."
         )
-    return {"bit/s": "bps", "kbit/s": "kbps", "mbit/s": "mbps"}.get(unit, unit)
+    return unit
 
 
-def _encode(row: _Row, path: Path, number: int) -> Encode:
+def _encode(row: _Row, unit: str, path: Path, number: int) -> Encode:
     content = row.source or row.clip or (Path(row.reference).stem if row.reference else "")
     if not content:
         raise InputError(f"{path}: row {number} has neither source nor clip; name what it is of.")
     match = _BITRATE.fullmatch(row.bitrate)
     try:
-        rate = read_number(match[1]) * _UNITS[match[2].lower() or "kbps"] if match else math.nan
+        rate = read_number(match[1]) * _UNITS[unit] if match else math.nan
     except ValueError:
         rate = math.nan
     if not _RATES[0] <= rate <= _RATES[1]:
@@ -178,18 +192,23 @@ def _check_unique(encodes: Sequence[Encode], path: Path) -> None:
 
 def _check_rates(encodes: Sequence[Encode], path: Path) -> None:
     """Refuses rates that can only be in different units: codecs, or neighbours, far apart."""
-    rates: dict[str, dict[str, list[float]]] = {}
+    groups: dict[str, dict[str, list[Encode]]] = {}
     for encode in encodes:
-        rates.setdefault(encode.content, {}).setdefault(encode.codec, []).append(encode.kbps)
-    for content, by_codec in rates.items():
-        medians = [float(np.median(values)) for values in by_codec.values()]
-        steps = [
-            high / low
-            for values in by_codec.values()
-            for low, high in zip(sorted(values), sorted(values)[1:], strict=False)
-        ]
-        if max(max(medians) / min(medians), *steps, 1.0) >= _MIXED:
-            raise InputError(
-                f"{path}: bitrates of {content!r} stand a factor of {_MIXED:g} and more apart, "
-                f"as if units were mixed; write all of them in kbit/s."
-            )
+        groups.setdefault(encode.content, {}).setdefault(encode.codec, []).append(encode)
+    for by_codec in groups.values():
+        ladders = [sorted(group, key=lambda encode: encode.kbps) for group in by_codec.values()]
+        middles = sorted((group[len(group) // 2] for group in ladders), key=lambda e: e.kbps)
+        for group in (*ladders, middles):
+            for low, high in itertools.pairwise(group):
+                _check_step(low, high, path)
+
+
+def _check_step(low: Encode, high: Encode, path: Path) -> None:
+    lossless, lossless_score = _LOSSLESS
+    most = lossless if high.score >= lossless_score else _MIXED
+    if high.kbps / low.kbps >= most:
+        raise InputError(
+            f"{path}: bitrates of {low.content!r} stand a factor of {most:g} and more apart, as "
+            f"if units were mixed: {low.kbps:g} kbit/s by {low.codec} and {high.kbps:g} by "
+            f"{high.codec}; write all of them in kbit/s, or leave that encode out."
+        )

@@ -23,14 +23,21 @@ import numpy as np
 import numpy.typing as npt
 
 from vmaf_jax.corpora.numbers import read_number, read_whole, show
-from vmaf_jax.corpora.records import check_size, read_csv_format, read_csv_rows, unique_keys
+from vmaf_jax.corpora.records import (
+    check_size,
+    decode,
+    encoding_of,
+    read_csv_format,
+    read_csv_rows,
+    unique_keys,
+)
 from vmaf_jax.errors import InputError
 from vmaf_jax.features.feature_set import FeatureSet
 
 MAX_BYTES = 512 * 2**20
 Frames = list[tuple[object, Mapping[str, Any]]]  # number of each frame, and its values by name
 _FRAME_COLUMNS = ("Frame", "frame", "frameNum", "n")
-_SUBTITLE = re.compile(r"\{[0-9]+\}\{[0-9]+\}frame: ([0-9]+)\|(.*)")
+_SUBTITLE = re.compile(r"\{[0-9]+\}\{[0-9]+\}frame: ([0-9]+)\|((?:.*\|)?)")  # one cut has no end
 # Texts are matched so that what stands in them is left alone.
 _NO_JSON = re.compile(
     r'("(?:[^"\\]|\\.)*")|[-+]?\b(?:nan(?:\(\w*\))?|inf(?:inity)?|1\.#\w+)|,(?=\s*[}\]])', re.I
@@ -121,18 +128,19 @@ def check_possible(features: npt.NDArray[np.float64], feature_set: FeatureSet, w
 def _frames(path: Path) -> tuple[str | None, Frames]:
     """Version of libvmaf, if it is said, and the frames, by what the file begins with."""
     with path.open("rb") as file:
-        start = file.read(4096).removeprefix(b"\xef\xbb\xbf").lstrip()
-    if start.startswith((b"\xff\xfe<", b"\xfe\xff\x00<", b"<")):
+        content = file.read(4096)
+    start = content.decode(encoding_of(content), errors="ignore").lstrip()
+    if start.startswith("<"):
         return _xml_frames(path)
-    if re.match(rb"\{[0-9]+\}\{", start):
+    if re.match(r"\{[0-9]+\}\{", start):
         return None, _subtitle_frames(path)
-    if start.startswith((b"{", b"[")):
+    if start.startswith(("{", "[")):
         return _json_frames(path)
     return None, _csv_frames(path)
 
 
 def _json_frames(path: Path) -> tuple[str | None, Frames]:
-    text = path.read_text(encoding="utf-8-sig")
+    text = decode(path.read_bytes())
     try:
         document = json.loads(text, object_pairs_hook=unique_keys)
     except json.JSONDecodeError:
@@ -181,13 +189,20 @@ def _xml_frames(path: Path) -> tuple[str | None, Frames]:
 def _subtitle_frames(path: Path) -> Frames:
     """Frames of the log format `sub`: `{0}{1}frame: 0|integer_adm2: 0.962084|`."""
     rows: Frames = []
-    for line in path.read_text(encoding="utf-8-sig").split("\n"):
+    for line in decode(path.read_bytes()).split("\n"):
         if not line.strip():
             continue
         if (match := _SUBTITLE.fullmatch(line.strip())) is None:
-            raise InputError(f"{path}: line {len(rows) + 1} is none of libvmaf's; log again.")
+            raise InputError(
+                f"{path}: line {len(rows) + 1} is cut, or none of libvmaf's; log again."
+            )
         cells = [cell.partition(": ") for cell in match[2].split("|") if cell]
         rows.append((match[1], unique_keys([(name, value) for name, _, value in cells])))
+        if len(rows[-1][1]) < len(rows[0][1]):
+            raise InputError(
+                f"{path}: frame {match[1]} has {len(rows[-1][1])} values, the first has "
+                f"{len(rows[0][1])}; values are missing, log again, best as JSON."
+            )
     return rows
 
 
@@ -236,7 +251,7 @@ def _logged_name(key: str, frame: Mapping[str, Any], feature_set: FeatureSet, pa
     base = stem.removesuffix("_egl_1")
     near = sorted(name for name in frame if re.search(rf"(^|_){base}(_|$)", name))
     mend = f"it has {_listed(near)}" if near else "log features and no scores alone"
-    if any("_egl_1" in name for name in near):
+    if any(name.removesuffix("_score").endswith("_egl_1") for name in near):
         mend += "; NEG features are read with --features vmaf_neg"
     raise InputError(f"{path}: has no {base} of the feature set {feature_set.name}; {mend}.")
 

@@ -76,12 +76,18 @@ def _read_csv(path: Path, names: list[str]) -> pa.Table:
         null_values=[""],
         decimal_point="," if _has_decimal_commas(path, form) else ".",
     )
-    return pyarrow.csv.read_csv(
-        path,
-        read_options=pyarrow.csv.ReadOptions(column_names=columns, skip_rows=form.first_line + 1),
-        parse_options=pyarrow.csv.ParseOptions(delimiter=form.delimiter),
-        convert_options=options,
-    )
+    try:
+        return pyarrow.csv.read_csv(
+            path,
+            read_options=pyarrow.csv.ReadOptions(column_names=columns, skip_rows=form.rows_from),
+            parse_options=pyarrow.csv.ParseOptions(delimiter=form.delimiter),
+            convert_options=options,
+        )
+    except pa.ArrowInvalid as error:
+        if (column := re.match(r"In CSV column #(\d+): (.*)", str(error))) is None:
+            raise
+        name = form.columns[int(column[1])]
+        raise ValueError(f"column {name!r}: {column[2]}") from error
 
 
 def _has_decimal_commas(path: Path, form: CsvFormat) -> bool:
@@ -89,7 +95,7 @@ def _has_decimal_commas(path: Path, form: CsvFormat) -> bool:
     if form.delimiter == ",":
         return False
     with path.open(newline="", encoding=form.encoding) as file:
-        line = [file.readline(_MAX_LINE) for _ in range(form.first_line + 2)][-1]
+        line = [file.readline(_MAX_LINE) for _ in range(form.rows_from + 1)][-1]
     cells = next(csv.reader([line], delimiter=form.delimiter), [])
     named = zip(form.columns, cells, strict=False)
     return any(re.search(r"[0-9],[0-9]", cell) for name, cell in named if name != "clip")

@@ -8,7 +8,7 @@ import pydantic
 
 from vmaf_jax.corpora.numbers import Whole
 from vmaf_jax.corpora.opinions import OpinionColumns
-from vmaf_jax.corpora.records import Row, parse_record, read_records
+from vmaf_jax.corpora.records import Row, check_listed, parse_record, read_records
 from vmaf_jax.errors import InputError
 
 
@@ -81,11 +81,11 @@ def read_log_manifest(path: Path) -> tuple[list[ListedClip], list[str]]:
             row.clip or Path(row.log).stem,
             row.source,
             row,
-            log=path.parent / row.log,
+            log=check_listed(path, number, row.log),
             n_frames=row.n_frames,
             bit_depth=row.bit_depth,
         )
-        for row in rows
+        for number, row in enumerate(rows, 1)
     ]
     check_names(clips, path)
     return clips, unused
@@ -109,5 +109,5 @@ def _rows(path: Path, what: str, model: type[Row]) -> tuple[list[Row], list[str]
     unused: set[str] = set()
     for number, values in enumerate(read_records(path, what, model), 1):
         rows.append(parse_record(model, path, number, values))
-        unused |= set(values) - set(model.model_fields)
+        unused |= set(values) - set(model.model_fields) - {""}
     return rows, sorted(unused)

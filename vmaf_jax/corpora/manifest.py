@@ -15,7 +15,7 @@ from vmaf_jax.corpora.clips import Clip
 from vmaf_jax.corpora.dataset_file import dataset_records
 from vmaf_jax.corpora.numbers import Number, Whole
 from vmaf_jax.corpora.opinions import OpinionColumns, map_opinions
-from vmaf_jax.corpora.records import parse_record, read_records
+from vmaf_jax.corpora.records import hint_at_slashes, parse_record, read_records
 from vmaf_jax.errors import InputError
 from vmaf_jax.features.opinions import LabelScale
 from vmaf_jax.video.video import Video, check_video
@@ -53,7 +53,11 @@ def load_clips(path: Path, label_scale: LabelScale | None = None) -> list[Clip]:
         name = row.clip or row.distorted
         reference, distorted = _videos(path.parent, row)
         for video in (reference, distorted):
-            check_video(video)
+            try:
+                check_video(video)
+            except InputError as error:
+                hint = hint_at_slashes(str(video.path))
+                raise InputError(f"{path}: row {number}: {error}{hint}") from error
         place = reference.path.resolve()
         for key in ((row.source, name), (place, distorted.path.resolve())):
             if (first := first_row.setdefault(key, number)) != number:

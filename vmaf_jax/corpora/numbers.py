@@ -4,6 +4,7 @@ Python's `float` and Pydantic take more: `7_0` for 70, `true` for 1, Arabic digi
 In a table of measurements each of these is a mistake, so none is read as a number here.
 """
 
+import decimal
 import math
 import re
 from typing import Annotated
@@ -13,6 +14,7 @@ import pydantic
 
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _MAX_LENGTH = 64  # characters; a double takes 24
+_NUMERIC = (int, float, decimal.Decimal, np.integer, np.floating)  # Parquet has decimals too
 _BLANKS = " \t\r\n"
 
 
@@ -27,7 +29,7 @@ def read_number(value: object) -> float:
         text = value.strip(_BLANKS)
         fits = len(text) <= _MAX_LENGTH and _NUMBER.fullmatch(text)
         number = float(text) if fits else math.nan
-    elif isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool):
+    elif isinstance(value, _NUMERIC) and not isinstance(value, bool):
         try:
             number = float(value)
         except OverflowError:

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pydantic
 
-from vmaf_jax.corpora.numbers import Number
+from vmaf_jax.corpora.numbers import Number, show
 from vmaf_jax.errors import InputError
 from vmaf_jax.features.opinions import (
     MOS_RANGE,
@@ -31,7 +31,9 @@ def _scale(value: Any) -> Any:
     """`1 5` or `[1, 5]` as two numbers."""
     if isinstance(value, str):
         value = value.replace(",", " ").strip("[]() ").split()
-    return tuple(value) if isinstance(value, list) else value
+    if value is None or (isinstance(value, (list, tuple)) and len(value) == 2):
+        return value if value is None else tuple(value)
+    raise ValueError(f"expected the worst and the best vote, as 1 5, received {show(value)}")
 
 
 class OpinionColumns(pydantic.BaseModel, frozen=True, str_strip_whitespace=True):

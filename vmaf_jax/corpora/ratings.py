@@ -1,9 +1,11 @@
 """Raw votes of a subjective test: who gave which clip what, long or wide.
 
 Long: columns `clip, subject, score`, a row a vote; a pair may recur. Wide: `clip` and a column a
-subject; an empty cell is no vote. Scores are on the voters' scale.
+subject; an empty cell is no vote, and columns that summarise or number rows (`mean`, `std`, `id`)
+are no subjects. Scores are on the voters' scale.
 """
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,11 @@ from vmaf_jax.errors import InputError
 
 Votes = dict[str, list[float]]  # a clip's votes by subject
 _LONG = {"clip", "subject", "score"}
-_NO_SUBJECT = {"source", "experiment", "mos", "mos_ci95", "n_frames", "log"}
+_NO_SUBJECT = re.compile(
+    r"source|experiment|content|n_frames|log|id|index|unnamed: \d+|mos|dmos|mos_ci95|ci|ci95|"
+    r"mean|average|avg|median|n|count|std|sd|stdev|stddev|sem|var|variance|min|max",
+    re.IGNORECASE,
+)
 
 
 class _Vote(pydantic.BaseModel, frozen=True, extra="ignore", str_strip_whitespace=True):
@@ -62,8 +68,13 @@ def _wide(rows: list[Any], path: Path) -> dict[str, Votes]:
                 f"{path}: row {number}, clip {clip!r}: in a wide file each clip has one row with "
                 f"its name; for repeated votes use `clip, subject, score`."
             )
-        cells = {k: v for k, v in values.items() if k != "clip" and k not in _NO_SUBJECT}
+        cells = {k: v for k, v in values.items() if k != "clip" and not _NO_SUBJECT.fullmatch(k)}
         votes = check_votes(cells, f"{path}: row {number}")
+        if "" in votes:
+            raise InputError(
+                f"{path}: row {number}: a column without a name has votes; name its subject, or "
+                f"drop it."
+            )
         if not votes:
             raise InputError(f"{path}: row {number}: nobody voted on {clip!r}; drop the row.")
         ratings[clip] = votes

@@ -4,12 +4,13 @@ import csv
 import dataclasses
 import difflib
 import io
+import itertools
 import json
 import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import pyarrow as pa
 import pydantic
@@ -18,10 +19,19 @@ from vmaf_jax.errors import InputError
 from vmaf_jax.features.parquet import read_parquet
 from vmaf_jax.limits import limit
 
+if TYPE_CHECKING:
+    import _csv
+
+NO_UTF_8 = "byte {} is no UTF-8, save it as UTF-8"
 MAX_BYTES = 64 << 20  # of a list of clips or votes, as text or decompressed
 _MAX_ROWS = 1_000_000
 _MAX_HEADER = 2**20  # bytes in which a header is looked for
 _DELIMITERS = ",;\t"
+# What stands in these is text, though it may look like a number with a decimal comma.
+_TEXT_COLUMNS = re.compile(
+    "clip|codec|content|distorted|experiment|label_scale|log|model|pix_fmt|reference|source|subject"
+)
+_END = "\0"  # a line below the last; no CSV file of ours has it
 _DECIMAL_COMMA = re.compile(r"\s*[+-]?[0-9]+,[0-9]+(?:[eE][+-]?[0-9]+)?\s*")
 _DECIMAL_POINT = re.compile(r"\s*[+-]?[0-9]*\.[0-9]+(?:[eE][+-]?[0-9]+)?\s*")
 Row = TypeVar("Row", bound=pydantic.BaseModel)
@@ -52,13 +62,13 @@ class CsvFormat:
     Attributes:
         encoding: Python's name of it; a byte order mark is not part of the text.
         delimiter: between cells: a comma, a semicolon or a tab.
-        first_line: of the header; 1 below Excel's line `sep=;`, else 0.
+        rows_from: lines above the first row: the header, empty ones, and Excel's `sep=;`.
         columns: names, without blanks around them.
     """
 
     encoding: str
     delimiter: str
-    first_line: int
+    rows_from: int
     columns: tuple[str, ...]
 
 
@@ -71,20 +81,43 @@ def read_csv_format(path: Path) -> CsvFormat:
     """
     with path.open("rb") as file:
         start = file.read(_MAX_HEADER)
-    encoding = "utf-16" if start[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    encoding = encoding_of(start)
     if encoding == "utf-16":
         start = start[: len(start) // 2 * 2]
     lines = io.StringIO(start.decode(encoding, errors="ignore"), newline="").readlines()
     chosen = re.fullmatch(r'"?sep=(.)"?\s*', lines[0]) if lines else None  # Excel's own line
     header = lines[1:] if chosen else lines
     candidates = chosen[1] if chosen else _DELIMITERS
-    cells = {mark: next(_filled(header, mark), []) for mark in candidates}
+    readers = {mark: _reader(header, mark) for mark in candidates}
+    cells = {mark: next(_filled(reader), []) for mark, reader in readers.items()}
     delimiter = max(cells, key=lambda mark: len(cells[mark]))
     columns = tuple(name.strip() for name in cells[delimiter])
     for k, name in enumerate(columns):
         if name and name in columns[:k]:
             raise InputError(f"{path}: column {name!r} stands there twice; drop or rename one.")
-    return CsvFormat(encoding, delimiter, int(bool(chosen)), columns)
+    rows_from = int(bool(chosen)) + readers[delimiter].line_num
+    return CsvFormat(encoding, delimiter, rows_from, columns)
+
+
+def encoding_of(start: bytes) -> str:
+    """Returns Python's name of the encoding that a text file's first bytes show, its mark removed.
+
+    PowerShell and Excel write UTF-16; all else is UTF-8.
+    """
+    return "utf-16" if start[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+
+
+def decode(content: bytes) -> str:
+    """Returns the text of a file's bytes, with line ends as `\\n`.
+
+    Raises:
+        ValueError: they are no text; the message says how to save it.
+    """
+    try:
+        text = content.decode(encoding_of(content))
+    except UnicodeDecodeError as error:
+        raise ValueError(NO_UTF_8.format(error.start)) from error
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def read_csv_rows(path: Path, form: CsvFormat) -> Iterator[list[str]]:
@@ -94,18 +127,22 @@ def read_csv_rows(path: Path, form: CsvFormat) -> Iterator[list[str]]:
 
     Raises:
         InputError: some numbers have decimal commas, others decimal points.
-        OSError, ValueError, csv.Error: it cannot be read as text.
+        OSError, ValueError, csv.Error: it cannot be read as text, or a quotation mark is not
+            closed, so that a cell goes on to the end of the file.
     """
     commas = points = ""
     with path.open(newline="", encoding=form.encoding) as file:
-        for _ in range(form.first_line):
+        for _ in range(form.rows_from):
             file.readline()
-        rows = _filled(file, form.delimiter)
-        next(rows, None)
+        rows = _filled(_reader(itertools.chain(file, [_END]), form.delimiter))
         for number, row in enumerate(rows, 1):
+            if row == [_END]:
+                return
+            if row[-1].endswith(_END):
+                raise ValueError(f"a quotation mark in row {number} is not closed")
             if form.delimiter != ",":
                 for k, (cell, name) in enumerate(zip(row, form.columns, strict=False)):
-                    if name == "label_scale":
+                    if _TEXT_COLUMNS.fullmatch(name):
                         continue
                     if _DECIMAL_COMMA.fullmatch(cell):
                         row[k] = cell.replace(",", ".")
@@ -120,9 +157,12 @@ def read_csv_rows(path: Path, form: CsvFormat) -> Iterator[list[str]]:
             yield row
 
 
-def _filled(lines: Iterable[str], delimiter: str) -> Iterator[list[str]]:
+def _reader(lines: Iterable[str], delimiter: str) -> "_csv.Reader":
+    return csv.reader(lines, delimiter=delimiter, skipinitialspace=True)
+
+
+def _filled(rows: Iterable[list[str]]) -> Iterator[list[str]]:
     """The rows that hold anything."""
-    rows = csv.reader(lines, delimiter=delimiter, skipinitialspace=True)
     return (row for row in rows if any(cell.strip() for cell in row))
 
 
@@ -131,7 +171,8 @@ def check_columns(path: Path, columns: Sequence[str], model: type[pydantic.BaseM
     for name, field in model.model_fields.items():
         if field.is_required() and name not in columns:
             by_letters = [other for other in columns if other.lower() == name.lower()]
-            near = by_letters or difflib.get_close_matches(name, columns, 1)
+            others = [other for other in columns if other not in model.model_fields]
+            near = by_letters or difflib.get_close_matches(name, others, 1)
             if len(columns) == 1 and not by_letters:
                 mend = f"its only column is {columns[0]!r}, are cells separated by , or ; or a tab?"
             elif near:
@@ -171,6 +212,26 @@ def _finite_float(text: str) -> float:
     return number
 
 
+def check_listed(listing: Path, number: int, name: str) -> Path:
+    """Returns the file that a row of a list names, relative to the list's folder.
+
+    Raises:
+        InputError: there is none.
+    """
+    path = listing.parent / name
+    if not is_file(path):
+        raise InputError(
+            f"{listing}: row {number}: {str(path)[:200]}: no such file; paths are relative to the "
+            f"list, check the name.{hint_at_slashes(name)}"
+        )
+    return path
+
+
+def hint_at_slashes(name: str) -> str:
+    """A sentence to end the message of a missing file with, where its name has backslashes."""
+    return " Folders are separated by /." if "\\" in name else ""
+
+
 def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Returns a JSON object whose keys are unique, in `json.loads`; the last would win in silence.
 
@@ -206,7 +267,7 @@ def read_records(
                 for number, row in enumerate(read_csv_rows(path, form), 1):
                     yield _cells(row, form, path, number)
             case ".jsonl":
-                for line in path.read_text(encoding="utf-8-sig").split("\n"):
+                for line in decode(path.read_bytes()).split("\n"):
                     if line.strip():
                         yield read_json(line)
             case ".parquet":
@@ -218,7 +279,8 @@ def read_records(
     except (OSError, ValueError, RecursionError, csv.Error, pa.ArrowException) as error:
         if isinstance(error, InputError):
             raise
-        raise InputError(f"{path}: not readable ({error}); check the file.") from error
+        reason = NO_UTF_8.format(error.start) if isinstance(error, UnicodeDecodeError) else error
+        raise InputError(f"{path}: not readable ({reason}); check the file.") from error
 
 
 def _cells(row: Sequence[str], form: CsvFormat, path: Path, number: int) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """`vmaf-jax import`: features measured elsewhere, and what people said, to a feature table."""
 
+import collections
 import dataclasses
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -85,7 +86,14 @@ def import_features(
 
 
 def remark(sources: Sequence[str], labels: Collection[str], report: Report) -> None:
-    """Says what a table of these sources and labels cannot be used for."""
+    """Says what a table of these sources and labels cannot be used for, and what looks mistyped."""
+    spellings: dict[str, str] = {}
+    for source in sources:
+        if (other := spellings.setdefault("".join(source.split()).casefold(), source)) != source:
+            report.say(
+                f"sources {other!r} and {source!r} differ in capitals or blanks alone; if they "
+                f"are one content, spell them alike, or it is trained on where it is left out"
+            )
     if len(sources) < 2:
         report.say(f"one source ({sources[0]}): it cannot be left out, so not be trained on")
     if "mos" not in labels:
@@ -158,6 +166,9 @@ def _clips(source: ImportSource, report: Report) -> tuple[Path, list[ListedClip]
         clips, unused = read_log_manifest(path)
     if unused:
         report.say(f"{path}: columns left alone: {', '.join(unused)}")
+    logs = collections.Counter(clip.log.resolve() for clip in clips if clip.log is not None)
+    if repeated := [log for log, count in logs.items() if count > 1]:
+        report.say(f"{path}: several clips have the log {repeated[0]}; check that list")
     return path, clips
 
 

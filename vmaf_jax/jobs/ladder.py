@@ -214,6 +214,7 @@ def _bd_rate(
 ) -> BdRate | None:
     """The codec beside the anchor; None, with a reason in `left_out`, where they share nothing."""
     contents = {}
+    n_left_out = len(left_out)
     for name, by_codec in curves.items():
         if anchor not in by_codec or codec not in by_codec:
             continue
@@ -229,9 +230,10 @@ def _bd_rate(
                 f"--allow-crossing to compare them all the same, and --plot FILE.png to see where."
             )
         contents[name] = difference
-    if not contents:
+    if not contents and len(left_out) == n_left_out:
         reason = f"and {anchor} have no content in common with curves to compare; add encodes"
         left_out.append(LeftOut(None, codec, reason))
+    if not contents:
         return None
     values = {m: np.array([entry.bd_rate[m] for entry in contents.values()]) for m in METHODS}
     return BdRate(
