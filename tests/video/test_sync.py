@@ -21,6 +21,20 @@ def test_the_offset_is_that_of_the_same_pictures(offset):
     assert best_offset(reference, distorted[:30]) == offset
 
 
+def test_an_offset_may_leave_only_the_shorter_clip():
+    whole = pictures(12)
+    assert best_offset(whole, whole[5:]) == -5
+    assert best_offset(whole[5:], whole) == 5
+
+
+@pytest.mark.parametrize("offset", [61, 70, 100])
+def test_an_offset_beyond_reach_is_no_offset(offset):
+    """Neither where pictures differ at random nor where they drift."""
+    for whole in (pictures(200), np.linspace(0, 200, 200 * 60, dtype=np.float32).reshape(200, 60)):
+        assert best_offset(whole, whole[offset:]) is None
+        assert best_offset(whole[offset:], whole) is None
+
+
 def test_pictures_that_repeat_fit_at_several_offsets_and_give_none():
     """A loop of four pictures fits at 0, 4 and -4 alike."""
     loop = np.tile(pictures(4), (8, 1))

@@ -118,6 +118,8 @@ CASES = [
     Case("flagged.mkv", f"{TWO} -map 1 -map 0 -disposition:v:1 default", stream=1),
     Case("flagged.mp4", f"{TWO} -map 1 -map 0 -disposition:v:1 default", stream=1),
     Case("chosen.mkv", f"{TWO} -map 1 -map 0", stream=1, how={"stream": 1}),
+    Case("preview.mp4", "-i other.mp4 -i film.mp4 -map 0 -map 1 -c:v:0 mjpeg -r:v:0 4 -c:v:1 copy "
+         "-disposition:v 0", stream=1),
     Case("cover.mp4", f"{TWO} -map 0 -map 2 -disposition:v:1 attached_pic"),
     Case("programs.ts", f"{TWO} -map 0 -map 1 -program st=0 -program st=1"),
     Case("film.avif", AV1, stream=1),
@@ -133,6 +135,8 @@ CASES = [
     Case("early.mkv", f"{COPY} -output_ts_offset -1 -avoid_negative_ts disabled"),
     Case("coarse.mp4", f"{COPY} -video_track_timescale 1000"),
     Case("jitter.mkv", f"{COPY} -bsf:v setts=ts=TS+5*mod(N\\,3)"),
+    *(Case(f"twice{n}.mkv", "-i ref.y4m -c:v libx264 -qp 34 -bf 0 twice.mp4;-i twice.mp4 -c copy "
+           f"-bsf:v setts=ts=if(eq(N\\,{n})\\,PREV_OUTPTS\\,TS)") for n in (1, 5, 11)),
     Case("other.mkv", "-i ref30.y4m -c:v libx264 -qp 34", refused=r"30 frames/s, .* has 24; pass"),
     Case("uneven.mkv", "-i ref.y4m -vf setpts=PTS*(1+floor(N/6)) -fps_mode passthrough "
          "-c:v libx264 -qp 34", refused=r"not spaced alike|frames/s"),
@@ -156,6 +160,8 @@ CASES = [
          frames=(3, 0, 9), how={"sync": "auto"}),
     Case("tail2.mkv", "-i ref.y4m -vf trim=start_frame=3,setpts=PTS-STARTPTS -c:v libx264 -qp 34",
          frames=(3, 0, 9), how={"offset": -3}),
+    Case("half.mkv", "-i ref.y4m -vf trim=start_frame=5,setpts=PTS-STARTPTS -c:v libx264 -qp 34",
+         frames=(5, 0, 7), how={"sync": "auto"}),
     Case("part.ts", COPY, frames=(0, 0, 5), how={"frames": 5}),
 ]  # fmt: skip
 

@@ -207,7 +207,7 @@ def _grid(
     if abs(rates[1] / rates[0] - 1) > SAME_RATE:
         raise InputError(
             f"{video.path}: {rates[1]:g} frames/s, its reference has {rates[0]:g}; pass --fps "
-            f"match to pair frames by time stamp."
+            f"match to pair frames by time stamp, or --force by number (film sped up)."
         )
     if reference.irregular != distorted.irregular:
         raise InputError(

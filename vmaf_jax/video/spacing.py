@@ -162,7 +162,30 @@ def _packet_times(ffmpeg: Ffmpeg, video: Video) -> Times:
         unit, stamps = _time_stamps(ffmpeg, video, ["-enc_time_base", "demux"])
         shown = [stamp[1] for stamp in stamps]
     times = decoded if _MISSING in shown else shown
-    return np.empty(0) if _MISSING in times else np.sort(np.array(times, np.float64)) * unit
+    if _MISSING in times:
+        return np.empty(0)
+    return _spread_repeated(np.sort(np.array(times, np.float64)) * unit)
+
+
+def _spread_repeated(times: Times) -> Times:
+    """Times of which no two are equal: a frame that says the time of another is shown beside it.
+
+    A muxer that cannot write a time writes the last one again; a player shows each frame, though.
+    """
+    own, first, count = np.unique(times, return_index=True, return_counts=True)
+    if len(own) < 2 or count.max() == 1:
+        return times
+    # Of frames that say one time, which one it is of is unknown: all lie evenly between the
+    # frame before and the one after.
+    known = (count == 1) | (first == 0)
+    if known.sum() < 2:
+        return times
+    places = np.arange(len(times))
+    spread = np.interp(places, first[known], own[known])
+    behind = places > first[known][-1]
+    interval = np.median(np.diff(spread[~behind]))
+    spread[behind] = spread[~behind][-1] + interval * np.arange(1, behind.sum() + 1)
+    return spread
 
 
 def _time_stamps(

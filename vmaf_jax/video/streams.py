@@ -17,6 +17,7 @@ _INPUT = re.compile(
 _STREAM = re.compile(r"^ *Stream #\d+:(?P<index>\d+)\S*: Video: (?P<rest>.*)$", re.M)
 _SIZE = re.compile(r", (\d+)x(\d+)\b")
 _PACKETS = re.compile(r"Output stream #(\d+):0 \(video\):.*?(\d+) packets muxed")
+_PICTURES = re.compile(r"(?:mjpeg|png|bmp|gif|webp)\b")  # codecs of previews and chapter marks
 _NO_FILM = re.compile(r"\((?:attached pic|timed thumbnails|dependent)\)")
 
 
@@ -30,6 +31,7 @@ class VideoStream:
         pixels: of a picture, 0 where unknown.
         is_default: whether the container marks it as the one to play.
         is_film: whether it may be the film; covers, thumbnails and parts of others are not.
+        is_pictures: whether its codec is one of single pictures.
     """
 
     index: int
@@ -37,6 +39,7 @@ class VideoStream:
     pixels: int
     is_default: bool
     is_film: bool
+    is_pictures: bool
 
 
 def video_streams(report: str, number: int) -> list[VideoStream]:
@@ -57,6 +60,7 @@ def video_streams(report: str, number: int) -> list[VideoStream]:
                 pixels=int(size[1]) * int(size[2]) if size else 0,
                 is_default="(default)" in rest,
                 is_film=not _NO_FILM.search(rest),
+                is_pictures=_PICTURES.match(rest) is not None,
             )
         )
     return streams
@@ -65,8 +69,9 @@ def video_streams(report: str, number: int) -> list[VideoStream]:
 def choose_stream(ffmpeg: Ffmpeg, video: Video, report: str, number: int) -> Video:
     """Returns the video with the stream that is measured, itself where that is the first film.
 
-    A stream that was asked for is taken. Of several, stills are left out; then what the container
-    marks as default comes first, then the largest picture, as ffmpeg has it, then the first.
+    A stream that was asked for is taken. Of several, stills are left out, and previews: streams of
+    JPEG or PNG beside a film of their size or more. Then what the container marks as default comes
+    first, then the largest picture, as ffmpeg has it, then the first.
 
     Args:
         report: of a run in which the video is input `number`.
@@ -88,7 +93,9 @@ def choose_stream(ffmpeg: Ffmpeg, video: Video, report: str, number: int) -> Vid
     if len(films) < 2:
         return video
     moving = _moving(ffmpeg, video, films)
-    best = max(moving or films, key=lambda s: (s.is_default, s.pixels, -s.number))
+    size = max((s.pixels for s in moving if not s.is_pictures), default=0)
+    candidates = [s for s in moving if not s.is_pictures or s.pixels > size] or films
+    best = max(candidates, key=lambda s: (s.is_default, s.pixels, -s.number))
     return video if best == films[0] else dataclasses.replace(video, stream=best.number)
 
 

@@ -35,22 +35,27 @@ def find_offset(ffmpeg: Ffmpeg, reference: Video, distorted: Video, timing: str 
 def best_offset(
     reference: npt.NDArray[np.float32], distorted: npt.NDArray[np.float32]
 ) -> int | None:
-    """The offset at which pictures `[n, pixels]` differ least, None where two do alike.
+    """The offset at which pictures `[n, pixels]` differ least, None where none stands out.
 
-    The difference is a mean over at least half of the shorter of the two.
+    The difference is a mean over at least half of the shorter of the two. It must be half of what
+    it is at most offsets, and be least within reach: pictures of other moments differ alike at all.
     """
     n, m = len(reference), len(distorted)
-    reach = min(SYNC_REACH, min(n, m) // 2)
     differences = {}
-    for offset in range(-reach, reach + 1):
+    for offset in range(-SYNC_REACH - 1, SYNC_REACH + 2):  # one beyond, where it may still fall
         first, second = max(0, -offset), max(0, offset)
         count = min(n - first, m - second)
+        if count < (min(n, m) + 1) // 2:
+            continue
         pair = reference[first : first + count] - distorted[second : second + count]
         differences[offset] = float(np.mean(np.abs(pair)))
     ranked = sorted(differences, key=lambda offset: (differences[offset], abs(offset)))
     if len(ranked) > 1 and differences[ranked[1]] - differences[ranked[0]] <= 1e-6:
         return None
-    return ranked[0]
+    best = ranked[0]
+    usual = float(np.median(list(differences.values())))
+    stands_out = best == 0 or differences[best] <= usual / 2
+    return best if stands_out and abs(best) <= SYNC_REACH else None
 
 
 def _thumbnails(ffmpeg: Ffmpeg, video: Video, timing: str) -> npt.NDArray[np.float32]:
