@@ -147,6 +147,72 @@ def test_the_encode_is_how_far_the_picture_was_scaled(chain, encode):
     assert encode_of(facts, chain) == encode
 
 
+TO_LIMITED = "scale=in_range=pc:out_range=tv,format=yuv420p10le"
+TO_FULL = "scale=in_range=tv:out_range=pc,format={},setparams=range=pc"
+SMALLER = "scale=320:240,"
+LARGER_LIMITED = "scale=384:288:flags=bicubic:in_range=pc:out_range=tv,format=yuv420p10le"
+# By name: what makes the source, what brings it to 10 bits by hand; the same of the encode.
+UNLIKE = {
+    "8 bits of 10": ("format=yuv420p10le", "null", "format=yuv420p", "format=yuv420p10le"),
+    "10 bits of 8": ("format=yuv420p", "null", "format=yuv420p10le", "null"),
+    "8 bits of 10, smaller": (
+        "format=yuv420p10le",
+        "null",
+        f"{SMALLER}format=yuv420p",
+        "scale=384:288:flags=bicubic,format=yuv420p10le",
+    ),
+    "full of limited": ("format=yuv420p", "null", TO_FULL.format("yuv420p"), TO_LIMITED),
+    "limited of full": (TO_FULL.format("yuv420p"), TO_LIMITED, "format=yuv420p", "null"),
+    "full of limited, smaller": (
+        "format=yuv420p",
+        "null",
+        SMALLER + TO_FULL.format("yuv420p"),
+        LARGER_LIMITED,
+    ),
+    "full of 10 bits in limited": (
+        "format=yuv420p10le",
+        "null",
+        TO_FULL.format("yuv420p"),
+        TO_LIMITED,
+    ),
+    "4:2:2, full of limited": (
+        "format=yuv422p",
+        "null",
+        TO_FULL.format("yuv422p"),
+        TO_LIMITED.replace("420", "422"),
+    ),
+    "full of full": (TO_FULL.format("yuv420p"), "null", TO_FULL.format("yuv420p"), "null"),
+}
+
+
+@pytest.mark.parametrize("name", UNLIKE)
+def test_unlike_pictures_become_10_bits_in_one_step(ffmpeg, tmp_path, name):
+    """A first rounding to 8 bits has moved clips by a point."""
+    source, source_form, encode, encode_form = UNLIKE[name]
+
+    def make(*line):
+        subprocess.run([ffmpeg, "-v", "error", *line], check=True, cwd=tmp_path)
+
+    deep = SOURCE.replace("format=yuv420p", "format=yuv422p10le" if "4:2:2" in name else "null")
+    # What a decoder gives is what is stored here; blurred, since quantisation leaves bands too.
+    chains = {"r": (source, source_form), "d": (f"boxblur=1:1,{encode}", encode_form)}
+    for own, (chain, form) in chains.items():
+        tag = ("-color_range", "pc") if "out_range=pc" in chain else ()
+        store = ("-frames:v", "3", "-c:v", "ffv1", *tag)
+        make("-f", "lavfi", "-i", f"{deep},{chain}", *store, f"{own}.mkv")
+        by_hand = f"{form},format=yuv{'422' if '4:2:2' in name else '420'}p10le"
+        make("-i", f"{own}.mkv", "-vf", by_hand, "-strict", "-1", f"{own}10.y4m")
+    own = r"\:cambi.enc_width=320\:cambi.enc_height=240\:cambi.enc_bitdepth=8"
+    model = f"version={V1}{own if 'smaller' in name else ''}"
+    truth = bare_libvmaf(ffmpeg, tmp_path / "r10.y4m", tmp_path / "d10.y4m", model)
+    (key,) = [key for key in truth if key.startswith("cambi")]
+    pair = (tmp_path / "r.mkv", tmp_path / "d.mkv")
+    for backend, tolerance in (("libvmaf", 1e-3), ("jax", 1e-2)):
+        found = vmaf_jax.score(*pair, model=V1, backend=backend)
+        np.testing.assert_allclose(found.per_frame, truth["vmaf"], atol=tolerance)
+        np.testing.assert_allclose(found.table.features[:, 0], truth[key], atol=1e-5)
+
+
 def test_every_set_of_v1_asks_for_10_bits_and_no_other():
     assert {s.least_bits for s in FEATURE_SETS.values() if s.planes > 1} == {10}
     assert {s.least_bits for s in FEATURE_SETS.values() if s.planes == 1} == {8}

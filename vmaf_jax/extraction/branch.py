@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from vmaf_jax.errors import InputError
-from vmaf_jax.extraction.v1_form import TO_TEN_BITS, libvmaf_keys, model_options
+from vmaf_jax.extraction.v1_form import libvmaf_keys, model_options
 from vmaf_jax.features.feature_set import FeatureSet
 from vmaf_jax.video.encode import Encode
 
@@ -74,7 +74,6 @@ class Branch:
         )
         if feature_set.least_bits > 8:
             options += model_options(encode)
-            convert = (f"{convert[0]},{TO_TEN_BITS}", f"{convert[1]},{TO_TEN_BITS}")
         return [
             f"[d{k}]{pick}{convert[1]}[e{k}]",
             f"[r{k}]{pick}{convert[0]}[s{k}]",

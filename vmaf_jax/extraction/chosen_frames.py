@@ -15,7 +15,7 @@ from vmaf_jax.extraction.first_look import FirstLook
 from vmaf_jax.features.feature_set import FeatureSet
 from vmaf_jax.files import work_folder
 from vmaf_jax.video.ffmpeg import Ffmpeg, run_ffmpeg
-from vmaf_jax.video.pairing import Plan
+from vmaf_jax.video.pairing import Plan, chains_of
 from vmaf_jax.video.report import BY_NUMBER, explain
 from vmaf_jax.video.video import Video
 
@@ -130,8 +130,9 @@ def _graph(
 ) -> str:
     n = len(branches)
     # Frames are chosen as soon as they have their numbers, and the others never converted.
-    to_distorted, convert_distorted = plan.to_distorted.split(BY_NUMBER, 1)
-    to_reference, convert_reference = plan.to_reference.split(BY_NUMBER, 1)
+    (to_reference, convert_reference), (to_distorted, convert_distorted) = (
+        chain.split(BY_NUMBER, 1) for chain in chains_of(plan, feature_set.least_bits)
+    )
     parts = [
         f"[{source}]{chain}{BY_NUMBER},split={n}" + "".join(f"[{name}{k}]" for k in range(n))
         for source, name, chain in (

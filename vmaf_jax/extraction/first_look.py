@@ -16,15 +16,13 @@ import numpy.typing as npt
 
 from vmaf_jax.errors import InputError
 from vmaf_jax.extraction.branch import FIRST, ONE_THREAD, RUN_THROUGH, Branch, expression
-from vmaf_jax.extraction.v1_form import TO_TEN_BITS
 from vmaf_jax.features.feature_set import FeatureSet
 from vmaf_jax.files import work_folder
 from vmaf_jax.video.chroma import check_chroma
 from vmaf_jax.video.comparison import Comparison
-from vmaf_jax.video.encode import Encode
 from vmaf_jax.video.ffmpeg import Ffmpeg, Finished, run_ffmpeg
 from vmaf_jax.video.judgement import judge, run_planned
-from vmaf_jax.video.pairing import Plan
+from vmaf_jax.video.pairing import Plan, chains_of
 from vmaf_jax.video.report import explain
 from vmaf_jax.video.shots import FINDER, Floats, read_changes, starts_of_shots
 from vmaf_jax.video.video import Video
@@ -124,11 +122,9 @@ def first_look(
     ending = ":shortest=1:repeatlast=0" if how.aligned or how.fps is not None else ""
     with work_folder() as work:
 
-        def run(
-            pair: tuple[Video, Video], chains: tuple[str, str], encode: Encode | None
-        ) -> Finished:
+        def run(pair: tuple[Video, Video], plan: Plan | None) -> Finished:
             share = max(1, threads // 2)
-            graph, maps = _graph(pair, chains, pattern, feature_set, ending, share, encode)
+            graph, maps = _graph(pair, plan, pattern, feature_set, ending, share)
             ends = ["-fps_mode", "passthrough", "-f", "null", "-"]
             inputs = [*pair[1].arguments(), *pair[0].arguments()]
             start = ["-nostdin", "-nostats", "-v", "level+verbose", *inputs]
@@ -162,18 +158,18 @@ def first_look(
 
 def _graph(
     videos: tuple[Video, Video],
-    chains: tuple[str, str],
+    plan: Plan | None,
     pattern: Pattern,
     feature_set: FeatureSet,
     ending: str,
     threads: int,
-    encode: Encode | None,
 ) -> tuple[str, list[str]]:
     """The filter graph, and which of its outputs are run."""
-    form = f",{TO_TEN_BITS}" if feature_set.least_bits > 8 else ""
+    to_reference, to_distorted = chains_of(plan, feature_set.least_bits)
+    encode = plan.encode if plan else None
     parts = [
-        f"[0:{videos[1].stream_specifier}]{chains[1]}{form},split=4[d0][d1][d2][d3]",
-        f"[1:{videos[0].stream_specifier}]{chains[0]}{form},split=5[r0][r1][r2][r3][r4]",
+        f"[0:{videos[1].stream_specifier}]{to_distorted},split=4[d0][d1][d2][d3]",
+        f"[1:{videos[0].stream_specifier}]{to_reference},split=5[r0][r1][r2][r3][r4]",
         f"[d3][r3]psnr=stats_file=psnr.log{ending},{RUN_THROUGH}[p]",
         f"[r4]{FINDER},{RUN_THROUGH}[c]",
     ]

@@ -20,7 +20,6 @@ import numpy.typing as npt
 from vmaf_jax.errors import InputError, did_you_mean
 from vmaf_jax.extraction.also import METRICS, filter_option, too_small_for
 from vmaf_jax.extraction.v1_form import (
-    TO_TEN_BITS,
     describe,
     libvmaf_keys,
     model_options,
@@ -39,11 +38,10 @@ from vmaf_jax.teacher.model_file import (
 )
 from vmaf_jax.video.chroma import check_chroma, chroma_size
 from vmaf_jax.video.comparison import DEFAULT_COMPARISON, Comparison
-from vmaf_jax.video.encode import Encode
 from vmaf_jax.video.facts import Facts
 from vmaf_jax.video.ffmpeg import Ffmpeg, Finished, run_ffmpeg
 from vmaf_jax.video.judgement import judge, run_planned
-from vmaf_jax.video.pairing import DEFAULT_CHAIN
+from vmaf_jax.video.pairing import Plan, chains_of
 from vmaf_jax.video.progress import frames_told
 from vmaf_jax.video.report import (
     check_counts,
@@ -124,8 +122,7 @@ def measuring_arguments(
     *,
     threads: int,
     shortest: bool,
-    chains: tuple[str, str] = (DEFAULT_CHAIN, DEFAULT_CHAIN),
-    encode: Encode | None = None,
+    plan: Plan | None = None,
     one_thread: bool = False,
     also: tuple[str, ...] = (),
 ) -> list[str]:
@@ -135,8 +132,7 @@ def measuring_arguments(
     the pictures as they are, libvmaf runs twice on what is decoded once; then `log1.json` is v1's.
 
     Args:
-        chains: filters for the reference and for the distorted video.
-        encode: behind the distorted pictures, where they are scaled.
+        plan: how the two are brought together; None before it is known what they are.
         one_thread: decode with one thread each, so that damage is concealed alike every time.
         also: other metrics of the same pass, names of `METRICS`.
     """
@@ -145,12 +141,12 @@ def measuring_arguments(
         source = f"version={model.name}" if model.path is None else f"path=model{k}.json"
         entry = rf"{source}\\:name={model.name}"
         if reads_banding(model.name, model.path):
-            deep.append(entry + model_options(encode))
+            deep.append(entry + model_options(plan.encode if plan else None))
         else:
             plain.append(entry)
     if also and not plain:
         plain.append(rf"version={FEATURES.libvmaf_model}\\:name=unused")  # the filter takes no none
-    runs = [(plain, "", filter_option(also)), (deep, f",{TO_TEN_BITS}", "")]
+    runs = [(plain, 8, filter_option(also)), (deep, 10, "")]
     runs = [run for run in runs if run[0]]
     ending = ":shortest=1:repeatlast=0" if shortest else ""
     labels = ["".join(f"[{role}{k}]" for k in range(len(runs))) for role in "dr"]
@@ -158,9 +154,10 @@ def measuring_arguments(
         f"[0:{distorted.stream_specifier}]split={len(runs)}{labels[0]}",
         f"[1:{reference.stream_specifier}]split={len(runs)}{labels[1]}",
     ]
-    for k, (entries, form, metrics) in enumerate(runs):
-        # Each brings the pictures together: what is scaled is not rounded to 8 bits before 10.
-        parts += [f"[d{k}]{chains[1]}{form}[e{k}]", f"[r{k}]{chains[0]}{form}[s{k}]"]
+    for k, (entries, least_bits, metrics) in enumerate(runs):
+        # Each brings the pictures together: nothing is rounded to 8 bits before it has 10.
+        to_reference, to_distorted = chains_of(plan, least_bits)
+        parts += [f"[d{k}]{to_distorted}[e{k}]", f"[r{k}]{to_reference}[s{k}]"]
         parts.append(
             f"[e{k}][s{k}]libvmaf=log_fmt=json:log_path=log{k}.json:n_threads={threads}"
             f"{ending}:model={'|'.join(entries)}{metrics}"
@@ -212,16 +209,13 @@ def measure(
             if model.path is not None:
                 shutil.copyfile(model.path, work / f"model{k}.json")
 
-        def run(
-            pair: tuple[Video, Video], chains: tuple[str, str], encode: Encode | None
-        ) -> Finished:
+        def run(pair: tuple[Video, Video], plan: Plan | None) -> Finished:
             arguments = measuring_arguments(
                 *pair,
                 run_models,
                 threads=threads,
                 shortest=how.aligned or how.fps is not None,
-                chains=chains,
-                encode=encode,
+                plan=plan,
                 one_thread=how.allow_damaged,
                 also=also,
             )

@@ -14,11 +14,6 @@ from vmaf_jax.limits import read_limited
 from vmaf_jax.teacher.model_file import MAX_BYTES, known_teachers
 from vmaf_jax.video.encode import Encode
 
-# ffmpeg takes the one nearest to what comes in: the same chroma, no fewer bits.
-TO_TEN_BITS = "format=" + "|".join(
-    f"yuv{chroma}p{bits}le" for bits in (10, 12) for chroma in (420, 422, 444)
-)
-
 
 def reads_banding(name: str, path: Path | None) -> bool:
     """Whether a model is one of VMAF v1's kind: over CAMBI or SpEED, with whichever options."""

@@ -24,6 +24,8 @@ _ROUNDING = 1.5  # pixels that a side of a ladder's step may be off
 _CLEARLY_LESS = 0.9  # of two errors; where they are nearer, pictures do not tell
 _FAR_LESS = 0.5  # the same, against what somebody asked for
 
+SCALING = ":flags=bicubic"  # of the filter that scales
+
 Size = tuple[int, int]
 
 
@@ -146,7 +148,7 @@ def _only(layout: Layout) -> Layouts:
 
 
 def _scale(size: Size) -> str:
-    return f",scale={size[0]}:{size[1]}:flags=bicubic"
+    return f",scale={size[0]}:{size[1]}{SCALING}"
 
 
 def _aspects_fit(reference: Facts, distorted: Facts) -> bool:

@@ -11,11 +11,9 @@ from typing import Any
 from vmaf_jax.errors import InputError
 from vmaf_jax.video.comparison import Comparison
 from vmaf_jax.video.damage import examine_damage, has_damage
-from vmaf_jax.video.encode import Encode
 from vmaf_jax.video.facts import Facts, range_changes, stream_facts
 from vmaf_jax.video.ffmpeg import Ffmpeg, Finished, run_ffmpeg
 from vmaf_jax.video.pairing import (
-    DEFAULT_CHAIN,
     Plan,
     check_durations,
     expected_frames,
@@ -146,7 +144,7 @@ def run_planned(
     ffmpeg: Ffmpeg,
     videos: tuple[Video, Video],
     how: Comparison,
-    run: Callable[[tuple[Video, Video], tuple[str, str], Encode | None], Finished],
+    run: Callable[[tuple[Video, Video], Plan | None], Finished],
     models: Mapping[str, str] | None = None,
 ) -> tuple[Finished, tuple[Video, Video], tuple[Facts, Facts], Plan]:
     """Runs a pair as it has to be compared, once where that is how most pairs are.
@@ -155,8 +153,8 @@ def run_planned(
     be brought together first. Where frames are left out, a frame of each is decoded before.
 
     Args:
-        run: a whole run, given the reference and the distorted video, the filters of each, and the
-            encode where it is scaled.
+        run: a whole run, given the reference and the distorted video, and how they are brought
+            together, None before that is known.
         models: that it runs, as `explain` takes them.
 
     Returns:
@@ -170,12 +168,10 @@ def run_planned(
     if how.is_partial:
         videos, facts_before = probe(ffmpeg, videos, how)
         plan = plan_with_offset(ffmpeg, videos, facts_before, how)
-    chains = (plan.to_reference, plan.to_distorted) if plan else (DEFAULT_CHAIN, DEFAULT_CHAIN)
-    encode = plan.encode if plan else None
-    result = run(videos, chains, encode)
+    result = run(videos, plan)
     if plan is None and (chosen := choose_streams(ffmpeg, videos, result.report)) != videos:
         videos = chosen
-        result = run(videos, chains, encode)
+        result = run(videos, plan)
     stream_formats(result.report, *videos)
     facts = stream_facts(result.report)
     if facts is None:
@@ -187,8 +183,7 @@ def run_planned(
         if anew or (must_repeat and plan.changed):
             # Where a graph begins anew, libvmaf's log does too.
             reference, distorted = (dataclasses.replace(v, keeps_filters=anew) for v in videos)
-            chains = (plan.to_reference, plan.to_distorted)
-            result = run((reference, distorted), chains, plan.encode)
+            result = run((reference, distorted), plan)
             stream_formats(result.report, *videos)
     return result, videos, facts, plan
 

@@ -17,6 +17,7 @@ from vmaf_jax.video.chroma import check_chroma, chroma_size
 from vmaf_jax.video.comparison import DEFAULT_COMPARISON, Comparison
 from vmaf_jax.video.ffmpeg import Ffmpeg, Stream
 from vmaf_jax.video.judgement import judge, plan_with_offset
+from vmaf_jax.video.pairing import chains_of
 from vmaf_jax.video.probe import joined, probe
 from vmaf_jax.video.report import (
     check_counts,
@@ -136,14 +137,15 @@ class LumaPair:
             check_chroma(self._pair, facts)
         self.plan = plan_with_offset(self._ffmpeg, self._pair, facts, self._how)
         self.width, self.height = self.plan.size
-        common, self.bits = common_format(formats, least_bits=8 if self._planes == 1 else 10)
+        least_bits = 8 if self._planes == 1 else 10
+        common, self.bits = common_format(formats, least_bits=least_bits)
         # Later frames may have another range than the first, which alone has been seen.
         luma = f",scale=out_range={self.plan.out_range},format={common}"
-        # What is scaled is not to be rounded to 8 bits before it has 10.
-        luma = f"{luma},extractplanes=y" if self._planes == 1 else f",format={common}{luma}"
+        luma += ",extractplanes=y" if self._planes == 1 else ""
         size = self.height, self.width
         self.chroma = (0, 0) if self._planes == 1 else chroma_size(*size, common)
-        return self.plan.to_reference + luma, self.plan.to_distorted + luma
+        to_reference, to_distorted = chains_of(self.plan, least_bits)
+        return to_reference + luma, to_distorted + luma
 
     def _lines(self, filters: tuple[str, str], end: str) -> list[list[str]]:
         """ffmpeg's arguments for the reference and for the distorted video."""

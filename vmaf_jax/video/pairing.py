@@ -14,7 +14,7 @@ from vmaf_jax.features.scale import MIN_SIZE
 from vmaf_jax.video.comparison import Comparison
 from vmaf_jax.video.encode import Encode, encode_of
 from vmaf_jax.video.facts import HDR_TRANSFERS, Facts
-from vmaf_jax.video.geometry import Layout, Layouts, layouts_of
+from vmaf_jax.video.geometry import SCALING, Layout, Layouts, layouts_of
 from vmaf_jax.video.interlacing import deinterlacing
 from vmaf_jax.video.pixel_format import is_luma_alone, is_rgb, planar_format, sample_bits
 from vmaf_jax.video.report import BY_NUMBER, common_format
@@ -34,6 +34,7 @@ class Plan:
 
     Attributes:
         to_reference, to_distorted: ffmpeg's filters for each, in one chain.
+        to_ten_bits: the same two, ending in 10 bits or more, which VMAF v1 is measured at.
         timing: those at its start that bring both to one rate, or "".
         layouts: the ways to bring the pair to one size; where there are several, the pictures tell.
         size: width and height that are compared, pixels.
@@ -50,6 +51,7 @@ class Plan:
 
     to_reference: str
     to_distorted: str
+    to_ten_bits: tuple[str, str]
     timing: str
     layouts: Layouts
     size: tuple[int, int]
@@ -69,6 +71,23 @@ class Plan:
 
 
 DEFAULT_CHAIN = f"{BY_NUMBER},{SAME_COLOUR}"
+# ffmpeg takes the one nearest to what comes in: the same chroma, no fewer bits.
+_TEN_BITS = "format=" + "|".join(
+    planar_format(chroma, bits) for bits in (10, 12) for chroma in ("420", "422", "444")
+)
+
+
+def chains_of(plan: Plan | None, least_bits: int) -> tuple[str, str]:
+    """ffmpeg's filters for the reference and for the distorted video.
+
+    Args:
+        plan: None before it is known what the two are.
+        least_bits: of a sample, 8 or 10.
+    """
+    if plan is not None:
+        return (plan.to_reference, plan.to_distorted) if least_bits == 8 else plan.to_ten_bits
+    chain = DEFAULT_CHAIN if least_bits == 8 else f"{DEFAULT_CHAIN},{_TEN_BITS}"
+    return chain, chain
 
 
 def plan_pair(
@@ -98,13 +117,17 @@ def plan_pair(
     grid = _grid(videos, reference, distorted, how)
     timing = "" if grid is None else f"setpts=PTS-STARTPTS,fps={grid:g},"
     fields = deinterlacing(videos, facts, how)
-    conversion = _conversions(reference, distorted, chosen)
     start = how.start_frame(grid or videos[0].fps or reference.rate or distorted.rate)
     skip = start + max(-offset, 0), start + max(offset, 0)
-    chains = [
-        f"{whole}{timing}{_trim(first, how.frames)}{BY_NUMBER}{convert}"
-        for whole, first, convert in zip(fields.filters, skip, conversion, strict=True)
-    ]
+    chains, deep = (
+        tuple(
+            f"{whole}{timing}{_trim(first, how.frames)}{BY_NUMBER}{convert}"
+            for whole, first, convert in zip(
+                fields.filters, skip, _conversions(facts, chosen, least_bits), strict=True
+            )
+        )
+        for least_bits in (8, 10)
+    )
     warnings += fields.warnings
     description = {
         "pairing": "frame number" if grid is None else "time stamps",
@@ -120,6 +143,7 @@ def plan_pair(
     return Plan(
         to_reference=chains[0],
         to_distorted=chains[1],
+        to_ten_bits=(deep[0], deep[1]),
         timing=timing,
         layouts=layouts,
         size=chosen.size,
@@ -128,7 +152,7 @@ def plan_pair(
         limit=how.frames,
         grid=grid,
         encode=encode_of(distorted, chains[1]),
-        changed=chains != [DEFAULT_CHAIN, DEFAULT_CHAIN],
+        changed=chains != (DEFAULT_CHAIN, DEFAULT_CHAIN),
         warnings=warnings,
         description=description,
     )
@@ -217,34 +241,47 @@ def _grid(
     return None
 
 
-def _conversions(reference: Facts, distorted: Facts, layout: Layout) -> tuple[str, str]:
+def _conversions(facts: tuple[Facts, Facts], layout: Layout, least_bits: int) -> tuple[str, str]:
     """Filters for the reference and the distorted video that bring both to one size and format.
 
     Formats or ranges that differ are brought to limited range, which models are trained on. RGB
-    becomes luma by the other's matrix, or BT.601's where that does not say.
+    becomes luma by the other's matrix, or BT.601's where that does not say. Size, range and depth
+    change in one step, so that samples are rounded once.
     """
+    reference, distorted = facts
     formats = [(f.width, f.height, f.pix_fmt) for f in (distorted, reference)]
-    common = common_format(list(formats))[0]
+    common = common_format(list(formats), least_bits=least_bits)[0]
     matrices = [_TO_LUMA[f.matrix] for f in (reference, distorted) if f.matrix in _TO_LUMA]
     matrix = matrices[0] if matrices else "bt601"
     alike = _alike(reference, distorted)
 
     def chain(facts: Facts, fit: str) -> str:
+        # In its own depth: of another one, full range is no multiple of limited range.
         own = planar_format("420", sample_bits(facts.pix_fmt))
-        tagged = f"format={own},{SAME_COLOUR}:range={facts.range}"
-        limited = f",scale=out_range=tv,format={common}"
+        retag = f",{SAME_COLOUR}:range={facts.range}"
         if is_rgb(facts.pix_fmt):
             # swscale takes RGB for full range and grey for full luma, whatever their tags say.
+            to_luma = f"out_color_matrix={matrix}"
             if facts.range == "tv":
-                return f"{fit},scale=out_color_matrix={matrix}:out_range=pc,{tagged}{limited}"
-            limited = f"scale=out_color_matrix={matrix}:out_range=tv,format={common}"
-            return f"{fit},{limited},{SAME_COLOUR}"
-        to_luma = SAME_COLOUR
+                to_own = _convert(fit, f"{to_luma}:out_range=pc", own)
+                return f"{to_own}{retag}{_convert('', 'out_range=tv', common)}"
+            return f"{_convert(fit, f'{to_luma}:out_range=tv', common)},{SAME_COLOUR}"
+        start = f",{SAME_COLOUR}"
         if is_luma_alone(facts.pix_fmt):
-            to_luma = f"scale=out_range=pc,{tagged}"
-        return f",{to_luma}{fit}{'' if alike else limited}"
+            start = f"{_convert('', 'out_range=pc', own)}{retag}"
+        if alike:
+            return start + (fit if least_bits == 8 else _convert(fit, "", common))
+        return start + _convert(fit, "out_range=tv", common)
 
     return chain(reference, layout.to_reference), chain(distorted, layout.to_distorted)
+
+
+def _convert(fit: str, options: str, pix_fmt: str) -> str:
+    """The filters of a layout, with a conversion in the step that scales, or in one of its own."""
+    before, scaled, after = fit.partition(SCALING)
+    if scaled:
+        return ":".join(filter(None, (before + scaled, options))) + f",format={pix_fmt}{after}"
+    return f"{fit},scale={options},format={pix_fmt}" if options else f"{fit},format={pix_fmt}"
 
 
 def _alike(reference: Facts, distorted: Facts) -> bool:
