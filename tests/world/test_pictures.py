@@ -181,6 +181,12 @@ LIMITED_RGB = Made(
 CASES += [Case(f"rgb_{RGB[k][0]}_{k}", CLEAN, rgb(k)) for k in range(len(RGB))]
 CASES += [
     Case("rgb_reference", rgb(0, "clean"), BLURRED),
+    Case(
+        "rgb_against_ycgco",
+        rgb(0, "clean"),
+        Made("ycgco.mp4", "blurred", f"-vf setparams=colorspace=ycgco {X264} -colorspace ycgco"),
+        warns="RGB was brought to luma by BT.601",
+    ),
     Case("rgb_both", rgb(0, "clean"), rgb(7)),
     Case("rgb_copy", rgb(0, "clean"), rgb(7, "clean")),
     Case("rgb_against_709", TAGGED_709, rgb(0, matrix="bt709")),
@@ -382,14 +388,27 @@ CASES += [
     Case(
         "padded_elsewhere",
         CLEAN,
-        padded(172, 144, place="0:4"),
+        padded(172, 144, place="0:7"),
         refused="padded or scaled; pass --scale crop",
     ),
     Case(
         "padded_on_every_side",
         CLEAN,
         padded(176, 138, place="2:2"),
-        warns="padded at the edges",
+        warns="at the edges",
+    ),
+    Case(
+        "padded_in_the_middle_at_an_even_line",
+        CLEAN,
+        padded(172, 144, place="0:4"),
+        warns="the lesser part left and top",
+    ),
+    Case(
+        "padded_elsewhere_cut_as_asked",
+        CLEAN,
+        padded(172, 144, place="0:7"),
+        {"scale": "crop"},
+        refused="neither at a side nor in the middle",
     ),
     Case("scaled_by_little", CLEAN, scaled(172, 136, SQUARE), warns="was scaled to 172x134"),
     Case("scaled_by_little_with_its_shape", CLEAN, scaled(172, 136), warns="was scaled to 172x134"),
@@ -425,15 +444,49 @@ CASES += [
         ),
         warns="cut to 86x67",
     ),
+    # Scaling alone leaves a tag of the shape of samples here, as it does at 426x240.
+    Case(
+        "padded_step_with_its_shape",
+        CLEAN,
+        Made(
+            "ps.mkv",
+            "blurred",
+            "-vf scale=116:90:flags=bicubic,format=yuv444p,pad=120:90 -c:v ffv1",
+            luma=f"crop=116:90:0:0,scale={WIDTH}:{HEIGHT}:flags=bicubic,format=yuv420p",
+        ),
+        warns="cut to 116x90",
+    ),
 ]
 
 # A picture in bars, and the same one without: a flag is right for one order, wrong for the other.
 BARS = Made("bars.mkv", "blurred", f"-vf pad={WIDTH}:174:0:20 -c:v ffv1", holds="blurred")
+
+
+def in_bars(height: int, top: int) -> Made:
+    bars = f"-vf format=yuv444p,pad={WIDTH}:{height}:0:{top} -c:v ffv1"
+    return Made(f"bars_{height}_{top}.mkv", "blurred", bars, holds="blurred")
+
+
 CASES += [
     Case("bars", CLEAN, BARS, refused="display aspect ratio .* --scale stretch, pad or crop"),
     Case("bars_cut", CLEAN, BARS, {"scale": "crop"}),
     Case("bars_in_bars", CLEAN, BARS, {"scale": "pad"}, refused="another part .* --scale crop"),
     Case("bars_squeezed", CLEAN, BARS, {"scale": "stretch"}, refused="another .* --scale crop"),
+    Case("bars_at_an_odd_line", CLEAN, in_bars(172, 19), {"scale": "crop"}),
+    Case("bars_at_an_even_line", CLEAN, in_bars(172, 18), {"scale": "crop"}),
+    Case("bars_below", CLEAN, in_bars(172, 0), {"scale": "crop"}, warns="lies at the left and top"),
+    Case("bars_above", CLEAN, in_bars(172, 38), {"scale": "crop"}, warns="at the right and bottom"),
+    Case(
+        "bars_of_half_the_size",
+        CLEAN,
+        Made(
+            "bars_half.mkv",
+            "blurred",
+            "-vf scale=86:67:flags=bicubic,format=yuv444p,pad=86:129:0:31 -c:v ffv1",
+            luma=f"crop=86:67:0:31:exact=1,scale={WIDTH}:{HEIGHT}:flags=bicubic,format=yuv420p",
+        ),
+        {"scale": "crop"},
+    ),
 ]
 
 

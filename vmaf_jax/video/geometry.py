@@ -20,6 +20,7 @@ _BLOCKS = (8, 16, 32, 64)  # samples; 64 is a superblock of AV1 and VP9
 _SAME_ASPECT = 0.015  # relative, besides what rounding a side to even pixels does
 _SAME_SIZE = 0.07  # relative; no ladder has two steps so near
 _BARELY = 0.02  # relative; nobody scales by so little on purpose
+_MOST_PLACES = 16  # at which a picture is looked for, of one that is padded to a block
 _ROUNDING = 1.5  # pixels that a side of a ladder's step may be off
 _CLEARLY_LESS = 0.9  # of two errors; where they are nearer, pictures do not tell
 _FAR_LESS = 0.5  # the same, against what somebody asked for
@@ -39,6 +40,7 @@ class Layout:
         size: width and height that are compared, pixels.
         warning: what a reader of the score should know, or "".
         is_rival: whether it is only looked at; the pair is refused where it is the best.
+        flag: the value of `--scale` that asks for it, or "".
     """
 
     name: str
@@ -47,6 +49,7 @@ class Layout:
     size: Size
     warning: str = ""
     is_rival: bool = False
+    flag: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,9 +89,13 @@ class Layouts:
         first = order[0]
         second = next((way for way in order[1:] if not way.is_rival), order[1])
         if self.asked and self.default is not None:
-            if errors[first.name] < _FAR_LESS * errors[self.default.name]:
-                raise InputError(f"{self.refusal}; pass --scale {first.name}, or --force.")
-            return self.default
+            flag = self.default.flag
+            best = next(way for way in order if way.flag == flag)
+            if errors[first.name] < _FAR_LESS * errors[best.name]:
+                instead = f"; pass --scale {first.flag}, or --force." if first.flag else ""
+                raise InputError(self.refusal + instead)
+            clearly_better = errors[best.name] < _CLEARLY_LESS * errors[self.default.name]
+            return best if clearly_better else self.default
         # Nothing else speaks for a cut that leaves another shape than the whole has.
         clearly = _CLEARLY_LESS if self.default or self.near else _FAR_LESS
         if errors[first.name] < clearly * errors[second.name] and not first.is_rival:
@@ -111,8 +118,8 @@ def layouts_of(videos: tuple[Video, Video], facts: tuple[Facts, Facts], how: Com
     fits = _aspects_fit(reference, distorted)
     if ours == theirs and fits:
         return _only(Layout("same", "", "", theirs))
-    samples_alike = None in (reference.sar, distorted.sar) or reference.sar == distorted.sar
-    stretch = Layout("stretch", "", _scale(theirs), theirs, "")
+    samples_alike = _samples_alike(reference, distorted)
+    stretch = Layout("stretch", "", _scale(theirs), theirs, flag="stretch")
     note = _note_of_scaling(ours, theirs, samples_alike=samples_alike)
     if how.scale is None or fits:
         stretch = dataclasses.replace(stretch, warning=note)
@@ -122,7 +129,8 @@ def layouts_of(videos: tuple[Video, Video], facts: tuple[Facts, Facts], how: Com
         if how.scale == "stretch":
             return _only(stretch)
         if how.scale == "crop":
-            return Layouts(tuple(c for c in places if not c.is_rival), places[0], refusal)
+            refusal = _padded_elsewhere(videos[1], ours, theirs)
+            return Layouts(tuple(places), places[0], refusal, asked=True)
         return Layouts((*places, stretch), None, refusal, near=True)
     if how.scale is None:
         cuts = tuple(_cut_steps(facts)) if samples_alike else ()
@@ -134,8 +142,7 @@ def layouts_of(videos: tuple[Video, Video], facts: tuple[Facts, Facts], how: Com
         return Layouts((*cuts, dataclasses.replace(stretch, is_rival=True)), None, refusal)
     if fits:
         return _only(stretch)
-    boxes = {name: _boxed(name, reference, distorted) for name in ("pad", "crop")}
-    every = (stretch, *boxes.values())
+    every = (stretch, _in_bars(reference, distorted), *_cut_from_bars(reference, distorted))
     asked = next(way for way in every if way.name == how.scale)
     if how.force:
         return _only(asked)
@@ -179,7 +186,7 @@ def _up(side: int, block: int) -> int:
 def _cuts_alike(facts: tuple[Facts, Facts]) -> list[Layout]:
     """Both cut to what both have, at each place where padding may lie; the usual one first.
 
-    Rivals lie a sample beside: where one of them is better, padding lies elsewhere.
+    Rivals lie between them: where one of them is better, padding lies elsewhere.
     """
     size = min(f.width for f in facts), min(f.height for f in facts)
     most = max(max(f.width - size[0], f.height - size[1]) for f in facts)
@@ -190,15 +197,19 @@ def _cuts_alike(facts: tuple[Facts, Facts]) -> list[Layout]:
     ]
     # Samples that are cut off at the left, of `most` at the right and at the left.
     places = {"right and bottom": 0, "left and top": most, "edges": most // 2}
+    # Where chroma has half the samples, a picture in the middle begins at an even one.
+    places["edges, the lesser part left and top"] = most // 2 & ~1
     cuts: dict[int, Layout] = {}
-    beside = {f"{place}, {k:+}": at + k for place, at in places.items() for k in (-1, 1)}
-    for place, first in (places | beside).items():
+    others = {f"sample {at}": at for at in range(min(most, _MOST_PLACES) + 1)}
+    others |= {f"{place}, {k:+}": at + k for place, at in places.items() for k in (-1, 1)}
+    for place, first in (places | others).items():
         if first not in cuts and 0 <= first <= most:
             to_reference, to_distorted = (_cut(f, size, first) for f in facts)
-            note = f"{' and '.join(notes)}, since its picture is padded at the {place}"
+            note = f"{' and '.join(notes)}, at the {place}: the other one has nothing there"
             rival = place not in places
             name = f"cut at the {place}"
-            cuts[first] = Layout(name, to_reference, to_distorted, size, note, rival)
+            flag = "" if rival else "crop"
+            cuts[first] = Layout(name, to_reference, to_distorted, size, note, rival, flag)
     return list(cuts.values())
 
 
@@ -251,18 +262,55 @@ def _step(exact: Fraction) -> int:
     return int(exact) if exact.denominator == 1 else 2 * round(exact / 2)
 
 
-def _boxed(name: str, reference: Facts, distorted: Facts) -> Layout:
-    """The distorted picture in the reference's samples, with bars (`pad`) or cut (`crop`)."""
+def _in_bars(reference: Facts, distorted: Facts) -> Layout:
+    """The whole distorted picture within the reference's samples, with bars."""
     width, height = reference.width, reference.height
-    # Samples of the reference may not be square.
-    shape = distorted.aspect / (reference.sar or 1)
+    shape = _shape_in(reference, distorted)
     wide = shape > Fraction(width, height)
-    if wide == (name == "pad"):
-        size = (width, max(2, round(width / shape)))
-    else:
-        size = (max(2, round(height * shape)), height)
-    box = f"pad={width}:{height}:(ow-iw)/2:(oh-ih)/2" if name == "pad" else f"crop={width}:{height}"
-    return Layout(name, "", f"{_scale(size)},{box}", (width, height))
+    size = (
+        (width, max(2, round(width / shape))) if wide else (max(2, round(height * shape)), height)
+    )
+    bars = f"{_scale(size)},pad={width}:{height}:(ow-iw)/2:(oh-ih)/2"
+    return Layout("pad", "", bars, (width, height), flag="pad")
+
+
+def _cut_from_bars(reference: Facts, distorted: Facts) -> list[Layout]:
+    """The part of the distorted picture that has the reference's shape, the middle first.
+
+    It is cut out before it is scaled, so that a cut is where bars end and not between two samples.
+    """
+    whole, target = (distorted.width, distorted.height), (reference.width, reference.height)
+    shape, wanted = _shape_in(reference, distorted), Fraction(*target)
+    width = min(whole[0], max(2, round(whole[0] * wanted / shape)))
+    height = min(whole[1], max(2, round(whole[1] * shape / wanted)))
+    most = max(whole[0] - width, whole[1] - height)
+    # ffmpeg lays a picture at an even sample where chroma has half of them.
+    places = {"": most // 2, "at an even sample": most // 2 & ~1}
+    places |= {"at the left and top": 0, "at the right and bottom": most}
+    ways: dict[int, Layout] = {}
+    for place, first in places.items():
+        if first not in ways:
+            filters = _cut(distorted, (width, height), first)
+            filters += "" if (width, height) == target else _scale(target)
+            note = ""
+            if place[:6] == "at the":
+                note = f"the distorted video's picture lies {place} of its {whole[0]}x{whole[1]}"
+            name = f"crop {place}".strip()
+            ways[first] = Layout(name, "", filters, target, note, flag="crop")
+    return list(ways.values())
+
+
+def _shape_in(reference: Facts, distorted: Facts) -> Fraction:
+    """Width over height of the distorted picture, in samples of the reference's shape."""
+    return distorted.aspect / (reference.sar or 1)
+
+
+def _samples_alike(reference: Facts, distorted: Facts) -> bool:
+    """Whether samples have one shape, as far as a tag tells that makes up for a rounded side."""
+    if reference.sar is None or distorted.sar is None:
+        return True
+    least = min(distorted.width, distorted.height)
+    return abs(distorted.sar / reference.sar - 1) <= Fraction(1, least)
 
 
 def _note_of_scaling(ours: Size, theirs: Size, *, samples_alike: bool) -> str:
@@ -283,6 +331,14 @@ def _unsure(video: Video, ours: Size, theirs: Size) -> str:
         f"{video.path}: is {ours[0]}x{ours[1]}, its reference {theirs[0]}x{theirs[1]}, and its "
         f"picture does not show whether it is padded or scaled; pass --scale crop to cut it at "
         f"the right and at the bottom, or --scale stretch."
+    )
+
+
+def _padded_elsewhere(video: Video, ours: Size, theirs: Size) -> str:
+    return (
+        f"{video.path}: is {ours[0]}x{ours[1]}, its reference {theirs[0]}x{theirs[1]}, and its "
+        f"picture lies neither at a side nor in the middle; cut what is padded, or pass --scale "
+        f"stretch."
     )
 
 

@@ -204,6 +204,10 @@ def _colour(
         warnings.append(
             f"{text}; range is converted" if name == "range" else f"{text}; luma is not converted"
         )
+    matrices = {facts.matrix for facts in (reference, distorted)}
+    strange = matrices - _TO_LUMA.keys() - {"gbr", "unknown"}
+    if "gbr" in matrices and strange:
+        warnings.append(f"matrix is {strange.pop()}, and RGB was brought to luma by BT.601's")
     if hdr[0] != hdr[1] and "unknown" in (reference.transfer, distorted.transfer):
         warnings.append("only one of the two says that it is HDR")
     return tuple(warnings)
