@@ -8,6 +8,7 @@ import pytest
 from tests.world.clocks import FRAMES, HEIGHT, WIDTH, Clocks
 from vmaf_jax import extract_pair
 from vmaf_jax.errors import InputError
+from vmaf_jax.video.video import Video
 
 BACKENDS = ("libvmaf", "jax")
 _TOLERANCE = {"libvmaf": 1e-3, "jax": 1e-2}  # VMAF points
@@ -198,3 +199,22 @@ def test_frames_are_paired_as_they_are_shown(case, backend, clocks, tmp_path):
     assert len(right) == count
     np.testing.assert_allclose(table.label("vmaf_v0.6.1"), right, rtol=0, atol=_TOLERANCE[backend])
     assert table.provenance["comparison"]["distorted"]["stream"] == case.stream
+
+
+def test_a_raw_file_is_shown_at_the_rate_that_is_said(clocks, tmp_path):
+    """At half the reference's rate each of its frames is shown twice."""
+    clocks.make("film.mp4", "")
+    raw = clocks.make("slow.yuv", "-i film.mp4 -f rawvideo")
+    table = extract_pair(
+        clocks.make("ref.y4m", ""),
+        Video(raw, WIDTH, HEIGHT, "yuv420p", fps=12.0),
+        cache=tmp_path,
+        fps="match",
+        shortest=True,
+    )
+    n = WIDTH * HEIGHT
+    luma = clocks.luma(clocks.folder / "film.mp4")
+    frames = [luma[k * n : (k + 1) * n] for k in range(FRAMES)]
+    twice = b"".join(frames[k // 2] for k in range(FRAMES))
+    right = clocks.right(clocks.luma(clocks.folder / "ref.y4m"), twice, (WIDTH, HEIGHT))
+    np.testing.assert_allclose(table.label("vmaf_v0.6.1"), right["libvmaf"], rtol=0, atol=1e-3)

@@ -36,7 +36,7 @@ class Video:
         path: the file.
         width, height: pixels; needed for raw files, and otherwise what the file must have.
         pix_fmt: a key of `RAW_FORMATS`; needed for raw files.
-        fps: frames per second of a raw file; pairing is by frame number, so it changes no score.
+        fps: frames per second of a raw file, which seconds and pairing by time stamp go by.
         has_chroma: False where the chroma stands in for one that nobody gave.
         stream: which of its video streams, from 0; None leaves it to `choose_stream`.
         keeps_filters: where its tags change on the way, filters go on instead of beginning anew;
@@ -73,7 +73,9 @@ class Video:
         if not self.is_raw:
             return source
         size = ["-pixel_format", str(self.pix_fmt), "-video_size", f"{self.width}x{self.height}"]
-        return ["-f", "rawvideo", *size, *source]
+        # Without it ffmpeg takes 25, by which `--fps match` would then pair.
+        rate = ["-framerate", str(self.fps)] if self.fps else []
+        return ["-f", "rawvideo", *size, *rate, *source]
 
 
 def with_streams(
