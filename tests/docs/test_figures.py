@@ -4,8 +4,11 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
+from vmaf_jax import FEATURES, load_model, load_teacher
 from vmaf_jax.evaluation import all_metrics, read_held_out
 
 NAMES = ("nano", "tiny", "rbf")
@@ -36,6 +39,21 @@ def test_the_table_of_models(name):
     assert row[1:] == [f"{n_params:,}", *expected]
     config = {"rbf": "configs/rbf.yaml"}.get(name, f"configs/checkpoints/{name}.yaml")
     assert cells("docs/training.md", f"`{config}` ")[1:3] == expected
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_errors_on_frames_of_real_encodes(name):
+    frames = Path("../shared/opinions/frames.parquet")
+    if not frames.is_file():
+        pytest.skip(f"no frames of real encodes at {frames}")
+    table = pq.read_table(frames, columns=list(FEATURES))
+    features = np.stack([table[feature].to_numpy() for feature in FEATURES], axis=1)
+    errors = load_model(name)(features) - load_teacher("vmaf_v0.6.1")(features)
+    _, rmse, worst = cells("docs/limits.md", f"`{name}` ")
+    assert f"{len(features):,} frames" in Path("docs/limits.md").read_text()
+    assert np.sqrt(np.mean(np.square(errors))) == pytest.approx(float(rmse), abs=1e-3)
+    assert np.abs(errors).max() == pytest.approx(float(worst), abs=2e-3)
 
 
 @pytest.mark.parametrize("name", NAMES)
