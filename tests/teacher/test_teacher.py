@@ -52,6 +52,20 @@ def test_plain_loop_gives_the_same():
     assert teacher(x[None], clip=False)[0] == pytest.approx(score, abs=1e-9)
 
 
+@pytest.mark.parametrize("name", ["vmaf_v0.6.1", "vmaf_4k_v0.6.1", "vmaf_v1.0.16_hfr_3d0h"])
+def test_rows_without_jax_are_the_pure_function(name):
+    teacher = load_teacher(name)
+    low, high = teacher.feature_set.lower, teacher.feature_set.upper
+    rows = np.random.default_rng(5).uniform(low, high, (3000, len(low)))  # more than one block
+    rows[::7, 1] = 0  # chroma that could not be measured, in VMAF v1
+    with jax.enable_x64(True):
+        expected = svr_score(teacher.params(), jnp.asarray(rows))
+        if teacher.transform is not None:
+            expected = transform_score(expected, teacher.transform)
+    np.testing.assert_allclose(teacher(rows, clip=False), expected, rtol=0, atol=1e-9)
+    assert teacher(rows[:0]).shape == (0,)
+
+
 def test_order_and_sparse_zeros_follow_names():
     model = read_model_file(find_model_file("vmaf_v0.6.1"))
     document = model.document["model_dict"]

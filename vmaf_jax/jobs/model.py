@@ -159,7 +159,7 @@ def load_model(model: str | Path | Model) -> Model:
         from vmaf_jax.teacher import load_teacher
 
         teacher = load_teacher(text)
-        return Model(teacher.name, "libvmaf", teacher.feature_set, teacher)
+        return Model(teacher.name, "libvmaf", teacher.feature_set, teacher, compiles=False)
     return _run_model(find_run(text))
 
 

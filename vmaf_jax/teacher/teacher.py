@@ -2,10 +2,8 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
@@ -14,9 +12,10 @@ from vmaf_jax.features.feature_set import FeatureSet
 from vmaf_jax.features.rows import check_features
 from vmaf_jax.teacher.model_file import ModelFile, find_model_file, read_model_file
 from vmaf_jax.teacher.score_transform import ScoreTransform
-from vmaf_jax.teacher.svr import SvrParams, svr_score, transform_score
+from vmaf_jax.teacher.svr_rows import score_rows
 
-_score = jax.jit(svr_score)
+if TYPE_CHECKING:
+    from vmaf_jax.teacher.svr import SvrParams
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,15 +50,15 @@ class Teacher:
             InputError: the array has another shape or a value that is not finite.
         """
         x = check_features(features, self.feature_set)
-        with jax.enable_x64(True):
-            scores = _score(self.params(), jnp.asarray(x, jnp.float64))
-            if self.transform is not None:
-                scores = transform_score(scores, self.transform)
-            out = np.asarray(scores)
+        out = score_rows(self.model, x, self.transform)
         return np.clip(out, *self.model.clip) if clip and self.model.clip else out
 
-    def params(self) -> SvrParams:
+    def params(self) -> "SvrParams":
         """Parameters of `svr_score` in float64, as NumPy arrays."""
+        import jax  # which scoring rows does without
+
+        from vmaf_jax.teacher.svr import SvrParams
+
         values: dict[str, Any] = {name: getattr(self.model, name) for name in SvrParams._fields}
         return jax.tree.map(lambda value: np.asarray(value, np.float64), SvrParams(**values))
 
