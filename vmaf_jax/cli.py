@@ -8,6 +8,7 @@ training saved; 128 and more, a signal.
 import contextlib
 import errno
 import os
+import resource
 import sys
 from typing import Annotated, Any
 
@@ -56,6 +57,16 @@ _UsageError: Any = typer.BadParameter.__mro__[2]  # Click's exception, which Typ
 _BROKEN_PIPE = 141  # as a program that SIGPIPE ended
 _NO_OUTPUT = 3  # results could not be written to standard output
 _UNWRITABLE = (errno.ENOSPC, errno.EIO, errno.EBADF)  # files' own failures name their file
+# MiB of addresses that libraries take before any work; measured on two cores. With fewer they end
+# the process themselves, or wait for a thread that never came, where no code of ours runs.
+_ADDRESSES = 1500
+_ADDRESSES_OF_JAX = 3900
+_LIGHT = {"score", "extract", "doctor", "ladder", "import", "report"}  # unless told to load JAX
+_TOO_LITTLE = "not enough memory; use a smaller batch, fewer rows or smaller pictures."
+_NO_MEMORY = (  # what libraries call it
+    *("RESOURCE_EXHAUSTED", "out of memory", "bad_alloc", "cannot allocate memory"),
+    *("failed to map segment", "can't start new thread"),
+)
 _MEASURING = {"score", "extract", "evaluate", "compare-backends", "select"}
 
 
@@ -103,6 +114,7 @@ def _clean_up() -> int | None:
 def _run(arguments: list[str] | None) -> int:
     """Runs a command; its exit code, after a line for people where it failed."""
     try:
+        _check_addresses(sys.argv[1:] if arguments is None else arguments)
         code = _command(arguments)
         if code == 1:  # what Typer and Rich make of a closed pipe; gates are told below
             return _BROKEN_PIPE
@@ -116,14 +128,28 @@ def _run(arguments: list[str] | None) -> int:
     except BrokenPipeError:
         return _BROKEN_PIPE
     except MemoryError:
-        return _told("not enough memory; use a smaller batch, fewer rows or smaller pictures.", 2)
-    except (OSError, RuntimeError) as error:
+        return _told(_TOO_LITTLE, 2)
+    except (OSError, RuntimeError, ImportError) as error:
         if isinstance(error, OSError) and not error.filename and error.errno in _UNWRITABLE:
             sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123 (until the program ends)
             return _told(f"standard output: cannot be written ({error.strerror}).", _NO_OUTPUT)
         if (line := _machine_failed(error)) is None:
             raise
         return _told(line, 2)
+
+
+def _check_addresses(words: list[str]) -> None:
+    """Raises InputError where the process may have fewer addresses than the libraries take."""
+    most, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if not words or {"--help", "--version"} & set(words) or most == resource.RLIM_INFINITY:
+        return
+    loads_jax = any(word.startswith("--model") or "jax" in word for word in words)
+    need = _ADDRESSES if words[0] in _LIGHT and not loads_jax else _ADDRESSES_OF_JAX
+    if most < need << 20:
+        raise InputError(
+            f"this process may have {most >> 20} MiB of addresses (ulimit -v), `{words[0]}` takes "
+            f"{need} at least; raise the limit, or bound resident memory instead."
+        )
 
 
 def _command(arguments: list[str] | None) -> int:
@@ -145,8 +171,8 @@ def _machine_failed(error: Exception) -> str | None:
         name = f"{error.filename}: " if error.filename else ""
         return f"{name}{error.strerror or error}; check the name, its permissions and free space."
     text = str(error)
-    if "RESOURCE_EXHAUSTED" in text or "out of memory" in text.lower():
-        return "not enough memory; use a smaller batch, fewer rows or smaller pictures."
+    if any(words.lower() in text.lower() for words in _NO_MEMORY):
+        return _TOO_LITTLE
     if "Gloo" in text or "coordination service" in text:
         return "another process of the training is gone; start all of them again."
     if "Unable to initialize backend" in text:

@@ -14,7 +14,7 @@ import typer
 
 import vmaf_jax
 from tests.support import run_command
-from vmaf_jax.cli import app
+from vmaf_jax.cli import app, main
 from vmaf_jax.commands.examples import EXAMPLES
 
 PROGRAM: Any = typer.main.get_command(app)
@@ -141,3 +141,54 @@ def test_colours_are_for_terminals_and_no_color_takes_them_away(monkeypatch):
     line, variables = program("--help", **terminal)
     piped = subprocess.run(line, env=variables, capture_output=True, text=True, check=True)
     assert "\x1b" not in piped.stdout
+
+
+def run_within(kib, *words):
+    """The program where a process may have so many addresses."""
+    line = f"ulimit -v {kib}; exec {shlex.join([sys.executable, '-m', 'vmaf_jax', *words])}"
+    return subprocess.run(["bash", "-c", line], capture_output=True, text=True, timeout=120)
+
+
+@pytest.mark.parametrize(
+    ("kib", "words"),
+    [
+        (300_000, ["score", "a.y4m", "b.mp4"]),
+        (1_000_000, ["extract", "--corpus", "demo", "--out", "t.parquet"]),
+        (2_000_000, ["score", "a.y4m", "b.mp4", "--backend=jax"]),
+        (600_000, ["train", "--config", "nano"]),
+        (3_000_000, ["export", "--model", "tiny", "--out", "t.onnx"]),
+    ],
+    ids=lambda value: str(value)[:20],
+)
+def test_too_little_memory_is_told_before_libraries_end_the_program(kib, words):
+    result = run_within(kib, *words)
+    assert result.returncode == 2, result.stderr
+    assert f"may have {kib // 1024} MiB of addresses (ulimit -v)" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_help_takes_little_memory():
+    assert run_within(300_000, "train", "--help").returncode == 0
+    assert "no such file" in run_within(1_600_000, "score", "a.y4m", "b.mp4").stderr
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ImportError("libarrow.so.2600: failed to map segment from shared object"),
+        RuntimeError("can't start new thread"),
+        RuntimeError("std::bad_alloc"),
+        RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 8 bytes."),
+        MemoryError(),
+    ],
+    ids=repr,
+)
+def test_memory_that_runs_out_is_told_in_a_line(error, monkeypatch, capsys):
+    def fail(*arguments, **settings):
+        raise error
+
+    monkeypatch.setattr("vmaf_jax.jobs.ladder.ladder", fail)
+    with pytest.raises(SystemExit) as end:
+        main(["ladder", "encodes.csv"])
+    assert end.value.code == 2
+    assert capsys.readouterr().err.startswith("vmaf-jax: not enough memory;")

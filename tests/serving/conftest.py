@@ -81,4 +81,7 @@ def table(encodes, support_vectors):
     return path
 
 
-ENDLESS = {"ref": "ref.yuv", "dis": "dis.yuv", "width": 640, "height": 360, "pixfmt": "420"}
+ENDLESS = {
+    **{"reference": "ref.yuv", "distorted": "dis.yuv"},
+    **{"width": 640, "height": 360, "pix_fmt": "yuv420p"},
+}

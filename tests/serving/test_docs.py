@@ -13,6 +13,7 @@ from mcp import Client, StdioServerParameters
 
 from tests.serving.support import Family
 from tests.serving.test_http import serving
+from vmaf_jax.serving.catalogue import TOOLS
 
 PAGE = Path("docs/mcp.md").read_text()
 SAMPLES = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", PAGE, re.S)]
@@ -44,7 +45,7 @@ def test_a_sample_for_stdio_starts(sample, encodes):
     async def check():
         async with Client(parameters) as client:
             assert str(encodes) in (client.instructions or "")
-            arguments = {"ref": "absent.y4m", "dis": "ref.y4m"}
+            arguments = {"reference": "absent.y4m", "distorted": "ref.y4m"}
             result = await client.call_tool("vmaf_score", arguments)
             assert "no such file below" in result.content[0].text
 
@@ -57,6 +58,6 @@ def test_the_sample_for_http_starts(encodes):
 
         async def check():
             async with Client(url.replace("8765", str(port))) as client:
-                assert len((await client.list_tools()).tools) == 9
+                assert len((await client.list_tools()).tools) == len(TOOLS)
 
         asyncio.run(check())

@@ -21,6 +21,7 @@ from tests.serving.support import Family, command, wait_until
 from tests.support import run_command
 from vmaf_jax.errors import InputError
 from vmaf_jax.serving import http_guard
+from vmaf_jax.serving.catalogue import TOOLS
 from vmaf_jax.serving.settings import Settings
 from vmaf_jax.serving.transports import http_app
 
@@ -84,8 +85,8 @@ def post(port, **headers):
 def test_the_same_tools_answer(port):
     async def check():
         async with Client(f"http://127.0.0.1:{port}/mcp") as client:
-            assert len((await client.list_tools()).tools) == 9
-            pair = {"ref": "ref.y4m", "dis": "dis.mp4"}
+            assert len((await client.list_tools()).tools) == len(TOOLS)
+            pair = {"reference": "ref.y4m", "distorted": "dis.mp4"}
             result = await client.call_tool("vmaf_score", pair)
             assert result.structured_content["statistics"]["frames"] == 12
             assert (await client.call_tool("vmaf_score", {})).is_error
@@ -260,7 +261,7 @@ def test_a_token_keeps_others_out(encodes):
         async with httpx2.AsyncClient(headers={"authorization": f"Bearer {SECRET}"}) as http:
             transport = streamable_http_client(f"http://127.0.0.1:{port}/mcp", http_client=http)
             async with Client(transport) as client:
-                assert len((await client.list_tools()).tools) == 9
+                assert len((await client.list_tools()).tools) == len(TOOLS)
 
     family = Family()
     with serving(encodes, family, VMAF_JAX_MCP_TOKEN=SECRET) as port:

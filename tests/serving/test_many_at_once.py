@@ -5,9 +5,9 @@ import pytest
 
 CALLS = 200
 GROWTH = 48 << 20  # bytes, of the server and its worker together, from one burst to the next
-BAD = {"ref": "../secret", "dis": "dis.mp4"}
+BAD = {"reference": "../secret", "distorted": "dis.mp4"}
 KINDS: tuple[tuple[str, dict], ...] = (
-    ("vmaf_score", {"ref": "ref.y4m", "dis": "dis.mp4", "model": "nano"}),
+    ("vmaf_score", {"reference": "ref.y4m", "distorted": "dis.mp4", "model": "nano"}),
     ("list_models", {}),
     ("vmaf_score", BAD),
     ("none_such", {}),

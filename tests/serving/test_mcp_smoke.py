@@ -12,6 +12,7 @@ from tests.serving.support import stdio
 TOOLS = {
     *("vmaf_score", "list_models", "list_backends", "eval_model_on_split", "compare_models"),
     *("describe_worst_frames", "run_benchmark", "train_model", "export_model"),
+    *("rank", "extract", "import", "ladder"),
 }
 
 
@@ -25,7 +26,7 @@ def test_tools_models_and_backends_are_listed(tmp_path):
             assert {"tiny", "nano", "rbf", "vmaf_v0.6.1"} <= {model["name"] for model in models}
             answer = await client.call_tool("list_backends", {})
             live = {b["name"] for b in answer.structured_content["backends"] if b["live"]}
-            assert "cpu" in live
+            assert "libvmaf" in live
 
     asyncio.run(check())
 
@@ -37,12 +38,11 @@ def test_the_golden_pair_scores_as_published(golden, tmp_path):
     async def check():
         async with stdio(folder) as client:
             arguments = {
-                "ref": pair["reference"],
-                "dis": pair["distorted"],
+                "reference": pair["reference"],
+                "distorted": pair["distorted"],
                 "width": expected["width"],
                 "height": expected["height"],
-                "pixfmt": "420",
-                "bitdepth": 10,
+                "pix_fmt": "yuv420p10le",
                 "per_frame": True,
             }
             result = await client.call_tool("vmaf_score", arguments)

@@ -5,6 +5,8 @@ import shutil
 import socket
 import typing
 
+import pyarrow
+import pyarrow.parquet
 import pytest
 
 from vmaf_jax.errors import InputError
@@ -13,13 +15,25 @@ from vmaf_jax.serving.requests import (
     Compare,
     Evaluate,
     Export,
+    Extract,
+    Import,
+    Ladder,
+    Rank,
     Score,
     Train,
+    WorstFrames,
     _rules,
+    check_lists,
     checked,
     parse,
 )
-from vmaf_jax.serving.roots import readable_model, readable_video, writable
+from vmaf_jax.serving.roots import (
+    readable_folder,
+    readable_model,
+    readable_video,
+    readable_videos,
+    writable,
+)
 from vmaf_jax.serving.settings import Settings, make_settings
 
 Y4M = b"YUV4MPEG2 W16 H16 F25:1 C420\nFRAME\n" + bytes(384)
@@ -166,9 +180,9 @@ def test_what_is_written_stays_below_the_output_folder(places, tmp_path):
 
 def test_every_path_of_every_request_is_checked(places):
     for kind, arguments in (
-        (Score, {"ref": "../secret.y4m", "dis": "a.y4m"}),
-        (Score, {"ref": "a.y4m", "dis": "../secret.y4m"}),
-        (Score, {"ref": "a.y4m", "dis": "a.y4m", "model": "../m.onnx"}),
+        (Score, {"reference": "../secret.y4m", "distorted": "a.y4m"}),
+        (Score, {"reference": "a.y4m", "distorted": "../secret.y4m"}),
+        (Score, {"reference": "a.y4m", "distorted": "a.y4m", "model": "../m.onnx"}),
         (Evaluate, {"model": "tiny", "features": "../t.parquet"}),
         (Evaluate, {"model": "../m.json", "features": "a.y4m"}),
         (Compare, {"models": ["tiny", "../m.json"], "features": "a.y4m"}),
@@ -176,6 +190,22 @@ def test_every_path_of_every_request_is_checked(places):
         (Train, {"name": "../x"}),
         (Train, {"name": "x", "teacher": "../t.json"}),
         (Train, {"name": "x", "teacher": str(places.out.parent / "secret.json")}),
+        (WorstFrames, {"reference": "a.y4m", "distorted": "../secret.y4m"}),
+        (Rank, {"reference": "..", "distorted": ["a.y4m"]}),
+        (Rank, {"reference": "a.y4m", "distorted": ["a.y4m", "../allowed-not"]}),
+        (Rank, {"reference": "a.y4m", "distorted": ["a.y4m"], "out": "../r.json"}),
+        (Extract, {"corpus": "netflix", "data_root": "..", "out": "t.parquet"}),
+        (Extract, {"manifest": "../list.csv", "out": "t.parquet"}),
+        (Extract, {"corpus": "demo", "out": "../t.parquet"}),
+        (Extract, {"corpus": "demo", "teacher": ["../t.json"], "out": "t.parquet"}),
+        (Import, {"logs": "../list.csv", "out": "t.parquet"}),
+        (Import, {"frames": "../f.csv", "clips": "a.y4m", "out": "t.parquet"}),
+        (Import, {"frames": "a.y4m", "clips": "../c.csv", "out": "t.parquet"}),
+        (Import, {"logs": "a.y4m", "ratings": "../r.csv", "out": "t.parquet"}),
+        (Import, {"corpus": "avt_vqdb_uhd_1", "data_root": "../x", "out": "t.parquet"}),
+        (Import, {"logs": "a.y4m", "teacher": ["vmaf_v0.6.1", "../t.json"], "out": "t.parquet"}),
+        (Ladder, {"table": "../t.csv"}),
+        (Ladder, {"table": "a.y4m", "out": "../l.json"}),
         (Export, {"model": "../run", "out": "m.onnx"}),
         (Export, {"model": "tiny", "out": "../m.onnx"}),
     ):
@@ -183,14 +213,68 @@ def test_every_path_of_every_request_is_checked(places):
             checked(parse(kind, arguments), places)
 
 
-WORDS = {"split", "label", "pixfmt", "start", "stream"}  # that are looked up, and never opened
+@pytest.mark.parametrize("absent", [False, True])
+@pytest.mark.parametrize(
+    ("kind", "field", "name", "text"),
+    [
+        (Extract, "manifest", "list.csv", "reference,distorted,source\na.y4m,{},s\n"),
+        (Extract, "manifest", "list.csv", "reference;distorted;source\n{};a.y4m;s\n"),
+        (Extract, "manifest", "list.jsonl", '{{"distorted": "{}", "reference": "a.y4m"}}\n'),
+        (
+            *(Extract, "manifest", "list.py"),
+            "ref_videos = [{{'content_id': 0, 'path': 'a.y4m'}}]\n"
+            "dis_videos = [{{'content_id': 0, 'path': '{}', 'mos': 3}}]\n",
+        ),
+        (Import, "logs", "list.csv", "log,source\n{},s\n"),
+    ],
+    ids=lambda value: str(value)[:20],
+)
+def test_files_that_a_list_names_are_checked_before_any_is_looked_at(
+    places, tmp_path, kind, field, name, text, absent
+):
+    outside = tmp_path / ("absent.y4m" if absent else "secret.y4m")
+    for place in (f"../{outside.name}", str(outside)):
+        (places.allow[0] / name).write_text(text.format(place))
+        request = checked(parse(kind, {field: name, "out": "t.parquet"}), places)
+        with pytest.raises(InputError, match="no such file below"):
+            check_lists(request, places)
+    (places.allow[0] / name).write_text(text.format("a.y4m"))
+    check_lists(checked(parse(kind, {field: name, "out": "t.parquet"}), places), places)
+
+
+def test_a_name_in_bytes_is_refused(places, tmp_path):
+    outside = str(tmp_path / "secret.y4m").encode()
+    columns = {"reference": ["a.y4m"], "distorted": [outside], "source": ["s"]}
+    pyarrow.parquet.write_table(pyarrow.table(columns), places.allow[0] / "list.parquet")
+    request = checked(parse(Extract, {"manifest": "list.parquet", "out": "t.parquet"}), places)
+    with pytest.raises(InputError, match="holds bytes"):
+        check_lists(request, places)
+
+
+def test_a_folder_is_read_where_nothing_leads_out_of_it(places, tmp_path):
+    (allowed,) = places.allow
+    assert readable_folder(".", places) == readable_videos(str(allowed), places) == allowed
+    assert "not a folder" in refused("a.y4m", places, readable_folder)
+    (allowed / "out.y4m").symlink_to(tmp_path / "secret.y4m")
+    assert "leads elsewhere" in refused(".", places, readable_folder)
+    assert "no such file below" in refused(".", places, readable_videos)
+    (allowed / "out.y4m").unlink()
+    (allowed / "list.mp4").write_text("#EXTM3U\n/etc/passwd\n")
+    assert "playlist" in refused(".", places, readable_videos)
+
+
+WORDS = {  # that are looked up, and never opened
+    *("split", "label", "pix_fmt", "start", "stream", "anchor", "content"),
+    *("features of extract", "features of import", "name of import"),
+}
 
 
 def test_a_text_of_a_request_is_a_path_that_is_checked_or_one_of_known_words():
     """A field that somebody adds is in this list, or has a rule, or is no text."""
     for tool in TOOLS.values():
         for name, field in tool.request.model_fields.items():
-            if not _rules(field) and name not in WORDS:
+            known = {name, f"{name} of {tool.name}"} & WORDS
+            if not _rules(field) and not known:
                 parts = typing.get_args(field.annotation) or (field.annotation,)
                 assert str not in [typing.get_origin(p) or p for p in parts], (tool.name, name)
 

@@ -55,8 +55,9 @@ def bench_mcp(repeats: int = 31) -> dict[str, Any]:
             portal.wrap_async_context_manager(Client(start)) as client,
         ):
             request = {
-                **{"ref": str(reference.path), "dis": str(distorted.path), "model": MODEL},
-                **{"width": _SIZE[0], "height": _SIZE[1], "pixfmt": "420"},
+                **{"reference": str(reference.path), "distorted": str(distorted.path)},
+                **{"width": _SIZE[0], "height": _SIZE[1], "pix_fmt": "yuv420p"},
+                "model": MODEL,
             }
 
             def call() -> None:

@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 
 from vmaf_jax.commands.options import Json
-from vmaf_jax.errors import InputError
 
 
 def ladder(
@@ -42,15 +41,9 @@ def ladder(
         content=content,
     )
     show_lines(map(str, result.left_out), on_error=True)
-    hulls = {
-        name: [rung.encode for rung in result.rungs if rung.on_hull and rung.encode.content == name]
-        for name in result.curves
-    }
-    if plot is not None and len(hulls) > pages.MAX_PANELS:
-        raise InputError(
-            f"--plot: {len(hulls)} contents, at most {pages.MAX_PANELS} in a plot; choose one "
-            f"with --content."
-        )
+    hulls = result.hulls()
+    if plot is not None:
+        pages.check_panels(hulls)
     if csv is not None:
         rungs = ((rung.encode, rung.on_hull, rung.on_codec_hull) for rung in result.rungs)
         write_bytes(csv, pages.rungs_csv(rungs))

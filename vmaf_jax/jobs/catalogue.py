@@ -54,14 +54,12 @@ class ListedBackend:
     """Something that measures features.
 
     Attributes:
-        name: `cpu` (libvmaf, on the processor) or `jax` (on JAX's first device).
-        engine: the name that `score` takes, `libvmaf` or `jax`.
+        name: as `score` takes it: `libvmaf` (on the processor) or `jax` (on JAX's first device).
         live: whether it runs here, now.
         detail: what it is, or why it does not run.
     """
 
     name: str
-    engine: str
     live: bool
     detail: str
 
@@ -102,11 +100,11 @@ def list_backends() -> list[ListedBackend]:
 
     try:
         ffmpeg = find_ffmpeg()
-        cpu = ListedBackend("cpu", "libvmaf", True, f"libvmaf in ffmpeg {ffmpeg.version}")
+        libvmaf = ListedBackend("libvmaf", True, f"libvmaf in ffmpeg {ffmpeg.version}")
     except InputError as error:
-        cpu = ListedBackend("cpu", "libvmaf", False, str(error))
+        libvmaf = ListedBackend("libvmaf", False, str(error))
     device = jax.devices()[0]
     mend = "" if device.platform != "cpu" else "; for a GPU install 'vmaf-jax[cuda]'"
     detail = f"features in JAX {jax.__version__} on {device.platform} ({device.device_kind}){mend}"
     # Both decode with ffmpeg.
-    return [cpu, ListedBackend("jax", "jax", cpu.live, detail)]
+    return [libvmaf, ListedBackend("jax", libvmaf.live, detail)]

@@ -69,7 +69,8 @@ def import_features(
     Raises:
         InputError: bad settings, a file that cannot be, labels without features or the reverse.
     """
-    check_output(out, ".parquet")
+    inputs = (source.logs, source.frames, source.clips, source.ratings)
+    check_output(out, ".parquet", [path for path in inputs if path is not None])
     listed = list_clips(source, label_scale=label_scale, features=features, report=report)
     old: list[Path] = []
     measured = _measured(source, listed.clips, listed.path, listed.feature_set, old)

@@ -91,6 +91,14 @@ class Ladder:
     bd_rates: tuple[BdRate, ...]
     left_out: tuple[LeftOut, ...]
 
+    def hulls(self) -> dict[str, list[Encode]]:
+        """The encodes on each content's convex hull, by content, then by rate."""
+        hulls: dict[str, list[Encode]] = {name: [] for name in self.curves}
+        for rung in self.rungs:
+            if rung.on_hull:
+                hulls[rung.encode.content].append(rung.encode)
+        return hulls
+
     def to_dict(self) -> dict[str, object]:
         """The result as JSON writes it; BD-rates in percent."""
         return {

@@ -26,13 +26,8 @@ from vmaf_jax.jobs.report import Report, silent
 from vmaf_jax.jobs.score import DEFAULT_MODEL, scores_of
 from vmaf_jax.jobs.scores import Compared, Scores
 from vmaf_jax.video.comparison import ComparisonOptions, comparison_of
-from vmaf_jax.video.video import Video
+from vmaf_jax.video.video import VIDEO_SUFFIXES, Video
 
-VIDEO_SUFFIXES = (
-    *(".264", ".265", ".avi", ".av1", ".flv", ".h264", ".h265", ".hevc", ".ivf"),
-    *(".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpg", ".mxf", ".obu", ".ogv"),
-    *(".raw", ".ts", ".vp9", ".webm", ".wmv", ".y4m", ".yuv"),
-)
 _SHOWN = 5  # videos of a ranking where it is printed
 PathLike = str | os.PathLike[str]
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +12,7 @@ from vmaf_jax.jobs.model import Model
 from vmaf_jax.jobs.score import DEFAULT_MODEL, score
 from vmaf_jax.jobs.scores import Scores
 from vmaf_jax.reporting.backends import picture
-from vmaf_jax.video.comparison import Comparison
+from vmaf_jax.video.comparison import Comparison, ComparisonOptions, comparison_of
 from vmaf_jax.video.ffmpeg import find_ffmpeg
 from vmaf_jax.video.luma import LumaPair, sample_type
 from vmaf_jax.video.video import Video
@@ -46,24 +47,25 @@ def worst_frames(
     apart: int = 1,
     pictures: bool = True,
     backend: str = "libvmaf",
-    shortest: bool = False,
+    **comparison: Unpack[ComparisonOptions],
 ) -> tuple[Scores, list[WorstFrame]]:
     """Scores a pair and describes its lowest frames, the lowest first; ties by frame number.
 
     Args:
         count: how many frames at most.
         apart: frames between any two of them, so that one bad moment is not described many times.
+        backend, comparison: as for `score`.
 
     Raises:
         InputError: as `score`; or `count` or `apart` is below 1.
     """
     if count < 1 or apart < 1:
         raise InputError("count and apart are at least 1; correct them.")
-    scores = score(reference, distorted, model, backend=backend, shortest=shortest)
+    scores = score(reference, distorted, model, backend=backend, **comparison)
     chosen = lowest(scores.per_frame, count, apart)
     drawn: dict[int, bytes] = {}
     if pictures:
-        drawn = _pictures(reference, distorted, scores, chosen, shortest=shortest)
+        drawn = _pictures(reference, distorted, scores, chosen, comparison_of(comparison))
     frames = [
         WorstFrame(
             frame=number,
@@ -90,10 +92,10 @@ def lowest(per_frame: npt.NDArray[np.float64], count: int, apart: int) -> list[i
 
 
 def _pictures(
-    reference: Video, distorted: Video, scores: Scores, numbers: list[int], *, shortest: bool
+    reference: Video, distorted: Video, scores: Scores, numbers: list[int], how: Comparison
 ) -> dict[int, bytes]:
     """A picture for each frame number, decoded in one pass up to the last of them."""
-    pair = LumaPair(find_ffmpeg(), reference, distorted, how=Comparison(shortest=shortest))
+    pair = LumaPair(find_ffmpeg(), reference, distorted, how=how)
     pictures: dict[int, bytes] = {}
     try:
         shape = (2, _BLOCK, pair.height, pair.width)

@@ -2,13 +2,14 @@
 
 import csv
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Sized
 from typing import Any
 
 import numpy as np
 from rich.table import Table
 
 from vmaf_jax.corpora.encodes import Encode
+from vmaf_jax.errors import InputError
 from vmaf_jax.evaluation.rate_quality import METHODS, Curve, Difference
 from vmaf_jax.reporting.plots import legend_label, png
 from vmaf_jax.reporting.terminal import show_table
@@ -67,6 +68,15 @@ def rungs_csv(rungs: Iterable[tuple[Encode, bool, bool]]) -> bytes:
         cells = [encode.content, encode.codec, height, repr(encode.kbps), repr(encode.score)]
         writer.writerow([*cells, int(on_hull), int(on_codec_hull)])
     return buffer.getvalue().encode()
+
+
+def check_panels(contents: Sized) -> None:
+    """Raises InputError where there are more contents than a plot has panels."""
+    if len(contents) > MAX_PANELS:
+        raise InputError(
+            f"--plot: {len(contents)} contents, at most {MAX_PANELS} in a plot; choose one with "
+            f"--content."
+        )
 
 
 def plot(curves: Mapping[str, Mapping[str, Curve]], hulls: Mapping[str, Sequence[Encode]]) -> bytes:

@@ -13,6 +13,8 @@ class Tool:
         name, title, description: for the client and its user.
         request, result: the kinds of its arguments and of its answer.
         long: whether it may run for as long as a training.
+        ends_worker: whether its worker is not used again: trainings and benchmarks leave more
+            behind than scores do.
         writes: whether it leaves files below the output folder.
     """
 
@@ -22,6 +24,7 @@ class Tool:
     request: type[requests.Request]
     result: type[results.Result]
     long: bool = False
+    ends_worker: bool = False
     writes: bool = False
 
 
@@ -31,10 +34,50 @@ _TOOLS = (
         "Score a video",
         "Score a distorted video against its reference with VMAF or one of its students: the "
         "clip's score and its statistics; with per_frame, every frame's score and features. "
-        "Encoded files and Y4M say their own size; raw .yuv needs width, height, pixfmt and "
-        "bitdepth.",
+        "Encoded files and Y4M say their own size; raw .yuv needs width, height and pix_fmt.",
         requests.Score,
         results.Scored,
+    ),
+    Tool(
+        "rank",
+        "Rank videos",
+        "Score several distorted videos, or folders of them, against their reference, and rank "
+        "them: scores, statistics, sizes and bit rates; those that cannot be scored with the "
+        "reason. Takes as long as measuring them all.",
+        requests.Rank,
+        results.Ranked,
+        long=True,
+        writes=True,
+    ),
+    Tool(
+        "extract",
+        "Extract features",
+        "Measure a list of videos, or a known corpus, into a feature table below the output "
+        "folder, with the scores of VMAF models and opinions as labels. Takes minutes to hours; "
+        "what was measured is kept, so a call that ran out of time is repeated.",
+        requests.Extract,
+        results.Tabled,
+        long=True,
+        writes=True,
+    ),
+    Tool(
+        "import",
+        "Import features",
+        "Make a feature table below the output folder of logs of libvmaf or of features that are "
+        "measured already, with opinion scores or raw votes.",
+        requests.Import,
+        results.Tabled,
+        long=True,
+        writes=True,
+    ),
+    Tool(
+        "ladder",
+        "Compare codecs",
+        "Compare codecs by rate and quality, from a table of scored encodes: BD-rate with its "
+        "intervals, and each content's convex hull.",
+        requests.Ladder,
+        results.Laddered,
+        writes=True,
     ),
     Tool(
         "list_models",
@@ -46,7 +89,7 @@ _TOOLS = (
     Tool(
         "list_backends",
         "List backends",
-        "What can measure features on this machine, and whether it is live; cpu (libvmaf) is the "
+        "What can measure features on this machine, and whether it is live; libvmaf is the "
         "reference.",
         requests.Nothing,
         results.Backends,
@@ -81,6 +124,7 @@ _TOOLS = (
         requests.Benchmark,
         results.Benchmarked,
         long=True,
+        ends_worker=True,
     ),
     Tool(
         "train_model",
@@ -91,6 +135,7 @@ _TOOLS = (
         requests.Train,
         results.Trained,
         long=True,
+        ends_worker=True,
         writes=True,
     ),
     Tool(

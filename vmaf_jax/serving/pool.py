@@ -45,16 +45,17 @@ class Worker:
         self._stdin, self._lines = process.stdin, BufferedByteReceiveStream(process.stdout)
 
     @classmethod
-    async def start(cls) -> "Worker":
+    async def start(cls, settings: Settings) -> "Worker":
         """A worker that is ready.
 
         Raises:
             InputError: it did not start.
         """
+        allowed = [str(settings.max_bytes), str(settings.out), *map(str, settings.allow)]
         folder = Path(tempfile.mkdtemp(prefix=f"vmaf-jax-{os.getpid()}-mcp-"))
         try:
             process = await anyio.open_process(
-                [sys.executable, "-m", "vmaf_jax.serving.worker", str(folder)],
+                [sys.executable, "-m", "vmaf_jax.serving.worker", str(folder), *allowed],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=None,
@@ -152,13 +153,19 @@ class Pool:
         self._all: set[Worker] = set()
 
     async def run(
-        self, tool: str, arguments: dict[str, Any], progress: Progress, *, long: bool
+        self,
+        tool: str,
+        arguments: dict[str, Any],
+        progress: Progress,
+        *,
+        long: bool,
+        ends_worker: bool,
     ) -> dict[str, Any]:
         """Waits for its turn, and runs a call.
 
         Args:
-            long: whether it has the long run time; its worker is not used again, since trainings
-                and benchmarks leave more behind than scores do.
+            long: whether it has the long run time.
+            ends_worker: whether its worker is not used again.
 
         Raises:
             InputError: too many wait already, it took too long, or it failed.
@@ -174,7 +181,7 @@ class Pool:
             try:
                 with anyio.fail_after(seconds):
                     answer = await worker.call(tool, arguments, progress)
-                keep = not long
+                keep = not ends_worker
                 return answer
             except TimeoutError as error:
                 raise InputError(
@@ -182,7 +189,7 @@ class Pool:
                     f"about less, such as a shorter clip."
                 ) from error
             except InputError as error:
-                keep = not long and not isinstance(error, WorkerLostError)
+                keep = not ends_worker and not isinstance(error, WorkerLostError)
                 raise
             except (anyio.BrokenResourceError, anyio.ClosedResourceError) as error:
                 raise InputError("the worker ended between calls; try again.") from error
@@ -209,7 +216,7 @@ class Pool:
         async with self._starting:
             if self._idle:
                 return self._idle.pop()
-            worker = await Worker.start()
+            worker = await Worker.start(self._settings)
             self._all.add(worker)
             return worker
 

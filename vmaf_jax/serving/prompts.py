@@ -23,8 +23,11 @@ _PROMPTS = (
     Prompt(
         "explain_score",
         "Why a distorted video scores as it does: the score, its worst moments, what they show.",
-        {"ref": "Path of the reference video.", "dis": "Path of the distorted video."},
-        "Explain the quality of {dis} against its reference {ref}.\n"
+        {
+            "reference": "Path of the reference video.",
+            "distorted": "Path of the distorted video.",
+        },
+        "Explain the quality of {distorted} against its reference {reference}.\n"
         "1. Call vmaf_score with plot=true: report the mean, and how far min, p1 and p5 lie below "
         "it (a wide gap is a few bad moments, a narrow one even loss).\n"
         "2. Call describe_worst_frames with apart=12: look at the pictures. Low vif_scale0 to "
@@ -38,17 +41,16 @@ _PROMPTS = (
         "compare_encodes",
         "Which of two encodes of a reference to prefer, and where they differ.",
         {
-            "ref": "Path of the reference video.",
+            "reference": "Path of the reference video.",
             "first": "Path of one encode.",
             "second": "Path of the other encode.",
         },
-        "Compare two encodes of {ref}: {first} and {second}.\n"
-        "1. Call vmaf_score for each with the same model and backend.\n"
-        "2. Compare their means and their p1 and p5; a difference below about one point is not "
-        "seen, and below six is seen by few.\n"
+        "Compare two encodes of {reference}: {first} and {second}.\n"
+        "1. Call rank with both as distorted.\n"
+        "2. Compare their means and their p1 and p5, beside their bit rates; a difference below "
+        "about one point is not seen, and below six is seen by few.\n"
         "3. Call describe_worst_frames for each (apart=12) and compare the pictures.\n"
-        "4. Recommend one, with the figures; say where the other is better, and that sizes and "
-        "bit rates are not part of these scores.",
+        "4. Recommend one, with the figures; say where the other is better.",
     ),
 )
 

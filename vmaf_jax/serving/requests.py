@@ -15,9 +15,12 @@ from pydantic import Field
 from vmaf_jax.errors import InputError
 from vmaf_jax.serving.roots import (
     MAX_NAME,
+    check_listed,
     readable_file,
+    readable_folder,
     readable_model,
     readable_video,
+    readable_videos,
     writable,
 )
 from vmaf_jax.serving.settings import Settings
@@ -28,9 +31,17 @@ DEFAULT_MODEL = "vmaf_v0.6.1"
 
 @dataclasses.dataclass(frozen=True)
 class PathRule:
-    """How a field's text becomes a path that may be used."""
+    """How a field's text becomes a path that may be used.
+
+    Attributes:
+        resolve: gives the path, or raises InputError.
+        columns: of a list: those whose cells name files, relative to its folder.
+        listed: how such a cell becomes a path that may be used.
+    """
 
     resolve: Callable[[str, Settings], str | Path]
+    columns: tuple[str, ...] = ()
+    listed: Callable[[str, Settings], Path] = readable_file
 
 
 Text = Annotated[str, Field(min_length=1, max_length=MAX_NAME)]
@@ -39,6 +50,10 @@ VideoPath = Annotated[Text, PathRule(readable_video)]
 TablePath = Annotated[Text, PathRule(readable_file)]
 ModelName = Annotated[Text, PathRule(readable_model)]
 OutputPath = Annotated[Text, PathRule(writable)]
+FolderPath = Annotated[Text, PathRule(readable_folder)]
+VideosPath = Annotated[Text, PathRule(readable_videos)]
+VideoList = Annotated[Text, PathRule(readable_file, ("reference", "distorted"), readable_video)]
+LogList = Annotated[Text, PathRule(readable_file, ("log",))]
 _MODEL = (
     "A VMAF model (vmaf_v0.6.1), a shipped student (tiny, nano, rbf), or the path of a run folder, "
     "an .onnx or a libvmaf .json file; list_models names them. A path has a slash or a suffix."
@@ -51,76 +66,32 @@ _LABEL = "Label column, such as vmaf_v0.6.1 or mos; by default the one that the 
 class Request(pydantic.BaseModel, frozen=True, extra="forbid"):
     """The arguments of a call."""
 
-    def mend(self) -> None:
-        """Raises InputError where fields do not fit together."""
-
 
 class Nothing(Request):
     """No arguments."""
 
 
-class Pair(Request):
-    """A reference and a distorted video, and what scores them."""
+class Measurement(Request):
+    """How videos are measured, as on the command line."""
 
-    ref: Annotated[VideoPath, Field(description="Path of the reference (pristine) video.")]
-    dis: Annotated[VideoPath, Field(description="Path of the distorted video.")]
-    width: int | None = Field(None, ge=1, le=16384, description="Pixels; for raw .yuv files.")
-    height: int | None = Field(None, ge=1, le=16384, description="Pixels; for raw .yuv files.")
-    pixfmt: Literal["420", "422", "444"] | Word | None = Field(
-        None,
-        description="For raw .yuv files: 420, 422 or 444 (8 bits unless bitdepth says otherwise), "
-        "or ffmpeg's name of it, such as yuv420p10le.",
+    backend: Literal["libvmaf", "jax"] = Field(
+        "libvmaf",
+        description="What measures the features: libvmaf, the reference, or jax (JAX on its first "
+        "device).",
     )
-    bitdepth: Literal[8, 10, 12] | None = Field(
-        None, description="Bits of a sample; for raw .yuv files (420 unless pixfmt is given)."
-    )
-    model: Annotated[ModelName, Field(description=_MODEL)] = DEFAULT_MODEL
-    backend: Literal["cpu", "jax"] = Field(
-        "cpu",
-        description="What measures the features: cpu (libvmaf, the reference), or jax (JAX on its "
-        "first device).",
-    )
-    shortest: bool = Field(False, description="Score what both have where lengths differ.")
-
-    @property
-    def pix_fmt(self) -> str | None:
-        """The pixel format as ffmpeg has it; None where neither field is given."""
-        if self.pixfmt is None and self.bitdepth is None:
-            return None
-        if self.pixfmt not in (None, "420", "422", "444"):
-            return self.pixfmt
-        depth = "" if self.bitdepth in (None, 8) else f"{self.bitdepth}le"
-        return f"yuv{self.pixfmt or 420}p{depth}"
-
-    def mend(self) -> None:
-        """Raises InputError where pixfmt says one depth and bitdepth another."""
-        name = self.pix_fmt or ""
-        suffix = {None: name[7:], 8: "", 10: "10le", 12: "12le"}[self.bitdepth]
-        if name[7:] != suffix:
-            raise InputError(f"pixfmt {name} is not of {self.bitdepth} bits; drop one of the two.")
-
-
-class Score(Pair):
-    """Arguments of `vmaf_score`."""
-
-    interval: float | None = Field(
-        None,
-        gt=0,
-        lt=1,
-        description="Level, as 0.9, of an interval for the clip's score; of models that carry a "
-        "calibration.",
-    )
-    plot: bool = Field(False, description="Also draw the scores over the frames.")
-    per_frame: bool = Field(False, description="Also each frame's score and features.")
+    shortest: bool = Field(False, description="Measure what both have where lengths differ.")
     force: bool = Field(False, description="Measure a pair whose score means little.")
     scale: Literal["stretch", "pad", "crop"] | None = Field(
         None, description="How another aspect ratio is brought to the reference's picture."
     )
     fps: Literal["match"] | None = Field(None, description="match: pair frames by time stamp.")
     sync: Literal["auto"] | None = Field(
-        None, description="auto: find by luma how many frames dis starts late or early."
+        None,
+        description="auto: find by luma how many frames the distorted one starts late or early.",
     )
-    offset: int = Field(0, ge=-100_000, le=100_000, description="Frames that dis starts late.")
+    offset: int = Field(
+        0, ge=-100_000, le=100_000, description="Frames that the distorted one starts late."
+    )
     allow_damaged: bool = Field(False, description="Measure damaged streams too.")
     start: Word | None = Field(
         None, description="Where to begin: seconds, 1:02:03.5, or a frame as 48f."
@@ -132,7 +103,7 @@ class Score(Pair):
         None, description="auto: what says it is interlaced; tff, bff: both videos."
     )
     stream: Word | None = Field(
-        None, description="Which video stream of dis, from 0; or of both, as 0:1."
+        None, description="Which video stream of the distorted file, from 0; or of both, as 0:1."
     )
 
     @property
@@ -151,6 +122,43 @@ class Score(Pair):
             "deinterlace": self.deinterlace,
             "stream": self.stream,
         }
+
+
+class Scoring(Measurement):
+    """What scores, and the form of raw files."""
+
+    width: int | None = Field(None, ge=1, le=16384, description="Pixels; for raw .yuv files.")
+    height: int | None = Field(None, ge=1, le=16384, description="Pixels; for raw .yuv files.")
+    pix_fmt: Word | None = Field(
+        None, description="For raw .yuv files: ffmpeg's name, such as yuv420p or yuv420p10le."
+    )
+    model: Annotated[ModelName, Field(description=_MODEL)] = DEFAULT_MODEL
+
+
+class Pair(Scoring):
+    """A reference and a distorted video, and what scores them."""
+
+    reference: Annotated[VideoPath, Field(description="Path of the reference (pristine) video.")]
+    distorted: Annotated[VideoPath, Field(description="Path of the distorted video.")]
+
+
+ScoreLevel = Annotated[
+    float | None,
+    Field(
+        gt=0,
+        lt=1,
+        description="Level, as 0.9, of an interval for a clip's score; of models that carry a "
+        "calibration.",
+    ),
+]
+
+
+class Score(Pair):
+    """Arguments of `vmaf_score`."""
+
+    interval: ScoreLevel = None
+    plot: bool = Field(False, description="Also draw the scores over the frames.")
+    per_frame: bool = Field(False, description="Also each frame's score and features.")
 
 
 class WorstFrames(Pair):
@@ -236,6 +244,100 @@ class Export(Request):
     )
 
 
+class Rank(Scoring):
+    """Arguments of `rank`."""
+
+    reference: Annotated[
+        VideosPath, Field(description="Path of the reference video, or of a folder of references.")
+    ]
+    distorted: list[VideosPath] = Field(
+        min_length=1,
+        max_length=1000,
+        description="Paths of distorted videos or of folders of them. Where references are a "
+        "folder, a video's name begins with its reference's.",
+    )
+    interval: ScoreLevel = None
+    out: Annotated[
+        OutputPath | None,
+        Field(description="Also write everything, each frame too, to this .json file."),
+    ] = None
+
+
+Teachers = Annotated[
+    list[ModelName] | None,
+    Field(max_length=32, description="VMAF models whose scores become label columns."),
+]
+VoteScale = Annotated[
+    list[float] | None,
+    Field(min_length=2, max_length=2, description="The worst and the best vote, as [1, 5]."),
+]
+_TABLE_OUT = "Feature table to write below the output folder, such as mine.parquet."
+_FEATURES = "Name of a feature set, such as vmaf or vmaf_neg."
+
+
+class Extract(Measurement):
+    """Arguments of `extract`."""
+
+    corpus: Literal["manifest", "netflix", "demo", "demo_1080p", "support_vectors"] = Field(
+        "manifest", description="Which videos."
+    )
+    out: Annotated[OutputPath, Field(description=_TABLE_OUT)]
+    manifest: Annotated[
+        VideoList | None,
+        Field(description="List of videos of corpus manifest: reference, distorted, source."),
+    ] = None
+    data_root: Annotated[FolderPath | None, Field(description="Folder of corpus netflix.")] = None
+    label_scale: VoteScale = None
+    teacher: Teachers = None
+    features: Word = Field("vmaf", description=_FEATURES)
+    mean_pool: bool = Field(False, description="Clip means instead of frames.")
+
+
+class Import(Request):
+    """Arguments of `import`."""
+
+    out: Annotated[OutputPath, Field(description=_TABLE_OUT)]
+    logs: Annotated[
+        LogList | None, Field(description="List of libvmaf's logs: log, source, mos.")
+    ] = None
+    frames: Annotated[
+        TablePath | None, Field(description="Table of clip, frame and the features.")
+    ] = None
+    clips: Annotated[TablePath | None, Field(description="Of frames: clip, source, mos.")] = None
+    corpus: Literal["avt_vqdb_uhd_1"] | None = Field(
+        None, description="A published corpus, whose clone data_root is."
+    )
+    data_root: Annotated[FolderPath | None, Field(description="Folder of corpus.")] = None
+    ratings: Annotated[TablePath | None, Field(description="Raw votes: clip, subject, score.")] = (
+        None
+    )
+    label_scale: VoteScale = None
+    features: Word = Field("vmaf", description=_FEATURES)
+    teacher: Teachers = None
+    name: Word | None = Field(None, description="Name of the corpus.")
+
+
+class Ladder(Request):
+    """Arguments of `ladder`."""
+
+    table: Annotated[
+        TablePath,
+        Field(description="Scored encodes (.csv, .json, .jsonl, .parquet): codec, bitrate, score."),
+    ]
+    anchor: Word | None = Field(None, description="The codec that others are held to.")
+    level: float = Field(0.95, gt=0, lt=1, description="Of BD-rate's intervals.")
+    hull: bool | None = Field(
+        None, description="Curves through each codec's hull, or all encodes; by default as it fits."
+    )
+    allow_crossing: bool = Field(False, description="Compare curves that cross.")
+    content: Word | None = Field(None, description="Only this content.")
+    plot: bool = Field(False, description="Also draw the curves.")
+    out: Annotated[
+        OutputPath | None,
+        Field(description="Also write everything, each encode too, to this .json file."),
+    ] = None
+
+
 _Kind = TypeVar("_Kind", bound=Request)
 
 
@@ -258,7 +360,6 @@ def parse(kind: type[_Kind], arguments: dict[str, Any]) -> _Kind:
         else:
             text = f"argument {where!r}: {first['msg']}; correct it."
         raise InputError(" ".join(text.split())) from None
-    request.mend()
     return request
 
 
@@ -278,6 +379,19 @@ def checked(request: _Kind, settings: Settings) -> _Kind:
             else:
                 updates[name] = str(rule.resolve(value, settings))
     return request.model_copy(update=updates)
+
+
+def check_lists(request: Request, settings: Settings) -> None:
+    """Looks at the lists that a checked request names: every file in them must be allowed too.
+
+    Raises:
+        InputError: one is not, or a list cannot be read.
+    """
+    for name, field in type(request).model_fields.items():
+        value = getattr(request, name)
+        for rule in _rules(field):
+            if rule.columns and value is not None:
+                check_listed(Path(value), rule.columns, rule.listed, settings)
 
 
 def _rules(field: Any) -> list[PathRule]:

@@ -79,6 +79,95 @@ class Described(Result):
     worst: list[Frame] = Field(description="The lowest first; pictures come in this order.")
 
 
+class RankedVideo(Result):
+    """One of several videos."""
+
+    rank: int = Field(description="From 1, the highest score first.")
+    reference: str
+    distorted: str
+    score: float = Field(description="The clip's score by the model's own pooling, points.")
+    bytes: int | None = Field(description="Of the file.")
+    kbit_per_s: Figure = Field(None, description="Its size over its duration.")
+    interval: Interval | None = Field(None, description="Of the score, where it was asked for.")
+    inside_training_region: bool | None = None
+    statistics: Statistics
+
+
+class FailedVideo(Result):
+    """A video without a score."""
+
+    reference: str
+    distorted: str
+    reason: str
+
+
+class Ranked(Result):
+    """Result of `rank`."""
+
+    model: str | None = Field(description="What scored; null where no video has a score.")
+    n_ranked: int
+    ranked: list[RankedVideo] = Field(description="The highest first; an answer has 500.")
+    n_failed: int
+    failed: list[FailedVideo] = Field(description="Those without a score; an answer has 500.")
+    out: str | None = Field(description="The file with everything, where one was asked for.")
+
+
+class Tabled(Result):
+    """Result of `extract` and of `import`."""
+
+    out: str = Field(description="The feature table; give it as `features`.")
+    rows: int
+    clips: int
+    n_sources: int
+    sources: list[str] = Field(description="Sorted; an answer has 500.")
+    labels: list[str]
+    label_scale: list[float] | None = Field(description="Worst and best vote, where people voted.")
+
+
+class BdRate(Result):
+    """A codec beside the anchor; percent of the anchor's rate."""
+
+    codec: str
+    contents: int = Field(description="That both have curves of.")
+    mean: dict[str, Figure] = Field(description="Over contents, by method.")
+    intervals: dict[str, tuple[float, float] | None] = Field(
+        description="Of those means; null with too few contents."
+    )
+
+
+class LeftOut(Result):
+    """Encodes that no curve or comparison could be made of."""
+
+    content: str | None
+    codec: str
+    reason: str
+
+
+class Rung(Result):
+    """An encode on the convex hull of its content's."""
+
+    content: str
+    codec: str
+    kbps: float
+    score: float
+    height: int | None
+
+
+class Laddered(Result):
+    """Result of `ladder`."""
+
+    anchor: str
+    level: float
+    curves_through: str = Field(description="hull or all encodes.")
+    n_encodes: int
+    bd_rate: list[BdRate]
+    n_left_out: int
+    left_out: list[LeftOut] = Field(description="An answer has 500.")
+    n_hull: int
+    hull: list[Rung] = Field(description="By content, then by rate; an answer has 500.")
+    out: str | None = Field(description="The file with everything, where one was asked for.")
+
+
 class ModelEntry(Result):
     """One model that goes by its name."""
 
@@ -104,7 +193,6 @@ class BackendEntry(Result):
     """Something that measures features."""
 
     name: str
-    engine: str
     live: bool
     detail: str
 

@@ -8,14 +8,17 @@ begins with.
 
 import re
 import stat
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from vmaf_jax.errors import InputError
 from vmaf_jax.plain_yaml import read_yaml
 from vmaf_jax.serving.settings import Settings
+from vmaf_jax.video.video import VIDEO_SUFFIXES
 
 MAX_NAME = 4096  # characters
 MAX_RUN_FILES = 2000
+MAX_FOLDER_FILES = 100_000
 _PROTOCOL = re.compile(r"[A-Za-z][A-Za-z0-9+.,-]*:")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*")
 _RAW = (".yuv", ".raw")
@@ -25,11 +28,12 @@ _LIST_STARTS = (b"#EXTM3U", b"ffconcat", b"# VobSub index", b"[playlist]", b"v=0
 _LIST_PARTS = (b"<MPD", b"<CompositionPlaylist", b"<SmoothStreamingMedia", b"<playlist")
 
 
-def readable(text: str, settings: Settings) -> Path:
+def readable(text: str, settings: Settings, *, whole: bool = False) -> Path:
     """The resolved path of something that may be read.
 
     Args:
         text: absolute, or relative to the first allowed folder.
+        whole: whether an allowed folder itself may be meant.
 
     Raises:
         InputError: outside the allowed folders, absent, or no name at all.
@@ -40,7 +44,7 @@ def readable(text: str, settings: Settings) -> Path:
     folders = (*settings.allow, settings.out)
     try:
         path = (folders[0] / text).resolve(strict=True)
-        if _is_below(path, folders):
+        if _is_below(path, folders) or (whole and path in folders):
             return path
     except (OSError, RuntimeError, ValueError):
         pass  # absent or outside: one answer for both
@@ -107,21 +111,84 @@ def readable_model(text: str, settings: Settings) -> str:
     path = readable(text, settings)
     if not path.is_dir():
         return str(readable_file(text, settings))
+    _check_inside(path, text, settings, MAX_RUN_FILES)
+    _check_teachers(path / "config.yaml", settings)
+    return str(path)
+
+
+def readable_folder(text: str, settings: Settings) -> Path:
+    """As `readable`, for a folder out of which nothing leads.
+
+    Raises:
+        InputError: also for a file, or a folder with links out of the allowed folders.
+    """
+    path = readable(text, settings, whole=True)
+    if not path.is_dir():
+        raise InputError(f"{_shown(text)}: not a folder; name one.")
+    _check_inside(path, text, settings, MAX_FOLDER_FILES)
+    return path
+
+
+def readable_videos(text: str, settings: Settings) -> Path:
+    """As `readable_video`, or a folder whose videos are such files.
+
+    Raises:
+        InputError: as `readable_video`, of any video in the folder.
+    """
+    path = readable(text, settings, whole=True)
+    if not path.is_dir():
+        return readable_video(text, settings)
+    for count, entry in enumerate(path.iterdir()):
+        if count >= MAX_FOLDER_FILES:
+            raise InputError(f"{_shown(text)}: more than {MAX_FOLDER_FILES} files; name some.")
+        if entry.suffix.lower() in VIDEO_SUFFIXES:
+            readable_video(str(entry), settings)
+    return path
+
+
+def check_listed(
+    path: Path,
+    columns: Sequence[str],
+    resolve: Callable[[str, Settings], Path],
+    settings: Settings,
+) -> None:
+    """Checks the files that a list names, before whoever reads it tells which of them exist.
+
+    Args:
+        path: the list, which may be read.
+        columns: those whose cells are files, relative to the list's folder.
+        resolve: raises InputError for a file that may not be read.
+
+    Raises:
+        InputError: as `resolve`, or the list cannot be read.
+    """
+    from vmaf_jax.corpora.dataset_file import dataset_records
+    from vmaf_jax.corpora.records import read_records
+
+    for row in dataset_records(path) if path.suffix == ".py" else read_records(path, "list"):
+        for column in columns:
+            name = row.get(column) if isinstance(row, dict) else None
+            if isinstance(name, bytes):  # of Parquet, which readers of rows take for text
+                raise InputError(f"{path.name}: column {column!r} holds bytes; store text.")
+            if isinstance(name, str) and name:
+                resolve(str(path.parent / name), settings)
+
+
+def _check_inside(folder: Path, text: str, settings: Settings, most: int) -> None:
+    """Raises InputError where a folder has too many files, or one that leads elsewhere."""
     folders = (*settings.allow, settings.out)
-    for count, entry in enumerate(path.rglob("*")):
-        if count >= MAX_RUN_FILES:
-            raise InputError(f"{_shown(text)}: more files than a run folder has; name one.")
+    for count, entry in enumerate(folder.rglob("*")):
+        if count >= most:
+            raise InputError(f"{_shown(text)}: more than {most} files; name another folder.")
         try:
             inside = _is_below(entry.resolve(strict=True), folders)
         except (OSError, RuntimeError):
             inside = False
         if not inside or not (entry.is_file() or entry.is_dir()):
             raise InputError(
-                f"{_shown(text)}: holds {_shown(entry.name)}, which leads elsewhere; copy the run "
+                f"{_shown(text)}: holds {_shown(entry.name)}, which leads elsewhere; copy the "
                 f"folder."
             )
-    _check_teachers(path / "config.yaml", settings)
-    return str(path)
 
 
 def _check_teachers(config: Path, settings: Settings) -> None:

@@ -109,7 +109,7 @@ async def _call(
         raise InputError(f"no tool {name[:200]!r}; there are {', '.join(TOOLS)}.")
     request = checked(parse(tool.request, arguments), settings)
     plain = request.model_dump(mode="json")
-    return await pool.run(name, plain, progress, long=tool.long)
+    return await pool.run(name, plain, progress, long=tool.long, ends_worker=tool.ends_worker)
 
 
 def _rendered(answer: dict[str, Any], long_results: LongResults) -> types.CallToolResult:

@@ -11,12 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from vmaf_jax.files import to_json
+from vmaf_jax.evaluation.conformal import Interval
+from vmaf_jax.features.dataset_writer import Contents
+from vmaf_jax.features.opinions import LabelScale, check_scale
+from vmaf_jax.files import check_output, to_json, write_text
 from vmaf_jax.jobs.report import Report
 from vmaf_jax.serving import requests, results
 from vmaf_jax.serving.long_results import PART
-
-ENGINES = {"cpu": "libvmaf", "jax": "jax"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,11 +47,15 @@ def _videos(pair: requests.Pair) -> list[Any]:
     from vmaf_jax.errors import InputError
     from vmaf_jax.video.video import Video
 
-    videos = [Video(Path(pair.ref)), Video(Path(pair.dis))]
+    videos = [Video(Path(pair.reference)), Video(Path(pair.distorted))]
     size: dict[str, Any] = {"width": pair.width, "height": pair.height, "pix_fmt": pair.pix_fmt}
     if any(size.values()) and not any(video.is_raw for video in videos):
-        raise InputError("width, height, pixfmt and bitdepth are for raw .yuv files; drop them.")
+        raise InputError("width, height and pix_fmt are for raw .yuv files; drop them.")
     return [dataclasses.replace(v, **size) if v.is_raw else v for v in videos]
+
+
+def _interval(interval: Interval | None) -> results.Interval | None:
+    return None if interval is None else results.Interval(**dataclasses.asdict(interval))
 
 
 def _means(table: Any) -> dict[str, float]:
@@ -69,7 +74,7 @@ def vmaf_score(request: requests.Score, report: Report) -> Answer:
         reference,
         distorted,
         model,
-        backend=ENGINES[request.backend],
+        backend=request.backend,
         interval=request.interval,
         **request.comparison,
     )
@@ -80,9 +85,7 @@ def vmaf_score(request: requests.Score, report: Report) -> Answer:
         kind=scores.kind,
         backend=scores.table.provenance["backend"],
         score=scores.pooled,
-        interval=None
-        if scores.interval is None
-        else results.Interval(**dataclasses.asdict(scores.interval)),
+        interval=_interval(scores.interval),
         inside_training_region=scores.inside_training_region,
         statistics=results.Statistics(**statistics(scores.per_frame)),
         features=_means(scores.table),
@@ -109,8 +112,8 @@ def describe_worst_frames(request: requests.WorstFrames, report: Report) -> Answ
         count=request.count,
         apart=request.apart,
         pictures=request.pictures,
-        backend=ENGINES[request.backend],
-        shortest=request.shortest,
+        backend=request.backend,
+        **request.comparison,
     )
     result = results.Described(
         model=scores.model,
@@ -270,10 +273,180 @@ def export_model(request: requests.Export, report: Report) -> Answer:
     return Answer(results.Exported(files=files, lines=exported.lines(out)))
 
 
+def rank(request: requests.Rank, report: Report) -> Answer:
+    """Several videos, the best first."""
+    from vmaf_jax.jobs.rank import rank as job
+    from vmaf_jax.jobs.scores import statistics
+
+    out = _json_out(request.out, [request.reference, *request.distorted])
+    report.say("measuring")
+    ranking = job(
+        request.reference,
+        request.distorted,
+        _load(request.model),
+        backend=request.backend,
+        width=request.width,
+        height=request.height,
+        pix_fmt=request.pix_fmt,
+        interval=request.interval,
+        report=report,
+        **request.comparison,
+    )
+    if out is not None:
+        write_text(out, to_json(ranking.to_dict(per_frame=True)) + "\n")
+    shown = list(zip(ranking.ranked, ranking.names(), strict=True))[:PART]
+    return Answer(
+        results.Ranked(
+            model=ranking.ranked[0].model if ranking.ranked else None,
+            n_ranked=len(ranking.ranked),
+            ranked=[
+                results.RankedVideo(
+                    rank=place,
+                    reference=reference,
+                    distorted=distorted,
+                    score=scores.pooled,
+                    bytes=scores.size,
+                    kbit_per_s=scores.bitrate,
+                    interval=_interval(scores.interval),
+                    inside_training_region=scores.inside_training_region,
+                    statistics=results.Statistics(**statistics(scores.per_frame)),
+                )
+                for place, (scores, (reference, distorted)) in enumerate(shown, 1)
+            ],
+            n_failed=len(ranking.failed),
+            failed=[
+                results.FailedVideo(**dataclasses.asdict(failure))
+                for failure in ranking.failed[:PART]
+            ],
+            out=request.out,
+        )
+    )
+
+
+def extract(request: requests.Extract, report: Report) -> Answer:
+    """A corpus to a feature table."""
+    from vmaf_jax.jobs import extract as job
+
+    source = job.CorpusSource(
+        request.corpus,
+        data_root=_path(request.data_root),
+        manifest=_path(request.manifest),
+        label_scale=_scale(request.label_scale),
+    )
+    table = job.extract(
+        source,
+        Path(request.out),
+        teachers=tuple(request.teacher) if request.teacher else None,
+        features=request.features,
+        mean_pool=request.mean_pool,
+        backend=request.backend,
+        report=report,
+        **request.comparison,
+    )
+    return Answer(_tabled(request.out, Contents.of(table)))
+
+
+def import_features(request: requests.Import, report: Report) -> Answer:
+    """Features and opinions that are there already, to a feature table."""
+    from vmaf_jax.jobs import import_features as job
+
+    source = job.ImportSource(
+        logs=_path(request.logs),
+        frames=_path(request.frames),
+        clips=_path(request.clips),
+        corpus=request.corpus,
+        data_root=_path(request.data_root),
+        ratings=_path(request.ratings),
+    )
+    table = job.import_features(
+        source,
+        Path(request.out),
+        label_scale=_scale(request.label_scale),
+        features=request.features,
+        teachers=request.teacher or (),
+        name=request.name,
+        report=report,
+    )
+    return Answer(_tabled(request.out, Contents.of(table)))
+
+
+def ladder(request: requests.Ladder, report: Report) -> Answer:
+    """Codecs by rate and quality."""
+    from vmaf_jax.jobs.ladder import ladder as job
+    from vmaf_jax.reporting import ladder as pages
+
+    out = _json_out(request.out, [request.table])
+    made = job(
+        Path(request.table),
+        anchor=request.anchor,
+        level=request.level,
+        hull=request.hull,
+        allow_crossing=request.allow_crossing,
+        content=request.content,
+    )
+    hulls = made.hulls()
+    if request.plot:
+        pages.check_panels(hulls)
+    if out is not None:
+        write_text(out, to_json(made.to_dict()) + "\n")
+    rungs = [encode for encodes in hulls.values() for encode in encodes]
+    result = results.Laddered(
+        anchor=made.anchor,
+        level=made.level,
+        curves_through="hull" if made.hull else "all encodes",
+        n_encodes=len(made.rungs),
+        bd_rate=[
+            results.BdRate(
+                codec=entry.codec,
+                contents=len(entry.contents),
+                mean={method: 100 * value for method, value in entry.mean.items()},
+                intervals={
+                    method: None if ends is None else (100 * ends[0], 100 * ends[1])
+                    for method, ends in entry.intervals.items()
+                },
+            )
+            for entry in made.bd_rates
+        ],
+        n_left_out=len(made.left_out),
+        left_out=[results.LeftOut(**dataclasses.asdict(entry)) for entry in made.left_out[:PART]],
+        n_hull=len(rungs),
+        hull=[results.Rung(**dataclasses.asdict(encode)) for encode in rungs[:PART]],
+        out=request.out,
+    )
+    return Answer(result, [pages.plot(made.curves, hulls)] if request.plot else [])
+
+
+def _path(name: str | None) -> Path | None:
+    return None if name is None else Path(name)
+
+
+def _scale(ends: list[float] | None) -> LabelScale | None:
+    return None if ends is None else check_scale(ends, "label_scale")
+
+
+def _json_out(name: str | None, inputs: list[str]) -> Path | None:
+    """Where a result goes as JSON, if anywhere; raises InputError where it cannot be written."""
+    if (out := _path(name)) is not None:
+        check_output(out, ".json", map(Path, inputs))
+    return out
+
+
+def _tabled(out: str, contents: Contents) -> results.Tabled:
+    return results.Tabled(
+        out=out,
+        rows=contents.rows,
+        clips=contents.n_clips,
+        n_sources=len(contents.sources),
+        sources=contents.sources[:PART],
+        labels=contents.labels,
+        label_scale=None if contents.label_scale is None else list(contents.label_scale),
+    )
+
+
 RUN: dict[str, Callable[[Any, Report], Answer]] = {
     function.__name__: function
     for function in (
-        *(vmaf_score, list_models, list_backends, eval_model_on_split, compare_models),
-        *(describe_worst_frames, run_benchmark, train_model, export_model),
+        *(vmaf_score, rank, list_models, list_backends, eval_model_on_split, compare_models),
+        *(describe_worst_frames, extract, ladder, run_benchmark, train_model, export_model),
     )
-}
+} | {"import": import_features}

@@ -1,13 +1,14 @@
 """A worker: a process that runs calls one after the other, with JAX and models loaded.
 
-    python -m vmaf_jax.serving.worker FOLDER
+    python -m vmaf_jax.serving.worker FOLDER BYTES OUT ALLOW ...
 
 It reads a JSON line a call from standard input, `{"tool", "arguments"}`, and writes JSON lines:
 `{"ready"}` once, `{"message"}` when a stage of a call begins, then `{"result", "pictures"}` or
 `{"error"}`. What a job prints goes to standard error. The worker leads a process group of its own,
 which its ffmpeg runs belong to: ending the group ends them all. When whoever started it is gone, or
 SIGTERM comes, it ends the group itself, whatever it computes. FOLDER is for its temporary files; it
-is made before and removed with the worker.
+is made before and removed with the worker. Files that a list names are read below OUT and the ALLOW
+folders, of at most BYTES each, as all others are.
 """
 
 import base64
@@ -23,11 +24,13 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, TextIO
 
 from vmaf_jax.environment import prepare_training
 from vmaf_jax.errors import GateError, InputError
 from vmaf_jax.printable import log_to_terminal
+from vmaf_jax.serving.settings import Settings
 from vmaf_jax.stopping import end_with_parent
 
 _END_S = 2.0  # after which a group that was asked to end is made to
@@ -67,15 +70,17 @@ class Wire:
         return None
 
 
-def answer(line: str, wire: Wire) -> dict[str, Any]:
+def answer(line: str, wire: Wire, settings: Settings) -> dict[str, Any]:
     """The last message of a call."""
     from vmaf_jax.serving.catalogue import TOOLS
+    from vmaf_jax.serving.requests import check_lists
     from vmaf_jax.serving.tools import RUN
 
     call = json.loads(line)
     name = call["tool"]
     try:
         request = TOOLS[name].request.model_validate(call["arguments"])
+        check_lists(request, settings)
         done = RUN[name](request, wire)
     except (InputError, GateError) as error:
         return {"error": " ".join(str(error).split())}
@@ -90,7 +95,8 @@ def answer(line: str, wire: Wire) -> dict[str, Any]:
 
 def main() -> None:
     """Runs calls until standard input ends or SIGTERM comes; it never returns."""
-    folder = sys.argv[1]
+    folder, max_bytes, out, *allow = sys.argv[1:]
+    settings = Settings(tuple(map(Path, allow)), Path(out), max_bytes=int(max_bytes))
     log_to_terminal()
     _heed_sigterm(folder)
     end_with_parent()
@@ -107,7 +113,7 @@ def main() -> None:
         with contextlib.suppress(BrokenPipeError):
             wire.send({"ready": True})
             while True:
-                wire.send(answer(calls.get(), wire))
+                wire.send(answer(calls.get(), wire, settings))
     except SystemExit:
         pass
     except BaseException:

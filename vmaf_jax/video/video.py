@@ -12,6 +12,11 @@ from pathlib import Path
 from vmaf_jax.errors import InputError
 
 RAW_SUFFIXES = (".yuv", ".raw")
+VIDEO_SUFFIXES = (  # of the files that a folder of videos stands for
+    *(".264", ".265", ".avi", ".av1", ".flv", ".h264", ".h265", ".hevc", ".ivf"),
+    *(".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpg", ".mxf", ".obu", ".ogv"),
+    *(".raw", ".ts", ".vp9", ".webm", ".wmv", ".y4m", ".yuv"),
+)
 _PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".exr", ".dpx", ".ppm")
 # Demuxers that open further files or addresses, which a digest of this one file would not cover.
 _POINTERS = ("hls", "concat", "concatf", "dash", "imf", "sdp", "rtsp", "avisynth", "vapoursynth")
