@@ -125,6 +125,7 @@ def test_the_sampled_score_is_of_the_same_form(folder, tmp_path, ffmpeg, name):
     whole = vmaf_jax.score(*pair, model=V1)
     some = vmaf_jax.score(*pair, model=V1, within=5.0)
     assert len(some.per_frame) < len(whole.per_frame)
+    assert some.form_lines() == whole.form_lines() != []
     np.testing.assert_array_equal(some.per_frame, whole.per_frame[some.table.index])
 
 

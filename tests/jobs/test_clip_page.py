@@ -13,6 +13,7 @@ from vmaf_jax import score
 from vmaf_jax.errors import InputError
 from vmaf_jax.jobs import clip_page
 from vmaf_jax.jobs.clip_page import clip_view, write_clip_page
+from vmaf_jax.jobs.rank import rank
 from vmaf_jax.reporting.clip_view import MOST_BINS, Encode, curve
 from vmaf_jax.video.ffmpeg import find_ffmpeg
 from vmaf_jax.video.luma import LumaPair
@@ -67,6 +68,17 @@ def test_a_page_is_of_one_reference_and_of_something(pair, encodes, tmp_path):
     with pytest.raises(InputError, match="no video was scored"):
         write_clip_page(tmp_path / "x.html", [], [("a.mp4", "broken")])
     assert not list(tmp_path.iterdir())
+
+
+def test_encodes_of_one_name_are_told_apart(pair, tmp_path):
+    reference, encode = pair
+    copies = [tmp_path / name / "dis.mp4" for name in ("fast", "slow")]
+    for copy in copies:
+        copy.parent.mkdir()
+        copy.write_bytes(encode.read_bytes())
+    ranking = rank(reference, copies, "nano")
+    names = [entry.name for entry in clip_view(ranking.ranked).encodes]
+    assert names == ["fast/dis.mp4", "slow/dis.mp4"]
 
 
 def test_pages_are_bounded(pair, monkeypatch):

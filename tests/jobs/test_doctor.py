@@ -1,5 +1,6 @@
 """`doctor` and results say which libvmaf measures."""
 
+import subprocess
 import tomllib
 
 from tests.support import ROOT, run_command
@@ -17,13 +18,20 @@ def test_the_build_of_the_documented_figures_is_named():
     assert find_ffmpeg().path in run_command("doctor").stdout  # not cut
 
 
-def test_another_build_is_told_in_results(encodes, tmp_path, monkeypatch):
+def test_another_build_is_told_in_results(encodes, tmp_path, monkeypatch, caplog):
     pair = (encodes / "ref.y4m", encodes / "dis.mp4")
     assert score(*pair, cache=tmp_path / "a").to_dict()["comparison"]["warnings"] == []
     monkeypatch.setattr(libvmaf, "LIBVMAF", "another")  # as seen from that build
     (note,) = score(*pair, cache=tmp_path / "b").to_dict()["comparison"]["warnings"]
     assert "86da14d is not another, which the documented figures are of" in note
     assert note == doctor().parts["libvmaf"]
+    longer = [tmp_path / "ref.mkv", tmp_path / "dis.mkv"]
+    for path, own in zip(pair, longer, strict=True):
+        loop = ["-vf", "loop=loop=1:size=12:start=0", "-c:v", "ffv1", own]
+        subprocess.run([find_ffmpeg().path, "-v", "error", "-i", path, *loop], check=True)
+    caplog.clear()
+    assert score(*longer, within=20.0).to_dict()["comparison"]["warnings"] == [note]
+    assert caplog.messages == [f"{longer[1]}: {note}"]
 
 
 def test_no_older_ffmpeg_is_installed():

@@ -64,6 +64,8 @@ def test_rows_without_jax_are_the_pure_function(name):
             expected = transform_score(expected, teacher.transform)
     np.testing.assert_allclose(teacher(rows, clip=False), expected, rtol=0, atol=1e-9)
     assert teacher(rows[:0]).shape == (0,)
+    few = np.concatenate([teacher(rows[k : k + 7]) for k in range(0, 70, 7)])
+    np.testing.assert_array_equal(few, teacher(rows)[:70])  # a row's score is its own
 
 
 def test_order_and_sparse_zeros_follow_names():

@@ -7,6 +7,7 @@ little beside libvmaf. (SSIM took up no more of what varies than its own time wa
 """
 
 import dataclasses
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import numpy.typing as npt
 
 from vmaf_jax.errors import InputError
 from vmaf_jax.extraction.branch import FIRST, ONE_THREAD, RUN_THROUGH, Branch, expression
+from vmaf_jax.extraction.v1_form import describe
 from vmaf_jax.features.feature_set import FeatureSet
 from vmaf_jax.files import work_folder
 from vmaf_jax.video.chroma import check_chroma
@@ -23,7 +25,7 @@ from vmaf_jax.video.comparison import Comparison
 from vmaf_jax.video.ffmpeg import Ffmpeg, Finished, run_ffmpeg
 from vmaf_jax.video.judgement import judge, run_planned
 from vmaf_jax.video.pairing import Plan, chains_of
-from vmaf_jax.video.report import explain
+from vmaf_jax.video.report import common_format, explain
 from vmaf_jax.video.shots import FINDER, Floats, read_changes, starts_of_shots
 from vmaf_jax.video.video import Video
 
@@ -88,6 +90,7 @@ class FirstLook:
         plan: how the two are brought together.
         ending: libvmaf's options for it.
         description: of the comparison, for the result.
+        version: libvmaf's.
     """
 
     covariate: Floats
@@ -97,6 +100,7 @@ class FirstLook:
     plan: Plan
     ending: str
     description: dict[str, Any]
+    version: str
 
 
 def first_look(
@@ -152,8 +156,12 @@ def first_look(
         for k, members in enumerate(pattern.members(len(covariate))):
             log = work / f"log{k}.json"
             rows |= pattern.branches()[k].read(log, members, feature_set, plan.encode)
+        version = str(json.loads((work / "log0.json").read_bytes()).get("version", "unknown"))
+    if feature_set.least_bits > 8:
+        formats = [(f.width, f.height, f.pix_fmt) for f in facts]
+        description |= describe(common_format(list(formats), least_bits=10)[1], plan.encode)
     features = dict(sorted(rows.items()))
-    return FirstLook(covariate, cuts, features, videos, plan, ending, description)
+    return FirstLook(covariate, cuts, features, videos, plan, ending, description, version)
 
 
 def _graph(

@@ -12,6 +12,7 @@ import numpy as np
 
 from vmaf_jax.errors import InputError
 from vmaf_jax.files import write_text
+from vmaf_jax.jobs.rank import shortest_paths
 from vmaf_jax.jobs.scores import Compared, Scores
 from vmaf_jax.jobs.worst_frames import lowest
 from vmaf_jax.reporting.clip_page import clip_page
@@ -56,6 +57,7 @@ def clip_view(scores: Sequence[Scores], failed: Failed = ()) -> ClipView:
     facts, plans = _plans(scores, pairs)
     lead = scores[0].table.provenance["comparison"]
     worst = [_worst(entry) for entry in scores]
+    names = shortest_paths([pair.distorted.path for pair in pairs])
     frames = _pictured(scores[:MOST_DRAWN], worst[:MOST_DRAWN])
     size = picture_size(facts[0], WIDTH)
     by_video, cuts = _pictures(pairs[:MOST_DRAWN], facts[0], plans, frames, size, lead["frames"])
@@ -67,8 +69,8 @@ def clip_view(scores: Sequence[Scores], failed: Failed = ()) -> ClipView:
         pooling=scores[0].pooling,
         n_frames=int(lead["frames"]),
         encodes=[
-            _encode(entry, shown[k + 1] if k + 1 < len(shown) else {}, numbers)
-            for k, (entry, numbers) in enumerate(zip(scores, worst, strict=True))
+            _encode(entry, name, shown[k + 1] if k + 1 < len(shown) else {}, numbers)
+            for k, (entry, name, numbers) in enumerate(zip(scores, names, worst, strict=True))
         ],
         failed=failed,
         cuts=cuts,
@@ -166,16 +168,17 @@ def _fitting(frames: Sequence[int], by_video: Sequence[Mapping[int, bytes]]) -> 
     return fitting
 
 
-def _encode(entry: Scores, pictures: Mapping[int, bytes], worst: Sequence[int]) -> Encode:
+def _encode(
+    entry: Scores, name: str, pictures: Mapping[int, bytes], worst: Sequence[int]
+) -> Encode:
     described = entry.table.provenance["comparison"]
-    pair = entry.pair
     notes = [str(warning) for warning in described["warnings"]]
     if entry.inside_training_region is False:
         notes.append("unlike the clips that the model learnt from")
     if entry.frames is not None:
         notes.append(f"{len(entry.per_frame)} of {entry.frames} frames were measured")
     return Encode(
-        name=pair.distorted.path.name if pair else str(entry.table.clip[0]),
+        name=name,
         score=entry.pooled,
         interval=entry.interval,
         frames=entry.table.index,

@@ -5,6 +5,7 @@ it is too wide -> at last all frames, and then there is no interval left
 """
 
 import dataclasses
+import logging
 import os
 from collections.abc import Callable
 
@@ -25,12 +26,15 @@ from vmaf_jax.evaluation.frame_sample import (
 from vmaf_jax.extraction.branch import check_branches
 from vmaf_jax.extraction.chosen_frames import measure_chosen, measure_every
 from vmaf_jax.extraction.first_look import Pattern, first_look
+from vmaf_jax.extraction.libvmaf import other_build
 from vmaf_jax.features.feature_set import FeatureSet
 from vmaf_jax.features.table import FeatureTable, constant_text
 from vmaf_jax.video.comparison import Comparison
 from vmaf_jax.video.ffmpeg import find_ffmpeg
 from vmaf_jax.video.report import check_counts
 from vmaf_jax.video.video import Video, check_video
+
+log = logging.getLogger("vmaf_jax")
 
 _SEED = 0
 
@@ -117,10 +121,15 @@ def measure_enough(
             draw.grow(result.half_width, within)
         else:
             draw.take_all()
+    note = other_build(pilot.version)
+    warnings = [*pilot.description["warnings"], *([note] if note else [])]
+    for text in warnings:
+        log.warning("%s: %s", distorted.path, text)
     provenance = {
         "backend": "libvmaf",
+        "backend_version": pilot.version,
         "ffmpeg_version": ffmpeg.version,
-        "comparison": {**pilot.description, "frames": n},
+        "comparison": {**pilot.description, "frames": n, "warnings": warnings},
     }
     index = np.flatnonzero(~np.isnan(score)).astype(np.int32)
     table = FeatureTable(

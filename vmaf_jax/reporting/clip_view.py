@@ -18,7 +18,7 @@ class Encode:
     """One distorted video.
 
     Attributes:
-        name: its file's.
+        name: its file's, with as many folders as tell it from the others.
         score: the clip's, points; `interval` is of it.
         frames: numbers of the frames measured, rising, `[n]`; `per_frame` their scores, points.
         worst: its lowest frames, the lowest first.

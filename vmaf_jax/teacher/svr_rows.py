@@ -35,7 +35,8 @@ def _score(model: ModelFile, features: Floats) -> Floats:
     distance = np.zeros((len(features), len(model.coefficients)))
     for own, vectors in zip(scaled.T, model.support_vectors.T, strict=True):
         distance += np.square(own[:, None] - vectors)
-    decision = np.exp(-model.gamma * distance) @ model.coefficients
+    # A product's order of sums would depend on how many rows there are.
+    decision = (np.exp(-model.gamma * distance) * model.coefficients).sum(1)
     return np.asarray((decision - model.rho - model.score_intercept) / model.score_slope)
 
 
