@@ -77,7 +77,7 @@ def test_models_are_compared_with_theirs(table, support_vectors, one_source):
     [
         (["tiny"], 1.0, "--interval 1: expected more than 0 and less than 1"),
         (["tiny"], float("nan"), "--interval nan"),
-        ([LABEL], 0.9, "carries no calibration"),
+        ([LABEL], 0.9, "is VMAF's own model"),
         (["opinions"], 0.9, "its intervals are of mos, and cannot be held against vmaf_v0.6.1"),
     ],
 )
@@ -109,7 +109,7 @@ def test_the_command_tells_clips_and_what_was_held(table):
     [
         ("tiny", 0, "--interval 0: expected"),
         ("tiny", 1.5, "--interval 1.5: expected"),
-        (LABEL, 0.9, "carries no calibration"),
+        (LABEL, 0.9, "is VMAF's own model"),
         (None, 0.9, "calibrated on one source"),
     ],
 )

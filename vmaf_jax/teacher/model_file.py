@@ -206,8 +206,10 @@ def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return entries
 
 
-def _refuse_nulls(path: Path, entries: Mapping[str, Any], where: str) -> None:
-    """Raises InputError where a key that libvmaf reads is null."""
+def _refuse_nulls(path: Path, entries: Any, where: str) -> None:
+    """Raises InputError where an entry is no object, or a key of it that libvmaf reads is null."""
+    if not isinstance(entries, Mapping):
+        raise InputError(f"{path}: {where} is no JSON object; get the file again.")
     for key in _NEVER_NULL & entries.keys():
         if entries[key] is None:
             raise InputError(

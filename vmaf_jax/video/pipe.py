@@ -63,8 +63,8 @@ def _kept(folder: Path, *, is_raw: bool) -> Path:
     """Standard input in a file of `folder`, named for what it is."""
     if sys.stdin is None or sys.stdin.closed or sys.stdin.isatty():
         raise InputError(f"{NAME}: nothing comes through it; pipe a Y4M or raw stream into it.")
-    source, most = sys.stdin.buffer, limit("PIPE_BYTES", MAX_BYTES)
-    start = _read(source, len(_Y4M))
+    most = limit("PIPE_BYTES", MAX_BYTES)
+    start = _read(len(_Y4M))
     if not start:
         raise InputError(f"{NAME}: empty; see what the program before the pipe says.")
     if start != _Y4M and not is_raw:
@@ -76,7 +76,7 @@ def _kept(folder: Path, *, is_raw: bool) -> Path:
     try:
         with path.open("wb") as file:
             size = file.write(start)
-            while chunk := _read(source, _CHUNK):
+            while chunk := _read(_CHUNK):
                 if (size := size + len(chunk)) > most:
                     raise InputError(
                         f"{NAME}: more than {most} bytes; name a file, or set "
@@ -88,10 +88,10 @@ def _kept(folder: Path, *, is_raw: bool) -> Path:
     return path
 
 
-def _read(source: BinaryIO, size: int) -> bytes:
-    """So many bytes of standard input, fewer at its end."""
+def _read(size: int) -> bytes:
+    """Returns `size` bytes of standard input, fewer at its end."""
     try:
-        return source.read(size)
+        return sys.stdin.buffer.read(size)
     except OSError as error:
         raise InputError(
             f"{NAME}: cannot be read ({error.strerror}); pipe a Y4M or raw stream into it."
