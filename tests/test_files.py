@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from vmaf_jax.errors import InputError
-from vmaf_jax.files import atomic_path
+from vmaf_jax.features.dataset_writer import check_dataset
+from vmaf_jax.files import atomic_path, check_result_folder
 
 
 def write_folder(path, content):
@@ -52,3 +53,13 @@ def test_an_error_while_writing_leaves_what_was_there(tmp_path):
         fail(temporary)
     assert (tmp_path / "run" / "result").read_text() == "first"
     assert [p.name for p in tmp_path.iterdir()] == ["run"]
+
+
+@pytest.mark.parametrize("target", ["elsewhere", "absent"])
+def test_a_result_folder_that_is_a_link_is_refused_before_the_work(tmp_path, target):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "run").symlink_to(tmp_path / target)
+    for overwrite in (False, True):
+        with pytest.raises(InputError, match=f"a link to .*{target}; name the file itself"):
+            check_result_folder(tmp_path / "run", "metrics.json", overwrite=overwrite)
+    check_dataset(tmp_path / "run")  # shards are added to it, and nothing is replaced

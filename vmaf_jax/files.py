@@ -258,10 +258,12 @@ def check_result_folder(folder: Path, mark: str, *, overwrite: bool) -> None:
         overwrite: whether an earlier result may be replaced.
 
     Raises:
-        InputError: `folder` is a file, holds something else or an earlier result, or cannot be
-            made.
+        InputError: `folder` is a file or a link, holds something else or an earlier result, or
+            cannot be made.
     """
     check_local(folder)
+    if folder.is_symlink():
+        check_replaceable(folder)
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder}: a file is in the way; choose another folder.")
     if folder.is_dir() and any(folder.iterdir()) and not (folder / mark).is_file():

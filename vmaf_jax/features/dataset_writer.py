@@ -16,7 +16,14 @@ from vmaf_jax.errors import InputError
 from vmaf_jax.features.dataset import ABOUT, shard_files
 from vmaf_jax.features.opinions import LabelScale
 from vmaf_jax.features.table import FeatureTable
-from vmaf_jax.files import check_result_folder, is_folder, make_dir, take_lock, write_text
+from vmaf_jax.files import (
+    check_local,
+    check_result_folder,
+    is_folder,
+    make_dir,
+    take_lock,
+    write_text,
+)
 
 _LOCK = ".lock"
 _OWN_SHARD = re.compile(r"(?:[0-9a-f]{2}/[0-9a-f]+|part-\d{6,})\.parquet")
@@ -35,7 +42,8 @@ def check_dataset(folder: Path) -> None:
     Raises:
         InputError: the folder holds other things, or cannot be written.
     """
-    check_result_folder(folder, ABOUT, overwrite=True)  # it is taken up
+    check_local(folder)
+    check_result_folder(folder.resolve(), ABOUT, overwrite=True)  # it is taken up, not replaced
     if not folder.is_dir():
         return
     for path in folder.iterdir():
