@@ -168,7 +168,9 @@ def _replace(document, old, new):
         ),
         (_set("feature_names", ["A"] * 6), "are damaged"),
         (_set("feature_opts_dicts", [{"adm_enhn_gain_limit": 1.2}] + [{}] * 5), "with the options"),
-        (_set("score_transform", {"knots": [[0, 0], [1, 1]]}), "knots"),
+        (_set("score_transform", {"enabled": True, "knots": [[0, 0], [9, 9]]}), "--teacher"),
+        (_set("score_transform", {"enabled": True, "knots": [[0, 0], [0, 1]]}), "rising x"),
+        (_set("score_transform", {"knots": "none"}), "not a VMAF JSON model"),
     ],
 )  # fmt: skip
 def test_damaged_model_files_are_refused(tmp_path, harm, message):

@@ -361,6 +361,14 @@ def _flag(path: Path, entry: dict[str, Any], key: str) -> bool:
     return value == "true"
 
 
+def _check_knots(path: Path, knots: Any) -> None:
+    """Raises InputError unless knots are points with rising x, two at least."""
+    points = np.asarray(knots, dtype=np.float64)
+    sound = points.ndim == 2 and points.shape[1] == 2 and len(points) > 1
+    if not sound or not np.isfinite(points).all() or not (np.diff(points[:, 0]) > 0).all():
+        raise InputError(f"{path}: knots are {knots!r}, expected pairs with rising x; mend them.")
+
+
 def _transform(path: Path, entry: Any) -> tuple[ScoreTransform | None, bool]:
     if entry is None:
         return None, False
@@ -368,7 +376,13 @@ def _transform(path: Path, entry: Any) -> tuple[ScoreTransform | None, bool]:
         raise InputError(f"{path}: score_transform is {type(entry).__name__}, expected keys.")
     _refuse_nulls(path, entry, "score_transform")
     if "knots" in entry:
-        raise InputError(f"{path}: score_transform has knots, which are not supported.")
+        _check_knots(path, entry["knots"])
+        if entry.get("enabled") is True:
+            raise OtherFeaturesError(
+                f"{path}: score_transform has knots, which libvmaf alone maps scores by. Let it "
+                f"run the model, as a label column: --teacher {path}."
+            )
+        return None, False
     terms = [entry.get(key) for key in ("p0", "p1", "p2")]
     present = any(term is not None for term in terms)
     if any(isinstance(term, (str, bool)) for term in terms):
