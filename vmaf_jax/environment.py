@@ -1,5 +1,6 @@
 """The machine that work runs on: its processor, JAX devices and package versions."""
 
+import functools
 import logging
 import os
 import platform
@@ -71,6 +72,22 @@ def keep_compiled_programs() -> None:
     jax.config.update("jax_compilation_cache_dir", folder)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.02)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+@functools.cache
+def keep_programs_by_default() -> None:
+    """Keeps compiled programs for a caller from Python who has set up no cache of JAX's.
+
+    A gradient's program takes many seconds to compile. Where JAX has compiled something already,
+    it has settled that there is no cache, and is told to look again.
+    """
+    import jax
+    from jax.experimental.compilation_cache import compilation_cache
+
+    settings: Any = jax.config  # its flags are unknown to type checkers
+    if settings.jax_enable_compilation_cache and settings.jax_compilation_cache_dir is None:
+        keep_compiled_programs()
+        compilation_cache.reset_cache()
 
 
 def check_devices() -> None:

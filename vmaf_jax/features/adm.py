@@ -11,14 +11,16 @@ Source: libvmaf's adm.c, adm_tools.c, adm_tools.h and adm_options.h; Li et al., 
 TIP 6(8), 1997, at 3 picture heights of 1080 lines.
 """
 
+import functools
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from vmaf_jax.features.filters import correlate, rounded
+from vmaf_jax.features.filters import correlate, rounded, unstack
 
 N_LEVELS = 4
 LOW = (0.482962913144690, 0.836516303737469, 0.224143868041857, -0.129409522550921)
@@ -42,21 +44,147 @@ def frame_adm(
         gain_limit: the largest contrast gain that counts, at least 1 (1 in the NEG models).
     """
     x, y = reference - 128, distorted - 128
-    numerator = denominator = jnp.zeros((), x.dtype)
+    zero = jnp.zeros((), x.dtype)
+    sums = Sums(zero, zero)
     for level in range(N_LEVELS):
-        (x, x_bands), (y, y_bands) = wavelet(x), wavelet(y)
-        csf = csf_weights(level)
-        restored = decouple(x_bands, y_bands, gain_limit)
-        additive = [
-            weight * jnp.abs(y_band - r_band)
-            for weight, y_band, r_band in zip(csf, y_bands, restored, strict=True)
-        ]
-        threshold = _masking_threshold(additive[0] + additive[1] + additive[2])
-        part = middle(x.shape)
-        for weight, x_band, r_band in zip(csf, x_bands, restored, strict=True):
-            numerator += _pool(jnp.maximum(weight * jnp.abs(r_band) - threshold, 0)[part])
-            denominator += _pool(weight * jnp.abs(x_band)[part])
-    return numerator / denominator
+        x, y, sums = _level(x, y, sums, level, gain_limit)
+    return sums.numerator / sums.denominator
+
+
+class Sums(NamedTuple):
+    """Norms of the bands so far."""
+
+    numerator: Float[Array, ""]  # of restored detail above its threshold
+    denominator: Float[Array, ""]  # of the reference's detail
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(3, 4))
+def _level(
+    x: Float[Array, "h w"], y: Float[Array, "h w"], sums: Sums, level: int, gain_limit: float
+) -> tuple[Float[Array, "h2 w2"], Float[Array, "h2 w2"], Sums]:
+    """The low bands of both pictures, and the sums with the level's norms.
+
+    Its gradient in `y` is that of the norms by each band, computed forwards, and the transposed
+    wavelet of it. JAX's own saves some 200 maps a frame, and its program takes more than twice
+    as long to compile.
+    """
+    (x, x_bands), (y, y_bands) = wavelet(x), wavelet(y)
+    return x, y, _add_norms(sums, x_bands, y_bands, level, gain_limit)
+
+
+def _add_norms(
+    sums: Sums, x_bands: Sequence[Array], y_bands: Sequence[Array], level: int, gain_limit: float
+) -> Sums:
+    csf = csf_weights(level)
+    restored = decouple(x_bands, y_bands, gain_limit)
+    additive = [
+        weight * jnp.abs(y_band - r_band)
+        for weight, y_band, r_band in zip(csf, y_bands, restored, strict=True)
+    ]
+    threshold = _add_neighbours(additive[0] + additive[1] + additive[2]) / 30
+    part = middle(threshold.shape)
+    numerator, denominator = sums
+    for weight, x_band, r_band in zip(csf, x_bands, restored, strict=True):
+        numerator += _pool(jnp.maximum(weight * jnp.abs(r_band) - threshold, 0)[part])
+        denominator += _pool(weight * jnp.abs(x_band)[part])
+    return Sums(numerator, denominator)
+
+
+class _Saved(NamedTuple):
+    x: Float[Array, "h w"]
+    y: Float[Array, "h w"]
+    slopes: Float[Array, "3 h2 w2"]  # of the level's numerator by the bands of `y`
+
+
+def _level_forward(
+    x: Array, y: Array, sums: Sums, level: int, gain_limit: float
+) -> tuple[tuple[Array, Array, Sums], _Saved]:
+    (x_low, *x_bands), (y_low, *y_bands) = _wavelets(x, y)
+    norms, slopes = _norms_and_slopes(jnp.stack(x_bands), jnp.stack(y_bands), level, gain_limit)
+    after = Sums(sums.numerator + norms.numerator, sums.denominator + norms.denominator)
+    return (x_low, y_low, after), _Saved(x, y, slopes)
+
+
+def _level_backward(
+    level: int, gain_limit: float, saved: _Saved, gradients: tuple[Array, Array, Sums]
+) -> tuple[Array, Array, Sums]:
+    _, by_low, by_sums = gradients
+    by_y = _merge(by_low, saved.slopes * by_sums.numerator, saved.y)
+    zero = jnp.zeros((), by_low.dtype)
+
+    def of_reference(x: Array) -> tuple[Array, Array, Sums]:
+        (low, x_bands), (y_low, y_bands) = wavelet(x), wavelet(saved.y)
+        return low, y_low, _add_norms(Sums(zero, zero), x_bands, y_bands, level, gain_limit)
+
+    # Nobody pays for this unless the reference is what is sought.
+    (by_x,) = jax.vjp(of_reference, saved.x)[1](gradients)
+    return by_x, by_y, by_sums
+
+
+def _wavelets(x: Array, y: Array) -> tuple[list[Array], list[Array]]:
+    """Of each picture the low, horizontal, vertical and diagonal band, as `wavelet` has them.
+
+    Rows are split in a loop, since what comes out of one XLA on CPU computes once, and compiles
+    once.
+    """
+    low, high = _split(jnp.stack([x, y]), -2)
+    rows = jnp.concatenate([low, high])
+    (x_low, y_low, x_horizontal, y_horizontal), (x_vertical, y_vertical, x_diagonal, y_diagonal) = (
+        unstack(half) for half in jax.lax.map(lambda part: _split(part, -1), rows)
+    )
+    return (
+        [x_low, x_horizontal, x_vertical, x_diagonal],
+        [y_low, y_horizontal, y_vertical, y_diagonal],
+    )
+
+
+def _merge(
+    low: Float[Array, "h2 w2"], bands: Float[Array, "3 h2 w2"], like: Float[Array, "h w"]
+) -> Float[Array, "h w"]:
+    """The transposed wavelet, to a picture of the shape of `like`."""
+    horizontal, vertical, diagonal = unstack(bands)
+
+    def transpose(like: Array, axis: int, halves: tuple[Array, Array]) -> Array:
+        return jax.vjp(lambda x: _split(x, axis), like)[1](halves)[0]
+
+    halves = jnp.stack([low, horizontal]), jnp.stack([vertical, diagonal])
+    rows = jnp.zeros((low.shape[0], like.shape[1]), low.dtype)
+    first, second = unstack(jax.lax.map(lambda pair: transpose(rows, -1, pair), halves))
+    return transpose(like, -2, (first, second))
+
+
+def _norms_and_slopes(
+    x: Float[Array, "3 h w"], y: Float[Array, "3 h w"], level: int, gain_limit: float
+) -> tuple[Sums, Float[Array, "3 h w"]]:
+    """A level's norms, and the derivatives of the numerator's by the bands `y`.
+
+    Of a clip at its edge half is taken, and of a magnitude at 0 the upper side, as JAX does.
+    """
+    csf = jnp.asarray(csf_weights(level), x.dtype)[:, None, None]
+    lowest, highest = _range(_gain(x, y, gain_limit) * x)
+    restored = jnp.clip(y, lowest, highest)
+    neighbours = jax.lax.map(_add_neighbours, csf * jnp.abs(y - restored))
+    part = (slice(None), *middle(x.shape[1:]))
+    kept = jnp.maximum(csf * jnp.abs(restored) - neighbours.sum(0) / 30, 0)[part]
+    seen = csf * jnp.abs(x)[part]
+    norms = Sums(*(jnp.stack([*map(_pool, unstack(bands))]).sum() for bands in (kept, seen)))
+
+    totals = (kept**3).sum((1, 2), keepdims=True)
+    inverse = jnp.where(totals > 0, 1 / jnp.cbrt(jnp.where(totals > 0, totals, 1)), 0)
+    borders = [(s.start or 0, n - s.stop) for s, n in zip(part[1:], x.shape[1:], strict=True)]
+    by_kept = jnp.pad((kept * inverse) ** 2, ((0, 0), *borders))
+    back = jax.lax.map(lambda band: jax.vjp(_add_neighbours, band)[1](band)[0], by_kept)
+    by_added = -csf * back.sum(0) / 30 * _slope_of_abs(y - restored)
+    at_edge = jnp.where((y == lowest) | (y == highest), 0.5, 0)
+    free = jnp.where((lowest < y) & (y < highest), 1, at_edge)
+    return norms, by_added + free * (csf * by_kept * _slope_of_abs(restored) - by_added)
+
+
+_level.defvjp(_level_forward, _level_backward)
+
+
+def _slope_of_abs(x: Float[Array, "*s"]) -> Float[Array, "*s"]:
+    return jnp.where(x >= 0, jnp.ones_like(x), -1)
 
 
 def wavelet(x: Float[Array, "h w"]) -> tuple[Float[Array, "h2 w2"], Bands]:
@@ -67,8 +195,8 @@ def wavelet(x: Float[Array, "h w"]) -> tuple[Float[Array, "h2 w2"], Bands]:
 
 
 def _split(
-    x: Float[Array, "h w"], axis: int
-) -> tuple[Float[Array, "h2 w2"], Float[Array, "h2 w2"]]:
+    x: Float[Array, "*b h w"], axis: int
+) -> tuple[Float[Array, "*b h2 w2"], Float[Array, "*b h2 w2"]]:
     """Low and high half of one axis; an odd length is rounded up.
 
     The edge before the first sample mirrors about it; the one after the last repeats it.
@@ -102,30 +230,41 @@ def decouple(x: Sequence[Array], y: Sequence[Array], gain_limit: float) -> Bands
     change is one of contrast.
     """
 
-    def inner(a: Sequence[Array], b: Sequence[Array]) -> Float[Array, "h w"]:
-        return rounded(a[0] * b[0]) + rounded(a[1] * b[1])
-
-    limit: Array | int = 1
-    if gain_limit != 1:
-        product = inner(x, y)
-        aligned = (product >= 0) & (product**2 >= COS_SQUARED * inner(x, x) * inner(y, y))
-        limit = jnp.where(aligned, jnp.asarray(gain_limit, product.dtype), 1)
+    limit = _gain(x, y, gain_limit)
 
     def restore(x: Float[Array, "h w"], y: Float[Array, "h w"]) -> Float[Array, "h w"]:
-        return jnp.clip(y, jnp.minimum(limit * x, 0), jnp.maximum(limit * x, 0))
+        return jnp.clip(y, *_range(limit * x))
 
     return restore(x[0], y[0]), restore(x[1], y[1]), restore(x[2], y[2])
 
 
-def _masking_threshold(additive: Float[Array, "h w"]) -> Float[Array, "h w"]:
-    """The contrast masking threshold: a thirtieth of each neighbour and a fifteenth of itself.
+def _gain(x: Sequence[Array] | Array, y: Sequence[Array] | Array, gain_limit: float) -> Array | int:
+    """By how much each coefficient of `x` may be multiplied."""
+
+    def inner(a: Sequence[Array] | Array, b: Sequence[Array] | Array) -> Float[Array, "h w"]:
+        return rounded(a[0] * b[0]) + rounded(a[1] * b[1])
+
+    if gain_limit == 1:
+        return 1
+    product = inner(x, y)
+    aligned = (product >= 0) & (product**2 >= COS_SQUARED * inner(x, x) * inner(y, y))
+    return jnp.where(aligned, jnp.asarray(gain_limit, product.dtype), 1)
+
+
+def _range(most: Array) -> tuple[Array, Array]:
+    """From 0 to `most`, whichever is less first."""
+    return jnp.minimum(most, 0), jnp.maximum(most, 0)
+
+
+def _add_neighbours(additive: Float[Array, "h w"]) -> Float[Array, "h w"]:
+    """Each sample twice and its eight neighbours, the thirtieth of which masks contrast.
 
     The edges before the first row and column mirror about it; those after the last repeat it.
     """
     h, w = additive.shape
     framed = jnp.pad(jnp.pad(additive, ((1, 0), (1, 0)), mode="reflect"), ((0, 1), (0, 1)), "edge")
     neighbours = sum(framed[i : i + h, j : j + w] for i in range(3) for j in range(3))
-    return (neighbours + additive) / 30
+    return neighbours + additive
 
 
 def middle(shape: tuple[int, ...]) -> tuple[slice, ...]:

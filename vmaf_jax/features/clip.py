@@ -18,7 +18,7 @@ from vmaf_jax.features.adm import frame_adm
 from vmaf_jax.features.feature_set import FEATURES
 from vmaf_jax.features.filters import unstack
 from vmaf_jax.features.motion import frame_motion, motion2
-from vmaf_jax.features.samples import check_samples, in_few_types
+from vmaf_jax.features.samples import check_samples, frames_with_nan, in_few_types
 from vmaf_jax.features.scale import MIN_SIZE
 from vmaf_jax.features.vif import frame_vif
 
@@ -50,13 +50,15 @@ def clip_features(
     check_samples(bits, reference=reference, distorted=distorted)
     check_luma(reference, distorted, bits, gain_limit)
     pair = in_few_types(reference), in_few_types(distorted)
-    return _clip_features(*pair, bits=bits, gain_limit=gain_limit)
+    nan = frames_with_nan(pair[0], pair[1]), frames_with_nan(pair[1], pair[0])
+    return _clip_features(*pair, nan, bits=bits, gain_limit=gain_limit)
 
 
 @functools.partial(jax.jit, static_argnames=("bits", "gain_limit"))
 def _clip_features(
     reference: Shaped[Array, "t h w"],
     distorted: Shaped[Array, "t h w"],
+    nan: tuple[Bool[Array, " t"] | None, ...],
     *,
     bits: int,
     gain_limit: float,
@@ -66,9 +68,10 @@ def _clip_features(
         reference, distorted, reference[0], starts, bits=bits, gain_limit=gain_limit
     )
     rows = rows.at[:, -1].set(motion2(rows[:, -1]))
-    floats = [x for x in (reference, distorted) if jnp.issubdtype(x.dtype, jnp.floating)]
-    for picture in floats:  # the features' own limits would hide a NaN
-        rows = jnp.where(jnp.isnan(picture).any((1, 2))[:, None], jnp.nan, rows)
+    for picture, known in zip((reference, distorted), nan, strict=True):
+        if jnp.issubdtype(picture.dtype, jnp.floating):  # the features' limits would hide a NaN
+            found = jnp.isnan(picture).any((1, 2)) if known is None else known
+            rows = jnp.where(found[:, None], jnp.nan, rows)
     return rows
 
 

@@ -54,6 +54,19 @@ def in_few_types(picture: Shaped[Array | np.ndarray, "..."]) -> Shaped[Array | n
     return picture if picture.dtype == kind else picture.astype(kind)
 
 
+def frames_with_nan(picture: Any, *others: Any) -> Any:
+    """Which frames of floats `[t, h, w]` hold a NaN, where that is found beforehand; else None.
+
+    A known picture of a program that is traced for `others` is a constant of it. XLA would look
+    for its NaN while it compiles, slowly and with a warning.
+    """
+    if not jnp.issubdtype(picture.dtype, jnp.floating) or isinstance(picture, jax.core.Tracer):
+        return None
+    if not any(isinstance(other, jax.core.Tracer) for other in others):
+        return None
+    return np.isnan(np.asarray(picture)).any((1, 2))
+
+
 def _check_range(name: str, picture: Any, bits: int, *, is_float: bool) -> None:
     library: Any = np if isinstance(picture, np.ndarray) else jnp
     low, high = float(library.min(picture)), float(library.max(picture))

@@ -12,14 +12,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
-from jaxtyping import Array, Float, Int, Shaped
+from jaxtyping import Array, Bool, Float, Int, Shaped
 
 from vmaf_jax.errors import InputError
 from vmaf_jax.features.adm3 import AdmSettings, frame_adm3
 from vmaf_jax.features.cambi import MIN_SIZE, CambiSettings, frame_cambi
 from vmaf_jax.features.feature_set import V1_FEATURES, FeatureSet
 from vmaf_jax.features.motion import MotionSettings, frame_motion, motion3
-from vmaf_jax.features.samples import check_samples, in_few_types
+from vmaf_jax.features.samples import check_samples, frames_with_nan, in_few_types
 from vmaf_jax.features.soft_cambi import soft_cambi
 from vmaf_jax.features.speed import SpeedSettings, blocks_of, frame_speed
 
@@ -107,12 +107,22 @@ def v1_features(
     pair = check_planes(reference, distorted, bits, feature_set)
     if cambi_gradient not in GRADIENTS:
         raise InputError(f"cambi_gradient {cambi_gradient!r}: expected {' or '.join(GRADIENTS)}.")
-    return _v1_features(*pair, bits=bits, feature_set=feature_set, cambi_gradient=cambi_gradient)
+    planes = (*pair[0], *pair[1])
+    nan = tuple(frames_with_nan(plane, *planes) for plane in planes)
+    return _v1_features(
+        *pair, nan, bits=bits, feature_set=feature_set, cambi_gradient=cambi_gradient
+    )
 
 
 @functools.partial(jax.jit, static_argnames=("bits", "feature_set", "cambi_gradient"))
 def _v1_features(
-    reference: Planes, distorted: Planes, *, bits: int, feature_set: FeatureSet, cambi_gradient: str
+    reference: Planes,
+    distorted: Planes,
+    nan: tuple[Bool[Array, " t"] | None, ...],
+    *,
+    bits: int,
+    feature_set: FeatureSet,
+    cambi_gradient: str,
 ) -> Float[Array, "t f"]:
     settings = settings_of(feature_set)
     before = jnp.stack([reference.y[0]] * settings.motion.apart)
@@ -120,9 +130,10 @@ def _v1_features(
         reference, distorted, before, bits=bits, settings=settings, cambi_gradient=cambi_gradient
     )
     rows = rows.at[:, -1].set(motion3(rows[:, -1], settings.motion))
-    for plane in (*reference, *distorted):
+    for plane, known in zip((*reference, *distorted), nan, strict=True):
         if jnp.issubdtype(plane.dtype, jnp.floating):  # limits and counts would hide a NaN
-            rows = jnp.where(jnp.isnan(plane).any((1, 2))[:, None], jnp.nan, rows)
+            found = jnp.isnan(plane).any((1, 2)) if known is None else known
+            rows = jnp.where(found[:, None], jnp.nan, rows)
     return rows
 
 

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from vmaf_jax.environment import keep_programs_by_default
 from vmaf_jax.features.clip import clip_features
 from vmaf_jax.features.v1 import check_planes, v1_features
 from vmaf_jax.teacher.svr import svr_score, transform_score
@@ -28,6 +29,7 @@ def vmaf(
     Raises:
         TypeError, InputError: as `clip_features`, `v1_features` and `load_teacher` do.
     """
+    keep_programs_by_default()
     feature_set = _teacher(model).feature_set
     if feature_set.planes == 1:
         limit = feature_set.gain_limit

@@ -1,0 +1,104 @@
+"""The first gradient of a program: kept for the next process, and compiled without a word."""
+
+import os
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+
+import vmaf_jax
+
+SCRIPT = """
+import jax, jax.monitoring, jax.numpy as jnp, numpy as np
+hits = []
+jax.monitoring.register_event_listener(
+    lambda event, **_: hits.append(event) if event.endswith("compilation_cache/cache_hits") else 0
+)
+jnp.arange(3).sum().block_until_ready()  # JAX settles here that there is no cache
+import vmaf_jax
+rng = np.random.default_rng(0)
+reference = jnp.asarray(rng.uniform(0, 255, (2, 40, 48)), jnp.float32)
+gradient = jax.jit(jax.grad(lambda y: vmaf_jax.vmaf(reference, y, clip=False).sum()))
+assert jnp.isfinite(gradient(reference * 0.9)).all()
+print(len(hits), jax.config.jax_compilation_cache_dir)
+"""
+
+
+def run_script(**settings):
+    """Hits in the cache, its folder, and what was printed on standard error."""
+    environment = {k: v for k, v in os.environ.items() if k != "JAX_COMPILATION_CACHE_DIR"}
+    environment["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"  # compiled once, run twice
+    done = subprocess.run(
+        [sys.executable, "-W", "always", "-c", SCRIPT],
+        env=environment | settings, capture_output=True, text=True, check=True, timeout=300,
+    )  # fmt: skip
+    hits, folder = done.stdout.split(maxsplit=1)
+    return int(hits), folder.strip(), done.stderr
+
+
+def test_second_process_finds_the_gradient_in_the_cache(tmp_path):
+    first, second = (run_script(VMAF_JAX_CACHE=str(tmp_path)) for _ in range(2))
+    assert first[1:] == second[1:] == (str(tmp_path / "xla"), "")
+    assert first[0] == 0 < second[0]
+
+
+def test_a_cache_of_the_callers_own_is_left_to_him(tmp_path):
+    own = str(tmp_path / "own")
+    code = (
+        "import jax\nfrom vmaf_jax.environment import keep_programs_by_default as keep\n"
+        "keep()\nprint(jax.config.jax_compilation_cache_dir)"
+    )
+    environment = os.environ | {"JAX_COMPILATION_CACHE_DIR": own, "VMAF_JAX_CACHE": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == own
+
+
+def test_a_known_reference_is_searched_for_nan_before_the_program(capfd):
+    """XLA would fold the search while compiling, with an alarm at large sizes."""
+    reference = np.random.default_rng(0).uniform(0, 255, (3, 32, 40)).astype(np.float32)
+    reference[1, 5, 6] = np.nan
+
+    def score(distorted):
+        return vmaf_jax.vmaf(reference, distorted, clip=False)
+
+    distorted = np.nan_to_num(reference, nan=7.0)
+    assert np.isnan(np.asarray(jax.jit(score)(distorted))).tolist() == [False, True, False]
+    text = jax.jit(score).lower(distorted).as_text()
+    both = jax.jit(lambda x, y: vmaf_jax.vmaf(x, y, clip=False)).lower(reference, distorted)
+    searches = [part.count("tensor<3x32x40xi1>") for part in (text, both.as_text())]
+    assert 0 < searches[0] < searches[1]
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("gain_limit", [1.0, 100.0])
+def test_adm_gradient_is_that_of_plain_differentiation(gain_limit):
+    """JAX's own derivative of the same lines, edges of clips and flat parts included."""
+    from vmaf_jax.features import adm
+
+    rng = np.random.default_rng(0)
+    noisy = rng.integers(0, 256, (35, 42)).astype(np.float32)
+    other = np.clip(noisy + rng.normal(0, 5, noisy.shape), 0, 255).round().astype(np.float32)
+
+    def plain(x, y):
+        x, y = x - 128, y - 128
+        sums = adm.Sums(np.float32(0), np.float32(0))
+        for level in range(adm.N_LEVELS):
+            (x, x_bands), (y, y_bands) = adm.wavelet(x), adm.wavelet(y)
+            sums = adm._add_norms(sums, x_bands, y_bands, level, gain_limit)
+        return sums.numerator / sums.denominator
+
+    ours, theirs = (
+        jax.jit(jax.value_and_grad(function, (0, 1)))
+        for function in (lambda x, y: adm.frame_adm(x, y, gain_limit), plain)
+    )
+    flat = np.full_like(noisy, 90)
+    for pair in [(noisy, other), (noisy, noisy), (noisy, 0.8 * noisy + 20), (flat, noisy)]:
+        (value, gradients), (expected, right) = ours(*pair), theirs(*pair)
+        assert float(value) == pytest.approx(float(expected), rel=1e-6)
+        for gradient, truth in zip(gradients, right, strict=True):
+            limit = 2e-5 * float(np.abs(truth).max())  # float32 sums in another order
+            np.testing.assert_allclose(gradient, truth, rtol=0, atol=limit)
