@@ -164,7 +164,30 @@ def _packet_times(ffmpeg: Ffmpeg, video: Video) -> Times:
     times = decoded if _MISSING in shown else shown
     if _MISSING in times:
         return np.empty(0)
-    return _spread_repeated(np.sort(np.array(times, np.float64)) * unit)
+    return _spread_repeated(_unpress_start(np.sort(np.array(times, np.float64)) * unit, unit))
+
+
+def _unpress_start(times: Times, tick: float) -> Times:
+    """Returns times in which frames that a muxer pressed together at the start are spread again.
+
+    Matroska holds no time below zero: ffmpeg writes the frames that an encoder (libvvenc) times
+    before zero a tick apart.
+
+    Args:
+        times: seconds, sorted.
+        tick: seconds of the file's clock.
+    """
+    gaps = np.diff(times)
+    apart = np.flatnonzero(gaps > 1.5 * tick)
+    if len(apart) == 0 or apart[0] == 0:
+        return times
+    last = int(apart[0])  # of the pressed frames, which lies a little late
+    rest = gaps[last + 1 :] if last + 1 < len(gaps) else gaps[last:]
+    interval = float(np.median(rest))
+    if interval < 4 * tick:  # a fast clip, whose ticks tell nothing apart
+        return times
+    start = times[last + 1] - interval * np.arange(last + 1, 0, -1)
+    return np.concatenate([start, times[last + 1 :]])
 
 
 def _spread_repeated(times: Times) -> Times:
