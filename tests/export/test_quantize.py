@@ -122,9 +122,17 @@ def test_a_missed_budget_is_tuned_for_then_refused(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+def coarse(leaf):
+    """A parameter in 6 bits, one scale for all."""
+    step = np.abs(leaf).max() / 31
+    return np.asarray(np.round(leaf / step) * step, np.float32)
+
+
 def test_fine_tuning_wins_back_what_rounding_costs(support_vectors, tmp_path):
+    """8 bits cost the shipped students too little to win any back, and coarser ones more."""
     run = open_run(checkpoints() / "nano")
     deployed = deploy(run.student, run.variables)
+    deployed = dataclasses.replace(deployed, constants=jax.tree.map(coarse, deployed.constants))
     x = support_vectors.features.astype(np.float32)
     teacher = load_teacher("vmaf_v0.6.1")
     target = teacher(x, clip=False).astype(np.float32)
@@ -136,7 +144,7 @@ def test_fine_tuning_wins_back_what_rounding_costs(support_vectors, tmp_path):
         export_onnx(model, source, run.identity)
         path = quantize(source, tmp_path / f"{name}_8.onnx", mode="qat", calibration=x)
         errors.append(float(np.sqrt(np.mean((OnnxModel(path)(x) - teacher(x)) ** 2))))
-    assert errors[1] < errors[0]
+    assert errors[1] < errors[0] / 2
 
 
 @pytest.mark.parametrize(

@@ -181,12 +181,12 @@ def test_any_report_of_ffmpeg(lines):
 def test_any_log_of_libvmaf(log):
     if isinstance(log, dict):
         with pytest.raises(InputError):
-            _parse(log, FEATURES, [LibvmafModel("m")])
+            _parse(log, FEATURES.libvmaf_keys, [LibvmafModel("m")])
 
 
 def test_a_sound_log_is_read():
     keys = [*FEATURES.libvmaf_keys, "m"]
     log = {"frames": [{"metrics": {key: float(k) for k, key in enumerate(keys)}}]}
-    rows, labels = _parse(log, FEATURES, [LibvmafModel("m")])
+    rows, labels = _parse(log, FEATURES.libvmaf_keys, [LibvmafModel("m")])
     np.testing.assert_array_equal(rows, [[0, 1, 2, 3, 4, 5]])
     np.testing.assert_array_equal(labels["m"], [6])

@@ -100,8 +100,11 @@ def test_another_aspect_ratio_needs_to_be_asked_for(width, height, sar, fits):
         plan(**streams)
     for scale in SCALES:
         chain = plan(Comparison(scale=scale), **streams).to_distorted
-        assert (f",{scale}=1920:1080" in chain) == (scale != "stretch")
         assert "scale=" in chain
+        assert (",pad=1920:1080" in chain) == (scale == "pad")
+        # What is cut off is cut off before the rest is scaled to the reference's size.
+        assert (",crop=" in chain) == (scale == "crop")
+        assert chain.endswith("scale=1920:1080:flags=bicubic") == (scale != "pad")
 
 
 # reference's rate, base rate; distorted's; whether they pair by number

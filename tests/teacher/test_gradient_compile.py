@@ -74,7 +74,7 @@ def test_a_known_reference_is_searched_for_nan_before_the_program(capfd):
     assert capfd.readouterr().err == ""
 
 
-@pytest.mark.parametrize("gain_limit", [1.0, 100.0])
+@pytest.mark.parametrize("gain_limit", [1.0, pytest.param(100.0, marks=pytest.mark.slow)])
 def test_adm_gradient_is_that_of_plain_differentiation(gain_limit):
     """JAX's own derivative of the same lines, edges of clips and flat parts included."""
     from vmaf_jax.features import adm
