@@ -217,8 +217,10 @@ def refusal(line: str, folder: Path) -> list[int | str]:
 
 def loaded_modules(folder: Path) -> dict[str, list[str]]:
     """Heavy packages that `--help` and the score of a cached pair load."""
-    heavy = ("jax", "flax", "optax", "orbax", "onnx", "onnxruntime", "scipy", "pyarrow", "pandas")
-    heavy += ("matplotlib", "mcp", "ray", "numpy", "pydantic", "typer", "rich")
+    heavy = (
+        *("jax", "flax", "optax", "orbax", "onnx", "onnxruntime", "scipy", "pyarrow", "pandas"),
+        *("matplotlib", "mcp", "ray", "numpy", "pydantic", "typer", "rich"),
+    )
     script = (
         "import sys\n"
         "from vmaf_jax.cli import main\n"
