@@ -126,11 +126,6 @@ class QuantisationCost:
     batch_dependence: float
     bytes: dict[str, int]
 
-    @property
-    def within_budget(self) -> bool:
-        """Whether both budgets are kept; NaN keeps none."""
-        return self.plcc_drop <= self.budget_plcc and self.added_rmse <= self.budget_rmse
-
     def check(self) -> None:
         """Raises GateError, with figure and limit, if a budget is passed."""
         if not self.plcc_drop <= self.budget_plcc:

@@ -132,49 +132,31 @@ FEATURES = FeatureSet(
 )
 
 # The same six under an enhancement gain limit of 1: what the NEG models are asked with.
-NEG_FEATURES = FeatureSet(
+NEG_FEATURES = dataclasses.replace(
+    FEATURES,
     name="vmaf_neg",
-    names=_NAMES,
-    model_names=_INTEGER_NAMES,
     libvmaf_keys=(*(f"integer_{name}_egl_1" for name in _NAMES[:-1]), "integer_motion2"),
     libvmaf_model="vmaf_v0.6.1neg",
-    lower=_LOWER,
-    upper=_UPPER,
-    reference_only=("motion2",),
-    identical=_IDENTICAL,
-    ordered=_NAMES[1:5],
     gain_limit=1.0,
     options=_NEG_OPTIONS,
 )
 
 # The same six from libvmaf's float extractors, which Netflix's `vmaf_float_*` models and
 # `vmaf_v0.6.0` ask for; also a second opinion on what the integer ones compute.
-FLOAT_FEATURES = FeatureSet(
+FLOAT_FEATURES = dataclasses.replace(
+    FEATURES,
     name="vmaf_float",
-    names=_NAMES,
     model_names=_FLOAT_NAMES,
     libvmaf_keys=_NAMES,
     libvmaf_model="vmaf_float_v0.6.1",
-    lower=_LOWER,
-    upper=_UPPER,
-    reference_only=("motion2",),
-    identical=_IDENTICAL,
-    ordered=_NAMES[1:5],
 )
 
-FLOAT_NEG_FEATURES = FeatureSet(
+FLOAT_NEG_FEATURES = dataclasses.replace(
+    NEG_FEATURES,
     name="vmaf_float_neg",
-    names=_NAMES,
     model_names=_FLOAT_NAMES,
     libvmaf_keys=(*(f"{name}_egl_1" for name in _NAMES[:-1]), "motion2"),
     libvmaf_model="vmaf_float_v0.6.1neg",
-    lower=_LOWER,
-    upper=_UPPER,
-    reference_only=("motion2",),
-    identical=_IDENTICAL,
-    ordered=_NAMES[1:5],
-    gain_limit=1.0,
-    options=_NEG_OPTIONS,
 )
 
 _V1_NAMES = ("cambi", "speed_chroma_uv", "adm3", "motion3")
