@@ -103,7 +103,7 @@ def golden():
 def demo_table(cache, shared):
     """Every frame of the demo corpus, encoded and measured once in this run of the suite."""
     from vmaf_jax.corpora import demo
-    from vmaf_jax.extraction.api import extract_clips
+    from vmaf_jax.extraction.extract import extract_clips
 
     with (shared / "demo.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

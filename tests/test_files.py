@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from vmaf_jax.errors import InputError
-from vmaf_jax.features.dataset_writer import check_dataset
 from vmaf_jax.files import atomic_path, check_result_folder
+from vmaf_jax.tables.dataset import check_dataset
 
 
 def write_folder(path, content):

@@ -6,22 +6,10 @@ from pathlib import Path
 import pytest
 
 ORDER = (
-    *(
-        "errors",
-        "printable",
-        "files",
-        "limits",
-        "plain_yaml",
-        "stopping",
-        "environment",
-        "features",
-        "teacher",
-        "video",
-        "corpora",
-        "extraction",
-    ),
-    *("models", "training", "evaluation", "export", "reporting", "jobs", "selection"),
-    *("torch", "benchmarks", "serving", "commands", "ending", "cli", "__main__"),
+    *("errors", "printable", "files", "plain_yaml", "interrupts", "progress", "environment"),
+    *("features", "tables", "teacher", "video", "corpora", "extraction", "models", "training"),
+    *("evaluation", "export", "reporting", "runs", "scoring", "jobs", "selection"),
+    *("torch", "benchmarks", "serving", "commands", "cli", "__main__"),
 )
 PACKAGE = Path("vmaf_jax")
 MODULES = {

@@ -113,7 +113,7 @@ def run(*arguments: str, cwd: Path = ROOT) -> str:
 
 def schemas() -> dict[str, str]:
     """Digests of the JSON schemas of configurations, sidecars and MCP tools."""
-    from vmaf_jax.jobs.config import Config
+    from vmaf_jax.runs.config import Config
     from vmaf_jax.serving.catalogue import TOOLS
 
     models = {"config": Config} | {

@@ -1,11 +1,11 @@
 from . import features
 from .environment import __version__
 from .errors import GateError, InputError
-from .extraction.api import extract_pair
+from .extraction.extract import extract_pair
 from .features.feature_set import FEATURES
-from .jobs.model import load_model
-from .jobs.score import score
 from .jobs.vmaf import vmaf
+from .scoring.model import load_model
+from .scoring.score import score
 from .teacher.teacher import load_teacher
 
 __all__ = [

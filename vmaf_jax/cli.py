@@ -18,7 +18,7 @@ from typer.rich_utils import rich_format_error
 from vmaf_jax.commands.bench import bench
 from vmaf_jax.commands.compare_backends import compare_backends
 from vmaf_jax.commands.distributed import WorkerEndedError, end_workers
-from vmaf_jax.commands.doctor import doctor
+from vmaf_jax.commands.doctor import doctor, show_version, verify
 from vmaf_jax.commands.evaluate import evaluate
 from vmaf_jax.commands.examples import epilog
 from vmaf_jax.commands.export import export
@@ -26,15 +26,13 @@ from vmaf_jax.commands.extract import extract
 from vmaf_jax.commands.import_features import import_features
 from vmaf_jax.commands.ladder import ladder
 from vmaf_jax.commands.mcp import mcp
-from vmaf_jax.commands.registry import verify
 from vmaf_jax.commands.report import report
 from vmaf_jax.commands.score import score
 from vmaf_jax.commands.select import select
 from vmaf_jax.commands.train import train
-from vmaf_jax.commands.version import show_version
-from vmaf_jax.ending import ends_at_once, escape_output
 from vmaf_jax.errors import GateError, InputError
 from vmaf_jax.files import remove_work_folders
+from vmaf_jax.interrupts import ends_at_once, escape_output
 from vmaf_jax.printable import log_to_terminal, printable
 
 app = typer.Typer(
@@ -105,7 +103,7 @@ def _clean_up() -> int | None:
 
     end_all()
     code = end_workers()
-    if (cluster := sys.modules.get("vmaf_jax.extraction.ray_cluster")) is not None:
+    if (cluster := sys.modules.get("vmaf_jax.extraction.ray")) is not None:
         cluster.leave_cluster()
     remove_work_folders()
     return code

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from vmaf_jax.errors import InputError
-from vmaf_jax.limits import limit, read_limited
+from vmaf_jax.files import limit, read_limited
 
 MAX_BYTES = 1 << 20
 _MAX_VALUES, _MAX_DEPTH = 100_000, 50

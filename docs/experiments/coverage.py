@@ -12,12 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
-from vmaf_jax.evaluation.clip_residuals import residuals_of
-from vmaf_jax.evaluation.conformal import Residuals, coverage
+from vmaf_jax.evaluation.conformal import LEVELS, Residuals, coverage, residuals_of
 from vmaf_jax.evaluation.cross_validation import read_held_out
-from vmaf_jax.evaluation.held_out_intervals import LEVELS
-from vmaf_jax.jobs.run_folder import read_config
-from vmaf_jax.reporting.markdown import table
+from vmaf_jax.reporting.page import markdown_table
+from vmaf_jax.runs.run_folder import read_config
 
 HEADER = (
     *("residuals of", "level", "covered", "by source", "width", "naive covered", "naive width"),
@@ -76,4 +74,4 @@ def rows_of_run(folder: Path) -> list[list[str]]:
 
 if __name__ == "__main__":
     lines = [line for folder in sys.argv[1:] for line in rows_of_run(Path(folder))]
-    print("\n".join(table(HEADER, lines)))
+    print("\n".join(markdown_table(HEADER, lines)))

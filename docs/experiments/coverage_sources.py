@@ -15,11 +15,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from vmaf_jax.evaluation.clip_residuals import residuals_of
-from vmaf_jax.evaluation.conformal import N_SHARES, Profile, Residuals
+from vmaf_jax.evaluation.conformal import LEVELS, N_SHARES, Profile, Residuals, residuals_of
 from vmaf_jax.evaluation.cross_validation import read_held_out
-from vmaf_jax.evaluation.held_out_intervals import LEVELS
-from vmaf_jax.reporting.markdown import table
+from vmaf_jax.reporting.page import markdown_table
 
 CORPORA, SOURCES, CLIPS = 100, 9, 8
 FAR = 0.03  # of the level, within which coverage is to be
@@ -93,4 +91,4 @@ def of_the_demo(model: str) -> list[list[str]]:
 if __name__ == "__main__":
     lines = simulations()
     lines += [line for model in MODELS for line in of_the_demo(model)]
-    print("\n".join(table(HEADER, lines)))
+    print("\n".join(markdown_table(HEADER, lines)))

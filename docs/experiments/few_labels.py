@@ -23,12 +23,12 @@ import pyarrow.parquet as pq
 from docs.experiments.opinions import FINE, SCRATCH, Fewer, Predictions, held_out
 from vmaf_jax.corpora import demo
 from vmaf_jax.environment import prepare_training
-from vmaf_jax.extraction.api import extract_clips
+from vmaf_jax.extraction.extract import extract_clips
 from vmaf_jax.extraction.request import Request
-from vmaf_jax.features.clips import clips_of
 from vmaf_jax.features.feature_set import FEATURES
-from vmaf_jax.jobs.config import DataConfig
-from vmaf_jax.jobs.problem import Problem, load_problem
+from vmaf_jax.runs.config import DataConfig
+from vmaf_jax.runs.problem import Problem, load_problem
+from vmaf_jax.tables.clips import clips_of
 from vmaf_jax.teacher import load_teacher
 
 V1 = "vmaf_v1.0.16_3d0h"

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from vmaf_jax.evaluation import rmse_mapped
 from vmaf_jax.evaluation.metrics import plcc, rmse, srocc
-from vmaf_jax.reporting.markdown import table
+from vmaf_jax.reporting.page import markdown_table
 
 DOCS = Path(__file__).parents[1]
 VOTES = 25.0  # points of 0-100 for a vote of 1 to 5
@@ -51,7 +51,7 @@ def curve(columns: Columns, unit: float) -> list[str]:
         return f"{mean:.{digits}f} ({low:.{digits}f}-{high:.{digits}f})"
 
     rows = [[way, *(cell(points[count]) for count in counts)] for way, points in errors.items()]
-    return table(["labelled clips", *map(str, counts)], rows)
+    return markdown_table(["labelled clips", *map(str, counts)], rows)
 
 
 def monotone(columns: Columns) -> list[str]:
@@ -63,7 +63,7 @@ def monotone(columns: Columns) -> list[str]:
         errors = (rmse(predicted, mos) / VOTES, mapped / VOTES)
         values = (plcc(predicted, mos), srocc(predicted, mos), *errors)
         rows.append([name, *(f"{value:.3f}" for value in values)])
-    return table(["network", "PLCC", "SROCC", "RMSE", "mapped"], rows)
+    return markdown_table(["network", "PLCC", "SROCC", "RMSE", "mapped"], rows)
 
 
 def page(opinions: Columns, v1: Columns) -> str:

@@ -20,11 +20,11 @@ import pyarrow.parquet as pq
 
 from vmaf_jax.environment import prepare_training
 from vmaf_jax.evaluation import calibrate_held_out
-from vmaf_jax.features.clips import Clips, clips_of
-from vmaf_jax.jobs.config import Config, DataConfig, StudentConfig
-from vmaf_jax.jobs.fit import fit_folds
-from vmaf_jax.jobs.problem import Problem, load_problem
 from vmaf_jax.models.pooling import POOLINGS
+from vmaf_jax.runs.config import Config, DataConfig, StudentConfig
+from vmaf_jax.runs.fit import fit_folds
+from vmaf_jax.runs.problem import Problem, load_problem
+from vmaf_jax.tables.clips import Clips, clips_of
 from vmaf_jax.teacher import load_teacher
 from vmaf_jax.training import TrainingSettings
 

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from vmaf_jax.evaluation import Opinions, compare_models, rmse_mapped
 from vmaf_jax.evaluation.metrics import plcc, rmse, srocc
-from vmaf_jax.reporting.markdown import table
+from vmaf_jax.reporting.page import markdown_table
 
 DOCS = Path(__file__).parents[1]
 POINTS = 25.0  # of 0-100 for a vote of 1 to 5
@@ -110,7 +110,7 @@ def page(columns: Columns) -> str:
     rows.append(["*ours, chosen by the other sources' errors*", *figures(nested, columns)])
     best = min(ours, key=lambda n: rmse(columns[n], columns["mos"]))
     lines = [HEAD, ""]
-    lines += table(["model", "PLCC", "SROCC", "RMSE", "mapped"], rows)
+    lines += markdown_table(["model", "PLCC", "SROCC", "RMSE", "mapped"], rows)
     lines += ["", "Against the incumbents, paired over sources (jackknife-t, RMSE, MOS 1-5):", ""]
     for rival in (BASELINE, INCUMBENT):
         difference = compare_models(columns[best], columns[rival], opinions).differences["rmse"]
@@ -124,7 +124,7 @@ def page(columns: Columns) -> str:
     counts = sorted(next(iter(by_way.values())))
     cells = [[way, *(f"{np.mean(p[c]):.3f}" for c in counts)] for way, p in by_way.items()]
     lines += ["", "Held-out RMSE by the number of labelled sources (mean of the draws):", ""]
-    lines += table(["way", *map(str, counts)], cells)
+    lines += markdown_table(["way", *map(str, counts)], cells)
     lines += ["", "![learning curves](opinions.png)", ""]
     lines.append(TAIL)
     return "\n".join(lines) + "\n"

@@ -18,7 +18,7 @@ import numpy as np
 from tests.browser import Browser
 from tests.reporting.support import predictions, shipped
 from vmaf_jax.evaluation.cross_validation import HeldOut, read_held_out
-from vmaf_jax.jobs.run_report import report
+from vmaf_jax.jobs.report_runs import report
 
 _SEEDS, _LOADS = 5, 7
 

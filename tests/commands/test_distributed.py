@@ -12,7 +12,7 @@ import pytest
 
 from tests.commands.select_few import few_clips
 from tests.support import run_command
-from vmaf_jax.stopping import SAVED
+from vmaf_jax.interrupts import SAVED
 
 CONFIG = """
 name: spread

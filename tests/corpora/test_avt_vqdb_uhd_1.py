@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.corpora.test_feature_log import write
+from tests.corpora.test_logs import write
 from vmaf_jax.corpora.avt_vqdb_uhd_1 import load_listed
 from vmaf_jax.errors import InputError
 

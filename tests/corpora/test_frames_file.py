@@ -4,10 +4,10 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
-from vmaf_jax.corpora.frames_file import read_frames
+from vmaf_jax.corpora.logs import read_frames
 from vmaf_jax.errors import InputError
 from vmaf_jax.features import FEATURES, NEG_FEATURES
-from vmaf_jax.features.parquet import read_parquet
+from vmaf_jax.tables.reading import read_parquet
 
 RNG = np.random.default_rng(0)
 HEADER = ",".join(["clip", "frame", *FEATURES, "\n"]).encode().replace(b",\n", b"\n")

@@ -7,9 +7,9 @@ import pytest
 from tests.support import run_command
 from vmaf_jax.corpora.manifest import load_clips
 from vmaf_jax.errors import InputError
-from vmaf_jax.extraction.api import extract_clips
+from vmaf_jax.extraction.extract import extract_clips
 from vmaf_jax.extraction.request import Request
-from vmaf_jax.features import read_table
+from vmaf_jax.tables import read_table
 
 ROWS = [
     {"reference": "ref.y4m", "distorted": "dis.mp4", "source": "a", "mos": 61.5},

@@ -6,7 +6,7 @@ import pytest
 
 from docs.experiments.coverage import HEADER, rows_of_run
 from docs.experiments.coverage_sources import MODELS, of_the_demo, simulations
-from vmaf_jax.reporting.markdown import table
+from vmaf_jax.reporting.page import markdown_table
 
 PAGE = Path("docs/uncertainty.md")
 
@@ -18,17 +18,17 @@ def lines():
 @pytest.mark.parametrize("name", ["tiny", "nano", "rbf", "rbf_4k"])
 def test_coverage_and_width(name):
     rows = rows_of_run(Path("checkpoints") / name)
-    header, _, *printed = table(HEADER, rows)
+    header, _, *printed = markdown_table(HEADER, rows)
     assert header in lines()
     opens = f"| {name}, "
     assert set(printed[:3]) <= {line for line in lines() if line.startswith(opens)} <= set(printed)
 
 
 def test_the_simulation_of_few_sources():
-    printed = table(["", ""], simulations())[2:]
+    printed = markdown_table(["", ""], simulations())[2:]
     assert [line for line in lines() if line in printed] == printed
 
 
 @pytest.mark.parametrize("name", sorted(set(MODELS) - {"nano"}))
 def test_the_quantile_on_the_demo(name):
-    assert set(table(["", ""], of_the_demo(name))[2:]) <= set(lines())
+    assert set(markdown_table(["", ""], of_the_demo(name))[2:]) <= set(lines())

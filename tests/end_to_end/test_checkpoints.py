@@ -16,20 +16,20 @@ from vmaf_jax.corpora.support_vectors import support_vector_table
 from vmaf_jax.environment import processor
 from vmaf_jax.evaluation import all_metrics, loso_metrics, read_held_out
 from vmaf_jax.evaluation.behaviour import behaviour
-from vmaf_jax.evaluation.held_out_intervals import LEVELS
-from vmaf_jax.export.calibration import read_calibration
+from vmaf_jax.evaluation.conformal import LEVELS
 from vmaf_jax.export.contract import load_onnx
 from vmaf_jax.export.onnx_runtime import OnnxModel
 from vmaf_jax.export.parity import ParityLimits, check_parity, measure_parity, parity_rows
 from vmaf_jax.export.quantize import BUDGET_PLCC, BUDGET_RMSE, compare
 from vmaf_jax.export.registry import verify_registry
-from vmaf_jax.extraction.api import extract_clips
+from vmaf_jax.export.sidecar import read_calibration
+from vmaf_jax.extraction.extract import extract_clips
 from vmaf_jax.extraction.request import Request
 from vmaf_jax.features import FEATURES
 from vmaf_jax.files import to_json
-from vmaf_jax.jobs.remake_card import remake_card
-from vmaf_jax.jobs.run_folder import open_run
+from vmaf_jax.jobs.report_runs import remake_card
 from vmaf_jax.reporting.run_view import points
+from vmaf_jax.runs.run_folder import open_run
 from vmaf_jax.training.masks import masked_scaler
 from vmaf_jax.training.queries import draw_queries
 

@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.support import run_command
-from vmaf_jax.features import read_table
 from vmaf_jax.files import to_json
+from vmaf_jax.tables import read_table
 
 
 @pytest.fixture(scope="module")

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from vmaf_jax.corpora import demo
-from vmaf_jax.extraction.api import extract_clips
+from vmaf_jax.extraction.extract import extract_clips
 from vmaf_jax.extraction.request import Request
-from vmaf_jax.jobs.config import load_config
 from vmaf_jax.jobs.export import export
-from vmaf_jax.jobs.model import load_model
 from vmaf_jax.jobs.train import train
+from vmaf_jax.runs.config import load_config
+from vmaf_jax.scoring.model import load_model
 from vmaf_jax.teacher import load_teacher
 
 

@@ -14,8 +14,8 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 import vmaf_jax
 from vmaf_jax.export.registry import verify_registry
-from vmaf_jax.jobs.config import load_config
-from vmaf_jax.jobs.model import checkpoints
+from vmaf_jax.runs.config import load_config
+from vmaf_jax.runs.locate import checkpoints
 rows = [[0.95, 0.5, 0.8, 0.85, 0.9, 4.0]]
 scores = {name: float(vmaf_jax.load_model(name)(rows)[0]) for name in ("tiny", "nano", "rbf")}
 scores["teacher"] = float(vmaf_jax.load_teacher("vmaf_v0.6.1")(rows)[0])

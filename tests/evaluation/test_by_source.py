@@ -8,10 +8,9 @@ import pytest
 from vmaf_jax.errors import InputError
 from vmaf_jax.evaluation.by_source import holm, over_sources, paired, source_errors
 from vmaf_jax.evaluation.cross_validation import HeldOut, join
-from vmaf_jax.evaluation.intervals import Moments, jackknife, rmse_interval
+from vmaf_jax.evaluation.intervals import Moments, jackknife, paired_difference, rmse_interval
 from vmaf_jax.evaluation.metrics import rmse
 from vmaf_jax.evaluation.opinions import Opinions
-from vmaf_jax.evaluation.significance import paired_difference
 
 
 def run(n_sources=6, n_clips=4, n_frames=3, seeds=(0,), noise=1.0, draw=0):

@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from vmaf_jax.evaluation.clip_residuals import residuals_of
 from vmaf_jax.evaluation.conformal import (
     GRID,
     N_SHARES,
     Profile,
     Residuals,
     coverage,
+    residuals_of,
     weighted_quantiles,
 )
 from vmaf_jax.evaluation.cross_validation import HeldOut, read_held_out

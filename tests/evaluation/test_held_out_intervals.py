@@ -4,10 +4,14 @@ import numpy as np
 import pytest
 
 from tests.reporting.support import predictions
-from vmaf_jax.evaluation.clip_residuals import residuals_of
-from vmaf_jax.evaluation.conformal import coverage
+from vmaf_jax.evaluation.conformal import (
+    LEVELS,
+    MOST_CLIPS,
+    coverage,
+    held_out_intervals,
+    residuals_of,
+)
 from vmaf_jax.evaluation.cross_validation import read_held_out
-from vmaf_jax.evaluation.held_out_intervals import LEVELS, MOST_CLIPS, held_out_intervals
 
 TINY = Path("checkpoints/tiny")
 

@@ -9,11 +9,9 @@ import pytest
 
 from vmaf_jax.evaluation import conformal
 from vmaf_jax.evaluation.by_source import over_sources, source_errors
-from vmaf_jax.evaluation.clip_residuals import is_of_clips, residuals_of
-from vmaf_jax.evaluation.conformal import Residuals
+from vmaf_jax.evaluation.conformal import Residuals, is_of_clips, residuals_of
 from vmaf_jax.evaluation.cross_validation import HeldOut, loso_metrics, read_held_out
-from vmaf_jax.reporting.points import bounded, cells
-from vmaf_jax.reporting.svg import Plot
+from vmaf_jax.reporting.svg import Plot, bounded, cells
 
 N, CLIP, SOURCES = 100_000, 100, 10
 LONG = "a name as paths are, of some hundred characters, which every row of its clip refers to" * 2

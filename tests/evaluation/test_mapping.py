@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vmaf_jax.errors import InputError
-from vmaf_jax.evaluation.mapping import KINDS, calibrate_held_out, fit_map, map_by_experiment
+from vmaf_jax.evaluation.opinions import KINDS, calibrate_held_out, fit_map, map_by_experiment
 
 
 def case(seed=0, n=80, noise=4.0):

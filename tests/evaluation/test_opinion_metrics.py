@@ -5,7 +5,8 @@ import pytest
 import scipy.stats
 
 from vmaf_jax.errors import InputError
-from vmaf_jax.evaluation.opinion_metrics import (
+from vmaf_jax.evaluation.opinions import (
+    Opinions,
     all_maps,
     mapped_metrics,
     opinion_metrics,
@@ -13,7 +14,6 @@ from vmaf_jax.evaluation.opinion_metrics import (
     rmse_mapped,
     rmse_star,
 )
-from vmaf_jax.evaluation.opinions import Opinions
 
 
 def case(seed=0, experiments=2, per_experiment=15):

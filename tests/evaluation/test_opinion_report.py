@@ -9,14 +9,17 @@ import pyarrow.parquet as pq
 import pytest
 
 from vmaf_jax import FEATURES, load_teacher
-from vmaf_jax.evaluation.intervals import Moments, plcc_interval, rmse_interval
+from vmaf_jax.evaluation.intervals import (
+    Moments,
+    plcc_interval,
+    plcc_p_value,
+    rmse_interval,
+    rmse_p_value,
+)
 from vmaf_jax.evaluation.krasula import krasula, pairs_of
-from vmaf_jax.evaluation.mapping import calibrate_held_out
 from vmaf_jax.evaluation.metrics import plcc
-from vmaf_jax.evaluation.opinion_metrics import mapped_metrics, rmse_mapped
 from vmaf_jax.evaluation.opinion_report import compare_models, opinion_report
-from vmaf_jax.evaluation.opinions import Opinions
-from vmaf_jax.evaluation.significance import plcc_p_value, rmse_p_value
+from vmaf_jax.evaluation.opinions import Opinions, calibrate_held_out, mapped_metrics, rmse_mapped
 
 OPINIONS = Path("../shared/opinions")
 

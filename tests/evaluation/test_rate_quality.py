@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import scipy.spatial
 
-from vmaf_jax.evaluation.bootstrap import mean_interval
+from vmaf_jax.evaluation.intervals import mean_interval
 from vmaf_jax.evaluation.rate_quality import METHODS, Curve, compare, curve_of, upper_hull
 
 

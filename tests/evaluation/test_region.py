@@ -1,6 +1,6 @@
 import numpy as np
 
-from vmaf_jax.evaluation.region import Region, fit_region
+from vmaf_jax.evaluation.conformal import Region, fit_region
 from vmaf_jax.features.feature_set import FEATURES
 
 

@@ -7,8 +7,8 @@ import pytest
 import scipy.stats
 
 from vmaf_jax.evaluation.cross_validation import HeldOut
-from vmaf_jax.evaluation.mapping import line_held_out
 from vmaf_jax.evaluation.metrics import rmse
+from vmaf_jax.evaluation.opinions import line_held_out
 from vmaf_jax.evaluation.rivals import stand_beside
 
 SOURCE = np.repeat([f"s{k}" for k in range(10)], 8).astype(object)

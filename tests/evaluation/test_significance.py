@@ -4,15 +4,16 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from vmaf_jax.evaluation.intervals import Moments, rmse_difference
-from vmaf_jax.evaluation.metrics import rmse
-from vmaf_jax.evaluation.opinions import Opinions
-from vmaf_jax.evaluation.significance import (
+from vmaf_jax.evaluation.intervals import (
+    Moments,
     outlier_p_value,
     paired_difference,
     plcc_p_value,
+    rmse_difference,
     rmse_p_value,
 )
+from vmaf_jax.evaluation.metrics import rmse
+from vmaf_jax.evaluation.opinions import Opinions
 
 
 def case(seed, sources=12, per_source=6, models=2):

@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vmaf_jax.evaluation.ulp import ulp_distance
+from vmaf_jax.evaluation.metrics import ulp_distance
 
 finite = st.floats(width=32, allow_nan=False, allow_infinity=False)
 

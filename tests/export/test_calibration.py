@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from vmaf_jax.errors import InputError
-from vmaf_jax.evaluation.clip_residuals import residuals_of
+from vmaf_jax.evaluation.conformal import residuals_of
 from vmaf_jax.evaluation.cross_validation import read_held_out
-from vmaf_jax.export.calibration import Calibration, read_calibration
-from vmaf_jax.jobs.calibrate import calibrate
-from vmaf_jax.jobs.calibration import calibration_of
+from vmaf_jax.export.sidecar import Calibration, read_calibration
+from vmaf_jax.jobs.report_runs import calibrate
+from vmaf_jax.runs.conclude import calibration_of
 
 PATH = Path("checkpoints/tiny/model.json")
 FILES = ("folds", "external_demo")

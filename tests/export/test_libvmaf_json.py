@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 
 from vmaf_jax.errors import GateError, InputError
-from vmaf_jax.export.libvmaf_json import rbf_document
+from vmaf_jax.export import libvmaf_json as libvmaf_proof
+from vmaf_jax.export.libvmaf_json import rbf_document, write_proven
 from vmaf_jax.features import FEATURE_SETS, FEATURES
-from vmaf_jax.jobs import libvmaf_proof
 from vmaf_jax.jobs.export import export
-from vmaf_jax.jobs.libvmaf_proof import write_proven
 from vmaf_jax.models import Student
 from vmaf_jax.teacher import load_teacher
 from vmaf_jax.teacher.model_file import find_model_file

@@ -31,11 +31,11 @@ from vmaf_jax.export.pixels.parity import (
 )
 from vmaf_jax.export.pixels.pictures import sample_pictures
 from vmaf_jax.export.pixels.runtime import PixelsModel, check_provider, providers
-from vmaf_jax.features.clip import chunk_features
 from vmaf_jax.features.feature_set import FEATURES
-from vmaf_jax.jobs.model import load_model
-from vmaf_jax.jobs.pixels import make_pixels, motion2, open_pixels, pixels_files, pixels_source
+from vmaf_jax.features.frames import chunk_features
 from vmaf_jax.jobs.web import DEFAULT_SIZES
+from vmaf_jax.scoring.model import load_model
+from vmaf_jax.scoring.pixels import make_pixels, motion2, open_pixels, pixels_files, pixels_source
 from vmaf_jax.video.comparison import DEFAULT_COMPARISON
 
 # Width and height: even, odd, and the smallest there is; with and without gain limits.
@@ -68,10 +68,10 @@ def test_features_and_score_are_those_of_jax(size, teacher):
 
 
 def test_a_whole_clip_is_what_the_jax_backend_and_libvmaf_float_say(encodes, tmp_path):
-    from vmaf_jax.extraction.api import extract_pair
+    from vmaf_jax.extraction.extract import extract_pair
     from vmaf_jax.features.feature_set import FLOAT_FEATURES
-    from vmaf_jax.jobs.score_pixels import measure_pair
-    from vmaf_jax.video.video import Video
+    from vmaf_jax.scoring.pixels_backend import measure_pair
+    from vmaf_jax.video.inputs import Video
 
     teacher = load_model("vmaf_v0.6.1")
     for name in ("dis.mp4", "deep.mkv"):  # 8 and 10 bits
@@ -88,10 +88,10 @@ def test_a_whole_clip_is_what_the_jax_backend_and_libvmaf_float_say(encodes, tmp
 
 def on_the_demo(clips):
     """Largest differences, VMAF points and features, from libvmaf's float extractors and JAX."""
-    from vmaf_jax.extraction.api import extract_clips
+    from vmaf_jax.extraction.extract import extract_clips
     from vmaf_jax.extraction.request import Request
     from vmaf_jax.features.feature_set import FLOAT_FEATURES
-    from vmaf_jax.jobs.score_pixels import measure_pair
+    from vmaf_jax.scoring.pixels_backend import measure_pair
 
     teacher, how = load_model("vmaf_v0.6.1"), DEFAULT_COMPARISON
     got = [
@@ -192,7 +192,7 @@ def test_every_shipped_model_is_near_jax_at_every_size_of_the_page(size):
 
 
 def test_parity_sees_a_wrong_tap(monkeypatch):
-    from vmaf_jax.export.pixels import motion
+    from vmaf_jax.export.pixels import features as motion
 
     source = pixels_source("vmaf_v0.6.1")
     sound = PixelsModel(make_pixels(source, Frame(64, 48)), Path("sound"))

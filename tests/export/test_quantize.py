@@ -15,9 +15,10 @@ from vmaf_jax.export.onnx_file import export_onnx
 from vmaf_jax.export.onnx_runtime import OnnxModel
 from vmaf_jax.export.quantize import compare, quantize
 from vmaf_jax.jobs.export import export
-from vmaf_jax.jobs.model import checkpoints, load_model
-from vmaf_jax.jobs.run_folder import open_run
 from vmaf_jax.models import deploy
+from vmaf_jax.runs.locate import checkpoints
+from vmaf_jax.runs.run_folder import open_run
+from vmaf_jax.scoring.model import load_model
 from vmaf_jax.teacher import load_teacher
 from vmaf_jax.training.quantisation_aware import fine_tune
 

@@ -7,7 +7,7 @@ import pytest
 from tests.support import run_command
 from vmaf_jax.errors import InputError
 from vmaf_jax.export.registry import verify_registry
-from vmaf_jax.jobs.model import load_model
+from vmaf_jax.scoring.model import load_model
 
 
 def test_the_command_takes_the_shipped_registry_unless_it_is_given_one(tmp_path):

@@ -11,7 +11,7 @@ from onnx import TensorProto, helper
 from onnx.reference import ReferenceEvaluator
 
 from vmaf_jax.errors import GateError
-from vmaf_jax.export import fusion
+from vmaf_jax.export import onnx_file as fusion
 from vmaf_jax.export.contract import IR_VERSION
 from vmaf_jax.export.onnx_file import export_onnx
 from vmaf_jax.export.onnx_runtime import LEVELS, check_levels, example_feed
@@ -22,11 +22,11 @@ from vmaf_jax.export.quantize import quantize
 from vmaf_jax.export.sidecar import Identity
 from vmaf_jax.export.teacher_onnx import teacher_onnx
 from vmaf_jax.features import FEATURES
-from vmaf_jax.jobs.export_ensemble import export_ensemble
-from vmaf_jax.jobs.model import find_run
-from vmaf_jax.jobs.pixels import make_pixels, pixels_source
-from vmaf_jax.jobs.run_folder import open_run
+from vmaf_jax.jobs.export import export_ensemble
 from vmaf_jax.models import ROW_NETWORKS, Student, deploy
+from vmaf_jax.runs.locate import find_run
+from vmaf_jax.runs.run_folder import open_run
+from vmaf_jax.scoring.pixels import make_pixels, pixels_source
 from vmaf_jax.teacher import load_teacher
 
 SHIPPED = sorted(Path("checkpoints").glob("*/*.onnx"))

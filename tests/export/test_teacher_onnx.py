@@ -11,7 +11,7 @@ from vmaf_jax.errors import GateError
 from vmaf_jax.export import teacher_onnx as module
 from vmaf_jax.export.contract import load_onnx
 from vmaf_jax.features import V1_SETS
-from vmaf_jax.jobs.model import load_model
+from vmaf_jax.scoring.model import load_model
 from vmaf_jax.teacher import load_teacher
 
 # One with a score transform, one that reaches 110, and the plain one; the rest under --slow.

@@ -10,9 +10,9 @@ import tracemalloc
 
 import jax
 
-from vmaf_jax.extraction.jax_stream import measure_in_jax
+from vmaf_jax.extraction.jax import measure_in_jax
 from vmaf_jax.video.ffmpeg import find_ffmpeg
-from vmaf_jax.video.video import Video
+from vmaf_jax.video.inputs import Video
 
 
 def make_clip(folder, ffmpeg, size, frames):

@@ -3,11 +3,10 @@
 import sys
 from pathlib import Path
 
-from vmaf_jax.extraction.engines import write_shards
-from vmaf_jax.extraction.ray_engine import ray_engine
+from vmaf_jax.extraction.corpus import CorpusSource
+from vmaf_jax.extraction.ray import ray_engine
 from vmaf_jax.extraction.request import Request
-from vmaf_jax.extraction.shards import Work
-from vmaf_jax.jobs.extract import CorpusSource
+from vmaf_jax.extraction.shards import Work, write_shards
 
 
 def main() -> None:

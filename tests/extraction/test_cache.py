@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from vmaf_jax.corpora.clips import Clip
-from vmaf_jax.extraction.api import extract_pair
+from vmaf_jax.extraction.extract import extract_pair
 from vmaf_jax.extraction.request import Request, request_key, video_key
 from vmaf_jax.extraction.shards import Work, sound_shard
 from vmaf_jax.features.feature_set import FEATURE_SETS
 from vmaf_jax.video.comparison import Comparison
-from vmaf_jax.video.video import Video
+from vmaf_jax.video.inputs import Video
 
 RAW = {"width": 352, "height": 288, "pix_fmt": "yuv420p"}
 TEACHERS = {"teachers": ("vmaf_v0.6.1",)}

@@ -5,10 +5,9 @@ import numpy as np
 import pytest
 
 from vmaf_jax.errors import InputError
-from vmaf_jax.extraction.api import extract_pair
+from vmaf_jax.extraction.extract import extract_pair
 from vmaf_jax.features import NEG_FEATURES
-from vmaf_jax.video.digest import file_digest
-from vmaf_jax.video.video import Video
+from vmaf_jax.video.inputs import Video, file_digest
 
 RAW = {"width": 352, "height": 288, "pix_fmt": "yuv420p"}
 

@@ -8,14 +8,12 @@ import pytest
 from vmaf_jax.corpora.clips import Clip
 from vmaf_jax.errors import InputError
 from vmaf_jax.extraction.parts import LongClip, Part, join_parts, look, measure_part
-from vmaf_jax.extraction.ray_cluster import Cluster
-from vmaf_jax.extraction.ray_engine import shards_by
-from vmaf_jax.extraction.ray_task import own_tools
+from vmaf_jax.extraction.ray import Cluster, own_tools, shards_by
 from vmaf_jax.extraction.request import Request
 from vmaf_jax.extraction.shards import Shard, Work, sound_shard, write_shard
 from vmaf_jax.features.feature_set import FEATURE_SETS
 from vmaf_jax.video.comparison import Comparison
-from vmaf_jax.video.video import Video
+from vmaf_jax.video.inputs import Video
 
 RAW = {"width": 352, "height": 288, "pix_fmt": "yuv420p"}
 

@@ -16,8 +16,8 @@ import pytest
 from tests.extraction.ray_nodes import LOOPBACK, Nodes
 from tests.jobs.test_import_features import write_csv
 from tests.support import run_command
-from vmaf_jax.features import read_table
-from vmaf_jax.features.dataset import shard_files
+from vmaf_jax.tables import read_table
+from vmaf_jax.tables.dataset import shard_files
 
 pytest.importorskip("ray", reason="the extra ray is not installed")
 N_CLIPS = 16

@@ -8,9 +8,9 @@ import pytest
 from vmaf_jax.corpora.clips import Clip
 from vmaf_jax.extraction.request import Request
 from vmaf_jax.extraction.shards import Shard, Work, sound_shard, write_shard
-from vmaf_jax.features import read_table
+from vmaf_jax.tables import read_table
 from vmaf_jax.video.comparison import Comparison
-from vmaf_jax.video.video import Video
+from vmaf_jax.video.inputs import Video
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import vmaf_jax
 from tests.support import bare_libvmaf
 from vmaf_jax.features import FEATURE_SETS
 from vmaf_jax.video.encode import encode_of
-from vmaf_jax.video.facts import Facts
+from vmaf_jax.video.streams import Facts
 
 V1 = "vmaf_v1.0.16_3d0h"
 SOURCE = (  # bands, which CAMBI sees, and some grain, without which SpEED sees nothing

@@ -5,11 +5,11 @@ import subprocess
 import numpy as np
 
 from tests.extraction.held import held_more, make_clip
-from vmaf_jax.extraction.api import extract_pair
-from vmaf_jax.extraction.jax_stream import measure_in_jax
+from vmaf_jax.extraction.extract import extract_pair
+from vmaf_jax.extraction.jax import measure_in_jax
 from vmaf_jax.features import FEATURE_SETS
 from vmaf_jax.video.ffmpeg import find_ffmpeg
-from vmaf_jax.video.video import Video
+from vmaf_jax.video.inputs import Video
 
 
 def test_a_clip_is_the_same_wherever_its_frames_fall(tmp_path, ffmpeg):

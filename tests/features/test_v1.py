@@ -27,7 +27,7 @@ from vmaf_jax.features import (
     soft_cambi,
     v1_features,
 )
-from vmaf_jax.features.adm3 import CSF_TABLES
+from vmaf_jax.features.adm import CSF_TABLES
 from vmaf_jax.features.cambi import mean_of_top, ten_bits
 from vmaf_jax.features.v1 import settings_of
 
@@ -364,8 +364,8 @@ def test_soft_cambi_gives_cambi_a_slope_and_leaves_its_value():
 @pytest.mark.slow
 def test_soft_cambi_ranks_pictures_as_cambi_does():
     from vmaf_jax.corpora import demo
+    from vmaf_jax.video.decode import LumaPair, frame_at
     from vmaf_jax.video.ffmpeg import find_ffmpeg
-    from vmaf_jax.video.luma import LumaPair, frame_at
 
     hard = jax.jit(frame_cambi, static_argnums=(1, 2))
     soft = jax.jit(soft_cambi, static_argnums=(1, 2))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from vmaf_jax.errors import InputError
-from vmaf_jax.extraction.api import extract_pair
+from vmaf_jax.extraction.extract import extract_pair
 from vmaf_jax.features.feature_set import FLOAT_FEATURES
 from vmaf_jax.teacher import load_teacher
 

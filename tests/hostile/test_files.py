@@ -13,8 +13,8 @@ from tests.hostile.support import refused
 from tests.support import ROOT, run_command
 from vmaf_jax.errors import InputError
 from vmaf_jax.export.contract import load_onnx
-from vmaf_jax.jobs.config import load_config
-from vmaf_jax.video.video import Video, check_video
+from vmaf_jax.runs.config import load_config
+from vmaf_jax.video.inputs import Video, check_video
 
 
 @pytest.fixture
@@ -266,7 +266,7 @@ def test_a_graph_that_grows_is_refused(case, folder):
 
 @pytest.mark.parametrize("name", ["tiny", "nano", "rbf"])
 def test_a_shipped_name_wins_over_a_folder(name, folder):
-    from vmaf_jax.jobs.model import checkpoints, find_run
+    from vmaf_jax.runs.locate import checkpoints, find_run
 
     (folder / name).mkdir()
     assert find_run(name) == checkpoints() / name

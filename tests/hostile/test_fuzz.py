@@ -11,16 +11,15 @@ from hypothesis import strategies as st
 from vmaf_jax.corpora.manifest import load_clips
 from vmaf_jax.errors import InputError
 from vmaf_jax.export.registry import verify_registry
-from vmaf_jax.export.sidecar_file import read_sidecar
+from vmaf_jax.export.sidecar import read_sidecar
 from vmaf_jax.extraction.libvmaf import LibvmafModel, _parse
-from vmaf_jax.features.dataset import read_table
 from vmaf_jax.features.feature_set import FEATURES
-from vmaf_jax.jobs.config import load_config
+from vmaf_jax.runs.config import load_config
+from vmaf_jax.tables.dataset import read_table
 from vmaf_jax.teacher.model_file import known_teachers, read_model_file
-from vmaf_jax.video.damage import has_damage
-from vmaf_jax.video.facts import stream_facts
-from vmaf_jax.video.report import explain, frame_counts, stream_formats
-from vmaf_jax.video.video import RAW_FORMATS, Video, check_video, frame_bytes
+from vmaf_jax.video.checks import has_damage
+from vmaf_jax.video.inputs import RAW_FORMATS, Video, check_video, frame_bytes
+from vmaf_jax.video.streams import explain, frame_counts, stream_facts, stream_formats
 
 A_FILE = Path("a.mp4")
 FUZZ = hypothesis.settings(

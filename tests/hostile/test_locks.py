@@ -9,10 +9,9 @@ import pytest
 
 from tests.hostile.support import refused
 from vmaf_jax.errors import InputError
-from vmaf_jax.features.dataset_writer import writing
-from vmaf_jax.files import take_lock, write_bytes
-from vmaf_jax.jobs.saved_arrays import UnfitError, read_arrays, write_arrays
-from vmaf_jax.limits import read_limited
+from vmaf_jax.files import read_limited, take_lock, write_bytes
+from vmaf_jax.runs.state import UnfitError, read_arrays, write_arrays
+from vmaf_jax.tables.dataset import writing
 
 WORK = b"a year of work\n"
 

@@ -12,8 +12,8 @@ from tests.hostile.support import peak, refused
 from vmaf_jax.errors import InputError
 from vmaf_jax.export.pixels.model_file import Frame, check_pixels, read_pixels
 from vmaf_jax.export.pixels.pictures import example_feed
-from vmaf_jax.jobs import pixels
-from vmaf_jax.jobs.pixels import make_pixels, open_pixels, pixels_source
+from vmaf_jax.scoring import pixels
+from vmaf_jax.scoring.pixels import make_pixels, open_pixels, pixels_source
 
 FRAME = Frame(64, 48)
 

@@ -9,9 +9,9 @@ import pytest
 
 from vmaf_jax.errors import InputError
 from vmaf_jax.video.comparison import SCALES, Comparison
-from vmaf_jax.video.facts import Facts, stream_facts
+from vmaf_jax.video.inputs import Video
 from vmaf_jax.video.pairing import DEFAULT_CHAIN, SAME_COLOUR, plan_pair
-from vmaf_jax.video.video import Video
+from vmaf_jax.video.streams import Facts, stream_facts
 
 VIDEOS = (Video(Path("ref.mp4")), Video(Path("dis.mp4")))
 PLAIN = Facts(

@@ -10,9 +10,9 @@ import pytest
 from tests.hostile.support import refused
 from vmaf_jax.corpora.manifest import load_clips
 from vmaf_jax.errors import InputError
-from vmaf_jax.features.dataset import read_table
 from vmaf_jax.features.feature_set import FEATURES
-from vmaf_jax.features.table import FeatureTable, constant_text
+from vmaf_jax.tables.dataset import read_table
+from vmaf_jax.tables.table import FeatureTable, constant_text
 
 GOOD = {"reference": "ref.y4m", "distorted": "dis.mp4", "source": "s"}
 

@@ -13,11 +13,11 @@ from vmaf_jax import score
 from vmaf_jax.errors import InputError
 from vmaf_jax.jobs import clip_page
 from vmaf_jax.jobs.clip_page import clip_view, write_clip_page
-from vmaf_jax.jobs.rank import rank
 from vmaf_jax.reporting.clip_view import MOST_BINS, Encode, curve
+from vmaf_jax.scoring.rank import rank
+from vmaf_jax.video.decode import LumaPair
 from vmaf_jax.video.ffmpeg import find_ffmpeg
-from vmaf_jax.video.luma import LumaPair
-from vmaf_jax.video.video import Video
+from vmaf_jax.video.inputs import Video
 
 
 @pytest.fixture(scope="module")

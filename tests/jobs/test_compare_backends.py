@@ -16,8 +16,8 @@ from vmaf_jax.cli import main
 from vmaf_jax.corpora import demo
 from vmaf_jax.corpora.by_name import corpus_clips
 from vmaf_jax.errors import InputError
-from vmaf_jax.evaluation import agreement
-from vmaf_jax.extraction.api import extract_clips
+from vmaf_jax.evaluation import metrics as agreement
+from vmaf_jax.extraction.extract import extract_clips
 from vmaf_jax.extraction.request import Request
 from vmaf_jax.features import FEATURE_SETS, V1_SETS
 from vmaf_jax.files import cache_dir

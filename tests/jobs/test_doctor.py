@@ -6,7 +6,7 @@ import tomllib
 from tests.support import ROOT, run_command
 from vmaf_jax.extraction import libvmaf
 from vmaf_jax.jobs.doctor import doctor
-from vmaf_jax.jobs.score import score
+from vmaf_jax.scoring.score import score
 from vmaf_jax.video.ffmpeg import find_ffmpeg
 
 

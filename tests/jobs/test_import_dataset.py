@@ -5,14 +5,14 @@ import weakref
 import numpy as np
 import pytest
 
-from tests.corpora.test_feature_log import write as write_log
+from tests.corpora.test_logs import write as write_log
 from tests.jobs.test_import_features import write_csv
 from tests.support import run_command
 from vmaf_jax.errors import InputError
-from vmaf_jax.features import FeatureTable, read_table
-from vmaf_jax.features.dataset import shards_of
-from vmaf_jax.jobs import import_dataset as job
+from vmaf_jax.jobs import import_features as job
 from vmaf_jax.jobs.import_features import ImportSource
+from vmaf_jax.tables import FeatureTable, read_table
+from vmaf_jax.tables.dataset import shards_of
 
 N_LOGS = 300
 

@@ -9,13 +9,14 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
-from tests.corpora.test_feature_log import VALUES
-from tests.corpora.test_feature_log import write as write_log
+from tests.corpora.test_logs import VALUES
+from tests.corpora.test_logs import write as write_log
 from tests.support import opinions_of_uhd_1, run_command
 from vmaf_jax.errors import InputError
-from vmaf_jax.features import FEATURES, read_table
-from vmaf_jax.jobs.config import DataConfig
-from vmaf_jax.jobs.problem import load_problem
+from vmaf_jax.features import FEATURES
+from vmaf_jax.runs.config import DataConfig
+from vmaf_jax.runs.problem import load_problem
+from vmaf_jax.tables import read_table
 from vmaf_jax.teacher import load_teacher
 
 CLIPS: list[dict] = [

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from vmaf_jax.errors import InputError
-from vmaf_jax.models.pooled import check_pooling, pool
-from vmaf_jax.models.pooling import POOLINGS
+from vmaf_jax.models.pooling import POOLINGS, check_pooling, pool
 
 RNG = np.random.default_rng(0)
 SCORES = RNG.uniform(5, 95, (4, 9)).astype(np.float32)

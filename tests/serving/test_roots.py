@@ -26,8 +26,6 @@ from vmaf_jax.serving.requests import (
     check_lists,
     checked,
     parse,
-)
-from vmaf_jax.serving.roots import (
     readable_folder,
     readable_model,
     readable_video,

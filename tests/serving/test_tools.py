@@ -14,13 +14,12 @@ from mcp.shared.exceptions import MCPError
 
 import vmaf_jax
 from tests.serving.support import command
-from vmaf_jax.features.dataset import read_table
-from vmaf_jax.jobs.compare_models import compare_models
-from vmaf_jax.jobs.split import split_of
+from vmaf_jax.jobs.evaluate import compare_models, split_of
 from vmaf_jax.serving import long_results
 from vmaf_jax.serving.catalogue import TOOLS
 from vmaf_jax.serving.results import Frames
 from vmaf_jax.serving.tools import RUN
+from vmaf_jax.tables.dataset import read_table
 
 pytestmark = pytest.mark.optimised  # scores of workers are held to this process's, bit for bit
 

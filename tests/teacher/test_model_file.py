@@ -8,12 +8,12 @@ import pytest
 
 from tests.support import bare_libvmaf
 from vmaf_jax.errors import InputError, OtherFeaturesError
-from vmaf_jax.extraction.api import extract_pair
+from vmaf_jax.extraction.extract import extract_pair
 from vmaf_jax.extraction.libvmaf import resolve_teacher
 from vmaf_jax.features import FEATURE_SETS
 from vmaf_jax.jobs.evaluate import evaluate
-from vmaf_jax.jobs.model import load_model
-from vmaf_jax.jobs.score import score
+from vmaf_jax.scoring.model import load_model
+from vmaf_jax.scoring.score import score
 from vmaf_jax.teacher import load_teacher
 from vmaf_jax.teacher.model_file import find_model_file
 

@@ -29,7 +29,7 @@ def test_float32_form_stays_within_its_limit(demo_table, support_vectors):
 
 
 def test_equals_libvmaf_on_the_golden_pair_and_for_every_kin(golden):
-    from vmaf_jax.extraction.api import extract_pair
+    from vmaf_jax.extraction.extract import extract_pair
 
     folder, expected = golden
     raw = {key: expected[key] for key in ("width", "height", "pix_fmt")}

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from vmaf_jax.errors import InputError
-from vmaf_jax.extraction.api import extract_pair
+from vmaf_jax.extraction.extract import extract_pair
 from vmaf_jax.features import FEATURE_SETS, V1_FEATURES, V1_SETS
-from vmaf_jax.jobs.score import score
+from vmaf_jax.scoring.score import score
 from vmaf_jax.teacher import load_teacher, svr_score
 from vmaf_jax.teacher.model_file import find_model_file
 

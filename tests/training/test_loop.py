@@ -12,8 +12,8 @@ from vmaf_jax.models import Student
 from vmaf_jax.teacher import load_teacher
 from vmaf_jax.training import Rows, TrainingSettings, loso_masks, make_members, train_members
 from vmaf_jax.training.masks import masked_scaler, source_folds, source_masks
-from vmaf_jax.training.memory import members_that_fit
-from vmaf_jax.training.optimiser import make_optimiser
+from vmaf_jax.training.optimisers import make_optimiser
+from vmaf_jax.training.sharding import members_that_fit
 
 SHORT = {"steps": 60}
 QUERIES = {"strategy": "teacher_queries", "batch_size": 64, "learning_rate": 1e-2}

@@ -7,11 +7,11 @@ import optax
 import pytest
 
 from vmaf_jax.features import FEATURES
-from vmaf_jax.features.mapped import mapped
 from vmaf_jax.models import Student
 from vmaf_jax.models.heads import SCORE_SPAN
+from vmaf_jax.tables.dataset import mapped
 from vmaf_jax.training import TrainingSettings, streams
-from vmaf_jax.training.optimiser import make_optimiser
+from vmaf_jax.training.optimisers import make_optimiser
 from vmaf_jax.training.streamed import StreamMember, predict_by_source, train_streamed
 from vmaf_jax.training.streams import StreamRows, chunks, scalers
 

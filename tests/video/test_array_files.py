@@ -11,7 +11,7 @@ import pytest
 import vmaf_jax
 from vmaf_jax.errors import InputError
 from vmaf_jax.video.arrays import as_files
-from vmaf_jax.video.video import RAW_FORMATS, Video, check_video
+from vmaf_jax.video.inputs import RAW_FORMATS, Video, check_video
 
 HEIGHT, WIDTH, FRAMES = 288, 352, 12
 

@@ -7,9 +7,9 @@ import pytest
 
 from vmaf_jax import extract_pair
 from vmaf_jax.errors import InputError
-from vmaf_jax.video.damage import damaged_frames
+from vmaf_jax.video.checks import damaged_frames
 from vmaf_jax.video.ffmpeg import find_ffmpeg
-from vmaf_jax.video.video import Video
+from vmaf_jax.video.inputs import Video
 
 
 def damaged_copy(ffmpeg, source, path, encoder):

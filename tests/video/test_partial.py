@@ -8,9 +8,9 @@ import pytest
 from vmaf_jax import extract_pair
 from vmaf_jax.errors import InputError
 from vmaf_jax.video.comparison import Comparison
+from vmaf_jax.video.decode import LumaPair
 from vmaf_jax.video.ffmpeg import find_ffmpeg
-from vmaf_jax.video.luma import LumaPair
-from vmaf_jax.video.video import Video
+from vmaf_jax.video.inputs import Video
 
 TEACHERS = {"teachers": ()}
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.support import run_command
 from vmaf_jax.errors import InputError
-from vmaf_jax.video.pipe import from_pipe
+from vmaf_jax.video.arrays import from_pipe
 
 RAW = ("--width", 352, "--height", 288, "--pix-fmt", "yuv420p")
 FRAME = 352 * 288 * 3 // 2

@@ -1,11 +1,10 @@
 """Frames that a run of ffmpeg tells of, and what a header says there will be."""
 
 from vmaf_jax import extract_pair
-from vmaf_jax.extraction.api import extract_each
+from vmaf_jax.extraction.extract import extract_each
 from vmaf_jax.extraction.request import Request
-from vmaf_jax.video.ffmpeg import find_ffmpeg
-from vmaf_jax.video.progress import about_frames, frames_told
-from vmaf_jax.video.video import Video
+from vmaf_jax.video.ffmpeg import about_frames, find_ffmpeg, frames_told
+from vmaf_jax.video.inputs import Video
 
 
 def test_all_frames_are_told_in_the_end(encodes, tmp_path):

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from vmaf_jax.video.report import explain, explain_libvmaf
-from vmaf_jax.video.video import Video
+from vmaf_jax.video.inputs import Video
+from vmaf_jax.video.streams import explain, explain_libvmaf
 
 OTHER = "[vost#0:0/wrapped_avframe @ 0x55] [enc:wrapped_avframe @ 0x56] Error: thread received EOF"
 OWN = 'problem reading feature "cambi"'

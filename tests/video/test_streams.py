@@ -10,12 +10,11 @@ import pytest
 from vmaf_jax import extract_pair
 from vmaf_jax.errors import InputError
 from vmaf_jax.jobs.clip_page import write_clip_page
-from vmaf_jax.jobs.score import score
+from vmaf_jax.scoring.score import score
 from vmaf_jax.video.comparison import Comparison
 from vmaf_jax.video.ffmpeg import find_ffmpeg
-from vmaf_jax.video.probe import probe
-from vmaf_jax.video.streams import video_streams
-from vmaf_jax.video.video import Video
+from vmaf_jax.video.inputs import Video
+from vmaf_jax.video.streams import probe, video_streams
 
 FILM = ("-i", "film.mp4", "-i", "cover.png", "-i", "other.mp4", "-i", "small.mp4")
 

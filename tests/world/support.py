@@ -32,8 +32,8 @@ import numpy as np
 import pytest
 
 from vmaf_jax.errors import InputError
-from vmaf_jax.extraction.api import extract_pair
-from vmaf_jax.video.video import Video
+from vmaf_jax.extraction.extract import extract_pair
+from vmaf_jax.video.inputs import Video
 
 BACKENDS = ("libvmaf", "jax")
 WIDTH, HEIGHT = 172, 134  # no multiples of a block: encodes of it may be padded

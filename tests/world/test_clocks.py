@@ -8,7 +8,7 @@ import pytest
 from tests.world.clocks import FRAMES, HEIGHT, WIDTH, Clocks
 from vmaf_jax import extract_pair
 from vmaf_jax.errors import InputError
-from vmaf_jax.video.video import Video
+from vmaf_jax.video.inputs import Video
 
 BACKENDS = ("libvmaf", "jax")
 _TOLERANCE = {"libvmaf": 1e-3, "jax": 1e-2}  # VMAF points

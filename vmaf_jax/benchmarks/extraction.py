@@ -10,12 +10,11 @@ from typing import Any
 
 from vmaf_jax.benchmarks.timing import against, machine, sample
 from vmaf_jax.corpora.demo import package_file
-from vmaf_jax.extraction.api import extract_pair
+from vmaf_jax.extraction.extract import extract_pair
 from vmaf_jax.extraction.libvmaf import LibvmafModel, measuring_arguments
 from vmaf_jax.teacher import DEFAULT_TEACHER
-from vmaf_jax.video.digest import forget_digests
 from vmaf_jax.video.ffmpeg import Ffmpeg, find_ffmpeg
-from vmaf_jax.video.video import Video
+from vmaf_jax.video.inputs import Video, forget_digests
 
 FRAMES = 48
 

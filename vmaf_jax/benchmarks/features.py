@@ -20,14 +20,14 @@ from vmaf_jax.benchmarks.extraction import FRAMES, at_sizes, libvmaf_line
 from vmaf_jax.benchmarks.timing import machine, sample
 from vmaf_jax.errors import InputError
 from vmaf_jax.export.pixels.model_file import Frame
-from vmaf_jax.extraction.jax_stream import chunk_frames, measure_in_jax, side_by_side
-from vmaf_jax.features.clip import chunk_features
+from vmaf_jax.extraction.jax import chunk_frames, measure_in_jax, side_by_side
 from vmaf_jax.features.feature_set import FEATURES, FLOAT_FEATURES, FeatureSet
-from vmaf_jax.jobs.pixels import open_pixels
+from vmaf_jax.features.frames import chunk_features
+from vmaf_jax.scoring.pixels import open_pixels
 from vmaf_jax.teacher.pixels import vmaf
+from vmaf_jax.video.decode import LumaPair
 from vmaf_jax.video.ffmpeg import find_ffmpeg
-from vmaf_jax.video.luma import LumaPair
-from vmaf_jax.video.video import Video
+from vmaf_jax.video.inputs import Video
 
 _SIZES = {(576, 324): 24, (1920, 1080): 4}  # and how many frames a CPU takes of each at a time
 PEER = "VMAF_TORCH_PYTHON"

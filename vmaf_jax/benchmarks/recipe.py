@@ -62,7 +62,7 @@ def bench_recipe(
         InputError: the table is bad, lacks the label, or has a single source.
     """
     from vmaf_jax.evaluation.metrics import plcc, rmse
-    from vmaf_jax.features.dataset import read_table
+    from vmaf_jax.tables.dataset import read_table
     from vmaf_jax.training.columns import flops_per_row
     from vmaf_jax.training.epochs import EpochRows, EpochSettings, cross_validation
     from vmaf_jax.training.groups import train_by_epochs

@@ -12,12 +12,11 @@ import numpy as np
 
 from vmaf_jax.benchmarks.extraction import FRAMES, at_sizes, libvmaf_line
 from vmaf_jax.benchmarks.timing import machine, sample
-from vmaf_jax.extraction.jax_methods import Shape, method_of
-from vmaf_jax.extraction.jax_stream import measure_in_jax, side_by_side
+from vmaf_jax.extraction.jax import Shape, measure_in_jax, method_of, side_by_side
 from vmaf_jax.features.feature_set import V1_FEATURES
+from vmaf_jax.video.decode import LumaPair, sample_type
 from vmaf_jax.video.ffmpeg import find_ffmpeg
-from vmaf_jax.video.luma import LumaPair, sample_type
-from vmaf_jax.video.video import Video
+from vmaf_jax.video.inputs import Video
 
 _SIZES = {(576, 324): 24, (1920, 1080): 8}  # and how many frames from memory
 

@@ -19,7 +19,7 @@ import typer
 
 from vmaf_jax.environment import join_processes
 from vmaf_jax.errors import InputError
-from vmaf_jax.stopping import end_with_parent
+from vmaf_jax.interrupts import end_with_parent
 
 Distributed = Annotated[
     bool, typer.Option("--distributed", help="One training over all processes' devices.")

@@ -1,4 +1,11 @@
-"""`vmaf-jax doctor`."""
+"""The commands that look at the installation: `doctor`, `registry verify` and `--version`."""
+
+import platform
+from importlib import metadata
+from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from vmaf_jax.commands.options import Json
 from vmaf_jax.errors import InputError
@@ -16,3 +23,45 @@ def doctor(json_: Json = False) -> None:
         show_parts(diagnosis.parts)
     if diagnosis.problems:
         raise InputError(diagnosis.problems[0])
+
+
+def verify(
+    path: Annotated[Path | None, typer.Argument(help="By default that of the shipped.")] = None,
+    json_: Json = False,
+) -> None:
+    """Check digests, sidecars, operators and schema of every model."""
+    from vmaf_jax.jobs.registry import verify_registry
+    from vmaf_jax.reporting.terminal import show_json, show_lines
+
+    registry = verify_registry(path)
+    if json_:
+        show_json(registry.model_dump(exclude_none=True))
+    else:
+        show_lines(f"{e.id}: {e.onnx}, {e.quant_mode}, sound" for e in registry.models)
+
+
+_PACKAGES = ("jax", "flax", "onnx", "onnxruntime", "numpy")
+
+
+def version_lines() -> list[str]:
+    """A name and a version a line, ours first; "none" for what is not installed."""
+    from vmaf_jax.video.ffmpeg import find_ffmpeg
+
+    lines = [f"vmaf-jax {metadata.version('vmaf-jax')}", f"python {platform.python_version()}"]
+    for name in _PACKAGES:
+        try:
+            lines.append(f"{name} {metadata.version(name)}")
+        except metadata.PackageNotFoundError:
+            lines.append(f"{name} none")
+    try:
+        lines.append(f"ffmpeg {find_ffmpeg().version}")
+    except InputError:
+        lines.append("ffmpeg none with libvmaf")
+    return lines
+
+
+def show_version(wanted: bool | None) -> None:
+    """Prints the versions and ends the program, where that is wanted."""
+    if wanted:
+        print("\n".join(version_lines()))
+        raise typer.Exit

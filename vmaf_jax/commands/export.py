@@ -28,7 +28,7 @@ def export(
     if member:
         if format_ != "onnx" or quantize or size:
             raise InputError("--member makes an ONNX file of 32-bit floats; drop the other flag.")
-        from vmaf_jax.jobs.export_ensemble import export_ensemble
+        from vmaf_jax.jobs.export import export_ensemble
 
         ensemble = export_ensemble([model, *member], out)
         show_json(ensemble) if json_ else show_lines(ensemble.lines(out))

@@ -62,10 +62,11 @@ def extract(
 ) -> None:
     """Extract features and teacher scores into a feature table."""
     prepare_extraction(backend)
-    from vmaf_jax.features.dataset_writer import Contents, is_dataset
+    from vmaf_jax.extraction.corpus import CorpusSource
     from vmaf_jax.jobs import extract as job
-    from vmaf_jax.jobs.extract_dataset import extract_dataset
+    from vmaf_jax.jobs.extract import extract_dataset
     from vmaf_jax.reporting.terminal import Terminal, show_contents, show_json
+    from vmaf_jax.tables.dataset import Contents, is_dataset
 
     settings: dict[str, Any] = {"features": features, "mean_pool": mean_pool}
     how: ComparisonOptions = {
@@ -83,7 +84,7 @@ def extract(
     }
     if teacher:
         settings["teachers"] = tuple(teacher)
-    source = job.CorpusSource(corpus, data_root, manifest, label_scale)
+    source = CorpusSource(corpus, data_root, manifest, label_scale)
     settings |= {"jobs": jobs, **how}
     with Terminal() as terminal:
         if engine == "local" and address is None and not is_dataset(out):

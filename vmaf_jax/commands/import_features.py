@@ -25,10 +25,10 @@ def import_features(
     json_: Json = False,
 ) -> None:
     """Make a feature table from logs or features, and opinion scores, that you have."""
-    from vmaf_jax.features.dataset_writer import Contents, is_dataset
     from vmaf_jax.jobs import import_features as job
-    from vmaf_jax.jobs.import_dataset import import_dataset
+    from vmaf_jax.jobs.import_features import import_dataset
     from vmaf_jax.reporting.terminal import Terminal, show_contents, show_json
+    from vmaf_jax.tables.dataset import Contents, is_dataset
 
     source = job.ImportSource(logs, frames, clips, corpus, data_root, ratings)
     settings: dict[str, Any] = {

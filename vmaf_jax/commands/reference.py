@@ -19,7 +19,7 @@ Written from the code by `python scripts/reference.py`; a test holds it to the c
 def reference(app: typer.Typer) -> str:
     """The whole page, Markdown."""
     import vmaf_jax
-    from vmaf_jax.jobs.config import Config
+    from vmaf_jax.runs.config import Config
 
     program: Any = typer.main.get_command(app)
     lines = [_TITLE, "## Commands", ""]

@@ -15,7 +15,7 @@ def report(
     json_: Json = False,
 ) -> None:
     """Make a run's report.html again, or a page that compares several runs with the first."""
-    from vmaf_jax.jobs.run_report import report as write_report
+    from vmaf_jax.jobs.report_runs import report as write_report
     from vmaf_jax.reporting.terminal import Terminal, show_json, show_lines
 
     with Terminal() as terminal:

@@ -1,5 +1,7 @@
-"""`vmaf-jax score`."""
+"""The command `vmaf-jax score`: one pair, or several distorted videos as a ranking."""
 
+import dataclasses
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,8 +27,12 @@ from vmaf_jax.commands.options import (
     Sync,
     Teachers,
 )
+from vmaf_jax.environment import prepare_extraction
 from vmaf_jax.errors import InputError
+from vmaf_jax.files import check_output, is_folder
+from vmaf_jax.printable import printable
 from vmaf_jax.video.comparison import ComparisonOptions
+from vmaf_jax.video.inputs import Video, check_video
 
 
 def score(
@@ -68,10 +74,8 @@ def score(
     json_: Json = False,
 ) -> None:
     """Score a video against its reference."""
-    from vmaf_jax.commands.one_pair import score_one
-    from vmaf_jax.commands.ranking import is_many, score_many
-    from vmaf_jax.extraction.engines import check_engine
-    from vmaf_jax.video.pipe import from_pipe
+    from vmaf_jax.extraction.shards import check_engine
+    from vmaf_jax.video.arrays import from_pipe
 
     if within is not None and per_frame:
         raise InputError("--within measures some frames, --per-frame lists all; drop one of them.")
@@ -109,3 +113,132 @@ def score(
         else:
             (lone,) = degraded
             score_one(pristine, lone, model, settings | of_a_pair, output=files, **shown)
+
+
+_RAW = ("width", "height", "pix_fmt")
+
+
+def score_one(
+    reference: Path,
+    distorted: Path,
+    model: str,
+    settings: Mapping[str, Any],
+    *,
+    output: Mapping[str, Path | None],
+    json_: bool,
+    quiet: bool,
+    per_frame: bool,
+) -> None:
+    """Scores a pair, writes the files and shows the score.
+
+    Args:
+        settings: of `score`, by name.
+        output: files to write, by flag.
+    """
+    for video in (Video(reference), Video(distorted)):  # before imports that take seconds
+        raw = {name: settings[name] for name in _RAW} if video.is_raw else {}
+        check_video(dataclasses.replace(video, **raw))
+    _check_files(output, [reference, distorted, Path(model)])
+    prepare_extraction(str(settings["backend"]))
+    from vmaf_jax.reporting.terminal import Terminal, show_also, show_json, show_lines, show_scores
+    from vmaf_jax.scoring.score import score
+
+    with Terminal() as terminal:
+        scores = score(reference, distorted, model, report=terminal, **settings)
+        if (html := output["--html"]) is not None:
+            from vmaf_jax.jobs.clip_page import write_clip_page
+
+            terminal.stage("pictures")
+            write_clip_page(html, [scores])
+    for flag, path in output.items():
+        if path is not None and flag != "--html":
+            getattr(scores, f"write_{flag.removeprefix('--')}")(path)
+    if json_:
+        show_json(scores.to_dict(per_frame=per_frame))
+        return
+    if quiet:
+        show_lines([f"{scores.pooled:.6f}"])
+    else:
+        frames = scores.frame_lines() if per_frame else []
+        lines = [scores.pooled_line(), *scores.form_lines(), *scores.sure_lines()]
+        show_scores(scores.all_statistics(), frames, "\n".join(filter(None, lines)))
+        show_also(scores.also_statistics(), on_error=bool(frames))
+    if scores.choice is not None:
+        show_lines([scores.choice], on_error=True)
+
+
+def _check_files(output: Mapping[str, Path | None], inputs: list[Path]) -> None:
+    """Finds out before long work whether the files can be written."""
+    log = output["--log"]
+    log_suffix = ".xml" if log is not None and log.suffix == ".xml" else ".json"
+    suffixes = {"--csv": ".csv", "--plot": ".png", "--log": log_suffix, "--html": ".html"}
+    for flag, path in output.items():
+        if path is not None:
+            check_output(path, suffixes[flag], inputs)
+    if output["--csv"] is not None and output["--csv"] == output["--plot"]:
+        raise InputError("--csv and --plot name one file; choose two.")
+
+
+def is_many(reference: Path, distorted: Sequence[Path]) -> bool:
+    """Whether more than one pair is meant."""
+    return len(distorted) > 1 or is_folder(reference) or is_folder(distorted[0])
+
+
+def score_many(
+    reference: Path,
+    distorted: Sequence[Path],
+    model: str,
+    settings: Mapping[str, Any],
+    *,
+    output: Mapping[str, Any],
+    json_: bool,
+    quiet: bool,
+    per_frame: bool,
+) -> None:
+    """Ranks, shows, and ends with exit code 2 where a video has no score.
+
+    Args:
+        settings: of `rank`, by name.
+        output: files to write, by flag; all but `--html` are of one pair alone, and refused.
+    """
+    html = output["--html"]
+    for flag, value in output.items():
+        if value is not None and flag != "--html":
+            raise InputError(f"{flag} is of one pair; name one distorted video, or drop it.")
+    if per_frame and not json_:
+        raise InputError("--per-frame of several videos needs --json.")
+    if html is not None:
+        check_output(html, ".html", [reference, *distorted])
+    prepare_extraction(str(settings["backend"]))
+    from vmaf_jax.reporting.terminal import (
+        RankedVideo,
+        Terminal,
+        show_json,
+        show_lines,
+        show_ranking,
+    )
+    from vmaf_jax.scoring.rank import rank
+
+    with Terminal() as terminal:
+        ranking = rank(reference, distorted, model, report=terminal, **settings)
+        if html is not None and ranking.ranked:
+            from vmaf_jax.jobs.clip_page import write_clip_page
+
+            terminal.stage("pictures")
+            write_clip_page(html, ranking.ranked, [(f.distorted, f.reason) for f in ranking.failed])
+    if json_:
+        show_json(ranking.to_dict(per_frame=per_frame))
+    elif quiet:
+        rows = zip(ranking.ranked, ranking.names(), strict=True)
+        show_lines(f"{scores.pooled:.6f}\t{printable(name)}" for scores, (_, name) in rows)
+    else:
+        show_ranking(
+            [
+                RankedVideo(*names, s.pooled, s.all_statistics(), s.sure, s.size, s.bitrate)
+                for s, names in zip(ranking.ranked, ranking.names(), strict=True)
+            ],
+            [(failure.distorted, failure.reason) for failure in ranking.failed],
+        )
+    if ranking.ranked and ranking.ranked[0].choice is not None and not json_:
+        show_lines([ranking.ranked[0].choice], on_error=True)
+    ranking.check()

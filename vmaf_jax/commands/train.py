@@ -32,10 +32,10 @@ def train(
     if distributed:
         start_process(coordinator, processes, process)
     prepare_training()
-    from vmaf_jax.jobs.config import load_config
     from vmaf_jax.jobs.train import take_part
     from vmaf_jax.jobs.train import train as run_training
     from vmaf_jax.reporting.terminal import Terminal, show_json, show_run, show_sweep
+    from vmaf_jax.runs.config import load_config
 
     resolved = load_config(config, set_)
     if not is_first_process():

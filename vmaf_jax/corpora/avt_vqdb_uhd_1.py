@@ -15,12 +15,12 @@ from pathlib import Path
 
 import pydantic
 
-from vmaf_jax.corpora.listed import ListedClip, check_names
+from vmaf_jax.corpora.logs import ListedClip, check_names
 from vmaf_jax.corpora.numbers import Number
-from vmaf_jax.corpora.opinions import OpinionColumns
 from vmaf_jax.corpora.records import is_file, parse_record, read_records
+from vmaf_jax.corpora.votes import OpinionColumns
 from vmaf_jax.errors import InputError
-from vmaf_jax.features.opinions import LabelScale
+from vmaf_jax.tables.opinions import LabelScale
 
 NAME = "avt_vqdb_uhd_1"
 LABEL_SCALE: LabelScale = (1.0, 5.0)

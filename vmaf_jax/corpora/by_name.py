@@ -5,7 +5,7 @@ from pathlib import Path
 from vmaf_jax.corpora import demo, manifest, netflix
 from vmaf_jax.corpora.clips import Clip
 from vmaf_jax.errors import InputError, did_you_mean
-from vmaf_jax.features.opinions import LabelScale
+from vmaf_jax.tables.opinions import LabelScale
 
 
 def corpus_clips(

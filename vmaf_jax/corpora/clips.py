@@ -2,8 +2,8 @@
 
 import dataclasses
 
-from vmaf_jax.features.opinions import LabelScale
-from vmaf_jax.video.video import Video
+from vmaf_jax.tables.opinions import LabelScale
+from vmaf_jax.video.inputs import Video
 
 
 @dataclasses.dataclass(frozen=True)

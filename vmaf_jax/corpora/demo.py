@@ -24,9 +24,8 @@ import numpy.typing as npt
 from vmaf_jax.corpora.clips import Clip
 from vmaf_jax.errors import InputError
 from vmaf_jax.files import atomic_path, cache_dir, make_dir
-from vmaf_jax.video.digest import text_digest
 from vmaf_jax.video.ffmpeg import Ffmpeg, find_ffmpeg, run_ffmpeg
-from vmaf_jax.video.video import Video
+from vmaf_jax.video.inputs import Video, text_digest
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -25,7 +25,7 @@ from vmaf_jax.corpora.records import (
     read_records,
 )
 from vmaf_jax.errors import InputError
-from vmaf_jax.limits import read_limited
+from vmaf_jax.files import read_limited
 
 _UNITS = {"bps": 1e-3, "kbps": 1.0, "mbps": 1e3}
 # Other spellings, in small letters; ffmpeg writes `kb/s` and `kbits/s` and reads `500k`.

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from vmaf_jax.corpora.clips import Clip
 from vmaf_jax.errors import InputError
-from vmaf_jax.video.video import Video, check_video
+from vmaf_jax.video.inputs import Video, check_video
 
 ENVIRONMENT_VARIABLE = "VMAF_DATA_ROOT"
 WIDTH, HEIGHT, PIX_FMT = 1920, 1080, "yuv420p"

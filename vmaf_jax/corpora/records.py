@@ -16,8 +16,8 @@ import pyarrow as pa
 import pydantic
 
 from vmaf_jax.errors import InputError
-from vmaf_jax.features.parquet import read_parquet
-from vmaf_jax.limits import limit
+from vmaf_jax.files import limit
+from vmaf_jax.tables.reading import read_parquet
 
 if TYPE_CHECKING:
     import _csv

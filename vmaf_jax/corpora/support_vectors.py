@@ -11,7 +11,7 @@ import json
 
 import numpy as np
 
-from vmaf_jax.features.table import FeatureTable, constant_text
+from vmaf_jax.tables.table import FeatureTable, constant_text
 from vmaf_jax.teacher import Teacher
 
 # Values of one source agree to the eight digits of the file; sources differ by 0.02 or more.

@@ -15,8 +15,10 @@ import numpy.typing as npt
 from vmaf_jax.errors import InputError
 from vmaf_jax.evaluation.cross_validation import HeldOut
 from vmaf_jax.evaluation.intervals import (
+    Difference,
     Interval,
     Moments,
+    difference_of,
     jackknife,
     plcc_interval,
     plcc_of,
@@ -25,8 +27,7 @@ from vmaf_jax.evaluation.intervals import (
     sum_without_each,
     sums_by_source,
 )
-from vmaf_jax.evaluation.significance import Difference, difference_of
-from vmaf_jax.features.texts import Codes, combine, encode, first_rows
+from vmaf_jax.tables.categories import Codes, combine, encode, first_rows
 
 Floats = npt.NDArray[np.float64]
 _SAME_LABEL = 1e-6  # VMAF points: labels of one clip in two runs

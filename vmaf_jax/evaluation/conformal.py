@@ -1,4 +1,4 @@
-"""Intervals for the score of a clip of a new source, conformal across sources.
+"""Conformal prediction intervals across sources, and a model's region of training features.
 
 What a model gets wrong is shared by the clips of a source, so the sources are the sample: residuals
 come from predictions of sources that were left out of the training, and every source weighs the
@@ -19,14 +19,25 @@ become many; it is not promised for every source, nor for content unlike all of 
 Sources: Lei et al., "Distribution-free predictive inference for regression" (2018), 5.2, residuals
 by their local size; Dunn, Wasserman, Ramdas, "Distribution-free prediction sets for two-layer
 hierarchical models" (2022), groups of equal weight ("pooling CDFs").
+
+The distance is Mahalanobis's from the training clips: `d^2 = (x - m)' C^-1 (x - m)`, with the mean
+m and the covariance C of the clips' mean features, each source weighing the same, C with `_RIDGE`
+of each variance added to its diagonal. The limit is the `LEVEL` quantile of the distances of each
+source's clips from a fit without that source: about one clip in a hundred of a new source like the
+others is called outside.
 """
 
 import dataclasses
 import functools
 import math
+from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
+
+from vmaf_jax.evaluation.cross_validation import HeldOut
+from vmaf_jax.models.pooling import OVER_FRAMES, pool
+from vmaf_jax.tables.categories import Codes, combine, encode
 
 Floats = npt.NDArray[np.float64]
 KIND = "conformal across sources"
@@ -208,3 +219,144 @@ def coverage(residuals: Residuals, level: float) -> Coverage:
         float(np.mean(np.abs(y - p) <= naive)),
         float(width.mean()),
     )
+
+
+def residuals_of(
+    held_out: HeldOut, external: Mapping[str, HeldOut], pooling: str
+) -> Residuals | None:
+    """Residuals of clips that were predicted without their source.
+
+    Args:
+        held_out: every fold's predictions, rows of frames or of clips.
+        external: predictions of the final student on corpora that it did not learn from; their
+            sources come after those of `held_out`.
+        pooling: of frames to a clip, by its full name.
+
+    Returns:
+        None where the rows are frames, and the model takes a clip's frames together.
+    """
+    parts = {"": held_out, **external}
+    of_clips = [is_of_clips(rows) for rows in parts.values()]
+    if pooling == OVER_FRAMES and not all(of_clips):
+        return None
+    numbers: dict[tuple[str, str], int] = {}
+    source, predicted, label = [], [], []
+    for name, rows in parts.items():
+        group = _clip_of(rows)
+        order = np.argsort(group, kind="stable")  # rows of a clip keep their order
+        for own in np.split(order, np.cumsum(np.bincount(group))[:-1]):
+            how = pooling if len(own) > 1 else "mean"
+            source.append(numbers.setdefault((name, rows.source[own[0]]), len(numbers)))
+            predicted.append(pool(rows.predicted[own], how))
+            label.append(pool(rows.label[own], how))
+    labels = np.clip(np.array(label), 0, 100)
+    return Residuals(np.array(source, np.int64), np.array(predicted), labels)
+
+
+def is_of_clips(rows: HeldOut) -> bool:
+    """Whether no clip has two rows of a seed."""
+    return count_clips(rows) == len(rows.label)
+
+
+def count_clips(rows: HeldOut) -> int:
+    """How many clips the rows are of, each counted once a seed."""
+    return int(_clip_of(rows).max(initial=-1)) + 1
+
+
+def _clip_of(rows: HeldOut) -> Codes:
+    """The number of each row's clip and seed, by first appearance, `[n]`."""
+    return combine(encode(rows.source)[1], encode(rows.clip)[1], rows.seed)
+
+
+LEVELS = (0.8, 0.9, 0.95)
+LEAST_SOURCES = 3  # two remain to calibrate by
+MOST_CLIPS = 2000  # whose distances from each other are looked at, source by source
+
+
+@dataclasses.dataclass(frozen=True)
+class HeldOutIntervals:
+    """How sure a model's scores are.
+
+    Attributes:
+        profile: of all clips: what the model's own intervals are made of.
+        coverages: one a level of `LEVELS`, each source by the profile of the others.
+    """
+
+    profile: Profile
+    coverages: tuple[Coverage, ...]
+
+
+def held_out_intervals(
+    held_out: HeldOut, external: Mapping[str, HeldOut], pooling: str
+) -> HeldOutIntervals | str:
+    """The intervals of a run's saved predictions, or in a sentence why it has none.
+
+    Args:
+        held_out, external, pooling: as for `residuals_of`.
+    """
+    n_clips = sum(count_clips(rows) for rows in (held_out, *external.values()))
+    if n_clips > MOST_CLIPS:
+        return f"More than {MOST_CLIPS:,} clips: what their intervals held was not computed."
+    residuals = residuals_of(held_out, external, pooling)
+    if residuals is None:
+        return "Held out were frames; intervals are of clips, and there are none of these."
+    if residuals.n_sources < LEAST_SOURCES:
+        return f"Fewer than {LEAST_SOURCES} sources: none can be judged by intervals of the others."
+    return HeldOutIntervals(
+        residuals.profile, tuple(coverage(residuals, level) for level in LEVELS)
+    )
+
+
+LEVEL = 0.99
+_RIDGE = 1e-3
+
+
+@dataclasses.dataclass(frozen=True)
+class Region:
+    """Where a model's training clips lie.
+
+    Attributes:
+        mean: of the features, `[d]`.
+        covariance: of the features, `[d, d]`, positive definite.
+        limit: the distance up to which a clip is inside, > 0.
+    """
+
+    mean: Floats
+    covariance: Floats
+    limit: float
+
+    def distance(self, features: Floats) -> Floats:
+        """Mahalanobis distance of clips' mean features `[n, d]`, `[n]`."""
+        off = np.atleast_2d(features) - self.mean
+        return np.sqrt(np.einsum("nd,nd->n", off, np.linalg.solve(self.covariance, off.T).T))
+
+    def holds(self, features: Floats) -> bool:
+        """Whether one clip's mean features `[d]` are inside."""
+        return bool(self.distance(features)[0] <= self.limit)
+
+
+def fit_region(features: Floats, source: npt.NDArray[np.int64]) -> Region:
+    """The region of training clips.
+
+    Args:
+        features: means over the frames of each clip, `[n, d]`.
+        source: of each clip, `[n]`, numbered from 0 without gaps; two or more.
+    """
+    weight = 1.0 / np.bincount(source)[source]
+    distance = np.empty(len(features))
+    for held_out in range(int(source.max()) + 1):
+        rows = source == held_out
+        mean, covariance = _moments(features[~rows], weight[~rows])
+        distance[rows] = Region(mean, covariance, 1.0).distance(features[rows])
+    mean, covariance = _moments(features, weight)
+    return Region(
+        mean, covariance, float(weighted_quantiles(distance, weight, np.array([LEVEL]))[0])
+    )
+
+
+def _moments(features: Floats, weight: Floats) -> tuple[Floats, Floats]:
+    mean = np.average(features, axis=0, weights=weight)
+    covariance = np.cov(features.T, aweights=weight, bias=True)
+    # A feature that never varies still gets a width: six decimals are all that is measured.
+    spread = np.maximum(np.diag(covariance), 1e-6)
+    return mean, covariance + _RIDGE * np.diag(spread) + 1e-12 * np.eye(len(spread))

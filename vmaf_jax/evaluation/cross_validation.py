@@ -1,4 +1,4 @@
-"""Held-out predictions of a cross-validation over whole sources, and what they say.
+"""Held-out predictions of a cross-validation over sources, and the metrics computed from them.
 
 Every figure of a report is computed from a `HeldOut`, which is what `folds.parquet` stores: one row
 per table row and seed, predicted by the student that never saw its source.
@@ -6,6 +6,7 @@ per table row and seed, predicted by the student that never saw its source.
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from vmaf_jax.errors import InputError
+from vmaf_jax.evaluation.intervals import Interval
 from vmaf_jax.evaluation.metrics import METRIC_NAMES, EndpointRmse, Metrics, all_metrics
-from vmaf_jax.features.texts import encode_sorted
-from vmaf_jax.files import atomic_path
-from vmaf_jax.limits import limit
+from vmaf_jax.files import atomic_path, limit
+from vmaf_jax.tables.categories import encode_sorted
 
 MAX_ROWS = 20_000_000  # some 100 bytes each in memory, a fraction of one on disk
 
@@ -162,3 +163,62 @@ def _spread(values: npt.NDArray[np.float64]) -> Spread:
     if not values.size:
         return Spread(math.nan, math.nan)
     return Spread(float(values.mean()), float(values.std()))
+
+
+_ABOUT = (
+    "Ranked by held-out RMSE, VMAF points. The first was chosen by these very predictions, which "
+    "favours it a little; above_best is the paired difference from it, 95 % over sources."
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class SweptPoint:
+    """One combination of settings.
+
+    Attributes:
+        rank: 1 for the best.
+        point: its number in the order of the configuration.
+        settings: what it tried, by key.
+        metrics: of all held-out rows; NaN where training diverged.
+        rmse_interval: 95 %, over sources.
+        above_best: its RMSE less the best's, VMAF points, with its 95 % interval; NaN for the best,
+            and where points learnt from other rows.
+    """
+
+    rank: int
+    point: int
+    settings: Mapping[str, Any]
+    n_params: int
+    metrics: Metrics
+    rmse_interval: Interval
+    above_best: float
+    above_best_interval: Interval
+
+
+@dataclasses.dataclass(frozen=True)
+class SweepTable:
+    """A sweep.
+
+    Attributes:
+        points: ranked.
+        same_rows: whether all points learnt from the same rows and folds.
+        held_out: predictions of each point, by its number.
+    """
+
+    points: tuple[SweptPoint, ...]
+    same_rows: bool
+    held_out: tuple[HeldOut, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The figures, without the predictions."""
+        return {"about": _ABOUT, "same_rows": self.same_rows, "points": list(self.points)}
+
+    def write_predictions(self, path: Path) -> None:
+        """`sweep.parquet`: one row a point, seed and held-out row."""
+        parts = []
+        for number, rows in enumerate(self.held_out):
+            columns = {field.name: getattr(rows, field.name) for field in dataclasses.fields(rows)}
+            point = np.full(len(rows.label), number, np.int32)
+            parts.append(pa.table({"point": point, **columns}))
+        with atomic_path(path) as temporary:
+            pq.write_table(pa.concat_tables(parts), temporary, compression="zstd")

@@ -1,4 +1,4 @@
-"""Intervals of RMSE and PLCC over sources, for one candidate and for the difference of two.
+"""Confidence intervals of metrics over sources and clips, and tests of two models' difference.
 
 Rows of a source depend on each other, so the sources are the sample: each is left out in turn
 (jackknife), and Student's t with one degree of freedom fewer than there are sources gives
@@ -11,14 +11,33 @@ interval of RMSE held the truth in 93 to 95 of 100 cases, with 5 to 40 sources; 
 spread itself varies a lot (lognormal, 0.7) in 86 to 89.
 Source: "An introduction to the bootstrap", Efron and Tibshirani, chapter 11 (jackknife); the factor
 G / (G - 2) is that of small numbers of clusters.
+
+Clips are drawn with replacement, and each draw gives `t* = (mean* - mean) / se*`; the interval is
+`mean - t*_(1 - a/2) se` to `mean - t*_(a/2) se`, with `a = 1 - level`. Unlike plain percentiles of
+the draws' means it is no narrower than it should be for a dozen clips: in 4,000 simulations with
+normal differences of 6, 12 and 24 clips a 95 % interval held the truth in 95, 94 and 95 of 100
+(percentiles: 86, 90, 94), with lognormal ones (0.7) in 92, 93 and 95 (percentiles: 80, 87, 91).
+Source: "An introduction to the bootstrap", Efron and Tibshirani, 12.5.
+
+    PLCC           z = (atanh r1 - atanh r2) / sqrt(2 / (n - 3)), normal             7.6.1
+    outlier ratio  z = (o1 - o2) / sqrt((o1 (1 - o1) + o2 (1 - o2)) / n), normal     7.6.2
+    RMSE*          F = the greater squared over the smaller, F(n - d, n - d)         7.7
+
+All p values are two-sided: P.1401 holds F against the one-sided 5 % point, which is p < 0.1 here,
+as the greater of the two is on top, whichever it is. Clips of a source depend on each other, and
+both models see the same clips; `paired_difference` takes the sources as the sample (jackknife).
+Source: ITU-T P.1401 (01/2020); the jackknife as in `intervals`.
 """
 
 import dataclasses
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 import numpy.typing as npt
-import scipy  # `scipy.stats` takes seconds, and is loaded where it is used
+import scipy
+
+from vmaf_jax.evaluation.opinions import Opinions
 
 Floats = npt.NDArray[np.float64]
 LEVEL = 0.95
@@ -143,3 +162,124 @@ def jackknife(estimate: float, without_each: Floats) -> Interval:
     variance = (g - 1) / (g - 2) * np.sum(np.square(without_each - without_each.mean()))
     reach = scipy.stats.t.ppf((1 + LEVEL) / 2, g - 1) * float(np.sqrt(variance))
     return Interval(estimate - reach, estimate + reach)
+
+
+MIN_CLIPS = 5  # fewer give too few different draws
+N_DRAWS = 9999
+
+
+def mean_interval(
+    values: npt.NDArray[np.float64], level: float, *, seed: int = 0
+) -> tuple[float, float] | None:
+    """The interval of the mean of `values` `[n]`; None for fewer than `MIN_CLIPS`.
+
+    Args:
+        level: in (0, 1).
+        seed: of the draws.
+    """
+    n = len(values)
+    if n < MIN_CLIPS:
+        return None
+    mean, error = float(values.mean()), float(values.std(ddof=1) / np.sqrt(n))
+    if error == 0:
+        return mean, mean
+    draws = values[np.random.default_rng(seed).integers(0, n, (N_DRAWS, n))]
+    spread = draws.std(axis=1, ddof=1) / np.sqrt(n)
+    usable = spread > 1e-12 * error  # a draw of one clip alone has none
+    t = (draws.mean(axis=1)[usable] - mean) / spread[usable]
+    low, high = np.quantile(t, [(1 - level) / 2, (1 + level) / 2])
+    return mean - float(high) * error, mean - float(low) * error
+
+
+Statistics = Callable[[Floats, Opinions], Mapping[str, float]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Difference:
+    """A figure of two models over the same clips.
+
+    Attributes:
+        first, second: the figure of each; `difference` is first less second.
+        interval: 95 %, over sources; NaN with fewer than three.
+        p_value: two-sided, of Student's t over sources, that there is no difference; NaN likewise.
+    """
+
+    first: float
+    second: float
+    difference: float
+    interval: Interval
+    p_value: float
+
+
+def plcc_p_value(first: float, second: float, n: int) -> float:
+    """Fisher's z test that two correlations over `n` clips each are equal; NaN with n < 4."""
+    if n < 4 or not (math.isfinite(first) and math.isfinite(second)):
+        return math.nan
+    if first == second:
+        return 1.0
+    with np.errstate(divide="ignore"):
+        z = float(np.arctanh(first) - np.arctanh(second)) / math.sqrt(2 / (n - 3))
+    return float(2 * scipy.stats.norm.sf(abs(z)))
+
+
+def outlier_p_value(first: float, second: float, n: int) -> float:
+    """The z test that two outlier ratios over `n` clips each are equal."""
+    if first == second:
+        return 1.0
+    error = math.sqrt((first * (1 - first) + second * (1 - second)) / n)
+    return float(2 * scipy.stats.norm.sf(abs(first - second) / error)) if error > 0 else 0.0
+
+
+def rmse_p_value(first: float, second: float, freedom: tuple[int, int]) -> float:
+    """The F test that two RMSE* are equal; `freedom` is n - d of each. NaN where undefined."""
+    if not (math.isfinite(first) and math.isfinite(second)) or min(freedom) < 1:
+        return math.nan
+    if first == second:
+        return 1.0
+    (small, below), (great, above) = sorted(zip((first, second), freedom, strict=True))
+    if small == 0:
+        return 0.0
+    return min(1.0, 2 * float(scipy.stats.f.sf((great / small) ** 2, above, below)))
+
+
+def paired_difference(
+    statistics: Statistics, first: Floats, second: Floats, opinions: Opinions
+) -> dict[str, Difference]:
+    """The figures of two models and their differences, with intervals over sources.
+
+    Args:
+        statistics: from predictions and opinions of some clips to figures by name; maps are fitted
+            inside it, so that leaving a source out leaves it out of the maps too.
+        first, second: predictions `[n]` for the same clips.
+    """
+    models = [opinions.check(first), opinions.check(second)]
+    whole = [statistics(model, opinions) for model in models]
+    without: list[list[Mapping[str, float]]] = []
+    if len(names := sorted(set(opinions.source.tolist()))) >= 3:
+        for name in names:
+            rows = np.asarray(opinions.source != name, np.bool_)
+            rest = opinions.where(rows)
+            without.append([statistics(model[rows], rest) for model in models])
+    return {
+        name: difference_of(
+            whole[0][name], whole[1][name], np.array([a[name] - b[name] for a, b in without])
+        )
+        for name in whole[0]
+    }
+
+
+def difference_of(first: float, second: float, without_each: Floats) -> Difference:
+    """A figure of two models, from it of each and its difference with each source left out `[g]`.
+
+    With fewer than three sources the interval and the p value are NaN.
+    """
+    gap = first - second
+    interval = jackknife(gap, without_each)
+    reach = (interval.high - interval.low) / 2
+    if math.isnan(reach):
+        return Difference(first, second, gap, interval, math.nan)
+    if reach == 0:
+        return Difference(first, second, gap, interval, 1.0 if gap == 0 else 0.0)
+    freedom = len(without_each) - 1
+    t = abs(gap) / reach * float(scipy.stats.t.ppf((1 + LEVEL) / 2, freedom))
+    return Difference(first, second, gap, interval, float(2 * scipy.stats.t.sf(t, freedom)))

@@ -8,23 +8,24 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from vmaf_jax.evaluation.intervals import Interval, jackknife
-from vmaf_jax.evaluation.krasula import Krasula, KrasulaTest, krasula, krasula_test, pairs_of
-from vmaf_jax.evaluation.metrics import plcc, rmse
-from vmaf_jax.evaluation.opinion_metrics import (
-    OpinionMetrics,
-    all_maps,
-    mapped_metrics,
-    opinion_metrics,
-    rmse_mapped,
-)
-from vmaf_jax.evaluation.opinions import Opinions
-from vmaf_jax.evaluation.significance import (
+from vmaf_jax.evaluation.intervals import (
     Difference,
+    Interval,
+    jackknife,
     outlier_p_value,
     paired_difference,
     plcc_p_value,
     rmse_p_value,
+)
+from vmaf_jax.evaluation.krasula import Krasula, KrasulaTest, krasula, krasula_test, pairs_of
+from vmaf_jax.evaluation.metrics import plcc, rmse
+from vmaf_jax.evaluation.opinions import (
+    OpinionMetrics,
+    Opinions,
+    all_maps,
+    mapped_metrics,
+    opinion_metrics,
+    rmse_mapped,
 )
 
 Floats = npt.NDArray[np.float64]

@@ -5,8 +5,7 @@ from typing import Any
 
 from vmaf_jax.evaluation.behaviour import Deviation
 from vmaf_jax.evaluation.cross_validation import FoldMetrics, Loso
-from vmaf_jax.evaluation.distances import Distance
-from vmaf_jax.evaluation.metrics import Metrics
+from vmaf_jax.evaluation.metrics import Distance, Metrics
 from vmaf_jax.evaluation.rivals import Standing
 
 

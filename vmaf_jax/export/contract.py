@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from vmaf_jax.errors import InputError
 from vmaf_jax.features.feature_set import FEATURE_SETS, FEATURES, FeatureSet
-from vmaf_jax.limits import limit, read_limited
+from vmaf_jax.files import limit, read_limited
 
 Checked = TypeVar("Checked")
 OPSET = 17

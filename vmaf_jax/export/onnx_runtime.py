@@ -14,8 +14,8 @@ from vmaf_jax.export.contract import (
     SPREAD_NAME,
     load_onnx,
 )
+from vmaf_jax.features.checks import OUTPUT_RANGE
 from vmaf_jax.features.feature_set import FeatureSet
-from vmaf_jax.features.scale import OUTPUT_RANGE
 
 LEVELS = ("ORT_DISABLE_ALL", "ORT_ENABLE_BASIC", "ORT_ENABLE_EXTENDED", "ORT_ENABLE_ALL")
 # Between levels, of an output or of that share of it above 1: fused operators round otherwise, and

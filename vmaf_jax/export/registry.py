@@ -13,9 +13,8 @@ import pydantic
 from vmaf_jax.errors import InputError
 from vmaf_jax.export.contract import OPSET, load_onnx
 from vmaf_jax.export.quantize import BUDGET_PLCC
-from vmaf_jax.export.sidecar_file import check_sidecar, file_sha256, read_sidecar, sidecar_path
-from vmaf_jax.files import write_text
-from vmaf_jax.limits import read_limited
+from vmaf_jax.export.sidecar import check_sidecar, file_sha256, read_sidecar, sidecar_path
+from vmaf_jax.files import read_limited, write_text
 
 MAX_BYTES = 16 << 20
 _SHARED = ("kind", "sha256", "opset", "quant_mode", "license")  # of an entry and its sidecar

@@ -17,7 +17,7 @@ from vmaf_jax.export.onnx_runtime import OnnxModel, check_levels, example_feed
 from vmaf_jax.export.parity import LARGE_BATCH, parity_rows
 from vmaf_jax.export.pixels.graph import Graph
 from vmaf_jax.export.pixels.heads import teacher_head
-from vmaf_jax.features.scale import OUTPUT_RANGE
+from vmaf_jax.features.checks import OUTPUT_RANGE
 from vmaf_jax.files import write_bytes
 from vmaf_jax.teacher import Teacher
 

@@ -18,9 +18,9 @@ import numpy.typing as npt
 from vmaf_jax.errors import InputError
 from vmaf_jax.extraction.request import Pair, video_key
 from vmaf_jax.features.feature_set import FeatureSet
-from vmaf_jax.features.reading import read_file
-from vmaf_jax.features.table import FeatureTable, constant_text
-from vmaf_jax.video.digest import file_digest, text_digest
+from vmaf_jax.tables.reading import read_file
+from vmaf_jax.tables.table import FeatureTable, constant_text
+from vmaf_jax.video.inputs import file_digest, text_digest
 
 log = logging.getLogger("vmaf_jax")
 

@@ -1,16 +1,20 @@
-"""libvmaf as a backend: one ffmpeg run measures a pair, its JSON log gives features and scores.
+"""The libvmaf backend: one ffmpeg run measures a pair, its JSON log gives features and scores.
 
 Frames are paired by number, whatever their time stamps. Values are logged to six decimals. The
 run's own report (`-v verbose`) says how many frames each input really had: ffmpeg itself exits
 with 0 and repeats the last frame where an input is short or cut.
+
+A re-run costs a hash of the files, and a first run costs libvmaf's time.
 """
 
+import concurrent.futures
 import contextlib
 import dataclasses
 import json
+import os
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +22,21 @@ import numpy as np
 import numpy.typing as npt
 
 from vmaf_jax.errors import InputError, did_you_mean
-from vmaf_jax.extraction.also import METRICS, filter_option, too_small_for
-from vmaf_jax.extraction.v1_form import (
-    describe,
-    libvmaf_keys,
-    model_options,
-    reads_banding,
+from vmaf_jax.extraction.cache import Cache
+from vmaf_jax.extraction.request import (
+    METRICS,
+    Outcome,
+    Pair,
+    Request,
+    filter_option,
+    request_key,
+    too_small_for,
 )
-from vmaf_jax.features.columns import UNLIMITED
+from vmaf_jax.extraction.v1_form import describe, libvmaf_keys, model_options, reads_banding
 from vmaf_jax.features.feature_set import FEATURES, FeatureSet
-from vmaf_jax.features.table import RESERVED_COLUMNS
 from vmaf_jax.files import work_folder
+from vmaf_jax.tables.reading import UNLIMITED
+from vmaf_jax.tables.table import RESERVED_COLUMNS, FeatureTable
 from vmaf_jax.teacher.model_file import (
     check_model_file,
     find_model_file,
@@ -36,20 +44,12 @@ from vmaf_jax.teacher.model_file import (
     read_model_file,
     refuse_old_kinds,
 )
-from vmaf_jax.video.chroma import check_chroma, chroma_size
+from vmaf_jax.video.checks import judge, run_planned
 from vmaf_jax.video.comparison import DEFAULT_COMPARISON, Comparison
-from vmaf_jax.video.facts import Facts
-from vmaf_jax.video.ffmpeg import Ffmpeg, Finished, run_ffmpeg
-from vmaf_jax.video.judgement import judge, run_planned
-from vmaf_jax.video.pairing import Plan, chains_of
-from vmaf_jax.video.progress import frames_told
-from vmaf_jax.video.report import (
-    check_counts,
-    common_format,
-    explain,
-    explain_libvmaf,
-)
-from vmaf_jax.video.video import Video, check_video
+from vmaf_jax.video.ffmpeg import Ffmpeg, Finished, find_ffmpeg, frames_told, run_ffmpeg
+from vmaf_jax.video.inputs import Video, check_video, file_digest
+from vmaf_jax.video.pairing import Plan, chains_of, check_chroma, chroma_size
+from vmaf_jax.video.streams import Facts, check_counts, common_format, explain, explain_libvmaf
 
 LIBVMAF = "86da14d"  # the build that the figures in the docs are of, that of ffmpeg 9.0.2
 _MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -352,3 +352,77 @@ def _parse(
         raise InputError("libvmaf's log holds a value that is not finite; check the model file.")
     n = len(keys)
     return table[:, :n], {name: table[:, n + k] for k, name in enumerate(logged)}
+
+
+RECIPE = 6  # of the measurement: raised with every change of values, so that none is served old
+
+
+def extract_pairs(
+    pairs: Sequence[Pair], request: Request, on_pair: Callable[[int], None]
+) -> list[Outcome]:
+    """A table per pair, or why there is none; as `extract_pair`.
+
+    Args:
+        on_pair: called after each pair with its number of frames.
+
+    Raises:
+        InputError: no ffmpeg, or a teacher's name or file is bad.
+    """
+    models = resolve_teachers(request.teachers)
+    ffmpeg = find_ffmpeg()
+    cores = os.cpu_count() or 1
+    workers = max(1, min(request.jobs or cores, len(pairs)))
+    threads = request.threads or max(1, cores // workers)
+
+    def extract(pair: Pair) -> Outcome:
+        try:
+            table = _extract(pair, request, ffmpeg, models, threads)
+        except InputError as error:
+            return error
+        on_pair(len(table))
+        return table
+
+    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
+        futures = [pool.submit(extract, pair) for pair in pairs]
+        try:
+            concurrent.futures.wait(futures)
+        except KeyboardInterrupt:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return [future.result() for future in futures]
+
+
+def measurement_settings(request: Request, models: Sequence[LibvmafModel]) -> dict[str, Any]:
+    """What a measurement depends on besides pair and program, as JSON takes it."""
+    teachers = [(m.name, file_digest(m.path) if m.path else None) for m in models]
+    return {"recipe": RECIPE, **request_key(request, teachers)}
+
+
+def _extract(
+    pair: Pair, request: Request, ffmpeg: Ffmpeg, models: list[LibvmafModel], threads: int
+) -> FeatureTable:
+    for video in pair:
+        check_video(video)
+    how = request.comparison
+    settings = {
+        "program": [ffmpeg.path, ffmpeg.version],
+        **measurement_settings(request, models),
+    }
+    cache = Cache(
+        request.cache_folder, settings, [*(model.name for model in models), *request.also]
+    )
+    if (cached := cache.find(pair)) is not None:
+        return cached
+    with concurrent.futures.ThreadPoolExecutor(len(pair)) as pool:
+        digests = [pool.submit(file_digest, video.path) for video in pair]
+        how_much: dict[str, Any] = {"threads": threads, "how": how, "also": request.also}
+        how_much |= {"on_frames": request.on_frames}
+        measurement = measure(ffmpeg, *pair, request.feature_set, models, **how_much)
+        contents = [future.result() for future in digests]
+    backend = {
+        "backend": "libvmaf",
+        "backend_version": measurement.version,
+        "ffmpeg_version": ffmpeg.version,
+    }
+    columns = (measurement.features, measurement.labels, request.feature_set)
+    return cache.store(pair, *columns, backend, contents, measurement.description)

@@ -16,14 +16,13 @@ import numpy as np
 
 from vmaf_jax.corpora.clips import Clip
 from vmaf_jax.errors import InputError
-from vmaf_jax.extraction.api import extract_one
+from vmaf_jax.extraction.extract import extract_one
 from vmaf_jax.extraction.request import Request
 from vmaf_jax.extraction.shards import Shard, Work, finish
-from vmaf_jax.features.table import FeatureTable, constant_text
+from vmaf_jax.tables.table import FeatureTable, constant_text
 from vmaf_jax.teacher.model_file import find_model_file, read_model_file
-from vmaf_jax.video.ffmpeg import find_ffmpeg
-from vmaf_jax.video.judgement import examine
-from vmaf_jax.video.progress import about_frames
+from vmaf_jax.video.checks import examine
+from vmaf_jax.video.ffmpeg import about_frames, find_ffmpeg
 
 _MOST_PARTS = 8
 _SMALL = 1 << 20  # bytes: a file of fewer is not asked how long it is

@@ -10,7 +10,7 @@ from typing import Any
 
 from vmaf_jax.errors import InputError
 from vmaf_jax.features.feature_set import FeatureSet
-from vmaf_jax.limits import read_limited
+from vmaf_jax.files import read_limited
 from vmaf_jax.teacher.model_file import MAX_BYTES, known_teachers
 from vmaf_jax.video.encode import Encode
 

@@ -1,7 +1,7 @@
-"""The features: names and order, their table, and VIF, ADM and motion as JAX functions of luma.
+"""Names and order of the features, and VIF, ADM, motion, CAMBI and SpEED as JAX functions.
 
 The functions agree with libvmaf's float extractors, not bit for bit with its integer ones. Names
-are imported when they are first used, so that reading a table does not load JAX.
+are imported when they are first used, so that naming a feature does not load JAX.
 """
 
 import lazy_loader

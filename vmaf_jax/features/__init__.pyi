@@ -1,8 +1,5 @@
-from .adm import frame_adm
-from .adm3 import AdmSettings, frame_adm3
-from .cambi import CambiSettings, frame_cambi
-from .clip import chunk_features, clip_features
-from .dataset import read_table
+from .adm import AdmSettings, frame_adm, frame_adm3
+from .cambi import CambiSettings, frame_cambi, soft_cambi
 from .feature_set import (
     FEATURE_SETS,
     FEATURES,
@@ -13,10 +10,9 @@ from .feature_set import (
     V1_SETS,
     FeatureSet,
 )
+from .frames import chunk_features, clip_features
 from .motion import MotionSettings, frame_motion, motion2, motion3
-from .soft_cambi import soft_cambi
 from .speed import SpeedSettings, frame_speed
-from .table import FeatureTable, concatenate
 from .v1 import Planes, v1_features
 from .vif import frame_vif
 
@@ -31,13 +27,11 @@ __all__ = [
     "AdmSettings",
     "CambiSettings",
     "FeatureSet",
-    "FeatureTable",
     "MotionSettings",
     "Planes",
     "SpeedSettings",
     "chunk_features",
     "clip_features",
-    "concatenate",
     "frame_adm",
     "frame_adm3",
     "frame_cambi",
@@ -46,7 +40,6 @@ __all__ = [
     "frame_vif",
     "motion2",
     "motion3",
-    "read_table",
     "soft_cambi",
     "v1_features",
 ]

@@ -1,4 +1,4 @@
-"""ADM: the additive detail metric (adm2), as libvmaf's float extractor computes it.
+"""ADM, the detail loss of libvmaf's float extractor (adm2), and ADM3 of VMAF v1.
 
 Luma of a reference and a distorted frame in, one number out: 1 where all detail is kept, 0 where
 it is lost. Four levels of a db2 wavelet. Decoupling splits each band of the distorted picture into
@@ -9,11 +9,21 @@ their bands by a 3-norm over the middle 80 % of the picture; adm2 is their ratio
 Source: libvmaf's adm.c, adm_tools.c, adm_tools.h and adm_options.h; Li et al., IEEE TMM 13(5),
 2011; the CSF is that of Watson et al., "Visibility of wavelet quantization noise", IEEE
 TIP 6(8), 1997, at 3 picture heights of 1080 lines.
+
+Luma of a reference and a distorted frame in, one number out: 1 where the two are the same, at least
+0.5. Wavelet, decoupling (no gain counts) and pooling are those of adm2. Contrast masking is done
+twice: what was added masks the restored detail, which gives the detail loss measure (DLM,
+adm2), and what was restored masks the added detail, which gives the additive impairment measure
+(AIM). Both are over one denominator; `adm3 = 0.7 DLM + 0.3 (1 - AIM)`.
+The contrast sensitivity function (CSF) is a table by viewing condition, blended of Barten's and
+Watson's, of which libvmaf has further ones for other distances.
+Source: libvmaf's adm.c, integer_adm.c (AIM is not limited to 1 there) and barten_csf_tools.h; Li et
+al., IEEE TMM 13(5), 2011.
 """
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import jax
@@ -283,3 +293,142 @@ def _pool(x: Float[Array, "h w"]) -> Float[Array, ""]:
     positive = total > 0
     norm = jnp.where(positive, jnp.cbrt(jnp.where(positive, total, 1)), 0)
     return norm + (x.size * NOISE_WEIGHT) ** (1 / 3)
+
+
+Csf = tuple[tuple[float, ...], tuple[float, ...]]  # by level: straight bands, the diagonal one
+
+# By distance in picture heights, and lines of the display; the finest level first.
+CSF_TABLES: Mapping[tuple[float, int], Csf] = {
+    (3.0, 1080): ((0.01183, 0.025026, 0.04295, 0.058621), (0.004302, 0.011778, 0.023918, 0.035901)),
+    (5.0, 1080): ((0.004212, 0.014809, 0.029642, 0.047464), (0.000984, 0.005852, 0.0146, 0.027574)),
+    (3.0, 2160): ((0.00226, 0.01183, 0.025026, 0.04295), (0.000479, 0.004302, 0.011778, 0.023918)),
+    (5.0, 2160): ((0.000092, 0.004212, 0.014809, 0.029642), (0.00005, 0.000984, 0.005852, 0.0146)),
+    (3.0, 720): (
+        (0.018715, 0.035637, 0.052798, 0.061509),
+        (0.007999, 0.018396, 0.031851, 0.037718),
+    ),
+    (5.0, 720): ((0.010144, 0.022561, 0.040309, 0.05672), (0.003463, 0.010282, 0.021839, 0.034641)),
+    (3.0, 480): (
+        (0.027961, 0.045875, 0.060275, 0.056234),
+        (0.013572, 0.026277, 0.036959, 0.034511),
+    ),
+    (5.0, 480): ((0.016781, 0.032822, 0.05032, 0.061594), (0.00691, 0.016545, 0.029917, 0.037777)),
+}
+
+
+class AdmSettings(NamedTuple):
+    """What a model sets of ADM3.
+
+    Attributes:
+        distance: from which the picture is seen, in its heights; with `lines`, a key of
+            `CSF_TABLES`, or half and twice of one, where a degree holds as many pixels.
+        lines: of the display.
+        dlm_weight: of the detail loss, in [0, 1]; the rest is of what was added.
+        noise_weight: what a sample of noise adds to a norm.
+        least: the smallest value.
+    """
+
+    distance: float = 3.0
+    lines: int = 1080
+    dlm_weight: float = 0.7
+    noise_weight: float = 0.02
+    least: float = 0.5
+
+    @property
+    def csf(self) -> Csf:
+        """The weights of the bands by level; raises KeyError where there is no such table."""
+        for scale in (1, 2):
+            if (key := (self.distance * scale, self.lines // scale)) in CSF_TABLES:
+                return CSF_TABLES[key]
+        raise KeyError((self.distance, self.lines))
+
+
+def frame_adm3(
+    reference: Float[Array, "h w"], distorted: Float[Array, "h w"], views: Sequence[AdmSettings]
+) -> Float[Array, " views"]:
+    """adm3 of a frame under each of several viewing conditions, which share the decoupling.
+
+    Args:
+        reference, distorted: luma on the 8-bit scale, 0-255; at least 17 pixels high and wide.
+    """
+    # Both in one array, and levels and thresholds in loops over it: what comes out of a loop XLA on
+    # CPU computes once, and the rest anew for each of its uses.
+    low = jnp.stack([reference, distorted]) - 128
+    sums = [[jnp.zeros((), low.dtype)] * 3 for _ in views]
+    for level in range(N_LEVELS):
+        low, bands = jax.lax.map(wavelet, low)
+        x, y = ([_framed(band[k]) for band in bands] for k in (0, 1))
+        restored = decouple(x, y, 1.0)
+        added = [band - r for band, r in zip(y, restored, strict=True)]
+        inner = [band[1:-1, 1:-1] for band in x]
+        for sum_of_view, view in zip(sums, views, strict=True):
+            straight, diagonal = (weights[level] for weights in view.csf)
+            csf = (straight, straight, diagonal)
+            for k, part in enumerate(_level_norms(csf, restored, added, inner, view.noise_weight)):
+                sum_of_view[k] = sum_of_view[k] + part
+    scores = []
+    for (restored_norm, added_norm, reference_norm), view in zip(sums, views, strict=True):
+        dlm, aim = restored_norm / reference_norm, added_norm / reference_norm
+        score = view.dlm_weight * dlm + (1 - view.dlm_weight) * (1 - aim)
+        scores.append(jnp.maximum(score, view.least))
+    return jnp.stack(scores)
+
+
+def _level_norms(
+    csf: tuple[float, float, float],
+    restored: Sequence[Array],
+    added: Sequence[Array],
+    reference: Sequence[Array],
+    noise_weight: float,
+) -> tuple[Array, Array, Array]:
+    """Of one level: restored under what was added, added under what was restored, reference."""
+    seen_restored = [weight * jnp.abs(band) for weight, band in zip(csf, restored, strict=True)]
+    seen_added = [weight * jnp.abs(band) for weight, band in zip(csf, added, strict=True)]
+    of_reference = [weight * jnp.abs(band) for weight, band in zip(csf, reference, strict=True)]
+    totals = jnp.stack([part[0] + part[1] + part[2] for part in (seen_added, seen_restored)])
+    by_added, by_restored = unstack(jax.lax.map(_threshold, totals))
+    return (
+        _norms(_masked(seen_restored, by_added), noise_weight),
+        _norms(_masked(seen_added, by_restored), 0.0),
+        _norms(of_reference, noise_weight),
+    )
+
+
+def _framed(band: Float[Array, "h w"]) -> Float[Array, "h2 w2"]:
+    """The pooled middle of a band with one more sample on every side.
+
+    Where the middle reaches the edge, the sample before the first mirrors about it, and the one
+    after the last repeats it.
+    """
+    for axis, n in enumerate(band.shape):
+        border = middle_border(n)
+        if border:
+            band = jax.lax.slice_in_dim(band, border - 1, n - border + 1, axis=axis)
+        else:
+            head = jax.lax.slice_in_dim(band, 1, 2, axis=axis)
+            tail = jax.lax.slice_in_dim(band, n - 1, n, axis=axis)
+            band = jnp.concatenate([head, band, tail], axis)
+    return band
+
+
+def _threshold(total: Float[Array, "h w"]) -> Float[Array, "h2 w2"]:
+    """The masking threshold inside a frame: a 30th of each neighbour, a 15th of itself."""
+    rows = total[:-2] + total[1:-1] + total[2:]
+    return (rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:] + total[1:-1, 1:-1]) / 30
+
+
+def _masked(
+    bands: Sequence[Float[Array, "h w"]], threshold: Float[Array, "h2 w2"]
+) -> list[Float[Array, "h2 w2"]]:
+    return [jnp.maximum(band[1:-1, 1:-1] - threshold, 0) for band in bands]
+
+
+def _norms(bands: Sequence[Float[Array, "h w"]], noise_weight: float) -> Float[Array, ""]:
+    """The bands' 3-norms and their noise, added up; the gradient is 0 where a band is all 0."""
+    total = jnp.zeros((), bands[0].dtype)
+    for band in bands:
+        cubes = (band**3).sum()
+        positive = cubes > 0
+        norm = jnp.where(positive, jnp.cbrt(jnp.where(positive, cubes, 1)), 0)
+        total += norm + (band.size * noise_weight) ** (1 / 3)
+    return total

@@ -12,16 +12,16 @@ import numpy as np
 
 from vmaf_jax.errors import InputError
 from vmaf_jax.files import write_text
-from vmaf_jax.jobs.rank import shortest_paths
-from vmaf_jax.jobs.scores import Compared, Scores
-from vmaf_jax.jobs.worst_frames import lowest
 from vmaf_jax.reporting.clip_page import clip_page
 from vmaf_jax.reporting.clip_view import MOST_DRAWN, ClipView, Encode
-from vmaf_jax.video.facts import Facts, facts_of
+from vmaf_jax.scoring.rank import shortest_paths
+from vmaf_jax.scoring.scores import Compared, Scores
+from vmaf_jax.scoring.worst_frames import lowest
+from vmaf_jax.video.decode import matrix_of, picture_size, take_pictures
 from vmaf_jax.video.ffmpeg import find_ffmpeg
+from vmaf_jax.video.inputs import with_streams
 from vmaf_jax.video.pairing import Plan, plan_pair
-from vmaf_jax.video.pictures import matrix_of, picture_size, take_pictures
-from vmaf_jax.video.video import with_streams
+from vmaf_jax.video.streams import Facts, facts_of
 
 WIDTH = 480  # pixels of a picture, at most
 MOST_BYTES = 6 << 20  # of all pictures

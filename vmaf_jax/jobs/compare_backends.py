@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from vmaf_jax.corpora.clips import Clip
-from vmaf_jax.evaluation.agreement import (
+from vmaf_jax.evaluation.metrics import (
     FEATURE_LIMIT,
     OFFICIAL_SCORE_LIMIT,
     SCORE_LIMIT,
@@ -20,7 +20,7 @@ from vmaf_jax.evaluation.agreement import (
     differences,
     missed,
 )
-from vmaf_jax.extraction.api import extract_clips
+from vmaf_jax.extraction.extract import extract_clips
 from vmaf_jax.extraction.libvmaf import other_build
 from vmaf_jax.extraction.request import Request
 from vmaf_jax.features.feature_set import (
@@ -31,14 +31,14 @@ from vmaf_jax.features.feature_set import (
     V1_SETS,
     FeatureSet,
 )
-from vmaf_jax.features.table import FeatureTable
 from vmaf_jax.files import atomic_path, check_result_folder, to_json, write_bytes, write_text
-from vmaf_jax.jobs.report import Report, silent
+from vmaf_jax.progress import Report, silent
 from vmaf_jax.reporting.backends import BackendsReport, ColumnDifference, Comparison, to_markdown
 from vmaf_jax.reporting.backends import picture as draw_picture
+from vmaf_jax.tables.table import FeatureTable
 from vmaf_jax.teacher import DEFAULT_TEACHER, Teacher, load_teacher
+from vmaf_jax.video.decode import LumaPair, frame_at
 from vmaf_jax.video.ffmpeg import find_ffmpeg
-from vmaf_jax.video.luma import LumaPair, frame_at
 
 # The integer and the float extractors' form of a set; those of VMAF v1 have no float one.
 _FORMS = {

@@ -1,6 +1,15 @@
-"""`vmaf-jax evaluate`: a model against labels, on a feature table or a corpus."""
+"""The job `evaluate`: a model, or several, against labels on a feature table or a corpus.
+
+`test`, `val` and `train` are made of whole sources, in the order of the SHA-256 of their names, so
+that nothing need be stored and every machine makes the same ones: the first tenth (at least one) is
+`test`, the next `val`, the rest `train`. `all` is every row, and a source's name that source alone.
+A split says which rows are judged; whether a model has seen them is for its own record to say.
+"""
 
 import dataclasses
+import hashlib
+import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -11,17 +20,18 @@ from vmaf_jax.errors import InputError
 from vmaf_jax.evaluation import Opinions
 from vmaf_jax.evaluation.metrics import Metrics, all_metrics
 from vmaf_jax.evaluation.opinion_report import OpinionReport, opinion_report
-from vmaf_jax.extraction.api import check_backend
+from vmaf_jax.export.sidecar import check_level
+from vmaf_jax.extraction.corpus import CorpusSource, measure_with_labels
+from vmaf_jax.extraction.extract import check_backend
 from vmaf_jax.extraction.libvmaf import resolve_teacher
-from vmaf_jax.features.clips import Clips, clips_of
-from vmaf_jax.features.dataset import read_table
 from vmaf_jax.features.feature_set import FeatureSet
-from vmaf_jax.features.opinions import MOS_RANGE, LabelScale
-from vmaf_jax.features.table import FeatureTable
-from vmaf_jax.jobs.clip_intervals import ClipIntervals, check_intervals, clip_intervals
-from vmaf_jax.jobs.extract import CorpusSource, measure_with_labels
-from vmaf_jax.jobs.model import Model, load_model
-from vmaf_jax.jobs.report import Report, silent
+from vmaf_jax.progress import Report, silent
+from vmaf_jax.scoring.intervals import ClipIntervals, check_intervals, clip_intervals
+from vmaf_jax.scoring.model import Model, load_model
+from vmaf_jax.tables.clips import Clips, clips_of
+from vmaf_jax.tables.dataset import read_table
+from vmaf_jax.tables.opinions import MOS_RANGE, LabelScale
+from vmaf_jax.tables.table import FeatureTable
 from vmaf_jax.teacher.model_file import DEFAULT_TEACHER
 
 
@@ -182,3 +192,134 @@ def _metrics(
         for rows in [source == name]
     }
     return all_metrics(predicted, true), by_source
+
+
+_SHARE = 10  # one source of so many is test, and one is val
+_PARTS = ("test", "val", "train")
+
+
+def split_of(table: FeatureTable, split: str) -> FeatureTable:
+    """The rows of a split.
+
+    Args:
+        split: `all`, `train`, `val`, `test`, or the name of a source.
+
+    Raises:
+        InputError: no such split, or too few sources to make it.
+    """
+    sources = table.sources
+    if split == "all":
+        return table
+    if split in sources:
+        return _rows(table, table.source == split)
+    if split not in _PARTS:
+        raise InputError(
+            f"split {split!r}: expected all, train, val, test or a source of the table "
+            f"({', '.join(sources[:8])}{', ...' if len(sources) > 8 else ''})."
+        )
+    if len(sources) < len(_PARTS):
+        raise InputError(
+            f"split {split!r}: the table has {len(sources)} sources, three parts need at least "
+            f"{len(_PARTS)}; use all, or the name of a source."
+        )
+    return _rows(table, np.isin(table.source.astype(str), _part(sources, split)))
+
+
+def _part(sources: list[str], split: str) -> list[str]:
+    ordered = sorted(sources, key=lambda name: hashlib.sha256(name.encode()).digest())
+    count = max(1, len(sources) // _SHARE)
+    parts = {"test": ordered[:count], "val": ordered[count : 2 * count]}
+    return parts.get(split, ordered[2 * count :])
+
+
+def _rows(table: FeatureTable, rows: npt.NDArray[np.bool_]) -> FeatureTable:
+    return dataclasses.replace(
+        table,
+        corpus=table.corpus[rows],
+        source=table.source[rows],
+        clip=table.clip[rows],
+        index=table.index[rows],
+        features=table.features[rows],
+        labels={name: column[rows] for name, column in table.labels.items()},
+        mos_ci95=None if table.mos_ci95 is None else table.mos_ci95[rows],
+        experiment=None if table.experiment is None else table.experiment[rows],
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """Models ranked by RMSE (VMAF points) on the rows of one split.
+
+    Attributes:
+        label: the column that all are judged by.
+        split, rows, sources: what the rows are.
+        ranked: an evaluation a model, the smallest RMSE first; equal ones in the order given.
+    """
+
+    label: str
+    split: str
+    rows: int
+    sources: list[str]
+    ranked: list[Evaluation]
+
+
+def compare_models(
+    models: Sequence[str | Path | Model],
+    features: str | Path,
+    *,
+    split: str = "all",
+    label: str | None = None,
+    interval: float | None = None,
+) -> Comparison:
+    """Ranks MODELs on a split of a feature table; with one model, it is that model's evaluation.
+
+    Args:
+        split: as `split_of`.
+        label: a label column, by default the one that the first model learnt, else `vmaf_v0.6.1`.
+        interval: a level in (0, 1): each model's intervals of the clips too, None for those that
+            carry no calibration of this label.
+
+    Raises:
+        InputError: a bad model, table, split, label or level, a model that takes other features,
+            or intervals that none of the models has.
+    """
+    if not models:
+        raise InputError("no model to compare; name at least one.")
+    loaded = [load_model(model) for model in models]
+    table = split_of(read_table(features), split)
+    column = label or loaded[0].label or DEFAULT_TEACHER
+    has_intervals = _with_intervals(loaded, column, interval)
+    evaluations = []
+    for model, has in zip(loaded, has_intervals, strict=True):
+        evaluation = evaluate_model(model, table, column, kind=model.kind)
+        if interval is not None and has:
+            intervals = clip_intervals(model, table, column, interval)
+            evaluation = dataclasses.replace(evaluation, intervals=intervals)
+        evaluations.append(evaluation)
+
+    def rmse(evaluation: Evaluation) -> float:
+        value = evaluation.overall.rmse
+        return value if math.isfinite(value) else math.inf
+
+    ranked = sorted(evaluations, key=rmse)
+    return Comparison(column, split, len(table), table.sources, ranked)
+
+
+def _with_intervals(models: Sequence[Model], label: str, level: float | None) -> list[bool]:
+    """Whether each model has intervals of `label`.
+
+    Raises:
+        InputError: the level is outside (0, 1), or no model has any.
+    """
+    if level is None:
+        return [False] * len(models)
+    check_level(level, "--interval")
+    missing: dict[int, InputError] = {}
+    for k, model in enumerate(models):
+        try:
+            check_intervals(model, label, level)
+        except InputError as error:
+            missing[k] = error
+    if len(missing) == len(models):
+        raise missing[0]
+    return [k not in missing for k in range(len(models))]

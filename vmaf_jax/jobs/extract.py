@@ -1,46 +1,23 @@
-"""`vmaf-jax extract`: a corpus, by name, to a feature table."""
+"""The job `extract`: a corpus to a feature table or a dataset of shards."""
 
-import dataclasses
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Unpack
 
-from vmaf_jax.corpora.by_name import corpus_clips
 from vmaf_jax.corpora.clips import Clip
 from vmaf_jax.errors import InputError, did_you_mean
-from vmaf_jax.extraction.api import check_backend, extract_clips
+from vmaf_jax.extraction.corpus import CorpusSource, measure_corpus
+from vmaf_jax.extraction.extract import check_backend
 from vmaf_jax.extraction.request import Request
-from vmaf_jax.features.feature_set import FEATURE_SETS, FEATURES, FeatureSet
-from vmaf_jax.features.opinions import LabelScale
-from vmaf_jax.features.table import FeatureTable
+from vmaf_jax.extraction.shards import Engine, Shard, Work, check_engine, local_engine, write_shards
+from vmaf_jax.features.feature_set import FEATURE_SETS, FEATURES
 from vmaf_jax.files import check_output
-from vmaf_jax.jobs.report import Report, silent
-from vmaf_jax.video.comparison import DEFAULT_COMPARISON, ComparisonOptions, comparison_of
-
-
-@dataclasses.dataclass(frozen=True)
-class CorpusSource:
-    """A corpus by name, and where its files are.
-
-    Attributes:
-        corpus: `support_vectors`, `netflix`, `manifest`, `demo` or `demo_1080p`.
-        data_root: folder of the netflix corpus, by default `VMAF_DATA_ROOT`.
-        manifest: file of the manifest corpus.
-        label_scale: what the manifest's opinion scores are on, by default what it says.
-    """
-
-    corpus: str
-    data_root: Path | None = None
-    manifest: Path | None = None
-    label_scale: LabelScale | None = None
-
-    def clips(self) -> list[Clip]:
-        """Its clips; raises InputError where it has none to list."""
-        return corpus_clips(
-            self.corpus,
-            data_root=self.data_root,
-            manifest_path=self.manifest,
-            label_scale=self.label_scale,
-        )
+from vmaf_jax.progress import Report, silent
+from vmaf_jax.tables.dataset import Contents, check_dataset, is_dataset, writing
+from vmaf_jax.tables.reading import read_file
+from vmaf_jax.tables.table import FeatureTable, concatenate
+from vmaf_jax.video.comparison import ComparisonOptions, comparison_of
 
 
 def extract(
@@ -102,52 +79,82 @@ def make_request(
     return Request(names, feature_set, comparison_of(comparison), jobs=jobs)
 
 
-def measure_corpus(
-    source: CorpusSource, request: Request, *, backend: str = "libvmaf", report: Report = silent
-) -> FeatureTable:
-    """A corpus, measured or embedded, as a table.
-
-    Raises:
-        InputError: as the corpus or the extraction does.
-    """
-    if source.corpus == "support_vectors":
-        return _support_vectors(request, backend)
-    clips = source.clips()
-    return extract_clips(clips, request, backend=backend, on_clip=report.clips(clips))
-
-
-def _support_vectors(request: Request, backend: str) -> FeatureTable:
-    from vmaf_jax.corpora.support_vectors import support_vector_table
-    from vmaf_jax.teacher import load_teacher
-
-    plain = (
-        request.feature_set == FEATURES
-        and request.comparison == DEFAULT_COMPARISON
-        and backend == "libvmaf"
-    )
-    if len(request.teachers) != 1 or not plain:
-        raise InputError("support_vectors takes one --teacher, whose own clips they are.")
-    return support_vector_table(load_teacher(request.teachers[0]))
-
-
-def measure_with_labels(
-    clips: list[Clip],
-    feature_set: FeatureSet,
-    teacher: str,
+def extract_dataset(
+    source: CorpusSource,
+    out: Path,
     *,
+    teachers: tuple[str, ...] | None = None,
+    features: str = FEATURES.name,
+    mean_pool: bool = False,
+    jobs: int | None = None,
     backend: str = "libvmaf",
+    engine: str = "local",
+    address: str | None = None,
     report: Report = silent,
-) -> FeatureTable:
-    """Clips with libvmaf's scores as labels, and features from either backend.
+    **comparison: Unpack[ComparisonOptions],
+) -> Contents:
+    """Measures a corpus by libvmaf, a shard a clip; run again, it goes on where it was ended.
+
+    Args:
+        source: a corpus of videos.
+        out: a folder, which becomes a dataset; or a `.parquet` file, which is put together at the
+            end from a dataset beside it, `<out>.parts`, and has the bytes that `extract` writes.
+        backend: `libvmaf`.
+        engine: `local`, or `ray`.
+        address: of the Ray cluster, as `ray_cluster` has it.
+        teachers, features, mean_pool, jobs, comparison: as for `extract`.
+
+    Returns:
+        What is written.
 
     Raises:
-        InputError: as the extraction does.
+        InputError: bad settings, clips that failed (after all others are written), a cluster that
+            cannot be used, or a place that cannot be written.
     """
-    request = Request((teacher,), feature_set)
-    table = extract_clips(clips, request, on_clip=report.clips(clips))
-    if backend == "libvmaf":
-        return table
-    request = Request((), feature_set)
-    computed = extract_clips(clips, request, backend=backend, on_clip=report.clips(clips))
-    provenance = {**table.provenance, "backend": backend}
-    return dataclasses.replace(table, features=computed.features, provenance=provenance)
+    if backend != "libvmaf":
+        raise InputError(f"{out}: shards are measured by libvmaf; drop --backend {backend}.")
+    request = make_request(features, teachers, comparison, jobs)
+    if source.corpus == "support_vectors":
+        raise InputError("support_vectors are no videos; name a .parquet file, drop --engine.")
+    to_file = not is_dataset(out)
+    folder = out.with_name(f"{out.name}.parts") if to_file else out
+    if to_file:
+        check_output(out, ".parquet", [source.manifest] if source.manifest else [])
+        if folder.is_symlink():
+            raise InputError(f"{folder}: a link, in the place of the clips' folder; remove it.")
+    check_dataset(folder)
+    clips = source.clips()
+    work = Work(request, folder, mean_pool)
+    with _engine(engine, address, jobs) as measure, writing(folder) as writer:
+        shards = write_shards(clips, work, measure, report.clips(clips))
+        writer.finish(folder / shard.path.relative_to(folder.absolute()) for shard in shards)
+        contents = _contents(clips, shards)
+        if to_file:
+            concatenate([read_file(shard.path) for shard in shards]).write(out)
+            writer.remove()
+    return contents
+
+
+@contextlib.contextmanager
+def _engine(engine: str, address: str | None, jobs: int | None) -> Iterator[Engine]:
+    check_engine(engine, address)
+    if engine == "local":
+        yield local_engine
+        return
+    if jobs is not None:
+        raise InputError("--jobs is for one machine; a cluster takes a clip a core, drop it.")
+    from vmaf_jax.extraction.ray import ray_engine
+
+    with ray_engine(address) as measure:
+        yield measure
+
+
+def _contents(clips: list[Clip], shards: list[Shard]) -> Contents:
+    scales = {clip.label_scale for clip in clips}
+    return Contents(
+        rows=sum(shard.rows for shard in shards),
+        n_clips=len(clips),
+        sources=sorted({clip.source for clip in clips}),
+        labels=shards[0].labels,
+        label_scale=next(iter(scales)) if len(scales) == 1 else None,
+    )

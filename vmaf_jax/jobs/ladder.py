@@ -8,7 +8,7 @@ import numpy as np
 
 from vmaf_jax.corpora.encodes import Encode, read_encodes
 from vmaf_jax.errors import InputError
-from vmaf_jax.evaluation.bootstrap import MIN_CLIPS, mean_interval
+from vmaf_jax.evaluation.intervals import MIN_CLIPS, mean_interval
 from vmaf_jax.evaluation.rate_quality import (
     METHODS,
     Curve,

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from vmaf_jax.export import registry
-from vmaf_jax.jobs.model import checkpoints
+from vmaf_jax.runs.locate import checkpoints
 
 
 def verify_registry(path: Path | None = None) -> registry.Registry:

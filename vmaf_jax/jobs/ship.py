@@ -5,11 +5,11 @@ import shutil
 from pathlib import Path
 
 from vmaf_jax.export.registry import write_registry
-from vmaf_jax.export.sidecar_file import int8_path
+from vmaf_jax.export.sidecar import int8_path
 from vmaf_jax.files import atomic_path, to_json
 from vmaf_jax.jobs.export import export
-from vmaf_jax.jobs.run_folder import read_config
 from vmaf_jax.models import NETWORKS
+from vmaf_jax.runs.run_folder import read_config
 
 _COPIED = ("config.yaml", "parity.json", "card.md")
 _PREDICTIONS = ("folds.parquet", "external_*.parquet")

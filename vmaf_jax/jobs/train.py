@@ -9,14 +9,13 @@ from pathlib import Path
 
 from vmaf_jax.export.parity import check_parity
 from vmaf_jax.files import check_result_folder
-from vmaf_jax.jobs.agreed_state import kept_state
-from vmaf_jax.jobs.conclude import conclude, load_external
-from vmaf_jax.jobs.config import Config, warn_of_recipe
-from vmaf_jax.jobs.fit import fit_folds
-from vmaf_jax.jobs.report import Report, silent
-from vmaf_jax.jobs.run_folder import Run, write_run
-from vmaf_jax.jobs.streamed import problem_of
-from vmaf_jax.jobs.sweep import sweep, take_part_in_sweep
+from vmaf_jax.progress import Report, silent
+from vmaf_jax.runs.conclude import conclude, load_external
+from vmaf_jax.runs.config import Config, warn_of_recipe
+from vmaf_jax.runs.fit import fit_folds, problem_of
+from vmaf_jax.runs.run_folder import Run, write_run
+from vmaf_jax.runs.state import kept_state
+from vmaf_jax.runs.sweep import sweep, take_part_in_sweep
 
 
 def take_part(config: Config, *, save_every_s: float | None = None) -> None:

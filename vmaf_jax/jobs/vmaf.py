@@ -6,9 +6,9 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from vmaf_jax.extraction.api import extract_pair
+from vmaf_jax.extraction.extract import extract_pair
 from vmaf_jax.teacher import load_teacher, pixels
-from vmaf_jax.video.video import Video
+from vmaf_jax.video.inputs import Video
 
 
 def vmaf(

@@ -10,7 +10,7 @@ from pathlib import Path
 from vmaf_jax.errors import InputError
 from vmaf_jax.export.pixels.model_file import Frame, parse_size
 from vmaf_jax.files import atomic_path, write_text
-from vmaf_jax.jobs.pixels import make_pixels, pixels_source
+from vmaf_jax.scoring.pixels import make_pixels, pixels_source
 
 DEFAULT_MODELS = ("vmaf_v0.6.1", "tiny", "nano", "rbf")
 DEFAULT_SIZES = (

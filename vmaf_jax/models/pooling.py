@@ -1,4 +1,4 @@
-"""From the scores of a clip's frames to the clip's: poolings by name.
+"""Poolings: from the scores of a clip's frames to the score of the clip.
 
 Each takes scores `[c, t]` in VMAF points, a mask of real frames `[c, t]` (1 on real frames, which
 come first) and a level in percent, and gives `[c]`. Frames outside the mask never count.
@@ -10,7 +10,11 @@ NumPy's linear percentile; a kernel quantile estimator (Sheather and Marron, 199
 from collections.abc import Callable
 
 import jax.numpy as jnp
+import numpy as np
+import numpy.typing as npt
 from jaxtyping import Array, Float
+
+from vmaf_jax.errors import InputError
 
 Scores = Float[Array, "c t"]
 _EXPONENT = 2.0
@@ -72,3 +76,41 @@ POOLINGS: dict[str, Pooling] = {
     "percentile": percentile,
     "soft_percentile": soft_percentile,
 }
+
+
+_LEVELLED = ("percentile", "soft_percentile")
+_NAMES = ("mean", "harmonic_mean", "minkowski", *_LEVELLED)
+OVER_FRAMES = "attention"  # a network's own pooling, inside its graph
+
+
+def check_pooling(name: object, where: str) -> str:
+    """`name` if it is a pooling's, with its level where it has one.
+
+    Raises:
+        InputError: it is none; the message begins with `where`.
+    """
+    words = name.split() if isinstance(name, str) else []
+    if words and words[0] in _LEVELLED and len(words) == 2 and _is_level(words[1]):
+        return str(name)
+    if name in _NAMES[:3] or name == OVER_FRAMES:
+        return str(name)
+    raise InputError(
+        f"{where}: pooling {name!r}: expected {', '.join(_NAMES)} (percentiles with their level, "
+        f"as 'percentile 90') or {OVER_FRAMES}; export the model again."
+    )
+
+
+def _is_level(text: str) -> bool:
+    return text.replace(".", "", 1).isdigit() and 0 <= float(text) <= 100
+
+
+def pool(scores: npt.NDArray[np.float64], name: str) -> float:
+    """The score of a clip, from its frames' `[t]`, VMAF points, by a pooling's full name."""
+    if name == "mean":
+        return float(np.mean(scores))
+    import jax.numpy as jnp
+
+    kind, *level = name.split()
+    row = jnp.asarray(scores, jnp.float32)[None]
+    pooled = POOLINGS[kind](row, jnp.ones_like(row), float(level[0]) if level else 0.0)
+    return float(pooled[0])

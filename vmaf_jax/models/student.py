@@ -19,8 +19,8 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from vmaf_jax.features.scale import OUTPUT_RANGE
-from vmaf_jax.models.channels import N_CHANNELS, Channels, teacher_channels
+from vmaf_jax.features.checks import OUTPUT_RANGE
+from vmaf_jax.models.attention import N_CHANNELS, Channels, teacher_channels
 from vmaf_jax.models.heads import SCORE_CENTRE, SCORE_SPAN, head_outputs, head_score
 from vmaf_jax.models.networks import NETWORKS, Network
 from vmaf_jax.models.pooling import POOLINGS

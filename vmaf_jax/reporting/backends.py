@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vmaf_jax.evaluation.agreement import (
+from vmaf_jax.evaluation.metrics import (
     FEATURE_LIMIT,
     MOTION_LIMIT,
     SCORE_LIMIT,
     Difference,
 )
-from vmaf_jax.reporting.markdown import table
+from vmaf_jax.reporting.page import markdown_table
 from vmaf_jax.reporting.plots import png
 
 Luma = npt.NDArray[np.unsignedinteger[Any]]
@@ -86,7 +86,11 @@ def to_markdown(report: BackendsReport) -> str:
             ]
             for name, column in comparison.columns.items()
         ]
-        lines += [f"## {comparison.ours} against {comparison.theirs}", "", *table(header, rows)]
+        lines += [
+            f"## {comparison.ours} against {comparison.theirs}",
+            "",
+            *markdown_table(header, rows),
+        ]
         lines += ["", f"![the frame with the largest difference]({comparison.picture})", ""]
     if report.beyond_libvmaf:
         lines += [

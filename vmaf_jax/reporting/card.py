@@ -6,13 +6,12 @@ from typing import Any
 import numpy as np
 
 from vmaf_jax.evaluation.behaviour import Deviation
+from vmaf_jax.evaluation.conformal import HeldOutIntervals
 from vmaf_jax.evaluation.cross_validation import HeldOut
-from vmaf_jax.evaluation.distances import Distance
-from vmaf_jax.evaluation.held_out_intervals import HeldOutIntervals
-from vmaf_jax.evaluation.metrics import METRIC_NAMES, RANGES, all_metrics, range_rmse
-from vmaf_jax.features.scale import OUTPUT_RANGE
+from vmaf_jax.evaluation.metrics import METRIC_NAMES, RANGES, Distance, all_metrics, range_rmse
+from vmaf_jax.features.checks import OUTPUT_RANGE
 from vmaf_jax.models import Student
-from vmaf_jax.reporting.markdown import table
+from vmaf_jax.reporting.page import markdown_table
 from vmaf_jax.reporting.score_intervals import interval_lines
 
 _BEHAVIOUR = {
@@ -172,7 +171,7 @@ def _agreement(
     metrics = {name: all_metrics(rows.predicted, rows.label) for name, rows in sets.items()}
     held_out = next(iter(metrics.values()))
     return [
-        *table(
+        *markdown_table(
             ["rows", "n", *(name.upper() for name in METRIC_NAMES)],
             [
                 [name, str(entry.n), *(_figure(getattr(entry, m)) for m in METRIC_NAMES)]
@@ -183,7 +182,7 @@ def _agreement(
         f"{_unit(data, label_scale, held_out.rmse)} RMSE by range of the "
         f"true score, with its count:",
         "",
-        *table(
+        *markdown_table(
             ["rows", *(f"{low:.0f}-{high:.0f}" for low, high in RANGES)],
             [[name, *_by_range(rows)] for name, rows in sets.items()],
         ),
@@ -207,7 +206,7 @@ def _worst_cases(sets: Mapping[str, HeldOut]) -> list[str]:
         "",
         "## Worst cases",
         "",
-        *table(
+        *markdown_table(
             ["rows", "clip", "frame", "true", "predicted", "error"],
             [row for name, rows in sets.items() for row in _worst(name, rows)],
         ),
@@ -247,7 +246,7 @@ def _worst(name: str, rows: HeldOut, count: int = 3) -> list[list[str]]:
 def _outside(behaviour: Mapping[str, Deviation] | None) -> list[str]:
     if behaviour is None:
         return ["No teacher could be asked."]
-    return table(
+    return markdown_table(
         ["case", "n", "RMSE", "max_abs"],
         [
             [_BEHAVIOUR[name], str(entry.n), f"{entry.rmse:.4f}", f"{entry.max_abs:.4f}"]

@@ -5,10 +5,9 @@ from collections.abc import Iterable
 
 from rich.table import Column, Table
 
-from vmaf_jax.evaluation.intervals import Interval
-from vmaf_jax.evaluation.opinion_metrics import OpinionMetrics
+from vmaf_jax.evaluation.intervals import Difference, Interval
 from vmaf_jax.evaluation.opinion_report import Comparison, OpinionReport
-from vmaf_jax.evaluation.significance import Difference
+from vmaf_jax.evaluation.opinions import OpinionMetrics
 from vmaf_jax.reporting.html import number
 from vmaf_jax.reporting.terminal import show_lines, show_table
 

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from vmaf_jax.evaluation.conformal import HeldOutIntervals, held_out_intervals
 from vmaf_jax.evaluation.cross_validation import HeldOut
-from vmaf_jax.evaluation.held_out_intervals import HeldOutIntervals, held_out_intervals
-from vmaf_jax.models.pooled import OVER_FRAMES
+from vmaf_jax.models.pooling import OVER_FRAMES
 from vmaf_jax.reporting.notebook import run_html
 
 

@@ -4,9 +4,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from vmaf_jax.evaluation.held_out_intervals import LEVELS, HeldOutIntervals
-from vmaf_jax.reporting.frame import table
-from vmaf_jax.reporting.markdown import table as markdown_table
+from vmaf_jax.evaluation.conformal import LEVELS, HeldOutIntervals
+from vmaf_jax.reporting.page import markdown_table, table
 from vmaf_jax.reporting.run_view import RunView, points
 from vmaf_jax.reporting.svg import text
 

@@ -21,15 +21,15 @@ from rich.progress import (
 from rich.table import Column, Table
 from rich.text import Text
 
+from vmaf_jax.evaluation.cross_validation import SweepTable
 from vmaf_jax.evaluation.metrics import Metrics
 from vmaf_jax.evaluation.rivals import Standing
 from vmaf_jax.evaluation.run_metrics import RunMetrics
-from vmaf_jax.evaluation.sweep_table import SweepTable
-from vmaf_jax.features.dataset_writer import Contents
 from vmaf_jax.files import to_json
 from vmaf_jax.printable import printable
 from vmaf_jax.reporting.backends import BackendsReport
 from vmaf_jax.reporting.html import number
+from vmaf_jax.tables.dataset import Contents
 
 _WIDEST = 1_000_000  # columns of a table that is not on a terminal
 _MOST_CLIPS = 100  # of a table for people

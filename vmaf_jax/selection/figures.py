@@ -15,8 +15,8 @@ from vmaf_jax.evaluation.metrics import HIGH_END, LOW_END, RANGES, all_metrics, 
 from vmaf_jax.export.onnx_file import export_onnx
 from vmaf_jax.export.onnx_runtime import OnnxModel
 from vmaf_jax.export.sidecar import Identity
-from vmaf_jax.jobs.problem import Problem
 from vmaf_jax.models import deploy
+from vmaf_jax.runs.problem import Problem
 from vmaf_jax.selection.findings import (
     CandidateFigures,
     Choice,

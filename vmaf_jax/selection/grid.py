@@ -16,13 +16,13 @@ import numpy.typing as npt
 import pydantic
 
 from vmaf_jax.evaluation.metrics import rmse
-from vmaf_jax.jobs.config import DataConfig, find_config, one_of, validate
-from vmaf_jax.jobs.problem import Problem, load_problem
-from vmaf_jax.jobs.programs import Point, fit_points
-from vmaf_jax.jobs.report import Report, silent
-from vmaf_jax.jobs.training_state import KeptState
 from vmaf_jax.models import ACTIVATIONS, NETWORKS, ROW_NETWORKS, Student, Variables
 from vmaf_jax.plain_yaml import read_yaml
+from vmaf_jax.progress import Report, silent
+from vmaf_jax.runs.config import DataConfig, find_config, one_of, validate
+from vmaf_jax.runs.fit import Point, fit_points
+from vmaf_jax.runs.problem import Problem, load_problem
+from vmaf_jax.runs.state import KeptState
 from vmaf_jax.teacher import DEFAULT_TEACHER
 from vmaf_jax.training import TrainingSettings
 

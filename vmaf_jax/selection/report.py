@@ -7,7 +7,7 @@ from vmaf_jax.evaluation.intervals import Interval
 from vmaf_jax.evaluation.metrics import RANGES
 from vmaf_jax.reporting.html import image, number, page
 from vmaf_jax.reporting.html import table as html_table
-from vmaf_jax.reporting.markdown import table as markdown_table
+from vmaf_jax.reporting.page import markdown_table
 from vmaf_jax.reporting.plots import png
 from vmaf_jax.selection.findings import CandidateFigures, Findings
 

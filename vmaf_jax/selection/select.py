@@ -8,9 +8,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from vmaf_jax.files import atomic_path, check_result_folder, to_json, write_text
-from vmaf_jax.jobs.agreed_state import kept_state
-from vmaf_jax.jobs.problem import Problem
-from vmaf_jax.jobs.report import Report, silent
+from vmaf_jax.progress import Report, silent
+from vmaf_jax.runs.problem import Problem
+from vmaf_jax.runs.state import kept_state
 from vmaf_jax.selection.figures import (
     candidate_figures,
     choose,

@@ -10,10 +10,10 @@ import scipy.stats
 
 from vmaf_jax.corpora import demo
 from vmaf_jax.evaluation.metrics import rmse
-from vmaf_jax.extraction.api import extract_clips
+from vmaf_jax.extraction.extract import extract_clips
 from vmaf_jax.extraction.request import Request
 from vmaf_jax.features.feature_set import FLOAT_FEATURES
-from vmaf_jax.jobs.problem import Problem
+from vmaf_jax.runs.problem import Problem
 from vmaf_jax.selection.findings import Surfaces
 from vmaf_jax.selection.grid import Outcome
 from vmaf_jax.teacher import DEFAULT_TEACHER, load_teacher

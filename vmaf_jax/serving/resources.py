@@ -19,7 +19,7 @@ def card_uri(model: str) -> str:
 
 def pages() -> dict[str, Path]:
     """Files that can be read, by URI: cards, and docs where the package has them."""
-    from vmaf_jax.jobs.model import checkpoints
+    from vmaf_jax.runs.locate import checkpoints
 
     cards = {card_uri(path.parent.name): path for path in checkpoints().glob("*/card.md")}
     root = _docs()

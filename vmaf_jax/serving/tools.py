@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 
 from vmaf_jax.evaluation.conformal import Interval
-from vmaf_jax.features.dataset_writer import Contents
-from vmaf_jax.features.opinions import LabelScale, check_scale
 from vmaf_jax.files import check_output, to_json, write_text
-from vmaf_jax.jobs.report import Report
+from vmaf_jax.progress import Report
 from vmaf_jax.serving import requests, results
 from vmaf_jax.serving.long_results import PART
+from vmaf_jax.tables.dataset import Contents
+from vmaf_jax.tables.opinions import LabelScale, check_scale
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,14 +38,14 @@ def _load(model: str) -> Any:
 
 @functools.lru_cache(maxsize=8)
 def _loaded(model: str, _stamps: tuple[tuple[str, int, int], ...]) -> Any:
-    from vmaf_jax.jobs.model import load_model
+    from vmaf_jax.scoring.model import load_model
 
     return load_model(model)
 
 
 def _videos(pair: requests.Pair) -> list[Any]:
     from vmaf_jax.errors import InputError
-    from vmaf_jax.video.video import Video
+    from vmaf_jax.video.inputs import Video
 
     videos = [Video(Path(pair.reference)), Video(Path(pair.distorted))]
     size: dict[str, Any] = {"width": pair.width, "height": pair.height, "pix_fmt": pair.pix_fmt}
@@ -64,8 +64,8 @@ def _means(table: Any) -> dict[str, float]:
 
 def vmaf_score(request: requests.Score, report: Report) -> Answer:
     """Scores a pair, frame by frame."""
-    from vmaf_jax.jobs.score import score
-    from vmaf_jax.jobs.scores import statistics
+    from vmaf_jax.scoring.score import score
+    from vmaf_jax.scoring.scores import statistics
 
     report.say("measuring")
     model = _load(request.model)
@@ -101,7 +101,7 @@ def vmaf_score(request: requests.Score, report: Report) -> Answer:
 
 def describe_worst_frames(request: requests.WorstFrames, report: Report) -> Answer:
     """The lowest frames of a pair, with pictures."""
-    from vmaf_jax.jobs.worst_frames import worst_frames
+    from vmaf_jax.scoring.worst_frames import worst_frames
 
     report.say("measuring")
     reference, distorted = _videos(request)
@@ -130,7 +130,7 @@ def describe_worst_frames(request: requests.WorstFrames, report: Report) -> Answ
 
 def list_models(request: requests.Nothing, report: Report) -> Answer:
     """Models that go by their names."""
-    from vmaf_jax.jobs.catalogue import list_models as job
+    from vmaf_jax.scoring.model import list_models as job
     from vmaf_jax.serving.resources import card_uri
 
     entries = [
@@ -151,7 +151,7 @@ def list_models(request: requests.Nothing, report: Report) -> Answer:
 
 def list_backends(request: requests.Nothing, report: Report) -> Answer:
     """What measures features here."""
-    from vmaf_jax.jobs.catalogue import list_backends as job
+    from vmaf_jax.scoring.model import list_backends as job
 
     entries = [results.BackendEntry(**dataclasses.asdict(backend)) for backend in job()]
     return Answer(results.Backends(backends=entries))
@@ -172,7 +172,7 @@ def _agreement(evaluation: Any, n_models: int = 1) -> dict[str, Any]:
 
 def compare_models(request: requests.Compare, report: Report) -> Answer:
     """Models on the same rows, best first."""
-    from vmaf_jax.jobs.compare_models import compare_models as job
+    from vmaf_jax.jobs.evaluate import compare_models as job
 
     models = [_load(model) for model in request.models]
     how: dict[str, Any] = {"split": request.split, "label": request.label}
@@ -192,7 +192,7 @@ def compare_models(request: requests.Compare, report: Report) -> Answer:
 
 def eval_model_on_split(request: requests.Evaluate, report: Report) -> Answer:
     """One model on a split."""
-    from vmaf_jax.jobs.compare_models import compare_models as job
+    from vmaf_jax.jobs.evaluate import compare_models as job
 
     how: dict[str, Any] = {"split": request.split, "label": request.label}
     how |= {"interval": request.interval}
@@ -223,8 +223,8 @@ def run_benchmark(request: requests.Benchmark, report: Report) -> Answer:
 
 def train_model(request: requests.Train, report: Report) -> Answer:
     """A student, cross-validated, exported and verified, in a run folder."""
-    from vmaf_jax.jobs.config import Config, validate
     from vmaf_jax.jobs.train import train as job
+    from vmaf_jax.runs.config import Config, validate
 
     folder = Path(request.name)
     optimiser = "levenberg_marquardt" if request.network == "rbf" else "adamw"
@@ -275,8 +275,8 @@ def export_model(request: requests.Export, report: Report) -> Answer:
 
 def rank(request: requests.Rank, report: Report) -> Answer:
     """Several videos, the best first."""
-    from vmaf_jax.jobs.rank import rank as job
-    from vmaf_jax.jobs.scores import statistics
+    from vmaf_jax.scoring.rank import rank as job
+    from vmaf_jax.scoring.scores import statistics
 
     out = _json_out(request.out, [request.reference, *request.distorted])
     report.say("measuring")
@@ -325,9 +325,10 @@ def rank(request: requests.Rank, report: Report) -> Answer:
 
 def extract(request: requests.Extract, report: Report) -> Answer:
     """A corpus to a feature table."""
+    from vmaf_jax.extraction.corpus import CorpusSource
     from vmaf_jax.jobs import extract as job
 
-    source = job.CorpusSource(
+    source = CorpusSource(
         request.corpus,
         data_root=_path(request.data_root),
         manifest=_path(request.manifest),

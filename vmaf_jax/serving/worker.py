@@ -29,9 +29,9 @@ from typing import Any, TextIO
 
 from vmaf_jax.environment import prepare_training
 from vmaf_jax.errors import GateError, InputError
+from vmaf_jax.interrupts import end_with_parent
 from vmaf_jax.printable import log_to_terminal
 from vmaf_jax.serving.settings import Settings
-from vmaf_jax.stopping import end_with_parent
 
 _END_S = 2.0  # after which a group that was asked to end is made to
 
@@ -133,7 +133,7 @@ def _prepare() -> None:
     prepare_training()
     import jax
 
-    import vmaf_jax.jobs.score
+    import vmaf_jax.scoring.score
     import vmaf_jax.serving.tools  # noqa: F401
 
     jax.devices()

@@ -1,5 +1,4 @@
-from .model_file import DEFAULT_TEACHER, known_teachers
-from .score_transform import ScoreTransform
+from .model_file import DEFAULT_TEACHER, ScoreTransform, known_teachers
 from .svr import SvrParams, svr_score, transform_score
 from .teacher import Teacher, load_teacher
 

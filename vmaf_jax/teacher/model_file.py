@@ -1,4 +1,4 @@
-"""VMAF's JSON model files: found by name, read and validated.
+"""VMAF's JSON model files, found by name, read and validated.
 
 The file lists features in an order of its own, and its LIBSVM text leaves zero entries out; both
 are mapped by name and index onto our order. Files may come from strangers, so everything is
@@ -12,7 +12,7 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -26,9 +26,33 @@ from vmaf_jax.features.feature_set import (
     Option,
     is_option_of,
 )
-from vmaf_jax.limits import read_limited
-from vmaf_jax.teacher.correction import Correction
-from vmaf_jax.teacher.score_transform import ScoreTransform
+from vmaf_jax.files import read_limited
+
+
+class Correction(NamedTuple):
+    """What stands in for a feature that is exactly 0: `at_one (1 - guide)`, no unit.
+
+    Attributes:
+        at_one: `[features]`, the factor; 0 for features that are taken as they are.
+        guide: `[features]`, 1 for the feature that guides it, 0 for the others.
+    """
+
+    at_one: Any
+    guide: Any
+
+
+class ScoreTransform(NamedTuple):
+    """A model's optional mapping of its scores, applied before the clip.
+
+    Attributes:
+        polynomial: p0, p1, p2; None leaves the score as it is.
+        at_least_input, at_most_input: rectification against the score before the polynomial.
+    """
+
+    polynomial: tuple[float, float, float] | None
+    at_least_input: bool = False
+    at_most_input: bool = False
+
 
 DEFAULT_TEACHER = "vmaf_v0.6.1"
 MAX_BYTES = 8 << 20

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from vmaf_jax.environment import keep_programs_by_default
-from vmaf_jax.features.clip import clip_features
+from vmaf_jax.features.frames import clip_features
 from vmaf_jax.features.v1 import check_planes, v1_features
 from vmaf_jax.teacher.svr import svr_score, transform_score
 from vmaf_jax.teacher.teacher import Teacher, load_teacher

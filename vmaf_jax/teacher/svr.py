@@ -18,8 +18,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from vmaf_jax.teacher.correction import Correction
-from vmaf_jax.teacher.score_transform import ScoreTransform
+from vmaf_jax.teacher.model_file import Correction, ScoreTransform
 
 
 class SvrParams(NamedTuple):

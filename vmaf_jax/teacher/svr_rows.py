@@ -7,8 +7,7 @@ frames take here.
 import numpy as np
 import numpy.typing as npt
 
-from vmaf_jax.teacher.model_file import ModelFile
-from vmaf_jax.teacher.score_transform import ScoreTransform
+from vmaf_jax.teacher.model_file import ModelFile, ScoreTransform
 
 _BLOCK = 1024  # rows, whose kernel stays in a processor's cache
 

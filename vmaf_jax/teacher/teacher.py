@@ -8,10 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from vmaf_jax.errors import InputError
+from vmaf_jax.features.checks import check_features
 from vmaf_jax.features.feature_set import FeatureSet
-from vmaf_jax.features.rows import check_features
-from vmaf_jax.teacher.model_file import ModelFile, find_model_file, read_model_file
-from vmaf_jax.teacher.score_transform import ScoreTransform
+from vmaf_jax.teacher.model_file import ModelFile, ScoreTransform, find_model_file, read_model_file
 from vmaf_jax.teacher.svr_rows import score_rows
 
 if TYPE_CHECKING:

@@ -21,12 +21,11 @@ from vmaf_jax.features.feature_set import FeatureSet
 from vmaf_jax.models import Student, Variables
 from vmaf_jax.teacher.svr import SvrParams
 from vmaf_jax.training.member import Member, Rows, train_member
-from vmaf_jax.training.memory import members_that_fit, training_bytes
-from vmaf_jax.training.optimiser import Rates
+from vmaf_jax.training.optimisers import Rates
 from vmaf_jax.training.pieces import Inputs, Keeper, bytes_of, compile_pieces
 from vmaf_jax.training.recipes import Recipe, make_recipe
 from vmaf_jax.training.settings import TrainingSettings
-from vmaf_jax.training.spread import Spread
+from vmaf_jax.training.sharding import Spread, members_that_fit, training_bytes
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,8 +5,8 @@ import numpy as np
 import numpy.typing as npt
 from jaxtyping import Array, Float
 
-from vmaf_jax.features.texts import encode_sorted
 from vmaf_jax.models.sums import weighted_sum
+from vmaf_jax.tables.categories import encode_sorted
 
 
 def loso_masks(source: npt.NDArray[np.object_]) -> tuple[list[str], npt.NDArray[np.bool_]]:

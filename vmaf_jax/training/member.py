@@ -18,8 +18,7 @@ from vmaf_jax.training.batches import Batch, ClipRows, Visible
 from vmaf_jax.training.effects import apply_effects, with_effects, without_effects
 from vmaf_jax.training.losses import Labels, masked_mean
 from vmaf_jax.training.masks import frame_scaler, masked_scaler
-from vmaf_jax.training.methods import Method, Objective
-from vmaf_jax.training.optimiser import Rates
+from vmaf_jax.training.optimisers import Method, Objective, Rates
 from vmaf_jax.training.queries import draw_rows
 from vmaf_jax.training.recipes import Recipe
 

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from vmaf_jax.training.member import advance_member, finish_member, start_member
-from vmaf_jax.training.spread import Spread
+from vmaf_jax.training.sharding import Spread
 
 _MOST_STEPS = 250  # of a call
 _CALLS = 20  # of a training, at the least

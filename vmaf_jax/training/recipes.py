@@ -10,8 +10,13 @@ from vmaf_jax.features.feature_set import FeatureSet
 from vmaf_jax.training.batches import Draw, every_row, some_rows, teacher_queries
 from vmaf_jax.training.effects import Penalty, make_penalty
 from vmaf_jax.training.losses import LOSSES, Loss
-from vmaf_jax.training.methods import Method, gradient_method, least_squares_method
-from vmaf_jax.training.optimiser import Rates, make_optimiser
+from vmaf_jax.training.optimisers import (
+    Method,
+    Rates,
+    gradient_method,
+    least_squares_method,
+    make_optimiser,
+)
 from vmaf_jax.training.settings import TrainingSettings
 
 

@@ -21,13 +21,12 @@ from vmaf_jax.models import Student, Variables
 from vmaf_jax.training.batches import Batch
 from vmaf_jax.training.loop import Trained
 from vmaf_jax.training.losses import Labels
-from vmaf_jax.training.methods import Objective
-from vmaf_jax.training.optimiser import Rates
+from vmaf_jax.training.optimisers import Objective, Rates
 from vmaf_jax.training.pieces import Keeper, Leaves, piece_length
 from vmaf_jax.training.queries import draw_rows
 from vmaf_jax.training.recipes import Recipe, make_recipe
 from vmaf_jax.training.settings import TrainingSettings
-from vmaf_jax.training.spread import Spread
+from vmaf_jax.training.sharding import Spread
 from vmaf_jax.training.streams import Chunk, StreamRows, chunks, columns_of, prefetched
 
 _SAMPLE = 4096  # rows that prototypes start at

@@ -7,8 +7,7 @@ encode, not at those of the display. Source: libvmaf's `resource/doc/models_v1.m
 import re
 from typing import NamedTuple
 
-from vmaf_jax.video.facts import Facts
-from vmaf_jax.video.report import common_format
+from vmaf_jax.video.streams import Facts, common_format
 
 _SCALED = re.compile(r"\bscale=(\d+):(\d+):flags")
 _CUT = re.compile(r"\b(?:pad|crop)=(\d+):(\d+)\b")

@@ -12,13 +12,13 @@ import shutil
 import subprocess
 import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
 from vmaf_jax.errors import InputError
-from vmaf_jax.files import no_temporary
-from vmaf_jax.limits import limit
+from vmaf_jax.files import limit, no_temporary, work_folder
+from vmaf_jax.video.inputs import Video, check_video
 
 ENVIRONMENT_VARIABLE = "VMAF_JAX_FFMPEG"
 MAX_SECONDS = 24 * 3600  # of one run; a file without an end is ended then
@@ -132,7 +132,7 @@ class _Running:
 
 
 def _wait_for_the_end() -> NoReturn:
-    """Another thread is about to end the program (`vmaf_jax.ending`)."""
+    """Another thread is about to end the program (`vmaf_jax.interrupts`)."""
     while True:
         threading.Event().wait()
 
@@ -271,3 +271,60 @@ def _inspect(path: str) -> tuple[str, bool]:
         return "", False
     match = re.match(r"ffmpeg version (\S+)", version)
     return (match[1] if match else "unknown"), " libvmaf " in filters
+
+
+_EVERY = 0.5  # seconds
+_FRAME = re.compile(r"^frame=(\d+)$", re.M)
+_DURATION = re.compile(r"Duration: (\d+):(\d+):([\d.]+)")
+_RATE = re.compile(r"([\d.]+) fps\b")
+
+
+@contextlib.contextmanager
+def frames_told(on_frames: Callable[[int], None] | None) -> Iterator[list[str]]:
+    """ffmpeg's arguments that have it tell its progress; `on_frames` hears of it meanwhile.
+
+    Args:
+        on_frames: called with how many more frames are done; None asks for nothing.
+    """
+    if on_frames is None:
+        yield []
+        return
+    ended, reported = threading.Event(), 0
+    with work_folder() as folder:
+        file = folder / "progress.txt"
+
+        def look() -> None:
+            nonlocal reported
+            done = _FRAME.findall(file.read_text()) if file.is_file() else []
+            if done and int(done[-1]) > reported:
+                on_frames(int(done[-1]) - reported)
+                reported = int(done[-1])
+
+        def watch() -> None:
+            while not ended.wait(_EVERY):
+                look()
+
+        thread = threading.Thread(target=watch, daemon=True)
+        thread.start()
+        try:
+            yield ["-progress", f"file:{Path(file)}", "-stats_period", str(_EVERY)]
+        finally:
+            ended.set()
+            thread.join()
+            look()
+
+
+def about_frames(ffmpeg: Ffmpeg, video: Video) -> int | None:
+    """Frames of a video as its header says, for a bar; None where it does not say.
+
+    Raises:
+        InputError: as `check_video`.
+    """
+    if (count := check_video(video)) is not None:
+        return count
+    report = run_ffmpeg(ffmpeg, ["-nostdin", *video.arguments()]).report
+    duration, rate = _DURATION.search(report), _RATE.search(report)
+    if duration is None or rate is None:
+        return None
+    hours, minutes, seconds = map(float, duration.groups())
+    return max(1, round(((hours * 60 + minutes) * 60 + seconds) * float(rate[1])))

@@ -13,8 +13,8 @@ from fractions import Fraction
 
 from vmaf_jax.errors import InputError
 from vmaf_jax.video.comparison import Comparison
-from vmaf_jax.video.facts import Facts
-from vmaf_jax.video.video import Video
+from vmaf_jax.video.inputs import Video
+from vmaf_jax.video.streams import Facts
 
 _BLOCKS = (8, 16, 32, 64)  # samples; 64 is a superblock of AV1 and VP9
 _SAME_ASPECT = 0.015  # relative, besides what rounding a side to even pixels does

@@ -1,4 +1,10 @@
-"""What is done with a pair before it is measured, decided from what its two streams are.
+"""How a pair is brought to one form before it is measured: size, format, range, fields, time.
+
+A model of chroma needs it in both videos, sampled alike: bringing 4:2:0 to 4:4:4 moves VMAF v1 by
+up to 8 points, which would pass for a difference in quality.
+
+A frame of interlaced video holds two moments, a field each; VMAF was made on progressive pictures.
+ffmpeg's `bwdif` makes a progressive frame of each, so frames pair by number as before.
 
 Luma is compared as it was decoded: no matrix, primaries or transfer is converted. Rotation is
 applied as a player does, size and depth are brought together, range too where it is known to
@@ -7,19 +13,101 @@ differ. What would make the score mean something else is refused, with the flag 
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from vmaf_jax.errors import InputError
-from vmaf_jax.features.scale import MIN_SIZE
+from vmaf_jax.features.checks import MIN_SIZE
 from vmaf_jax.video.comparison import Comparison
 from vmaf_jax.video.encode import Encode, encode_of
-from vmaf_jax.video.facts import HDR_TRANSFERS, Facts
 from vmaf_jax.video.geometry import SCALING, Layout, Layouts, layouts_of
-from vmaf_jax.video.interlacing import deinterlacing
-from vmaf_jax.video.pixel_format import is_luma_alone, is_rgb, planar_format, sample_bits
-from vmaf_jax.video.report import BY_NUMBER, common_format
-from vmaf_jax.video.spacing import SAME_RATE
-from vmaf_jax.video.video import Video, refuse_pointer
+from vmaf_jax.video.inputs import SUBSAMPLING, Video, refuse_pointer
+from vmaf_jax.video.pixel_format import (
+    chroma_layout,
+    is_luma_alone,
+    is_rgb,
+    planar_format,
+    sample_bits,
+)
+from vmaf_jax.video.streams import BY_NUMBER, HDR_TRANSFERS, Facts, common_format
+
+SAME_RATE = 0.005  # relative; 23.976 and 24 are one rate, 24 and 25 two
+
+
+def check_chroma(videos: Sequence[Video], facts: Sequence[Facts]) -> None:
+    """Raises InputError unless the reference and the distorted video have chroma, sampled alike."""
+    layouts = [chroma_layout(stream.pix_fmt) for stream in facts]
+    for video, stream, sampling in zip(videos, facts, layouts, strict=True):
+        if not video.has_chroma:
+            raise InputError(
+                "this model reads chroma; pass planes (Y, U, V) in place of luma alone."
+            )
+        if sampling is None:
+            raise InputError(
+                f"{video.path}: {stream.pix_fmt} has no chroma planes, which this model reads; "
+                f"encode it as yuv420p, or score with a model of luma, such as vmaf_v0.6.1."
+            )
+    if layouts[0] != layouts[1]:
+        raise InputError(
+            f"{videos[1].path}: chroma of {facts[1].pix_fmt} against {facts[0].pix_fmt} in its "
+            f"reference; convert one, so that both are yuv{layouts[0]}p or both yuv{layouts[1]}p."
+        )
+
+
+def chroma_size(height: int, width: int, pix_fmt: str) -> tuple[int, int]:
+    """Height and width of a chroma plane of a planar format, rounded up as ffmpeg does."""
+    across, down = SUBSAMPLING[f"yuv{chroma_layout(pix_fmt) or 444}p"]
+    return math.ceil(height / down), math.ceil(width / across)
+
+
+_ROLES = ("reference", "distorted")
+
+
+@dataclasses.dataclass(frozen=True)
+class Fields:
+    """What is done about the fields of a pair.
+
+    Attributes:
+        filters: at the start of the reference's and the distorted video's chain, each "" or ending
+            in a comma.
+        roles: which of the two are deinterlaced.
+        warnings: what a reader of the score should know, a sentence each.
+    """
+
+    filters: tuple[str, str]
+    roles: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+def deinterlacing(
+    videos: tuple[Video, Video], facts: tuple[Facts, Facts], how: Comparison
+) -> Fields:
+    """What is done about the fields of the reference and the distorted video `videos`.
+
+    Raises:
+        InputError: fields would be compared with whole pictures; names the flags that allow it.
+    """
+    scans = [stream.scan for stream in facts]
+    parity = how.deinterlace
+    if parity is not None:
+        chosen = [parity != "auto" or scan == "interlaced" for scan in scans]
+        order = "auto" if parity == "auto" else parity
+        filters = [f"bwdif=mode=send_frame:parity={order}:deint=all," if c else "" for c in chosen]
+        roles = tuple(role for role, c in zip(_ROLES, chosen, strict=True) if c)
+        none = () if roles else ("neither says that it is interlaced; nothing was deinterlaced",)
+        return Fields((filters[0], filters[1]), roles, none)
+    if "interlaced" not in scans:
+        return Fields(("", ""), (), ())
+    if set(scans) == {"interlaced", "progressive"} and not how.force:
+        interlaced = scans.index("interlaced")
+        raise InputError(
+            f"{videos[interlaced].path}: is interlaced, and {videos[1 - interlaced].path.name} is "
+            f"not; pass --deinterlace auto, or --force to compare fields with pictures."
+        )
+    named = " and ".join(r for r, scan in zip(_ROLES, scans, strict=True) if scan == "interlaced")
+    verb = "are" if "and" in named else "is"
+    return Fields(("", ""), (), (f"the {named} {verb} interlaced; fields are compared as woven",))
+
 
 # The same words on both inputs, so that ffmpeg finds no matrix to convert between them.
 SAME_COLOUR = "setparams=colorspace=bt709:color_primaries=bt709:color_trc=bt709"

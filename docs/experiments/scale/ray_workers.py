@@ -25,11 +25,10 @@ def main(n_clips: int, n_frames: int) -> None:
     import ray
 
     from vmaf_jax.corpora.clips import Clip
-    from vmaf_jax.extraction.engines import local_engine, write_shards
-    from vmaf_jax.extraction.ray_engine import cluster_outcomes
+    from vmaf_jax.extraction.ray import cluster_outcomes
     from vmaf_jax.extraction.request import Request
-    from vmaf_jax.extraction.shards import Work
-    from vmaf_jax.video.video import Video
+    from vmaf_jax.extraction.shards import Work, local_engine, write_shards
+    from vmaf_jax.video.inputs import Video
 
     ours = sorted(os.sched_getaffinity(0))
     with tempfile.TemporaryDirectory() as name:

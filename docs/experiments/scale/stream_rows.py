@@ -27,8 +27,9 @@ SHARD, SOURCES, CLIP, FEW = 1_000_000, 20, 250, 20_000
 
 def make(folder: Path, n: int) -> None:
     """Writes `n` rows."""
-    from vmaf_jax.features import FEATURES, FeatureTable
-    from vmaf_jax.features.dataset_writer import writing
+    from vmaf_jax.features import FEATURES
+    from vmaf_jax.tables import FeatureTable
+    from vmaf_jax.tables.dataset import writing
 
     with writing(folder) as writer:
         paths = []
@@ -64,9 +65,8 @@ def train(folder: Path, steps: int, batch: int, buffer_rows: int, repeats: int) 
     from vmaf_jax.environment import prepare_training
 
     prepare_training()
-    from vmaf_jax.jobs.config import Config
-    from vmaf_jax.jobs.fit import fit_folds
-    from vmaf_jax.jobs.streamed import fit_streamed, load_streamed
+    from vmaf_jax.runs.config import Config
+    from vmaf_jax.runs.fit import fit_folds, fit_streamed, load_streamed
 
     config = Config(
         name="stream",
@@ -105,7 +105,7 @@ def train(folder: Path, steps: int, batch: int, buffer_rows: int, repeats: int) 
 
 def first_rows(problem: Any, n: int) -> Any:
     """The first `n` rows as an ordinary problem."""
-    from vmaf_jax.jobs.problem import Problem
+    from vmaf_jax.runs.problem import Problem
     from vmaf_jax.training import loso_masks
 
     table = problem.table

@@ -8,7 +8,7 @@ import numpy as np
 from vmaf_jax.export.contract import INPUT_NAME, OUTPUT_NAME
 from vmaf_jax.export.pixels.graph import Graph, Value
 from vmaf_jax.teacher import Teacher
-from vmaf_jax.teacher.correction import Correction
+from vmaf_jax.teacher.model_file import Correction
 
 _PREFIX = "head/"
 

@@ -31,9 +31,9 @@ from vmaf_jax.export.contract import (
 )
 from vmaf_jax.export.pixels.features import features
 from vmaf_jax.export.pixels.graph import Graph, Value
+from vmaf_jax.features.checks import MIN_SIZE
 from vmaf_jax.features.feature_set import FeatureSet
-from vmaf_jax.features.scale import MIN_SIZE
-from vmaf_jax.limits import limit
+from vmaf_jax.files import limit
 
 PICTURES = ("reference", "distorted", "previous")
 SAMPLES = ("float32", "uint8")

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from vmaf_jax.errors import GateError
 from vmaf_jax.export.pixels.pictures import sample_pictures
 from vmaf_jax.export.pixels.runtime import PixelsModel
-from vmaf_jax.features.clip import chunk_features
+from vmaf_jax.features.frames import chunk_features
 
 MAX_HEAD = 2e-3  # VMAF points between the head and the model's own score, of the same features
 # Of a feature, or of that share of it above 1: how far float32 sums of a picture's samples in two

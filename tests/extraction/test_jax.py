@@ -1,0 +1,155 @@
+"""The JAX backend on files: packing, streaming, errors, memory."""
+
+import subprocess
+
+import numpy as np
+import pytest
+
+import vmaf_jax
+from tests.extraction.held import held_more, make_clip
+from vmaf_jax.errors import InputError
+from vmaf_jax.extraction.extract import extract_pair
+from vmaf_jax.extraction.jax import measure_in_jax
+from vmaf_jax.features.feature_set import FEATURES, FLOAT_FEATURES, NEG_FEATURES
+from vmaf_jax.teacher.model_file import find_model_file
+from vmaf_jax.video.comparison import Comparison
+from vmaf_jax.video.ffmpeg import find_ffmpeg
+from vmaf_jax.video.inputs import Video
+
+
+def measured(pairs, **settings):
+    return measure_in_jax(find_ffmpeg(), pairs, **settings)
+
+
+@pytest.fixture(scope="module")
+def pairs(encodes):
+    reference = Video(encodes / "ref.y4m")
+    names = ("dis.mp4", "deep.mkv", "small.mp4", "short.mp4", "none.mp4", "audio.wav", "dis.mp4")
+    return [(reference, Video(encodes / name)) for name in names]
+
+
+@pytest.fixture(scope="module")
+def outcomes(pairs):
+    order = []
+    results = measured(pairs, on_pair=lambda index, outcome, described: order.append(index))
+    assert order == list(range(len(pairs)))
+    return results
+
+
+def test_formats_and_sizes_are_brought_together_as_for_libvmaf(pairs, outcomes):
+    for k in (0, 1, 2, 6):
+        truth = extract_pair(*pairs[k], feature_set=FLOAT_FEATURES, teachers=()).features
+        np.testing.assert_allclose(outcomes[k], truth, rtol=2e-6, atol=3e-6)
+
+
+def test_a_bad_pair_harms_no_other(outcomes):
+    messages = {
+        3: "9 frames, its reference ref.y4m has 12",
+        4: "no such file",
+        5: "no video stream",
+    }
+    for index, message in messages.items():
+        assert isinstance(outcomes[index], InputError)
+        assert message in str(outcomes[index])
+    np.testing.assert_array_equal(outcomes[0], outcomes[6])
+
+
+@pytest.mark.parametrize("frames", [1, 5])
+def test_chunks_and_neighbours_change_no_bit(pairs, outcomes, frames):
+    chosen = (0, 1, 3, 6)
+    alone = measured([pairs[k] for k in chosen], frames=frames)
+    for k, outcome in zip(chosen, alone, strict=True):
+        if k == 3:
+            assert isinstance(outcome, InputError)
+        else:
+            np.testing.assert_array_equal(outcome, outcomes[k])
+
+
+RANGE = ["-vf", "scale=out_range={0}", "-color_range", "{0}", "-pix_fmt", "yuv420p", "-c:v", "ffv1"]
+GREY = ["-pix_fmt", "gray10le", "-c:v", "ffv1"]
+
+
+@pytest.fixture(scope="module")
+def odd_files(encodes, tmp_path_factory, ffmpeg):
+    folder = tmp_path_factory.mktemp("odd")
+    for name, source, arguments in (
+        ("ref_tv", "ref.y4m", [flag.format("tv") for flag in RANGE]),
+        ("ref_pc", "ref.y4m", [flag.format("pc") for flag in RANGE]),
+        ("dis_tv", "dis.mp4", [flag.format("tv") for flag in RANGE]),
+        ("dis_pc", "dis.mp4", [flag.format("pc") for flag in RANGE]),
+        ("ref_grey", "deep.mkv", GREY),
+        ("dis_grey", "dis.mp4", GREY),
+    ):
+        line = [ffmpeg, "-v", "error", "-i", encodes / source, *arguments, folder / f"{name}.mkv"]
+        subprocess.run(line, check=True)
+    return folder
+
+
+@pytest.mark.parametrize(
+    "names", [("ref_tv", "dis_pc"), ("ref_pc", "dis_tv"), ("ref_pc", "dis_pc"),
+              ("ref_grey", "dis_grey"), ("ref_tv", "dis_grey")],
+)  # fmt: skip
+def test_ranges_and_layouts_are_brought_together_as_for_libvmaf(odd_files, names):
+    pair = tuple(Video(odd_files / f"{name}.mkv") for name in names)
+    (features,) = measured([pair])
+    truth = extract_pair(*pair, feature_set=FLOAT_FEATURES, teachers=()).features
+    np.testing.assert_allclose(features, truth, rtol=2e-6, atol=3e-6)
+
+
+def test_the_shorter_ends_it_on_request(pairs, outcomes):
+    (features,) = measured([pairs[3]], how=Comparison(shortest=True))
+    truth = extract_pair(*pairs[3], feature_set=FLOAT_FEATURES, teachers=(), shortest=True).features
+    np.testing.assert_allclose(features, truth, rtol=2e-6, atol=3e-6)
+
+
+def test_public_extraction_is_cached_and_says_what_it_is(encodes, tmp_path):
+    pair = (encodes / "ref.y4m", encodes / "dis.mp4")
+    first = vmaf_jax.extract_pair(*pair, backend="jax", cache=tmp_path)
+    assert first.provenance["backend"] == "jax"
+    np.testing.assert_allclose(
+        first.label("vmaf_v0.6.1"), vmaf_jax.load_teacher("vmaf_v0.6.1")(first.features)
+    )
+    (entry,) = tmp_path.glob("*.parquet")
+    again = vmaf_jax.extract_pair(*pair, backend="jax", cache=tmp_path)
+    np.testing.assert_array_equal(again.features, first.features)
+    entry.write_bytes(entry.read_bytes()[:-9])
+    with pytest.raises(InputError, match="this cache entry is corrupted"):
+        vmaf_jax.extract_pair(*pair, backend="jax", cache=tmp_path)
+
+
+def test_neg_features_come_with_neg_teachers(encodes):
+    pair = (encodes / "ref.y4m", encodes / "dis.mp4")
+    neg = vmaf_jax.extract_pair(
+        *pair, backend="jax", teachers=("vmaf_v0.6.1neg",), feature_set=NEG_FEATURES
+    )
+    truth = vmaf_jax.extract_pair(*pair, teachers=("vmaf_v0.6.1neg",), feature_set=NEG_FEATURES)
+    name = "vmaf_v0.6.1neg"
+    np.testing.assert_allclose(neg.label(name), truth.label(name), atol=0.3)
+    with pytest.raises(InputError, match=r"'vmaf_v0.6.1neg' takes the feature set vmaf_neg, vmaf"):
+        vmaf_jax.extract_pair(*pair, backend="jax", teachers=("vmaf_v0.6.1neg",))
+
+
+def test_teachers_of_one_name_are_refused_as_by_libvmaf(encodes, tmp_path):
+    path = find_model_file("vmaf_v0.6.1")
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "mine.json").write_bytes(path.read_bytes())
+    teachers = tuple(str(tmp_path / folder / "mine.json") for folder in ("a", "b"))
+    pair = (encodes / "ref.y4m", encodes / "dis.mp4")
+    with pytest.raises(InputError, match=r"'mine' is named twice"):
+        vmaf_jax.extract_pair(*pair, backend="jax", teachers=teachers)
+
+
+def test_unknown_backends_are_named(encodes):
+    with pytest.raises(InputError, match=r"backend 'cuda': expected one of libvmaf, jax"):
+        vmaf_jax.extract_pair(encodes / "ref.y4m", encodes / "dis.mp4", backend="cuda")
+
+
+def test_memory_is_flat_in_the_length_of_a_clip(tmp_path, ffmpeg):
+    """One to four chunks exist, decoded, waiting, computed and collected, of 6 as of 18."""
+    chunk, (width, height) = 4, (352, 288)
+    short, long = (make_clip(tmp_path, ffmpeg, f"{width}x{height}", chunk * n) for n in (6, 18))
+    on_host, on_device = held_more(short, long, chunk, FEATURES)
+    pictures = 2 * chunk * width * height
+    assert on_host < 4 * pictures  # kept, they would add 12
+    assert on_device < 4 * pictures

@@ -1,0 +1,256 @@
+"""Opinion scores and raw votes of subjective tests, read from files and put on the scale 0-100.
+
+Long: columns `clip, subject, score`, a row a vote; a pair may recur. Wide: `clip` and a column a
+subject; an empty cell is no vote, and columns that summarise or number rows (`mean`, `std`, `id`)
+are no subjects. Scores are on the voters' scale.
+
+MOS and intervals are read on the scale that people voted on, which is stated (`label_scale`), by a
+flag, a setting or a column, and mapped linearly. A file of small numbers without a stated scale is
+refused: 1 to 5 would pass as very bad quality on 0 to 100.
+"""
+
+import dataclasses
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import numpy.typing as npt
+import pydantic
+
+from vmaf_jax.corpora.numbers import Number, read_number, show
+from vmaf_jax.corpora.records import parse_record, read_records
+from vmaf_jax.errors import InputError
+from vmaf_jax.tables.opinions import (
+    MOS_RANGE,
+    LabelScale,
+    check_scale,
+    to_hundred,
+    width_to_hundred,
+)
+
+Votes = dict[str, list[float]]  # a clip's votes by subject
+_LONG = {"clip", "subject", "score"}
+_NO_SUBJECT = re.compile(
+    r"source|experiment|content|n_frames|log|id|index|unnamed: \d+|mos|dmos|mos_ci95|ci|ci95|"
+    r"mean|average|avg|median|n|count|std|sd|stdev|stddev|sem|var|variance|min|max",
+    re.IGNORECASE,
+)
+
+
+class _Vote(pydantic.BaseModel, frozen=True, extra="ignore", str_strip_whitespace=True):
+    clip: str = pydantic.Field(min_length=1, coerce_numbers_to_str=True)
+    subject: str = pydantic.Field(min_length=1, coerce_numbers_to_str=True)
+    score: Number
+
+
+def read_ratings(path: Path) -> dict[str, Votes]:
+    """The votes of each clip by subject, from CSV, JSON Lines or Parquet.
+
+    Raises:
+        InputError: a file or row that cannot be, no vote, or in a wide file a clip that recurs.
+    """
+    rows = list(read_records(path, "file of ratings"))
+    if not rows:
+        raise InputError(f"{path}: holds no vote; add rows.")
+    columns = list(rows[0]) if isinstance(rows[0], dict) else []
+    if "clip" not in columns:
+        raise InputError(
+            f"{path}: column 'clip' is missing; ratings are `clip, subject, score`, or `clip` and "
+            f"a column for each subject."
+        )
+    return _long(rows, path) if set(columns) >= _LONG else _wide(rows, path)
+
+
+def _long(rows: list[Any], path: Path) -> dict[str, Votes]:
+    ratings: dict[str, Votes] = {}
+    for number, values in enumerate(rows, 1):
+        vote = parse_record(_Vote, path, number, values)
+        ratings.setdefault(vote.clip, {}).setdefault(vote.subject, []).append(vote.score)
+    return ratings
+
+
+def _wide(rows: list[Any], path: Path) -> dict[str, Votes]:
+    ratings: dict[str, Votes] = {}
+    for number, values in enumerate(rows, 1):
+        if not isinstance(values, dict):
+            raise InputError(f"{path}: row {number} is no record; correct it.")
+        clip = str(values.get("clip") or "").strip()
+        if not clip or clip in ratings:
+            raise InputError(
+                f"{path}: row {number}, clip {clip!r}: in a wide file each clip has one row with "
+                f"its name; for repeated votes use `clip, subject, score`."
+            )
+        cells = {k: v for k, v in values.items() if k != "clip" and not _NO_SUBJECT.fullmatch(k)}
+        votes = check_votes(cells, f"{path}: row {number}")
+        if "" in votes:
+            raise InputError(
+                f"{path}: row {number}: a column without a name has votes; name its subject, or "
+                f"drop it."
+            )
+        if not votes:
+            raise InputError(f"{path}: row {number}: nobody voted on {clip!r}; drop the row.")
+        ratings[clip] = votes
+    return ratings
+
+
+def check_votes(cells: Mapping[Any, Any], where: str) -> Votes:
+    """Votes by subject out of cells by subject; empty ones and NaN are no votes.
+
+    Raises:
+        InputError: a cell is no number; the message begins with `where`.
+    """
+    votes: Votes = {}
+    for subject, cell in cells.items():
+        scores = []
+        for value in cell if isinstance(cell, (list, tuple)) else [cell]:
+            if _is_empty(value):
+                continue
+            try:
+                scores.append(read_number(value))
+            except ValueError as error:
+                raise InputError(
+                    f"{where}, subject {str(subject)[:40]!r}: {show(value)} is no vote; expected a "
+                    f"number, or an empty cell for none."
+                ) from error
+        if scores:
+            votes[str(subject)] = scores
+    return votes
+
+
+def _is_empty(value: object) -> bool:
+    """Whether a cell holds no vote: nothing, blanks, or NaN as a number or as text."""
+    if isinstance(value, str):
+        return value.strip().lower() in ("", "nan")
+    return value is None or (isinstance(value, float) and value != value)
+
+
+_SMALL = 10.0  # no corpus on 0-100 has all its MOS below; those on 1-5, 1-7 and 0-10 have
+
+
+def _scale(value: Any) -> Any:
+    """`1 5` or `[1, 5]` as two numbers."""
+    if isinstance(value, str):
+        value = value.replace(",", " ").strip("[]() ").split()
+    if value is None or (isinstance(value, (list, tuple)) and len(value) == 2):
+        return value if value is None else tuple(value)
+    raise ValueError(f"expected the worst and the best vote, as 1 5, received {show(value)}")
+
+
+class OpinionColumns(pydantic.BaseModel, frozen=True, str_strip_whitespace=True):
+    """The columns of a row that hold an opinion; all optional, all or none of a file's rows.
+
+    Attributes:
+        mos, mos_ci95: mean opinion score, and half-width of its 95 % interval, on `label_scale`.
+        experiment: the test whose viewers voted.
+        label_scale: the worst and the best vote; one for the file.
+    """
+
+    mos: Number | None = None
+    mos_ci95: Number | None = pydantic.Field(default=None, ge=0)
+    experiment: str | None = pydantic.Field(default=None, coerce_numbers_to_str=True)
+    label_scale: Annotated[tuple[Number, Number] | None, pydantic.BeforeValidator(_scale)] = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Opinion:
+    """An opinion on 0-100.
+
+    Attributes:
+        mos, mos_ci95: on 0-100, or None.
+        experiment: whose viewers, or None.
+        label_scale: what it was mapped from; None where there is no `mos`.
+    """
+
+    mos: float | None = None
+    mos_ci95: float | None = None
+    experiment: str | None = None
+    label_scale: LabelScale | None = None
+
+
+def map_opinions(
+    rows: Sequence[OpinionColumns], path: Path, declared: LabelScale | None = None
+) -> list[Opinion]:
+    """The rows' opinions on 0-100.
+
+    Args:
+        rows: on their scale, in the order of the file.
+        path: the file, for messages.
+        declared: the scale, by default the rows' own `label_scale`, else 0-100.
+
+    Raises:
+        InputError: a column that is filled in some rows only, scales that contradict each other, a
+            MOS outside the scale, small numbers without a scale, or labels that are all the same.
+    """
+    for name in ("mos", "mos_ci95", "experiment"):
+        missing = [k for k, row in enumerate(rows, 1) if getattr(row, name) is None]
+        if missing and len(missing) < len(rows):
+            raise InputError(
+                f"{path}: {len(missing)} of {len(rows)} rows have no {name}, row {missing[0]} "
+                f"first; fill it in or drop the column."
+            )
+    if not rows or rows[0].mos is None:
+        if rows and rows[0].mos_ci95 is not None:
+            raise InputError(f"{path}: mos_ci95 without mos; add the scores.")
+        return [Opinion(experiment=row.experiment) for row in rows]
+    mos = np.array([row.mos for row in rows], dtype=np.float64)
+    scale = agreed_scale(rows, path, declared, mos.max())
+    _check_mos(mos, scale, path)
+    mapped = to_hundred(mos, scale).clip(*MOS_RANGE)  # rounding may leave it by an ulp
+    widths: Sequence[float | None] = [None] * len(rows)
+    if rows[0].mos_ci95 is not None:
+        ci95 = np.array([row.mos_ci95 for row in rows], dtype=np.float64)
+        if (wide := np.flatnonzero(ci95 > scale[1] - scale[0])).size:
+            raise InputError(
+                f"{path}: row {wide[0] + 1}, column 'mos_ci95': {ci95[wide[0]]:g} is wider than "
+                f"the label scale, {scale[0]:g} to {scale[1]:g}; give half of the interval's width."
+            )
+        widths = width_to_hundred(ci95, scale).tolist()
+    return [
+        Opinion(value, width, row.experiment, scale)
+        for row, value, width in zip(rows, mapped.tolist(), widths, strict=True)
+    ]
+
+
+def agreed_scale(
+    rows: Sequence[OpinionColumns], path: Path, declared: LabelScale | None, highest: float
+) -> LabelScale:
+    """The scale that is declared, or that the rows state, else 0-100.
+
+    Args:
+        highest: the largest score, on the scale.
+
+    Raises:
+        InputError: scales that contradict each other, no scale, or none where `highest` is small.
+    """
+    stated = {row.label_scale for row in rows} | ({declared} if declared else set())
+    if declared:
+        stated -= {None}
+    if len(stated) > 1:
+        raise InputError(
+            f"{path}: label scales {', '.join(sorted(map(str, stated)))}; state one for all rows."
+        )
+    (scale,) = stated
+    if scale is not None:
+        return check_scale(scale, str(path))
+    if highest <= _SMALL:
+        raise InputError(
+            f"{path}: mos is at most {highest:g} and no scale is stated; pass --label-scale 1 5 "
+            f"(the worst and the best vote), or --label-scale 0 100 if it is on 0-100."
+        )
+    return MOS_RANGE
+
+
+def _check_mos(mos: npt.NDArray[np.float64], scale: LabelScale, path: Path) -> None:
+    low, high = scale
+    if (beyond := np.flatnonzero((mos < low) | (mos > high))).size:
+        raise InputError(
+            f"{path}: row {beyond[0] + 1}, column 'mos': {mos[beyond[0]]:g} is outside the label "
+            f"scale, {low:g} to {high:g}; correct it or state the scale with --label-scale LO HI."
+        )
+    if len(mos) > 1 and np.ptp(mos) == 0:
+        raise InputError(
+            f"{path}: all {len(mos)} rows have the mos {mos[0]:g}; labels that are the same teach "
+            f"and show nothing, check them."
+        )

@@ -1,0 +1,161 @@
+"""All six features of a clip, whole or chunk by chunk.
+
+A frame's values depend on the frame and the one before it alone, and are computed one frame at a
+time on a CPU: the picture's arrays then stay in the cache, and no value depends on the chunk's
+length. motion2 looks one frame ahead, so chunks give motion, and `motion2` ends the clip.
+"""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int, Shaped
+
+from vmaf_jax.errors import InputError
+from vmaf_jax.features.adm import frame_adm
+from vmaf_jax.features.checks import MIN_SIZE, check_samples, frames_with_nan, in_few_types
+from vmaf_jax.features.feature_set import FEATURES
+from vmaf_jax.features.filters import unstack
+from vmaf_jax.features.motion import frame_motion, motion2
+from vmaf_jax.features.vif import frame_vif
+
+
+def clip_features(
+    reference: Any,
+    distorted: Any,
+    *,
+    bits: int = 8,
+    gain_limit: float = FEATURES.gain_limit,
+) -> Float[Array, "t f"]:
+    """adm2, vif_scale0 to vif_scale3 and motion2 of each frame of a whole clip.
+
+    Jitted, and differentiable in both pictures, with gradients that are finite everywhere. Frames
+    that hold a NaN give NaN; half precision is computed in float32.
+
+    Args:
+        reference, distorted: luma of consecutive frames `[t, h, w]`, integers or floats on the
+            scale of `bits` (0-255 for 8, 0-1023 for 10), at least 17 pixels high and wide.
+        bits: 8, 10 or 12.
+        gain_limit: the largest contrast gain that VIF and ADM count, at least 1 (1 in the NEG
+            models, which is to say none). A Python number.
+
+    Raises:
+        TypeError: not arrays of numbers.
+        InputError: the pictures have no such shape, are on another scale than `bits` says, or
+            `bits` or `gain_limit` are out of range.
+    """
+    check_samples(bits, reference=reference, distorted=distorted)
+    check_luma(reference, distorted, bits, gain_limit)
+    pair = in_few_types(reference), in_few_types(distorted)
+    nan = frames_with_nan(pair[0], pair[1]), frames_with_nan(pair[1], pair[0])
+    return _clip_features(*pair, nan, bits=bits, gain_limit=gain_limit)
+
+
+@functools.partial(jax.jit, static_argnames=("bits", "gain_limit"))
+def _clip_features(
+    reference: Shaped[Array, "t h w"],
+    distorted: Shaped[Array, "t h w"],
+    nan: tuple[Bool[Array, " t"] | None, ...],
+    *,
+    bits: int,
+    gain_limit: float,
+) -> Float[Array, "t f"]:
+    starts = jnp.arange(len(reference)) == 0
+    rows = chunk_features(
+        reference, distorted, reference[0], starts, bits=bits, gain_limit=gain_limit
+    )
+    rows = rows.at[:, -1].set(motion2(rows[:, -1]))
+    for picture, known in zip((reference, distorted), nan, strict=True):
+        if jnp.issubdtype(picture.dtype, jnp.floating):  # the features' limits would hide a NaN
+            found = jnp.isnan(picture).any((1, 2)) if known is None else known
+            rows = jnp.where(found[:, None], jnp.nan, rows)
+    return rows
+
+
+def chunk_features(
+    reference: Shaped[Array, "t h w"],
+    distorted: Shaped[Array, "t h w"],
+    previous: Shaped[Array, "h w"],
+    starts: Bool[Array, " t"],
+    *,
+    bits: int = 8,
+    gain_limit: float = FEATURES.gain_limit,
+    block: int = 1,
+    count: int | Int[Array, ""] | None = None,
+) -> Float[Array, "t f"]:
+    """As `clip_features` with motion in place of motion2; each row from its own frames alone.
+
+    Args:
+        previous: the reference's frame before the chunk.
+        starts: where a clip begins, whose first frame has motion 0.
+        block: frames computed side by side, a divisor of `t`; more than one only helps devices
+            that a single frame does not fill.
+    """
+
+    def frame_features(
+        reference: Array, distorted: Array, before: Array, start: Array
+    ) -> Float[Array, " f"]:
+        x, y, z = _on_eight_bits(reference, distorted, before, bits=bits)
+        motion = jnp.where(start, 0, frame_motion(x, z))
+        adm, vif = frame_adm(x, y, gain_limit), frame_vif(x, y, gain_limit)
+        return jnp.concatenate([adm[None], vif, motion[None]])
+
+    t = len(reference)
+    wanted = jnp.arange(t) < (t if count is None else count)
+
+    def step(last: Array, frames: tuple[Array, ...]) -> tuple[Array, Array]:
+        reference, distorted, starts, wanted = frames
+        if block > 1:
+            before = jnp.concatenate([last[None], reference[:-1]])
+            return reference[-1], jax.vmap(frame_features)(reference, distorted, before, starts)
+        operands = (reference, distorted, last, starts)
+        if count is None:
+            return reference, frame_features(*operands)
+        none = jnp.zeros(len(FEATURES), jnp.float32)
+        return reference, jax.lax.cond(wanted, frame_features, lambda *_: none, *operands)
+
+    frames: tuple[Array, ...] = (reference, distorted, starts, wanted)
+    if block > 1:
+        frames = tuple(x.reshape(-1, block, *x.shape[1:]) for x in frames)
+    _, rows = jax.lax.scan(step, previous, frames)
+    return rows.reshape(t, len(FEATURES))
+
+
+def _on_eight_bits(*pictures: Shaped[Array, "h w"], bits: int) -> list[Float[Array, "h w"]]:
+    """The pictures as floats on the 8-bit scale."""
+    if all(jnp.issubdtype(picture.dtype, jnp.floating) for picture in pictures):
+        wide = [p.astype(jnp.promote_types(p.dtype, jnp.float32)) for p in pictures]
+        return [picture / 2 ** (bits - 8) for picture in wide]
+
+    def convert(picture: Shaped[Array, "h w"]) -> Float[Array, "h w"]:
+        return picture.astype(jnp.float32) / 2 ** (bits - 8)
+
+    # In a loop of its own: a compiler that saw that these came from integers, and so cannot be
+    # NaN, would see through `rounded`.
+    return unstack(jax.lax.map(convert, jnp.stack(pictures)))
+
+
+def check_luma(
+    reference: Shaped[Array | np.ndarray, "..."],
+    distorted: Shaped[Array | np.ndarray, "..."],
+    bits: int,
+    gain_limit: float,
+) -> None:
+    """Raises InputError unless these can be measured."""
+    if reference.shape != distorted.shape or reference.ndim != 3 or not len(reference):
+        raise InputError(
+            f"reference and distorted have shapes {reference.shape} and {distorted.shape}; "
+            f"expected luma of the same [frames, height, width]."
+        )
+    if min(reference.shape[1:]) < MIN_SIZE:
+        height, width = reference.shape[1:]
+        raise InputError(
+            f"pictures of {width}x{height} are too small; ADM needs at least {MIN_SIZE} pixels "
+            f"each way."
+        )
+    if bits not in (8, 10, 12):
+        raise InputError(f"bits {bits}: expected 8, 10 or 12.")
+    if not gain_limit >= 1:
+        raise InputError(f"gain_limit {gain_limit}: expected at least 1.")

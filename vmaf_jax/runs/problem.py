@@ -1,0 +1,338 @@
+"""The rows, labels, targets, teacher and folds that a student learns from."""
+
+import dataclasses
+import functools
+import hashlib
+import json
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+import numpy.typing as npt
+
+from vmaf_jax.errors import InputError, OtherFeaturesError
+from vmaf_jax.evaluation.cross_validation import HeldOut
+from vmaf_jax.extraction.corpus import CorpusSource, measure_corpus
+from vmaf_jax.extraction.request import Request
+from vmaf_jax.features.feature_set import FEATURE_SETS
+from vmaf_jax.models import Student, Variables
+from vmaf_jax.progress import Report, silent
+from vmaf_jax.runs.config import DataConfig
+from vmaf_jax.tables.clips import Clips, clips_of
+from vmaf_jax.tables.dataset import read_table
+from vmaf_jax.tables.opinions import MOS_RANGE, LabelScale
+from vmaf_jax.tables.table import FeatureTable
+from vmaf_jax.teacher import Teacher, known_teachers, load_teacher
+from vmaf_jax.training import (
+    ClipRows,
+    Rows,
+    TrainingSettings,
+    loso_masks,
+    source_folds,
+    source_masks,
+)
+
+_DIGEST_ROWS = 1 << 16  # that are copied at a time
+
+
+def clip_contents(table: FeatureTable) -> dict[str, str]:
+    """Name of a clip by its content: digests of its files where known, and of its features."""
+    inputs = table.provenance.get("inputs", {})
+    contents = {
+        digest: name
+        for name, digest in inputs.items()
+        if not name.endswith(".json") and not name.endswith(" (reference)")
+    }
+    keys = np.array([f"{s}\n{c}" for s, c in zip(table.source, table.clip, strict=True)])
+    starts = np.flatnonzero(np.r_[True, keys[1:] != keys[:-1]])
+    for rows in np.split(np.arange(len(table)), starts[1:]):
+        digest = hashlib.sha256(np.ascontiguousarray(table.features[rows]).tobytes()).hexdigest()
+        contents[digest] = f"{table.source[rows[0]]}/{table.clip[rows[0]]}"
+    return contents
+
+
+def table_digest(table: FeatureTable) -> str:
+    """SHA-256 of a table's rows: keys, features and labels."""
+    state = hashlib.sha256()
+    for k, names in enumerate((table.corpus, table.source, table.clip)):
+        state.update(b", [" if k else b"[[")  # as `json.dumps` writes the three lists, in parts
+        for at in range(0, len(names), _DIGEST_ROWS):
+            part = json.dumps(names[at : at + _DIGEST_ROWS].tolist())[1:-1]
+            state.update((", " * (at > 0) + part).encode())
+        state.update(b"]")
+    state.update(b"]")
+    columns: tuple[npt.NDArray[Any], ...] = (table.index, table.features, *table.labels.values())
+    for column in columns:
+        for at in range(0, len(column), _DIGEST_ROWS):
+            state.update(np.ascontiguousarray(column[at : at + _DIGEST_ROWS]).tobytes())
+    return state.hexdigest()
+
+
+_MODEL_VARIANCE = 100.0  # points squared, of a clip's error beside the votes'
+_SAME_SCORE = 1e-3  # VMAF points; six-decimal features alone account for 1.8e-4
+
+
+@dataclasses.dataclass(frozen=True)
+class Problem:
+    """A table ready to train on or to be judged by.
+
+    Its units are the table's rows, or its clips where the labels are of clips (opinion scores).
+
+    Attributes:
+        name: the corpus or file, for people.
+        table: the rows.
+        clips: the units where they are clips; None where they are rows.
+        label: what predictions are judged by, VMAF points, `[n]`.
+        target: what a student is trained on, `[n]`; as `label`, or the teacher's unclipped score.
+        teacher: the labels as a function of the table's features; None where there is none.
+        no_teacher: why there is none.
+        sources: names, sorted.
+        masks: `[f, n]`, False on the units that a fold holds out: those of whole sources.
+    """
+
+    name: str
+    table: FeatureTable
+    clips: Clips | None
+    label: npt.NDArray[np.float64]
+    target: npt.NDArray[np.float64]
+    teacher: Teacher | None
+    no_teacher: str
+    sources: list[str]
+    masks: npt.NDArray[np.bool_]
+
+    @functools.cached_property
+    def fold(self) -> npt.NDArray[np.int64]:
+        """The fold that holds each unit out, `[n]`."""
+        return np.asarray(np.argmin(self.masks, axis=0))
+
+    @functools.cached_property
+    def source(self) -> npt.NDArray[np.int64]:
+        """The number of each unit's source, `[n]`."""
+        units = self.table if self.clips is None else self.clips
+        return np.searchsorted(np.array(self.sources), units.source.astype(str))
+
+    @property
+    def fold_names(self) -> list[str]:
+        """What each fold holds out: its source, or its number where it holds out several."""
+        if len(self.masks) == len(self.sources):
+            return self.sources
+        return [f"fold {k + 1}" for k in range(len(self.masks))]
+
+    @property
+    def held_out_sources(self) -> tuple[tuple[str, ...], ...]:
+        """The sources that each fold holds out, sorted."""
+        numbers = (np.unique(self.source[~mask]) for mask in self.masks)
+        return tuple(tuple(self.sources[k] for k in fold) for fold in numbers)
+
+    @property
+    def label_scale(self) -> LabelScale:
+        """The worst and the best vote where the labels are people's; else 0 and 100."""
+        return MOS_RANGE if self.clips is None else self.table.label_scale
+
+    @property
+    def n_units(self) -> int:
+        """How many rows or clips there are to learn from."""
+        return len(self.label)
+
+    def rows(self, student: Student, settings: TrainingSettings, start: Variables | None) -> Rows:
+        """What training reads, as the student takes it.
+
+        Args:
+            start: variables that training starts from; None for fresh ones.
+        """
+        if self.clips is None:
+            features = self.table.features
+            if student.spec.over_frames:
+                features = np.asarray(student.inputs(jnp.asarray(features, jnp.float32)))
+            return Rows(features, self.target, start=start)
+        features = np.asarray(student.inputs(jnp.asarray(self.clips.features, jnp.float32)))
+        clip_rows = ClipRows(
+            frames=self.clips.frames,
+            weight=_weights(self.clips, settings),
+            experiment=_experiments(self.clips, settings),
+        )
+        return Rows(features, self.target, clip_rows, start)
+
+    def as_rows(self, predicted: npt.NDArray[np.float64], seed: int) -> HeldOut:
+        """Predictions `[n]` of the units, as the tables of a run folder have them."""
+        index = self.table.index if self.clips is None else self.clips.n_frames
+        units = self.table if self.clips is None else self.clips
+        return HeldOut(
+            source=units.source,
+            clip=units.clip,
+            index=index,
+            seed=np.full(self.n_units, seed, dtype=np.int32),
+            label=self.label,
+            predicted=predicted,
+        )
+
+    def queried_teacher(self) -> Teacher:
+        """The teacher, for strategies and checks that ask it.
+
+        Raises:
+            InputError: there is none, or its scores are transformed, which queries leave out.
+        """
+        if self.teacher is None:
+            raise InputError(f"teacher queries need a teacher: {self.no_teacher}; use rows.")
+        if self.teacher.transform is not None:
+            raise InputError(
+                f"teacher {self.teacher.name!r} applies a score transform, which queries leave "
+                f"out; use strategy rows."
+            )
+        return self.teacher
+
+    def check_folds(self) -> None:
+        """Raises InputError where leaving one source out would leave nothing, or leave it in."""
+        if len(self.sources) < 2:
+            raise InputError(
+                f"the table has {len(self.sources)} source ({', '.join(self.sources)}); leaving "
+                f"one out needs at least two, add clips of another."
+            )
+        references: dict[str, str] = {}
+        for name, digest in self.table.provenance.get("inputs", {}).items():
+            source = name.removesuffix(" (reference)")
+            if name == source:
+                continue
+            if (same := references.setdefault(digest, source)) != source:
+                raise InputError(
+                    f"{self.name}: sources {same!r} and {source!r} have the same reference; give "
+                    f"both one name, or a held-out source is trained on."
+                )
+
+    def check_apart(self, other: "Problem") -> None:
+        """Raises InputError where `other` holds clips of this one, told by their content."""
+        shared = clip_contents(self.table).keys() & clip_contents(other.table).keys()
+        if shared:
+            clip = clip_contents(other.table)[min(shared)]
+            raise InputError(
+                f"external corpus {other.name}: holds {len(shared)} clips of the training data "
+                f"({clip}, for one), so it would not be external; drop it from external."
+            )
+
+
+def load_problem(data: DataConfig, report: Report = silent, *, folds: int | None = None) -> Problem:
+    """The table that a configuration names, extracted where it must be, with labels and folds.
+
+    Args:
+        folds: how many, of whole sources; None for one a source.
+
+    Raises:
+        InputError: as the corpus, the extraction, the reading of a table or of a teacher does; or
+            there are fewer sources than folds.
+    """
+    table = _load_table(data, report)
+    label = table.label(data.label_column)
+    teacher, no_teacher = find_teacher(table, data)
+    target = label if teacher is None else unclipped(teacher, table.features, label)
+    clips = clips_of(table, data.frames_per_clip) if data.label == "mos" else None
+    if clips is not None:
+        label = target = clips.labels[data.label_column]
+    name = str(data.features or data.corpus)
+    sources, masks = make_folds(table.source if clips is None else clips.source, folds, name)
+    if np.ptp(label) == 0:
+        raise InputError(f"{name}: every label is {label[0]:g}; there is nothing to learn from it.")
+    return Problem(name, table, clips, label, target, teacher, no_teacher, sources, masks)
+
+
+def make_folds(
+    source: npt.NDArray[np.object_], n_folds: int | None, name: str, *, by_source: bool = False
+) -> tuple[list[str], npt.NDArray[np.bool_]]:
+    """The sources, sorted, and the folds' masks of units, or of sources.
+
+    Raises:
+        InputError: there are fewer sources than folds.
+    """
+    sources = sorted(set(source.tolist()))
+    units = np.array(sources, object) if by_source else source
+    if n_folds is None:
+        return sources, loso_masks(units)[1]
+    if len(sources) < n_folds:
+        raise InputError(
+            f"{name}: {len(sources)} sources make at most as many folds, training.folds is "
+            f"{n_folds}; lower it, or leave it out for one a source."
+        )
+    return sources, source_masks(units, source_folds(source, n_folds))
+
+
+def _weights(clips: Clips, settings: TrainingSettings) -> npt.NDArray[np.float32]:
+    """Of each clip in the loss, mean 1: its precision, where intervals are to be believed.
+
+    The variance of a clip's error is the votes' own, `(ci95 / 1.96)^2`, and the model's.
+    """
+    if not settings.interval_weights:
+        return np.ones(len(clips), np.float32)
+    if clips.mos_ci95 is None:
+        raise InputError("interval_weights: the table has no mos_ci95; add it, or set it false.")
+    precision = 1.0 / (np.square(clips.mos_ci95 / 1.96) + _MODEL_VARIANCE)
+    return (precision / precision.mean()).astype(np.float32)
+
+
+def _experiments(clips: Clips, settings: TrainingSettings) -> npt.NDArray[np.float32]:
+    """1 at each clip's experiment, `[n, e]`; no columns where effects are not asked for."""
+    if not settings.experiment_effects:
+        return np.zeros((len(clips), 0), np.float32)
+    if clips.experiment is None:
+        raise InputError("experiment_effects: the table names no experiment; set it false.")
+    names = sorted(set(clips.experiment.tolist()))
+    return (clips.experiment[:, None] == np.array(names, object)).astype(np.float32)
+
+
+def _load_table(data: DataConfig, report: Report) -> FeatureTable:
+    report.say(f"data: {data.features or data.corpus}")
+    if data.features is not None:
+        table = read_table(data.features)
+    else:
+        source = CorpusSource(data.corpus, data.data_root, data.manifest, data.label_scale)
+        request = Request((data.teacher,), FEATURE_SETS[data.feature_set])
+        table = measure_corpus(source, request, report=report)
+    check_table(table, data)
+    return table.mean_pool() if data.mean_pool else table
+
+
+def check_table(table: FeatureTable, data: DataConfig) -> None:
+    """Raises InputError where a table is not as its configuration says."""
+    if data.features is not None and data.label_scale not in (None, table.label_scale):
+        raise InputError(
+            f"{data.features}: its opinion scores are from the scale {table.label_scale}, "
+            f"data.label_scale is {data.label_scale}; drop that or import the scores again."
+        )
+    if table.feature_set.name != data.feature_set:
+        raise InputError(
+            f"{data.features or data.corpus}: holds the feature set {table.feature_set.name}, the "
+            f"configuration says {data.feature_set}; set data.feature_set={table.feature_set.name}."
+        )
+
+
+def find_teacher(table: FeatureTable, data: DataConfig) -> tuple[Teacher | None, str]:
+    """The teacher that can be asked about the table's features, or why there is none.
+
+    A sound model over other features, or one known by its label column alone, is none; a damaged
+    file is an error.
+    """
+    if data.label == "mos":
+        return None, "data.label is mos"
+    if not data.teacher.endswith(".json") and data.teacher not in known_teachers():
+        return None, f"{data.teacher!r} is known by its label column alone"
+    try:
+        teacher = load_teacher(data.teacher)
+    except OtherFeaturesError as error:
+        return None, str(error).rstrip(".")
+    if teacher.feature_set != table.feature_set:
+        return None, (
+            f"teacher {teacher.name!r} takes the feature set {teacher.feature_set.name}, the table "
+            f"holds {table.feature_set.name}; extract again with --features "
+            f"{teacher.feature_set.name}"
+        )
+    return teacher, ""
+
+
+def unclipped(
+    teacher: Teacher, features: npt.NDArray[np.float64], label: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """The teacher's unclipped score where its answer is the label, and the label elsewhere.
+
+    Saturated rows then still say how far past the end they lie. (The answer is not the label for
+    clip means, whose label is the mean over frames.)
+    """
+    same = np.abs(teacher(features) - label) <= _SAME_SCORE
+    return np.where(same, teacher(features, clip=False), label)

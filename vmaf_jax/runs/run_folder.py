@@ -1,0 +1,322 @@
+"""The run folder: written whole, opened again, and read for pages.
+
+Only `folds.parquet` has to be there: every figure of a page is computed from predictions. What else
+is missing, damaged or of an older schema is named on the page.
+"""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vmaf_jax.errors import InputError
+from vmaf_jax.evaluation.conformal import HeldOutIntervals
+from vmaf_jax.evaluation.cross_validation import HeldOut, SweepTable, read_held_out
+from vmaf_jax.evaluation.run_metrics import RunMetrics
+from vmaf_jax.export.checkpoint import load_checkpoint, save_checkpoint
+from vmaf_jax.export.parity import Parity
+from vmaf_jax.export.sidecar import Identity, label_scale, read_sidecar, sidecar
+from vmaf_jax.features.feature_set import FEATURE_SETS
+from vmaf_jax.files import atomic_path, read_limited, to_json, write_bytes, write_text
+from vmaf_jax.models import Student, Variables
+from vmaf_jax.models.pooling import check_pooling
+from vmaf_jax.plain_yaml import MAX_BYTES as MAX_YAML_BYTES
+from vmaf_jax.plain_yaml import parse_yaml, read_yaml
+from vmaf_jax.reporting.card import card
+from vmaf_jax.reporting.notebook import run_html
+from vmaf_jax.reporting.run_page import run_page
+from vmaf_jax.reporting.run_view import Curves, RunView
+from vmaf_jax.runs.config import Config, validate
+
+_MOST_BYTES = 64 << 20
+_MOST_SCORE, _MOST_LOSS, _MOST_FIGURE = 1e9, 1e30, 1e15  # beyond, a file is damaged
+_EXTERNAL = "external_"
+
+
+def read_run(folder: Path) -> RunView:
+    """What a run's files say.
+
+    Raises:
+        InputError: its predictions are missing or damaged.
+    """
+    missing: list[str] = []
+    held_out = _predictions(folder / "folds.parquet")
+    external = {}
+    for path in sorted(folder.glob(f"{_EXTERNAL}*.parquet")):
+        try:
+            external[path.stem.removeprefix(_EXTERNAL)] = _predictions(path)
+        except InputError as error:
+            missing.append(f"Not shown: {error}")
+    text = _text(folder / "config.yaml", missing, MAX_YAML_BYTES)
+    config = _mapping(text, parse_yaml, folder / "config.yaml", missing)
+    documents = {
+        name: _mapping(_text(folder / name, missing), _figures, folder / name, missing)
+        for name in ("metrics.json", "parity.json")
+    }
+    parity = documents["parity.json"] or documents["metrics.json"].get("parity")
+    return RunView(
+        name=str(config.get("name") or folder.name),
+        config=config,
+        config_text=text,
+        held_out=held_out,
+        external=external,
+        metrics=documents["metrics.json"],
+        parity=parity if isinstance(parity, Mapping) else {},
+        curves=_curves(folder / "log.jsonl", missing),
+        missing=tuple(missing),
+        label_scale=_label_scale(folder / "model.json"),
+        pooling=_pooling(folder / "model.json"),
+    )
+
+
+def _label_scale(path: Path) -> tuple[float, float] | None:
+    try:
+        return label_scale(read_sidecar(path), path)
+    except InputError:  # an older run's; what it says is said in points alone
+        return None
+
+
+def _pooling(path: Path) -> str | None:
+    try:
+        return check_pooling(read_sidecar(path).get("pooling"), str(path))
+    except InputError:
+        return None
+
+
+def _predictions(path: Path) -> HeldOut:
+    if not path.is_file():
+        raise InputError(f"{path}: missing, and every figure comes from it; train again.")
+    rows = read_held_out(path)
+    if not rows.label.size:
+        raise InputError(f"{path}: holds no rows; train again.")
+    try:
+        scores = [np.asarray(values, np.float64) for values in (rows.label, rows.predicted)]
+        numbers = [np.asarray(values, np.int32) for values in (rows.index, rows.seed)]
+        source, clip = (_as_texts(values) for values in (rows.source, rows.clip))
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InputError(f"{path}: a column has other values ({error}); train again.") from error
+    for name, values in zip(("label", "predicted"), scores, strict=True):
+        sound = np.abs(values) <= _MOST_SCORE  # which no NaN is
+        if not sound.all():
+            row = int(np.argmin(sound))
+            what = "no score" if np.isfinite(values[row]) else "not a number"
+            raise InputError(f"{path}: {name} of row {row} is {what}; train again.")
+    index, seed = numbers
+    label, predicted = scores
+    return HeldOut(source, clip, index, seed, label, predicted)
+
+
+def _as_texts(values: npt.NDArray[Any]) -> npt.NDArray[np.object_]:
+    """Names as text, where a file has numbers in their place; texts as they are."""
+    if values.dtype == object and all(isinstance(value, str) for value in values):
+        return values
+    return values.astype(str).astype(object)
+
+
+def _text(path: Path, missing: list[str], most: int = _MOST_BYTES) -> str:
+    try:
+        return read_limited(path, "REPORT_BYTES", most).decode(errors="replace")
+    except InputError:
+        missing.append(f"{path.name} is missing; what it holds is not shown.")
+        return ""
+
+
+def _figures(text: str) -> Any:
+    """A JSON document; a number that no run has is None, as a missing one is."""
+
+    def number(digits: str) -> float | int | None:
+        value = float(digits)
+        if not abs(value) <= _MOST_FIGURE:
+            return None
+        return value if any(letter in digits for letter in ".eE") else int(digits)
+
+    return json.loads(text, parse_float=number, parse_int=number, parse_constant=lambda _: None)
+
+
+def _mapping(text: str, parse: Any, path: Path, missing: list[str]) -> Mapping[str, Any]:
+    if not text:
+        return {}
+    try:
+        document = parse(text)
+    except (ValueError, RecursionError):
+        document = None
+    if isinstance(document, Mapping):
+        return document
+    missing.append(f"{path.name} is damaged; what it holds is not shown.")
+    return {}
+
+
+def _curves(path: Path, missing: list[str]) -> Curves | None:
+    """The logged losses; None where there are none to draw."""
+    lines = _text(path, missing).splitlines()
+    steps, losses = [], []
+    try:
+        for line in lines:
+            entry = json.loads(line)
+            steps.append(int(entry["step"]))
+            losses.append(
+                {str(k): float("nan" if v is None else v) for k, v in entry["loss"].items()}
+            )
+        members = tuple(losses[0]) if losses else ()
+        values = np.array([[entry[name] for entry in losses] for name in members], np.float64)
+        values[~(np.abs(values) <= _MOST_LOSS)] = np.nan
+        numbers = np.array(steps, np.int64)
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
+        missing.append(f"{path.name} is damaged; the training's losses are not shown.")
+        return None
+    if len(steps) < 2 or not np.any(np.isfinite(values) & (values > 0)):
+        return None
+    return Curves(numbers, members, values)
+
+
+_LOGGED_STEPS = 50
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A training and all that it found.
+
+    Attributes:
+        path: its folder.
+        config: what was asked for.
+        identity: what the model is.
+        variables: of the final student.
+        held_out: every held-out prediction.
+        external: predictions of the final student on other corpora, by name.
+        metrics, parity: figures, computed from these.
+        onnx: the exported file.
+        losses: of each member, by name, one value a step.
+        sweep: what it is the best of; None for a run of its own.
+    """
+
+    path: Path
+    config: Config
+    identity: Identity
+    variables: Variables
+    held_out: HeldOut
+    external: dict[str, HeldOut]
+    metrics: RunMetrics
+    parity: Parity
+    onnx: bytes
+    losses: dict[str, npt.NDArray[np.float32]]
+    sweep: SweepTable | None = None
+
+    def with_sweep(self) -> dict[str, Any]:
+        """The figures, with those of the sweep beside them."""
+        sweep = None if self.sweep is None else self.sweep.to_dict()
+        return {**vars(self.metrics), "sweep": sweep}
+
+    def _repr_html_(self) -> str:
+        return run_html(self.identity.name, self.held_out)
+
+
+def write_run(run: Run) -> None:
+    """Writes the run's folder whole or not at all; replaces an earlier one.
+
+    Raises:
+        InputError: the place cannot be written.
+    """
+    with atomic_path(run.path) as folder:
+        folder.mkdir()
+        write_text(folder / "config.yaml", run.config.to_yaml())
+        run.held_out.write(folder / "folds.parquet")
+        for name, rows in run.external.items():
+            rows.write(folder / f"external_{name}.parquet")
+        save_checkpoint(folder / "checkpoint", run.variables)
+        write_bytes(folder / "model.onnx", run.onnx)
+        write_text(folder / "model.json", to_json(sidecar(folder / "model.onnx", run.identity)))
+        write_text(folder / "parity.json", to_json(run.parity))
+        write_text(folder / "metrics.json", to_json(run.metrics))
+        write_text(folder / "log.jsonl", _log(run.losses))
+        if run.sweep is not None:
+            write_text(folder / "sweep.json", to_json(run.sweep.to_dict()))
+            run.sweep.write_predictions(folder / "sweep.parquet")
+        view = read_run(folder)
+        write_text(folder / "card.md", _card(run, view.intervals))
+        write_text(folder / "report.html", run_page(view))
+
+
+def _card(run: Run, intervals: HeldOutIntervals | str) -> str:
+    return card(
+        config=run.config.model_dump(mode="json"),
+        features=tuple(run.identity.feature_set),
+        student=run.identity.student,
+        held_out=run.held_out,
+        external=run.external,
+        intervals=intervals,
+        behaviour=run.metrics.behaviour,
+        parity=run.parity.batches[0],
+        trained=run.parity.trained_against_deployed,
+        config_sha256=run.config.digest(),
+        label_scale=run.identity.label_scale,
+        n_swept=1 if run.sweep is None else len(run.sweep.points),
+    )
+
+
+def _log(losses: dict[str, npt.NDArray[np.float32]]) -> str:
+    """One JSON line per logged step: the loss of every member."""
+    n_steps = len(next(iter(losses.values())))
+    stride = max(1, n_steps // _LOGGED_STEPS)
+    logged = sorted({*range(0, n_steps, stride), n_steps - 1})
+    lines = [
+        json.dumps({"step": k, "loss": {name: float(v[k]) for name, v in losses.items()}})
+        for k in logged
+    ]
+    return "\n".join(lines) + "\n"
+
+
+@dataclasses.dataclass(frozen=True)
+class OpenRun:
+    """A run folder, or a shipped model's, opened for use.
+
+    Attributes:
+        identity: what the model is.
+        variables: of the student.
+    """
+
+    path: Path
+    config: Config
+    identity: Identity
+    variables: Variables
+
+    @property
+    def student(self) -> Student:
+        """The student, without its numbers."""
+        return self.identity.student
+
+
+def read_config(path: Path) -> Config:
+    """The configuration in a run folder.
+
+    Raises:
+        InputError: it is no run folder, or the file is damaged.
+    """
+    if not (path / "config.yaml").is_file():
+        raise InputError(f"{path}: not a run folder (no config.yaml); name one that train wrote.")
+    return validate(Config, read_yaml(path / "config.yaml"), path / "config.yaml")
+
+
+def open_run(path: Path) -> OpenRun:
+    """Opens a run folder or a shipped model's.
+
+    Raises:
+        InputError: it is no run folder, or one of its files is damaged.
+    """
+    config = read_config(path)
+    student = config.make_student()
+    variables = load_checkpoint(path / "checkpoint", student)
+    description = read_sidecar(path / "model.json")
+    identity = Identity(
+        name=config.name,
+        student=student,
+        feature_set=FEATURE_SETS[config.data.feature_set],
+        label=config.data.label_column,
+        training=description["training"],
+        label_scale=label_scale(description, path / "model.json"),
+        calibration=description.get("calibration"),
+    )
+    return OpenRun(path, config, identity, variables)

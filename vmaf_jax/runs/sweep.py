@@ -1,0 +1,192 @@
+"""A configuration that tries several values of its settings: every combination, and the best.
+
+combinations -> problems -> few programs -> held-out predictions of each -> ranked -> the best's run
+"""
+
+import contextlib
+import itertools
+import math
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from vmaf_jax.errors import InputError
+from vmaf_jax.evaluation.by_source import over_sources, paired
+from vmaf_jax.evaluation.cross_validation import HeldOut, SweepTable, SweptPoint
+from vmaf_jax.evaluation.intervals import Interval
+from vmaf_jax.evaluation.metrics import all_metrics
+from vmaf_jax.progress import Report, silent
+from vmaf_jax.runs.conclude import conclude, load_external
+from vmaf_jax.runs.config import Config, validate
+from vmaf_jax.runs.fit import Fit, Point, fit_points, problem_of
+from vmaf_jax.runs.problem import Problem
+from vmaf_jax.runs.run_folder import Run, write_run
+from vmaf_jax.runs.state import KeptState, kept_state
+
+MOST_POINTS = 1000
+_PARTS = ("data.", "student.", "training.")  # whose settings a sweep may try
+_UNKNOWN = Interval(math.nan, math.nan)
+
+
+class Swept(NamedTuple):
+    """Combinations that were trained.
+
+    Attributes:
+        settings, configs, points, fits: one each, in the order of the configuration.
+        problems, others: what they learnt from, and external corpora, by a point's `problem`.
+        state: what is kept of them on disk.
+    """
+
+    settings: list[dict[str, Any]]
+    configs: list[Config]
+    points: list[Point[str]]
+    problems: dict[str, Problem]
+    others: dict[str, dict[str, Problem]]
+    fits: list[Fit]
+    state: KeptState | None
+
+
+def sweep(config: Config, run_dir: Path, save_every_s: float | None, report: Report) -> Run:
+    """Trains every combination of a configuration's sweep; the best becomes the run.
+
+    Programs that are through are kept beside `run_dir`, so that an interrupted sweep goes on with
+    the next.
+
+    Raises:
+        InputError: a setting that is none, a combination that does not fit together, or as `train`.
+    """
+    started = time.perf_counter()
+    with contextlib.ExitStack() as opened:
+
+        def open_state() -> KeptState | None:
+            return opened.enter_context(kept_state(run_dir, save_every_s, report, several=True))
+
+        swept = fit_combinations(config, open_state, report)
+        held_out = [
+            fit.held_out(swept.problems[point.problem])
+            for fit, point in zip(swept.fits, swept.points, strict=True)
+        ]
+        n_params = [fit.student.n_params() for fit in swept.fits]
+        same_rows = len(swept.problems) == 1
+        table, best = ranked(swept.settings, n_params, held_out, same_rows=same_rows)
+        key = swept.points[best].problem
+        run = conclude(
+            *(swept.configs[best], swept.problems[key], swept.others[key], swept.fits[best]),
+            path=run_dir,
+            started=started,
+            report=report,
+            sweep=table,
+        )
+        write_run(run)
+        if swept.state is not None:
+            swept.state.remove()
+    return run
+
+
+def take_part_in_sweep(config: Config, save_every_s: float | None) -> None:
+    """Trains every combination with the other processes, of which the first writes."""
+    with contextlib.ExitStack() as opened:
+
+        def open_state() -> KeptState | None:
+            return opened.enter_context(kept_state(None, save_every_s, several=True))
+
+        fit_combinations(config, open_state)
+
+
+def fit_combinations(
+    config: Config,
+    open_state: Callable[[], KeptState | None] = lambda: None,
+    report: Report = silent,
+) -> Swept:
+    """Trains every combination.
+
+    Args:
+        open_state: called once all is known to be sound.
+    """
+    tried = combinations(config)
+    problems: dict[str, Problem] = {}
+    others: dict[str, dict[str, Problem]] = {}
+    points = []
+    for _, variant in tried:
+        key = f"{variant.data.model_dump_json()} in {variant.training.folds} folds"
+        if key not in problems:
+            problems[key] = problem_of(variant, report)
+            problems[key].check_folds()
+            others[key] = load_external(variant, problems[key], report)
+        points.append(Point(key, variant.make_student(), variant.training))
+    state = open_state()
+    fits = fit_points(points, problems, state=state, report=report)
+    settings, configs = [entry for entry, _ in tried], [variant for _, variant in tried]
+    return Swept(settings, configs, points, problems, others, fits, state)
+
+
+def combinations(config: Config) -> list[tuple[dict[str, Any], Config]]:
+    """The settings of each point of a sweep, and the configuration that they make.
+
+    Raises:
+        InputError: a setting that is none, a combination that does not fit together, too many.
+    """
+    count = math.prod(len(values) for values in config.sweep.values())
+    if count > MOST_POINTS:
+        raise InputError(
+            f"sweep: {count} combinations, at most {MOST_POINTS} are tried; drop some."
+        )
+    for key in config.sweep:
+        if not key.startswith(_PARTS):
+            raise InputError(
+                f"sweep: {key!r} cannot be tried; name a setting of data, student or training, "
+                f"such as training.temperature."
+            )
+    points = []
+    for values in itertools.product(*config.sweep.values()):
+        settings = dict(zip(config.sweep, values, strict=True))
+        document = config.model_dump(mode="json", exclude={"sweep"})
+        for key, value in settings.items():
+            _set(document, key, value)
+        where = ", ".join(f"{key}={value}" for key, value in settings.items())
+        points.append((settings, validate(Config, document, Path(f"sweep at {where}"))))
+    return points
+
+
+def _set(document: dict[str, Any], key: str, value: Any) -> None:
+    *parents, last = key.split(".")
+    for parent in parents:
+        document = document[parent]
+        if not isinstance(document, dict):
+            raise InputError(f"sweep: {key!r} is no setting; {parent} holds no keys.")
+    document[last] = value
+
+
+def ranked(
+    settings: Sequence[dict[str, Any]],
+    n_params: Sequence[int],
+    held_out: Sequence[HeldOut],
+    *,
+    same_rows: bool,
+) -> tuple[SweepTable, int]:
+    """The points by held-out RMSE, those that diverged last; and the number of the first."""
+    rmse = [all_metrics(rows.predicted, rows.label).rmse for rows in held_out]
+    sound = [k for k, value in enumerate(rmse) if math.isfinite(value)]
+    order = sorted(range(len(rmse)), key=lambda k: (k not in sound, rmse[k], k))
+    best = order[0]
+    against = {}
+    if same_rows and len(sound) > 1:
+        ordered = [k for k in order if k in sound]
+        against = paired({str(k): held_out[k] for k in ordered}).against
+    points = []
+    for rank, k in enumerate(order, 1):
+        difference = against[str(k)]["rmse"] if str(k) in against else None
+        points.append(
+            SweptPoint(
+                rank=rank,
+                point=k,
+                settings=settings[k],
+                n_params=n_params[k],
+                metrics=all_metrics(held_out[k].predicted, held_out[k].label),
+                rmse_interval=over_sources(held_out[k]).rmse_interval if k in sound else _UNKNOWN,
+                above_best=math.nan if difference is None else difference.difference,
+                above_best_interval=_UNKNOWN if difference is None else difference.interval,
+            )
+        )
+    return SweepTable(tuple(points), same_rows, tuple(held_out)), best

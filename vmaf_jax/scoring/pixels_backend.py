@@ -1,0 +1,175 @@
+"""`vmaf-jax score --backend onnx`: decoded frames through a pixels model, in constant memory.
+
+ffmpeg decodes and one thread reads a few frames ahead, while ONNX Runtime works on those before.
+The graph gives motion frame by frame; motion2 is made of it at the end, and the head applied to
+that.
+"""
+
+import concurrent.futures
+import dataclasses
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vmaf_jax.errors import InputError
+from vmaf_jax.export.pixels.model_file import Frame
+from vmaf_jax.export.pixels.runtime import PixelsModel, check_provider
+from vmaf_jax.features.feature_set import FeatureSet
+from vmaf_jax.models.pooling import check_pooling, pool
+from vmaf_jax.scoring.pixels import described, motion2, open_pixels
+from vmaf_jax.scoring.scores import Scores
+from vmaf_jax.tables.table import FeatureTable, constant_text
+from vmaf_jax.teacher import load_teacher
+from vmaf_jax.video.comparison import Comparison
+from vmaf_jax.video.decode import LumaPair, Samples, sample_type
+from vmaf_jax.video.ffmpeg import find_ffmpeg
+from vmaf_jax.video.inputs import Video, file_digest
+
+_CHUNK_SAMPLES = 2**23  # of each picture: four frames of 1080p
+_MAX_FRAMES = 16
+
+
+@dataclasses.dataclass(frozen=True)
+class Measured:
+    """Features `[frames, 6]`, with motion2, and scores `[frames]`; how the two were compared."""
+
+    features: npt.NDArray[np.float64]
+    scores: npt.NDArray[np.float64]
+    comparison: dict[str, Any]
+    seconds: dict[str, float]
+    feature_set: FeatureSet
+
+
+def score_pixels(
+    pair: tuple[Video, Video],
+    model: str,
+    how: Comparison,
+    *,
+    provider: str | None = None,
+    teachers: tuple[str, ...] = (),
+) -> Scores:
+    """Scores a pair of videos by a pixels model, or a MODEL that one is made of on the spot.
+
+    Args:
+        provider: of ONNX Runtime, by default its CPU.
+        teachers: models to ask about the same features.
+    Raises:
+        InputError: a file cannot be measured, the model is none or for another size, a teacher
+            takes other features, or ONNX Runtime has no such provider.
+    """
+    description = described(model)
+    measured = measure_pair(pair, model, how, provider=provider or "CPU")
+    labels = {}
+    for teacher in map(load_teacher, teachers):
+        if not teacher.feature_set.is_alike_in_jax(measured.feature_set):
+            raise InputError(
+                f"teacher {teacher.name!r} takes the feature set {teacher.feature_set.name}, "
+                f"{measured.feature_set.name} is measured; use --backend libvmaf."
+            )
+        labels[teacher.name] = teacher(measured.features)
+    pooling = check_pooling(description.pooling, model)
+    return Scores(
+        model=description.name,
+        kind="onnx",
+        per_frame=measured.scores,
+        table=_table(pair, measured, labels, provider or "CPU"),
+        seconds=measured.seconds,
+        pooled=pool(measured.scores, pooling),
+        pooling=pooling,
+        label_scale=description.label_scale,
+    )
+
+
+def measure_pair(
+    pair: tuple[Video, Video], model: str, how: Comparison, *, provider: str
+) -> Measured:
+    """Features and scores of every frame of a pair; raises as `score_pixels` does."""
+    check_provider(provider)
+    started = time.perf_counter()
+    luma = LumaPair(find_ffmpeg(), *pair, how=how)
+    try:
+        runtime = open_pixels(model, Frame(luma.width, luma.height), provider=provider)
+        if runtime.frame.samples == "uint8" and luma.bits > 8:
+            raise InputError(
+                f"{model}: takes 8-bit samples, the videos have {luma.bits}; export it with "
+                f"--samples float32."
+            )
+        parts = list(_measured(luma, runtime))
+        comparison = luma.finish()
+    finally:
+        luma.close()
+    if not parts:
+        raise InputError(f"{pair[1].path}: holds no frame to measure; check both files.")
+    features = np.concatenate(parts).astype(np.float64)
+    features[:, -1] = motion2(features[:, -1])
+    extraction = time.perf_counter() - started
+    scores = runtime.score(features).astype(np.float64)
+    inference = time.perf_counter() - started - extraction
+    seconds = {"extraction": extraction, "inference": inference}
+    return Measured(features, scores, comparison, seconds, runtime.feature_set)
+
+
+def _measured(luma: LumaPair, model: PixelsModel) -> Iterator[npt.NDArray[np.float32]]:
+    """Features `[n, 6]`, with motion, of a few frames at a time."""
+    previous: Samples | None = None
+    n = max(1, min(_MAX_FRAMES, _CHUNK_SAMPLES // (luma.height * luma.width)))
+    n = max(n, min(model.workers, _MAX_FRAMES))
+    with concurrent.futures.ThreadPoolExecutor(1) as reader:
+        ahead = reader.submit(_read, luma, n)
+        while len((chunk := ahead.result())[0]):
+            reference, distorted = chunk
+            ahead = reader.submit(_read, luma, n)
+            first = reference[:1] if previous is None else previous
+            before = np.concatenate([first, reference[:-1]])
+            previous = reference[-1:]
+            yield model.features(
+                *(_eight_bits(p, luma.bits) for p in (reference, distorted, before))
+            )
+
+
+def _read(luma: LumaPair, n: int) -> tuple[Samples, Samples]:
+    """The next `n` frames of both, or as many as there are, in arrays of their own."""
+    shape, kind = (n, luma.height, luma.width), sample_type(luma.bits)
+    reference, distorted = np.empty(shape, kind), np.empty(shape, kind)
+    count = 0 if luma.ended else luma.read(reference, distorted)
+    return reference[:count], distorted[:count]
+
+
+def _eight_bits(picture: Samples, bits: int) -> npt.NDArray[Any]:
+    return picture if bits == 8 else picture.astype(np.float32) / 2 ** (bits - 8)
+
+
+def _table(
+    pair: tuple[Video, Video],
+    measured: Measured,
+    labels: dict[str, npt.NDArray[np.float64]],
+    provider: str,
+) -> FeatureTable:
+    import onnxruntime
+
+    n = len(measured.features)
+    reference, distorted = (str(Path(video.path)) for video in pair)
+    return FeatureTable(
+        feature_set=measured.feature_set,
+        corpus=constant_text("", n),
+        source=constant_text(reference, n),
+        clip=constant_text(distorted, n),
+        index=np.arange(n, dtype=np.int32),
+        features=measured.features,
+        labels=labels,
+        provenance={
+            "backend": "onnx",
+            "backend_version": onnxruntime.__version__,
+            "ffmpeg_version": find_ffmpeg().version,
+            "device": provider,
+            "inputs": {
+                name: file_digest(video.path)
+                for name, video in zip(("reference", "distorted"), pair, strict=True)
+            },
+            "comparison": measured.comparison,
+        },
+    )

@@ -1,0 +1,277 @@
+"""What `score` finds of a clip, and the forms that people take it in."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from vmaf_jax.evaluation.conformal import Interval
+from vmaf_jax.extraction.request import METRICS
+from vmaf_jax.files import write_bytes
+from vmaf_jax.scoring.intervals import SAMPLING, in_short, in_words
+from vmaf_jax.tables.opinions import LabelScale, from_hundred
+from vmaf_jax.tables.table import FeatureTable, to_pandas
+from vmaf_jax.video.comparison import Comparison
+from vmaf_jax.video.inputs import Video
+
+
+@dataclasses.dataclass(frozen=True)
+class Compared:
+    """The two videos of a score, and how they were compared."""
+
+    reference: Video
+    distorted: Video
+    how: Comparison
+
+
+@dataclasses.dataclass(frozen=True)
+class Scores:
+    """What `score` found.
+
+    Attributes:
+        model, kind: the model, and what it turned out to be (`run`, `onnx` or `libvmaf`).
+        per_frame: float64 `[frames]`, VMAF points, 0-100.
+        table: the features (and the teachers' scores) it was computed from.
+        seconds: of `extraction` (the model loads meanwhile) and of `inference`.
+        pooled: the clip's score by the model's own pooling, VMAF points.
+        pooling: that pooling's name.
+        label_scale: the worst and the best vote behind 0 and 100, where people taught the model.
+        label: what the model learnt: the name of a teacher, or `mos`; None where that is unknown.
+        interval: of the clip's score, where one was asked for.
+        inside_training_region: whether the clip is like those that the model learnt from; None
+            where its files do not say.
+        frames: of the clip, where not all of them had to be measured; the rest is of those that
+            were, `pooled` excepted, which is an estimate for all.
+        choice: why this model, in a sentence, where `auto` or `phone` stood for it.
+        pair: the two videos and how they were compared, where pictures of them can be had.
+    """
+
+    model: str
+    kind: str
+    per_frame: npt.NDArray[np.float64]
+    table: FeatureTable
+    seconds: dict[str, float]
+    pooled: float
+    pooling: str = "mean"
+    label_scale: LabelScale | None = None
+    label: str | None = None
+    interval: Interval | None = None
+    inside_training_region: bool | None = None
+    frames: int | None = None
+    choice: str | None = None
+    pair: "Compared | None" = None
+
+    def __repr__(self) -> str:
+        frames = len(self.per_frame)
+        lines = [
+            f"Scores({str(self.table.clip[0])!r} against {str(self.table.source[0])!r}",
+            f"  {self.model}: {self.pooled:.3f}, {frames} frames pooled by {self.pooling}, "
+            f"{np.min(self.per_frame):.3f} to {np.max(self.per_frame):.3f}",
+            *(f"  {line}" for line in self.sure_lines()),
+        ]
+        return "\n".join(lines) + ")"
+
+    @property
+    def mean(self) -> float:
+        """The mean over frames, VMAF points."""
+        return float(np.mean(self.per_frame))
+
+    @property
+    def mos(self) -> float | None:
+        """The clip's score on the scale that people voted on; None for a model of no votes."""
+        if self.label_scale is None:
+            return None
+        return float(from_hundred(np.array(self.pooled), self.label_scale))
+
+    @property
+    def size(self) -> int | None:
+        """Bytes of the distorted file; None where it is none, or gone."""
+        try:
+            return None if self.pair is None else self.pair.distorted.path.stat().st_size
+        except OSError:
+            return None
+
+    @property
+    def bitrate(self) -> float | None:
+        """Size of the distorted file, sound included, over its duration, kbit/s; None if unknown.
+
+        Where frames were left out (`--frames`) the duration is not known.
+        """
+        comparison = self.table.provenance["comparison"]
+        rate = comparison["distorted"]["rate"]
+        if self.pair is not None and self.pair.distorted.fps:
+            rate = self.pair.distorted.fps
+        if self.size is None or not rate or comparison["limit"] is not None:
+            return None
+        return self.size * 8 * rate / comparison["decoded"][1] / 1000
+
+    def to_dict(self, *, per_frame: bool = False) -> dict[str, Any]:
+        """The result as JSON writes it."""
+        document: dict[str, Any] = {
+            "model": self.model,
+            "kind": self.kind,
+            **({} if self.choice is None else {"model_choice": self.choice}),
+            "backend": self.table.provenance["backend"],
+            "reference": str(self.table.source[0]),
+            "distorted": str(self.table.clip[0]),
+            "score": self.pooled,
+            "pooling": self.pooling,
+            **({} if self.mos is None else {"mos": self.mos, "label_scale": self.label_scale}),
+            "statistics": statistics(self.per_frame),
+            "teachers": {
+                n: statistics(v) for n, v in self.table.labels.items() if n not in METRICS
+            },
+            **({"also": also} if (also := self.also_statistics()) else {}),
+            "seconds": self.seconds,
+            "comparison": self.table.provenance["comparison"],
+            "inside_training_region": self.inside_training_region,
+        }
+        if self.interval is not None:
+            of = {} if self.interval.kind == SAMPLING else {"of": self.label}
+            document["interval"] = dataclasses.asdict(self.interval) | of
+        if self.frames is not None:
+            document |= {"frames_measured": len(self.per_frame), "frames": self.frames}
+        elif per_frame:
+            document["frames"] = self.per_frame.tolist()
+        return document
+
+    def all_statistics(self) -> dict[str, dict[str, float]]:
+        """Statistics of the model's scores and of each teacher's, by name."""
+        teachers = {n: v for n, v in self.table.labels.items() if n not in METRICS}
+        scores = {self.model: self.per_frame, **teachers}
+        return {name: statistics(values) for name, values in scores.items()}
+
+    def also_statistics(self) -> dict[str, dict[str, float]]:
+        """Mean, deviation, median, minimum and maximum of the other metrics, by name."""
+        others = {n: v for n, v in self.table.labels.items() if n in METRICS}
+        return {name: spread(values) for name, values in others.items()}
+
+    def pooled_line(self) -> str:
+        """The clip's score in words, where it is more than the mean over frames; else nothing."""
+        if self.label_scale is None and self.pooling == "mean":
+            return ""
+        line = f"{self.model}: {self.pooled:.2f} of 100, pooled by {self.pooling}"
+        if self.mos is not None and self.label_scale is not None:
+            low, high = self.label_scale
+            line += f"; {self.mos:.2f} where people vote {low:g} to {high:g}"
+        return line
+
+    def form_lines(self) -> list[str]:
+        """In which form VMAF v1 was measured; nothing for other models."""
+        comparison = self.table.provenance["comparison"]
+        if "v1_bits" not in comparison:
+            return []
+        line = f"VMAF v1: measured at {comparison['v1_bits']} bits, as Netflix recommends"
+        if (encode := comparison["v1_encode"]) is not None:
+            width, height, bits = encode
+            line += f"; banding (CAMBI) at the encode's {width}x{height} and {bits} bits"
+        return [line]
+
+    def sure_lines(self) -> list[str]:
+        """How sure the score is, in words: nothing that was not asked for, or needs no word."""
+        measured = None if self.frames is None else (len(self.per_frame), self.frames)
+        scale = self.label_scale
+        inside = self.inside_training_region
+        return in_words(self.pooled, measured, self.interval, inside, scale, self.label)
+
+    @property
+    def sure(self) -> str:
+        """The same for a cell of a table."""
+        return in_short(self.interval, self.inside_training_region)
+
+    def frame_lines(self) -> list[str]:
+        """A line a frame: number, tab, score."""
+        pairs = zip(self.table.index, self.per_frame, strict=True)
+        return [f"{index}\t{value:.6f}" for index, value in pairs]
+
+    def to_arrow(self) -> pa.Table:
+        """A row a frame: `frame`, `score`, the features and each teacher's score."""
+        columns = {"frame": self.table.index, "score": self.per_frame}
+        columns |= dict(zip(self.table.feature_set, self.table.features.T, strict=True))
+        return pa.table({**columns, **self.table.labels})
+
+    def to_pandas(self) -> Any:
+        """The same as a pandas data frame.
+
+        Raises:
+            InputError: pandas is not installed.
+        """
+        return to_pandas(self.to_arrow())
+
+    def _repr_html_(self) -> str:
+        from vmaf_jax.reporting.notebook import clip_html
+
+        title = Path(str(self.table.clip[0])).name
+        return clip_html(title, self.all_statistics(), self.per_frame, self.sure_lines())
+
+    def plot(self) -> bytes:
+        """The scores over the frames, PNG."""
+        from vmaf_jax.reporting.plots import per_frame
+
+        title = Path(str(self.table.clip[0])).name
+        band = None if self.interval is None else (self.interval.low, self.interval.high)
+        scores = {self.model: self.per_frame, **self.table.labels}
+        return per_frame(scores, title, self.table.index, band)
+
+    def write_plot(self, path: Path) -> None:
+        """Writes the scores over the frames, PNG."""
+        write_bytes(path, self.plot())
+
+    def write_log(self, path: Path) -> None:
+        """Writes a log laid out as libvmaf's, `.xml` or else JSON."""
+        from vmaf_jax.reporting import libvmaf_log
+
+        keys = self.table.feature_set.libvmaf_keys
+        columns = dict(zip(keys, self.table.features.T, strict=True))
+        # A model that is given no name is `vmaf` in libvmaf's logs, and readers look for that.
+        columns["vmaf"] = self.per_frame
+        for name, values in self.table.labels.items():
+            columns[METRICS[name].key if name in METRICS else name] = values
+        columns[self.model] = self.per_frame
+        write = libvmaf_log.to_xml if path.suffix == ".xml" else libvmaf_log.to_json
+        version = str(self.table.provenance.get("backend_version", "unknown"))
+        write_bytes(path, write(columns, version).encode())
+
+    def write_csv(self, path: Path) -> None:
+        """One row a frame: `frame`, `score`, the features and each teacher's score."""
+        from pyarrow import csv
+
+        sink = pa.BufferOutputStream()
+        csv.write_csv(self.to_arrow(), sink)
+        write_bytes(path, sink.getvalue().to_pybytes())
+
+
+def statistics(per_frame: npt.NDArray[np.float64]) -> dict[str, float]:
+    """How a clip's frames are spread, VMAF points.
+
+    The harmonic mean is libvmaf's: `1 / mean(1 / (score + 1)) - 1`, which bears zeros.
+    Percentiles are NumPy's, linear between ranks.
+    """
+    return {
+        "mean": float(np.mean(per_frame)),
+        "harmonic_mean": float(1 / np.mean(1 / (per_frame + 1)) - 1),
+        "min": float(np.min(per_frame)),
+        "p1": float(np.percentile(per_frame, 1)),
+        "p5": float(np.percentile(per_frame, 5)),
+        "frames": len(per_frame),
+    }
+
+
+def spread(values: npt.NDArray[np.float64]) -> dict[str, float]:
+    """How a metric's frames are spread, in its own unit.
+
+    Some are infinite where two pictures are equal; then so is the mean, there is no deviation, and
+    `infinite` says on how many frames.
+    """
+    infinite = int(np.isinf(values).sum())
+    return {
+        "mean": float(np.mean(values)),
+        "std": float("nan") if infinite else float(np.std(values)),
+        "median": float(np.median(values)),
+        "min": float(np.min(values)),
+        "max": float(np.max(values)),
+        **({"infinite": infinite} if infinite else {}),
+    }

@@ -1,0 +1,307 @@
+"""The feature table: one row per frame or clip, with features, teacher scores and opinion scores.
+
+Columns: `corpus`, `source`, `clip` (text), `frame` (int32) or `n_frames` (int32), the features
+(float64, no unit), one column per label (float64, teacher's points or `mos` on 0-100) and, where
+people voted, `mos_ci95` (float64) and `experiment` (text). Stored as Parquet; the file's metadata
+holds the schema version, the backend and its version, the feature set, the scale that people voted
+on, and a digest per input. The same rows and metadata give the same bytes.
+"""
+
+import abc
+import dataclasses
+import html
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from vmaf_jax.errors import InputError
+from vmaf_jax.features.feature_set import FEATURE_SETS, FeatureSet
+from vmaf_jax.files import atomic_path
+from vmaf_jax.tables.categories import combine, encode, first_rows
+from vmaf_jax.tables.opinions import MOS_RANGE, LabelScale
+
+_ROWS = 5  # of the table that a notebook shows
+_MOST = 400  # points of the curve
+_WIDTH, _HEIGHT = 440, 90
+
+
+def to_pandas(arrow: pa.Table) -> Any:
+    """An Arrow table as a pandas data frame.
+
+    Raises:
+        InputError: pandas is not installed.
+    """
+    try:
+        return arrow.to_pandas()
+    except ImportError as error:
+        raise InputError("pandas is not installed; pip install pandas.") from error
+
+
+class TableView(abc.ABC):
+    """Views of what `to_arrow` gives."""
+
+    @abc.abstractmethod
+    def to_arrow(self) -> pa.Table:
+        """The rows as Arrow."""
+
+    def to_pandas(self) -> Any:
+        """The rows as a pandas data frame.
+
+        Raises:
+            InputError: pandas is not installed.
+        """
+        return to_pandas(self.to_arrow())
+
+    def _repr_html_(self) -> str:
+        return table_html(self.to_arrow())
+
+
+def table_html(arrow: pa.Table) -> str:
+    """How many rows, clips and sources; each label over the rows; the first rows."""
+    keys = [arrow[name].to_pylist() for name in ("corpus", "source", "clip")]
+    n_clips, n_sources = len(set(zip(*keys, strict=True))), len(set(keys[1]))
+    names = arrow.column_names
+    counted = "n_frames" if "n_frames" in names else "frame"
+    after = names.index(counted) + 1
+    title = f"{arrow.num_rows} rows, {n_clips} clips, {n_sources} sources"
+    curves = [
+        _curve(arrow[name].to_numpy(), name)
+        for name in names[after:]
+        if name == "mos" or name.startswith("vmaf")
+    ]
+    rows = [[_cell(value) for value in row.values()] for row in arrow.slice(0, _ROWS).to_pylist()]
+    more = f"<p>and {arrow.num_rows - _ROWS} more</p>" if arrow.num_rows > _ROWS else ""
+    return f"<div><b>{title}</b>{''.join(curves)}{_rows_html(names, rows)}{more}</div>"
+
+
+def _curve(values: npt.NDArray[np.float64], name: str) -> str:
+    """Values over the rows, from 0 to 100; of many the lowest of every few."""
+    starts = np.arange(0, len(values), -(-len(values) // _MOST))
+    lowest = np.clip(np.minimum.reduceat(values, starts), 0, 100)
+    x = starts / max(1, starts[-1]) * _WIDTH
+    points = " ".join(
+        f"{a:.1f},{_HEIGHT * (1 - b / 100):.1f}" for a, b in zip(x, lowest, strict=True)
+    )
+    label = f"{_text(name)} over the rows, 0 to 100, mean {values.mean():.2f}"
+    return (
+        f'<figure><svg role="img" aria-label="{label}" viewBox="0 -2 {_WIDTH} {_HEIGHT + 4}" '
+        f'width="{_WIDTH}"><polyline fill="none" stroke="currentColor" points="{points}"/></svg>'
+        f"<figcaption>{label}</figcaption></figure>"
+    )
+
+
+def _rows_html(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    head = "".join(f"<th>{_text(name)}</th>" for name in header)
+    body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _cell(value: object) -> str:
+    return f"{value:.4f}" if isinstance(value, float) else _text(str(value))
+
+
+def _text(value: str) -> str:
+    """Escaped, and without characters that hide or turn others."""
+    return html.escape("".join(c if c.isprintable() else "\ufffd" for c in value[:200]))
+
+
+SCHEMA_VERSION = 1
+METADATA_KEY = b"vmaf_jax"
+KEYS = ("corpus", "source", "clip")
+OPINIONS = ("mos", "mos_ci95", "experiment")  # of a clip, so equal on its frames
+RESERVED_COLUMNS = frozenset(KEYS + OPINIONS).union({"frame", "n_frames"}, *FEATURE_SETS.values())
+
+
+@dataclasses.dataclass(frozen=True)
+class FeatureTable(TableView):
+    """Rows of features with their labels.
+
+    Attributes:
+        feature_set: names and order of the last axis of `features`.
+        corpus, source, clip: text per row, `[n]`.
+        index: frame number per row, or the number of frames pooled when `pooled`; int32 `[n]`.
+        pooled: whether rows are clip means.
+        features: float64 `[n, features]`, no unit.
+        labels: float64 `[n]` per label name; teacher's points, or `mos` on 0-100.
+        provenance: backend, its version, digests of the inputs, `label_scale`.
+        mos_ci95: half-width of the 95 % interval of `mos`, on 0-100, `[n]`; None where unknown.
+        experiment: the subjective test whose viewers voted, text `[n]`; None where unknown.
+    """
+
+    feature_set: FeatureSet
+    corpus: npt.NDArray[np.object_]
+    source: npt.NDArray[np.object_]
+    clip: npt.NDArray[np.object_]
+    index: npt.NDArray[np.int32]
+    features: npt.NDArray[np.float64]
+    labels: Mapping[str, npt.NDArray[np.float64]]
+    pooled: bool = False
+    provenance: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    mos_ci95: npt.NDArray[np.float64] | None = None
+    experiment: npt.NDArray[np.object_] | None = None
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    def __repr__(self) -> str:
+        rows = "clips" if self.pooled else "frames"
+        return (
+            f"FeatureTable({self.feature_set.name}, {len(self)} {rows} of {self.n_clips} clips and "
+            f"{len(self.sources)} sources, labels: {', '.join(self.labels) or 'none'})"
+        )
+
+    @property
+    def sources(self) -> list[str]:
+        """Distinct sources, sorted."""
+        return sorted(set(self.source.tolist()))
+
+    @property
+    def n_clips(self) -> int:
+        """How many clips the rows are of."""
+        return len(set(zip(self.corpus, self.source, self.clip, strict=True)))
+
+    @property
+    def label_scale(self) -> LabelScale:
+        """The worst and the best vote of the scale that people used, mapped to 0-100 in `mos`."""
+        low, high = self.provenance.get("label_scale", MOS_RANGE)
+        return float(low), float(high)
+
+    def clip_groups(self) -> tuple[list[tuple[str, ...]], npt.NDArray[np.int64]]:
+        """Clips as (corpus, source, clip) by first appearance, and the clip of each row, `[n]`."""
+        group = combine(*(encode(column)[1] for column in (self.corpus, self.source, self.clip)))
+        rows = first_rows(group)
+        clips: list[tuple[str, ...]] = list(
+            zip(self.corpus[rows], self.source[rows], self.clip[rows], strict=True)
+        )
+        return clips, group
+
+    def label(self, name: str) -> npt.NDArray[np.float64]:
+        """One label column, `[n]`.
+
+        Raises:
+            InputError: the table has no such label; the message lists those it has.
+        """
+        if name not in self.labels:
+            names = ", ".join(self.labels) or "none"
+            mend = (
+                "give the manifest a mos column and extract again"
+                if name == "mos"
+                else f"extract again with --teacher {name}"
+            )
+            raise InputError(f"label {name!r} is not in this table (it has: {names}); {mend}.")
+        return self.labels[name]
+
+    def mean_pool(self) -> "FeatureTable":
+        """Clip means of features and labels, one row per clip, in order of first appearance."""
+        if self.pooled:
+            return self
+        clips, group = self.clip_groups()
+        first = first_rows(group)
+        count = np.bincount(group)
+
+        def mean(column: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+            return np.bincount(group, weights=column) / count
+
+        corpus, source, clip = (
+            np.array([k[i] for k in clips], dtype=object) for i in range(len(KEYS))
+        )
+        return dataclasses.replace(
+            self,
+            corpus=corpus,
+            source=source,
+            clip=clip,
+            index=count.astype(np.int32),
+            features=np.stack([mean(column) for column in self.features.T], axis=1),
+            labels={
+                name: column[first] if name in OPINIONS else mean(column)
+                for name, column in self.labels.items()
+            },
+            mos_ci95=None if self.mos_ci95 is None else self.mos_ci95[first],
+            experiment=None if self.experiment is None else self.experiment[first],
+            pooled=True,
+        )
+
+    def to_arrow(self) -> pa.Table:
+        """The table as Arrow, with its metadata."""
+        columns: dict[str, Any] = {
+            "corpus": pa.array(self.corpus, pa.string()),
+            "source": pa.array(self.source, pa.string()),
+            "clip": pa.array(self.clip, pa.string()),
+            "n_frames" if self.pooled else "frame": pa.array(self.index, pa.int32()),
+        }
+        for name, column in zip(self.feature_set, self.features.T, strict=True):
+            columns[name] = pa.array(column, pa.float64())
+        for name, column in self.labels.items():
+            columns[name] = pa.array(column, pa.float64())
+        if self.mos_ci95 is not None:
+            columns["mos_ci95"] = pa.array(self.mos_ci95, pa.float64())
+        if self.experiment is not None:
+            columns["experiment"] = pa.array(self.experiment, pa.string())
+        metadata = {
+            "schema_version": SCHEMA_VERSION,
+            "feature_set": self.feature_set.name,
+            "labels": list(self.labels),
+            **self.provenance,
+        }
+        return pa.table(columns).replace_schema_metadata(
+            {METADATA_KEY: json.dumps(metadata, sort_keys=True)}
+        )
+
+    def write(self, path: Path) -> None:
+        """Writes Parquet atomically, with page checksums."""
+        arrow = self.to_arrow()
+        with atomic_path(path) as temporary:
+            pq.write_table(arrow, temporary, compression="zstd", write_page_checksum=True)
+
+
+def concatenate(tables: Sequence[FeatureTable]) -> FeatureTable:
+    """Rows of all tables, in order; labels that every table has; input digests of all.
+
+    Raises:
+        InputError: no table, or tables of different feature sets, pooling or label scales.
+    """
+    if not tables:
+        raise InputError("no clips: there is nothing to put into a table; name some clips.")
+    first = tables[0]
+    for other in tables:
+        if (other.feature_set, other.pooled) != (first.feature_set, first.pooled):
+            raise InputError("tables of different feature sets or pooling cannot be joined.")
+    shared = [name for name in first.labels if all(name in table.labels for table in tables)]
+    if "mos" in shared and len({table.label_scale for table in tables}) > 1:
+        raise InputError("opinion scores of different label scales cannot be joined.")
+    inputs: dict[str, str] = {}
+    for table in tables:
+        inputs.update(table.provenance.get("inputs", {}))
+
+    def joined(column: Callable[[FeatureTable], npt.NDArray[Any]]) -> npt.NDArray[Any]:
+        return np.concatenate([column(table) for table in tables])
+
+    def joined_if_all(name: str) -> npt.NDArray[Any] | None:
+        columns = [getattr(table, name) for table in tables]
+        return None if any(column is None for column in columns) else np.concatenate(columns)
+
+    return dataclasses.replace(
+        first,
+        corpus=joined(lambda table: table.corpus),
+        source=joined(lambda table: table.source),
+        clip=joined(lambda table: table.clip),
+        index=joined(lambda table: table.index),
+        features=joined(lambda table: table.features),
+        labels={n: joined(lambda table, n=n: table.labels[n]) for n in shared},  # type: ignore[misc]
+        mos_ci95=joined_if_all("mos_ci95"),
+        experiment=joined_if_all("experiment"),
+        provenance={**first.provenance, "inputs": inputs},
+    )
+
+
+def constant_text(value: str, n: int) -> npt.NDArray[np.object_]:
+    """`value` repeated, `[n]`: the text columns of one clip's rows."""
+    column = np.empty(n, dtype=object)
+    column[:] = value
+    return column

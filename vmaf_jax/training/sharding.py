@@ -1,0 +1,121 @@
+"""Members over devices: their sharding, and how many of them fit into memory.
+
+Every process holds the same arrays on its host; a device gets its members of what has their axis,
+and all of what they share. Results come back whole to every process.
+"""
+
+import dataclasses
+import os
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from vmaf_jax.files import limit
+
+
+@dataclasses.dataclass(frozen=True)
+class Spread:
+    """Devices in a row, and how arrays lie on them.
+
+    Attributes:
+        mesh: all devices, with the one axis `members`.
+    """
+
+    mesh: Mesh
+
+    @staticmethod
+    def over_all_devices() -> "Spread":
+        """Over every device of every process."""
+        return Spread(Mesh(np.array(jax.devices()), ("members",)))
+
+    @property
+    def n_devices(self) -> int:
+        """Of all processes."""
+        return int(self.mesh.devices.size)
+
+    @property
+    def split(self) -> NamedSharding:
+        """Of arrays that have the members' axis, first."""
+        return NamedSharding(self.mesh, PartitionSpec("members"))
+
+    @property
+    def shared(self) -> NamedSharding:
+        """Of arrays that all members read."""
+        return NamedSharding(self.mesh, PartitionSpec())
+
+    def wait(self) -> None:
+        """Until every process is here; at once where there is one."""
+        if not self.split.is_fully_addressable:
+            from jax.experimental.multihost_utils import sync_global_devices
+
+            sync_global_devices("members")
+
+    def put(self, tree: Any, sharding: NamedSharding) -> Any:
+        """`tree`, the same on every host, on the devices."""
+        if sharding.is_fully_addressable:
+            return jax.device_put(tree, sharding)
+        return jax.tree.map(lambda leaf: _put_everywhere(leaf, sharding), tree)
+
+    def fetch(self, tree: Any) -> Any:
+        """`tree`, whole, as NumPy arrays of this host; every process takes part."""
+        leaves = jax.tree.leaves(tree)
+        if all(leaf.is_fully_addressable for leaf in leaves):
+            return jax.tree.map(np.asarray, tree)
+        from jax.experimental.multihost_utils import process_allgather
+
+        return jax.tree.map(np.asarray, process_allgather(tree, tiled=True))
+
+
+def _put_everywhere(leaf: Any, sharding: NamedSharding) -> jax.Array:
+    """One array of the hosts on devices of several processes."""
+    if jax.numpy.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        data = _put_everywhere(np.asarray(jax.random.key_data(leaf)), sharding)
+        return jax.random.wrap_key_data(data)
+    whole = np.asarray(leaf)
+    return jax.make_array_from_callback(whole.shape, sharding, lambda index: whole[index])
+
+
+_LEFT_SHARE = 0.8  # of what an accelerator has; its own kernels take some
+_CPU_SHARE = 0.5  # of the machine's, which has other things to hold
+_CGROUP = Path("/sys/fs/cgroup/memory.max")
+
+
+def training_bytes(devices: list[jax.Device]) -> int:
+    """Bytes that a program may take on each device: `VMAF_JAX_MAX_TRAINING_BYTES`, or a share.
+
+    It follows from how large the memory is, not from what is free: a training that is taken up
+    again is cut as before.
+
+    Raises:
+        InputError: the variable is no whole number above 0.
+    """
+    stats = devices[0].memory_stats() if devices[0].platform != "cpu" else None
+    if stats and "bytes_limit" in stats:
+        return limit("TRAINING_BYTES", int(_LEFT_SHARE * stats["bytes_limit"]))
+    return limit("TRAINING_BYTES", int(_CPU_SHARE * _machine_bytes() / len(devices)))
+
+
+def _machine_bytes() -> int:
+    """The machine's memory, or what this process's group may have of it."""
+    physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    try:
+        text = _CGROUP.read_text().strip()
+    except OSError:
+        return physical
+    return min(physical, int(text)) if text.isdecimal() else physical
+
+
+def members_that_fit(n_members: int, bytes_taken: int, bytes_allowed: int) -> int:
+    """How many members of a device fit, where `n_members` of them take `bytes_taken`.
+
+    At least two: XLA simplifies a batch of one away and rounds otherwise. The members are dealt
+    into as few groups as that makes, of about one size.
+    """
+    if bytes_taken <= bytes_allowed:
+        return n_members
+    most = max(2, n_members * bytes_allowed // bytes_taken)
+    n_groups = -(-n_members // most)
+    return max(2, -(-n_members // n_groups))
