@@ -51,7 +51,7 @@ def test_examples_are_in_the_help_and_have_flags_that_exist(name):
         (("score", "a", "b", "--model", "tinny"), "tiny"),
         (("score", "a", "b", "--model", "vmaf_v0.6.2"), "vmaf_v0.6.1"),
         (("score", "a", "b", "--teacher", "vmaf_v0.6.1neq"), "vmaf_v0.6.1neg"),
-        (("score", "a", "b", "--also", "psrn"), "psnr"),
+        (("score", "a", "b", "--extra-metrics", "psrn"), "psnr"),
         (("score", "a", "b", "--backend", "libvmav"), "libvmaf"),
         (("extract", "--corpus", "netflx", "--out", "x.parquet"), "netflix"),
         (("extract", "--corpus", "demo", "--features", "vmaf_ne", "--out", "x"), "vmaf_neg"),

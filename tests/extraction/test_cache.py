@@ -22,7 +22,7 @@ REQUESTS = {
     "teachers": ("vmaf_4k_v0.6.1",),
     "feature_set": FEATURE_SETS["vmaf_neg"],
     "comparison": Comparison(shortest=True),
-    "also": ("psnr",),
+    "extra_metrics": ("psnr",),
     "cache": Path("elsewhere"),
     "jobs": 2,
     "threads": 2,

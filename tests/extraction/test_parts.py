@@ -64,7 +64,7 @@ def test_parts_make_the_bytes_of_the_whole(clip, part_frames, most, parts, tmp_p
         {"most_parts": 1},
         {"comparison": Comparison(frames=10)},
         {"comparison": Comparison(shortest=True)},
-        {"also": ("psnr",)},
+        {"extra_metrics": ("psnr",)},
         {"feature_set": FEATURE_SETS["vmaf_v1"], "teachers": ()},
         {"teachers": ("vmaf_v1.0.16_3d0h",)},
     ],

@@ -28,7 +28,7 @@ def test_frames_that_are_equal_are_infinite(make, tmp_path, ffmpeg):
     reference, distorted = make("r"), make("d", chain="gblur=2:enable='gte(n,2)'")
     names = ("ciede2000", "psnr_hvs", "psnr")
     for _ in range(2):  # measured, and out of the cache
-        found = score(reference, distorted, also=names)
+        found = score(reference, distorted, extra_metrics=names)
         for name in names[:2]:
             metric = METRICS[name]
             truth = bare_libvmaf(
@@ -38,9 +38,9 @@ def test_frames_that_are_equal_are_infinite(make, tmp_path, ffmpeg):
             values = found.table.label(name)
             assert np.isposinf(values[:2]).all()
             assert values[2:] == pytest.approx(truth[2:].astype(float), abs=1e-6)
-            assert found.also_statistics()[name]["infinite"] == 2
+            assert found.extra_metric_statistics()[name]["infinite"] == 2
         assert found.table.label("psnr")[0] == 60
-    line = ("score", reference, distorted, "--also", ",".join(names))
+    line = ("score", reference, distorted, "--extra-metrics", ",".join(names))
     shown = run_command(*line)
     assert (shown.code, shown.stderr) == (0, "")
     assert "psnr_hvs: infinite on 2 frames" in shown.stdout
@@ -48,8 +48,8 @@ def test_frames_that_are_equal_are_infinite(make, tmp_path, ffmpeg):
     files = [word for kind, path in outputs.items() for word in (_flag(kind), path)]
     ended = run_command(*line, "--json", *files)
     document = json.loads(ended.stdout, parse_constant=pytest.fail)
-    assert document["also"]["ciede2000"]["mean"] is None
-    assert document["also"]["ciede2000"]["infinite"] == 2
+    assert document["extra_metrics"]["ciede2000"]["mean"] is None
+    assert document["extra_metrics"]["ciede2000"]["infinite"] == 2
     log = json.loads(outputs["json"].read_text(), parse_constant=pytest.fail)
     assert [frame["metrics"]["ciede2000"] for frame in log["frames"]][:2] == [None, None]
     assert log["pooled_metrics"]["psnr_hvs"]["mean"] is None
@@ -70,15 +70,17 @@ def test_pictures_that_are_too_small_are_named(make, name, size, ffmpeg):
         ffmpeg, path, path, "version=vmaf_v0.6.1", feature=f"name={METRICS[name].extractor}"
     )
     if log is not None and METRICS[name].key in log:  # libvmaf can
-        assert score(path, path, also=(name,)).table.label(name).shape == (4,)
+        assert score(path, path, extra_metrics=(name,)).table.label(name).shape == (4,)
         return
-    with pytest.raises(InputError, match=rf"{size}.y4m: .* too small for --also {name}, which"):
-        score(path, path, also=(name,))
+    with pytest.raises(
+        InputError, match=rf"{size}.y4m: .* too small for --extra-metrics {name}, which"
+    ):
+        score(path, path, extra_metrics=(name,))
 
 
 def test_a_log_has_the_names_that_readers_look_for(make, tmp_path):
     reference, distorted = make("r"), make("d", chain="gblur=1")
-    found = score(reference, distorted, teachers=("vmaf_v0.6.1",), also=("psnr", "ssim"))
+    found = score(reference, distorted, teachers=("vmaf_v0.6.1",), extra_metrics=("psnr", "ssim"))
     found.write_log(tmp_path / "log.json")
     metrics = json.loads((tmp_path / "log.json").read_text())["frames"][1]["metrics"]
     assert metrics["vmaf"] == metrics["tiny"] == pytest.approx(found.per_frame[1], abs=1e-6)

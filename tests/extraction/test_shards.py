@@ -51,7 +51,7 @@ def test_whatever_a_listing_says_of_a_clip_is_in_its_shard(clip, work, change):
 @pytest.mark.parametrize(
     "change",
     [
-        *({"teachers": ("vmaf_v0.6.1neg",)}, {"also": ("psnr",)}),
+        *({"teachers": ("vmaf_v0.6.1neg",)}, {"extra_metrics": ("psnr",)}),
         *({"comparison": Comparison(frames=8)}, {"comparison": Comparison(shortest=True)}),
     ],
     ids=str,

@@ -86,13 +86,17 @@ def test_models_and_metrics_beside_it_see_the_pictures_as_they_are(ffmpeg, folde
         chain="scale=384:288:flags=bicubic",
         feature="name=psnr|name=cambi",
     )
-    found = vmaf_jax.score(*pair, model="vmaf_v0.6.1", teachers=(V1,), also=("psnr", "cambi"))
+    found = vmaf_jax.score(
+        *pair, model="vmaf_v0.6.1", teachers=(V1,), extra_metrics=("psnr", "cambi")
+    )
     np.testing.assert_allclose(found.table.label(V1), truth["vmaf"], atol=1e-5)
     np.testing.assert_allclose(found.per_frame, plain["vmaf"], atol=3e-4)
-    swapped = vmaf_jax.score(*pair, model=V1, teachers=("vmaf_v0.6.1",), also=("psnr", "cambi"))
+    swapped = vmaf_jax.score(
+        *pair, model=V1, teachers=("vmaf_v0.6.1",), extra_metrics=("psnr", "cambi")
+    )
     np.testing.assert_allclose(swapped.per_frame, truth["vmaf"], atol=1e-3)
     np.testing.assert_allclose(swapped.table.label("vmaf_v0.6.1"), plain["vmaf"], atol=1e-6)
-    alone = vmaf_jax.score(*pair, model=V1, also=("psnr", "cambi"))
+    alone = vmaf_jax.score(*pair, model=V1, extra_metrics=("psnr", "cambi"))
     for table in (found.table, swapped.table, alone.table):
         np.testing.assert_allclose(table.label("psnr"), plain["psnr_y"], atol=1e-6)
         np.testing.assert_allclose(table.label("cambi"), plain["cambi"], atol=1e-6)

@@ -248,12 +248,14 @@ def test_how_sure_each_is_stands_in_every_table(folder):
 def test_other_metrics_come_from_the_same_pass(folder, ffmpeg):
     pair = (folder / "ref.y4m", folder / "encodes" / "b_crf35.mp4")
     names = "psnr,ssim,ms_ssim,ciede2000,cambi"
-    result = run_command("score", *pair, "--also", names, "--json", "--teacher", "vmaf_v0.6.1")
+    result = run_command(
+        "score", *pair, "--extra-metrics", names, "--json", "--teacher", "vmaf_v0.6.1"
+    )
     assert result.code == 0, result.stderr
     document = json.loads(result.stdout)
-    assert list(document["also"]) == names.split(",")
+    assert list(document["extra_metrics"]) == names.split(",")
     assert list(document["teachers"]) == ["vmaf_v0.6.1"]
-    for figures in document["also"].values():
+    for figures in document["extra_metrics"].values():
         assert figures["min"] <= figures["median"] <= figures["max"]
     # ffmpeg's own filter is the reference for PSNR.
     line = [ffmpeg, "-v", "error", "-i", pair[1], "-i", pair[0], "-lavfi"]
@@ -261,19 +263,22 @@ def test_other_metrics_come_from_the_same_pass(folder, ffmpeg):
     said = subprocess.run(list(map(str, line)), capture_output=True, text=True, check=True).stdout
     psnr = [float(value) for value in re.findall(r"psnr_y:([\d.]+)", said)]
     assert len(psnr) == 12
-    assert document["also"]["psnr"]["mean"] == pytest.approx(np.mean(psnr), abs=0.01)
-    assert document["also"]["psnr"]["std"] == pytest.approx(np.std(psnr), abs=0.01)
+    assert document["extra_metrics"]["psnr"]["mean"] == pytest.approx(np.mean(psnr), abs=0.01)
+    assert document["extra_metrics"]["psnr"]["std"] == pytest.approx(np.std(psnr), abs=0.01)
     plain = run_command("score", *pair, "--json")
-    assert "also" not in json.loads(plain.stdout)
-    shown = run_command("score", *pair, "--also", "psnr")
+    assert "extra_metrics" not in json.loads(plain.stdout)
+    shown = run_command("score", *pair, "--extra-metrics", "psnr")
     assert "psnr" in shown.stdout
-    several = run_command("score", pair[0], folder / "encodes", "--also", "psnr", "--json")
-    assert all("psnr" in entry["also"] for entry in json.loads(several.stdout)["ranked"])
+    several = run_command("score", pair[0], folder / "encodes", "--extra-metrics", "psnr", "--json")
+    assert all("psnr" in entry["extra_metrics"] for entry in json.loads(several.stdout)["ranked"])
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
-    [(("--also", "pnsr"), "no such metric"), (("--also", "psnr", "--backend", "jax"), "drop it")],
+    [
+        (("--extra-metrics", "pnsr"), "no such metric"),
+        (("--extra-metrics", "psnr", "--backend", "jax"), "drop it"),
+    ],
 )
 def test_other_metrics_that_cannot_be(folder, arguments, words):
     result = run_command(

@@ -52,11 +52,11 @@ def test_files_for_others(encodes, tmp_path, capsys):
     [
         ({"backend": "onnx", "interval": 0.9}, "has no --interval"),
         ({"backend": "onnx", "within": 1.0}, "has no --interval, --within"),
-        ({"backend": "onnx", "also": ("psnr",)}, "--within and --also"),
+        ({"backend": "onnx", "extra_metrics": ("psnr",)}, "--within and --extra-metrics"),
         ({"backend": "jax", "provider": "CPU"}, "goes with --backend onnx"),
         ({"backend": "jax", "within": 1.0}, "libvmaf measures, and no teacher"),
         ({"within": 1.0, "teachers": ("vmaf_v0.6.1",)}, "libvmaf measures, and no teacher"),
-        ({"within": 1.0, "also": ("psnr",)}, "libvmaf measures, and no teacher"),
+        ({"within": 1.0, "extra_metrics": ("psnr",)}, "libvmaf measures, and no teacher"),
         ({"backend": "cuda"}, "backend 'cuda'"),
     ],
     ids=str,

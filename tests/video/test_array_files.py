@@ -28,10 +28,10 @@ def planes_of(path):
 def test_arrays_score_as_their_files_do(encodes):
     files = encodes / "ref.yuv", encodes / "dis.yuv"
     raw = {"width": WIDTH, "height": HEIGHT, "pix_fmt": "yuv420p"}
-    ours = vmaf_jax.score(*map(planes_of, files), also=("psnr", "ciede2000"))
-    theirs = vmaf_jax.score(*files, also=("psnr", "ciede2000"), **raw)
+    ours = vmaf_jax.score(*map(planes_of, files), extra_metrics=("psnr", "ciede2000"))
+    theirs = vmaf_jax.score(*files, extra_metrics=("psnr", "ciede2000"), **raw)
     np.testing.assert_array_equal(ours.per_frame, theirs.per_frame)
-    assert ours.also_statistics() == theirs.also_statistics()
+    assert ours.extra_metric_statistics() == theirs.extra_metric_statistics()
     assert (ours.table.source[0], ours.table.clip[0]) == ("reference", "distorted")
     luma = vmaf_jax.score(*(planes_of(path)[0] for path in files))
     np.testing.assert_array_equal(luma.per_frame, theirs.per_frame)
@@ -73,7 +73,7 @@ WRONG = {
         r"vmaf_v1 reads chroma; .*\(Y, U, V",
     ),
     "luma for a teacher of VMAF v1": (LUMA, {"teachers": ("vmaf_v1.0.16_3d0h",)}, "reads chroma"),
-    "luma for CIEDE2000": (LUMA, {"also": ("ciede2000",)}, "ciede2000 reads chroma"),
+    "luma for CIEDE2000": (LUMA, {"extra_metrics": ("ciede2000",)}, "ciede2000 reads chroma"),
     "truths": (LUMA > 9, {}, "expected integers or floats"),
 }
 

@@ -65,8 +65,9 @@ def score(
     ] = None,
     log: Annotated[Path | None, typer.Option(help="A log as libvmaf's, .json or .xml.")] = None,
     html: Annotated[Path | None, typer.Option(help="A page: quality over time, pictures.")] = None,
-    also: Annotated[
-        str | None, typer.Option(help="psnr,ssim,ms_ssim,ciede2000,psnr_hvs,cambi")
+    extra_metrics: Annotated[
+        str | None,
+        typer.Option(help="Compute these too, of psnr,ssim,ms_ssim,ciede2000,psnr_hvs,cambi."),
     ] = None,
     engine: Engine = "local",
     address: Address = None,
@@ -95,9 +96,14 @@ def score(
         "deinterlace": deinterlace,
         "stream": stream,
     }
-    others = tuple(name.strip() for name in (also or "").split(",") if name.strip())
+    others = tuple(name.strip() for name in (extra_metrics or "").split(",") if name.strip())
     settings: dict[str, Any] = {"width": width, "height": height, "pix_fmt": pix_fmt}
-    settings |= {"backend": backend, "teachers": tuple(teacher or ()), "also": others, **how}
+    settings |= {
+        "backend": backend,
+        "teachers": tuple(teacher or ()),
+        "extra_metrics": others,
+        **how,
+    }
     settings |= {"interval": interval}
     of_a_pair: dict[str, Any] = {"provider": provider, "within": within}
     files: dict[str, Any] = {"--csv": csv, "--plot": plot, "--log": log, "--html": html}
@@ -140,7 +146,13 @@ def score_one(
         check_video(dataclasses.replace(video, **raw))
     _check_files(output, [reference, distorted, Path(model)])
     prepare_extraction(str(settings["backend"]))
-    from vmaf_jax.reporting.terminal import Terminal, show_also, show_json, show_lines, show_scores
+    from vmaf_jax.reporting.terminal import (
+        Terminal,
+        show_extra_metrics,
+        show_json,
+        show_lines,
+        show_scores,
+    )
     from vmaf_jax.scoring.score import score
 
     with Terminal() as terminal:
@@ -162,7 +174,7 @@ def score_one(
         frames = scores.frame_lines() if per_frame else []
         lines = [scores.pooled_line(), *scores.form_lines(), *scores.sure_lines()]
         show_scores(scores.all_statistics(), frames, "\n".join(filter(None, lines)))
-        show_also(scores.also_statistics(), on_error=bool(frames))
+        show_extra_metrics(scores.extra_metric_statistics(), on_error=bool(frames))
     if scores.choice is not None:
         show_lines([scores.choice], on_error=True)
 

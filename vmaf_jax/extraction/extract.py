@@ -15,7 +15,7 @@ import numpy as np
 
 from vmaf_jax.corpora.clips import Clip
 from vmaf_jax.errors import InputError, did_you_mean
-from vmaf_jax.extraction.request import METRICS, Outcome, Pair, Request, check_also
+from vmaf_jax.extraction.request import METRICS, Outcome, Pair, Request, parse_extra_metrics
 from vmaf_jax.features.feature_set import FEATURES, FeatureSet
 from vmaf_jax.tables.table import FeatureTable, concatenate, constant_text
 from vmaf_jax.teacher.model_file import DEFAULT_TEACHER, find_model_file, read_model_file
@@ -54,7 +54,7 @@ def extract_pair(
     teachers: tuple[str, ...] = (DEFAULT_TEACHER,),
     feature_set: FeatureSet = FEATURES,
     cache: Path | None = None,
-    also: tuple[str, ...] = (),
+    extra_metrics: tuple[str, ...] = (),
     **comparison: Unpack[ComparisonOptions],
 ) -> FeatureTable:
     """Features and teacher scores of every frame of a pair.
@@ -72,7 +72,7 @@ def extract_pair(
         teachers: names or JSON files of models; libvmaf runs any, `jax` those over these features.
         feature_set: which features; their gain limits go with it.
         cache: folder of results, by default `features` in the user's cache.
-        also: other metrics that libvmaf computes in the same pass, names of `METRICS`.
+        extra_metrics: other metrics that libvmaf computes in the same pass, names of `METRICS`.
         comparison: `shortest`, `force`, `scale`, `fps`, `sync`, `offset`, `allow_damaged`: what is
             allowed where the two differ, as `Comparison` has it.
 
@@ -87,7 +87,9 @@ def extract_pair(
     """
     raw_format = {"width": width, "height": height, "pix_fmt": pix_fmt}
     how = comparison_of(comparison)
-    request = Request(teachers, feature_set, how, cache, also=check_also(also))
+    request = Request(
+        teachers, feature_set, how, cache, extra_metrics=parse_extra_metrics(extra_metrics)
+    )
     with as_files(reference, distorted, bits) as files:
         pair = (as_video(files[0], raw_format), as_video(files[1], raw_format))
         return extract_one(pair, request, backend=backend)
@@ -109,7 +111,7 @@ def _check_luma_suffices(request: Request) -> None:
     """Raises InputError where the request reads chroma."""
     teachers = [read_model_file(find_model_file(name)) for name in request.teachers]
     reading = [t.name for t in teachers if t.feature_set.planes > 1]
-    reading += [name for name in request.also if METRICS[name].reads_chroma]
+    reading += [name for name in request.extra_metrics if METRICS[name].reads_chroma]
     if request.feature_set.planes > 1:
         reading.insert(0, request.feature_set.name)
     if reading:
@@ -188,8 +190,10 @@ def _extract_pairs(
     on_pair: Callable[[int], None] = lambda frames: None,
 ) -> list[Outcome]:
     check_backend(backend)
-    if request.also and backend != "libvmaf":
-        raise InputError(f"also {request.also[0]}: libvmaf computes it, not {backend}; drop it.")
+    if request.extra_metrics and backend != "libvmaf":
+        raise InputError(
+            f"extra metric {request.extra_metrics[0]}: libvmaf computes it, not {backend}; drop it."
+        )
     if not all(video.has_chroma for pair in pairs for video in pair):
         _check_luma_suffices(request)
     outcomes: list[Outcome] = import_module(_BACKENDS[backend]).extract_pairs(

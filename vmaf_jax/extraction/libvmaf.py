@@ -124,7 +124,7 @@ def measuring_arguments(
     shortest: bool,
     plan: Plan | None = None,
     one_thread: bool = False,
-    also: tuple[str, ...] = (),
+    extra_metrics: tuple[str, ...] = (),
 ) -> list[str]:
     """ffmpeg's arguments for a measurement; it writes `log0.json` into its working folder.
 
@@ -134,7 +134,7 @@ def measuring_arguments(
     Args:
         plan: how the two are brought together; None before it is known what they are.
         one_thread: decode with one thread each, so that damage is concealed alike every time.
-        also: other metrics of the same pass, names of `METRICS`.
+        extra_metrics: other metrics of the same pass, names of `METRICS`.
     """
     plain, deep = [], []
     for k, model in enumerate(models):
@@ -144,9 +144,9 @@ def measuring_arguments(
             deep.append(entry + model_options(plan.encode if plan else None))
         else:
             plain.append(entry)
-    if also and not plain:
+    if extra_metrics and not plain:
         plain.append(rf"version={FEATURES.libvmaf_model}\\:name=unused")  # the filter takes no none
-    runs = [(plain, 8, filter_option(also)), (deep, 10, "")]
+    runs = [(plain, 8, filter_option(extra_metrics)), (deep, 10, "")]
     runs = [run for run in runs if run[0]]
     ending = ":shortest=1:repeatlast=0" if shortest else ""
     labels = ["".join(f"[{role}{k}]" for k in range(len(runs))) for role in "dr"]
@@ -181,7 +181,7 @@ def measure(
     *,
     threads: int,
     how: Comparison = DEFAULT_COMPARISON,
-    also: tuple[str, ...] = (),
+    extra_metrics: tuple[str, ...] = (),
     on_frames: Callable[[int], None] | None = None,
 ) -> Measurement:
     """Features and scores of one pair.
@@ -217,7 +217,7 @@ def measure(
                 shortest=how.aligned or how.fps is not None,
                 plan=plan,
                 one_thread=how.allow_damaged,
-                also=also,
+                extra_metrics=extra_metrics,
             )
             with frames_told(on_frames) as progress:
                 return run_ffmpeg(ffmpeg, [*progress, *arguments], folder=work)
@@ -227,21 +227,21 @@ def measure(
         if of_chroma:
             check_chroma(videos, facts)
         # Of these libvmaf leaves the column out, and ends as if all were well.
-        if problem := too_small_for(also, *plan.size[::-1]):
+        if problem := too_small_for(extra_metrics, *plan.size[::-1]):
             raise InputError(f"{reference.path}: {problem}")
         if result.code != 0:
             _check_size(reference, facts[0], of_chroma)
             raise InputError(explain(result.report, reference, distorted, names))
         description, expected = judge(ffmpeg, videos, result, facts, plan, how)
         of_v1 = {reads_banding(model.name, model.path) for model in run_models}
-        if len(list(work.glob("log?.json"))) < len(of_v1 | ({False} if also else set())):
+        if len(list(work.glob("log?.json"))) < len(of_v1 | ({False} if extra_metrics else set())):
             _check_size(reference, facts[0], of_chroma)
         log = _read_logs(work, result.report)
     if True in of_v1:
         formats = [(f.width, f.height, f.pix_fmt) for f in facts]
         description |= describe(common_format(list(formats), least_bits=10)[1], plan.encode)
     keys = libvmaf_keys(feature_set, plan.encode)
-    features, labels = _parse(log, keys, models, also)
+    features, labels = _parse(log, keys, models, extra_metrics)
     if expected is not None and len(features) != expected:
         raise InputError(
             f"{distorted.path}: libvmaf measured {len(features)} frames of {expected}; "
@@ -320,13 +320,13 @@ def _parse(
     log: dict[str, Any],
     keys: tuple[str, ...],
     models: list[LibvmafModel],
-    also: tuple[str, ...] = (),
+    extra_metrics: tuple[str, ...] = (),
 ) -> tuple[npt.NDArray[np.float64], dict[str, npt.NDArray[np.float64]]]:
     """Features `[frames, features]` and each model's scores `[frames]` out of libvmaf's log."""
     try:
         frames = [frame["metrics"] for frame in log["frames"]]
         logged = {model.name: model.name for model in models}
-        logged |= {name: METRICS[name].key for name in also}
+        logged |= {name: METRICS[name].key for name in extra_metrics}
         wanted = [*keys, *logged.values()]
         missing = [key for key in wanted if not frames or key not in frames[0]]
         if missing:
@@ -335,7 +335,7 @@ def _parse(
                 f"things otherwise, use a newer ffmpeg."
             )
         # Of equal pictures these are infinite, and a log of JSON has no word for that but null.
-        unlimited = {METRICS[name].key for name in also if name in UNLIMITED}
+        unlimited = {METRICS[name].key for name in extra_metrics if name in UNLIMITED}
         table = np.array(
             [
                 [np.inf if frame[k] is None and k in unlimited else frame[k] for k in wanted]
@@ -409,13 +409,17 @@ def _extract(
         **measurement_settings(request, models),
     }
     cache = Cache(
-        request.cache_folder, settings, [*(model.name for model in models), *request.also]
+        request.cache_folder, settings, [*(model.name for model in models), *request.extra_metrics]
     )
     if (cached := cache.find(pair)) is not None:
         return cached
     with concurrent.futures.ThreadPoolExecutor(len(pair)) as pool:
         digests = [pool.submit(file_digest, video.path) for video in pair]
-        how_much: dict[str, Any] = {"threads": threads, "how": how, "also": request.also}
+        how_much: dict[str, Any] = {
+            "threads": threads,
+            "how": how,
+            "extra_metrics": request.extra_metrics,
+        }
         how_much |= {"on_frames": request.on_frames}
         measurement = measure(ffmpeg, *pair, request.feature_set, models, **how_much)
         contents = [future.result() for future in digests]

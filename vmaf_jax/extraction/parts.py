@@ -97,7 +97,7 @@ def _splittable(request: Request) -> bool:
     except InputError:  # a model over features of its own, which libvmaf knows
         return False
     sets = [request.feature_set, *(model.feature_set for model in models)]
-    return not request.also and all(_MEMORY in feature_set for feature_set in sets)
+    return not request.extra_metrics and all(_MEMORY in feature_set for feature_set in sets)
 
 
 def measure_part(part: Part, request: Request) -> FeatureTable:

@@ -34,7 +34,7 @@ class Request:
         jobs: pairs that libvmaf measures at a time, by default one per core; the remaining cores
             go to its threads.
         threads: of libvmaf for a pair, by default an even share of the cores; they change no value.
-        also: other metrics that libvmaf computes in the same pass, as columns beside the teachers'.
+        extra_metrics: other metrics that libvmaf computes in the same pass, a column each.
         on_frames: told how many more frames are measured, of whichever pair; None tells nobody.
         device: the `jax.Device` that JAX computes on, by default its first.
     """
@@ -47,7 +47,7 @@ class Request:
     threads: int | None = None
     on_frames: Callable[[int], None] | None = None
     device: Any = None
-    also: tuple[str, ...] = ()
+    extra_metrics: tuple[str, ...] = ()
 
     @property
     def cache_folder(self) -> Path:
@@ -106,7 +106,7 @@ METRICS = {
 }
 
 
-def check_also(names: Sequence[str]) -> tuple[str, ...]:
+def parse_extra_metrics(names: Sequence[str]) -> tuple[str, ...]:
     """The metrics, each once.
 
     Raises:
@@ -115,7 +115,7 @@ def check_also(names: Sequence[str]) -> tuple[str, ...]:
     for name in names:
         if name not in METRICS:
             raise InputError(
-                f"also {name!r}: no such metric; expected {', '.join(METRICS)}."
+                f"extra metric {name!r}: no such metric; expected {', '.join(METRICS)}."
                 f"{did_you_mean(name, METRICS)}"
             )
     return tuple(dict.fromkeys(names))
@@ -136,7 +136,7 @@ def too_small_for(names: Sequence[str], height: int, width: int) -> str | None:
             needed = f"{metric.each_way or metric.one_way} pixels"
             ways = "each way" if metric.each_way else "one way at least"
             return (
-                f"pictures of {width}x{height} are too small for --also {name}, which needs "
-                f"{needed} {ways}; drop it."
+                f"pictures of {width}x{height} are too small for --extra-metrics {name}, which "
+                f"needs {needed} {ways}; drop it."
             )
     return None

@@ -273,7 +273,9 @@ def show_scores(
         show_lines(pooled.split("\n"), on_error=bool(frames))
 
 
-def show_also(statistics: Mapping[str, Mapping[str, float]], *, on_error: bool = False) -> None:
+def show_extra_metrics(
+    statistics: Mapping[str, Mapping[str, float]], *, on_error: bool = False
+) -> None:
     """A row a metric with how its frames are spread; nothing where there is none."""
     if not statistics:
         return

@@ -14,7 +14,7 @@ from typing import Any, Unpack
 from vmaf_jax.corpora.clips import Clip
 from vmaf_jax.errors import InputError
 from vmaf_jax.extraction.extract import as_video, extract_each
-from vmaf_jax.extraction.request import Outcome, Pair, Request, check_also
+from vmaf_jax.extraction.request import Outcome, Pair, Request, parse_extra_metrics
 from vmaf_jax.extraction.shards import check_engine
 from vmaf_jax.files import is_folder
 from vmaf_jax.progress import Report, silent
@@ -204,7 +204,7 @@ def rank(
     pix_fmt: str | None = None,
     teachers: tuple[str, ...] = (),
     cache: Path | None = None,
-    also: tuple[str, ...] = (),
+    extra_metrics: tuple[str, ...] = (),
     interval: float | None = None,
     engine: str = "local",
     address: str | None = None,
@@ -216,8 +216,8 @@ def rank(
     Args:
         reference: a file, or a folder of references (`pair_up`).
         distorted: files, or folders of them.
-        model, backend, width, height, pix_fmt, teachers, cache, also, interval, comparison: as
-            for `score`.
+        model, backend, width, height, pix_fmt, teachers, cache, extra_metrics, interval,
+            comparison: as for `score`.
         engine: `local`, or `ray`: libvmaf on a cluster, a video a core.
         address: of the Ray cluster, as `ray_cluster` has it.
 
@@ -235,7 +235,9 @@ def rank(
     if interval is not None:
         check_interval(loaded, interval, within=False)
     how = comparison_of(comparison)
-    request = Request(teachers, loaded.feature_set, how, cache, also=check_also(also))
+    request = Request(
+        teachers, loaded.feature_set, how, cache, extra_metrics=parse_extra_metrics(extra_metrics)
+    )
     videos = [(as_video(r, raw_format), as_video(d, raw_format)) for r, d in pairs]
     clips = [Clip("score", v[0].path.stem, v[1].path.stem, *v) for v in videos]
     on_pair = report.clips(clips)

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from vmaf_jax.errors import InputError
 from vmaf_jax.extraction.extract import VideoLike, as_video, check_backend, extract_each
-from vmaf_jax.extraction.request import Outcome, Request, check_also
+from vmaf_jax.extraction.request import Outcome, Request, parse_extra_metrics
 from vmaf_jax.progress import Report, silent
 from vmaf_jax.scoring.frame_budget import EnoughFrames, check_within, measure_enough
 from vmaf_jax.scoring.intervals import check_interval, interval_of, is_inside
@@ -43,7 +43,7 @@ def score(
     pix_fmt: str | None = None,
     teachers: tuple[str, ...] = (),
     cache: Path | None = None,
-    also: tuple[str, ...] = (),
+    extra_metrics: tuple[str, ...] = (),
     provider: str | None = None,
     interval: float | None = None,
     within: float | None = None,
@@ -75,8 +75,8 @@ def score(
         width, height, pix_fmt: of raw files.
         teachers: models to run beside, by name or JSON file.
         cache: folder of measurements, as for `extract_pair`; `onnx` keeps none.
-        also: other metrics of libvmaf's same pass: psnr, ssim, ms_ssim, ciede2000, psnr_hvs,
-            cambi.
+        extra_metrics: other metrics of libvmaf's same pass: psnr, ssim, ms_ssim, ciede2000,
+            psnr_hvs, cambi.
         provider: ONNX Runtime's, of `onnx`; by default its CPU.
         interval: level of an interval for the clip's label, in (0, 1).
         within: points; measures no more frames than the clip's mean needs to be known that well
@@ -88,7 +88,7 @@ def score(
         InputError: a file or an array cannot be measured, or the model cannot be loaded, carries
             no calibration, or does not pool by the mean.
     """
-    _check_flags(backend, provider, interval, within, teachers, also)
+    _check_flags(backend, provider, interval, within, teachers, extra_metrics)
     how = comparison_of(comparison)
     raw = {"width": width, "height": height, "pix_fmt": pix_fmt}
     with as_files(reference, distorted, bits) as files:
@@ -99,7 +99,12 @@ def score(
         elif within is not None:
             scores = _score_within(choice.model, pair, within, interval, how)
         else:
-            request = Request(teachers, comparison=how, cache=cache, also=check_also(also))
+            request = Request(
+                teachers,
+                comparison=how,
+                cache=cache,
+                extra_metrics=parse_extra_metrics(extra_metrics),
+            )
             scores = _score_whole(choice.model, pair, request, backend, interval, report)
     are_files = files[0] is reference and files[1] is distorted  # those of arrays are gone by now
     compared = Compared(*pair, how) if are_files else None
@@ -112,17 +117,19 @@ def _check_flags(
     interval: float | None,
     within: float | None,
     teachers: tuple[str, ...],
-    also: tuple[str, ...],
+    extra_metrics: tuple[str, ...],
 ) -> None:
     """Raises InputError where the backend is unknown, or cannot do what else is asked for."""
     if backend == "onnx":
-        if interval is not None or within is not None or also:
-            raise InputError("--backend onnx: has no --interval, --within and --also; drop them.")
+        if interval is not None or within is not None or extra_metrics:
+            raise InputError(
+                "--backend onnx: has no --interval, --within and --extra-metrics; drop them."
+            )
         return
     check_backend(backend)
     if provider is not None:
         raise InputError("--provider goes with --backend onnx; drop it.")
-    if within is not None and (backend != "libvmaf" or teachers or also):
+    if within is not None and (backend != "libvmaf" or teachers or extra_metrics):
         raise InputError("--within: libvmaf measures, and no teacher beside it; drop the other.")
 
 

@@ -124,7 +124,7 @@ class Scores:
             "teachers": {
                 n: statistics(v) for n, v in self.table.labels.items() if n not in METRICS
             },
-            **({"also": also} if (also := self.also_statistics()) else {}),
+            **({"extra_metrics": extra} if (extra := self.extra_metric_statistics()) else {}),
             "seconds": self.seconds,
             "comparison": self.table.provenance["comparison"],
             "inside_training_region": self.inside_training_region,
@@ -144,7 +144,7 @@ class Scores:
         scores = {self.model: self.per_frame, **teachers}
         return {name: statistics(values) for name, values in scores.items()}
 
-    def also_statistics(self) -> dict[str, dict[str, float]]:
+    def extra_metric_statistics(self) -> dict[str, dict[str, float]]:
         """Mean, deviation, median, minimum and maximum of the other metrics, by name."""
         others = {n: v for n, v in self.table.labels.items() if n in METRICS}
         return {name: spread(values) for name, values in others.items()}
