@@ -1,40 +1,40 @@
-"""How a job tells people what it is doing; what is shown, and where, is the caller's affair."""
+"""Progress of a long job: its stages, the clips it measures, the pieces that are done."""
 
 from collections.abc import Callable, Sequence
 from typing import Protocol, runtime_checkable
 
 
 @runtime_checkable
-class Report(Protocol):
-    """Told of each stage, of each clip that is measured, and of each piece of longer work."""
+class Progress(Protocol):
+    """Receives the progress of a job; the caller decides what is displayed, and where."""
 
     def say(self, text: str) -> None:
-        """A stage begins, in one line for people."""
+        """Receives the name of a stage that begins, or a remark, in one line."""
 
     def clips(self, clips: Sequence[object]) -> Callable[[int], None]:
-        """An extraction of `clips` begins; the result is called with the frames of each."""
+        """Begins a count of measured clips; the result is called with the frames of each."""
 
     def steps(self, name: str, total: Callable[[], int | None]) -> Callable[[int], None] | None:
-        """Work of so many pieces begins, None where that is unknown.
+        """Begins a count of `total()` pieces of work, None where that number is unknown.
 
-        The result is called with how many more are done; None where nobody is shown, and then
-        `total` is not asked.
+        Returns a function to call with how many more are done; None where nothing is displayed,
+        and then `total`, which may cost a run of ffmpeg, is not evaluated.
         """
 
 
-class Silence:
-    """A report that nobody hears."""
+class NullProgress:
+    """Displays nothing."""
 
     def say(self, text: str) -> None:
-        """Nothing."""
+        """Does nothing."""
 
     def clips(self, clips: Sequence[object]) -> Callable[[int], None]:
-        """Nothing, for each clip."""
+        """Returns a function that does nothing."""
         return lambda frames: None
 
     def steps(self, name: str, total: Callable[[], int | None]) -> Callable[[int], None] | None:
-        """Nobody is shown."""
+        """Returns None: no progress is displayed."""
         return None
 
 
-silent = Silence()
+NO_PROGRESS = NullProgress()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from vmaf_jax import interrupts as stopping
-from vmaf_jax.progress import silent
+from vmaf_jax.progress import NO_PROGRESS
 from vmaf_jax.runs import state as agreed_state
 from vmaf_jax.runs.state import AgreedState, TrainingState, kept_state
 
@@ -14,7 +14,7 @@ RESULT = {"losses": np.ones(3), "finals": {"params": {"kernel": np.eye(2, dtype=
 
 @pytest.fixture
 def state(tmp_path):
-    with TrainingState(tmp_path / "run", 0.0, silent, several=True) as first:
+    with TrainingState(tmp_path / "run", 0.0, NO_PROGRESS, several=True) as first:
         yield AgreedState(first, saves=True).of("this training")
 
 

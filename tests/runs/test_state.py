@@ -14,7 +14,7 @@ import pytest
 
 from vmaf_jax.errors import InputError
 from vmaf_jax.interrupts import SAVED
-from vmaf_jax.progress import Silence
+from vmaf_jax.progress import NullProgress
 from vmaf_jax.runs.state import TrainingState
 
 pytestmark = pytest.mark.optimised  # they train for a while
@@ -44,7 +44,7 @@ SAME = (
 
 
 @dataclasses.dataclass
-class Told(Silence):
+class Told(NullProgress):
     """A report that remembers."""
 
     lines: list = dataclasses.field(default_factory=list)

@@ -12,7 +12,7 @@ from vmaf_jax.evaluation.cross_validation import read_held_out
 from vmaf_jax.jobs.report_runs import remake_card
 from vmaf_jax.jobs.train import train
 from vmaf_jax.models import Student
-from vmaf_jax.progress import Silence
+from vmaf_jax.progress import NullProgress
 from vmaf_jax.reporting.terminal import show_sweep
 from vmaf_jax.runs.config import Config
 from vmaf_jax.runs.fit import Point, fit_folds, programs_of
@@ -35,7 +35,7 @@ class StoppedError(Exception):
 
 
 @dataclasses.dataclass
-class Told(Silence):
+class Told(NullProgress):
     """A report that remembers, and stops the job at a line."""
 
     stop: str = "never"
@@ -52,10 +52,10 @@ def swept(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sweep") / "swept"
     report = Told("program 1 of 2")
     with pytest.raises(StoppedError):
-        train(CONFIG, folder, report=report)
+        train(CONFIG, folder, progress=report)
     assert not folder.exists()
     report = Told()
-    return train(CONFIG, folder, report=report), report.lines
+    return train(CONFIG, folder, progress=report), report.lines
 
 
 def test_a_stopped_sweep_goes_on_with_its_unfinished_programs(swept, tmp_path):
@@ -130,7 +130,7 @@ def test_dropouts_are_members_and_each_fit_is_of_its_own_student():
     sweep = {"student.dropout": [0.0, 0.3]}
     config = CONFIG.model_copy(update={"sweep": sweep})
     report = Told()
-    swept = fit_combinations(config, report=report)
+    swept = fit_combinations(config, progress=report)
     assert sum(line.startswith("program 1 of 1") for line in report.lines) == 1
     assert [fit.student.dropout for fit in swept.fits] == [0.0, 0.3]
     (problem,) = swept.problems.values()

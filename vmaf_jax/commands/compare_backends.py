@@ -28,7 +28,7 @@ def compare_backends(
     folder = out or Path("runs") / "backends"
     with Terminal() as terminal:
         clips = CorpusSource(corpus, data_root, manifest).clips()
-        report = compare(clips, folder, teacher=teacher, overwrite=overwrite, report=terminal)
+        report = compare(clips, folder, teacher=teacher, overwrite=overwrite, progress=terminal)
     show_json(report) if json_ else show_backends(report)
     terminal.say(f"report: {folder / 'report.md'}")
     if report.missed:

@@ -56,7 +56,7 @@ def evaluate(
     rows: dict[str, Any] = {"features": features, "source": source, "backend": backend}
     rows |= {"interval": interval}
     with Terminal() as terminal:
-        result = run_evaluation(model, label=label or teacher, report=terminal, **rows)
+        result = run_evaluation(model, label=label or teacher, progress=terminal, **rows)
     if json_:
         show_json(result)
     else:

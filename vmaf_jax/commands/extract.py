@@ -88,11 +88,11 @@ def extract(
     settings |= {"jobs": jobs, **how}
     with Terminal() as terminal:
         if engine == "local" and address is None and not is_dataset(out):
-            table = job.extract(source, out, backend=backend, report=terminal, **settings)
+            table = job.extract(source, out, backend=backend, progress=terminal, **settings)
             contents = Contents.of(table)
         else:
             settings |= {"engine": engine, "address": address, "backend": backend}
-            contents = extract_dataset(source, out, report=terminal, **settings)
+            contents = extract_dataset(source, out, progress=terminal, **settings)
     if json_:
         shown = contents.to_dict()
         del shown["label_scale"]

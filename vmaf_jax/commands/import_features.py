@@ -39,9 +39,9 @@ def import_features(
     }
     with Terminal() as terminal:
         if is_dataset(out):
-            contents = import_dataset(source, out, report=terminal, **settings)
+            contents = import_dataset(source, out, progress=terminal, **settings)
         else:
-            contents = Contents.of(job.import_features(source, out, report=terminal, **settings))
+            contents = Contents.of(job.import_features(source, out, progress=terminal, **settings))
     if json_:
         show_json({"out": str(out), **contents.to_dict()})
     else:

@@ -156,7 +156,7 @@ def score_one(
     from vmaf_jax.scoring.score import score
 
     with Terminal() as terminal:
-        scores = score(reference, distorted, model, report=terminal, **settings)
+        scores = score(reference, distorted, model, progress=terminal, **settings)
         if (html := output["--html"]) is not None:
             from vmaf_jax.jobs.clip_page import write_clip_page
 
@@ -232,7 +232,7 @@ def score_many(
     from vmaf_jax.scoring.rank import rank
 
     with Terminal() as terminal:
-        ranking = rank(reference, distorted, model, report=terminal, **settings)
+        ranking = rank(reference, distorted, model, progress=terminal, **settings)
         if html is not None and ranking.ranked:
             from vmaf_jax.jobs.clip_page import write_clip_page
 

@@ -50,7 +50,7 @@ def select(
             full=full,
             overwrite=overwrite,
             save_every_s=save_every,
-            report=terminal,
+            progress=terminal,
         )
     show_json(findings) if json_ else show_lines(str(findings.choice).split("\n"))
     terminal.say(f"report: {folder / 'report.html'}")

@@ -45,7 +45,7 @@ def train(
         terminal.stage("train")
         folder = run_dir or Path("runs") / resolved.name
         run = run_training(
-            resolved, folder, overwrite=overwrite, save_every_s=save_every, report=terminal
+            resolved, folder, overwrite=overwrite, save_every_s=save_every, progress=terminal
         )
     if json_:
         show_json(run.with_sweep() if run.sweep else run.metrics)

@@ -9,7 +9,7 @@ from vmaf_jax.errors import InputError
 from vmaf_jax.extraction.extract import extract_clips
 from vmaf_jax.extraction.request import Request
 from vmaf_jax.features.feature_set import FEATURES, FeatureSet
-from vmaf_jax.progress import Report, silent
+from vmaf_jax.progress import NO_PROGRESS, Progress
 from vmaf_jax.tables.opinions import LabelScale
 from vmaf_jax.tables.table import FeatureTable
 from vmaf_jax.video.comparison import DEFAULT_COMPARISON
@@ -42,7 +42,11 @@ class CorpusSource:
 
 
 def measure_corpus(
-    source: CorpusSource, request: Request, *, backend: str = "libvmaf", report: Report = silent
+    source: CorpusSource,
+    request: Request,
+    *,
+    backend: str = "libvmaf",
+    progress: Progress = NO_PROGRESS,
 ) -> FeatureTable:
     """A corpus, measured or embedded, as a table.
 
@@ -52,7 +56,7 @@ def measure_corpus(
     if source.corpus == "support_vectors":
         return _support_vectors(request, backend)
     clips = source.clips()
-    return extract_clips(clips, request, backend=backend, on_clip=report.clips(clips))
+    return extract_clips(clips, request, backend=backend, on_clip=progress.clips(clips))
 
 
 def _support_vectors(request: Request, backend: str) -> FeatureTable:
@@ -75,7 +79,7 @@ def measure_with_labels(
     teacher: str,
     *,
     backend: str = "libvmaf",
-    report: Report = silent,
+    progress: Progress = NO_PROGRESS,
 ) -> FeatureTable:
     """Clips with libvmaf's scores as labels, and features from either backend.
 
@@ -83,10 +87,10 @@ def measure_with_labels(
         InputError: as the extraction does.
     """
     request = Request((teacher,), feature_set)
-    table = extract_clips(clips, request, on_clip=report.clips(clips))
+    table = extract_clips(clips, request, on_clip=progress.clips(clips))
     if backend == "libvmaf":
         return table
     request = Request((), feature_set)
-    computed = extract_clips(clips, request, backend=backend, on_clip=report.clips(clips))
+    computed = extract_clips(clips, request, backend=backend, on_clip=progress.clips(clips))
     provenance = {**table.provenance, "backend": backend}
     return dataclasses.replace(table, features=computed.features, provenance=provenance)

@@ -32,7 +32,7 @@ from vmaf_jax.features.feature_set import (
     FeatureSet,
 )
 from vmaf_jax.files import atomic_path, check_result_folder, to_json, write_bytes, write_text
-from vmaf_jax.progress import Report, silent
+from vmaf_jax.progress import NO_PROGRESS, Progress
 from vmaf_jax.reporting.backends import BackendsReport, ColumnDifference, Comparison, to_markdown
 from vmaf_jax.reporting.backends import picture as draw_picture
 from vmaf_jax.tables.table import FeatureTable
@@ -55,7 +55,7 @@ def compare_backends(
     *,
     teacher: str = DEFAULT_TEACHER,
     overwrite: bool = False,
-    report: Report = silent,
+    progress: Progress = NO_PROGRESS,
 ) -> BackendsReport:
     """Measures the clips by every backend; writes `backends.json`, `report.md` and worst frames.
 
@@ -73,7 +73,7 @@ def compare_backends(
     model = load_teacher(teacher)
     feature_set, in_floats = _FORMS[model.feature_set.name]
     has_float = in_floats is not None
-    tables = _measure(clips, feature_set, in_floats, report)
+    tables = _measure(clips, feature_set, in_floats, progress)
     columns = {name: _columns(table, model) for name, table in tables.items()}
     index = tables[INTEGER]
     pairs = [(CPU, INTEGER)]
@@ -110,10 +110,10 @@ def _columns(table: FeatureTable, model: Teacher) -> Columns:
 
 
 def _measure(
-    clips: list[Clip], feature_set: FeatureSet, in_floats: FeatureSet | None, report: Report
+    clips: list[Clip], feature_set: FeatureSet, in_floats: FeatureSet | None, progress: Progress
 ) -> dict[str, FeatureTable]:
     def measure(request: Request, backend: str = "libvmaf") -> FeatureTable:
-        return extract_clips(clips, request, backend=backend, on_clip=report.clips(clips))
+        return extract_clips(clips, request, backend=backend, on_clip=progress.clips(clips))
 
     tables = {INTEGER: measure(Request((), feature_set))}
     if in_floats is not None:

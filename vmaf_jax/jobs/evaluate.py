@@ -25,7 +25,7 @@ from vmaf_jax.extraction.corpus import CorpusSource, measure_with_labels
 from vmaf_jax.extraction.extract import check_backend
 from vmaf_jax.extraction.libvmaf import resolve_teacher
 from vmaf_jax.features.feature_set import FeatureSet
-from vmaf_jax.progress import Report, silent
+from vmaf_jax.progress import NO_PROGRESS, Progress
 from vmaf_jax.scoring.intervals import ClipIntervals, check_intervals, clip_intervals
 from vmaf_jax.scoring.model import Model, load_model
 from vmaf_jax.tables.clips import Clips, clips_of
@@ -81,7 +81,7 @@ def evaluate(
     backend: str = "libvmaf",
     label: str | None = None,
     interval: float | None = None,
-    report: Report = silent,
+    progress: Progress = NO_PROGRESS,
 ) -> Evaluation:
     """A MODEL on the rows of a feature table, or of a corpus that is measured for it.
 
@@ -107,7 +107,7 @@ def evaluate(
     if interval is not None:
         check_intervals(loaded, column if source is None else _named(column), interval)
     if source is not None:
-        column, table = _measure(loaded, source, column, backend, report)
+        column, table = _measure(loaded, source, column, backend, progress)
     elif features is not None:
         table = read_table(features)
     evaluation = evaluate_model(loaded, table, column, kind=loaded.kind)
@@ -118,14 +118,16 @@ def evaluate(
 
 
 def _measure(
-    model: Model, source: CorpusSource, column: str, backend: str, report: Report
+    model: Model, source: CorpusSource, column: str, backend: str, progress: Progress
 ) -> tuple[str, FeatureTable]:
     """The label column of a corpus, and its table."""
     clips = source.clips()
     if column == "mos" and any(clip.mos is None for clip in clips):
         raise InputError("the labels are opinion scores, and not every clip has a mos; add it.")
     teacher = DEFAULT_TEACHER if column == "mos" else column
-    table = measure_with_labels(clips, model.feature_set, teacher, backend=backend, report=report)
+    table = measure_with_labels(
+        clips, model.feature_set, teacher, backend=backend, progress=progress
+    )
     return _named(column), table
 
 

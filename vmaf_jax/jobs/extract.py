@@ -13,7 +13,7 @@ from vmaf_jax.extraction.request import Request
 from vmaf_jax.extraction.shards import Engine, Shard, Work, check_engine, local_engine, write_shards
 from vmaf_jax.features.feature_set import FEATURE_SETS, FEATURES
 from vmaf_jax.files import check_output
-from vmaf_jax.progress import Report, silent
+from vmaf_jax.progress import NO_PROGRESS, Progress
 from vmaf_jax.tables.dataset import Contents, check_dataset, is_dataset, writing
 from vmaf_jax.tables.reading import read_file
 from vmaf_jax.tables.table import FeatureTable, concatenate
@@ -29,7 +29,7 @@ def extract(
     mean_pool: bool = False,
     backend: str = "libvmaf",
     jobs: int | None = None,
-    report: Report = silent,
+    progress: Progress = NO_PROGRESS,
     **comparison: Unpack[ComparisonOptions],
 ) -> FeatureTable:
     """Measures a corpus and writes its feature table to `out`.
@@ -51,7 +51,7 @@ def extract(
         raise InputError("--jobs is for libvmaf; JAX takes clips together, drop it.")
     request = make_request(features, teachers, comparison, jobs)
     check_output(out, ".parquet", [source.manifest] if source.manifest else [])
-    table = measure_corpus(source, request, backend=backend, report=report)
+    table = measure_corpus(source, request, backend=backend, progress=progress)
     if mean_pool:
         table = table.mean_pool()
     table.write(out)
@@ -90,7 +90,7 @@ def extract_dataset(
     backend: str = "libvmaf",
     engine: str = "local",
     address: str | None = None,
-    report: Report = silent,
+    progress: Progress = NO_PROGRESS,
     **comparison: Unpack[ComparisonOptions],
 ) -> Contents:
     """Measures a corpus by libvmaf, a shard a clip; run again, it goes on where it was ended.
@@ -126,7 +126,7 @@ def extract_dataset(
     clips = source.clips()
     work = Work(request, folder, mean_pool)
     with _engine(engine, address, jobs) as measure, writing(folder) as writer:
-        shards = write_shards(clips, work, measure, report.clips(clips))
+        shards = write_shards(clips, work, measure, progress.clips(clips))
         writer.finish(folder / shard.path.relative_to(folder.absolute()) for shard in shards)
         contents = _contents(clips, shards)
         if to_file:

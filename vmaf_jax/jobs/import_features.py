@@ -29,7 +29,7 @@ from vmaf_jax.errors import InputError
 from vmaf_jax.evaluation.subjects import SubjectModel, recover_quality
 from vmaf_jax.features.feature_set import FEATURE_SETS, FEATURES, FeatureSet
 from vmaf_jax.files import check_output
-from vmaf_jax.progress import Report, silent
+from vmaf_jax.progress import NO_PROGRESS, Progress
 from vmaf_jax.tables.dataset import Contents, writing
 from vmaf_jax.tables.opinions import LabelScale
 from vmaf_jax.tables.table import FeatureTable
@@ -65,7 +65,7 @@ def recover_opinions(
     clips: Sequence[ListedClip],
     path: Path,
     label_scale: LabelScale | None = None,
-    report: Report = silent,
+    progress: Progress = NO_PROGRESS,
 ) -> list[ListedClip]:
     """The clips with MOS and intervals in place of votes; those without votes as they are.
 
@@ -94,7 +94,7 @@ def recover_opinions(
         model = _fit(group, path, scale, title)
         quality = model.quality.clip(*scale)
         beyond = int(np.sum(quality != model.quality))
-        report.say(
+        progress.say(
             f"{title}: {len(group)} clips, {len(model.bias)} subjects, bias "
             f"{model.bias.min():.2f} to {model.bias.max():.2f}, inconsistency "
             f"{model.inconsistency.min():.2f} to {model.inconsistency.max():.2f}"
@@ -181,7 +181,7 @@ def import_features(
     features: str = FEATURES.name,
     teachers: Sequence[str] = (),
     name: str | None = None,
-    report: Report = silent,
+    progress: Progress = NO_PROGRESS,
 ) -> FeatureTable:
     """Puts features and opinions together and writes their table to `out`.
 
@@ -197,7 +197,7 @@ def import_features(
     """
     inputs = (source.logs, source.frames, source.clips, source.ratings)
     check_output(out, ".parquet", [path for path in inputs if path is not None])
-    listed = list_clips(source, label_scale=label_scale, features=features, report=report)
+    listed = list_clips(source, label_scale=label_scale, features=features, progress=progress)
     old: list[Path] = []
     measured = _measured(source, listed.clips, listed.path, listed.feature_set, old)
     corpus = name or source.corpus or listed.path.stem
@@ -206,25 +206,25 @@ def import_features(
         digests = {"frames": file_digest(source.frames), "clips": file_digest(listed.path)}
         table = dataclasses.replace(table, provenance={**table.provenance, "files": digests})
     table = with_teachers(table, teachers)
-    remark(table.sources, table.labels, report)
-    remark_old_logs(old, len(listed.clips), report)
+    remark(table.sources, table.labels, progress)
+    remark_old_logs(old, len(listed.clips), progress)
     table.write(out)
     return table
 
 
-def remark(sources: Sequence[str], labels: Collection[str], report: Report) -> None:
+def remark(sources: Sequence[str], labels: Collection[str], progress: Progress) -> None:
     """Says what a table of these sources and labels cannot be used for, and what looks mistyped."""
     spellings: dict[str, str] = {}
     for source in sources:
         if (other := spellings.setdefault("".join(source.split()).casefold(), source)) != source:
-            report.say(
+            progress.say(
                 f"sources {other!r} and {source!r} differ in capitals or blanks alone; if they "
                 f"are one content, spell them alike, or it is trained on where it is left out"
             )
     if len(sources) < 2:
-        report.say(f"one source ({sources[0]}): it cannot be left out, so not be trained on")
+        progress.say(f"one source ({sources[0]}): it cannot be left out, so not be trained on")
     if "mos" not in labels:
-        report.say("no opinion scores: nothing but --teacher NAME can be a label")
+        progress.say("no opinion scores: nothing but --teacher NAME can be a label")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -247,7 +247,7 @@ class Listed:
 
 
 def list_clips(
-    source: ImportSource, *, label_scale: LabelScale | None, features: str, report: Report
+    source: ImportSource, *, label_scale: LabelScale | None, features: str, progress: Progress
 ) -> Listed:
     """The clips of a source, with their opinions; nothing of their features is read yet.
 
@@ -256,19 +256,19 @@ def list_clips(
     """
     if features not in FEATURE_SETS:
         raise InputError(f"--features {features}: expected one of {', '.join(FEATURE_SETS)}.")
-    path, clips = _clips(source, report)
+    path, clips = _clips(source, progress)
     if source.corpus is not None and label_scale is None:
         label_scale = avt_vqdb_uhd_1.LABEL_SCALE
     opinions_from = path
     if source.ratings is not None:
         opinions_from = source.ratings
         clips = with_ratings(clips, read_ratings(source.ratings), source.ratings)
-    clips = recover_opinions(clips, opinions_from, label_scale, report)
+    clips = recover_opinions(clips, opinions_from, label_scale, progress)
     opinions = map_opinions([clip.opinion for clip in clips], path, label_scale)
     return Listed(path, clips, opinions, FEATURE_SETS[features])
 
 
-def _clips(source: ImportSource, report: Report) -> tuple[Path, list[ListedClip]]:
+def _clips(source: ImportSource, progress: Progress) -> tuple[Path, list[ListedClip]]:
     """The file or folder that lists the clips, and the clips."""
     ways = (source.logs, source.frames, source.corpus)
     if sum(way is not None for way in ways) != 1:
@@ -292,10 +292,10 @@ def _clips(source: ImportSource, report: Report) -> tuple[Path, list[ListedClip]
         path = source.logs or Path()
         clips, unused = read_log_manifest(path)
     if unused:
-        report.say(f"{path}: columns left alone: {', '.join(unused)}")
+        progress.say(f"{path}: columns left alone: {', '.join(unused)}")
     logs = collections.Counter(clip.log.resolve() for clip in clips if clip.log is not None)
     if repeated := [log for log, count in logs.items() if count > 1]:
-        report.say(f"{path}: several clips have the log {repeated[0]}; check that list")
+        progress.say(f"{path}: several clips have the log {repeated[0]}; check that list")
     return path, clips
 
 
@@ -314,10 +314,10 @@ def read_clip_log(
     return log.features
 
 
-def remark_old_logs(old: Sequence[Path], n_clips: int, report: Report) -> None:
+def remark_old_logs(old: Sequence[Path], n_clips: int, progress: Progress) -> None:
     """Says that logs of libvmaf 1 hold for videos of 8 bits alone."""
     if old:
-        report.say(
+        progress.say(
             f"{old[0]}: of libvmaf 1, as {len(old)} of {n_clips} logs are; if the videos have 10 "
             f"bits, ffmpeg's filter of that age gave motion2 four times too large and VIF too low: "
             f"log those again, or say bit_depth (8) in the list"
@@ -424,7 +424,7 @@ def import_dataset(
     teachers: Sequence[str] = (),
     name: str | None = None,
     shard_rows: int = SHARD_ROWS,
-    report: Report = silent,
+    progress: Progress = NO_PROGRESS,
 ) -> Contents:
     """Puts a list of logs into the dataset `out`, never holding more than a shard of them.
 
@@ -442,8 +442,8 @@ def import_dataset(
     if source.logs is None:
         raise InputError(f"{out}: a folder takes --logs; name a .parquet file for other sources.")
     with writing(out) as writer:
-        listed = list_clips(source, label_scale=label_scale, features=features, report=report)
-        on_clip = report.clips(listed.clips)
+        listed = list_clips(source, label_scale=label_scale, features=features, progress=progress)
+        on_clip = progress.clips(listed.clips)
         corpus = name or listed.path.stem
         contents: Contents | None = None
         shards: list[Path] = []
@@ -459,8 +459,8 @@ def import_dataset(
         writer.finish(shards)
     if contents is None:
         raise InputError(f"{listed.path}: lists no clip; add rows.")
-    remark(contents.sources, contents.labels, report)
-    remark_old_logs(old, len(listed.clips), report)
+    remark(contents.sources, contents.labels, progress)
+    remark_old_logs(old, len(listed.clips), progress)
     return contents
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from vmaf_jax.export.parity import check_parity
 from vmaf_jax.files import check_result_folder
-from vmaf_jax.progress import Report, silent
+from vmaf_jax.progress import NO_PROGRESS, Progress
 from vmaf_jax.runs.conclude import conclude, load_external
 from vmaf_jax.runs.config import Config, warn_of_recipe
 from vmaf_jax.runs.fit import fit_folds, problem_of
@@ -41,7 +41,7 @@ def train(
     *,
     overwrite: bool = False,
     save_every_s: float | None = None,
-    report: Report = silent,
+    progress: Progress = NO_PROGRESS,
 ) -> Run:
     """Trains a student, cross-validates it over whole sources, exports it, and proves the export.
 
@@ -51,7 +51,7 @@ def train(
         overwrite: whether an earlier run there is replaced.
         save_every_s: how often the training's state is saved, beside `run_dir`; None for never. A
             training that was interrupted goes on from its newest sound state.
-        report: told of each stage.
+        progress: told of each stage.
 
     Returns:
         The run, as it lies in its folder.
@@ -64,19 +64,21 @@ def train(
     started = time.perf_counter()
     check_result_folder(run_dir, "metrics.json", overwrite=overwrite)
     if (warning := warn_of_recipe(config)) is not None:
-        report.say(warning)
+        progress.say(warning)
     if config.sweep:
-        run = sweep(config, run_dir, save_every_s, report)
+        run = sweep(config, run_dir, save_every_s, progress)
         check_parity(run.parity)
         return run
-    problem = problem_of(config, report)
+    problem = problem_of(config, progress)
     problem.check_folds()
-    others = load_external(config, problem, report)  # before training: a missing one costs nothing
-    with kept_state(run_dir, save_every_s, report) as state:
+    others = load_external(
+        config, problem, progress
+    )  # before training: a missing one costs nothing
+    with kept_state(run_dir, save_every_s, progress) as state:
         how = (problem, config.make_student(), config.training)
-        fit = fit_folds(*how, report=report, state=state)
+        fit = fit_folds(*how, progress=progress, state=state)
         about = (config, problem, others, fit)
-        run = conclude(*about, path=run_dir, started=started, report=report)
+        run = conclude(*about, path=run_dir, started=started, progress=progress)
         write_run(run)
         if state is not None:
             state.remove()

@@ -22,7 +22,7 @@ from vmaf_jax.export.parity import Parity, clip_rows, measure_parity, parity_row
 from vmaf_jax.export.sidecar import Calibration, Identity
 from vmaf_jax.files import work_folder
 from vmaf_jax.models import deploy
-from vmaf_jax.progress import Report
+from vmaf_jax.progress import Progress
 from vmaf_jax.runs.config import Config
 from vmaf_jax.runs.fit import Fit, predict
 from vmaf_jax.runs.problem import Problem, load_problem, table_digest
@@ -62,7 +62,7 @@ def conclude(
     *,
     path: Path,
     started: float,
-    report: Report,
+    progress: Progress,
     sweep: SweepTable | None = None,
 ) -> Run:
     """What a fit of one point is worth, and its model, exported and measured.
@@ -96,7 +96,7 @@ def conclude(
         label_scale=problem.label_scale,
         calibration=None if calibration is None else calibration.to_dict(),
     )
-    report.say("export and parity")
+    progress.say("export and parity")
     onnx, parity = _export(fit, identity, [problem, *others.values()], config)
     metrics = RunMetrics(
         loso=loso,
@@ -110,7 +110,7 @@ def conclude(
         beside=standing_of(config, problem, held_out),
     )
     if metrics.beside is not None:
-        report.say(metrics.beside.verdict)
+        progress.say(metrics.beside.verdict)
     members = [f"{name}/{seed}" for seed in fit.seeds for name in problem.fold_names]
     return Run(
         path=path.absolute(),
@@ -127,7 +127,7 @@ def conclude(
     )
 
 
-def load_external(config: Config, problem: Problem, report: Report) -> dict[str, Problem]:
+def load_external(config: Config, problem: Problem, progress: Progress) -> dict[str, Problem]:
     """The external corpora that a configuration names.
 
     Raises:
@@ -135,7 +135,7 @@ def load_external(config: Config, problem: Problem, report: Report) -> dict[str,
     """
     others: dict[str, Problem] = {}
     for name in config.external:
-        others[name] = load_problem(config.external_data(name), report)
+        others[name] = load_problem(config.external_data(name), progress)
     for other in others.values():
         problem.check_apart(other)
     return others

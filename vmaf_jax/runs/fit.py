@@ -18,7 +18,7 @@ import numpy.typing as npt
 from vmaf_jax.errors import InputError
 from vmaf_jax.evaluation.cross_validation import HeldOut, join
 from vmaf_jax.models import Deployed, Student, Variables
-from vmaf_jax.progress import Report, silent
+from vmaf_jax.progress import NO_PROGRESS, Progress
 from vmaf_jax.runs.config import Config
 from vmaf_jax.runs.locate import find_run
 from vmaf_jax.runs.problem import (
@@ -119,7 +119,7 @@ def fit_folds(
     *,
     points: Sequence[TrainingSettings] | None = None,
     dropouts: Sequence[float] | None = None,
-    report: Report = silent,
+    progress: Progress = NO_PROGRESS,
     state: KeptState | None = None,
 ) -> Fit:
     """Trains every fold, seed and point, and a final fit of each on all rows, as one program.
@@ -143,7 +143,7 @@ def fit_folds(
         student, dropouts = dataclasses.replace(student, dropout=dropouts[0]), None
     n_folds = len(problem.masks)
     several = f", {len(points)} points" if len(points) > 1 else ""
-    report.say(f"training: {n_folds} folds and the final fit{several}, {settings.steps} steps")
+    progress.say(f"training: {n_folds} folds and the final fit{several}, {settings.steps} steps")
     queried = settings.strategy == "teacher_queries"
     rows = problem.rows(student, settings, _start(settings, student))
     heats = [point.temperature for point in points]
@@ -155,7 +155,7 @@ def fit_folds(
     if state is not None:
         state.of(rows, members, teacher, points_json, str(student))
         if (arrays := state.result()) is not None:
-            report.say("  done before: its saved result is taken")
+            progress.say("  done before: its saved result is taken")
             return Fit.of(arrays, student, settings.seeds)
     trained = train_members(
         *(rows, members, teacher),
@@ -295,7 +295,7 @@ def fit_points(
     problems: Mapping[Key, Problem],
     *,
     state: KeptState | None = None,
-    report: Report = silent,
+    progress: Progress = NO_PROGRESS,
 ) -> list[Fit]:
     """The fit of each point, alone, in their order.
 
@@ -307,7 +307,7 @@ def fit_points(
     """
     fits: dict[int, Fit] = {}
     groups = programs_of(points)
-    on_step = report.steps("programs", lambda: len(groups)) or (lambda done: None)
+    on_step = progress.steps("programs", lambda: len(groups)) or (lambda done: None)
     for number, group in enumerate(groups, 1):
         started = time.perf_counter()
         first = points[group[0]]
@@ -315,7 +315,7 @@ def fit_points(
             *(problems[first.problem], first.student, first.settings),
             points=[points[k].settings for k in group],
             dropouts=[points[k].student.dropout for k in group],
-            report=report,
+            progress=progress,
             state=state,
         )
         fits |= {
@@ -323,7 +323,7 @@ def fit_points(
             for place, k in enumerate(group)
         }
         on_step(1)
-        report.say(f"program {number} of {len(groups)}: {time.perf_counter() - started:.0f} s")
+        progress.say(f"program {number} of {len(groups)}: {time.perf_counter() - started:.0f} s")
     return [fits[k] for k in range(len(points))]
 
 
@@ -360,18 +360,18 @@ class StreamedProblem(Problem):
         return tuple(tuple(names[~mask].tolist()) for mask in self.masks)
 
 
-def problem_of(config: Config, report: Report = silent) -> Problem:
+def problem_of(config: Config, progress: Progress = NO_PROGRESS) -> Problem:
     """The problem of a configuration: rows in memory, or streamed where it has `data.buffer_rows`.
 
     Raises:
         InputError: as `load_problem` and `load_streamed`.
     """
     if config.data.buffer_rows is None:
-        return load_problem(config.data, report, folds=config.training.folds)
-    return load_streamed(config, report)
+        return load_problem(config.data, progress, folds=config.training.folds)
+    return load_streamed(config, progress)
 
 
-def load_streamed(config: Config, report: Report = silent) -> StreamedProblem:
+def load_streamed(config: Config, progress: Progress = NO_PROGRESS) -> StreamedProblem:
     """The problem of a configuration with `data.buffer_rows`.
 
     Raises:
@@ -383,7 +383,7 @@ def load_streamed(config: Config, report: Report = silent) -> StreamedProblem:
     buffer_rows = data.buffer_rows
     if folder is None or buffer_rows is None or not folder.is_dir():
         raise InputError("data.buffer_rows is of data.features, a folder of shards; drop it.")
-    report.say(f"data: {folder}, streamed")
+    progress.say(f"data: {folder}, streamed")
     table = map_table(folder)
     check_table(table, data)
     label = table.label(data.label_column)
@@ -445,7 +445,7 @@ def fit_streamed(
     *,
     points: Sequence[TrainingSettings] | None = None,
     dropouts: Sequence[float] | None = None,
-    report: Report = silent,
+    progress: Progress = NO_PROGRESS,
     state: KeptState | None = None,
 ) -> Fit:
     """`fit_folds` of a problem whose rows stay on the disk: all members read one stream of batches.
@@ -462,7 +462,7 @@ def fit_streamed(
         student, dropouts = dataclasses.replace(student, dropout=dropouts[0]), None
     n_folds, seeds = len(problem.masks), settings.seeds
     several = f", {len(points)} points" if len(points) > 1 else ""
-    report.say(
+    progress.say(
         f"training: {n_folds} folds and the final fit{several}, {settings.steps} steps, streamed"
     )
     rows = StreamRows(problem.table.features, problem.target, problem.source_of)
@@ -472,7 +472,7 @@ def fit_streamed(
         points_json = "".join(point.model_dump_json() for point in points)
         state.of(rows, members, points_json, str(student), str(problem.buffer_rows))
         if (arrays := state.result()) is not None:
-            report.say("  done before: its saved result is taken")
+            progress.say("  done before: its saved result is taken")
             return Fit.of(arrays, student, seeds)
     trained = train_streamed(
         rows,

@@ -16,7 +16,7 @@ from vmaf_jax.extraction.corpus import CorpusSource, measure_corpus
 from vmaf_jax.extraction.request import Request
 from vmaf_jax.features.feature_set import FEATURE_SETS
 from vmaf_jax.models import Student, Variables
-from vmaf_jax.progress import Report, silent
+from vmaf_jax.progress import NO_PROGRESS, Progress
 from vmaf_jax.runs.config import DataConfig
 from vmaf_jax.tables.clips import Clips, clips_of
 from vmaf_jax.tables.dataset import read_table
@@ -210,7 +210,9 @@ class Problem:
             )
 
 
-def load_problem(data: DataConfig, report: Report = silent, *, folds: int | None = None) -> Problem:
+def load_problem(
+    data: DataConfig, progress: Progress = NO_PROGRESS, *, folds: int | None = None
+) -> Problem:
     """The table that a configuration names, extracted where it must be, with labels and folds.
 
     Args:
@@ -220,7 +222,7 @@ def load_problem(data: DataConfig, report: Report = silent, *, folds: int | None
         InputError: as the corpus, the extraction, the reading of a table or of a teacher does; or
             there are fewer sources than folds.
     """
-    table = _load_table(data, report)
+    table = _load_table(data, progress)
     label = table.label(data.label_column)
     teacher, no_teacher = find_teacher(table, data)
     target = label if teacher is None else unclipped(teacher, table.features, label)
@@ -277,14 +279,14 @@ def _experiments(clips: Clips, settings: TrainingSettings) -> npt.NDArray[np.flo
     return (clips.experiment[:, None] == np.array(names, object)).astype(np.float32)
 
 
-def _load_table(data: DataConfig, report: Report) -> FeatureTable:
-    report.say(f"data: {data.features or data.corpus}")
+def _load_table(data: DataConfig, progress: Progress) -> FeatureTable:
+    progress.say(f"data: {data.features or data.corpus}")
     if data.features is not None:
         table = read_table(data.features)
     else:
         source = CorpusSource(data.corpus, data.data_root, data.manifest, data.label_scale)
         request = Request((data.teacher,), FEATURE_SETS[data.feature_set])
-        table = measure_corpus(source, request, report=report)
+        table = measure_corpus(source, request, progress=progress)
     check_table(table, data)
     return table.mean_pool() if data.mean_pool else table
 

@@ -31,7 +31,7 @@ from vmaf_jax.environment import is_first_process, several_processes
 from vmaf_jax.errors import InputError
 from vmaf_jax.export.checkpoint import checkpointer_alone, save_checkpoint
 from vmaf_jax.files import atomic_path, make_dir, plain_files, read_limited, take_lock, write_text
-from vmaf_jax.progress import Report, silent
+from vmaf_jax.progress import NO_PROGRESS, Progress
 from vmaf_jax.training.pieces import Keeper, Leaves
 
 _ARRAYS, _LIST = "state", "digests.json"
@@ -146,11 +146,11 @@ class TrainingState:
     """
 
     def __init__(
-        self, run_dir: Path, every_s: float | None, report: Report, *, several: bool = False
+        self, run_dir: Path, every_s: float | None, progress: Progress, *, several: bool = False
     ) -> None:
         self.folder = run_dir.absolute().with_name(f"{run_dir.absolute().name}.state")
         self.training = ""
-        self._every_s, self._report, self._several = every_s, report, several
+        self._every_s, self._progress, self._several = every_s, progress, several
         self._last = time.monotonic()
         self._lock = self._take_lock()
         programs = "finished programs are kept, run it again to go on."
@@ -202,7 +202,7 @@ class TrainingState:
         try:
             return read_arrays(place, self.training)
         except UnfitError as damage:
-            self._report.say(f"{place}: {damage}; it is trained again")
+            self._progress.say(f"{place}: {damage}; it is trained again")
             return None
 
     def restore(self, like: Leaves) -> Leaves | None:
@@ -213,11 +213,11 @@ class TrainingState:
             try:
                 leaves = self._read(place, like)
             except UnfitError as damage:
-                self._report.say(
+                self._progress.say(
                     f"{place}: {damage}; the state before it is taken, if there is one"
                 )
                 continue
-            self._report.say(f"goes on after step {int(place.name)}, from {place}")
+            self._progress.say(f"goes on after step {int(place.name)}, from {place}")
             return leaves
         return None
 
@@ -280,7 +280,11 @@ def _name(k: int) -> str:
 
 @contextlib.contextmanager
 def kept_state(
-    run_dir: Path | None, every_s: float | None, report: Report = silent, *, several: bool = False
+    run_dir: Path | None,
+    every_s: float | None,
+    progress: Progress = NO_PROGRESS,
+    *,
+    several: bool = False,
 ) -> Iterator[KeptState | None]:
     """Where a job keeps its trainings; None where it keeps nothing.
 
@@ -297,7 +301,7 @@ def kept_state(
         def own() -> TrainingState | None:
             if run_dir is None or not is_first_process():
                 return None
-            return opened.enter_context(TrainingState(run_dir, every_s, report, several=several))
+            return opened.enter_context(TrainingState(run_dir, every_s, progress, several=several))
 
         if several_processes():
             saving = _of_every_process(every_s is not None)

@@ -16,7 +16,7 @@ from vmaf_jax.evaluation.by_source import over_sources, paired
 from vmaf_jax.evaluation.cross_validation import HeldOut, SweepTable, SweptPoint
 from vmaf_jax.evaluation.intervals import Interval
 from vmaf_jax.evaluation.metrics import all_metrics
-from vmaf_jax.progress import Report, silent
+from vmaf_jax.progress import NO_PROGRESS, Progress
 from vmaf_jax.runs.conclude import conclude, load_external
 from vmaf_jax.runs.config import Config, validate
 from vmaf_jax.runs.fit import Fit, Point, fit_points, problem_of
@@ -47,7 +47,7 @@ class Swept(NamedTuple):
     state: KeptState | None
 
 
-def sweep(config: Config, run_dir: Path, save_every_s: float | None, report: Report) -> Run:
+def sweep(config: Config, run_dir: Path, save_every_s: float | None, progress: Progress) -> Run:
     """Trains every combination of a configuration's sweep; the best becomes the run.
 
     Programs that are through are kept beside `run_dir`, so that an interrupted sweep goes on with
@@ -60,9 +60,9 @@ def sweep(config: Config, run_dir: Path, save_every_s: float | None, report: Rep
     with contextlib.ExitStack() as opened:
 
         def open_state() -> KeptState | None:
-            return opened.enter_context(kept_state(run_dir, save_every_s, report, several=True))
+            return opened.enter_context(kept_state(run_dir, save_every_s, progress, several=True))
 
-        swept = fit_combinations(config, open_state, report)
+        swept = fit_combinations(config, open_state, progress)
         held_out = [
             fit.held_out(swept.problems[point.problem])
             for fit, point in zip(swept.fits, swept.points, strict=True)
@@ -75,7 +75,7 @@ def sweep(config: Config, run_dir: Path, save_every_s: float | None, report: Rep
             *(swept.configs[best], swept.problems[key], swept.others[key], swept.fits[best]),
             path=run_dir,
             started=started,
-            report=report,
+            progress=progress,
             sweep=table,
         )
         write_run(run)
@@ -97,7 +97,7 @@ def take_part_in_sweep(config: Config, save_every_s: float | None) -> None:
 def fit_combinations(
     config: Config,
     open_state: Callable[[], KeptState | None] = lambda: None,
-    report: Report = silent,
+    progress: Progress = NO_PROGRESS,
 ) -> Swept:
     """Trains every combination.
 
@@ -111,12 +111,12 @@ def fit_combinations(
     for _, variant in tried:
         key = f"{variant.data.model_dump_json()} in {variant.training.folds} folds"
         if key not in problems:
-            problems[key] = problem_of(variant, report)
+            problems[key] = problem_of(variant, progress)
             problems[key].check_folds()
-            others[key] = load_external(variant, problems[key], report)
+            others[key] = load_external(variant, problems[key], progress)
         points.append(Point(key, variant.make_student(), variant.training))
     state = open_state()
-    fits = fit_points(points, problems, state=state, report=report)
+    fits = fit_points(points, problems, state=state, progress=progress)
     settings, configs = [entry for entry, _ in tried], [variant for _, variant in tried]
     return Swept(settings, configs, points, problems, others, fits, state)
 

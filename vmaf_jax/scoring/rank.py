@@ -17,7 +17,7 @@ from vmaf_jax.extraction.extract import as_video, extract_each
 from vmaf_jax.extraction.request import Outcome, Pair, Request, parse_extra_metrics
 from vmaf_jax.extraction.shards import check_engine
 from vmaf_jax.files import is_folder
-from vmaf_jax.progress import Report, silent
+from vmaf_jax.progress import NO_PROGRESS, Progress
 from vmaf_jax.scoring.intervals import check_interval
 from vmaf_jax.scoring.model import AUTO, PHONE, Choice, Model, choose, load_scorer
 from vmaf_jax.scoring.score import DEFAULT_MODEL, scores_of
@@ -208,7 +208,7 @@ def rank(
     interval: float | None = None,
     engine: str = "local",
     address: str | None = None,
-    report: Report = silent,
+    progress: Progress = NO_PROGRESS,
     **comparison: Unpack[ComparisonOptions],
 ) -> Ranking:
     """Scores distorted videos against their reference, and ranks them by the clip's score.
@@ -240,7 +240,7 @@ def rank(
     )
     videos = [(as_video(r, raw_format), as_video(d, raw_format)) for r, d in pairs]
     clips = [Clip("score", v[0].path.stem, v[1].path.stem, *v) for v in videos]
-    on_pair = report.clips(clips)
+    on_pair = progress.clips(clips)
     started = time.perf_counter()
     outcomes = _measured(videos, request, backend, engine, address, on_pair)
     seconds = (time.perf_counter() - started) / len(pairs)  # they are measured side by side

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from vmaf_jax.errors import InputError
 from vmaf_jax.extraction.extract import VideoLike, as_video, check_backend, extract_each
 from vmaf_jax.extraction.request import Outcome, Request, parse_extra_metrics
-from vmaf_jax.progress import Report, silent
+from vmaf_jax.progress import NO_PROGRESS, Progress
 from vmaf_jax.scoring.frame_budget import EnoughFrames, check_within, measure_enough
 from vmaf_jax.scoring.intervals import check_interval, interval_of, is_inside
 from vmaf_jax.scoring.model import Model, choose, feature_set_of, load_scorer
@@ -47,7 +47,7 @@ def score(
     provider: str | None = None,
     interval: float | None = None,
     within: float | None = None,
-    report: Report = silent,
+    progress: Progress = NO_PROGRESS,
     **comparison: Unpack[ComparisonOptions],
 ) -> Scores:
     """Scores a pair of videos.
@@ -81,7 +81,7 @@ def score(
         interval: level of an interval for the clip's label, in (0, 1).
         within: points; measures no more frames than the clip's mean needs to be known that well
             (95 %). By libvmaf, of models that pool by the mean, without teachers or a cache.
-        report: told how many frames are measured, where all of them are.
+        progress: told how many frames are measured, where all of them are.
         comparison: what is allowed where the two differ, as for `extract_pair`.
 
     Raises:
@@ -105,7 +105,7 @@ def score(
                 cache=cache,
                 extra_metrics=parse_extra_metrics(extra_metrics),
             )
-            scores = _score_whole(choice.model, pair, request, backend, interval, report)
+            scores = _score_whole(choice.model, pair, request, backend, interval, progress)
     are_files = files[0] is reference and files[1] is distorted  # those of arrays are gone by now
     compared = Compared(*pair, how) if are_files else None
     return dataclasses.replace(scores, choice=choice.reason, pair=compared)
@@ -177,7 +177,7 @@ def _score_whole(
     request: Request,
     backend: str,
     interval: float | None,
-    report: Report,
+    progress: Progress,
 ) -> Scores:
     """The clip's score from all frames, the model being loaded while they are measured."""
     if interval is not None:
@@ -185,7 +185,7 @@ def _score_whole(
     request = dataclasses.replace(
         request,
         feature_set=feature_set_of(model),
-        on_frames=report.steps("frames", lambda: _about_frames(pair[1], request.comparison)),
+        on_frames=progress.steps("frames", lambda: _about_frames(pair[1], request.comparison)),
     )
 
     def measured() -> tuple[Outcome, float]:

@@ -18,7 +18,7 @@ import pydantic
 from vmaf_jax.evaluation.metrics import rmse
 from vmaf_jax.models import ACTIVATIONS, NETWORKS, ROW_NETWORKS, Student, Variables
 from vmaf_jax.plain_yaml import read_yaml
-from vmaf_jax.progress import Report, silent
+from vmaf_jax.progress import NO_PROGRESS, Progress
 from vmaf_jax.runs.config import DataConfig, find_config, one_of, validate
 from vmaf_jax.runs.fit import Point, fit_points
 from vmaf_jax.runs.problem import Problem, load_problem
@@ -118,7 +118,7 @@ def run_candidates(
     problems: Mapping[str, Problem],
     *,
     state: KeptState | None = None,
-    report: Report = silent,
+    progress: Progress = NO_PROGRESS,
 ) -> list[Outcome]:
     """Trains candidates in as few programs as their shapes make; an outcome each."""
     points = [
@@ -135,7 +135,7 @@ def run_candidates(
         )
         for candidate, settings in candidates
     ]
-    fits = fit_points(points, problems, state=state, report=report)
+    fits = fit_points(points, problems, state=state, progress=progress)
     return [
         Outcome(candidate, settings.seeds, fit.predicted[0], fit.student, fit.final)
         for (candidate, settings), fit in zip(candidates, fits, strict=True)
@@ -148,14 +148,14 @@ def run_grid(
     *,
     full: bool = False,
     state: KeptState | None = None,
-    report: Report = silent,
+    progress: Progress = NO_PROGRESS,
 ) -> list[Outcome]:
     """All candidates trained on rows, then the finalists on teacher queries.
 
     Args:
         state: which programs are through already; None to keep none.
     """
-    about: dict[str, Any] = {"state": state, "report": report}
+    about: dict[str, Any] = {"state": state, "progress": progress}
     outcomes = run_candidates(list(_on_rows(config)), problems, **about)
     first = config.corpora[0]
     best = finalists(outcomes, problems[first], first)

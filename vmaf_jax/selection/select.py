@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from vmaf_jax.files import atomic_path, check_result_folder, to_json, write_text
-from vmaf_jax.progress import Report, silent
+from vmaf_jax.progress import NO_PROGRESS, Progress
 from vmaf_jax.runs.problem import Problem
 from vmaf_jax.runs.state import kept_state
 from vmaf_jax.selection.figures import (
@@ -31,7 +31,7 @@ def select(
     full: bool = False,
     overwrite: bool = False,
     save_every_s: float | None = None,
-    report: Report = silent,
+    progress: Progress = NO_PROGRESS,
 ) -> Findings:
     """Runs the grid; writes `selection.json`, `report.md`, `report.html` and predictions to `out`.
 
@@ -49,9 +49,11 @@ def select(
     problems: dict[str, Problem] = {}
     for corpus in config.corpora:
         problems[corpus] = load_corpus(corpus, config.teacher)
-    with kept_state(out, save_every_s, report, several=True) as state:
-        outcomes = run_grid(config, problems, full=full, state=state, report=report)
-        findings = _findings(config, problems, outcomes, full=full, started=started, report=report)
+    with kept_state(out, save_every_s, progress, several=True) as state:
+        outcomes = run_grid(config, problems, full=full, state=state, progress=progress)
+        findings = _findings(
+            config, problems, outcomes, full=full, started=started, progress=progress
+        )
         with atomic_path(out.absolute()) as folder:
             folder.mkdir()
             write_text(folder / "config.json", config.model_dump_json(indent=2) + "\n")
@@ -82,7 +84,7 @@ def _findings(
     *,
     full: bool,
     started: float,
-    report: Report,
+    progress: Progress,
 ) -> Findings:
     """What the outcomes say."""
     by_corpus = {
@@ -94,7 +96,7 @@ def _findings(
         for name, of_corpus in by_corpus.items()
         for outcome in of_corpus
     ]
-    report.say("deployment and surfaces")
+    progress.say("deployment and surfaces")
     first = config.corpora[0]
     deployed = deployment(problems[first], by_corpus[first])
     return Findings(

@@ -13,7 +13,7 @@ import numpy as np
 
 from vmaf_jax.evaluation.conformal import Interval
 from vmaf_jax.files import check_output, to_json, write_text
-from vmaf_jax.progress import Report
+from vmaf_jax.progress import Progress
 from vmaf_jax.serving import requests, results
 from vmaf_jax.serving.long_results import PART
 from vmaf_jax.tables.dataset import Contents
@@ -62,12 +62,12 @@ def _means(table: Any) -> dict[str, float]:
     return dict(zip(table.feature_set, np.mean(table.features, axis=0).tolist(), strict=True))
 
 
-def vmaf_score(request: requests.Score, report: Report) -> Answer:
+def vmaf_score(request: requests.Score, progress: Progress) -> Answer:
     """Scores a pair, frame by frame."""
     from vmaf_jax.scoring.score import score
     from vmaf_jax.scoring.scores import statistics
 
-    report.say("measuring")
+    progress.say("measuring")
     model = _load(request.model)
     reference, distorted = _videos(request)
     scores = score(
@@ -99,11 +99,11 @@ def vmaf_score(request: requests.Score, report: Report) -> Answer:
     return Answer(result, [scores.plot()] if request.plot else [])
 
 
-def describe_worst_frames(request: requests.WorstFrames, report: Report) -> Answer:
+def describe_worst_frames(request: requests.WorstFrames, progress: Progress) -> Answer:
     """The lowest frames of a pair, with pictures."""
     from vmaf_jax.scoring.worst_frames import worst_frames
 
-    report.say("measuring")
+    progress.say("measuring")
     reference, distorted = _videos(request)
     scores, worst = worst_frames(
         reference,
@@ -128,7 +128,7 @@ def describe_worst_frames(request: requests.WorstFrames, report: Report) -> Answ
     return Answer(result, [frame.picture for frame in worst if frame.picture is not None])
 
 
-def list_models(request: requests.Nothing, report: Report) -> Answer:
+def list_models(request: requests.Nothing, progress: Progress) -> Answer:
     """Models that go by their names."""
     from vmaf_jax.scoring.model import list_models as job
     from vmaf_jax.serving.resources import card_uri
@@ -149,7 +149,7 @@ def list_models(request: requests.Nothing, report: Report) -> Answer:
     return Answer(results.Models(models=entries))
 
 
-def list_backends(request: requests.Nothing, report: Report) -> Answer:
+def list_backends(request: requests.Nothing, progress: Progress) -> Answer:
     """What measures features here."""
     from vmaf_jax.scoring.model import list_backends as job
 
@@ -170,7 +170,7 @@ def _agreement(evaluation: Any, n_models: int = 1) -> dict[str, Any]:
     return {"model": evaluation.model, "kind": evaluation.kind, **figures, "intervals": intervals}
 
 
-def compare_models(request: requests.Compare, report: Report) -> Answer:
+def compare_models(request: requests.Compare, progress: Progress) -> Answer:
     """Models on the same rows, best first."""
     from vmaf_jax.jobs.evaluate import compare_models as job
 
@@ -190,7 +190,7 @@ def compare_models(request: requests.Compare, report: Report) -> Answer:
     )
 
 
-def eval_model_on_split(request: requests.Evaluate, report: Report) -> Answer:
+def eval_model_on_split(request: requests.Evaluate, progress: Progress) -> Answer:
     """One model on a split."""
     from vmaf_jax.jobs.evaluate import compare_models as job
 
@@ -208,20 +208,20 @@ def eval_model_on_split(request: requests.Evaluate, report: Report) -> Answer:
     )
 
 
-def run_benchmark(request: requests.Benchmark, report: Report) -> Answer:
+def run_benchmark(request: requests.Benchmark, progress: Progress) -> Answer:
     """Ours against the plain way, timed side by side."""
     import json
 
     from vmaf_jax.benchmarks import run_benchmark as job
     from vmaf_jax.benchmarks.report import to_lines
 
-    report.say(f"timing {request.what}")
+    progress.say(f"timing {request.what}")
     timed = job(request.what, request.repeats)
     plain = json.loads(to_json(timed))
     return Answer(results.Benchmarked(what=request.what, report=plain, lines=to_lines(timed)))
 
 
-def train_model(request: requests.Train, report: Report) -> Answer:
+def train_model(request: requests.Train, progress: Progress) -> Answer:
     """A student, cross-validated, exported and verified, in a run folder."""
     from vmaf_jax.jobs.train import train as job
     from vmaf_jax.runs.config import Config, validate
@@ -245,7 +245,7 @@ def train_model(request: requests.Train, report: Report) -> Answer:
         },
     }
     config = validate(Config, values, Path("request"))
-    run = job(config, folder, overwrite=request.overwrite, report=report)
+    run = job(config, folder, overwrite=request.overwrite, progress=progress)
     loso = run.metrics.loso.pooled
     return Answer(
         results.Trained(
@@ -262,24 +262,24 @@ def train_model(request: requests.Train, report: Report) -> Answer:
     )
 
 
-def export_model(request: requests.Export, report: Report) -> Answer:
+def export_model(request: requests.Export, progress: Progress) -> Answer:
     """A model's files, verified."""
     from vmaf_jax.jobs.export import export as job
 
     out = Path(request.out)
-    report.say("export and parity")
+    progress.say("export and parity")
     exported = job(request.model, out, request.format, request.quantize)
     files = [str(file) for file in exported.files(out)]
     return Answer(results.Exported(files=files, lines=exported.lines(out)))
 
 
-def rank(request: requests.Rank, report: Report) -> Answer:
+def rank(request: requests.Rank, progress: Progress) -> Answer:
     """Several videos, the best first."""
     from vmaf_jax.scoring.rank import rank as job
     from vmaf_jax.scoring.scores import statistics
 
     out = _json_out(request.out, [request.reference, *request.distorted])
-    report.say("measuring")
+    progress.say("measuring")
     ranking = job(
         request.reference,
         request.distorted,
@@ -289,7 +289,7 @@ def rank(request: requests.Rank, report: Report) -> Answer:
         height=request.height,
         pix_fmt=request.pix_fmt,
         interval=request.interval,
-        report=report,
+        progress=progress,
         **request.comparison,
     )
     if out is not None:
@@ -323,7 +323,7 @@ def rank(request: requests.Rank, report: Report) -> Answer:
     )
 
 
-def extract(request: requests.Extract, report: Report) -> Answer:
+def extract(request: requests.Extract, progress: Progress) -> Answer:
     """A corpus to a feature table."""
     from vmaf_jax.extraction.corpus import CorpusSource
     from vmaf_jax.jobs import extract as job
@@ -341,13 +341,13 @@ def extract(request: requests.Extract, report: Report) -> Answer:
         features=request.features,
         mean_pool=request.mean_pool,
         backend=request.backend,
-        report=report,
+        progress=progress,
         **request.comparison,
     )
     return Answer(_tabled(request.out, Contents.of(table)))
 
 
-def import_features(request: requests.Import, report: Report) -> Answer:
+def import_features(request: requests.Import, progress: Progress) -> Answer:
     """Features and opinions that are there already, to a feature table."""
     from vmaf_jax.jobs import import_features as job
 
@@ -366,12 +366,12 @@ def import_features(request: requests.Import, report: Report) -> Answer:
         features=request.features,
         teachers=request.teacher or (),
         name=request.name,
-        report=report,
+        progress=progress,
     )
     return Answer(_tabled(request.out, Contents.of(table)))
 
 
-def ladder(request: requests.Ladder, report: Report) -> Answer:
+def ladder(request: requests.Ladder, progress: Progress) -> Answer:
     """Codecs by rate and quality."""
     from vmaf_jax.jobs.ladder import ladder as job
     from vmaf_jax.reporting import ladder as pages
@@ -444,7 +444,7 @@ def _tabled(out: str, contents: Contents) -> results.Tabled:
     )
 
 
-RUN: dict[str, Callable[[Any, Report], Answer]] = {
+RUN: dict[str, Callable[[Any, Progress], Answer]] = {
     function.__name__: function
     for function in (
         *(vmaf_score, rank, list_models, list_backends, eval_model_on_split, compare_models),

@@ -37,7 +37,7 @@ _END_S = 2.0  # after which a group that was asked to end is made to
 
 
 class Wire:
-    """JSON lines to whoever started this worker; also the `Report` of its jobs."""
+    """JSON lines to whoever started this worker; also the `Progress` of its jobs."""
 
     def __init__(self, file: TextIO) -> None:
         """Writes to `file`."""
