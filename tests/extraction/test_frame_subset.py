@@ -16,7 +16,7 @@ from vmaf_jax.extraction.frame_subset import (
     measure_every,
 )
 from vmaf_jax.features.feature_set import FEATURE_SETS, FEATURES, NEG_FEATURES
-from vmaf_jax.video.comparison import DEFAULT_COMPARISON, comparison_of
+from vmaf_jax.video.comparison import DEFAULT_COMPARISON, Comparison
 from vmaf_jax.video.ffmpeg import find_ffmpeg
 from vmaf_jax.video.inputs import Video
 
@@ -90,7 +90,7 @@ def test_the_first_look_has_the_values_of_the_whole(cut_pair, cell, offsets):
 def test_every_frame_by_a_plan_that_is_known(cut_pair):
     pair = (Video(cut_pair / "reference.y4m"), Video(cut_pair / "small.mp4"))
     for options in ({}, {"offset": 3}):
-        pilot = look(pair, comparison_of(options))
+        pilot = look(pair, Comparison(**options))
         every = measure_every(find_ffmpeg(), pilot, FEATURES, threads=2)
         np.testing.assert_array_equal(every, vmaf_jax.extract_pair(*pair, **options).features)
 
@@ -103,13 +103,13 @@ def test_lengths_that_differ(cut_pair, ffmpeg):
     whole = vmaf_jax.extract_pair(*pair, shortest=True).features
     for offset in range(6):
         pattern = Pattern(6, np.array([offset, 5 - offset]))
-        features = look(pair, comparison_of({"shortest": True}), pattern=pattern).features
+        features = look(pair, Comparison(shortest=True), pattern=pattern).features
         np.testing.assert_array_equal(list(features.values()), whole[list(features)])
 
 
 def test_other_feature_sets_and_offsets(cut_pair):
     pair = (Video(cut_pair / "reference.y4m"), Video(cut_pair / "distorted.mp4"))
-    how = comparison_of({"offset": 2})
+    how = Comparison(offset=2)
     plan = look(pair, how, NEG_FEATURES).plan
     whole = vmaf_jax.extract_pair(*pair, feature_set=NEG_FEATURES, offset=2).features
     chosen = measure_chosen(find_ffmpeg(), pair, plan, NEG_FEATURES, [1, 8, 20], threads=1)

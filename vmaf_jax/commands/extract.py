@@ -27,7 +27,7 @@ from vmaf_jax.commands.options import (
     VoteScale,
 )
 from vmaf_jax.environment import prepare_extraction
-from vmaf_jax.video.comparison import ComparisonOptions
+from vmaf_jax.video.comparison import Comparison
 
 
 def extract(
@@ -69,23 +69,23 @@ def extract(
     from vmaf_jax.tables.dataset import Contents, is_dataset
 
     settings: dict[str, Any] = {"features": features, "mean_pool": mean_pool}
-    how: ComparisonOptions = {
-        "shortest": shortest,
-        "force": force,
-        "scale": scale,
-        "fps": fps,
-        "sync": sync,
-        "offset": offset,
-        "allow_damaged": allow_damaged,
-        "start": start,
-        "frames": frames,
-        "deinterlace": deinterlace,
-        "stream": stream,
-    }
+    comparison = Comparison(
+        shortest=shortest,
+        force=force,
+        scale=scale,
+        fps=fps,
+        sync=sync,
+        offset=offset,
+        allow_damaged=allow_damaged,
+        start=start,
+        frames=frames,
+        deinterlace=deinterlace,
+        stream=stream,
+    )
     if teacher:
         settings["teachers"] = tuple(teacher)
     source = CorpusSource(corpus, data_root, manifest, label_scale)
-    settings |= {"jobs": jobs, **how}
+    settings |= {"jobs": jobs, "comparison": comparison}
     with Terminal() as terminal:
         if engine == "local" and address is None and not is_dataset(out):
             table = job.extract(source, out, backend=backend, progress=terminal, **settings)

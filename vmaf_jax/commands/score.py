@@ -31,7 +31,7 @@ from vmaf_jax.environment import prepare_extraction
 from vmaf_jax.errors import InputError
 from vmaf_jax.files import check_output, is_folder
 from vmaf_jax.printable import printable
-from vmaf_jax.video.comparison import ComparisonOptions
+from vmaf_jax.video.comparison import Comparison
 from vmaf_jax.video.inputs import Video, check_video
 
 
@@ -83,28 +83,23 @@ def score(
     check_engine(engine, address)
     if engine == "ray" and Path("-") in (reference, *distorted):
         raise InputError("-: a cluster cannot read a pipe; name a file, or drop --engine ray.")
-    how: ComparisonOptions = {
-        "shortest": shortest,
-        "force": force,
-        "scale": scale,
-        "fps": fps,
-        "sync": sync,
-        "offset": offset,
-        "allow_damaged": allow_damaged,
-        "start": start,
-        "frames": frames,
-        "deinterlace": deinterlace,
-        "stream": stream,
-    }
+    comparison = Comparison(
+        shortest=shortest,
+        force=force,
+        scale=scale,
+        fps=fps,
+        sync=sync,
+        offset=offset,
+        allow_damaged=allow_damaged,
+        start=start,
+        frames=frames,
+        deinterlace=deinterlace,
+        stream=stream,
+    )
     others = tuple(name.strip() for name in (extra_metrics or "").split(",") if name.strip())
     settings: dict[str, Any] = {"width": width, "height": height, "pix_fmt": pix_fmt}
-    settings |= {
-        "backend": backend,
-        "teachers": tuple(teacher or ()),
-        "extra_metrics": others,
-        **how,
-    }
-    settings |= {"interval": interval}
+    settings |= {"backend": backend, "teachers": tuple(teacher or ()), "extra_metrics": others}
+    settings |= {"interval": interval, "comparison": comparison}
     of_a_pair: dict[str, Any] = {"provider": provider, "within": within}
     files: dict[str, Any] = {"--csv": csv, "--plot": plot, "--log": log, "--html": html}
     shown = {"json_": json_, "quiet": quiet, "per_frame": per_frame}

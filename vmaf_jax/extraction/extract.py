@@ -20,7 +20,7 @@ from vmaf_jax.features.feature_set import FEATURES, FeatureSet
 from vmaf_jax.tables.table import FeatureTable, concatenate, constant_text
 from vmaf_jax.teacher.model_file import DEFAULT_TEACHER, find_model_file, read_model_file
 from vmaf_jax.video.arrays import as_files
-from vmaf_jax.video.comparison import ComparisonOptions, comparison_of
+from vmaf_jax.video.comparison import DEFAULT_COMPARISON, Comparison, ComparisonOptions
 from vmaf_jax.video.inputs import Video
 
 # Each has `extract_pairs(pairs, request, on_pair)`; imported when it is used.
@@ -55,7 +55,8 @@ def extract_pair(
     feature_set: FeatureSet = FEATURES,
     cache: Path | None = None,
     extra_metrics: tuple[str, ...] = (),
-    **comparison: Unpack[ComparisonOptions],
+    comparison: Comparison = DEFAULT_COMPARISON,
+    **options: Unpack[ComparisonOptions],
 ) -> FeatureTable:
     """Features and teacher scores of every frame of a pair.
 
@@ -73,8 +74,9 @@ def extract_pair(
         feature_set: which features; their gain limits go with it.
         cache: folder of results, by default `features` in the user's cache.
         extra_metrics: other metrics that libvmaf computes in the same pass, names of `METRICS`.
-        comparison: `shortest`, `force`, `scale`, `fps`, `sync`, `offset`, `allow_damaged`: what is
-            allowed where the two differ, as `Comparison` has it.
+        comparison: what is allowed where the two differ.
+        options: attributes of `Comparison` by name, such as `shortest=True`; they replace those of
+            `comparison`.
 
     Returns:
         A table of one clip: features `[frames, features]` (float64, no unit), a label per teacher;
@@ -86,9 +88,9 @@ def extract_pair(
             was given where chroma counts.
     """
     raw_format = {"width": width, "height": height, "pix_fmt": pix_fmt}
-    how = comparison_of(comparison)
+    comparison = dataclasses.replace(comparison, **options)
     request = Request(
-        teachers, feature_set, how, cache, extra_metrics=parse_extra_metrics(extra_metrics)
+        teachers, feature_set, comparison, cache, extra_metrics=parse_extra_metrics(extra_metrics)
     )
     with as_files(reference, distorted, bits) as files:
         pair = (as_video(files[0], raw_format), as_video(files[1], raw_format))

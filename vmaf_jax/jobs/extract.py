@@ -3,7 +3,6 @@
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Unpack
 
 from vmaf_jax.corpora.clips import Clip
 from vmaf_jax.errors import InputError, did_you_mean
@@ -17,7 +16,7 @@ from vmaf_jax.progress import NO_PROGRESS, Progress
 from vmaf_jax.tables.dataset import Contents, check_dataset, is_dataset, writing
 from vmaf_jax.tables.reading import read_file
 from vmaf_jax.tables.table import FeatureTable, concatenate
-from vmaf_jax.video.comparison import ComparisonOptions, comparison_of
+from vmaf_jax.video.comparison import DEFAULT_COMPARISON, Comparison
 
 
 def extract(
@@ -29,8 +28,8 @@ def extract(
     mean_pool: bool = False,
     backend: str = "libvmaf",
     jobs: int | None = None,
+    comparison: Comparison = DEFAULT_COMPARISON,
     progress: Progress = NO_PROGRESS,
-    **comparison: Unpack[ComparisonOptions],
 ) -> FeatureTable:
     """Measures a corpus and writes its feature table to `out`.
 
@@ -61,7 +60,7 @@ def extract(
 def make_request(
     features: str,
     teachers: tuple[str, ...] | None,
-    comparison: ComparisonOptions,
+    comparison: Comparison,
     jobs: int | None = None,
 ) -> Request:
     """What `extract` and `extract_dataset` ask for; arguments as theirs.
@@ -76,7 +75,7 @@ def make_request(
         )
     feature_set = FEATURE_SETS[features]
     names = (feature_set.teacher,) if teachers is None else teachers
-    return Request(names, feature_set, comparison_of(comparison), jobs=jobs)
+    return Request(names, feature_set, comparison, jobs=jobs)
 
 
 def extract_dataset(
@@ -90,8 +89,8 @@ def extract_dataset(
     backend: str = "libvmaf",
     engine: str = "local",
     address: str | None = None,
+    comparison: Comparison = DEFAULT_COMPARISON,
     progress: Progress = NO_PROGRESS,
-    **comparison: Unpack[ComparisonOptions],
 ) -> Contents:
     """Measures a corpus by libvmaf, a shard a clip; run again, it goes on where it was ended.
 

@@ -9,7 +9,7 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any
 
 from vmaf_jax.corpora.clips import Clip
 from vmaf_jax.errors import InputError
@@ -23,7 +23,7 @@ from vmaf_jax.scoring.model import AUTO, PHONE, Choice, Model, choose, load_scor
 from vmaf_jax.scoring.score import DEFAULT_MODEL, scores_of
 from vmaf_jax.scoring.scores import Compared, Scores
 from vmaf_jax.tables.table import FeatureTable
-from vmaf_jax.video.comparison import ComparisonOptions, comparison_of
+from vmaf_jax.video.comparison import DEFAULT_COMPARISON, Comparison
 from vmaf_jax.video.inputs import VIDEO_SUFFIXES, Video
 
 _SHOWN = 5  # videos of a ranking where it is printed
@@ -208,8 +208,8 @@ def rank(
     interval: float | None = None,
     engine: str = "local",
     address: str | None = None,
+    comparison: Comparison = DEFAULT_COMPARISON,
     progress: Progress = NO_PROGRESS,
-    **comparison: Unpack[ComparisonOptions],
 ) -> Ranking:
     """Scores distorted videos against their reference, and ranks them by the clip's score.
 
@@ -234,9 +234,12 @@ def rank(
     loaded = load_scorer(choice.model)
     if interval is not None:
         check_interval(loaded, interval, within=False)
-    how = comparison_of(comparison)
     request = Request(
-        teachers, loaded.feature_set, how, cache, extra_metrics=parse_extra_metrics(extra_metrics)
+        teachers,
+        loaded.feature_set,
+        comparison,
+        cache,
+        extra_metrics=parse_extra_metrics(extra_metrics),
     )
     videos = [(as_video(r, raw_format), as_video(d, raw_format)) for r, d in pairs]
     clips = [Clip("score", v[0].path.stem, v[1].path.stem, *v) for v in videos]
@@ -248,7 +251,7 @@ def rank(
     for (source, path), pair, outcome in zip(pairs, videos, outcomes, strict=True):
         if isinstance(outcome, FeatureTable):
             scores = scores_of(loaded, outcome, interval=interval, extraction_s=seconds)
-            compared = Compared(*pair, how)
+            compared = Compared(*pair, comparison)
             ranked.append(dataclasses.replace(scores, choice=choice.reason, pair=compared))
         else:
             failed.append(Failure(str(source), str(path), str(outcome)))

@@ -23,7 +23,7 @@ from vmaf_jax.scoring.model import Model, choose, feature_set_of, load_scorer
 from vmaf_jax.scoring.scores import Compared, Scores
 from vmaf_jax.tables.table import FeatureTable
 from vmaf_jax.video.arrays import as_files
-from vmaf_jax.video.comparison import Comparison, ComparisonOptions, comparison_of
+from vmaf_jax.video.comparison import DEFAULT_COMPARISON, Comparison, ComparisonOptions
 from vmaf_jax.video.ffmpeg import about_frames, find_ffmpeg
 from vmaf_jax.video.inputs import Video
 
@@ -48,7 +48,8 @@ def score(
     interval: float | None = None,
     within: float | None = None,
     progress: Progress = NO_PROGRESS,
-    **comparison: Unpack[ComparisonOptions],
+    comparison: Comparison = DEFAULT_COMPARISON,
+    **options: Unpack[ComparisonOptions],
 ) -> Scores:
     """Scores a pair of videos.
 
@@ -82,32 +83,34 @@ def score(
         within: points; measures no more frames than the clip's mean needs to be known that well
             (95 %). By libvmaf, of models that pool by the mean, without teachers or a cache.
         progress: told how many frames are measured, where all of them are.
-        comparison: what is allowed where the two differ, as for `extract_pair`.
+        comparison: what is allowed where the two differ.
+        options: attributes of `Comparison` by name, such as `shortest=True`; they replace those of
+            `comparison`.
 
     Raises:
         InputError: a file or an array cannot be measured, or the model cannot be loaded, carries
             no calibration, or does not pool by the mean.
     """
     _check_flags(backend, provider, interval, within, teachers, extra_metrics)
-    how = comparison_of(comparison)
+    comparison = dataclasses.replace(comparison, **options)
     raw = {"width": width, "height": height, "pix_fmt": pix_fmt}
     with as_files(reference, distorted, bits) as files:
         pair = _as_pair(files, raw)
         choice = choose(model, pair[0])
         if backend == "onnx":
-            scores = _score_pixels(choice.model, pair, how, provider, teachers)
+            scores = _score_pixels(choice.model, pair, comparison, provider, teachers)
         elif within is not None:
-            scores = _score_within(choice.model, pair, within, interval, how)
+            scores = _score_within(choice.model, pair, within, interval, comparison)
         else:
             request = Request(
                 teachers,
-                comparison=how,
+                comparison=comparison,
                 cache=cache,
                 extra_metrics=parse_extra_metrics(extra_metrics),
             )
             scores = _score_whole(choice.model, pair, request, backend, interval, progress)
     are_files = files[0] is reference and files[1] is distorted  # those of arrays are gone by now
-    compared = Compared(*pair, how) if are_files else None
+    compared = Compared(*pair, comparison) if are_files else None
     return dataclasses.replace(scores, choice=choice.reason, pair=compared)
 
 

@@ -2,7 +2,6 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +11,7 @@ from vmaf_jax.reporting.backends import picture
 from vmaf_jax.scoring.model import Model
 from vmaf_jax.scoring.score import DEFAULT_MODEL, score
 from vmaf_jax.scoring.scores import Scores
-from vmaf_jax.video.comparison import Comparison, ComparisonOptions, comparison_of
+from vmaf_jax.video.comparison import DEFAULT_COMPARISON, Comparison
 from vmaf_jax.video.decode import LumaPair, sample_type
 from vmaf_jax.video.ffmpeg import find_ffmpeg
 from vmaf_jax.video.inputs import Video
@@ -47,7 +46,7 @@ def worst_frames(
     apart: int = 1,
     pictures: bool = True,
     backend: str = "libvmaf",
-    **comparison: Unpack[ComparisonOptions],
+    comparison: Comparison = DEFAULT_COMPARISON,
 ) -> tuple[Scores, list[WorstFrame]]:
     """Scores a pair and describes its lowest frames, the lowest first; ties by frame number.
 
@@ -61,11 +60,11 @@ def worst_frames(
     """
     if count < 1 or apart < 1:
         raise InputError("count and apart are at least 1; correct them.")
-    scores = score(reference, distorted, model, backend=backend, **comparison)
+    scores = score(reference, distorted, model, backend=backend, comparison=comparison)
     chosen = lowest(scores.per_frame, count, apart)
     drawn: dict[int, bytes] = {}
     if pictures:
-        drawn = _pictures(reference, distorted, scores, chosen, comparison_of(comparison))
+        drawn = _pictures(reference, distorted, scores, chosen, comparison)
     frames = [
         WorstFrame(
             frame=number,

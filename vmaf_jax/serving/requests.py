@@ -22,7 +22,7 @@ from pydantic import Field
 from vmaf_jax.errors import InputError
 from vmaf_jax.plain_yaml import read_yaml
 from vmaf_jax.serving.settings import Settings
-from vmaf_jax.video.comparison import ComparisonOptions
+from vmaf_jax.video.comparison import Comparison
 from vmaf_jax.video.inputs import VIDEO_SUFFIXES
 
 MAX_NAME = 4096  # characters
@@ -339,21 +339,21 @@ class Measurement(Request):
     )
 
     @property
-    def comparison(self) -> ComparisonOptions:
+    def comparison(self) -> Comparison:
         """What is allowed where the two differ."""
-        return {
-            "shortest": self.shortest,
-            "force": self.force,
-            "scale": self.scale,
-            "fps": self.fps,
-            "sync": self.sync,
-            "offset": self.offset,
-            "allow_damaged": self.allow_damaged,
-            "start": self.start,
-            "frames": self.frames,
-            "deinterlace": self.deinterlace,
-            "stream": self.stream,
-        }
+        return Comparison(
+            shortest=self.shortest,
+            force=self.force,
+            scale=self.scale,
+            fps=self.fps,
+            sync=self.sync,
+            offset=self.offset,
+            allow_damaged=self.allow_damaged,
+            start=self.start,
+            frames=self.frames,
+            deinterlace=self.deinterlace,
+            stream=self.stream,
+        )
 
 
 class Scoring(Measurement):

@@ -76,7 +76,7 @@ def vmaf_score(request: requests.Score, progress: Progress) -> Answer:
         model,
         backend=request.backend,
         interval=request.interval,
-        **request.comparison,
+        comparison=request.comparison,
     )
     names = tuple(scores.table.feature_set)
     rows = zip(scores.per_frame.tolist(), scores.table.features.tolist(), strict=True)
@@ -113,7 +113,7 @@ def describe_worst_frames(request: requests.WorstFrames, progress: Progress) -> 
         apart=request.apart,
         pictures=request.pictures,
         backend=request.backend,
-        **request.comparison,
+        comparison=request.comparison,
     )
     result = results.Described(
         model=scores.model,
@@ -290,7 +290,7 @@ def rank(request: requests.Rank, progress: Progress) -> Answer:
         pix_fmt=request.pix_fmt,
         interval=request.interval,
         progress=progress,
-        **request.comparison,
+        comparison=request.comparison,
     )
     if out is not None:
         write_text(out, to_json(ranking.to_dict(per_frame=True)) + "\n")
@@ -342,7 +342,7 @@ def extract(request: requests.Extract, progress: Progress) -> Answer:
         mean_pool=request.mean_pool,
         backend=request.backend,
         progress=progress,
-        **request.comparison,
+        comparison=request.comparison,
     )
     return Answer(_tabled(request.out, Contents.of(table)))
 

@@ -17,7 +17,7 @@ SYNC_REACH = 60  # frames each way that `sync="auto"` looks at
 
 
 class ComparisonOptions(TypedDict, total=False):
-    """The attributes of `Comparison`, as functions take them by keyword."""
+    """Types of the attributes of `Comparison`, which `score` and `extract_pair` take by keyword."""
 
     shortest: bool
     force: bool
@@ -154,16 +154,6 @@ class Comparison:
     def may_end_apart(self) -> bool:
         """Whether files of different lengths are no error before they are decoded."""
         return self.aligned or self.fps is not None or self.frames is not None
-
-
-def comparison_of(options: ComparisonOptions) -> Comparison:
-    """The comparison that keyword arguments describe.
-
-    Raises:
-        TypeError: an option is unknown.
-        InputError: as `Comparison`.
-    """
-    return Comparison(**options)
 
 
 DEFAULT_COMPARISON = Comparison()
