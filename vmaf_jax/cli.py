@@ -32,8 +32,8 @@ from vmaf_jax.commands.select import select
 from vmaf_jax.commands.train import train
 from vmaf_jax.errors import GateError, InputError
 from vmaf_jax.files import remove_work_folders
-from vmaf_jax.interrupts import ends_at_once, escape_output
-from vmaf_jax.printable import log_to_terminal, printable
+from vmaf_jax.interrupts import end_on_signals
+from vmaf_jax.printable import escape_output, log_to_terminal, printable
 
 app = typer.Typer(
     help="Train, verify and deploy tiny VMAF-class video quality predictors.",
@@ -65,7 +65,14 @@ _NO_MEMORY = (  # what libraries call it
     *("RESOURCE_EXHAUSTED", "out of memory", "bad_alloc", "cannot allocate memory"),
     *("failed to map segment", "can't start new thread"),
 )
-_MEASURING = {"score", "extract", "evaluate", "compare-backends", "select"}
+_INTERRUPTED = {  # what an interruption leaves behind, by command; else nothing
+    **dict.fromkeys(
+        ("score", "extract", "evaluate", "compare-backends"),
+        "run it again, what was measured is kept.",
+    ),
+    "train": "run it again, saved states, if any, are kept.",
+    "select": "run it again, finished programs are kept.",
+}
 
 
 @app.callback()
@@ -87,9 +94,8 @@ def main(arguments: list[str] | None = None, *, leave: bool = True) -> None:
     """Runs a command and exits with its code; with `leave` False it returns after a success."""
     log_to_terminal()
     words = sys.argv[1:] if arguments is None else arguments
-    measures = bool(words) and words[0] in _MEASURING
-    outcome = "run it again, what was measured is kept." if measures else "nothing was written."
-    ending = ends_at_once(_clean_up, outcome) if leave else contextlib.nullcontext()
+    message = _INTERRUPTED.get(words[0] if words else "", "nothing was written.")
+    ending = end_on_signals(_clean_up, message) if leave else contextlib.nullcontext()
     with ending:
         escape_output()
         code = _run(arguments)

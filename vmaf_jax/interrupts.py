@@ -1,7 +1,7 @@
 """Ending on signals: at once, or after the state of a training is saved.
 
-The thread that hears a signal asks (`save_first`); the thread that trains looks (`requested`)
-between two short calls of its program, saves, and says so (`saved`).
+A training opens `interruptible`, asks `save_requested` between two calls of its program, saves, and
+then calls `end_if_requested`. Everything else ends as soon as a signal arrives.
 
 Python runs signal handlers between its own instructions, which a long compilation holds up. So the
 interpreter writes a signal's number into a socket, and a thread that reads it does the rest.
@@ -12,7 +12,6 @@ import ctypes
 import os
 import signal
 import socket
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,63 +19,49 @@ from collections.abc import Callable, Iterator
 from vmaf_jax.printable import printable
 
 SAVED = 4  # exit code: told to end, and the state of the training is saved
-_WAIT_S, _LOOK_S = 60.0, 0.05
+# Seconds that a signal waits for a state. Supervisors commonly kill after 30 to 90; a state of
+# many members takes seconds to write, and the call of the program before it up to some tens.
+_MAX_WAIT_S = 60.0
+_POLL_S = 0.05
 _PR_SET_PDEATHSIG = 1  # of <linux/prctl.h>
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_SAVED_TEXT = "the training is saved, run it again to go on."
 
-_outcome: list[str] = []  # what an interruption leaves behind, where it is not the usual
-_saving = threading.Event()  # somebody looks
-_requested = threading.Event()
+_interruptible = threading.Event()
+_save_requested = threading.Event()
 _saved = threading.Event()
 
 
-def leaves_behind(text: str) -> None:
-    """Says what an interruption leaves behind, for the line that people then read."""
-    _outcome[:] = [text]
+@contextlib.contextmanager
+def interruptible() -> Iterator[None]:
+    """While open, a signal sets `save_requested()` instead of ending the program.
+
+    The program ends in `end_if_requested`, or after a minute without that call.
+    """
+    _interruptible.set()
+    try:
+        yield
+    finally:
+        _interruptible.clear()
 
 
-def outcome(usual: str) -> str:
-    """What an interruption leaves behind; `usual` where nobody said otherwise."""
-    return _outcome[0] if _outcome else usual
+def save_requested() -> bool:
+    """Returns whether the program is to save its state and end."""
+    return _save_requested.is_set()
 
 
-def begin_looking() -> None:
-    """From here on this program looks at `requested`, and saves."""
-    _saving.set()
-
-
-def end_looking() -> None:
-    """From here on it does not."""
-    _saving.clear()
-
-
-def requested() -> bool:
-    """Whether the program is to save and end."""
-    return _requested.is_set()
-
-
-def saved() -> None:
-    """The state is on disk; waits for the end of the program, if it was asked for."""
-    if requested():
-        _saved.set()
-        threading.Event().wait()
-
-
-def end_saved() -> None:
-    """The state is on disk and a process of this training is to end: this one ends too."""
-    if not requested():
+def request_save() -> None:
+    """Requests what a signal would: another process of this training was told to end."""
+    if not save_requested():
         signal.raise_signal(signal.SIGTERM)
-        _requested.wait(_WAIT_S)
-    saved()
+        _save_requested.wait(_MAX_WAIT_S)
 
 
-def save_first() -> bool:
-    """Has the state saved, where somebody looks; whether it was."""
-    _requested.set()
-    latest = time.monotonic() + _WAIT_S
-    while _saving.is_set() and time.monotonic() < latest:
-        if _saved.wait(_LOOK_S):
-            return True
-    return False
+def end_if_requested() -> None:
+    """Ends the program if `save_requested()`; to be called when its state is on disk."""
+    if save_requested():
+        _saved.set()
+        threading.Event().wait()  # the thread that heard the signal ends the process
 
 
 def end_with_parent() -> None:
@@ -88,22 +73,18 @@ def end_with_parent() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
-_SAVED_TEXT = b"vmaf-jax: interrupted; the training is saved, run it again to go on.\n"
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
 @contextlib.contextmanager
-def ends_at_once(clean_up: Callable[[], int | None], message: str) -> Iterator[None]:
-    """While the block runs, a signal ends the program with exit code 128 + its number.
+def end_on_signals(clean_up: Callable[[], int | None], message: str) -> Iterator[None]:
+    """While open, a signal ends the program with exit code 128 + its number.
 
     A training that can be saved is saved first, and the exit code is then `SAVED`.
 
     Args:
-        clean_up: called first, in another thread than the block's; it gives the exit code of a
-            process that worked in this one's place, and has said what became of it.
-        message: written to standard error after an interruption.
+        clean_up: Called first, in another thread than the block's. Returns the exit code of a
+            process that did this program's work and told the user how it ended; None without one.
+        message: Written to standard error after an interruption: what is left behind.
     """
-    if threading.current_thread() is not threading.main_thread():
+    if threading.current_thread() is not threading.main_thread():  # Python allows handlers there
         yield
         return
     reader, writer = socket.socketpair()
@@ -113,22 +94,16 @@ def ends_at_once(clean_up: Callable[[], int | None], message: str) -> Iterator[N
         numbers = reader.recv(1)
         if not numbers or numbers[0] == 0:
             return
-        saved = save_first()
+        saved = _wait_for_save()
         code = clean_up()
-        if code is not None:
-            os._exit(code)
-        if saved:
+        if code is None:
+            text = f"vmaf-jax: interrupted; {printable(_SAVED_TEXT if saved else message)}\n"
             with contextlib.suppress(OSError):
-                os.write(2, _SAVED_TEXT)
-            os._exit(SAVED)
-        with contextlib.suppress(OSError, ValueError):
-            os.write(
-                2,
-                f"vmaf-jax: interrupted; {printable(outcome(message))}\n".encode(errors="replace"),
-            )
-        os._exit(128 + numbers[0])
+                os.write(2, text.encode(errors="replace"))
+            code = SAVED if saved else 128 + numbers[0]
+        os._exit(code)
 
-    before = {number: signal.signal(number, _nothing) for number in SIGNALS if _heeded(number)}
+    before = {number: signal.signal(number, _ignore) for number in _SIGNALS if _is_heeded(number)}
     previous = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()
@@ -145,18 +120,20 @@ def ends_at_once(clean_up: Callable[[], int | None], message: str) -> Iterator[N
         reader.close()
 
 
-def _heeded(number: int) -> bool:
-    """Whether the program's caller wants the signal heeded (`nohup` does not want SIGHUP so)."""
+def _wait_for_save() -> bool:
+    """Requests a save and waits for it; returns whether a state was saved."""
+    _save_requested.set()
+    latest = time.monotonic() + _MAX_WAIT_S
+    while _interruptible.is_set() and time.monotonic() < latest:
+        if _saved.wait(_POLL_S):
+            return True
+    return False
+
+
+def _is_heeded(number: int) -> bool:
+    """Returns False for a signal that the caller has this program ignore, as `nohup` does."""
     return signal.getsignal(number) != signal.SIG_IGN
 
 
-def _nothing(number: int, frame: object) -> None:
-    """Lets the watching thread act."""
-
-
-def escape_output() -> None:
-    """Lets text that a terminal's encoding lacks be written escaped, not fail."""
-    for stream in (sys.stdout, sys.stderr):
-        reconfigure = getattr(stream, "reconfigure", None)
-        if reconfigure is not None:
-            reconfigure(errors="backslashreplace")
+def _ignore(number: int, frame: object) -> None:
+    """Leaves the signal to the watching thread, which the wakeup descriptor tells of it."""

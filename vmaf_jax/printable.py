@@ -46,3 +46,11 @@ class PrintableFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Returns the record's text; a traceback keeps its lines."""
         return printable(super().format(record), keep="\n")
+
+
+def escape_output() -> None:
+    """Has characters that the terminal's encoding lacks written escaped, instead of failing."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="backslashreplace")

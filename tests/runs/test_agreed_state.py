@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from vmaf_jax import interrupts as stopping
+from vmaf_jax import interrupts
 from vmaf_jax.progress import NO_PROGRESS
 from vmaf_jax.runs import state as agreed_state
 from vmaf_jax.runs.state import AgreedState, TrainingState, kept_state
@@ -42,7 +42,7 @@ def test_a_result_comes_back_with_its_tree(state):
 def test_a_process_that_keeps_nothing_itself_is_due_when_it_is_to_end(monkeypatch):
     other = AgreedState(None, saves=True)
     assert not other.due()
-    monkeypatch.setattr(stopping, "requested", lambda: True)
+    monkeypatch.setattr(interrupts, "save_requested", lambda: True)
     assert other.due()
 
 

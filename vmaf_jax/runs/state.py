@@ -26,7 +26,7 @@ import jax
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
-from vmaf_jax import interrupts as stopping
+from vmaf_jax import interrupts
 from vmaf_jax.environment import is_first_process, several_processes
 from vmaf_jax.errors import InputError
 from vmaf_jax.export.checkpoint import checkpointer_alone, save_checkpoint
@@ -153,15 +153,13 @@ class TrainingState:
         self._every_s, self._progress, self._several = every_s, progress, several
         self._last = time.monotonic()
         self._lock = self._take_lock()
-        programs = "finished programs are kept, run it again to go on."
-        newest = "no result was written; the newest saved state, if any, is kept."
-        stopping.leaves_behind(programs if several else newest)
+        self._training = contextlib.ExitStack()
 
     def __enter__(self) -> "TrainingState":
         return self
 
     def __exit__(self, *_: object) -> None:
-        stopping.end_looking()
+        self._training.close()
         self._lock.close()
 
     def _take_lock(self) -> IO[bytes]:
@@ -207,7 +205,7 @@ class TrainingState:
 
     def restore(self, like: Leaves) -> Leaves | None:
         """The newest sound state of this training; says what it takes up, and what is damaged."""
-        stopping.begin_looking()
+        self._training.enter_context(interrupts.interruptible())
         self._last = time.monotonic()
         for place in self._states():
             try:
@@ -225,12 +223,12 @@ class TrainingState:
         """Whether the interval is over, or the program is to end."""
         if self._every_s is None:
             return False
-        return stopping.requested() or time.monotonic() - self._last >= self._every_s
+        return interrupts.save_requested() or time.monotonic() - self._last >= self._every_s
 
     def keep(self, state: Leaves, step: int) -> None:
         """Writes a state; ends the program if it was told to."""
         self.write(state, step)
-        stopping.saved()
+        interrupts.end_if_requested()
 
     def write(self, state: Leaves, step: int) -> None:
         """Writes a state, drops all but the last two."""
@@ -246,7 +244,7 @@ class TrainingState:
         Args:
             arrays: its result, kept where others follow.
         """
-        stopping.end_looking()
+        self._training.close()
         if self._several:
             write_arrays(self._result_place, arrays, self.training)
             for place in self._states():
@@ -255,7 +253,6 @@ class TrainingState:
     def remove(self) -> None:
         """The result is written: the states go."""
         shutil.rmtree(self.folder, ignore_errors=True)
-        stopping.leaves_behind("the run folder is written.")
 
     @property
     def _result_place(self) -> Path:
@@ -325,6 +322,7 @@ class AgreedState:
 
     def __init__(self, first: TrainingState | None, *, saves: bool) -> None:
         self._first, self._saves = first, saves
+        self._training = contextlib.ExitStack()
 
     def of(self, *parts: Any) -> "AgreedState":
         """As `TrainingState.of`."""
@@ -344,7 +342,7 @@ class AgreedState:
 
     def restore(self, like: Leaves) -> Leaves | None:
         """As `TrainingState.restore`, in every process."""
-        stopping.begin_looking()
+        self._training.enter_context(interrupts.interruptible())
         names = [f"leaf_{k:04d}" for k in range(len(like))]
         leaves = None if self._first is None else self._first.restore(like)
         arrays = _from_first(None if leaves is None else dict(zip(names, leaves, strict=True)))
@@ -352,19 +350,20 @@ class AgreedState:
 
     def due(self) -> bool:
         """Whether the interval is over, or a process is to end."""
-        own = stopping.requested() if self._first is None else self._first.due()
+        own = interrupts.save_requested() if self._first is None else self._first.due()
         return bool(_of_every_process(own).any())
 
     def keep(self, state: Leaves, step: int) -> None:
         """Writes a state; ends every process if one was told to."""
         if self._first is not None:
             self._first.write(state, step)
-        if _of_every_process(stopping.requested()).any():
-            stopping.end_saved()
+        if _of_every_process(interrupts.save_requested()).any():
+            interrupts.request_save()
+            interrupts.end_if_requested()
 
     def end(self, arrays: dict[str, Any]) -> None:
         """As `TrainingState.end`."""
-        stopping.end_looking()
+        self._training.close()
         if self._first is not None:
             self._first.end(arrays)
 
