@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow.parquet as pq
 
-from vmaf_jax.evaluation import Opinions, compare_models, rmse_mapped
+from vmaf_jax.evaluation import Opinions, compare_against_opinions, rmse_mapped
 from vmaf_jax.evaluation.metrics import plcc, rmse, srocc
 from vmaf_jax.reporting.page import markdown_table
 
@@ -113,7 +113,9 @@ def page(columns: Columns) -> str:
     lines += markdown_table(["model", "PLCC", "SROCC", "RMSE", "mapped"], rows)
     lines += ["", "Against the incumbents, paired over sources (jackknife-t, RMSE, MOS 1-5):", ""]
     for rival in (BASELINE, INCUMBENT):
-        difference = compare_models(columns[best], columns[rival], opinions).differences["rmse"]
+        difference = compare_against_opinions(columns[best], columns[rival], opinions).differences[
+            "rmse"
+        ]
         low, high = difference.interval.low / POINTS, difference.interval.high / POINTS
         lines.append(
             f"- {best}, less {rival}: {difference.difference / POINTS:+.3f}, 95 % interval "

@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -5,11 +7,12 @@ from hypothesis import strategies as st
 
 from vmaf_jax.evaluation.intervals import (
     Moments,
+    adjust_p_values,
+    moment_plcc,
+    moment_rmse,
     plcc_interval,
-    plcc_of,
     rmse_difference,
     rmse_interval,
-    rmse_of,
 )
 from vmaf_jax.evaluation.metrics import plcc, rmse
 
@@ -29,8 +32,8 @@ def test_moments_give_the_metrics(seed):
     total = Moments.of(predicted, true, group).total()
     for k in range(2):
         both = (predicted[k].ravel(), np.tile(true, 2))
-        assert rmse_of(total)[k] == pytest.approx(rmse(*both), rel=1e-9)
-        assert plcc_of(total)[k] == pytest.approx(plcc(*both), rel=1e-9)
+        assert moment_rmse(total)[k] == pytest.approx(rmse(*both), rel=1e-9)
+        assert moment_plcc(total)[k] == pytest.approx(plcc(*both), rel=1e-9)
 
 
 @pytest.mark.parametrize("sigma", [1e-3, 1e-5, 1e-8, 1e-11])
@@ -39,12 +42,12 @@ def test_small_errors_keep_their_digits(sigma):
     predicted, true, group = case(5, sigma=sigma)
     moments = Moments.of(predicted, true, group)
     for k in range(2):
-        assert rmse_of(moments.total())[k] == pytest.approx(
+        assert moment_rmse(moments.total())[k] == pytest.approx(
             rmse(predicted[k].ravel(), np.tile(true, 2)), rel=1e-12
         )
         for g in range(5):
             rest = group != g
-            assert rmse_of(moments.without_each_source())[k, g] == pytest.approx(
+            assert moment_rmse(moments.without_each_source())[k, g] == pytest.approx(
                 rmse(predicted[k][:, rest].ravel(), np.tile(true[rest], 2)), rel=1e-12
             )
 
@@ -52,7 +55,7 @@ def test_small_errors_keep_their_digits(sigma):
 def test_a_source_that_is_far_off_hides_no_small_error_of_the_others():
     predicted, true, group = case(6, candidates=1, seeds=1, sigma=1e-9)
     predicted[0, 0, group == 2] += 50
-    without = rmse_of(Moments.of(predicted, true, group).without_each_source()[0])
+    without = moment_rmse(Moments.of(predicted, true, group).without_each_source()[0])
     rest = group != 2
     assert without[2] == pytest.approx(rmse(predicted[0, 0, rest], true[rest]), rel=1e-12)
 
@@ -60,13 +63,13 @@ def test_a_source_that_is_far_off_hides_no_small_error_of_the_others():
 def test_a_correlation_of_scores_far_from_zero_keeps_its_digits():
     predicted, true, group = case(7, candidates=1, seeds=1)
     near = 99.9 + (predicted - 50) * 1e-7, 99.9 + (true - 50) * 1e-7
-    value = plcc_of(Moments.of(*near, group).total())[0]
+    value = moment_plcc(Moments.of(*near, group).total())[0]
     assert value == pytest.approx(plcc(near[0].ravel(), near[1]), rel=1e-9)
 
 
 def test_leaving_a_source_out_leaves_its_rows_out():
     predicted, true, group = case(0, candidates=1, seeds=1)
-    without = rmse_of(Moments.of(predicted, true, group).without_each_source()[0])
+    without = moment_rmse(Moments.of(predicted, true, group).without_each_source()[0])
     for g in range(5):
         rows = group != g
         assert without[g] == pytest.approx(rmse(predicted[0, 0, rows], true[rows]))
@@ -103,7 +106,7 @@ def test_a_level_of_90_percent_would_show():
     """The width is that of 95 %: Student's t, by its table."""
     predicted, true, group = case(3, sources=9)
     difference, interval = rmse_difference(Moments.of(predicted, true, group))
-    without = rmse_of(Moments.of(predicted, true, group).without_each_source())
+    without = moment_rmse(Moments.of(predicted, true, group).without_each_source())
     gaps = without[0] - without[1]
     error = np.sqrt(8 / 7 * np.sum((gaps - gaps.mean()) ** 2))
     assert interval.high - difference == pytest.approx(2.306 * error, rel=1e-3)
@@ -112,3 +115,11 @@ def test_a_level_of_90_percent_would_show():
 def test_two_sources_say_nothing():
     interval = rmse_interval(Moments.of(*case(0, sources=2)))
     assert np.isnan([interval.low, interval.high]).all()
+
+
+def test_holm_steps_down():
+    assert adjust_p_values([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert adjust_p_values([0.5, 0.9]) == pytest.approx([1.0, 1.0])
+    mixed = adjust_p_values([math.nan, 0.02])
+    assert math.isnan(mixed[0])
+    assert mixed[1] == 0.02

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from vmaf_jax.evaluation import conformal
-from vmaf_jax.evaluation.by_source import over_sources, source_errors
+from vmaf_jax.evaluation.by_source import pooled_errors, source_errors
 from vmaf_jax.evaluation.conformal import Residuals, is_of_clips, residuals_of
 from vmaf_jax.evaluation.cross_validation import HeldOut, loso_metrics, read_held_out
 from vmaf_jax.reporting.svg import Plot, bounded, cells
@@ -53,7 +53,7 @@ def draw(held, path):
         (60, lambda held, path: residuals_of(held, {}, "mean")),
         (60, lambda held, path: is_of_clips(held)),
         (60, lambda held, path: source_errors(held)),
-        (60, lambda held, path: over_sources(held)),
+        (60, lambda held, path: pooled_errors(held)),
         (60, lambda held, path: held.write(path.with_name("again.parquet"))),
         (60, lambda held, path: read_held_out(path)),
         (60, draw),

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import scipy.spatial
 
-from vmaf_jax.evaluation.intervals import mean_interval
+from vmaf_jax.evaluation.intervals import bootstrap_mean
 from vmaf_jax.evaluation.rate_quality import METHODS, Curve, compare, curve_of, upper_hull
 
 
@@ -101,15 +101,15 @@ def test_the_hull_is_scipys():
 
 def test_the_interval_of_a_mean():
     values = np.random.default_rng(0).normal(-0.2, 0.05, 12)
-    low, high = mean_interval(values, 0.95)
+    low, high = bootstrap_mean(values, 0.95)
     reach = scipy.stats.t.ppf(0.975, 11) * scipy.stats.sem(values)  # what it is for normal values
     assert low < values.mean() < high
     assert high - low == pytest.approx(2 * reach, rel=0.2)
-    wider = mean_interval(values, 0.99)
+    wider = bootstrap_mean(values, 0.99)
     assert wider[0] < low
     assert wider[1] > high
-    assert mean_interval(values[:4], 0.95) is None
-    assert mean_interval(np.full(6, 0.1), 0.95) == pytest.approx((0.1, 0.1))
+    assert bootstrap_mean(values[:4], 0.95) is None
+    assert bootstrap_mean(np.full(6, 0.1), 0.95) == pytest.approx((0.1, 0.1))
 
 
 def studentised_by_hand(values, level):
@@ -124,7 +124,7 @@ def studentised_by_hand(values, level):
 @pytest.mark.parametrize("level", [0.5, 0.9])
 def test_the_interval_of_a_skewed_mean_reaches_further_to_the_long_side(level):
     values = np.exp(np.random.default_rng(5).normal(0, 1, 15))
-    low, high = mean_interval(values, level)
+    low, high = bootstrap_mean(values, level)
     expected = studentised_by_hand(values, level)
     assert (low, high) == pytest.approx(expected, abs=0.05 * (expected[1] - expected[0]))
     assert high - values.mean() > 1.2 * (values.mean() - low)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from vmaf_jax.evaluation import Opinions, compare_models
+from vmaf_jax.evaluation import Opinions, compare_against_opinions
 from vmaf_jax.evaluation.opinion_report import opinion_report
 from vmaf_jax.reporting.opinion_tables import show_comparison, show_opinions
 
@@ -59,7 +59,7 @@ def test_one_experiment_is_shown_once_and_what_is_undefined_is_a_dash(capsys):
 
 def test_a_comparison(capsys):
     first, second, opinions = case()
-    comparison = compare_models(first, second, opinions)
+    comparison = compare_against_opinions(first, second, opinions)
     show_comparison("ours", "theirs", comparison, scale=(1.0, 5.0))
     text = capsys.readouterr().out
     entry = comparison.differences["rmse"]
@@ -74,7 +74,7 @@ def test_a_comparison(capsys):
 
 def test_a_comparison_without_intervals(capsys):
     first, second, opinions = case(ci95=False)
-    show_comparison("ours", "theirs", compare_models(first, second, opinions))
+    show_comparison("ours", "theirs", compare_against_opinions(first, second, opinions))
     text = capsys.readouterr().out
     assert "RMSE*" not in text
     assert "AUC" not in text

@@ -1,6 +1,6 @@
 from .cross_validation import HeldOut, loso_metrics, read_held_out
 from .metrics import Metrics, all_metrics
-from .opinion_report import compare_models
+from .opinion_comparison import compare_against_opinions
 from .opinions import Opinions, calibrate_held_out, rmse_mapped
 
 __all__ = [
@@ -9,7 +9,7 @@ __all__ = [
     "Opinions",
     "all_metrics",
     "calibrate_held_out",
-    "compare_models",
+    "compare_against_opinions",
     "loso_metrics",
     "read_held_out",
     "rmse_mapped",

@@ -172,7 +172,7 @@ _ABOUT = (
 
 
 @dataclasses.dataclass(frozen=True)
-class SweptPoint:
+class SweepPoint:
     """One combination of settings.
 
     Attributes:
@@ -205,7 +205,7 @@ class SweepTable:
         held_out: predictions of each point, by its number.
     """
 
-    points: tuple[SweptPoint, ...]
+    points: tuple[SweepPoint, ...]
     same_rows: bool
     held_out: tuple[HeldOut, ...]
 

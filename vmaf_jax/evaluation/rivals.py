@@ -8,10 +8,10 @@ import dataclasses
 import math
 from collections.abc import Mapping
 
-from vmaf_jax.evaluation.by_source import holm, paired
 from vmaf_jax.evaluation.cross_validation import HeldOut
-from vmaf_jax.evaluation.intervals import Interval
+from vmaf_jax.evaluation.intervals import Interval, adjust_p_values
 from vmaf_jax.evaluation.metrics import all_metrics
+from vmaf_jax.evaluation.run_comparison import compare_runs
 
 SIGNIFICANT = 0.05
 
@@ -63,9 +63,9 @@ def stand_beside(rows: HeldOut, rivals: Mapping[str, HeldOut], *, people: bool) 
             are shipped students of the same teacher.
     """
     differences = [
-        paired({name: own, "": rows}).against[""]["rmse"] for name, own in rivals.items()
+        compare_runs({name: own, "": rows}).against[""]["rmse"] for name, own in rivals.items()
     ]
-    p_values = holm([difference.p_value for difference in differences])
+    p_values = adjust_p_values([difference.p_value for difference in differences])
     entries = []
     for (name, own), difference, p_value in zip(rivals.items(), differences, p_values, strict=True):
         metrics = all_metrics(own.predicted, own.label)

@@ -8,7 +8,7 @@ import numpy as np
 
 from vmaf_jax.corpora.encodes import Encode, read_encodes
 from vmaf_jax.errors import InputError
-from vmaf_jax.evaluation.intervals import MIN_CLIPS, mean_interval
+from vmaf_jax.evaluation.intervals import MIN_CLIPS, bootstrap_mean
 from vmaf_jax.evaluation.rate_quality import (
     METHODS,
     Curve,
@@ -248,7 +248,7 @@ def _bd_rate(
         codec,
         contents,
         {method: float(rates.mean()) for method, rates in values.items()},
-        {method: mean_interval(rates, level) for method, rates in values.items()},
+        {method: bootstrap_mean(rates, level) for method, rates in values.items()},
     )
 
 

@@ -1,6 +1,6 @@
 """The page that compares runs on the rows that all of them predicted.
 
-Differences are paired: the same rows, their sources left out in turn (`evaluation.by_source`). With
+Differences are paired: the same rows, each source left out in turn. With
 more than two runs p values are adjusted for their number (Holm).
 """
 
@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 
 import yaml
 
-from vmaf_jax.evaluation.by_source import Paired, holm, over_sources, paired
-from vmaf_jax.evaluation.intervals import LEVEL, Interval
+from vmaf_jax.evaluation.by_source import pooled_errors
+from vmaf_jax.evaluation.intervals import LEVEL, Interval, adjust_p_values
+from vmaf_jax.evaluation.run_comparison import RunComparison, compare_runs
 from vmaf_jax.reporting.page import figure, notes, page, section, table, tiles
 from vmaf_jax.reporting.run_view import RunView, number_at, part, points
 from vmaf_jax.reporting.score_intervals import intervals_of_runs
@@ -121,9 +122,9 @@ def comparison_page(runs: Mapping[str, RunView]) -> str:
     Raises:
         InputError: they share no held-out rows, or learnt other labels.
     """
-    compared = paired({name: run.held_out for name, run in runs.items()})
+    compared = compare_runs({name: run.held_out for name, run in runs.items()})
     names = list(runs)
-    adjusted = holm([compared.against[name]["rmse"].p_value for name in names[1:]])
+    adjusted = adjust_p_values([compared.against[name]["rmse"].p_value for name in names[1:]])
     p_values = dict(zip(names[1:], adjusted, strict=True))
     body = [
         "<h1>Runs compared</h1>\n",
@@ -143,7 +144,7 @@ def _significant(p: float) -> bool:
     return not math.isnan(p) and p < 1 - LEVEL
 
 
-def _sentence(compared: Paired, names: Sequence[str], p_values: Mapping[str, float]) -> str:
+def _sentence(compared: RunComparison, names: Sequence[str], p_values: Mapping[str, float]) -> str:
     standard = names[0]
     if all(math.isnan(p) for p in p_values.values()):
         return "Fewer than three sources in common: nothing says whether a difference holds."
@@ -163,7 +164,9 @@ def _sentence(compared: Paired, names: Sequence[str], p_values: Mapping[str, flo
     return f"Over {compared.n_sources} sources, {'; '.join(parts)}."
 
 
-def _tiles(compared: Paired, names: Sequence[str], p_values: Mapping[str, float]) -> list[Tile]:
+def _tiles(
+    compared: RunComparison, names: Sequence[str], p_values: Mapping[str, float]
+) -> list[Tile]:
     best = min(names, key=lambda name: compared.figures[name]["rmse"])
     least = points(compared.figures[best]["rmse"])
     sure = sum(_significant(p) for p in p_values.values())
@@ -183,7 +186,7 @@ def _tiles(compared: Paired, names: Sequence[str], p_values: Mapping[str, float]
     ]
 
 
-def _warnings(compared: Paired, runs: Mapping[str, RunView]) -> list[str]:
+def _warnings(compared: RunComparison, runs: Mapping[str, RunView]) -> list[str]:
     lines = [
         f"{name}: {line}"
         for name, run in runs.items()
@@ -200,7 +203,7 @@ def _warnings(compared: Paired, runs: Mapping[str, RunView]) -> list[str]:
 
 
 def _differences(
-    compared: Paired, names: Sequence[str], p_values: Mapping[str, float]
+    compared: RunComparison, names: Sequence[str], p_values: Mapping[str, float]
 ) -> list[str]:
     entries = [
         (name, entry["rmse"].difference, entry["rmse"].interval)
@@ -240,7 +243,7 @@ def _interval(interval: Interval) -> str:
     return f"{points(interval.low)} to {points(interval.high)}"
 
 
-def _sources(compared: Paired, names: Sequence[str]) -> list[str]:
+def _sources(compared: RunComparison, names: Sequence[str]) -> list[str]:
     shown = min(len(compared.by_source), MOST_SOURCES)
     note = f"{shown} of {len(compared.by_source)} sources, sorted by the RMSE of {names[0]}."
     svg = by_source(compared.by_source, names)
@@ -253,7 +256,7 @@ def _sources(compared: Paired, names: Sequence[str]) -> list[str]:
 
 
 def _alone(runs: Mapping[str, RunView]) -> list[str]:
-    figures = {name: over_sources(run.held_out) for name, run in runs.items()}
+    figures = {name: pooled_errors(run.held_out) for name, run in runs.items()}
     entries = [(name, entry.rmse, entry.rmse_interval) for name, entry in figures.items()]
     rows = [
         [

@@ -1,17 +1,19 @@
-"""A model against opinions, and two beside each other, at a terminal."""
+"""Terminal tables of a model against opinions, and of the comparison of two models."""
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterator
 
 from rich.table import Column, Table
 
-from vmaf_jax.evaluation.intervals import Difference, Interval
-from vmaf_jax.evaluation.opinion_report import Comparison, OpinionReport
+from vmaf_jax.evaluation.intervals import Interval, PairedDifference
+from vmaf_jax.evaluation.opinion_comparison import OpinionComparison
+from vmaf_jax.evaluation.opinion_report import OpinionReport
 from vmaf_jax.evaluation.opinions import OpinionMetrics
-from vmaf_jax.reporting.html import number
+from vmaf_jax.reporting.numbers import format_fixed, format_interval, format_p_value
 from vmaf_jax.reporting.terminal import show_lines, show_table
 
 Scale = tuple[float, float]
+POINTS: Scale = (0.0, 100.0)
 _MAPS = {"none": "as it comes", "linear": "line", "cubic": "cubic", "logistic": "logistic"}
 _FIGURES = {
     "plcc": "PLCC",
@@ -27,17 +29,15 @@ _FIGURES = {
 }
 
 
-def show_opinions(title: str, report: OpinionReport, scale: Scale = (0.0, 100.0)) -> None:
-    """A row an experiment and map, then all of them; intervals and pairs below.
+def show_opinions(title: str, report: OpinionReport, scale: Scale = POINTS) -> None:
+    """Shows a row for each experiment and map, then all of them; intervals and pairs below.
 
     Args:
-        scale: the scale that people voted on; RMSE are shown on it.
+        scale: the worst and the best vote; RMSE are shown on this scale.
     """
-    view = Table(
-        *(Column("experiment", no_wrap=True), "mapped by", "n", "PLCC", "SROCC", "KROCC", "RMSE"),
-        *("RMSE*", "outliers"),
-        title=title,
-    )
+    experiment = Column("experiment", no_wrap=True)
+    names = ("mapped by", "n", "PLCC", "SROCC", "KROCC", "RMSE", "RMSE*", "outliers")
+    view = Table(experiment, *names, title=title)
     experiments = report.experiments if len(report.experiments) > 1 else {}
     for name, maps in [*experiments.items(), ("all", report.overall)]:
         label = name
@@ -50,72 +50,63 @@ def show_opinions(title: str, report: OpinionReport, scale: Scale = (0.0, 100.0)
 
 
 def show_comparison(
-    first: str, second: str, comparison: Comparison, scale: Scale = (0.0, 100.0)
+    first: str, second: str, comparison: OpinionComparison, scale: Scale = POINTS
 ) -> None:
-    """A row a figure of two models by name, with the difference and its interval over sources."""
+    """Shows a row for each figure of two models, with the difference and its interval over sources.
+
+    Args:
+        first, second: the models' names.
+        scale: the worst and the best vote; RMSE are shown on this scale.
+    """
     columns = ("difference", "95 % over sources", "p", "p, clips")
     view = Table(Column("", no_wrap=True), first, second, *columns)
-    independent = _independent(comparison)
     for name, entry in comparison.differences.items():
         shown = _on_scale(entry, scale) if name.startswith("rmse") else entry
+        clip_p_value = comparison.clip_p_values.get(name)
         view.add_row(
             _FIGURES[name],
-            *(number(value) for value in (shown.first, shown.second, shown.difference)),
-            _range(shown.interval),
-            number(entry.p_value, 3),
-            _p(independent[name]) if name in independent else "",
+            format_fixed(shown.first),
+            format_fixed(shown.second),
+            format_fixed(shown.difference),
+            format_interval(shown.interval, format_fixed),
+            format_p_value(entry.p_value),
+            "" if clip_p_value is None else format_p_value(clip_p_value),
         )
     show_table(view)
-    show_lines(
-        [
-            "p: over sources, the one to go by. p, clips: clips (or pairs) taken as independent, "
-            "which they are not."
-        ]
-    )
+    lines = [
+        f"{comparison.n_clips} clips of {comparison.n_sources} sources; p: over sources, the one "
+        "to go by; p, clips: clips (or pairs) taken as independent, which they are not"
+    ]
+    show_lines([*lines, *_scale_lines(scale)])
 
 
-def _cells(metrics: OpinionMetrics, scale: Scale) -> Iterable[str]:
+def _cells(metrics: OpinionMetrics, scale: Scale) -> list[str]:
     star = None if metrics.rmse_star is None else metrics.rmse_star * _unit(scale)
     figures = (metrics.plcc, metrics.srocc, metrics.krocc, metrics.rmse * _unit(scale), star)
-    return [str(metrics.n), *map(number, figures), number(metrics.outlier_ratio, 3)]
+    return [str(metrics.n), *map(format_fixed, figures), format_fixed(metrics.outlier_ratio, 3)]
 
 
-def _lines(report: OpinionReport, scale: Scale) -> Iterable[str]:
-    rmse, mapped = (
-        _range(_scaled(interval, scale))
-        for interval in (report.rmse_interval, report.rmse_mapped_interval)
-    )
-    yield (
-        f"95 % over {report.sources} sources: PLCC {_range(report.plcc_interval)}, RMSE {rmse}, "
-        f"mapped by lines {mapped}"
-    )
-    if scale != (0.0, 100.0):
-        yield f"RMSE are on the scale {scale[0]:g} to {scale[1]:g}"
+def _lines(report: OpinionReport, scale: Scale) -> Iterator[str]:
+    plcc = format_interval(report.plcc_interval, format_fixed)
+    rmse = format_interval(_scaled(report.rmse_interval, scale), format_fixed)
+    mapped = format_interval(_scaled(report.rmse_mapped_interval, scale), format_fixed)
+    yield f"95 % over {report.sources} sources: PLCC {plcc}, RMSE {rmse}, mapped by lines {mapped}"
+    yield from _scale_lines(scale)
     if (pairs := report.krasula) is not None:
         yield (
             f"pairs: {pairs.different} different, {pairs.similar} similar; AUC different/similar "
-            f"{number(pairs.auc_different_similar)}, better/worse "
-            f"{number(pairs.auc_better_worse)}, better clip right {number(pairs.correct)}"
+            f"{format_fixed(pairs.auc_different_similar)}, better/worse "
+            f"{format_fixed(pairs.auc_better_worse)}, better clip right "
+            f"{format_fixed(pairs.correct)}"
         )
 
 
-def _independent(comparison: Comparison) -> dict[str, float]:
-    values = {"plcc": comparison.plcc}
-    if comparison.rmse_star is not None and comparison.outlier_ratio is not None:
-        values |= {"rmse_star": comparison.rmse_star, "outlier_ratio": comparison.outlier_ratio}
-    if (pairs := comparison.krasula) is not None:
-        values["auc_different_similar"] = pairs.different_similar
-        values["auc_better_worse"] = pairs.better_worse
-        values["correct"] = pairs.correct
-    return values
-
-
-def _p(value: float) -> str:
-    return "< 0.001" if value < 0.001 else number(value, 3)
+def _scale_lines(scale: Scale) -> list[str]:
+    return [] if scale == POINTS else [f"RMSE are on the scale {scale[0]:g} to {scale[1]:g}"]
 
 
 def _unit(scale: Scale) -> float:
-    """Of the scale, per point of 0-100."""
+    """Returns the length of one point of 0-100 on the voters' scale."""
     return (scale[1] - scale[0]) / 100
 
 
@@ -123,7 +114,7 @@ def _scaled(interval: Interval, scale: Scale) -> Interval:
     return Interval(interval.low * _unit(scale), interval.high * _unit(scale))
 
 
-def _on_scale(entry: Difference, scale: Scale) -> Difference:
+def _on_scale(entry: PairedDifference, scale: Scale) -> PairedDifference:
     unit = _unit(scale)
     return dataclasses.replace(
         entry,
@@ -132,7 +123,3 @@ def _on_scale(entry: Difference, scale: Scale) -> Difference:
         difference=entry.difference * unit,
         interval=_scaled(entry.interval, scale),
     )
-
-
-def _range(interval: Interval) -> str:
-    return f"{number(interval.low)} to {number(interval.high)}"

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vmaf_jax.evaluation.by_source import SourceError, over_sources, source_errors
+from vmaf_jax.evaluation.by_source import SourceError, pooled_errors, source_errors
 from vmaf_jax.evaluation.cross_validation import HeldOut
 from vmaf_jax.evaluation.metrics import HIGH_END, LOW_END, all_metrics
 from vmaf_jax.reporting.page import (
@@ -154,7 +154,7 @@ def _worst(rows: HeldOut, count: int = 10) -> str:
 
 def _by_source(run: RunView) -> list[str]:
     entries = source_errors(run.held_out)
-    whole = over_sources(run.held_out)
+    whole = pooled_errors(run.held_out)
     shown = min(len(entries), MOST_SOURCES)
     together = run.metrics.get("held_out_together")
     folds = f" They were held out in {len(together)} folds." if isinstance(together, list) else ""

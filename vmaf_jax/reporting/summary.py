@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 
-from vmaf_jax.evaluation.by_source import OverSources, over_sources
+from vmaf_jax.evaluation.by_source import PooledErrors, pooled_errors
 from vmaf_jax.evaluation.metrics import HIGH_END, LOW_END, range_rmse, rmse
 from vmaf_jax.reporting.run_view import RunView, as_voted, number_at, part, points
 from vmaf_jax.tables.categories import encode
@@ -44,7 +44,7 @@ class Verdict:
 def verdict(run: RunView) -> Verdict:
     """What the run's predictions say."""
     rows = run.held_out
-    whole = over_sources(rows)
+    whole = pooled_errors(rows)
     error = rows.predicted - rows.label
     worst = int(np.argmax(np.abs(error)))
     interval = whole.rmse_interval
@@ -82,7 +82,7 @@ def verdict(run: RunView) -> Verdict:
     )
 
 
-def _sentence(run: RunView, whole: OverSources) -> str:
+def _sentence(run: RunView, whole: PooledErrors) -> str:
     size = next((s for s in _SIZES if whole.rmse <= s), None)
     near = f"to within {size:g} {_plural('point', size)}" if size else "only to tens of points"
     sentence = (
@@ -101,7 +101,7 @@ def _sentence(run: RunView, whole: OverSources) -> str:
     return sentence + "."
 
 
-def _warnings(run: RunView, whole: OverSources) -> list[str]:
+def _warnings(run: RunView, whole: PooledErrors) -> list[str]:
     rows, lines = run.held_out, []
     if isinstance(judgement := part(run.metrics, "beside").get("verdict"), str):
         lines.append(judgement)

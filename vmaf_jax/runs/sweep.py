@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from vmaf_jax.errors import InputError
-from vmaf_jax.evaluation.by_source import over_sources, paired
-from vmaf_jax.evaluation.cross_validation import HeldOut, SweepTable, SweptPoint
+from vmaf_jax.evaluation.by_source import pooled_errors
+from vmaf_jax.evaluation.cross_validation import HeldOut, SweepPoint, SweepTable
 from vmaf_jax.evaluation.intervals import Interval
 from vmaf_jax.evaluation.metrics import all_metrics
+from vmaf_jax.evaluation.run_comparison import compare_runs
 from vmaf_jax.progress import NO_PROGRESS, Progress
 from vmaf_jax.runs.conclude import conclude, load_external
 from vmaf_jax.runs.config import Config, validate
@@ -173,18 +174,18 @@ def ranked(
     against = {}
     if same_rows and len(sound) > 1:
         ordered = [k for k in order if k in sound]
-        against = paired({str(k): held_out[k] for k in ordered}).against
+        against = compare_runs({str(k): held_out[k] for k in ordered}).against
     points = []
     for rank, k in enumerate(order, 1):
         difference = against[str(k)]["rmse"] if str(k) in against else None
         points.append(
-            SweptPoint(
+            SweepPoint(
                 rank=rank,
                 point=k,
                 settings=settings[k],
                 n_params=n_params[k],
                 metrics=all_metrics(held_out[k].predicted, held_out[k].label),
-                rmse_interval=over_sources(held_out[k]).rmse_interval if k in sound else _UNKNOWN,
+                rmse_interval=pooled_errors(held_out[k]).rmse_interval if k in sound else _UNKNOWN,
                 above_best=math.nan if difference is None else difference.difference,
                 above_best_interval=_UNKNOWN if difference is None else difference.interval,
             )

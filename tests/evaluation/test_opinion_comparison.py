@@ -4,16 +4,16 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from vmaf_jax.evaluation.intervals import (
-    Moments,
+from vmaf_jax.evaluation.intervals import Moments, rmse_difference
+from vmaf_jax.evaluation.metrics import plcc, rmse
+from vmaf_jax.evaluation.opinion_comparison import (
+    compare_against_opinions,
     outlier_p_value,
-    paired_difference,
+    paired_differences,
     plcc_p_value,
-    rmse_difference,
     rmse_p_value,
 )
-from vmaf_jax.evaluation.metrics import rmse
-from vmaf_jax.evaluation.opinions import Opinions
+from vmaf_jax.evaluation.opinions import Opinions, mapped_metrics
 
 
 def case(seed, sources=12, per_source=6, models=2):
@@ -61,7 +61,7 @@ def test_outlier_ratios_by_hand():
 
 def test_the_interval_over_sources_is_that_of_moments():
     first, second, opinions = case(0)
-    entry = paired_difference(rmse_only, first, second, opinions)["rmse"]
+    entry = paired_differences(rmse_only, first, second, opinions)["rmse"]
     group = np.array([int(s[1:]) for s in opinions.source])
     moments = Moments.of(np.stack([first, second])[:, None], opinions.mos, group)
     difference, interval = rmse_difference(moments)
@@ -71,7 +71,7 @@ def test_the_interval_over_sources_is_that_of_moments():
 
 def test_the_p_value_is_students():
     first, second, opinions = case(1)
-    entry = paired_difference(rmse_only, first, second, opinions)["rmse"]
+    entry = paired_differences(rmse_only, first, second, opinions)["rmse"]
     names = sorted(set(opinions.source))
     gaps = []
     for name in names:
@@ -86,7 +86,7 @@ def test_the_p_value_is_students():
 def test_it_errs_about_as_often_as_it_says():
     trials = 400
     hits = sum(
-        paired_difference(rmse_only, *case(seed))["rmse"].p_value < 0.05 for seed in range(trials)
+        paired_differences(rmse_only, *case(seed))["rmse"].p_value < 0.05 for seed in range(trials)
     )
     # Two standard deviations of 400 trials at 0.05 are 0.022.
     assert 0.02 <= hits / trials <= 0.085
@@ -95,19 +95,71 @@ def test_it_errs_about_as_often_as_it_says():
 def test_it_sees_what_is_there():
     first, second, opinions = case(2)
     second = opinions.mos + 3 * (second - opinions.mos)
-    entry = paired_difference(rmse_only, first, second, opinions)["rmse"]
+    entry = paired_differences(rmse_only, first, second, opinions)["rmse"]
     assert entry.difference < 0
     assert entry.p_value < 0.01
 
 
 def test_the_same_twice_does_not_differ():
     first, _, opinions = case(3)
-    entry = paired_difference(rmse_only, first, first, opinions)["rmse"]
+    entry = paired_differences(rmse_only, first, first, opinions)["rmse"]
     assert entry.p_value == 1.0
     assert entry.interval.low == entry.interval.high == 0.0
 
 
 def test_two_sources_say_nothing():
-    entry = paired_difference(rmse_only, *case(4, sources=2))["rmse"]
+    entry = paired_differences(rmse_only, *case(4, sources=2))["rmse"]
     assert math.isnan(entry.p_value)
     assert math.isnan(entry.interval.low)
+
+
+def good_and_bad(ci95=True, sources=8):
+    """Two models of clips of two experiments; the second is much the worse."""
+    rng = np.random.default_rng(0)
+    n = sources * 12
+    mos = rng.uniform(5, 95, n)
+    source = np.repeat([f"s{k}" for k in range(sources)], 12)
+    half_width = rng.uniform(3, 8, n) if ci95 else None
+    opinions = Opinions.of(mos, source, np.tile(["x", "y"], n // 2), half_width)
+    return mos + rng.normal(0, 5, n), mos + rng.normal(0, 20, n), opinions
+
+
+def test_a_comparison_tells_the_better_model():
+    first, second, opinions = good_and_bad()
+    comparison = compare_against_opinions(first, second, opinions)
+    assert (comparison.n_clips, comparison.n_sources) == (96, 8)
+    for name, entry in comparison.differences.items():
+        lower_is_better = name.startswith("rmse") or name == "outlier_ratio"
+        assert (entry.difference < 0) == lower_is_better, name
+        assert entry.p_value < 0.01, name
+    stars = mapped_metrics(first, opinions, "linear"), mapped_metrics(second, opinions, "linear")
+    assert comparison.differences["rmse_star"].second == stars[1].rmse_star
+    p_values = comparison.clip_p_values
+    assert p_values["rmse_star"] == rmse_p_value(
+        stars[0].rmse_star, stars[1].rmse_star, (96 - 4, 96 - 4)
+    )
+    assert p_values["plcc"] == plcc_p_value(
+        plcc(first, opinions.mos), plcc(second, opinions.mos), 96
+    )
+    assert p_values["outlier_ratio"] < 0.01
+    assert p_values["correct"] < 0.01
+
+
+def test_a_model_does_not_differ_from_itself():
+    first, _, opinions = good_and_bad()
+    comparison = compare_against_opinions(first, first, opinions)
+    assert all(entry.p_value == 1.0 for entry in comparison.differences.values())
+    assert len(comparison.clip_p_values) == 6
+    assert set(comparison.clip_p_values.values()) == {1.0}
+
+
+def test_opinions_without_intervals_give_fewer_figures():
+    comparison = compare_against_opinions(*good_and_bad(ci95=False))
+    assert list(comparison.clip_p_values) == ["plcc"]
+    assert list(comparison.differences) == ["plcc", "srocc", "krocc", "rmse", "rmse_mapped"]
+
+
+@pytest.mark.parametrize("sources", [1, 2])
+def test_a_comparison_over_two_sources_has_no_p_value(sources):
+    comparison = compare_against_opinions(*good_and_bad(sources=sources))
+    assert math.isnan(comparison.differences["rmse"].p_value)

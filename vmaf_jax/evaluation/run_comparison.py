@@ -1,0 +1,146 @@
+"""Differences of several runs over the rows that all of them predicted, paired over sources."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from vmaf_jax.errors import InputError
+from vmaf_jax.evaluation.cross_validation import HeldOut
+from vmaf_jax.evaluation.intervals import (
+    PairedDifference,
+    moment_plcc,
+    moment_rmse,
+    paired_jackknife,
+    sum_by_source,
+    sum_without_each,
+)
+from vmaf_jax.tables.categories import Codes, encode
+
+Floats = npt.NDArray[np.float64]
+_SAME_LABEL = 1e-6  # VMAF points between labels of one row in two runs; features have six decimals
+
+
+@dataclasses.dataclass(frozen=True)
+class RunComparison:
+    """Several runs over the rows that all of them predicted; the first run is the standard.
+
+    Attributes:
+        n, n_sources: number of those rows (a row counts once, however many seeds predicted it) and
+            of their sources.
+        left_out: number of rows that some run has and another lacks.
+        figures: `rmse`, `mae` and `plcc` by run.
+        against: by run but the first, the same figures of it less the first's.
+        by_source: RMSE of each run `[runs]` by source.
+    """
+
+    n: int
+    n_sources: int
+    left_out: int
+    figures: dict[str, dict[str, float]]
+    against: dict[str, dict[str, PairedDifference]]
+    by_source: dict[str, list[float]]
+
+
+def compare_runs(runs: Mapping[str, HeldOut]) -> RunComparison:
+    """Compares runs on their common rows, with the sources as the sample.
+
+    Squared errors of several seeds are averaged: no seed is chosen, and no ensemble is formed.
+
+    Raises:
+        InputError: the runs share no rows, or a row has another label in one of them.
+    """
+    names, keys, sources = _row_keys(list(runs.values()))
+    common = keys[0]
+    for key in keys[1:]:
+        common = np.intersect1d(common, key)
+    if not common.size:
+        raise InputError(
+            f"{', '.join(runs)}: no held-out row in common; name runs of one feature table."
+        )
+    _check_labels(runs, keys, common)
+    sums, shared = [], np.zeros(len(names), np.bool_)
+    for rows, key, source in zip(runs.values(), keys, sources, strict=True):
+        inside = np.isin(key, common)
+        n_seeds = len(np.unique(rows.seed[inside]))
+        chosen, group = rows.where(inside), source[inside]
+        moments = sum_by_source(chosen.predicted, chosen.label, group, len(names))
+        absolute = np.bincount(group, np.abs(chosen.predicted - chosen.label), len(names))
+        sums.append(np.concatenate([moments, absolute[:, None]], axis=1) / n_seeds)
+        shared |= np.bincount(group, minlength=len(names)) > 0
+    run_sums = np.stack(sums)[:, shared]
+    figures, against = _differences(list(runs), run_sums)
+    source_names = [name for name, inside in zip(names, shared, strict=True) if inside]
+    return RunComparison(
+        n=len(common),
+        n_sources=int(shared.sum()),
+        left_out=len(np.unique(np.concatenate(keys))) - len(common),
+        figures=figures,
+        against=against,
+        by_source=dict(zip(source_names, _rmse(run_sums).T.tolist(), strict=True)),
+    )
+
+
+def _row_keys(runs: Sequence[HeldOut]) -> tuple[list[str], list[Codes], list[Codes]]:
+    """Numbers every row by (source, clip, index), alike in all runs.
+
+    Returns:
+        Names of sources; then, by run, the key of each row and the number of its source.
+    """
+    names, source = encode(np.concatenate([rows.source for rows in runs]))
+    clips, clip = encode(np.concatenate([rows.clip for rows in runs]))
+    index = np.concatenate([rows.index for rows in runs]).astype(np.int64)
+    index -= index.min(initial=0)
+    key = (source * len(clips) + clip) * (int(index.max(initial=0)) + 1) + index
+    cuts = np.cumsum([len(rows.label) for rows in runs])[:-1]
+    return names, np.split(key, cuts), np.split(source, cuts)
+
+
+def _check_labels(runs: Mapping[str, HeldOut], keys: list[Codes], common: Codes) -> None:
+    first: Floats | None = None
+    for (name, rows), key in zip(runs.items(), keys, strict=True):
+        unique, at = np.unique(key, return_index=True)
+        labels = rows.label[at[np.isin(unique, common)]]
+        first = labels if first is None else first
+        if (worst := float(np.max(np.abs(labels - first)))) > _SAME_LABEL:
+            raise InputError(
+                f"{name}: its labels differ from those of {next(iter(runs))} by up to "
+                f"{worst:.3g} points on the same rows; compare runs that learnt one label."
+            )
+
+
+def _rmse(sums: Floats) -> Floats:
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return moment_rmse(sums[..., :7])
+
+
+def _figures(sums: Floats) -> dict[str, Floats]:
+    """Computes figures from moments and sums of absolute errors, `[..., 8]`."""
+    plcc = moment_plcc(sums[..., :7])
+    return {"rmse": _rmse(sums), "mae": sums[..., 7] / sums[..., 0], "plcc": plcc}
+
+
+def _differences(
+    names: list[str], sums: Floats
+) -> tuple[dict[str, dict[str, float]], dict[str, dict[str, PairedDifference]]]:
+    """Computes figures by run, and the differences from the first run; sums are `[runs, g, 8]`."""
+    whole = _figures(sums.sum(axis=1))
+    enough = sums.shape[1] >= 3
+    without = _figures(sum_without_each(sums)) if enough else {}
+    figures = {
+        name: {key: float(values[k]) for key, values in whole.items()}
+        for k, name in enumerate(names)
+    }
+    against = {
+        name: {
+            key: paired_jackknife(
+                float(values[k]),
+                float(values[0]),
+                without[key][k] - without[key][0] if enough else np.empty(0),
+            )
+            for key, values in whole.items()
+        }
+        for k, name in enumerate(names[1:], 1)
+    }
+    return figures, against
