@@ -10,7 +10,7 @@ import pytest
 from vmaf_jax.corpora.clips import Clip
 from vmaf_jax.extraction.extract import extract_pair
 from vmaf_jax.extraction.request import Request, request_key, video_key
-from vmaf_jax.extraction.shards import Work, sound_shard
+from vmaf_jax.extraction.shards import ShardSettings, locate_shard
 from vmaf_jax.features.feature_set import FEATURE_SETS
 from vmaf_jax.video.comparison import Comparison
 from vmaf_jax.video.inputs import Video
@@ -110,6 +110,6 @@ def test_the_same_raw_file_at_another_rate_is_measured_anew(encodes, tmp_path):
 def test_a_shard_of_another_rate_is_another_shard(encodes, tmp_path):
     def path(rate):
         videos = [Video(encodes / f"{name}.yuv", fps=rate, **RAW) for name in ("ref", "dis")]
-        return sound_shard(Clip("set", "s", "c", *videos), Work(Request(), tmp_path))
+        return locate_shard(Clip("set", "s", "c", *videos), ShardSettings(Request(), tmp_path))
 
     assert path(24.0) == path(24.0) != path(12.0)

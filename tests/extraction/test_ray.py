@@ -91,18 +91,6 @@ def wait_for_shards(process, folder, count):
     assert len(shard_files(folder)) < N_CLIPS
 
 
-def test_a_long_clip_is_measured_in_parts_to_the_same_bytes(nodes, manifest, local, tmp_path):
-    """10 frames by two cores that have no other clip."""
-    line = [sys.executable, "-m", "tests.extraction.split_clips", manifest, tmp_path / "set"]
-    split = subprocess.run(
-        [*map(str, line), nodes.address], capture_output=True, env=os.environ | LOOPBACK, text=True
-    )
-    assert (split.returncode, split.stdout) == (0, "10\n"), split.stderr
-    ((path, content),) = contents(tmp_path / "set").items()
-    assert content == local[1][path]
-    assert len(list((tmp_path / "set.cache").glob("*.parquet"))) == 2  # of 6 frames each
-
-
 def test_a_killed_node_costs_nothing_but_time(nodes, manifest, local, tmp_path):
     process = start(nodes, manifest, tmp_path / "set")
     wait_for_shards(process, tmp_path / "set", 3)

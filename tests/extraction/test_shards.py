@@ -7,7 +7,7 @@ import pytest
 
 from vmaf_jax.corpora.clips import Clip
 from vmaf_jax.extraction.request import Request
-from vmaf_jax.extraction.shards import Shard, Work, sound_shard, write_shard
+from vmaf_jax.extraction.shards import ShardSettings, locate_shard, write_shard
 from vmaf_jax.tables import read_table
 from vmaf_jax.video.comparison import Comparison
 from vmaf_jax.video.inputs import Video
@@ -20,16 +20,16 @@ def clip(encodes):
 
 
 @pytest.fixture
-def work(tmp_path):
+def settings(tmp_path):
     request = Request(("vmaf_v0.6.1",), cache=tmp_path / "cache", threads=1)
-    return Work(request, tmp_path / "set")
+    return ShardSettings(request, tmp_path / "set")
 
 
-def test_a_corrected_opinion_score_gives_another_shard(clip, work):
-    first = write_shard(clip, work)
+def test_a_corrected_opinion_score_gives_another_shard(clip, settings):
+    first = write_shard(clip, settings)
     corrected = dataclasses.replace(clip, mos=62.5)
-    assert not isinstance(sound_shard(corrected, work), Shard)
-    again = write_shard(corrected, work)
+    assert not locate_shard(corrected, settings).exists()
+    again = write_shard(corrected, settings)
     assert read_table(again.path).label("mos").tolist() == [62.5] * 12
     assert read_table(first.path).label("mos").tolist() == [50.0] * 12
 
@@ -42,10 +42,10 @@ def test_a_corrected_opinion_score_gives_another_shard(clip, work):
     ],
     ids=str,
 )
-def test_whatever_a_listing_says_of_a_clip_is_in_its_shard(clip, work, change):
-    write_shard(clip, work)
-    assert isinstance(sound_shard(clip, work), Shard)
-    assert not isinstance(sound_shard(dataclasses.replace(clip, **change), work), Shard)
+def test_whatever_a_listing_says_of_a_clip_is_in_its_shard(clip, settings, change):
+    write_shard(clip, settings)
+    assert locate_shard(clip, settings).exists()
+    assert not locate_shard(dataclasses.replace(clip, **change), settings).exists()
 
 
 @pytest.mark.parametrize(
@@ -56,22 +56,22 @@ def test_whatever_a_listing_says_of_a_clip_is_in_its_shard(clip, work, change):
     ],
     ids=str,
 )
-def test_whatever_is_measured_is_in_a_shards_name(clip, work, change):
-    write_shard(clip, work)
-    other = dataclasses.replace(work, request=dataclasses.replace(work.request, **change))
-    assert not isinstance(sound_shard(clip, other), Shard)
-    assert not isinstance(sound_shard(clip, dataclasses.replace(work, mean_pool=True)), Shard)
+def test_whatever_is_measured_is_in_a_shards_name(clip, settings, change):
+    write_shard(clip, settings)
+    other = dataclasses.replace(settings, request=dataclasses.replace(settings.request, **change))
+    assert not locate_shard(clip, other).exists()
+    assert not locate_shard(clip, dataclasses.replace(settings, mean_pool=True)).exists()
 
 
-def test_a_file_of_other_content_is_measured_anew(clip, work, encodes, tmp_path):
+def test_a_file_of_other_content_is_measured_anew(clip, settings, encodes, tmp_path):
     """Under the same name and of the same size."""
     copy = tmp_path / "ref.y4m"
     content = bytearray((encodes / "ref.y4m").read_bytes())
     copy.write_bytes(content)
     own = dataclasses.replace(clip, reference=Video(copy))
-    first = read_table(write_shard(own, work).path)
+    first = read_table(write_shard(own, settings).path)
     content[-100_000:-90_000] = bytes(10_000)  # luma of the last frame
     copy.write_bytes(content)
-    again = read_table(write_shard(own, work).path)
+    again = read_table(write_shard(own, settings).path)
     assert (first.features[-1] != again.features[-1]).any()
     np.testing.assert_array_equal(first.features[:9], again.features[:9])

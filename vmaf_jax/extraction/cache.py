@@ -1,8 +1,8 @@
-"""The cache of measured pairs: what an entry is called, and what may come out of it.
+"""The cache of measured pairs.
 
-An entry's name is `<settings and sizes>-<contents>`. When no entry has the first part, the pair is
-certainly new and can be measured at once, its contents being hashed meanwhile; otherwise the
-contents are hashed first and looked up. Nothing of an entry depends on what the files are called.
+An entry's name is `<digest of settings and sizes>-<digest of contents>`. Where no entry has the
+first part, the pair is new and can be measured at once, its contents being hashed meanwhile;
+otherwise the contents are hashed first. Nothing of an entry depends on the names of the files.
 """
 
 import dataclasses
@@ -10,7 +10,6 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,27 +19,27 @@ from vmaf_jax.extraction.request import Pair, video_key
 from vmaf_jax.features.feature_set import FeatureSet
 from vmaf_jax.tables.reading import read_file
 from vmaf_jax.tables.table import FeatureTable, constant_text
-from vmaf_jax.video.inputs import file_digest, text_digest
+from vmaf_jax.video.inputs import Video, file_digest, text_digest
 
 log = logging.getLogger("vmaf_jax")
 
 
 @dataclasses.dataclass(frozen=True)
 class Cache:
-    """Measurements of pairs under one kind of settings.
+    """Results of pairs that were measured with the same settings.
 
     Attributes:
         folder: where entries lie.
-        settings: what a measurement depends on besides its pair, as JSON takes it.
+        settings: all that a result depends on besides its pair, for JSON.
         labels: names that every entry must have.
     """
 
     folder: Path
-    settings: Mapping[str, Any]
+    settings: Mapping[str, object]
     labels: Sequence[str]
 
     def find(self, pair: Pair) -> FeatureTable | None:
-        """The pair's table, or None if it was not measured so before.
+        """Returns the pair's table, or None if it was not measured with these settings before.
 
         Raises:
             InputError: a file cannot be read, or the entry is corrupted.
@@ -51,7 +50,7 @@ class Cache:
         if not any(self.folder.glob(f"{prefix}-*.parquet")):
             return None
         entry = self._entry(prefix, [file_digest(video.path) for video in pair])
-        return named(self._checked(entry), pair) if entry.exists() else None
+        return name_rows(self._read(entry), pair) if entry.exists() else None
 
     def store(
         self,
@@ -61,14 +60,14 @@ class Cache:
         feature_set: FeatureSet,
         backend: Mapping[str, str],
         contents: Sequence[str],
-        comparison: Mapping[str, Any],
+        comparison: Mapping[str, object],
     ) -> FeatureTable:
         """Writes a new entry and returns its table.
 
         Args:
             backend: what measured, for the table's provenance.
-            contents: digests of the two files, taken while they were measured.
-            comparison: how the two were compared.
+            contents: digests of the two files.
+            comparison: how the two were compared, for the table's provenance.
         """
         n = len(features)
         blank = constant_text("", n)
@@ -86,15 +85,11 @@ class Cache:
                 "comparison": dict(comparison),
             },
         )
-        self._write(table, self._entry(self._prefix(pair), contents))
-        return named(table, pair)
-
-    def _write(self, table: FeatureTable, entry: Path) -> None:
-        """Keeps an entry; a cache that cannot be written is no reason to lose a measurement."""
         try:
-            table.write(entry)
-        except InputError as error:
+            table.write(self._entry(self._prefix(pair), contents))
+        except InputError as error:  # no reason to lose a measurement
             log.warning("%s Nothing is cached; point VMAF_JAX_CACHE at a writable folder.", error)
+        return name_rows(table, pair)
 
     def _prefix(self, pair: Pair) -> str:
         try:
@@ -107,7 +102,7 @@ class Cache:
     def _entry(self, prefix: str, contents: Sequence[str]) -> Path:
         return self.folder / f"{prefix}-{text_digest(' '.join(contents))}.parquet"
 
-    def _checked(self, entry: Path) -> FeatureTable:
+    def _read(self, entry: Path) -> FeatureTable:
         try:
             table = read_file(entry)
         except InputError as error:
@@ -121,18 +116,18 @@ class Cache:
         return table
 
 
-def named(table: FeatureTable, pair: Pair) -> FeatureTable:
-    """The pair's rows under the names its files have now; tells what differs between the two."""
+def name_rows(table: FeatureTable, pair: Pair) -> FeatureTable:
+    """Returns rows under the names that the pair's files have now, and logs the pair's warnings."""
     for text in table.provenance["comparison"]["warnings"]:
         log.warning("%s: %s", pair[1].path, text)
     n = len(table)
     return dataclasses.replace(
         table,
-        source=constant_text(_readable(pair[0].path.stem), n),
-        clip=constant_text(_readable(pair[1].path.stem), n),
+        source=constant_text(readable_name(pair[0]), n),
+        clip=constant_text(readable_name(pair[1]), n),
     )
 
 
-def _readable(name: str) -> str:
-    """A file's name as text that can be written anywhere: bytes that are no UTF-8 are escaped."""
-    return name.encode("utf-8", "backslashreplace").decode()
+def readable_name(video: Video) -> str:
+    """Returns a file's name without its ending; bytes that are no UTF-8 are escaped."""
+    return video.path.stem.encode("utf-8", "backslashreplace").decode()

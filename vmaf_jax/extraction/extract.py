@@ -1,21 +1,22 @@
-"""From videos to a feature table: one pair, or many at once, resumable.
+"""Extraction: from videos to feature tables, of one pair or of many.
 
-Each clip's result goes into the cache as soon as it is measured. A failing clip does not stop the
-others, so what they cost is kept; then the first failure is raised and no table is made.
+The result of each pair goes into the cache as soon as it is measured, so that an interrupted
+extraction goes on where it was. A pair that fails does not stop the others.
 """
 
 import dataclasses
 import os
 from collections.abc import Callable, Sequence
-from importlib import import_module
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Unpack
 
 import numpy as np
+import numpy.typing as npt
 
 from vmaf_jax.corpora.clips import Clip
 from vmaf_jax.errors import InputError, did_you_mean
-from vmaf_jax.extraction.request import METRICS, Outcome, Pair, Request, parse_extra_metrics
+from vmaf_jax.extraction.libvmaf import extract_by_libvmaf
+from vmaf_jax.extraction.request import METRICS, Pair, Request, TableOrError, parse_extra_metrics
 from vmaf_jax.features.feature_set import FEATURES, FeatureSet
 from vmaf_jax.tables.table import FeatureTable, concatenate, constant_text
 from vmaf_jax.teacher.model_file import DEFAULT_TEACHER, find_model_file, read_model_file
@@ -23,23 +24,9 @@ from vmaf_jax.video.arrays import as_files
 from vmaf_jax.video.comparison import DEFAULT_COMPARISON, Comparison, ComparisonOptions
 from vmaf_jax.video.inputs import Video
 
-# Each has `extract_pairs(pairs, request, on_pair)`; imported when it is used.
-_BACKENDS = {
-    "libvmaf": "vmaf_jax.extraction.libvmaf",
-    "jax": "vmaf_jax.extraction.jax",
-}
-BACKENDS = tuple(_BACKENDS)
-
-VideoLike = str | os.PathLike[str] | Video | Any  # a file, or arrays as `as_files` takes them
-
-
-def check_backend(backend: str) -> None:
-    """Raises InputError unless there is such a backend."""
-    if backend not in BACKENDS:
-        raise InputError(
-            f"backend {backend!r}: expected one of {', '.join(BACKENDS)}."
-            f"{did_you_mean(backend, BACKENDS)}"
-        )
+BACKENDS = ("libvmaf", "jax")
+# A file, or luma or planes as `as_files` takes them.
+VideoLike = str | os.PathLike[str] | Video | npt.ArrayLike | Sequence[npt.ArrayLike]
 
 
 def extract_pair(
@@ -58,7 +45,7 @@ def extract_pair(
     comparison: Comparison = DEFAULT_COMPARISON,
     **options: Unpack[ComparisonOptions],
 ) -> FeatureTable:
-    """Features and teacher scores of every frame of a pair.
+    """Measures features and teacher scores of every frame of a pair.
 
     >>> table = extract_pair("reference.y4m", "distorted.mp4")
     >>> table.features.shape, list(table.labels)
@@ -87,26 +74,113 @@ def extract_pair(
             backend is unknown; no ffmpeg has libvmaf; the cache entry is corrupted; luma alone
             was given where chroma counts.
     """
-    raw_format = {"width": width, "height": height, "pix_fmt": pix_fmt}
-    comparison = dataclasses.replace(comparison, **options)
     request = Request(
-        teachers, feature_set, comparison, cache, extra_metrics=parse_extra_metrics(extra_metrics)
+        teachers,
+        feature_set,
+        dataclasses.replace(comparison, **options),
+        cache,
+        extra_metrics=parse_extra_metrics(extra_metrics),
     )
     with as_files(reference, distorted, bits) as files:
-        pair = (as_video(files[0], raw_format), as_video(files[1], raw_format))
+        pair = (
+            as_video(files[0], width, height, pix_fmt),
+            as_video(files[1], width, height, pix_fmt),
+        )
         return extract_one(pair, request, backend=backend)
 
 
 def extract_one(pair: Pair, request: Request, *, backend: str = "libvmaf") -> FeatureTable:
-    """The table of one pair.
+    """Measures one pair.
 
     Raises:
-        InputError: why there is none; or the backend, ffmpeg or a teacher cannot be used at all.
+        InputError: as `extract_each`, or the pair cannot be measured.
     """
-    (outcome,) = _extract_pairs([pair], backend, request)
-    if isinstance(outcome, InputError):
-        raise outcome
-    return outcome
+    (table,) = extract_each([pair], request, backend=backend)
+    if isinstance(table, InputError):
+        raise table
+    return table
+
+
+def extract_clips(
+    clips: Sequence[Clip],
+    request: Request | None = None,
+    *,
+    backend: str = "libvmaf",
+    on_clip: Callable[[int], None] = lambda frames: None,
+) -> FeatureTable:
+    """Measures all clips, and returns their rows in the order of `clips`.
+
+    Args:
+        request: teachers, features and how to measure, by default `vmaf_v0.6.1` and its features.
+        backend: `libvmaf` or `jax`.
+        on_clip: called after each clip with its number of frames.
+
+    Raises:
+        InputError: of the first clip that failed, with how many others did; the results of those
+            that did not are kept in the cache.
+    """
+    pairs = [(clip.reference, clip.distorted) for clip in clips]
+    results = extract_each(pairs, request, backend=backend, on_pair=on_clip)
+    failures = [result for result in results if isinstance(result, InputError)]
+    if failures:
+        more = f" ({len(failures) - 1} other clips failed too)" if len(failures) > 1 else ""
+        raise InputError(f"{failures[0]}{more}")
+    tables = [result for result in results if isinstance(result, FeatureTable)]
+    return concatenate([label_rows(table, clip) for table, clip in zip(tables, clips, strict=True)])
+
+
+def extract_each(
+    pairs: Sequence[Pair],
+    request: Request | None = None,
+    *,
+    backend: str = "libvmaf",
+    on_pair: Callable[[int], None] = lambda frames: None,
+) -> list[TableOrError]:
+    """Returns a table per pair, in the order of `pairs`, or the error that says why there is none.
+
+    Args:
+        request: as for `extract_clips`.
+        on_pair: called after each pair with its number of frames.
+
+    Raises:
+        InputError: the backend, ffmpeg or a teacher cannot be used at all.
+    """
+    request = request or Request()
+    check_backend(backend)
+    if not all(video.has_chroma for pair in pairs for video in pair):
+        _check_luma_suffices(request)
+    if backend == "libvmaf":
+        return extract_by_libvmaf(pairs, request, on_pair)
+    if request.extra_metrics:
+        raise InputError(
+            f"extra metric {request.extra_metrics[0]}: libvmaf computes it, not {backend}; drop it."
+        )
+    from vmaf_jax.extraction.jax import extract_by_jax  # loads JAX, which libvmaf does without
+
+    return extract_by_jax(pairs, request, on_pair)
+
+
+def check_backend(backend: str) -> None:
+    """Raises InputError unless there is such a backend."""
+    if backend not in BACKENDS:
+        raise InputError(
+            f"backend {backend!r}: expected one of {', '.join(BACKENDS)}."
+            f"{did_you_mean(backend, BACKENDS)}"
+        )
+
+
+def as_video(video: VideoLike, width: int | None, height: int | None, pix_fmt: str | None) -> Video:
+    """Returns a path as a `Video`; size and format are of raw files, others say their own.
+
+    Raises:
+        InputError: it is neither a path nor a `Video`.
+    """
+    if isinstance(video, Video):
+        return video
+    if not isinstance(video, (str, os.PathLike)):
+        raise InputError(f"a video is a path, an array or a Video, not {type(video).__name__}.")
+    file = Video(Path(video))
+    return Video(file.path, width, height, pix_fmt) if file.is_raw else file
 
 
 def _check_luma_suffices(request: Request) -> None:
@@ -122,90 +196,8 @@ def _check_luma_suffices(request: Request) -> None:
         )
 
 
-def as_video(
-    video: str | os.PathLike[str] | Video, raw_format: dict[str, int | str | None]
-) -> Video:
-    """A `Video`; raw files take the size and format given, others say their own.
-
-    Raises:
-        InputError: it is neither a path nor a `Video`.
-    """
-    if not isinstance(video, Video):
-        if not isinstance(video, (str, os.PathLike)):
-            raise InputError(f"a video is a path, an array or a Video, not {type(video).__name__}.")
-        video = Video(Path(video))
-        if video.is_raw:
-            return Video(video.path, **raw_format)  # type: ignore[arg-type]
-    return video
-
-
-def extract_clips(
-    clips: Sequence[Clip],
-    request: Request | None = None,
-    *,
-    backend: str = "libvmaf",
-    on_clip: Callable[[int], None] = lambda frames: None,
-) -> FeatureTable:
-    """Per-frame features and scores of all clips, in the order of `clips`.
-
-    Args:
-        clips: pairs to measure.
-        request: teachers, features and how to measure, by default `vmaf_v0.6.1` and its features.
-        backend: `libvmaf` or `jax`.
-        on_clip: called after each clip with its number of frames.
-
-    Raises:
-        InputError: of the first clip that failed, with how many others did; none is lost.
-    """
-    pairs = [(clip.reference, clip.distorted) for clip in clips]
-    outcomes = _extract_pairs(pairs, backend, request or Request(), on_clip)
-    failures = [outcome for outcome in outcomes if isinstance(outcome, InputError)]
-    if failures:
-        more = f" ({len(failures) - 1} other clips failed too)" if len(failures) > 1 else ""
-        raise InputError(f"{failures[0]}{more}")
-    tables = [outcome for outcome in outcomes if isinstance(outcome, FeatureTable)]
-    return concatenate([placed(table, clip) for table, clip in zip(tables, clips, strict=True)])
-
-
-def extract_each(
-    pairs: Sequence[Pair],
-    request: Request | None = None,
-    *,
-    backend: str = "libvmaf",
-    on_pair: Callable[[int], None] = lambda frames: None,
-) -> list[Outcome]:
-    """A table per pair in the order of `pairs`, or the InputError that says why there is none.
-
-    Args:
-        on_pair: called after each pair with its number of frames.
-
-    Raises:
-        InputError: the backend, ffmpeg or a teacher cannot be used at all.
-    """
-    return _extract_pairs(pairs, backend, request or Request(), on_pair)
-
-
-def _extract_pairs(
-    pairs: Sequence[Pair],
-    backend: str,
-    request: Request,
-    on_pair: Callable[[int], None] = lambda frames: None,
-) -> list[Outcome]:
-    check_backend(backend)
-    if request.extra_metrics and backend != "libvmaf":
-        raise InputError(
-            f"extra metric {request.extra_metrics[0]}: libvmaf computes it, not {backend}; drop it."
-        )
-    if not all(video.has_chroma for pair in pairs for video in pair):
-        _check_luma_suffices(request)
-    outcomes: list[Outcome] = import_module(_BACKENDS[backend]).extract_pairs(
-        pairs, request, on_pair
-    )
-    return outcomes
-
-
-def placed(table: FeatureTable, clip: Clip) -> FeatureTable:
-    """The clip's rows with its place in the corpus, its opinion score, and its digests."""
+def label_rows(table: FeatureTable, clip: Clip) -> FeatureTable:
+    """Returns a clip's rows with its place in the corpus, its opinion score and its digests."""
     n = len(table)
     labels = dict(table.labels)
     if clip.mos is not None:

@@ -27,7 +27,7 @@ from jaxtyping import Array, Bool, Float, Int, Shaped
 from vmaf_jax.errors import InputError
 from vmaf_jax.extraction.cache import Cache
 from vmaf_jax.extraction.libvmaf import resolve_teachers
-from vmaf_jax.extraction.request import Outcome, Pair, Request, request_key
+from vmaf_jax.extraction.request import Pair, Request, TableOrError, request_key
 from vmaf_jax.extraction.v1_form import describe
 from vmaf_jax.features import v1
 from vmaf_jax.features.checks import MIN_SIZE
@@ -386,9 +386,9 @@ class _Decoder:
 RECIPE = 5  # of the computation: raised with every change of values, so that none is served old
 
 
-def extract_pairs(
+def extract_by_jax(
     pairs: Sequence[Pair], request: Request, on_pair: Callable[[int], None]
-) -> list[Outcome]:
+) -> list[TableOrError]:
     """A table per pair, or why there is none; as `extract_pair`.
 
     Args:
@@ -408,7 +408,7 @@ def extract_pairs(
         "device": device.device_kind,
     }
     cache = _cache(request, teachers, backend)
-    outcomes: dict[int, Outcome] = {}
+    outcomes: dict[int, TableOrError] = {}
     missing = []
 
     for index, pair in enumerate(pairs):

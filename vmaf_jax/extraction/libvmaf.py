@@ -25,9 +25,9 @@ from vmaf_jax.errors import InputError, did_you_mean
 from vmaf_jax.extraction.cache import Cache
 from vmaf_jax.extraction.request import (
     METRICS,
-    Outcome,
     Pair,
     Request,
+    TableOrError,
     filter_option,
     request_key,
     too_small_for,
@@ -357,9 +357,9 @@ def _parse(
 RECIPE = 6  # of the measurement: raised with every change of values, so that none is served old
 
 
-def extract_pairs(
+def extract_by_libvmaf(
     pairs: Sequence[Pair], request: Request, on_pair: Callable[[int], None]
-) -> list[Outcome]:
+) -> list[TableOrError]:
     """A table per pair, or why there is none; as `extract_pair`.
 
     Args:
@@ -374,7 +374,7 @@ def extract_pairs(
     workers = max(1, min(request.jobs or cores, len(pairs)))
     threads = request.threads or max(1, cores // workers)
 
-    def extract(pair: Pair) -> Outcome:
+    def extract(pair: Pair) -> TableOrError:
         try:
             table = _extract(pair, request, ffmpeg, models, threads)
         except InputError as error:

@@ -1,9 +1,4 @@
-"""The request to an extraction backend: feature set, teachers, extra metrics and comparison.
-
-PSNR (of luma, dB), SSIM and MS-SSIM (no unit, 1 is equal), CIEDE2000 and PSNR-HVS (dB, as libvmaf
-has them; infinite where the two pictures are equal) and CAMBI (banding of the distorted video
-alone, 0 is none). Source: libvmaf's `doc/features.md`, `ssim.c`, `cambi.c` and `ciede.c`.
-"""
+"""The request to an extraction backend: feature set, teachers, extra metrics and comparison."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -19,7 +14,7 @@ from vmaf_jax.video.comparison import DEFAULT_COMPARISON, Comparison
 from vmaf_jax.video.inputs import Video
 
 Pair = tuple[Video, Video]
-Outcome = FeatureTable | InputError  # of one pair: its table, or why there is none
+TableOrError = FeatureTable | InputError  # of one pair: its table, or why there is none
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,19 +46,19 @@ class Request:
 
     @property
     def cache_folder(self) -> Path:
-        """The folder of results."""
+        """Folder of results."""
         return cache_dir() / "features" if self.cache is None else self.cache
 
 
-# Fields of a request that change no value; backends say on which device they computed.
+# Fields that change no value. (The device can; the JAX backend adds it to the key itself.)
 _WITHOUT_EFFECT = ("cache", "jobs", "threads", "on_frames", "device")
 
 
 def request_key(request: Request, teachers: Sequence[tuple[str, str | None]]) -> dict[str, Any]:
-    """Returns all of a request that its results depend on, as JSON takes it.
+    """Returns all of a request that its results depend on, for JSON.
 
-    Every field counts but those that are known to change no value, so that a new one is in the
-    names of cached results before anybody thinks of it.
+    Fields are left out by name, not taken by name, so that a new field is in the names of cached
+    results from its first day.
 
     Args:
         teachers: name of each teacher, and a digest of its model (None for one of libvmaf's own).
@@ -73,20 +68,20 @@ def request_key(request: Request, teachers: Sequence[tuple[str, str | None]]) ->
 
 
 def video_key(video: Video) -> dict[str, Any]:
-    """Returns all that is said of a file, as JSON takes it, but for its name."""
+    """Returns all that is said of a file but its name, for JSON."""
     values = dataclasses.asdict(video)
     return {k: v for k, v in values.items() if k != "path"} | {"is_raw": video.is_raw}
 
 
 class Metric(NamedTuple):
-    """A metric of libvmaf's.
+    """A metric that libvmaf computes beside VMAF.
 
     Attributes:
-        extractor: that computes it.
-        key: of it in the frames of a log.
+        extractor: libvmaf's name of what computes it.
+        key: its name in the frames of a log.
         each_way: pixels that both sides of a picture need.
         one_way: pixels that one side needs.
-        reads_chroma: whether luma alone will not do.
+        reads_chroma: whether luma alone does not suffice.
     """
 
     extractor: str
@@ -96,6 +91,9 @@ class Metric(NamedTuple):
     reads_chroma: bool = False
 
 
+# PSNR (of luma, dB), SSIM and MS-SSIM (no unit, 1 is equal), CIEDE2000 and PSNR-HVS (dB; infinite
+# where the two pictures are equal), CAMBI (banding of the distorted video alone, 0 is none).
+# Source: libvmaf's `doc/features.md`, `ssim.c`, `cambi.c` and `ciede.c`.
 METRICS = {
     "psnr": Metric("psnr", "psnr_y"),
     "ssim": Metric("float_ssim", "float_ssim"),
@@ -107,7 +105,7 @@ METRICS = {
 
 
 def parse_extra_metrics(names: Sequence[str]) -> tuple[str, ...]:
-    """The metrics, each once.
+    """Returns names of `METRICS`, each once, in their order.
 
     Raises:
         InputError: one is unknown.
@@ -122,14 +120,13 @@ def parse_extra_metrics(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def filter_option(names: Sequence[str]) -> str:
-    """The option of ffmpeg's libvmaf filter that computes them; empty for none."""
-    if not names:
-        return ""
-    return ":feature=" + "|".join(f"name={METRICS[name].extractor}" for name in names)
+    """Returns the option of ffmpeg's libvmaf filter that computes metrics; "" for none."""
+    extractors = "|".join(f"name={METRICS[name].extractor}" for name in names)
+    return f":feature={extractors}" if names else ""
 
 
 def too_small_for(names: Sequence[str], height: int, width: int) -> str | None:
-    """Why pictures of that size cannot be measured; None where they can."""
+    """Returns why pictures of that size cannot be measured; None where they can."""
     for name in names:
         metric = METRICS[name]
         if min(height, width) < metric.each_way or max(height, width) < metric.one_way:

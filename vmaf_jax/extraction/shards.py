@@ -1,7 +1,8 @@
-"""Shards of a dataset: one file for each clip, measured by threads or by a cluster.
+"""Shards of a dataset: each clip is measured into a Parquet file, by threads or by a cluster.
 
-The name is a digest of the clip's two files, its place and labels, the settings, and what measures:
-the same on every machine. A shard that is there already is not measured again.
+A shard is named by a digest of its clip's contents, place and labels, of the settings and of the
+ffmpeg that measures, so that its name is the same on every machine. A shard that is there is not
+measured again.
 """
 
 import concurrent.futures
@@ -13,176 +14,149 @@ from pathlib import Path
 
 from vmaf_jax.corpora.clips import Clip
 from vmaf_jax.errors import InputError
-from vmaf_jax.extraction.extract import extract_one, placed
+from vmaf_jax.extraction.extract import extract_one, label_rows
 from vmaf_jax.extraction.libvmaf import measurement_settings, resolve_teachers
 from vmaf_jax.extraction.request import Request, video_key
 from vmaf_jax.tables.dataset import shard_path
 from vmaf_jax.tables.reading import read_file
-from vmaf_jax.tables.table import FeatureTable
 from vmaf_jax.video.ffmpeg import find_ffmpeg
 from vmaf_jax.video.inputs import file_digest, text_digest
 
+ENGINES = ("local", "ray")
+_NAMED_FAILURES = 5  # an error is one line
+
 
 @dataclasses.dataclass(frozen=True)
-class Work:
-    """What is done to every clip.
+class ShardSettings:
+    """Settings of a dataset that is measured.
 
     Attributes:
-        request: how it is measured.
+        request: how every clip is measured.
         folder: of the dataset.
-        mean_pool: one row of means instead of rows of frames.
-        most_parts: that a long clip is measured in, at the same time; 1 measures every clip whole.
-        part_frames: of a part, at least.
+        mean_pool: whether a shard holds one row of means instead of a row a frame.
     """
 
     request: Request
     folder: Path
     mean_pool: bool = False
-    most_parts: int = 1
-    part_frames: int = 1000
 
 
 @dataclasses.dataclass(frozen=True)
 class Shard:
-    """A clip's shard: where it lies, its rows, and its label columns."""
+    """A clip's shard: its file, how many rows it has, and the names of its labels."""
 
     path: Path
     rows: int
     labels: list[str]
 
 
-def write_shard(clip: Clip, work: Work) -> Shard:
-    """Measures a clip and writes its shard, unless a sound one is there.
-
-    Raises:
-        InputError: as `extract_pair`, or the shard cannot be written.
-    """
-    shard = sound_shard(clip, work)
-    if isinstance(shard, Shard):
-        return shard
-    return measure_shard(clip, work, shard)
-
-
-def measure_shard(clip: Clip, work: Work, path: Path) -> Shard:
-    """Measures a clip whole and writes its shard.
-
-    Raises:
-        InputError: as `write_shard`.
-    """
-    return finish(extract_one((clip.reference, clip.distorted), work.request), clip, work, path)
-
-
-def sound_shard(clip: Clip, work: Work) -> Shard | Path:
-    """The shard of a clip, if a sound one is there; else the path it is to have.
-
-    Raises:
-        InputError: a file or a setting is bad.
-    """
-    path = shard_path(work.folder.absolute(), _digest(clip, work))
-    if path.is_file():
-        try:
-            table = read_file(path)
-        except InputError:
-            path.unlink(missing_ok=True)  # damaged since; measured again
-        else:
-            return Shard(path, len(table), list(table.labels))
-    return path
-
-
-def finish(measured: FeatureTable, clip: Clip, work: Work, path: Path) -> Shard:
-    """Writes what was measured of a clip as its shard.
-
-    Raises:
-        InputError: it cannot be written.
-    """
-    table = placed(measured, clip)
-    if work.mean_pool:
-        table = table.mean_pool()
-    table.write(path)
-    return Shard(path, len(table), list(table.labels))
-
-
-def _digest(clip: Clip, work: Work) -> str:
-    videos = (clip.reference, clip.distorted)
-    place = dataclasses.asdict(clip)
-    values = {
-        "ffmpeg": find_ffmpeg().version,
-        **measurement_settings(work.request, resolve_teachers(work.request.teachers)),
-        "mean_pool": work.mean_pool,
-        "contents": [file_digest(video.path) for video in videos],
-        "videos": [video_key(video) for video in videos],
-        "place": {k: v for k, v in place.items() if k not in ("reference", "distorted")},
-    }
-    return text_digest(json.dumps(values, sort_keys=True))
-
-
-ENGINES = ("local", "ray")
-_NAMED_FAILURES = 5
-# Of every clip, by its number, as it comes: its shard, or why it has none.
-Outcomes = Iterator[tuple[int, Shard | InputError]]
-Engine = Callable[[Sequence[Clip], Work], Outcomes]
+# Yields the number of each clip with its shard, or with why it has none, in order of completion.
+Engine = Callable[[Sequence[Clip], ShardSettings], Iterator[tuple[int, Shard | InputError]]]
 
 
 def check_engine(engine: str, address: str | None) -> None:
-    """Raises InputError where there is no such engine, or an address that it has no use for."""
+    """Raises InputError for an unknown engine, or for a cluster's address without a cluster."""
     if engine not in ENGINES:
         raise InputError(f"--engine {engine}: expected one of {', '.join(ENGINES)}.")
     if engine == "local" and address is not None:
         raise InputError("--address is of a Ray cluster; add --engine ray, or drop it.")
 
 
-def local_engine(clips: Sequence[Clip], work: Work) -> Outcomes:
-    """Threads of this machine, as many as `work.request.jobs`, each of which runs an ffmpeg."""
-    cores = os.cpu_count() or 1
-    workers = max(1, min(work.request.jobs or cores, len(clips)))
-    threads = work.request.threads or max(1, cores // workers)
-    work = dataclasses.replace(work, request=dataclasses.replace(work.request, threads=threads))
+def write_shards(
+    clips: Sequence[Clip], settings: ShardSettings, engine: Engine, on_clip: Callable[[int], None]
+) -> list[Shard]:
+    """Writes the shards of all clips and returns them in the order of `clips`.
 
-    def outcome(clip: Clip) -> Shard | InputError:
+    Args:
+        on_clip: called after each clip with its number of rows.
+
+    Raises:
+        InputError: clips failed, of which the first are named, after all others are written; or the
+            engine cannot be used.
+    """
+    shards: dict[int, Shard] = {}
+    failures: dict[int, InputError] = {}
+    for k, shard in engine(clips, settings):
+        if isinstance(shard, InputError):
+            failures[k] = shard
+        else:
+            shards[k] = shard
+            on_clip(shard.rows)
+    if failures:
+        reasons = [f"{clips[k].source}/{clips[k].name}: {failures[k]}" for k in sorted(failures)]
+        if (more := len(reasons) - _NAMED_FAILURES) > 0:
+            reasons[_NAMED_FAILURES:] = [f"and {more} others"]
+        raise InputError(
+            f"{len(failures)} of {len(clips)} clips failed ({'; '.join(reasons)}); the others are "
+            f"kept in {settings.folder}, mend or drop those and run it again."
+        )
+    return [shards[k] for k in range(len(clips))]
+
+
+def local_engine(
+    clips: Sequence[Clip], settings: ShardSettings
+) -> Iterator[tuple[int, Shard | InputError]]:
+    """Measures clips in threads of this machine, `settings.request.jobs` at a time."""
+    cores = os.cpu_count() or 1
+    workers = max(1, min(settings.request.jobs or cores, len(clips)))
+    threads = settings.request.threads or max(1, cores // workers)
+    request = dataclasses.replace(settings.request, threads=threads)
+    settings = dataclasses.replace(settings, request=request)
+
+    def measure(clip: Clip) -> Shard | InputError:
         try:
-            return write_shard(clip, work)
+            return write_shard(clip, settings)
         except InputError as error:
             return error
 
     running: dict[concurrent.futures.Future[Shard | InputError], int] = {}
     with concurrent.futures.ThreadPoolExecutor(workers) as pool:
         for k, clip in enumerate(clips):
-            running[pool.submit(outcome, clip)] = k
+            running[pool.submit(measure, clip)] = k
+            # No more than two a worker are queued, so that a million clips need no million futures.
             while len(running) >= 2 * workers or (running and k + 1 == len(clips)):
                 done, _ = concurrent.futures.wait(running, return_when="FIRST_COMPLETED")
                 for future in done:
                     yield running.pop(future), future.result()
 
 
-def write_shards(
-    clips: Sequence[Clip], work: Work, engine: Engine, on_clip: Callable[[int], None]
-) -> list[Shard]:
-    """The shards of all clips, in the order of `clips`.
-
-    Args:
-        on_clip: called after each clip with its rows.
+def write_shard(clip: Clip, settings: ShardSettings) -> Shard:
+    """Measures a clip and writes its shard, unless a sound one is there.
 
     Raises:
-        InputError: clips that failed, by name, after all others are written; or what the engine
-            cannot work with.
+        InputError: as `extract_pair`, or the shard cannot be written.
     """
-    shards: list[Shard | None] = [None] * len(clips)
-    failures: dict[int, InputError] = {}
-    for k, outcome in engine(clips, work):
-        if isinstance(outcome, InputError):
-            failures[k] = outcome
+    path = locate_shard(clip, settings)
+    if path.is_file():
+        try:
+            table = read_file(path)
+        except InputError:
+            path.unlink(missing_ok=True)  # damaged since it was written; measured again
         else:
-            shards[k] = outcome
-            on_clip(outcome.rows)
-    if failures:
-        numbers = sorted(failures)
-        named = "; ".join(
-            f"{clips[k].source}/{clips[k].name}: {failures[k]}" for k in numbers[:_NAMED_FAILURES]
-        )
-        more = len(numbers) - _NAMED_FAILURES
-        rest = f"; and {more} others" if more > 0 else ""
-        raise InputError(
-            f"{len(numbers)} of {len(clips)} clips failed ({named}{rest}); the others are kept in "
-            f"{work.folder}, mend or drop those and run it again."
-        )
-    return [shard for shard in shards if shard is not None]
+            return Shard(path, len(table), list(table.labels))
+    table = label_rows(extract_one((clip.reference, clip.distorted), settings.request), clip)
+    if settings.mean_pool:
+        table = table.mean_pool()
+    table.write(path)
+    return Shard(path, len(table), list(table.labels))
+
+
+def locate_shard(clip: Clip, settings: ShardSettings) -> Path:
+    """Returns the path of a clip's shard, whether it is there or not.
+
+    Raises:
+        InputError: a file or a setting is bad.
+    """
+    videos = (clip.reference, clip.distorted)
+    place = dataclasses.asdict(clip)
+    request = settings.request
+    values = {
+        "ffmpeg": find_ffmpeg().version,
+        **measurement_settings(request, resolve_teachers(request.teachers)),
+        "mean_pool": settings.mean_pool,
+        "contents": [file_digest(video.path) for video in videos],
+        "videos": [video_key(video) for video in videos],
+        "place": {k: v for k, v in place.items() if k not in ("reference", "distorted")},
+    }
+    digest = text_digest(json.dumps(values, sort_keys=True))
+    return shard_path(settings.folder.absolute(), digest)

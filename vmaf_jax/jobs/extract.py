@@ -9,7 +9,14 @@ from vmaf_jax.errors import InputError, did_you_mean
 from vmaf_jax.extraction.corpus import CorpusSource, measure_corpus
 from vmaf_jax.extraction.extract import check_backend
 from vmaf_jax.extraction.request import Request
-from vmaf_jax.extraction.shards import Engine, Shard, Work, check_engine, local_engine, write_shards
+from vmaf_jax.extraction.shards import (
+    Engine,
+    Shard,
+    ShardSettings,
+    check_engine,
+    local_engine,
+    write_shards,
+)
 from vmaf_jax.features.feature_set import FEATURE_SETS, FEATURES
 from vmaf_jax.files import check_output
 from vmaf_jax.progress import NO_PROGRESS, Progress
@@ -123,9 +130,9 @@ def extract_dataset(
             raise InputError(f"{folder}: a link, in the place of the clips' folder; remove it.")
     check_dataset(folder)
     clips = source.clips()
-    work = Work(request, folder, mean_pool)
+    settings = ShardSettings(request, folder, mean_pool)
     with _engine(engine, address, jobs) as measure, writing(folder) as writer:
-        shards = write_shards(clips, work, measure, progress.clips(clips))
+        shards = write_shards(clips, settings, measure, progress.clips(clips))
         writer.finish(folder / shard.path.relative_to(folder.absolute()) for shard in shards)
         contents = _contents(clips, shards)
         if to_file:

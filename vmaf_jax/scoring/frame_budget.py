@@ -23,6 +23,7 @@ from vmaf_jax.evaluation.frame_sample import (
     offsets,
     stratified_mean,
 )
+from vmaf_jax.extraction.cache import readable_name
 from vmaf_jax.extraction.frame_subset import (
     Pattern,
     check_branches,
@@ -139,8 +140,8 @@ def measure_enough(
     table = FeatureTable(
         feature_set=feature_set,
         corpus=constant_text("", len(index)),
-        source=constant_text(_readable(reference), len(index)),
-        clip=constant_text(_readable(distorted), len(index)),
+        source=constant_text(readable_name(reference), len(index)),
+        clip=constant_text(readable_name(distorted), len(index)),
         index=index,
         features=features[index],
         labels={},
@@ -148,7 +149,3 @@ def measure_enough(
     )
     means = stratified_mean(sample, block, features)
     return EnoughFrames(table, score[index], result, n, means)
-
-
-def _readable(video: Video) -> str:
-    return video.path.stem.encode("utf-8", "backslashreplace").decode()

@@ -14,7 +14,7 @@ from typing import Any
 from vmaf_jax.corpora.clips import Clip
 from vmaf_jax.errors import InputError
 from vmaf_jax.extraction.extract import as_video, extract_each
-from vmaf_jax.extraction.request import Outcome, Pair, Request, parse_extra_metrics
+from vmaf_jax.extraction.request import Pair, Request, TableOrError, parse_extra_metrics
 from vmaf_jax.extraction.shards import check_engine
 from vmaf_jax.files import is_folder
 from vmaf_jax.progress import NO_PROGRESS, Progress
@@ -229,8 +229,7 @@ def rank(
     if engine == "ray" and backend != "libvmaf":
         raise InputError(f"--engine ray: libvmaf measures; drop --backend {backend}.")
     pairs = pair_up(reference, distorted)
-    raw_format: dict[str, int | str | None] = {"width": width, "height": height, "pix_fmt": pix_fmt}
-    choice = _choice(model, {r: as_video(r, raw_format) for r, _ in pairs})
+    choice = _choice(model, {r: as_video(r, width, height, pix_fmt) for r, _ in pairs})
     loaded = load_scorer(choice.model)
     if interval is not None:
         check_interval(loaded, interval, within=False)
@@ -241,7 +240,9 @@ def rank(
         cache,
         extra_metrics=parse_extra_metrics(extra_metrics),
     )
-    videos = [(as_video(r, raw_format), as_video(d, raw_format)) for r, d in pairs]
+    videos = [
+        (as_video(r, width, height, pix_fmt), as_video(d, width, height, pix_fmt)) for r, d in pairs
+    ]
     clips = [Clip("score", v[0].path.stem, v[1].path.stem, *v) for v in videos]
     on_pair = progress.clips(clips)
     started = time.perf_counter()
@@ -266,7 +267,7 @@ def _measured(
     engine: str,
     address: str | None,
     on_pair: Callable[[int], None],
-) -> list[Outcome]:
+) -> list[TableOrError]:
     if engine == "local":
         return extract_each(pairs, request, backend=backend, on_pair=on_pair)
     from vmaf_jax.extraction.ray import extract_each_by_ray

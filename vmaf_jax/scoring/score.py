@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from vmaf_jax.errors import InputError
 from vmaf_jax.extraction.extract import VideoLike, as_video, check_backend, extract_each
-from vmaf_jax.extraction.request import Outcome, Request, parse_extra_metrics
+from vmaf_jax.extraction.request import Request, TableOrError, parse_extra_metrics
 from vmaf_jax.progress import NO_PROGRESS, Progress
 from vmaf_jax.scoring.frame_budget import EnoughFrames, check_within, measure_enough
 from vmaf_jax.scoring.intervals import check_interval, interval_of, is_inside
@@ -93,9 +93,8 @@ def score(
     """
     _check_flags(backend, provider, interval, within, teachers, extra_metrics)
     comparison = dataclasses.replace(comparison, **options)
-    raw = {"width": width, "height": height, "pix_fmt": pix_fmt}
     with as_files(reference, distorted, bits) as files:
-        pair = _as_pair(files, raw)
+        pair = _as_pair(files, width, height, pix_fmt)
         choice = choose(model, pair[0])
         if backend == "onnx":
             scores = _score_pixels(choice.model, pair, comparison, provider, teachers)
@@ -137,11 +136,14 @@ def _check_flags(
 
 
 def _as_pair(
-    files: tuple[VideoLike, VideoLike], raw: dict[str, int | str | None]
+    files: tuple[VideoLike, VideoLike], width: int | None, height: int | None, pix_fmt: str | None
 ) -> tuple[Video, Video]:
     """The two as videos; raises InputError where the format of raw ones is given to neither."""
-    pair = (as_video(files[0], raw), as_video(files[1], raw))
-    if any(raw.values()) and not any(video.is_raw for video in pair):
+    pair = (
+        as_video(files[0], width, height, pix_fmt),
+        as_video(files[1], width, height, pix_fmt),
+    )
+    if (width or height or pix_fmt) and not any(video.is_raw for video in pair):
         raise InputError("width, height and pix_fmt are for raw .yuv files; drop them.")
     return pair
 
@@ -191,7 +193,7 @@ def _score_whole(
         on_frames=progress.steps("frames", lambda: _about_frames(pair[1], request.comparison)),
     )
 
-    def measured() -> tuple[Outcome, float]:
+    def measured() -> tuple[TableOrError, float]:
         started = time.perf_counter()
         (outcome,) = extract_each([pair], request, backend=backend)
         return outcome, time.perf_counter() - started

@@ -25,9 +25,9 @@ def main(n_clips: int, n_frames: int) -> None:
     import ray
 
     from vmaf_jax.corpora.clips import Clip
-    from vmaf_jax.extraction.ray import cluster_outcomes
+    from vmaf_jax.extraction.ray import Cluster, local_tools
     from vmaf_jax.extraction.request import Request
-    from vmaf_jax.extraction.shards import Work, local_engine, write_shards
+    from vmaf_jax.extraction.shards import ShardSettings, local_engine, write_shards
     from vmaf_jax.video.inputs import Video
 
     ours = sorted(os.sched_getaffinity(0))
@@ -46,21 +46,23 @@ def main(n_clips: int, n_frames: int) -> None:
         figures: dict[str, object] = {"clips": n_clips, "frames": n_frames, "load": os.getloadavg()}
         for label, cores in (("one", 1), ("two", 2), ("one_again", 1), ("two_again", 2)):
             request = Request(cache=folder / f"cache_{label}", threads=1)
-            work = Work(request, folder / label)
+            work = ShardSettings(request, folder / label)
             os.sched_setaffinity(0, ours[:cores])
             ray.init(num_cpus=cores, include_dashboard=False, logging_level="ERROR")
             warm = [Clip("made_up", "s", f"w{k}", *videos) for k in range(cores)]
-            write_shards(warm, work, cluster_outcomes(ray), lambda _: None)
+            write_shards(warm, work, Cluster(ray, local_tools()).write_shards, lambda _: None)
             for what in ("measured", "asked_again"):
                 started = time.perf_counter()
-                write_shards(clips, work, cluster_outcomes(ray), lambda _: None)
+                write_shards(clips, work, Cluster(ray, local_tools()).write_shards, lambda _: None)
                 figures[f"{label}_{what}_s"] = time.perf_counter() - started
             ray.shutdown()
         os.sched_setaffinity(0, ours[:1])
         request = Request(cache=folder / "cache_local", threads=1, jobs=1)
         for what in ("measured", "asked_again"):
             started = time.perf_counter()
-            write_shards(clips, Work(request, folder / "local"), local_engine, lambda _: None)
+            write_shards(
+                clips, ShardSettings(request, folder / "local"), local_engine, lambda _: None
+            )
             figures[f"local_one_{what}_s"] = time.perf_counter() - started
         print(json.dumps(figures))
 
