@@ -31,7 +31,7 @@ def held_more(short, long, chunk, feature_set):
     Returns:
         On the host, as Python's allocator counts them, and on the device, as JAX does.
     """
-    measure_in_jax(find_ffmpeg(), [short], feature_set=feature_set, frames=chunk)  # compiles
+    list(measure_in_jax(find_ffmpeg(), [short], feature_set=feature_set, frames=chunk))  # compiles
     (host, device), (longer_host, longer_device) = (
         most_held(pair, chunk, feature_set) for pair in (short, long)
     )
@@ -48,11 +48,11 @@ def most_held(pair, chunk, feature_set):
     gc.collect()
     tracemalloc.start()
     try:
-        (rows,) = measure_in_jax(
+        (result,) = measure_in_jax(
             find_ffmpeg(), [pair], feature_set=feature_set, frames=chunk, on_frames=look
         )
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert len(on_device) >= len(rows) // chunk > 1
+    assert len(on_device) >= len(result.features()) // chunk > 1
     return peak, max(on_device)

@@ -18,7 +18,7 @@ from vmaf_jax.video.inputs import Video
 
 
 def measured(pairs, **settings):
-    return measure_in_jax(find_ffmpeg(), pairs, **settings)
+    return [pair.outcome for pair in measure_in_jax(find_ffmpeg(), pairs, **settings)]
 
 
 @pytest.fixture(scope="module")
@@ -30,10 +30,7 @@ def pairs(encodes):
 
 @pytest.fixture(scope="module")
 def outcomes(pairs):
-    order = []
-    results = measured(pairs, on_pair=lambda index, outcome, described: order.append(index))
-    assert order == list(range(len(pairs)))
-    return results
+    return measured(pairs)
 
 
 def test_formats_and_sizes_are_brought_together_as_for_libvmaf(pairs, outcomes):
@@ -97,7 +94,7 @@ def test_ranges_and_layouts_are_brought_together_as_for_libvmaf(odd_files, names
 
 
 def test_the_shorter_ends_it_on_request(pairs, outcomes):
-    (features,) = measured([pairs[3]], how=Comparison(shortest=True))
+    (features,) = measured([pairs[3]], comparison=Comparison(shortest=True))
     truth = extract_pair(*pairs[3], feature_set=FLOAT_FEATURES, teachers=(), shortest=True).features
     np.testing.assert_allclose(features, truth, rtol=2e-6, atol=3e-6)
 

@@ -20,7 +20,8 @@ from vmaf_jax.benchmarks.extraction import FRAMES, at_sizes, libvmaf_line
 from vmaf_jax.benchmarks.timing import machine, sample
 from vmaf_jax.errors import InputError
 from vmaf_jax.export.pixels.model_file import Frame
-from vmaf_jax.extraction.jax import chunk_frames, measure_in_jax, side_by_side
+from vmaf_jax.extraction.jax import chunk_frames, measure_in_jax
+from vmaf_jax.extraction.jax_features import frames_side_by_side
 from vmaf_jax.features.feature_set import FEATURES, FLOAT_FEATURES, FeatureSet
 from vmaf_jax.features.frames import chunk_features
 from vmaf_jax.scoring.pixels import open_pixels
@@ -53,7 +54,7 @@ def _one_size(folder: Path, pair: tuple[Video, Video], n: int, repeats: int) -> 
     on_device = jax.device_put((frames[0], frames[1]))
     as_floats = [luma.astype(jnp.float32) for luma in on_device]
     gradient = jax.jit(jax.value_and_grad(lambda y: vmaf(as_floats[0], y, clip=False).sum()))
-    block = side_by_side(jax.devices()[0], n)
+    block = frames_side_by_side(jax.devices()[0], n)
     starts = jnp.arange(n) == 0
     chunk = jax.jit(lambda x, y: chunk_features(x, y, x[0], starts, block=block))
 
@@ -70,7 +71,7 @@ def _one_size(folder: Path, pair: tuple[Video, Video], n: int, repeats: int) -> 
         "vmaf": lambda: jax.block_until_ready(vmaf(*on_device)),
         "vmaf of floats": lambda: jax.block_until_ready(vmaf(*as_floats, clip=False)),
         "vmaf and its gradient": lambda: jax.block_until_ready(gradient(as_floats[1])),
-        "extraction from files": lambda: measure_in_jax(ffmpeg, [pair]),
+        "extraction from files": lambda: list(measure_in_jax(ffmpeg, [pair])),
         "libvmaf, float": in_libvmaf(FLOAT_FEATURES),
         "libvmaf, integer": in_libvmaf(FEATURES),
     }

@@ -12,7 +12,8 @@ import numpy as np
 
 from vmaf_jax.benchmarks.extraction import FRAMES, at_sizes, libvmaf_line
 from vmaf_jax.benchmarks.timing import machine, sample
-from vmaf_jax.extraction.jax import Shape, measure_in_jax, method_of, side_by_side
+from vmaf_jax.extraction.jax import measure_in_jax
+from vmaf_jax.extraction.jax_features import FrameShape, feature_program, frames_side_by_side
 from vmaf_jax.features.feature_set import V1_FEATURES
 from vmaf_jax.video.decode import LumaPair, sample_type
 from vmaf_jax.video.ffmpeg import find_ffmpeg
@@ -29,20 +30,21 @@ def bench_v1(repeats: int = 5) -> dict[str, Any]:
 
 def _one_size(folder: Path, pair: tuple[Video, Video], n: int, repeats: int) -> dict[str, Any]:
     ffmpeg = find_ffmpeg()
-    method, frames, shape = method_of(V1_FEATURES), *_frames(pair, n)
+    program = feature_program(V1_FEATURES)
+    frames, shape = _frames(pair, n)
     reference, distorted = jax.device_put(frames)
     starts = np.arange(n) == 0
-    block = side_by_side(jax.devices()[0], n)
+    block = frames_side_by_side(jax.devices()[0], n)
     line = libvmaf_line(ffmpeg, pair, V1_FEATURES.libvmaf_model)
 
     def from_memory() -> None:
         operands = (reference, distorted, reference[:1], starts, np.int32(n))
-        jax.block_until_ready(method.rows(*operands, shape=shape, bits=10, block=block))
+        jax.block_until_ready(program.rows(*operands, shape=shape, bits=10, block=block))
 
     times = sample(
         {
             "from memory": from_memory,
-            "from files": lambda: measure_in_jax(ffmpeg, [pair], feature_set=V1_FEATURES),
+            "from files": lambda: list(measure_in_jax(ffmpeg, [pair], feature_set=V1_FEATURES)),
             "libvmaf": lambda: subprocess.run(line, cwd=folder, capture_output=True, check=True),
         },
         repeats,
@@ -58,10 +60,10 @@ def _one_size(folder: Path, pair: tuple[Video, Video], n: int, repeats: int) -> 
     return figures
 
 
-def _frames(pair: tuple[Video, Video], n: int) -> tuple[tuple[Any, Any], Shape]:
+def _frames(pair: tuple[Video, Video], n: int) -> tuple[tuple[Any, Any], FrameShape]:
     """The first frames of both, packed as a decoder writes them, and their shape."""
     luma = LumaPair(find_ffmpeg(), *pair, planes=3)
-    shape = Shape(luma.height, luma.width, *luma.chroma)
+    shape = FrameShape(luma.height, luma.width, *luma.chroma)
     frames = np.zeros((2, n, shape.samples), sample_type(luma.bits))
     try:
         luma.read(*frames)
