@@ -105,9 +105,9 @@ def main(arguments: list[str] | None = None, *, leave: bool = True) -> None:
 
 def _clean_up() -> int | None:
     """Ends what was started; the exit code of a worker, where one did this program's work."""
-    from vmaf_jax.video.ffmpeg import end_all
+    from vmaf_jax.video.ffmpeg import kill_all
 
-    end_all()
+    kill_all()
     code = end_workers()
     if (cluster := sys.modules.get("vmaf_jax.extraction.ray")) is not None:
         cluster.leave_cluster()

@@ -8,8 +8,6 @@ import pytest
 import vmaf_jax
 from tests.support import bare_libvmaf
 from vmaf_jax.features import FEATURE_SETS
-from vmaf_jax.video.encode import encode_of
-from vmaf_jax.video.streams import Facts
 
 V1 = "vmaf_v1.0.16_3d0h"
 SOURCE = (  # bands, which CAMBI sees, and some grain, without which SpEED sees nothing
@@ -131,25 +129,6 @@ def test_the_sampled_score_is_of_the_same_form(folder, tmp_path, ffmpeg, name):
     assert len(some.per_frame) < len(whole.per_frame)
     assert some.form_lines() == whole.form_lines() != []
     np.testing.assert_array_equal(some.per_frame, whole.per_frame[some.table.index])
-
-
-@pytest.mark.parametrize(
-    ("chain", "encode"),
-    [
-        ("settb=1/25,setpts=N", None),
-        ("setpts=N,scale=1920:1080:flags=bicubic", (1280, 720, 8)),
-        ("crop=1280:700:0:0:exact=1,scale=1920:1050:flags=bicubic", (1280, 700, 8)),
-        ("scale=1920:1080:flags=bicubic,pad=1920:1200:(ow-iw)/2:(oh-ih)/2", (1280, 800, 8)),
-        ("scale=2560:1440:flags=bicubic,crop=1920:1080", (960, 540, 8)),
-        ("scale=out_range=tv,format=yuv420p", None),
-    ],
-)
-def test_the_encode_is_how_far_the_picture_was_scaled(chain, encode):
-    colours = dict.fromkeys(("matrix", "primaries", "transfer"), "unknown")
-    picture = {"demuxer": "mov", "codec": "h264", "width": 1280, "height": 720}
-    rest = {"pix_fmt": "yuv420p", "range": "tv", "sar": None, "rotation": 0}
-    facts = Facts(**picture, **rest, **colours, rate=24.0, base_rate=24.0)
-    assert encode_of(facts, chain) == encode
 
 
 TO_LIMITED = "scale=in_range=pc:out_range=tv,format=yuv420p10le"

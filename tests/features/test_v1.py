@@ -364,14 +364,14 @@ def test_soft_cambi_gives_cambi_a_slope_and_leaves_its_value():
 @pytest.mark.slow
 def test_soft_cambi_ranks_pictures_as_cambi_does():
     from vmaf_jax.corpora import demo
-    from vmaf_jax.video.decode import LumaPair, frame_at
+    from vmaf_jax.video.decode import DecodedPair, frame_at
     from vmaf_jax.video.ffmpeg import find_ffmpeg
 
     hard = jax.jit(frame_cambi, static_argnums=(1, 2))
     soft = jax.jit(soft_cambi, static_argnums=(1, 2))
     values = []
     for clip in demo.load_clips():
-        luma = LumaPair(find_ffmpeg(), clip.reference, clip.distorted)
+        luma = DecodedPair(find_ffmpeg(), clip.reference, clip.distorted)
         try:
             _, distorted = frame_at(luma, 0)
         finally:

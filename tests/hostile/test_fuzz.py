@@ -17,9 +17,11 @@ from vmaf_jax.features.feature_set import FEATURES
 from vmaf_jax.runs.config import load_config
 from vmaf_jax.tables.dataset import read_table
 from vmaf_jax.teacher.model_file import known_teachers, read_model_file
-from vmaf_jax.video.checks import has_damage
-from vmaf_jax.video.inputs import RAW_FORMATS, Video, check_video, frame_bytes
-from vmaf_jax.video.streams import explain, frame_counts, stream_facts, stream_formats
+from vmaf_jax.video.checks import reports_damage
+from vmaf_jax.video.inputs import Video, check_video
+from vmaf_jax.video.pixel_format import RAW_FORMATS, frame_bytes
+from vmaf_jax.video.report import check_formats, explain_failure, frame_counts
+from vmaf_jax.video.streams import decoded_streams
 
 A_FILE = Path("a.mp4")
 FUZZ = hypothesis.settings(
@@ -160,13 +162,13 @@ LINES = st.lists(
 def test_any_report_of_ffmpeg(lines):
     report = "\n".join(lines)
     pair = Video(A_FILE), Video(A_FILE)
-    facts = stream_facts(report)
+    facts = decoded_streams(report)
     if facts is not None:
-        has_damage(tuple(lines), facts)
+        reports_damage(tuple(lines), facts)
         assert facts[0].rotation in range(360)
-    reads_or_refuses(stream_formats, report, *pair)
+    reads_or_refuses(check_formats, report, *pair)
     reads_or_refuses(frame_counts, report, *pair)
-    assert explain(report, *pair)
+    assert explain_failure(report, *pair)
 
 
 @FUZZ

@@ -11,10 +11,10 @@ from vmaf_jax.errors import InputError
 from vmaf_jax.video.comparison import SCALES, Comparison
 from vmaf_jax.video.inputs import Video
 from vmaf_jax.video.pairing import DEFAULT_CHAIN, SAME_COLOUR, plan_pair
-from vmaf_jax.video.streams import Facts, stream_facts
+from vmaf_jax.video.streams import DecodedStream, decoded_streams
 
 VIDEOS = (Video(Path("ref.mp4")), Video(Path("dis.mp4")))
-PLAIN = Facts(
+PLAIN = DecodedStream(
     demuxer="mov,mp4",
     codec="h264",
     width=1920,
@@ -93,7 +93,7 @@ def test_another_aspect_ratio_needs_to_be_asked_for(width, height, sar, fits):
     if fits:
         made = plan(**streams).layouts
         names = {(1920, 1080): "same", (1920, 1088): "cut at the right and bottom"}
-        assert made.ways[0].name == names.get((width, height), "stretch")
+        assert made.layouts[0].name == names.get((width, height), "stretch")
         assert (made.default is None) == ((width, height) == (1920, 1088))
         return
     with pytest.raises(InputError, match=r"display aspect ratio .* --scale stretch, pad or crop"):
@@ -198,7 +198,7 @@ LINES = [
 @pytest.mark.parametrize(("pix", "rotation", "colour", "size"), LINES)
 def test_facts_are_read_from_the_report(pix, rotation, colour, size):
     text = REPORT.format(pix=pix, rotation=rotation, sar="4/3", csp=colour[0])
-    reference, distorted = stream_facts(text)
+    reference, distorted = decoded_streams(text)
     assert (distorted.matrix, distorted.primaries, distorted.transfer) == colour
     assert (distorted.width, distorted.height) == size
     assert distorted.sar == (Fraction(3, 4) if size == (352, 288) else Fraction(4, 3))
@@ -207,5 +207,5 @@ def test_facts_are_read_from_the_report(pix, rotation, colour, size):
 
 
 def test_a_report_without_frames_has_no_facts():
-    assert stream_facts("") is None
-    assert stream_facts(REPORT.split("[graph")[0]) is None
+    assert decoded_streams("") is None
+    assert decoded_streams(REPORT.split("[graph")[0]) is None

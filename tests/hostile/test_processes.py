@@ -14,7 +14,7 @@ import pytest
 
 import vmaf_jax
 from vmaf_jax.files import atomic_path, work_folder
-from vmaf_jax.video.ffmpeg import _Running
+from vmaf_jax.video.ffmpeg import ProcessTable
 
 LIMITED = """
 import resource, runpy
@@ -91,14 +91,14 @@ def test_no_process_slips_through_while_it_starts(monkeypatch):
             started.set()
             time.sleep(0.3)  # lives, and its starter does not hold it yet
 
-    running, processes = _Running(), []
+    running, processes = ProcessTable(), []
     monkeypatch.setattr(subprocess, "Popen", Slow)
     start = threading.Thread(
         target=lambda: processes.append(running.start(["sleep", "60"])), daemon=True
     )
     start.start()
     started.wait()
-    running.end()
+    running.kill_all()
     start.join()
     assert processes[0].wait(timeout=30) == -signal.SIGKILL
     late = threading.Thread(target=lambda: running.start(["sleep", "60"]), daemon=True)

@@ -15,7 +15,7 @@ from vmaf_jax.jobs import clip_page
 from vmaf_jax.jobs.clip_page import clip_view, write_clip_page
 from vmaf_jax.reporting.clip_view import MOST_BINS, Encode, curve
 from vmaf_jax.scoring.rank import rank
-from vmaf_jax.video.decode import LumaPair
+from vmaf_jax.video.decode import DecodedPair
 from vmaf_jax.video.ffmpeg import find_ffmpeg
 from vmaf_jax.video.inputs import Video
 
@@ -42,7 +42,7 @@ def test_pictures_are_of_the_frames_that_they_name(pair):
     view = clip_view([scores])
     assert view.cuts == [10 - first]
     assert (view.n_frames, view.start, view.rate, view.size) == (14, first, 25, (352, 288))
-    luma = LumaPair(find_ffmpeg(), *map(Video, pair))
+    luma = DecodedPair(find_ffmpeg(), *map(Video, pair))
     try:
         blocks = np.zeros((2, 16, 288, 352), np.uint8)
         luma.read(*blocks)

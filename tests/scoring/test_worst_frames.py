@@ -7,7 +7,7 @@ from vmaf_jax.errors import InputError
 from vmaf_jax.reporting.backends import picture
 from vmaf_jax.scoring.model import load_model
 from vmaf_jax.scoring.worst_frames import lowest, worst_frames
-from vmaf_jax.video.decode import LumaPair, frame_at
+from vmaf_jax.video.decode import DecodedPair, frame_at
 from vmaf_jax.video.ffmpeg import find_ffmpeg
 from vmaf_jax.video.inputs import Video
 
@@ -26,7 +26,7 @@ def test_pictures_are_of_the_frames_that_they_name(encodes, name):
     scores, worst = worst_frames(*pair, "nano", count=2, apart=2)
     assert [entry.score for entry in worst] == sorted(entry.score for entry in worst)
     for entry in worst:
-        luma = LumaPair(find_ffmpeg(), *pair)
+        luma = DecodedPair(find_ffmpeg(), *pair)
         try:
             frames = frame_at(luma, entry.frame)
         finally:

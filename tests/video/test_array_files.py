@@ -10,8 +10,9 @@ import pytest
 
 import vmaf_jax
 from vmaf_jax.errors import InputError
-from vmaf_jax.video.arrays import as_files
-from vmaf_jax.video.inputs import RAW_FORMATS, Video, check_video
+from vmaf_jax.video.arrays import arrays_as_files
+from vmaf_jax.video.inputs import Video, check_video
+from vmaf_jax.video.pixel_format import RAW_FORMATS
 
 HEIGHT, WIDTH, FRAMES = 288, 352, 12
 
@@ -46,7 +47,7 @@ def test_what_is_written_is_what_was_given(pix_fmt):
     sizes = [(19, 21), *[(math.ceil(19 / down), math.ceil(21 / across))] * 2]
     rng = np.random.default_rng(0)
     planes = [rng.integers(0, 2**bits, (2, *size)) for size in sizes]
-    with as_files(planes, Path("other.mp4"), bits) as (video, other):
+    with arrays_as_files(planes, Path("other.mp4"), bits) as (video, other):
         assert video == Video(video.path, 21, 19, pix_fmt)
         assert other == Path("other.mp4")
         assert check_video(video) == 2
@@ -101,7 +102,7 @@ def test_vmaf_takes_files_and_their_arrays_alike():
     rng = np.random.default_rng(0)
     reference = rng.integers(0, 256, (3, 48, 64)).astype(np.uint8)
     distorted = reference // 2 + 40
-    with as_files(reference, distorted, 8) as files:
+    with arrays_as_files(reference, distorted, 8) as files:
         scores = np.asarray(vmaf_jax.vmaf(*files))
     expected = np.asarray(vmaf_jax.vmaf(reference, distorted))
     np.testing.assert_allclose(scores, expected, atol=2e-3)  # float64 and float32 in the SVR

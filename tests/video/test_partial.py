@@ -8,7 +8,7 @@ import pytest
 from vmaf_jax import extract_pair
 from vmaf_jax.errors import InputError
 from vmaf_jax.video.comparison import Comparison
-from vmaf_jax.video.decode import LumaPair
+from vmaf_jax.video.decode import DecodedPair
 from vmaf_jax.video.ffmpeg import find_ffmpeg
 from vmaf_jax.video.inputs import Video
 
@@ -52,7 +52,7 @@ def test_a_part_is_that_part_of_the_whole(encodes):
 
 
 def frames(pair, n, **how):
-    luma = LumaPair(find_ffmpeg(), *pair, how=Comparison(**how))
+    luma = DecodedPair(find_ffmpeg(), *pair, comparison=Comparison(**how))
     try:
         shape = (n, luma.height, luma.width)
         blocks = np.zeros(shape, np.uint8), np.zeros(shape, np.uint8)

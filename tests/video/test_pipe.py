@@ -9,7 +9,7 @@ import pytest
 
 from tests.support import run_command
 from vmaf_jax.errors import InputError
-from vmaf_jax.video.arrays import from_pipe
+from vmaf_jax.video.arrays import stdin_as_file
 
 RAW = ("--width", 352, "--height", 288, "--pix-fmt", "yuv420p")
 FRAME = 352 * 288 * 3 // 2
@@ -65,7 +65,8 @@ def test_a_pipe_that_ends_between_frames_is_too_short(encodes, monkeypatch):
 )
 def test_what_is_no_video_is_named(monkeypatch, content, paths, reason):
     piped(monkeypatch, content)
-    with pytest.raises(InputError, match=reason), from_pipe([*map(Path, paths)], None, None, None):
+    files = [*map(Path, paths)]
+    with pytest.raises(InputError, match=reason), stdin_as_file(files, None, None, None):
         pass
 
 
@@ -80,12 +81,12 @@ def test_y4m_layouts(monkeypatch, header, frame):
     start = f"YUV4MPEG2 W4 H4 F24:1 {header}\n".encode()
     content = start + 2 * (b"FRAME Ip\n" + b"x" * frame)
     piped(monkeypatch, content)
-    with from_pipe([Path("-")], None, None, None) as (path,):
+    with stdin_as_file([Path("-")], None, None, None) as (path,):
         assert path.read_bytes() == content
     assert not path.exists()
     piped(monkeypatch, content[:-1])
     cut = pytest.raises(InputError, match=rf"frame 1 \({frame - 1} of {frame} bytes\)")
-    with cut, from_pipe([Path("-")], None, None, None):
+    with cut, stdin_as_file([Path("-")], None, None, None):
         pass
 
 
@@ -93,5 +94,5 @@ def test_a_pipe_is_bounded(monkeypatch):
     monkeypatch.setenv("VMAF_JAX_MAX_PIPE_BYTES", "100")
     piped(monkeypatch, b"YUV4MPEG2 W4 H4\n" + b"x" * 200)
     bounded = pytest.raises(InputError, match="VMAF_JAX_MAX_PIPE_BYTES")
-    with bounded, from_pipe([Path("-")], None, None, None):
+    with bounded, stdin_as_file([Path("-")], None, None, None):
         pass

@@ -3,7 +3,7 @@
 from vmaf_jax import extract_pair
 from vmaf_jax.extraction.extract import extract_each
 from vmaf_jax.extraction.request import Request
-from vmaf_jax.video.ffmpeg import about_frames, find_ffmpeg, frames_told
+from vmaf_jax.video.ffmpeg import estimate_frames, find_ffmpeg, report_frames
 from vmaf_jax.video.inputs import Video
 
 
@@ -17,12 +17,12 @@ def test_all_frames_are_told_in_the_end(encodes, tmp_path):
 
 
 def test_nobody_is_told():
-    with frames_told(None) as arguments:
+    with report_frames(None) as arguments:
         assert arguments == []
 
 
 def test_headers_say_how_many(encodes):
     ffmpeg = find_ffmpeg()
     for name in ("ref.y4m", "dis.mp4", "deep.mkv"):
-        assert about_frames(ffmpeg, Video(encodes / name)) == 12
-    assert about_frames(ffmpeg, Video(encodes / "ref.yuv", 352, 288, "yuv420p")) == 12
+        assert estimate_frames(ffmpeg, Video(encodes / name)) == 12
+    assert estimate_frames(ffmpeg, Video(encodes / "ref.yuv", 352, 288, "yuv420p")) == 12

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from vmaf_jax.video.inputs import Video
-from vmaf_jax.video.streams import explain, explain_libvmaf
+from vmaf_jax.video.report import explain_failure, explain_libvmaf_error
 
 OTHER = "[vost#0:0/wrapped_avframe @ 0x55] [enc:wrapped_avframe @ 0x56] Error: thread received EOF"
 OWN = 'problem reading feature "cambi"'
@@ -22,12 +22,12 @@ OWN = 'problem reading feature "cambi"'
     ids=["first", "last", "torn", "torn twice"],
 )
 def test_libvmafs_own_line_is_told(report):
-    assert f"could not score this pair ({OWN});" in str(explain_libvmaf(report))
+    assert f"could not score this pair ({OWN});" in str(explain_libvmaf_error(report))
     pair = Video(Path("ref.y4m")), Video(Path("dis.mp4"))
-    assert explain(report, *pair) == explain_libvmaf(report)
+    assert explain_failure(report, *pair) == explain_libvmaf_error(report)
 
 
 def test_without_one_ffmpegs_is_told():
-    assert explain_libvmaf(OTHER) is None
-    line = explain(OTHER, Video(Path("ref.y4m")), Video(Path("dis.mp4")))
+    assert explain_libvmaf_error(OTHER) is None
+    line = explain_failure(OTHER, Video(Path("ref.y4m")), Video(Path("dis.mp4")))
     assert line.startswith("dis.mp4: ffmpeg failed on this pair (")

@@ -7,7 +7,7 @@ import pytest
 
 from vmaf_jax import extract_pair
 from vmaf_jax.errors import InputError
-from vmaf_jax.video.checks import best_offset
+from vmaf_jax.video.sync import best_offset
 
 
 def pictures(n, seed=0):

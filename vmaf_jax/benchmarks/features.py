@@ -26,7 +26,7 @@ from vmaf_jax.features.feature_set import FEATURES, FLOAT_FEATURES, FeatureSet
 from vmaf_jax.features.frames import chunk_features
 from vmaf_jax.scoring.pixels import open_pixels
 from vmaf_jax.teacher.pixels import vmaf
-from vmaf_jax.video.decode import LumaPair
+from vmaf_jax.video.decode import DecodedPair
 from vmaf_jax.video.ffmpeg import find_ffmpeg
 from vmaf_jax.video.inputs import Video
 
@@ -45,7 +45,7 @@ def bench_features(repeats: int = 7) -> dict[str, Any]:
 
 def _one_size(folder: Path, pair: tuple[Video, Video], n: int, repeats: int) -> dict[str, Any]:
     ffmpeg = find_ffmpeg()
-    luma = LumaPair(ffmpeg, *pair)
+    luma = DecodedPair(ffmpeg, *pair)
     frames = np.zeros((2, n, luma.height, luma.width), np.uint8)
     try:
         luma.read(*frames)

@@ -15,7 +15,7 @@ from vmaf_jax.benchmarks.timing import machine, sample
 from vmaf_jax.extraction.jax import measure_in_jax
 from vmaf_jax.extraction.jax_features import FrameShape, feature_program, frames_side_by_side
 from vmaf_jax.features.feature_set import V1_FEATURES
-from vmaf_jax.video.decode import LumaPair, sample_type
+from vmaf_jax.video.decode import DecodedPair, sample_dtype
 from vmaf_jax.video.ffmpeg import find_ffmpeg
 from vmaf_jax.video.inputs import Video
 
@@ -62,9 +62,9 @@ def _one_size(folder: Path, pair: tuple[Video, Video], n: int, repeats: int) -> 
 
 def _frames(pair: tuple[Video, Video], n: int) -> tuple[tuple[Any, Any], FrameShape]:
     """The first frames of both, packed as a decoder writes them, and their shape."""
-    luma = LumaPair(find_ffmpeg(), *pair, planes=3)
+    luma = DecodedPair(find_ffmpeg(), *pair, planes=3)
     shape = FrameShape(luma.height, luma.width, *luma.chroma)
-    frames = np.zeros((2, n, shape.samples), sample_type(luma.bits))
+    frames = np.zeros((2, n, shape.samples), sample_dtype(luma.bits))
     try:
         luma.read(*frames)
     finally:

@@ -76,7 +76,7 @@ def score(
 ) -> None:
     """Score a video against its reference."""
     from vmaf_jax.extraction.shards import check_engine
-    from vmaf_jax.video.arrays import from_pipe
+    from vmaf_jax.video.arrays import stdin_as_file
 
     if within is not None and per_frame:
         raise InputError("--within measures some frames, --per-frame lists all; drop one of them.")
@@ -103,7 +103,7 @@ def score(
     of_a_pair: dict[str, Any] = {"provider": provider, "within": within}
     files: dict[str, Any] = {"--csv": csv, "--plot": plot, "--log": log, "--html": html}
     shown = {"json_": json_, "quiet": quiet, "per_frame": per_frame}
-    with from_pipe([reference, *distorted], width, height, pix_fmt) as (pristine, *degraded):
+    with stdin_as_file([reference, *distorted], width, height, pix_fmt) as (pristine, *degraded):
         if is_many(pristine, degraded):
             single = {"--provider": provider, "--within": within}
             files |= {name: value for name, value in single.items() if value is not None}

@@ -20,12 +20,12 @@ from vmaf_jax.extraction.request import METRICS, Pair, Request, TableOrError, pa
 from vmaf_jax.features.feature_set import FEATURES, FeatureSet
 from vmaf_jax.tables.table import FeatureTable, concatenate, constant_text
 from vmaf_jax.teacher.model_file import DEFAULT_TEACHER, find_model_file, read_model_file
-from vmaf_jax.video.arrays import as_files
+from vmaf_jax.video.arrays import arrays_as_files
 from vmaf_jax.video.comparison import DEFAULT_COMPARISON, Comparison, ComparisonOptions
 from vmaf_jax.video.inputs import Video
 
 BACKENDS = ("libvmaf", "jax")
-# A file, or luma or planes as `as_files` takes them.
+# A file, or luma or planes as `arrays_as_files` takes them.
 VideoLike = str | os.PathLike[str] | Video | npt.ArrayLike | Sequence[npt.ArrayLike]
 
 
@@ -81,7 +81,7 @@ def extract_pair(
         cache,
         extra_metrics=parse_extra_metrics(extra_metrics),
     )
-    with as_files(reference, distorted, bits) as files:
+    with arrays_as_files(reference, distorted, bits) as files:
         pair = (
             as_video(files[0], width, height, pix_fmt),
             as_video(files[1], width, height, pix_fmt),

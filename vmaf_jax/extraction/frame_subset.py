@@ -30,14 +30,16 @@ from vmaf_jax.errors import InputError
 from vmaf_jax.extraction.v1_form import describe, libvmaf_keys, model_options
 from vmaf_jax.features.feature_set import FeatureSet
 from vmaf_jax.files import work_folder
-from vmaf_jax.video.checks import judge, run_planned
+from vmaf_jax.video.checks import check_run
 from vmaf_jax.video.comparison import Comparison
-from vmaf_jax.video.decode import FINDER, Floats, read_changes, starts_of_shots
-from vmaf_jax.video.encode import Encode
-from vmaf_jax.video.ffmpeg import Ffmpeg, Finished, run_ffmpeg
+from vmaf_jax.video.ffmpeg import BY_NUMBER, CompletedRun, Ffmpeg, run_ffmpeg
+from vmaf_jax.video.geometry import EncodedFormat
 from vmaf_jax.video.inputs import Video
-from vmaf_jax.video.pairing import Plan, chains_of, check_chroma
-from vmaf_jax.video.streams import BY_NUMBER, common_format, explain
+from vmaf_jax.video.pairing import PairPlan, check_chroma, filter_chains
+from vmaf_jax.video.pixel_format import common_bits
+from vmaf_jax.video.planning import run_comparison
+from vmaf_jax.video.report import explain_failure
+from vmaf_jax.video.shots import SHOT_FILTER, Floats, read_shot_log, shot_starts
 
 STEP = 3  # frames that go in for each one chosen
 # Of an output that is run for what its filters write: its first frame alone goes on to an encoder.
@@ -69,7 +71,7 @@ class Branch:
         threads: int,
         convert: tuple[str, str] = ("", ""),
         ending: str = "",
-        encode: Encode | None = None,
+        encode: EncodedFormat | None = None,
     ) -> list[str]:
         """From the graph's `[dk]` and `[rk]` to `[ok]`; libvmaf writes `logk.json`.
 
@@ -104,7 +106,7 @@ class Branch:
         log: Path,
         members: Sequence[int],
         feature_set: FeatureSet,
-        encode: Encode | None = None,
+        encode: EncodedFormat | None = None,
     ) -> dict[int, list[float]]:
         """Features by frame of what was chosen, `members`, rising.
 
@@ -229,7 +231,7 @@ class FirstLook:
     cuts: list[int]
     features: dict[int, list[float]]
     videos: tuple[Video, Video]
-    plan: Plan
+    plan: PairPlan
     ending: str
     description: dict[str, Any]
     version: str
@@ -255,10 +257,10 @@ def first_look(
         InputError: as a measurement does.
     """
     reference, distorted = videos
-    ending = ":shortest=1:repeatlast=0" if how.aligned or how.fps is not None else ""
+    ending = ":shortest=1:repeatlast=0" if how.allows_unequal_lengths or how.fps is not None else ""
     with work_folder() as work:
 
-        def run(pair: tuple[Video, Video], plan: Plan | None) -> Finished:
+        def run(pair: tuple[Video, Video], plan: PairPlan | None) -> CompletedRun:
             share = max(1, threads // 2)
             graph, maps = _graph(pair, plan, pattern, feature_set, ending, share)
             ends = ["-fps_mode", "passthrough", "-f", "null", "-"]
@@ -267,12 +269,12 @@ def first_look(
             arguments = [*start, *ONE_THREAD, "-filter_complex", graph, *maps, *ends]
             return run_ffmpeg(ffmpeg, arguments, folder=work)
 
-        result, videos, facts, plan = run_planned(ffmpeg, videos, how, run)
+        result, videos, facts, plan = run_comparison(ffmpeg, videos, how, run)
         if feature_set.planes > 1:
             check_chroma(videos, facts)
         if result.code != 0:
-            raise InputError(explain(result.report, reference, distorted))
-        description, expected = judge(ffmpeg, videos, result, facts, plan, how)
+            raise InputError(explain_failure(result.report, reference, distorted))
+        description, expected = check_run(ffmpeg, videos, result, facts, plan, how)
         covariate, cuts = _read(work)
         if expected is not None and len(covariate) != expected:
             raise InputError(
@@ -290,28 +292,28 @@ def first_look(
             rows |= pattern.branches()[k].read(log, members, feature_set, plan.encode)
         version = str(json.loads((work / "log0.json").read_bytes()).get("version", "unknown"))
     if feature_set.least_bits > 8:
-        formats = [(f.width, f.height, f.pix_fmt) for f in facts]
-        description |= describe(common_format(list(formats), least_bits=10)[1], plan.encode)
+        bits = common_bits(facts[0].pix_fmt, facts[1].pix_fmt, least_bits=10)
+        description |= describe(bits, plan.encode)
     features = dict(sorted(rows.items()))
     return FirstLook(covariate, cuts, features, videos, plan, ending, description, version)
 
 
 def _graph(
     videos: tuple[Video, Video],
-    plan: Plan | None,
+    plan: PairPlan | None,
     pattern: Pattern,
     feature_set: FeatureSet,
     ending: str,
     threads: int,
 ) -> tuple[str, list[str]]:
     """The filter graph, and which of its outputs are run."""
-    to_reference, to_distorted = chains_of(plan, feature_set.least_bits)
+    to_reference, to_distorted = filter_chains(plan, feature_set.least_bits)
     encode = plan.encode if plan else None
     parts = [
         f"[0:{videos[1].stream_specifier}]{to_distorted},split=4[d0][d1][d2][d3]",
         f"[1:{videos[0].stream_specifier}]{to_reference},split=5[r0][r1][r2][r3][r4]",
         f"[d3][r3]psnr=stats_file=psnr.log{ending},{RUN_THROUGH}[p]",
-        f"[r4]{FINDER},{RUN_THROUGH}[c]",
+        f"[r4]{SHOT_FILTER},{RUN_THROUGH}[c]",
     ]
     for k, branch in enumerate(pattern.branches()):
         parts += branch.filters(k, feature_set, threads=threads, ending=ending, encode=encode)
@@ -325,12 +327,12 @@ def _read(folder: Path) -> tuple[Floats, list[int]]:
         mse = np.array(_MSE.findall((folder / "psnr.log").read_text()), np.float64)
     except (OSError, ValueError) as error:
         raise InputError(f"ffmpeg wrote no log of PSNR ({error}); free space.") from error
-    change, score = read_changes(folder)
+    change, score = read_shot_log(folder)
     n = len(mse)
     if not n or len(change) < n:
         raise InputError("ffmpeg's log of PSNR is too short; use a newer ffmpeg, or drop --within.")
     psnr = -10 * np.log10(np.maximum(mse, _LEAST_MSE))
-    return _covariate(psnr, change[:n]), starts_of_shots(score[:n])
+    return _covariate(psnr, change[:n]), shot_starts(score[:n])
 
 
 def _covariate(psnr: Floats, change: Floats) -> Floats:
@@ -369,7 +371,7 @@ def apart(frames: Sequence[int]) -> Lists:
 def measure_chosen(
     ffmpeg: Ffmpeg,
     videos: tuple[Video, Video],
-    plan: Plan,
+    plan: PairPlan,
     feature_set: FeatureSet,
     frames: Sequence[int],
     *,
@@ -424,7 +426,7 @@ def measure_every(
 def _run(
     ffmpeg: Ffmpeg,
     videos: tuple[Video, Video],
-    plan: Plan,
+    plan: PairPlan,
     feature_set: FeatureSet,
     branches: list[Branch],
     lists: Lists,
@@ -444,7 +446,7 @@ def _run(
         arguments = [*start, *ONE_THREAD, "-filter_complex", graph, *maps, *ends]
         result = run_ffmpeg(ffmpeg, arguments, folder=work)
         if result.code != 0:
-            raise InputError(explain(result.report, reference, distorted))
+            raise InputError(explain_failure(result.report, reference, distorted))
         rows: dict[int, list[float]] = {}
         for k, (branch, members) in enumerate(zip(branches, lists, strict=True)):
             rows |= branch.read(work / f"log{k}.json", members, feature_set, plan.encode)
@@ -453,7 +455,7 @@ def _run(
 
 def _frames_graph(
     videos: tuple[Video, Video],
-    plan: Plan,
+    plan: PairPlan,
     branches: list[Branch],
     feature_set: FeatureSet,
     threads: int,
@@ -462,7 +464,7 @@ def _frames_graph(
     n = len(branches)
     # Frames are chosen as soon as they have their numbers, and the others never converted.
     (to_reference, convert_reference), (to_distorted, convert_distorted) = (
-        chain.split(BY_NUMBER, 1) for chain in chains_of(plan, feature_set.least_bits)
+        chain.split(BY_NUMBER, 1) for chain in filter_chains(plan, feature_set.least_bits)
     )
     parts = [
         f"[{source}]{chain}{BY_NUMBER},split={n}" + "".join(f"[{name}{k}]" for k in range(n))

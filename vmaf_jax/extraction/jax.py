@@ -32,9 +32,9 @@ from vmaf_jax.extraction.v1_form import describe
 from vmaf_jax.features.feature_set import FEATURES, FeatureSet
 from vmaf_jax.teacher import Teacher, load_teacher
 from vmaf_jax.video.comparison import DEFAULT_COMPARISON, Comparison
-from vmaf_jax.video.decode import LumaPair, Samples, sample_type
-from vmaf_jax.video.encode import Encode
+from vmaf_jax.video.decode import DecodedPair, Samples, sample_dtype
 from vmaf_jax.video.ffmpeg import Ffmpeg, find_ffmpeg
+from vmaf_jax.video.geometry import EncodedFormat
 from vmaf_jax.video.inputs import check_video, file_digest, text_digest
 
 RECIPE = 5  # of the computation: raised with every change of values, so that none is served old
@@ -219,13 +219,13 @@ class _Chunk:
     distorted: Samples
     shape: FrameShape
     bits: int
-    encode: Encode | None
+    encode: EncodedFormat | None
     starts: npt.NDArray[np.bool_]
     parts: list[tuple[int, int, int]] = dataclasses.field(default_factory=list)
     count: int = 0
 
     @property
-    def format(self) -> tuple[FrameShape, int, Encode | None]:
+    def format(self) -> tuple[FrameShape, int, EncodedFormat | None]:
         """What has to be alike for frames to share a chunk."""
         return self.shape, self.bits, self.encode
 
@@ -277,7 +277,7 @@ def _decode_pairs(
     for index, pair in enumerate(pairs):
         end: InputError | Description
         try:
-            decoder = LumaPair(ffmpeg, *pair, how=comparison, planes=feature_set.planes)
+            decoder = DecodedPair(ffmpeg, *pair, comparison=comparison, planes=feature_set.planes)
             with contextlib.closing(decoder):
                 shape = FrameShape(decoder.height, decoder.width, *decoder.chroma)
                 if problem := feature_program(feature_set).too_small(shape):
@@ -313,11 +313,13 @@ def _decode_pairs(
         yield step
 
 
-def _new_chunk(shape: FrameShape, bits: int, encode: Encode | None, frames: int | None) -> _Chunk:
+def _new_chunk(
+    shape: FrameShape, bits: int, encode: EncodedFormat | None, frames: int | None
+) -> _Chunk:
     n = frames or chunk_frames(shape.height, shape.width)
     # New arrays for each, since JAX on a CPU may compute on these very arrays; zeros, since frames
     # that are not filled are computed too.
-    reference, distorted = (np.zeros((n, shape.samples), sample_type(bits)) for _ in range(2))
+    reference, distorted = (np.zeros((n, shape.samples), sample_dtype(bits)) for _ in range(2))
     return _Chunk(reference, distorted, shape, bits, encode, np.zeros(n, np.bool_))
 
 

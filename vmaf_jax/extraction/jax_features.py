@@ -19,7 +19,7 @@ from vmaf_jax.features import v1
 from vmaf_jax.features.checks import MIN_SIZE
 from vmaf_jax.features.feature_set import FeatureSet
 from vmaf_jax.features.frames import chunk_features
-from vmaf_jax.video.encode import Encode
+from vmaf_jax.video.geometry import EncodedFormat
 
 Features = npt.NDArray[np.float64]  # [frames, features]
 
@@ -57,7 +57,7 @@ class FeatureProgram(NamedTuple):
 
 
 @functools.lru_cache  # so that each program is compiled once
-def feature_program(feature_set: FeatureSet, encode: Encode | None = None) -> FeatureProgram:
+def feature_program(feature_set: FeatureSet, encode: EncodedFormat | None = None) -> FeatureProgram:
     """Returns the program of a feature set.
 
     Args:

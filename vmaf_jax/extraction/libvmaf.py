@@ -44,12 +44,15 @@ from vmaf_jax.teacher.model_file import (
     read_model_file,
     refuse_old_kinds,
 )
-from vmaf_jax.video.checks import judge, run_planned
+from vmaf_jax.video.checks import check_run
 from vmaf_jax.video.comparison import DEFAULT_COMPARISON, Comparison
-from vmaf_jax.video.ffmpeg import Ffmpeg, Finished, find_ffmpeg, frames_told, run_ffmpeg
+from vmaf_jax.video.ffmpeg import CompletedRun, Ffmpeg, find_ffmpeg, report_frames, run_ffmpeg
 from vmaf_jax.video.inputs import Video, check_video, file_digest
-from vmaf_jax.video.pairing import Plan, chains_of, check_chroma, chroma_size
-from vmaf_jax.video.streams import Facts, check_counts, common_format, explain, explain_libvmaf
+from vmaf_jax.video.pairing import PairPlan, check_chroma, filter_chains
+from vmaf_jax.video.pixel_format import chroma_size, common_bits
+from vmaf_jax.video.planning import run_comparison
+from vmaf_jax.video.report import check_frame_counts, explain_failure, explain_libvmaf_error
+from vmaf_jax.video.streams import DecodedStream
 
 LIBVMAF = "86da14d"  # the build that the figures in the docs are of, that of ffmpeg 9.0.2
 _MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -122,7 +125,7 @@ def measuring_arguments(
     *,
     threads: int,
     shortest: bool,
-    plan: Plan | None = None,
+    plan: PairPlan | None = None,
     one_thread: bool = False,
     extra_metrics: tuple[str, ...] = (),
 ) -> list[str]:
@@ -156,7 +159,7 @@ def measuring_arguments(
     ]
     for k, (entries, least_bits, metrics) in enumerate(runs):
         # Each brings the pictures together: nothing is rounded to 8 bits before it has 10.
-        to_reference, to_distorted = chains_of(plan, least_bits)
+        to_reference, to_distorted = filter_chains(plan, least_bits)
         parts += [f"[d{k}]{to_distorted}[e{k}]", f"[r{k}]{to_reference}[s{k}]"]
         parts.append(
             f"[e{k}][s{k}]libvmaf=log_fmt=json:log_path=log{k}.json:n_threads={threads}"
@@ -197,9 +200,9 @@ def measure(
             libvmaf refuses a model; the message names the file or the model.
     """
     videos = (reference, distorted)
-    counts = [check_video(distorted), check_video(reference)]
+    counts = [check_video(reference), check_video(distorted)]
     if None not in (reference.fps, distorted.fps) or how.fps is None:
-        check_counts(reference, distorted, counts, shortest=how.may_end_apart)
+        check_frame_counts(reference, distorted, counts, shortest=how.defers_length_check)
     anchor = LibvmafModel(feature_set.libvmaf_model)
     run_models = models if any(m == anchor for m in models) else [*models, anchor]
     teachers = known_teachers()
@@ -209,20 +212,20 @@ def measure(
             if model.path is not None:
                 shutil.copyfile(model.path, work / f"model{k}.json")
 
-        def run(pair: tuple[Video, Video], plan: Plan | None) -> Finished:
+        def run(pair: tuple[Video, Video], plan: PairPlan | None) -> CompletedRun:
             arguments = measuring_arguments(
                 *pair,
                 run_models,
                 threads=threads,
-                shortest=how.aligned or how.fps is not None,
+                shortest=how.allows_unequal_lengths or how.fps is not None,
                 plan=plan,
                 one_thread=how.allow_damaged,
                 extra_metrics=extra_metrics,
             )
-            with frames_told(on_frames) as progress:
+            with report_frames(on_frames) as progress:
                 return run_ffmpeg(ffmpeg, [*progress, *arguments], folder=work)
 
-        result, videos, facts, plan = run_planned(ffmpeg, videos, how, run, names)
+        result, videos, facts, plan = run_comparison(ffmpeg, videos, how, run, names)
         of_chroma = _sets_of_chroma(feature_set, models)
         if of_chroma:
             check_chroma(videos, facts)
@@ -231,15 +234,15 @@ def measure(
             raise InputError(f"{reference.path}: {problem}")
         if result.code != 0:
             _check_size(reference, facts[0], of_chroma)
-            raise InputError(explain(result.report, reference, distorted, names))
-        description, expected = judge(ffmpeg, videos, result, facts, plan, how)
+            raise InputError(explain_failure(result.report, reference, distorted, names))
+        description, expected = check_run(ffmpeg, videos, result, facts, plan, how)
         of_v1 = {reads_banding(model.name, model.path) for model in run_models}
         if len(list(work.glob("log?.json"))) < len(of_v1 | ({False} if extra_metrics else set())):
             _check_size(reference, facts[0], of_chroma)
         log = _read_logs(work, result.report)
     if True in of_v1:
-        formats = [(f.width, f.height, f.pix_fmt) for f in facts]
-        description |= describe(common_format(list(formats), least_bits=10)[1], plan.encode)
+        bits = common_bits(facts[0].pix_fmt, facts[1].pix_fmt, least_bits=10)
+        description |= describe(bits, plan.encode)
     keys = libvmaf_keys(feature_set, plan.encode)
     features, labels = _parse(log, keys, models, extra_metrics)
     if expected is not None and len(features) != expected:
@@ -287,7 +290,7 @@ def _sets_of_chroma(feature_set: FeatureSet, models: list[LibvmafModel]) -> list
     return [reader for reader in dict.fromkeys(sets) if reader.planes > 1]
 
 
-def _check_size(reference: Video, facts: Facts, sets: list[FeatureSet]) -> None:
+def _check_size(reference: Video, facts: DecodedStream, sets: list[FeatureSet]) -> None:
     """Raises InputError where libvmaf failed since pictures are too small, which it says badly."""
     if not sets:
         return
@@ -313,7 +316,8 @@ def _read_log(path: Path, report: str) -> dict[str, Any]:
         return dict(json.loads(path.read_bytes()))
     except (OSError, ValueError, TypeError, RecursionError) as error:
         # libvmaf can fail on a model (CAMBI on small pictures, say) while ffmpeg ends with 0.
-        raise InputError(explain_libvmaf(report) or "libvmaf wrote no log; free space.") from error
+        reason = explain_libvmaf_error(report) or "libvmaf wrote no log; free space."
+        raise InputError(reason) from error
 
 
 def _parse(

@@ -12,7 +12,7 @@ from vmaf_jax.errors import InputError
 from vmaf_jax.features.feature_set import FeatureSet
 from vmaf_jax.files import read_limited
 from vmaf_jax.teacher.model_file import MAX_BYTES, known_teachers
-from vmaf_jax.video.encode import Encode
+from vmaf_jax.video.geometry import EncodedFormat
 
 
 def reads_banding(name: str, path: Path | None) -> bool:
@@ -28,7 +28,7 @@ def reads_banding(name: str, path: Path | None) -> bool:
     return any(not entry.startswith("VMAF_") for entry in names)
 
 
-def model_options(encode: Encode | None) -> str:
+def model_options(encode: EncodedFormat | None) -> str:
     """The options of a model of VMAF v1 in ffmpeg's libvmaf filter, for its CAMBI."""
     if encode is None:
         return ""
@@ -36,7 +36,7 @@ def model_options(encode: Encode | None) -> str:
     return "".join(rf"\\:cambi.enc_{key}={value}" for key, value in values.items())
 
 
-def libvmaf_keys(feature_set: FeatureSet, encode: Encode | None) -> tuple[str, ...]:
+def libvmaf_keys(feature_set: FeatureSet, encode: EncodedFormat | None) -> tuple[str, ...]:
     """The keys of a feature set in libvmaf's log, which says options that are not its defaults."""
     if encode is None or feature_set.planes == 1:
         return feature_set.libvmaf_keys
@@ -45,7 +45,7 @@ def libvmaf_keys(feature_set: FeatureSet, encode: Encode | None) -> tuple[str, .
     return tuple(key + suffix if name == "cambi" else key for name, key in named)
 
 
-def describe(bits: int, encode: Encode | None) -> dict[str, Any]:
+def describe(bits: int, encode: EncodedFormat | None) -> dict[str, Any]:
     """What a result says of the form that VMAF v1 was measured in.
 
     Args:

@@ -17,11 +17,11 @@ from vmaf_jax.reporting.clip_view import MOST_DRAWN, ClipView, Encode
 from vmaf_jax.scoring.rank import shortest_paths
 from vmaf_jax.scoring.scores import Compared, Scores
 from vmaf_jax.scoring.worst_frames import lowest
-from vmaf_jax.video.decode import matrix_of, picture_size, take_pictures
 from vmaf_jax.video.ffmpeg import find_ffmpeg
-from vmaf_jax.video.inputs import with_streams
-from vmaf_jax.video.pairing import Plan, plan_pair
-from vmaf_jax.video.streams import Facts, facts_of
+from vmaf_jax.video.inputs import select_streams
+from vmaf_jax.video.pairing import PairPlan, plan_pair
+from vmaf_jax.video.pictures import colour_matrix, picture_size, take_pictures
+from vmaf_jax.video.streams import DecodedStream
 
 WIDTH = 480  # pixels of a picture, at most
 MOST_BYTES = 6 << 20  # of all pictures
@@ -87,18 +87,21 @@ def _measured(pair: Compared, entry: Scores) -> Compared:
     """The pair with the video streams that were measured."""
     described = entry.table.provenance["comparison"]
     streams = (described["reference"]["stream"], described["distorted"]["stream"])
-    reference, distorted = with_streams((pair.reference, pair.distorted), streams)
+    reference, distorted = select_streams((pair.reference, pair.distorted), streams)
     return dataclasses.replace(pair, reference=reference, distorted=distorted)
 
 
 def _plans(
     scores: Sequence[Scores], pairs: Sequence[Compared]
-) -> tuple[tuple[Facts, Facts], list[Plan]]:
+) -> tuple[tuple[DecodedStream, DecodedStream], list[PairPlan]]:
     """The first pair's streams, and how each pair was compared."""
     facts, plans = [], []
     for entry, pair in zip(scores, pairs, strict=True):
         described = entry.table.provenance["comparison"]
-        facts.append((facts_of(described["reference"]), facts_of(described["distorted"])))
+        reference, distorted = (
+            DecodedStream.from_description(described[role]) for role in ("reference", "distorted")
+        )
+        facts.append((reference, distorted))
         videos = (pair.reference, pair.distorted)
         plans.append(
             plan_pair(videos, facts[-1], pair.how, described["offset"], described["layout"])
@@ -130,14 +133,14 @@ def _pictured(drawn: Sequence[Scores], worst: Sequence[Sequence[int]]) -> list[i
 
 def _pictures(
     pairs: Sequence[Compared],
-    facts: Facts,
-    plans: Sequence[Plan],
+    facts: DecodedStream,
+    plans: Sequence[PairPlan],
     frames: Sequence[int],
     size: tuple[int, int],
     count: int,
 ) -> tuple[list[Mapping[int, bytes]], list[int]]:
     """Pictures of the reference and of each encode, by frame; and the reference's cuts."""
-    ffmpeg, rising, matrix = find_ffmpeg(), sorted(frames), matrix_of(facts)
+    ffmpeg, rising, matrix = find_ffmpeg(), sorted(frames), colour_matrix(facts)
     reference, cuts = take_pictures(
         ffmpeg,
         pairs[0].reference,

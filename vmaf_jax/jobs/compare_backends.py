@@ -37,7 +37,7 @@ from vmaf_jax.reporting.backends import BackendsReport, ColumnDifference, Compar
 from vmaf_jax.reporting.backends import picture as draw_picture
 from vmaf_jax.tables.table import FeatureTable
 from vmaf_jax.teacher import DEFAULT_TEACHER, Teacher, load_teacher
-from vmaf_jax.video.decode import LumaPair, frame_at
+from vmaf_jax.video.decode import DecodedPair, frame_at
 from vmaf_jax.video.ffmpeg import find_ffmpeg
 
 # The integer and the float extractors' form of a set; those of VMAF v1 have no float one.
@@ -187,7 +187,7 @@ def _picture(
     """The frame with the largest difference in score, PNG."""
     first_rows = np.flatnonzero(index.index == 0)
     clip = clips[int(np.searchsorted(first_rows, worst.row, side="right")) - 1]
-    luma = LumaPair(find_ffmpeg(), clip.reference, clip.distorted)
+    luma = DecodedPair(find_ffmpeg(), clip.reference, clip.distorted)
     try:
         reference, distorted = frame_at(luma, worst.frame)
     finally:

@@ -37,7 +37,7 @@ from vmaf_jax.tables.table import FeatureTable, constant_text
 from vmaf_jax.video.comparison import Comparison
 from vmaf_jax.video.ffmpeg import find_ffmpeg
 from vmaf_jax.video.inputs import Video, check_video
-from vmaf_jax.video.streams import check_counts
+from vmaf_jax.video.report import check_frame_counts
 
 log = logging.getLogger("vmaf_jax")
 
@@ -95,9 +95,9 @@ def measure_enough(
         InputError: as a measurement does, or the clip is shorter than a block.
     """
     reference, distorted = videos
-    counts = [check_video(video) for video in (distorted, reference)]
+    counts = [check_video(video) for video in videos]
     if None not in (reference.fps, distorted.fps) or how.fps is None:
-        check_counts(reference, distorted, counts, shortest=how.may_end_apart)
+        check_frame_counts(reference, distorted, counts, shortest=how.defers_length_check)
     check_branches(feature_set)
     ffmpeg, threads = find_ffmpeg(), os.cpu_count() or 1
     pattern = Pattern(CELL, offsets(_SEED))

@@ -25,7 +25,7 @@ from vmaf_jax.scoring.scores import Scores
 from vmaf_jax.tables.table import FeatureTable, constant_text
 from vmaf_jax.teacher import load_teacher
 from vmaf_jax.video.comparison import Comparison
-from vmaf_jax.video.decode import LumaPair, Samples, sample_type
+from vmaf_jax.video.decode import DecodedPair, Samples, sample_dtype
 from vmaf_jax.video.ffmpeg import find_ffmpeg
 from vmaf_jax.video.inputs import Video, file_digest
 
@@ -90,7 +90,7 @@ def measure_pair(
     """Features and scores of every frame of a pair; raises as `score_pixels` does."""
     check_provider(provider)
     started = time.perf_counter()
-    luma = LumaPair(find_ffmpeg(), *pair, how=how)
+    luma = DecodedPair(find_ffmpeg(), *pair, comparison=how)
     try:
         runtime = open_pixels(model, Frame(luma.width, luma.height), provider=provider)
         if runtime.frame.samples == "uint8" and luma.bits > 8:
@@ -113,7 +113,7 @@ def measure_pair(
     return Measured(features, scores, comparison, seconds, runtime.feature_set)
 
 
-def _measured(luma: LumaPair, model: PixelsModel) -> Iterator[npt.NDArray[np.float32]]:
+def _measured(luma: DecodedPair, model: PixelsModel) -> Iterator[npt.NDArray[np.float32]]:
     """Features `[n, 6]`, with motion, of a few frames at a time."""
     previous: Samples | None = None
     n = max(1, min(_MAX_FRAMES, _CHUNK_SAMPLES // (luma.height * luma.width)))
@@ -131,9 +131,9 @@ def _measured(luma: LumaPair, model: PixelsModel) -> Iterator[npt.NDArray[np.flo
             )
 
 
-def _read(luma: LumaPair, n: int) -> tuple[Samples, Samples]:
+def _read(luma: DecodedPair, n: int) -> tuple[Samples, Samples]:
     """The next `n` frames of both, or as many as there are, in arrays of their own."""
-    shape, kind = (n, luma.height, luma.width), sample_type(luma.bits)
+    shape, kind = (n, luma.height, luma.width), sample_dtype(luma.bits)
     reference, distorted = np.empty(shape, kind), np.empty(shape, kind)
     count = 0 if luma.ended else luma.read(reference, distorted)
     return reference[:count], distorted[:count]

@@ -22,9 +22,9 @@ from vmaf_jax.scoring.intervals import check_interval, interval_of, is_inside
 from vmaf_jax.scoring.model import Model, choose, feature_set_of, load_scorer
 from vmaf_jax.scoring.scores import Compared, Scores
 from vmaf_jax.tables.table import FeatureTable
-from vmaf_jax.video.arrays import as_files
+from vmaf_jax.video.arrays import arrays_as_files
 from vmaf_jax.video.comparison import DEFAULT_COMPARISON, Comparison, ComparisonOptions
-from vmaf_jax.video.ffmpeg import about_frames, find_ffmpeg
+from vmaf_jax.video.ffmpeg import estimate_frames, find_ffmpeg
 from vmaf_jax.video.inputs import Video
 
 DEFAULT_MODEL = "tiny"
@@ -93,7 +93,7 @@ def score(
     """
     _check_flags(backend, provider, interval, within, teachers, extra_metrics)
     comparison = dataclasses.replace(comparison, **options)
-    with as_files(reference, distorted, bits) as files:
+    with arrays_as_files(reference, distorted, bits) as files:
         pair = _as_pair(files, width, height, pix_fmt)
         choice = choose(model, pair[0])
         if backend == "onnx":
@@ -164,7 +164,7 @@ def _score_pixels(
 
 def _about_frames(video: Video, how: Comparison) -> int | None:
     """Frames that will be measured, as far as a header tells."""
-    count = about_frames(find_ffmpeg(), video)
+    count = estimate_frames(find_ffmpeg(), video)
     return how.frames if count is None else min(count, how.frames or count)
 
 

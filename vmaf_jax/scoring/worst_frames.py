@@ -12,7 +12,7 @@ from vmaf_jax.scoring.model import Model
 from vmaf_jax.scoring.score import DEFAULT_MODEL, score
 from vmaf_jax.scoring.scores import Scores
 from vmaf_jax.video.comparison import DEFAULT_COMPARISON, Comparison
-from vmaf_jax.video.decode import LumaPair, sample_type
+from vmaf_jax.video.decode import DecodedPair, sample_dtype
 from vmaf_jax.video.ffmpeg import find_ffmpeg
 from vmaf_jax.video.inputs import Video
 
@@ -94,11 +94,11 @@ def _pictures(
     reference: Video, distorted: Video, scores: Scores, numbers: list[int], how: Comparison
 ) -> dict[int, bytes]:
     """A picture for each frame number, decoded in one pass up to the last of them."""
-    pair = LumaPair(find_ffmpeg(), reference, distorted, how=how)
+    pair = DecodedPair(find_ffmpeg(), reference, distorted, comparison=how)
     pictures: dict[int, bytes] = {}
     try:
         shape = (2, _BLOCK, pair.height, pair.width)
-        block = np.zeros(shape, sample_type(pair.bits))
+        block = np.zeros(shape, sample_dtype(pair.bits))
         start = 0
         while start <= max(numbers) and (n := pair.read(*block)):
             for number in numbers:

@@ -1,14 +1,11 @@
-"""Videos that are no files: arrays, and standard input (`-`).
+"""Videos that are not files: arrays, and standard input (`-`).
 
-They are written raw into a folder that lasts as long as the measurement, so that whatever measures
-files (both backends, the cache, the checks of a pair) measures them in the same way.
-
-It is kept in a file while it is measured, since it is decoded more than once (what it is, whether
-it is damaged, its pictures). A pipe whose program died ends anywhere, so whole frames are counted.
+Both are written into a temporary folder that lasts as long as the measurement, so that whatever
+measures files (both backends, the cache, the checks of a pair) measures them in the same way. A
+stream is kept because it is decoded more than once: for what it is, for damage, for its pictures.
 """
 
 import contextlib
-import math
 import os
 import re
 import sys
@@ -21,14 +18,15 @@ import numpy.typing as npt
 
 from vmaf_jax.errors import InputError
 from vmaf_jax.files import limit, no_temporary, work_folder
-from vmaf_jax.video.inputs import RAW_FORMATS, SUBSAMPLING, Video, frame_bytes
+from vmaf_jax.video.inputs import Video
+from vmaf_jax.video.pixel_format import RAW_FORMATS, SUBSAMPLING, chroma_size, frame_bytes
 
-Planes = tuple[npt.NDArray[Any], ...]
+Planes = tuple[npt.NDArray[np.integer[Any]], ...]
 
 
 @contextlib.contextmanager
-def as_files(reference: Any, distorted: Any, bits: int) -> Iterator[tuple[Any, Any]]:
-    """The two, with a raw file in the place of each that is an array; others stay as they are.
+def arrays_as_files(reference: Any, distorted: Any, bits: int) -> Iterator[tuple[Any, Any]]:
+    """Yields the two, with a raw file in the place of each that is an array.
 
     Args:
         reference, distorted: integers, luma `[frames, height, width]` or planes (Y, U, V) of such
@@ -45,12 +43,12 @@ def as_files(reference: Any, distorted: Any, bits: int) -> Iterator[tuple[Any, A
         videos = {"reference": reference, "distorted": distorted}
         for name, video in videos.items():
             if is_array(video):
-                videos[name] = _written(folder / f"{name}.yuv", _planes(name, video, bits), bits)
+                videos[name] = _write_raw(folder / f"{name}.yuv", _planes(name, video, bits), bits)
         yield videos["reference"], videos["distorted"]
 
 
 def is_array(video: Any) -> bool:
-    """Whether this is an array, or three of them."""
+    """Tells whether this is an array, or a sequence of them."""
     if isinstance(video, (tuple, list)):
         return len(video) > 0 and all(is_array(plane) for plane in video)
     return hasattr(video, "dtype") and hasattr(video, "shape")
@@ -62,11 +60,10 @@ def _planes(name: str, video: Any, bits: int) -> Planes:
     planes = video if isinstance(video, (tuple, list)) else (video,)
     check_samples(bits, **{f"{name}[{k}]": plane for k, plane in enumerate(planes)})
     arrays = tuple(np.asarray(plane) for plane in planes)
-    shapes = ", ".join(str(list(array.shape)) for array in arrays)
     if len(arrays) not in (1, 3) or any(array.ndim != 3 or not array.size for array in arrays):
         raise InputError(
-            f"{name}: arrays of shape {shapes}; expected luma [frames, height, width], or three "
-            f"planes (Y, U, V) of that kind. Convert RGB first."
+            f"{name}: arrays of shape {_shapes(arrays)}; expected luma [frames, height, width], or "
+            f"three planes (Y, U, V) of that kind. Convert RGB first."
         )
     for array in arrays:
         if not np.issubdtype(array.dtype, np.integer):
@@ -77,23 +74,25 @@ def _planes(name: str, video: Any, bits: int) -> Planes:
     return arrays
 
 
+def _shapes(arrays: Sequence[npt.NDArray[Any]]) -> str:
+    return ", ".join(str(list(array.shape)) for array in arrays)
+
+
 def _layout(name: str, planes: Planes) -> str:
-    """The chroma layout of the planes, a key of `SUBSAMPLING`; of luma alone any will do."""
+    """Returns the chroma layout of the planes, a key of `SUBSAMPLING`; 4:2:0 for luma alone."""
     frames, height, width = planes[0].shape
-    for layout, (across, down) in SUBSAMPLING.items():
-        chroma = (frames, math.ceil(height / down), math.ceil(width / across))
+    for layout in SUBSAMPLING:
+        chroma = (frames, *chroma_size(height, width, layout))
         if all(plane.shape == chroma for plane in planes[1:]):
             return layout
-    shapes = ", ".join(str(list(plane.shape)) for plane in planes)
-    raise InputError(f"{name}: planes of {shapes} are none of {', '.join(SUBSAMPLING)}.")
+    raise InputError(f"{name}: planes of {_shapes(planes)} are none of {', '.join(SUBSAMPLING)}.")
 
 
-def _written(path: Path, planes: Planes, bits: int) -> Video:
-    """The planes as a raw file, frame after frame; luma alone gets chroma that says nothing."""
+def _write_raw(path: Path, planes: Planes, bits: int) -> Video:
+    """Writes the planes frame after frame; luma alone gets chroma of mid-grey."""
     frames, height, width = planes[0].shape
     layout = _layout(path.stem, planes)
-    across, down = SUBSAMPLING[layout]
-    grey = np.full((math.ceil(height / down), math.ceil(width / across)), 1 << (bits - 1))
+    grey = np.full(chroma_size(height, width, layout), 1 << (bits - 1))
     sample = np.dtype("u1" if bits == 8 else "<u2")
     try:
         with path.open("wb") as file:
@@ -117,10 +116,10 @@ _ACROSS_DOWN = {"411": (4, 1), "420": (2, 2), "422": (2, 1), "444": (1, 1)}
 
 
 @contextlib.contextmanager
-def from_pipe(
+def stdin_as_file(
     paths: Sequence[Path], width: int | None, height: int | None, pix_fmt: str | None
 ) -> Iterator[list[Path]]:
-    """The paths, with a temporary file in place of `-`, which is read from standard input.
+    """Yields the paths, with a temporary file of standard input in place of `-`.
 
     Args:
         width, height, pix_fmt: of raw files; a stream that is no Y4M is raw of that format.
@@ -136,12 +135,15 @@ def from_pipe(
     if count > 1:
         raise InputError("-: only one video can come through standard input; name a file.")
     with work_folder() as work:
-        raw = None if None in (width, height, pix_fmt) else (width, height, pix_fmt)
-        video = _kept(work, is_raw=raw is not None)
+        video = _store_stdin(work, is_raw=None not in (width, height, pix_fmt))
+        # A pipe whose program died ends anywhere, so whole frames are counted.
         if video.suffix == ".y4m":
             _check_y4m(video)
         elif pix_fmt in RAW_FORMATS and width and height and min(width, height) > 0:
-            _check_whole(video.stat().st_size, frame_bytes(width, height, pix_fmt))
+            frame = frame_bytes(width, height, pix_fmt)
+            frames, rest = divmod(video.stat().st_size, frame)
+            if rest:
+                raise _cut_frame(frames, rest, frame)
         try:
             yield [video if str(path) == "-" else path for path in paths]
         except InputError as error:
@@ -149,8 +151,8 @@ def from_pipe(
             raise InputError(text) from error
 
 
-def _kept(folder: Path, *, is_raw: bool) -> Path:
-    """Standard input in a file of `folder`, named for what it is."""
+def _store_stdin(folder: Path, *, is_raw: bool) -> Path:
+    """Copies standard input to a file of `folder`, named for what it is."""
     if sys.stdin is None or sys.stdin.closed or sys.stdin.isatty():
         raise InputError(f"{NAME}: nothing comes through it; pipe a Y4M or raw stream into it.")
     most = limit("PIPE_BYTES", MAX_BYTES)
@@ -195,26 +197,26 @@ def _check_y4m(path: Path) -> None:
         line = file.readline(_HEADER)
         if not line.endswith(b"\n"):
             raise InputError(f"{NAME}: ends within its Y4M header; see what feeds it.")
-        if (frame := _y4m_frame(line)) is None:
+        if (frame := _y4m_frame_bytes(line)) is None:
             return
         for number in range(size // frame + 1):
-            if not _header(file, number):
+            if not _read_frame_header(file, number):
                 return
             if (left := size - file.tell()) < frame:
-                raise _cut(number, left, frame)
+                raise _cut_frame(number, left, frame)
             file.seek(frame, os.SEEK_CUR)
 
 
-def _header(file: BinaryIO, number: int) -> bool:
-    """Reads the line before a frame; whether there is one."""
+def _read_frame_header(file: BinaryIO, number: int) -> bool:
+    """Reads the line before a frame; returns whether there is one."""
     line = file.readline(_HEADER)
     if line and not (line.startswith(b"FRAME") and line.endswith(b"\n")):
         raise InputError(f"{NAME}: no frame {number} where it should begin; see what feeds it.")
     return bool(line)
 
 
-def _y4m_frame(header: bytes) -> int | None:
-    """Bytes of a frame's samples; None for a layout that is not known here."""
+def _y4m_frame_bytes(header: bytes) -> int | None:
+    """Returns the bytes of a frame's samples; None for a layout that is not known here."""
     words = header.decode("ascii", "replace").split()[1:]
     values = {word[0]: word[1:] for word in reversed(words)}
     colour = _COLOUR.fullmatch(values.get("C", "420jpeg"))
@@ -228,13 +230,7 @@ def _y4m_frame(header: bytes) -> int | None:
     return (width * height + chroma) * (2 if int(colour[2] or 8) > 8 else 1) or None
 
 
-def _check_whole(size: int, frame: int) -> None:
-    frames, rest = divmod(size, frame)
-    if rest:
-        raise _cut(frames, rest, frame)
-
-
-def _cut(number: int, size: int, frame: int) -> InputError:
+def _cut_frame(number: int, size: int, frame: int) -> InputError:
     return InputError(
         f"{NAME}: ends in the middle of frame {number} ({size} of {frame} bytes); what feeds it "
         f"ended early, or the size or format given is wrong."

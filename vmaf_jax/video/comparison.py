@@ -1,4 +1,4 @@
-"""How two videos may be compared: what is allowed where they differ in shape, time or soundness.
+"""Options of a comparison: what is allowed where two videos differ in shape, time or soundness.
 
 The defaults refuse whatever could make a score mean something else than people think it means.
 """
@@ -13,7 +13,6 @@ SCALES = ("stretch", "pad", "crop")
 DEINTERLACE = ("auto", "tff", "bff")
 MAX_OFFSET = 100_000  # frames
 MAX_FRAMES = 100_000_000
-SYNC_REACH = 60  # frames each way that `sync="auto"` looks at
 
 
 class ComparisonOptions(TypedDict, total=False):
@@ -39,7 +38,7 @@ _STREAMS = re.compile(r"(?:([0-9]{1,4}):)?([0-9]{1,4})")
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-    """What is allowed in a comparison.
+    """Options of a comparison; the defaults refuse all that makes a score mean something else.
 
     Attributes:
         shortest: stop at the end of the shorter video instead of refusing unequal lengths.
@@ -76,13 +75,14 @@ class Comparison:
     stream: str | int | None = None
 
     def __post_init__(self) -> None:
-        for name, allowed in (
-            *(("scale", SCALES), ("fps", ("match",)), ("sync", ("auto",))),
-            ("deinterlace", DEINTERLACE),
+        for flag, value, allowed in (
+            ("--scale", self.scale, SCALES),
+            ("--fps", self.fps, ("match",)),
+            ("--sync", self.sync, ("auto",)),
+            ("--deinterlace", self.deinterlace, DEINTERLACE),
         ):
-            value = getattr(self, name)
             if value is not None and value not in allowed:
-                raise InputError(f"--{name} {value}: expected {' or '.join(allowed)}.")
+                raise InputError(f"{flag} {value}: expected {' or '.join(allowed)}.")
         if isinstance(self.offset, bool) or not isinstance(self.offset, int):
             raise InputError(f"--offset {self.offset}: expected a whole number of frames.")
         if abs(self.offset) > MAX_OFFSET:
@@ -92,7 +92,7 @@ class Comparison:
         if self.frames is not None and not 1 <= self.frames <= MAX_FRAMES:
             raise InputError(f"--frames {self.frames}: expected 1 to {MAX_FRAMES}.")
         if self.start is not None:
-            self._start()
+            self._parse_start()
         if self.stream is not None and not _STREAMS.fullmatch(str(self.stream)):
             raise InputError(
                 f"--stream {self.stream}: expected the number of a video stream of the distorted "
@@ -100,7 +100,7 @@ class Comparison:
             )
 
     def start_frame(self, rate: float | None) -> int:
-        """The first frame measured, counted from 0.
+        """Returns the first frame measured, counted from 0.
 
         Args:
             rate: frames per second of the reference, or None where it is unknown.
@@ -110,7 +110,7 @@ class Comparison:
         """
         if self.start is None:
             return 0
-        value, in_frames = self._start()
+        value, in_frames = self._parse_start()
         if in_frames:
             return int(value)
         if rate is None:
@@ -119,8 +119,8 @@ class Comparison:
             )
         return round(value * rate)
 
-    def _start(self) -> tuple[float, bool]:
-        """The start, and whether it is in frames."""
+    def _parse_start(self) -> tuple[float, bool]:
+        """Returns the start, and whether it is in frames."""
         text = str(self.start)
         if match := _FRAME.fullmatch(text):
             return float(match[1]), True
@@ -141,19 +141,19 @@ class Comparison:
         return None if match[1] is None else int(match[1]), int(match[2])
 
     @property
-    def aligned(self) -> bool:
+    def allows_unequal_lengths(self) -> bool:
         """Whether lengths may differ, since only what both have is measured."""
         return self.shortest or bool(self.offset or self.sync)
 
     @property
-    def is_partial(self) -> bool:
-        """Whether frames are left out or made anew, so that measuring all first would be waste."""
-        return bool(self.start or self.frames or self.deinterlace)
+    def defers_length_check(self) -> bool:
+        """Whether the files' own lengths say nothing yet about how many frames are compared."""
+        return self.allows_unequal_lengths or self.fps is not None or self.frames is not None
 
     @property
-    def may_end_apart(self) -> bool:
-        """Whether files of different lengths are no error before they are decoded."""
-        return self.aligned or self.fps is not None or self.frames is not None
+    def needs_probe(self) -> bool:
+        """Whether frames are left out or made anew, so that measuring all first would be waste."""
+        return bool(self.start or self.frames or self.deinterlace)
 
 
 DEFAULT_COMPARISON = Comparison()

@@ -14,7 +14,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any, NoReturn
+from typing import IO, NoReturn
 
 from vmaf_jax.errors import InputError
 from vmaf_jax.files import limit, no_temporary, work_folder
@@ -25,6 +25,10 @@ MAX_SECONDS = 24 * 3600  # of one run; a file without an end is ended then
 _MOST_SECONDS = 2_000_000  # the system's clocks wait for no longer: 2**31 ms
 _INSPECTION_SECONDS = 60
 
+# The filter that pairs frames by number whatever their time stamps. libvmaf's filter pairs by time,
+# and in Matroska's milliseconds the stamps of equal frames fall before or after each other.
+BY_NUMBER = "settb=1/25,setpts=N"
+
 
 @dataclasses.dataclass(frozen=True)
 class Ffmpeg:
@@ -34,196 +38,8 @@ class Ffmpeg:
     version: str
 
 
-@dataclasses.dataclass(frozen=True)
-class Finished:
-    """An ffmpeg run that ended.
-
-    Attributes:
-        code: its exit code.
-        report: all that it wrote to standard error, levels off the lines that describe inputs.
-        faults: the lines at error level, and those on corrupt frames, where levels are told.
-    """
-
-    code: int
-    report: str
-    faults: tuple[str, ...] = ()
-
-
-_LEVEL = re.compile(r"^\[info\] ", re.M)
-_FAULT = re.compile(r"^.*(?:\[(?:fatal|error)\] |\[warning\] corrupt decoded frame).*$", re.M)
-
-
-def _finished(code: int, written: bytes) -> Finished:
-    text = written.decode(errors="replace")
-    return Finished(code, _LEVEL.sub("", text), tuple(_FAULT.findall(text)))
-
-
-def run_ffmpeg(
-    ffmpeg: Ffmpeg, arguments: Sequence[str], *, folder: Path | None = None, stdin: bytes = b""
-) -> Finished:
-    """Runs ffmpeg to its end.
-
-    Args:
-        arguments: after the program's name and `-hide_banner`; a list, never a shell's line.
-        folder: its working folder.
-        stdin: what it reads from standard input.
-
-    Raises:
-        InputError: the program cannot be started, or runs longer than `VMAF_JAX_MAX_SECONDS`.
-    """
-    seconds = min(limit("SECONDS", MAX_SECONDS), _MOST_SECONDS)
-    # SVT-AV1 writes its banner to standard error whatever ffmpeg's level is.
-    environment = {**os.environ, "SVT_LOG": "1"}
-    try:
-        process = _RUNNING.start(
-            [ffmpeg.path, "-hide_banner", *arguments],
-            cwd=folder,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            env=environment,
-        )
-    except OSError as error:
-        raise _cannot_run(ffmpeg, error) from error
-    try:
-        _, written = process.communicate(stdin, timeout=seconds)
-    except BaseException as error:
-        process.kill()
-        process.communicate()
-        if isinstance(error, subprocess.TimeoutExpired):
-            raise _too_long(seconds) from error
-        raise
-    finally:
-        _RUNNING.discard(process)
-    return _finished(process.returncode, written)
-
-
-class _Running:
-    """The processes that run now, so that none outlives a program that is told to end."""
-
-    def __init__(self) -> None:
-        self._processes: set[subprocess.Popen[bytes]] = set()
-        self._lock = threading.Lock()
-        self._ended = False
-
-    def start(self, command: Sequence[str], **options: Any) -> "subprocess.Popen[bytes]":
-        """Starts a process. The lock is held meanwhile, so that `end` misses none."""
-        with self._lock:
-            if not self._ended:
-                process = subprocess.Popen(command, **options)
-                self._processes.add(process)
-                return process
-        return _wait_for_the_end()
-
-    def discard(self, process: "subprocess.Popen[bytes]") -> None:
-        """Forgets a process that ended; one that `end` killed is no failure to be reported."""
-        with self._lock:
-            self._processes.discard(process)
-            ended = self._ended
-        if ended:
-            _wait_for_the_end()
-
-    def end(self) -> None:
-        with self._lock:
-            self._ended = True
-            for process in self._processes:
-                with contextlib.suppress(OSError):
-                    process.kill()
-
-
-def _wait_for_the_end() -> NoReturn:
-    """Another thread is about to end the program (`vmaf_jax.interrupts`)."""
-    while True:
-        threading.Event().wait()
-
-
-_RUNNING = _Running()
-
-
-def end_all() -> None:
-    """Kills every ffmpeg of this program; it starts no other, and waits for its end."""
-    _RUNNING.end()
-
-
-class Stream:
-    """A running ffmpeg whose standard output is read through a pipe."""
-
-    def __init__(self, ffmpeg: Ffmpeg, arguments: Sequence[str]) -> None:
-        """Starts it.
-
-        Raises:
-            InputError: the program cannot be started.
-        """
-        seconds = min(limit("SECONDS", MAX_SECONDS), _MOST_SECONDS)
-        try:
-            self._stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (see `close`)
-        except OSError as error:
-            raise no_temporary(error) from error
-        try:
-            self._process = _RUNNING.start(
-                [ffmpeg.path, "-hide_banner", "-nostdin", *arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=self._stderr,
-                bufsize=0,
-            )
-        except OSError as error:
-            self._stderr.close()
-            raise _cannot_run(ffmpeg, error) from error
-        self._seconds, self._late = seconds, threading.Event()
-        self._timer = threading.Timer(seconds, self._end_late)
-        self._timer.daemon = True
-        self._timer.start()
-
-    def _end_late(self) -> None:
-        self._late.set()
-        with contextlib.suppress(OSError):
-            self._process.kill()
-
-    def read_into(self, view: memoryview) -> int:
-        """Bytes read into `view`, 0 at the end."""
-        pipe = self._process.stdout
-        return pipe.readinto(view) if pipe is not None else 0  # type: ignore[attr-defined]
-
-    def finish(self) -> Finished:
-        """Reads the output that is left and waits for the end.
-
-        Raises:
-            InputError: it ran longer than `VMAF_JAX_MAX_SECONDS`.
-        """
-        rest = memoryview(bytearray(1 << 20))
-        with contextlib.suppress(OSError):
-            while self.read_into(rest):
-                pass
-        code = self._process.wait()
-        if self._late.is_set():
-            raise _too_long(self._seconds)
-        self._stderr.seek(0)
-        return _finished(code, self._stderr.read())
-
-    def close(self) -> None:
-        """Ends it, wherever it is."""
-        self._timer.cancel()
-        if self._process.poll() is None:
-            self._process.kill()
-        self._process.communicate()
-        _RUNNING.discard(self._process)
-        self._stderr.close()
-
-
-def _cannot_run(ffmpeg: Ffmpeg, error: OSError) -> InputError:
-    return InputError(f"{ffmpeg.path}: cannot run ({error.strerror}); reinstall ffmpeg.")
-
-
-def _too_long(seconds: int) -> InputError:
-    return InputError(
-        f"ffmpeg ran for {seconds} s on this pair and was ended; check that both files end, or set "
-        f"VMAF_JAX_MAX_SECONDS."
-    )
-
-
 def find_ffmpeg() -> Ffmpeg:
-    """The first usable ffmpeg.
+    """Returns the first usable ffmpeg.
 
     Raises:
         InputError: none of the candidates runs and has the libvmaf filter.
@@ -255,7 +71,7 @@ def _candidates() -> list[str]:
 
 @functools.lru_cache
 def _inspect(path: str) -> tuple[str, bool]:
-    """The version line of the program at `path`, and whether it has the libvmaf filter."""
+    """Returns the version of the program at `path`, and whether it has the libvmaf filter."""
     try:
         version, filters = (
             subprocess.run(
@@ -273,15 +89,226 @@ def _inspect(path: str) -> tuple[str, bool]:
     return (match[1] if match else "unknown"), " libvmaf " in filters
 
 
-_EVERY = 0.5  # seconds
+@dataclasses.dataclass(frozen=True)
+class CompletedRun:
+    """An ffmpeg run that ended.
+
+    Attributes:
+        code: its exit code.
+        report: all that it wrote to standard error, levels off the lines that describe inputs.
+        faults: the lines at error level, and those on corrupt frames, where levels are told.
+    """
+
+    code: int
+    report: str
+    faults: tuple[str, ...] = ()
+
+
+_INFO_LEVEL = re.compile(r"^\[info\] ", re.M)
+_FAULT = re.compile(r"^.*(?:\[(?:fatal|error)\] |\[warning\] corrupt decoded frame).*$", re.M)
+
+
+def _completed_run(code: int, stderr: bytes) -> CompletedRun:
+    text = stderr.decode(errors="replace")
+    return CompletedRun(code, _INFO_LEVEL.sub("", text), tuple(_FAULT.findall(text)))
+
+
+def run_ffmpeg(
+    ffmpeg: Ffmpeg, arguments: Sequence[str], *, folder: Path | None = None, stdin: bytes = b""
+) -> CompletedRun:
+    """Runs ffmpeg to its end.
+
+    Args:
+        arguments: after the program's name and `-hide_banner`; a list, never a shell's line.
+        folder: its working folder.
+        stdin: what it reads from standard input.
+
+    Raises:
+        InputError: the program cannot be started, or runs longer than `VMAF_JAX_MAX_SECONDS`.
+    """
+    seconds = min(limit("SECONDS", MAX_SECONDS), _MOST_SECONDS)
+    process = _PROCESSES.start(
+        [ffmpeg.path, "-hide_banner", *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        folder=folder,
+    )
+    try:
+        _, written = process.communicate(stdin, timeout=seconds)
+    except BaseException as error:
+        process.kill()
+        process.communicate()
+        if isinstance(error, subprocess.TimeoutExpired):
+            raise _too_long(seconds) from error
+        raise
+    finally:
+        _PROCESSES.discard(process)
+    return _completed_run(process.returncode, written)
+
+
+class FfmpegPipe:
+    """A running ffmpeg whose standard output is read through a pipe."""
+
+    def __init__(self, ffmpeg: Ffmpeg, arguments: Sequence[str]) -> None:
+        """Starts it.
+
+        Raises:
+            InputError: the program cannot be started.
+        """
+        self._seconds = min(limit("SECONDS", MAX_SECONDS), _MOST_SECONDS)
+        # A file and no second pipe, which would fill up and stop ffmpeg while nobody reads it.
+        try:
+            self._stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (see `close`)
+        except OSError as error:
+            raise no_temporary(error) from error
+        try:
+            self._process = _PROCESSES.start(
+                [ffmpeg.path, "-hide_banner", "-nostdin", *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=self._stderr,
+            )
+        except InputError:
+            self._stderr.close()
+            raise
+        self._late = threading.Event()
+        self._timer = threading.Timer(self._seconds, self._kill_late)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def _kill_late(self) -> None:
+        self._late.set()
+        with contextlib.suppress(OSError):
+            self._process.kill()
+
+    def read_into(self, view: memoryview) -> int:
+        """Fills `view` as far as there is output; returns how many bytes came."""
+        pipe, filled = self._process.stdout, 0
+        while pipe and filled < len(view):
+            count = pipe.readinto(view[filled:])  # type: ignore[attr-defined]
+            if not count:
+                break
+            filled += count
+        return filled
+
+    def finish(self) -> CompletedRun:
+        """Reads the output that is left and waits for the end.
+
+        Raises:
+            InputError: it ran longer than `VMAF_JAX_MAX_SECONDS`.
+        """
+        rest = memoryview(bytearray(1 << 20))
+        with contextlib.suppress(OSError):
+            while self.read_into(rest):
+                pass
+        code = self._process.wait()
+        if self._late.is_set():
+            raise _too_long(self._seconds)
+        self._stderr.seek(0)
+        return _completed_run(code, self._stderr.read())
+
+    def close(self) -> None:
+        """Ends it, wherever it is."""
+        self._timer.cancel()
+        if self._process.poll() is None:
+            self._process.kill()
+        self._process.communicate()
+        _PROCESSES.discard(self._process)
+        self._stderr.close()
+
+
+def _too_long(seconds: int) -> InputError:
+    return InputError(
+        f"ffmpeg ran for {seconds} s on this pair and was ended; check that both files end, or set "
+        f"VMAF_JAX_MAX_SECONDS."
+    )
+
+
+class ProcessTable:
+    """The processes that run now, so that none outlives a program that is told to end."""
+
+    def __init__(self) -> None:
+        self._processes: set[subprocess.Popen[bytes]] = set()
+        self._lock = threading.Lock()
+        self._ended = False
+
+    def start(
+        self,
+        command: Sequence[str],
+        *,
+        stdin: int | None = None,
+        stdout: int | None = None,
+        stderr: int | IO[bytes] | None = None,
+        folder: Path | None = None,
+    ) -> "subprocess.Popen[bytes]":
+        """Starts a process.
+
+        Raises:
+            InputError: the program cannot be started.
+        """
+        # SVT-AV1 writes its banner to standard error whatever ffmpeg's level is.
+        environment = {**os.environ, "SVT_LOG": "1"}
+        with self._lock:  # held until the process is listed, so that `kill_all` misses none
+            if not self._ended:
+                try:
+                    process = subprocess.Popen(
+                        command,
+                        stdin=stdin,
+                        stdout=stdout,
+                        stderr=stderr,
+                        cwd=folder,
+                        env=environment,
+                        bufsize=0,
+                    )
+                except OSError as error:
+                    raise InputError(
+                        f"{command[0]}: cannot run ({error.strerror}); reinstall ffmpeg."
+                    ) from error
+                self._processes.add(process)
+                return process
+        return _wait_for_the_end()
+
+    def discard(self, process: "subprocess.Popen[bytes]") -> None:
+        """Forgets a process that ended; one that `kill_all` killed is no failure to report."""
+        with self._lock:
+            self._processes.discard(process)
+            ended = self._ended
+        if ended:
+            _wait_for_the_end()
+
+    def kill_all(self) -> None:
+        """Kills all of them, and starts no other."""
+        with self._lock:
+            self._ended = True
+            for process in self._processes:
+                with contextlib.suppress(OSError):
+                    process.kill()
+
+
+def _wait_for_the_end() -> NoReturn:
+    """Waits for ever: another thread is about to end the program (`vmaf_jax.interrupts`)."""
+    while True:
+        threading.Event().wait()
+
+
+_PROCESSES = ProcessTable()
+
+
+def kill_all() -> None:
+    """Kills every ffmpeg of this program; it starts no other, and waits for its end."""
+    _PROCESSES.kill_all()
+
+
+_PROGRESS_SECONDS = 0.5
 _FRAME = re.compile(r"^frame=(\d+)$", re.M)
 _DURATION = re.compile(r"Duration: (\d+):(\d+):([\d.]+)")
 _RATE = re.compile(r"([\d.]+) fps\b")
 
 
 @contextlib.contextmanager
-def frames_told(on_frames: Callable[[int], None] | None) -> Iterator[list[str]]:
-    """ffmpeg's arguments that have it tell its progress; `on_frames` hears of it meanwhile.
+def report_frames(on_frames: Callable[[int], None] | None) -> Iterator[list[str]]:
+    """Yields arguments by which a run tells its progress, and passes that on while it is open.
 
     Args:
         on_frames: called with how many more frames are done; None asks for nothing.
@@ -293,7 +320,7 @@ def frames_told(on_frames: Callable[[int], None] | None) -> Iterator[list[str]]:
     with work_folder() as folder:
         file = folder / "progress.txt"
 
-        def look() -> None:
+        def report_new() -> None:
             nonlocal reported
             done = _FRAME.findall(file.read_text()) if file.is_file() else []
             if done and int(done[-1]) > reported:
@@ -301,21 +328,21 @@ def frames_told(on_frames: Callable[[int], None] | None) -> Iterator[list[str]]:
                 reported = int(done[-1])
 
         def watch() -> None:
-            while not ended.wait(_EVERY):
-                look()
+            while not ended.wait(_PROGRESS_SECONDS):
+                report_new()
 
         thread = threading.Thread(target=watch, daemon=True)
         thread.start()
         try:
-            yield ["-progress", f"file:{Path(file)}", "-stats_period", str(_EVERY)]
+            yield ["-progress", f"file:{file}", "-stats_period", str(_PROGRESS_SECONDS)]
         finally:
             ended.set()
             thread.join()
-            look()
+            report_new()
 
 
-def about_frames(ffmpeg: Ffmpeg, video: Video) -> int | None:
-    """Frames of a video as its header says, for a bar; None where it does not say.
+def estimate_frames(ffmpeg: Ffmpeg, video: Video) -> int | None:
+    """Returns the frames of a video as its header says, for a bar; None where it does not say.
 
     Raises:
         InputError: as `check_video`.

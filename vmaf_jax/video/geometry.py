@@ -1,20 +1,22 @@
-"""How the pictures of a pair are brought to one size: scaled, cut, or with bars.
+"""Geometry of a pair: how pictures of two sizes are brought to one, by scaling, cutting or bars.
 
 Codecs work in blocks, so an encode may carry lines and columns that its source has not, at the
 bottom and at the right. They are cut off: scaling the whole would move every line but the first.
-Which of several ways is right, sizes alone seldom say; then the pictures are asked, by the luma
-error that each way leaves.
+Which of several layouts is right, sizes alone seldom say; then the pictures are asked, by the luma
+error that each layout leaves.
 """
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
+from typing import NamedTuple
 
 from vmaf_jax.errors import InputError
 from vmaf_jax.video.comparison import Comparison
 from vmaf_jax.video.inputs import Video
-from vmaf_jax.video.streams import Facts
+from vmaf_jax.video.pixel_format import common_bits
+from vmaf_jax.video.streams import DecodedStream
 
 _BLOCKS = (8, 16, 32, 64)  # samples; 64 is a superblock of AV1 and VP9
 _SAME_ASPECT = 0.015  # relative, besides what rounding a side to even pixels does
@@ -24,10 +26,23 @@ _MOST_PLACES = 16  # at which a picture is looked for, of one that is padded to 
 _ROUNDING = 1.5  # pixels that a side of a ladder's step may be off
 _CLEARLY_LESS = 0.9  # of two errors; where they are nearer, pictures do not tell
 _FAR_LESS = 0.5  # the same, against what somebody asked for
+_CAMBI_LEAST = 216  # pixels; CAMBI takes no encode both of whose sides are shorter
 
 SCALING = ":flags=bicubic"  # of the filter that scales
 
 Size = tuple[int, int]
+
+
+class EncodedFormat(NamedTuple):
+    """Size of the encode in pixels, and bits of its samples, where it is scaled to be compared.
+
+    Netflix asks for it where VMAF v1 is measured: banding is judged at the size and depth of the
+    encode, not at those of the display. Source: libvmaf's `models_v1.md` and `cambi.c`.
+    """
+
+    width: int
+    height: int
+    bits: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,6 +56,7 @@ class Layout:
         warning: what a reader of the score should know, or "".
         is_rival: whether it is only looked at; the pair is refused where it is the best.
         flag: the value of `--scale` that asks for it, or "".
+        scaling: size of the distorted picture before and after it is scaled; None where it is not.
     """
 
     name: str
@@ -50,271 +66,313 @@ class Layout:
     warning: str = ""
     is_rival: bool = False
     flag: str = ""
+    scaling: tuple[Size, Size] | None = None
+
+    def encoded_format(self, distorted: DecodedStream) -> EncodedFormat | None:
+        """Returns the encode behind the pictures that are compared; None where they are its own.
+
+        Where a picture was boxed or cut besides, what counts is how far it was scaled.
+        """
+        if self.scaling is None:
+            return None
+        width, height = (
+            round(side * before / after)
+            for side, before, after in zip(self.size, *self.scaling, strict=True)
+        )
+        if max(width, height) < _CAMBI_LEAST:
+            return None
+        return EncodedFormat(width, height, common_bits(distorted.pix_fmt, distorted.pix_fmt))
 
 
 @dataclasses.dataclass(frozen=True)
-class Layouts:
-    """The ways that a pair may be brought to one size.
+class LayoutChoices:
+    """The layouts that a pair may be brought to one size by.
 
     Attributes:
-        ways: at least one.
+        layouts: at least one.
         default: where the pictures do not tell; None refuses the pair then.
         refusal: one line, of a pair that is refused.
-        asked: whether the default is what a flag says.
-        near: whether the two sizes are nearly one.
+        is_requested: whether the default is what a flag asks for.
+        is_near: whether the two sizes are nearly one.
     """
 
-    ways: tuple[Layout, ...]
+    layouts: tuple[Layout, ...]
     default: Layout | None
     refusal: str = ""
-    asked: bool = False
-    near: bool = False
+    is_requested: bool = False
+    is_near: bool = False
 
     def named(self, name: str | None) -> Layout:
-        """The way of that name, else the default."""
-        return next((w for w in self.ways if w.name == name), self.default or self.ways[0])
+        """Returns the layout of that name, else the default."""
+        default = self.default or self.layouts[0]
+        return next((layout for layout in self.layouts if layout.name == name), default)
 
     def best(self, errors: Mapping[str, float]) -> Layout:
-        """The way to take.
+        """Returns the layout to take.
 
         Args:
-            errors: by way, the mean squared error of luma that it leaves, any unit.
+            errors: by layout, the mean squared error of luma that it leaves, any unit.
 
         Raises:
             InputError: the pictures do not tell, or speak against what was asked for.
         """
-        if len(self.ways) == 1:
-            return self.ways[0]
-        order = sorted(self.ways, key=lambda way: errors[way.name])
+        if len(self.layouts) == 1:
+            return self.layouts[0]
+        order = sorted(self.layouts, key=lambda layout: errors[layout.name])
         first = order[0]
-        second = next((way for way in order[1:] if not way.is_rival), order[1])
-        if self.asked and self.default is not None:
-            flag = self.default.flag
-            best = next(way for way in order if way.flag == flag)
-            if errors[first.name] < _FAR_LESS * errors[best.name]:
-                instead = f"; pass --scale {first.flag}, or --force." if first.flag else ""
-                raise InputError(self.refusal + instead)
-            clearly_better = errors[best.name] < _CLEARLY_LESS * errors[self.default.name]
-            return best if clearly_better else self.default
+        if self.is_requested and self.default is not None:
+            return self._best_of_flag(self.default, order, errors)
+        second = next((layout for layout in order[1:] if not layout.is_rival), order[1])
         # Nothing else speaks for a cut that leaves another shape than the whole has.
-        clearly = _CLEARLY_LESS if self.default or self.near else _FAR_LESS
+        clearly = _CLEARLY_LESS if self.default or self.is_near else _FAR_LESS
         if errors[first.name] < clearly * errors[second.name] and not first.is_rival:
             return first
-        if errors[second.name] == 0:  # black, say, where all ways come to the same
-            return self.ways[0]
+        if errors[second.name] == 0:  # black, say, where all layouts come to the same
+            return self.layouts[0]
         if self.default is None:
             raise InputError(self.refusal)
         return self.default
 
+    def _best_of_flag(
+        self, default: Layout, order: list[Layout], errors: Mapping[str, float]
+    ) -> Layout:
+        """Returns the best layout of the default's flag, refused where another is far better."""
+        first = order[0]
+        best = next(layout for layout in order if layout.flag == default.flag)
+        if errors[first.name] < _FAR_LESS * errors[best.name]:
+            instead = f"; pass --scale {first.flag}, or --force." if first.flag else ""
+            raise InputError(self.refusal + instead)
+        return best if errors[best.name] < _CLEARLY_LESS * errors[default.name] else default
 
-def layouts_of(videos: tuple[Video, Video], facts: tuple[Facts, Facts], how: Comparison) -> Layouts:
-    """The ways to bring the reference and the distorted video `videos` to one size.
+
+def find_layouts(
+    videos: tuple[Video, Video],
+    streams: tuple[DecodedStream, DecodedStream],
+    comparison: Comparison,
+) -> LayoutChoices:
+    """Returns the layouts that bring the reference and the distorted video to one size.
 
     Raises:
         InputError: display aspect ratios differ, and no flag says what to do about that.
     """
-    reference, distorted = facts
-    ours, theirs = (distorted.width, distorted.height), (reference.width, reference.height)
+    reference, distorted = streams
+    video, scale = videos[1], comparison.scale
     fits = _aspects_fit(reference, distorted)
-    if ours == theirs and fits:
-        return _only(Layout("same", "", "", theirs))
+    if distorted.size == reference.size and fits:
+        return _only(Layout("same", "", "", reference.size))
     samples_alike = _samples_alike(reference, distorted)
-    stretch = Layout("stretch", "", _scale(theirs), theirs, flag="stretch")
-    note = _note_of_scaling(ours, theirs, samples_alike=samples_alike)
-    if how.scale is None or fits:
+    stretch = _stretch(reference, distorted)
+    if scale is None or fits:
+        note = _note_of_scaling(distorted.size, reference.size, samples_alike=samples_alike)
         stretch = dataclasses.replace(stretch, warning=note)
-    if samples_alike and _near(ours, theirs) and (fits or how.scale != "pad"):
-        places = _cuts_alike(facts)
-        refusal = _unsure(videos[1], ours, theirs)
-        if how.scale == "stretch":
+    if samples_alike and _is_near(distorted.size, reference.size) and (fits or scale != "pad"):
+        if scale == "stretch":
             return _only(stretch)
-        if how.scale == "crop":
-            refusal = _padded_elsewhere(videos[1], ours, theirs)
-            return Layouts(tuple(places), places[0], refusal, asked=True)
-        return Layouts((*places, stretch), None, refusal, near=True)
-    if how.scale is None:
-        cuts = tuple(_cut_steps(facts)) if samples_alike else ()
-        refusal = "" if fits else _other_aspect(videos[1], reference, distorted)
-        if not (fits or cuts):
-            raise InputError(refusal)
-        if fits:
-            return Layouts((stretch, *cuts), stretch)
-        return Layouts((*cuts, dataclasses.replace(stretch, is_rival=True)), None, refusal)
+        cuts = tuple(_common_cuts(streams))
+        if scale == "crop":
+            refusal = _explain_place(video, reference, distorted)
+            return LayoutChoices(cuts, cuts[0], refusal, is_requested=True)
+        refusal = _explain_unclear(video, reference, distorted)
+        return LayoutChoices((*cuts, stretch), None, refusal, is_near=True)
     if fits:
-        return _only(stretch)
-    every = (stretch, _in_bars(reference, distorted), *_cut_from_bars(reference, distorted))
-    asked = next(way for way in every if way.name == how.scale)
-    if how.force:
-        return _only(asked)
-    refusal = f"{videos[1].path}: --scale {how.scale} lays it over another part of its reference"
-    return Layouts(every, asked, refusal, asked=True)
+        steps = tuple(_cut_ladder_steps(streams)) if scale is None and samples_alike else ()
+        return LayoutChoices((stretch, *steps), stretch)
+    if scale is None:
+        steps = tuple(_cut_ladder_steps(streams)) if samples_alike else ()
+        refusal = _explain_aspect(video, reference, distorted)
+        if not steps:
+            raise InputError(refusal)
+        rival = dataclasses.replace(stretch, is_rival=True)
+        return LayoutChoices((*steps, rival), None, refusal)
+    every = (stretch, _pad(reference, distorted), *_crops(reference, distorted))
+    requested = next(layout for layout in every if layout.name == scale)
+    if comparison.force:
+        return _only(requested)
+    refusal = f"{video.path}: --scale {scale} lays it over another part of its reference"
+    return LayoutChoices(every, requested, refusal, is_requested=True)
 
 
-def _only(layout: Layout) -> Layouts:
-    return Layouts((layout,), layout)
+def _only(layout: Layout) -> LayoutChoices:
+    return LayoutChoices((layout,), layout)
 
 
-def _scale(size: Size) -> str:
+def _scale_filter(size: Size) -> str:
     return f",scale={size[0]}:{size[1]}{SCALING}"
 
 
-def _aspects_fit(reference: Facts, distorted: Facts) -> bool:
-    """Whether the two are shown in the same shape, as far as even sides allow."""
-    sizes = (distorted.width, distorted.height, reference.width, reference.height)
-    ours, theirs = distorted.aspect, reference.aspect
-    if sizes[:2] == sizes[2:] and None in (reference.sar, distorted.sar):
-        theirs = ours
-    return abs(ours / theirs - 1) <= _SAME_ASPECT + 2 / min(sizes)
+def _stretch(reference: DecodedStream, distorted: DecodedStream) -> Layout:
+    """Returns the whole distorted picture, scaled to the whole reference."""
+    size = reference.size
+    return Layout(
+        "stretch", "", _scale_filter(size), size, flag="stretch", scaling=(distorted.size, size)
+    )
 
 
-def _near(ours: Size, theirs: Size) -> bool:
-    """Whether two sizes are one, up to padding or up to less than any scaling on purpose."""
-    return all(map(_near_side, ours, theirs))
+def _aspects_fit(reference: DecodedStream, distorted: DecodedStream) -> bool:
+    """Tells whether the two are shown in the same shape, as far as even sides allow."""
+    if distorted.size == reference.size and None in (reference.sar, distorted.sar):
+        return True
+    least = min(*distorted.size, *reference.size)
+    return abs(distorted.aspect / reference.aspect - 1) <= _SAME_ASPECT + 2 / least
 
 
-def _near_side(ours: int, theirs: int) -> bool:
+def _samples_alike(reference: DecodedStream, distorted: DecodedStream) -> bool:
+    """Tells whether samples have one shape, up to a tag that makes up for a rounded side."""
+    if reference.sar is None or distorted.sar is None:
+        return True
+    return abs(distorted.sar / reference.sar - 1) <= Fraction(1, min(distorted.size))
+
+
+def _is_near(ours: Size, theirs: Size) -> bool:
+    """Tells whether two sizes are one, up to padding or less than any scaling on purpose."""
+    return all(map(_is_near_side, ours, theirs))
+
+
+def _is_near_side(ours: int, theirs: int) -> bool:
     less, more = sorted((ours, theirs))
     if more - less <= _SAME_SIZE * less:
         return True
-    return any(more == _up(less, b) or less == more - more % b for b in (8, 16))
+    return any(more == _round_up(less, b) or less == more - more % b for b in (8, 16))
 
 
-def _up(side: int, block: int) -> int:
+def _round_up(side: int, block: int) -> int:
     return math.ceil(side / block) * block
 
 
-def _cuts_alike(facts: tuple[Facts, Facts]) -> list[Layout]:
-    """Both cut to what both have, at each place where padding may lie; the usual one first.
+def _common_cuts(streams: tuple[DecodedStream, DecodedStream]) -> Iterator[Layout]:
+    """Yields cuts of both to what both have, one for each place where padding may lie.
 
-    Rivals lie between them: where one of them is better, padding lies elsewhere.
+    The usual place comes first. Rivals lie between: where one of them is better, padding lies
+    elsewhere.
     """
-    size = min(f.width for f in facts), min(f.height for f in facts)
-    most = max(max(f.width - size[0], f.height - size[1]) for f in facts)
+    size = min(s.width for s in streams), min(s.height for s in streams)
+    most = max(max(s.width - size[0], s.height - size[1]) for s in streams)
     notes = [
-        f"the {role} is {f.width}x{f.height} and was cut to {size[0]}x{size[1]}"
-        for role, f in zip(("reference", "distorted video"), facts, strict=True)
-        if (f.width, f.height) != size
+        f"the {role} is {s.width}x{s.height} and was cut to {size[0]}x{size[1]}"
+        for role, s in zip(("reference", "distorted video"), streams, strict=True)
+        if s.size != size
     ]
     # Samples that are cut off at the left, of `most` at the right and at the left.
     places = {"right and bottom": 0, "left and top": most, "edges": most // 2}
     # Where chroma has half the samples, a picture in the middle begins at an even one.
     places["edges, the lesser part left and top"] = most // 2 & ~1
-    cuts: dict[int, Layout] = {}
-    others = {f"sample {at}": at for at in range(min(most, _MOST_PLACES) + 1)}
-    others |= {f"{place}, {k:+}": at + k for place, at in places.items() for k in (-1, 1)}
-    for place, first in (places | others).items():
-        if first not in cuts and 0 <= first <= most:
-            to_reference, to_distorted = (_cut(f, size, first) for f in facts)
-            note = f"{' and '.join(notes)}, at the {place}: the other one has nothing there"
-            rival = place not in places
-            name = f"cut at the {place}"
-            flag = "" if rival else "crop"
-            cuts[first] = Layout(name, to_reference, to_distorted, size, note, rival, flag)
-    return list(cuts.values())
+    rivals = {f"sample {at}": at for at in range(min(most, _MOST_PLACES) + 1)}
+    rivals |= {f"{place}, {k:+}": at + k for place, at in places.items() for k in (-1, 1)}
+    taken = set()
+    for place, first in (places | rivals).items():
+        if first in taken or not 0 <= first <= most:
+            continue
+        taken.add(first)
+        to_reference, to_distorted = (_cut_filter(s, size, first) for s in streams)
+        yield Layout(
+            name=f"cut at the {place}",
+            to_reference=to_reference,
+            to_distorted=to_distorted,
+            size=size,
+            warning=f"{' and '.join(notes)}, at the {place}: the other one has nothing there",
+            is_rival=place not in places,
+            flag="crop" if place in places else "",
+        )
 
 
-def _cut(facts: Facts, size: Size, first: int = 0) -> str:
-    """The filter that cuts a picture to a size, and `first` samples off at the left and top.
+def _cut_filter(stream: DecodedStream, size: Size, first: int = 0) -> str:
+    """Returns the filter that cuts a picture to a size, and `first` samples off at left and top.
 
     Left is where the picture as it is stored has it, before a player turns it.
     """
-    if size == (facts.width, facts.height):
+    if size == stream.size:
         return ""
-    left, top = min(first, facts.width - size[0]), min(first, facts.height - size[1])
-    if facts.rotation in (180, 270):
-        left = facts.width - size[0] - left
-    if facts.rotation in (90, 180):
-        top = facts.height - size[1] - top
+    left, top = min(first, stream.width - size[0]), min(first, stream.height - size[1])
+    if stream.rotation in (180, 270):
+        left = stream.width - size[0] - left
+    if stream.rotation in (90, 180):
+        top = stream.height - size[1] - top
+    # Without `exact` ffmpeg moves a cut to an even sample where chroma has half of them.
     return f",crop={size[0]}:{size[1]}:{left}:{top}:exact=1"
 
 
-def _cut_steps(facts: tuple[Facts, Facts]) -> list[Layout]:
-    """Ways in which one of two pictures of other resolutions may be padded on one side.
+def _cut_ladder_steps(streams: tuple[DecodedStream, DecodedStream]) -> Iterator[Layout]:
+    """Yields cuts of one of two pictures of other resolutions, which is padded on one side.
 
     A side counts as padded where the other picture has the shape of the rest, and the side is
     the rest rounded up to whole blocks.
     """
-    reference, distorted = facts
-    whole = (reference.width, reference.height), (distorted.width, distorted.height)
-    found = []
+    reference, distorted = streams
     for k, role in enumerate(("reference", "distorted video")):
-        size, other = whole[k], whole[1 - k]
+        size, other = streams[k].size, streams[1 - k].size
         for side in (0, 1):
             exact = Fraction(size[1 - side] * other[side], other[1 - side])
-            rest = _step(exact)
-            if size[side] - exact < 1 or size[side] not in (_up(rest, b) for b in _BLOCKS):
+            # The side that a ladder's step has for an exact one: whole, else even.
+            rest = int(exact) if exact.denominator == 1 else 2 * round(exact / 2)
+            if size[side] - exact < 1 or size[side] not in (_round_up(rest, b) for b in _BLOCKS):
                 continue
             cut = (rest, size[1]) if side == 0 else (size[0], rest)
             filters = ["", ""]
-            filters[k] = _cut(facts[k], cut)
-            target = whole[0] if k else cut
-            note = (
-                f"the {role} is {size[0]}x{size[1]} and was cut to {cut[0]}x{cut[1]}, since its "
-                f"picture is padded at the {('right', 'bottom')[side]}"
+            filters[k] = _cut_filter(streams[k], cut)
+            target = reference.size if k else cut
+            yield Layout(
+                name=f"cut the {role} to {cut[0]}x{cut[1]}",
+                to_reference=filters[0],
+                to_distorted=filters[1] + _scale_filter(target),
+                size=target,
+                warning=f"the {role} is {size[0]}x{size[1]} and was cut to {cut[0]}x{cut[1]}, "
+                f"since its picture is padded at the {('right', 'bottom')[side]}",
+                scaling=(cut if k else distorted.size, target),
             )
-            name = f"cut the {role} to {cut[0]}x{cut[1]}"
-            found.append(Layout(name, filters[0], filters[1] + _scale(target), target, note))
-    return found
 
 
-def _step(exact: Fraction) -> int:
-    """The side that a ladder's step has for an exact one: whole, else even."""
-    return int(exact) if exact.denominator == 1 else 2 * round(exact / 2)
-
-
-def _in_bars(reference: Facts, distorted: Facts) -> Layout:
-    """The whole distorted picture within the reference's samples, with bars."""
-    width, height = reference.width, reference.height
+def _pad(reference: DecodedStream, distorted: DecodedStream) -> Layout:
+    """Returns the whole distorted picture within the reference's samples, with bars."""
+    width, height = reference.size
     shape = _shape_in(reference, distorted)
-    wide = shape > Fraction(width, height)
-    size = (
-        (width, max(2, round(width / shape))) if wide else (max(2, round(height * shape)), height)
-    )
-    bars = f"{_scale(size)},pad={width}:{height}:(ow-iw)/2:(oh-ih)/2"
-    return Layout("pad", "", bars, (width, height), flag="pad")
+    size = (width, max(2, round(width / shape)))
+    if shape <= Fraction(width, height):
+        size = (max(2, round(height * shape)), height)
+    bars = f"{_scale_filter(size)},pad={width}:{height}:(ow-iw)/2:(oh-ih)/2"
+    return Layout("pad", "", bars, reference.size, flag="pad", scaling=(distorted.size, size))
 
 
-def _cut_from_bars(reference: Facts, distorted: Facts) -> list[Layout]:
-    """The part of the distorted picture that has the reference's shape, the middle first.
+def _crops(reference: DecodedStream, distorted: DecodedStream) -> Iterator[Layout]:
+    """Yields the parts of the distorted picture that have the reference's shape, the middle first.
 
-    It is cut out before it is scaled, so that a cut is where bars end and not between two samples.
+    They are cut out before they are scaled, so that a cut is where bars end and not between two
+    samples.
     """
-    whole, target = (distorted.width, distorted.height), (reference.width, reference.height)
+    size, target = distorted.size, reference.size
     shape, wanted = _shape_in(reference, distorted), Fraction(*target)
-    width = min(whole[0], max(2, round(whole[0] * wanted / shape)))
-    height = min(whole[1], max(2, round(whole[1] * shape / wanted)))
-    most = max(whole[0] - width, whole[1] - height)
+    cut = (
+        min(size[0], max(2, round(size[0] * wanted / shape))),
+        min(size[1], max(2, round(size[1] * shape / wanted))),
+    )
+    most = max(size[0] - cut[0], size[1] - cut[1])
     # ffmpeg lays a picture at an even sample where chroma has half of them.
     places = {"": most // 2, "at an even sample": most // 2 & ~1}
-    places |= {"at the left and top": 0, "at the right and bottom": most}
-    ways: dict[int, Layout] = {}
-    for place, first in places.items():
-        if first not in ways:
-            filters = _cut(distorted, (width, height), first)
-            filters += "" if (width, height) == target else _scale(target)
-            note = ""
-            if place[:6] == "at the":
-                note = f"the distorted video's picture lies {place} of its {whole[0]}x{whole[1]}"
-            name = f"crop {place}".strip()
-            ways[first] = Layout(name, "", filters, target, note, flag="crop")
-    return list(ways.values())
+    sides = {"at the left and top": 0, "at the right and bottom": most}
+    taken = set()
+    for place, first in (places | sides).items():
+        if first in taken:
+            continue
+        taken.add(first)
+        note = f"the distorted video's picture lies {place} of its {size[0]}x{size[1]}"
+        yield Layout(
+            name=f"crop {place}".strip(),
+            to_reference="",
+            to_distorted=_cut_filter(distorted, cut, first)
+            + ("" if cut == target else _scale_filter(target)),
+            size=target,
+            warning=note if place in sides else "",
+            flag="crop",
+            scaling=None if cut == target else (cut, target),
+        )
 
 
-def _shape_in(reference: Facts, distorted: Facts) -> Fraction:
-    """Width over height of the distorted picture, in samples of the reference's shape."""
+def _shape_in(reference: DecodedStream, distorted: DecodedStream) -> Fraction:
+    """Returns width over height of the distorted picture, in samples of the reference's shape."""
     return distorted.aspect / (reference.sar or 1)
 
 
-def _samples_alike(reference: Facts, distorted: Facts) -> bool:
-    """Whether samples have one shape, as far as a tag tells that makes up for a rounded side."""
-    if reference.sar is None or distorted.sar is None:
-        return True
-    least = min(distorted.width, distorted.height)
-    return abs(distorted.sar / reference.sar - 1) <= Fraction(1, least)
-
-
 def _note_of_scaling(ours: Size, theirs: Size, *, samples_alike: bool) -> str:
-    """What to say of a picture of which a side is scaled by little, or unlike the other one."""
+    """Returns a warning of a picture of which a side is scaled by little, or unlike the other."""
     factors = [there / here for here, there in zip(ours, theirs, strict=True)]
     barely = any(0 < abs(factor - 1) <= _BARELY for factor in factors)
     off = abs(ours[0] * theirs[1] - ours[1] * theirs[0]) / max(theirs)
@@ -326,23 +384,28 @@ def _note_of_scaling(ours: Size, theirs: Size, *, samples_alike: bool) -> str:
     )
 
 
-def _unsure(video: Video, ours: Size, theirs: Size) -> str:
+def _sizes(video: Video, reference: DecodedStream, distorted: DecodedStream) -> str:
     return (
-        f"{video.path}: is {ours[0]}x{ours[1]}, its reference {theirs[0]}x{theirs[1]}, and its "
-        f"picture does not show whether it is padded or scaled; pass --scale crop to cut it at "
-        f"the right and at the bottom, or --scale stretch."
+        f"{video.path}: is {distorted.width}x{distorted.height}, its reference "
+        f"{reference.width}x{reference.height}, and its picture"
     )
 
 
-def _padded_elsewhere(video: Video, ours: Size, theirs: Size) -> str:
+def _explain_unclear(video: Video, reference: DecodedStream, distorted: DecodedStream) -> str:
     return (
-        f"{video.path}: is {ours[0]}x{ours[1]}, its reference {theirs[0]}x{theirs[1]}, and its "
-        f"picture lies neither at a side nor in the middle; cut what is padded, or pass --scale "
-        f"stretch."
+        f"{_sizes(video, reference, distorted)} does not show whether it is padded or scaled; pass "
+        f"--scale crop to cut it at the right and at the bottom, or --scale stretch."
     )
 
 
-def _other_aspect(video: Video, reference: Facts, distorted: Facts) -> str:
+def _explain_place(video: Video, reference: DecodedStream, distorted: DecodedStream) -> str:
+    return (
+        f"{_sizes(video, reference, distorted)} lies neither at a side nor in the middle; cut what "
+        f"is padded, or pass --scale stretch."
+    )
+
+
+def _explain_aspect(video: Video, reference: DecodedStream, distorted: DecodedStream) -> str:
     return (
         f"{video.path}: display aspect ratio {float(distorted.aspect):.3f} ({distorted.width}x"
         f"{distorted.height}), its reference's is {float(reference.aspect):.3f} "

@@ -1,22 +1,19 @@
-"""Video inputs: what is checked without decoding, ffmpeg's arguments, and digests.
+"""Video files: what is checked without decoding, ffmpeg's arguments, and digests of contents.
 
 Raw files carry no header, so width, height and pixel format come from the user or the corpus, and
 the length must be a whole number of frames. Sizes in bytes, dimensions in pixels.
-
-XXH3 (128 bits) reads faster than any disk; it tells changed content from unchanged, and is no
-protection against somebody who forges collisions on purpose.
 """
 
 import dataclasses
 import functools
 import hashlib
-import math
 import os
 from pathlib import Path
 
 import xxhash
 
 from vmaf_jax.errors import InputError
+from vmaf_jax.video.pixel_format import RAW_FORMATS, frame_bytes
 
 RAW_SUFFIXES = (".yuv", ".raw")
 VIDEO_SUFFIXES = (  # of the files that a folder of videos stands for
@@ -24,20 +21,11 @@ VIDEO_SUFFIXES = (  # of the files that a folder of videos stands for
     *(".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpg", ".mxf", ".obu", ".ogv"),
     *(".raw", ".ts", ".vp9", ".webm", ".wmv", ".y4m", ".yuv"),
 )
+# Files of these suffixes that have a `%` in their name are a numbered sequence to ffmpeg's image2.
 _PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".exr", ".dpx", ".ppm")
 # Demuxers that open further files or addresses, which a digest of this one file would not cover.
 _POINTERS = ("hls", "concat", "concatf", "dash", "imf", "sdp", "rtsp", "avisynth", "vapoursynth")
 _POINTER_MARKS = (b"#EXTM3U", b"ffconcat", b"<MPD", b"<?xml", b"v=0", b"[playlist]", b"[Reference]")
-
-# Chroma subsampling (horizontal, vertical) of the planar formats that libvmaf takes.
-SUBSAMPLING = {"yuv420p": (2, 2), "yuv422p": (2, 1), "yuv444p": (1, 1)}
-_GREY = "gray"  # luma alone
-# Samples of 10 and 12 bits lie in two bytes, little endian.
-RAW_FORMATS = {
-    base + suffix: (subsampling, sample_bytes)
-    for base, subsampling in (*SUBSAMPLING.items(), (_GREY, None))
-    for suffix, sample_bytes in (("", 1), ("10le", 2), ("12le", 2))
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,8 +63,9 @@ class Video:
         return self.path.suffix.lower() in RAW_SUFFIXES
 
     def arguments(self) -> list[str]:
-        """ffmpeg's arguments for this input."""
-        # file: keeps a name such as `concat:x` or `a%d.png` from meaning a protocol or a pattern.
+        """Returns ffmpeg's arguments for this input."""
+        # file: keeps a name such as `concat:x` or `a%d.png` from meaning a protocol or a pattern,
+        # and the whitelist keeps what is in the file from opening an address.
         source = ["-protocol_whitelist", "file", "-i", f"file:{self.path.absolute()}"]
         if self.keeps_filters:
             source = ["-reinit_filter", "0", *source]
@@ -90,7 +79,7 @@ class Video:
         return ["-f", "rawvideo", *size, *rate, *source]
 
 
-def with_streams(
+def select_streams(
     pair: tuple[Video, Video], streams: tuple[int | None, int | None]
 ) -> tuple[Video, Video]:
     """Returns the pair with the video streams that were asked for; None leaves a video as it is."""
@@ -101,21 +90,6 @@ def with_streams(
     return first, second
 
 
-def refuse_pointer(path: Path, demuxer: str) -> None:
-    """Raises InputError where what was opened by `demuxer` is a list of other files."""
-    if set(demuxer.split(",")) & set(_POINTERS):
-        raise InputError(f"{path}: a playlist of other files; name the video file itself.")
-
-
-def frame_bytes(width: int, height: int, pix_fmt: str) -> int:
-    """Bytes of one raw frame; chroma dimensions round up, as ffmpeg has it."""
-    subsampling, sample_bytes = RAW_FORMATS[pix_fmt]
-    if subsampling is None:
-        return width * height * sample_bytes
-    chroma = math.ceil(width / subsampling[0]) * math.ceil(height / subsampling[1])
-    return (width * height + 2 * chroma) * sample_bytes
-
-
 def check_video(video: Video) -> int | None:
     """Checks what can be checked without decoding.
 
@@ -123,37 +97,48 @@ def check_video(video: Video) -> int | None:
         The number of frames of a raw file; None for any other.
 
     Raises:
-        InputError: missing, a folder, unreadable, empty; for raw files also an unknown format, a
-            missing or impossible size, or a length that is no whole number of frames.
+        InputError: missing, a folder, unreadable, empty, a playlist; for raw files also an unknown
+            format, a missing or impossible size, or a length that is no whole number of frames.
     """
-    path = video.path
+    size = _readable_size(video.path)
+    for name, value in (("width", video.width), ("height", video.height)):
+        if value is not None and value < 1:
+            raise InputError(f"{video.path}: {name} {value}, expected at least 1 pixel.")
+    if video.is_raw:
+        return _count_raw_frames(video, size)
+    with video.path.open("rb") as file:
+        start = file.read(256).removeprefix(b"\xef\xbb\xbf").lstrip()  # behind a byte order mark
+    if start.startswith(_POINTER_MARKS):
+        refuse_pointer(video.path, "hls")
+    return None
+
+
+def refuse_pointer(path: Path, demuxer: str) -> None:
+    """Raises InputError where what was opened by `demuxer` is a list of other files."""
+    if set(demuxer.split(",")) & set(_POINTERS):
+        raise InputError(f"{path}: a playlist of other files; name the video file itself.")
+
+
+def _readable_size(path: Path) -> int:
     if "\0" in str(path):
         raise InputError(f"{str(path)!r}: no file has NUL in its name; check the name.")
     try:
-        path.stat()
-    except FileNotFoundError:
-        pass  # said below
+        size = path.stat().st_size
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file; check the name.") from error
     except OSError as error:
         raise InputError(f"{path}: cannot be opened ({error.strerror}); check the name.") from error
     if path.is_dir():
         raise InputError(f"{path}: a folder, expected a video file; name a file in it.")
-    if not path.exists():
-        raise InputError(f"{path}: no such file; check the name.")
     if not path.is_file() or not os.access(path, os.R_OK):
         raise InputError(f"{path}: not a readable file; check its kind and permissions.")
-    size = path.stat().st_size
     if size == 0:
         raise InputError(f"{path}: empty file; make it again.")
-    for name in ("width", "height"):
-        value = getattr(video, name)
-        if value is not None and value < 1:
-            raise InputError(f"{path}: {name} {value}, expected at least 1 pixel.")
-    if not video.is_raw:
-        with path.open("rb") as file:
-            start = file.read(256).removeprefix(b"\xef\xbb\xbf").lstrip()
-        if start.startswith(_POINTER_MARKS):
-            refuse_pointer(path, "hls")
-        return None
+    return size
+
+
+def _count_raw_frames(video: Video, size: int) -> int:
+    path = video.path
     if video.width is None or video.height is None or video.pix_fmt is None:
         raise InputError(
             f"{path}: a raw file does not say its size and format; give width, height and pix_fmt."
@@ -174,6 +159,8 @@ def check_video(video: Video) -> int | None:
     return frames
 
 
+# XXH3 (128 bits) reads faster than any disk; it tells changed content from unchanged, and is no
+# protection against somebody who forges collisions on purpose.
 @functools.lru_cache(maxsize=4096)
 def _digest(path: Path, _identity: tuple[int, ...]) -> str:
     with path.open("rb", buffering=0) as file:
@@ -181,7 +168,7 @@ def _digest(path: Path, _identity: tuple[int, ...]) -> str:
 
 
 def file_digest(path: Path) -> str:
-    """Digest of a file's content, 32 hexadecimal digits.
+    """Returns the digest of a file's content, 32 hexadecimal digits.
 
     Within one process a file whose size, inode and times are as before is not read again.
 
@@ -197,7 +184,7 @@ def file_digest(path: Path) -> str:
 
 
 def text_digest(text: str) -> str:
-    """Digest of a text, 32 hexadecimal digits."""
+    """Returns the digest of a text, 32 hexadecimal digits."""
     return xxhash.xxh3_128_hexdigest(text.encode())
 
 

@@ -1,0 +1,178 @@
+"""ffmpeg's report of a run over a pair: formats and numbers of frames, and why a run failed.
+
+Reports are those of `-v level+verbose`; the distorted video is input 0 and the reference input 1,
+the order of libvmaf's pads. ffmpeg itself exits with 0, and repeats the last frame, where an input
+is short or cut, so a report is read after every run.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+
+from vmaf_jax.errors import InputError
+from vmaf_jax.video.ffmpeg import CompletedRun
+from vmaf_jax.video.inputs import Video
+
+# Written when a graph of filters is configured: form of the first frame of each input.
+GRAPH_INPUT = re.compile(
+    r"graph -?\d+ input from stream (?P<input>[01]):(?P<index>\d+) @ .*\] "
+    r"w:(?P<width>\d+) h:(?P<height>\d+) "
+    r"pixfmt:(?P<pix_fmt>\w+) tb:\S+ fr:\S+ sar:(?P<sar>\S+)"
+    r"(?: csp:(?P<matrix>\S+) range:(?P<range>\S+))?"
+)
+# Written of a frame unlike those before it, where the graph is not configured again.
+_FRAME_CHANGE = re.compile(
+    r"graph -?\d+ input from stream (?P<input>[01]):\d+ @ .*\] filter context - "
+    r"(?P<before>w: \d+ h: \d+ fmt: \d+) .*, incoming frame - (?P<after>w: \d+ h: \d+ fmt: \d+) "
+    r"csp: \S+ range: (?P<range>\S+)"
+)
+_COUNTS = re.compile(
+    r"Input stream #(?P<input>[01]):\d+ \(video\):.*; (?P<frames>\d+) frames decoded; "
+    r"(?P<errors>\d+) decode errors"
+)
+
+
+def check_formats(report: str, reference: Video, distorted: Video) -> None:
+    """Raises InputError where frames change in size or format, or are not of the size stated."""
+    formats: list[dict[tuple[int, int, str], None]] = [{}, {}]  # in the order of their coming
+    for m in GRAPH_INPUT.finditer(report):
+        formats[int(m["input"])][int(m["width"]), int(m["height"]), m["pix_fmt"]] = None
+    changed = {int(m["input"]) for m in _FRAME_CHANGE.finditer(report) if m["before"] != m["after"]}
+    for k, (video, sizes) in enumerate(zip((distorted, reference), formats, strict=True)):
+        if len(sizes) > 1 or k in changed:
+            stages = [f"{width}x{height} {pix_fmt}" for width, height, pix_fmt in sizes]
+            change = f"from {' to '.join(stages)}" if len(stages) > 1 else "size or format"
+            raise InputError(
+                f"{video.path}: changes {change} on the way; split it where it changes."
+            )
+        for width, height, _ in sizes:
+            if (video.width or width, video.height or height) != (width, height):
+                raise InputError(
+                    f"{video.path}: is {width}x{height}, was said to be "
+                    f"{video.width}x{video.height}; correct one of them."
+                )
+
+
+def has_restarted_filters(report: str) -> bool:
+    """Tells whether ffmpeg configured its filters again on the way, since a stream changed.
+
+    libvmaf's log then begins anew, and reference frames in the queue are lost (ffmpeg 7 to 9).
+    """
+    inputs = [m["input"] for m in GRAPH_INPUT.finditer(report)]
+    return len(inputs) > len(set(inputs))
+
+
+def has_range_change(report: str, number: int) -> bool:
+    """Tells whether frames of input `number` differ in range; untagged ones count as limited."""
+    frames = [*GRAPH_INPUT.finditer(report), *_FRAME_CHANGE.finditer(report)]
+    return len({m["range"] == "pc" for m in frames if int(m["input"]) == number}) > 1
+
+
+def frame_counts(
+    report: str, reference: Video, distorted: Video, *, allow_damaged: bool = False
+) -> tuple[int, int]:
+    """Returns how many frames of the reference and of the distorted video were decoded.
+
+    Raises:
+        InputError: some could not be, or this ffmpeg does not tell.
+    """
+    counts: list[int | None] = [None, None]
+    for m in _COUNTS.finditer(report):
+        k = int(m["input"])
+        video = (distorted, reference)[k]
+        if int(m["errors"]) and not allow_damaged:
+            raise InputError(
+                f"{video.path}: {m['errors']} frames cannot be decoded (after {m['frames']} good "
+                f"ones); the file is cut or damaged, make it again or pass --allow-damaged."
+            )
+        counts[k] = int(m["frames"])
+    if counts[0] is None or counts[1] is None:
+        raise InputError(
+            "ffmpeg did not report how many frames it decoded, so a short input would go "
+            "unnoticed; use ffmpeg 6 or newer."
+        )
+    return counts[1], counts[0]
+
+
+def check_frame_counts(
+    reference: Video, distorted: Video, counts: Sequence[int | None], *, shortest: bool
+) -> None:
+    """Raises InputError where both counts are known, differ, and must not, or one is 0.
+
+    Args:
+        counts: frames of the reference and of the distorted video; None where unknown.
+        shortest: whether they may differ.
+    """
+    for video, count in zip((distorted, reference), reversed(counts), strict=True):
+        if count == 0:
+            raise InputError(f"{video.path}: holds no decodable picture; make it again.")
+    theirs, ours = counts
+    if ours is None or theirs is None or ours == theirs or shortest:
+        return
+    raise InputError(
+        f"{distorted.path}: {ours} frames, its reference {reference.path.name} has {theirs}; pass "
+        f"--sync auto where frames are missing at the start, or --shortest to measure the first "
+        f"{min(ours, theirs)}."
+    )
+
+
+def explain_failure(
+    report: str, reference: Video, distorted: Video, models: Mapping[str, str] | None = None
+) -> str:
+    """Returns one line on a failed run: which file or model, what is wrong, the mend.
+
+    Args:
+        models: those that it ran, by name, each with what to say if it cannot be loaded.
+    """
+    for model, hint in (models or {}).items():
+        if re.search(rf"(could not|problem).*load.*model.*{re.escape(model)}", report, re.I):
+            return (
+                f"teacher {model!r}: this libvmaf cannot load it; check the name, or point "
+                f"VMAF_JAX_FFMPEG at a newer ffmpeg.{hint}"
+            )
+    for k, video in enumerate((distorted, reference)):
+        if re.search(r"Stream specifier '[^']*' in filtergraph .* matches no streams", report):
+            # The line names no input, so the one without a video stream is looked for.
+            has_video = re.search(rf"Stream #{k}:\d+.*: Video:", report)
+            if not has_video:
+                return f"{video.path}: has no video stream; give a file with pictures."
+        if match := re.search(rf"\[in#{k}\b.*\] Error opening input: (.*)", report):
+            return f"{video.path}: ffmpeg cannot read it ({match[1]}); check the file."
+        if re.search(rf"vist#{k}:.*(Decode error rate|Error submitting)", report):
+            return f"{video.path}: cannot be decoded; the file is cut or damaged, make it again."
+        if re.search(rf"Cannot determine format of input.*{k}:\d", report):
+            return f"{video.path}: holds no decodable picture; make it again."
+    if by_libvmaf := explain_libvmaf_error(report):
+        return by_libvmaf
+    reasons = [line for line in report.splitlines() if re.search(r"error|invalid|fail", line, re.I)]
+    reason = re.sub(r"^(?:\[[^]]*\] )+", "", (reasons or report.strip().splitlines() or ["?"])[0])
+    return f"{distorted.path}: ffmpeg failed on this pair ({reason.strip()}); check both files."
+
+
+# libvmaf writes its level and its message in two pieces: whole lines of ffmpeg's other threads,
+# which begin with `[`, can come between them.
+_LIBVMAF_ERROR = re.compile(r"libvmaf ERROR (?:\[[^\n]*\n)*(?P<message>[^\n]+)")
+
+
+def explain_libvmaf_error(report: str) -> str | None:
+    """Returns one line on what libvmaf says that it could not do; None where it says nothing."""
+    match = _LIBVMAF_ERROR.search(report)
+    if match is None:
+        return None
+    return (
+        f"libvmaf could not score this pair ({match['message'].strip()}); drop that teacher, use "
+        f"larger pictures, or free space in the temporary folder."
+    )
+
+
+def join_runs(reference: CompletedRun, distorted: CompletedRun) -> CompletedRun:
+    """Returns two runs, each over its only input, as one run over both."""
+    return CompletedRun(
+        code=reference.code or distorted.code,
+        report=distorted.report + _renumber_input(reference.report),
+        faults=tuple(map(_renumber_input, reference.faults)) + distorted.faults,
+    )
+
+
+def _renumber_input(report: str) -> str:
+    """Returns the report of a run whose only input, 0, is to count as input 1."""
+    return re.sub(r"(from stream |[Ss]tream #|\bInput #|\bin#|vist#)0\b", r"\g<1>1", report)
