@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from vmaf_jax.environment import prepare_training
 from vmaf_jax.evaluation import calibrate_held_out
-from vmaf_jax.models.pooling import POOLINGS
+from vmaf_jax.models.frame_pooling import POOLINGS
 from vmaf_jax.runs.config import Config, DataConfig, StudentConfig
 from vmaf_jax.runs.fit import fit_folds
 from vmaf_jax.runs.problem import Problem, load_problem

@@ -62,7 +62,7 @@ def test_scores_are_libvmafs_at_10_bits(ffmpeg, folder, name, backend):
     encode = ENCODES[name][2]
     assert comparison["v1_bits"] == 10
     assert comparison["v1_encode"] == (None if encode is None else list(encode))
-    assert "VMAF v1: measured at 10 bits" in " ".join(found.form_lines())
+    assert "VMAF v1: measured at 10 bits" in " ".join(found.v1_lines())
 
 
 def test_8_bits_would_say_otherwise(ffmpeg, folder):
@@ -127,7 +127,7 @@ def test_the_sampled_score_is_of_the_same_form(folder, tmp_path, ffmpeg, name):
     whole = vmaf_jax.score(*pair, model=V1)
     some = vmaf_jax.score(*pair, model=V1, within=5.0)
     assert len(some.per_frame) < len(whole.per_frame)
-    assert some.form_lines() == whole.form_lines() != []
+    assert some.v1_lines() == whole.v1_lines() != []
     np.testing.assert_array_equal(some.per_frame, whole.per_frame[some.table.index])
 
 

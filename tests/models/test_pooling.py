@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from vmaf_jax.errors import InputError
-from vmaf_jax.models.pooling import POOLINGS, check_pooling, pool
+from vmaf_jax.models.frame_pooling import POOLINGS
+from vmaf_jax.models.pooling import check_pooling, pool
 
 RNG = np.random.default_rng(0)
 SCORES = RNG.uniform(5, 95, (4, 9)).astype(np.float32)

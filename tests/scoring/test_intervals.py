@@ -75,7 +75,7 @@ def test_within_too_little_measures_every_frame(pair):
     some = vmaf_jax.score(*pair, within=1e-6)
     assert len(some.per_frame) == some.frames == 200
     assert some.interval.low == some.interval.high == pytest.approx(vmaf_jax.score(*pair).mean)
-    assert some.sure_lines() == [
+    assert some.interval_lines() == [
         f"{some.pooled:.2f}: the mean of 200 frames, of which none was left out"
     ]
 

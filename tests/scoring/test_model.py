@@ -9,8 +9,9 @@ import pytest
 from tests.support import run_command
 from vmaf_jax import load_teacher, score
 from vmaf_jax.errors import InputError
-from vmaf_jax.scoring.model import FOUR_K, HD, Choice, choose, model_for
+from vmaf_jax.scoring.model import FOUR_K, HD, ModelChoice, choose_model, vmaf_model_for
 from vmaf_jax.scoring.rank import rank
+from vmaf_jax.scoring.score import ScoreSettings
 from vmaf_jax.video.inputs import Video
 
 
@@ -28,11 +29,11 @@ from vmaf_jax.video.inputs import Video
     ],
 )
 def test_the_reference_decides(width, height, model):
-    assert model_for(width, height) == model
+    assert vmaf_model_for(width, height) == model
 
 
 def test_what_is_named_is_taken():
-    assert choose("tiny", Video(Path("no such file"))) == Choice("tiny")
+    assert choose_model("tiny", Video(Path("no such file"))) == ModelChoice("tiny")
 
 
 def test_the_choice_is_told(encodes):
@@ -59,6 +60,6 @@ def test_scores_of_two_models_are_not_ranked(encodes, tmp_path):
     folder.mkdir()
     (folder / "a.y4m").symlink_to(encodes / "ref.y4m")
     (folder / "b.yuv").write_bytes(bytes(3840 * 2160 * 3 // 2))
-    raw = {"width": 3840, "height": 2160, "pix_fmt": "yuv420p"}
+    raw = ScoreSettings(width=3840, height=2160, pix_fmt="yuv420p")
     with pytest.raises(InputError, match=f"call for {FOUR_K} and {HD}"):
-        rank(folder, [folder], "auto", **raw)
+        rank(folder, [folder], "auto", raw)

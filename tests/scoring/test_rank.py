@@ -17,8 +17,8 @@ from vmaf_jax.corpora.logs import read_log
 from vmaf_jax.errors import InputError
 from vmaf_jax.features.feature_set import FEATURES
 from vmaf_jax.scoring.model import load_model
-from vmaf_jax.scoring.rank import pair_up, rank, shortest_paths
-from vmaf_jax.scoring.score import score
+from vmaf_jax.scoring.rank import pair_videos, rank, shortest_paths
+from vmaf_jax.scoring.score import ScoreSettings, score
 from vmaf_jax.teacher import load_teacher
 
 
@@ -33,7 +33,7 @@ def folder(tmp_path, encodes, ffmpeg):
 
 def test_they_are_ranked_as_scored_alone(folder):
     files = sorted((folder / "encodes").iterdir())
-    ranking = rank(folder / "ref.y4m", files, teachers=("vmaf_v0.6.1",))
+    ranking = rank(folder / "ref.y4m", files, settings=ScoreSettings(teachers=("vmaf_v0.6.1",)))
     alone = {path.name: score(folder / "ref.y4m", path) for path in files}
     assert [str(s.table.clip[0]) for s in ranking.ranked] == sorted(
         (str(s.table.clip[0]) for s in alone.values()),
@@ -109,7 +109,7 @@ def test_shortest_paths():
 
 
 def test_results_print_in_a_few_lines(folder):
-    ranking = rank(folder / "ref.y4m", [folder / "encodes"], interval=0.9)
+    ranking = rank(folder / "ref.y4m", [folder / "encodes"], settings=ScoreSettings(interval=0.9))
     alone = ranking.ranked[0]
     teacher = load_teacher("vmaf_v0.6.1")
     for value in (ranking, alone, alone.table, load_model("tiny"), load_model("rbf"), teacher):
@@ -177,14 +177,14 @@ def test_folder_against_folder(folder):
     references.mkdir()
     for name in ("a.y4m", "a_small.y4m", "b.y4m"):
         shutil.copy(folder / "ref.y4m", references / name)
-    pairs = pair_up(references, [folder / "encodes"])
+    pairs = pair_videos(references, [folder / "encodes"])
     assert [(r.name, d.name) for r, d in pairs] == [
         ("a_small.y4m", "a_small.mp4"),
         ("b.y4m", "b_crf35.mp4"),
     ]
     (references / "b.y4m").unlink()
     with pytest.raises(InputError, match=r"b_crf35\.mp4: begins with the name of no reference"):
-        pair_up(references, [folder / "encodes"])
+        pair_videos(references, [folder / "encodes"])
 
 
 @pytest.mark.parametrize(
@@ -230,7 +230,7 @@ def test_a_notebook_shows_what_was_scored(folder):
 def test_how_sure_each_is_stands_in_every_table(folder):
     pair = ("score", folder / "ref.y4m", folder / "encodes" / "a_small.mp4")
     files = (*pair, folder / "encodes" / "b_crf35.mp4", "--interval", 0.9)
-    ranking = rank(folder / "ref.y4m", files[2:4], interval=0.9)
+    ranking = rank(folder / "ref.y4m", files[2:4], settings=ScoreSettings(interval=0.9))
     table = ranking.to_arrow()
     shown = run_command(*files).stdout
     for k, scores in enumerate(ranking.ranked):
@@ -241,7 +241,9 @@ def test_how_sure_each_is_stands_in_every_table(folder):
         assert bounds in ranking._repr_html_()
         assert bounds in " ".join(shown.split())
         assert bounds in scores._repr_html_()
-        assert ("outside training" in scores.sure) == (scores.inside_training_region is False)
+        assert ("outside training" in scores.interval_text) == (
+            scores.inside_training_region is False
+        )
     assert "low" not in rank(folder / "ref.y4m", files[2:3]).to_arrow().column_names
 
 

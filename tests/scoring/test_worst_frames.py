@@ -6,7 +6,7 @@ import pytest
 from vmaf_jax.errors import InputError
 from vmaf_jax.reporting.backends import picture
 from vmaf_jax.scoring.model import load_model
-from vmaf_jax.scoring.worst_frames import lowest, worst_frames
+from vmaf_jax.scoring.worst_frames import lowest_frames, worst_frames
 from vmaf_jax.video.decode import DecodedPair, frame_at
 from vmaf_jax.video.ffmpeg import find_ffmpeg
 from vmaf_jax.video.inputs import Video
@@ -14,10 +14,10 @@ from vmaf_jax.video.inputs import Video
 
 def test_lowest_on_a_known_case():
     scores = np.array([5.0, 1.0, 2.0, 9.0, 1.0, 3.0])
-    assert lowest(scores, 3, 1) == [1, 4, 2]
-    assert lowest(scores, 3, 3) == [1, 4]
-    assert lowest(scores, 9, 2) == [1, 4]
-    assert lowest(scores, 2, 1) == [1, 4]
+    assert lowest_frames(scores, 3, 1) == [1, 4, 2]
+    assert lowest_frames(scores, 3, 3) == [1, 4]
+    assert lowest_frames(scores, 9, 2) == [1, 4]
+    assert lowest_frames(scores, 2, 1) == [1, 4]
 
 
 @pytest.mark.parametrize("name", ["dis.mp4", "deep.mkv"])

@@ -1,9 +1,9 @@
 """The command `vmaf-jax score`: one pair, or several distorted videos as a ranking."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -33,6 +33,9 @@ from vmaf_jax.files import check_output, is_folder
 from vmaf_jax.printable import printable
 from vmaf_jax.video.comparison import Comparison
 from vmaf_jax.video.inputs import Video, check_video
+
+if TYPE_CHECKING:
+    from vmaf_jax.scoring.score import ScoreSettings
 
 
 def score(
@@ -96,51 +99,89 @@ def score(
         deinterlace=deinterlace,
         stream=stream,
     )
-    others = tuple(name.strip() for name in (extra_metrics or "").split(",") if name.strip())
-    settings: dict[str, Any] = {"width": width, "height": height, "pix_fmt": pix_fmt}
-    settings |= {"backend": backend, "teachers": tuple(teacher or ()), "extra_metrics": others}
-    settings |= {"interval": interval, "comparison": comparison}
-    of_a_pair: dict[str, Any] = {"provider": provider, "within": within}
-    files: dict[str, Any] = {"--csv": csv, "--plot": plot, "--log": log, "--html": html}
-    shown = {"json_": json_, "quiet": quiet, "per_frame": per_frame}
+    output = _Output(csv, plot, log, html, per_frame=per_frame, quiet=quiet, json=json_)
     with stdin_as_file([reference, *distorted], width, height, pix_fmt) as (pristine, *degraded):
-        if is_many(pristine, degraded):
-            single = {"--provider": provider, "--within": within}
-            files |= {name: value for name, value in single.items() if value is not None}
-            settings |= {"engine": engine, "address": address}
-            score_many(pristine, degraded, model, settings, output=files, **shown)
+        several = len(degraded) > 1 or is_folder(pristine) or is_folder(degraded[0])
+        # Before imports that take seconds, so that a mistyped name costs no wait.
+        if several:
+            output.check_for_ranking([pristine, *degraded], provider, within)
         elif engine == "ray":
             raise InputError("--engine ray: spreads several videos; name more, or drop it.")
         else:
-            (lone,) = degraded
-            score_one(pristine, lone, model, settings | of_a_pair, output=files, **shown)
+            for path in (pristine, degraded[0]):
+                raw = Video(path, width, height, pix_fmt)
+                check_video(raw if raw.is_raw else Video(path))
+            output.check([pristine, degraded[0], Path(model)])
+        prepare_extraction(backend)
+        from vmaf_jax.scoring.score import ScoreSettings
+
+        settings = ScoreSettings(
+            backend=backend,
+            width=width,
+            height=height,
+            pix_fmt=pix_fmt,
+            teachers=tuple(teacher or ()),
+            extra_metrics=_split_names(extra_metrics),
+            provider=provider,
+            interval=interval,
+            within=within,
+            comparison=comparison,
+        )
+        if several:
+            _rank(pristine, degraded, model, settings, engine, address, output)
+        else:
+            _score_pair(pristine, degraded[0], model, settings, output)
 
 
-_RAW = ("width", "height", "pix_fmt")
+def _split_names(text: str | None) -> tuple[str, ...]:
+    return tuple(name.strip() for name in (text or "").split(",") if name.strip())
 
 
-def score_one(
-    reference: Path,
-    distorted: Path,
-    model: str,
-    settings: Mapping[str, Any],
-    *,
-    output: Mapping[str, Path | None],
-    json_: bool,
-    quiet: bool,
-    per_frame: bool,
+@dataclasses.dataclass(frozen=True)
+class _Output:
+    """Files that `score` writes beside its result, and how much of the result it prints."""
+
+    csv: Path | None
+    plot: Path | None
+    log: Path | None
+    html: Path | None
+    _: dataclasses.KW_ONLY
+    per_frame: bool
+    quiet: bool
+    json: bool
+
+    def check(self, inputs: Sequence[Path]) -> None:
+        """Checks that the files of one pair can be written."""
+        log_suffix = ".xml" if self.log is not None and self.log.suffix == ".xml" else ".json"
+        for path, suffix in (
+            (self.csv, ".csv"),
+            (self.plot, ".png"),
+            (self.log, log_suffix),
+            (self.html, ".html"),
+        ):
+            if path is not None:
+                check_output(path, suffix, inputs)
+        if self.csv is not None and self.csv == self.plot:
+            raise InputError("--csv and --plot name one file; choose two.")
+
+    def check_for_ranking(
+        self, inputs: Sequence[Path], provider: str | None, within: float | None
+    ) -> None:
+        """Refuses what is of one pair alone; checks that the page can be written."""
+        flags = {"--csv": self.csv, "--plot": self.plot, "--log": self.log}
+        for flag, value in (flags | {"--provider": provider, "--within": within}).items():
+            if value is not None:
+                raise InputError(f"{flag} is of one pair; name one distorted video, or drop it.")
+        if self.per_frame and not self.json:
+            raise InputError("--per-frame of several videos needs --json.")
+        if self.html is not None:
+            check_output(self.html, ".html", inputs)
+
+
+def _score_pair(
+    reference: Path, distorted: Path, model: str, settings: "ScoreSettings", output: _Output
 ) -> None:
-    """Scores a pair, writes the files and shows the score.
-
-    Args:
-        settings: of `score`, by name.
-        output: files to write, by flag.
-    """
-    for video in (Video(reference), Video(distorted)):  # before imports that take seconds
-        raw = {name: settings[name] for name in _RAW} if video.is_raw else {}
-        check_video(dataclasses.replace(video, **raw))
-    _check_files(output, [reference, distorted, Path(model)])
-    prepare_extraction(str(settings["backend"]))
+    """Scores a pair, writes the files and shows the score."""
     from vmaf_jax.reporting.terminal import (
         Terminal,
         show_extra_metrics,
@@ -148,75 +189,44 @@ def score_one(
         show_lines,
         show_scores,
     )
-    from vmaf_jax.scoring.score import score
+    from vmaf_jax.scoring.score import score_pair
 
     with Terminal() as terminal:
-        scores = score(reference, distorted, model, progress=terminal, **settings)
-        if (html := output["--html"]) is not None:
+        scores = score_pair(reference, distorted, model, settings, progress=terminal)
+        if output.html is not None:
             from vmaf_jax.jobs.clip_page import write_clip_page
 
             terminal.stage("pictures")
-            write_clip_page(html, [scores])
-    for flag, path in output.items():
-        if path is not None and flag != "--html":
-            getattr(scores, f"write_{flag.removeprefix('--')}")(path)
-    if json_:
-        show_json(scores.to_dict(per_frame=per_frame))
+            write_clip_page(output.html, [scores])
+    if output.csv is not None:
+        scores.write_csv(output.csv)
+    if output.plot is not None:
+        scores.write_plot(output.plot)
+    if output.log is not None:
+        scores.write_log(output.log)
+    if output.json:
+        show_json(scores.to_dict(per_frame=output.per_frame))
         return
-    if quiet:
+    if output.quiet:
         show_lines([f"{scores.pooled:.6f}"])
     else:
-        frames = scores.frame_lines() if per_frame else []
-        lines = [scores.pooled_line(), *scores.form_lines(), *scores.sure_lines()]
-        show_scores(scores.all_statistics(), frames, "\n".join(filter(None, lines)))
+        frames = scores.frame_lines() if output.per_frame else []
+        show_scores(scores.all_statistics(), frames, "\n".join(scores.summary_lines()))
         show_extra_metrics(scores.extra_metric_statistics(), on_error=bool(frames))
     if scores.choice is not None:
         show_lines([scores.choice], on_error=True)
 
 
-def _check_files(output: Mapping[str, Path | None], inputs: list[Path]) -> None:
-    """Finds out before long work whether the files can be written."""
-    log = output["--log"]
-    log_suffix = ".xml" if log is not None and log.suffix == ".xml" else ".json"
-    suffixes = {"--csv": ".csv", "--plot": ".png", "--log": log_suffix, "--html": ".html"}
-    for flag, path in output.items():
-        if path is not None:
-            check_output(path, suffixes[flag], inputs)
-    if output["--csv"] is not None and output["--csv"] == output["--plot"]:
-        raise InputError("--csv and --plot name one file; choose two.")
-
-
-def is_many(reference: Path, distorted: Sequence[Path]) -> bool:
-    """Whether more than one pair is meant."""
-    return len(distorted) > 1 or is_folder(reference) or is_folder(distorted[0])
-
-
-def score_many(
+def _rank(
     reference: Path,
     distorted: Sequence[Path],
     model: str,
-    settings: Mapping[str, Any],
-    *,
-    output: Mapping[str, Any],
-    json_: bool,
-    quiet: bool,
-    per_frame: bool,
+    settings: "ScoreSettings",
+    engine: str,
+    address: str | None,
+    output: _Output,
 ) -> None:
-    """Ranks, shows, and ends with exit code 2 where a video has no score.
-
-    Args:
-        settings: of `rank`, by name.
-        output: files to write, by flag; all but `--html` are of one pair alone, and refused.
-    """
-    html = output["--html"]
-    for flag, value in output.items():
-        if value is not None and flag != "--html":
-            raise InputError(f"{flag} is of one pair; name one distorted video, or drop it.")
-    if per_frame and not json_:
-        raise InputError("--per-frame of several videos needs --json.")
-    if html is not None:
-        check_output(html, ".html", [reference, *distorted])
-    prepare_extraction(str(settings["backend"]))
+    """Ranks, shows the ranking, and raises InputError where a video has no score."""
     from vmaf_jax.reporting.terminal import (
         RankedVideo,
         Terminal,
@@ -227,25 +237,40 @@ def score_many(
     from vmaf_jax.scoring.rank import rank
 
     with Terminal() as terminal:
-        ranking = rank(reference, distorted, model, progress=terminal, **settings)
-        if html is not None and ranking.ranked:
+        ranking = rank(
+            reference,
+            distorted,
+            model,
+            settings,
+            engine=engine,
+            address=address,
+            progress=terminal,
+        )
+        failed = [(failure.distorted, failure.reason) for failure in ranking.failed]
+        if output.html is not None and ranking.ranked:
             from vmaf_jax.jobs.clip_page import write_clip_page
 
             terminal.stage("pictures")
-            write_clip_page(html, ranking.ranked, [(f.distorted, f.reason) for f in ranking.failed])
-    if json_:
-        show_json(ranking.to_dict(per_frame=per_frame))
-    elif quiet:
-        rows = zip(ranking.ranked, ranking.names(), strict=True)
-        show_lines(f"{scores.pooled:.6f}\t{printable(name)}" for scores, (_, name) in rows)
+            write_clip_page(output.html, ranking.ranked, failed)
+    named = list(zip(ranking.ranked, ranking.names(), strict=True))
+    if output.json:
+        show_json(ranking.to_dict(per_frame=output.per_frame))
+    elif output.quiet:
+        show_lines(f"{scores.pooled:.6f}\t{printable(name)}" for scores, (_, name) in named)
     else:
-        show_ranking(
-            [
-                RankedVideo(*names, s.pooled, s.all_statistics(), s.sure, s.size, s.bitrate)
-                for s, names in zip(ranking.ranked, ranking.names(), strict=True)
-            ],
-            [(failure.distorted, failure.reason) for failure in ranking.failed],
-        )
-    if ranking.ranked and ranking.ranked[0].choice is not None and not json_:
+        rows = [
+            RankedVideo(
+                reference=names[0],
+                distorted=names[1],
+                score=scores.pooled,
+                statistics=scores.all_statistics(),
+                sure=scores.interval_text,
+                size=scores.size,
+                bitrate=scores.bitrate,
+            )
+            for scores, names in named
+        ]
+        show_ranking(rows, failed)
+    if ranking.ranked and ranking.ranked[0].choice is not None and not output.json:
         show_lines([ranking.ranked[0].choice], on_error=True)
     ranking.check()

@@ -15,7 +15,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,9 +27,11 @@ from vmaf_jax.export.contract import MAX_BYTES as ONNX_BYTES
 from vmaf_jax.features.checks import OUTPUT_RANGE
 from vmaf_jax.features.feature_set import FEATURES, FeatureSet
 from vmaf_jax.files import read_limited
-from vmaf_jax.models import Student
 from vmaf_jax.tables.opinions import LabelScale, check_scale
-from vmaf_jax.teacher import Teacher
+
+if TYPE_CHECKING:  # both load JAX, which reading a sidecar does without
+    from vmaf_jax.models import Student
+    from vmaf_jax.teacher import Teacher
 
 _DECIMALS = 6
 
@@ -304,7 +306,7 @@ class Identity:
     """
 
     name: str
-    student: Student
+    student: "Student"
     feature_set: FeatureSet
     label: str
     training: dict[str, Any]
@@ -355,7 +357,7 @@ def sidecar(onnx_path: Path, identity: Identity, *, quant_mode: str = "fp32") ->
     }
 
 
-def teacher_entries(teacher: Teacher) -> dict[str, Any]:
+def teacher_entries(teacher: "Teacher") -> dict[str, Any]:
     """What a sidecar says of a VMAF model, whichever graph its SVR is in."""
     vectors = teacher.model.support_vectors
     return {
@@ -368,7 +370,7 @@ def teacher_entries(teacher: Teacher) -> dict[str, Any]:
     }
 
 
-def teacher_sidecar(teacher: Teacher, onnx_path: Path) -> dict[str, Any]:
+def teacher_sidecar(teacher: "Teacher", onnx_path: Path) -> dict[str, Any]:
     """The sidecar's content for a VMAF model that was written to `onnx_path`."""
     return {
         "name": teacher.name,

@@ -15,8 +15,8 @@ from vmaf_jax.files import write_text
 from vmaf_jax.reporting.clip_page import clip_page
 from vmaf_jax.reporting.clip_view import MOST_DRAWN, ClipView, Encode
 from vmaf_jax.scoring.rank import shortest_paths
-from vmaf_jax.scoring.scores import Compared, Scores
-from vmaf_jax.scoring.worst_frames import lowest
+from vmaf_jax.scoring.scores import Scores, VideoPair
+from vmaf_jax.scoring.worst_frames import lowest_frames
 from vmaf_jax.video.ffmpeg import find_ffmpeg
 from vmaf_jax.video.inputs import select_streams
 from vmaf_jax.video.pairing import PairPlan, plan_pair
@@ -83,7 +83,7 @@ def clip_view(scores: Sequence[Scores], failed: Failed = ()) -> ClipView:
     )
 
 
-def _measured(pair: Compared, entry: Scores) -> Compared:
+def _measured(pair: VideoPair, entry: Scores) -> VideoPair:
     """The pair with the video streams that were measured."""
     described = entry.table.provenance["comparison"]
     streams = (described["reference"]["stream"], described["distorted"]["stream"])
@@ -92,7 +92,7 @@ def _measured(pair: Compared, entry: Scores) -> Compared:
 
 
 def _plans(
-    scores: Sequence[Scores], pairs: Sequence[Compared]
+    scores: Sequence[Scores], pairs: Sequence[VideoPair]
 ) -> tuple[tuple[DecodedStream, DecodedStream], list[PairPlan]]:
     """The first pair's streams, and how each pair was compared."""
     facts, plans = [], []
@@ -104,7 +104,7 @@ def _plans(
         facts.append((reference, distorted))
         videos = (pair.reference, pair.distorted)
         plans.append(
-            plan_pair(videos, facts[-1], pair.how, described["offset"], described["layout"])
+            plan_pair(videos, facts[-1], pair.comparison, described["offset"], described["layout"])
         )
     if len({plan.skip[0] for plan in plans}) > 1:
         raise InputError(
@@ -116,7 +116,7 @@ def _plans(
 def _worst(entry: Scores) -> list[int]:
     """The lowest frames of an encode, as frame numbers, the lowest first."""
     apart = max(1, len(entry.per_frame) // _PARTS)
-    return [int(entry.table.index[row]) for row in lowest(entry.per_frame, _WORST, apart)]
+    return [int(entry.table.index[row]) for row in lowest_frames(entry.per_frame, _WORST, apart)]
 
 
 def _pictured(drawn: Sequence[Scores], worst: Sequence[Sequence[int]]) -> list[int]:
@@ -132,7 +132,7 @@ def _pictured(drawn: Sequence[Scores], worst: Sequence[Sequence[int]]) -> list[i
 
 
 def _pictures(
-    pairs: Sequence[Compared],
+    pairs: Sequence[VideoPair],
     facts: DecodedStream,
     plans: Sequence[PairPlan],
     frames: Sequence[int],

@@ -1,82 +1,12 @@
-"""Poolings: from the scores of a clip's frames to the score of the clip.
+"""Poolings by the name that sidecars give them, such as `percentile 90`.
 
-Each takes scores `[c, t]` in VMAF points, a mask of real frames `[c, t]` (1 on real frames, which
-come first) and a level in percent, and gives `[c]`. Frames outside the mask never count.
-All are differentiable in the scores (a percentile in the two frames that it lies between).
-Sources: libvmaf's harmonic mean, `1 / mean(1 / (s + 1)) - 1`; Minkowski's mean of exponent 2;
-NumPy's linear percentile; a kernel quantile estimator (Sheather and Marron, 1990) for the soft one.
+Loads no JAX: scoring a cached pair pools by the mean, and would wait a second for it.
 """
 
-from collections.abc import Callable
-
-import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
-from jaxtyping import Array, Float
 
 from vmaf_jax.errors import InputError
-
-Scores = Float[Array, "c t"]
-_EXPONENT = 2.0
-_BANDWIDTH = 0.1  # of the soft percentile, in ranks from 0 to 1
-
-
-def mean(scores: Scores, frames: Scores, _level: float) -> Float[Array, " c"]:
-    """Arithmetic mean."""
-    return jnp.sum(frames * scores, axis=1) / jnp.sum(frames, axis=1)
-
-
-def harmonic_mean(scores: Scores, frames: Scores, level: float) -> Float[Array, " c"]:
-    """libvmaf's harmonic mean; scores below 0 count as 0."""
-    return 1.0 / mean(1.0 / (jnp.maximum(scores, 0.0) + 1.0), frames, level) - 1.0
-
-
-def minkowski(scores: Scores, frames: Scores, level: float) -> Float[Array, " c"]:
-    """Root of the mean square, which favours good frames; scores below 0 count as 0."""
-    powers = jnp.maximum(scores, 1e-3) ** _EXPONENT
-    return mean(powers, frames, level) ** (1.0 / _EXPONENT)
-
-
-def percentile(scores: Scores, frames: Scores, level: float) -> Float[Array, " c"]:
-    """The score below which `level` percent of the frames lie, linear between ranks."""
-    ordered = _ordered(scores, frames)
-    position = level / 100.0 * (jnp.sum(frames, axis=1) - 1.0)
-    below = jnp.floor(position)
-    share = position - below
-    index = below.astype(jnp.int32)[:, None]
-    above = jnp.ceil(position).astype(jnp.int32)[:, None]
-    lower = jnp.take_along_axis(ordered, index, axis=1)[:, 0]
-    upper = jnp.take_along_axis(ordered, above, axis=1)[:, 0]
-    return (1.0 - share) * lower + share * upper
-
-
-def soft_percentile(scores: Scores, frames: Scores, level: float) -> Float[Array, " c"]:
-    """The mean of scores weighted by how near their rank (0 to 1) is to `level` percent.
-
-    Weights are a Gaussian's of width 0.1 in rank.
-    """
-    ordered = _ordered(scores, frames)
-    count = jnp.sum(frames, axis=1, keepdims=True)
-    rank = jnp.arange(scores.shape[1]) / jnp.maximum(count - 1.0, 1.0)
-    weight = frames * jnp.exp(-0.5 * jnp.square((rank - level / 100.0) / _BANDWIDTH))
-    return mean(jnp.where(frames > 0, ordered, 0.0), weight, level)
-
-
-def _ordered(scores: Scores, frames: Scores) -> Scores:
-    """Scores in ascending order; those outside the mask behind all others."""
-    return jnp.sort(jnp.where(frames > 0, scores, jnp.inf), axis=1)
-
-
-Pooling = Callable[[Scores, Scores, float], Float[Array, " c"]]
-
-POOLINGS: dict[str, Pooling] = {
-    "mean": mean,
-    "harmonic_mean": harmonic_mean,
-    "minkowski": minkowski,
-    "percentile": percentile,
-    "soft_percentile": soft_percentile,
-}
-
 
 _LEVELLED = ("percentile", "soft_percentile")
 _NAMES = ("mean", "harmonic_mean", "minkowski", *_LEVELLED)
@@ -84,10 +14,10 @@ OVER_FRAMES = "attention"  # a network's own pooling, inside its graph
 
 
 def check_pooling(name: object, where: str) -> str:
-    """`name` if it is a pooling's, with its level where it has one.
+    """Returns `name`, the full name of a pooling, with its level where it has one.
 
     Raises:
-        InputError: it is none; the message begins with `where`.
+        InputError: It is none; the message begins with `where`.
     """
     words = name.split() if isinstance(name, str) else []
     if words and words[0] in _LEVELLED and len(words) == 2 and _is_level(words[1]):
@@ -105,10 +35,12 @@ def _is_level(text: str) -> bool:
 
 
 def pool(scores: npt.NDArray[np.float64], name: str) -> float:
-    """The score of a clip, from its frames' `[t]`, VMAF points, by a pooling's full name."""
+    """Returns the score of a clip from its frames' `[t]`, VMAF points, by a pooling's full name."""
     if name == "mean":
         return float(np.mean(scores))
     import jax.numpy as jnp
+
+    from vmaf_jax.models.frame_pooling import POOLINGS
 
     kind, *level = name.split()
     row = jnp.asarray(scores, jnp.float32)[None]

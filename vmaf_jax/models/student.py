@@ -21,9 +21,9 @@ from jaxtyping import Array, Float
 
 from vmaf_jax.features.checks import OUTPUT_RANGE
 from vmaf_jax.models.attention import N_CHANNELS, Channels, teacher_channels
+from vmaf_jax.models.frame_pooling import POOLINGS
 from vmaf_jax.models.heads import SCORE_CENTRE, SCORE_SPAN, head_outputs, head_score
 from vmaf_jax.models.networks import NETWORKS, Network
-from vmaf_jax.models.pooling import POOLINGS
 from vmaf_jax.models.sums import AnyArray
 from vmaf_jax.teacher import load_teacher
 

@@ -17,7 +17,7 @@ from vmaf_jax.errors import InputError
 from vmaf_jax.export.parity import ParityLimits
 from vmaf_jax.features.feature_set import FEATURE_SETS, FEATURES
 from vmaf_jax.models import ACTIVATIONS, NETWORKS, Student
-from vmaf_jax.models.pooling import POOLINGS
+from vmaf_jax.models.frame_pooling import POOLINGS
 from vmaf_jax.plain_yaml import parse_yaml, read_yaml
 from vmaf_jax.tables.locations import place_of
 from vmaf_jax.teacher.model_file import DEFAULT_TEACHER

@@ -1,7 +1,7 @@
-"""`score --within POINTS`: as many frames as a clip's mean needs, and no more.
+"""Scores of a sample of a clip's frames, as many as its mean needs (`score --within POINTS`).
 
-first look (all frames cheaply, one of six by libvmaf) -> the mean's interval -> more frames where
-it is too wide -> at last all frames, and then there is no interval left
+A first look measures all frames cheaply, and one of six by libvmaf; while the interval of the mean
+is too wide, more frames are measured, at last all of them, and then there is no interval left.
 """
 
 import dataclasses
@@ -25,6 +25,7 @@ from vmaf_jax.evaluation.frame_sample import (
 )
 from vmaf_jax.extraction.cache import readable_name
 from vmaf_jax.extraction.frame_subset import (
+    FirstLook,
     Pattern,
     check_branches,
     first_look,
@@ -32,120 +33,148 @@ from vmaf_jax.extraction.frame_subset import (
     measure_every,
 )
 from vmaf_jax.extraction.libvmaf import other_build
+from vmaf_jax.extraction.request import Pair
 from vmaf_jax.features.feature_set import FeatureSet
+from vmaf_jax.scoring.model import Model
 from vmaf_jax.tables.table import FeatureTable, constant_text
 from vmaf_jax.video.comparison import Comparison
-from vmaf_jax.video.ffmpeg import find_ffmpeg
-from vmaf_jax.video.inputs import Video, check_video
+from vmaf_jax.video.ffmpeg import Ffmpeg, find_ffmpeg
+from vmaf_jax.video.inputs import check_video
 from vmaf_jax.video.report import check_frame_counts
 
 log = logging.getLogger("vmaf_jax")
 
-_SEED = 0
+_SEED = 0  # fixed: a clip is scored from the same frames every time
 
-Predict = Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]]
+Floats = npt.NDArray[np.float64]
+Predict = Callable[[Floats], Floats]
 
 
 @dataclasses.dataclass(frozen=True)
-class EnoughFrames:
-    """What the frames measured say.
+class SampledScores:
+    """Scores of the frames of a clip that were measured.
 
     Attributes:
-        table: of the frames measured, by number.
-        per_frame: their scores, points.
-        estimate: the mean over all frames, and its half-width at `LEVEL`.
-        n_frames: of the clip.
-        features: estimated means over all frames, `[d]`.
+        table: Of these frames, by number.
+        per_frame: Their scores `[n]`, VMAF points.
+        estimate: The mean over all frames, and its half-width at `LEVEL`.
+        n_frames: Frames of the clip.
+        mean_features: Estimated means over all frames, `[d]`.
     """
 
     table: FeatureTable
-    per_frame: npt.NDArray[np.float64]
+    per_frame: Floats
     estimate: Estimate
     n_frames: int
-    features: npt.NDArray[np.float64]
+    mean_features: Floats
 
 
-def check_within(within: float, pooling: str, how: Comparison, model: str) -> None:
-    """Raises InputError where so many points cannot be asked for, or not of this model."""
+def check_within(within: float, model: Model, comparison: Comparison) -> None:
+    """Checks that a sample of frames can tell a clip's score by `model` within so many points.
+
+    Raises:
+        InputError: The points are not in (0, 100), the model does not pool by the mean, or damage
+            is to be looked for, which needs every frame.
+    """
     if not 0 < within < 100:
         raise InputError(f"--within {within:g}: expected points above 0 and below 100, as 0.5.")
-    if pooling != "mean":
+    if model.pooling != "mean":
         raise InputError(
-            f"--within: estimates a mean over frames, {model} pools them by {pooling}; drop it."
+            f"--within: estimates a mean over frames, {model.name} pools them by {model.pooling}; "
+            f"drop it."
         )
-    if how.allow_damaged:
+    if comparison.allow_damaged:
         raise InputError("--within: cannot look for damage in frames left out; drop one flag.")
 
 
-def measure_enough(
-    videos: tuple[Video, Video],
-    within: float,
-    predict: Predict,
-    feature_set: FeatureSet,
-    how: Comparison,
-) -> EnoughFrames:
+def measure_sample(
+    pair: Pair, within: float, predict: Predict, feature_set: FeatureSet, comparison: Comparison
+) -> SampledScores:
     """Measures frames of a pair by libvmaf until the interval of its mean is narrow enough.
 
     Args:
-        videos: the reference and the distorted one.
-        within: half-width of that interval, points.
-        predict: a model, from features `[n, d]` to scores `[n]`.
+        within: Half-width of that interval, VMAF points.
+        predict: A model, from features `[n, d]` to scores `[n]`.
 
     Raises:
-        InputError: as a measurement does, or the clip is shorter than a block.
+        InputError: The pair cannot be measured, or the clip is shorter than a block.
     """
-    reference, distorted = videos
-    counts = [check_video(video) for video in videos]
-    if None not in (reference.fps, distorted.fps) or how.fps is None:
-        check_frame_counts(reference, distorted, counts, shortest=how.defers_length_check)
+    reference, distorted = pair
+    counts = [check_video(video) for video in pair]
+    if None not in (reference.fps, distorted.fps) or comparison.fps is None:
+        check_frame_counts(reference, distorted, counts, shortest=comparison.defers_length_check)
     check_branches(feature_set)
     ffmpeg, threads = find_ffmpeg(), os.cpu_count() or 1
     pattern = Pattern(CELL, offsets(_SEED))
-    pilot = first_look(ffmpeg, videos, how, feature_set, pattern, threads=threads)
-    n = len(pilot.covariate)
-    features = np.full((n, len(feature_set)), np.nan)
+    pilot = first_look(ffmpeg, pair, comparison, feature_set, pattern, threads=threads)
+    n_frames = len(pilot.covariate)
+    features = np.full((n_frames, len(feature_set)), np.nan)
     features[list(pilot.features)] = list(pilot.features.values())
-    block = blocks(n, pilot.cuts, list(pilot.features))
+    block = blocks(n_frames, pilot.cuts, list(pilot.features))
     draw = Draw(block, list(pilot.features), _SEED)
-    score = np.full(n, np.nan)
+    scores = np.full(n_frames, np.nan)
     for look in range(LOOKS + 1):
-        sample = draw.sample
-        new = [int(k) for frames in sample for k in frames if np.isnan(features[k, 0])]
-        if draw.n == n:
-            features = measure_every(ffmpeg, pilot, feature_set, threads=threads)
-        elif new:
-            features[new] = measure_chosen(
-                ffmpeg, pilot.videos, pilot.plan, feature_set, new, threads=threads
-            )
-        measured = np.sort(np.concatenate(sample))
-        score[measured] = predict(features[measured])
-        result = estimate(sample, block, score, pilot.covariate)
+        _measure_drawn(features, draw, ffmpeg, pilot, feature_set, threads)
+        measured = np.sort(np.concatenate(draw.sample))
+        scores[measured] = predict(features[measured])
+        result = estimate(draw.sample, block, scores, pilot.covariate)
         if result.half_width <= within:
             break
         if look + 1 < LOOKS:
             draw.grow(result.half_width, within)
         else:
             draw.take_all()
+    table = _make_table(pair, features, np.flatnonzero(~np.isnan(scores)), pilot, feature_set)
+    means = stratified_mean(draw.sample, block, features)
+    return SampledScores(table, scores[table.index], result, n_frames, means)
+
+
+def _measure_drawn(
+    features: Floats,
+    draw: Draw,
+    ffmpeg: Ffmpeg,
+    pilot: FirstLook,
+    feature_set: FeatureSet,
+    threads: int,
+) -> None:
+    """Fills `features` `[n_frames, d]` in where frames are drawn and not measured yet."""
+    if draw.n == draw.n_frames:
+        features[:] = measure_every(ffmpeg, pilot, feature_set, threads=threads)
+        return
+    new = [int(k) for frames in draw.sample for k in frames if np.isnan(features[k, 0])]
+    if new:
+        features[new] = measure_chosen(
+            ffmpeg, pilot.videos, pilot.plan, feature_set, new, threads=threads
+        )
+
+
+def _make_table(
+    pair: Pair,
+    features: Floats,
+    measured: npt.NDArray[np.intp],
+    pilot: FirstLook,
+    feature_set: FeatureSet,
+) -> FeatureTable:
+    """Returns the table of the measured frames; logs the comparison's warnings."""
+    reference, distorted = pair
     note = other_build(pilot.version)
     warnings = [*pilot.description["warnings"], *([note] if note else [])]
     for text in warnings:
         log.warning("%s: %s", distorted.path, text)
-    provenance = {
-        "backend": "libvmaf",
-        "backend_version": pilot.version,
-        "ffmpeg_version": ffmpeg.version,
-        "comparison": {**pilot.description, "frames": n, "warnings": warnings},
-    }
-    index = np.flatnonzero(~np.isnan(score)).astype(np.int32)
-    table = FeatureTable(
+    comparison = {**pilot.description, "frames": len(features), "warnings": warnings}
+    n = len(measured)
+    return FeatureTable(
         feature_set=feature_set,
-        corpus=constant_text("", len(index)),
-        source=constant_text(readable_name(reference), len(index)),
-        clip=constant_text(readable_name(distorted), len(index)),
-        index=index,
-        features=features[index],
+        corpus=constant_text("", n),
+        source=constant_text(readable_name(reference), n),
+        clip=constant_text(readable_name(distorted), n),
+        index=measured.astype(np.int32),
+        features=features[measured],
         labels={},
-        provenance=provenance,
+        provenance={
+            "backend": "libvmaf",
+            "backend_version": pilot.version,
+            "ffmpeg_version": find_ffmpeg().version,
+            "comparison": comparison,
+        },
     )
-    means = stratified_mean(sample, block, features)
-    return EnoughFrames(table, score[index], result, n, means)

@@ -21,14 +21,14 @@ BOTH = f"{conformal.KIND}, and {SAMPLING}"
 
 
 def check_interval(model: Model, level: float, *, within: bool) -> Calibration:
-    """The calibration of a model's intervals, before a measurement that is to have one at `level`.
+    """Returns the calibration of a model that can give intervals at `level`.
 
     Args:
-        within: whether only some frames will be measured.
+        within: Whether only some frames will be measured.
 
     Raises:
-        InputError: a level outside (0, 1), or so near to 1 that the frames left out leave no error
-            to spend; a model whose files carry no calibration, or one of a single source.
+        InputError: The level is outside (0, 1), or so near to 1 that the frames left out leave no
+            error to spend; the model's files carry no calibration, or one of a single source.
     """
     check_level(level, "--interval")
     if within and level >= LEVEL:
@@ -46,23 +46,23 @@ def check_interval(model: Model, level: float, *, within: bool) -> Calibration:
             f"{model.name}: carries no calibration (its sidecar has none), so it cannot tell how "
             f"sure it is; train or export it again, or take a shipped model."
         )
-    model.calibration.interval(50.0, level, model.name)
+    model.calibration.interval(50.0, level, model.name)  # refuses a calibration of one source
     return model.calibration
 
 
-def interval_of(
-    model: Model, score: float, level: float | None, estimate: Estimate | None
+def score_interval(
+    model: Model, score: float, level: float | None, estimate: Estimate | None = None
 ) -> Interval | None:
-    """The interval of a clip's score.
+    """Returns the interval of a clip's score, VMAF points.
+
+    With a level and an estimate the errors are added: the conformal interval at
+    `level + 1 - LEVEL`, widened by the sampling's half-width at `LEVEL`. By the union bound it
+    misses no more often than `1 - level`.
 
     Args:
-        score: of the clip, points.
-        level: of its label, or None where only the frames left out are in doubt.
-        estimate: of the mean over frames, where only some were measured.
-
-    Returns:
-        With both, the union of the two errors: conformal at `level + 1 - LEVEL`, widened by the
-        sampling's half-width at `LEVEL`, so that it misses no more often than `1 - level`.
+        score: Of the clip.
+        level: Of the interval for the clip's label; None without one.
+        estimate: Of the mean over frames, where only some were measured.
     """
     half = 0.0 if estimate is None else estimate.half_width
     if level is None:
@@ -76,58 +76,40 @@ def interval_of(
     return Interval(level, max(0.0, wide.low - half), min(100.0, wide.high + half), BOTH)
 
 
-def is_inside(model: Model, features: npt.NDArray[np.float64]) -> bool | None:
-    """Whether a clip's mean features `[d]` are in the training region; None where unknown."""
+def is_in_training_region(model: Model, features: npt.NDArray[np.float64]) -> bool | None:
+    """Returns whether a clip's mean features `[d]` are like those trained on; None if unknown."""
     return None if model.calibration is None else model.calibration.region.holds(features)
 
 
-def in_short(interval: Interval | None, inside: bool | None) -> str:
-    """The same for a cell of a table; empty where nothing was asked for and nothing is amiss."""
+def format_interval(interval: Interval | None, inside: bool | None) -> str:
+    """Returns text for a table cell: "71.20 to 74.05, outside training".
+
+    Empty without an interval and inside the training region, or where that is unknown.
+    """
     bounds = "" if interval is None else f"{interval.low:.2f} to {interval.high:.2f}"
     return ", ".join(filter(None, [bounds, "outside training" if inside is False else ""]))
 
 
-def in_words(
-    score: float,
-    measured: tuple[int, int] | None,
-    interval: Interval | None,
-    inside: bool | None,
-    label_scale: LabelScale | None,
-    label: str | None = None,
-) -> list[str]:
-    """How sure a score is, a line a fact.
+def describe_interval(interval: Interval, label_scale: LabelScale | None, label: str | None) -> str:
+    """Returns a line about an interval: level, bounds, and what it is an interval of.
 
     Args:
-        measured: frames measured and frames of the clip, where they differ in principle.
-        inside: the training region; None where unknown.
-        label_scale: the worst and the best vote, for a model of votes.
-        label: what the model learnt, where that is known.
+        label_scale: The worst and the best vote, for a model of votes.
+        label: What the model was trained on, where that is known.
     """
-    lines = []
-    if measured is not None and measured[0] == measured[1]:
-        lines.append(f"{score:.2f}: the mean of {measured[1]} frames, of which none was left out")
-    elif measured is not None:
-        lines.append(
-            f"{score:.2f}: the mean of {measured[1]} frames, from {measured[0]} of them (the table "
-            f"is of these)"
-        )
-    if interval is not None and interval.low < interval.high:
-        text = f"{100 * interval.level:g} % interval {interval.low:.2f} to {interval.high:.2f}"
-        if label_scale is not None:
-            low, high = from_hundred(np.array([interval.low, interval.high]), label_scale)
-            text += f" ({low:.2f} to {high:.2f} as people vote)"
-        line = f"{text}, {interval.kind}"
-        if label_scale is None and interval.kind != SAMPLING:
-            line += f": how near the model imitates {label or 'its teacher'}, not what viewers say"
-        lines.append(line)
-    if inside is False:
-        lines.append("outside the training region: unlike the clips that the model learnt from")
-    return lines
+    text = f"{100 * interval.level:g} % interval {interval.low:.2f} to {interval.high:.2f}"
+    if label_scale is not None:
+        low, high = from_hundred(np.array([interval.low, interval.high]), label_scale)
+        text += f" ({low:.2f} to {high:.2f} as people vote)"
+    text = f"{text}, {interval.kind}"
+    if label_scale is None and interval.kind != SAMPLING:
+        text += f": how near the model imitates {label or 'its teacher'}, not what viewers say"
+    return text
 
 
 @dataclasses.dataclass(frozen=True)
 class ClipInterval:
-    """A clip's score and its interval, beside its label; points."""
+    """A clip's score and its interval, beside its label; VMAF points."""
 
     source: str
     clip: str
@@ -142,10 +124,10 @@ class ClipIntervals:
     """The intervals of a table's clips.
 
     Attributes:
-        level: as asked for.
-        held: the share of clips whose label their interval holds.
-        mean_width: points.
-        clips: in the table's order.
+        level: Of the intervals, in (0, 1).
+        held: Share of the clips whose label lies in their interval.
+        mean_width: VMAF points.
+        clips: In the table's order.
     """
 
     level: float
@@ -155,10 +137,10 @@ class ClipIntervals:
 
 
 def check_intervals(model: Model, label: str, level: float) -> Calibration:
-    """The calibration of a model whose intervals are to be of `label`, before any row is scored.
+    """Returns the calibration of a model whose intervals are of `label`.
 
     Raises:
-        InputError: as `check_interval`; or the model is calibrated on another label.
+        InputError: As `check_interval`; or the model is calibrated on another label.
     """
     calibration = check_interval(model, level, within=False)
     if model.label != label:
@@ -170,13 +152,13 @@ def check_intervals(model: Model, label: str, level: float) -> Calibration:
 
 
 def clip_intervals(model: Model, table: FeatureTable, label: str, level: float) -> ClipIntervals:
-    """The intervals of a table's clips, and how often they hold the label.
+    """Computes the intervals of a table's clips, and how often they hold the label.
 
     A clip's label is that of its frames by the model's own pooling, as in the calibration, within
     0-100 as its score is.
 
     Raises:
-        InputError: as `check_intervals`, or the table has no such label.
+        InputError: As `check_intervals`; or the table has no such label.
     """
     calibration = check_intervals(model, label, level)
     rows, labels = rows_of_clips(table), table.label(label)
@@ -188,13 +170,19 @@ def clip_intervals(model: Model, table: FeatureTable, label: str, level: float) 
     pooling = "mean" if model.pooling == OVER_FRAMES else model.pooling
     true = np.clip([pool(labels[r], pooling if len(r) > 1 else "mean") for r in rows], 0, 100)
     low, high = calibration.profile.bounds(scores, level)
-    ends = zip(true.tolist(), scores.tolist(), low.tolist(), high.tolist(), strict=True)
     return ClipIntervals(
         level=level,
         held=float(np.mean((low <= true) & (true <= high))),
         mean_width=float(np.mean(high - low)),
         clips=[
-            ClipInterval(str(table.source[r[0]]), str(table.clip[r[0]]), *entry)
-            for r, entry in zip(rows, ends, strict=True)
+            ClipInterval(
+                source=str(table.source[r[0]]),
+                clip=str(table.clip[r[0]]),
+                label=float(true[k]),
+                score=float(scores[k]),
+                low=float(low[k]),
+                high=float(high[k]),
+            )
+            for k, r in enumerate(rows)
         ],
     )

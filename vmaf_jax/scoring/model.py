@@ -1,12 +1,13 @@
-"""From a model as users name it (MODEL) to a function of features.
+"""Models as users name them (MODEL), loaded as functions of features.
 
 A MODEL is a shipped name, a run folder, a `.onnx` file, a libvmaf `.json` or the name of a VMAF
 model; its kind is found out from what is there and recorded, never guessed in silence.
 
-VMAF has a model for a 1080p screen seen from three times its height, `vmaf_v0.6.1`, and one for a
-4K screen seen from one and a half, `vmaf_4k_v0.6.1`. The reference decides, since the score is of
-its resolution: from 3840 pixels on its long side, or 2160 on its short one, it is 4K. A file does
-not tell a phone: that model, the first with its file's score transform, is taken if asked for.
+`auto` is one of VMAF's own models by the resolution of the reference, since the score is of that
+resolution: `vmaf_v0.6.1` is made for a 1080p screen seen from three times its height,
+`vmaf_4k_v0.6.1` for a 4K screen seen from one and a half. From 3840 pixels on its long side, or
+2160 on its short one, a reference is 4K. `phone` is the first model with its file's score transform
+for phones; a file does not tell on which screen it is watched.
 Source: libvmaf's `resource/doc/models.md`.
 """
 
@@ -20,7 +21,7 @@ import numpy.typing as npt
 
 from vmaf_jax.errors import InputError
 from vmaf_jax.export.sidecar import Calibration, read_calibration
-from vmaf_jax.features.checks import OUTPUT_RANGE
+from vmaf_jax.features.checks import OUTPUT_RANGE, check_features
 from vmaf_jax.features.feature_set import FEATURE_SETS, FeatureSet
 from vmaf_jax.models.pooling import check_pooling, pool
 from vmaf_jax.runs.locate import checkpoints, find_run
@@ -33,17 +34,17 @@ from vmaf_jax.video.streams import probe
 
 @dataclasses.dataclass(frozen=True)
 class Model:
-    """A predictor.
+    """A predictor of VMAF points from features.
 
     Attributes:
-        name: for people.
+        name: For people.
         kind: `run` (JAX), `onnx` (ONNX Runtime) or `libvmaf` (a teacher, float64).
-        feature_set: what it is called with.
-        label: the label column it learnt, where that is known.
-        label_scale: the worst and the best vote behind its 0 and its 100.
-        pooling: how frames become a clip's score, by name.
-        compiles: whether a new number of rows costs it a compilation.
-        calibration: what it knows of its own errors; None where its files do not say.
+        feature_set: The features that it is called with.
+        label: The label column that it was trained on, where that is known.
+        label_scale: The worst and the best vote behind its 0 and its 100.
+        pooling: How frames become a clip's score, by name.
+        compiles: Whether a new number of rows costs it a compilation.
+        calibration: Its held-out errors and training region; None where its files have none.
     """
 
     name: str
@@ -65,13 +66,11 @@ class Model:
         )
 
     def __call__(self, features: npt.ArrayLike) -> npt.NDArray[np.floating[Any]]:
-        """Scores `[n]` in VMAF points, clipped, for raw features `[n, d]`.
+        """Returns scores `[n]` in VMAF points, clipped, for raw features `[n, d]`.
 
         Raises:
-            InputError: the array has another shape or a value that is not finite.
+            InputError: The array has another shape or a value that is not finite.
         """
-        from vmaf_jax.features.checks import check_features
-
         return np.asarray(self._predict(check_features(features, self.feature_set)))
 
     def clip_score(
@@ -79,10 +78,10 @@ class Model:
         features: npt.NDArray[np.float64],
         per_frame: npt.NDArray[np.floating[Any]] | None = None,
     ) -> float:
-        """The score of a clip, VMAF points, from raw features of its frames `[t, d]`.
+        """Returns the score of a clip, VMAF points, from raw features of its frames `[t, d]`.
 
         Args:
-            per_frame: the model's scores of those frames, where they are there already.
+            per_frame: The model's scores of those frames, where they are known already.
         """
         if self._clip is not None:
             return self._clip(features)
@@ -90,31 +89,33 @@ class Model:
         return pool(np.asarray(scores, np.float64), self.pooling)
 
 
-def feature_set_of(model: str | Path | Model) -> FeatureSet:
-    """What a MODEL is called with, found out (and the MODEL checked) without loading it whole.
+ModelLike = str | Path | Model
+
+
+def feature_set_of(model: ModelLike) -> FeatureSet:
+    """Returns the features of a MODEL, found (and the MODEL checked) without loading it whole.
 
     Raises:
-        InputError: as `load_model`, as far as can be seen by then.
+        InputError: As `load_model`, as far as its files' headers tell.
     """
     if isinstance(model, Model):
         return model.feature_set
     text = str(model)
     if text.endswith(".onnx"):
-        return _checked_onnx(Path(text))
+        return _check_onnx(Path(text))
     if is_teacher(text):
         from vmaf_jax.teacher import load_teacher
 
         return load_teacher(text).feature_set
-    exported = checkpoints() / text / "model.onnx"
-    if Path(text).name == text and exported.is_file():
-        return _checked_onnx(exported)
+    if (exported := _shipped_onnx(text)) is not None:
+        return _check_onnx(exported)
     from vmaf_jax.runs.run_folder import read_config
 
     return FEATURE_SETS[read_config(find_run(text)).data.feature_set]
 
 
-def load_model(model: str | Path | Model) -> Model:
-    """Loads a MODEL of any kind; one that is loaded already comes back as it is.
+def load_model(model: ModelLike) -> Model:
+    """Loads a MODEL of any kind; returns one that is loaded already.
 
     Called with features in the order of `FEATURES`:
 
@@ -123,52 +124,51 @@ def load_model(model: str | Path | Model) -> Model:
     array([84.8], dtype=float32)
 
     Args:
-        model: a shipped name, a run folder, a `.onnx` or libvmaf `.json` file, or the name of one
+        model: A shipped name, a run folder, a `.onnx` or libvmaf `.json` file, or the name of one
             of VMAF's own models.
 
     Raises:
-        InputError: it is none of the kinds, or damaged.
+        InputError: It is none of the kinds, or damaged.
     """
     if isinstance(model, Model):
         return model
     text = str(model)
     if text.endswith(".onnx"):
-        return _onnx_model(Path(text))
+        return _load_onnx(Path(text))
     if is_teacher(text):
         from vmaf_jax.teacher import load_teacher
 
         teacher = load_teacher(text)
         return Model(teacher.name, "libvmaf", teacher.feature_set, teacher, compiles=False)
-    return _run_model(find_run(text))
+    return _load_run(find_run(text))
 
 
-def load_scorer(model: str | Path | Model) -> Model:
-    """As `load_model`, of a shipped name by its exported file, which loads in a tenth of the time.
+def load_scorer(model: ModelLike) -> Model:
+    """Loads a MODEL, a shipped one by its exported file, in a tenth of the time of `load_model`.
 
     The two agree as the model's parity says: `tiny` and `nano` to the bit.
 
     Raises:
-        InputError: as `load_model`.
+        InputError: As `load_model`.
     """
-    if isinstance(model, Model):
-        return model
-    folder = checkpoints() / str(model)
-    exported = folder / "model.onnx"
-    if Path(str(model)).name != str(model) or not exported.is_file():
+    if isinstance(model, Model) or (exported := _shipped_onnx(str(model))) is None:
         return load_model(model)
-    return dataclasses.replace(_onnx_model(exported), name=str(model), kind="run")
+    return dataclasses.replace(_load_onnx(exported), name=str(model), kind="run")
+
+
+def _shipped_onnx(name: str) -> Path | None:
+    """Returns the exported file of a shipped model; None where `name` is not that of one."""
+    exported = checkpoints() / name / "model.onnx"
+    return exported if Path(name).name == name and exported.is_file() else None
 
 
 def is_teacher(text: str) -> bool:
-    """Whether a MODEL is a libvmaf JSON file, or a VMAF model's name that nothing here shadows."""
-    if text.endswith(".json"):
-        return True
-    from vmaf_jax.teacher import known_teachers
-
-    return text in known_teachers() and not Path(text).exists()
+    """Returns whether a MODEL is a libvmaf JSON file, or a VMAF model's name and no file here."""
+    return text.endswith(".json") or (text in known_teachers() and not Path(text).exists())
 
 
-def _checked_onnx(path: Path) -> FeatureSet:
+def _check_onnx(path: Path) -> FeatureSet:
+    """Checks an ONNX file and its sidecar; returns its feature set."""
     from vmaf_jax.export.contract import load_onnx
     from vmaf_jax.export.sidecar import check_sidecar
 
@@ -177,11 +177,11 @@ def _checked_onnx(path: Path) -> FeatureSet:
     return feature_set
 
 
-def _onnx_model(path: Path) -> Model:
+def _load_onnx(path: Path) -> Model:
     from vmaf_jax.export.onnx_runtime import OnnxModel
     from vmaf_jax.export.sidecar import label_scale, read_sidecar, sidecar_path
 
-    feature_set = _checked_onnx(path)
+    feature_set = _check_onnx(path)
     model = OnnxModel(path)
     beside = sidecar_path(path)
     description = read_sidecar(beside) if beside.exists() else {}
@@ -194,14 +194,17 @@ def _onnx_model(path: Path) -> Model:
         label=label.get("name") if isinstance(label, dict) else None,
         label_scale=label_scale(description, beside),
         pooling=check_pooling(description.get("pooling", "mean"), str(beside)),
-        _clip=_lone_clip(model) if model.over_frames else None,
+        _clip=_clip_predictor(model) if model.over_frames else None,
         compiles=False,
         calibration=read_calibration(description, len(feature_set), beside),
     )
 
 
-def _lone_clip(model: Callable[..., Any]) -> Callable[[Any], float]:
-    """A model over frames on one clip `[t, d]`, padded to a power of two: one compile per size."""
+def _clip_predictor(model: Callable[..., Any]) -> Callable[[Any], float]:
+    """Returns a model over frames as a function of one clip's features `[t, d]`.
+
+    Clips are padded to a power of two, so that the model compiles for few lengths.
+    """
 
     def clip(features: npt.NDArray[np.float64]) -> float:
         t = len(features)
@@ -213,7 +216,7 @@ def _lone_clip(model: Callable[..., Any]) -> Callable[[Any], float]:
     return clip
 
 
-def _run_model(folder: Path) -> Model:
+def _load_run(folder: Path) -> Model:
     import jax
     import jax.numpy as jnp
 
@@ -237,7 +240,7 @@ def _run_model(folder: Path) -> Model:
         label=identity.label,
         label_scale=identity.label_scale,
         pooling=run.student.pooling_name,
-        _clip=_lone_clip(predict) if run.student.spec.over_frames else None,
+        _clip=_clip_predictor(predict) if run.student.spec.over_frames else None,
         calibration=read_calibration(
             {"calibration": identity.calibration}, len(identity.feature_set), folder / "model.json"
         ),
@@ -250,22 +253,18 @@ _LONG, _SHORT = 3840, 2160  # pixels
 
 
 @dataclasses.dataclass(frozen=True)
-class Choice:
+class ModelChoice:
     """A model, and in a sentence why it was taken where it was not named."""
 
-    model: str | Path | Model
+    model: ModelLike
     reason: str | None = None
 
 
-def choose(model: str | Path | Model, reference: Video) -> Choice:
-    """The model to score with.
-
-    Args:
-        model: as users name it; any but `auto` and `phone` comes back as it is.
-        reference: the pristine video.
+def choose_model(model: ModelLike, reference: Video) -> ModelChoice:
+    """Returns the model that `auto` or `phone` stands for; any other as it is.
 
     Raises:
-        InputError: the reference cannot be read.
+        InputError: The reference cannot be read.
     """
     if model == PHONE:
         from vmaf_jax.teacher import load_teacher
@@ -273,38 +272,39 @@ def choose(model: str | Path | Model, reference: Video) -> Choice:
         teacher = load_teacher(HD, phone=True)
         name = f"{HD}_phone"
         loaded = Model(name, "libvmaf", teacher.feature_set, teacher)
-        return Choice(loaded, f"{name}: {HD} with its transform for phone screens, as asked for")
+        reason = f"{name}: {HD} with its transform for phone screens, as asked for"
+        return ModelChoice(loaded, reason)
     if model != AUTO:
-        return Choice(model)
+        return ModelChoice(model)
     check_video(reference)
     width, height = reference.width, reference.height
     if width is None or height is None:
         facts = probe(find_ffmpeg(), (reference, reference))[1][0]
         width, height = facts.width, facts.height
-    name = model_for(width, height)
+    name = vmaf_model_for(width, height)
     screen = "a 4K screen at 1.5 heights" if name == FOUR_K else "a 1080p screen at 3 heights"
-    return Choice(name, f"{name}: chosen for {screen}, the reference is {width}x{height}")
+    return ModelChoice(name, f"{name}: chosen for {screen}, the reference is {width}x{height}")
 
 
-def model_for(width: int, height: int) -> str:
-    """VMAF's model for pictures of so many pixels."""
+def vmaf_model_for(width: int, height: int) -> str:
+    """Returns the name of VMAF's model for pictures of that size."""
     is_4k = max(width, height) >= _LONG or min(width, height) >= _SHORT
     return FOUR_K if is_4k else HD
 
 
 @dataclasses.dataclass(frozen=True)
 class ListedModel:
-    """A model that goes by its name.
+    """A model that is loaded by its name.
 
     Attributes:
-        name: what `load_model` takes.
+        name: As `load_model` takes it.
         kind: `student` (shipped here) or `vmaf` (VMAF's own).
-        feature_set: what it is called with.
-        label: the label column it learnt; of VMAF's own, its name.
-        n_params: numbers that were learnt; None for VMAF's own.
-        rmse: held-out, VMAF points against `label`, from its own record; None for VMAF's own.
-        label_scale: the worst and the best vote, of opinion scores.
-        card: its description for people; None where it has none.
+        feature_set: Name of the features that it is called with.
+        label: The label column that it was trained on; of VMAF's own, its name.
+        n_params: Number of trained parameters; None for VMAF's own.
+        rmse: Held-out, VMAF points against `label`, from its own record; None for VMAF's own.
+        label_scale: The worst and the best vote, of opinion scores.
+        card: Its model card; None where it has none.
     """
 
     name: str
@@ -318,7 +318,7 @@ class ListedModel:
 
     @property
     def unit(self) -> str:
-        """What `rmse_in_unit` is in."""
+        """Unit of `rmse_in_unit`, for people."""
         if self.label != "mos":
             return "VMAF points"
         low, high = self.label_scale
@@ -333,12 +333,12 @@ class ListedModel:
 
 @dataclasses.dataclass(frozen=True)
 class ListedBackend:
-    """Something that measures features.
+    """A backend that measures features.
 
     Attributes:
-        name: as `score` takes it: `libvmaf` (on the processor) or `jax` (on JAX's first device).
-        live: whether it runs here, now.
-        detail: what it is, or why it does not run.
+        name: As `score` takes it: `libvmaf` (on the processor) or `jax` (on JAX's first device).
+        live: Whether it can run on this machine.
+        detail: Its version and device, or why it cannot run.
     """
 
     name: str
@@ -347,7 +347,7 @@ class ListedBackend:
 
 
 def list_models() -> list[ListedModel]:
-    """The shipped students, then VMAF's own models that the features here serve."""
+    """Returns the shipped students, then VMAF's own models over features that are measured here."""
     from vmaf_jax.export.sidecar import label_scale, read_sidecar
 
     models = []
@@ -370,15 +370,13 @@ def list_models() -> list[ListedModel]:
         try:
             models.append(ListedModel(name, "vmaf", feature_set_of(name).name, name))
         except InputError:
-            continue  # over features that are not measured here
+            continue  # over features that this program does not measure
     return models
 
 
 def list_backends() -> list[ListedBackend]:
-    """What measures features on this machine."""
+    """Returns the backends, and whether each can run on this machine."""
     import jax
-
-    from vmaf_jax.video.ffmpeg import find_ffmpeg
 
     try:
         ffmpeg = find_ffmpeg()

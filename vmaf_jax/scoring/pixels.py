@@ -1,14 +1,14 @@
-"""`vmaf-jax export --format pixels`: a MODEL with its features as one graph from pictures.
+"""Pixels models: a MODEL with its features as one ONNX graph from pictures to scores.
 
-What a MODEL's head is, is found here: a student's is the file that it exports to, a teacher's its
-SVR. The graph is written for one size, which takes a second; JAX then says whether it is right.
+The head of a student is the file that it exports to, the head of a teacher its SVR. The graph is
+written for one size of picture, which takes a second, and is then verified against JAX.
 """
 
 import dataclasses
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -45,7 +45,12 @@ from vmaf_jax.scoring.model import is_teacher
 from vmaf_jax.tables.opinions import LabelScale
 from vmaf_jax.teacher import load_teacher
 
-_MEASURED_APART = 1e-3  # of a feature, or of that share of it above 1: earlier versions' roundings
+if TYPE_CHECKING:
+    from vmaf_jax.export.pixels.parity import PixelsParity
+
+# Of a feature, or a share of it where it is above 1. Graphs of earlier versions round otherwise;
+# another feature set or gain limit differs by more.
+_FEATURE_TOLERANCE = 1e-3
 MOTION2 = (
     "The last feature is motion: how far the reference is from `previous`. The score wants "
     "motion2, the lesser of a frame's motion and the next frame's (0 at a clip's start, the last "
@@ -56,14 +61,14 @@ MOTION2 = (
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """A MODEL as a pixels model needs it.
+    """A MODEL that a pixels model is made of.
 
     Attributes:
-        name: the model's.
-        feature_set: what its head takes.
-        head: writes that into a graph.
-        score: the same, outside of any graph: features `[n, 6]` to VMAF points.
-        sidecar: what its sidecar says, without the file's own entries.
+        name: The model's name.
+        feature_set: The features that its head takes.
+        head: Writes the head into a graph.
+        score: The head as a function: features `[n, 6]` to VMAF points.
+        sidecar: Its sidecar, without the entries about the file.
     """
 
     name: str
@@ -77,7 +82,7 @@ def pixels_source(model: str) -> Source:
     """Finds a MODEL: a shipped name, a run folder, an `.onnx` file over features, or a teacher.
 
     Raises:
-        InputError: it is none of them, takes clips and not frames, or reads more than luma.
+        InputError: It is none of them, takes clips and not frames, or reads more than luma.
     """
     source = _find_source(model)
     if source.feature_set.planes > 1:
@@ -91,16 +96,16 @@ def pixels_source(model: str) -> Source:
 
 def _find_source(model: str) -> Source:
     if is_teacher(model):
-        return _of_teacher(model)
+        return _teacher_source(model)
     if model.endswith(".onnx"):
-        return _of_onnx(Path(model))
+        return _onnx_source(Path(model))
     exported = checkpoints() / model / "model.onnx"
     if Path(model).name == model and exported.is_file():
-        return dataclasses.replace(_of_onnx(exported), name=model)
-    return _of_run(model)
+        return dataclasses.replace(_onnx_source(exported), name=model)
+    return _run_source(model)
 
 
-def _of_teacher(model: str) -> Source:
+def _teacher_source(model: str) -> Source:
     teacher = load_teacher(model)
     low, high = OUTPUT_RANGE
     ends = teacher.model.clip or (-math.inf, math.inf)
@@ -120,7 +125,7 @@ def _of_teacher(model: str) -> Source:
     )
 
 
-def _of_onnx(path: Path) -> Source:
+def _onnx_source(path: Path) -> Source:
     import onnx
 
     from vmaf_jax.export.contract import load_onnx
@@ -147,7 +152,7 @@ def _of_onnx(path: Path) -> Source:
     )
 
 
-def _of_run(model: str) -> Source:
+def _run_source(model: str) -> Source:
     from vmaf_jax.export.onnx_file import export_onnx
     from vmaf_jax.export.sidecar import sidecar
     from vmaf_jax.models import deploy
@@ -162,17 +167,17 @@ def _of_run(model: str) -> Source:
     with work_folder() as folder:
         deployed = deploy(run.student, run.variables)
         path = export_onnx(deployed, folder / "model.onnx", run.identity)
-        source = _of_onnx(path)
+        source = _onnx_source(path)
         return dataclasses.replace(
             source, name=run.identity.name, sidecar=sidecar(path, run.identity)
         )
 
 
 def make_pixels(source: Source, frame: Frame) -> PixelsFile:
-    """A pixels model of a MODEL for pictures of one size, in memory.
+    """Makes a pixels model for pictures of one size, in memory.
 
     Raises:
-        InputError: the pictures are too small or too large.
+        InputError: The pictures are too small or too large.
     """
     properties = {"name": source.name}
     digest = source.sidecar.get("training", {}).get("config_sha256")
@@ -183,12 +188,13 @@ def make_pixels(source: Source, frame: Frame) -> PixelsFile:
 
 
 def open_pixels(model: str, frame: Frame, *, provider: str = "CPU") -> PixelsModel:
-    """A MODEL in ONNX Runtime, for pictures of one size.
+    """Loads a pixels model into ONNX Runtime, for pictures of one size.
 
     Args:
-        model: a pixels file of that size, or a MODEL that one is made of on the spot.
+        model: A pixels file of that size, or a MODEL that one is made of on the spot.
+
     Raises:
-        InputError: it is none, the file is for another size, or the provider cannot run it.
+        InputError: It is none, the file is for another size, or the provider cannot run it.
     """
     path = Path(model)
     if not (model.endswith(".onnx") and is_pixels(path)):
@@ -201,19 +207,18 @@ def open_pixels(model: str, frame: Frame, *, provider: str = "CPU") -> PixelsMod
             f"or name the model that it was made of."
         )
     runtime = PixelsModel(file, path, provider=provider)
-    _check_measured(runtime, file.model, path)
+    _check_features(runtime, file.model, path)
     return runtime
 
 
-def _check_measured(runtime: PixelsModel, model: Any, path: Path) -> None:
-    """Holds the features of a pixels file against those of our own graph, on one picture.
+def _check_features(runtime: PixelsModel, model: Any, path: Path) -> None:
+    """Compares the features of a pixels file with those of a graph written now, on one picture.
 
-    A file that has our very nodes needs no picture.
-
-    The picture has gained contrast, which tells the feature sets of other gain limits apart.
+    A file with the same nodes needs no picture. The distorted picture has more contrast than the
+    reference, which tells feature sets of different gain limits apart.
 
     Raises:
-        InputError: the file does not measure the feature set that it names.
+        InputError: The file does not measure the feature set that it names.
     """
     frame, feature_set = runtime.frame, runtime.feature_set
 
@@ -227,7 +232,7 @@ def _check_measured(runtime: PixelsModel, model: Any, path: Path) -> None:
     triple = example_feed(frame, "contrast gained").values()
     expected, received = ours.features(*triple)[0], runtime.features(*triple)[0]
     apart = np.abs(received - expected) / np.maximum(1, np.abs(expected))
-    if apart.max() > _MEASURED_APART:
+    if apart.max() > _FEATURE_TOLERANCE:
         name = feature_set.names[int(apart.argmax())]
         raise InputError(
             f"{path}: says that it measures the feature set {feature_set.name}, but its {name} of "
@@ -237,18 +242,18 @@ def _check_measured(runtime: PixelsModel, model: Any, path: Path) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class Description:
-    """What a model says of itself: name, pooling, and the votes behind 0 and 100 if any."""
+    """A model's name, its pooling, and the worst and best vote of a model of votes."""
 
     name: str
     pooling: str
     label_scale: LabelScale | None
 
 
-def described(model: str) -> Description:
-    """The name, pooling and votes of a pixels file, by its sidecar, or of a MODEL.
+def describe_model(model: str) -> Description:
+    """Returns the description of a pixels file, from its sidecar, or of a MODEL.
 
     Raises:
-        InputError: it is no model, or not the file that the sidecar beside it describes.
+        InputError: It is no model, or not the file that the sidecar beside it describes.
     """
     path = Path(model)
     if model.endswith(".onnx") and is_pixels(path):
@@ -266,14 +271,14 @@ def described(model: str) -> Description:
 
 @dataclasses.dataclass(frozen=True)
 class ExportedPixels:
-    """What was written: how near JAX it is, and how large."""
+    """Parity with JAX, number of nodes and size of an exported pixels model."""
 
-    parity: Any
+    parity: "PixelsParity"
     nodes: int
     size_bytes: int
 
     def line(self, out: Path) -> str:
-        """The result for people."""
+        """Returns the result in a line for people."""
         return (
             f"{out}: {self.nodes} nodes, {self.size_bytes / 1000:.0f} kB; at most "
             f"{self.parity.max_abs:.2e} points from JAX over {self.parity.n} pictures"
@@ -281,11 +286,11 @@ class ExportedPixels:
 
 
 def export_pixels(model: str, out: Path, frame: Frame) -> ExportedPixels:
-    """Writes `out`, its sidecar, and `<name>.parity.json`, once JAX has agreed.
+    """Writes `out`, its sidecar and `<name>.parity.json`, after verifying the graph against JAX.
 
     Raises:
-        InputError: not a model this can be done with, or no such size.
-        GateError: the graph is farther from JAX than its limits, or does not run alike at every
+        InputError: The model cannot be put into a graph, or there is no such size.
+        GateError: The graph is farther from JAX than its limits, or does not run alike at every
             level of graph optimisation; nothing is written then.
     """
     from vmaf_jax.environment import keep_compiled_programs
@@ -308,7 +313,7 @@ def export_pixels(model: str, out: Path, frame: Frame) -> ExportedPixels:
 
 
 def pixels_files(out: Path) -> list[Path]:
-    """What an export writes: the model, its sidecar, and how near JAX it is."""
+    """Returns the files of an export: the model, its sidecar, and its parity with JAX."""
     return [out, sidecar_path(out), out.with_name(f"{out.stem}.parity.json")]
 
 
@@ -343,5 +348,5 @@ def _sidecar(source: Source, file: PixelsFile, out: Path) -> dict[str, Any]:
 
 
 def motion2(motion: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """motion2 of a clip's frames from their motion."""
+    """Computes motion2 of a clip's frames: the lesser of a frame's motion and the next frame's."""
     return np.minimum(motion, np.append(motion[1:], motion[-1:]))

@@ -1,15 +1,14 @@
-"""`vmaf-jax score --backend onnx`: decoded frames through a pixels model, in constant memory.
+"""Scores by a pixels model (`score --backend onnx`): decoded frames to scores, in constant memory.
 
 ffmpeg decodes and one thread reads a few frames ahead, while ONNX Runtime works on those before.
-The graph gives motion frame by frame; motion2 is made of it at the end, and the head applied to
-that.
+The graph gives motion frame by frame; motion2, which needs the next frame's, is computed at the
+end, and the head is applied to that.
 """
 
 import concurrent.futures
 import dataclasses
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,24 +17,33 @@ import numpy.typing as npt
 from vmaf_jax.errors import InputError
 from vmaf_jax.export.pixels.model_file import Frame
 from vmaf_jax.export.pixels.runtime import PixelsModel, check_provider
+from vmaf_jax.extraction.request import Pair
 from vmaf_jax.features.feature_set import FeatureSet
 from vmaf_jax.models.pooling import check_pooling, pool
-from vmaf_jax.scoring.pixels import described, motion2, open_pixels
+from vmaf_jax.scoring.pixels import describe_model, motion2, open_pixels
 from vmaf_jax.scoring.scores import Scores
 from vmaf_jax.tables.table import FeatureTable, constant_text
 from vmaf_jax.teacher import load_teacher
 from vmaf_jax.video.comparison import Comparison
 from vmaf_jax.video.decode import DecodedPair, Samples, sample_dtype
 from vmaf_jax.video.ffmpeg import find_ffmpeg
-from vmaf_jax.video.inputs import Video, file_digest
+from vmaf_jax.video.inputs import file_digest
 
-_CHUNK_SAMPLES = 2**23  # of each picture: four frames of 1080p
+_CHUNK_SAMPLES = 2**23  # of each picture: four frames of 1080p at a time
 _MAX_FRAMES = 16
 
 
 @dataclasses.dataclass(frozen=True)
-class Measured:
-    """Features `[frames, 6]`, with motion2, and scores `[frames]`; how the two were compared."""
+class Measurement:
+    """Features and scores of a pair by a pixels model.
+
+    Attributes:
+        features: `[frames, 6]`, with motion2.
+        scores: `[frames]`, VMAF points.
+        comparison: How the two videos were compared.
+        seconds: Of `extraction` and of `inference`.
+        feature_set: Of the features.
+    """
 
     features: npt.NDArray[np.float64]
     scores: npt.NDArray[np.float64]
@@ -45,9 +53,9 @@ class Measured:
 
 
 def score_pixels(
-    pair: tuple[Video, Video],
+    pair: Pair,
     model: str,
-    how: Comparison,
+    comparison: Comparison,
     *,
     provider: str | None = None,
     teachers: tuple[str, ...] = (),
@@ -55,14 +63,15 @@ def score_pixels(
     """Scores a pair of videos by a pixels model, or a MODEL that one is made of on the spot.
 
     Args:
-        provider: of ONNX Runtime, by default its CPU.
-        teachers: models to ask about the same features.
+        provider: Of ONNX Runtime, by default its CPU.
+        teachers: Models whose scores of the same features are wanted too.
+
     Raises:
-        InputError: a file cannot be measured, the model is none or for another size, a teacher
+        InputError: A file cannot be measured, the model is none or for another size, a teacher
             takes other features, or ONNX Runtime has no such provider.
     """
-    description = described(model)
-    measured = measure_pair(pair, model, how, provider=provider or "CPU")
+    description = describe_model(model)
+    measured = measure_pair(pair, model, comparison, provider=provider or "CPU")
     labels = {}
     for teacher in map(load_teacher, teachers):
         if not teacher.feature_set.is_alike_in_jax(measured.feature_set):
@@ -76,7 +85,7 @@ def score_pixels(
         model=description.name,
         kind="onnx",
         per_frame=measured.scores,
-        table=_table(pair, measured, labels, provider or "CPU"),
+        table=_make_table(pair, measured, labels, provider or "CPU"),
         seconds=measured.seconds,
         pooled=pool(measured.scores, pooling),
         pooling=pooling,
@@ -84,13 +93,11 @@ def score_pixels(
     )
 
 
-def measure_pair(
-    pair: tuple[Video, Video], model: str, how: Comparison, *, provider: str
-) -> Measured:
-    """Features and scores of every frame of a pair; raises as `score_pixels` does."""
+def measure_pair(pair: Pair, model: str, comparison: Comparison, *, provider: str) -> Measurement:
+    """Returns features and scores of every frame of a pair; raises as `score_pixels`."""
     check_provider(provider)
     started = time.perf_counter()
-    luma = DecodedPair(find_ffmpeg(), *pair, comparison=how)
+    luma = DecodedPair(find_ffmpeg(), pair[0], pair[1], comparison=comparison)
     try:
         runtime = open_pixels(model, Frame(luma.width, luma.height), provider=provider)
         if runtime.frame.samples == "uint8" and luma.bits > 8:
@@ -98,8 +105,8 @@ def measure_pair(
                 f"{model}: takes 8-bit samples, the videos have {luma.bits}; export it with "
                 f"--samples float32."
             )
-        parts = list(_measured(luma, runtime))
-        comparison = luma.finish()
+        parts = list(_measure_chunks(luma, runtime))
+        description = luma.finish()
     finally:
         luma.close()
     if not parts:
@@ -110,11 +117,11 @@ def measure_pair(
     scores = runtime.score(features).astype(np.float64)
     inference = time.perf_counter() - started - extraction
     seconds = {"extraction": extraction, "inference": inference}
-    return Measured(features, scores, comparison, seconds, runtime.feature_set)
+    return Measurement(features, scores, description, seconds, runtime.feature_set)
 
 
-def _measured(luma: DecodedPair, model: PixelsModel) -> Iterator[npt.NDArray[np.float32]]:
-    """Features `[n, 6]`, with motion, of a few frames at a time."""
+def _measure_chunks(luma: DecodedPair, model: PixelsModel) -> Iterator[npt.NDArray[np.float32]]:
+    """Yields features `[n, 6]`, with motion, of a few frames at a time."""
     previous: Samples | None = None
     n = max(1, min(_MAX_FRAMES, _CHUNK_SAMPLES // (luma.height * luma.width)))
     n = max(n, min(model.workers, _MAX_FRAMES))
@@ -127,37 +134,40 @@ def _measured(luma: DecodedPair, model: PixelsModel) -> Iterator[npt.NDArray[np.
             before = np.concatenate([first, reference[:-1]])
             previous = reference[-1:]
             yield model.features(
-                *(_eight_bits(p, luma.bits) for p in (reference, distorted, before))
+                _to_eight_bits(reference, luma.bits),
+                _to_eight_bits(distorted, luma.bits),
+                _to_eight_bits(before, luma.bits),
             )
 
 
 def _read(luma: DecodedPair, n: int) -> tuple[Samples, Samples]:
-    """The next `n` frames of both, or as many as there are, in arrays of their own."""
+    """Reads the next `n` frames of both, or as many as there are, into new arrays."""
     shape, kind = (n, luma.height, luma.width), sample_dtype(luma.bits)
     reference, distorted = np.empty(shape, kind), np.empty(shape, kind)
     count = 0 if luma.ended else luma.read(reference, distorted)
     return reference[:count], distorted[:count]
 
 
-def _eight_bits(picture: Samples, bits: int) -> npt.NDArray[Any]:
+def _to_eight_bits(picture: Samples, bits: int) -> npt.NDArray[Any]:
+    """Returns samples on the scale of 8 bits, as the graph takes them."""
     return picture if bits == 8 else picture.astype(np.float32) / 2 ** (bits - 8)
 
 
-def _table(
-    pair: tuple[Video, Video],
-    measured: Measured,
+def _make_table(
+    pair: Pair,
+    measured: Measurement,
     labels: dict[str, npt.NDArray[np.float64]],
     provider: str,
 ) -> FeatureTable:
     import onnxruntime
 
     n = len(measured.features)
-    reference, distorted = (str(Path(video.path)) for video in pair)
+    reference, distorted = pair
     return FeatureTable(
         feature_set=measured.feature_set,
         corpus=constant_text("", n),
-        source=constant_text(reference, n),
-        clip=constant_text(distorted, n),
+        source=constant_text(str(reference.path), n),
+        clip=constant_text(str(distorted.path), n),
         index=np.arange(n, dtype=np.int32),
         features=measured.features,
         labels=labels,
@@ -167,8 +177,8 @@ def _table(
             "ffmpeg_version": find_ffmpeg().version,
             "device": provider,
             "inputs": {
-                name: file_digest(video.path)
-                for name, video in zip(("reference", "distorted"), pair, strict=True)
+                "reference": file_digest(reference.path),
+                "distorted": file_digest(distorted.path),
             },
             "comparison": measured.comparison,
         },

@@ -7,27 +7,126 @@ reason, beside the ranking of the rest.
 import dataclasses
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from vmaf_jax.corpora.clips import Clip
 from vmaf_jax.errors import InputError
-from vmaf_jax.extraction.extract import as_video, extract_each
-from vmaf_jax.extraction.request import Pair, Request, TableOrError, parse_extra_metrics
+from vmaf_jax.extraction.extract import check_backend, extract_each
+from vmaf_jax.extraction.request import Pair, Request, TableOrError
 from vmaf_jax.extraction.shards import check_engine
 from vmaf_jax.files import is_folder
 from vmaf_jax.progress import NO_PROGRESS, Progress
 from vmaf_jax.scoring.intervals import check_interval
-from vmaf_jax.scoring.model import AUTO, PHONE, Choice, Model, choose, load_scorer
-from vmaf_jax.scoring.score import DEFAULT_MODEL, scores_of
-from vmaf_jax.scoring.scores import Compared, Scores
-from vmaf_jax.tables.table import FeatureTable
-from vmaf_jax.video.comparison import DEFAULT_COMPARISON, Comparison
+from vmaf_jax.scoring.model import (
+    AUTO,
+    PHONE,
+    Model,
+    ModelChoice,
+    ModelLike,
+    choose_model,
+    load_scorer,
+)
+from vmaf_jax.scoring.score import (
+    DEFAULT_MODEL,
+    DEFAULT_SETTINGS,
+    ScoreSettings,
+    predict_scores,
+)
+from vmaf_jax.scoring.scores import Scores, VideoPair
 from vmaf_jax.video.inputs import VIDEO_SUFFIXES, Video
 
-_SHOWN = 5  # videos of a ranking where it is printed
+_MAX_PRINTED = 5  # videos of a ranking where it is printed
 PathLike = str | os.PathLike[str]
+
+
+def rank(
+    reference: PathLike,
+    distorted: Sequence[PathLike],
+    model: ModelLike = DEFAULT_MODEL,
+    settings: ScoreSettings = DEFAULT_SETTINGS,
+    *,
+    engine: str = "local",
+    address: str | None = None,
+    progress: Progress = NO_PROGRESS,
+) -> "Ranking":
+    """Scores distorted videos against their reference, and ranks them by the clip's score.
+
+    Args:
+        reference: A file, or a folder of references (`pair_videos`).
+        distorted: Files, or folders of them.
+        model: As for `score`.
+        settings: Without a provider and `within`, which are of one pair.
+        engine: `local`, or `ray`: libvmaf on a cluster, a video a core.
+        address: Of the Ray cluster, `HOST:PORT` or `auto`.
+        progress: Receives the frames of each video that is measured.
+
+    Raises:
+        InputError: Nothing can be measured at all: a bad model, setting or folder, a cluster that
+            cannot be used. A video that fails alone is in the result's `failed`.
+    """
+    check_engine(engine, address)
+    check_backend(settings.backend)
+    if settings.within is not None:
+        raise InputError("--within is of one pair; name one distorted video, or drop it.")
+    if engine == "ray" and settings.backend != "libvmaf":
+        raise InputError(f"--engine ray: libvmaf measures; drop --backend {settings.backend}.")
+    pairs = [settings.as_pair(r, d) for r, d in pair_videos(reference, distorted)]
+    choice = _choose_one_model(model, [pair[0] for pair in pairs])
+    loaded = load_scorer(choice.model)
+    if settings.interval is not None:
+        check_interval(loaded, settings.interval, within=False)
+    clips = [Clip("score", r.path.stem, d.path.stem, r, d) for r, d in pairs]
+    started = time.perf_counter()
+    outcomes = _measure(
+        pairs,
+        settings.request(loaded.feature_set),
+        settings.backend,
+        engine,
+        address,
+        progress.clips(clips),
+    )
+    seconds = (time.perf_counter() - started) / len(pairs)  # they are measured side by side
+    ranked, failed = [], []
+    for (source, encode), outcome in zip(pairs, outcomes, strict=True):
+        if isinstance(outcome, InputError):
+            failed.append(Failure(str(source.path), str(encode.path), str(outcome)))
+            continue
+        scores = predict_scores(loaded, outcome, interval=settings.interval, extraction_s=seconds)
+        pair = VideoPair(source, encode, settings.comparison)
+        ranked.append(dataclasses.replace(scores, choice=choice.reason, pair=pair))
+    ranked.sort(key=lambda scores: (-scores.pooled, str(scores.table.clip[0])))
+    return Ranking(ranked, failed)
+
+
+def _measure(
+    pairs: Sequence[Pair],
+    request: Request,
+    backend: str,
+    engine: str,
+    address: str | None,
+    on_pair: Callable[[int], None],
+) -> list[TableOrError]:
+    if engine == "local":
+        return extract_each(pairs, request, backend=backend, on_pair=on_pair)
+    from vmaf_jax.extraction.ray import extract_each_by_ray
+
+    return extract_each_by_ray(pairs, request, address=address, on_pair=on_pair)
+
+
+def _choose_one_model(model: ModelLike, references: Sequence[Video]) -> ModelChoice:
+    """Returns the one model for all references: scores of two models cannot be ranked together."""
+    if model not in (AUTO, PHONE):
+        return ModelChoice(model)
+    choices = [choose_model(model, video) for video in dict.fromkeys(references)]
+    names = {c.model.name if isinstance(c.model, Model) else str(c.model) for c in choices}
+    if len(names) > 1:
+        raise InputError(
+            f"--model auto: these references call for {' and '.join(sorted(names))}; score them "
+            f"apart, or name one model."
+        )
+    return choices[0]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,8 +143,8 @@ class Ranking:
     """Scores of several videos.
 
     Attributes:
-        ranked: the highest clip score first; equal ones by name.
-        failed: those without a score, in the order given.
+        ranked: The highest clip score first; equal ones by name.
+        failed: Those without a score, in the order given.
     """
 
     ranked: list[Scores]
@@ -54,13 +153,13 @@ class Ranking:
     def __repr__(self) -> str:
         rows = zip(self.ranked, self.names(), strict=True)
         lines = [f"  {scores.pooled:.3f} {name}" for scores, (_, name) in rows]
-        more = [f"  and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else []
+        more = [f"  and {len(lines) - _MAX_PRINTED} more"] if len(lines) > _MAX_PRINTED else []
         failed = f", {len(self.failed)} not scored" if self.failed else ""
         head = f"Ranking({len(self.ranked)} videos{failed}"
-        return "\n".join([head, *lines[:_SHOWN], *more]) + ")"
+        return "\n".join([head, *lines[:_MAX_PRINTED], *more]) + ")"
 
     def names(self) -> list[tuple[str, str]]:
-        """Reference and distorted video of each, by the shortest paths that tell files apart."""
+        """Returns reference and distorted video of each, by the shortest paths that differ."""
         pairs = [
             (scores.pair.reference.path, scores.pair.distorted.path)
             if scores.pair is not None
@@ -71,7 +170,7 @@ class Ranking:
         return list(zip(references, shortest_paths([path for _, path in pairs]), strict=True))
 
     def to_dict(self, *, per_frame: bool = False) -> dict[str, Any]:
-        """The result as JSON writes it."""
+        """Returns the result as JSON writes it."""
         return {
             "ranked": [
                 {
@@ -87,7 +186,7 @@ class Ranking:
         }
 
     def to_arrow(self) -> Any:
-        """A `pyarrow.Table`, a row a video: `rank`, its names, `score` and the frames' spread.
+        """Returns a `pyarrow.Table`, a row a video: `rank`, names, `score`, statistics of frames.
 
         `bytes` are of the file, and `kbit_per_s` is its size over its duration. With
         `inside_training_region`, and the interval's ends `low` and `high` where asked for.
@@ -103,9 +202,9 @@ class Ranking:
                 "bytes": scores.size,
                 "kbit_per_s": scores.bitrate,
                 **(
-                    {}
-                    if scores.interval is None
-                    else {"low": scores.interval.low, "high": scores.interval.high}
+                    {"low": interval.low, "high": interval.high}
+                    if (interval := scores.interval) is not None
+                    else {}
                 ),
                 "inside_training_region": scores.inside_training_region,
                 **scores.all_statistics()[scores.model],
@@ -119,14 +218,14 @@ class Ranking:
 
         return ranking_html(
             [
-                (name, scores.pooled, scores.sure)
+                (name, scores.pooled, scores.interval_text)
                 for scores, (_, name) in zip(self.ranked, self.names(), strict=True)
             ],
             [(failure.distorted, failure.reason) for failure in self.failed],
         )
 
     def check(self) -> None:
-        """Raises InputError where a video has no score, with the first one's reason."""
+        """Checks that every video has a score; raises InputError with the first one's reason."""
         if self.failed:
             total = len(self.failed) + len(self.ranked)
             raise InputError(
@@ -134,28 +233,28 @@ class Ranking:
             )
 
 
-def pair_up(reference: PathLike, distorted: Sequence[PathLike]) -> list[tuple[Path, Path]]:
-    """Which video is held against which reference.
+def pair_videos(reference: PathLike, distorted: Sequence[PathLike]) -> list[tuple[Path, Path]]:
+    """Returns each distorted video with the reference that it is measured against.
 
     A folder stands for the videos in it, sorted by name. In a folder of references, a distorted
     video belongs to the one whose name (without suffix) its own begins with, the longest first:
     `park_crf30.mp4` to `park.y4m`.
 
     Raises:
-        InputError: a folder holds no videos, or a distorted video fits no reference.
+        InputError: A folder holds no videos, or a distorted video fits no reference.
     """
-    files = [path for name in distorted for path in _videos(Path(name))]
+    files = [path for name in distorted for path in _expand_folder(Path(name))]
     whole = Path(reference)
     if not is_folder(whole):
         return [(whole, path) for path in files]
-    references = sorted(_videos(whole), key=lambda path: -len(path.stem))
+    references = sorted(_expand_folder(whole), key=lambda path: -len(path.stem))
     stems = [path.stem for path in references]
     for stem in stems:
         if stems.count(stem) > 1:
             raise InputError(f"{whole}: two references are named {stem}; rename one.")
     pairs = []
     for path in files:
-        fitting = [r for r in references if _belongs(path.stem, r.stem)]
+        fitting = [r for r in references if _begins_with(path.stem, r.stem)]
         if not fitting:
             raise InputError(
                 f"{path}: begins with the name of no reference in {whole} "
@@ -165,8 +264,24 @@ def pair_up(reference: PathLike, distorted: Sequence[PathLike]) -> list[tuple[Pa
     return pairs
 
 
+def _expand_folder(path: Path) -> list[Path]:
+    """Returns the videos in a folder, sorted by name; of a file the file itself."""
+    if not is_folder(path):
+        return [path]
+    inside = sorted(p for p in path.iterdir() if p.suffix.lower() in VIDEO_SUFFIXES and p.is_file())
+    if not inside:
+        raise InputError(f"{path}: a folder without videos; name one that has some.")
+    return inside
+
+
+def _begins_with(name: str, stem: str) -> bool:
+    """Returns whether a name is `stem`, or goes on after it with no letter or digit."""
+    rest = name.removeprefix(stem)
+    return name.startswith(stem) and not (rest and rest[0].isalnum())
+
+
 def shortest_paths(paths: Sequence[Path]) -> list[str]:
-    """Each file's name, with as many of its folders before it as tell it from the others."""
+    """Returns each file's name, with as many folders before it as tell it from the others."""
     parts = [path.absolute().parts for path in paths]
     names = []
     for own in parts:
@@ -177,113 +292,3 @@ def shortest_paths(paths: Sequence[Path]) -> list[str]:
         )
         names.append(str(Path(*own[-length:])))
     return names
-
-
-def _videos(path: Path) -> list[Path]:
-    if not is_folder(path):
-        return [path]
-    inside = sorted(p for p in path.iterdir() if p.suffix.lower() in VIDEO_SUFFIXES and p.is_file())
-    if not inside:
-        raise InputError(f"{path}: a folder without videos; name one that has some.")
-    return inside
-
-
-def _belongs(name: str, stem: str) -> bool:
-    rest = name.removeprefix(stem)
-    return name.startswith(stem) and not (rest and rest[0].isalnum())
-
-
-def rank(
-    reference: PathLike,
-    distorted: Sequence[PathLike],
-    model: str | Path | Model = DEFAULT_MODEL,
-    *,
-    backend: str = "libvmaf",
-    width: int | None = None,
-    height: int | None = None,
-    pix_fmt: str | None = None,
-    teachers: tuple[str, ...] = (),
-    cache: Path | None = None,
-    extra_metrics: tuple[str, ...] = (),
-    interval: float | None = None,
-    engine: str = "local",
-    address: str | None = None,
-    comparison: Comparison = DEFAULT_COMPARISON,
-    progress: Progress = NO_PROGRESS,
-) -> Ranking:
-    """Scores distorted videos against their reference, and ranks them by the clip's score.
-
-    Args:
-        reference: a file, or a folder of references (`pair_up`).
-        distorted: files, or folders of them.
-        model, backend, width, height, pix_fmt, teachers, cache, extra_metrics, interval,
-            comparison: as for `score`.
-        engine: `local`, or `ray`: libvmaf on a cluster, a video a core.
-        address: of the Ray cluster, as `ray_cluster` has it.
-
-    Raises:
-        InputError: nothing can be measured at all: a bad model, setting or folder, a cluster that
-            cannot be used. A video that fails alone is in the result's `failed`.
-    """
-    check_engine(engine, address)
-    if engine == "ray" and backend != "libvmaf":
-        raise InputError(f"--engine ray: libvmaf measures; drop --backend {backend}.")
-    pairs = pair_up(reference, distorted)
-    choice = _choice(model, {r: as_video(r, width, height, pix_fmt) for r, _ in pairs})
-    loaded = load_scorer(choice.model)
-    if interval is not None:
-        check_interval(loaded, interval, within=False)
-    request = Request(
-        teachers,
-        loaded.feature_set,
-        comparison,
-        cache,
-        extra_metrics=parse_extra_metrics(extra_metrics),
-    )
-    videos = [
-        (as_video(r, width, height, pix_fmt), as_video(d, width, height, pix_fmt)) for r, d in pairs
-    ]
-    clips = [Clip("score", v[0].path.stem, v[1].path.stem, *v) for v in videos]
-    on_pair = progress.clips(clips)
-    started = time.perf_counter()
-    outcomes = _measured(videos, request, backend, engine, address, on_pair)
-    seconds = (time.perf_counter() - started) / len(pairs)  # they are measured side by side
-    ranked, failed = [], []
-    for (source, path), pair, outcome in zip(pairs, videos, outcomes, strict=True):
-        if isinstance(outcome, FeatureTable):
-            scores = scores_of(loaded, outcome, interval=interval, extraction_s=seconds)
-            compared = Compared(*pair, comparison)
-            ranked.append(dataclasses.replace(scores, choice=choice.reason, pair=compared))
-        else:
-            failed.append(Failure(str(source), str(path), str(outcome)))
-    ranked.sort(key=lambda scores: (-scores.pooled, str(scores.table.clip[0])))
-    return Ranking(ranked, failed)
-
-
-def _measured(
-    pairs: Sequence[Pair],
-    request: Request,
-    backend: str,
-    engine: str,
-    address: str | None,
-    on_pair: Callable[[int], None],
-) -> list[TableOrError]:
-    if engine == "local":
-        return extract_each(pairs, request, backend=backend, on_pair=on_pair)
-    from vmaf_jax.extraction.ray import extract_each_by_ray
-
-    return extract_each_by_ray(pairs, request, address=address, on_pair=on_pair)
-
-
-def _choice(model: str | Path | Model, references: Mapping[Path, Video]) -> Choice:
-    """The one model that all are scored with: scores of two models are not ranked in one table."""
-    if model not in (AUTO, PHONE):
-        return Choice(model)
-    choices = [choose(model, video) for video in references.values()]
-    names = {str(getattr(choice.model, "name", choice.model)) for choice in choices}
-    if len(names) > 1:
-        raise InputError(
-            f"--model auto: these references call for {' and '.join(sorted(names))}; score them "
-            f"apart, or name one model."
-        )
-    return choices[0]

@@ -1,4 +1,4 @@
-"""What `score` finds of a clip, and the forms that people take it in."""
+"""Scores of a clip, and their forms: JSON, text, tables, a plot, a log, a notebook's HTML."""
 
 import dataclasses
 from pathlib import Path
@@ -11,47 +11,50 @@ import pyarrow as pa
 from vmaf_jax.evaluation.conformal import Interval
 from vmaf_jax.extraction.request import METRICS
 from vmaf_jax.files import write_bytes
-from vmaf_jax.scoring.intervals import SAMPLING, in_short, in_words
+from vmaf_jax.scoring.intervals import SAMPLING, describe_interval, format_interval
 from vmaf_jax.tables.opinions import LabelScale, from_hundred
 from vmaf_jax.tables.table import FeatureTable, to_pandas
 from vmaf_jax.video.comparison import Comparison
 from vmaf_jax.video.inputs import Video
 
+Floats = npt.NDArray[np.float64]
+
 
 @dataclasses.dataclass(frozen=True)
-class Compared:
+class VideoPair:
     """The two videos of a score, and how they were compared."""
 
     reference: Video
     distorted: Video
-    how: Comparison
+    comparison: Comparison
 
 
 @dataclasses.dataclass(frozen=True)
 class Scores:
-    """What `score` found.
+    """A model's scores of a clip's frames, and of the clip.
 
     Attributes:
-        model, kind: the model, and what it turned out to be (`run`, `onnx` or `libvmaf`).
+        model: The model's name.
+        kind: `run` (JAX), `onnx` or `libvmaf`.
         per_frame: float64 `[frames]`, VMAF points, 0-100.
-        table: the features (and the teachers' scores) it was computed from.
-        seconds: of `extraction` (the model loads meanwhile) and of `inference`.
-        pooled: the clip's score by the model's own pooling, VMAF points.
-        pooling: that pooling's name.
-        label_scale: the worst and the best vote behind 0 and 100, where people taught the model.
-        label: what the model learnt: the name of a teacher, or `mos`; None where that is unknown.
-        interval: of the clip's score, where one was asked for.
-        inside_training_region: whether the clip is like those that the model learnt from; None
+        table: The features (and the teachers' scores) that the scores were computed from.
+        seconds: Of `extraction` (the model loads meanwhile) and of `inference`.
+        pooled: The clip's score by the model's own pooling, VMAF points.
+        pooling: That pooling's name.
+        label_scale: The worst and the best vote behind 0 and 100, of a model of votes.
+        label: What the model was trained on: the name of a teacher, or `mos`; None if unknown.
+        interval: Of the clip's score, where one was asked for.
+        inside_training_region: Whether the clip is like those that the model was trained on; None
             where its files do not say.
-        frames: of the clip, where not all of them had to be measured; the rest is of those that
-            were, `pooled` excepted, which is an estimate for all.
-        choice: why this model, in a sentence, where `auto` or `phone` stood for it.
-        pair: the two videos and how they were compared, where pictures of them can be had.
+        frames: Frames of the clip, where only some were measured. `per_frame` and `table` are of
+            those, `pooled` is an estimate for all.
+        choice: Why this model was taken, in a sentence, where `auto` or `phone` stood for it.
+        pair: The two videos, where they can be read again.
     """
 
     model: str
     kind: str
-    per_frame: npt.NDArray[np.float64]
+    per_frame: Floats
     table: FeatureTable
     seconds: dict[str, float]
     pooled: float
@@ -62,7 +65,7 @@ class Scores:
     inside_training_region: bool | None = None
     frames: int | None = None
     choice: str | None = None
-    pair: "Compared | None" = None
+    pair: VideoPair | None = None
 
     def __repr__(self) -> str:
         frames = len(self.per_frame)
@@ -70,7 +73,7 @@ class Scores:
             f"Scores({str(self.table.clip[0])!r} against {str(self.table.source[0])!r}",
             f"  {self.model}: {self.pooled:.3f}, {frames} frames pooled by {self.pooling}, "
             f"{np.min(self.per_frame):.3f} to {np.max(self.per_frame):.3f}",
-            *(f"  {line}" for line in self.sure_lines()),
+            *(f"  {line}" for line in self.interval_lines()),
         ]
         return "\n".join(lines) + ")"
 
@@ -88,7 +91,7 @@ class Scores:
 
     @property
     def size(self) -> int | None:
-        """Bytes of the distorted file; None where it is none, or gone."""
+        """Bytes of the distorted file; None where there is no file any more."""
         try:
             return None if self.pair is None else self.pair.distorted.path.stat().st_size
         except OSError:
@@ -108,59 +111,66 @@ class Scores:
             return None
         return self.size * 8 * rate / comparison["decoded"][1] / 1000
 
+    def all_statistics(self) -> dict[str, dict[str, float]]:
+        """Returns statistics of the model's scores and of each teacher's, by name."""
+        return {self.model: statistics(self.per_frame), **self._teacher_statistics()}
+
+    def extra_metric_statistics(self) -> dict[str, dict[str, float]]:
+        """Returns mean, deviation, median, minimum and maximum of the other metrics, by name."""
+        return {n: _metric_statistics(v) for n, v in self.table.labels.items() if n in METRICS}
+
+    def _teacher_statistics(self) -> dict[str, dict[str, float]]:
+        return {n: statistics(v) for n, v in self.table.labels.items() if n not in METRICS}
+
     def to_dict(self, *, per_frame: bool = False) -> dict[str, Any]:
-        """The result as JSON writes it."""
-        document: dict[str, Any] = {
-            "model": self.model,
-            "kind": self.kind,
-            **({} if self.choice is None else {"model_choice": self.choice}),
+        """Returns the result as JSON writes it."""
+        document: dict[str, Any] = {"model": self.model, "kind": self.kind}
+        if self.choice is not None:
+            document["model_choice"] = self.choice
+        document |= {
             "backend": self.table.provenance["backend"],
             "reference": str(self.table.source[0]),
             "distorted": str(self.table.clip[0]),
             "score": self.pooled,
             "pooling": self.pooling,
-            **({} if self.mos is None else {"mos": self.mos, "label_scale": self.label_scale}),
-            "statistics": statistics(self.per_frame),
-            "teachers": {
-                n: statistics(v) for n, v in self.table.labels.items() if n not in METRICS
-            },
-            **({"extra_metrics": extra} if (extra := self.extra_metric_statistics()) else {}),
+        }
+        if self.label_scale is not None:
+            document |= {"mos": self.mos, "label_scale": self.label_scale}
+        document["statistics"] = statistics(self.per_frame)
+        document["teachers"] = self._teacher_statistics()
+        if extra := self.extra_metric_statistics():
+            document["extra_metrics"] = extra
+        document |= {
             "seconds": self.seconds,
             "comparison": self.table.provenance["comparison"],
             "inside_training_region": self.inside_training_region,
         }
         if self.interval is not None:
-            of = {} if self.interval.kind == SAMPLING else {"of": self.label}
-            document["interval"] = dataclasses.asdict(self.interval) | of
+            document["interval"] = dataclasses.asdict(self.interval)
+            if self.interval.kind != SAMPLING:
+                document["interval"]["of"] = self.label
         if self.frames is not None:
             document |= {"frames_measured": len(self.per_frame), "frames": self.frames}
         elif per_frame:
             document["frames"] = self.per_frame.tolist()
         return document
 
-    def all_statistics(self) -> dict[str, dict[str, float]]:
-        """Statistics of the model's scores and of each teacher's, by name."""
-        teachers = {n: v for n, v in self.table.labels.items() if n not in METRICS}
-        scores = {self.model: self.per_frame, **teachers}
-        return {name: statistics(values) for name, values in scores.items()}
+    def summary_lines(self) -> list[str]:
+        """Returns lines below a table of statistics: pooled score, form of VMAF v1, interval."""
+        return [*self._pooled_lines(), *self.v1_lines(), *self.interval_lines()]
 
-    def extra_metric_statistics(self) -> dict[str, dict[str, float]]:
-        """Mean, deviation, median, minimum and maximum of the other metrics, by name."""
-        others = {n: v for n, v in self.table.labels.items() if n in METRICS}
-        return {name: spread(values) for name, values in others.items()}
-
-    def pooled_line(self) -> str:
-        """The clip's score in words, where it is more than the mean over frames; else nothing."""
+    def _pooled_lines(self) -> list[str]:
+        """Returns the clip's score in words, where it is more than the mean over frames."""
         if self.label_scale is None and self.pooling == "mean":
-            return ""
+            return []
         line = f"{self.model}: {self.pooled:.2f} of 100, pooled by {self.pooling}"
-        if self.mos is not None and self.label_scale is not None:
+        if self.label_scale is not None:
             low, high = self.label_scale
             line += f"; {self.mos:.2f} where people vote {low:g} to {high:g}"
-        return line
+        return [line]
 
-    def form_lines(self) -> list[str]:
-        """In which form VMAF v1 was measured; nothing for other models."""
+    def v1_lines(self) -> list[str]:
+        """Returns in which form VMAF v1 was measured; nothing for other models."""
         comparison = self.table.provenance["comparison"]
         if "v1_bits" not in comparison:
             return []
@@ -170,31 +180,45 @@ class Scores:
             line += f"; banding (CAMBI) at the encode's {width}x{height} and {bits} bits"
         return [line]
 
-    def sure_lines(self) -> list[str]:
-        """How sure the score is, in words: nothing that was not asked for, or needs no word."""
-        measured = None if self.frames is None else (len(self.per_frame), self.frames)
-        scale = self.label_scale
-        inside = self.inside_training_region
-        return in_words(self.pooled, measured, self.interval, inside, scale, self.label)
+    def interval_lines(self) -> list[str]:
+        """Returns how many frames were measured, the interval and the training region, in words.
+
+        A line each, without what was not asked for and what is as usual.
+        """
+        lines = []
+        if self.frames is not None:
+            line = f"{self.pooled:.2f}: the mean of {self.frames} frames, "
+            n = len(self.per_frame)
+            line += (
+                "of which none was left out"
+                if n == self.frames
+                else f"from {n} of them (the table is of these)"
+            )
+            lines.append(line)
+        if self.interval is not None and self.interval.low < self.interval.high:
+            lines.append(describe_interval(self.interval, self.label_scale, self.label))
+        if self.inside_training_region is False:
+            lines.append("outside the training region: unlike the clips that the model learnt from")
+        return lines
 
     @property
-    def sure(self) -> str:
-        """The same for a cell of a table."""
-        return in_short(self.interval, self.inside_training_region)
+    def interval_text(self) -> str:
+        """The interval and the training region for a cell of a table."""
+        return format_interval(self.interval, self.inside_training_region)
 
     def frame_lines(self) -> list[str]:
-        """A line a frame: number, tab, score."""
+        """Returns a line a frame: number, tab, score."""
         pairs = zip(self.table.index, self.per_frame, strict=True)
         return [f"{index}\t{value:.6f}" for index, value in pairs]
 
     def to_arrow(self) -> pa.Table:
-        """A row a frame: `frame`, `score`, the features and each teacher's score."""
+        """Returns a row a frame: `frame`, `score`, the features and each teacher's score."""
         columns = {"frame": self.table.index, "score": self.per_frame}
         columns |= dict(zip(self.table.feature_set, self.table.features.T, strict=True))
         return pa.table({**columns, **self.table.labels})
 
     def to_pandas(self) -> Any:
-        """The same as a pandas data frame.
+        """Returns `to_arrow()` as a pandas data frame.
 
         Raises:
             InputError: pandas is not installed.
@@ -205,10 +229,10 @@ class Scores:
         from vmaf_jax.reporting.notebook import clip_html
 
         title = Path(str(self.table.clip[0])).name
-        return clip_html(title, self.all_statistics(), self.per_frame, self.sure_lines())
+        return clip_html(title, self.all_statistics(), self.per_frame, self.interval_lines())
 
     def plot(self) -> bytes:
-        """The scores over the frames, PNG."""
+        """Draws the scores over the frames, PNG."""
         from vmaf_jax.reporting.plots import per_frame
 
         title = Path(str(self.table.clip[0])).name
@@ -236,7 +260,7 @@ class Scores:
         write_bytes(path, write(columns, version).encode())
 
     def write_csv(self, path: Path) -> None:
-        """One row a frame: `frame`, `score`, the features and each teacher's score."""
+        """Writes one row a frame: `frame`, `score`, the features and each teacher's score."""
         from pyarrow import csv
 
         sink = pa.BufferOutputStream()
@@ -244,8 +268,8 @@ class Scores:
         write_bytes(path, sink.getvalue().to_pybytes())
 
 
-def statistics(per_frame: npt.NDArray[np.float64]) -> dict[str, float]:
-    """How a clip's frames are spread, VMAF points.
+def statistics(per_frame: Floats) -> dict[str, float]:
+    """Computes mean, harmonic mean, minimum and low percentiles of a clip's frames, VMAF points.
 
     The harmonic mean is libvmaf's: `1 / mean(1 / (score + 1)) - 1`, which bears zeros.
     Percentiles are NumPy's, linear between ranks.
@@ -260,18 +284,18 @@ def statistics(per_frame: npt.NDArray[np.float64]) -> dict[str, float]:
     }
 
 
-def spread(values: npt.NDArray[np.float64]) -> dict[str, float]:
-    """How a metric's frames are spread, in its own unit.
+def _metric_statistics(values: Floats) -> dict[str, float]:
+    """Computes how a metric's frames are spread, in its own unit.
 
-    Some are infinite where two pictures are equal; then so is the mean, there is no deviation, and
-    `infinite` says on how many frames.
+    PSNR and its kin are infinite where two pictures are equal; then so is the mean, there is no
+    deviation, and `infinite` counts the frames.
     """
     infinite = int(np.isinf(values).sum())
-    return {
+    figures = {
         "mean": float(np.mean(values)),
         "std": float("nan") if infinite else float(np.std(values)),
         "median": float(np.median(values)),
         "min": float(np.min(values)),
         "max": float(np.max(values)),
-        **({"infinite": infinite} if infinite else {}),
     }
+    return figures | {"infinite": infinite} if infinite else figures

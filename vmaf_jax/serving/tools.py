@@ -276,6 +276,7 @@ def export_model(request: requests.Export, progress: Progress) -> Answer:
 def rank(request: requests.Rank, progress: Progress) -> Answer:
     """Several videos, the best first."""
     from vmaf_jax.scoring.rank import rank as job
+    from vmaf_jax.scoring.score import ScoreSettings
     from vmaf_jax.scoring.scores import statistics
 
     out = _json_out(request.out, [request.reference, *request.distorted])
@@ -284,13 +285,15 @@ def rank(request: requests.Rank, progress: Progress) -> Answer:
         request.reference,
         request.distorted,
         _load(request.model),
-        backend=request.backend,
-        width=request.width,
-        height=request.height,
-        pix_fmt=request.pix_fmt,
-        interval=request.interval,
+        ScoreSettings(
+            backend=request.backend,
+            width=request.width,
+            height=request.height,
+            pix_fmt=request.pix_fmt,
+            interval=request.interval,
+            comparison=request.comparison,
+        ),
         progress=progress,
-        comparison=request.comparison,
     )
     if out is not None:
         write_text(out, to_json(ranking.to_dict(per_frame=True)) + "\n")
