@@ -1,7 +1,6 @@
 import copy
 import dataclasses
 import json
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,6 @@ from vmaf_jax.errors import InputError
 from vmaf_jax.evaluation.conformal import residuals_of
 from vmaf_jax.evaluation.cross_validation import read_held_out
 from vmaf_jax.export.sidecar import Calibration, read_calibration
-from vmaf_jax.jobs.report_runs import calibrate
 from vmaf_jax.runs.conclude import calibration_of
 
 PATH = Path("checkpoints/tiny/model.json")
@@ -89,16 +87,3 @@ def test_one_source_and_levels_outside(description):
     for level in (0.0, 1.0, -0.1, 1.5, float("nan")):
         with pytest.raises(InputError, match="expected more than 0 and less than 1"):
             read.interval(50.0, level, "tiny")
-
-
-def test_a_run_without_one_gets_it_from_what_it_saved(description, tmp_path):
-    folder = tmp_path / "run"
-    shutil.copytree(PATH.parent, folder)
-    entry = description.pop("calibration")
-    (folder / "model.json").write_text(json.dumps(description))
-    calibrate(folder)
-    written = json.loads((folder / "model.json").read_text())
-    assert written["calibration"]["quantile"] == entry["quantile"]
-    assert written["calibration"]["difficulty"] == entry["difficulty"]
-    assert written["calibration"]["region"]["limit"] == pytest.approx(entry["region"]["limit"])
-    assert {k: v for k, v in written.items() if k != "calibration"} == description
