@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from vmaf_jax.errors import InputError
-from vmaf_jax.jobs.evaluate import split_of
+from vmaf_jax.jobs.evaluate import select_split
 from vmaf_jax.tables.table import constant_text
 
 
@@ -19,7 +19,7 @@ def of_sources(table, names):
 @pytest.mark.parametrize("count", [3, 9, 23, 40])
 def test_parts_are_disjoint_and_whole(support_vectors, count):
     table = of_sources(support_vectors, [f"s{k}" for k in range(count)])
-    parts = {name: split_of(table, name) for name in ("train", "val", "test")}
+    parts = {name: select_split(table, name) for name in ("train", "val", "test")}
     sources = [source for part in parts.values() for source in part.sources]
     assert sorted(sources) == table.sources
     assert sum(map(len, parts.values())) == len(table)
@@ -35,15 +35,15 @@ def test_what_people_said_goes_with_its_rows(support_vectors):
     table = dataclasses.replace(
         support_vectors, mos_ci95=np.arange(n, dtype=float), experiment=constant_text("e", n)
     )
-    part = split_of(table, table.sources[0])
+    part = select_split(table, table.sources[0])
     assert part.sources == table.sources[:1]
     np.testing.assert_array_equal(part.mos_ci95, np.flatnonzero(table.source == table.sources[0]))
     assert len(part.experiment) == len(part)
 
 
 def test_what_cannot_be_split_is_refused(support_vectors):
-    assert split_of(support_vectors, "all") is support_vectors
+    assert select_split(support_vectors, "all") is support_vectors
     with pytest.raises(InputError, match="expected all, train, val, test or a source"):
-        split_of(support_vectors, "none")
+        select_split(support_vectors, "none")
     with pytest.raises(InputError, match="need at least 3"):
-        split_of(of_sources(support_vectors, ["a", "b"]), "test")
+        select_split(of_sources(support_vectors, ["a", "b"]), "test")

@@ -9,7 +9,7 @@ import pytest
 import vmaf_jax
 from tests.support import run_command
 from vmaf_jax.errors import InputError
-from vmaf_jax.jobs.evaluate import compare_models
+from vmaf_jax.jobs.evaluate import rank_models
 from vmaf_jax.scoring.intervals import clip_intervals
 from vmaf_jax.scoring.model import load_model
 
@@ -62,14 +62,14 @@ def test_what_they_held_is_counted(support_vectors):
 
 def test_models_are_compared_with_theirs(table, support_vectors, one_source):
     names = ["nano", LABEL, "tiny", one_source]
-    compared = compare_models(names, table, interval=0.9)
+    compared = rank_models(names, table, interval=0.9)
     by_name = {(entry.model, entry.kind): entry.intervals for entry in compared.ranked}
     assert len(by_name) == len(compared.ranked) - 1  # two are called tiny
     assert by_name[LABEL, "libvmaf"] is None
     assert by_name["nano", "run"] == clip_intervals(load_model("nano"), support_vectors, LABEL, 0.9)
     last = [entry.intervals for entry in compared.ranked if entry.model == "tiny"]
     assert sorted(entry is None for entry in last) == [False, True]
-    assert all(e.intervals is None for e in compare_models(names[:3], table).ranked)
+    assert all(e.intervals is None for e in rank_models(names[:3], table).ranked)
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_models_are_compared_with_theirs(table, support_vectors, one_source):
 )
 def test_where_no_model_has_any_it_is_refused(table, models, level, words):
     with pytest.raises(InputError, match=words):
-        compare_models(models, table, label=LABEL, interval=level)
+        rank_models(models, table, label=LABEL, interval=level)
 
 
 def test_the_command_tells_clips_and_what_was_held(table):

@@ -127,7 +127,7 @@ CACHED = """
 import sys
 from vmaf_jax.cli import main
 main(sys.argv[1:], leave=False)
-print(sorted({"jax", "jaxlib", "flax"} & sys.modules.keys()))
+print(sorted({"jax", "jaxlib", "flax", "orbax", "matplotlib"} & sys.modules.keys()))
 """
 
 

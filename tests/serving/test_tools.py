@@ -14,7 +14,7 @@ from mcp.shared.exceptions import MCPError
 
 import vmaf_jax
 from tests.serving.support import command
-from vmaf_jax.jobs.evaluate import compare_models, split_of
+from vmaf_jax.jobs.evaluate import rank_models, select_split
 from vmaf_jax.serving import long_results
 from vmaf_jax.serving.catalogue import TOOLS
 from vmaf_jax.serving.results import Frames
@@ -240,10 +240,10 @@ def test_models_are_ranked_on_a_split(server, table, split):
     models = ["nano", "tiny", "vmaf_v0.6.1"]
     arguments = {"features": table.name, "split": split}
     answer = server.answer("compare_models", models=models, **arguments)
-    expected = compare_models(models, table, split=split)
+    expected = rank_models(models, table, split=split)
     assert [e["model"] for e in answer["ranked"]] == [e.model for e in expected.ranked]
     assert [e["rmse"] for e in answer["ranked"]] == [e.overall.rmse for e in expected.ranked]
-    assert answer["rows"] == len(split_of(read_table(table), split))
+    assert answer["rows"] == len(select_split(read_table(table), split))
     alone = server.answer("eval_model_on_split", model="tiny", **arguments)
     (ranked,) = [entry for entry in answer["ranked"] if entry["model"] == "tiny"]
     assert {name: alone[name] for name in ranked} == ranked
@@ -253,7 +253,7 @@ def test_models_are_compared_with_their_intervals(server, table):
     arguments = {"features": table.name, "split": "train", "interval": 0.8}
     models = ["nano", "tiny", "vmaf_v0.6.1"]
     answer = server.answer("compare_models", models=models, **arguments)
-    expected = compare_models(models, table, split="train", interval=0.8)
+    expected = rank_models(models, table, split="train", interval=0.8)
     for entry, truth in zip(answer["ranked"], expected.ranked, strict=True):
         if truth.intervals is None:
             assert (entry["model"], entry["intervals"]) == ("vmaf_v0.6.1", None)

@@ -1,7 +1,7 @@
-"""`vmaf-jax evaluate`."""
+"""The command `vmaf-jax evaluate`: a model, or two, against labels."""
 
 import dataclasses
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -34,9 +34,12 @@ def evaluate(
     interval: Annotated[
         float | None, typer.Option(help="Level, as 0.9, of the clips' intervals.")
     ] = None,
+    against: Annotated[
+        str | None, typer.Option(help="A second model: is it better, and is that sure?")
+    ] = None,
     json_: Json = False,
 ) -> None:
-    """Compare a model's predictions with labels."""
+    """Compare a model's predictions with labels, and two models with each other."""
     if teacher and label:
         raise InputError("--teacher and --label both name the labels; pass one.")
     if features is not None and (data_root or manifest or label_scale):
@@ -44,7 +47,7 @@ def evaluate(
     prepare_extraction(backend)
     from vmaf_jax.extraction.corpus import CorpusSource
     from vmaf_jax.jobs.evaluate import evaluate as run_evaluation
-    from vmaf_jax.reporting.opinion_tables import show_opinions
+    from vmaf_jax.reporting.opinion_tables import show_comparison, show_opinions
     from vmaf_jax.reporting.terminal import (
         Terminal,
         show_evaluation,
@@ -53,21 +56,29 @@ def evaluate(
     )
 
     source = None if corpus is None else CorpusSource(corpus, data_root, manifest, label_scale)
-    rows: dict[str, Any] = {"features": features, "source": source, "backend": backend}
-    rows |= {"interval": interval}
     with Terminal() as terminal:
-        result = run_evaluation(model, label=label or teacher, progress=terminal, **rows)
+        result = run_evaluation(
+            model,
+            features=features,
+            source=source,
+            backend=backend,
+            label=label or teacher,
+            interval=interval,
+            against=against,
+            progress=terminal,
+        )
     if json_:
         show_json(result)
-    else:
-        title = f"{result.model} ({result.kind}) against {result.label}"
-        show_evaluation(title, result.overall, result.sources)
-        if result.opinions is not None:
-            show_opinions(title, result.opinions, result.label_scale)
-        if result.intervals is not None:
-            sure = result.intervals
-            show_intervals(
-                [dataclasses.astuple(clip) for clip in sure.clips],
-                f"{100 * sure.level:g} % intervals held the label of {sure.held:.1%} of "
-                f"{len(sure.clips)} clips; mean width {sure.mean_width:.3g} points",
-            )
+        return
+    title = f"{result.model} ({result.kind}) against {result.label}"
+    show_evaluation(title, result.overall, result.sources)
+    if result.opinions is not None:
+        show_opinions(title, result.opinions, result.label_scale)
+    if (intervals := result.intervals) is not None:
+        show_intervals(
+            [dataclasses.astuple(clip) for clip in intervals.clips],
+            f"{100 * intervals.level:g} % intervals held the label of {intervals.held:.1%} of "
+            f"{len(intervals.clips)} clips; mean width {intervals.mean_width:.3g} points",
+        )
+    if (second := result.against) is not None:
+        show_comparison(result.model, second.model, second.comparison, result.label_scale)

@@ -1,88 +1,16 @@
-"""Checks of luma and of rows of features before anything is computed from them.
+"""Checks of rows of features, and the limits of pictures and scores.
 
-Values that no decoder gives (floats on 0-1, 10-bit samples said to be 8) would give a score all the
-same, and a wrong one.
+Loads no JAX: scoring a cached pair would wait a second for it.
 """
 
-from typing import Any
-
-import jax
-import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
-from jaxtyping import Array, Shaped
 
 from vmaf_jax.errors import InputError
 from vmaf_jax.features.feature_set import FeatureSet
 
-_SLACK = 1.0  # steps beyond the range, which filters and optimisers overshoot by
-
-
-def check_samples(bits: int, **pictures: Any) -> None:
-    """Checks type and range of each of `pictures`; of traced ones, the type alone.
-
-    Raises:
-        TypeError: not an array of integers or floats; names the argument.
-        InputError: values outside the range of `bits`, or on 0-1; integers of another depth.
-    """
-    for name, picture in pictures.items():
-        if not hasattr(picture, "dtype") or not hasattr(picture, "shape"):
-            raise TypeError(f"{name}: expected an array, received {type(picture).__name__}")
-        is_float = jnp.issubdtype(picture.dtype, jnp.floating)
-        if not is_float and not jnp.issubdtype(picture.dtype, jnp.integer):
-            raise TypeError(f"{name}: expected integers or floats, received {picture.dtype}")
-        if bits not in (8, 10, 12):
-            raise InputError(f"bits {bits}: expected 8, 10 or 12.")
-        said = {1: bits == 8, 2: bits > 8 or picture.dtype != jnp.uint16}  # by bytes a sample
-        if not is_float and not said.get(picture.dtype.itemsize, True):
-            raise InputError(
-                f"{name}: {picture.dtype} samples with bits={bits}; pass the bits they have."
-            )
-        if not isinstance(picture, jax.core.Tracer) and picture.size:
-            with jax.ensure_compile_time_eval():  # a known picture inside somebody's jit
-                _check_range(name, picture, bits, is_float=is_float)
-
-
-def in_few_types(picture: Shaped[Array | np.ndarray, "..."]) -> Shaped[Array | np.ndarray, "..."]:
-    """The same samples in one of few types, since a program is compiled for each.
-
-    `uint8` and `uint16`, the decoders' own, stay; other integers become `int32`, half precision
-    `float32`.
-    """
-    if jnp.issubdtype(picture.dtype, jnp.floating):
-        kind = jnp.promote_types(picture.dtype, jnp.float32)
-    else:
-        kind = picture.dtype if picture.dtype in (jnp.uint8, jnp.uint16) else jnp.int32
-    return picture if picture.dtype == kind else picture.astype(kind)
-
-
-def frames_with_nan(picture: Any, *others: Any) -> Any:
-    """Which frames of floats `[t, h, w]` hold a NaN, where that is found beforehand; else None.
-
-    A known picture of a program that is traced for `others` is a constant of it. XLA would look
-    for its NaN while it compiles, slowly and with a warning.
-    """
-    if not jnp.issubdtype(picture.dtype, jnp.floating) or isinstance(picture, jax.core.Tracer):
-        return None
-    if not any(isinstance(other, jax.core.Tracer) for other in others):
-        return None
-    return np.isnan(np.asarray(picture)).any((1, 2))
-
-
-def _check_range(name: str, picture: Any, bits: int, *, is_float: bool) -> None:
-    library: Any = np if isinstance(picture, np.ndarray) else jnp
-    low, high = float(library.min(picture)), float(library.max(picture))
-    if np.isnan(low):  # scores of those frames are NaN; the others must be possible
-        low, high = float(library.nanmin(picture)), float(library.nanmax(picture))
-    most = 2**bits - 1
-    if low < -_SLACK or high > most + _SLACK:
-        raise InputError(
-            f"{name}: values from {low:g} to {high:g}, expected 0 to {most} with bits={bits}."
-        )
-    if is_float and 0 < high <= 1 and not bool(library.isin(picture, np.array([0, 1])).all()):
-        raise InputError(
-            f"{name}: values from {low:g} to {high:g} look like a scale of 0-1; multiply by {most}."
-        )
+OUTPUT_RANGE = (0.0, 100.0)
+MIN_SIZE = 17  # pixels; in fewer, ADM's coarsest band is one sample and has no neighbours
 
 
 def check_features(features: npt.ArrayLike, feature_set: FeatureSet) -> npt.NDArray[np.float64]:
@@ -108,7 +36,3 @@ def check_features(features: npt.ArrayLike, feature_set: FeatureSet) -> npt.NDAr
             f"finite number; extract that clip again."
         )
     return x
-
-
-OUTPUT_RANGE = (0.0, 100.0)
-MIN_SIZE = 17  # pixels; in fewer, ADM's coarsest band is one sample and has no neighbours

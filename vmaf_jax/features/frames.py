@@ -15,10 +15,11 @@ from jaxtyping import Array, Bool, Float, Int, Shaped
 
 from vmaf_jax.errors import InputError
 from vmaf_jax.features.adm import frame_adm
-from vmaf_jax.features.checks import MIN_SIZE, check_samples, frames_with_nan, in_few_types
+from vmaf_jax.features.checks import MIN_SIZE
 from vmaf_jax.features.feature_set import FEATURES
 from vmaf_jax.features.filters import unstack
 from vmaf_jax.features.motion import frame_motion, motion2
+from vmaf_jax.features.samples import check_samples, frames_with_nan, in_few_types
 from vmaf_jax.features.vif import frame_vif
 
 

@@ -17,9 +17,9 @@ from jaxtyping import Array, Bool, Float, Int, Shaped
 from vmaf_jax.errors import InputError
 from vmaf_jax.features.adm import AdmSettings, frame_adm3
 from vmaf_jax.features.cambi import MIN_SIZE, CambiSettings, frame_cambi, soft_cambi
-from vmaf_jax.features.checks import check_samples, frames_with_nan, in_few_types
 from vmaf_jax.features.feature_set import V1_FEATURES, FeatureSet
 from vmaf_jax.features.motion import MotionSettings, frame_motion, motion3
+from vmaf_jax.features.samples import check_samples, frames_with_nan, in_few_types
 from vmaf_jax.features.speed import SpeedSettings, blocks_of, frame_speed
 
 GRADIENTS = ("stopped", "soft")  # of CAMBI

@@ -1,9 +1,10 @@
-"""The job `evaluate`: a model, or several, against labels on a feature table or a corpus.
+"""The job `evaluate`: models against labels on a feature table, or on a corpus that is measured.
 
-`test`, `val` and `train` are made of whole sources, in the order of the SHA-256 of their names, so
-that nothing need be stored and every machine makes the same ones: the first tenth (at least one) is
-`test`, the next `val`, the rest `train`. `all` is every row, and a source's name that source alone.
-A split says which rows are judged; whether a model has seen them is for its own record to say.
+The splits `test`, `val` and `train` consist of whole sources, in the order of the SHA-256 of their
+names, so that nothing need be stored and every machine makes the same ones: the first tenth (at
+least one) is `test`, the next `val`, the rest `train`. `all` is every row, and a source's name that
+source alone. A split says which rows are judged; whether a model was trained on them is in its
+own record.
 """
 
 import dataclasses
@@ -11,7 +12,6 @@ import hashlib
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -19,48 +19,54 @@ import numpy.typing as npt
 from vmaf_jax.errors import InputError
 from vmaf_jax.evaluation import Opinions
 from vmaf_jax.evaluation.metrics import Metrics, all_metrics
+from vmaf_jax.evaluation.opinion_comparison import OpinionComparison, compare_against_opinions
 from vmaf_jax.evaluation.opinion_report import OpinionReport, opinion_report
 from vmaf_jax.export.sidecar import check_level
 from vmaf_jax.extraction.corpus import CorpusSource, measure_with_labels
 from vmaf_jax.extraction.extract import check_backend
 from vmaf_jax.extraction.libvmaf import resolve_teacher
-from vmaf_jax.features.feature_set import FeatureSet
 from vmaf_jax.progress import NO_PROGRESS, Progress
 from vmaf_jax.scoring.intervals import ClipIntervals, check_intervals, clip_intervals
-from vmaf_jax.scoring.model import Model, load_model
-from vmaf_jax.tables.clips import Clips, clips_of
+from vmaf_jax.scoring.model import Model, ModelLike, load_model
+from vmaf_jax.tables.clips import rows_of_clips
 from vmaf_jax.tables.dataset import read_table
 from vmaf_jax.tables.opinions import MOS_RANGE, LabelScale
 from vmaf_jax.tables.table import FeatureTable
 from vmaf_jax.teacher.model_file import DEFAULT_TEACHER
 
+Floats = npt.NDArray[np.float64]
 
-@runtime_checkable
-class Predictor(Protocol):
-    """Anything that scores: `load_model`'s result, or a teacher."""
 
-    @property
-    def name(self) -> str:
-        """For people."""
+@dataclasses.dataclass(frozen=True)
+class ComparedModel:
+    """A second model on the same rows, and how it differs from the first.
 
-    @property
-    def feature_set(self) -> FeatureSet:
-        """What it is called with."""
+    Attributes:
+        model: Its name.
+        kind: `run`, `onnx` or `libvmaf`.
+        overall: Its metrics of all rows.
+        comparison: Differences, first model less second.
+    """
 
-    def __call__(self, features: npt.NDArray[np.float64]) -> npt.NDArray[np.floating[Any]]:
-        """Scores `[n]` in VMAF points for features `[n, d]`."""
+    model: str
+    kind: str
+    overall: Metrics
+    comparison: OpinionComparison
 
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
     """A model's metrics against the column `label`, overall and by source.
 
-    Rows are the table's; opinion scores (`mos`) are of clips, and so are the rows then.
+    Rows are the table's frames; opinion scores (`mos`) are of clips, and so are the rows then.
 
     Attributes:
-        label_scale: the worst and the best vote behind 0 and 100.
-        opinions: P.1401's statistics, where the labels are opinion scores.
-        intervals: of the clips, where asked for.
+        model: The model's name.
+        kind: `run`, `onnx` or `libvmaf`.
+        label_scale: The worst and the best vote behind 0 and 100.
+        opinions: Statistics of P.1401, where the labels are opinion scores.
+        intervals: Of the clips, where asked for.
+        against: A second model, where asked for.
     """
 
     model: str
@@ -71,6 +77,7 @@ class Evaluation:
     label_scale: LabelScale = MOS_RANGE
     opinions: OpinionReport | None = None
     intervals: ClipIntervals | None = None
+    against: ComparedModel | None = None
 
 
 def evaluate(
@@ -81,20 +88,22 @@ def evaluate(
     backend: str = "libvmaf",
     label: str | None = None,
     interval: float | None = None,
+    against: str | Path | None = None,
     progress: Progress = NO_PROGRESS,
 ) -> Evaluation:
-    """A MODEL on the rows of a feature table, or of a corpus that is measured for it.
+    """Evaluates a MODEL on the rows of a feature table, or of a corpus that is measured for it.
 
     Args:
-        features, source: one of the two; features by path, or by address as `s3://bucket/folder`.
-        backend: what measures the corpus, `libvmaf` or `jax`.
-        label: a label column (a teacher's name, or `mos`), by default the one the model learnt,
-            else `vmaf_v0.6.1`.
-        interval: a level in (0, 1): the intervals of the clips too, and how often they hold the
-            label, which has to be the one that the model learnt.
+        features, source: One of the two; features by path, or by address as `s3://bucket/folder`.
+        backend: What measures the corpus, `libvmaf` or `jax`.
+        label: A label column (a teacher's name, or `mos`), by default the one that the model was
+            trained on, else `vmaf_v0.6.1`.
+        interval: A level in (0, 1): the intervals of the clips too, and how often they hold the
+            label, which has to be the one that the model was trained on.
+        against: A second MODEL over the same features, to be compared with the first.
 
     Raises:
-        InputError: bad settings, other features than the model takes, no such label, or a model
+        InputError: Bad settings, other features than a model takes, no such label, or a model
             that has no such intervals.
     """
     if (features is None) == (source is None):
@@ -103,117 +112,195 @@ def evaluate(
     if features is not None and backend != "libvmaf":
         raise InputError("--features is measured already; drop --backend and the corpus's flags.")
     loaded = load_model(model)
+    other = None if against is None else load_model(against)
     column = label or loaded.label or DEFAULT_TEACHER
     if interval is not None:
-        check_intervals(loaded, column if source is None else _named(column), interval)
+        check_intervals(loaded, column if source is None else _teacher_column(column), interval)
     if source is not None:
-        column, table = _measure(loaded, source, column, backend, progress)
+        table = _measure(loaded, source, column, backend, progress)
+        column = _teacher_column(column)
     elif features is not None:
         table = read_table(features)
-    evaluation = evaluate_model(loaded, table, column, kind=loaded.kind)
-    if interval is None:
+    evaluation = _evaluate_on(loaded, table, column, interval)
+    if other is None:
         return evaluation
-    intervals = clip_intervals(loaded, table, column, interval)
-    return dataclasses.replace(evaluation, intervals=intervals)
+    return dataclasses.replace(evaluation, against=_compare(loaded, other, table, column))
 
 
 def _measure(
     model: Model, source: CorpusSource, column: str, backend: str, progress: Progress
-) -> tuple[str, FeatureTable]:
-    """The label column of a corpus, and its table."""
+) -> FeatureTable:
+    """Measures a corpus with the features of a model and a label column."""
     clips = source.clips()
     if column == "mos" and any(clip.mos is None for clip in clips):
         raise InputError("the labels are opinion scores, and not every clip has a mos; add it.")
     teacher = DEFAULT_TEACHER if column == "mos" else column
-    table = measure_with_labels(
+    return measure_with_labels(
         clips, model.feature_set, teacher, backend=backend, progress=progress
     )
-    return _named(column), table
 
 
-def _named(column: str) -> str:
-    """A label column, where a teacher may be named by its file."""
+def _teacher_column(column: str) -> str:
+    """Returns the name of a label column, where a teacher may be named by its file."""
     return "mos" if column == "mos" else resolve_teacher(column).name
 
 
-def evaluate_model(
-    model: Predictor, table: FeatureTable, label: str, *, kind: str = "model"
+def _evaluate_on(
+    model: Model, table: FeatureTable, label: str, interval: float | None = None
 ) -> Evaluation:
-    """Metrics of anything that scores, on a table's column `label`.
+    """Evaluates a model on a table's column `label`.
 
     Raises:
-        InputError: the table holds other features than the model takes, or lacks the label.
+        InputError: The table holds other features than the model takes, or lacks the label.
     """
-    expected = model.feature_set
-    if table.feature_set != expected:
+    predicted, opinions = _predict_rows(model, table, label)
+    sources = {}
+    for name in sorted(set(opinions.source.tolist())):
+        rows = opinions.source == name
+        sources[name] = all_metrics(predicted[rows], opinions.mos[rows])
+    votes = label == "mos"
+    return Evaluation(
+        model=model.name,
+        kind=model.kind,
+        label=label,
+        overall=all_metrics(predicted, opinions.mos),
+        sources=sources,
+        label_scale=table.label_scale if votes else MOS_RANGE,
+        opinions=opinion_report(predicted, opinions) if votes else None,
+        intervals=None if interval is None else clip_intervals(model, table, label, interval),
+    )
+
+
+def _compare(first: Model, second: Model, table: FeatureTable, label: str) -> ComparedModel:
+    """Compares two models on a table's column `label`; a teacher's scores stand in for opinions."""
+    ours, opinions = _predict_rows(first, table, label)
+    theirs, _ = _predict_rows(second, table, label)
+    return ComparedModel(
+        model=second.name,
+        kind=second.kind,
+        overall=all_metrics(theirs, opinions.mos),
+        comparison=compare_against_opinions(ours, theirs, opinions),
+    )
+
+
+def _predict_rows(model: Model, table: FeatureTable, label: str) -> tuple[Floats, Opinions]:
+    """Returns a model's scores `[n]` and the labels: of clips for `mos`, else of the table's rows.
+
+    Clips are scored by the model's own pooling.
+    """
+    if table.feature_set != model.feature_set:
         raise InputError(
-            f"model {model.name!r} takes the feature set {expected.name}, the table holds "
-            f"{table.feature_set.name}; extract again with --features {expected.name}."
+            f"model {model.name!r} takes the feature set {model.feature_set.name}, the table holds "
+            f"{table.feature_set.name}; extract again with --features {model.feature_set.name}."
         )
     true = table.label(label)
-    if label == "mos":
-        return _against_people(model, table, kind)
-    predicted = np.asarray(model(table.features), dtype=np.float64)
-    overall, sources = _metrics(predicted, true, table.source)
-    return Evaluation(model.name, kind, label, overall, sources)
+    if label != "mos":
+        return np.asarray(model(table.features), np.float64), Opinions.of(true, table.source)
+    clips = table.mean_pool()
+    predicted = [model.clip_score(table.features[rows]) for rows in rows_of_clips(table)]
+    opinions = Opinions.of(clips.labels["mos"], clips.source, clips.experiment, clips.mos_ci95)
+    return np.array(predicted), opinions
 
 
-def _against_people(model: Predictor, table: FeatureTable, kind: str) -> Evaluation:
-    clips = clips_of(table)
-    mos = clips.labels["mos"]
-    predicted = clip_scores(model, clips)
-    overall, sources = _metrics(predicted, mos, clips.source)
-    opinions = Opinions.of(mos, clips.source, clips.experiment, clips.mos_ci95)
-    report = opinion_report(predicted, opinions)
-    return Evaluation(model.name, kind, "mos", overall, sources, table.label_scale, report)
+@dataclasses.dataclass(frozen=True)
+class ModelRanking:
+    """Models ranked by RMSE (VMAF points) on the rows of one split.
 
-
-def clip_scores(model: Predictor, clips: Clips) -> npt.NDArray[np.float64]:
-    """A model's score of each clip `[c]`, VMAF points, by the model's own pooling.
-
-    What has no pooling of its own (a teacher) is pooled by the mean.
+    Attributes:
+        label: The column that all are judged by.
+        split, rows, sources: Name, number of rows and sources of the split.
+        ranked: An evaluation a model, the smallest RMSE first; equal ones in the order given.
     """
-    scores = np.empty(len(clips))
-    for k in range(len(clips)):
-        features = clips.features[k, clips.frames[k] > 0]
-        scores[k] = (
-            model.clip_score(features) if isinstance(model, Model) else np.mean(model(features))
-        )
-    return scores
+
+    label: str
+    split: str
+    rows: int
+    sources: list[str]
+    ranked: list[Evaluation]
 
 
-def _metrics(
-    predicted: npt.NDArray[np.float64],
-    true: npt.NDArray[np.float64],
-    source: npt.NDArray[np.object_],
-) -> tuple[Metrics, dict[str, Metrics]]:
-    """Of all rows, and of each source's."""
-    by_source = {
-        name: all_metrics(predicted[rows], true[rows])
-        for name in sorted(set(source.tolist()))
-        for rows in [source == name]
-    }
-    return all_metrics(predicted, true), by_source
+def rank_models(
+    models: Sequence[ModelLike],
+    features: str | Path,
+    *,
+    split: str = "all",
+    label: str | None = None,
+    interval: float | None = None,
+) -> ModelRanking:
+    """Ranks MODELs on a split of a feature table; one model alone is evaluated.
+
+    Args:
+        split: As for `select_split`.
+        label: A label column, by default the one that the first model was trained on, else
+            `vmaf_v0.6.1`.
+        interval: A level in (0, 1): each model's intervals of the clips too, None for those that
+            carry no calibration of this label.
+
+    Raises:
+        InputError: A bad model, table, split, label or level, a model that takes other features,
+            or intervals that none of the models has.
+    """
+    if not models:
+        raise InputError("no model to compare; name at least one.")
+    loaded = [load_model(model) for model in models]
+    table = select_split(read_table(features), split)
+    column = label or loaded[0].label or DEFAULT_TEACHER
+    levels = _interval_levels(loaded, column, interval)
+    evaluations = [
+        _evaluate_on(model, table, column, level)
+        for model, level in zip(loaded, levels, strict=True)
+    ]
+
+    def rmse(evaluation: Evaluation) -> float:
+        value = evaluation.overall.rmse
+        return value if math.isfinite(value) else math.inf
+
+    ranked = sorted(evaluations, key=rmse)
+    return ModelRanking(column, split, len(table), table.sources, ranked)
+
+
+def _interval_levels(
+    models: Sequence[Model], label: str, level: float | None
+) -> list[float | None]:
+    """Returns the level for each model, None for those that have no intervals of `label`.
+
+    Raises:
+        InputError: The level is outside (0, 1), or no model has intervals.
+    """
+    levels: list[float | None] = [level] * len(models)
+    if level is None:
+        return levels
+    check_level(level, "--interval")
+    reasons = []
+    for k, model in enumerate(models):
+        try:
+            check_intervals(model, label, level)
+        except InputError as error:
+            levels[k] = None
+            reasons.append(error)
+    if len(reasons) == len(models):
+        raise reasons[0]
+    return levels
 
 
 _SHARE = 10  # one source of so many is test, and one is val
 _PARTS = ("test", "val", "train")
 
 
-def split_of(table: FeatureTable, split: str) -> FeatureTable:
-    """The rows of a split.
+def select_split(table: FeatureTable, split: str) -> FeatureTable:
+    """Returns the rows of a split.
 
     Args:
         split: `all`, `train`, `val`, `test`, or the name of a source.
 
     Raises:
-        InputError: no such split, or too few sources to make it.
+        InputError: No such split, or too few sources to make it.
     """
     sources = table.sources
     if split == "all":
         return table
     if split in sources:
-        return _rows(table, table.source == split)
+        return _select_rows(table, table.source == split)
     if split not in _PARTS:
         raise InputError(
             f"split {split!r}: expected all, train, val, test or a source of the table "
@@ -224,17 +311,17 @@ def split_of(table: FeatureTable, split: str) -> FeatureTable:
             f"split {split!r}: the table has {len(sources)} sources, three parts need at least "
             f"{len(_PARTS)}; use all, or the name of a source."
         )
-    return _rows(table, np.isin(table.source.astype(str), _part(sources, split)))
-
-
-def _part(sources: list[str], split: str) -> list[str]:
     ordered = sorted(sources, key=lambda name: hashlib.sha256(name.encode()).digest())
     count = max(1, len(sources) // _SHARE)
-    parts = {"test": ordered[:count], "val": ordered[count : 2 * count]}
-    return parts.get(split, ordered[2 * count :])
+    parts = {
+        "test": ordered[:count],
+        "val": ordered[count : 2 * count],
+        "train": ordered[2 * count :],
+    }
+    return _select_rows(table, np.isin(table.source.astype(str), parts[split]))
 
 
-def _rows(table: FeatureTable, rows: npt.NDArray[np.bool_]) -> FeatureTable:
+def _select_rows(table: FeatureTable, rows: npt.NDArray[np.bool_]) -> FeatureTable:
     return dataclasses.replace(
         table,
         corpus=table.corpus[rows],
@@ -246,82 +333,3 @@ def _rows(table: FeatureTable, rows: npt.NDArray[np.bool_]) -> FeatureTable:
         mos_ci95=None if table.mos_ci95 is None else table.mos_ci95[rows],
         experiment=None if table.experiment is None else table.experiment[rows],
     )
-
-
-@dataclasses.dataclass(frozen=True)
-class Comparison:
-    """Models ranked by RMSE (VMAF points) on the rows of one split.
-
-    Attributes:
-        label: the column that all are judged by.
-        split, rows, sources: what the rows are.
-        ranked: an evaluation a model, the smallest RMSE first; equal ones in the order given.
-    """
-
-    label: str
-    split: str
-    rows: int
-    sources: list[str]
-    ranked: list[Evaluation]
-
-
-def compare_models(
-    models: Sequence[str | Path | Model],
-    features: str | Path,
-    *,
-    split: str = "all",
-    label: str | None = None,
-    interval: float | None = None,
-) -> Comparison:
-    """Ranks MODELs on a split of a feature table; with one model, it is that model's evaluation.
-
-    Args:
-        split: as `split_of`.
-        label: a label column, by default the one that the first model learnt, else `vmaf_v0.6.1`.
-        interval: a level in (0, 1): each model's intervals of the clips too, None for those that
-            carry no calibration of this label.
-
-    Raises:
-        InputError: a bad model, table, split, label or level, a model that takes other features,
-            or intervals that none of the models has.
-    """
-    if not models:
-        raise InputError("no model to compare; name at least one.")
-    loaded = [load_model(model) for model in models]
-    table = split_of(read_table(features), split)
-    column = label or loaded[0].label or DEFAULT_TEACHER
-    has_intervals = _with_intervals(loaded, column, interval)
-    evaluations = []
-    for model, has in zip(loaded, has_intervals, strict=True):
-        evaluation = evaluate_model(model, table, column, kind=model.kind)
-        if interval is not None and has:
-            intervals = clip_intervals(model, table, column, interval)
-            evaluation = dataclasses.replace(evaluation, intervals=intervals)
-        evaluations.append(evaluation)
-
-    def rmse(evaluation: Evaluation) -> float:
-        value = evaluation.overall.rmse
-        return value if math.isfinite(value) else math.inf
-
-    ranked = sorted(evaluations, key=rmse)
-    return Comparison(column, split, len(table), table.sources, ranked)
-
-
-def _with_intervals(models: Sequence[Model], label: str, level: float | None) -> list[bool]:
-    """Whether each model has intervals of `label`.
-
-    Raises:
-        InputError: the level is outside (0, 1), or no model has any.
-    """
-    if level is None:
-        return [False] * len(models)
-    check_level(level, "--interval")
-    missing: dict[int, InputError] = {}
-    for k, model in enumerate(models):
-        try:
-            check_intervals(model, label, level)
-        except InputError as error:
-            missing[k] = error
-    if len(missing) == len(models):
-        raise missing[0]
-    return [k not in missing for k in range(len(models))]

@@ -172,7 +172,7 @@ def _agreement(evaluation: Any, n_models: int = 1) -> dict[str, Any]:
 
 def compare_models(request: requests.Compare, progress: Progress) -> Answer:
     """Models on the same rows, best first."""
-    from vmaf_jax.jobs.evaluate import compare_models as job
+    from vmaf_jax.jobs.evaluate import rank_models as job
 
     models = [_load(model) for model in request.models]
     how: dict[str, Any] = {"split": request.split, "label": request.label}
@@ -192,7 +192,7 @@ def compare_models(request: requests.Compare, progress: Progress) -> Answer:
 
 def eval_model_on_split(request: requests.Evaluate, progress: Progress) -> Answer:
     """One model on a split."""
-    from vmaf_jax.jobs.evaluate import compare_models as job
+    from vmaf_jax.jobs.evaluate import rank_models as job
 
     how: dict[str, Any] = {"split": request.split, "label": request.label}
     how |= {"interval": request.interval}
