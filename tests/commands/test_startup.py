@@ -5,7 +5,10 @@ import sys
 
 import pytest
 
-HEAVY = "jax jaxlib flax optax orbax matplotlib onnx onnxruntime pyarrow scipy numpy pandas".split()
+HEAVY = [
+    *("jax", "jaxlib", "flax", "optax", "orbax", "numpy", "scipy"),
+    *("pyarrow", "pandas", "matplotlib", "onnx", "onnxruntime"),
+]
 PROGRAM = f"""
 import sys
 from vmaf_jax.cli import main

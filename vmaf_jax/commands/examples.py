@@ -19,6 +19,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "evaluate": (
         "vmaf-jax evaluate --model tiny --features mine.parquet",
         "vmaf-jax evaluate --model runs/a --features mine.parquet --label mos --json",
+        "vmaf-jax evaluate --model runs/a --against tiny --features mine.parquet --label mos",
     ),
     "score": (
         "vmaf-jax score reference.y4m distorted.mp4",

@@ -1,7 +1,7 @@
-"""`vmaf-jax extract`."""
+"""The command `vmaf-jax extract`: a corpus to features."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -63,36 +63,35 @@ def extract(
     """Extract features and teacher scores into a feature table."""
     prepare_extraction(backend)
     from vmaf_jax.extraction.corpus import CorpusSource
-    from vmaf_jax.jobs import extract as job
-    from vmaf_jax.jobs.extract import extract_dataset
+    from vmaf_jax.jobs.extract import ExtractSettings
+    from vmaf_jax.jobs.extract import extract as run_extraction
     from vmaf_jax.reporting.terminal import Terminal, show_contents, show_json
-    from vmaf_jax.tables.dataset import Contents, is_dataset
 
-    settings: dict[str, Any] = {"features": features, "mean_pool": mean_pool}
-    comparison = Comparison(
-        shortest=shortest,
-        force=force,
-        scale=scale,
-        fps=fps,
-        sync=sync,
-        offset=offset,
-        allow_damaged=allow_damaged,
-        start=start,
-        frames=frames,
-        deinterlace=deinterlace,
-        stream=stream,
+    settings = ExtractSettings(
+        features=features,
+        teachers=tuple(teacher) if teacher else None,
+        mean_pool=mean_pool,
+        backend=backend,
+        jobs=jobs,
+        engine=engine,
+        address=address,
+        comparison=Comparison(
+            shortest=shortest,
+            force=force,
+            scale=scale,
+            fps=fps,
+            sync=sync,
+            offset=offset,
+            allow_damaged=allow_damaged,
+            start=start,
+            frames=frames,
+            deinterlace=deinterlace,
+            stream=stream,
+        ),
     )
-    if teacher:
-        settings["teachers"] = tuple(teacher)
     source = CorpusSource(corpus, data_root, manifest, label_scale)
-    settings |= {"jobs": jobs, "comparison": comparison}
     with Terminal() as terminal:
-        if engine == "local" and address is None and not is_dataset(out):
-            table = job.extract(source, out, backend=backend, progress=terminal, **settings)
-            contents = Contents.of(table)
-        else:
-            settings |= {"engine": engine, "address": address, "backend": backend}
-            contents = extract_dataset(source, out, progress=terminal, **settings)
+        contents = run_extraction(source, out, settings, progress=terminal)
     if json_:
         shown = contents.to_dict()
         del shown["label_scale"]

@@ -1,6 +1,7 @@
 """The job `extract`: a corpus to a feature table or a dataset of shards."""
 
 import contextlib
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,137 +23,139 @@ from vmaf_jax.files import check_output
 from vmaf_jax.progress import NO_PROGRESS, Progress
 from vmaf_jax.tables.dataset import Contents, check_dataset, is_dataset, writing
 from vmaf_jax.tables.reading import read_file
-from vmaf_jax.tables.table import FeatureTable, concatenate
+from vmaf_jax.tables.table import concatenate
 from vmaf_jax.video.comparison import DEFAULT_COMPARISON, Comparison
+
+
+@dataclasses.dataclass(frozen=True)
+class ExtractSettings:
+    """Settings of `extract`.
+
+    Attributes:
+        features: Name of a feature set.
+        teachers: Models whose scores become label columns, by name or JSON file; by default the
+            feature set's own.
+        mean_pool: Clip means instead of frames.
+        backend: `libvmaf` or `jax`.
+        jobs: Clips that libvmaf measures at a time.
+        engine: `local`, or `ray`: libvmaf on a cluster, a clip a core.
+        address: Of the Ray cluster, `HOST:PORT` or `auto`.
+        comparison: What is allowed where the two videos of a pair differ.
+
+    Raises:
+        InputError: There is no such feature set or backend, or settings exclude each other.
+    """
+
+    features: str = FEATURES.name
+    teachers: tuple[str, ...] | None = None
+    mean_pool: bool = False
+    backend: str = "libvmaf"
+    jobs: int | None = None
+    engine: str = "local"
+    address: str | None = None
+    comparison: Comparison = DEFAULT_COMPARISON
+
+    def __post_init__(self) -> None:
+        check_backend(self.backend)
+        if self.jobs is not None and self.backend == "jax":
+            raise InputError("--jobs is for libvmaf; JAX takes clips together, drop it.")
+        if self.features not in FEATURE_SETS:
+            raise InputError(
+                f"--features {self.features}: expected one of {', '.join(FEATURE_SETS)}."
+                f"{did_you_mean(self.features, FEATURE_SETS)}"
+            )
+        check_engine(self.engine, self.address)
+        if self.jobs is not None and self.engine == "ray":
+            raise InputError("--jobs is for one machine; a cluster takes a clip a core, drop it.")
+
+    @property
+    def request(self) -> Request:
+        """The extraction of each clip."""
+        feature_set = FEATURE_SETS[self.features]
+        teachers = (feature_set.teacher,) if self.teachers is None else self.teachers
+        return Request(teachers, feature_set, self.comparison, jobs=self.jobs)
+
+
+DEFAULT_SETTINGS = ExtractSettings()
 
 
 def extract(
     source: CorpusSource,
     out: Path,
+    settings: ExtractSettings = DEFAULT_SETTINGS,
     *,
-    teachers: tuple[str, ...] | None = None,
-    features: str = FEATURES.name,
-    mean_pool: bool = False,
-    backend: str = "libvmaf",
-    jobs: int | None = None,
-    comparison: Comparison = DEFAULT_COMPARISON,
-    progress: Progress = NO_PROGRESS,
-) -> FeatureTable:
-    """Measures a corpus and writes its feature table to `out`.
-
-    Args:
-        teachers: models whose scores become label columns, by name or JSON file; by default the
-            feature set's own.
-        features: name of a feature set.
-        mean_pool: clip means instead of frames.
-        backend: `libvmaf` or `jax`.
-        jobs: clips that libvmaf measures at a time.
-        comparison: what is allowed where the two videos of a pair differ, as for `extract_pair`.
-
-    Raises:
-        InputError: bad settings, a clip that cannot be measured, or a place that cannot be written.
-    """
-    check_backend(backend)
-    if jobs is not None and backend == "jax":
-        raise InputError("--jobs is for libvmaf; JAX takes clips together, drop it.")
-    request = make_request(features, teachers, comparison, jobs)
-    check_output(out, ".parquet", [source.manifest] if source.manifest else [])
-    table = measure_corpus(source, request, backend=backend, progress=progress)
-    if mean_pool:
-        table = table.mean_pool()
-    table.write(out)
-    return table
-
-
-def make_request(
-    features: str,
-    teachers: tuple[str, ...] | None,
-    comparison: Comparison,
-    jobs: int | None = None,
-) -> Request:
-    """What `extract` and `extract_dataset` ask for; arguments as theirs.
-
-    Raises:
-        InputError: there is no such feature set, or a setting that cannot be.
-    """
-    if features not in FEATURE_SETS:
-        raise InputError(
-            f"--features {features}: expected one of {', '.join(FEATURE_SETS)}."
-            f"{did_you_mean(features, FEATURE_SETS)}"
-        )
-    feature_set = FEATURE_SETS[features]
-    names = (feature_set.teacher,) if teachers is None else teachers
-    return Request(names, feature_set, comparison, jobs=jobs)
-
-
-def extract_dataset(
-    source: CorpusSource,
-    out: Path,
-    *,
-    teachers: tuple[str, ...] | None = None,
-    features: str = FEATURES.name,
-    mean_pool: bool = False,
-    jobs: int | None = None,
-    backend: str = "libvmaf",
-    engine: str = "local",
-    address: str | None = None,
-    comparison: Comparison = DEFAULT_COMPARISON,
     progress: Progress = NO_PROGRESS,
 ) -> Contents:
-    """Measures a corpus by libvmaf, a shard a clip; run again, it goes on where it was ended.
+    """Measures a corpus and writes its features; an interrupted extraction resumes.
 
     Args:
-        source: a corpus of videos.
-        out: a folder, which becomes a dataset; or a `.parquet` file, which is put together at the
-            end from a dataset beside it, `<out>.parts`, and has the bytes that `extract` writes.
-        backend: `libvmaf`.
-        engine: `local`, or `ray`.
-        address: of the Ray cluster, as `ray_cluster` has it.
-        teachers, features, mean_pool, jobs, comparison: as for `extract`.
+        out: A `.parquet` file, or a folder, which becomes a dataset with a shard a clip. On a
+            cluster a file is put together at the end from a dataset beside it, `<out>.parts`, and
+            has the bytes that one machine writes.
 
     Returns:
-        What is written.
+        Contents of what is written.
 
     Raises:
-        InputError: bad settings, clips that failed (after all others are written), a cluster that
+        InputError: Bad settings, clips that failed (after all others are measured), a cluster that
             cannot be used, or a place that cannot be written.
     """
-    if backend != "libvmaf":
-        raise InputError(f"{out}: shards are measured by libvmaf; drop --backend {backend}.")
-    request = make_request(features, teachers, comparison, jobs)
+    if is_dataset(out):
+        return _write_dataset(source, out, settings, progress)
+    check_output(out, ".parquet", [source.manifest] if source.manifest else [])
+    if settings.engine == "local":
+        table = measure_corpus(
+            source, settings.request, backend=settings.backend, progress=progress
+        )
+        table = table.mean_pool() if settings.mean_pool else table
+        table.write(out)
+        return Contents.of(table)
+    folder = out.with_name(f"{out.name}.parts")
+    if folder.is_symlink():
+        raise InputError(f"{folder}: a link, in the place of the clips' folder; remove it.")
+    return _write_dataset(source, folder, settings, progress, table=out)
+
+
+def _write_dataset(
+    source: CorpusSource,
+    folder: Path,
+    settings: ExtractSettings,
+    progress: Progress,
+    *,
+    table: Path | None = None,
+) -> Contents:
+    """Measures a corpus by libvmaf into the dataset `folder`, a shard a clip.
+
+    Args:
+        table: A file to put the shards together in; the dataset is removed then.
+    """
+    if settings.backend != "libvmaf":
+        raise InputError(
+            f"{table or folder}: shards are measured by libvmaf; drop --backend {settings.backend}."
+        )
     if source.corpus == "support_vectors":
         raise InputError("support_vectors are no videos; name a .parquet file, drop --engine.")
-    to_file = not is_dataset(out)
-    folder = out.with_name(f"{out.name}.parts") if to_file else out
-    if to_file:
-        check_output(out, ".parquet", [source.manifest] if source.manifest else [])
-        if folder.is_symlink():
-            raise InputError(f"{folder}: a link, in the place of the clips' folder; remove it.")
     check_dataset(folder)
     clips = source.clips()
-    settings = ShardSettings(request, folder, mean_pool)
-    with _engine(engine, address, jobs) as measure, writing(folder) as writer:
-        shards = write_shards(clips, settings, measure, progress.clips(clips))
+    shard_settings = ShardSettings(settings.request, folder, settings.mean_pool)
+    with _open_engine(settings) as engine, writing(folder) as writer:
+        shards = write_shards(clips, shard_settings, engine, progress.clips(clips))
         writer.finish(folder / shard.path.relative_to(folder.absolute()) for shard in shards)
-        contents = _contents(clips, shards)
-        if to_file:
-            concatenate([read_file(shard.path) for shard in shards]).write(out)
+        if table is not None:
+            concatenate([read_file(shard.path) for shard in shards]).write(table)
             writer.remove()
-    return contents
+    return _contents(clips, shards)
 
 
 @contextlib.contextmanager
-def _engine(engine: str, address: str | None, jobs: int | None) -> Iterator[Engine]:
-    check_engine(engine, address)
-    if engine == "local":
+def _open_engine(settings: ExtractSettings) -> Iterator[Engine]:
+    if settings.engine == "local":
         yield local_engine
         return
-    if jobs is not None:
-        raise InputError("--jobs is for one machine; a cluster takes a clip a core, drop it.")
     from vmaf_jax.extraction.ray import ray_engine
 
-    with ray_engine(address) as measure:
-        yield measure
+    with ray_engine(settings.address) as engine:
+        yield engine
 
 
 def _contents(clips: list[Clip], shards: list[Shard]) -> Contents:

@@ -271,7 +271,7 @@ def choose_model(model: ModelLike, reference: Video) -> ModelChoice:
 
         teacher = load_teacher(HD, phone=True)
         name = f"{HD}_phone"
-        loaded = Model(name, "libvmaf", teacher.feature_set, teacher)
+        loaded = Model(name, "libvmaf", teacher.feature_set, teacher, compiles=False)
         reason = f"{name}: {HD} with its transform for phone screens, as asked for"
         return ModelChoice(loaded, reason)
     if model != AUTO:

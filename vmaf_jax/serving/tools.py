@@ -329,7 +329,8 @@ def rank(request: requests.Rank, progress: Progress) -> Answer:
 def extract(request: requests.Extract, progress: Progress) -> Answer:
     """A corpus to a feature table."""
     from vmaf_jax.extraction.corpus import CorpusSource
-    from vmaf_jax.jobs import extract as job
+    from vmaf_jax.jobs.extract import ExtractSettings
+    from vmaf_jax.jobs.extract import extract as job
 
     source = CorpusSource(
         request.corpus,
@@ -337,17 +338,15 @@ def extract(request: requests.Extract, progress: Progress) -> Answer:
         manifest=_path(request.manifest),
         label_scale=_scale(request.label_scale),
     )
-    table = job.extract(
-        source,
-        Path(request.out),
-        teachers=tuple(request.teacher) if request.teacher else None,
+    settings = ExtractSettings(
         features=request.features,
+        teachers=tuple(request.teacher) if request.teacher else None,
         mean_pool=request.mean_pool,
         backend=request.backend,
-        progress=progress,
         comparison=request.comparison,
     )
-    return Answer(_tabled(request.out, Contents.of(table)))
+    contents = job(source, Path(request.out), settings, progress=progress)
+    return Answer(_tabled(request.out, contents))
 
 
 def import_features(request: requests.Import, progress: Progress) -> Answer:
