@@ -22,6 +22,7 @@ SOFT = (
 FULL, PARTLY = "11,00,01,10", "11,01,00,10,00,10,00,10,00,10,00,10"
 AV1 = "-i ref.y4m -c:v libsvtav1 -preset 12 -crf 40 -svtav1-params lp=1"
 VP9 = "-i ref.y4m -c:v libvpx-vp9 -cpu-used 8 -crf 45 -b:v 0"
+MPEG4 = "-i ref.y4m -c:v mpeg4 -bf 2 -qscale 6"  # in AVI each frame is shown one late
 X265 = "-i ref.y4m -c:v libx265 -x265-params qp=34:log-level=none"
 HALVES = (
     "-i ref.y4m -frames:v 6 -c:v libx264 -qp 34 -bf 0 -colorspace bt709 {0}1.h264;"
@@ -84,6 +85,8 @@ CASES = [
     Case("vp8.webm", "-i ref.y4m -c:v libvpx -crf 30 -b:v 1M"),
     Case("theora.ogv", "-i ref.y4m -c:v libtheora -qscale 4"),
     Case("mpeg4.avi", "-i ref.y4m -c:v mpeg4 -qscale 6"),
+    Case("mpeg4_b.avi", MPEG4),
+    Case("mpeg4_b.mp4", f"{MPEG4} {{0}}.avi;-i {{0}}.avi -c copy"),
     Case("mpeg4.m4v", "-i ref.y4m -c:v mpeg4 -qscale 6 -f m4v"),
     Case("wmv2.wmv", "-i ref.y4m -c:v wmv2 -qscale 6"),
     Case("flv1.flv", "-i ref.y4m -c:v flv -qscale 6"),
