@@ -10,6 +10,7 @@ import errno
 import os
 import resource
 import sys
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
@@ -40,32 +41,47 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for command in (
-    *(train, extract, evaluate, score, export, select),
-    *(ladder, report, compare_backends, bench, doctor, mcp),
-):
-    name = command.__name__.replace("_", "-")
+COMMANDS: dict[str, Callable[..., None]] = {
+    "train": train,
+    "extract": extract,
+    "evaluate": evaluate,
+    "score": score,
+    "export": export,
+    "select": select,
+    "ladder": ladder,
+    "report": report,
+    "compare-backends": compare_backends,
+    "bench": bench,
+    "doctor": doctor,
+    "mcp": mcp,
+    "import": import_features,
+}
+for name, command in COMMANDS.items():
     app.command(name, epilog=epilog(name))(command)
-app.command("import", epilog=epilog("import"))(import_features)
 
 registry_app = typer.Typer(help="The models a folder offers to hosts.", no_args_is_help=True)
 app.add_typer(registry_app, name="registry")
 registry_app.command()(verify)
 _UsageError: Any = typer.BadParameter.__mro__[2]  # Click's exception, which Typer keeps private
+
+_INPUT_ERROR, _GATE_MISSED, _NO_OUTPUT = 2, 1, 3  # exit codes
 _BROKEN_PIPE = 141  # as a program that SIGPIPE ended
-_NO_OUTPUT = 3  # results could not be written to standard output
-_UNWRITABLE = (errno.ENOSPC, errno.EIO, errno.EBADF)  # files' own failures name their file
-# MiB of addresses that libraries take before any work; measured on two cores. With fewer they end
-# the process themselves, or wait for a thread that never came, where no code of ours runs.
+_UNWRITABLE = (errno.ENOSPC, errno.EIO, errno.EBADF)  # of standard output: no file is named
+_TOO_LITTLE = "not enough memory; use a smaller batch, fewer rows or smaller pictures."
+_NO_MEMORY = (  # in messages of libraries that ran out of it
+    "resource_exhausted",
+    "out of memory",
+    "bad_alloc",
+    "cannot allocate memory",
+    "failed to map segment",
+    "can't start new thread",
+)
+# MiB of addresses that libraries reserve before any work, measured on two cores. With fewer they
+# abort, or wait for a thread that never started, inside C++ where no handler of ours runs.
 _ADDRESSES = 1500
 _ADDRESSES_OF_JAX = 3900
-_LIGHT = {"score", "extract", "doctor", "ladder", "import", "report"}  # unless told to load JAX
-_TOO_LITTLE = "not enough memory; use a smaller batch, fewer rows or smaller pictures."
-_NO_MEMORY = (  # what libraries call it
-    *("RESOURCE_EXHAUSTED", "out of memory", "bad_alloc", "cannot allocate memory"),
-    *("failed to map segment", "can't start new thread"),
-)
-_INTERRUPTED = {  # what an interruption leaves behind, by command; else nothing
+_WITHOUT_JAX = {"score", "extract", "doctor", "ladder", "import", "report"}
+_AFTER_INTERRUPTION = {
     **dict.fromkeys(
         ("score", "extract", "evaluate", "compare-backends"),
         "run it again, what was measured is kept.",
@@ -87,24 +103,28 @@ def _program(
 
 @registry_app.callback()
 def _registry() -> None:
-    """A group of its own, though it has one command."""
+    """Makes `registry` a group, though it has one command."""
 
 
 def main(arguments: list[str] | None = None, *, leave: bool = True) -> None:
-    """Runs a command and exits with its code; with `leave` False it returns after a success."""
+    """Runs a command and exits with its code.
+
+    Args:
+        arguments: Words of the command line, by default the process's own.
+        leave: Whether the process is to end on success and on signals too; a test says False.
+    """
     log_to_terminal()
+    escape_output()
     words = sys.argv[1:] if arguments is None else arguments
-    message = _INTERRUPTED.get(words[0] if words else "", "nothing was written.")
-    ending = end_on_signals(_clean_up, message) if leave else contextlib.nullcontext()
-    with ending:
-        escape_output()
-        code = _run(arguments)
+    message = _AFTER_INTERRUPTION.get(words[0] if words else "", "nothing was written.")
+    with end_on_signals(_clean_up, message) if leave else contextlib.nullcontext():
+        code = _run(words)
     if leave or code:
         sys.exit(code)
 
 
 def _clean_up() -> int | None:
-    """Ends what was started; the exit code of a worker, where one did this program's work."""
+    """Ends what was started; returns the exit code of a worker that did this program's work."""
     from vmaf_jax.video.ffmpeg import kill_all
 
     kill_all()
@@ -115,51 +135,36 @@ def _clean_up() -> int | None:
     return code
 
 
-def _run(arguments: list[str] | None) -> int:
-    """Runs a command; its exit code, after a line for people where it failed."""
+def _run(words: list[str]) -> int:
+    """Runs a command; returns its exit code, after a line for people where it failed."""
     try:
-        _check_addresses(sys.argv[1:] if arguments is None else arguments)
-        code = _command(arguments)
-        if code == 1:  # what Typer and Rich make of a closed pipe; gates are told below
+        _check_addresses(words)
+        code = _run_app(words)
+        if code == 1:  # of a closed pipe, by Typer and Rich; a missed gate is a GateError
             return _BROKEN_PIPE
-        return code if _flushed() else _NO_OUTPUT
+        return code if _flush_output() else _NO_OUTPUT
     except InputError as error:
-        return _told(str(error), 2)
+        return _fail(str(error), _INPUT_ERROR)
+    except GateError as error:
+        return _fail(str(error), _GATE_MISSED)
     except WorkerEndedError as worker:
         return worker.code
-    except GateError as error:
-        return _told(str(error), 1)
     except BrokenPipeError:
         return _BROKEN_PIPE
     except MemoryError:
-        return _told(_TOO_LITTLE, 2)
+        return _fail(_TOO_LITTLE, _INPUT_ERROR)
     except (OSError, RuntimeError, ImportError) as error:
         if isinstance(error, OSError) and not error.filename and error.errno in _UNWRITABLE:
-            sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123 (until the program ends)
-            return _told(f"standard output: cannot be written ({error.strerror}).", _NO_OUTPUT)
-        if (line := _machine_failed(error)) is None:
+            return _give_up_output(error.strerror)
+        if (line := _describe_machine_failure(error)) is None:
             raise
-        return _told(line, 2)
+        return _fail(line, _INPUT_ERROR)
 
 
-def _check_addresses(words: list[str]) -> None:
-    """Raises InputError where the process may have fewer addresses than the libraries take."""
-    most, _ = resource.getrlimit(resource.RLIMIT_AS)
-    if not words or {"--help", "--version"} & set(words) or most == resource.RLIM_INFINITY:
-        return
-    loads_jax = any(word.startswith("--model") or "jax" in word for word in words)
-    need = _ADDRESSES if words[0] in _LIGHT and not loads_jax else _ADDRESSES_OF_JAX
-    if most < need << 20:
-        raise InputError(
-            f"this process may have {most >> 20} MiB of addresses (ulimit -v), `{words[0]}` takes "
-            f"{need} at least; raise the limit, or bound resident memory instead."
-        )
-
-
-def _command(arguments: list[str] | None) -> int:
-    """Runs a command; the exit code that Typer gives it. Wrong words are shown escaped."""
+def _run_app(words: list[str]) -> int:
+    """Runs a command; returns the exit code that Typer gives it. Wrong words are shown escaped."""
     try:
-        code = app(args=arguments, prog_name="vmaf-jax", standalone_mode=False)
+        code = app(args=words, prog_name="vmaf-jax", standalone_mode=False)
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     except _UsageError as error:
@@ -169,13 +174,30 @@ def _command(arguments: list[str] | None) -> int:
     return code if isinstance(code, int) else 0
 
 
-def _machine_failed(error: Exception) -> str | None:
-    """A line on a failure of the machine or of its settings; None for a bug."""
+def _check_addresses(words: list[str]) -> None:
+    """Raises InputError where `ulimit -v` leaves the process fewer addresses than libraries take.
+
+    A run folder as `--model` and a backend or file of JAX load JAX; the words do not tell more.
+    """
+    most, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if not words or {"--help", "--version"} & set(words) or most == resource.RLIM_INFINITY:
+        return
+    loads_jax = any(word.startswith("--model") or "jax" in word for word in words)
+    need = _ADDRESSES if words[0] in _WITHOUT_JAX and not loads_jax else _ADDRESSES_OF_JAX
+    if most < need << 20:
+        raise InputError(
+            f"this process may have {most >> 20} MiB of addresses (ulimit -v), `{words[0]}` takes "
+            f"{need} at least; raise the limit, or bound resident memory instead."
+        )
+
+
+def _describe_machine_failure(error: Exception) -> str | None:
+    """Returns a line on a failure of the machine or of its settings; None for a bug."""
     if isinstance(error, OSError) and error.errno is not None:
         name = f"{error.filename}: " if error.filename else ""
         return f"{name}{error.strerror or error}; check the name, its permissions and free space."
     text = str(error)
-    if any(words.lower() in text.lower() for words in _NO_MEMORY):
+    if any(words in text.lower() for words in _NO_MEMORY):
         return _TOO_LITTLE
     if "Gloo" in text or "coordination service" in text:
         return "another process of the training is gone; start all of them again."
@@ -184,20 +206,33 @@ def _machine_failed(error: Exception) -> str | None:
     return None
 
 
-def _told(text: str, code: int) -> int:
+def _fail(text: str, code: int) -> int:
+    """Prints a line for people on standard error, escaped; returns `code`."""
     with contextlib.suppress(OSError, ValueError):
         print(f"vmaf-jax: {printable(' '.join(text.split()))}", file=sys.stderr)
     return code
 
 
-def _flushed() -> bool:
-    """Whether standard output took all that was written to it."""
+def _flush_output() -> bool:
+    """Returns whether standard output took all that was written to it."""
     try:
         if sys.stdout is not None:
             sys.stdout.flush()
+    except BrokenPipeError:
+        _discard_output()
+        return False
     except (OSError, ValueError) as error:
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123 (until the program ends)
-        if not isinstance(error, BrokenPipeError):
-            _told(f"standard output: cannot be written ({error}).", _NO_OUTPUT)
+        _give_up_output(error)
         return False
     return True
+
+
+def _give_up_output(reason: object) -> int:
+    """Tells that standard output cannot be written; returns the exit code."""
+    _discard_output()
+    return _fail(f"standard output: cannot be written ({reason}).", _NO_OUTPUT)
+
+
+def _discard_output() -> None:
+    """Replaces standard output, which Python would flush, and complain about, at exit."""
+    sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123 (until the program ends)

@@ -9,8 +9,7 @@ from tests.corpora.test_logs import write as write_log
 from tests.jobs.test_import_features import write_csv
 from tests.support import run_command
 from vmaf_jax.errors import InputError
-from vmaf_jax.jobs import import_features as job
-from vmaf_jax.jobs.import_features import ImportSource
+from vmaf_jax.jobs.import_features import ImportSettings, ImportSource, import_features
 from vmaf_jax.tables import FeatureTable, read_table
 from vmaf_jax.tables.dataset import shards_of
 
@@ -54,9 +53,8 @@ def test_no_more_than_a_shard_is_held(logs, tmp_path, monkeypatch):
         write(table, path)
 
     monkeypatch.setattr(FeatureTable, "write", counted)
-    scale = (1.0, 5.0)
-    source = ImportSource(logs=logs)
-    contents = job.import_dataset(source, tmp_path / "set", label_scale=scale, shard_rows=20)
+    settings = ImportSettings(label_scale=(1.0, 5.0), shard_rows=20)
+    contents = import_features(ImportSource(logs=logs), tmp_path / "set", settings)
     shards = shards_of(tmp_path / "set")
     assert (contents.rows, contents.n_clips, len(contents.sources)) == (3 * N_LOGS, N_LOGS, 7)
     assert {len(read_table(shard)) for shard in shards} == {21, 18}
@@ -66,9 +64,8 @@ def test_no_more_than_a_shard_is_held(logs, tmp_path, monkeypatch):
 
 def test_another_import_replaces_the_shards(logs, tmp_path):
     for rows in (20, 500):
-        job.import_dataset(
-            ImportSource(logs=logs), tmp_path / "set", label_scale=(1.0, 5.0), shard_rows=rows
-        )
+        settings = ImportSettings(label_scale=(1.0, 5.0), shard_rows=rows)
+        import_features(ImportSource(logs=logs), tmp_path / "set", settings)
     assert len(shards_of(tmp_path / "set")) == 2
 
 
@@ -78,8 +75,9 @@ def test_what_cannot_be_is_told_and_the_dataset_says_so(logs, tmp_path):
     text[-1] = text[-1].replace("log.json", "bad.json")
     logs.write_text("\n".join(text))
     source = ImportSource(logs=logs)
+    settings = ImportSettings(label_scale=(1.0, 5.0), shard_rows=100)
     with pytest.raises(InputError, match=r"bad\.json"):
-        job.import_dataset(source, tmp_path / "set", label_scale=(1.0, 5.0), shard_rows=100)
+        import_features(source, tmp_path / "set", settings)
     with pytest.raises(InputError, match="not complete"):
         read_table(tmp_path / "set")
     ended = run_command("import", "--frames", logs, "--clips", logs, "--out", tmp_path / "new")

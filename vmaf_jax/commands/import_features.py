@@ -1,7 +1,7 @@
-"""`vmaf-jax import`."""
+"""The command `vmaf-jax import`: features and opinions that are there already."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -25,23 +25,14 @@ def import_features(
     json_: Json = False,
 ) -> None:
     """Make a feature table from logs or features, and opinion scores, that you have."""
-    from vmaf_jax.jobs import import_features as job
-    from vmaf_jax.jobs.import_features import import_dataset
+    from vmaf_jax.jobs.import_features import ImportSettings, ImportSource
+    from vmaf_jax.jobs.import_features import import_features as run_import
     from vmaf_jax.reporting.terminal import Terminal, show_contents, show_json
-    from vmaf_jax.tables.dataset import Contents, is_dataset
 
-    source = job.ImportSource(logs, frames, clips, corpus, data_root, ratings)
-    settings: dict[str, Any] = {
-        "label_scale": label_scale,
-        "features": features,
-        "teachers": teacher or (),
-        "name": name,
-    }
+    source = ImportSource(logs, frames, clips, corpus, data_root, ratings)
+    settings = ImportSettings(label_scale, features, tuple(teacher or ()), name)
     with Terminal() as terminal:
-        if is_dataset(out):
-            contents = import_dataset(source, out, progress=terminal, **settings)
-        else:
-            contents = Contents.of(job.import_features(source, out, progress=terminal, **settings))
+        contents = run_import(source, out, settings, progress=terminal)
     if json_:
         show_json({"out": str(out), **contents.to_dict()})
     else:

@@ -2,7 +2,7 @@
 
 import collections
 import dataclasses
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -30,139 +30,26 @@ from vmaf_jax.evaluation.subjects import SubjectModel, recover_quality
 from vmaf_jax.features.feature_set import FEATURE_SETS, FEATURES, FeatureSet
 from vmaf_jax.files import check_output
 from vmaf_jax.progress import NO_PROGRESS, Progress
-from vmaf_jax.tables.dataset import Contents, writing
+from vmaf_jax.tables.dataset import Contents, is_dataset, writing
 from vmaf_jax.tables.opinions import LabelScale
 from vmaf_jax.tables.table import FeatureTable
 from vmaf_jax.teacher import load_teacher
 from vmaf_jax.video.inputs import file_digest
 
-
-def with_ratings(
-    clips: Sequence[ListedClip], ratings: dict[str, Votes], path: Path
-) -> list[ListedClip]:
-    """The clips with the votes of a file of ratings.
-
-    Raises:
-        InputError: a clip without votes, votes on no clip, or clips that have a MOS already.
-    """
-    names = {clip.name for clip in clips}
-    if any(clip.opinion.mos is not None or clip.votes for clip in clips):
-        raise InputError(f"{path}: the clips have scores already; drop their mos, or --ratings.")
-    if strange := [name for name in ratings if name not in names]:
-        raise InputError(
-            f"{path}: votes on {len(strange)} clips that have no features, {strange[0]!r} first; "
-            f"list them or drop the votes."
-        )
-    if silent_ones := [clip.name for clip in clips if clip.name not in ratings]:
-        raise InputError(
-            f"{path}: no vote on {len(silent_ones)} of {len(clips)} clips, {silent_ones[0]!r} "
-            f"first; add votes or drop the clips."
-        )
-    return [dataclasses.replace(clip, votes=ratings[clip.name]) for clip in clips]
-
-
-def recover_opinions(
-    clips: Sequence[ListedClip],
-    path: Path,
-    label_scale: LabelScale | None = None,
-    progress: Progress = NO_PROGRESS,
-) -> list[ListedClip]:
-    """The clips with MOS and intervals in place of votes; those without votes as they are.
-
-    Each experiment has subjects of its own: its model is fitted alone. A quality that the model
-    puts beyond the ends of the scale, as all votes there may, is the end.
-
-    Args:
-        path: where the votes are from, for messages.
-        label_scale: what votes are on, by default what the clips say, else 0-100.
-
-    Raises:
-        InputError: votes on some clips only, a vote outside the scale, one subject, or votes that
-            the model cannot tell anything from.
-    """
-    voted = [clip for clip in clips if clip.votes]
-    if not voted:
-        return list(clips)
-    if len(voted) < len(clips) or any(clip.opinion.mos is not None for clip in clips):
-        raise InputError(f"{path}: {len(voted)} of {len(clips)} clips have votes; add the others'.")
-    _, _, scores = _arrays(voted)
-    scale = agreed_scale([clip.opinion for clip in clips], path, label_scale, scores.max())
-    recovered: dict[str, OpinionColumns] = {}
-    for experiment in dict.fromkeys(clip.opinion.experiment for clip in voted):
-        group = [clip for clip in voted if clip.opinion.experiment == experiment]
-        title = f"experiment {experiment}" if experiment else "votes"
-        model = _fit(group, path, scale, title)
-        quality = model.quality.clip(*scale)
-        beyond = int(np.sum(quality != model.quality))
-        progress.say(
-            f"{title}: {len(group)} clips, {len(model.bias)} subjects, bias "
-            f"{model.bias.min():.2f} to {model.bias.max():.2f}, inconsistency "
-            f"{model.inconsistency.min():.2f} to {model.inconsistency.max():.2f}"
-            + (" (too few subjects to tell theirs apart: one for all)" if model.equal else "")
-            + (f"; {beyond} clips put at the end of the scale" if beyond else "")
-        )
-        for clip, value, width in zip(group, quality, model.half_width, strict=True):
-            mean = {"mos": float(value), "mos_ci95": float(width)}
-            recovered[clip.name] = clip.opinion.model_copy(update=mean)
-    return [dataclasses.replace(clip, opinion=recovered[clip.name], votes=None) for clip in clips]
-
-
-def _arrays(
-    clips: Sequence[ListedClip],
-) -> tuple[npt.NDArray[np.int64], list[str], npt.NDArray[np.float64]]:
-    """Clip, subject and score of every vote, `[n]`."""
-    triples = [
-        (k, subject, score)
-        for k, clip in enumerate(clips)
-        for subject, scores in (clip.votes or {}).items()
-        for score in scores
-    ]
-    numbers, subjects, scores = zip(*triples, strict=True)
-    return np.array(numbers), list(subjects), np.array(scores, dtype=np.float64)
-
-
-def _fit(clips: Sequence[ListedClip], path: Path, scale: LabelScale, title: str) -> SubjectModel:
-    clip, names, score = _arrays(clips)
-    low, high = scale
-    if (beyond := np.flatnonzero((score < low) | (score > high))).size:
-        k = beyond[0]
-        raise InputError(
-            f"{path}: subject {names[k]!r} gave clip {clips[clip[k]].name!r} {score[k]:g}, outside "
-            f"the label scale, {low:g} to {high:g}; correct it or state --label-scale LO HI."
-        )
-    order = {name: k for k, name in enumerate(dict.fromkeys(names))}
-    if len(order) < 2:
-        raise InputError(
-            f"{path}: {title}: one subject ({names[0]}); bias and inconsistency need several, "
-            f"or give that one's scores as mos."
-        )
-    subject = np.array([order[name] for name in names])
-    count = np.bincount(subject)
-    if count.min() < 2:
-        few = list(order)[int(count.argmin())]
-        raise InputError(
-            f"{path}: {title}: subject {few!r} voted once, which shows no inconsistency; drop that "
-            f"vote."
-        )
-    try:
-        return recover_quality(clip, subject, score)
-    except ValueError as error:
-        raise InputError(
-            f"{path}: {title}: {error}, so opinions cannot be recovered; add votes."
-        ) from error
+Floats = npt.NDArray[np.float64]
 
 
 @dataclasses.dataclass(frozen=True)
 class ImportSource:
-    """Where features and opinions are: `logs`, or `frames` with `clips`, or a `corpus`.
+    """Files with features and opinions: `logs`, or `frames` with `clips`, or a `corpus`.
 
     Attributes:
-        logs: a manifest of libvmaf's logs, `log, source` and opinions.
+        logs: A manifest of libvmaf's logs, `log, source` and opinions.
         frames: Parquet or CSV, `clip, frame` and the features.
-        clips: of `frames`: a list of clips, or a dataset file (`.py`).
+        clips: Of `frames`: a list of clips, or a dataset file (`.py`).
         corpus: `avt_vqdb_uhd_1`, whose clone `data_root` is.
-        data_root: folder of the corpus.
-        ratings: raw votes, in place of MOS.
+        data_root: Folder of the corpus.
+        ratings: Raw votes, in place of MOS.
     """
 
     logs: Path | None = None
@@ -173,68 +60,159 @@ class ImportSource:
     ratings: Path | None = None
 
 
+@dataclasses.dataclass(frozen=True)
+class ImportSettings:
+    """Settings of `import_features`.
+
+    Attributes:
+        label_scale: The worst and the best vote, by default what the files say, else 0-100.
+        features: Name of a feature set: which of a log's values are read.
+        teachers: Models whose scores of these features become labels, by name or JSON file.
+        name: Of the corpus, by default of the file that lists the clips.
+        shard_rows: A shard of a dataset ends with the clip that brings it to so many rows.
+    """
+
+    label_scale: LabelScale | None = None
+    features: str = FEATURES.name
+    teachers: tuple[str, ...] = ()
+    name: str | None = None
+    shard_rows: int = 200_000
+
+    def __post_init__(self) -> None:
+        if self.features not in FEATURE_SETS:
+            raise InputError(
+                f"--features {self.features}: expected one of {', '.join(FEATURE_SETS)}."
+            )
+
+
+DEFAULT_SETTINGS = ImportSettings()
+
+
 def import_features(
     source: ImportSource,
     out: Path,
+    settings: ImportSettings = DEFAULT_SETTINGS,
     *,
-    label_scale: LabelScale | None = None,
-    features: str = FEATURES.name,
-    teachers: Sequence[str] = (),
-    name: str | None = None,
     progress: Progress = NO_PROGRESS,
-) -> FeatureTable:
-    """Puts features and opinions together and writes their table to `out`.
+) -> Contents:
+    """Joins features and opinions and writes them to `out`.
 
     Args:
-        source: the files.
-        label_scale: the worst and the best vote, by default what the files say, else 0-100.
-        features: name of a feature set: which of a log's values are read.
-        teachers: models whose scores of these features become labels, by name or JSON file.
-        name: of the corpus, by default of the file that lists the clips.
+        out: A `.parquet` file; or a folder, which becomes a dataset, for a list of logs of which
+            no more than a shard is held in memory.
+
+    Returns:
+        Contents of what is written.
 
     Raises:
-        InputError: bad settings, a file that cannot be, labels without features or the reverse.
+        InputError: Bad settings, a damaged file, labels without features or the reverse, or a
+            folder that has another writer or holds other things.
     """
+    write = _write_dataset if is_dataset(out) else _write_table
+    old_logs: list[Path] = []
+    contents = write(source, out, settings, progress, old_logs)
+    _remark_contents(contents, progress)
+    if old_logs:
+        progress.say(
+            f"{old_logs[0]}: of libvmaf 1, as {len(old_logs)} of {contents.n_clips} logs are; if "
+            f"the videos have 10 bits, ffmpeg's filter of that age gave motion2 four times too "
+            f"large and VIF too low: log those again, or say bit_depth (8) in the list"
+        )
+    return contents
+
+
+def _write_table(
+    source: ImportSource,
+    out: Path,
+    settings: ImportSettings,
+    progress: Progress,
+    old_logs: list[Path],
+) -> Contents:
+    """Writes one table; adds logs of unknown bit depth to `old_logs`."""
     inputs = (source.logs, source.frames, source.clips, source.ratings)
     check_output(out, ".parquet", [path for path in inputs if path is not None])
-    listed = list_clips(source, label_scale=label_scale, features=features, progress=progress)
-    old: list[Path] = []
-    measured = _measured(source, listed.clips, listed.path, listed.feature_set, old)
-    corpus = name or source.corpus or listed.path.stem
-    table = assemble(listed, measured, corpus)
+    listed = _list_clips(source, settings, progress)
+    if source.frames is not None:
+        features = _read_frames(source.frames, listed)
+    else:
+        features = {c.name: _read_log(c, listed.feature_set, old_logs) for c in listed.clips}
+    table = _assemble(listed, features, settings.name or source.corpus or listed.path.stem)
     if source.frames is not None:
         digests = {"frames": file_digest(source.frames), "clips": file_digest(listed.path)}
         table = dataclasses.replace(table, provenance={**table.provenance, "files": digests})
-    table = with_teachers(table, teachers)
-    remark(table.sources, table.labels, progress)
-    remark_old_logs(old, len(listed.clips), progress)
+    table = _add_teachers(table, settings.teachers)
     table.write(out)
-    return table
+    return Contents.of(table)
 
 
-def remark(sources: Sequence[str], labels: Collection[str], progress: Progress) -> None:
-    """Says what a table of these sources and labels cannot be used for, and what looks mistyped."""
+def _write_dataset(
+    source: ImportSource,
+    out: Path,
+    settings: ImportSettings,
+    progress: Progress,
+    old_logs: list[Path],
+) -> Contents:
+    """Writes a dataset, shard by shard; adds logs of unknown bit depth to `old_logs`."""
+    if source.logs is None:
+        raise InputError(f"{out}: a folder takes --logs; name a .parquet file for other sources.")
+    with writing(out) as writer:
+        listed = _list_clips(source, settings, progress)
+        on_clip = progress.clips(listed.clips)
+        contents: Contents | None = None
+        shards: list[Path] = []
+        for table in _shard_tables(listed, settings, old_logs):
+            scored = _add_teachers(table, settings.teachers)
+            shards.append(out / f"part-{len(shards):06d}.parquet")
+            scored.write(shards[-1])
+            held = Contents.of(scored)
+            contents = held if contents is None else contents + held
+            for frames in np.unique(table.clip_groups()[1], return_counts=True)[1].tolist():
+                on_clip(frames)
+        writer.finish(shards)
+    if contents is None:
+        raise InputError(f"{listed.path}: lists no clip; add rows.")
+    return contents
+
+
+def _shard_tables(
+    listed: "ListedClips", settings: ImportSettings, old_logs: list[Path]
+) -> Iterator[FeatureTable]:
+    """Yields tables of several clips each, in the order of the list."""
+    corpus = settings.name or listed.path.stem
+    first, rows, features = 0, 0, {}
+    for k, clip in enumerate(listed.clips, 1):
+        features[clip.name] = _read_log(clip, listed.feature_set, old_logs)
+        rows += len(features[clip.name])
+        if rows >= settings.shard_rows or k == len(listed.clips):
+            yield _assemble(listed[first:k], features, corpus)
+            first, rows, features = k, 0, {}
+
+
+def _remark_contents(contents: Contents, progress: Progress) -> None:
+    """Says what the rows cannot be used for, and which names look mistyped."""
     spellings: dict[str, str] = {}
-    for source in sources:
+    for source in contents.sources:
         if (other := spellings.setdefault("".join(source.split()).casefold(), source)) != source:
             progress.say(
                 f"sources {other!r} and {source!r} differ in capitals or blanks alone; if they "
                 f"are one content, spell them alike, or it is trained on where it is left out"
             )
-    if len(sources) < 2:
-        progress.say(f"one source ({sources[0]}): it cannot be left out, so not be trained on")
-    if "mos" not in labels:
+    if len(contents.sources) < 2:
+        progress.say(
+            f"one source ({contents.sources[0]}): it cannot be left out, so not be trained on"
+        )
+    if "mos" not in contents.labels:
         progress.say("no opinion scores: nothing but --teacher NAME can be a label")
 
 
 @dataclasses.dataclass(frozen=True)
-class Listed:
-    """Clips as a file lists them, with what people said of them, on 0-100.
+class ListedClips:
+    """Clips as a file lists them, with their opinion scores on 0-100.
 
     Attributes:
-        path: what lists them, for messages.
-        clips, opinions: one of each a clip.
-        feature_set: which features are read.
+        path: The file or folder that lists them.
+        clips, opinions: One of each a clip.
+        feature_set: The features that are read.
     """
 
     path: Path
@@ -242,34 +220,27 @@ class Listed:
     opinions: Sequence[Opinion]
     feature_set: FeatureSet
 
-    def __getitem__(self, part: slice) -> "Listed":
+    def __getitem__(self, part: slice) -> "ListedClips":
         return dataclasses.replace(self, clips=self.clips[part], opinions=self.opinions[part])
 
 
-def list_clips(
-    source: ImportSource, *, label_scale: LabelScale | None, features: str, progress: Progress
-) -> Listed:
-    """The clips of a source, with their opinions; nothing of their features is read yet.
-
-    Raises:
-        InputError: as `import_features`.
-    """
-    if features not in FEATURE_SETS:
-        raise InputError(f"--features {features}: expected one of {', '.join(FEATURE_SETS)}.")
-    path, clips = _clips(source, progress)
+def _list_clips(source: ImportSource, settings: ImportSettings, progress: Progress) -> ListedClips:
+    """Reads the clips of a source with their opinions, and none of their features."""
+    path, clips = _read_list(source, progress)
+    label_scale = settings.label_scale
     if source.corpus is not None and label_scale is None:
         label_scale = avt_vqdb_uhd_1.LABEL_SCALE
     opinions_from = path
     if source.ratings is not None:
         opinions_from = source.ratings
-        clips = with_ratings(clips, read_ratings(source.ratings), source.ratings)
-    clips = recover_opinions(clips, opinions_from, label_scale, progress)
+        clips = _attach_ratings(clips, read_ratings(source.ratings), source.ratings)
+    clips = _recover_opinions(clips, opinions_from, label_scale, progress)
     opinions = map_opinions([clip.opinion for clip in clips], path, label_scale)
-    return Listed(path, clips, opinions, FEATURE_SETS[features])
+    return ListedClips(path, clips, opinions, FEATURE_SETS[settings.features])
 
 
-def _clips(source: ImportSource, progress: Progress) -> tuple[Path, list[ListedClip]]:
-    """The file or folder that lists the clips, and the clips."""
+def _read_list(source: ImportSource, progress: Progress) -> tuple[Path, list[ListedClip]]:
+    """Returns the file or folder that lists the clips, and the clips."""
     ways = (source.logs, source.frames, source.corpus)
     if sum(way is not None for way in ways) != 1:
         raise InputError(
@@ -299,69 +270,47 @@ def _clips(source: ImportSource, progress: Progress) -> tuple[Path, list[ListedC
     return path, clips
 
 
-def read_clip_log(
-    clip: ListedClip, feature_set: FeatureSet, old: list[Path]
-) -> npt.NDArray[np.float64]:
+def _read_log(clip: ListedClip, feature_set: FeatureSet, old_logs: list[Path]) -> Floats:
     """Returns the features of a listed clip's log, `[frames, features]`.
 
     Args:
-        old: appended to where libvmaf 1 wrote the log and the list has no bit depth.
+        old_logs: Appended to where libvmaf 1 wrote the log and the list has no bit depth.
     """
     path = clip.log or Path()
     log = read_log(path, feature_set, bit_depth=clip.bit_depth)
     if log.is_of_libvmaf_1 and clip.bit_depth is None:
-        old.append(path)
+        old_logs.append(path)
     return log.features
 
 
-def remark_old_logs(old: Sequence[Path], n_clips: int, progress: Progress) -> None:
-    """Says that logs of libvmaf 1 hold for videos of 8 bits alone."""
-    if old:
-        progress.say(
-            f"{old[0]}: of libvmaf 1, as {len(old)} of {n_clips} logs are; if the videos have 10 "
-            f"bits, ffmpeg's filter of that age gave motion2 four times too large and VIF too low: "
-            f"log those again, or say bit_depth (8) in the list"
-        )
-
-
-def _measured(
-    source: ImportSource,
-    clips: Sequence[ListedClip],
-    path: Path,
-    feature_set: FeatureSet,
-    old: list[Path],
-) -> Mapping[str, npt.NDArray[np.float64]]:
-    """The features of each clip, `[frames, features]`, by its name; `old` of `read_clip_log`."""
-    if source.frames is None:
-        return {clip.name: read_clip_log(clip, feature_set, old) for clip in clips}
-    frames = read_frames(source.frames, feature_set)
-    listed = {clip.name for clip in clips}
-    if without := [clip.name for clip in clips if clip.name not in frames]:
+def _read_frames(path: Path, listed: ListedClips) -> Mapping[str, Floats]:
+    """Returns the features of each listed clip, `[frames, features]`, by its name."""
+    frames = read_frames(path, listed.feature_set)
+    names = {clip.name for clip in listed.clips}
+    if without := [clip.name for clip in listed.clips if clip.name not in frames]:
         raise InputError(
-            f"{path}: {len(without)} of {len(clips)} clips have no frames in {source.frames}, "
+            f"{listed.path}: {len(without)} of {len(names)} clips have no frames in {path}, "
             f"{without[0]!r} first; add their features or drop the rows."
         )
-    if without := [name for name in frames if name not in listed]:
+    if without := [name for name in frames if name not in names]:
         raise InputError(
-            f"{source.frames}: {len(without)} of {len(frames)} clips are not in {path}, "
+            f"{path}: {len(without)} of {len(frames)} clips are not in {listed.path}, "
             f"{without[0]!r} first; list them or drop their frames."
         )
     return frames
 
 
-def assemble(
-    listed: Listed, measured: Mapping[str, npt.NDArray[np.float64]], corpus: str
-) -> FeatureTable:
-    """The table of listed clips, in their order.
+def _assemble(listed: ListedClips, features: Mapping[str, Floats], corpus: str) -> FeatureTable:
+    """Returns the table of listed clips, in their order.
 
     Args:
-        measured: features of each clip, `[frames, features]`, by its name.
+        features: Of each clip, `[frames, features]`, by its name.
 
     Raises:
-        InputError: a clip of other length than the list says.
+        InputError: A clip has another length than the list says.
     """
     clips, opinions = listed.clips, listed.opinions
-    lengths = np.array([len(measured[clip.name]) for clip in clips])
+    lengths = np.array([len(features[clip.name]) for clip in clips])
     for clip, length in zip(clips, lengths, strict=True):
         if clip.n_frames not in (None, length):
             raise InputError(
@@ -385,7 +334,7 @@ def assemble(
         source=repeated([clip.source for clip in clips]),
         clip=repeated([clip.name for clip in clips]),
         index=np.concatenate([np.arange(length, dtype=np.int32) for length in lengths]),
-        features=np.concatenate([measured[clip.name] for clip in clips]),
+        features=np.concatenate([features[clip.name] for clip in clips]),
         labels={} if first.mos is None else {"mos": mos.astype(np.float64)},
         provenance={"backend": "import", "inputs": logs, **scale},
         mos_ci95=None if first.mos_ci95 is None else ci95.astype(np.float64),
@@ -395,11 +344,11 @@ def assemble(
     )
 
 
-def with_teachers(table: FeatureTable, names: Sequence[str]) -> FeatureTable:
-    """The table with the scores that models give its features, as further labels.
+def _add_teachers(table: FeatureTable, names: Sequence[str]) -> FeatureTable:
+    """Returns the table with the scores of models as further labels.
 
     Raises:
-        InputError: no such model, or one of other features.
+        InputError: There is no such model, or it takes other features.
     """
     labels = dict(table.labels)
     for teacher in map(load_teacher, names):
@@ -412,66 +361,116 @@ def with_teachers(table: FeatureTable, names: Sequence[str]) -> FeatureTable:
     return dataclasses.replace(table, labels=labels)
 
 
-SHARD_ROWS = 200_000  # of a shard, but for its last clip
-
-
-def import_dataset(
-    source: ImportSource,
-    out: Path,
-    *,
-    label_scale: LabelScale | None = None,
-    features: str = FEATURES.name,
-    teachers: Sequence[str] = (),
-    name: str | None = None,
-    shard_rows: int = SHARD_ROWS,
-    progress: Progress = NO_PROGRESS,
-) -> Contents:
-    """Puts a list of logs into the dataset `out`, never holding more than a shard of them.
-
-    Args:
-        source: its `logs`; the rest as for `import_features`.
-        shard_rows: a shard ends with the clip that brings it to so many rows.
-
-    Returns:
-        What the dataset holds.
+def _attach_ratings(
+    clips: Sequence[ListedClip], ratings: dict[str, Votes], path: Path
+) -> list[ListedClip]:
+    """Returns the clips with the votes of a file of ratings.
 
     Raises:
-        InputError: as `import_features`, a source that is no list of logs, or a folder that has
-            another writer or holds other things.
+        InputError: A clip has no votes, votes are on no clip, or clips have a MOS already.
     """
-    if source.logs is None:
-        raise InputError(f"{out}: a folder takes --logs; name a .parquet file for other sources.")
-    with writing(out) as writer:
-        listed = list_clips(source, label_scale=label_scale, features=features, progress=progress)
-        on_clip = progress.clips(listed.clips)
-        corpus = name or listed.path.stem
-        contents: Contents | None = None
-        shards: list[Path] = []
-        old: list[Path] = []
-        for table in _tables(listed, corpus, shard_rows, old):
-            scored = with_teachers(table, teachers)
-            shards.append(out / f"part-{len(shards):06d}.parquet")
-            scored.write(shards[-1])
-            held = Contents.of(scored)
-            contents = held if contents is None else contents + held
-            for frames in np.unique(table.clip_groups()[1], return_counts=True)[1].tolist():
-                on_clip(frames)
-        writer.finish(shards)
-    if contents is None:
-        raise InputError(f"{listed.path}: lists no clip; add rows.")
-    remark(contents.sources, contents.labels, progress)
-    remark_old_logs(old, len(listed.clips), progress)
-    return contents
+    names = {clip.name for clip in clips}
+    if any(clip.opinion.mos is not None or clip.votes for clip in clips):
+        raise InputError(f"{path}: the clips have scores already; drop their mos, or --ratings.")
+    if strange := [name for name in ratings if name not in names]:
+        raise InputError(
+            f"{path}: votes on {len(strange)} clips that have no features, {strange[0]!r} first; "
+            f"list them or drop the votes."
+        )
+    if silent_ones := [clip.name for clip in clips if clip.name not in ratings]:
+        raise InputError(
+            f"{path}: no vote on {len(silent_ones)} of {len(clips)} clips, {silent_ones[0]!r} "
+            f"first; add votes or drop the clips."
+        )
+    return [dataclasses.replace(clip, votes=ratings[clip.name]) for clip in clips]
 
 
-def _tables(
-    listed: Listed, corpus: str, shard_rows: int, old: list[Path]
-) -> Iterator[FeatureTable]:
-    """The clips' tables, several clips in each; `old` as in `read_clip_log`."""
-    first, rows, measured = 0, 0, {}
-    for k, clip in enumerate(listed.clips, 1):
-        measured[clip.name] = read_clip_log(clip, listed.feature_set, old)
-        rows += len(measured[clip.name])
-        if rows >= shard_rows or k == len(listed.clips):
-            yield assemble(listed[first:k], measured, corpus)
-            first, rows, measured = k, 0, {}
+def _recover_opinions(
+    clips: Sequence[ListedClip], path: Path, label_scale: LabelScale | None, progress: Progress
+) -> list[ListedClip]:
+    """Returns the clips with MOS and intervals in place of votes; those without votes as they are.
+
+    Each experiment has subjects of its own, so its model is fitted alone. Qualities beyond the
+    ends of the scale, which the model gives where nearly all votes lie at an end, are clipped.
+
+    Args:
+        path: Where the votes are from, for messages.
+        label_scale: The worst and the best vote, by default what the clips say, else 0-100.
+
+    Raises:
+        InputError: Only some clips have votes, a vote is outside the scale, or the votes are too
+            few for the model of subjects.
+    """
+    voted = [clip for clip in clips if clip.votes]
+    if not voted:
+        return list(clips)
+    if len(voted) < len(clips) or any(clip.opinion.mos is not None for clip in clips):
+        raise InputError(f"{path}: {len(voted)} of {len(clips)} clips have votes; add the others'.")
+    _, _, scores = _flatten_votes(voted)
+    scale = agreed_scale([clip.opinion for clip in clips], path, label_scale, scores.max())
+    recovered: dict[str, OpinionColumns] = {}
+    for experiment in dict.fromkeys(clip.opinion.experiment for clip in voted):
+        group = [clip for clip in voted if clip.opinion.experiment == experiment]
+        title = f"experiment {experiment}" if experiment else "votes"
+        model = _fit_subjects(group, path, scale, title)
+        quality = model.quality.clip(*scale)
+        beyond = int(np.sum(quality != model.quality))
+        progress.say(
+            f"{title}: {len(group)} clips, {len(model.bias)} subjects, bias "
+            f"{model.bias.min():.2f} to {model.bias.max():.2f}, inconsistency "
+            f"{model.inconsistency.min():.2f} to {model.inconsistency.max():.2f}"
+            + (" (too few subjects to tell theirs apart: one for all)" if model.equal else "")
+            + (f"; {beyond} clips put at the end of the scale" if beyond else "")
+        )
+        for clip, value, width in zip(group, quality, model.half_width, strict=True):
+            mean = {"mos": float(value), "mos_ci95": float(width)}
+            recovered[clip.name] = clip.opinion.model_copy(update=mean)
+    return [dataclasses.replace(clip, opinion=recovered[clip.name], votes=None) for clip in clips]
+
+
+def _flatten_votes(
+    clips: Sequence[ListedClip],
+) -> tuple[npt.NDArray[np.int64], list[str], Floats]:
+    """Returns clip number, subject and score of every vote, `[n]` each."""
+    triples = [
+        (k, subject, score)
+        for k, clip in enumerate(clips)
+        for subject, scores in (clip.votes or {}).items()
+        for score in scores
+    ]
+    numbers, subjects, scores = zip(*triples, strict=True)
+    return np.array(numbers), list(subjects), np.array(scores, dtype=np.float64)
+
+
+def _fit_subjects(
+    clips: Sequence[ListedClip], path: Path, scale: LabelScale, title: str
+) -> SubjectModel:
+    """Fits the model of subjects to the votes of one experiment."""
+    clip, names, score = _flatten_votes(clips)
+    low, high = scale
+    if (beyond := np.flatnonzero((score < low) | (score > high))).size:
+        k = beyond[0]
+        raise InputError(
+            f"{path}: subject {names[k]!r} gave clip {clips[clip[k]].name!r} {score[k]:g}, outside "
+            f"the label scale, {low:g} to {high:g}; correct it or state --label-scale LO HI."
+        )
+    order = {name: k for k, name in enumerate(dict.fromkeys(names))}
+    if len(order) < 2:
+        raise InputError(
+            f"{path}: {title}: one subject ({names[0]}); bias and inconsistency need several, "
+            f"or give that one's scores as mos."
+        )
+    subject = np.array([order[name] for name in names])
+    count = np.bincount(subject)
+    if count.min() < 2:
+        few = list(order)[int(count.argmin())]
+        raise InputError(
+            f"{path}: {title}: subject {few!r} voted once, which shows no inconsistency; drop that "
+            f"vote."
+        )
+    try:
+        return recover_quality(clip, subject, score)
+    except ValueError as error:
+        raise InputError(
+            f"{path}: {title}: {error}, so opinions cannot be recovered; add votes."
+        ) from error

@@ -345,15 +345,17 @@ def extract(request: requests.Extract, progress: Progress) -> Answer:
         backend=request.backend,
         comparison=request.comparison,
     )
+    check_output(Path(request.out), ".parquet")
     contents = job(source, Path(request.out), settings, progress=progress)
     return Answer(_tabled(request.out, contents))
 
 
 def import_features(request: requests.Import, progress: Progress) -> Answer:
     """Features and opinions that are there already, to a feature table."""
-    from vmaf_jax.jobs import import_features as job
+    from vmaf_jax.jobs.import_features import ImportSettings, ImportSource
+    from vmaf_jax.jobs.import_features import import_features as job
 
-    source = job.ImportSource(
+    source = ImportSource(
         logs=_path(request.logs),
         frames=_path(request.frames),
         clips=_path(request.clips),
@@ -361,16 +363,15 @@ def import_features(request: requests.Import, progress: Progress) -> Answer:
         data_root=_path(request.data_root),
         ratings=_path(request.ratings),
     )
-    table = job.import_features(
-        source,
-        Path(request.out),
+    settings = ImportSettings(
         label_scale=_scale(request.label_scale),
         features=request.features,
-        teachers=request.teacher or (),
+        teachers=tuple(request.teacher or ()),
         name=request.name,
-        progress=progress,
     )
-    return Answer(_tabled(request.out, Contents.of(table)))
+    check_output(Path(request.out), ".parquet")
+    contents = job(source, Path(request.out), settings, progress=progress)
+    return Answer(_tabled(request.out, contents))
 
 
 def ladder(request: requests.Ladder, progress: Progress) -> Answer:
