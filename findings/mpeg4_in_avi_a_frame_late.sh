@@ -5,7 +5,7 @@
 # Seen: AVI has no presentation times, so each frame is shown one late (the first at 1/25 s), a remux to MP4 keeps
 # that, and libvmaf pairs by time: every frame meets its neighbour. 26 VMAF points are lost on a moving clip, with
 # exit code 0, all 24 frames in the log and no warning. A remux to Matroska fails: "unknown timestamp". Numbered
-# stamps (setpts=N/25/TB) give the right score.
+# stamps (setpts=N/25/TB) give the right score. H.264 with B-frames in AVI behaves alike.
 # Versions: ffmpeg 9.0.2 static (PyPI imageio-ffmpeg 0.8.1). 2026-11-29, x86-64 Linux.
 set -euo pipefail
 work=$(mktemp -d)

@@ -154,3 +154,17 @@ def test_what_cannot_be_told_is_refused():
         recover_quality(np.array([0, 1, 1]), np.array([0, 0, 1]), np.array([1.0, 2, 3]))
     with pytest.raises(ValueError, match="all votes are the same"):
         recover_quality(clip, subject, np.ones(4))
+
+
+@pytest.mark.parametrize("n_alike", [2, 3])
+def test_subjects_who_voted_alike_do_not_become_the_truth(n_alike):
+    """A viewer who is listed twice: the two would share all of the weight, half of it each."""
+    rng = np.random.default_rng(0)
+    quality = np.linspace(1.3, 4.7, 20)
+    panel = np.clip(np.round(quality + 0.6 * rng.normal(size=(10, 20))), 1, 5)
+    panel[1:n_alike] = panel[0]
+    subject, clip = (axis.ravel() for axis in np.indices(panel.shape))
+    model = recover_quality(clip, subject, panel.ravel())
+    plain = panel.mean(axis=0)
+    assert model.equal
+    np.testing.assert_allclose(model.quality, plain, atol=1e-6)  # no vote is missing

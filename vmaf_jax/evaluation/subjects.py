@@ -24,6 +24,7 @@ import scipy.special
 LEVEL = 0.95
 _MAX_STEPS = 20_000
 _SETTLED = 1e-10  # of the range of votes, between two steps
+_LEAST = 1e-7  # of the range of votes: the least inconsistency, so that a weight is finite
 _DOMINANT = 0.6  # of a clip's weight, where three or more voted
 
 
@@ -69,9 +70,10 @@ def recover_quality(
 
     until `psi` rests. With `s_j` the standard deviation of the residuals `u_ij - psi_j - Delta_i`
     of clip j's n votes, the interval is `psi_j +- t(0.975, n - 1) s_j / sqrt(n)`. With few subjects
-    the likelihood grows without end as one subject's votes become the clips' quality. Where one has
-    most of a clip's weight, all subjects are given one inconsistency instead: least squares with
-    biases (as P.913 clause 12.4 removes them).
+    the likelihood grows without end as one subject's votes become the clips' quality, and with two
+    who voted alike as theirs do. Where one has most of a clip's weight, or the least inconsistency
+    that there can be, all subjects are given one inconsistency instead: least squares with biases
+    (as P.913 clause 12.4 removes them).
 
     Args:
         clip, subject: of each vote, `[n]`, counted from 0 without gaps; a pair may recur.
@@ -90,7 +92,8 @@ def recover_quality(
     model = _rest(clip, subject, score, equal=False)
     weight = model.inconsistency[subject] ** -2.0
     share = weight / np.bincount(clip, weight)[clip]
-    if share[np.bincount(clip)[clip] >= 3].max(initial=0.0) > _DOMINANT:
+    collapsed = model.inconsistency.min() <= _LEAST * np.ptp(score)
+    if collapsed or share[np.bincount(clip)[clip] >= 3].max(initial=0.0) > _DOMINANT:
         model = _rest(clip, subject, score, equal=True)
     return model
 
@@ -117,7 +120,7 @@ def _rest(
             mean = np.bincount(subject, residual) / per_subject
             squares = np.bincount(subject, (residual - mean[subject]) ** 2)
             inconsistency = np.sqrt(squares / per_subject)
-        inconsistency = np.maximum(inconsistency, 1e3 * tolerance)  # a weight is finite
+        inconsistency = np.maximum(inconsistency, _LEAST * np.ptp(score))
         weight = inconsistency[subject] ** -2.0
         before = quality
         quality = np.bincount(clip, weight * (score - bias[subject])) / np.bincount(clip, weight)
