@@ -227,6 +227,8 @@ def _colour(frame: re.Match[str], rest: str) -> tuple[str, str, str]:
 
 
 def _range(pix_fmt: str, tag: str | None, *, is_still: bool) -> str:
+    # ffmpeg 9 decodes untagged H.264 that follows tagged full range as full range
+    # (`findings/h264_keeps_full_range.sh`), so its tag is taken as it comes.
     if tag in ("tv", "pc"):
         return tag
     is_full = pix_fmt.startswith("yuvj") or is_rgb(pix_fmt) or (is_still and is_luma_alone(pix_fmt))
@@ -358,7 +360,8 @@ def _leave_out_stills(
     ffmpeg: Ffmpeg, video: Video, streams: list[ContainerStream]
 ) -> list[ContainerStream]:
     """Returns those streams that have two pictures or more, counted undecoded."""
-    # An output each: within one, ffmpeg ends all streams where the shortest does.
+    # An output each: within one, ffmpeg 9 ends all streams where the shortest does
+    # (`findings/frames_of_a_cover.sh`).
     arguments = ["-nostdin", "-nostats", "-v", "level+verbose", *video.arguments()]
     for stream in streams:
         arguments += ["-map", f"0:v:{stream.number}", "-c", "copy", "-frames:v", "2"]
