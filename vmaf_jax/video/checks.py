@@ -10,10 +10,10 @@ from typing import Any
 from vmaf_jax.errors import InputError
 from vmaf_jax.video.comparison import Comparison
 from vmaf_jax.video.ffmpeg import CompletedRun, Ffmpeg, run_ffmpeg
-from vmaf_jax.video.inputs import Video
+from vmaf_jax.video.inputs import Video, VideoPair
 from vmaf_jax.video.pairing import PairPlan
 from vmaf_jax.video.report import check_frame_counts, frame_counts, has_range_change
-from vmaf_jax.video.streams import DecodedStream
+from vmaf_jax.video.streams import DecodedStream, StreamPair
 from vmaf_jax.video.timing import check_spacing, needs_spacing_check
 
 _CORRUPT = "corrupt decoded frame"
@@ -22,9 +22,9 @@ _NAMED = 5  # damaged frames that one line names
 
 def check_run(
     ffmpeg: Ffmpeg,
-    videos: tuple[Video, Video],
+    videos: VideoPair,
     run: CompletedRun,
-    streams: tuple[DecodedStream, DecodedStream],
+    streams: StreamPair,
     plan: PairPlan,
     comparison: Comparison,
 ) -> tuple[dict[str, Any], int | None]:
@@ -89,12 +89,8 @@ def _expected_frames(counts: tuple[int, int], plan: PairPlan) -> int | None:
     return left if plan.limit is None else min(left, plan.limit)
 
 
-def _check_durations(videos: tuple[Video, Video], counts: tuple[int, int], plan: PairPlan) -> None:
-    """Raises InputError where durations differ by more than two frames, which are paired by time.
-
-    Args:
-        counts: decoded frames of the reference and the distorted video.
-    """
+def _check_durations(videos: VideoPair, counts: tuple[int, int], plan: PairPlan) -> None:
+    """Raises InputError where durations of frames paired by time differ by more than two frames."""
     rates = [
         video.fps or plan.description[role]["rate"]
         for video, role in zip(videos, ("reference", "distorted"), strict=True)
@@ -145,15 +141,11 @@ def damaged_frames(ffmpeg: Ffmpeg, video: Video) -> list[int] | None:
 
 
 def _find_damage(
-    ffmpeg: Ffmpeg, videos: tuple[Video, Video], *, is_allowed: bool
+    ffmpeg: Ffmpeg, videos: VideoPair, *, is_allowed: bool
 ) -> tuple[dict[str, list[int] | None], list[str]]:
-    """Decodes both once more to find which of the two is damaged, and where.
+    """Decodes both once more; returns damaged frames by role, and a warning each.
 
-    Returns:
-        Damaged frames by role, and a warning each.
-
-    Raises:
-        InputError: one is, and that is not allowed.
+    Raises InputError where one is damaged and that is not allowed.
     """
     by_role: dict[str, list[int] | None] = {}
     warnings = []

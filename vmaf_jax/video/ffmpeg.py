@@ -44,9 +44,16 @@ def find_ffmpeg() -> Ffmpeg:
     Raises:
         InputError: none of the candidates runs and has the libvmaf filter.
     """
-    candidates = _candidates()
-    if os.environ.get(ENVIRONMENT_VARIABLE) and not Path(candidates[0]).is_file():
-        raise InputError(f"{ENVIRONMENT_VARIABLE}={candidates[0]}: no such program; correct it.")
+    import imageio_ffmpeg
+
+    candidates: list[str] = []
+    if chosen := os.environ.get(ENVIRONMENT_VARIABLE):
+        program = Path(shutil.which(chosen) or chosen).absolute()
+        if not program.is_file():
+            raise InputError(f"{ENVIRONMENT_VARIABLE}={program}: no such program; correct it.")
+        candidates.append(str(program))
+    with contextlib.suppress(RuntimeError):  # the package has no binary for this platform
+        candidates.append(imageio_ffmpeg.get_ffmpeg_exe())
     for path in candidates:
         version, has_libvmaf = _inspect(path)
         if has_libvmaf:
@@ -56,17 +63,6 @@ def find_ffmpeg() -> Ffmpeg:
         f"no ffmpeg with the libvmaf filter (tried: {tried}); point {ENVIRONMENT_VARIABLE} at one "
         f"built with --enable-libvmaf, or reinstall imageio-ffmpeg."
     )
-
-
-def _candidates() -> list[str]:
-    import imageio_ffmpeg
-
-    candidates: list[str] = []
-    if chosen := os.environ.get(ENVIRONMENT_VARIABLE):
-        candidates.append(str(Path(shutil.which(chosen) or chosen).absolute()))
-    with contextlib.suppress(RuntimeError):  # the package has no binary for this platform
-        candidates.append(imageio_ffmpeg.get_ffmpeg_exe())
-    return candidates
 
 
 @functools.lru_cache
@@ -128,11 +124,7 @@ def run_ffmpeg(
     """
     seconds = min(limit("SECONDS", MAX_SECONDS), _MOST_SECONDS)
     process = _PROCESSES.start(
-        [ffmpeg.path, "-hide_banner", *arguments],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        folder=folder,
+        [ffmpeg.path, "-hide_banner", *arguments], subprocess.PIPE, folder=folder
     )
     try:
         _, written = process.communicate(stdin, timeout=seconds)
@@ -151,11 +143,7 @@ class FfmpegPipe:
     """A running ffmpeg whose standard output is read through a pipe."""
 
     def __init__(self, ffmpeg: Ffmpeg, arguments: Sequence[str]) -> None:
-        """Starts it.
-
-        Raises:
-            InputError: the program cannot be started.
-        """
+        """Starts it; raises InputError where the program cannot be started."""
         self._seconds = min(limit("SECONDS", MAX_SECONDS), _MOST_SECONDS)
         # A file and no second pipe, which would fill up and stop ffmpeg while nobody reads it.
         try:
@@ -165,9 +153,8 @@ class FfmpegPipe:
         try:
             self._process = _PROCESSES.start(
                 [ffmpeg.path, "-hide_banner", "-nostdin", *arguments],
-                stdin=subprocess.DEVNULL,
+                self._stderr,
                 stdout=subprocess.PIPE,
-                stderr=self._stderr,
             )
         except InputError:
             self._stderr.close()
@@ -193,11 +180,7 @@ class FfmpegPipe:
         return filled
 
     def finish(self) -> CompletedRun:
-        """Reads the output that is left and waits for the end.
-
-        Raises:
-            InputError: it ran longer than `VMAF_JAX_MAX_SECONDS`.
-        """
+        """Reads the output that is left and waits for the end; raises as `run_ffmpeg`."""
         rest = memoryview(bytearray(1 << 20))
         with contextlib.suppress(OSError):
             while self.read_into(rest):
@@ -236,17 +219,12 @@ class ProcessTable:
     def start(
         self,
         command: Sequence[str],
+        stderr: int | IO[bytes] = subprocess.DEVNULL,
         *,
-        stdin: int | None = None,
-        stdout: int | None = None,
-        stderr: int | IO[bytes] | None = None,
+        stdout: int = subprocess.DEVNULL,
         folder: Path | None = None,
     ) -> "subprocess.Popen[bytes]":
-        """Starts a process.
-
-        Raises:
-            InputError: the program cannot be started.
-        """
+        """Starts a process; raises InputError where the program cannot be started."""
         # SVT-AV1 writes its banner to standard error whatever ffmpeg's level is.
         environment = {**os.environ, "SVT_LOG": "1"}
         with self._lock:  # held until the process is listed, so that `kill_all` misses none
@@ -254,7 +232,7 @@ class ProcessTable:
                 try:
                     process = subprocess.Popen(
                         command,
-                        stdin=stdin,
+                        stdin=subprocess.PIPE,
                         stdout=stdout,
                         stderr=stderr,
                         cwd=folder,
@@ -342,11 +320,7 @@ def report_frames(on_frames: Callable[[int], None] | None) -> Iterator[list[str]
 
 
 def estimate_frames(ffmpeg: Ffmpeg, video: Video) -> int | None:
-    """Returns the frames of a video as its header says, for a bar; None where it does not say.
-
-    Raises:
-        InputError: as `check_video`.
-    """
+    """Returns the frames of a video as its header says, for a bar; None where it does not say."""
     if (count := check_video(video)) is not None:
         return count
     report = run_ffmpeg(ffmpeg, ["-nostdin", *video.arguments()]).report

@@ -14,9 +14,9 @@ from typing import NamedTuple
 
 from vmaf_jax.errors import InputError
 from vmaf_jax.video.comparison import Comparison
-from vmaf_jax.video.inputs import Video
+from vmaf_jax.video.inputs import Video, VideoPair
 from vmaf_jax.video.pixel_format import common_bits
-from vmaf_jax.video.streams import DecodedStream
+from vmaf_jax.video.streams import DecodedStream, StreamPair
 
 _BLOCKS = (8, 16, 32, 64)  # samples; 64 is a superblock of AV1 and VP9
 _SAME_ASPECT = 0.015  # relative, besides what rounding a side to even pixels does
@@ -75,10 +75,8 @@ class Layout:
         """
         if self.scaling is None:
             return None
-        width, height = (
-            round(side * before / after)
-            for side, before, after in zip(self.size, *self.scaling, strict=True)
-        )
+        sides = zip(self.size, *self.scaling, strict=True)
+        width, height = (round(side * before / after) for side, before, after in sides)
         if max(width, height) < _CAMBI_LEAST:
             return None
         return EncodedFormat(width, height, common_bits(distorted.pix_fmt, distorted.pix_fmt))
@@ -108,7 +106,7 @@ class LayoutChoices:
         return next((layout for layout in self.layouts if layout.name == name), default)
 
     def best(self, errors: Mapping[str, float]) -> Layout:
-        """Returns the layout to take.
+        """Returns the layout to take, of at least two.
 
         Args:
             errors: by layout, the mean squared error of luma that it leaves, any unit.
@@ -116,8 +114,6 @@ class LayoutChoices:
         Raises:
             InputError: the pictures do not tell, or speak against what was asked for.
         """
-        if len(self.layouts) == 1:
-            return self.layouts[0]
         order = sorted(self.layouts, key=lambda layout: errors[layout.name])
         first = order[0]
         if self.is_requested and self.default is not None:
@@ -145,11 +141,7 @@ class LayoutChoices:
         return best if errors[best.name] < _CLEARLY_LESS * errors[default.name] else default
 
 
-def find_layouts(
-    videos: tuple[Video, Video],
-    streams: tuple[DecodedStream, DecodedStream],
-    comparison: Comparison,
-) -> LayoutChoices:
+def find_layouts(videos: VideoPair, streams: StreamPair, comparison: Comparison) -> LayoutChoices:
     """Returns the layouts that bring the reference and the distorted video to one size.
 
     Raises:
@@ -174,11 +166,10 @@ def find_layouts(
             return LayoutChoices(cuts, cuts[0], refusal, is_requested=True)
         refusal = _explain_unclear(video, reference, distorted)
         return LayoutChoices((*cuts, stretch), None, refusal, is_near=True)
+    steps = tuple(_cut_ladder_steps(streams)) if scale is None and samples_alike else ()
     if fits:
-        steps = tuple(_cut_ladder_steps(streams)) if scale is None and samples_alike else ()
         return LayoutChoices((stretch, *steps), stretch)
     if scale is None:
-        steps = tuple(_cut_ladder_steps(streams)) if samples_alike else ()
         refusal = _explain_aspect(video, reference, distorted)
         if not steps:
             raise InputError(refusal)
@@ -239,7 +230,7 @@ def _round_up(side: int, block: int) -> int:
     return math.ceil(side / block) * block
 
 
-def _common_cuts(streams: tuple[DecodedStream, DecodedStream]) -> Iterator[Layout]:
+def _common_cuts(streams: StreamPair) -> Iterator[Layout]:
     """Yields cuts of both to what both have, one for each place where padding may lie.
 
     The usual place comes first. Rivals lie between: where one of them is better, padding lies
@@ -258,11 +249,9 @@ def _common_cuts(streams: tuple[DecodedStream, DecodedStream]) -> Iterator[Layou
     places["edges, the lesser part left and top"] = most // 2 & ~1
     rivals = {f"sample {at}": at for at in range(min(most, _MOST_PLACES) + 1)}
     rivals |= {f"{place}, {k:+}": at + k for place, at in places.items() for k in (-1, 1)}
-    taken = set()
-    for place, first in (places | rivals).items():
-        if first in taken or not 0 <= first <= most:
+    for place, first in _distinct(places | rivals):
+        if not 0 <= first <= most:
             continue
-        taken.add(first)
         to_reference, to_distorted = (_cut_filter(s, size, first) for s in streams)
         yield Layout(
             name=f"cut at the {place}",
@@ -273,6 +262,12 @@ def _common_cuts(streams: tuple[DecodedStream, DecodedStream]) -> Iterator[Layou
             is_rival=place not in places,
             flag="crop" if place in places else "",
         )
+
+
+def _distinct(places: dict[str, int]) -> Iterator[tuple[str, int]]:
+    """Yields each sample once, with the first of its names."""
+    names = {first: place for place, first in reversed(places.items())}
+    return ((names[first], first) for first in dict.fromkeys(places.values()))
 
 
 def _cut_filter(stream: DecodedStream, size: Size, first: int = 0) -> str:
@@ -291,7 +286,7 @@ def _cut_filter(stream: DecodedStream, size: Size, first: int = 0) -> str:
     return f",crop={size[0]}:{size[1]}:{left}:{top}:exact=1"
 
 
-def _cut_ladder_steps(streams: tuple[DecodedStream, DecodedStream]) -> Iterator[Layout]:
+def _cut_ladder_steps(streams: StreamPair) -> Iterator[Layout]:
     """Yields cuts of one of two pictures of other resolutions, which is padded on one side.
 
     A side counts as padded where the other picture has the shape of the rest, and the side is
@@ -348,11 +343,7 @@ def _crops(reference: DecodedStream, distorted: DecodedStream) -> Iterator[Layou
     # ffmpeg lays a picture at an even sample where chroma has half of them.
     places = {"": most // 2, "at an even sample": most // 2 & ~1}
     sides = {"at the left and top": 0, "at the right and bottom": most}
-    taken = set()
-    for place, first in (places | sides).items():
-        if first in taken:
-            continue
-        taken.add(first)
+    for place, first in _distinct(places | sides):
         note = f"the distorted video's picture lies {place} of its {size[0]}x{size[1]}"
         yield Layout(
             name=f"crop {place}".strip(),

@@ -79,9 +79,10 @@ class Video:
         return ["-f", "rawvideo", *size, *rate, *source]
 
 
-def select_streams(
-    pair: tuple[Video, Video], streams: tuple[int | None, int | None]
-) -> tuple[Video, Video]:
+VideoPair = tuple[Video, Video]  # the reference and the distorted video
+
+
+def select_streams(pair: VideoPair, streams: tuple[int | None, int | None]) -> VideoPair:
     """Returns the pair with the video streams that were asked for; None leaves a video as it is."""
     first, second = (
         video if stream is None else dataclasses.replace(video, stream=stream)

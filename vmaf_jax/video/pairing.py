@@ -14,7 +14,7 @@ from vmaf_jax.features.checks import MIN_SIZE
 from vmaf_jax.video.comparison import Comparison
 from vmaf_jax.video.ffmpeg import BY_NUMBER
 from vmaf_jax.video.geometry import SCALING, EncodedFormat, Layout, LayoutChoices, find_layouts
-from vmaf_jax.video.inputs import Video, refuse_pointer
+from vmaf_jax.video.inputs import Video, VideoPair, refuse_pointer
 from vmaf_jax.video.pixel_format import (
     chroma_layout,
     common_format,
@@ -23,7 +23,7 @@ from vmaf_jax.video.pixel_format import (
     planar_format,
     sample_bits,
 )
-from vmaf_jax.video.streams import SWSCALE_MATRIX, DecodedStream
+from vmaf_jax.video.streams import SWSCALE_MATRIX, DecodedStream, StreamPair
 
 SAME_RATE = 0.005  # relative; 23.976 and 24 are one rate, 24 and 25 two
 HDR_TRANSFERS = ("smpte2084", "arib-std-b67")
@@ -83,8 +83,8 @@ class PairPlan:
 
 
 def plan_pair(
-    videos: tuple[Video, Video],
-    streams: tuple[DecodedStream, DecodedStream],
+    videos: VideoPair,
+    streams: StreamPair,
     comparison: Comparison,
     offset: int = 0,
     layout: str | None = None,
@@ -204,9 +204,7 @@ class Deinterlacing:
 
 
 def plan_deinterlacing(
-    videos: tuple[Video, Video],
-    streams: tuple[DecodedStream, DecodedStream],
-    comparison: Comparison,
+    videos: VideoPair, streams: StreamPair, comparison: Comparison
 ) -> Deinterlacing:
     """Plans what is done about interlaced frames, which hold two moments, a field each.
 
@@ -246,7 +244,7 @@ def _check_size(video: Video, size: tuple[int, int]) -> None:
         )
 
 
-def _warn_of_streams(streams: tuple[DecodedStream, DecodedStream]) -> tuple[str, ...]:
+def _warn_of_streams(streams: StreamPair) -> tuple[str, ...]:
     """Returns sentences on files that hold several videos: which was measured."""
     return tuple(
         f"the {role} file has {stream.streams} video streams; stream {stream.stream} was measured "
@@ -257,9 +255,7 @@ def _warn_of_streams(streams: tuple[DecodedStream, DecodedStream]) -> tuple[str,
 
 
 def _warn_of_colour(
-    videos: tuple[Video, Video],
-    streams: tuple[DecodedStream, DecodedStream],
-    comparison: Comparison,
+    videos: VideoPair, streams: StreamPair, comparison: Comparison
 ) -> tuple[str, ...]:
     """Returns sentences on colour that differs; refuses what cannot be compared by luma."""
     reference, distorted = streams
@@ -293,11 +289,7 @@ def _warn_of_colour(
     return tuple(warnings)
 
 
-def _grid(
-    videos: tuple[Video, Video],
-    streams: tuple[DecodedStream, DecodedStream],
-    comparison: Comparison,
-) -> float | None:
+def _grid(videos: VideoPair, streams: StreamPair, comparison: Comparison) -> float | None:
     """Returns frames per second that both are put on by time; None where they pair by number."""
     reference, distorted = streams
     path = videos[1].path
@@ -336,9 +328,7 @@ def _is_same_form(reference: DecodedStream, distorted: DecodedStream) -> bool:
     return same and not changes and not is_rgb(reference.pix_fmt)
 
 
-def _conversions(
-    streams: tuple[DecodedStream, DecodedStream], layout: Layout, least_bits: int
-) -> tuple[str, str]:
+def _conversions(streams: StreamPair, layout: Layout, least_bits: int) -> tuple[str, str]:
     """Returns filters that bring the reference and the distorted video to one size and format.
 
     Formats or ranges that differ are brought to limited range, which models are trained on. RGB

@@ -12,11 +12,11 @@ from typing import NamedTuple
 from vmaf_jax.errors import InputError
 from vmaf_jax.video.comparison import Comparison
 from vmaf_jax.video.ffmpeg import CompletedRun, Ffmpeg, run_ffmpeg
-from vmaf_jax.video.inputs import Video, select_streams
+from vmaf_jax.video.inputs import VideoPair, select_streams
 from vmaf_jax.video.pairing import PairPlan, plan_pair
 from vmaf_jax.video.pixel_format import common_bits, planar_format
 from vmaf_jax.video.report import check_formats, explain_failure, has_restarted_filters
-from vmaf_jax.video.streams import DecodedStream, choose_streams, decoded_streams, probe
+from vmaf_jax.video.streams import StreamPair, choose_stream, decoded_streams, probe
 from vmaf_jax.video.sync import find_offset
 from vmaf_jax.video.timing import measure_rates
 
@@ -35,16 +35,16 @@ class ComparedRun(NamedTuple):
     """
 
     run: CompletedRun
-    videos: tuple[Video, Video]
-    streams: tuple[DecodedStream, DecodedStream]
+    videos: VideoPair
+    streams: StreamPair
     plan: PairPlan
 
 
 def run_comparison(
     ffmpeg: Ffmpeg,
-    videos: tuple[Video, Video],
+    videos: VideoPair,
     comparison: Comparison,
-    run: Callable[[tuple[Video, Video], PairPlan | None], CompletedRun],
+    run: Callable[[VideoPair, PairPlan | None], CompletedRun],
     models: Mapping[str, str] | None = None,
 ) -> ComparedRun:
     """Runs a pair as it has to be compared.
@@ -65,31 +65,32 @@ def run_comparison(
         videos, first_frames = probe(ffmpeg, videos, comparison)
         plan = plan_comparison(ffmpeg, videos, first_frames, comparison)
     result = run(videos, plan)
-    if plan is None and (chosen := choose_streams(ffmpeg, videos, result.report)) != videos:
-        videos = chosen
-        result = run(videos, plan)
+    if plan is None:
+        reference, distorted = videos
+        chosen = (
+            choose_stream(ffmpeg, reference, result.report, 1),
+            choose_stream(ffmpeg, distorted, result.report, 0),
+        )
+        if chosen != videos:
+            videos = chosen
+            result = run(videos, plan)
     check_formats(result.report, *videos)
     streams = decoded_streams(result.report)
     if streams is None:
         raise InputError(explain_failure(result.report, *videos, models))
     restarted = has_restarted_filters(result.report)
     if plan is None or restarted:
-        must_repeat = plan is None
+        ran_blind = plan is None
         plan = plan_comparison(ffmpeg, videos, streams, comparison)
-        if restarted or (must_repeat and plan.changed):
-            reference, distorted = (
-                dataclasses.replace(video, keeps_filters=restarted) for video in videos
-            )
-            result = run((reference, distorted), plan)
+        if restarted or (ran_blind and plan.changed):
+            first, second = (dataclasses.replace(v, keeps_filters=restarted) for v in videos)
+            result = run((first, second), plan)
             check_formats(result.report, *videos)
     return ComparedRun(result, videos, streams, plan)
 
 
 def plan_comparison(
-    ffmpeg: Ffmpeg,
-    videos: tuple[Video, Video],
-    streams: tuple[DecodedStream, DecodedStream],
-    comparison: Comparison,
+    ffmpeg: Ffmpeg, videos: VideoPair, streams: StreamPair, comparison: Comparison
 ) -> PairPlan:
     """Plans how a pair is compared, with what only its time stamps and pictures tell.
 
@@ -110,10 +111,7 @@ def plan_comparison(
 
 
 def _measure_luma_errors(
-    ffmpeg: Ffmpeg,
-    videos: tuple[Video, Video],
-    streams: tuple[DecodedStream, DecodedStream],
-    plans: Mapping[str, PairPlan],
+    ffmpeg: Ffmpeg, videos: VideoPair, streams: StreamPair, plans: Mapping[str, PairPlan]
 ) -> dict[str, float]:
     """Returns the mean squared difference of luma that each plan leaves in some frames of a pair.
 

@@ -72,8 +72,7 @@ def frame_counts(
 ) -> tuple[int, int]:
     """Returns how many frames of the reference and of the distorted video were decoded.
 
-    Raises:
-        InputError: some could not be, or this ffmpeg does not tell.
+    Raises InputError where some could not be, or this ffmpeg does not tell.
     """
     counts: list[int | None] = [None, None]
     for m in _COUNTS.finditer(report):

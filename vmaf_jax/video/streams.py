@@ -14,7 +14,7 @@ from typing import Any
 from vmaf_jax.errors import InputError
 from vmaf_jax.video.comparison import DEFAULT_COMPARISON, Comparison
 from vmaf_jax.video.ffmpeg import BY_NUMBER, CompletedRun, Ffmpeg, run_ffmpeg
-from vmaf_jax.video.inputs import Video
+from vmaf_jax.video.inputs import Video, VideoPair
 from vmaf_jax.video.pixel_format import is_luma_alone, is_rgb
 from vmaf_jax.video.report import (
     GRAPH_INPUT,
@@ -104,9 +104,12 @@ class DecodedStream:
         return cls(**{**entry, "sar": Fraction(int(across), int(down)) if down else None})
 
 
+StreamPair = tuple[DecodedStream, DecodedStream]  # of the reference and the distorted video
+
+
 def probe(
-    ffmpeg: Ffmpeg, videos: tuple[Video, Video], comparison: Comparison = DEFAULT_COMPARISON
-) -> tuple[tuple[Video, Video], tuple[DecodedStream, DecodedStream]]:
+    ffmpeg: Ffmpeg, videos: VideoPair, comparison: Comparison = DEFAULT_COMPARISON
+) -> tuple[VideoPair, StreamPair]:
     """Decodes a frame of the reference and of the distorted video to find out what they are.
 
     Returns:
@@ -137,7 +140,7 @@ def probe(
     return (reference, distorted), streams
 
 
-def decoded_streams(report: str) -> tuple[DecodedStream, DecodedStream] | None:
+def decoded_streams(report: str) -> StreamPair | None:
     """Returns the streams of the reference and of the distorted video; None if one has no frame.
 
     Args:
@@ -155,11 +158,11 @@ _CODEC = re.compile(r"^ *Stream #(\d+):(\d+).*?: Video: (?P<codec>\w+)(?P<rest>.
 
 def _decoded_stream(report: str, number: int, frame: re.Match[str]) -> DecodedStream:
     """Returns the stream of input `number`, whose first frame the graph was configured for."""
-    demuxers = {int(k): name for k, name in _DEMUXER.findall(report)}
-    demuxer = demuxers.get(number, "")
+    demuxer = dict(_DEMUXER.findall(report)).get(str(number), "")
     is_still = _STILLS.fullmatch(demuxer.split(",")[0]) is not None
     is_timed = not _UNTIMED.fullmatch(demuxer.split(",")[0])
-    codec, rest, side_data = _container_line(report, number, int(frame["index"]))
+    index = int(frame["index"])
+    codec, rest, side_data = _container_line(report, number, index)
     width, height, sar, rotation = _shown_shape(frame, side_data)
     matrix, primaries, transfer = _colour(frame, rest)
     streams = video_streams(report, number)
@@ -175,10 +178,10 @@ def _decoded_stream(report: str, number: int, frame: re.Match[str]) -> DecodedSt
         range=_range(frame["pix_fmt"], frame["range"], is_still=is_still),
         sar=sar,
         rotation=rotation,
-        rate=_rate(r"([\d.]+k?) fps", rest) if is_timed else None,
-        base_rate=_rate(r"([\d.]+k?) tbr", rest) if is_timed else None,
+        rate=_rate("fps", rest) if is_timed else None,
+        base_rate=_rate("tbr", rest) if is_timed else None,
         scan=_scan(rest),
-        stream=next((s.number for s in streams if s.index == int(frame["index"])), 0),
+        stream=next((s.number for s in streams if s.index == index), 0),
         streams=sum(stream.is_film for stream in streams),
         range_changes=has_range_change(report, number),
     )
@@ -235,12 +238,9 @@ def _range(pix_fmt: str, tag: str | None, *, is_still: bool) -> str:
     return "pc" if is_full else "tv"
 
 
-def _rate(pattern: str, text: str) -> float | None:
-    match = re.search(pattern, text)
-    if not match:
-        return None
-    number = match[1]
-    return float(number[:-1]) * 1000 if number.endswith("k") else float(number) or None
+def _rate(unit: str, rest: str) -> float | None:
+    match = re.search(rf"([\d.]+)(k?) {unit}", rest)
+    return float(match[1]) * (1000 if match[2] else 1) or None if match else None
 
 
 def _scan(rest: str) -> str:
@@ -248,22 +248,6 @@ def _scan(rest: str) -> str:
     if re.search(r"\b(?:top|bottom) (?:coded )?first\b", rest):
         return "interlaced"
     return "progressive" if re.search(r"\bprogressive\b", rest) else "unknown"
-
-
-def choose_streams(ffmpeg: Ffmpeg, videos: tuple[Video, Video], report: str) -> tuple[Video, Video]:
-    """Returns the reference and the distorted video with the streams that are measured.
-
-    Args:
-        report: of a run over both, the distorted video as input 0.
-
-    Raises:
-        InputError: as `choose_stream`.
-    """
-    reference, distorted = videos
-    return (
-        choose_stream(ffmpeg, reference, report, 1),
-        choose_stream(ffmpeg, distorted, report, 0),
-    )
 
 
 def choose_stream(ffmpeg: Ffmpeg, video: Video, report: str, number: int) -> Video:

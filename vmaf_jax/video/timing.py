@@ -15,9 +15,9 @@ import numpy.typing as npt
 from vmaf_jax.errors import InputError
 from vmaf_jax.files import work_folder
 from vmaf_jax.video.ffmpeg import Ffmpeg, run_ffmpeg
-from vmaf_jax.video.inputs import Video
+from vmaf_jax.video.inputs import Video, VideoPair
 from vmaf_jax.video.pairing import SAME_RATE
-from vmaf_jax.video.streams import DecodedStream
+from vmaf_jax.video.streams import DecodedStream, StreamPair
 
 _Y4M = "yuv4mpegpipe"  # a demuxer of one rate, and no time stamps of the frames
 _Y4M_RATE = re.compile(rb"^YUV4MPEG2 [^\n]*?\bF0*[1-9]\d*:0*[1-9]\d*[ \n]")
@@ -29,42 +29,39 @@ _MISSING = -(2**63)  # AV_NOPTS_VALUE, ffmpeg's mark of a packet without a time 
 Times = npt.NDArray[np.float64]
 
 
-def measure_rates(
-    ffmpeg: Ffmpeg, videos: tuple[Video, Video], streams: tuple[DecodedStream, DecodedStream]
-) -> tuple[DecodedStream, DecodedStream]:
+def measure_rates(ffmpeg: Ffmpeg, videos: VideoPair, streams: StreamPair) -> StreamPair:
     """Returns the streams of the reference and the distorted video with rates that they keep.
 
     Packets are read where the rates that the files claim differ or are uneven. Streams whose frames
     are shown at the same times have one rate; a still and a file without time stamps have none.
     """
-    stated = [_with_stated_rate(*pair) for pair in zip(videos, streams, strict=True)]
-    rates = _rates(videos, stated)
-    if rates is None:
-        return stated[0], stated[1]
-    if abs(rates[1] / rates[0] - 1) <= SAME_RATE and not any(s.irregular for s in stated):
-        return stated[0], stated[1]
+    first, second = map(_with_stated_rate, videos, streams)
+    rates = _rates(videos, (first, second))
+    if rates is None or (
+        abs(rates[1] / rates[0] - 1) <= SAME_RATE and not (first.irregular or second.irregular)
+    ):
+        return first, second
     times = [
         None if video.fps or stream.demuxer == _Y4M else packet_times(ffmpeg, video)
-        for video, stream in zip(videos, stated, strict=True)
+        for video, stream in zip(videos, (first, second), strict=True)
     ]
-    measured = [
-        stream if stamps is None else _with_measured_rate(stream, stamps)
-        for stream, stamps in zip(stated, times, strict=True)
-    ]
-    rates = _rates(videos, measured)
+    first, second = map(_with_measured_rate, (first, second), times)
+    rates = _rates(videos, (first, second))
     if rates is None:
-        return measured[0], measured[1]
+        return first, second
     length = max((len(stamps) for stamps in times if stamps is not None), default=0)
     shown = [
         np.arange(length) / rate if stamps is None else stamps
         for stamps, rate in zip(times, rates, strict=True)
     ]
     if min(map(len, shown)) > 1 and _furthest_apart(shown[0], shown[1]) is None:
-        measured = [dataclasses.replace(s, rate=rates[0], base_rate=rates[0]) for s in measured]
-    return measured[0], measured[1]
+        first, second = (
+            dataclasses.replace(s, rate=rates[0], base_rate=rates[0]) for s in (first, second)
+        )
+    return first, second
 
 
-def needs_spacing_check(streams: tuple[DecodedStream, DecodedStream]) -> bool:
+def needs_spacing_check(streams: StreamPair) -> bool:
     """Tells whether two streams that agree in their rates may still be spaced otherwise."""
     if any(stream.rate is None for stream in streams):
         return False
@@ -74,31 +71,25 @@ def needs_spacing_check(streams: tuple[DecodedStream, DecodedStream]) -> bool:
 
 def check_spacing(
     ffmpeg: Ffmpeg,
-    videos: tuple[Video, Video],
-    streams: tuple[DecodedStream, DecodedStream],
+    videos: VideoPair,
+    streams: StreamPair,
     counts: tuple[int, int],
     skip: tuple[int, int] = (0, 0),
 ) -> None:
-    """Compares the times of the reference's and the distorted video's frames.
+    """Raises InputError where a pair of frames is apart by more than half an interval.
 
     Args:
         counts: decoded frames of each; a file that has another number of packets is not judged.
         skip: frames of each that are left out at the start.
-
-    Raises:
-        InputError: a pair of frames is apart by more than half the interval between frames.
     """
-    times = [
-        np.arange(count) / stream.rate
-        if stream.demuxer == _Y4M and stream.rate
-        else packet_times(ffmpeg, video)
-        for video, stream, count in zip(videos, streams, counts, strict=True)
-    ]
-    if any(len(stamps) != count for stamps, count in zip(times, counts, strict=True)):
-        return
-    reference, distorted = (stamps[n:] for stamps, n in zip(times, skip, strict=True))
-    if min(len(reference), len(distorted)) < 2:
-        return
+    times = []
+    for video, stream, count, first in zip(videos, streams, counts, skip, strict=True):
+        rate = stream.rate if stream.demuxer == _Y4M else None
+        stamps = np.arange(count) / rate if rate else packet_times(ffmpeg, video)
+        if len(stamps) != count or count - first < 2:
+            return
+        times.append(stamps[first:])
+    reference, distorted = times
     if (found := _furthest_apart(reference, distorted)) is not None:
         frame, seconds = found
         raise InputError(
@@ -107,7 +98,7 @@ def check_spacing(
         )
 
 
-def _rates(videos: tuple[Video, Video], streams: list[DecodedStream]) -> tuple[float, float] | None:
+def _rates(videos: VideoPair, streams: StreamPair) -> tuple[float, float] | None:
     """Returns the rates of both, a raw file's as it was given; None where one has none."""
     first, second = (
         video.fps or stream.rate for video, stream in zip(videos, streams, strict=True)
@@ -145,8 +136,10 @@ def _with_stated_rate(video: Video, stream: DecodedStream) -> DecodedStream:
     return stream if stated else dataclasses.replace(stream, rate=None, base_rate=None)
 
 
-def _with_measured_rate(stream: DecodedStream, times: Times) -> DecodedStream:
-    """Returns the stream with the rate of its packets' times, and none for a still."""
+def _with_measured_rate(stream: DecodedStream, times: Times | None) -> DecodedStream:
+    """Returns the stream with the rate of its packets' times, if any, and none for a still."""
+    if times is None:
+        return stream
     n = len(times)
     if n < 2 or times[-1] <= times[0]:
         return dataclasses.replace(stream, rate=None, base_rate=None)
@@ -201,11 +194,7 @@ def _unpress_start(times: Times, tick: float) -> Times:
     """Returns times in which frames that a muxer pressed together at the start are spread again.
 
     Matroska holds no time below zero: ffmpeg 9.0.2 writes the frames that an encoder (libvvenc)
-    times before zero a tick apart (`findings/vvc_in_matroska.sh`).
-
-    Args:
-        times: seconds, sorted.
-        tick: seconds of the file's clock.
+    times before zero a tick of the file's clock apart (`findings/vvc_in_matroska.sh`).
     """
     gaps = np.diff(times)
     apart = np.flatnonzero(gaps > 1.5 * tick)
