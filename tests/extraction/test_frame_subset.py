@@ -6,21 +6,19 @@ import pytest
 
 import vmaf_jax
 from vmaf_jax.errors import InputError
+from vmaf_jax.extraction.first_look import FramePattern, first_look, measure_all
 from vmaf_jax.extraction.frame_subset import (
     MAX_CHOSEN,
-    Pattern,
-    apart,
-    expression,
-    first_look,
+    interval_expression,
     measure_chosen,
-    measure_every,
+    separate_neighbours,
 )
 from vmaf_jax.features.feature_set import FEATURE_SETS, FEATURES, NEG_FEATURES
 from vmaf_jax.video.comparison import DEFAULT_COMPARISON, Comparison
 from vmaf_jax.video.ffmpeg import find_ffmpeg
 from vmaf_jax.video.inputs import Video
 
-PATTERN = Pattern(6, np.array([2, 5, 0, 1]))
+PATTERN = FramePattern(6, np.array([2, 5, 0, 1]))
 
 
 def look(pair, how=DEFAULT_COMPARISON, feature_set=FEATURES, pattern=PATTERN):
@@ -75,7 +73,7 @@ PATTERNS = [
 @pytest.mark.parametrize(("cell", "offsets"), PATTERNS, ids=str)
 def test_the_first_look_has_the_values_of_the_whole(cut_pair, cell, offsets):
     pair = (Video(cut_pair / "reference.y4m"), Video(cut_pair / "small.mp4"))
-    pattern = Pattern(cell, np.array(offsets))
+    pattern = FramePattern(cell, np.array(offsets))
     features = look(pair, pattern=pattern).features
     whole = vmaf_jax.extract_pair(*pair).features
     frames = [0] + [
@@ -91,7 +89,7 @@ def test_every_frame_by_a_plan_that_is_known(cut_pair):
     pair = (Video(cut_pair / "reference.y4m"), Video(cut_pair / "small.mp4"))
     for options in ({}, {"offset": 3}):
         pilot = look(pair, Comparison(**options))
-        every = measure_every(find_ffmpeg(), pilot, FEATURES, threads=2)
+        every = measure_all(find_ffmpeg(), pilot, FEATURES, threads=2)
         np.testing.assert_array_equal(every, vmaf_jax.extract_pair(*pair, **options).features)
 
 
@@ -102,7 +100,7 @@ def test_lengths_that_differ(cut_pair, ffmpeg):
     pair = (Video(cut_pair / "cut.y4m"), Video(cut_pair / "distorted.mp4"))
     whole = vmaf_jax.extract_pair(*pair, shortest=True).features
     for offset in range(6):
-        pattern = Pattern(6, np.array([offset, 5 - offset]))
+        pattern = FramePattern(6, np.array([offset, 5 - offset]))
         features = look(pair, Comparison(shortest=True), pattern=pattern).features
         np.testing.assert_array_equal(list(features.values()), whole[list(features)])
 
@@ -153,14 +151,14 @@ def test_the_first_look_sees_the_cut_and_every_frame(cut_pair, ffmpeg):
 def test_the_longest_list_fits_one_argument():
     """Linux takes 128 KiB in one; the list stands in it for each of the two videos."""
     frames = range(9_000_000, 9_000_000 + 9 * MAX_CHOSEN, 9)
-    assert 2 * len(expression([(f - 1, f + 1) for f in frames])) < 120_000
+    assert 2 * len(interval_expression([(f - 1, f + 1) for f in frames])) < 120_000
 
 
 def test_lists_keep_frames_apart():
     rng = np.random.default_rng(0)
     for n in (1, 10, 60, 100):
         frames = sorted(rng.choice(100, n, replace=False).tolist())
-        lists = apart(frames)
+        lists = separate_neighbours(frames)
         assert sorted(frame for members in lists for frame in members) == frames
         assert len(lists) <= 3 + (frames[0] == 0)
         assert all(np.diff(members).min(initial=3) >= 3 for members in lists)
@@ -173,7 +171,7 @@ def test_the_first_frame_of_every_feature_set_is_that_of_the_whole(cut_pair, nam
     feature_set = FEATURE_SETS[name]
     pair = (Video(cut_pair / "reference.y4m"), Video(cut_pair / "distorted.mp4"))
     whole = vmaf_jax.extract_pair(*pair, feature_set=feature_set, teachers=()).features
-    pilot = look(pair, feature_set=feature_set, pattern=Pattern(6, np.array(offsets)))
+    pilot = look(pair, feature_set=feature_set, pattern=FramePattern(6, np.array(offsets)))
     np.testing.assert_array_equal(list(pilot.features.values()), whole[list(pilot.features)])
     plan, frames = pilot.plan, [0, 1, 2, 7, 39]
     chosen = measure_chosen(find_ffmpeg(), pair, plan, feature_set, frames, threads=2)

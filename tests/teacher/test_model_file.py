@@ -9,7 +9,7 @@ import pytest
 from tests.support import bare_libvmaf
 from vmaf_jax.errors import InputError, OtherFeaturesError
 from vmaf_jax.extraction.extract import extract_pair
-from vmaf_jax.extraction.libvmaf import resolve_teacher
+from vmaf_jax.extraction.teachers import resolve_teacher
 from vmaf_jax.features import FEATURE_SETS
 from vmaf_jax.jobs.evaluate import evaluate
 from vmaf_jax.scoring.model import load_model

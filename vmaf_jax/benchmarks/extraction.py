@@ -11,7 +11,8 @@ from typing import Any
 from vmaf_jax.benchmarks.timing import against, machine, sample
 from vmaf_jax.corpora.demo import package_file
 from vmaf_jax.extraction.extract import extract_pair
-from vmaf_jax.extraction.libvmaf import LibvmafModel, measuring_arguments
+from vmaf_jax.extraction.libvmaf import measuring_arguments
+from vmaf_jax.extraction.teachers import LibvmafModel
 from vmaf_jax.teacher import DEFAULT_TEACHER
 from vmaf_jax.video.ffmpeg import Ffmpeg, find_ffmpeg
 from vmaf_jax.video.inputs import Video, forget_digests
@@ -54,9 +55,7 @@ def bench_extract(repeats: int = 21) -> dict[str, Any]:
 
 def libvmaf_line(ffmpeg: Ffmpeg, pair: tuple[Video, Video], model: str) -> list[str]:
     """The bare command line that measures a pair with a model, on all cores."""
-    arguments = measuring_arguments(
-        *pair, [LibvmafModel(model)], threads=os.cpu_count() or 1, shortest=False
-    )
+    arguments = measuring_arguments(*pair, [LibvmafModel(model)], threads=os.cpu_count() or 1)
     return [ffmpeg.path, "-hide_banner", *arguments]
 
 

@@ -26,8 +26,8 @@ from vmaf_jax.extraction.jax_features import (
     feature_program,
     frames_side_by_side,
 )
-from vmaf_jax.extraction.libvmaf import resolve_teachers
 from vmaf_jax.extraction.request import Pair, Request, TableOrError, request_key
+from vmaf_jax.extraction.teachers import resolve_teachers
 from vmaf_jax.extraction.v1_form import describe
 from vmaf_jax.features.feature_set import FEATURES, FeatureSet
 from vmaf_jax.teacher import Teacher, load_teacher

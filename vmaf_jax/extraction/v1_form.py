@@ -5,6 +5,7 @@ pass the encode's size and depth to CAMBI where it was scaled. Source: `models_v
 """
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,12 @@ from vmaf_jax.features.feature_set import FeatureSet
 from vmaf_jax.files import read_limited
 from vmaf_jax.teacher.model_file import MAX_BYTES, known_teachers
 from vmaf_jax.video.geometry import EncodedFormat
+from vmaf_jax.video.pixel_format import common_bits
+from vmaf_jax.video.streams import DecodedStream
 
 
 def reads_banding(name: str, path: Path | None) -> bool:
-    """Whether a model is one of VMAF v1's kind: over CAMBI or SpEED, with whichever options."""
+    """Returns whether a model is of VMAF v1's kind: over CAMBI or SpEED, with whichever options."""
     path = path or known_teachers().get(name)
     if path is None:
         return name.startswith("vmaf_v1")
@@ -29,7 +32,7 @@ def reads_banding(name: str, path: Path | None) -> bool:
 
 
 def model_options(encode: EncodedFormat | None) -> str:
-    """The options of a model of VMAF v1 in ffmpeg's libvmaf filter, for its CAMBI."""
+    """Returns what a v1 model's entry in ffmpeg's libvmaf filter says of the encode, for CAMBI."""
     if encode is None:
         return ""
     values = {"width": encode.width, "height": encode.height, "bitdepth": encode.bits}
@@ -37,7 +40,7 @@ def model_options(encode: EncodedFormat | None) -> str:
 
 
 def libvmaf_keys(feature_set: FeatureSet, encode: EncodedFormat | None) -> tuple[str, ...]:
-    """The keys of a feature set in libvmaf's log, which says options that are not its defaults."""
+    """Returns a feature set's keys in libvmaf's log, which names options that it was given."""
     if encode is None or feature_set.planes == 1:
         return feature_set.libvmaf_keys
     suffix = f"_encbd_{encode.bits}_ench_{encode.height}_encw_{encode.width}"
@@ -45,10 +48,12 @@ def libvmaf_keys(feature_set: FeatureSet, encode: EncodedFormat | None) -> tuple
     return tuple(key + suffix if name == "cambi" else key for name, key in named)
 
 
-def describe(bits: int, encode: EncodedFormat | None) -> dict[str, Any]:
-    """What a result says of the form that VMAF v1 was measured in.
+def measured_bits(facts: Sequence[DecodedStream]) -> int:
+    """Returns the bits of the samples that v1 measures: 10, or 12 where a video has 12."""
+    reference, distorted = facts
+    return common_bits(reference.pix_fmt, distorted.pix_fmt, least_bits=10)
 
-    Args:
-        bits: of a sample, as measured.
-    """
+
+def describe(bits: int, encode: EncodedFormat | None) -> dict[str, Any]:
+    """Returns the entries of a result that say in which form v1 measured, `bits` a sample."""
     return {"v1_bits": bits, "v1_encode": None if encode is None else list(encode)}

@@ -24,14 +24,8 @@ from vmaf_jax.evaluation.frame_sample import (
     stratified_mean,
 )
 from vmaf_jax.extraction.cache import readable_name
-from vmaf_jax.extraction.frame_subset import (
-    FirstLook,
-    Pattern,
-    check_branches,
-    first_look,
-    measure_chosen,
-    measure_every,
-)
+from vmaf_jax.extraction.first_look import FirstLook, FramePattern, first_look, measure_all
+from vmaf_jax.extraction.frame_subset import check_frames_separable, measure_chosen
 from vmaf_jax.extraction.libvmaf import other_build
 from vmaf_jax.extraction.request import Pair
 from vmaf_jax.features.feature_set import FeatureSet
@@ -103,9 +97,9 @@ def measure_sample(
     counts = [check_video(video) for video in pair]
     if None not in (reference.fps, distorted.fps) or comparison.fps is None:
         check_frame_counts(reference, distorted, counts, shortest=comparison.defers_length_check)
-    check_branches(feature_set)
+    check_frames_separable(feature_set)
     ffmpeg, threads = find_ffmpeg(), os.cpu_count() or 1
-    pattern = Pattern(CELL, offsets(_SEED))
+    pattern = FramePattern(CELL, offsets(_SEED))
     pilot = first_look(ffmpeg, pair, comparison, feature_set, pattern, threads=threads)
     n_frames = len(pilot.covariate)
     features = np.full((n_frames, len(feature_set)), np.nan)
@@ -139,7 +133,7 @@ def _measure_drawn(
 ) -> None:
     """Fills `features` `[n_frames, d]` in where frames are drawn and not measured yet."""
     if draw.n == draw.n_frames:
-        features[:] = measure_every(ffmpeg, pilot, feature_set, threads=threads)
+        features[:] = measure_all(ffmpeg, pilot, feature_set, threads=threads)
         return
     new = [int(k) for frames in draw.sample for k in frames if np.isnan(features[k, 0])]
     if new:
