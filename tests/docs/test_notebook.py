@@ -66,7 +66,7 @@ def test_it_runs(story, tmp_path, monkeypatch):
         page = Page()
         page.feed(value._repr_html_())
         assert "table" in page.opened
-        assert ("svg" in page.opened) == (type(value).__name__ != "Ranking")
+        assert ("svg" in page.opened) == (type(value).__name__ in ("Scores", "RunView"))
         assert sorted(page.opened) == sorted(page.closed)
 
 

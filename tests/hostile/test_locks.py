@@ -11,7 +11,7 @@ from tests.hostile.support import refused
 from vmaf_jax.errors import InputError
 from vmaf_jax.files import read_limited, take_lock, write_bytes
 from vmaf_jax.runs.state import UnfitError, read_arrays, write_arrays
-from vmaf_jax.tables.dataset import writing
+from vmaf_jax.tables.dataset import open_writer
 
 WORK = b"a year of work\n"
 
@@ -90,13 +90,13 @@ def test_a_linked_folder_of_states_is_not_written_to(folder):
 
 def test_a_dataset_is_not_written_through_links(folder):
     (folder / "elsewhere").mkdir()
-    with writing(folder / "out"):
+    with open_writer(folder / "out"):
         (folder / "out" / "ab").symlink_to(folder / "elsewhere")
     refused(folder, "ab: a link", *EXTRACT)
 
 
 def test_removing_a_dataset_leaves_what_it_did_not_write(tmp_path):
-    with writing(tmp_path / "set") as writer:
+    with open_writer(tmp_path / "set") as writer:
         (tmp_path / "set" / "notes.txt").write_bytes(WORK)
         writer.remove()
     assert [path.name for path in (tmp_path / "set").iterdir()] == ["notes.txt"]

@@ -10,7 +10,7 @@ from tests.support import run_command
 from tests.tables.test_table import make_table
 from vmaf_jax.errors import InputError
 from vmaf_jax.tables import concatenate, read_table
-from vmaf_jax.tables.dataset import shard_path, writing
+from vmaf_jax.tables.dataset import open_writer, shard_path
 
 PARTS = ((("a", "a1", 3), ("a", "a2", 2)), (("b", "b1", 4),), (("c", "c1", 5),))
 
@@ -119,11 +119,11 @@ def test_too_many_rows_and_no_shards(folder, tmp_path, monkeypatch):
 def test_a_dataset_says_whether_it_is_complete(tables, tmp_path):
     folder = tmp_path / "set"
     paths = [shard_path(folder, digest) for digest in ("ab01", "ab02", "cd03")]
-    with writing(folder):
+    with open_writer(folder):
         tables[0].write(paths[0])  # and no more: killed here
     with pytest.raises(InputError, match="not complete, clips are missing"):
         read_table(folder)
-    with writing(folder) as writer:
+    with open_writer(folder) as writer:
         for path, table in zip(paths, tables, strict=True):
             table.write(path)
         writer.finish(paths[:2])
@@ -135,16 +135,16 @@ def test_a_dataset_says_whether_it_is_complete(tables, tmp_path):
 
 def test_a_second_writer_and_a_folder_of_other_things_are_refused(tmp_path):
     with (
-        writing(tmp_path / "set"),
+        open_writer(tmp_path / "set"),
         pytest.raises(InputError, match="another program writes into this dataset"),
-        writing(tmp_path / "set"),
+        open_writer(tmp_path / "set"),
     ):
         pass
-    with writing(tmp_path / "set"):
+    with open_writer(tmp_path / "set"):
         pass
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "thesis.tex").write_text("")
-    with pytest.raises(InputError, match="holds other things"), writing(tmp_path / "other"):
+    with pytest.raises(InputError, match="holds other things"), open_writer(tmp_path / "other"):
         pass
 
 
@@ -152,7 +152,7 @@ def test_a_second_writer_and_a_folder_of_other_things_are_refused(tmp_path):
 def test_a_foreign_shard_in_a_finished_dataset_is_refused(tables, tmp_path, place):
     folder = tmp_path / "set"
     own = shard_path(folder, "ab01")
-    with writing(folder) as writer:
+    with open_writer(folder) as writer:
         tables[0].write(own)
         writer.finish([own])
     assert read_table(folder).sources == ["a"]

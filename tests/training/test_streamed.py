@@ -9,7 +9,7 @@ import pytest
 from vmaf_jax.features import FEATURES
 from vmaf_jax.models import Student
 from vmaf_jax.models.heads import SCORE_SPAN
-from vmaf_jax.tables.dataset import mapped
+from vmaf_jax.tables.mapped_table import map_array
 from vmaf_jax.training import TrainingSettings, streams
 from vmaf_jax.training.optimisers import make_optimiser
 from vmaf_jax.training.streamed import StreamMember, predict_by_source, train_streamed
@@ -23,7 +23,7 @@ TRAINS = ~np.eye(3, dtype=bool)
 def rows(monkeypatch):
     monkeypatch.setattr(streams, "_BLOCK", 16)
     rng = np.random.default_rng(0)
-    x = mapped((300, 6), np.float64)
+    x = map_array((300, 6), np.float64)
     x[:] = rng.uniform(0, 1, (300, 6)) + np.array([0, 0, 0, 0, 0, 20])
     return StreamRows(x, 100 * x[:, 0] * x[:, 1], np.repeat(np.arange(3, dtype=np.int32), 100))
 

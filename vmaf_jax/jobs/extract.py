@@ -21,7 +21,7 @@ from vmaf_jax.extraction.shards import (
 from vmaf_jax.features.feature_set import FEATURE_SETS, FEATURES
 from vmaf_jax.files import check_output
 from vmaf_jax.progress import NO_PROGRESS, Progress
-from vmaf_jax.tables.dataset import Contents, check_dataset, is_dataset, writing
+from vmaf_jax.tables.dataset import TableSummary, check_dataset, is_dataset, open_writer
 from vmaf_jax.tables.reading import read_file
 from vmaf_jax.tables.table import concatenate
 from vmaf_jax.video.comparison import DEFAULT_COMPARISON, Comparison
@@ -85,7 +85,7 @@ def extract(
     settings: ExtractSettings = DEFAULT_SETTINGS,
     *,
     progress: Progress = NO_PROGRESS,
-) -> Contents:
+) -> TableSummary:
     """Measures a corpus and writes its features; an interrupted extraction resumes.
 
     Args:
@@ -94,7 +94,7 @@ def extract(
             has the bytes that one machine writes.
 
     Returns:
-        Contents of what is written.
+        TableSummary of what is written.
 
     Raises:
         InputError: Bad settings, clips that failed (after all others are measured), a cluster that
@@ -109,7 +109,7 @@ def extract(
         )
         table = table.mean_pool() if settings.mean_pool else table
         table.write(out)
-        return Contents.of(table)
+        return TableSummary.of(table)
     folder = out.with_name(f"{out.name}.parts")
     if folder.is_symlink():
         raise InputError(f"{folder}: a link, in the place of the clips' folder; remove it.")
@@ -123,7 +123,7 @@ def _write_dataset(
     progress: Progress,
     *,
     table: Path | None = None,
-) -> Contents:
+) -> TableSummary:
     """Measures a corpus by libvmaf into the dataset `folder`, a shard a clip.
 
     Args:
@@ -138,7 +138,7 @@ def _write_dataset(
     check_dataset(folder)
     clips = source.clips()
     shard_settings = ShardSettings(settings.request, folder, settings.mean_pool)
-    with _open_engine(settings) as engine, writing(folder) as writer:
+    with _open_engine(settings) as engine, open_writer(folder) as writer:
         shards = write_shards(clips, shard_settings, engine, progress.clips(clips))
         writer.finish(folder / shard.path.relative_to(folder.absolute()) for shard in shards)
         if table is not None:
@@ -158,9 +158,9 @@ def _open_engine(settings: ExtractSettings) -> Iterator[Engine]:
         yield engine
 
 
-def _contents(clips: list[Clip], shards: list[Shard]) -> Contents:
+def _contents(clips: list[Clip], shards: list[Shard]) -> TableSummary:
     scales = {clip.label_scale for clip in clips}
-    return Contents(
+    return TableSummary(
         rows=sum(shard.rows for shard in shards),
         n_clips=len(clips),
         sources=sorted({clip.source for clip in clips}),

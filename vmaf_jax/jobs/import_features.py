@@ -30,7 +30,7 @@ from vmaf_jax.evaluation.subjects import SubjectModel, recover_quality
 from vmaf_jax.features.feature_set import FEATURE_SETS, FEATURES, FeatureSet
 from vmaf_jax.files import check_output
 from vmaf_jax.progress import NO_PROGRESS, Progress
-from vmaf_jax.tables.dataset import Contents, is_dataset, writing
+from vmaf_jax.tables.dataset import TableSummary, is_dataset, open_writer
 from vmaf_jax.tables.opinions import LabelScale
 from vmaf_jax.tables.table import FeatureTable
 from vmaf_jax.teacher import load_teacher
@@ -94,7 +94,7 @@ def import_features(
     settings: ImportSettings = DEFAULT_SETTINGS,
     *,
     progress: Progress = NO_PROGRESS,
-) -> Contents:
+) -> TableSummary:
     """Joins features and opinions and writes them to `out`.
 
     Args:
@@ -102,7 +102,7 @@ def import_features(
             no more than a shard is held in memory.
 
     Returns:
-        Contents of what is written.
+        TableSummary of what is written.
 
     Raises:
         InputError: Bad settings, a damaged file, labels without features or the reverse, or a
@@ -127,7 +127,7 @@ def _write_table(
     settings: ImportSettings,
     progress: Progress,
     old_logs: list[Path],
-) -> Contents:
+) -> TableSummary:
     """Writes one table; adds logs of unknown bit depth to `old_logs`."""
     inputs = (source.logs, source.frames, source.clips, source.ratings)
     check_output(out, ".parquet", [path for path in inputs if path is not None])
@@ -142,7 +142,7 @@ def _write_table(
         table = dataclasses.replace(table, provenance={**table.provenance, "files": digests})
     table = _add_teachers(table, settings.teachers)
     table.write(out)
-    return Contents.of(table)
+    return TableSummary.of(table)
 
 
 def _write_dataset(
@@ -151,20 +151,20 @@ def _write_dataset(
     settings: ImportSettings,
     progress: Progress,
     old_logs: list[Path],
-) -> Contents:
+) -> TableSummary:
     """Writes a dataset, shard by shard; adds logs of unknown bit depth to `old_logs`."""
     if source.logs is None:
         raise InputError(f"{out}: a folder takes --logs; name a .parquet file for other sources.")
-    with writing(out) as writer:
+    with open_writer(out) as writer:
         listed = _list_clips(source, settings, progress)
         on_clip = progress.clips(listed.clips)
-        contents: Contents | None = None
+        contents: TableSummary | None = None
         shards: list[Path] = []
         for table in _shard_tables(listed, settings, old_logs):
             scored = _add_teachers(table, settings.teachers)
             shards.append(out / f"part-{len(shards):06d}.parquet")
             scored.write(shards[-1])
-            held = Contents.of(scored)
+            held = TableSummary.of(scored)
             contents = held if contents is None else contents + held
             for frames in np.unique(table.clip_groups()[1], return_counts=True)[1].tolist():
                 on_clip(frames)
@@ -188,7 +188,7 @@ def _shard_tables(
             first, rows, features = k, 0, {}
 
 
-def _remark_contents(contents: Contents, progress: Progress) -> None:
+def _remark_contents(contents: TableSummary, progress: Progress) -> None:
     """Says what the rows cannot be used for, and which names look mistyped."""
     spellings: dict[str, str] = {}
     for source in contents.sources:

@@ -29,7 +29,7 @@ from vmaf_jax.files import to_json
 from vmaf_jax.printable import printable
 from vmaf_jax.reporting.backends import BackendsReport
 from vmaf_jax.reporting.html import number
-from vmaf_jax.tables.dataset import Contents
+from vmaf_jax.tables.dataset import TableSummary
 
 _WIDEST = 1_000_000  # columns of a table that is not on a terminal
 _MOST_CLIPS = 100  # of a table for people
@@ -111,7 +111,7 @@ def show_json(value: Any) -> None:
     sys.stdout.write(json.dumps(json.loads(to_json(value))).replace("\x7f", "\\u007f") + "\n")
 
 
-def show_contents(out: Path, contents: Contents) -> None:
+def show_contents(out: Path, contents: TableSummary) -> None:
     """What was written, in one line."""
     n_sources = len(contents.sources)
     counts = f"{contents.rows} rows, {contents.n_clips} clips, {n_sources} sources"

@@ -19,7 +19,7 @@ from vmaf_jax.features.feature_set import FEATURE_SETS, FEATURES
 from vmaf_jax.models import ACTIVATIONS, NETWORKS, Student
 from vmaf_jax.models.frame_pooling import POOLINGS
 from vmaf_jax.plain_yaml import parse_yaml, read_yaml
-from vmaf_jax.tables.locations import place_of
+from vmaf_jax.tables.locations import parse_place
 from vmaf_jax.teacher.model_file import DEFAULT_TEACHER
 from vmaf_jax.training.optimisers import MAX_PARAMS
 from vmaf_jax.training.settings import TrainingSettings
@@ -49,7 +49,7 @@ def _place(value: Any) -> Any:
     if not isinstance(value, str | Path):
         raise ValueError("expected a path, or an address as s3://bucket/folder")
     try:
-        return place_of(value)
+        return parse_place(value)
     except InputError as error:
         raise PydanticCustomError(_CREDENTIALS, "{reason}", {"reason": str(error)}) from error
 

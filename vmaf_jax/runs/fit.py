@@ -33,8 +33,8 @@ from vmaf_jax.runs.run_folder import open_run
 from vmaf_jax.runs.state import KeptState
 from vmaf_jax.tables.categories import encode_sorted
 from vmaf_jax.tables.clips import clips_of
-from vmaf_jax.tables.dataset import map_table, release
-from vmaf_jax.tables.locations import find
+from vmaf_jax.tables.locations import locate
+from vmaf_jax.tables.mapped_table import map_table, release
 from vmaf_jax.tables.table import FeatureTable
 from vmaf_jax.teacher import Teacher
 from vmaf_jax.training import TrainingSettings, cross_validation_members, train_members
@@ -379,7 +379,7 @@ def load_streamed(config: Config, progress: Progress = NO_PROGRESS) -> StreamedP
     """
     data = config.data
     _check(config)
-    folder = None if data.features is None else find(data.features)
+    folder = None if data.features is None else locate(data.features)
     buffer_rows = data.buffer_rows
     if folder is None or buffer_rows is None or not folder.is_dir():
         raise InputError("data.buffer_rows is of data.features, a folder of shards; drop it.")

@@ -16,7 +16,7 @@ from vmaf_jax.files import check_output, to_json, write_text
 from vmaf_jax.progress import Progress
 from vmaf_jax.serving import requests, results
 from vmaf_jax.serving.long_results import PART
-from vmaf_jax.tables.dataset import Contents
+from vmaf_jax.tables.dataset import TableSummary
 from vmaf_jax.tables.opinions import LabelScale, check_scale
 
 
@@ -435,7 +435,7 @@ def _json_out(name: str | None, inputs: list[str]) -> Path | None:
     return out
 
 
-def _tabled(out: str, contents: Contents) -> results.Tabled:
+def _tabled(out: str, contents: TableSummary) -> results.Tabled:
     return results.Tabled(
         out=out,
         rows=contents.rows,

@@ -1,7 +1,7 @@
-"""Names of rows as numbers, so that work over many rows holds each name once.
+"""Columns of names as numbers, so that work over many rows holds each name once.
 
-A column of names, `[n]`, refers to texts that rows share: 8 bytes a row. As an array of text it
-would take four bytes a character and row; it is never made one here.
+A column of names, `[n]`, is an array of objects that rows share: 8 bytes a row. NumPy's own text
+would take four bytes a character and row.
 """
 
 import numpy as np
@@ -9,11 +9,11 @@ import numpy.typing as npt
 import pyarrow as pa
 
 Codes = npt.NDArray[np.int64]
-_BLOCK = 1 << 16  # rows whose texts are copied at a time
+_BLOCK = 1 << 16  # rows whose texts Arrow copies at a time
 
 
 def encode(names: npt.NDArray[np.object_]) -> tuple[list[str], Codes]:
-    """The distinct names in order of appearance, and the number of each row's, `[n]`."""
+    """Returns the distinct names in order of appearance, and the number of each row's, `[n]`."""
     numbers: dict[str, int] = {}
     codes = np.empty(len(names), np.int64)
     for start in range(0, len(names), _BLOCK):
@@ -25,31 +25,32 @@ def encode(names: npt.NDArray[np.object_]) -> tuple[list[str], Codes]:
 
 
 def encode_sorted(names: npt.NDArray[np.object_]) -> tuple[list[str], Codes]:
-    """The distinct names, sorted, and the number of each row's, `[n]`."""
+    """Returns the distinct names, sorted, and the number of each row's, `[n]`."""
     texts, codes = encode(names)
     order = sorted(range(len(texts)), key=texts.__getitem__)
     return [texts[k] for k in order], np.argsort(np.array(order, np.int64))[codes]
 
 
 def combine(*codes: npt.NDArray[np.integer]) -> Codes:
-    """The number of each row's combination, `[n]`, by first appearance.
+    """Returns the number of each row's combination of codes, `[n]`, by first appearance.
 
     Args:
         codes: whole numbers, `[n]` each.
     """
-    group = _numbered(codes[0])
+    group = _renumber(codes[0])
     for column in codes[1:]:
-        number = _numbered(column)
-        group = _numbered(group * (int(number.max(initial=0)) + 1) + number)
+        number = _renumber(column)
+        # Renumbered after each column, or the product of many would overflow.
+        group = _renumber(group * (int(number.max(initial=0)) + 1) + number)
     return group
 
 
 def first_rows(group: Codes) -> Codes:
-    """The first row of each group, `[groups]`, of groups that are numbered by first appearance."""
+    """Returns the first row of each group, `[groups]`, numbered by first appearance."""
     return np.flatnonzero(np.diff(np.maximum.accumulate(group), prepend=-1))
 
 
-def _numbered(column: npt.NDArray[np.integer]) -> Codes:
-    """The number of each value, by first appearance."""
+def _renumber(column: npt.NDArray[np.integer]) -> Codes:
+    """Returns the number of each value, by first appearance."""
     coded = pa.array(np.ascontiguousarray(column)).dictionary_encode()
     return np.asarray(coded.indices, np.int64)

@@ -1,4 +1,4 @@
-"""A table's clips as padded arrays: every clip a row of frames, with a mask of those that are real.
+"""Clips of a table as padded arrays: every clip a row of frames, with a mask of the real ones.
 
 Long clips are strided: at most so many frames are taken, evenly spaced over the clip's length at
 `floor(k n / count)`. That spacing is no whole number of frames in general, so it does not fall into
@@ -42,13 +42,13 @@ class Clips:
 
 
 def clips_of(table: FeatureTable, most_frames: int | None = None) -> Clips:
-    """The clips of a table; a table of clip means has one frame in each.
+    """Returns the clips of a table; those of a table of clip means have one frame each.
 
     Args:
         most_frames: frames taken of a clip at the most, >= 1; by default all of them.
     """
     rows = rows_of_clips(table)
-    strided = [_evenly(clip_rows, most_frames) for clip_rows in rows]
+    strided = [_take_evenly(clip_rows, most_frames) for clip_rows in rows]
     longest = max(len(clip_rows) for clip_rows in strided)
     features = np.zeros((len(rows), longest, len(table.feature_set)))
     frames = np.zeros((len(rows), longest), np.float32)
@@ -69,18 +69,16 @@ def clips_of(table: FeatureTable, most_frames: int | None = None) -> Clips:
 
 
 def rows_of_clips(table: FeatureTable) -> list[npt.NDArray[np.int64]]:
-    """Indices of each clip's rows, frames in order, clips in order of first appearance."""
-    keys = zip(table.corpus, table.source, table.clip, strict=True)
-    order: dict[tuple[str, str, str], int] = {}
-    group = np.array([order.setdefault(key, len(order)) for key in keys], np.int64)
+    """Returns the indices of each clip's rows, frames in order, clips by first appearance."""
     if table.pooled:
         return list(np.arange(len(table))[:, None])
+    clips, group = table.clip_groups()
     by_clip = np.lexsort((table.index, group))
-    starts = np.searchsorted(group[by_clip], np.arange(1, len(order)))
+    starts = np.searchsorted(group[by_clip], np.arange(1, len(clips)))
     return list(np.split(by_clip, starts))
 
 
-def _evenly(rows: npt.NDArray[np.int64], count: int | None) -> npt.NDArray[np.int64]:
+def _take_evenly(rows: npt.NDArray[np.int64], count: int | None) -> npt.NDArray[np.int64]:
     if count is None or len(rows) <= count:
         return rows
     return rows[np.arange(count) * len(rows) // count]

@@ -1,31 +1,22 @@
-"""Feature tables as folders of Parquet shards: read, written, and mapped into memory.
+"""Datasets: feature tables as folders of Parquet shards.
 
-The folder is one of this machine, or stands at an address of another filesystem.
+A folder is one of this machine, or stands at an address of another filesystem, where it is only
+read. Each shard is a feature table of its own; all have the same columns and metadata, but for
+digests of inputs. A clip's rows stand in one shard, and rows are read in the order of the shards'
+names. Names that begin with a dot or an underscore are no shards.
 
-Each shard is a feature table of its own; all have the same columns and metadata, but for digests
-of inputs. A clip's rows stand in one shard. Rows are read in the order of the shards' names. Names
-that begin with a dot or an underscore are no shards. A folder that a writer of ours made says in
-`_dataset.json` whether it is complete, and how many shards it has.
-
-A writer that is killed leaves whole shards and a dataset that says that it is not complete; the
-next writer takes them up.
-
-Shards are read one at a time, so that no more than one is held. What stays in memory of a row are
-its names, three pointers to texts that rows share: 24 bytes.
+A folder that `DatasetWriter` made says in `_dataset.json` whether it is complete, and how many
+shards it has. A writer that is killed leaves whole shards, which the next one takes up.
 """
 
 import contextlib
 import dataclasses
 import json
-import mmap
 import re
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -36,18 +27,20 @@ from vmaf_jax.files import (
     is_folder,
     limit,
     make_dir,
-    no_temporary,
     read_limited,
     take_lock,
     write_text,
 )
-from vmaf_jax.tables.locations import Place, find, on_filesystem, refused_in_a_line
+from vmaf_jax.tables.locations import Place, for_pyarrow, locate, one_line_errors
 from vmaf_jax.tables.opinions import LabelScale
 from vmaf_jax.tables.reading import MAX_ROWS, read_file
 from vmaf_jax.tables.table import FeatureTable, concatenate
 
 ABOUT = "_dataset.json"
 _ABOUT_LIMIT = ("ABOUT_BYTES", 1 << 16)
+_LOCK = ".lock"
+# Names that `extract` and `import` give.
+_WRITTEN_SHARD = re.compile(r"(?:[0-9a-f]{2}/[0-9a-f]+|part-\d{6,})\.parquet")
 _OF_A_SHARD = ("inputs", "files")  # metadata that differs from shard to shard
 
 
@@ -58,14 +51,14 @@ def read_table(place: str | Path) -> FeatureTable:
         place: its path, or its address on another filesystem, as `s3://bucket/folder`.
 
     Raises:
-        InputError: as `find`, `read_file`, `shards_of` and `read_shards` do, or more rows in a
-            folder than a table in memory may have.
+        InputError: the place, a file or a shard is bad, or a folder has more rows than a table in
+            memory may have.
     """
-    path = find(place)
+    path = locate(place)
     if not path.is_dir():
         return read_file(path)
     shards = shards_of(path)
-    if (n := sum(map(n_rows, shards))) > (most := limit("ROWS", MAX_ROWS)):
+    if (n := sum(map(count_rows, shards))) > (most := limit("ROWS", MAX_ROWS)):
         raise InputError(
             f"{path}: {n} rows, at most {most} are read into memory; set data.buffer_rows to train "
             f"from the disk, or set VMAF_JAX_MAX_ROWS."
@@ -74,7 +67,7 @@ def read_table(place: str | Path) -> FeatureTable:
 
 
 def shards_of(folder: Place) -> Sequence[Place]:
-    """The shards of a dataset, in the order of their names.
+    """Lists the shards of a dataset, in the order of their names.
 
     Raises:
         InputError: there is none, or the dataset is not complete.
@@ -96,7 +89,7 @@ def shards_of(folder: Place) -> Sequence[Place]:
 
 
 def shard_files(folder: Path) -> list[Path]:
-    """Every file of the folder that is named as a shard, complete or not, in order."""
+    """Lists the files that are named as shards, of a dataset that is complete or not, in order."""
     named = (path for path in folder.rglob("*.parquet") if path.is_file())
     return sorted(
         path
@@ -106,7 +99,7 @@ def shard_files(folder: Path) -> list[Path]:
 
 
 def read_shards(shards: Sequence[Place]) -> Iterator[FeatureTable]:
-    """The shards' tables, one at a time, validated.
+    """Reads shards one at a time, validated, so that no more than one is held.
 
     Raises:
         InputError: a shard that is damaged or of another schema, or a clip that two shards have;
@@ -116,14 +109,14 @@ def read_shards(shards: Sequence[Place]) -> Iterator[FeatureTable]:
     owner: dict[tuple[str, ...], Place] = {}
     for path in shards:
         table = read_file(path)
-        own = _schema(table)
-        schema = schema or own
-        if differing := [name for name in schema if own[name] != schema[name]]:
-            name = differing[0]
-            raise InputError(
-                f"{path}: of another schema than {shards[0]}: {name} is {own[name]!r}, there "
-                f"{schema[name]!r}; take it out, or extract it as the others."
-            )
+        found = _schema(table)
+        schema = schema or found
+        for name, value in found.items():
+            if value != schema[name]:
+                raise InputError(
+                    f"{path}: of another schema than {shards[0]}: {name} is {value!r}, there "
+                    f"{schema[name]!r}; take it out, or extract it as the others."
+                )
         for clip in set(zip(table.corpus, table.source, table.clip, strict=True)):
             if (first := owner.setdefault(clip, path)) != path:
                 raise InputError(
@@ -132,10 +125,10 @@ def read_shards(shards: Sequence[Place]) -> Iterator[FeatureTable]:
         yield table
 
 
-def n_rows(path: Place) -> int:
-    """The rows of a shard by its footer; one that has none is refused when it is read."""
-    where, filesystem = on_filesystem(path)
-    with refused_in_a_line(path):
+def count_rows(path: Place) -> int:
+    """Returns the number of rows by a shard's footer; 0 of a damaged one, which reading refuses."""
+    where, filesystem = for_pyarrow(path)
+    with one_line_errors(path):
         try:
             return int(pq.read_metadata(where, filesystem=filesystem).num_rows)
         except (OSError, pa.ArrowException):
@@ -143,7 +136,7 @@ def n_rows(path: Place) -> int:
 
 
 def _schema(table: FeatureTable) -> dict[str, Any]:
-    """What all shards of a dataset share."""
+    """Returns what all shards of a dataset share."""
     return {
         "feature_set": table.feature_set.name,
         "labels": list(table.labels),
@@ -155,7 +148,7 @@ def _schema(table: FeatureTable) -> dict[str, Any]:
 
 
 def _about(folder: Place) -> dict[str, Any] | None:
-    """What the dataset's writer says of it; None where no writer of ours made it."""
+    """Returns what its `DatasetWriter` says of a dataset; None where another program made it."""
     if isinstance(folder, Path):
         path = folder / ABOUT
         content = read_limited(path, *_ABOUT_LIMIT) if path.is_file() else None
@@ -171,19 +164,15 @@ def _about(folder: Place) -> dict[str, Any] | None:
         ) from error
 
 
-_LOCK = ".lock"
-_OWN_SHARD = re.compile(r"(?:[0-9a-f]{2}/[0-9a-f]+|part-\d{6,})\.parquet")
-
-
 def is_dataset(path: Path) -> bool:
-    """Whether an output is to be a dataset: it is one, or a folder's name without an ending."""
+    """Returns whether an output is a dataset: a folder that is one, or a name without an ending."""
     if is_folder(path):
         return not path.suffix or (path / ABOUT).is_file()
     return not path.suffix and not path.exists()
 
 
 def check_dataset(folder: Path) -> None:
-    """Finds out before long work whether a dataset can be written.
+    """Checks before long work that a dataset can be written.
 
     Raises:
         InputError: the folder holds other things, or cannot be written.
@@ -196,7 +185,7 @@ def check_dataset(folder: Path) -> None:
         if path.is_symlink():
             raise InputError(f"{path}: a link, which a dataset is not written through; remove it.")
     for path in shard_files(folder):
-        if not _OWN_SHARD.fullmatch(path.relative_to(folder).as_posix()):
+        if not _WRITTEN_SHARD.fullmatch(path.relative_to(folder).as_posix()):
             raise InputError(
                 f"{path}: no shard that was written here, and would be removed; move it away, or "
                 f"choose another folder."
@@ -204,8 +193,8 @@ def check_dataset(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def writing(folder: Path) -> Iterator["DatasetWriter"]:
-    """The writer of the dataset at `folder`, new or taken up; no other has it meanwhile.
+def open_writer(folder: Path) -> Iterator["DatasetWriter"]:
+    """Opens a dataset for writing, new or taken up, for this program alone.
 
     Raises:
         InputError: the folder holds other things, cannot be written, or has another writer.
@@ -221,8 +210,8 @@ def writing(folder: Path) -> Iterator["DatasetWriter"]:
 
 
 @dataclasses.dataclass(frozen=True)
-class Contents:
-    """What a table or dataset holds, for people.
+class TableSummary:
+    """Counts and names of a table or dataset, for people.
 
     Attributes:
         rows, n_clips: how many.
@@ -237,13 +226,13 @@ class Contents:
     label_scale: LabelScale | None
 
     @classmethod
-    def of(cls, table: FeatureTable) -> "Contents":
-        """What a table holds."""
+    def of(cls, table: FeatureTable) -> "TableSummary":
+        """Summarises a table."""
         scale = table.label_scale if "mos" in table.labels else None
         return cls(len(table), table.n_clips, table.sources, list(table.labels), scale)
 
-    def __add__(self, other: "Contents") -> "Contents":
-        """Of both; labels and scale are those of the first."""
+    def __add__(self, other: "TableSummary") -> "TableSummary":
+        """Returns the summary of both together; labels and scale are those of the first."""
         return dataclasses.replace(
             self,
             rows=self.rows + other.rows,
@@ -252,7 +241,7 @@ class Contents:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """As commands print them in JSON."""
+        """Returns the summary as commands print it in JSON."""
         return {
             "rows": self.rows,
             "clips": self.n_clips,
@@ -262,23 +251,19 @@ class Contents:
         }
 
 
+@dataclasses.dataclass(frozen=True)
 class DatasetWriter:
-    """A dataset that is being written.
+    """A dataset that is being written, in `folder`."""
 
-    Attributes:
-        folder: where it lies.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    folder: Path
 
     def finish(self, shards: Iterable[Path]) -> None:
-        """Says that the dataset is complete with `shards`; others, of earlier writers, go."""
-        own = set(shards)
+        """Marks the dataset as complete with `shards`; removes others, of earlier writers."""
+        kept = set(shards)
         for path in shard_files(self.folder):
-            if path not in own:
+            if path not in kept:
                 path.unlink()
-        write_text(self.folder / ABOUT, _about_json(complete=True, shards=len(own)))
+        write_text(self.folder / ABOUT, _about_json(complete=True, shards=len(kept)))
 
     def remove(self) -> None:
         """Removes the dataset; what else lies in its folder stays."""
@@ -291,83 +276,9 @@ class DatasetWriter:
 
 
 def shard_path(folder: Path, digest: str) -> Path:
-    """Where the shard of a digest lies: folders of two digits, so that none holds too many."""
+    """Returns the path of a shard: in folders of two digits, so that none holds too many files."""
     return folder / digest[:2] / f"{digest}.parquet"
 
 
 def _about_json(**values: bool | int) -> str:
     return json.dumps({"kind": "vmaf-jax dataset", **values}, sort_keys=True) + "\n"
-
-
-_TEXTS = ("corpus", "source", "clip")
-
-
-def map_table(folder: Place) -> FeatureTable:
-    """The table of a dataset, without intervals and experiments; its numbers are mapped.
-
-    Raises:
-        InputError: as `shards_of` and `read_shards` do, or there is no room for the numbers.
-    """
-    shards = shards_of(folder)
-    n = sum(map(n_rows, shards))
-    row = 0
-    table: FeatureTable | None = None
-    texts: dict[str, str] = {}
-    inputs: dict[str, str] = {}
-    for shard in read_shards(shards):
-        if table is None:
-            table = _blank(shard, n)
-        rows = slice(row, row + len(shard))
-        table.features[rows], table.index[rows] = shard.features, shard.index
-        for name, column in table.labels.items():
-            column[rows] = shard.labels[name]
-        for name in _TEXTS:
-            of_shard = getattr(shard, name).tolist()
-            getattr(table, name)[rows] = [texts.setdefault(text, text) for text in of_shard]
-        inputs.update(shard.provenance.get("inputs", {}))
-        release(table)
-        row += len(shard)
-    if table is None:
-        raise InputError(f"{folder}: holds no rows; extract some clips into it.")
-    return dataclasses.replace(table, provenance={**table.provenance, "inputs": inputs})
-
-
-def release(table: FeatureTable) -> None:
-    """Lets the mapped numbers go from this process's memory; what is read again comes back.
-
-    They stay in their file and, as long as there is room, in the system's cache of it.
-    """
-    columns: tuple[npt.NDArray[Any], ...] = (table.index, table.features, *table.labels.values())
-    for column in columns:
-        pages = column.base
-        if isinstance(pages, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
-            pages.madvise(mmap.MADV_DONTNEED)  # of a shared map: nothing written is lost
-
-
-def _blank(shard: FeatureTable, n: int) -> FeatureTable:
-    """A table as `shard`, of `n` rows without content."""
-    corpus, source, clip = (np.empty(n, dtype=object) for _ in _TEXTS)
-    return dataclasses.replace(
-        shard,
-        corpus=corpus,
-        source=source,
-        clip=clip,
-        index=mapped((n,), np.int32),
-        features=mapped((n, len(shard.feature_set)), np.float64),
-        labels={name: mapped((n,), np.float64) for name in shard.labels},
-        mos_ci95=None,
-        experiment=None,
-    )
-
-
-def mapped(shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-    """An array in a file without a name in the temporary folder, which goes when the array does.
-
-    Raises:
-        InputError: there is no room for it.
-    """
-    try:
-        with tempfile.TemporaryFile() as file:
-            return np.memmap(file, dtype=dtype, mode="w+", shape=shape)
-    except OSError as error:
-        raise no_temporary(error) from error

@@ -1,14 +1,14 @@
-"""Where feature tables are read: paths of this machine, and addresses of other filesystems.
+"""Places of feature tables: paths of this machine, and addresses of other filesystems.
 
-An address begins with a scheme, as `s3://bucket/folder`. pyarrow opens `file`, `s3`, `gs`, `hdfs`
-and `abfs`; what it has not is opened by fsspec, with the package that the scheme takes. Both find
-credentials where their users keep them (environment, profiles): addresses are kept in run folders
-and shown in messages, and none with credentials is taken.
+An address begins with a scheme, as `s3://bucket/folder`, and is opened by fsspec with the package
+that the scheme takes, which finds credentials where its users keep them (environment, profiles).
+Addresses are kept in run folders and shown in messages, so that one with credentials is refused.
 """
 
 import contextlib
 import dataclasses
 import re
+import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,80 +17,28 @@ from vmaf_jax.errors import InputError
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _SECRET = re.compile(r"(secret|password|passwd|token|signature|sig|credential|key)[^=&]*=", re.I)
-_OF_PYARROW = ("file", "s3", "gs", "gcs", "hdfs", "viewfs", "abfs", "abfss")
 
 
-@dataclasses.dataclass(frozen=True)
-class Remote:
-    """A file or a folder on a filesystem that an address named.
+def locate(place: str | Path) -> "Place":
+    """Returns what is at a path or at an address of another filesystem; a path is not looked at.
 
-    Attributes:
-        filesystem: of pyarrow.
-        path: there.
-        name: its address, for people.
-        folder: whether it is one.
+    Raises:
+        InputError: an address whose scheme is unknown or takes a package that is missing, that
+            cannot be reached, or where there is nothing.
     """
-
-    filesystem: Any
-    path: str
-    name: str
-    folder: bool
-
-    def __str__(self) -> str:
-        return self.name
-
-    def is_dir(self) -> bool:
-        """Whether it is a folder."""
-        return self.folder
-
-    def is_file(self) -> bool:
-        """Whether it is a file."""
-        return not self.folder
-
-    def files(self, ending: str) -> list["Remote"]:
-        """Every file below the folder whose name ends so, at any depth, by the parts of its path.
-
-        Names that begin with a dot or an underscore are left out, and what lies in folders of such.
-
-        Raises:
-            InputError: the filesystem does not list it.
-        """
-        from pyarrow.fs import FileSelector, FileType
-
-        with refused_in_a_line(self):
-            entries = self.filesystem.get_file_info(FileSelector(self.path, recursive=True))
-        start = self.path.strip("/")
-        below_it = []
-        for entry in entries:
-            below = entry.path.strip("/").removeprefix(start).strip("/")
-            parts = below.split("/")
-            hidden = any(part[:1] in "._" for part in parts)
-            if entry.type == FileType.File and below.endswith(ending) and not hidden:
-                file = Remote(self.filesystem, entry.path, f"{self.name}/{below}", False)
-                below_it.append((parts, file))
-        return [file for _, file in sorted(below_it, key=lambda pair: pair[0])]
-
-    def read_below(self, name: str, most: int) -> bytes | None:
-        """The first `most` bytes of a file of the folder; None where it has no such file.
-
-        Raises:
-            InputError: it cannot be read.
-        """
-        from pyarrow.fs import FileType
-
-        path = f"{self.path.rstrip('/')}/{name}"
-        with refused_in_a_line(self):
-            if self.filesystem.get_file_info(path).type != FileType.File:
-                return None
-            with self.filesystem.open_input_file(path) as file:
-                return bytes(file.read(most))
+    place = parse_place(place)
+    if isinstance(place, Path):
+        return place
+    name = place.partition("?")[0].rstrip("/")
+    with one_line_errors(name):
+        filesystem, path = _open(place)
+        if not filesystem.exists(path):
+            raise InputError(f"{name}: no such folder of shards, or table; check the address.")
+        return Remote(filesystem, path, name, filesystem.isdir(path))
 
 
-Place = Path | Remote
-
-
-def place_of(text: str | Path) -> str | Path:
-    """An address as it is, and anything else as a path.
+def parse_place(text: str | Path) -> str | Path:
+    """Returns an address as it is, and anything else as a path.
 
     Raises:
         InputError: an address with credentials in it; the message does not show them.
@@ -107,44 +55,87 @@ def place_of(text: str | Path) -> str | Path:
     return text
 
 
-def find(place: str | Path) -> Place:
-    """What is at a path, or at an address of another filesystem; a path is not looked at.
+@dataclasses.dataclass(frozen=True)
+class Remote:
+    """A file or a folder on a filesystem that an address named.
 
-    Raises:
-        InputError: an address whose scheme is unknown or takes a package that is missing, that
-            cannot be reached, or where there is nothing.
+    Attributes:
+        filesystem: fsspec's.
+        path: on it.
+        name: its address, for people.
+        folder: whether it is one.
     """
-    place = place_of(place)
-    if isinstance(place, Path):
-        return place
-    from pyarrow.fs import FileType
 
-    name = place.partition("?")[0].rstrip("/")
-    with refused_in_a_line(name):
-        filesystem, path = _open(place)
-        kind = filesystem.get_file_info(path).type
-    if kind == FileType.NotFound:
-        raise InputError(f"{name}: no such folder of shards, or table; check the address.")
-    return Remote(filesystem, path, name, kind == FileType.Directory)
+    filesystem: Any
+    path: str
+    name: str
+    folder: bool
+
+    def __str__(self) -> str:
+        return self.name
+
+    def is_dir(self) -> bool:
+        """Returns whether it is a folder."""
+        return self.folder
+
+    def is_file(self) -> bool:
+        """Returns whether it is a file."""
+        return not self.folder
+
+    def files(self, ending: str) -> list["Remote"]:
+        """Lists the files below the folder whose name ends so, at any depth, in order of paths.
+
+        Names that begin with a dot or an underscore are left out, and what lies in folders of such.
+
+        Raises:
+            InputError: the filesystem does not list it.
+        """
+        with one_line_errors(self):
+            paths = self.filesystem.find(self.path)
+        start = self.path.strip("/")
+        below = sorted(path.strip("/").removeprefix(start).strip("/").split("/") for path in paths)
+        return [
+            Remote(self.filesystem, f"{self.path}/{name}", f"{self.name}/{name}", False)
+            for parts in below
+            if (name := "/".join(parts)).endswith(ending)
+            and not any(part[:1] in "._" for part in parts)
+        ]
+
+    def read_below(self, name: str, most: int) -> bytes | None:
+        """Returns the first `most` bytes of a file of the folder; None where it has no such file.
+
+        Raises:
+            InputError: it cannot be read.
+        """
+        path = f"{self.path}/{name}"
+        with one_line_errors(self):
+            if not self.filesystem.isfile(path):
+                return None
+            return bytes(self.filesystem.cat_file(path, end=most))
 
 
-def on_filesystem(place: Place) -> tuple[str | Path, Any]:
-    """A file as pyarrow takes it: its path, and its filesystem, None for this machine's."""
+Place = Path | Remote
+
+
+def for_pyarrow(place: Place) -> tuple[str | Path, Any]:
+    """Returns a file as pyarrow takes it: its path and its filesystem, None for this machine's."""
     return (place, None) if isinstance(place, Path) else (place.path, place.filesystem)
 
 
 @contextlib.contextmanager
-def refused_in_a_line(place: object) -> Iterator[None]:
-    """Whatever a filesystem raises as one line that begins with `place`; as it is, of a path.
+def one_line_errors(place: object) -> Iterator[None]:
+    """Raises whatever a remote filesystem raises as one line that begins with `place`.
+
+    Errors of a path of this machine are left as they are.
 
     Raises:
-        InputError: what is raised within.
+        InputError: of what is raised within.
     """
     try:
         yield
     except InputError:
         raise
-    except Exception as error:  # of some library that a filesystem is made of
+    except Exception as error:  # each package of a filesystem raises its own kinds
         if isinstance(place, Path):
             raise
         line = " ".join((str(error).splitlines() or [type(error).__name__])[0].split())[:200]
@@ -154,41 +145,25 @@ def refused_in_a_line(place: object) -> Iterator[None]:
 
 
 def _open(address: str) -> tuple[Any, str]:
-    """The filesystem of an address, and the path on it."""
-    import pyarrow as pa
-    from pyarrow import fs
-
-    if address.partition("://")[0].lower() in _OF_PYARROW:
-        with contextlib.suppress(pa.ArrowNotImplementedError):  # one that was built without it
-            return fs.FileSystem.from_uri(address)
-    return _by_fsspec(address)
-
-
-def _by_fsspec(address: str) -> tuple[Any, str]:
-    from pyarrow import fs
-
+    """Returns the filesystem of an address, and the path on it."""
     scheme = address.partition("://")[0]
+    if scheme == "file":  # a URI with escapes (`Path.as_uri`), which fsspec takes literally
+        address = urllib.parse.unquote(address)
     try:
         from fsspec.core import url_to_fs
+
+        filesystem, path = url_to_fs(address)
     except ImportError as error:
-        raise _missing(address, scheme, "fsspec") from error
-    try:
-        opened, path = url_to_fs(address)
-    except ImportError as error:
-        package = getattr(error.__cause__ or error, "name", None) or "fsspec[full]"
-        raise _missing(address, scheme, str(package).partition(".")[0]) from error
+        package = (getattr(error.__cause__ or error, "name", None) or "fsspec").partition(".")[0]
+        raise InputError(
+            f"{address}: {scheme}:// takes the package {package}, which is missing; pip install "
+            f"{package}."
+        ) from error
     except ValueError as error:
         if "Protocol not known" not in str(error):
             raise
         raise InputError(
-            f"{address}: unknown scheme {scheme!r}; known are {', '.join(_OF_PYARROW)}, and "
-            f"those of fsspec; name one, or a folder."
+            f"{address}: unknown scheme {scheme!r}; expected one of fsspec, such as file, s3, gs "
+            f"or abfs, or a folder."
         ) from error
-    return fs.PyFileSystem(fs.FSSpecHandler(opened)), path
-
-
-def _missing(address: str, scheme: str, package: str) -> InputError:
-    return InputError(
-        f"{address}: {scheme}:// takes the package {package}, which is missing; pip install "
-        f"{package}."
-    )
+    return filesystem, path.rstrip("/")

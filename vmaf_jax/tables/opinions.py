@@ -1,4 +1,4 @@
-"""Opinion scores of a table's clips: what must hold of them, and the scale that people voted on.
+"""Opinion scores of a table's clips, and the scale that people voted on.
 
 Tables hold MOS on 0-100; a 5-point scale [1, 5] is mapped to it linearly, 1 to 0 and 5 to 100.
 """
@@ -17,7 +17,7 @@ _MOST_VOTE = 1e9  # of any scale
 
 
 def check_scale(scale: Any, where: str) -> LabelScale:
-    """`scale` as two numbers, worst and best vote.
+    """Returns `scale` as two numbers, the worst and the best vote.
 
     Raises:
         InputError: not two finite numbers that increase; the message begins with `where`.
@@ -36,19 +36,19 @@ def check_scale(scale: Any, where: str) -> LabelScale:
 
 
 def to_hundred(votes: npt.NDArray[np.float64], scale: LabelScale) -> npt.NDArray[np.float64]:
-    """Votes on `scale` as points on 0-100, `100 (v - lo) / (hi - lo)`; any shape."""
+    """Maps votes on `scale` to points on 0-100, `100 (v - lo) / (hi - lo)`; any shape."""
     low, high = scale
     return 100.0 * (votes - low) / (high - low)
 
 
 def from_hundred(points: npt.NDArray[np.float64], scale: LabelScale) -> npt.NDArray[np.float64]:
-    """Points on 0-100 as votes on `scale`, the inverse of `to_hundred`; any shape."""
+    """Maps points on 0-100 to votes on `scale`, the inverse of `to_hundred`; any shape."""
     low, high = scale
     return low + points / 100.0 * (high - low)
 
 
 def width_to_hundred(widths: npt.NDArray[np.float64], scale: LabelScale) -> npt.NDArray[np.float64]:
-    """Interval widths (or deviations) on `scale` as widths on 0-100; any shape."""
+    """Maps widths of intervals, or deviations, on `scale` to widths on 0-100; any shape."""
     return 100.0 * widths / (scale[1] - scale[0])
 
 
@@ -59,7 +59,7 @@ def check_within_clips(
     group: npt.NDArray[np.int64],
     where: str,
 ) -> None:
-    """Finds a label that is of a clip, yet differs between its frames.
+    """Checks that a label of clips is equal on all frames of a clip.
 
     Args:
         column: the label per row, `[n]`.

@@ -1,11 +1,11 @@
 """Feature tables read from Parquet files, checked and within limits.
 
 Rows, columns and the memory that they take are looked at in the footer, before anything is read;
-text comes as dictionaries first, so that a value repeated a million times shows its length.
+text is read as dictionaries first, so that a long value repeated a million times shows its length.
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,38 +17,141 @@ import pyarrow.parquet as pq
 from vmaf_jax.errors import InputError
 from vmaf_jax.features.feature_set import FEATURE_SETS
 from vmaf_jax.files import limit
-from vmaf_jax.tables.locations import Place, on_filesystem, refused_in_a_line
+from vmaf_jax.tables.categories import combine, encode, first_rows
+from vmaf_jax.tables.locations import Place, for_pyarrow, one_line_errors
 from vmaf_jax.tables.opinions import MOS_RANGE, check_scale, check_within_clips
 from vmaf_jax.tables.table import KEYS, METADATA_KEY, OPINIONS, SCHEMA_VERSION, FeatureTable
 
+MAX_ROWS = 5_000_000
+MAX_TABLE_BYTES = 4 << 30  # in memory
+_MAX_TEXT = 4096  # characters, as paths have
+UNLIMITED = ("ciede2000", "psnr_hvs")  # dB, so infinite where two pictures are equal
+_ANY_RANGE = (-1e6, 1e6)  # far beyond what any feature or score is
 _RANGES = {
     "mos": MOS_RANGE,
     "mos_ci95": (0.0, np.inf),
     "frame": (0.0, 2**31 - 1.0),
     "n_frames": (1.0, 2**31 - 1.0),
 }
-UNLIMITED = ("ciede2000", "psnr_hvs")  # dB, so infinite where two pictures are equal
-_ANY_RANGE = (-1e6, 1e6)  # far beyond what any feature or score is
 
 
-def require_columns(arrow: pa.Table, path: Place, names: Iterable[str]) -> None:
-    """Raises InputError, naming the first that is missing, unless all `names` are columns."""
-    missing = [name for name in names if name not in arrow.column_names]
-    if missing:
+def read_file(path: Place) -> FeatureTable:
+    """Reads and validates one Parquet file of a feature table.
+
+    Raises:
+        InputError: no such file, not a readable Parquet file, a column missing or of another type,
+            a value that is missing, NaN, infinite or out of range, a row that repeats another, or
+            an opinion score that differs within a clip; the message names file, column and row.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such feature table; run `vmaf-jax extract` first.")
+    with one_line_errors(path):
+        try:
+            arrow = read_parquet(path)
+        except InputError:
+            raise
+        except (OSError, ValueError, pa.ArrowException) as error:
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise InputError(
+                f"{path}: not a readable Parquet file ({reason}); delete it and extract again."
+            ) from error
+    names = arrow.column_names
+    metadata = _read_metadata(arrow, path)
+    feature_set = FEATURE_SETS[metadata.pop("feature_set")]
+    labels = metadata.pop("labels")
+    pooled = "n_frames" in names
+    index_name = "n_frames" if pooled else "frame"
+    for name in (*KEYS, index_name, *feature_set, *labels):
+        if name not in names:
+            raise InputError(
+                f"{path}: column {name!r} is missing; it has {', '.join(names)}. "
+                f"Run `vmaf-jax extract` again."
+            )
+    if arrow.num_rows == 0:
+        raise InputError(f"{path}: holds no rows; extract some clips into it.")
+    features = np.stack([number_column(arrow, path, name) for name in feature_set], axis=1)
+    has_interval, has_experiment = (name in names for name in OPINIONS[1:])
+    table = FeatureTable(
+        feature_set=feature_set,
+        corpus=text_column(arrow, path, "corpus"),
+        source=text_column(arrow, path, "source"),
+        clip=text_column(arrow, path, "clip"),
+        index=number_column(arrow, path, index_name).astype(np.int32),
+        features=features,
+        labels={name: number_column(arrow, path, name) for name in labels},
+        pooled=pooled,
+        provenance=metadata,
+        mos_ci95=number_column(arrow, path, "mos_ci95") if has_interval else None,
+        experiment=text_column(arrow, path, "experiment") if has_experiment else None,
+    )
+    _check_unique(table, path)
+    _check_opinions(table, path)
+    return table
+
+
+def read_parquet(
+    path: Place,
+    *,
+    columns: Sequence[str] | None = None,
+    max_rows: int = MAX_ROWS,
+    max_bytes: int = MAX_TABLE_BYTES,
+) -> pa.Table:
+    """Reads flat columns of a Parquet file, with the types of its schema.
+
+    Args:
+        columns: those to read, by default all.
+        max_rows, max_bytes: in memory; `VMAF_JAX_MAX_ROWS` and `VMAF_JAX_MAX_TABLE_BYTES` set
+            others.
+
+    Raises:
+        InputError: no regular file, more rows or bytes than the limits allow, nested columns, text
+            of over 4,096 characters, or a column that is missing.
+        OSError, pa.ArrowException: it is no Parquet file, or damaged.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: not a regular file; name one.")
+    where, filesystem = for_pyarrow(path)
+    schema = pq.read_schema(where, filesystem=filesystem)
+    names = list(schema.names if columns is None else columns)
+    for name in names:
+        if name not in schema.names:
+            raise missing_column(path, name, schema.names)
+        if schema.names.count(name) > 1:
+            raise InputError(f"{path}: column {name!r} stands there more than once; drop one.")
+        if pa.types.is_nested(schema.field(name).type):
+            raise InputError(f"{path}: column {name!r} holds {schema.field(name).type}; drop it.")
+    text = [name for name in names if _is_text(schema.field(name).type)]
+    file = pq.ParquetFile(
+        where, filesystem=filesystem, page_checksum_verification=True, read_dictionary=text
+    )
+    n = file.metadata.num_rows
+    if n > (most := limit("ROWS", max_rows)):
         raise InputError(
-            f"{path}: column {missing[0]!r} is missing; it has {', '.join(arrow.column_names)}. "
-            f"Run `vmaf-jax extract` again."
+            f"{path}: {n} rows, at most {most} are read; cut it, or set VMAF_JAX_MAX_ROWS."
         )
+    numbers = n * 8 * len(names)
+    _check_bytes(path, numbers, max_bytes)
+    table = file.read(columns=names)
+    table.validate(full=True)  # finds text that is no UTF-8
+    longest = {name: _longest_text(table, name) for name in text}
+    for name, length in longest.items():
+        if length > _MAX_TEXT:
+            raise InputError(
+                f"{path}: column {name!r} has text of {length} characters, at most {_MAX_TEXT} are "
+                f"read; shorten it."
+            )
+    _check_bytes(path, numbers + n * sum(longest.values()), max_bytes)
+    return table.cast(pa.schema([schema.field(name) for name in names], schema.metadata))
 
 
 def text_column(arrow: pa.Table, path: Place, name: str) -> npt.NDArray[np.object_]:
-    """A column of text, `[n]`.
+    """Returns a column of text, `[n]`.
 
     Raises:
         InputError: it holds something else, or a row is empty.
     """
     column = arrow.column(name)
-    if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
+    if not _is_text(column.type):
         raise InputError(f"{path}: column {name!r} holds {column.type}, expected text.")
     if column.null_count:
         row = column.is_null().to_pylist().index(True)
@@ -59,7 +162,7 @@ def text_column(arrow: pa.Table, path: Place, name: str) -> npt.NDArray[np.objec
 
 
 def number_column(arrow: pa.Table, path: Place, name: str) -> npt.NDArray[np.float64]:
-    """A column of numbers, float64 `[n]`.
+    """Returns a column of numbers, float64 `[n]`.
 
     Raises:
         InputError: it holds something else, or a row is empty, NaN, infinite or out of the range
@@ -74,8 +177,7 @@ def number_column(arrow: pa.Table, path: Place, name: str) -> npt.NDArray[np.flo
         raise InputError(f"{path}: column {name!r}: {error}; extract again.") from error
     values = np.asarray(floats, dtype=np.float64)
     unlimited = np.isposinf(values) & (name in UNLIMITED)
-    bad = np.flatnonzero(~np.isfinite(values) & ~unlimited)
-    if bad.size:
+    if (bad := np.flatnonzero(~np.isfinite(values) & ~unlimited)).size:
         raise InputError(
             f"{path}: column {name!r}, row {bad[0]} is {values[bad[0]]}, expected a finite number; "
             f"extract that clip again."
@@ -89,172 +191,14 @@ def number_column(arrow: pa.Table, path: Place, name: str) -> npt.NDArray[np.flo
     return values
 
 
-def check_unique(path: Place, keys: list[npt.NDArray[Any]]) -> None:
-    """Raises InputError where two rows have the same key: one clip or frame twice."""
-    group = np.zeros(len(keys[0]), np.int64)
-    for key in keys:
-        codes = pa.array(key).dictionary_encode().indices.to_numpy()
-        both = group * (int(codes.max(initial=0)) + 1) + codes
-        group = np.unique(both, return_inverse=True)[1]
-    order = np.argsort(group, kind="stable")
-    again = order[1:][group[order[1:]] == group[order[:-1]]]
-    if again.size:
-        row = again.min()
-        first = np.flatnonzero(group == group[row])[0]
-        raise InputError(f"{path}: row {row} repeats row {first}; remove one of them.")
-
-
-MAX_ROWS = 5_000_000
-MAX_TABLE_BYTES = 4 << 30  # in memory
-_MAX_TEXT = 4096  # characters, as paths have
-
-
-def read_parquet(
-    path: Place,
-    *,
-    columns: Sequence[str] | None = None,
-    max_rows: int = MAX_ROWS,
-    max_bytes: int = MAX_TABLE_BYTES,
-) -> pa.Table:
-    """Flat columns of a Parquet file, with the types of its schema.
-
-    Args:
-        columns: those to read, by default all.
-        max_rows, max_bytes: in memory; `VMAF_JAX_MAX_ROWS` and `VMAF_JAX_MAX_TABLE_BYTES` set
-            others.
-
-    Raises:
-        InputError: no regular file, more rows or bytes than the limits allow, nested columns, text
-            of over 4,096 characters, or a column that is missing.
-        OSError, pa.ArrowException: it is no Parquet file, or damaged.
-    """
-    if not path.is_file():
-        raise InputError(f"{path}: not a regular file; name one.")
-    where, filesystem = on_filesystem(path)
-    schema = pq.read_schema(where, filesystem=filesystem)
-    names = list(schema.names if columns is None else columns)
-    for name in names:
-        if name not in schema.names:
-            raise missing_column(path, name, schema.names)
-        if schema.names.count(name) > 1:
-            raise InputError(f"{path}: column {name!r} stands there more than once; drop one.")
-        if pa.types.is_nested(schema.field(name).type):
-            raise InputError(f"{path}: column {name!r} holds {schema.field(name).type}; drop it.")
-    text = [name for name in names if _is_text(schema.field(name).type)]
-    how: dict[str, Any] = {"page_checksum_verification": True, "read_dictionary": text}
-    file = pq.ParquetFile(where, filesystem=filesystem, **how)
-    n = file.metadata.num_rows
-    if n > (most := limit("ROWS", max_rows)):
-        raise InputError(
-            f"{path}: {n} rows, at most {most} are read; cut it, or set VMAF_JAX_MAX_ROWS."
-        )
-    numbers = n * 8 * len(names)
-    _check_bytes(path, numbers, max_bytes)
-    table = file.read(columns=names)
-    table.validate(full=True)  # text that is no UTF-8
-    longest = {name: _longest(table, name) for name in text}
-    for name, length in longest.items():
-        if length > _MAX_TEXT:
-            raise InputError(
-                f"{path}: column {name!r} has text of {length} characters, at most {_MAX_TEXT} are "
-                f"read; shorten it."
-            )
-    _check_bytes(path, numbers + n * sum(longest.values()), max_bytes)
-    return table.cast(pa.schema([schema.field(name) for name in names], schema.metadata))
-
-
 def missing_column(path: Place, name: str, present: Sequence[str]) -> InputError:
-    """The error that a column is missing."""
+    """Returns the error that a column is missing."""
     return InputError(
         f"{path}: column {name!r} is missing; it has {', '.join(present)[:200]}. Add it."
     )
 
 
-def _check_bytes(path: Place, size: int, max_bytes: int) -> None:
-    if size > (most := limit("TABLE_BYTES", max_bytes)):
-        raise InputError(
-            f"{path}: takes {size} bytes in memory, at most {most} are read; cut it, or set "
-            f"VMAF_JAX_MAX_TABLE_BYTES."
-        )
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
-
-
-def _longest(table: pa.Table, name: str) -> int:
-    """The longest text of a column, in characters."""
-    chunks = table.column(name).chunks
-    texts = [c.dictionary if pa.types.is_dictionary(c.type) else c for c in chunks]
-    return max((pc.max(pc.utf8_length(text)).as_py() or 0 for text in texts), default=0)
-
-
-def read_file(path: Place) -> FeatureTable:
-    """Reads and validates one Parquet file of a feature table.
-
-    Raises:
-        InputError: no such file, not a readable Parquet file, a column missing or of another type,
-            a value that is missing, NaN, infinite or out of range, or an opinion score that differs
-            within a clip; the message names file, column and first bad row.
-    """
-    if not path.is_file():
-        raise InputError(f"{path}: no such feature table; run `vmaf-jax extract` first.")
-    arrow = _arrow(path)
-    names = arrow.column_names
-    metadata = _metadata(arrow, path)
-    feature_set = FEATURE_SETS[metadata.pop("feature_set")]
-    labels = metadata.pop("labels")
-    pooled = "n_frames" in names
-    index_name = "n_frames" if pooled else "frame"
-    require_columns(arrow, path, [*KEYS, index_name, *feature_set, *labels])
-    if arrow.num_rows == 0:
-        raise InputError(f"{path}: holds no rows; extract some clips into it.")
-    text = {name: text_column(arrow, path, name) for name in KEYS}
-    features = np.stack([number_column(arrow, path, name) for name in feature_set], axis=1)
-    index = number_column(arrow, path, index_name)
-    check_unique(path, [*text.values(), *([] if pooled else [index])])
-    has_interval, has_experiment = (name in names for name in OPINIONS[1:])
-    table = FeatureTable(
-        feature_set=feature_set,
-        **text,
-        index=index.astype(np.int32),
-        features=features,
-        labels={name: number_column(arrow, path, name) for name in labels},
-        pooled=pooled,
-        provenance=metadata,
-        mos_ci95=number_column(arrow, path, "mos_ci95") if has_interval else None,
-        experiment=text_column(arrow, path, "experiment") if has_experiment else None,
-    )
-    check_opinions(table, str(path))
-    return table
-
-
-def _arrow(path: Place) -> pa.Table:
-    with refused_in_a_line(path):
-        try:
-            return read_parquet(path)
-        except InputError:
-            raise
-        except (OSError, ValueError, pa.ArrowException) as error:
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
-            raise InputError(
-                f"{path}: not a readable Parquet file ({reason}); delete it and extract again."
-            ) from error
-
-
-def check_opinions(table: FeatureTable, where: str) -> None:
-    """Raises InputError, beginning with `where`, if opinions differ within a clip."""
-    present: dict[str, npt.NDArray[Any]] = {n: c for n, c in table.labels.items() if n == "mos"}
-    beside = {"mos_ci95": table.mos_ci95, "experiment": table.experiment}
-    present |= {name: column for name, column in beside.items() if column is not None}
-    if not present:
-        return
-    clips, group = table.clip_groups()
-    for name, column in present.items():
-        check_within_clips(column, name, [clip for *_, clip in clips], group, where)
-
-
-def _metadata(arrow: pa.Table, path: Place) -> dict[str, Any]:
+def _read_metadata(arrow: pa.Table, path: Place) -> dict[str, Any]:
     try:
         metadata = json.loads((arrow.schema.metadata or {})[METADATA_KEY])
         version = metadata.pop("schema_version")
@@ -276,3 +220,46 @@ def _metadata(arrow: pa.Table, path: Place) -> dict[str, Any]:
     if "label_scale" in metadata:
         check_scale(metadata["label_scale"], str(path))
     return dict(metadata)
+
+
+def _check_unique(table: FeatureTable, path: Place) -> None:
+    """Raises InputError where two rows are of the same frame, or of the same clip's means."""
+    keys = [encode(column)[1] for column in (table.corpus, table.source, table.clip)]
+    group = combine(*keys) if table.pooled else combine(*keys, table.index)
+    first = first_rows(group)
+    if len(first) < len(table):
+        row = np.setdiff1d(np.arange(len(table)), first)[0]
+        raise InputError(f"{path}: row {row} repeats row {first[group[row]]}; remove one of them.")
+
+
+def _check_opinions(table: FeatureTable, path: Place) -> None:
+    """Raises InputError if an opinion differs within a clip."""
+    columns = {
+        "mos": table.labels.get("mos"),
+        "mos_ci95": table.mos_ci95,
+        "experiment": table.experiment,
+    }
+    present = {name: column for name, column in columns.items() if column is not None}
+    if present:
+        clips, group = table.clip_groups()
+        for name, column in present.items():
+            check_within_clips(column, name, [clip for *_, clip in clips], group, str(path))
+
+
+def _check_bytes(path: Place, size: int, max_bytes: int) -> None:
+    if size > (most := limit("TABLE_BYTES", max_bytes)):
+        raise InputError(
+            f"{path}: takes {size} bytes in memory, at most {most} are read; cut it, or set "
+            f"VMAF_JAX_MAX_TABLE_BYTES."
+        )
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _longest_text(table: pa.Table, name: str) -> int:
+    """Returns the length of the longest text of a column, in characters."""
+    chunks = table.column(name).chunks
+    texts = [c.dictionary if pa.types.is_dictionary(c.type) else c for c in chunks]
+    return max((pc.max(pc.utf8_length(text)).as_py() or 0 for text in texts), default=0)

@@ -1,4 +1,4 @@
-"""The feature table: one row per frame or clip, with features, teacher scores and opinion scores.
+"""The feature table: a row per frame or clip, with features, teacher scores and opinion scores.
 
 Columns: `corpus`, `source`, `clip` (text), `frame` (int32) or `n_frames` (int32), the features
 (float64, no unit), one column per label (float64, teacher's points or `mos` on 0-100) and, where
@@ -7,7 +7,6 @@ holds the schema version, the backend and its version, the feature set, the scal
 on, and a digest per input. The same rows and metadata give the same bytes.
 """
 
-import abc
 import dataclasses
 import html
 import json
@@ -26,92 +25,8 @@ from vmaf_jax.files import atomic_path
 from vmaf_jax.tables.categories import combine, encode, first_rows
 from vmaf_jax.tables.opinions import MOS_RANGE, LabelScale
 
-_ROWS = 5  # of the table that a notebook shows
-_MOST = 400  # points of the curve
-_WIDTH, _HEIGHT = 440, 90
-
-
-def to_pandas(arrow: pa.Table) -> Any:
-    """An Arrow table as a pandas data frame.
-
-    Raises:
-        InputError: pandas is not installed.
-    """
-    try:
-        return arrow.to_pandas()
-    except ImportError as error:
-        raise InputError("pandas is not installed; pip install pandas.") from error
-
-
-class TableView(abc.ABC):
-    """Views of what `to_arrow` gives."""
-
-    @abc.abstractmethod
-    def to_arrow(self) -> pa.Table:
-        """The rows as Arrow."""
-
-    def to_pandas(self) -> Any:
-        """The rows as a pandas data frame.
-
-        Raises:
-            InputError: pandas is not installed.
-        """
-        return to_pandas(self.to_arrow())
-
-    def _repr_html_(self) -> str:
-        return table_html(self.to_arrow())
-
-
-def table_html(arrow: pa.Table) -> str:
-    """How many rows, clips and sources; each label over the rows; the first rows."""
-    keys = [arrow[name].to_pylist() for name in ("corpus", "source", "clip")]
-    n_clips, n_sources = len(set(zip(*keys, strict=True))), len(set(keys[1]))
-    names = arrow.column_names
-    counted = "n_frames" if "n_frames" in names else "frame"
-    after = names.index(counted) + 1
-    title = f"{arrow.num_rows} rows, {n_clips} clips, {n_sources} sources"
-    curves = [
-        _curve(arrow[name].to_numpy(), name)
-        for name in names[after:]
-        if name == "mos" or name.startswith("vmaf")
-    ]
-    rows = [[_cell(value) for value in row.values()] for row in arrow.slice(0, _ROWS).to_pylist()]
-    more = f"<p>and {arrow.num_rows - _ROWS} more</p>" if arrow.num_rows > _ROWS else ""
-    return f"<div><b>{title}</b>{''.join(curves)}{_rows_html(names, rows)}{more}</div>"
-
-
-def _curve(values: npt.NDArray[np.float64], name: str) -> str:
-    """Values over the rows, from 0 to 100; of many the lowest of every few."""
-    starts = np.arange(0, len(values), -(-len(values) // _MOST))
-    lowest = np.clip(np.minimum.reduceat(values, starts), 0, 100)
-    x = starts / max(1, starts[-1]) * _WIDTH
-    points = " ".join(
-        f"{a:.1f},{_HEIGHT * (1 - b / 100):.1f}" for a, b in zip(x, lowest, strict=True)
-    )
-    label = f"{_text(name)} over the rows, 0 to 100, mean {values.mean():.2f}"
-    return (
-        f'<figure><svg role="img" aria-label="{label}" viewBox="0 -2 {_WIDTH} {_HEIGHT + 4}" '
-        f'width="{_WIDTH}"><polyline fill="none" stroke="currentColor" points="{points}"/></svg>'
-        f"<figcaption>{label}</figcaption></figure>"
-    )
-
-
-def _rows_html(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    head = "".join(f"<th>{_text(name)}</th>" for name in header)
-    body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-
-
-def _cell(value: object) -> str:
-    return f"{value:.4f}" if isinstance(value, float) else _text(str(value))
-
-
-def _text(value: str) -> str:
-    """Escaped, and without characters that hide or turn others."""
-    return html.escape("".join(c if c.isprintable() else "\ufffd" for c in value[:200]))
-
-
 SCHEMA_VERSION = 1
+_SHOWN_ROWS = 5  # in a notebook
 METADATA_KEY = b"vmaf_jax"
 KEYS = ("corpus", "source", "clip")
 OPINIONS = ("mos", "mos_ci95", "experiment")  # of a clip, so equal on its frames
@@ -119,7 +34,7 @@ RESERVED_COLUMNS = frozenset(KEYS + OPINIONS).union({"frame", "n_frames"}, *FEAT
 
 
 @dataclasses.dataclass(frozen=True)
-class FeatureTable(TableView):
+class FeatureTable:
     """Rows of features with their labels.
 
     Attributes:
@@ -163,7 +78,7 @@ class FeatureTable(TableView):
 
     @property
     def n_clips(self) -> int:
-        """How many clips the rows are of."""
+        """Number of clips that the rows are of."""
         return len(set(zip(self.corpus, self.source, self.clip, strict=True)))
 
     @property
@@ -173,7 +88,7 @@ class FeatureTable(TableView):
         return float(low), float(high)
 
     def clip_groups(self) -> tuple[list[tuple[str, ...]], npt.NDArray[np.int64]]:
-        """Clips as (corpus, source, clip) by first appearance, and the clip of each row, `[n]`."""
+        """Returns clips (corpus, source, clip) by first appearance, and each row's clip, `[n]`."""
         group = combine(*(encode(column)[1] for column in (self.corpus, self.source, self.clip)))
         rows = first_rows(group)
         clips: list[tuple[str, ...]] = list(
@@ -182,7 +97,7 @@ class FeatureTable(TableView):
         return clips, group
 
     def label(self, name: str) -> npt.NDArray[np.float64]:
-        """One label column, `[n]`.
+        """Returns one label column, `[n]`.
 
         Raises:
             InputError: the table has no such label; the message lists those it has.
@@ -198,7 +113,7 @@ class FeatureTable(TableView):
         return self.labels[name]
 
     def mean_pool(self) -> "FeatureTable":
-        """Clip means of features and labels, one row per clip, in order of first appearance."""
+        """Returns means of features and labels, a row per clip, in order of first appearance."""
         if self.pooled:
             return self
         clips, group = self.clip_groups()
@@ -228,7 +143,7 @@ class FeatureTable(TableView):
         )
 
     def to_arrow(self) -> pa.Table:
-        """The table as Arrow, with its metadata."""
+        """Returns the table as Arrow, with its metadata."""
         columns: dict[str, Any] = {
             "corpus": pa.array(self.corpus, pa.string()),
             "source": pa.array(self.source, pa.string()),
@@ -253,6 +168,22 @@ class FeatureTable(TableView):
             {METADATA_KEY: json.dumps(metadata, sort_keys=True)}
         )
 
+    def to_pandas(self) -> Any:
+        """Returns the rows as a pandas data frame.
+
+        Raises:
+            InputError: pandas is not installed.
+        """
+        return to_pandas(self.to_arrow())
+
+    def _repr_html_(self) -> str:
+        arrow = self.to_arrow().slice(0, _SHOWN_ROWS)
+        rows = [[_cell(value) for value in row.values()] for row in arrow.to_pylist()]
+        head = "".join(f"<th>{_cell(name)}</th>" for name in arrow.column_names)
+        body = "".join(f"<tr><td>{'</td><td>'.join(row)}</td></tr>" for row in rows)
+        table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        return f"<div><b>{_cell(repr(self))}</b>{table}</div>"
+
     def write(self, path: Path) -> None:
         """Writes Parquet atomically, with page checksums."""
         arrow = self.to_arrow()
@@ -261,7 +192,7 @@ class FeatureTable(TableView):
 
 
 def concatenate(tables: Sequence[FeatureTable]) -> FeatureTable:
-    """Rows of all tables, in order; labels that every table has; input digests of all.
+    """Joins the rows of tables, in order, with the labels that all have and all input digests.
 
     Raises:
         InputError: no table, or tables of different feature sets, pooling or label scales.
@@ -301,7 +232,25 @@ def concatenate(tables: Sequence[FeatureTable]) -> FeatureTable:
 
 
 def constant_text(value: str, n: int) -> npt.NDArray[np.object_]:
-    """`value` repeated, `[n]`: the text columns of one clip's rows."""
+    """Returns `value` repeated, `[n]`, as a text column of one clip's rows."""
     column = np.empty(n, dtype=object)
     column[:] = value
     return column
+
+
+def to_pandas(arrow: pa.Table) -> Any:
+    """Returns an Arrow table as a pandas data frame.
+
+    Raises:
+        InputError: pandas is not installed.
+    """
+    try:
+        return arrow.to_pandas()
+    except ImportError as error:
+        raise InputError("pandas is not installed; pip install pandas.") from error
+
+
+def _cell(value: object) -> str:
+    """Returns a value as HTML, escaped, and without characters that hide or reverse others."""
+    text = f"{value:.4f}" if isinstance(value, float) else str(value)[:200]
+    return html.escape("".join(c if c.isprintable() else "\ufffd" for c in text))

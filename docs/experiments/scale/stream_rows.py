@@ -29,9 +29,9 @@ def make(folder: Path, n: int) -> None:
     """Writes `n` rows."""
     from vmaf_jax.features import FEATURES
     from vmaf_jax.tables import FeatureTable
-    from vmaf_jax.tables.dataset import writing
+    from vmaf_jax.tables.dataset import open_writer
 
-    with writing(folder) as writer:
+    with open_writer(folder) as writer:
         paths = []
         for start in range(0, n, SHARD):
             rng = np.random.default_rng(start)
