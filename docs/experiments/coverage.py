@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vmaf_jax.evaluation.conformal import LEVELS, Residuals, coverage, residuals_of
+from vmaf_jax.evaluation.conformal import LEVELS, HeldOutPredictions, coverage, pool_held_out
 from vmaf_jax.evaluation.cross_validation import read_held_out
 from vmaf_jax.reporting.page import markdown_table
 from vmaf_jax.runs.run_folder import read_config
@@ -23,7 +23,7 @@ HEADER = (
 )
 
 
-def stretched_width(residuals: Residuals, share: float) -> float:
+def stretched_width(residuals: HeldOutPredictions, share: float) -> float:
     """Mean width of `prediction -+ c s` that holds this share of clips, s the RMSE of the others."""
     p, y = residuals.predicted, residuals.label
     rmse = np.empty(len(y))
@@ -35,7 +35,7 @@ def stretched_width(residuals: Residuals, share: float) -> float:
     return float(np.mean(np.clip(p + half, 0, 100) - np.clip(p - half, 0, 100)))
 
 
-def rows(name: str, residuals: Residuals) -> list[list[str]]:
+def rows(name: str, residuals: HeldOutPredictions) -> list[list[str]]:
     """A row a level."""
     coverages = [coverage(residuals, level) for level in LEVELS]
     return [
@@ -65,7 +65,7 @@ def rows_of_run(folder: Path) -> list[list[str]]:
         parts |= {f"{corpus} alone": (table, {}) for corpus, table in external.items()}
     lines = []
     for part, (own, others) in parts.items():
-        residuals = residuals_of(own, others, config.make_student().pooling_name)
+        residuals = pool_held_out(own, others, config.make_student().pooling_name)
         assert residuals is not None, f"{folder} has no predictions of clips"  # noqa: S101
         what = part or f"{residuals.n_sources} sources"
         lines += rows(f"{config.name}, {what}", residuals)

@@ -15,7 +15,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from vmaf_jax.evaluation.conformal import LEVELS, N_SHARES, Profile, Residuals, residuals_of
+from vmaf_jax.evaluation.conformal import (
+    LEVELS,
+    N_SHARES,
+    ConformalProfile,
+    HeldOutPredictions,
+    pool_held_out,
+)
 from vmaf_jax.evaluation.cross_validation import read_held_out
 from vmaf_jax.reporting.page import markdown_table
 
@@ -25,23 +31,23 @@ MODELS = ("nano", "rbf", "tiny")
 HEADER = ("corpora", "quantile", *(f"covered at {level:g}" for level in LEVELS))
 
 
-def simulated(seed: int) -> Residuals:
+def simulated(seed: int) -> HeldOutPredictions:
     """Normal errors, of one size for all scores, half of whose variance a source's clips share."""
     rng = np.random.default_rng(seed)
     source = np.repeat(np.arange(SOURCES), CLIPS)
     predicted = rng.uniform(10, 90, len(source))
     error = (rng.normal(0, 1, SOURCES)[source] + rng.normal(0, 1, len(source))) / np.sqrt(2)
-    return Residuals(source, predicted, predicted + error)
+    return HeldOutPredictions(source, predicted, predicted + error)
 
 
-def as_it_is(residuals: Residuals) -> Profile:
+def as_it_is(residuals: HeldOutPredictions) -> ConformalProfile:
     """The quantile is a residual."""
     return residuals.profile
 
 
-def interpolated(residuals: Residuals) -> Profile:
+def interpolated(residuals: HeldOutPredictions) -> ConformalProfile:
     """The quantile lies between two residuals, linear in the share of weight that they reach."""
-    values = residuals._normalised
+    values = residuals.scaled_residuals()
     order = np.argsort(values)
     reached = np.cumsum(residuals.weight[order]) / residuals.weight.sum()
     quantile = np.interp(np.arange(1, N_SHARES + 1) / N_SHARES, reached, values[order])
@@ -51,7 +57,9 @@ def interpolated(residuals: Residuals) -> Profile:
 QUANTILES = {as_it_is: "as it is", interpolated: "interpolated"}
 
 
-def covered(residuals: Residuals, make: Callable[[Residuals], Profile]) -> npt.NDArray[np.float64]:
+def covered(
+    residuals: HeldOutPredictions, make: Callable[[HeldOutPredictions], ConformalProfile]
+) -> npt.NDArray[np.float64]:
     """The share of clips held at each of `LEVELS`, each source by the profile of the others."""
     held = np.zeros((len(LEVELS), len(residuals.label)), bool)
     for source in range(residuals.n_sources):
@@ -80,7 +88,7 @@ def simulations() -> list[list[str]]:
 def of_the_demo(model: str) -> list[list[str]]:
     """A shipped model on the demo's clips."""
     rows = read_held_out(Path("checkpoints") / model / "external_demo.parquet")
-    residuals = residuals_of(rows, {}, "mean")
+    residuals = pool_held_out(rows, {}, "mean")
     assert residuals is not None, f"{model} has no predictions of clips"  # noqa: S101
     return [
         [f"`{model}` on the demo", words, *(f"{v:.3f}" for v in covered(residuals, make))]

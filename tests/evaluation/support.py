@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from vmaf_jax.evaluation.cross_validation import HeldOut, join
+from vmaf_jax.evaluation.cross_validation import HeldOut, concatenate
 
 
 def run(n_sources=6, n_clips=4, n_frames=3, seeds=(0,), noise=1.0, draw=0):
@@ -18,4 +18,4 @@ def run(n_sources=6, n_clips=4, n_frames=3, seeds=(0,), noise=1.0, draw=0):
         clip = np.array([f"c{k}" for k in c], object)
         numbers = i.astype(np.int32), np.full(len(s), seed, np.int32)
         parts.append(HeldOut(source, clip, *numbers, label, label + error))
-    return join(parts)
+    return concatenate(parts)

@@ -8,10 +8,10 @@ import scipy.stats
 from vmaf_jax.evaluation.conformal import (
     GRID,
     N_SHARES,
-    Profile,
-    Residuals,
+    ConformalProfile,
+    HeldOutPredictions,
     coverage,
-    residuals_of,
+    pool_held_out,
     weighted_quantiles,
 )
 from vmaf_jax.evaluation.cross_validation import HeldOut, read_held_out
@@ -27,7 +27,7 @@ def simulated(n_sources, seed):
     predicted = rng.uniform(5, 95, len(source))
     size = 1 + 6 * (100 - predicted) / 100
     error = size * (rng.normal(0, 1, n_sources)[source] + rng.normal(0, 1, len(source)))
-    return Residuals(source, predicted, np.clip(predicted + error, 0, 100))
+    return HeldOutPredictions(source, predicted, np.clip(predicted + error, 0, 100))
 
 
 @pytest.mark.parametrize("level", [0.8, 0.9, 0.95])
@@ -47,7 +47,7 @@ def test_new_sources_are_covered(level):
 def test_the_shipped_models_are_covered(model, level):
     folder = Path("checkpoints") / model
     external = {"demo": read_held_out(folder / "external_demo.parquet")}
-    residuals = residuals_of(read_held_out(folder / "folds.parquet"), external, "mean")
+    residuals = pool_held_out(read_held_out(folder / "folds.parquet"), external, "mean")
     covering = coverage(residuals, level)
     assert covering.covered == pytest.approx(level, abs=0.03)
     if model == "tiny" and level < 0.95:  # there the naive interval holds too few, 0.926
@@ -58,7 +58,7 @@ def test_every_source_weighs_the_same():
     """A source of a thousand clips moves the quantile no more than one of ten."""
     rng = np.random.default_rng(0)
     few, many = (
-        Residuals(
+        HeldOutPredictions(
             np.repeat(np.arange(11), [10] * 10 + [n]),
             np.full(100 + n, 50.0),
             np.concatenate([50 + rng.normal(0, 1, 100), 50 + rng.normal(0, 30, n)]),
@@ -86,18 +86,18 @@ def test_a_sources_own_errors_do_not_forgive_them():
     """The difficulty that a residual is divided by comes from the other sources."""
     residuals = simulated(8, 2)
     alone = residuals.source == 3
-    larger = Residuals(
+    larger = HeldOutPredictions(
         residuals.source,
         residuals.predicted,
         np.where(alone, residuals.predicted + 5, residuals.label),
     )
-    largest = Residuals(
+    largest = HeldOutPredictions(
         residuals.source,
         residuals.predicted,
         np.where(alone, residuals.predicted + 10, residuals.label),
     )
     np.testing.assert_allclose(
-        largest._normalised[alone], 2 * larger._normalised[alone], rtol=1e-12
+        largest.scaled_residuals()[alone], 2 * larger.scaled_residuals()[alone], rtol=1e-12
     )
 
 
@@ -121,7 +121,7 @@ def test_weighted_quantile_on_a_known_case():
 )
 def test_the_quantile_is_that_of_the_level_and_of_one_clip_more(level, n_clips):
     """The least share of the profile, of 1/500 to 1, that is `level (n + 1) / n` or more."""
-    profile = Profile(n_clips, 9, np.arange(1.0, N_SHARES + 1), np.ones(len(GRID)))
+    profile = ConformalProfile(n_clips, 9, np.arange(1.0, N_SHARES + 1), np.ones(len(GRID)))
     wanted = Fraction(level) * Fraction(n_clips + 1, n_clips)
     rank = next((k for k in range(1, 501) if Fraction(k, 500) >= wanted), 500)
     half = profile.half_width(np.array([50.0]), float(Fraction(level)))
@@ -135,7 +135,7 @@ def test_coverage_is_that_of_a_plain_loop():
     for source in range(6):
         own = residuals.source == source
         left = np.unique(residuals.source[~own], return_inverse=True)[1]
-        others = Residuals(left, residuals.predicted[~own], residuals.label[~own])
+        others = HeldOutPredictions(left, residuals.predicted[~own], residuals.label[~own])
         z = scipy.stats.norm.ppf(0.9) * rmse(others.predicted, others.label)
         for p, y in zip(residuals.predicted[own], residuals.label[own], strict=True):
             interval = others.profile.interval(float(p), level)
@@ -164,14 +164,14 @@ def held_out(source, label, predicted):
 def test_labels_beyond_the_scale_are_judged_at_its_ends():
     """A model's scores end at 0 and 100, and so do the scores that they are to hit."""
     rows = held_out("s", [-12.0, 40.0, 109.0], [0.0, 41.0, 100.0])
-    residuals = residuals_of(rows, {}, "mean")
+    residuals = pool_held_out(rows, {}, "mean")
     assert residuals.label.tolist() == [0.0, 40.0, 100.0]
 
 
 def test_sources_of_one_name_in_two_corpora_are_two_sources():
     rows = held_out("park", [40.0, 60.0], [41.0, 60.0])
     external = {name: held_out("park", [50.0] * 3, [52.0] * 3) for name in ("demo", "other")}
-    residuals = residuals_of(rows, external, "mean")
+    residuals = pool_held_out(rows, external, "mean")
     assert residuals.source.tolist() == [0, 0, 1, 1, 1, 2, 2, 2]
     assert residuals.weight.tolist() == [1 / 2] * 2 + [1 / 3] * 6
 

@@ -7,10 +7,10 @@ import scipy.stats
 from vmaf_jax.evaluation.frame_sample import (
     CELL,
     LOOKS,
-    Draw,
-    blocks,
-    estimate,
-    offsets,
+    FrameSample,
+    draw_offsets,
+    estimate_mean,
+    split_blocks,
     stratified_mean,
 )
 
@@ -29,20 +29,22 @@ def clip(seed, n=1000, *, noise=3.0):
 def drawn(n, seed):
     """Frame 0, and one of each cell after it."""
     count = -(-(n - 1) // CELL)
-    frames = 1 + CELL * np.arange(count) + np.resize(offsets(seed), count)
+    frames = 1 + CELL * np.arange(count) + np.resize(draw_offsets(seed), count)
     return [0, *frames[frames < n].tolist()]
 
 
 def measured(score, covariate, cuts, seed, within):
     first = drawn(len(score), seed)
-    block = blocks(len(score), cuts, first)
-    draw = Draw(block, first, seed)
+    block = split_blocks(len(score), cuts, first)
+    draw = FrameSample(block, first, seed)
     for look in range(LOOKS + 1):
         sample = draw.sample
         scored = np.full(len(score), np.nan)
         chosen = np.concatenate(sample)
         scored[chosen] = score[chosen]
-        result = estimate(sample, block, scored, covariate)  # what was not measured is not read
+        result = estimate_mean(
+            sample, block, scored, covariate
+        )  # what was not measured is not read
         if result.half_width <= within:
             return result, draw.n
         draw.grow(result.half_width, within) if look + 1 < LOOKS else draw.take_all()
@@ -73,10 +75,10 @@ def test_every_kth_frame_meets_the_pattern_and_the_draw_does_not():
 def test_the_covariate_narrows_the_interval_and_one_that_tells_nothing_does_no_harm():
     score, covariate, cuts = clip(3)
     first = drawn(len(score), 0)
-    block = blocks(len(score), cuts, first)
-    sample = Draw(block, first, 0).sample
+    block = split_blocks(len(score), cuts, first)
+    sample = FrameSample(block, first, 0).sample
     none, random = np.zeros((1000, 0)), np.random.default_rng(0).normal(0, 1, (1000, 1))
-    halves = [estimate(sample, block, score, x).half_width for x in (covariate, none, random)]
+    halves = [estimate_mean(sample, block, score, x).half_width for x in (covariate, none, random)]
     assert halves[0] < 0.7 * halves[1]
     assert halves[2] == pytest.approx(halves[1], rel=0.15)
 
@@ -114,7 +116,7 @@ def test_the_interval_is_cochrans_with_half_the_error_for_each_of_two_looks(seed
     ]
     covariate = rng.normal(0, 1, 72)
     score = 60 + 4 * covariate + rng.normal(0, 2, 72)
-    result = estimate(sample, block, score, covariate[:, None])
+    result = estimate_mean(sample, block, score, covariate[:, None])
     mean, half_width = interval_by_hand(score, covariate, block, sample)
     assert result.mean == pytest.approx(mean, abs=1e-9)
     assert result.half_width == pytest.approx(half_width, rel=1e-9)
@@ -140,9 +142,9 @@ def test_columns_that_too_few_frames_can_tell_are_left_out():
     rng = np.random.default_rng(0)
     score, covariate = rng.normal(80, 3, 13), rng.normal(0, 1, (13, 4))
     first = drawn(13, 0)
-    block = blocks(13, [], first)
-    sample = Draw(block, first, 0).sample
-    few, none = (estimate(sample, block, score, x) for x in (covariate, covariate[:, :0]))
+    block = split_blocks(13, [], first)
+    sample = FrameSample(block, first, 0).sample
+    few, none = (estimate_mean(sample, block, score, x) for x in (covariate, covariate[:, :0]))
     assert few == none
 
 
@@ -150,12 +152,12 @@ def test_blocks_partition_the_clip_at_its_cuts_with_two_frames_drawn_in_each():
     for n, cuts in ((13, []), (48, [20]), (1000, [3, 100, 101, 500, 998]), (17, [16]), (40, [5])):
         for seed in range(20):
             first = drawn(n, seed)
-            block = blocks(n, cuts, first)
+            block = split_blocks(n, cuts, first)
             np.testing.assert_array_equal(np.concatenate(block), np.arange(n))
             assert len(block[0]) == 1
             assert min(len(np.intersect1d(frames, first)) for frames in block[1:]) >= 2
             assert max(map(len, block)) <= 5 * CELL
-    starts = [frames[0] for frames in blocks(1000, [3, 100, 101, 500, 998], drawn(1000, 0))]
+    starts = [frames[0] for frames in split_blocks(1000, [3, 100, 101, 500, 998], drawn(1000, 0))]
     assert {100, 500} <= set(starts)
     assert not {3, 101, 998} & set(starts)  # shots too short to stand alone
 
@@ -172,16 +174,16 @@ def test_the_first_frame_stands_for_itself():
 def test_all_frames_leave_no_doubt_and_growing_keeps_what_is_there():
     score, covariate, cuts = clip(1)
     first = drawn(len(score), 5)
-    block = blocks(len(score), cuts, first)
-    draw = Draw(block, first, 5)
+    block = split_blocks(len(score), cuts, first)
+    draw = FrameSample(block, first, 5)
     before = [set(frames.tolist()) for frames in draw.sample]
     draw.grow(1.0, 0.5)
     assert all(old <= set(new.tolist()) for old, new in zip(before, draw.sample, strict=True))
     assert draw.n < draw.n_frames
     draw.take_all()
-    result = estimate(draw.sample, block, score, covariate)
+    result = estimate_mean(draw.sample, block, score, covariate)
     assert (result.mean, result.half_width) == (pytest.approx(score.mean()), 0.0)
-    draw = Draw(block, first, 5)
+    draw = FrameSample(block, first, 5)
     draw.grow(50.0, 0.5)
     assert draw.n == draw.n_frames  # as good as all
 

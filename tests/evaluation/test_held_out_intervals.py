@@ -6,10 +6,10 @@ import pytest
 from tests.reporting.support import predictions
 from vmaf_jax.evaluation.conformal import (
     LEVELS,
-    MOST_CLIPS,
+    MAX_CLIPS,
     coverage,
     held_out_intervals,
-    residuals_of,
+    pool_held_out,
 )
 from vmaf_jax.evaluation.cross_validation import read_held_out
 
@@ -20,7 +20,7 @@ def test_they_are_of_all_clips_that_the_model_is_calibrated_on():
     rows = read_held_out(TINY / "folds.parquet")
     external = {"demo": read_held_out(TINY / "external_demo.parquet")}
     intervals = held_out_intervals(rows, external, "mean")
-    residuals = residuals_of(rows, external, "mean")
+    residuals = pool_held_out(rows, external, "mean")
     assert (intervals.profile.n_clips, intervals.profile.n_sources) == (211 + 72, 23 + 9)
     assert intervals.coverages == tuple(coverage(residuals, level) for level in LEVELS)
     alone = held_out_intervals(rows, {}, "mean")
@@ -44,7 +44,7 @@ def test_half_widths_are_those_of_the_intervals():
         (predictions(40, sources=1), "mean", "Fewer than 3 sources"),
         (predictions(40, sources=2), "mean", "Fewer than 3 sources"),
         (predictions(4000, clips=20), "attention", "Held out were frames"),
-        (predictions(MOST_CLIPS + 50, clips=100), "mean", "More than 2,000 clips"),
+        (predictions(MAX_CLIPS + 50, clips=100), "mean", "More than 2,000 clips"),
     ],
     ids=["one source", "two", "frames", "many"],
 )

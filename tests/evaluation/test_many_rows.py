@@ -9,7 +9,7 @@ import pytest
 
 from vmaf_jax.evaluation import conformal
 from vmaf_jax.evaluation.by_source import pooled_errors, source_errors
-from vmaf_jax.evaluation.conformal import Residuals, is_of_clips, residuals_of
+from vmaf_jax.evaluation.conformal import HeldOutPredictions, _has_clip_rows, pool_held_out
 from vmaf_jax.evaluation.cross_validation import HeldOut, loso_metrics, read_held_out
 from vmaf_jax.reporting.svg import Plot, bounded, cells
 
@@ -50,15 +50,15 @@ def draw(held, path):
     ("most", "work"),
     [
         (200, lambda held, path: loso_metrics(held)),  # as much as SciPy's ranks take
-        (60, lambda held, path: residuals_of(held, {}, "mean")),
-        (60, lambda held, path: is_of_clips(held)),
+        (60, lambda held, path: pool_held_out(held, {}, "mean")),
+        (60, lambda held, path: _has_clip_rows(held)),
         (60, lambda held, path: source_errors(held)),
         (60, lambda held, path: pooled_errors(held)),
         (60, lambda held, path: held.write(path.with_name("again.parquet"))),
         (60, lambda held, path: read_held_out(path)),
         (60, draw),
     ],
-    ids=["metrics", "residuals", "is_of_clips", "by_source", "over", "write", "read", "draw"],
+    ids=["metrics", "residuals", "has_clip_rows", "by_source", "over", "write", "read", "draw"],
 )
 def test_work_takes_few_bytes_a_row(many, most, work):
     """A name has 174 characters: 700 bytes a row as an array of text, 70 as tuples in a set."""
@@ -96,7 +96,7 @@ def test_residuals_are_the_same_in_any_parts(monkeypatch):
     source = np.repeat(np.arange(12), 25)
     predicted = rng.uniform(0, 100, len(source))
     residuals = source, predicted, np.clip(predicted + rng.normal(0, 3, len(source)), 0, 100)
-    whole = Residuals(*residuals).profile
-    monkeypatch.setattr(conformal, "_MOST_PAIRS", 7 * len(source))
-    parts = Residuals(*residuals).profile
+    whole = HeldOutPredictions(*residuals).profile
+    monkeypatch.setattr(conformal, "_MAX_PAIRS", 7 * len(source))
+    parts = HeldOutPredictions(*residuals).profile
     np.testing.assert_allclose(parts.quantile, whole.quantile, rtol=1e-13)  # sums of float64

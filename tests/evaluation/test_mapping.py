@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vmaf_jax.errors import InputError
-from vmaf_jax.evaluation.opinions import KINDS, calibrate_held_out, fit_map, map_by_experiment
+from vmaf_jax.evaluation.opinions import MAP_KINDS, calibrate_held_out, fit_map, map_by_experiment
 
 
 def case(seed=0, n=80, noise=4.0):
@@ -81,7 +81,7 @@ def test_a_logistic_of_few_clips_is_the_best_of_all(first):
         assert squares(fit_map("logistic", x, y), x, y) <= lowest + 1e-3 * total
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", MAP_KINDS)
 @settings(max_examples=25)
 @given(st.integers(0, 10_000), st.integers(2, 30), st.floats(-1, 1))
 def test_no_map_falls_or_is_worse_than_the_mean(kind, seed, n, gain):
@@ -95,13 +95,13 @@ def test_no_map_falls_or_is_worse_than_the_mean(kind, seed, n, gain):
     assert squares(fit, x, y) <= np.sum((y - y.mean()) ** 2) * (1 + 1e-9) + 1e-9
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", MAP_KINDS)
 def test_a_model_that_ranks_backwards_gains_nothing(kind):
     x, y = case(noise=0.0)
     np.testing.assert_allclose(fit_map(kind, -x, y)(-x), y.mean(), rtol=1e-6)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", MAP_KINDS)
 @pytest.mark.parametrize("x", [[70.0], [70.0, 70.0, 70.0]], ids=["a clip", "a constant"])
 def test_constant_predictions_become_the_mean(kind, x):
     y = np.array([20.0, 40.0, 90.0])[: len(x)]

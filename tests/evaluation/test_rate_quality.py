@@ -6,7 +6,7 @@ import pytest
 import scipy.spatial
 
 from vmaf_jax.evaluation.intervals import bootstrap_mean
-from vmaf_jax.evaluation.rate_quality import METHODS, Curve, compare, curve_of, upper_hull
+from vmaf_jax.evaluation.rate_quality import METHODS, Curve, make_curve, rate_difference, upper_hull
 
 
 def random_curve(rng, n):
@@ -18,7 +18,7 @@ def random_curve(rng, n):
 def test_bd_rate_is_the_bjontegaard_packages(seed):
     rng = np.random.default_rng(seed)
     anchor, test = (random_curve(rng, int(rng.integers(3, 9))) for _ in range(2))
-    difference = compare(anchor, test)
+    difference = rate_difference(anchor, test)
     for method in METHODS:
         points = (anchor.rate, anchor.score, test.rate, test.score)
         theirs = bjontegaard.bd_rate(
@@ -30,18 +30,18 @@ def test_bd_rate_is_the_bjontegaard_packages(seed):
 def test_a_codec_at_half_the_rate_saves_half():
     anchor = Curve(np.array([400.0, 900, 2000, 5000]), np.array([40.0, 62, 80, 93]))
     test = Curve(anchor.rate / 2, anchor.score)
-    difference = compare(anchor, test)
+    difference = rate_difference(anchor, test)
     assert difference.bd_rate == {m: pytest.approx(-0.5, abs=1e-12) for m in METHODS}
     assert (difference.low, difference.high, difference.overlap) == (40, 93, 1)
     assert difference.crossings == ()
-    assert compare(anchor, anchor).crossings == ()  # touching is no crossing
+    assert rate_difference(anchor, anchor).crossings == ()  # touching is no crossing
 
 
 def test_a_crossing_is_where_the_rates_are_equal():
     score = np.array([20.0, 40, 60, 80])
     anchor = Curve(10 ** np.array([1.0, 2, 3, 4]), score)
     test = Curve(10 ** np.array([1.5, 2.25, 3, 3.75]), score)  # equal at 60, exactly
-    (crossing, *more) = sorted({round(c, 1) for c in compare(anchor, test).crossings})
+    (crossing, *more) = sorted({round(c, 1) for c in rate_difference(anchor, test).crossings})
     assert crossing == pytest.approx(60, abs=0.1)
     assert more == []
 
@@ -51,7 +51,7 @@ def test_nothing_is_extrapolated():
     assert np.isnan(anchor.log_rate("pchip")(np.array([29.9, 70.1]))).all()
     test = Curve(np.array([100.0, 200, 400]), np.array([75.0, 80, 90]))
     with pytest.raises(ValueError, match="no score in common"):
-        compare(anchor, test)
+        rate_difference(anchor, test)
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_nothing_is_extrapolated():
 )
 def test_what_is_no_curve(rate, score, message):
     with pytest.raises(ValueError, match=message):
-        curve_of(np.array(rate, float), np.array(score, float), hull=False)
+        make_curve(np.array(rate, float), np.array(score, float), hull=False)
 
 
 points = st.lists(

@@ -8,8 +8,8 @@ import scipy.stats
 
 from vmaf_jax.evaluation.cross_validation import HeldOut
 from vmaf_jax.evaluation.metrics import rmse
-from vmaf_jax.evaluation.opinions import line_held_out
-from vmaf_jax.evaluation.rivals import stand_beside
+from vmaf_jax.evaluation.opinions import calibrate_by_experiment
+from vmaf_jax.evaluation.rivals import compare_with_rivals
 
 SOURCE = np.repeat([f"s{k}" for k in range(10)], 8).astype(object)
 LABEL = np.random.default_rng(0).uniform(5, 95, 80)
@@ -24,7 +24,7 @@ def rows(sigma, seed, offset=0.0):
 
 def test_differences_are_the_jackknifes_and_p_is_adjusted():
     new, rivals = rows(5, 1), {"a": rows(7, 2), "b": rows(5.5, 3)}
-    standing = stand_beside(new, rivals, people=True)
+    standing = compare_with_rivals(new, rivals, has_opinions=True)
     assert [rival.name for rival in standing.rivals] == ["b", "a"]  # the smallest RMSE first
     raw = {}
     for name, other in rivals.items():
@@ -56,7 +56,7 @@ def test_differences_are_the_jackknifes_and_p_is_adjusted():
     ],
 )
 def test_the_verdict_on_opinion_scores(new, words):
-    standing = stand_beside(new, {"vmaf_v0.6.1": rows(8, 2)}, people=True)
+    standing = compare_with_rivals(new, {"vmaf_v0.6.1": rows(8, 2)}, has_opinions=True)
     assert standing.verdict.startswith(words)
     assert "beside vmaf_v0.6.1, p " in standing.verdict
 
@@ -64,15 +64,15 @@ def test_the_verdict_on_opinion_scores(new, words):
 def test_two_sources_cannot_tell():
     few = np.isin(SOURCE, ["s0", "s1"])
     new, other = rows(2, 1).where(few), rows(20, 2).where(few)
-    verdict = stand_beside(new, {"vmaf_v0.6.1": other}, people=True).verdict
+    verdict = compare_with_rivals(new, {"vmaf_v0.6.1": other}, has_opinions=True).verdict
     assert verdict.startswith("Too few sources to tell from VMAF")
 
 
 def test_the_verdict_on_students():
-    standing = stand_beside(rows(0.3, 1), {"tiny": rows(0.017, 2)}, people=False)
+    standing = compare_with_rivals(rows(0.3, 1), {"tiny": rows(0.017, 2)}, has_opinions=False)
     assert standing.verdict.startswith("The shipped tiny has RMSE 0.01")
     assert "take tiny, unless" in standing.verdict
-    better = stand_beside(rows(0.01, 1), {"tiny": rows(0.017, 2)}, people=False)
+    better = compare_with_rivals(rows(0.01, 1), {"tiny": rows(0.017, 2)}, has_opinions=False)
     assert "take tiny" not in better.verdict
 
 
@@ -86,7 +86,9 @@ def test_seeds_of_the_new_model_weigh_nothing():
         )
     )
     rivals = {"a": rows(7, 2)}
-    one, two = (stand_beside(new, rivals, people=True).rivals[0] for new in (first, both))
+    one, two = (
+        compare_with_rivals(new, rivals, has_opinions=True).rivals[0] for new in (first, both)
+    )
     assert two.difference == pytest.approx(one.difference, rel=1e-9)
     assert two.p_value == pytest.approx(one.p_value, rel=1e-6)
 
@@ -96,7 +98,7 @@ def test_a_line_is_of_the_experiment_and_of_the_other_folds():
     x, fold = rng.uniform(0, 100, 40), np.repeat(np.arange(4), 10)
     test = np.tile(["a", "b"], 20)
     y = np.where(test == "a", 10 + 0.5 * x, 90 - 0.0 * x + 0.1 * x) + rng.normal(0, 1, 40)
-    mapped = line_held_out(x, y, fold, test)
+    mapped = calibrate_by_experiment(x, y, fold, test)
     for k in range(4):
         for name in ("a", "b"):
             others, own = (fold != k) & (test == name), (fold == k) & (test == name)
@@ -104,12 +106,12 @@ def test_a_line_is_of_the_experiment_and_of_the_other_folds():
             np.testing.assert_allclose(mapped[own], offset + slope * x[own])
     changed = np.where(fold == 2, 0.0, y)  # what is held out does not reach its own line
     np.testing.assert_array_equal(
-        line_held_out(x, changed, fold, test)[fold == 2], mapped[fold == 2]
+        calibrate_by_experiment(x, changed, fold, test)[fold == 2], mapped[fold == 2]
     )
 
 
 def test_an_experiment_with_too_few_clips_elsewhere_takes_the_line_of_all():
     x, y = np.array([10.0, 50, 90, 30, 60]), np.array([20.0, 60, 100, 10, 15])
     fold = np.array([0, 0, 0, 1, 1])
-    mapped = line_held_out(x, y, fold, ["a", "a", "a", "b", "b"])
+    mapped = calibrate_by_experiment(x, y, fold, ["a", "a", "a", "b", "b"])
     np.testing.assert_allclose(mapped[3:], [40.0, 70.0])

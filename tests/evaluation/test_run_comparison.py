@@ -5,7 +5,7 @@ import pytest
 
 from tests.evaluation.support import run
 from vmaf_jax.errors import InputError
-from vmaf_jax.evaluation.cross_validation import HeldOut, join
+from vmaf_jax.evaluation.cross_validation import HeldOut, concatenate
 from vmaf_jax.evaluation.metrics import rmse
 from vmaf_jax.evaluation.opinion_comparison import paired_differences
 from vmaf_jax.evaluation.opinions import Opinions
@@ -21,7 +21,9 @@ def test_a_paired_difference_is_that_of_the_opinion_comparison():
 
     expected = paired_differences(statistics, second.predicted, first.predicted, opinions)["rmse"]
     late = second.source >= "s3"
-    turned = join([second.where(late), second.where(~late)])  # the order of rows is no matter
+    turned = concatenate(
+        [second.where(late), second.where(~late)]
+    )  # the order of rows is no matter
     compared = compare_runs({"a": first, "b": turned})
     gap = compared.against["b"]["rmse"]
     assert gap.difference == pytest.approx(expected.difference, rel=1e-9)

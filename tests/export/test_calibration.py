@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from vmaf_jax.errors import InputError
-from vmaf_jax.evaluation.conformal import residuals_of
+from vmaf_jax.evaluation.conformal import pool_held_out
 from vmaf_jax.evaluation.cross_validation import read_held_out
 from vmaf_jax.export.sidecar import Calibration, read_calibration
 from vmaf_jax.runs.conclude import calibration_of
@@ -38,7 +38,7 @@ def test_the_shipped_one_is_of_the_saved_predictions(description, support_vector
 def test_clips_of_frames_are_their_means():
     folds, external = (read_held_out(PATH.parent / f"{n}.parquet") for n in FILES)
     of_clip = (external.source == "rocket") & (external.clip == "av1_crf54")
-    residuals = residuals_of(folds, {"demo": external}, "mean")
+    residuals = pool_held_out(folds, {"demo": external}, "mean")
     error = np.abs(residuals.predicted - external.predicted[of_clip].mean())
     assert error.min() <= 1e-6
     assert residuals.label[error.argmin()] == pytest.approx(external.label[of_clip].mean())

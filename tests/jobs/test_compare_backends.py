@@ -153,12 +153,14 @@ def test_a_difference_over_its_limit_is_a_missed_gate(tmp_path, encodes, monkeyp
 
 def test_motion_is_judged_frame_by_frame():
     fast, still = 30.0, 0.0
-    near = agreement.differences(
+    near = agreement.column_differences(
         {"motion2": np.array([fast, still])}, {"motion2": np.array([fast + 3e-5, still + 1e-6])}
     )
-    assert agreement.missed(near) == []
-    far = agreement.differences({"motion2": np.array([0.1])}, {"motion2": np.array([0.1001])})
-    assert agreement.missed(far) == ["motion2 differs by 9.99e-04, limit 2e-04"]
+    assert agreement.missed_limits(near) == []
+    far = agreement.column_differences(
+        {"motion2": np.array([0.1])}, {"motion2": np.array([0.1001])}
+    )
+    assert agreement.missed_limits(far) == ["motion2 differs by 9.99e-04, limit 2e-04"]
 
 
 def test_neg_scores_are_compared_over_neg_features(tmp_path):

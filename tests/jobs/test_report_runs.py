@@ -15,7 +15,7 @@ import scipy.stats
 from tests.reporting.support import MARKUP, hostile, predictions, shipped
 from tests.support import run_command
 from vmaf_jax.evaluation import read_held_out
-from vmaf_jax.evaluation.conformal import Residuals, coverage
+from vmaf_jax.evaluation.conformal import HeldOutPredictions, coverage
 from vmaf_jax.evaluation.cross_validation import HeldOut
 from vmaf_jax.evaluation.metrics import rmse
 from vmaf_jax.reporting.run_view import points
@@ -113,7 +113,7 @@ def coverage_of(folder):
         np.concatenate([getattr(rows, field), [getattr(demo, field)[k].mean() for k in of_clip]])
         for field in ("predicted", "label")
     )
-    return coverage(Residuals(source, predicted, np.clip(label, 0, 100)), 0.9)
+    return coverage(HeldOutPredictions(source, predicted, np.clip(label, 0, 100)), 0.9)
 
 
 def test_intervals_are_told_with_what_they_held(run):

@@ -1,7 +1,7 @@
 """Held-out predictions of a cross-validation over sources, and the metrics computed from them.
 
-Every figure of a report is computed from a `HeldOut`, which is what `folds.parquet` stores: one row
-per table row and seed, predicted by the student that never saw its source.
+Every figure of a report is computed from a `HeldOut`, which `folds.parquet` stores: one row for
+each table row and seed, predicted by the student that never saw its source.
 """
 
 import dataclasses
@@ -17,23 +17,34 @@ import pyarrow.parquet as pq
 
 from vmaf_jax.errors import InputError
 from vmaf_jax.evaluation.intervals import Interval
-from vmaf_jax.evaluation.metrics import METRIC_NAMES, EndpointRmse, Metrics, all_metrics
+from vmaf_jax.evaluation.metrics import EndpointRmse, Metrics, all_metrics
 from vmaf_jax.files import atomic_path, limit
 from vmaf_jax.tables.categories import encode_sorted
 
 MAX_ROWS = 20_000_000  # some 100 bytes each in memory, a fraction of one on disk
-
 _TEXTS = ("source", "clip")
-_ROW_GROUP = 1 << 20  # rows that are written together
+_ROW_GROUP = 1 << 20  # rows that are written together, so that memory stays bounded
+
+
+_SCHEMA = pa.schema(
+    [
+        ("source", pa.string()),
+        ("clip", pa.string()),
+        ("index", pa.int32()),
+        ("seed", pa.int32()),
+        ("label", pa.float64()),
+        ("predicted", pa.float64()),
+    ]
+)
 
 
 @dataclasses.dataclass(frozen=True)
 class HeldOut:
-    """Held-out predictions.
+    """Held-out predictions, the columns of `folds.parquet`.
 
     Attributes:
         source, clip: text, `[n]`.
-        index: frame (or frames pooled), `[n]`.
+        index: number of the frame, or of frames pooled, `[n]`.
         seed: of the student that predicted the row, `[n]`.
         label, predicted: VMAF points, clipped to 0-100, `[n]`.
     """
@@ -46,39 +57,47 @@ class HeldOut:
     predicted: npt.NDArray[np.float64]
 
     def where(self, rows: npt.NDArray[np.bool_]) -> "HeldOut":
-        """The rows chosen."""
-        return HeldOut(*(getattr(self, field.name)[rows] for field in dataclasses.fields(self)))
+        """Returns the chosen rows."""
+        return HeldOut(
+            source=self.source[rows],
+            clip=self.clip[rows],
+            index=self.index[rows],
+            seed=self.seed[rows],
+            label=self.label[rows],
+            predicted=self.predicted[rows],
+        )
 
     def write(self, path: Path) -> None:
         """Writes Parquet, atomically."""
-        kinds = (pa.string(), pa.string(), pa.int32(), pa.int32(), pa.float64(), pa.float64())
-        names = [field.name for field in dataclasses.fields(self)]
-        schema = pa.schema(list(zip(names, kinds, strict=True)))
         with (
             atomic_path(path) as temporary,
-            pq.ParquetWriter(temporary, schema, compression="zstd") as writer,
+            pq.ParquetWriter(temporary, _SCHEMA, compression="zstd") as writer,
         ):
             for start in range(0, max(1, len(self.label)), _ROW_GROUP):
                 rows = slice(start, start + _ROW_GROUP)
-                columns = [
-                    pa.array(getattr(self, n)[rows], k) for n, k in zip(names, kinds, strict=True)
-                ]
-                writer.write_table(pa.table(columns, schema))
+                columns = [pa.array(getattr(self, f.name)[rows], f.type) for f in _SCHEMA]
+                writer.write_table(pa.table(columns, _SCHEMA))
 
 
-def join(parts: list[HeldOut]) -> HeldOut:
-    """All rows, in order."""
+def concatenate(parts: list[HeldOut]) -> HeldOut:
+    """Returns the rows of all parts, in order."""
     if len(parts) == 1:
         return parts[0]
-    columns = (field.name for field in dataclasses.fields(HeldOut))
-    return HeldOut(*(np.concatenate([getattr(p, name) for p in parts]) for name in columns))
+    return HeldOut(
+        source=np.concatenate([part.source for part in parts]),
+        clip=np.concatenate([part.clip for part in parts]),
+        index=np.concatenate([part.index for part in parts]),
+        seed=np.concatenate([part.seed for part in parts]),
+        label=np.concatenate([part.label for part in parts]),
+        predicted=np.concatenate([part.predicted for part in parts]),
+    )
 
 
 def read_held_out(path: Path) -> HeldOut:
     """Reads `folds.parquet`.
 
     Raises:
-        InputError: missing, broken, too many rows, or without one of its columns.
+        InputError: a file that is missing, broken or too long, or that lacks a column.
     """
     try:
         with pq.ParquetFile(path, read_dictionary=list(_TEXTS)) as file:
@@ -86,34 +105,41 @@ def read_held_out(path: Path) -> HeldOut:
                 raise InputError(
                     f"{path}: {n} rows, at most {most} are read; set VMAF_JAX_MAX_HELD_OUT_ROWS."
                 )
-            # A column at a time: what Arrow holds of it goes before the next.
-            columns = [
-                _values(file.read(columns=[field.name]).column(field.name))
-                for field in dataclasses.fields(HeldOut)
-            ]
+
+            def read(name: str) -> npt.NDArray[Any]:
+                # A column at a time, so that Arrow frees its copy before the next is read.
+                return _values(file.read(columns=[name]).column(name))
+
+            return HeldOut(
+                source=read("source"),
+                clip=read("clip"),
+                index=read("index"),
+                seed=read("seed"),
+                label=read("label"),
+                predicted=read("predicted"),
+            )
     except (OSError, KeyError, pa.ArrowException) as error:
         raise InputError(f"{path}: not a run's held-out table ({error}); train again.") from error
-    return HeldOut(*columns)
 
 
 def _values(column: pa.ChunkedArray) -> npt.NDArray[Any]:
-    """A column's values, `[n]`; rows share the objects of equal texts."""
+    """Returns a column's values `[n]`; rows of equal text share one object."""
     if not pa.types.is_dictionary(column.type) or column.null_count:
         return np.asarray(column.to_numpy(zero_copy_only=False))
     values = np.empty(len(column), object)
     texts: dict[Any, Any] = {}
     start = 0
     for chunk in column.chunks:
-        own = np.empty(len(chunk.dictionary), object)
-        own[:] = [texts.setdefault(text, text) for text in chunk.dictionary.to_pylist()]
-        values[start : start + len(chunk)] = own[chunk.indices.to_numpy()]
+        dictionary = np.empty(len(chunk.dictionary), object)
+        dictionary[:] = [texts.setdefault(text, text) for text in chunk.dictionary.to_pylist()]
+        values[start : start + len(chunk)] = dictionary[chunk.indices.to_numpy()]
         start += len(chunk)
     return values
 
 
 @dataclasses.dataclass(frozen=True)
 class Spread:
-    """Mean and standard deviation over sources (and seeds); NaN where none defines it."""
+    """Mean and standard deviation over sources and seeds; NaN where no fold defines the metric."""
 
     mean: float
     std: float
@@ -121,7 +147,7 @@ class Spread:
 
 @dataclasses.dataclass(frozen=True)
 class Loso:
-    """A cross-validation: metrics over held-out sources, and of all held-out rows pooled."""
+    """Metrics of a leave-one-source-out cross-validation: over sources, and of all rows pooled."""
 
     plcc: Spread
     srocc: Spread
@@ -142,7 +168,7 @@ class FoldMetrics(Metrics):
 
 
 def loso_metrics(held_out: HeldOut) -> tuple[Loso, tuple[FoldMetrics, ...]]:
-    """`loso` and `folds` of `metrics.json`: the summary, and one entry per seed and source."""
+    """Computes `loso` and `folds` (an entry per seed and source) of `metrics.json`."""
     folds = []
     names, source = encode_sorted(held_out.source)
     order = np.lexsort((source, held_out.seed))  # stable: rows of a source keep their order
@@ -150,16 +176,37 @@ def loso_metrics(held_out: HeldOut) -> tuple[Loso, tuple[FoldMetrics, ...]]:
     for rows in np.split(order, np.flatnonzero(changes) + 1):
         metrics = all_metrics(held_out.predicted[rows], held_out.label[rows])
         name, seed = names[source[rows[0]]], int(held_out.seed[rows[0]])
-        folds.append(FoldMetrics(source=name, seed=seed, **vars(metrics)))
+        folds.append(
+            FoldMetrics(
+                source=name,
+                seed=seed,
+                n=metrics.n,
+                plcc=metrics.plcc,
+                srocc=metrics.srocc,
+                krocc=metrics.krocc,
+                rmse=metrics.rmse,
+                mae=metrics.mae,
+                max_abs=metrics.max_abs,
+                endpoint_rmse=metrics.endpoint_rmse,
+            )
+        )
     pooled = all_metrics(held_out.predicted, held_out.label)
-    spreads = {
-        name: _spread(np.array([getattr(fold, name) for fold in folds])) for name in METRIC_NAMES
-    }
-    return Loso(**spreads, endpoint_rmse=pooled.endpoint_rmse, pooled=pooled), tuple(folds)
+    loso = Loso(
+        plcc=_spread([fold.plcc for fold in folds]),
+        srocc=_spread([fold.srocc for fold in folds]),
+        krocc=_spread([fold.krocc for fold in folds]),
+        rmse=_spread([fold.rmse for fold in folds]),
+        mae=_spread([fold.mae for fold in folds]),
+        max_abs=_spread([fold.max_abs for fold in folds]),
+        endpoint_rmse=pooled.endpoint_rmse,
+        pooled=pooled,
+    )
+    return loso, tuple(folds)
 
 
-def _spread(values: npt.NDArray[np.float64]) -> Spread:
-    values = values[np.isfinite(values)]  # a fold with one label has no correlation
+def _spread(figures: list[float]) -> Spread:
+    values = np.array(figures)
+    values = values[np.isfinite(values)]  # a fold of equal labels has no correlation
     if not values.size:
         return Spread(math.nan, math.nan)
     return Spread(float(values.mean()), float(values.std()))
@@ -173,12 +220,12 @@ _ABOUT = (
 
 @dataclasses.dataclass(frozen=True)
 class SweepPoint:
-    """One combination of settings.
+    """Figures of one combination of settings of a sweep.
 
     Attributes:
         rank: 1 for the best.
         point: its number in the order of the configuration.
-        settings: what it tried, by key.
+        settings: its values, by key of the configuration.
         metrics: of all held-out rows; NaN where training diverged.
         rmse_interval: 95 %, over sources.
         above_best: its RMSE less the best's, VMAF points, with its 95 % interval; NaN for the best,
@@ -197,12 +244,12 @@ class SweepPoint:
 
 @dataclasses.dataclass(frozen=True)
 class SweepTable:
-    """A sweep.
+    """Points of a sweep, the best first.
 
     Attributes:
-        points: ranked.
+        points: in the order of their rank.
         same_rows: whether all points learnt from the same rows and folds.
-        held_out: predictions of each point, by its number.
+        held_out: predictions of each point, in the order of the configuration.
     """
 
     points: tuple[SweepPoint, ...]
@@ -210,11 +257,11 @@ class SweepTable:
     held_out: tuple[HeldOut, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """The figures, without the predictions."""
+        """Returns the figures without the predictions, the content of `sweep.json`."""
         return {"about": _ABOUT, "same_rows": self.same_rows, "points": list(self.points)}
 
     def write_predictions(self, path: Path) -> None:
-        """`sweep.parquet`: one row a point, seed and held-out row."""
+        """Writes `sweep.parquet`: one row for each point, seed and held-out row."""
         parts = []
         for number, rows in enumerate(self.held_out):
             columns = {field.name: getattr(rows, field.name) for field in dataclasses.fields(rows)}

@@ -1,13 +1,13 @@
-"""The mean score over a clip's frames, from some of them: stratified, with regression on all.
+"""Estimates of a clip's mean score from a stratified sample of its frames, with regression.
 
-Frames of a clip are alike within a shot and differ between shots, so that neither a naive standard
-error nor every k-th frame will do: encoders repeat a pattern every few frames, which a fixed step
-may hit at the same place each time. Here one frame is drawn at random in each cell of `CELL`
-frames, before anything is known of the clip. Frame 0, which has no motion, is always taken and
-stands for itself. Once the shots are known, they are cut between cells into blocks that hold two
-frames drawn or more, and more frames are drawn at random within blocks where those do not do. A
-cheap covariate x that is known of all frames (luma's PSNR, say) takes up most of what varies within
-a block:
+Frames of a clip are alike within a shot and differ between shots, so a naive standard error is
+wrong. A fixed step is wrong too: encoders repeat a pattern every few frames, and a step may meet it
+at the same place each time. Here one frame is drawn at random in each cell of `CELL` frames, before
+anything is known of the clip. Frame 0, which has no motion, is always taken and is a block of its
+own. Once the shots are known, they are cut between cells into blocks that hold at least two drawn
+frames, and more frames are drawn at random within blocks where those do not suffice. A cheap
+covariate x that is known of all frames (PSNR of luma, say) explains most of the variance within a
+block:
 
     mean = sum_h W_h (y_h + b (X_h - x_h))        W_h = N_h / N
     variance = sum_h W_h^2 (1 - n_h / N_h) s_h^2 / n_h
@@ -29,45 +29,45 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 CELL = 6  # frames, of which one is drawn
-N_CELLS = 256  # after which the draw repeats itself: 1,536 frames, in no step that a video has
+N_CELLS = 256  # after which the draw repeats itself: 1,536 frames, a period of no encoder
 LEVEL = 0.95
-LOOKS = 2  # that may stop early; after them every frame is measured
+LOOKS = 2  # interim estimates that may stop early; after them every frame is measured
 _SHORTEST_SHOT = 4  # frames; a shorter one joins its neighbour
 _SAFETY = 1.1  # on the variance that the second look plans with
-_ALL_ABOVE = 0.6  # share of frames from which measuring all is as quick
-_FREEDOM_PER_SLOPE = 4  # degrees of freedom that each covariate must find
+_ALL_ABOVE = 0.6  # share of frames above which measuring all is as quick
+_FREEDOM_PER_SLOPE = 4  # degrees of freedom that each covariate needs
 
 
 @dataclasses.dataclass(frozen=True)
 class Estimate:
-    """A clip's mean, and how sure it is.
+    """Estimate of a clip's mean score.
 
     Attributes:
         mean: points.
-        half_width: of its interval, points; 0 when every frame was measured.
+        half_width: of its interval at `LEVEL`, points; 0 when every frame was measured.
     """
 
     mean: float
     half_width: float
 
 
-def offsets(seed: int) -> Ints:
-    """Of the frame drawn in each cell, 0 to `CELL - 1`, `[N_CELLS]`."""
+def draw_offsets(seed: int) -> Ints:
+    """Draws the frame of each cell, 0 to `CELL - 1`, `[N_CELLS]`."""
     return np.random.default_rng(seed).integers(0, CELL, N_CELLS)
 
 
-def blocks(n_frames: int, cuts: Sequence[int], drawn: Sequence[int]) -> list[Ints]:
-    """The frames of each block, in order: frame 0 alone, then parts of shots.
+def split_blocks(n_frames: int, cuts: Sequence[int], drawn: Sequence[int]) -> list[Ints]:
+    """Splits a clip into blocks of frames: frame 0 alone, then parts of shots, in order.
 
     Args:
         n_frames: of the clip, more than two cells.
         cuts: first frames of new shots.
-        drawn: frames of the first look, rising, 0 the first.
+        drawn: frames drawn before the first estimate, increasing, 0 the first.
     """
-    of_cells = np.asarray(drawn)[1:]
+    cell_frames = np.asarray(drawn)[1:]
 
     def holds_two(start: int, end: int) -> bool:
-        return bool(np.diff(np.searchsorted(of_cells, (start, end)))[0] >= 2)
+        return bool(np.diff(np.searchsorted(cell_frames, (start, end)))[0] >= 2)
 
     starts = [1]
     for cut in sorted(set(cuts)):
@@ -85,36 +85,37 @@ def blocks(n_frames: int, cuts: Sequence[int], drawn: Sequence[int]) -> list[Int
     return [np.zeros(1, np.int64), *parts]
 
 
-class Draw:
-    """The frames measured of every block, and the order in which more are to be."""
+class FrameSample:
+    """Frames taken of every block, and the random order in which more are taken."""
 
-    def __init__(self, block: Sequence[Ints], drawn: Sequence[int], seed: int) -> None:
-        """Starts with `drawn`, two frames or more of each block but that of frame 0."""
+    def __init__(self, blocks: Sequence[Ints], drawn: Sequence[int], seed: int) -> None:
+        """Starts with `drawn`: two frames or more of each block but that of frame 0."""
         rng = np.random.default_rng(seed)
-        first = [np.intersect1d(frames, drawn) for frames in block]
+        first = [np.intersect1d(frames, drawn) for frames in blocks]
         self._count = [len(frames) for frames in first]
         self._order = [
-            np.concatenate([own, rng.permutation(np.setdiff1d(frames, own))])
-            for own, frames in zip(first, block, strict=True)
+            np.concatenate([taken, rng.permutation(np.setdiff1d(frames, taken))])
+            for taken, frames in zip(first, blocks, strict=True)
         ]
 
     @property
     def sample(self) -> list[Ints]:
-        """The frames taken of each block, sorted."""
+        """Frames taken of each block, sorted."""
         return [np.sort(o[:n]) for o, n in zip(self._order, self._count, strict=True)]
 
     @property
     def n(self) -> int:
-        """How many frames are taken."""
+        """Number of frames taken."""
         return sum(self._count)
 
     @property
     def n_frames(self) -> int:
-        """How many frames there are."""
+        """Number of frames of the clip."""
         return sum(map(len, self._order))
 
     def grow(self, half_width: float, within: float) -> None:
-        """Takes as many more as should bring the interval from `half_width` to `within`."""
+        """Takes as many more frames as should narrow the interval from `half_width` to `within`."""
+        # The variance is proportional to 1/n - 1/N, with the finite population of N frames.
         here = 1 / self.n - 1 / self.n_frames
         needed = 1 / (here * (within / half_width) ** 2 / _SAFETY + 1 / self.n_frames)
         share = needed / self.n_frames
@@ -130,26 +131,26 @@ class Draw:
         self._count = [len(frames) for frames in self._order]
 
 
-def estimate(
-    sample: Sequence[Ints], block: Sequence[Ints], score: Floats, covariate: Floats
+def estimate_mean(
+    sample: Sequence[Ints], blocks: Sequence[Ints], score: Floats, covariate: Floats
 ) -> Estimate:
-    """The mean over all frames and the half-width of its interval at `LEVEL`.
+    """Estimates the mean over all frames and the half-width of its interval at `LEVEL`.
 
-    Each of the `LOOKS` looks has its share of the error, so that stopping at the first that is
-    narrow enough costs no coverage.
+    Each of the `LOOKS` interim estimates has its share of the error, so that stopping at the first
+    that is narrow enough costs no coverage.
 
     Args:
-        taken: the frames measured in each block.
-        block: all frames of each block.
-        score: of frames, `[n]`; only those taken are read.
-        covariate: of all frames, `[n, q]`, the most telling column first.
+        sample: the frames measured in each block.
+        blocks: all frames of each block.
+        score: of frames, `[n]`; only those of the sample are read.
+        covariate: of all frames, `[n, q]`, the most predictive column first.
     """
-    n = sum(map(len, block))
-    if all(len(t) == len(b) for t, b in zip(sample, block, strict=True)):
-        return Estimate(float(np.mean(score[np.concatenate(list(block))])), 0.0)
+    n = sum(map(len, blocks))
+    if all(len(t) == len(b) for t, b in zip(sample, blocks, strict=True)):
+        return Estimate(float(np.mean(score[np.concatenate(list(blocks))])), 0.0)
     slope, widening = _slope(sample, score, covariate)
     mean, parts, freedom = 0.0, [], []
-    for chosen, frames in zip(sample, block, strict=True):
+    for chosen, frames in zip(sample, blocks, strict=True):
         weight = len(frames) / n
         rest = score[chosen] - covariate[chosen] @ slope
         mean += weight * float(rest.mean() + covariate[frames].mean(axis=0) @ slope)
@@ -161,16 +162,16 @@ def estimate(
     return Estimate(mean, _half_width(np.array(parts), np.array(freedom)))
 
 
-def stratified_mean(sample: Sequence[Ints], block: Sequence[Ints], values: Floats) -> Floats:
-    """Means over all frames `[d]` of what is known of those taken, `[n, d]`, without regression."""
-    weight = np.array([len(frames) for frames in block]) / sum(map(len, block))
+def stratified_mean(sample: Sequence[Ints], blocks: Sequence[Ints], values: Floats) -> Floats:
+    """Estimates means over all frames `[d]` without regression; `values` `[n, d]` of the sample."""
+    weight = np.array([len(frames) for frames in blocks]) / sum(map(len, blocks))
     return np.asarray(weight @ np.stack([values[chosen].mean(axis=0) for chosen in sample]))
 
 
 def _slope(sample: Sequence[Ints], score: Floats, covariate: Floats) -> tuple[Floats, float]:
-    """The pooled slope within blocks `[q]`, and the widening of variances that it costs.
+    """Fits the pooled slope within blocks `[q]`, and the factor by which it widens variances.
 
-    Zero for the last columns where there are too few frames to tell the slopes of all.
+    Slopes of the last columns are zero where there are too few frames to fit all of them.
     """
     y = np.concatenate([score[t] - score[t].mean() for t in sample])
     x = np.concatenate([covariate[t] - covariate[t].mean(axis=0) for t in sample])
@@ -183,6 +184,7 @@ def _slope(sample: Sequence[Ints], score: Floats, covariate: Floats) -> tuple[Fl
 
 
 def _half_width(parts: Floats, freedom: Floats) -> float:
+    """Computes the half-width from variances of the blocks, by Satterthwaite's freedom."""
     from scipy.special import stdtrit
 
     total = float(parts.sum())

@@ -1,65 +1,33 @@
-"""Agreement of scores: PLCC, SROCC, KROCC, RMSE, MAE, max_abs, endpoint RMSE and ULP distances.
+"""Agreement of scores: correlations, errors, distances of two implementations, ULP distances.
 
 Inputs are `[n]`, in VMAF points; sums run in float64 on the host. Scores saturate at 0 and 100, so
 ties are common: tied rows share a mean rank. A correlation of a constant is undefined and comes
 out as NaN (null in JSON).
 Source: ITU-T P.1401 (01/2020), 7.5.1 RMSE and 7.5.3 PLCC; SciPy's definitions of the ranks.
-
-Rows whose score is clipped on either side agree trivially and are counted apart. Near zero on a
-0-100 scale a ULP is far finer than float32 arithmetic on that scale can be, so ULP are counted
-from 16 points up.
 """
 
 import dataclasses
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import scipy
 
+Floats = npt.NDArray[np.float64]
+Scores = npt.NDArray[np.float32]
+Columns = Mapping[str, Floats]
+
+METRIC_NAMES = ("plcc", "srocc", "krocc", "rmse", "mae", "max_abs")
 LOW_END, HIGH_END = (0.0, 20.0), (80.0, 100.0)  # VMAF points, both ends included
 RANGES = ((0.0, 20.0), (20.0, 40.0), (40.0, 60.0), (60.0, 80.0), (80.0, 100.0))  # VMAF points
 
 
-def plcc(predicted: npt.ArrayLike, true: npt.ArrayLike) -> float:
-    """Pearson's linear correlation, in [-1, 1]."""
-    return _correlation(scipy.stats.pearsonr, predicted, true)
-
-
-def srocc(predicted: npt.ArrayLike, true: npt.ArrayLike) -> float:
-    """Spearman's rank correlation, in [-1, 1]."""
-    return _correlation(scipy.stats.spearmanr, predicted, true)
-
-
-def krocc(predicted: npt.ArrayLike, true: npt.ArrayLike) -> float:
-    """Kendall's rank correlation (tau-b), in [-1, 1]."""
-    return _correlation(scipy.stats.kendalltau, predicted, true)
-
-
-def rmse(predicted: npt.ArrayLike, true: npt.ArrayLike) -> float:
-    """Root mean squared error, VMAF points; NaN without rows."""
-    error = _error(predicted, true)
-    return float(np.sqrt(np.mean(np.square(error)))) if error.size else math.nan
-
-
-def mae(predicted: npt.ArrayLike, true: npt.ArrayLike) -> float:
-    """Mean absolute error, VMAF points; NaN without rows."""
-    error = _error(predicted, true)
-    return float(np.mean(np.abs(error))) if error.size else math.nan
-
-
-def max_abs(predicted: npt.ArrayLike, true: npt.ArrayLike) -> float:
-    """Worst absolute error, VMAF points; NaN without rows."""
-    error = _error(predicted, true)
-    return float(np.max(np.abs(error))) if error.size else math.nan
-
-
 @dataclasses.dataclass(frozen=True)
 class RangeRmse:
-    """RMSE (VMAF points) over the rows of a range of labels, and how many they are."""
+    """RMSE (VMAF points) over the `n` rows of a range of labels."""
 
     rmse: float
     n: int
@@ -87,18 +55,8 @@ class Metrics:
     endpoint_rmse: EndpointRmse
 
 
-METRIC_NAMES = ("plcc", "srocc", "krocc", "rmse", "mae", "max_abs")
-
-
-def range_rmse(predicted: npt.ArrayLike, true: npt.ArrayLike, low: float, high: float) -> RangeRmse:
-    """RMSE over rows whose label is in [low, high], with their count."""
-    p, t = np.asarray(predicted, np.float64), np.asarray(true, np.float64)
-    inside = (t >= low) & (t <= high)
-    return RangeRmse(rmse(p[inside], t[inside]), int(inside.sum()))
-
-
 def all_metrics(predicted: npt.ArrayLike, true: npt.ArrayLike) -> Metrics:
-    """Every metric of one set of rows."""
+    """Computes every metric of one set of rows."""
     return Metrics(
         n=int(np.size(predicted)),
         plcc=plcc(predicted, true),
@@ -113,44 +71,72 @@ def all_metrics(predicted: npt.ArrayLike, true: npt.ArrayLike) -> Metrics:
     )
 
 
-def _error(predicted: npt.ArrayLike, true: npt.ArrayLike) -> npt.NDArray[np.float64]:
+def plcc(predicted: npt.ArrayLike, true: npt.ArrayLike) -> float:
+    """Computes Pearson's linear correlation, in [-1, 1]."""
+    return _correlation(scipy.stats.pearsonr, predicted, true)
+
+
+def srocc(predicted: npt.ArrayLike, true: npt.ArrayLike) -> float:
+    """Computes Spearman's rank correlation, in [-1, 1]."""
+    return _correlation(scipy.stats.spearmanr, predicted, true)
+
+
+def krocc(predicted: npt.ArrayLike, true: npt.ArrayLike) -> float:
+    """Computes Kendall's rank correlation (tau-b), in [-1, 1]."""
+    return _correlation(scipy.stats.kendalltau, predicted, true)
+
+
+def rmse(predicted: npt.ArrayLike, true: npt.ArrayLike) -> float:
+    """Computes the root mean squared error, VMAF points; NaN without rows."""
+    error = _error(predicted, true)
+    return float(np.sqrt(np.mean(np.square(error)))) if error.size else math.nan
+
+
+def mae(predicted: npt.ArrayLike, true: npt.ArrayLike) -> float:
+    """Computes the mean absolute error, VMAF points; NaN without rows."""
+    error = _error(predicted, true)
+    return float(np.mean(np.abs(error))) if error.size else math.nan
+
+
+def max_abs(predicted: npt.ArrayLike, true: npt.ArrayLike) -> float:
+    """Computes the worst absolute error, VMAF points; NaN without rows."""
+    error = _error(predicted, true)
+    return float(np.max(np.abs(error))) if error.size else math.nan
+
+
+def range_rmse(predicted: npt.ArrayLike, true: npt.ArrayLike, low: float, high: float) -> RangeRmse:
+    """Computes the RMSE over rows whose label is in [low, high]."""
+    p, t = np.asarray(predicted, np.float64), np.asarray(true, np.float64)
+    inside = (t >= low) & (t <= high)
+    return RangeRmse(rmse(p[inside], t[inside]), int(inside.sum()))
+
+
+def _error(predicted: npt.ArrayLike, true: npt.ArrayLike) -> Floats:
     return np.asarray(predicted, np.float64) - np.asarray(true, np.float64)
 
 
-def _correlation(function: Any, predicted: npt.ArrayLike, true: npt.ArrayLike) -> float:
+def _correlation(
+    function: Callable[[Floats, Floats], Any], predicted: npt.ArrayLike, true: npt.ArrayLike
+) -> float:
     p, t = np.asarray(predicted, np.float64), np.asarray(true, np.float64)
-    if p.size < 2 or np.ptp(p) == 0 or np.ptp(t) == 0:
+    if p.size < 2 or np.ptp(p) == 0 or np.ptp(t) == 0:  # SciPy would warn
         return math.nan
     return float(function(p, t).statistic)
 
 
-def ordered(values: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
-    """Each float32 as an integer, in the same order; both zeros are 0, neighbours differ by 1."""
-    bits = np.ascontiguousarray(values, dtype=np.float32).view(np.int32).astype(np.int64)
-    # A negative float's bits count away from the smallest int32.
-    return np.where(bits < 0, np.int64(-(2**31)) - bits, bits)
-
-
-def ulp_distance(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
-    """Floats between `a` and `b`, counted over the ordered integers, `[n]`, >= 0."""
-    return np.abs(ordered(a) - ordered(b))
-
-
-Floats = npt.NDArray[np.float64]
-Columns = Mapping[str, Floats]
-
-FEATURE_LIMIT = 2e-5  # no unit; what float32 sums in another order may differ by
+FEATURE_LIMIT = 2e-5  # no unit; the most that float32 sums in another order may differ by
 MOTION_LIMIT = 2e-4  # relative to the greater motion, where FEATURE_LIMIT is passed
-SCORE_LIMIT = 1e-3  # VMAF points
 SPEED_LIMIT = 1e-4  # relative, of SpEED, where FEATURE_LIMIT is passed
+SCORE_LIMIT = 1e-3  # VMAF points
 OFFICIAL_SCORE_LIMIT = 0.02  # VMAF points, against libvmaf's integer features
-_RELATIVE = {"motion2": MOTION_LIMIT, "speed": SPEED_LIMIT}
-_LIMITS = {"adm3": 5e-5, "cambi": 1e-5, "motion3": 5e-4}  # of what only integer extractors measure
+_RELATIVE_LIMITS = {"motion2": MOTION_LIMIT, "speed": SPEED_LIMIT}
+# Features of VMAF v1 that libvmaf measures with integer extractors only.
+_INTEGER_LIMITS = {"adm3": 5e-5, "cambi": 1e-5, "motion3": 5e-4}
 
 
 @dataclasses.dataclass(frozen=True)
-class Difference:
-    """How far one column of two backends lies apart.
+class ColumnDifference:
+    """Difference of one column between two backends.
 
     Attributes:
         max_abs, mean_abs: absolute differences, in the column's unit.
@@ -168,71 +154,75 @@ class Difference:
     max_ulp: int | None = None
 
 
-def differences(ours: Columns, theirs: Columns, *, ulp: bool = False) -> dict[str, Difference]:
-    """Per column, how far two backends lie apart.
+def column_differences(
+    ours: Columns, theirs: Columns, *, ulp: bool = False
+) -> dict[str, ColumnDifference]:
+    """Computes the difference of two backends for each column.
 
     Args:
-        ulp: add ULP distances, which say something only where both sides were computed.
+        ulp: adds ULP distances, which are meaningful only where both sides were computed.
     """
-    return {name: _difference(name, values, theirs[name], ulp) for name, values in ours.items()}
+    return {
+        name: _column_difference(name, values, theirs[name], ulp) for name, values in ours.items()
+    }
 
 
-def _difference(name: str, ours: Floats, theirs: Floats, ulp: bool) -> Difference:
+def _column_difference(name: str, ours: Floats, theirs: Floats, ulp: bool) -> ColumnDifference:
     gap = np.abs(ours - theirs)
     row = int(np.argmax(gap))
     max_relative = 0.0
-    if name.startswith(tuple(_RELATIVE)):
+    if name.startswith(tuple(_RELATIVE_LIMITS)):
         greater = np.maximum(np.abs(ours), np.abs(theirs))
-        large = ~(gap <= FEATURE_LIMIT)  # values near zero are held to that
+        large = ~(gap <= FEATURE_LIMIT)  # values near zero are held to the absolute limit
         max_relative = float((gap[large] / greater[large]).max(initial=0.0))
-    return Difference(
+    single = ours.astype(np.float32), theirs.astype(np.float32)
+    return ColumnDifference(
         max_abs=float(gap[row]),
         mean_abs=float(gap.mean()),
         row=row,
         ours=float(ours[row]),
         theirs=float(theirs[row]),
         max_relative=max_relative,
-        max_ulp=int(ulp_distance(ours.astype(np.float32), theirs.astype(np.float32)).max())
-        if ulp
-        else None,
+        max_ulp=int(ulp_distance(single[0], single[1]).max()) if ulp else None,
     )
 
 
-def beyond(ours: Columns, integer: Columns, floats: Columns) -> dict[str, float]:
-    """By how much, per feature and at most, `ours` is farther from libvmaf's integer extractor than
-    libvmaf's own float extractor is on the same frame."""
+def excess_over_floats(ours: Columns, integer: Columns, floats: Columns) -> dict[str, float]:
+    """Computes by how much, per feature and at most, `ours` is farther from libvmaf's integer
+    extractor than libvmaf's own float extractor is on the same frame."""
     return {
         name: float((np.abs(values - integer[name]) - np.abs(floats[name] - integer[name])).max())
         for name, values in ours.items()
     }
 
 
-def missed(differences: Mapping[str, Difference], score_limit: float = SCORE_LIMIT) -> list[str]:
-    """What of two backends that should agree is over its limit, in words."""
+def missed_limits(
+    differences: Mapping[str, ColumnDifference], score_limit: float = SCORE_LIMIT
+) -> list[str]:
+    """Lists the columns of two backends that differ by more than their limit, a sentence each."""
     failures = []
     for name, difference in differences.items():
-        relative = next((_RELATIVE[kind] for kind in _RELATIVE if name.startswith(kind)), None)
+        relative = next((v for kind, v in _RELATIVE_LIMITS.items() if name.startswith(kind)), None)
         if relative is not None:
             value, limit = difference.max_relative, relative
         else:
             value = difference.max_abs
-            limit = score_limit if name == "score" else _LIMITS.get(name, FEATURE_LIMIT)
+            limit = score_limit if name == "score" else _INTEGER_LIMITS.get(name, FEATURE_LIMIT)
         if not value <= limit:  # NaN misses too
             failures.append(f"{name} differs by {value:.2e}, limit {limit:.0e}")
     return failures
 
 
-Scores = npt.NDArray[np.float32]
-
-RANGE = (0.0, 100.0)  # VMAF points; scores at its ends are clipped
-ULP_FROM = 16.0  # VMAF points
+# Near zero on a 0-100 scale a ULP is far finer than float32 arithmetic on that scale can be.
+ULP_FROM = 16.0  # VMAF points, from which ULP are counted
+_ENDS = (0.0, 100.0)  # VMAF points; rows clipped on either side agree trivially
 _OCTAVES = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 100.0)
 _ULP_EDGES = (0, 1, 2, 4, 8, 16, 64)
 
 
 @dataclasses.dataclass(frozen=True)
 class Distance:
-    """How far two sets of scores are apart over the `n` rows where neither is clipped.
+    """Distance of two sets of scores over the `n` rows where neither is clipped.
 
     Attributes:
         clipped: rows counted apart.
@@ -248,7 +238,7 @@ class Distance:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BatchDistance(Distance):
-    """The same, with rows fed `batch` at a time."""
+    """Distance of two sets of scores that were computed from `batch` rows at a time."""
 
     batch: int
 
@@ -267,7 +257,7 @@ class Octave:
 
 @dataclasses.dataclass(frozen=True)
 class WorstRow:
-    """The row where the two are farthest apart, and what each says, VMAF points."""
+    """The row where two runtimes are farthest apart, and the scores by each, VMAF points."""
 
     features: list[float]
     jax: float
@@ -277,15 +267,15 @@ class WorstRow:
 
 @dataclasses.dataclass(frozen=True)
 class Rounding:
-    """How far scores are from the same function in float64, VMAF points."""
+    """Distance of scores from the same function in float64, VMAF points."""
 
     max_abs: float
     mean_abs: float
 
 
-def distance(a: Scores, b: Scores) -> Distance:
-    """The distance of two sets of scores `[n]`."""
-    inside = _inside(a, b)
+def score_distance(a: Scores, b: Scores) -> Distance:
+    """Computes the distance of two sets of scores `[n]`."""
+    inside = _unclipped(a, b)
     difference = np.abs(a.astype(np.float64) - b)
     large = inside & (np.minimum(a, b) >= ULP_FROM)
     return Distance(
@@ -297,19 +287,18 @@ def distance(a: Scores, b: Scores) -> Distance:
 
 
 def ulp_counts(a: Scores, b: Scores) -> dict[str, int]:
-    """How many rows lie how far apart, for scores of `ULP_FROM` and more."""
-    ulp = ulp_distance(a, b)[_inside(a, b) & (np.minimum(a, b) >= ULP_FROM)]
+    """Counts rows by ULP distance, for scores of `ULP_FROM` and more."""
+    ulp = ulp_distance(a, b)[_unclipped(a, b) & (np.minimum(a, b) >= ULP_FROM)]
     counts = {"0": int((ulp == 0).sum())}
     for low, high in itertools.pairwise(_ULP_EDGES):
-        counts[f"{low + 1}-{high}" if high > low + 1 else f"{high}"] = int(
-            ((ulp > low) & (ulp <= high)).sum()
-        )
+        name = f"{low + 1}-{high}" if high > low + 1 else f"{high}"
+        counts[name] = int(((ulp > low) & (ulp <= high)).sum())
     return counts | {"more": int((ulp > _ULP_EDGES[-1]).sum())}
 
 
-def octaves(a: Scores, b: Scores) -> list[Octave]:
-    """Distances by the size of the score."""
-    inside, ulp = _inside(a, b), ulp_distance(a, b)
+def octave_distances(a: Scores, b: Scores) -> list[Octave]:
+    """Computes distances by the size of the score."""
+    inside, ulp = _unclipped(a, b), ulp_distance(a, b)
     difference = np.abs(a.astype(np.float64) - b)
     entries = []
     for low, high in itertools.pairwise(_OCTAVES):
@@ -328,19 +317,31 @@ def octaves(a: Scores, b: Scores) -> list[Octave]:
 
 
 def worst_row(
-    rows: npt.NDArray[np.float32], in_jax: Scores, in_onnx: Scores, exact: npt.NDArray[np.float64]
+    rows: npt.NDArray[np.float32], in_jax: Scores, in_onnx: Scores, exact: Floats
 ) -> WorstRow:
-    """The row `[d]` of `rows` where the two are farthest apart, in points."""
+    """Finds the row `[d]` of `rows` `[n, d]` where two sets of scores are farthest apart."""
     k = int(np.argmax(np.abs(in_jax.astype(np.float64) - in_onnx)))
     return WorstRow(rows[k].tolist(), float(in_jax[k]), float(in_onnx[k]), float(exact[k]))
 
 
-def rounding(scores: Scores, exact: npt.NDArray[np.float64]) -> Rounding:
-    """How far `scores` are from `exact`."""
+def rounding_error(scores: Scores, exact: Floats) -> Rounding:
+    """Computes the distance of `scores` from `exact`, both `[n]`."""
     error = np.abs(scores - exact)
     return Rounding(float(error.max(initial=0.0)), float(error.mean()))
 
 
-def _inside(a: Scores, b: Scores) -> npt.NDArray[np.bool_]:
-    low, high = RANGE
+def ulp_distance(a: Scores, b: Scores) -> npt.NDArray[np.int64]:
+    """Counts the floats between `a` and `b`, over the ordered integers, `[n]`, >= 0."""
+    return np.abs(_ordered_integers(a) - _ordered_integers(b))
+
+
+def _ordered_integers(values: Scores) -> npt.NDArray[np.int64]:
+    """Maps float32 to integers in the same order; both zeros are 0, neighbours differ by 1."""
+    bits = np.ascontiguousarray(values, dtype=np.float32).view(np.int32).astype(np.int64)
+    # The bits of negative floats increase with their size, away from the smallest int32.
+    return np.where(bits < 0, np.int64(-(2**31)) - bits, bits)
+
+
+def _unclipped(a: Scores, b: Scores) -> npt.NDArray[np.bool_]:
+    low, high = _ENDS
     return (a > low) & (a < high) & (b > low) & (b < high)

@@ -1,15 +1,4 @@
-"""Agreement with opinion scores (ITU-T P.1401): correlations, RMSE*, outlier ratio, mappings.
-
-Laboratory tests use the scale in their own way: a map fitted to a test takes its offset, gain and
-bend out before errors are counted. All are least squares, and none falls anywhere in the range of
-the predictions it was fitted to: a map that turns round would hide a model that ranks wrongly.
-
-    linear     a + b x, b >= 0
-    cubic      a + b x + c x^2 + d x^3, its derivative >= 0 on the range
-    logistic   low + rise / (1 + exp(-(x - centre) / width)), rise >= 0, width > 0
-
-Outside the range a cubic goes on as a constant, for its derivative may be negative there.
-Source: ITU-T P.1401 (01/2020), 7.3 and Appendix I; the logistic is VQEG's.
+"""Agreement with opinion scores (ITU-T P.1401): correlations, RMSE*, outlier ratio, maps.
 
     RMSE   sqrt(sum e^2 / n)                           e = predicted - mos
     RMSE*  sqrt(sum max(0, |e| - ci95)^2 / (n - d))    errors within the viewers' doubt are none
@@ -18,6 +7,18 @@ Source: ITU-T P.1401 (01/2020), 7.3 and Appendix I; the logistic is VQEG's.
 d is the map's number of parameters times the experiments that it was fitted to, 1 without a map.
 RMSE is divided by n, as everywhere in this package; P.1401 divides it by n - d too.
 Source: ITU-T P.1401 (01/2020), 7.5 and 7.7.
+
+The viewers of each experiment use the scale differently: a map fitted to an experiment removes its
+offset, gain and bend before errors are counted. All maps are least squares, and none decreases
+anywhere in the range of the predictions it was fitted to: a map that did would hide a model that
+ranks wrongly.
+
+    linear     a + b x, b >= 0
+    cubic      a + b x + c x^2 + d x^3, its derivative >= 0 on the range
+    logistic   low + rise / (1 + exp(-(x - centre) / width)), rise >= 0, width > 0
+
+Outside the range a cubic continues as a constant, for its derivative may be negative there.
+Source: ITU-T P.1401 (01/2020), 7.3 and Appendix I; the logistic is VQEG's.
 """
 
 import dataclasses
@@ -35,249 +36,25 @@ from vmaf_jax.errors import InputError
 from vmaf_jax.evaluation.metrics import krocc, plcc, rmse, srocc
 
 Floats = npt.NDArray[np.float64]
-Kind = Literal["linear", "cubic", "logistic"]
-
-KINDS: tuple[Kind, ...] = ("linear", "cubic", "logistic")
-FREEDOM: dict[str, int] = {"none": 1, "linear": 2, "cubic": 4, "logistic": 4}  # d of P.1401
-_STEPS = 200  # of the cubic's rays over the range
-_FARTHEST = 8.0  # of a logistic's centre, in standard deviations of the predictions
-_WIDTHS = (0.02, 20.0)  # of a logistic, likewise; past the ends it is a step or a line
-_N_CENTRES, _N_WIDTHS = 33, 13  # of the grid that a logistic's descents start from
-_N_STEPS = 64  # predictions, and places between two, that are tried as centres beside the grid's
-_N_STARTS = 8
-_FLAT = 1e-9  # mean square of a curve that is a constant over the predictions
-
-
-@dataclasses.dataclass(frozen=True)
-class Map:
-    """A fitted map; call it with predictions `[n]` for opinion scores `[n]`.
-
-    Attributes:
-        kind: of `KINDS`.
-        parameters: a, b (linear); a, b, c, d (cubic); low, rise, centre, width (logistic); all of
-            the standardised prediction (x - shift) / scale.
-        shift, scale: in the prediction's unit.
-        low, high: the range of the predictions that it was fitted to.
-    """
-
-    kind: Kind
-    parameters: tuple[float, ...]
-    shift: float
-    scale: float
-    low: float
-    high: float
-
-    def __call__(self, predicted: npt.ArrayLike) -> Floats:
-        """Opinion scores for predictions, both `[n]`."""
-        x = np.asarray(predicted, np.float64)
-        if self.kind == "cubic":
-            x = np.clip(x, self.low, self.high)
-        t = (x - self.shift) / self.scale
-        if self.kind == "logistic":
-            return _logistic(np.array(self.parameters), t)
-        return np.asarray(np.polynomial.polynomial.polyval(t, self.parameters), np.float64)
-
-
-def fit_map(kind: Kind, predicted: npt.ArrayLike, mos: npt.ArrayLike) -> Map:
-    """The map of least squared error from predictions to opinion scores, both `[n]`.
-
-    Constant predictions, or a single one, give the mean opinion score everywhere.
-
-    Raises:
-        InputError: no rows, or a prediction or score that is not a number.
-        ValueError: another kind, or arrays of two lengths.
-    """
-    if kind not in KINDS:
-        raise ValueError(f"no map {kind!r}; there are {', '.join(KINDS)}.")
-    x, y = np.asarray(predicted, np.float64), np.asarray(mos, np.float64)
-    if x.shape != y.shape or x.ndim != 1:
-        raise ValueError(f"{x.shape} predictions for {y.shape} opinion scores.")
-    if not x.size or not (np.isfinite(x).all() and np.isfinite(y).all()):
-        raise InputError("a map needs predictions and opinion scores that are numbers; check both.")
-    low, high = float(x.min()), float(x.max())
-    if not high - low > 1e-9 * max(abs(low), abs(high), 1.0):
-        constant = (float(y.mean()), 0.0, 0.0, 1.0)
-        return Map(kind, constant[: 2 if kind == "linear" else 4], low, 1.0, low, high)
-    if kind == "cubic":  # the range becomes [-1, 1]
-        shift, scale = (low + high) / 2, (high - low) / 2
-    else:
-        shift, scale = float(x.mean()), float(x.std())
-    parameters = _FITS[kind]((x - shift) / scale, y)
-    return Map(kind, tuple(float(p) for p in parameters), shift, scale, low, high)
-
-
-def map_by_experiment(
-    kind: Kind, predicted: npt.ArrayLike, mos: npt.ArrayLike, experiment: npt.ArrayLike
-) -> tuple[Floats, npt.NDArray[np.bool_]]:
-    """Predictions `[n]` after a map fitted to each experiment, and which of them were mapped.
-
-    An experiment with no more clips than the map has parameters would be met exactly, whatever the
-    model says; its predictions stay as they are.
-    """
-    x, y = np.asarray(predicted, np.float64), np.asarray(mos, np.float64)
-    tests = np.asarray(experiment)
-    mapped, done = x.copy(), np.zeros(x.shape, np.bool_)
-    for name in np.unique(tests):
-        rows = tests == name
-        if rows.sum() > FREEDOM[kind]:
-            mapped[rows] = fit_map(kind, x[rows], y[rows])(x[rows])
-            done[rows] = True
-    return mapped, done
-
-
-def calibrate_held_out(
-    predicted: npt.ArrayLike, mos: npt.ArrayLike, fold: npt.ArrayLike, *, kind: Kind = "logistic"
-) -> Floats:
-    """A ready model's scores `[n]` on the opinion scale, by the map of all the other folds.
-
-    Args:
-        predicted: scores of a model that saw none of these opinions (VMAF pooled over frames).
-        mos: opinion scores `[n]`.
-        fold: what is held out together, `[n]`: the source.
-
-    Raises:
-        InputError: fewer than two folds.
-    """
-    x, y = np.asarray(predicted, np.float64), np.asarray(mos, np.float64)
-    folds = np.asarray(fold)
-    names = np.unique(folds)
-    if len(names) < 2:
-        raise InputError(f"{len(names)} source leaves none to fit on; add clips of another.")
-    calibrated = np.empty_like(x)
-    for name in names:
-        rows = folds == name
-        calibrated[rows] = fit_map(kind, x[~rows], y[~rows])(x[rows])
-    return calibrated
-
-
-def line_held_out(
-    predicted: npt.ArrayLike,
-    mos: npt.ArrayLike,
-    fold: npt.ArrayLike,
-    experiment: npt.ArrayLike | None,
-) -> Floats:
-    """A ready model's scores `[n]` by the line of each experiment, fitted on all the other folds.
-
-    Where they hold too few clips of an experiment for a line, it is that of all their clips.
-
-    Args:
-        predicted, mos, fold: as for `calibrate_held_out`.
-        experiment: of each clip, `[n]`; None for one.
-    """
-    x, y, folds = np.asarray(predicted, np.float64), np.asarray(mos, np.float64), np.asarray(fold)
-    tests = np.zeros(len(x)) if experiment is None else np.asarray(experiment)
-    mapped = np.empty_like(x)
-    for name in np.unique(folds):
-        for test in np.unique(tests[folds == name]):
-            others = (folds != name) & (tests == test)
-            if others.sum() <= FREEDOM["linear"]:
-                others = folds != name
-            own = (folds == name) & (tests == test)
-            mapped[own] = fit_map("linear", x[others], y[others])(x[own])
-    return mapped
-
-
-def _linear(t: Floats, y: Floats) -> Floats:
-    slope = max(float(t @ (y - y.mean())) / float(t @ t), 0.0)  # t has mean 0
-    return np.array([y.mean() - slope * t.mean(), slope])
-
-
-def _cubic(t: Floats, y: Floats) -> Floats:
-    """`t` in [-1, 1]. A quadratic that is nowhere negative there is a sum, with weights >= 0, of
-    (t - s)^2 with s in [-1, 1] and of 1 - t^2: so the weights of their integrals are a non-negative
-    least squares problem, and its answer never falls."""
-    s = np.linspace(-1, 1, _STEPS + 1)
-    squares = np.stack([np.zeros_like(s), s**2, -s, np.full_like(s, 1 / 3)], axis=1)
-    rays = np.vstack([squares, [0, 1, 0, -1 / 3]])  # coefficients of integrals, without constants
-    columns = np.vander(t, 4, increasing=True) @ rays.T
-    weights, _ = scipy.optimize.nnls(columns - columns.mean(axis=0), y - y.mean())
-    coefficients = np.asarray(weights @ rays, np.float64)
-    coefficients[0] = float(np.mean(y - columns @ weights))
-    return coefficients
-
-
-def _logistic(parameters: Floats, t: Floats) -> Floats:
-    low, rise, centre, width = parameters
-    return np.asarray(low + rise * scipy.special.expit((t - centre) / width), np.float64)
-
-
-def _fit_logistic(t: Floats, y: Floats) -> Floats:
-    """Given centre and width, `low` and `rise` are a line's; the rest is least squares of two.
-
-    Few clips give many local minima, such as a step between any two of them: descents start from
-    the lowest ones of a grid.
-    """
-
-    def both(shape: Floats) -> Floats:
-        curve = scipy.special.expit((t - shape[0]) / shape[1])
-        rise = float(_line(curve, y)[1])
-        return np.array([y.mean() - rise * curve.mean(), rise, *shape])
-
-    def residual(shape: Floats) -> Floats:
-        return _logistic(both(shape), t) - y
-
-    bounds = ([-_FARTHEST, _WIDTHS[0]], [_FARTHEST, _WIDTHS[1]])
-    fits = [
-        scipy.optimize.least_squares(residual, start, bounds=bounds, xtol=1e-10, ftol=1e-12)
-        for start in _logistic_starts(t, y)
-    ]
-    return both(min(fits, key=lambda fit: float(fit.cost)).x)
-
-
-def _line(curve: Floats, y: Floats) -> tuple[Floats, Floats]:
-    """By how much the best line of `curve` `[..., n]` lowers the squares of `y`, and its slope."""
-    inner = curve - curve.mean(axis=-1, keepdims=True)
-    square = np.square(inner).sum(axis=-1)
-    product = np.maximum(inner @ (y - y.mean()), 0.0)
-    rises = square > _FLAT * len(y)
-    slope = np.where(rises, product / np.where(rises, square, 1.0), 0.0)
-    return np.asarray(slope * product), np.asarray(slope)
-
-
-def _logistic_starts(t: Floats, y: Floats) -> Floats:
-    """Centres and widths `[k, 2]` of the lowest local minima of the squared error on a grid."""
-    ordered = np.unique(t)
-    # A narrow curve steps between two predictions, or has one of them on its slope.
-    steps = np.sort(np.concatenate([ordered, (ordered[1:] + ordered[:-1]) / 2]))
-    steps = steps[np.linspace(0, len(steps) - 1, min(len(steps), _N_STEPS)).astype(int)]
-    even = np.linspace(-_FARTHEST, _FARTHEST, _N_CENTRES)
-    centres = np.unique(np.clip(np.concatenate([even, steps]), -_FARTHEST, _FARTHEST))
-    widths = np.geomspace(*_WIDTHS, _N_WIDTHS)
-    gain = np.stack(
-        [_line(scipy.special.expit((t - centre) / widths[:, None]), y)[0] for centre in centres]
-    )
-    is_peak = gain == scipy.ndimage.maximum_filter(gain, size=3, mode="nearest")
-    peaks = np.argwhere(is_peak & (gain > 0))
-    if not len(peaks):
-        return np.array([[0.0, 1.0]])
-    # Of a plateau, where curves are one step, the first.
-    _, first = np.unique(-gain[tuple(peaks.T)], return_index=True)
-    highest = peaks[first[:_N_STARTS]]
-    return np.stack([centres[highest[:, 0]], widths[highest[:, 1]]], axis=1)
-
-
-_FITS: dict[Kind, Callable[[Floats, Floats], Floats]] = {
-    "linear": _linear,
-    "cubic": _cubic,
-    "logistic": _fit_logistic,
-}
-
-
 Text = npt.NDArray[np.object_]
+MapKind = Literal["linear", "cubic", "logistic"]
+
+MAP_KINDS: tuple[MapKind, ...] = ("linear", "cubic", "logistic")
+FREEDOM: dict[str, int] = {"none": 1, "linear": 2, "cubic": 4, "logistic": 4}  # d of P.1401
 
 
 @dataclasses.dataclass(frozen=True)
 class Opinions:
-    """Opinion scores, a clip a row.
+    """Opinion scores of clips, one row a clip.
 
     Attributes:
         mos: mean opinion scores mapped to 0-100, `[n]`.
         source: pristine content of the clip, text, `[n]`.
-        experiment: subjective test of the clip, text, `[n]`; without it all are of one.
+        experiment: subjective test of the clip, text, `[n]`.
         ci95: half-widths of the 95 % intervals of `mos`, on the same scale, `[n]`, or None.
 
     Raises:
-        InputError: no clips, a score that is not a number, an interval that is none or below 0.
+        InputError: no clips, a score or an interval that is not a number, or an interval below 0.
         ValueError: columns of different lengths.
     """
 
@@ -293,7 +70,7 @@ class Opinions:
         experiment: npt.ArrayLike | None = None,
         ci95: npt.ArrayLike | None = None,
     ) -> "Opinions":
-        """From columns of any kind; sources and experiments become text."""
+        """Builds opinions from columns of any kind; without `experiment` all clips are of one."""
         scores = np.asarray(mos, np.float64)
         tests = np.full(scores.shape, "all") if experiment is None else experiment
         return Opinions(
@@ -316,16 +93,16 @@ class Opinions:
             _require(self.ci95 >= 0, "mos_ci95", "is below 0")
 
     def where(self, rows: npt.NDArray[np.bool_]) -> "Opinions":
-        """The clips chosen."""
+        """Returns the chosen clips."""
         ci95 = None if self.ci95 is None else self.ci95[rows]
         return Opinions(self.mos[rows], self.source[rows], self.experiment[rows], ci95)
 
     def check(self, predicted: npt.ArrayLike) -> Floats:
-        """A model's scores of these clips, `[n]`.
+        """Returns a model's scores of these clips as an array `[n]`, checked.
 
         Raises:
             InputError: a score that is not a number.
-            ValueError: another number of them.
+            ValueError: not one score a clip.
         """
         scores = np.asarray(predicted, np.float64)
         if scores.shape != self.mos.shape:
@@ -345,7 +122,7 @@ class OpinionMetrics:
     """Agreement with the opinions of `n` clips; NaN where a figure is undefined.
 
     Attributes:
-        freedom: d, what RMSE* takes off its n.
+        freedom: d of P.1401, subtracted from n in RMSE*.
         rmse, rmse_star: points of 0-100.
         rmse_star, outlier_ratio: None without intervals of the opinion scores.
     """
@@ -374,7 +151,7 @@ class RmseMapped:
 
 
 def rmse_star(predicted: Floats, mos: Floats, ci95: Floats, freedom: int = 1) -> float:
-    """Epsilon-insensitive RMSE, points; NaN with no more clips than `freedom`."""
+    """Computes the epsilon-insensitive RMSE, points; NaN with no more clips than `freedom`."""
     if len(mos) <= freedom:
         return math.nan
     beyond = np.maximum(np.abs(predicted - mos) - ci95, 0.0)
@@ -382,12 +159,12 @@ def rmse_star(predicted: Floats, mos: Floats, ci95: Floats, freedom: int = 1) ->
 
 
 def outlier_ratio(predicted: Floats, mos: Floats, ci95: Floats) -> float:
-    """The share of clips whose error passes the half-width of their interval, in [0, 1]."""
+    """Computes the share of clips whose error exceeds the half-width of their interval."""
     return float(np.mean(np.abs(predicted - mos) > ci95))
 
 
 def opinion_metrics(predicted: Floats, opinions: Opinions, freedom: int = 1) -> OpinionMetrics:
-    """Every figure of predictions `[n]` as they are.
+    """Computes every figure of predictions `[n]` as they are.
 
     Args:
         freedom: parameters of the map that the predictions went through, 1 without.
@@ -405,8 +182,8 @@ def opinion_metrics(predicted: Floats, opinions: Opinions, freedom: int = 1) -> 
     )
 
 
-def mapped_metrics(predicted: Floats, opinions: Opinions, kind: Kind) -> OpinionMetrics:
-    """Every figure after a map fitted to each experiment."""
+def mapped_metrics(predicted: Floats, opinions: Opinions, kind: MapKind) -> OpinionMetrics:
+    """Computes every figure after a map fitted to each experiment."""
     p = opinions.check(predicted)
     mapped, done = map_by_experiment(kind, p, opinions.mos, opinions.experiment)
     fitted = len(set(opinions.experiment[done].tolist()))
@@ -414,19 +191,249 @@ def mapped_metrics(predicted: Floats, opinions: Opinions, kind: Kind) -> Opinion
 
 
 def all_maps(predicted: Floats, opinions: Opinions) -> dict[str, OpinionMetrics]:
-    """The figures as they come (`none`) and after each kind of map."""
+    """Computes the figures as they come (`none`) and after each kind of map."""
     return {"none": opinion_metrics(predicted, opinions)} | {
-        kind: mapped_metrics(predicted, opinions, kind) for kind in KINDS
+        kind: mapped_metrics(predicted, opinions, kind) for kind in MAP_KINDS
     }
 
 
 def rmse_mapped(
     predicted: npt.ArrayLike, mos: npt.ArrayLike, experiment: npt.ArrayLike
 ) -> RmseMapped:
-    """RMSE of predictions `[n]` as it comes, and after the first-order map of each experiment.
-
-    The line is of least squares and never falls: constant predictions become the experiment's mean.
-    """
+    """Computes the RMSE of predictions `[n]` as it comes and after a line for each experiment."""
     p, truth = np.asarray(predicted, np.float64), np.asarray(mos, np.float64)
     mapped, done = map_by_experiment("linear", p, truth, experiment)
     return RmseMapped(rmse(p, truth), rmse(mapped, truth), int((~done).sum()))
+
+
+def calibrate_held_out(
+    predicted: npt.ArrayLike, mos: npt.ArrayLike, fold: npt.ArrayLike, *, kind: MapKind = "logistic"
+) -> Floats:
+    """Maps a model's scores `[n]` to the opinion scale by a map fitted on all other folds.
+
+    Args:
+        predicted: scores of a model that saw none of these opinions, such as VMAF pooled over
+            frames.
+        mos: opinion scores `[n]`.
+        fold: clips that are held out together, `[n]`: the source.
+
+    Raises:
+        InputError: fewer than two folds.
+    """
+    x, y = np.asarray(predicted, np.float64), np.asarray(mos, np.float64)
+    folds = np.asarray(fold)
+    names = np.unique(folds)
+    if len(names) < 2:
+        raise InputError(f"{len(names)} source leaves none to fit on; add clips of another.")
+    calibrated = np.empty_like(x)
+    for name in names:
+        rows = folds == name
+        calibrated[rows] = fit_map(kind, x[~rows], y[~rows])(x[rows])
+    return calibrated
+
+
+def calibrate_by_experiment(
+    predicted: npt.ArrayLike,
+    mos: npt.ArrayLike,
+    fold: npt.ArrayLike,
+    experiment: npt.ArrayLike | None,
+) -> Floats:
+    """Maps a model's scores `[n]` by a line for each experiment, fitted on all other folds.
+
+    Where the other folds have too few clips of an experiment, the line is of all their clips.
+
+    Args:
+        predicted, mos, fold: as in `calibrate_held_out`.
+        experiment: of each clip, `[n]`; None where all are of one.
+    """
+    x, y, folds = np.asarray(predicted, np.float64), np.asarray(mos, np.float64), np.asarray(fold)
+    tests = np.zeros(len(x)) if experiment is None else np.asarray(experiment)
+    mapped = np.empty_like(x)
+    for name in np.unique(folds):
+        for test in np.unique(tests[folds == name]):
+            others = (folds != name) & (tests == test)
+            if others.sum() <= FREEDOM["linear"]:
+                others = folds != name
+            held_out = (folds == name) & (tests == test)
+            mapped[held_out] = fit_map("linear", x[others], y[others])(x[held_out])
+    return mapped
+
+
+_N_RAYS = 200  # intervals of the range at which a cubic's derivative may touch 0
+# A logistic's centre and width, in standard deviations of the predictions.
+_MAX_CENTRE = 8.0
+_WIDTHS = (0.02, 20.0)  # past the ends the curve is a step or a line
+_N_CENTRES, _N_WIDTHS = 33, 13  # of the grid that a logistic's descents start from
+_N_STEPS = 64  # predictions, and midpoints of two, that are tried as centres beside the grid's
+_N_STARTS = 8
+_FLAT = 1e-9  # mean square below which a curve is a constant over the predictions
+
+
+@dataclasses.dataclass(frozen=True)
+class OpinionMap:
+    """Fitted map from predictions to opinion scores.
+
+    Attributes:
+        kind: of `MAP_KINDS`.
+        parameters: a, b (linear); a, b, c, d (cubic); low, rise, centre, width (logistic); all of
+            the standardised prediction (x - shift) / scale.
+        shift, scale: in the prediction's unit.
+        low, high: the range of the predictions that it was fitted to.
+    """
+
+    kind: MapKind
+    parameters: tuple[float, ...]
+    shift: float
+    scale: float
+    low: float
+    high: float
+
+    def __call__(self, predicted: npt.ArrayLike) -> Floats:
+        """Maps predictions to opinion scores, both `[n]`."""
+        x = np.asarray(predicted, np.float64)
+        if self.kind == "cubic":
+            x = np.clip(x, self.low, self.high)
+        t = (x - self.shift) / self.scale
+        if self.kind == "logistic":
+            return _logistic(np.array(self.parameters), t)
+        return np.asarray(np.polynomial.polynomial.polyval(t, self.parameters), np.float64)
+
+
+def fit_map(kind: MapKind, predicted: npt.ArrayLike, mos: npt.ArrayLike) -> OpinionMap:
+    """Fits the map of least squared error from predictions to opinion scores, both `[n]`.
+
+    Constant predictions, or a single one, give the mean opinion score everywhere.
+
+    Raises:
+        InputError: no rows, or a prediction or score that is not a number.
+        ValueError: another kind, or arrays of two lengths.
+    """
+    if kind not in MAP_KINDS:
+        raise ValueError(f"no map {kind!r}; there are {', '.join(MAP_KINDS)}.")
+    x, y = np.asarray(predicted, np.float64), np.asarray(mos, np.float64)
+    if x.shape != y.shape or x.ndim != 1:
+        raise ValueError(f"{x.shape} predictions for {y.shape} opinion scores.")
+    if not x.size or not (np.isfinite(x).all() and np.isfinite(y).all()):
+        raise InputError("a map needs predictions and opinion scores that are numbers; check both.")
+    low, high = float(x.min()), float(x.max())
+    if not high - low > 1e-9 * max(abs(low), abs(high), 1.0):
+        constant = (float(y.mean()), 0.0, 0.0, 1.0)
+        return OpinionMap(kind, constant[: 2 if kind == "linear" else 4], low, 1.0, low, high)
+    if kind == "cubic":  # the range becomes [-1, 1]
+        shift, scale = (low + high) / 2, (high - low) / 2
+    else:
+        shift, scale = float(x.mean()), float(x.std())
+    parameters = _FITS[kind]((x - shift) / scale, y)
+    return OpinionMap(kind, tuple(float(p) for p in parameters), shift, scale, low, high)
+
+
+def map_by_experiment(
+    kind: MapKind, predicted: npt.ArrayLike, mos: npt.ArrayLike, experiment: npt.ArrayLike
+) -> tuple[Floats, npt.NDArray[np.bool_]]:
+    """Maps predictions `[n]` by a map fitted to each experiment, and tells which were mapped.
+
+    A map with as many parameters as an experiment has clips would fit any model exactly, so the
+    predictions of such small experiments stay as they are.
+    """
+    x, y = np.asarray(predicted, np.float64), np.asarray(mos, np.float64)
+    tests = np.asarray(experiment)
+    mapped, done = x.copy(), np.zeros(x.shape, np.bool_)
+    for name in np.unique(tests):
+        rows = tests == name
+        if rows.sum() > FREEDOM[kind]:
+            mapped[rows] = fit_map(kind, x[rows], y[rows])(x[rows])
+            done[rows] = True
+    return mapped, done
+
+
+def _linear(t: Floats, y: Floats) -> Floats:
+    slope = max(float(t @ (y - y.mean())) / float(t @ t), 0.0)  # t has mean 0
+    return np.array([y.mean() - slope * t.mean(), slope])
+
+
+def _cubic(t: Floats, y: Floats) -> Floats:
+    """Fits an increasing cubic over `t` in [-1, 1] by non-negative least squares.
+
+    A quadratic that is nowhere negative on [-1, 1] is a sum, with weights >= 0, of (t - s)^2 with s
+    in [-1, 1] and of 1 - t^2. The integrals of these have increasing sums, and their weights are a
+    non-negative least squares problem.
+    """
+    s = np.linspace(-1, 1, _N_RAYS + 1)
+    squares = np.stack([np.zeros_like(s), s**2, -s, np.full_like(s, 1 / 3)], axis=1)
+    rays = np.vstack([squares, [0, 1, 0, -1 / 3]])  # coefficients of integrals, without constants
+    columns = np.vander(t, 4, increasing=True) @ rays.T
+    weights, _ = scipy.optimize.nnls(columns - columns.mean(axis=0), y - y.mean())
+    coefficients = np.asarray(weights @ rays, np.float64)
+    coefficients[0] = float(np.mean(y - columns @ weights))
+    return coefficients
+
+
+def _logistic(parameters: Floats, t: Floats) -> Floats:
+    low, rise, centre, width = parameters
+    return np.asarray(low + rise * scipy.special.expit((t - centre) / width), np.float64)
+
+
+def _fit_logistic(t: Floats, y: Floats) -> Floats:
+    """Fits a logistic by least squares over centre and width; `low` and `rise` follow as a line.
+
+    Few clips give many local minima, such as a step between any two of them, so descents start from
+    the lowest ones of a grid.
+    """
+
+    def both(shape: Floats) -> Floats:
+        curve = scipy.special.expit((t - shape[0]) / shape[1])
+        rise = float(_line(curve, y)[1])
+        return np.array([y.mean() - rise * curve.mean(), rise, *shape])
+
+    def residual(shape: Floats) -> Floats:
+        return _logistic(both(shape), t) - y
+
+    bounds = ([-_MAX_CENTRE, _WIDTHS[0]], [_MAX_CENTRE, _WIDTHS[1]])
+    fits = [
+        scipy.optimize.least_squares(residual, start, bounds=bounds, xtol=1e-10, ftol=1e-12)
+        for start in _logistic_starts(t, y)
+    ]
+    return both(min(fits, key=lambda fit: float(fit.cost)).x)
+
+
+def _line(curve: Floats, y: Floats) -> tuple[Floats, Floats]:
+    """Computes by how much the best line of `curve` `[..., n]` lowers the squared error of `y`.
+
+    Returns:
+        That reduction and the slope of the line, both `[...]`.
+    """
+    inner = curve - curve.mean(axis=-1, keepdims=True)
+    square = np.square(inner).sum(axis=-1)
+    product = np.maximum(inner @ (y - y.mean()), 0.0)
+    rises = square > _FLAT * len(y)
+    slope = np.where(rises, product / np.where(rises, square, 1.0), 0.0)
+    return np.asarray(slope * product), np.asarray(slope)
+
+
+def _logistic_starts(t: Floats, y: Floats) -> Floats:
+    """Finds centres and widths `[k, 2]` of the lowest local minima of the error on a grid."""
+    ordered = np.unique(t)
+    # A narrow curve steps between two predictions, or has one of them on its slope.
+    steps = np.sort(np.concatenate([ordered, (ordered[1:] + ordered[:-1]) / 2]))
+    steps = steps[np.linspace(0, len(steps) - 1, min(len(steps), _N_STEPS)).astype(int)]
+    even = np.linspace(-_MAX_CENTRE, _MAX_CENTRE, _N_CENTRES)
+    centres = np.unique(np.clip(np.concatenate([even, steps]), -_MAX_CENTRE, _MAX_CENTRE))
+    widths = np.geomspace(*_WIDTHS, _N_WIDTHS)
+    gain = np.stack(
+        [_line(scipy.special.expit((t - centre) / widths[:, None]), y)[0] for centre in centres]
+    )
+    is_peak = gain == scipy.ndimage.maximum_filter(gain, size=3, mode="nearest")
+    peaks = np.argwhere(is_peak & (gain > 0))
+    if not len(peaks):
+        return np.array([[0.0, 1.0]])
+    # Curves that are one step between the same two predictions are a plateau: the first is enough.
+    _, first = np.unique(-gain[tuple(peaks.T)], return_index=True)
+    highest = peaks[first[:_N_STARTS]]
+    return np.stack([centres[highest[:, 0]], widths[highest[:, 1]]], axis=1)
+
+
+_FITS: dict[MapKind, Callable[[Floats, Floats], Floats]] = {
+    "linear": _linear,
+    "cubic": _cubic,
+    "logistic": _fit_logistic,
+}

@@ -1,4 +1,4 @@
-"""Rate-quality curves of encodes: their convex hull, and Bjøntegaard's mean difference of rate.
+"""Rate-quality curves of encodes, their convex hull, and Bjøntegaard's difference of rate.
 
 A curve is `log10(rate)` as a function of the score, interpolated between its points. With `l_a`,
 `l_b` of two codecs and [lo, hi] the scores that both reach,
@@ -20,19 +20,19 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 MIN_POINTS = 3  # of a curve: two would be a straight line, whatever the codec does between them
 METHODS = ("pchip", "akima")
-_SAMPLES = 2001  # of the overlap, where curves are looked at for crossings
+_SAMPLES = 2001  # scores of the overlap at which curves are tested for crossings
 _LEAST_RISE = 1e-6  # points; below, slopes of the rate over the score overflow
 _LEAST_OVERLAP = 1e-3  # points; the mean over less is a rounding of two areas
 _TOUCH = 1e-9  # log10 of a rate: curves this near touch, and do not cross
 
 
 class NotComparableError(ValueError):
-    """A curve of too few points, or two that share no score: sound encodes that tell nothing."""
+    """Curves that are sound but give no BD-rate: too few points, or no score in common."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Curve:
-    """Points of a rate-quality curve, both rising strictly.
+    """Points of a rate-quality curve; rate and score both increase strictly.
 
     Attributes:
         rate: `[n]`, kbit/s.
@@ -43,9 +43,11 @@ class Curve:
     score: Floats
 
     def __post_init__(self) -> None:
-        """Raises ValueError where it is no curve; the message says why, without a name.
+        """Checks the points; messages say what is wrong and leave the curve's name to the caller.
 
-        Where points are too few it is a `NotComparableError`.
+        Raises:
+            NotComparableError: too few points.
+            ValueError: rates or scores that do not increase.
         """
         if len(self.rate) < MIN_POINTS:
             points = "1 point" if len(self.rate) == 1 else f"{len(self.rate)} points"
@@ -64,18 +66,18 @@ class Curve:
             )
 
     def log_rate(self, method: str) -> Callable[[Floats], Floats]:
-        """`log10(rate)` over the score; NaN outside its points."""
+        """Returns `log10(rate)` as a function of the score; NaN outside the curve's points."""
         return _interpolator(self.score, np.log10(self.rate), method)
 
 
 @dataclasses.dataclass(frozen=True)
-class Difference:
-    """What one codec needs beside another.
+class RateDifference:
+    """Rate that one codec needs beyond another at the same scores.
 
     Attributes:
-        bd_rate: by method, a fraction of the first one's rate.
+        bd_rate: by method, as a fraction of the anchor's rate.
         low, high: the scores between which both curves lie.
-        overlap: that, as a share of all scores that either reaches.
+        overlap: their distance, as a share of all scores that either curve reaches.
         crossings: scores at which the curves cross, by either method.
     """
 
@@ -87,9 +89,9 @@ class Difference:
 
 
 def upper_hull(rate: Floats, score: Floats) -> npt.NDArray[np.int64]:
-    """The points on the upper convex hull, by rising rate, up to the best score; `[k]`.
+    """Finds the points on the upper convex hull, by increasing rate, up to the best score, `[k]`.
 
-    In the plane of rate (not of its logarithm) and score: a mixture of two encodes lies on the
+    The hull is taken over rate, not over its logarithm: a mixture of two encodes lies on the
     line between them, and no mixture of the encodes is better than the hull at its rate.
     """
     order = np.lexsort((-score, rate))
@@ -104,26 +106,26 @@ def upper_hull(rate: Floats, score: Floats) -> npt.NDArray[np.int64]:
 
 
 def _under(rate: Floats, score: Floats, a: int, b: int, c: int) -> bool:
-    """Whether `b` lies on or under the line from `a` to `c`."""
+    """Returns whether point `b` lies on or under the line from `a` to `c`."""
     rise = (score[b] - score[a]) * (rate[c] - rate[a])
     return bool(rise <= (score[c] - score[a]) * (rate[b] - rate[a]))
 
 
-def curve_of(rate: Floats, score: Floats, *, hull: bool) -> Curve:
-    """The curve through encodes, or through those on their hull.
+def make_curve(rate: Floats, score: Floats, *, hull: bool) -> Curve:
+    """Builds the curve through encodes, or through those on their hull.
 
     Raises:
-        ValueError: as `Curve`.
+        ValueError: points that are no `Curve`.
     """
     chosen = upper_hull(rate, score) if hull else np.argsort(rate, kind="stable")
     return Curve(rate[chosen], score[chosen])
 
 
-def compare(anchor: Curve, test: Curve) -> Difference:
-    """BD-rate of `test` against `anchor`.
+def rate_difference(anchor: Curve, test: Curve) -> RateDifference:
+    """Computes the BD-rate of `test` against `anchor`.
 
     Raises:
-        NotComparableError: no score that both reach; the message says why, without a name.
+        NotComparableError: no score that both reach.
     """
     low = max(anchor.score[0], test.score[0])
     high = min(anchor.score[-1], test.score[-1])
@@ -133,21 +135,25 @@ def compare(anchor: Curve, test: Curve) -> Difference:
             f"{anchor.score[-1]:g}, no score in common; add encodes"
         )
     reach = max(anchor.score[-1], test.score[-1]) - min(anchor.score[0], test.score[0])
-    bd_rate, crossings = {}, []
+    rates, crossings = {}, []
     for method in METHODS:
         curves = [curve.log_rate(method) for curve in (anchor, test)]
         areas = [curve.integrate(low, high) for curve in curves]  # type: ignore[attr-defined]
-        bd_rate[method] = float(10 ** ((areas[1] - areas[0]) / (high - low)) - 1)
+        rates[method] = float(10 ** ((areas[1] - areas[0]) / (high - low)) - 1)
         crossings += _crossings(curves, low, high)
-    return Difference(
-        bd_rate, float(low), float(high), float((high - low) / reach), tuple(sorted(crossings))
+    return RateDifference(
+        bd_rate=rates,
+        low=float(low),
+        high=float(high),
+        overlap=float((high - low) / reach),
+        crossings=tuple(sorted(crossings)),
     )
 
 
 def _crossings(
     curves: Sequence[Callable[[Floats], Floats]], low: float, high: float
 ) -> list[float]:
-    """Scores where the difference of two curves changes sign, to the grid's step."""
+    """Finds scores where the difference of two curves changes sign, to the grid's step."""
     grid = np.linspace(low, high, _SAMPLES)
     difference = curves[1](grid) - curves[0](grid)
     clear = np.abs(difference) > _TOUCH

@@ -1,7 +1,7 @@
-"""A new model beside models that need no training, on the same rows and held-out sources.
+"""Comparison of a new model with models that need no training, on the same held-out rows.
 
-The difference of two RMSE is paired over sources (jackknife, Student's t, as in `significance`).
-Several rivals are several looks, so p values are adjusted by Holm's step-down.
+The difference of two RMSE is paired over sources (`intervals.paired_jackknife`). Several rivals are
+several tests, so p values are adjusted by Holm's step-down.
 """
 
 import dataclasses
@@ -13,15 +13,15 @@ from vmaf_jax.evaluation.intervals import Interval, adjust_p_values
 from vmaf_jax.evaluation.metrics import all_metrics
 from vmaf_jax.evaluation.run_comparison import compare_runs
 
-SIGNIFICANT = 0.05
+_SIGNIFICANT = 0.05
 
 
 @dataclasses.dataclass(frozen=True)
 class Rival:
-    """A model that was there before.
+    """A model that exists already, and the difference of the new model from it.
 
     Attributes:
-        rmse: VMAF points, as all errors here.
+        rmse: VMAF points.
         difference: the new model's RMSE less this one's; `interval` is 95 %, over sources, and NaN
             with fewer than three.
         p_value: two-sided, that there is no difference, adjusted for the number of rivals.
@@ -38,12 +38,12 @@ class Rival:
 
 @dataclasses.dataclass(frozen=True)
 class Standing:
-    """A new model and its rivals.
+    """Figures of a new model and of its rivals.
 
     Attributes:
         plcc, srocc, rmse: of the new model's held-out predictions.
         rivals: the smallest RMSE first.
-        verdict: whether the new model is worth having, in words.
+        verdict: sentence that says whether the new model is worth having.
     """
 
     plcc: float
@@ -53,22 +53,26 @@ class Standing:
     verdict: str
 
 
-def stand_beside(rows: HeldOut, rivals: Mapping[str, HeldOut], *, people: bool) -> Standing:
+def compare_with_rivals(
+    rows: HeldOut, rivals: Mapping[str, HeldOut], *, has_opinions: bool
+) -> Standing:
     """Compares held-out predictions with those of rivals on the same rows.
 
     Args:
         rows: of the new model, all seeds.
         rivals: at least one, by name; their labels are those of `rows`.
-        people: whether the labels are opinion scores and the rivals VMAF's models; else the rivals
-            are shipped students of the same teacher.
+        has_opinions: whether the labels are opinion scores and the rivals VMAF's models; otherwise
+            the rivals are shipped students of the same teacher.
     """
     differences = [
-        compare_runs({name: own, "": rows}).against[""]["rmse"] for name, own in rivals.items()
+        compare_runs({name: rival, "": rows}).against[""]["rmse"] for name, rival in rivals.items()
     ]
     p_values = adjust_p_values([difference.p_value for difference in differences])
     entries = []
-    for (name, own), difference, p_value in zip(rivals.items(), differences, p_values, strict=True):
-        metrics = all_metrics(own.predicted, own.label)
+    for (name, rival), difference, p_value in zip(
+        rivals.items(), differences, p_values, strict=True
+    ):
+        metrics = all_metrics(rival.predicted, rival.label)
         entries.append(
             Rival(
                 name=name,
@@ -82,23 +86,24 @@ def stand_beside(rows: HeldOut, rivals: Mapping[str, HeldOut], *, people: bool) 
         )
     entries.sort(key=lambda entry: entry.rmse)
     metrics = all_metrics(rows.predicted, rows.label)
-    verdict = _of_people(entries[0]) if people else _of_teacher(metrics.rmse, entries[0])
+    best = entries[0]
+    verdict = _judge_by_opinions(best) if has_opinions else _judge_by_teacher(metrics.rmse, best)
     return Standing(metrics.plcc, metrics.srocc, metrics.rmse, tuple(entries), verdict)
 
 
-def _of_people(best: Rival) -> str:
+def _judge_by_opinions(best: Rival) -> str:
     gap = f"RMSE {best.difference:+.3f} points beside {best.name}"
     if math.isnan(best.p_value):
         return f"Too few sources to tell from VMAF: {gap}."
     gap += f", p {best.p_value:.2g}"
-    if best.p_value >= SIGNIFICANT:
+    if best.p_value >= _SIGNIFICANT:
         return f"VMAF is as good, as far as these sources can show: {gap}. It needs no training."
     if best.difference < 0:
         return f"Ship it: better than VMAF on sources it never saw, {gap}."
     return f"VMAF is better: {gap}. Do not ship this model."
 
 
-def _of_teacher(rmse: float, best: Rival) -> str:
+def _judge_by_teacher(rmse: float, best: Rival) -> str:
     both = (
         f"The shipped {best.name} has RMSE {best.rmse:.3g} on these rows, this student {rmse:.3g}"
     )

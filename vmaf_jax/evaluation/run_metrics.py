@@ -1,4 +1,4 @@
-"""What a run found: the content of `metrics.json`."""
+"""Figures of a run: the content of `metrics.json`."""
 
 import dataclasses
 from typing import Any
@@ -11,7 +11,7 @@ from vmaf_jax.evaluation.rivals import Standing
 
 @dataclasses.dataclass(frozen=True)
 class Timing:
-    """Seconds of a run: compiling, training, all of it."""
+    """Duration of a run in seconds: compiling, training, and the whole run."""
 
     compile_s: float
     train_s: float
@@ -23,14 +23,14 @@ class RunMetrics:
     """Figures of a run, in VMAF points and correlations.
 
     Attributes:
-        loso, folds: of the held-out predictions; an entry of `folds` a source and seed.
-        held_out_together: the sources of each fold; None where every source is one.
+        loso, folds: of the held-out predictions; `folds` has an entry for each source and seed.
+        held_out_together: the sources of each fold; None where every source is a fold of its own.
         external: of corpora that took no part in the training, by name.
         parity: of the deployed form in JAX against ONNX Runtime.
-        behaviour: against the teacher outside the data, by case; None where none can be asked.
-        beside: the held-out predictions beside models that need no training; None where there are
-            none for these rows.
-        environment: of the machine, as `environment()` gives it.
+        behaviour: deviation from the teacher outside the data, by case; None without a teacher.
+        beside: comparison of the held-out predictions with models that need no training; None where
+            there are none for these rows.
+        environment: description of the machine by `environment.environment`.
     """
 
     loso: Loso

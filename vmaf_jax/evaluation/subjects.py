@@ -1,13 +1,13 @@
-"""Subjects' bias and inconsistency: from raw votes to the quality of clips, with intervals.
+"""Quality of clips from raw votes, with the bias and inconsistency of each subject.
 
 A vote of subject i on clip j is `u_ij = psi_j + Delta_i + upsilon_i X`, X standard normal: the
 clip's quality, the subject's bias (mean zero over subjects) and the subject's inconsistency.
-Careful subjects weigh more, and nobody is thrown out. Scores are on the voters' scale; sums in
+Consistent subjects weigh more, and no subject is rejected. Scores are on the voters' scale; sums in
 float64.
 
 A clip's interval comes from its own votes, as in P.910's Annex E: their residuals' deviation over
 the root of their number. Annex E divides squares by n and takes 1.96 of that, which with few votes
-is too narrow; here it is n - 1 and Student's t, which hold the truth as often as they say.
+is too narrow; here n - 1 and Student's t give intervals that cover as often as they claim.
 Source: Li, Bampis, Krasula, Janowski, Katsavounidis, "A simple model for subject behavior in
 subjective experiments", Electronic Imaging (HVEI) 2020, alternating projections; ITU-T P.913
 (06/2021) clause 12.6 and ITU-T P.910 (11/2021) Annex E recommend it.
@@ -23,20 +23,20 @@ import scipy.special
 
 LEVEL = 0.95
 _MAX_STEPS = 20_000
-_SETTLED = 1e-10  # of the range of votes, between two steps
-_LEAST = 1e-7  # of the range of votes: the least inconsistency, so that a weight is finite
-_DOMINANT = 0.6  # of a clip's weight, where three or more voted
+_TOLERANCE = 1e-10  # change of quality at convergence, as a share of the range of votes
+_LEAST = 1e-7  # least inconsistency, as a share of the range of votes, so that weights are finite
+_DOMINANT = 0.6  # share of a clip's weight of one subject, where three or more voted
 
 
 class SubjectModel(NamedTuple):
-    """What votes say.
+    """Maximum-likelihood estimates from the votes of one test, on the voters' scale.
 
     Attributes:
-        quality: of each clip, on the voters' scale, `[clips]`.
-        half_width: of the 95 % interval of `quality`, `[clips]`; of a clip with one vote, by the
-            inconsistency of its subject.
-        bias: of each subject, on the voters' scale, `[subjects]`; its mean is 0.
-        inconsistency: the standard deviation of each subject's votes, `[subjects]`.
+        quality: of each clip, `[clips]`.
+        half_width: of the 95 % interval of `quality`, `[clips]`; for a clip with one vote it
+            follows from the inconsistency of its subject.
+        bias: of each subject, `[subjects]`; its mean is 0.
+        inconsistency: standard deviation of each subject's votes, `[subjects]`.
         equal: whether all subjects were given one inconsistency.
     """
 
@@ -48,10 +48,10 @@ class SubjectModel(NamedTuple):
 
 
 def separate_groups(clip: npt.NDArray[np.int64], subject: npt.NDArray[np.int64]) -> int:
-    """How many groups of subjects share no clip; over one, their biases cannot be told apart.
+    """Counts groups of subjects that share no clip; biases of two groups cannot be told apart.
 
     Args:
-        clip, subject: of each vote, `[n]`, counted from 0 without gaps.
+        clip, subject: of each vote, `[n]`, numbered from 0 without gaps.
     """
     n_clips, n_subjects = clip.max() + 1, subject.max() + 1
     pairs = (np.ones(len(clip)), (clip, n_clips + subject))
@@ -62,26 +62,26 @@ def separate_groups(clip: npt.NDArray[np.int64], subject: npt.NDArray[np.int64])
 def recover_quality(
     clip: npt.NDArray[np.int64], subject: npt.NDArray[np.int64], score: npt.NDArray[np.float64]
 ) -> SubjectModel:
-    """The most likely quality, bias and inconsistency, by alternating projections.
+    """Estimates quality, bias and inconsistency from votes by alternating projections.
 
         upsilon_i = std over i's votes of (u_ij - psi_j - Delta_i)
         psi_j     = mean over j's votes of (u_ij - Delta_i), weighted by 1 / upsilon_i^2
         Delta_i   = mean over i's votes of (u_ij - psi_j)
 
-    until `psi` rests. With `s_j` the standard deviation of the residuals `u_ij - psi_j - Delta_i`
-    of clip j's n votes, the interval is `psi_j +- t(0.975, n - 1) s_j / sqrt(n)`. With few subjects
-    the likelihood grows without end as one subject's votes become the clips' quality, and with two
-    who voted alike as theirs do. Where one has most of a clip's weight, or the least inconsistency
-    that there can be, all subjects are given one inconsistency instead: least squares with biases
-    (as P.913 clause 12.4 removes them).
+    until `psi` converges. With `s_j` the standard deviation of the residuals `u_ij - psi_j -
+    Delta_i` of clip j's n votes, the interval is `psi_j +- t(0.975, n - 1) s_j / sqrt(n)`. With few
+    subjects the likelihood is unbounded: the votes of one subject, or of two who voted alike,
+    become the clips' quality. Where one subject has most of a clip's weight, or the least
+    inconsistency that there can be, all subjects are given one inconsistency instead: least squares
+    with biases (as P.913 clause 12.4 removes them).
 
     Args:
-        clip, subject: of each vote, `[n]`, counted from 0 without gaps; a pair may recur.
+        clip, subject: of each vote, `[n]`, numbered from 0 without gaps; a pair may recur.
         score: the votes, `[n]`.
 
     Raises:
         ValueError: votes that are all the same, separate groups of subjects, no more votes than
-            unknowns, or no rest.
+            unknowns, or no convergence.
     """
     if np.ptp(score) == 0:
         raise ValueError("all votes are the same")
@@ -89,25 +89,25 @@ def recover_quality(
         raise ValueError("some subjects share no clip with the others")
     if len(score) < clip.max() + subject.max() + 2:
         raise ValueError("there are no more votes than clips and subjects")
-    model = _rest(clip, subject, score, equal=False)
+    model = _alternate(clip, subject, score, equal=False)
     weight = model.inconsistency[subject] ** -2.0
     share = weight / np.bincount(clip, weight)[clip]
     collapsed = model.inconsistency.min() <= _LEAST * np.ptp(score)
     if collapsed or share[np.bincount(clip)[clip] >= 3].max(initial=0.0) > _DOMINANT:
-        model = _rest(clip, subject, score, equal=True)
+        model = _alternate(clip, subject, score, equal=True)
     return model
 
 
-def _rest(
+def _alternate(
     clip: npt.NDArray[np.int64],
     subject: npt.NDArray[np.int64],
     score: npt.NDArray[np.float64],
     *,
     equal: bool,
 ) -> SubjectModel:
-    """Where the projections come to rest."""
+    """Alternates the projections until they converge."""
     per_clip, per_subject = np.bincount(clip), np.bincount(subject)
-    tolerance = _SETTLED * np.ptp(score)
+    tolerance = _TOLERANCE * np.ptp(score)
     freedom = max(len(score) - len(per_clip) - len(per_subject) + 1, 1)
     quality = np.bincount(clip, score) / per_clip
     bias = np.bincount(subject, score - quality[clip]) / per_subject
@@ -138,7 +138,11 @@ def _half_width(
     residual: npt.NDArray[np.float64],
     weight: npt.NDArray[np.float64],
 ) -> npt.NDArray[np.float64]:
-    """Of each clip's interval, from the residuals of its own votes; `weight` is of each vote."""
+    """Computes the half-width of each clip's interval from the residuals of its own votes.
+
+    Args:
+        clip, residual, weight: of each vote, `[n]`.
+    """
     count = np.bincount(clip)
     mean = np.bincount(clip, residual) / count
     squares = np.bincount(clip, np.square(residual - mean[clip]))

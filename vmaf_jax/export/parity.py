@@ -24,9 +24,9 @@ from vmaf_jax.evaluation.metrics import (
     Octave,
     Rounding,
     WorstRow,
-    distance,
-    octaves,
-    rounding,
+    octave_distances,
+    rounding_error,
+    score_distance,
     ulp_counts,
     worst_row,
 )
@@ -148,11 +148,14 @@ def measure_parity(
         ulp_from=ULP_FROM,
         limits=limits,
         batches=batches,
-        octaves=octaves(ours, theirs),
+        octaves=octave_distances(ours, theirs),
         ulp_counts=ulp_counts(ours, theirs),
         worst=worst_row(rows, ours, theirs, exact),
-        against_float64={"jax": rounding(ours, exact), "onnxruntime": rounding(theirs, exact)},
-        trained_against_deployed=distance(as_trained, ours),
+        against_float64={
+            "jax": rounding_error(ours, exact),
+            "onnxruntime": rounding_error(theirs, exact),
+        },
+        trained_against_deployed=score_distance(as_trained, ours),
         device=jax.devices()[0].device_kind,
         processor=processor(),
         jax_cpu_against_device=_cpu_against(deployed, rows, ours) if on_device else None,
@@ -171,7 +174,7 @@ def _cpu_against(
     deployed: Deployed, rows: npt.NDArray[np.float32], on_device: npt.NDArray[np.float32]
 ) -> Distance:
     on_cpu = in_batches(_in_jax(deployed, jax.devices("cpu")[0]), rows, LARGE_BATCH)
-    return distance(on_cpu, on_device)
+    return score_distance(on_cpu, on_device)
 
 
 def _in_jax(
@@ -198,4 +201,4 @@ def _in_float64(deployed: Deployed, rows: npt.NDArray[np.float32]) -> npt.NDArra
 def _batch_distance(
     size: int, a: npt.NDArray[np.float32], b: npt.NDArray[np.float32]
 ) -> BatchDistance:
-    return BatchDistance(**vars(distance(a, b)), batch=size)
+    return BatchDistance(**vars(score_distance(a, b)), batch=size)

@@ -3,8 +3,9 @@
     "calibration": {"n_clips": ..., "n_sources": ..., "quantile": [...], "difficulty": [...],
                     "region": {"mean": [...], "covariance": [[...], ...], "limit": ...}}
 
-The first four are a `Profile` of residuals of clips whose source the predicting student never saw,
-to six decimals; `region` is of the training clips' mean features. No clip and no label is in it.
+The first four are a `ConformalProfile` of residuals of clips whose source the predicting student
+never saw, to six decimals; `region` is of the training clips' mean features. No clip and no label
+is in it.
 
 It never holds `input_mean` or `input_std`: the scaler is in the graph, and hosts that find them
 would standardise a second time.
@@ -21,7 +22,13 @@ import numpy as np
 import numpy.typing as npt
 
 from vmaf_jax.errors import InputError
-from vmaf_jax.evaluation.conformal import GRID, N_SHARES, Interval, Profile, Region
+from vmaf_jax.evaluation.conformal import (
+    GRID,
+    N_SHARES,
+    ConformalProfile,
+    ScoreInterval,
+    TrainingRegion,
+)
 from vmaf_jax.export.contract import INPUT_NAME, MASK_NAME, OPSET, OUTPUT_NAME
 from vmaf_jax.export.contract import MAX_BYTES as ONNX_BYTES
 from vmaf_jax.features.checks import OUTPUT_RANGE
@@ -45,10 +52,10 @@ class Calibration:
         region: where the training clips lie.
     """
 
-    profile: Profile
-    region: Region
+    profile: ConformalProfile
+    region: TrainingRegion
 
-    def interval(self, predicted: float, level: float, model: str) -> Interval:
+    def interval(self, predicted: float, level: float, model: str) -> ScoreInterval:
         """The interval around a clip's prediction, points.
 
         Args:
@@ -136,8 +143,8 @@ def _parsed(entry: Any, n_features: int) -> Calibration:
     limit = float(_numbers([entry["region"]["limit"]], "region.limit", 1)[0])
     if limit <= 0:
         raise ValueError("region.limit is not above 0")
-    profile = Profile(int(counts[0]), int(counts[1]), quantile, difficulty)
-    return Calibration(profile, Region(mean, covariance, limit))
+    profile = ConformalProfile(int(counts[0]), int(counts[1]), quantile, difficulty)
+    return Calibration(profile, TrainingRegion(mean, covariance, limit))
 
 
 def _numbers(values: Any, name: str, rank: int) -> npt.NDArray[np.float64]:
@@ -327,7 +334,7 @@ def sidecar(onnx_path: Path, identity: Identity, *, quant_mode: str = "fp32") ->
         quant_mode: of that very file: `fp32`, `dynamic`, `static` or `qat`.
     """
     student = identity.student
-    # Residuals are of the model as it was trained; an 8-bit file has others.
+    # HeldOutPredictions are of the model as it was trained; an 8-bit file has others.
     calibrated = identity.calibration is not None and quant_mode == "fp32"
     return {
         "name": identity.name,

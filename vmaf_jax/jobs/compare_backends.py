@@ -16,9 +16,9 @@ from vmaf_jax.evaluation.metrics import (
     OFFICIAL_SCORE_LIMIT,
     SCORE_LIMIT,
     Columns,
-    beyond,
-    differences,
-    missed,
+    column_differences,
+    excess_over_floats,
+    missed_limits,
 )
 from vmaf_jax.extraction.extract import extract_clips
 from vmaf_jax.extraction.libvmaf import other_build
@@ -33,7 +33,12 @@ from vmaf_jax.features.feature_set import (
 )
 from vmaf_jax.files import atomic_path, check_result_folder, to_json, write_bytes, write_text
 from vmaf_jax.progress import NO_PROGRESS, Progress
-from vmaf_jax.reporting.backends import BackendsReport, ColumnDifference, Comparison, to_markdown
+from vmaf_jax.reporting.backends import (
+    BackendComparison,
+    BackendsReport,
+    WorstDifference,
+    to_markdown,
+)
 from vmaf_jax.reporting.backends import picture as draw_picture
 from vmaf_jax.tables.table import FeatureTable
 from vmaf_jax.teacher import DEFAULT_TEACHER, Teacher, load_teacher
@@ -88,7 +93,9 @@ def compare_backends(
             for name, entry in columns.items()
         }
         excess = (
-            beyond(*(features_only[name] for name in (CPU, INTEGER, FLOAT))) if has_float else {}
+            excess_over_floats(*(features_only[name] for name in (CPU, INTEGER, FLOAT)))
+            if has_float
+            else {}
         )
         result = BackendsReport(
             frames=len(index),
@@ -140,25 +147,25 @@ def _compare(
     index: FeatureTable,
     clips: list[Clip],
     folder: Path,
-) -> Comparison:
+) -> BackendComparison:
     ours, theirs = pair
     by_column = {
-        name: ColumnDifference(
+        name: WorstDifference(
             **vars(difference),
             clip=str(index.clip[difference.row]),
             frame=int(index.index[difference.row]),
         )
-        for name, difference in differences(
+        for name, difference in column_differences(
             columns[ours], columns[theirs], ulp=theirs == CPU
         ).items()
     }
     name = f"{ours} and {theirs}".replace(" ", "_").lower() + ".png"
     worst = by_column["score"]
     write_bytes(folder / name, _picture(pair, worst, index, clips))
-    return Comparison(ours, theirs, by_column, name)
+    return BackendComparison(ours, theirs, by_column, name)
 
 
-def _missed(comparisons: list[Comparison], excess: dict[str, float]) -> list[str]:
+def _missed(comparisons: list[BackendComparison], excess: dict[str, float]) -> list[str]:
     """What is over its limit: JAX against libvmaf float, JAX against JAX elsewhere, the excess.
 
     Without a float extractor, JAX against the integer one.
@@ -168,7 +175,7 @@ def _missed(comparisons: list[Comparison], excess: dict[str, float]) -> list[str
         f"{comparison.ours} against {comparison.theirs}: {words}"
         for comparison in comparisons
         if comparison.theirs in (nearest, CPU)
-        for words in missed(
+        for words in missed_limits(
             comparison.columns,
             OFFICIAL_SCORE_LIMIT if comparison.theirs == INTEGER else SCORE_LIMIT,
         )
@@ -182,7 +189,7 @@ def _missed(comparisons: list[Comparison], excess: dict[str, float]) -> list[str
 
 
 def _picture(
-    pair: tuple[str, str], worst: ColumnDifference, index: FeatureTable, clips: list[Clip]
+    pair: tuple[str, str], worst: WorstDifference, index: FeatureTable, clips: list[Clip]
 ) -> bytes:
     """The frame with the largest difference in score, PNG."""
     first_rows = np.flatnonzero(index.index == 0)

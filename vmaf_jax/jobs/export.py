@@ -23,7 +23,7 @@ import numpy.typing as npt
 from vmaf_jax.errors import GateError, InputError
 from vmaf_jax.evaluation import all_metrics
 from vmaf_jax.evaluation.cross_validation import HeldOut, read_held_out
-from vmaf_jax.evaluation.metrics import Distance, distance
+from vmaf_jax.evaluation.metrics import Distance, score_distance
 from vmaf_jax.export.contract import OUTPUT_NAME, SPREAD_NAME
 from vmaf_jax.export.libvmaf_json import LibvmafProof, rbf_document, write_proven
 from vmaf_jax.export.onnx_file import export_onnx
@@ -473,7 +473,7 @@ def _parity(runs: Sequence[OpenRun], ensemble: Deployed, model: OnnxModel) -> Ex
             theirs.append(np.stack(model.with_spread(part)))
     a, b = np.concatenate(ours, axis=1), np.concatenate(theirs, axis=1)
     names = tuple(run.identity.name for run in runs)
-    exported = ExportedEnsemble(names, distance(a[0], b[0]), distance(a[1], b[1]))
+    exported = ExportedEnsemble(names, score_distance(a[0], b[0]), score_distance(a[1], b[1]))
     for name in (OUTPUT_NAME, SPREAD_NAME):
         if not (worst := getattr(exported, name).max_abs) <= _MAX_ABS:
             raise GateError(f"parity: {name} is {worst:.3g} VMAF points off, limit {_MAX_ABS:g}.")

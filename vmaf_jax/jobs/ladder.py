@@ -12,10 +12,10 @@ from vmaf_jax.evaluation.intervals import MIN_CLIPS, bootstrap_mean
 from vmaf_jax.evaluation.rate_quality import (
     METHODS,
     Curve,
-    Difference,
     NotComparableError,
-    compare,
-    curve_of,
+    RateDifference,
+    make_curve,
+    rate_difference,
     upper_hull,
 )
 
@@ -64,7 +64,7 @@ class BdRate:
     """
 
     codec: str
-    contents: dict[str, Difference]
+    contents: dict[str, RateDifference]
     mean: dict[str, float]
     intervals: dict[str, tuple[float, float] | None]
 
@@ -184,7 +184,7 @@ def _curves(
         for codec, group in by_codec.items():
             through = " on its convex hull" if hull else ""
             try:
-                curves[name][codec] = curve_of(*_columns(group), hull=hull)
+                curves[name][codec] = make_curve(*_columns(group), hull=hull)
             except NotComparableError as error:
                 left_out.append(LeftOut(name, codec, str(error).replace(";", f"{through};", 1)))
             except ValueError as error:
@@ -227,7 +227,7 @@ def _bd_rate(
         if anchor not in by_codec or codec not in by_codec:
             continue
         try:
-            difference = compare(by_codec[anchor], by_codec[codec])
+            difference = rate_difference(by_codec[anchor], by_codec[codec])
         except NotComparableError as error:
             left_out.append(LeftOut(name, f"{codec} and {anchor}", str(error)))
             continue

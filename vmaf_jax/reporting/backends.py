@@ -10,7 +10,7 @@ from vmaf_jax.evaluation.metrics import (
     FEATURE_LIMIT,
     MOTION_LIMIT,
     SCORE_LIMIT,
-    Difference,
+    ColumnDifference,
 )
 from vmaf_jax.reporting.page import markdown_table
 from vmaf_jax.reporting.plots import png
@@ -19,20 +19,20 @@ Luma = npt.NDArray[np.unsignedinteger[Any]]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ColumnDifference(Difference):
-    """How far a column lies apart, and on which frame of which clip the most."""
+class WorstDifference(ColumnDifference):
+    """Difference of a column between two backends, with the frame and clip of its maximum."""
 
     clip: str
     frame: int
 
 
 @dataclasses.dataclass(frozen=True)
-class Comparison:
+class BackendComparison:
     """Two backends on the same frames; `picture` is the name of the worst frame's file."""
 
     ours: str
     theirs: str
-    columns: dict[str, ColumnDifference]
+    columns: dict[str, WorstDifference]
     picture: str
 
 
@@ -52,7 +52,7 @@ class BackendsReport:
     clips: int
     model: str
     versions: dict[str, str]
-    comparisons: list[Comparison]
+    comparisons: list[BackendComparison]
     beyond_libvmaf: dict[str, float]
     missed: list[str]
     limits: dict[str, float] = dataclasses.field(

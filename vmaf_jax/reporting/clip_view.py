@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from vmaf_jax.evaluation.conformal import Interval
+from vmaf_jax.evaluation.conformal import ScoreInterval
 
 Floats = npt.NDArray[np.float64]
 MOST_BINS = 1200  # columns of a curve; a longer clip has several frames in each
@@ -29,7 +29,7 @@ class Encode:
 
     name: str
     score: float
-    interval: Interval | None
+    interval: ScoreInterval | None
     frames: npt.NDArray[np.int32]
     per_frame: Floats
     worst: Sequence[int]

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from vmaf_jax.corpora.encodes import Encode
 from vmaf_jax.errors import InputError
-from vmaf_jax.evaluation.rate_quality import METHODS, Curve, Difference
+from vmaf_jax.evaluation.rate_quality import METHODS, Curve, RateDifference
 from vmaf_jax.reporting.plots import legend_label, png
 from vmaf_jax.reporting.terminal import show_table
 
@@ -26,7 +26,7 @@ def percent(value: float) -> str:
 def show_bd_rate(
     codec: str,
     anchor: str,
-    contents: Mapping[str, Difference],
+    contents: Mapping[str, RateDifference],
     mean: Mapping[str, float],
     intervals: Mapping[str, tuple[float, float] | None],
     level: float,

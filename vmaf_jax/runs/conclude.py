@@ -12,7 +12,7 @@ import numpy.typing as npt
 from vmaf_jax.environment import environment
 from vmaf_jax.evaluation import all_metrics, loso_metrics
 from vmaf_jax.evaluation.behaviour import Deviation, behaviour
-from vmaf_jax.evaluation.conformal import fit_region, residuals_of
+from vmaf_jax.evaluation.conformal import fit_region, pool_held_out
 from vmaf_jax.evaluation.cross_validation import HeldOut, SweepTable
 from vmaf_jax.evaluation.metrics import Distance
 from vmaf_jax.evaluation.run_metrics import RunMetrics, Timing
@@ -37,13 +37,13 @@ def calibration_of(
     """The profile of a model's held-out residuals, and its training region.
 
     Args:
-        held_out, external, pooling: as for `residuals_of`.
+        held_out, external, pooling: as for `pool_held_out`.
         table: what it learnt from.
 
     Returns:
         None where there are no residuals of clips.
     """
-    residuals = residuals_of(held_out, external, pooling)
+    residuals = pool_held_out(held_out, external, pooling)
     if residuals is None:
         return None
     means = table.mean_pool()

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vmaf_jax.errors import InputError
-from vmaf_jax.evaluation.cross_validation import HeldOut, join
+from vmaf_jax.evaluation.cross_validation import HeldOut, concatenate
 from vmaf_jax.models import Deployed, Student, Variables
 from vmaf_jax.progress import NO_PROGRESS, Progress
 from vmaf_jax.runs.config import Config
@@ -88,7 +88,7 @@ class Fit:
     def held_out(self, problem: Problem) -> HeldOut:
         """The held-out predictions of the first point, all seeds, as rows."""
         pairs = zip(self.seeds, self.predicted[0], strict=True)
-        return join([problem.as_rows(predicted, seed) for seed, predicted in pairs])
+        return concatenate([problem.as_rows(predicted, seed) for seed, predicted in pairs])
 
     def arrays(self) -> dict[str, Any]:
         """The numbers, as a state on disk has them."""

@@ -7,8 +7,8 @@ import numpy.typing as npt
 
 from vmaf_jax.errors import InputError
 from vmaf_jax.evaluation.cross_validation import HeldOut
-from vmaf_jax.evaluation.opinions import line_held_out
-from vmaf_jax.evaluation.rivals import Standing, stand_beside
+from vmaf_jax.evaluation.opinions import calibrate_by_experiment
+from vmaf_jax.evaluation.rivals import Standing, compare_with_rivals
 from vmaf_jax.models import deploy
 from vmaf_jax.runs.config import Config
 from vmaf_jax.runs.locate import checkpoints
@@ -37,7 +37,7 @@ def standing_of(config: Config, problem: Problem, held_out: HeldOut) -> Standing
         return None
     seed = config.training.seeds[0]
     rows = {name: problem.as_rows(predicted, seed) for name, predicted in rivals.items()}
-    return stand_beside(held_out, rows, people=problem.clips is not None)
+    return compare_with_rivals(held_out, rows, has_opinions=problem.clips is not None)
 
 
 def _vmaf_models(problem: Problem, clips: Clips) -> dict[str, npt.NDArray[np.float64]]:
@@ -54,7 +54,7 @@ def _vmaf_models(problem: Problem, clips: Clips) -> dict[str, npt.NDArray[np.flo
         frames = np.asarray(teacher(problem.table.features), np.float64)
         mean = np.array([frames[own].mean() for own in rows])
         scores[name] = mean
-        line = line_held_out(mean, problem.label, problem.fold, clips.experiment)
+        line = calibrate_by_experiment(mean, problem.label, problem.fold, clips.experiment)
         scores[f"{name}, a line per experiment"] = line
     return scores
 

@@ -16,11 +16,11 @@ from vmaf_jax.errors import InputError
 from vmaf_jax.evaluation.frame_sample import (
     CELL,
     LOOKS,
-    Draw,
     Estimate,
-    blocks,
-    estimate,
-    offsets,
+    FrameSample,
+    draw_offsets,
+    estimate_mean,
+    split_blocks,
     stratified_mean,
 )
 from vmaf_jax.extraction.cache import readable_name
@@ -99,19 +99,19 @@ def measure_sample(
         check_frame_counts(reference, distorted, counts, shortest=comparison.defers_length_check)
     check_frames_separable(feature_set)
     ffmpeg, threads = find_ffmpeg(), os.cpu_count() or 1
-    pattern = FramePattern(CELL, offsets(_SEED))
+    pattern = FramePattern(CELL, draw_offsets(_SEED))
     pilot = first_look(ffmpeg, pair, comparison, feature_set, pattern, threads=threads)
     n_frames = len(pilot.covariate)
     features = np.full((n_frames, len(feature_set)), np.nan)
     features[list(pilot.features)] = list(pilot.features.values())
-    block = blocks(n_frames, pilot.cuts, list(pilot.features))
-    draw = Draw(block, list(pilot.features), _SEED)
+    block = split_blocks(n_frames, pilot.cuts, list(pilot.features))
+    draw = FrameSample(block, list(pilot.features), _SEED)
     scores = np.full(n_frames, np.nan)
     for look in range(LOOKS + 1):
         _measure_drawn(features, draw, ffmpeg, pilot, feature_set, threads)
         measured = np.sort(np.concatenate(draw.sample))
         scores[measured] = predict(features[measured])
-        result = estimate(draw.sample, block, scores, pilot.covariate)
+        result = estimate_mean(draw.sample, block, scores, pilot.covariate)
         if result.half_width <= within:
             break
         if look + 1 < LOOKS:
@@ -125,7 +125,7 @@ def measure_sample(
 
 def _measure_drawn(
     features: Floats,
-    draw: Draw,
+    draw: FrameSample,
     ffmpeg: Ffmpeg,
     pilot: FirstLook,
     feature_set: FeatureSet,

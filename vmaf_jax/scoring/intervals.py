@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from vmaf_jax.errors import InputError
 from vmaf_jax.evaluation import conformal
-from vmaf_jax.evaluation.conformal import Interval
+from vmaf_jax.evaluation.conformal import ScoreInterval
 from vmaf_jax.evaluation.frame_sample import LEVEL, Estimate
 from vmaf_jax.export.sidecar import Calibration, check_level
 from vmaf_jax.models.pooling import OVER_FRAMES, pool
@@ -52,7 +52,7 @@ def check_interval(model: Model, level: float, *, within: bool) -> Calibration:
 
 def score_interval(
     model: Model, score: float, level: float | None, estimate: Estimate | None = None
-) -> Interval | None:
+) -> ScoreInterval | None:
     """Returns the interval of a clip's score, VMAF points.
 
     With a level and an estimate the errors are added: the conformal interval at
@@ -68,20 +68,20 @@ def score_interval(
     if level is None:
         if estimate is None:
             return None
-        return Interval(LEVEL, max(0.0, score - half), min(100.0, score + half), SAMPLING)
+        return ScoreInterval(LEVEL, max(0.0, score - half), min(100.0, score + half), SAMPLING)
     assert model.calibration is not None, "check_interval comes first"  # noqa: S101
     if half == 0:
         return model.calibration.interval(score, level, model.name)
     wide = model.calibration.interval(score, level + 1 - LEVEL, model.name)
-    return Interval(level, max(0.0, wide.low - half), min(100.0, wide.high + half), BOTH)
+    return ScoreInterval(level, max(0.0, wide.low - half), min(100.0, wide.high + half), BOTH)
 
 
 def is_in_training_region(model: Model, features: npt.NDArray[np.float64]) -> bool | None:
     """Returns whether a clip's mean features `[d]` are like those trained on; None if unknown."""
-    return None if model.calibration is None else model.calibration.region.holds(features)
+    return None if model.calibration is None else model.calibration.region.contains(features)
 
 
-def format_interval(interval: Interval | None, inside: bool | None) -> str:
+def format_interval(interval: ScoreInterval | None, inside: bool | None) -> str:
     """Returns text for a table cell: "71.20 to 74.05, outside training".
 
     Empty without an interval and inside the training region, or where that is unknown.
@@ -90,7 +90,9 @@ def format_interval(interval: Interval | None, inside: bool | None) -> str:
     return ", ".join(filter(None, [bounds, "outside training" if inside is False else ""]))
 
 
-def describe_interval(interval: Interval, label_scale: LabelScale | None, label: str | None) -> str:
+def describe_interval(
+    interval: ScoreInterval, label_scale: LabelScale | None, label: str | None
+) -> str:
     """Returns a line about an interval: level, bounds, and what it is an interval of.
 
     Args:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from vmaf_jax.evaluation.conformal import Interval
+from vmaf_jax.evaluation.conformal import ScoreInterval
 from vmaf_jax.extraction.request import METRICS
 from vmaf_jax.files import write_bytes
 from vmaf_jax.scoring.intervals import SAMPLING, describe_interval, format_interval
@@ -61,7 +61,7 @@ class Scores:
     pooling: str = "mean"
     label_scale: LabelScale | None = None
     label: str | None = None
-    interval: Interval | None = None
+    interval: ScoreInterval | None = None
     inside_training_region: bool | None = None
     frames: int | None = None
     choice: str | None = None

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from vmaf_jax.evaluation.conformal import Interval
+from vmaf_jax.evaluation.conformal import ScoreInterval
 from vmaf_jax.files import check_output, to_json, write_text
 from vmaf_jax.progress import Progress
 from vmaf_jax.serving import requests, results
@@ -54,7 +54,7 @@ def _videos(pair: requests.Pair) -> list[Any]:
     return [dataclasses.replace(v, **size) if v.is_raw else v for v in videos]
 
 
-def _interval(interval: Interval | None) -> results.Interval | None:
+def _interval(interval: ScoreInterval | None) -> results.Interval | None:
     return None if interval is None else results.Interval(**dataclasses.asdict(interval))
 
 
