@@ -11,7 +11,6 @@ from vmaf_jax import extract_pair
 from vmaf_jax.errors import InputError
 from vmaf_jax.jobs.clip_page import write_clip_page
 from vmaf_jax.scoring.score import score
-from vmaf_jax.video.comparison import Comparison
 from vmaf_jax.video.ffmpeg import find_ffmpeg, run_ffmpeg
 from vmaf_jax.video.inputs import Video
 from vmaf_jax.video.streams import probe, video_streams
@@ -109,12 +108,6 @@ def test_the_page_shows_the_film(files, tmp_path):
         text = (tmp_path / "page.html").read_text()
         pages.append([part.split('"')[0] for part in text.split("data:image/jpeg;base64,")[1:]])
     assert pages[0] == pages[1] != []
-
-
-@pytest.mark.parametrize("stream", ["", "v:1", "-1", "1:", "0:1:2", True, "99999"])
-def test_what_is_no_stream_is_refused(stream):
-    with pytest.raises(InputError, match=r"--stream .*: expected the number of a video stream"):
-        Comparison(stream=stream)
 
 
 def test_an_animated_avif_is_its_film(files, ffmpeg):

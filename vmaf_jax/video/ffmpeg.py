@@ -69,20 +69,17 @@ def find_ffmpeg() -> Ffmpeg:
 def _inspect(path: str) -> tuple[str, bool]:
     """Returns the version of the program at `path`, and whether it has the libvmaf filter."""
     try:
-        version, filters = (
-            subprocess.run(
-                [path, "-hide_banner", question],
-                capture_output=True,
-                text=True,
-                check=True,
-                timeout=_INSPECTION_SECONDS,
-            ).stdout
-            for question in ("-version", "-filters")
+        run = subprocess.run(
+            [path, "-filters"],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=_INSPECTION_SECONDS,
         )
     except (OSError, subprocess.SubprocessError):
         return "", False
-    match = re.match(r"ffmpeg version (\S+)", version)
-    return (match[1] if match else "unknown"), " libvmaf " in filters
+    match = re.match(r"ffmpeg version (\S+)", run.stderr)
+    return (match[1] if match else "unknown"), " libvmaf " in run.stdout
 
 
 @dataclasses.dataclass(frozen=True)
@@ -150,15 +147,8 @@ class FfmpegPipe:
             self._stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (see `close`)
         except OSError as error:
             raise no_temporary(error) from error
-        try:
-            self._process = _PROCESSES.start(
-                [ffmpeg.path, "-hide_banner", "-nostdin", *arguments],
-                self._stderr,
-                stdout=subprocess.PIPE,
-            )
-        except InputError:
-            self._stderr.close()
-            raise
+        command = [ffmpeg.path, "-hide_banner", "-nostdin", *arguments]
+        self._process = _PROCESSES.start(command, self._stderr, stdout=subprocess.PIPE)
         self._late = threading.Event()
         self._timer = threading.Timer(self._seconds, self._kill_late)
         self._timer.daemon = True

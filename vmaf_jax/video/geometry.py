@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from vmaf_jax.errors import InputError
 from vmaf_jax.video.comparison import Comparison
-from vmaf_jax.video.inputs import Video, VideoPair
+from vmaf_jax.video.inputs import VideoPair
 from vmaf_jax.video.pixel_format import common_bits
 from vmaf_jax.video.streams import DecodedStream, StreamPair
 
@@ -148,29 +148,43 @@ def find_layouts(videos: VideoPair, streams: StreamPair, comparison: Comparison)
         InputError: display aspect ratios differ, and no flag says what to do about that.
     """
     reference, distorted = streams
-    video, scale = videos[1], comparison.scale
+    path, scale = videos[1].path, comparison.scale
+    ours, theirs = (f"{stream.width}x{stream.height}" for stream in (distorted, reference))
     fits = _aspects_fit(reference, distorted)
     if distorted.size == reference.size and fits:
         return _only(Layout("same", "", "", reference.size))
     samples_alike = _samples_alike(reference, distorted)
-    stretch = _stretch(reference, distorted)
+    target, note = reference.size, ""
     if scale is None or fits:
-        note = _note_of_scaling(distorted.size, reference.size, samples_alike=samples_alike)
-        stretch = dataclasses.replace(stretch, warning=note)
+        note = _note_of_scaling(distorted.size, target, samples_alike=samples_alike)
+    scaling = (distorted.size, target)
+    stretch = Layout(
+        "stretch", "", _scale_filter(target), target, note, flag="stretch", scaling=scaling
+    )
     if samples_alike and _is_near(distorted.size, reference.size) and (fits or scale != "pad"):
         if scale == "stretch":
             return _only(stretch)
         cuts = tuple(_common_cuts(streams))
+        refusal = f"{path}: is {ours}, its reference {theirs}, and its picture "
         if scale == "crop":
-            refusal = _explain_place(video, reference, distorted)
+            refusal += (
+                "lies neither at a side nor in the middle; cut what is padded, or pass --scale "
+                "stretch."
+            )
             return LayoutChoices(cuts, cuts[0], refusal, is_requested=True)
-        refusal = _explain_unclear(video, reference, distorted)
+        refusal += (
+            "does not show whether it is padded or scaled; pass --scale crop to cut it at the "
+            "right and at the bottom, or --scale stretch."
+        )
         return LayoutChoices((*cuts, stretch), None, refusal, is_near=True)
     steps = tuple(_cut_ladder_steps(streams)) if scale is None and samples_alike else ()
     if fits:
         return LayoutChoices((stretch, *steps), stretch)
     if scale is None:
-        refusal = _explain_aspect(video, reference, distorted)
+        refusal = (
+            f"{path}: display aspect ratio {float(distorted.aspect):.3f} ({ours}), its reference's "
+            f"is {float(reference.aspect):.3f} ({theirs}); pass --scale stretch, pad or crop."
+        )
         if not steps:
             raise InputError(refusal)
         rival = dataclasses.replace(stretch, is_rival=True)
@@ -179,7 +193,7 @@ def find_layouts(videos: VideoPair, streams: StreamPair, comparison: Comparison)
     requested = next(layout for layout in every if layout.name == scale)
     if comparison.force:
         return _only(requested)
-    refusal = f"{video.path}: --scale {scale} lays it over another part of its reference"
+    refusal = f"{path}: --scale {scale} lays it over another part of its reference"
     return LayoutChoices(every, requested, refusal, is_requested=True)
 
 
@@ -189,14 +203,6 @@ def _only(layout: Layout) -> LayoutChoices:
 
 def _scale_filter(size: Size) -> str:
     return f",scale={size[0]}:{size[1]}{SCALING}"
-
-
-def _stretch(reference: DecodedStream, distorted: DecodedStream) -> Layout:
-    """Returns the whole distorted picture, scaled to the whole reference."""
-    size = reference.size
-    return Layout(
-        "stretch", "", _scale_filter(size), size, flag="stretch", scaling=(distorted.size, size)
-    )
 
 
 def _aspects_fit(reference: DecodedStream, distorted: DecodedStream) -> bool:
@@ -253,15 +259,9 @@ def _common_cuts(streams: StreamPair) -> Iterator[Layout]:
         if not 0 <= first <= most:
             continue
         to_reference, to_distorted = (_cut_filter(s, size, first) for s in streams)
-        yield Layout(
-            name=f"cut at the {place}",
-            to_reference=to_reference,
-            to_distorted=to_distorted,
-            size=size,
-            warning=f"{' and '.join(notes)}, at the {place}: the other one has nothing there",
-            is_rival=place not in places,
-            flag="crop" if place in places else "",
-        )
+        note = f"{' and '.join(notes)}, at the {place}: the other one has nothing there"
+        name, flag = f"cut at the {place}", "crop" if place in places else ""
+        yield Layout(name, to_reference, to_distorted, size, note, not flag, flag)
 
 
 def _distinct(places: dict[str, int]) -> Iterator[tuple[str, int]]:
@@ -304,15 +304,15 @@ def _cut_ladder_steps(streams: StreamPair) -> Iterator[Layout]:
             cut = (rest, size[1]) if side == 0 else (size[0], rest)
             filters = ["", ""]
             filters[k] = _cut_filter(streams[k], cut)
-            target = reference.size if k else cut
+            target, before = (reference.size, cut) if k else (cut, distorted.size)
             yield Layout(
-                name=f"cut the {role} to {cut[0]}x{cut[1]}",
-                to_reference=filters[0],
-                to_distorted=filters[1] + _scale_filter(target),
-                size=target,
-                warning=f"the {role} is {size[0]}x{size[1]} and was cut to {cut[0]}x{cut[1]}, "
+                f"cut the {role} to {cut[0]}x{cut[1]}",
+                filters[0],
+                filters[1] + _scale_filter(target),
+                target,
+                f"the {role} is {size[0]}x{size[1]} and was cut to {cut[0]}x{cut[1]}, "
                 f"since its picture is padded at the {('right', 'bottom')[side]}",
-                scaling=(cut if k else distorted.size, target),
+                scaling=(before, target),
             )
 
 
@@ -345,15 +345,15 @@ def _crops(reference: DecodedStream, distorted: DecodedStream) -> Iterator[Layou
     sides = {"at the left and top": 0, "at the right and bottom": most}
     for place, first in _distinct(places | sides):
         note = f"the distorted video's picture lies {place} of its {size[0]}x{size[1]}"
+        scaling = None if cut == target else (cut, target)
         yield Layout(
-            name=f"crop {place}".strip(),
-            to_reference="",
-            to_distorted=_cut_filter(distorted, cut, first)
-            + ("" if cut == target else _scale_filter(target)),
-            size=target,
-            warning=note if place in sides else "",
+            f"crop {place}".strip(),
+            "",
+            _cut_filter(distorted, cut, first) + (_scale_filter(target) if scaling else ""),
+            target,
+            note if place in sides else "",
             flag="crop",
-            scaling=None if cut == target else (cut, target),
+            scaling=scaling,
         )
 
 
@@ -372,33 +372,4 @@ def _note_of_scaling(ours: Size, theirs: Size, *, samples_alike: bool) -> str:
     return (
         f"the distorted video is {ours[0]}x{ours[1]} and was scaled to {theirs[0]}x{theirs[1]}, "
         f"{factors[0]:.4g} times across and {factors[1]:.4g} times down"
-    )
-
-
-def _sizes(video: Video, reference: DecodedStream, distorted: DecodedStream) -> str:
-    return (
-        f"{video.path}: is {distorted.width}x{distorted.height}, its reference "
-        f"{reference.width}x{reference.height}, and its picture"
-    )
-
-
-def _explain_unclear(video: Video, reference: DecodedStream, distorted: DecodedStream) -> str:
-    return (
-        f"{_sizes(video, reference, distorted)} does not show whether it is padded or scaled; pass "
-        f"--scale crop to cut it at the right and at the bottom, or --scale stretch."
-    )
-
-
-def _explain_place(video: Video, reference: DecodedStream, distorted: DecodedStream) -> str:
-    return (
-        f"{_sizes(video, reference, distorted)} lies neither at a side nor in the middle; cut what "
-        f"is padded, or pass --scale stretch."
-    )
-
-
-def _explain_aspect(video: Video, reference: DecodedStream, distorted: DecodedStream) -> str:
-    return (
-        f"{video.path}: display aspect ratio {float(distorted.aspect):.3f} ({distorted.width}x"
-        f"{distorted.height}), its reference's is {float(reference.aspect):.3f} "
-        f"({reference.width}x{reference.height}); pass --scale stretch, pad or crop."
     )

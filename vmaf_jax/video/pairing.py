@@ -108,21 +108,25 @@ def plan_pair(
     warnings += (chosen.warning,) if chosen.warning else ()
     grid = _grid(videos, streams, comparison)
     timing = "" if grid is None else f"setpts=PTS-STARTPTS,fps={grid:g},"
-    fields = plan_deinterlacing(videos, streams, comparison)
+    warnings += _warn_of_fields(videos, streams, comparison)
+    # A frame of fields holds two moments; `bwdif` makes a progressive frame of each, so frames pair
+    # by number as before.
+    parity = comparison.deinterlace
+    has_fields = [parity and (parity != "auto" or s.scan == "interlaced") for s in streams]
+    bwdif = f"bwdif=mode=send_frame:parity={parity}:deint=all,"
     start = comparison.start_frame(grid or videos[0].fps or reference.rate or distorted.rate)
-    skip = start + max(-offset, 0), start + max(offset, 0)
+    skip, limit = (start + max(-offset, 0), start + max(offset, 0)), comparison.frames
 
     def chains(least_bits: int) -> tuple[str, str]:
         first, second = (
-            f"{whole}{timing}{_trim(begin, comparison.frames)}{BY_NUMBER}{convert}"
-            for whole, begin, convert in zip(
-                fields.filters, skip, _conversions(streams, chosen, least_bits), strict=True
+            f"{bwdif if fields else ''}{timing}{_trim(begin, limit)}{BY_NUMBER}{convert}"
+            for fields, begin, convert in zip(
+                has_fields, skip, _conversions(streams, chosen, least_bits), strict=True
             )
         )
         return first, second
 
     to_reference, to_distorted = chains(8)
-    warnings += fields.warnings
     return PairPlan(
         to_reference=to_reference,
         to_distorted=to_distorted,
@@ -133,7 +137,7 @@ def plan_pair(
         out_range=reference.range if _is_same_form(reference, distorted) else "tv",
         changed=(to_reference, to_distorted) != (DEFAULT_CHAIN, DEFAULT_CHAIN),
         skip=skip,
-        limit=comparison.frames,
+        limit=limit,
         grid=grid,
         encode=chosen.encoded_format(distorted),
         warnings=warnings,
@@ -142,8 +146,8 @@ def plan_pair(
             "offset": offset,
             "layout": chosen.name,
             "start": start,
-            "limit": comparison.frames,
-            "deinterlaced": list(fields.roles),
+            "limit": limit,
+            "deinterlaced": [r for r, fields in zip(_ROLES, has_fields, strict=True) if fields],
             "reference": reference.describe(),
             "distorted": distorted.describe(),
             "warnings": list(warnings),
@@ -187,42 +191,15 @@ def check_chroma(videos: Sequence[Video], streams: Sequence[DecodedStream]) -> N
         )
 
 
-@dataclasses.dataclass(frozen=True)
-class Deinterlacing:
-    """Filters that make progressive pictures of a pair's fields.
-
-    Attributes:
-        filters: at the start of the reference's and the distorted video's chain, each "" or ending
-            in a comma.
-        roles: which of the two are deinterlaced.
-        warnings: what a reader of the score should know, a sentence each.
-    """
-
-    filters: tuple[str, str] = ("", "")
-    roles: tuple[str, ...] = ()
-    warnings: tuple[str, ...] = ()
-
-
-def plan_deinterlacing(
+def _warn_of_fields(
     videos: VideoPair, streams: StreamPair, comparison: Comparison
-) -> Deinterlacing:
-    """Plans what is done about interlaced frames, which hold two moments, a field each.
-
-    ffmpeg's `bwdif` makes a progressive frame of each, so frames pair by number as before.
-
-    Raises:
-        InputError: fields would be compared with whole pictures; names the flags that allow it.
-    """
+) -> tuple[str, ...]:
+    """Returns a sentence on interlaced frames; refuses fields against whole pictures."""
     scans = [stream.scan for stream in streams]
-    parity = comparison.deinterlace
-    if parity is not None:
-        chosen = [parity != "auto" or scan == "interlaced" for scan in scans]
-        filters = [f"bwdif=mode=send_frame:parity={parity}:deint=all," if c else "" for c in chosen]
-        roles = tuple(role for role, c in zip(_ROLES, chosen, strict=True) if c)
-        none = () if roles else ("neither says that it is interlaced; nothing was deinterlaced",)
-        return Deinterlacing((filters[0], filters[1]), roles, none)
-    if "interlaced" not in scans:
-        return Deinterlacing()
+    if comparison.deinterlace is not None:
+        is_idle = comparison.deinterlace == "auto" and "interlaced" not in scans
+        none = "neither says that it is interlaced; nothing was deinterlaced"
+        return (none,) if is_idle else ()
     if set(scans) == {"interlaced", "progressive"} and not comparison.force:
         interlaced = scans.index("interlaced")
         raise InputError(
@@ -231,8 +208,8 @@ def plan_deinterlacing(
         )
     named = [role for role, scan in zip(_ROLES, scans, strict=True) if scan == "interlaced"]
     verb = "is" if len(named) == 1 else "are"
-    warning = f"the {' and '.join(named)} {verb} interlaced; fields are compared as woven"
-    return Deinterlacing(warnings=(warning,))
+    woven = f"the {' and '.join(named)} {verb} interlaced; fields are compared as woven"
+    return (woven,) if named else ()
 
 
 def _check_size(video: Video, size: tuple[int, int]) -> None:

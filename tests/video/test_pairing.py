@@ -15,30 +15,6 @@ from vmaf_jax.video.inputs import Video
 TEACHERS = {"teachers": ()}
 
 
-@pytest.mark.parametrize(
-    ("start", "rate", "frame"),
-    [
-        *((None, None, 0), ("48f", None, 48), ("0", 25.0, 0), ("2.5", 24.0, 60), (2.5, 24.0, 60)),
-        *(("1:02.5", 10.0, 625), ("1:00:00", 24.0, 86400), (".5", 24.0, 12)),
-    ],
-)
-def test_a_start_is_a_frame(start, rate, frame):
-    assert Comparison(start=start).start_frame(rate) == frame
-
-
-@pytest.mark.parametrize("start", ["", "x", "-1", "1:2:3:4", "1e3", "48F", "inf", "9" * 30])
-def test_what_is_no_start_is_refused(start):
-    with pytest.raises(InputError, match="--start"):
-        Comparison(start=start)
-
-
-def test_seconds_need_a_rate_and_frames_a_count():
-    with pytest.raises(InputError, match="give a frame"):
-        Comparison(start="1").start_frame(None)
-    with pytest.raises(InputError, match="--frames 0"):
-        Comparison(frames=0)
-
-
 def test_a_part_is_that_part_of_the_whole(encodes):
     pair = encodes / "ref.y4m", encodes / "dis.mp4"
     whole = extract_pair(*pair, **TEACHERS)
