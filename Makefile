@@ -14,14 +14,14 @@ test: $(STAMP) lint
 
 web: $(STAMP)  # the page that scores in a browser, in build/web; SIZES="1920x1080 ..." names others
 	cd web && npm install --no-package-lock --no-audit --no-fund --ignore-scripts --silent
-	$(BIN)/python scripts/web.py $(SIZES)
+	$(BIN)/python tools/web.py $(SIZES)
 
 docs: $(STAMP)  # the pages as a site, in build/docs; broken links and anchors fail
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build  # not --quiet, which counts no warnings
 
 checkpoints: $(STAMP)
-	$(BIN)/python scripts/checkpoints.py
+	$(BIN)/python tools/checkpoints.py
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

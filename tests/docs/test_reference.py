@@ -4,31 +4,31 @@ from pathlib import Path
 
 import typer
 
+from tools.reference import render_reference
 from vmaf_jax.cli import app
-from vmaf_jax.commands.reference import reference
 
 
 def test_the_page_is_that_of_the_code():
     written = Path("docs/reference.md").read_text()
-    assert written == reference(app), "run `python scripts/reference.py`"
+    assert written == render_reference(app), "run `python tools/reference.py`"
 
 
 def test_every_flag_says_what_it_is():
-    commands = reference(app).split("## Settings")[0]
+    commands = render_reference(app).split("## Settings")[0]
     rows = [line.split(" | ") for line in commands.splitlines() if line.startswith("| `")]
     assert len(rows) > 80
     assert [row[0] for row in rows if len(row) != 3 or not row[2].strip(" |")] == []
 
 
 def test_every_setting_says_what_it_is():
-    settings = reference(app).split("## Settings")[1].split("## Python")[0]
+    settings = render_reference(app).split("## Settings")[1].split("## Python")[0]
     rows = [line.split(" | ") for line in settings.splitlines() if line.startswith("| `")]
     assert len(rows) > 30
     assert [row[0] for row in rows if not row[2].strip(" |")] == []
 
 
 def test_functions_are_there_with_their_arguments():
-    python = reference(app).split("## Python")[1]
+    python = render_reference(app).split("## Python")[1]
     assert "score(reference, distorted, model='tiny', *, bits=8, backend='libvmaf'," in python
     assert "\n    bits: of arrays: 8, 10 or 12.\n" in python.split("### `vmaf_jax.score`")[1]
 
@@ -44,6 +44,6 @@ def test_a_new_flag_changes_the_page():
     def more() -> None:
         """More."""
 
-    page = reference(other)
+    page = render_reference(other)
     assert "| `--quality` | `3` | A new flag. |" in page
     assert "### `vmaf-jax more`" in page

@@ -24,6 +24,7 @@ from vmaf_jax.cli import app
 
 PAGES = [Path("README.md"), Path("CONTRIBUTING.md"), *sorted(Path("docs").rglob("*.md"))]
 PROGRAMS = ("vmaf-jax", "python", "pip", "make", "pytest", "ffmpeg", "docker", "pre-commit")
+FOLDERS = ("benchmarks/", "docs/", "scripts/", "tests/", "tools/")
 DEAR_COMMANDS = {"train", "select", "bench", "compare-backends", "mcp"}
 DEAR_WORDS = {
     *("--backend", "--pix-fmt", "--address"),  # compilation; 1080p; a cluster
@@ -95,7 +96,7 @@ def test_scripts_modules_and_tests_are_there(command):
     words = list(command.words[1:])
     if words[0] == "-m":
         words[0:2] = [words[1].replace(".", "/") + ".py"]
-    files = [word for word in words if word.startswith(("docs/", "scripts/", "tests/"))]
+    files = [word for word in words if word.startswith(FOLDERS)]
     assert files or words == ["--slow"]
     for file in files:
         assert (ROOT / file).exists(), file

@@ -10,6 +10,7 @@ import onnx
 import pytest
 
 from tests.support import run_command
+from tools.web import DEFAULT_SIZES
 from vmaf_jax.errors import GateError, InputError
 from vmaf_jax.export.pixels.model_file import (
     ADMITTED_OPERATORS,
@@ -33,7 +34,6 @@ from vmaf_jax.export.pixels.pictures import sample_pictures
 from vmaf_jax.export.pixels.runtime import PixelsModel, check_provider, providers
 from vmaf_jax.features.feature_set import FEATURES
 from vmaf_jax.features.frames import chunk_features
-from vmaf_jax.jobs.web import DEFAULT_SIZES
 from vmaf_jax.scoring.model import load_model
 from vmaf_jax.scoring.pixels import make_pixels, motion2, open_pixels, pixels_files, pixels_source
 from vmaf_jax.video.comparison import DEFAULT_COMPARISON

@@ -41,7 +41,7 @@ def programs():
 
 @pytest.fixture(scope="module")
 def page(programs, tmp_path_factory):
-    from vmaf_jax.jobs.web import build_page
+    from tools.web import build_page
 
     folder = tmp_path_factory.mktemp("page") / "web"
     build_page(ROOT / "web", folder, ("tiny", "vmaf_v0.6.1"), (SIZE,))

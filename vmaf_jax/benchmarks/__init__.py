@@ -1,33 +1,38 @@
-"""Timings of our own parts, taken side by side with what they replace."""
+"""Timings of the engine and the functions that users run, beside what they replace."""
 
-from importlib import import_module
-from typing import Any
-
+from vmaf_jax.benchmarks.timing import Figures
 from vmaf_jax.errors import InputError, did_you_mean
 
-_BENCHMARKS = {
-    "extract": ("extraction", "bench_extract"),
-    "train": ("training", "bench_train"),
-    "inference": ("inference", "bench_inference"),
-    "features": ("features", "bench_features"),
-    "processes": ("processes", "bench_processes"),
-    "v1": ("v1", "bench_v1"),
-    "mcp": ("mcp_server", "bench_mcp"),
-    "onnxruntime-versions": ("onnxruntime_versions", "bench_versions"),
-}
+NAMES = ("extract", "train", "inference", "features")
 
 
-def run_benchmark(name: str, repeats: int | None = None) -> dict[str, Any]:
-    """The report of one benchmark; `repeats` by default as many as it needs.
+def run_benchmark(name: str, repeats: int | None = None) -> Figures:
+    """Runs one of `NAMES`.
+
+    Args:
+        repeats: Samples of each subject; None takes the benchmark's own number.
 
     Raises:
-        InputError: there is no such benchmark, or something that it needs is missing.
+        InputError: There is no such benchmark, or something that it needs is missing.
     """
-    if name not in _BENCHMARKS:
-        raise InputError(
-            f"bench {name}: expected one of {', '.join(_BENCHMARKS)}."
-            f"{did_you_mean(name, _BENCHMARKS)}"
-        )
-    module, function = _BENCHMARKS[name]
-    run = getattr(import_module(f"vmaf_jax.benchmarks.{module}"), function)
-    return run(**({} if repeats is None else {"repeats": repeats}))
+    # Imports stand here because `train` sets up JAX's devices before anything may import models.
+    match name:
+        case "extract":
+            from vmaf_jax.benchmarks.extraction import bench_extract
+
+            return bench_extract(repeats or 21)
+        case "train":
+            from vmaf_jax.benchmarks.training import bench_train
+
+            return bench_train(repeats or 3)
+        case "inference":
+            from vmaf_jax.benchmarks.inference import bench_inference
+
+            return bench_inference(repeats or 31)
+        case "features":
+            from vmaf_jax.benchmarks.features import bench_features
+
+            return bench_features(repeats or 7)
+    raise InputError(
+        f"bench {name}: expected one of {', '.join(NAMES)}.{did_you_mean(name, NAMES)}"
+    )

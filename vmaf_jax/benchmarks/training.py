@@ -3,11 +3,11 @@
 import functools
 from typing import Any
 
-from vmaf_jax.benchmarks.timing import against, machine, sample
+from vmaf_jax.benchmarks.timing import Figure, Figures, compare, machine, sample
 from vmaf_jax.teacher import DEFAULT_TEACHER
 
 
-def bench_train(repeats: int = 3, steps: int = 200) -> dict[str, Any]:
+def bench_train(repeats: int, steps: int = 200) -> Figures:
     """All folds in one mapped program against the same program fold by fold, compiled before."""
     from vmaf_jax.environment import use_all_cores
 
@@ -30,7 +30,7 @@ def bench_train(repeats: int = 3, steps: int = 200) -> dict[str, Any]:
     )
     _, masks = loso_masks(table.source)
     settings = TrainingSettings(steps=steps)
-    report: dict[str, Any] = {"machine": machine(), "steps": steps, "folds": len(masks)}
+    report: dict[str, Figure] = {"machine": machine(), "steps": steps, "folds": len(masks)}
     for network in ROW_NETWORKS:
         student = Student(network)
         members = make_members(masks, [0], [1.0])
@@ -46,6 +46,6 @@ def bench_train(repeats: int = 3, steps: int = 200) -> dict[str, Any]:
                 jax.block_until_ready(lone(rows, fold, None))
 
         times = sample({"mapped": mapped.run, "in turn": loop}, repeats)
-        report[network] = against(times["mapped"], times["in turn"])
+        report[network] = compare(times["mapped"], times["in turn"])
     report["note"] = "theirs: one jitted fold after another; ours: all folds mapped"
     return report

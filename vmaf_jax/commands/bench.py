@@ -1,6 +1,6 @@
 """`vmaf-jax bench`."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -9,7 +9,7 @@ from vmaf_jax.errors import InputError
 
 
 def bench(
-    what: Annotated[str, typer.Argument(help="One of extract, train, inference, features ...")],
+    what: Annotated[str, typer.Argument(help="One of extract, train, inference, features.")],
     repeats: Annotated[int | None, typer.Option(min=1, help="Runs of each side.")] = None,
     features: Annotated[str | None, typer.Option(help="train: the recipe on this table.")] = None,
     hidden: Annotated[str, typer.Option(help="With it: units of the hidden layers.")] = "64,32,16",
@@ -21,33 +21,37 @@ def bench(
 ) -> None:
     """Time ours against the plain way, side by side; or train a known recipe on a table."""
     from vmaf_jax.benchmarks import run_benchmark
-    from vmaf_jax.benchmarks.report import to_lines
+    from vmaf_jax.benchmarks.timing import Figures, to_lines
     from vmaf_jax.reporting.terminal import Terminal, show_json, show_lines
+    from vmaf_jax.teacher.model_file import DEFAULT_TEACHER
 
-    report: dict[str, Any]
+    figures: Figures
     if features is not None and what != "train":
         raise InputError(f"bench {what}: takes no --features; leave it out, or name train.")
     with Terminal() as terminal:
         terminal.stage(f"bench {what}")
         if features is None:
-            report = run_benchmark(what, repeats)
+            figures = run_benchmark(what, repeats)
         else:
-            report = _recipe(features, hidden, teacher, epochs=epochs, batch=batch, seeds=seeds)
-    show_json(report) if json_ else show_lines(to_lines(report))
+            from vmaf_jax.environment import prepare_training
+
+            prepare_training()
+            from vmaf_jax.benchmarks.recipe import bench_recipe
+
+            recipe = bench_recipe(
+                features,
+                hidden=_parse_widths(hidden),
+                epochs=epochs,
+                batch=batch,
+                seeds=seeds,
+                label=teacher or DEFAULT_TEACHER,
+            )
+            figures = vars(recipe)
+    show_json(figures) if json_ else show_lines(to_lines(figures))
 
 
-def _recipe(features: str, hidden: str, teacher: str | None, **numbers: int) -> dict[str, Any]:
-    from vmaf_jax.environment import prepare_training
-
-    prepare_training()
-    from vmaf_jax.benchmarks.recipe import bench_recipe
-
-    label = {} if teacher is None else {"label": teacher}
-    return vars(bench_recipe(features, hidden=_widths(hidden), **numbers, **label))  # type: ignore[arg-type]
-
-
-def _widths(text: str) -> tuple[int, ...]:
-    """Units of the hidden layers from `64,32,16`."""
+def _parse_widths(text: str) -> tuple[int, ...]:
+    """Parses the units of hidden layers, such as `64,32,16`."""
     words = text.split(",")
     if not all(word.strip().isdecimal() and 1 <= int(word) <= 4096 for word in words):
         raise InputError(f"--hidden {text}: expected whole numbers from 1 to 4096, as 64,32,16.")

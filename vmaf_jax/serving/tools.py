@@ -213,7 +213,7 @@ def run_benchmark(request: requests.Benchmark, progress: Progress) -> Answer:
     import json
 
     from vmaf_jax.benchmarks import run_benchmark as job
-    from vmaf_jax.benchmarks.report import to_lines
+    from vmaf_jax.benchmarks.timing import to_lines
 
     progress.say(f"timing {request.what}")
     timed = job(request.what, request.repeats)

@@ -1,9 +1,15 @@
-"""From run folders to shipped models: the files others need, free of times and machines."""
+"""Trains the shipped models, lays them out in `checkpoints/` and registers them.
+
+    python tools/checkpoints.py        # or: make checkpoints
+
+Run from the root of the repository. What a run says of times and machines is left out.
+"""
 
 import json
 import shutil
 from pathlib import Path
 
+from vmaf_jax.cli import main
 from vmaf_jax.export.registry import write_registry
 from vmaf_jax.export.sidecar import int8_path
 from vmaf_jax.files import atomic_path, to_json
@@ -11,18 +17,35 @@ from vmaf_jax.jobs.export import export
 from vmaf_jax.models import NETWORKS
 from vmaf_jax.runs.run_folder import read_config
 
+CONFIGS = (
+    *(Path(f"configs/checkpoints/{name}.yaml") for name in ("nano", "tiny", "rbf_4k", "opinions")),
+    Path("configs/rbf.yaml"),
+)
+OPINIONS = Path("runs/avt_vqdb_uhd_1.parquet")  # users bring it; without it that model stays
 _COPIED = ("config.yaml", "parity.json", "card.md")
 _PREDICTIONS = ("folds.parquet", "external_*.parquet")
 
 
-def ship(run: Path, destination: Path) -> None:
-    """Lays the model of `run` out in `destination`; the same run gives the same bytes.
+def rebuild() -> None:
+    """Trains every configuration of `CONFIGS` in `runs/checkpoints` and ships what it gives."""
+    for config in CONFIGS:
+        if config.stem == "opinions" and not OPINIONS.is_file():
+            continue
+        run = Path("runs/checkpoints") / config.stem
+        words = ["train", "--config", str(config), "--run-dir", str(run), "--overwrite"]
+        main(words, leave=False)
+        ship(run, Path("checkpoints") / config.stem)
+    register(Path("checkpoints"))
 
-    A network that libvmaf can run is written as `model.libvmaf.json` too; one whose layers can be
-    quantised gets an 8-bit file. Predictions go along where the configuration lets them.
+
+def ship(run: Path, destination: Path) -> None:
+    """Writes the model of `run` to the folder `destination`; the same run gives the same bytes.
+
+    A network that libvmaf can run is also written as `model.libvmaf.json`, and one whose layers can
+    be quantised as an 8-bit file. Predictions are copied if the configuration allows it.
 
     Raises:
-        GateError: an exported file missed a limit.
+        GateError: An exported file missed a limit.
     """
     config = read_config(run)
     network = NETWORKS[config.student.network]
@@ -33,7 +56,7 @@ def ship(run: Path, destination: Path) -> None:
             shutil.copyfile(path, folder / path.name)
         shutil.copytree(run / "checkpoint", folder / "checkpoint")
         metrics = json.loads((run / "metrics.json").read_text())
-        # What a run found on its machine, and beside the models that it may be about to replace.
+        # Figures of this machine, and of the shipped models that this run may replace.
         for key in ("timing", "environment", "beside"):
             del metrics[key]
         mode = "static" if network.tunable else None
@@ -46,10 +69,10 @@ def ship(run: Path, destination: Path) -> None:
 
 
 def register(checkpoints: Path) -> None:
-    """Writes `registry.json` over the model files in `checkpoints`, in the words of their cards.
+    """Writes `registry.json`, which describes every model file in `checkpoints`.
 
     Raises:
-        InputError: one of them is not whole.
+        InputError: A model's files are not complete.
     """
     descriptions = {}
     for folder in sorted(path.parent for path in checkpoints.glob("*/model.onnx")):
@@ -71,3 +94,7 @@ def register(checkpoints: Path) -> None:
                 card,
             )
     write_registry(checkpoints / "registry.json", descriptions)
+
+
+if __name__ == "__main__":
+    rebuild()

@@ -1,4 +1,4 @@
-"""Runs vmaf-torch in an environment that has it: for every line read, one call, and its seconds.
+"""Runs vmaf-torch in an environment that has it: one call for every line of standard input.
 
 python vmaf_torch_worker.py FRAMES.npz
 """
@@ -12,7 +12,7 @@ from vmaf_torch import VMAF
 
 
 def main(path: str) -> None:
-    """Answers the first line with the scores' mean, every later one with a call's seconds."""
+    """Prints the mean score, then the seconds of a call for every line that it reads."""
     arrays = np.load(path, allow_pickle=False)
     pair = [
         torch.from_numpy(arrays[name].astype(np.float32))[:, None]

@@ -1,4 +1,7 @@
-"""A training of two processes of one core each against one process of one core."""
+"""A training of two processes of one core each against one process of one core.
+
+python -m benchmarks.processes [--repeats 3] [--json]
+"""
 
 import json
 import os
@@ -8,11 +11,11 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from vmaf_jax.benchmarks.timing import machine
+from benchmarks.command import run
+from vmaf_jax.benchmarks.timing import Figures, machine
 from vmaf_jax.errors import InputError
 
 _ONE_DEVICE = {"XLA_FLAGS": "--xla_force_host_platform_device_count=1"}
@@ -23,13 +26,13 @@ training: {{steps: {steps}, seeds: [0, 1]}}
 """
 
 
-def bench_processes(repeats: int = 3, steps: int = 1000) -> dict[str, Any]:
-    """Seconds of training (compiled before), by turns; the ratio is of one process to two.
+def bench_processes(repeats: int = 3, steps: int = 1000) -> Figures:
+    """Times the training alone, by turns, each process bound to a core of its own.
 
-    Each process is bound to a core of its own.
+    The ratio is of one process to two; compiled programs are at hand.
 
     Raises:
-        InputError: fewer than two cores, or a training failed.
+        InputError: Fewer than two cores, or a training failed.
     """
     cores = sorted(os.sched_getaffinity(0))
     bind = shutil.which("taskset")
@@ -54,7 +57,7 @@ def bench_processes(repeats: int = 3, steps: int = 1000) -> dict[str, Any]:
 
 
 def _train(config: Path, cores: list[int], bind: str) -> float:
-    """Seconds of training by as many processes as there are cores."""
+    """Trains by as many processes as `cores`; returns the seconds of training."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
@@ -78,3 +81,7 @@ def _train(config: Path, cores: list[int], bind: str) -> float:
         if process.returncode:
             raise InputError(f"bench processes: a training failed: {error.strip()}")
     return float(json.loads(results[0][0])["timing"]["train_s"])
+
+
+if __name__ == "__main__":
+    sys.exit(run(bench_processes))

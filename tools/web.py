@@ -1,9 +1,12 @@
-"""`make web`: the page of `web/` with its libraries' files and models, as static files.
+"""Builds the page of `web/` with its libraries and models as static files in `build/web`.
 
-Models are written for the sizes that are common; others are made with `export --format pixels`.
+    python tools/web.py [WxH ...]      # or: make web SIZES="WxH ..."; wants `npm install` in web/
+
+Models are written for common sizes; `export --format pixels` makes others.
 """
 
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,7 +20,7 @@ DEFAULT_SIZES = (
     *("352x288", "576x324", "640x360", "768x432", "854x480"),
     *("960x540", "1280x720", "1920x1080", "3840x2160"),
 )
-# Of onnxruntime-web: what runs in WebAssembly, and what runs on WebGPU.
+# Files of onnxruntime-web: for WebAssembly, and for WebGPU.
 RUNTIME = (
     "ort.wasm.min.mjs",
     "ort-wasm-simd-threaded.mjs",
@@ -26,7 +29,6 @@ RUNTIME = (
     "ort-wasm-simd-threaded.asyncify.mjs",
     "ort-wasm-simd-threaded.asyncify.wasm",
 )
-
 DEMUXER = "mediabunny.min.mjs"  # mediabunny (MPL-2.0), as published
 
 
@@ -34,11 +36,12 @@ def build_page(source: Path, out: Path, models: Sequence[str], sizes: Sequence[s
     """Writes the page to the folder `out`, whole or not at all.
 
     Args:
-        source: the folder `web/`, with its `node_modules`.
-        models: MODELs that the page offers, the first of them unasked.
-        sizes: of the pictures that they are written for, `WxH`.
+        source: The folder `web/`, with its `node_modules`.
+        models: Models that the page offers, as `--model` names them; the first is the default.
+        sizes: Sizes of pictures to write models for, `WxH`.
+
     Raises:
-        InputError: a library's files are missing, or a model or a size is none.
+        InputError: A library's files are missing, or a model or a size is not known.
     """
     modules = source / "node_modules"
     libraries = {f"ort/{name}": modules / "onnxruntime-web" / "dist" / name for name in RUNTIME} | {
@@ -60,7 +63,7 @@ def build_page(source: Path, out: Path, models: Sequence[str], sizes: Sequence[s
 
 
 def _write_models(folder: Path, model: str, sizes: Sequence[str]) -> dict[str, str]:
-    """Paths of a model's files relative to the page, by size."""
+    """Writes a model for every size; returns paths relative to the page, by size."""
     source = pixels_source(model)
     paths = {}
     for size in sizes:
@@ -70,3 +73,11 @@ def _write_models(folder: Path, model: str, sizes: Sequence[str]) -> dict[str, s
         (folder / path).write_bytes(file.model.SerializeToString(deterministic=True))
         paths[f"{width}x{height}"] = path
     return paths
+
+
+if __name__ == "__main__":
+    try:
+        build_page(Path("web"), Path("build/web"), DEFAULT_MODELS, sys.argv[1:] or DEFAULT_SIZES)
+    except InputError as error:
+        print(f"web: {error}", file=sys.stderr)
+        sys.exit(2)

@@ -1,9 +1,9 @@
-"""Runs under one version of ONNX Runtime, in an environment that has it and NumPy alone.
+"""Scores rows with each model under the ONNX Runtime of this environment, once.
 
     python onnxruntime_worker.py MODELS.json ROWS.npz
 
-prints, as JSON, for each model how far its scores lie from those in ROWS.npz and how long a call
-takes, in seconds, one sample each time it is run.
+Needs ONNX Runtime and NumPy alone. Prints as JSON how far each model's scores lie from those in
+ROWS.npz and the seconds of a call.
 """
 
 import json
@@ -19,7 +19,7 @@ _CALLS = {1: 400, 240: 60}
 
 
 def main(models: str, rows_file: str) -> None:
-    """Measures every model and prints the result."""
+    """Runs every model of `MODELS.json` and prints the result."""
     paths = json.loads(Path(models).read_text())
     arrays = np.load(rows_file, allow_pickle=False)
     rows = arrays["rows"]

