@@ -93,5 +93,7 @@ def test_the_container_is_not_root_and_starts_the_program():
     project = tomllib.loads(Path("pyproject.toml").read_text())
     assert "vmaf-jax" in project["project"]["scripts"]
     copied = {line[1:] for line in Path(".dockerignore").read_text().splitlines() if line[0] == "!"}
-    needed = {"vmaf_jax", "checkpoints", "pyproject.toml", "constraints.txt", "README.md"}
-    assert needed | set(project["project"]["license-files"]) <= copied
+    needed = {"vmaf_jax", "checkpoints", "configs", "pyproject.toml", "constraints.txt"}
+    assert (
+        needed | {project["project"]["readme"]} | set(project["project"]["license-files"]) <= copied
+    )

@@ -1,8 +1,10 @@
-"""What `pip install` gives, outside a checkout: the shipped models score."""
+"""What `pip install` gives, outside a checkout: its files, and shipped models that score."""
 
 import json
+import os
 import subprocess
 import sys
+import zipfile
 
 import pytest
 
@@ -24,34 +26,63 @@ verify_registry(checkpoints() / "registry.json")
 assert load_config(Path("opinions")).student.network == "attention"
 print(json.dumps(scores))
 """
+PIP = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
+
+
+def list_files():
+    """Paths that git tracks, and new ones; building in place would leave files behind."""
+    line = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
+    names = subprocess.run(line, cwd=ROOT, capture_output=True, check=True).stdout.decode()
+    return [name for name in names.strip("\0").split("\0") if (ROOT / name).is_file()]
 
 
 @pytest.fixture(scope="module")
-def installed(tmp_path_factory):
+def built(tmp_path_factory):
+    """The wheel, and what building it wrote."""
     folder = tmp_path_factory.mktemp("wheel")
-    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
     source = folder / "source"
-    # A copy of what git tracks and what is new: building in place would leave files behind.
-    listing = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
-    names = subprocess.run(listing, cwd=ROOT, capture_output=True, check=True).stdout
-    for name in names.decode().strip("\0").split("\0"):
-        if (ROOT / name).is_file():
-            (source / name).parent.mkdir(parents=True, exist_ok=True)
-            (source / name).write_bytes((ROOT / name).read_bytes())
-    wheel = [*pip, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", folder, source]
-    subprocess.run(wheel, check=True)
-    (built,) = folder.glob("*.whl")
-    subprocess.run([*pip, "install", "--no-deps", "--target", folder / "site", built], check=True)
-    return folder / "site"
+    for name in list_files():
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        (source / name).write_bytes((ROOT / name).read_bytes())
+    # Verbose, or pip keeps what setuptools says to itself, which warns where no bytecode is written.
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    line = [*PIP, "wheel", "--no-index", "--no-deps", "--no-build-isolation", "--verbose"]
+    line += ["--wheel-dir", folder, source]
+    result = subprocess.run(line, env=environment, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    (wheel,) = folder.glob("*.whl")
+    return wheel, result.stdout + result.stderr
 
 
-def test_shipped_models_score_outside_a_checkout(installed, tmp_path):
-    line = [sys.executable, "-c", SCORE, str(installed)]
+def test_building_warns_of_nothing(built):
+    _, said = built
+    assert "running bdist_wheel" in said
+    assert [line for line in said.splitlines() if "warn" in line.lower()] == []
+
+
+def test_the_wheel_holds_the_package_and_its_data_alone(built):
+    wheel, _ = built
+    names = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
+    tracked = list_files()
+    carried = {name for name in tracked if name.startswith("vmaf_jax/")} | {
+        f"vmaf_jax/{name}"
+        for name in tracked
+        if name.startswith("checkpoints/")
+        or (name.startswith(("configs/", "docs/")) and name.count("/") == 1)
+        and name.endswith((".yaml", ".md"))
+    }
+    assert names == carried
+    assert wheel.stat().st_size < 1_500_000
+
+
+def test_shipped_models_score_outside_a_checkout(built, tmp_path):
+    wheel, _ = built
+    site = tmp_path / "site"
+    line = [*PIP, "--quiet", "install", "--no-index", "--no-deps", "--target", site, wheel]
+    subprocess.run(line, check=True)
+    line = [sys.executable, "-c", SCORE, str(site)]
     result = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     scores = json.loads(result.stdout)
     for name in ("tiny", "nano", "rbf"):
         assert abs(scores[name] - scores["teacher"]) < 0.2, scores
-    assert (installed / "vmaf_jax" / "checkpoints" / "rbf" / "model.libvmaf.json").is_file()
-    assert (installed / "vmaf_jax" / "docs" / "mcp.md").is_file()
-    assert (installed / "vmaf_jax" / "reporting" / "page.js").is_file()
