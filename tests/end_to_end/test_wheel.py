@@ -44,7 +44,7 @@ def built(tmp_path_factory):
     for name in list_files():
         (source / name).parent.mkdir(parents=True, exist_ok=True)
         (source / name).write_bytes((ROOT / name).read_bytes())
-    # Verbose, or pip keeps what setuptools says to itself, which warns where no bytecode is written.
+    # Verbose, or pip shows no warning of setuptools, which also warns where no bytecode is written.
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     line = [*PIP, "wheel", "--no-index", "--no-deps", "--no-build-isolation", "--verbose"]
     line += ["--wheel-dir", folder, source]
@@ -68,8 +68,10 @@ def test_the_wheel_holds_the_package_and_its_data_alone(built):
         f"vmaf_jax/{name}"
         for name in tracked
         if name.startswith("checkpoints/")
-        or (name.startswith(("configs/", "docs/")) and name.count("/") == 1)
-        and name.endswith((".yaml", ".md"))
+        or (
+            (name.startswith(("configs/", "docs/")) and name.count("/") == 1)
+            and name.endswith((".yaml", ".md"))
+        )
     }
     assert names == carried
     assert wheel.stat().st_size < 1_500_000
