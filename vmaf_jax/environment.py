@@ -1,4 +1,4 @@
-"""The machine that work runs on: its processor, JAX devices and package versions."""
+"""The machine: its processor, JAX's devices and compiled programs, package versions."""
 
 import functools
 import logging
@@ -12,14 +12,14 @@ from typing import Any
 from vmaf_jax.errors import InputError
 from vmaf_jax.files import cache_dir
 
-_HEARTBEAT_S = 30  # without which a process counts as gone
+_HEARTBEAT_S = 30  # after which JAX takes a silent process for gone
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "onnx", "onnxruntime", "jax2onnx")
 
 __version__ = metadata.version("vmaf-jax")
 
 
 def environment() -> dict[str, Any]:
-    """Python, processor, devices and package versions, by name, as `metrics.json` has them."""
+    """Returns Python, processor, devices and package versions, by name, for `metrics.json`."""
     import jax
 
     return {
@@ -33,12 +33,12 @@ def environment() -> dict[str, Any]:
 
 
 def processor() -> str:
-    """The CPU's name and the vector instructions that kernels choose by."""
+    """Returns the CPU's name and its vector instructions, by which libraries choose kernels."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
         return platform.processor() or platform.machine()
-    pairs = dict(line.split(":", 1) for line in reversed(lines) if ":" in line)
+    pairs = dict(line.split(":", 1) for line in reversed(lines) if ":" in line)  # the first core's
     fields = {key.strip(): value.strip() for key, value in pairs.items()}
     flags = fields.get("flags", "").split()
     vectors = " ".join(name for name in ("fma", "avx2", "avx512f") if name in flags) or "no AVX2"
@@ -46,11 +46,11 @@ def processor() -> str:
 
 
 def use_all_cores() -> None:
-    """Makes each CPU core that is ours to use a JAX device, so that members train side by side.
+    """Makes each CPU core of this process a JAX device, so that members train side by side.
 
     Two devices of one core train the folds of a run about 1.7 times as fast as one of two cores.
-    It works only before JAX's first computation; later, or with XLA_FLAGS naming a count, nothing
-    changes. Accelerators are untouched.
+    Has an effect only before JAX's first computation, and none where XLA_FLAGS names a count.
+    Accelerators are untouched.
     """
     import jax
 
@@ -63,7 +63,7 @@ def use_all_cores() -> None:
 
 
 def keep_compiled_programs() -> None:
-    """Keeps compiled programs in the user's cache, so that the next process need not compile."""
+    """Has JAX keep compiled programs in the user's cache, for the next process."""
     import jax
 
     folder = os.environ.get("JAX_COMPILATION_CACHE_DIR") or str(cache_dir() / "xla")
@@ -76,10 +76,10 @@ def keep_compiled_programs() -> None:
 
 @functools.cache
 def keep_programs_by_default() -> None:
-    """Keeps compiled programs for a caller from Python who has set up no cache of JAX's.
+    """Keeps compiled programs for a Python caller who has set up no cache of JAX's.
 
-    A gradient's program takes many seconds to compile. Where JAX has compiled something already,
-    it has settled that there is no cache, and is told to look again.
+    A gradient's program takes many seconds to compile. JAX decides at its first compilation whether
+    there is a cache, so that decision is reset.
     """
     import jax
     from jax.experimental.compilation_cache import compilation_cache
@@ -91,7 +91,7 @@ def keep_programs_by_default() -> None:
 
 
 def check_devices() -> None:
-    """Raises InputError where JAX cannot start on the devices that it is told to use."""
+    """Checks that JAX starts on the devices that JAX_PLATFORMS names; raises InputError if not."""
     import jax
 
     try:
@@ -105,26 +105,26 @@ def check_devices() -> None:
 
 
 def prepare_training() -> None:
-    """Before JAX starts, in a program that trains: a device a core, and programs are kept."""
+    """Prepares JAX, before it starts, for training: a device a core, compiled programs kept."""
     use_all_cores()
     keep_compiled_programs()
     check_devices()
 
 
 def join_processes(coordinator: str | None, processes: int | None, process: int | None) -> None:
-    """Before JAX starts: this process becomes one of several whose devices train together.
+    """Joins this process to others whose devices train together, before JAX starts.
 
     Args:
         coordinator: `HOST:PORT` where process 0 listens.
-        processes, process: how many there are, and which of them this is. What is None is found in
-            the environment, as JAX does: its own variables, Slurm's, Open MPI's, Kubernetes'.
+        processes, process: Number of processes, and which of them this is. None is looked up in
+            the environment by JAX: its own variables, Slurm's, Open MPI's, Kubernetes'.
 
     Raises:
-        InputError: the environment does not say.
+        InputError: The environment does not say, or the others cannot be reached.
     """
     import jax
 
-    jax.config.update("jax_enable_preemption_service", False)  # SIGTERM is ours
+    jax.config.update("jax_enable_preemption_service", False)  # SIGTERM saves the training
     try:
         jax.distributed.initialize(
             coordinator, processes, process, heartbeat_timeout_seconds=_HEARTBEAT_S
@@ -138,21 +138,21 @@ def join_processes(coordinator: str | None, processes: int | None, process: int 
 
 
 def is_first_process() -> bool:
-    """Whether this process writes results: the only one, or process 0 of several."""
+    """Returns whether this process writes results: the only one, or process 0 of several."""
     import jax
 
     return jax.process_index() == 0
 
 
 def several_processes() -> bool:
-    """Whether the devices are of more than one process."""
+    """Returns whether the devices belong to more than one process."""
     import jax
 
     return jax.process_count() > 1
 
 
 def prepare_extraction(backend: str) -> None:
-    """Before an extraction: programs are kept where JAX is to measure."""
+    """Prepares JAX, where it measures, for an extraction: compiled programs are kept."""
     if backend == "jax":
         keep_compiled_programs()
         check_devices()

@@ -1,8 +1,8 @@
-"""The two ways a command ends badly, and their exit codes.
+"""Errors that end a command, and their exit codes.
 
 `InputError` (exit 2): something the user can mend; its text is one line that names the thing, what
 is wrong and the mend. `GateError` (exit 1): a figure missed its limit; its text gives both.
-Anything else that escapes is a bug and shows its traceback.
+Any other exception is a bug and shows its traceback.
 """
 
 import difflib
@@ -14,7 +14,7 @@ class InputError(ValueError):
 
 
 class OtherFeaturesError(InputError):
-    """A sound model that takes features which are not to be had here."""
+    """A sound model over features that this program does not measure."""
 
 
 class GateError(RuntimeError):
@@ -22,9 +22,9 @@ class GateError(RuntimeError):
 
 
 def did_you_mean(name: str, choices: Iterable[str]) -> str:
-    """A sentence to end a message with: the known name that a mistyped one is nearest to.
+    """Returns a sentence that names the known name nearest to a mistyped one.
 
-    Begins with a blank; empty where the name is known, or near to none.
+    It begins with a blank, to be appended to a message; empty where no name is near.
     """
     names = list(choices)
     near = difflib.get_close_matches(name, names, 1)

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, this program's folders, and limits on input sizes.
+"""Files written whole or not at all, folders of this program, and limits on the size of inputs.
 
 Every writer goes through `atomic_path`: the content is written beside its destination under a
 temporary name and renamed, so a reader never sees half a file and an interruption leaves none.
@@ -23,7 +23,7 @@ from vmaf_jax.errors import InputError
 
 
 def cache_dir() -> Path:
-    """The folder of rebuildable files: `VMAF_JAX_CACHE`, else `vmaf-jax` in the user's cache."""
+    """Returns the folder of rebuildable files: `VMAF_JAX_CACHE`, else in the user's cache."""
     import platformdirs
 
     chosen = os.environ.get("VMAF_JAX_CACHE")
@@ -35,10 +35,10 @@ def cache_dir() -> Path:
 
 
 def make_dir(path: Path) -> Path:
-    """Creates `path` and its parents.
+    """Creates a folder and its parents.
 
     Raises:
-        InputError: it cannot be created, or a file is in the way.
+        InputError: It cannot be created, or a file is in the way.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -56,7 +56,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     The block may create a file or a folder there. On any failure it is removed.
 
     Raises:
-        InputError: the place is read-only, full, or otherwise not writable.
+        InputError: The place is read-only, full, or otherwise not writable.
     """
     check_replaceable(path)
     make_dir(path.parent)
@@ -89,16 +89,16 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 
 def take_lock(path: Path, busy: str) -> IO[bytes]:
-    """Locks the file `path`, made where there is none; closing the result gives the lock back.
+    """Creates the file `path` if need be and locks it; closing the result releases the lock.
 
-    A link is not followed, and a file that is there already is not emptied: whoever may write into
-    the folder could have put them there.
+    A link is not followed and an existing file is not emptied: anybody who may write into the
+    folder could have put them there.
 
     Args:
-        busy: for people, where another process holds the lock.
+        busy: Message where another process holds the lock.
 
     Raises:
-        InputError: another process holds it, it is a link or no regular file, or it cannot be made.
+        InputError: Another process holds it, it is a link or no regular file, or it cannot be made.
     """
     # A FIFO is opened at once for reading and writing, a device without waiting for it.
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
@@ -124,7 +124,7 @@ def take_lock(path: Path, busy: str) -> IO[bytes]:
 
 
 def remove_left_over(folder: Path, start: str, end: str = "") -> None:
-    """Removes what a killed process left in `folder`: names `<start><process id>-...<end>`."""
+    """Removes files of killed processes from `folder`: `<start><process id>-...<end>`."""
     names = re.compile(re.escape(start) + r"(\d+)-.*" + re.escape(end))
     with contextlib.suppress(OSError):
         for entry in os.scandir(folder):
@@ -150,17 +150,17 @@ def _runs(process: int) -> bool:
 
 @contextlib.contextmanager
 def work_folder() -> Iterator[Path]:
-    """A temporary folder; those that killed processes of ours left are removed first.
+    """Opens a temporary folder; those of killed processes of this program are removed first.
 
     Raises:
-        InputError: there is no room for one.
+        InputError: No folder can be created.
     """
     try:
         place = Path(tempfile.gettempdir())
         remove_left_over(place, "vmaf-jax-")
         folder = tempfile.mkdtemp(prefix=f"vmaf-jax-{os.getpid()}-")
     except OSError as error:
-        raise no_temporary(error) from error
+        raise temporary_error(error) from error
     _WORK_FOLDERS.add(folder)
     try:
         yield Path(folder)
@@ -172,8 +172,8 @@ def work_folder() -> Iterator[Path]:
 _WORK_FOLDERS: set[str] = set()
 
 
-def no_temporary(error: OSError) -> InputError:
-    """What to tell people whose temporary folder is full or read-only."""
+def temporary_error(error: OSError) -> InputError:
+    """Returns the error of a temporary folder that is full or read-only."""
     return InputError(
         f"no temporary file can be made ({error.strerror or error}); free space, or point TMPDIR "
         f"at a writable folder."
@@ -181,22 +181,22 @@ def no_temporary(error: OSError) -> InputError:
 
 
 def remove_work_folders() -> None:
-    """Removes the temporary folders of this process, which is about to end."""
+    """Removes the temporary folders of this process, before it ends."""
     for folder in list(_WORK_FOLDERS):
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def check_local(path: Path) -> None:
-    """Raises InputError where an output is an address, of which a path keeps one slash."""
+    """Raises InputError for an output that is an address, such as `s3:/bucket` (a path)."""
     if re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]+:", path.parts[0] if path.parts else ""):
         raise InputError(f"{path}: an address; results are written to this machine, name a path.")
 
 
 def check_replaceable(path: Path, inputs: Iterable[Path] = ()) -> None:
-    """Finds out whether the output `path` may be replaced.
+    """Checks that the output `path` may be replaced.
 
     Raises:
-        InputError: it is an input, something other than a regular file or folder, a link to such a
+        InputError: It is an input, something other than a regular file or folder, a link to such a
             thing, or an address.
     """
     check_local(path)
@@ -218,7 +218,7 @@ def check_replaceable(path: Path, inputs: Iterable[Path] = ()) -> None:
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Writes `content` to `path` atomically."""
-    # "x" makes the file here, so it is nothing that a link leads to.
+    # "x" fails where there is a file already, so nothing is written through a link.
     with atomic_path(path) as temporary, temporary.open("xb") as file:
         file.write(content)
 
@@ -229,7 +229,7 @@ def write_text(path: Path, content: str) -> None:
 
 
 def to_json(value: Any) -> str:
-    """A value as JSON: dataclasses as objects, NaN and infinity as null, indented."""
+    """Returns a value as indented JSON: dataclasses as objects, NaN and infinity as null."""
 
     def plain(item: Any) -> Any:
         if dataclasses.is_dataclass(item) and not isinstance(item, type):
@@ -251,15 +251,15 @@ def to_json(value: Any) -> str:
 
 
 def check_result_folder(folder: Path, mark: str, *, overwrite: bool) -> None:
-    """Finds out before long work whether a result folder can be written, or replaced.
+    """Checks, before long work, that a result folder can be written or replaced.
 
     Args:
-        mark: a file that an earlier result has; a folder with other things in it is left alone.
-        overwrite: whether an earlier result may be replaced.
+        mark: A file that an earlier result has; a folder with other things in it is left alone.
+        overwrite: Whether an earlier result may be replaced.
 
     Raises:
         InputError: `folder` is a file or a link, holds something else or an earlier result, or
-            cannot be made.
+            cannot be created.
     """
     check_local(folder)
     if folder.is_symlink():
@@ -279,14 +279,14 @@ def check_result_folder(folder: Path, mark: str, *, overwrite: bool) -> None:
 
 
 def check_output(path: Path, suffix: str, inputs: Iterable[Path] = ()) -> None:
-    """Finds out before long work whether the file `path` can be written, and is named as it must.
+    """Checks, before long work, that the file `path` can be written, and its suffix.
 
     Args:
-        inputs: files that are read, and so must not be replaced.
+        inputs: Files that are read, and so must not be replaced.
 
     Raises:
-        InputError: its name does not end in `suffix`, it is an input, a folder or a device, or
-            files cannot be made in its folder.
+        InputError: Its name does not end in `suffix`, it is an input, a folder or a device, or
+            no file can be created in its folder.
     """
     check_replaceable(path, inputs)
     if path.suffix != suffix:
@@ -297,7 +297,7 @@ def check_output(path: Path, suffix: str, inputs: Iterable[Path] = ()) -> None:
 
 
 def is_folder(path: Path) -> bool:
-    """Whether there is a folder; a name that no file system takes is none."""
+    """Returns whether a folder exists; a name that no file system takes is none."""
     try:
         return path.is_dir()
     except (OSError, ValueError):
@@ -305,17 +305,17 @@ def is_folder(path: Path) -> bool:
 
 
 def plain_files(folder: Path) -> bool:
-    """Whether a folder holds regular files and folders alone: no FIFO, device or linked folder."""
+    """Returns whether a folder holds files and folders alone: no FIFO, device or linked folder."""
     return all(
         path.is_file() or (path.is_dir() and not path.is_symlink()) for path in folder.rglob("*")
     )
 
 
 def check_writable(folder: Path) -> None:
-    """Finds out before long work whether its result can be written.
+    """Checks, before long work, that a file can be created in `folder`.
 
     Raises:
-        InputError: files cannot be made in `folder`.
+        InputError: It cannot.
     """
     try:
         with tempfile.TemporaryFile(dir=make_dir(folder)):
@@ -327,10 +327,10 @@ def check_writable(folder: Path) -> None:
 
 
 def limit(name: str, default: int) -> int:
-    """A size or count that inputs keep to: `VMAF_JAX_MAX_<name>`, else `default`.
+    """Returns a limit on the size or number of inputs: `VMAF_JAX_MAX_<name>`, else `default`.
 
     Raises:
-        InputError: the variable is no whole number above 0.
+        InputError: The variable is no whole number above 0.
     """
     variable = f"VMAF_JAX_MAX_{name}"
     text = os.environ.get(variable, str(default))
@@ -342,13 +342,13 @@ def limit(name: str, default: int) -> int:
 
 
 def read_limited(path: Path, name: str, default: int) -> bytes:
-    """The bytes of a regular file that is not larger than its kind ever is.
+    """Reads a regular file of limited size.
 
     Args:
-        name, default: of its limit in bytes, as `limit` has them.
+        name, default: Of its limit in bytes, as for `limit`.
 
     Raises:
-        InputError: missing, unreadable, no regular file, or too large.
+        InputError: The file is missing, unreadable, no regular file, or too large.
     """
     most = limit(name, default)
     with open_regular(path) as file:
@@ -366,10 +366,10 @@ def read_limited(path: Path, name: str, default: int) -> bytes:
 
 
 def open_regular(path: Path) -> BinaryIO:
-    """Opens a regular file for reading; never waits, as a FIFO would have it.
+    """Opens a regular file for reading, without ever waiting for a writer of a FIFO.
 
     Raises:
-        InputError: missing, unreadable, or no regular file.
+        InputError: The file is missing, unreadable, or no regular file.
     """
     try:
         number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)

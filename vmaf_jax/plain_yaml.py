@@ -1,6 +1,6 @@
-"""YAML of anybody: plain values within limits, looked at before anything is made of them.
+"""YAML files as plain values, within limits that are checked before any value is constructed.
 
-Aliases are not read: a few of them can stand for more values than memory holds.
+Aliases are refused: a few nested ones can stand for more values than memory holds.
 """
 
 from pathlib import Path
@@ -13,14 +13,14 @@ from vmaf_jax.files import limit, read_limited
 
 MAX_BYTES = 1 << 20
 _MAX_VALUES, _MAX_DEPTH = 100_000, 50
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's is ten times as fast
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's, ten times as fast
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """A YAML mapping from a file.
+    """Reads a YAML mapping from a file.
 
     Raises:
-        InputError: missing, unreadable, too large, broken, or no mapping.
+        InputError: The file is missing, unreadable, too large, broken, or no mapping.
     """
     content = read_limited(path, "CONFIG_BYTES", MAX_BYTES)
     try:
@@ -34,11 +34,11 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def parse_yaml(text: str) -> Any:
-    """A YAML document as dictionaries, lists and plain values.
+    """Parses a YAML document into dictionaries, lists and plain values.
 
     Raises:
-        ValueError: broken, more than one document, with aliases or tags of programs, nested deeper
-            than 50 levels, or more than 100,000 values.
+        ValueError: The text is broken, holds several documents, aliases or tags of programs, is
+            nested deeper than 50 levels, or has more than 100,000 values.
     """
     try:
         _check_events(text)

@@ -1,9 +1,9 @@
-"""Text of strangers on a terminal: names of files, sources and addresses, and what files say.
+"""Text from outside made safe for a terminal: names of files and sources, contents of files.
 
 A name may hold escape sequences that move the cursor, rename the window or hide what follows,
-marks that reverse the order of writing, or line ends that forge a further line. Whatever shows text
-to people (`reporting.terminal`, error lines, logging) passes it through `printable`; JSON has its
-own escapes, and pages theirs.
+marks that reverse the order of writing, or line ends that forge a further line. Everything that
+shows text to people (`reporting.terminal`, error lines, logging) passes it through `printable`;
+JSON and HTML pages have escapes of their own.
 """
 
 import logging
@@ -20,7 +20,7 @@ def printable(text: str, *, keep: str = "") -> str:
     `"a\x1b[2J"` becomes `a\x1b[2J` in visible characters, and a line end `\n`.
 
     Args:
-        keep: characters that are left as they are, such as line ends of our own text.
+        keep: Characters that are left as they are, such as line ends of this program's own text.
     """
     if text.isprintable():
         return text
@@ -34,14 +34,14 @@ def _escaped(character: str) -> str:
 
 
 def log_to_terminal() -> None:
-    """Has warnings of this process written to standard error, escaped, a line each."""
+    """Sends warnings of this process to standard error, escaped, a line each."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(PrintableFormatter("%(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
 
 
 class PrintableFormatter(logging.Formatter):
-    """Formats log records for a terminal: what a record says is escaped."""
+    """A formatter of log records that escapes their text for a terminal."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Returns the record's text; a traceback keeps its lines."""
@@ -49,7 +49,7 @@ class PrintableFormatter(logging.Formatter):
 
 
 def escape_output() -> None:
-    """Has characters that the terminal's encoding lacks written escaped, instead of failing."""
+    """Makes output escape characters that the terminal's encoding lacks, instead of failing."""
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:

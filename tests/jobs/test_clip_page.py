@@ -83,7 +83,7 @@ def test_encodes_of_one_name_are_told_apart(pair, tmp_path):
 
 def test_pages_are_bounded(pair, monkeypatch):
     scores = score(*pair, "nano")
-    monkeypatch.setattr(clip_page, "MOST_BYTES", 1)
+    monkeypatch.setattr(clip_page, "MAX_BYTES", 1)
     view = clip_view([scores])
     assert list(view.pictures) == [view.encodes[0].worst[0]]
 

@@ -1,4 +1,4 @@
-"""`vmaf-jax bench`."""
+"""The command `vmaf-jax bench`: times of this program beside the plain way."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""`vmaf-jax compare-backends`."""
+"""The command `vmaf-jax compare-backends`: features of JAX beside libvmaf's."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,7 +1,7 @@
-"""`--distributed`: one training of several processes, each a worker that a watcher looks after.
+"""The flags of `--distributed`: one training of several processes, each watched by another one.
 
-JAX ends a process at once, with a stack trace, when its coordinator or another process is gone. So
-the command runs the training in a worker of its own and says in one line what became of it.
+JAX aborts a process, with a C++ stack trace, when its coordinator or another process is gone. So
+the command runs the training in a child process, the worker, and tells its end in one line.
 """
 
 import os
@@ -12,7 +12,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from typing import IO, Annotated
 
 import typer
@@ -32,17 +31,20 @@ Process = Annotated[int | None, typer.Option(min=0, help="With it: which of them
 
 _WORKER = "VMAF_JAX_WORKER"  # set in the worker's environment
 _ADDRESS = "JAX_COORDINATOR_ADDRESS"
-_REACH_S, _PAUSE_S, _END_S = 60.0, 0.2, 70.0
+_CONNECT_S = 60.0  # within which process 0 has to listen; the others may start before it
+_RETRY_S = 0.2
+_END_S = 70.0  # a worker saves within 60 s (`interrupts`), then ends
+# Lines of JAX's C++ parts about a lost process: glog's, stack traces, Gloo's, gRPC's.
 _NOISE = re.compile(r"[IWEF]\d{4} \d\d:\d\d:\d\d|\*\*\* Check failure|    @ +0x|\[Gloo\] ")
 _MORE_NOISE = ("Additional GRPC error", ":UNKNOWN:", "RPC: /", "absl::Status")
 _workers: list[subprocess.Popen[str]] = []
 
 
 class WorkerEndedError(Exception):
-    """The worker ended, having said why.
+    """The end of a worker, which has told the user why.
 
     Attributes:
-        code: the exit code, which becomes that of the program.
+        code: Its exit code, which becomes that of the program.
     """
 
     def __init__(self, code: int) -> None:
@@ -51,18 +53,19 @@ class WorkerEndedError(Exception):
 
 
 def is_worker() -> bool:
-    """Whether this process is a worker, and has a watcher."""
+    """Returns whether this process is a worker."""
     return _WORKER in os.environ
 
 
 def start_process(coordinator: str | None, processes: int | None, process: int | None) -> None:
-    """In a worker: joins the others. Else: runs the worker, and ends as it does.
+    """Joins the other processes in a worker; elsewhere runs a worker and ends as it does.
 
     Args:
-        coordinator, processes, process: what is None, the environment says.
+        coordinator, processes, process: As for `join_processes`.
 
     Raises:
-        InputError: the flags cannot be meant so, or the coordinator cannot be reached.
+        InputError: The flags contradict each other, or the coordinator cannot be reached.
+        WorkerEndedError: The worker has ended, in a process that ran one.
     """
     check_flags(coordinator, processes, process)
     if not is_worker():
@@ -72,7 +75,7 @@ def start_process(coordinator: str | None, processes: int | None, process: int |
 
 
 def check_flags(coordinator: str | None, processes: int | None, process: int | None) -> None:
-    """Raises InputError where the flags cannot be meant so."""
+    """Raises InputError where the flags contradict each other."""
     if coordinator is not None and not re.fullmatch(r".+:\d{1,5}", coordinator):
         raise InputError(f"--coordinator {coordinator}: expected HOST:PORT, as 10.0.0.1:29400.")
     if processes is not None and process is not None and process >= processes:
@@ -80,14 +83,14 @@ def check_flags(coordinator: str | None, processes: int | None, process: int | N
 
 
 def watch_worker(coordinator: str | None, process: int | None) -> int:
-    """Runs this very command in a worker; its exit code.
+    """Runs this process's command line in a worker; returns its exit code.
 
     Raises:
-        InputError: the coordinator cannot be reached, or is gone.
+        InputError: The coordinator cannot be reached, or is gone.
     """
     address = coordinator or os.environ.get(_ADDRESS)
     if address is not None and process:
-        _wait_for(address)
+        _wait_for_listener(address)
     command = [sys.executable, "-m", "vmaf_jax", *sys.argv[1:]]
     quiet = {_WORKER: "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
     worker = subprocess.Popen(
@@ -100,7 +103,7 @@ def watch_worker(coordinator: str | None, process: int | None) -> int:
     )
     _workers.append(worker)
     pipes = [(worker.stdout, sys.stdout), (worker.stderr, sys.stderr)]
-    pumps = [threading.Thread(target=_pump, args=pair, daemon=True) for pair in pipes]
+    pumps = [threading.Thread(target=_pass_on, args=pair, daemon=True) for pair in pipes]
     for pump in pumps:
         pump.start()
     code = worker.wait()
@@ -116,12 +119,12 @@ def watch_worker(coordinator: str | None, process: int | None) -> int:
 
 
 def _exit_code(code: int) -> int:
-    """As a shell says it: 128 and the number of a signal that ended the process."""
+    """Returns a shell's exit code: 128 + number for a process that a signal ended."""
     return code if code >= 0 else 128 - code
 
 
 def end_workers() -> int | None:
-    """Has the worker end as the program does, which may take saving; its exit code, if it does."""
+    """Ends the worker, which may save first; returns its exit code, None without one in time."""
     code = None
     for worker in list(_workers):
         worker.terminate()
@@ -132,16 +135,16 @@ def end_workers() -> int | None:
     return code
 
 
-def _wait_for(address: str) -> None:
-    """Until somebody listens at `address`."""
+def _wait_for_listener(address: str) -> None:
+    """Waits until a process listens at `address`."""
     host, _, port = address.rpartition(":")
-    latest = time.monotonic() + _REACH_S
+    latest = time.monotonic() + _CONNECT_S
     while True:
         try:
             socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()
         except OSError as error:
             if time.monotonic() < latest and not isinstance(error, socket.gaierror):
-                time.sleep(_PAUSE_S)
+                time.sleep(_RETRY_S)
                 continue
             raise InputError(
                 f"coordinator {address}: cannot be reached ({error.strerror or error}); start "
@@ -150,14 +153,9 @@ def _wait_for(address: str) -> None:
         return
 
 
-def _pump(source: IO[str], sink: IO[str]) -> None:
-    """Passes lines on, without those that JAX's own parts write."""
-    for line in _without_noise(source):
-        sink.write(line)
-        sink.flush()
-
-
-def _without_noise(lines: IO[str]) -> Iterator[str]:
-    for line in lines:
+def _pass_on(source: IO[str], sink: IO[str]) -> None:
+    """Writes the lines of `source` to `sink`, without those of JAX's C++ parts."""
+    for line in source:
         if not _NOISE.match(line) and not line.startswith(_MORE_NOISE) and line.strip():
-            yield line
+            sink.write(line)
+            sink.flush()

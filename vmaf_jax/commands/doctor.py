@@ -1,4 +1,4 @@
-"""The commands that look at the installation: `doctor`, `registry verify` and `--version`."""
+"""The commands `doctor`, `registry verify` and `--version`, which look at the installation."""
 
 import platform
 from importlib import metadata
@@ -30,10 +30,10 @@ def verify(
     json_: Json = False,
 ) -> None:
     """Check digests, sidecars, operators and schema of every model."""
-    from vmaf_jax.jobs.registry import verify_registry
+    from vmaf_jax.jobs.doctor import verify_models
     from vmaf_jax.reporting.terminal import show_json, show_lines
 
-    registry = verify_registry(path)
+    registry = verify_models(path)
     if json_:
         show_json(registry.model_dump(exclude_none=True))
     else:
@@ -44,7 +44,7 @@ _PACKAGES = ("jax", "flax", "onnx", "onnxruntime", "numpy")
 
 
 def version_lines() -> list[str]:
-    """A name and a version a line, ours first; "none" for what is not installed."""
+    """Returns a name and a version a line, this program first; "none" without an installation."""
     from vmaf_jax.video.ffmpeg import find_ffmpeg
 
     lines = [f"vmaf-jax {metadata.version('vmaf-jax')}", f"python {platform.python_version()}"]
@@ -61,7 +61,7 @@ def version_lines() -> list[str]:
 
 
 def show_version(wanted: bool | None) -> None:
-    """Prints the versions and ends the program, where that is wanted."""
+    """Prints the versions and ends the program, if `wanted`."""
     if wanted:
         print("\n".join(version_lines()))
         raise typer.Exit

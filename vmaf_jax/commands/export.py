@@ -1,4 +1,4 @@
-"""`vmaf-jax export`."""
+"""The command `vmaf-jax export`: a model as a verified file."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""`vmaf-jax ladder`."""
+"""The command `vmaf-jax ladder`: codecs by rate and quality."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""`vmaf-jax mcp`."""
+"""The command `vmaf-jax mcp`: the jobs as MCP tools."""
 
 import importlib.util
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Flags that several commands share, and their help."""
+"""Options that several commands share, with their help."""
 
 from pathlib import Path
 from typing import Annotated
@@ -28,7 +28,9 @@ Pixels = Annotated[int | None, typer.Option(help="Of raw YUV.")]
 Quantize = Annotated[str | None, typer.Option(help="dynamic or static: an 8-bit file beside it.")]
 Teachers = Annotated[list[str] | None, typer.Option(help="Name or JSON file, repeatable.")]
 Shortest = Annotated[bool, typer.Option("--shortest", help="Allow unequal lengths.")]
-Force = Annotated[bool, typer.Option("--force", help="Measure pairs whose score means little.")]
+Force = Annotated[
+    bool, typer.Option("--force", help="Measure pairs that do not compare, such as HDR with SDR.")
+]
 Scale = Annotated[str | None, typer.Option(help="Other aspect ratio: stretch, pad or crop.")]
 Fps = Annotated[str | None, typer.Option(help="match: pair frames by time stamp.")]
 Sync = Annotated[str | None, typer.Option(help="auto: find a constant offset by luma.")]

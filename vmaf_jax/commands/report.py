@@ -1,4 +1,4 @@
-"""`vmaf-jax report`."""
+"""The command `vmaf-jax report`: pages of runs."""
 
 from pathlib import Path
 from typing import Annotated

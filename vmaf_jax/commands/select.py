@@ -1,4 +1,4 @@
-"""`vmaf-jax select`."""
+"""The command `vmaf-jax select`: a grid of networks and trainings."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""`vmaf-jax train`."""
+"""The command `vmaf-jax train`: a configuration to a run folder."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,7 +1,7 @@
-"""`vmaf-jax score --html`: a page about a clip, or several encodes of one source.
+"""The page of `score --html`: a clip, or several encodes of one source.
 
-The scores are there already; this decodes each video once more, for pictures of some frames and the
-scene cuts of the reference. How many pictures, and how large, is bounded whatever the clip is.
+After scoring, each video is decoded once more, for pictures of some frames and the scene cuts of
+the reference. The number and size of the pictures is bounded, whatever the length of the clip.
 """
 
 import dataclasses
@@ -23,45 +23,47 @@ from vmaf_jax.video.pairing import PairPlan, plan_pair
 from vmaf_jax.video.pictures import colour_matrix, picture_size, take_pictures
 from vmaf_jax.video.streams import DecodedStream
 
-WIDTH = 480  # pixels of a picture, at most
-MOST_BYTES = 6 << 20  # of all pictures
-_EVENLY = 24  # frames that have pictures for being evenly spaced, at most
-_WORST = 4  # and for being an encode's lowest
-_MOST_PICTURES = 180
+MAX_WIDTH = 480  # pixels of a picture
+MAX_BYTES = 6 << 20  # of all pictures: the page is one file, which people send by mail
+_N_EVEN = 24  # evenly spaced frames that have pictures, at most
+_N_WORST = 4  # lowest frames of an encode that have pictures
+_MAX_PICTURES = 180
 _PARTS = 12  # of a clip; two of an encode's worst frames are at least a part apart
-Failed = Sequence[tuple[str, str]]
+Failed = Sequence[tuple[str, str]]  # encode and reason
 
 
 def write_clip_page(path: Path, scores: Sequence[Scores], failed: Failed = ()) -> None:
     """Writes the page of a source and its encodes.
 
     Args:
-        path: of the page.
-        scores: of each encode, the best first.
-        failed: encodes without a score, each with its reason.
+        scores: Of each encode, the best first.
+        failed: Encodes without a score, each with its reason.
 
     Raises:
-        InputError: they are of several sources, none has a score, or a video cannot be read again.
+        InputError: The encodes are of several sources, none has a score, or a video cannot be read
+            again.
     """
     write_text(path, clip_page(clip_view(scores, failed)))
 
 
 def clip_view(scores: Sequence[Scores], failed: Failed = ()) -> ClipView:
-    """What the page shows; raises as `write_clip_page`."""
-    pairs = [_measured(entry.pair, entry) for entry in scores if entry.pair is not None]
+    """Returns the content of the page; raises as `write_clip_page`."""
+    pairs = [_select_streams(entry.pair, entry) for entry in scores if entry.pair is not None]
     if not pairs or len(pairs) < len(scores):
         reason = f" ({failed[0][1]})" if failed else ""
         raise InputError(f"--html: no video was scored{reason}, so there is no page.")
     if len({pair.reference.path for pair in pairs}) > 1:
         raise InputError("--html: a page is of one reference; score each with its encodes.")
-    facts, plans = _plans(scores, pairs)
+    facts, plans = _plan_pairs(scores, pairs)
     lead = scores[0].table.provenance["comparison"]
-    worst = [_worst(entry) for entry in scores]
+    worst = [_worst_frames(entry) for entry in scores]
     names = shortest_paths([pair.distorted.path for pair in pairs])
-    frames = _pictured(scores[:MOST_DRAWN], worst[:MOST_DRAWN])
-    size = picture_size(facts[0], WIDTH)
-    by_video, cuts = _pictures(pairs[:MOST_DRAWN], facts[0], plans, frames, size, lead["frames"])
-    fitting = _fitting(frames, by_video)
+    frames = _choose_frames(scores[:MOST_DRAWN], worst[:MOST_DRAWN])
+    size = picture_size(facts[0], MAX_WIDTH)
+    by_video, cuts = _take_pictures(
+        pairs[:MOST_DRAWN], facts[0], plans, frames, size, lead["frames"]
+    )
+    fitting = _limit_frames(frames, by_video)
     shown = [{frame: pictures[frame] for frame in fitting} for pictures in by_video]
     return ClipView(
         reference=pairs[0].reference.path.name,
@@ -83,18 +85,18 @@ def clip_view(scores: Sequence[Scores], failed: Failed = ()) -> ClipView:
     )
 
 
-def _measured(pair: VideoPair, entry: Scores) -> VideoPair:
-    """The pair with the video streams that were measured."""
+def _select_streams(pair: VideoPair, entry: Scores) -> VideoPair:
+    """Returns the pair with the video streams that were measured."""
     described = entry.table.provenance["comparison"]
     streams = (described["reference"]["stream"], described["distorted"]["stream"])
     reference, distorted = select_streams((pair.reference, pair.distorted), streams)
     return dataclasses.replace(pair, reference=reference, distorted=distorted)
 
 
-def _plans(
+def _plan_pairs(
     scores: Sequence[Scores], pairs: Sequence[VideoPair]
 ) -> tuple[tuple[DecodedStream, DecodedStream], list[PairPlan]]:
-    """The first pair's streams, and how each pair was compared."""
+    """Returns the first pair's streams, and how each pair was compared."""
     facts, plans = [], []
     for entry, pair in zip(scores, pairs, strict=True):
         described = entry.table.provenance["comparison"]
@@ -113,25 +115,25 @@ def _plans(
     return facts[0], plans
 
 
-def _worst(entry: Scores) -> list[int]:
-    """The lowest frames of an encode, as frame numbers, the lowest first."""
+def _worst_frames(entry: Scores) -> list[int]:
+    """Returns numbers of the lowest frames of an encode, the lowest first."""
     apart = max(1, len(entry.per_frame) // _PARTS)
-    return [int(entry.table.index[row]) for row in lowest_frames(entry.per_frame, _WORST, apart)]
+    return [int(entry.table.index[row]) for row in lowest_frames(entry.per_frame, _N_WORST, apart)]
 
 
-def _pictured(drawn: Sequence[Scores], worst: Sequence[Sequence[int]]) -> list[int]:
-    """Frames to take pictures of, the most wanted first: each encode's lowest, then even ones."""
+def _choose_frames(drawn: Sequence[Scores], worst: Sequence[Sequence[int]]) -> list[int]:
+    """Returns frames to take pictures of: each encode's lowest first, then evenly spaced ones."""
     common = set(drawn[0].table.index.tolist())
     for entry in drawn[1:]:
         common &= set(entry.table.index.tolist())
     measured = sorted(common)
-    every = np.linspace(0, len(measured) - 1, min(_EVENLY, len(measured))).round().astype(int)
-    turns = [numbers[k] for k in range(_WORST) for numbers in worst if k < len(numbers)]
+    every = np.linspace(0, len(measured) - 1, min(_N_EVEN, len(measured))).round().astype(int)
+    turns = [numbers[k] for k in range(_N_WORST) for numbers in worst if k < len(numbers)]
     wanted = [frame for frame in turns if frame in common] + [measured[k] for k in every.tolist()]
-    return list(dict.fromkeys(wanted))[: max(1, _MOST_PICTURES // (1 + len(drawn)))]
+    return list(dict.fromkeys(wanted))[: max(1, _MAX_PICTURES // (1 + len(drawn)))]
 
 
-def _pictures(
+def _take_pictures(
     pairs: Sequence[VideoPair],
     facts: DecodedStream,
     plans: Sequence[PairPlan],
@@ -139,7 +141,7 @@ def _pictures(
     size: tuple[int, int],
     count: int,
 ) -> tuple[list[Mapping[int, bytes]], list[int]]:
-    """Pictures of the reference and of each encode, by frame; and the reference's cuts."""
+    """Takes pictures of the reference and each encode, by frame; finds the reference's cuts."""
     ffmpeg, rising, matrix = find_ffmpeg(), sorted(frames), colour_matrix(facts)
     reference, cuts = take_pictures(
         ffmpeg,
@@ -159,13 +161,13 @@ def _pictures(
     return by_video, cuts
 
 
-def _fitting(frames: Sequence[int], by_video: Sequence[Mapping[int, bytes]]) -> list[int]:
-    """As many of the frames, from the first, as `MOST_BYTES` of pictures hold; at least one."""
+def _limit_frames(frames: Sequence[int], by_video: Sequence[Mapping[int, bytes]]) -> list[int]:
+    """Returns the first frames whose pictures fit into `MAX_BYTES`, at least one."""
     fitting: list[int] = []
     total = 0
     for frame in frames:
         total += sum(len(pictures[frame]) for pictures in by_video)
-        if fitting and total > MOST_BYTES:
+        if fitting and total > MAX_BYTES:
             break
         fitting.append(frame)
     return fitting
@@ -188,13 +190,13 @@ def _encode(
         per_frame=entry.per_frame,
         worst=worst,
         notes=notes,
-        compared=_compared(entry),
+        compared=_describe_comparison(entry),
         pictures=pictures,
     )
 
 
-def _compared(entry: Scores) -> dict[str, str]:
-    """How an encode was compared, in words, by what."""
+def _describe_comparison(entry: Scores) -> dict[str, str]:
+    """Returns how an encode was compared with the reference, in words."""
     described = entry.table.provenance["comparison"]
     rows = {
         "frames compared": f"{described['frames']:,}",

@@ -1,27 +1,30 @@
-"""`vmaf-jax doctor`: what this machine has of what extraction, training and export need."""
+"""The jobs `doctor` and `registry verify`: what this machine has, and whether models are sound."""
 
 import dataclasses
 import importlib.util
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 from vmaf_jax.environment import environment
 from vmaf_jax.errors import InputError
+from vmaf_jax.export.registry import Registry, verify_registry
 from vmaf_jax.extraction.libvmaf import libvmaf_version, other_build
 from vmaf_jax.files import cache_dir
+from vmaf_jax.runs.locate import checkpoints
 from vmaf_jax.video.ffmpeg import find_ffmpeg
 
 
 @dataclasses.dataclass(frozen=True)
 class Diagnosis:
-    """What is there, by name, and what is missing, each with its mend."""
+    """Parts that are installed, by name, and problems, each with its mend."""
 
     parts: dict[str, Any]
     problems: list[str]
 
 
 def doctor() -> Diagnosis:
-    """Looks at this machine."""
+    """Looks for everything that extraction, training and export need on this machine."""
     import onnxruntime
 
     problems, libvmaf = [], "none"
@@ -43,3 +46,12 @@ def doctor() -> Diagnosis:
         "cache": str(cache_dir()),
     }
     return Diagnosis(parts, problems)
+
+
+def verify_models(path: Path | None = None) -> Registry:
+    """Reads a registry, by default that of the shipped models, and checks every file in it.
+
+    Raises:
+        InputError: As `verify_registry`.
+    """
+    return verify_registry(path or checkpoints() / "registry.json")

@@ -1,10 +1,11 @@
-"""`vmaf-jax ladder`: scored encodes to rate-quality curves, BD-rate and the convex hull."""
+"""The job `ladder`: scored encodes to rate-quality curves, BD-rate and the convex hull."""
 
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from vmaf_jax.corpora.encodes import Encode, read_encodes
 from vmaf_jax.errors import InputError
@@ -22,10 +23,11 @@ from vmaf_jax.evaluation.rate_quality import (
 
 @dataclasses.dataclass(frozen=True)
 class Rung:
-    """An encode, and whether it is on the convex hull of all of its content's.
+    """An encode and its place on convex hulls.
 
     Attributes:
-        on_codec_hull: on the hull of its own codec's encodes.
+        on_hull: Whether it is on the hull of all encodes of its content.
+        on_codec_hull: Whether it is on the hull of its own codec's.
     """
 
     encode: Encode
@@ -35,12 +37,12 @@ class Rung:
 
 @dataclasses.dataclass(frozen=True)
 class LeftOut:
-    """What no curve or no comparison could be made of.
+    """Encodes without a curve, or two codecs without a comparison.
 
     Attributes:
-        content: of which; None where it is a codec as a whole.
-        codec: whose encodes.
-        reason: why, and what would mend it.
+        content: None where it is a codec as a whole.
+        codec: The codec, or the two.
+        reason: Why, and what would mend it.
     """
 
     content: str | None
@@ -54,13 +56,13 @@ class LeftOut:
 
 @dataclasses.dataclass(frozen=True)
 class BdRate:
-    """A codec beside the anchor, over contents.
+    """BD-rate of a codec against the anchor.
 
     Attributes:
-        codec: whose rate is compared.
-        contents: the difference on every content that both have a curve of, by its name.
-        mean: by method, the mean over contents, a fraction of the anchor's rate.
-        intervals: of those means, at the ladder's level; None with fewer than `MIN_CLIPS` contents.
+        codec: The codec whose rate is compared.
+        contents: The difference on every content that both have a curve of, by its name.
+        mean: By method, the mean over contents, a fraction of the anchor's rate.
+        intervals: Of those means, at the ladder's level; None with fewer than `MIN_CLIPS` contents.
     """
 
     codec: str
@@ -71,16 +73,16 @@ class BdRate:
 
 @dataclasses.dataclass(frozen=True)
 class Ladder:
-    """What scored encodes say.
+    """Rate-quality curves of scored encodes, and how codecs compare.
 
     Attributes:
-        anchor: the codec that others are compared with.
-        level: of the intervals.
-        hull: whether curves go through each codec's hull rather than through all its encodes.
-        rungs: all encodes, by content, then by rate.
-        curves: by content and codec.
-        bd_rates: of every codec but the anchor that shares a content with it.
-        left_out: curves of too few points, and pairs of codecs that share no score.
+        anchor: The codec that others are compared with.
+        level: Of the intervals.
+        hull: Whether curves go through each codec's hull rather than through all its encodes.
+        rungs: All encodes, by content, then by rate.
+        curves: By content and codec.
+        bd_rates: Of every codec but the anchor that shares a content with it.
+        left_out: Curves of too few points, and pairs of codecs that share no score.
     """
 
     anchor: str
@@ -92,7 +94,7 @@ class Ladder:
     left_out: tuple[LeftOut, ...]
 
     def hulls(self) -> dict[str, list[Encode]]:
-        """The encodes on each content's convex hull, by content, then by rate."""
+        """Returns the encodes on each content's convex hull, by content, then by rate."""
         hulls: dict[str, list[Encode]] = {name: [] for name in self.curves}
         for rung in self.rungs:
             if rung.on_hull:
@@ -100,12 +102,12 @@ class Ladder:
         return hulls
 
     def to_dict(self) -> dict[str, object]:
-        """The result as JSON writes it; BD-rates in percent."""
+        """Returns the result as JSON writes it; BD-rates in percent."""
         return {
             "anchor": self.anchor,
             "level": self.level,
             "curves_through": "hull" if self.hull else "all encodes",
-            "bd_rate": [_bd_document(entry) for entry in self.bd_rates],
+            "bd_rate": [_bd_rate_to_dict(entry) for entry in self.bd_rates],
             "left_out": [dataclasses.asdict(entry) for entry in self.left_out],
             "rungs": [
                 {
@@ -127,22 +129,22 @@ def ladder(
     allow_crossing: bool = False,
     content: str | None = None,
 ) -> Ladder:
-    """Curves, BD-rates and hulls of the encodes that a file lists.
+    """Computes curves, BD-rates and hulls of the encodes that a file lists.
 
     Args:
         path: CSV, JSON, JSON Lines or Parquet; the columns are in `corpora.encodes`.
-        anchor: the codec that others are compared with, by default the first listed that has a
+        anchor: The codec that others are compared with, by default the first listed that has a
             curve.
-        level: of the intervals over contents, in (0, 1).
-        hull: curves through each codec's convex hull; by default where a codec encodes one content
+        level: Of the intervals over contents, in (0, 1).
+        hull: Curves through each codec's convex hull; by default where a codec encodes one content
             at several resolutions.
-        allow_crossing: compare curves that cross, whose BD-rate depends on the scores looked at.
-        content: only this one.
+        allow_crossing: Compare curves that cross, whose BD-rate depends on the range of scores.
+        content: Name of the only content to look at.
 
     Raises:
-        InputError: as `read_encodes`; a level outside (0, 1); a curve that does not rise; curves
-            that cross; an anchor or content not listed; no curve of enough points at all, or of
-            the anchor; no two codecs that share a content and a score.
+        InputError: As `read_encodes`; or the level is outside (0, 1), a curve does not rise, curves
+            cross, an anchor or content is not listed, no curve (of the anchor) has enough points,
+            or no two codecs share a content and a score.
     """
     if not 0 < level < 1:
         raise InputError(f"--level {level:g}: expected more than 0 and less than 1, such as 0.95.")
@@ -154,10 +156,10 @@ def ladder(
     codecs = list(dict.fromkeys(encode.codec for encode in encodes))
     if anchor is not None and anchor not in codecs:
         raise InputError(f"--anchor {anchor}: {path} has {', '.join(codecs)[:200]}; name one.")
-    through_hull = _several_heights(encodes) if hull is None else hull
-    groups = _groups(encodes)
+    through_hull = _has_several_heights(encodes) if hull is None else hull
+    groups = _group_encodes(encodes)
     left_out: list[LeftOut] = []
-    curves = _curves(groups, path, through_hull, left_out)
+    curves = _fit_curves(groups, path, through_hull, left_out)
     with_curve = [codec for codec in codecs if any(codec in found for found in curves.values())]
     if not with_curve:
         raise InputError(f"{path}: no curve can be made; {left_out[0]}.")
@@ -166,7 +168,9 @@ def ladder(
         reason = next(entry for entry in left_out if entry.codec == chosen)
         raise InputError(f"--anchor {chosen}: has no curve in {path}; {reason}.")
     others = [codec for codec in with_curve if codec != chosen]
-    rates = [_bd_rate(curves, chosen, c, path, level, allow_crossing, left_out) for c in others]
+    rates = [
+        _compare_codecs(curves, chosen, c, path, level, allow_crossing, left_out) for c in others
+    ]
     bd_rates = tuple(rate for rate in rates if rate is not None)
     if others and not bd_rates:
         raise InputError(f"{path}: nothing can be compared with {chosen}; {left_out[-1]}.")
@@ -174,17 +178,17 @@ def ladder(
     return Ladder(chosen, level, through_hull, rungs, curves, bd_rates, tuple(left_out))
 
 
-def _curves(
+def _fit_curves(
     groups: dict[str, dict[str, list[Encode]]], path: Path, hull: bool, left_out: list[LeftOut]
 ) -> dict[str, dict[str, Curve]]:
-    """The curve of each content and codec; those of too few points are added to `left_out`."""
+    """Returns the curve of each content and codec; adds those of too few points to `left_out`."""
     curves: dict[str, dict[str, Curve]] = {}
     for name, by_codec in groups.items():
         curves[name] = {}
         for codec, group in by_codec.items():
             through = " on its convex hull" if hull else ""
             try:
-                curves[name][codec] = make_curve(*_columns(group), hull=hull)
+                curves[name][codec] = make_curve(_rates(group), _scores(group), hull=hull)
             except NotComparableError as error:
                 left_out.append(LeftOut(name, codec, str(error).replace(";", f"{through};", 1)))
             except ValueError as error:
@@ -192,26 +196,30 @@ def _curves(
     return curves
 
 
-def _groups(encodes: Sequence[Encode]) -> dict[str, dict[str, list[Encode]]]:
-    """Encodes by content and codec, in the order of the file."""
+def _group_encodes(encodes: Sequence[Encode]) -> dict[str, dict[str, list[Encode]]]:
+    """Groups encodes by content and codec, in the order of the file."""
     groups: dict[str, dict[str, list[Encode]]] = {}
     for encode in encodes:
         groups.setdefault(encode.content, {}).setdefault(encode.codec, []).append(encode)
     return groups
 
 
-def _several_heights(encodes: Sequence[Encode]) -> bool:
+def _has_several_heights(encodes: Sequence[Encode]) -> bool:
     heights: dict[tuple[str, str], set[int | None]] = {}
     for encode in encodes:
         heights.setdefault((encode.content, encode.codec), set()).add(encode.height)
     return any(len(values) > 1 for values in heights.values())
 
 
-def _columns(encodes: Sequence[Encode]) -> tuple[np.ndarray, np.ndarray]:
-    return np.array([e.kbps for e in encodes]), np.array([e.score for e in encodes])
+def _rates(encodes: Sequence[Encode]) -> npt.NDArray[np.float64]:
+    return np.array([encode.kbps for encode in encodes], np.float64)
 
 
-def _bd_rate(
+def _scores(encodes: Sequence[Encode]) -> npt.NDArray[np.float64]:
+    return np.array([encode.score for encode in encodes], np.float64)
+
+
+def _compare_codecs(
     curves: dict[str, dict[str, Curve]],
     anchor: str,
     codec: str,
@@ -220,7 +228,7 @@ def _bd_rate(
     allow_crossing: bool,
     left_out: list[LeftOut],
 ) -> BdRate | None:
-    """The codec beside the anchor; None, with a reason in `left_out`, where they share nothing."""
+    """Compares a codec with the anchor; None, and a reason in `left_out`, without shared scores."""
     contents = {}
     n_left_out = len(left_out)
     for name, by_codec in curves.items():
@@ -254,15 +262,17 @@ def _bd_rate(
 
 def _rungs(by_codec: dict[str, list[Encode]]) -> list[Rung]:
     encodes = [encode for group in by_codec.values() for encode in group]
-    overall = set(upper_hull(*_columns(encodes)).tolist())
+    overall = set(upper_hull(_rates(encodes), _scores(encodes)).tolist())
     own = {
-        id(group[k]) for group in by_codec.values() for k in upper_hull(*_columns(group)).tolist()
+        id(group[k])
+        for group in by_codec.values()
+        for k in upper_hull(_rates(group), _scores(group)).tolist()
     }
     rungs = [Rung(encode, k in overall, id(encode) in own) for k, encode in enumerate(encodes)]
     return sorted(rungs, key=lambda rung: rung.encode.kbps)
 
 
-def _bd_document(entry: BdRate) -> dict[str, object]:
+def _bd_rate_to_dict(entry: BdRate) -> dict[str, object]:
     return {
         "codec": entry.codec,
         "contents": len(entry.contents),

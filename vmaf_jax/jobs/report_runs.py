@@ -16,16 +16,16 @@ def report(runs: Sequence[str | Path], out: Path | None = None, *, png: Path | N
     """Writes the page of a run, or of the comparison of several, the first being the standard.
 
     Args:
-        runs: run folders or shipped names.
-        out: the `.html` file; by default `report.html` in the run's folder, `<name>.html` here for
+        runs: Run folders or shipped names.
+        out: The `.html` file; by default `report.html` in the run's folder, `<name>.html` here for
             a shipped name, `comparison.html` here for several.
-        png: a picture of the held-out agreement of one run, for a README.
+        png: A picture of the held-out agreement of one run, for a README.
 
     Returns:
         The page's file.
 
     Raises:
-        InputError: a folder is no run, its predictions are damaged, the runs have no rows in
+        InputError: A folder is no run, its predictions are damaged, the runs have no rows in
             common or other labels, or a file cannot be written.
     """
     if not runs:
@@ -33,14 +33,14 @@ def report(runs: Sequence[str | Path], out: Path | None = None, *, png: Path | N
     if png is not None and len(runs) > 1:
         raise InputError("--png draws one run; name one.")
     folders = [find_run(str(run)) for run in runs]
-    target = out or _place(folders)
+    target = out or _default_page(folders)
     inputs = [folder / "folds.parquet" for folder in folders]
     check_output(target, ".html", inputs)
     if png is not None:
         check_output(png, ".png", inputs)
     views = [read_run(folder) for folder in folders]
     if len(views) > 1:
-        write_text(target, comparison_page(_named(views, folders)))
+        write_text(target, comparison_page(_name_views(views, folders)))
         return target
     write_text(target, run_page(views[0]))
     if png is not None:
@@ -50,15 +50,15 @@ def report(runs: Sequence[str | Path], out: Path | None = None, *, png: Path | N
     return target
 
 
-def _place(folders: Sequence[Path]) -> Path:
+def _default_page(folders: Sequence[Path]) -> Path:
     if len(folders) > 1:
         return Path("comparison.html")
     shipped = folders[0].parent == checkpoints()
     return Path(f"{folders[0].name}.html") if shipped else folders[0] / "report.html"
 
 
-def _named(views: Sequence[RunView], folders: Sequence[Path]) -> dict[str, RunView]:
-    """The runs by their names, or by their folders where two have one name."""
+def _name_views(views: Sequence[RunView], folders: Sequence[Path]) -> dict[str, RunView]:
+    """Returns the runs by name, or by folder where two have one name."""
     names = [view.name for view in views]
     if len(set(names)) < len(names):
         names = [str(folder) for folder in folders]

@@ -1,4 +1,4 @@
-"""`vmaf_jax.vmaf`: a VMAF model's score of each frame, of arrays or of files, computed in JAX."""
+"""`vmaf_jax.vmaf`: VMAF of arrays or files, computed in JAX."""
 
 import os
 from typing import Any
@@ -20,7 +20,7 @@ def vmaf(
     clip: bool = True,
     cambi_gradient: str = "stopped",
 ) -> Float[Array, " t"]:
-    """A VMAF model's score of each frame, VMAF points; of arrays jitted and differentiable.
+    """Computes a VMAF model's score of each frame, VMAF points; differentiable for arrays.
 
     Features come from JAX, so scores lie within 1e-3 of libvmaf's with its float extractors, and of
     VMAF v1's models within 0.02 of libvmaf's.

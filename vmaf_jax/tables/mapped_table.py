@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vmaf_jax.errors import InputError
-from vmaf_jax.files import no_temporary
+from vmaf_jax.files import temporary_error
 from vmaf_jax.tables.dataset import count_rows, read_shards, shards_of
 from vmaf_jax.tables.locations import Place
 from vmaf_jax.tables.table import KEYS, FeatureTable
@@ -84,4 +84,4 @@ def map_array(shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
         with tempfile.TemporaryFile() as file:
             return np.memmap(file, dtype=dtype, mode="w+", shape=shape)
     except OSError as error:
-        raise no_temporary(error) from error
+        raise temporary_error(error) from error

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vmaf_jax.errors import InputError
-from vmaf_jax.files import limit, no_temporary, work_folder
+from vmaf_jax.files import limit, temporary_error, work_folder
 from vmaf_jax.video.inputs import Video
 from vmaf_jax.video.pixel_format import SUBSAMPLING, chroma_size
 
@@ -101,7 +101,7 @@ def _write_raw(path: Path, planes: Planes, bits: int) -> Video:
                 for plane in (planes[0][k], *chroma):
                     file.write(plane.astype(sample).tobytes())
     except OSError as error:
-        raise no_temporary(error) from error
+        raise temporary_error(error) from error
     depth = "" if bits == 8 else f"{bits}le"
     return Video(path, width, height, layout + depth, has_chroma=len(planes) == 3)
 
@@ -170,7 +170,7 @@ def _store_stdin(folder: Path, *, is_raw: bool) -> Path:
                     )
                 file.write(chunk)
     except OSError as error:
-        raise no_temporary(error) from error
+        raise temporary_error(error) from error
     return path
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO, NoReturn
 
 from vmaf_jax.errors import InputError
-from vmaf_jax.files import limit, no_temporary, work_folder
+from vmaf_jax.files import limit, temporary_error, work_folder
 from vmaf_jax.video.inputs import Video, check_video
 
 ENVIRONMENT_VARIABLE = "VMAF_JAX_FFMPEG"
@@ -146,7 +146,7 @@ class FfmpegPipe:
         try:
             self._stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (see `close`)
         except OSError as error:
-            raise no_temporary(error) from error
+            raise temporary_error(error) from error
         command = [ffmpeg.path, "-hide_banner", "-nostdin", *arguments]
         self._process = _PROCESSES.start(command, self._stderr, stdout=subprocess.PIPE)
         self._late = threading.Event()
