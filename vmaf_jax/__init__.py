@@ -9,8 +9,8 @@
     FEATURES                             the six features, in the order of every array
     InputError, GateError                what is raised: bad input; a limit missed
 
-Every command of `vmaf-jax` is a function in `vmaf_jax.jobs`, and `vmaf_jax.torch` is the bridge to
-PyTorch. Names are imported when they are first used, so that `import vmaf_jax` costs nothing.
+Commands of `vmaf-jax` are functions in `vmaf_jax.jobs` and `vmaf_jax.scoring`; `vmaf_jax.torch` is
+the bridge to PyTorch. Names are imported when they are first used: `import vmaf_jax` costs nothing.
 """
 
 import lazy_loader

@@ -70,6 +70,7 @@ def keep_compiled_programs() -> None:
     logging.getLogger("jax._src.compilation_cache").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", message="Error (reading|writing) persistent compilation")
     jax.config.update("jax_compilation_cache_dir", folder)
+    # JAX's default keeps programs alone that took 1 s or more to compile.
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.02)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 

@@ -7,6 +7,7 @@ import pytest
 import vmaf_jax
 from vmaf_jax.cli import main
 from vmaf_jax.errors import InputError
+from vmaf_jax.scoring.score import ScoreSettings
 from vmaf_jax.scoring.scores import statistics
 
 
@@ -71,3 +72,21 @@ def test_a_bad_model_costs_no_measurement(encodes, tmp_path):
     for model, message in ((tmp_path / "bad.onnx", "not a valid ONNX"), ("none", "no run folder")):
         with pytest.raises(InputError, match=message):
             vmaf_jax.score(encodes / "ref.y4m", encodes / "dis.mp4", model)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"backend": "libvmav"}, "Did you mean libvmaf"),
+        ({"backend": "onnx", "interval": 0.9}, "--backend onnx: has no --interval"),
+        ({"backend": "onnx", "within": 1.0}, "--backend onnx: has no --interval"),
+        ({"backend": "onnx", "extra_metrics": ("psnr",)}, "--backend onnx: has no --interval"),
+        ({"provider": "CPU"}, "--provider goes with --backend onnx"),
+        ({"backend": "jax", "within": 1.0}, "--within: libvmaf measures"),
+        ({"within": 1.0, "teachers": ("vmaf_v0.6.1",)}, "no teacher beside it"),
+        ({"within": 1.0, "extra_metrics": ("psnr",)}, "no teacher beside it"),
+    ],
+)
+def test_settings_that_exclude_each_other_are_refused(settings, message):
+    with pytest.raises(InputError, match=message):
+        ScoreSettings(**settings)

@@ -94,7 +94,7 @@ def extract(
         contents = run_extraction(source, out, settings, progress=terminal)
     if json_:
         shown = contents.to_dict()
-        del shown["label_scale"]
+        del shown["label_scale"]  # of `import` alone, whose votes have one
         show_json({"out": str(out), **shown})
     else:
         show_contents(out, contents)

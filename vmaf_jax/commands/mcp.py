@@ -20,7 +20,7 @@ def mcp(
     workers: Annotated[int | None, typer.Option(min=1, max=64, help="Calls side by side.")] = None,
 ) -> None:
     """Serve the jobs as MCP tools, on standard input and output."""
-    if importlib.util.find_spec("mcp") is None:
+    if importlib.util.find_spec("mcp") is None:  # an extra
         raise InputError("the MCP SDK is not installed; pip install 'vmaf-jax[mcp]'.")
     from vmaf_jax.serving.settings import make_settings
     from vmaf_jax.serving.transports import serve_http, serve_stdio

@@ -31,7 +31,7 @@ def select(
     """Compare networks, losses and strategies, and state a choice."""
     if distributed:
         start_process(coordinator, processes, process)
-    prepare_training()
+    prepare_training()  # before JAX computes anything: the number of devices is fixed then
     from vmaf_jax.reporting.terminal import Terminal, show_json, show_lines
     from vmaf_jax.selection.grid import load_selection
     from vmaf_jax.selection.select import select as run_selection

@@ -31,7 +31,7 @@ def train(
     """Train, cross-validate, export and verify a student."""
     if distributed:
         start_process(coordinator, processes, process)
-    prepare_training()
+    prepare_training()  # before JAX computes anything: the number of devices is fixed then
     from vmaf_jax.jobs.train import take_part
     from vmaf_jax.jobs.train import train as run_training
     from vmaf_jax.reporting.terminal import Terminal, show_json, show_run, show_sweep

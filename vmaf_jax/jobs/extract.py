@@ -110,6 +110,7 @@ def extract(
         table = table.mean_pool() if settings.mean_pool else table
         table.write(out)
         return TableSummary.of(table)
+    # Nodes write shards, so that a killed extraction resumes; they are joined at the end.
     folder = out.with_name(f"{out.name}.parts")
     if folder.is_symlink():
         raise InputError(f"{folder}: a link, in the place of the clips' folder; remove it.")

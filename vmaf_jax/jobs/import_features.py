@@ -155,7 +155,7 @@ def _write_dataset(
     """Writes a dataset, shard by shard; adds logs of unknown bit depth to `old_logs`."""
     if source.logs is None:
         raise InputError(f"{out}: a folder takes --logs; name a .parquet file for other sources.")
-    with open_writer(out) as writer:
+    with open_writer(out) as writer:  # first, since it locks the folder against another import
         listed = _list_clips(source, settings, progress)
         on_clip = progress.clips(listed.clips)
         contents: TableSummary | None = None
@@ -185,13 +185,14 @@ def _shard_tables(
         rows += len(features[clip.name])
         if rows >= settings.shard_rows or k == len(listed.clips):
             yield _assemble(listed[first:k], features, corpus)
-            first, rows, features = k, 0, {}
+            first, rows, features = k, 0, {}  # lets go of the shard that was written
 
 
 def _remark_contents(contents: TableSummary, progress: Progress) -> None:
     """Says what the rows cannot be used for, and which names look mistyped."""
     spellings: dict[str, str] = {}
     for source in contents.sources:
+        # Leave-one-source-out would train on a source that is spelt in two ways.
         if (other := spellings.setdefault("".join(source.split()).casefold(), source)) != source:
             progress.say(
                 f"sources {other!r} and {source!r} differ in capitals or blanks alone; if they "
@@ -230,7 +231,7 @@ def _list_clips(source: ImportSource, settings: ImportSettings, progress: Progre
     label_scale = settings.label_scale
     if source.corpus is not None and label_scale is None:
         label_scale = avt_vqdb_uhd_1.LABEL_SCALE
-    opinions_from = path
+    opinions_from = path  # named in messages about votes
     if source.ratings is not None:
         opinions_from = source.ratings
         clips = _attach_ratings(clips, read_ratings(source.ratings), source.ratings)

@@ -156,6 +156,7 @@ def ladder(
     codecs = list(dict.fromkeys(encode.codec for encode in encodes))
     if anchor is not None and anchor not in codecs:
         raise InputError(f"--anchor {anchor}: {path} has {', '.join(codecs)[:200]}; name one.")
+    # Encodes of several resolutions are no one curve; a ladder is made of those on their hull.
     through_hull = _has_several_heights(encodes) if hull is None else hull
     groups = _group_encodes(encodes)
     left_out: list[LeftOut] = []
@@ -263,7 +264,7 @@ def _compare_codecs(
 def _rungs(by_codec: dict[str, list[Encode]]) -> list[Rung]:
     encodes = [encode for group in by_codec.values() for encode in group]
     overall = set(upper_hull(_rates(encodes), _scores(encodes)).tolist())
-    own = {
+    own = {  # by identity: two encodes may have the same rate and score
         id(group[k])
         for group in by_codec.values()
         for k in upper_hull(_rates(group), _scores(group)).tolist()

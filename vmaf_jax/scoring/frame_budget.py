@@ -102,11 +102,13 @@ def measure_sample(
     pattern = FramePattern(CELL, draw_offsets(_SEED))
     pilot = first_look(ffmpeg, pair, comparison, feature_set, pattern, threads=threads)
     n_frames = len(pilot.covariate)
-    features = np.full((n_frames, len(feature_set)), np.nan)
+    features = np.full((n_frames, len(feature_set)), np.nan)  # NaN: not measured yet
     features[list(pilot.features)] = list(pilot.features.values())
     block = split_blocks(n_frames, pilot.cuts, list(pilot.features))
     draw = FrameSample(block, list(pilot.features), _SEED)
     scores = np.full(n_frames, np.nan)
+    # Each look that may stop early spends its share of the interval's error (`estimate`), so their
+    # number is fixed beforehand; the last one is of every frame and has no error.
     for look in range(LOOKS + 1):
         _measure_drawn(features, draw, ffmpeg, pilot, feature_set, threads)
         measured = np.sort(np.concatenate(draw.sample))

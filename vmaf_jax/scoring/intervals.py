@@ -170,6 +170,7 @@ def clip_intervals(model: Model, table: FeatureTable, label: str, level: float) 
         per_frame = model(table.features)
         scores = np.array([model.clip_score(table.features[r], per_frame[r]) for r in rows])
     pooling = "mean" if model.pooling == OVER_FRAMES else model.pooling
+    # A clip of one row is a table's mean over frames already, which no pooling changes.
     true = np.clip([pool(labels[r], pooling if len(r) > 1 else "mean") for r in rows], 0, 100)
     low, high = calibration.profile.bounds(scores, level)
     return ClipIntervals(

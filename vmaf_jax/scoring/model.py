@@ -151,6 +151,7 @@ def load_scorer(model: ModelLike) -> Model:
     Raises:
         InputError: As `load_model`.
     """
+    # ONNX Runtime loads in a fraction of the time that JAX takes to start and compile.
     if isinstance(model, Model) or (exported := _shipped_onnx(str(model))) is None:
         return load_model(model)
     return dataclasses.replace(_load_onnx(exported), name=str(model), kind="run")
@@ -173,7 +174,7 @@ def _check_onnx(path: Path) -> FeatureSet:
     from vmaf_jax.export.sidecar import check_sidecar
 
     feature_set = load_onnx(path).feature_set
-    check_sidecar(path, feature_set)
+    check_sidecar(path, feature_set)  # a sidecar of another file would bring its label and pooling
     return feature_set
 
 
@@ -225,7 +226,7 @@ def _load_run(folder: Path) -> Model:
 
     run = open_run(folder)
     deployed = deploy(run.student, run.variables)
-    constants = jax.device_put(deployed.constants)
+    constants = jax.device_put(deployed.constants)  # once, not with every call
     jitted = jax.jit(deployed.predict)
 
     def predict(*inputs: npt.NDArray[Any]) -> jax.Array:

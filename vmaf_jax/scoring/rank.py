@@ -74,7 +74,7 @@ def rank(
         raise InputError(f"--engine ray: libvmaf measures; drop --backend {settings.backend}.")
     pairs = [settings.as_pair(r, d) for r, d in pair_videos(reference, distorted)]
     choice = _choose_one_model(model, [pair[0] for pair in pairs])
-    loaded = load_scorer(choice.model)
+    loaded = load_scorer(choice.model)  # before the long work, which a bad model would waste
     if settings.interval is not None:
         check_interval(loaded, settings.interval, within=False)
     clips = [Clip("score", r.path.stem, d.path.stem, r, d) for r, d in pairs]
@@ -96,6 +96,7 @@ def rank(
         scores = predict_scores(loaded, outcome, interval=settings.interval, extraction_s=seconds)
         pair = VideoPair(source, encode, settings.comparison)
         ranked.append(dataclasses.replace(scores, choice=choice.reason, pair=pair))
+    # By name where scores are equal, so that the order does not depend on who finished first.
     ranked.sort(key=lambda scores: (-scores.pooled, str(scores.table.clip[0])))
     return Ranking(ranked, failed)
 
@@ -247,6 +248,7 @@ def pair_videos(reference: PathLike, distorted: Sequence[PathLike]) -> list[tupl
     whole = Path(reference)
     if not is_folder(whole):
         return [(whole, path) for path in files]
+    # The longest first: park_run_crf30 belongs to park_run, not to park.
     references = sorted(_expand_folder(whole), key=lambda path: -len(path.stem))
     stems = [path.stem for path in references]
     for stem in stems:

@@ -251,6 +251,7 @@ def _score_every_frame(
         table = extract_one(pair, request, backend=settings.backend)
         return table, time.perf_counter() - started
 
+    # A thread is enough: ffmpeg and libvmaf measure in a process of their own.
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         extraction = pool.submit(measure)
         loaded = load_scorer(model)
@@ -303,7 +304,7 @@ def _score_sample(model: ModelLike, pair: Pair, settings: ScoreSettings, within:
         loaded.feature_set,
         settings.comparison,
     )
-    pooled = min(max(sample.estimate.mean, 0.0), 100.0)
+    pooled = min(max(sample.estimate.mean, 0.0), 100.0)  # a regression may leave the scale
     return Scores(
         model=loaded.name,
         kind=loaded.kind,
@@ -321,6 +322,7 @@ def _score_sample(model: ModelLike, pair: Pair, settings: ScoreSettings, within:
 
 def _predict_frames(model: Model, features: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Returns a model's scores `[n]` of features `[n, d]`, VMAF points."""
+    # Students compute in float32; statistics and pooling are float64 from here on.
     if not model.compiles:
         return model(features).astype(np.float64)
     from vmaf_jax.models.deployed import in_batches

@@ -1,0 +1,36 @@
+"""Which models and comparisons a sample of frames can serve."""
+
+import dataclasses
+
+import pytest
+
+from vmaf_jax.errors import InputError
+from vmaf_jax.scoring.frame_budget import check_within
+from vmaf_jax.scoring.model import load_scorer
+from vmaf_jax.video.comparison import Comparison
+
+
+@pytest.fixture(scope="module")
+def model():
+    return load_scorer("tiny")
+
+
+def test_a_mean_within_some_points_is_allowed(model):
+    check_within(0.5, model, Comparison())
+
+
+@pytest.mark.parametrize("within", [0.0, -1.0, 100.0, float("nan")])
+def test_points_outside_the_scale_are_refused(model, within):
+    with pytest.raises(InputError, match="expected points above 0 and below 100"):
+        check_within(within, model, Comparison())
+
+
+def test_other_poolings_are_refused(model):
+    low = dataclasses.replace(model, pooling="percentile 5")
+    with pytest.raises(InputError, match="tiny pools them by percentile 5"):
+        check_within(0.5, low, Comparison())
+
+
+def test_damage_is_not_looked_for_in_a_sample(model):
+    with pytest.raises(InputError, match="cannot look for damage in frames left out"):
+        check_within(0.5, model, Comparison(allow_damaged=True))
