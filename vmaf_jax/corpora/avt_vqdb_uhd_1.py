@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pydantic
 
-from vmaf_jax.corpora.logs import ListedClip, check_names
+from vmaf_jax.corpora.clip_lists import ListedClip, check_names
 from vmaf_jax.corpora.numbers import Number
 from vmaf_jax.corpora.records import is_file, parse_record, read_records
 from vmaf_jax.corpora.votes import OpinionColumns
@@ -36,7 +36,7 @@ class _Row(pydantic.BaseModel, frozen=True, extra="ignore", str_strip_whitespace
 
 
 def load_listed(root: Path) -> list[ListedClip]:
-    """The clips of every test under `root`, with their reports; names are `test_N/<video>`.
+    """Lists the clips of every test under `root` with their reports, as `test_N/<video>`.
 
     Raises:
         InputError: no test there, a row or a video's name that does not fit, or a clip without its

@@ -1,4 +1,4 @@
-"""The corpora of videos, by name."""
+"""Corpora of videos, by name."""
 
 from pathlib import Path
 
@@ -6,6 +6,8 @@ from vmaf_jax.corpora import demo, manifest, netflix
 from vmaf_jax.corpora.clips import Clip
 from vmaf_jax.errors import InputError, did_you_mean
 from vmaf_jax.tables.opinions import LabelScale
+
+_NAMES = ("netflix", "manifest", "demo", "demo_1080p", "support_vectors")
 
 
 def corpus_clips(
@@ -15,7 +17,7 @@ def corpus_clips(
     manifest_path: Path | None = None,
     label_scale: LabelScale | None = None,
 ) -> list[Clip]:
-    """The clips of a video corpus.
+    """Lists the clips of a video corpus.
 
     Args:
         label_scale: what a manifest's opinion scores are on.
@@ -41,6 +43,6 @@ def corpus_clips(
         case "avt_vqdb_uhd_1":
             raise InputError(f"corpus {corpus!r} is measured: read it with import --corpus.")
     raise InputError(
-        f"corpus {corpus!r} is unknown; netflix, manifest, demo, demo_1080p or support_vectors."
-        f"{did_you_mean(corpus, ('netflix', 'manifest', 'demo', 'demo_1080p', 'support_vectors'))}"
+        f"corpus {corpus!r} is unknown; expected one of {', '.join(_NAMES)}."
+        f"{did_you_mean(corpus, _NAMES)}"
     )

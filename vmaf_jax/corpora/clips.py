@@ -1,4 +1,4 @@
-"""A clip: one (reference, distorted) pair with its place in a corpus."""
+"""Clips: pairs of a reference and a distorted video, with their place in a corpus."""
 
 import dataclasses
 
@@ -8,7 +8,7 @@ from vmaf_jax.video.inputs import Video
 
 @dataclasses.dataclass(frozen=True)
 class Clip:
-    """One pair.
+    """A pair of videos with its place in a corpus and its opinion score.
 
     Attributes:
         corpus, source, name: where it belongs; `source` is what leave-one-source-out leaves out.
@@ -16,7 +16,7 @@ class Clip:
         mos: opinion score, 0-100, or None.
         mos_ci95: half-width of its 95 % interval, on 0-100, or None.
         experiment: the test whose viewers voted, or None.
-        label_scale: what they voted on, or None.
+        label_scale: the worst and the best vote of the scale that they used, or None.
     """
 
     corpus: str

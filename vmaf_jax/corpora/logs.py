@@ -1,55 +1,47 @@
-"""Readers of features that were measured elsewhere: libvmaf logs and tables of frames.
+"""Logs of libvmaf, as ffmpeg, `vmaf`, vmafossexec, its Python package and others write them.
 
-ffmpeg, `vmaf`, vmafossexec, the Python package and ffmpeg-quality-metrics write them; a file's name
-says little (libvmaf 1 writes XML where it is asked for CSV). What differs between them are the
-names. Today's integer extractors log `integer_adm2`, the float ones and every libvmaf before 2.0
-log `adm2`, the Python package `VMAF_integer_feature_adm2_score`; an option that changes a feature
-is part of its name (`integer_adm2_egl_1`: enhancement gain limit 1, of the NEG models). libvmaf
-writes no digit for a value that it does not have: CSV rows are then shorter, JSON has null or a
-bare `nan`, which is no JSON; such values are refused where they are needed.
-Source: libvmaf's `src/output.c` and `src/feature/alias.c`.
+A file's name says little: libvmaf 1 writes XML where it is asked for CSV. What differs between the
+programs are the names of features. Today's integer extractors log `integer_adm2`, the float ones
+and every libvmaf before 2.0 log `adm2`, the Python package `VMAF_integer_feature_adm2_score`; an
+option that changes a feature is part of its name (`integer_adm2_egl_1`: enhancement gain limit 1,
+of the NEG models). libvmaf writes no digit for a value that it does not have: CSV rows are then
+shorter, JSON has null or a bare `nan`, which is no JSON; such values are refused where they are
+needed. Source: libvmaf's `src/output.c` and `src/feature/alias.c`.
 """
 
 import csv
 import dataclasses
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from xml.parsers import expat
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.csv
-import pydantic
 
-from vmaf_jax.corpora.numbers import Whole, read_number, read_whole, show
+from vmaf_jax.corpora.numbers import read_number, read_whole, show
 from vmaf_jax.corpora.records import (
-    CsvFormat,
-    Row,
-    check_listed,
     check_size,
     decode,
     encoding_of,
-    parse_record,
     read_csv_format,
     read_csv_rows,
-    read_records,
     unique_keys,
 )
-from vmaf_jax.corpora.votes import OpinionColumns
 from vmaf_jax.errors import InputError
 from vmaf_jax.features.feature_set import FeatureSet
-from vmaf_jax.tables.reading import missing_column, number_column, read_parquet
 
 MAX_BYTES = 512 * 2**20
 Frames = list[tuple[object, Mapping[str, Any]]]  # number of each frame, and its values by name
+# Prefix and suffix of names of the integer extractors, and of the float ones.
+_INTEGER_NAMES = (("integer_", ""), ("VMAF_integer_feature_", "_score"))
+_FLOAT_NAMES = (("", ""), ("VMAF_feature_", "_score"))
 _FRAME_COLUMNS = ("Frame", "frame", "frameNum", "n")
 _SUBTITLE = re.compile(r"\{[0-9]+\}\{[0-9]+\}frame: ([0-9]+)\|((?:.*\|)?)")  # one cut has no end
-# Texts are matched so that what stands in them is left alone.
+# Values that libvmaf logs and JSON does not have, and commas after a last entry. Texts are matched
+# too, so that what stands in them is left alone.
 _NO_JSON = re.compile(
     r'("(?:[^"\\]|\\.)*")|[-+]?\b(?:nan(?:\(\w*\))?|inf(?:inity)?|1\.#\w+)|,(?=\s*[}\]])', re.I
 )
@@ -57,7 +49,7 @@ _NO_JSON = re.compile(
 
 @dataclasses.dataclass(frozen=True)
 class FeatureLog:
-    """What a log holds of one feature set.
+    """Features of one feature set that a log holds.
 
     Attributes:
         features: `[frames, features]`, in the order of the log's frames.
@@ -69,7 +61,7 @@ class FeatureLog:
 
     @property
     def is_of_libvmaf_1(self) -> bool:
-        """Whether libvmaf 1 wrote it: ffmpeg's filter then gave it 10-bit samples unscaled."""
+        """Whether libvmaf 1 wrote it, to which ffmpeg's filter gave 10-bit samples unscaled."""
         return self.version is not None and bool(re.match(r"v?[01]\.", self.version))
 
 
@@ -88,14 +80,14 @@ def read_log(path: Path, feature_set: FeatureSet, *, bit_depth: int | None = Non
     """
     check_size(path, MAX_BYTES, "log")
     try:
-        version, frames = _frames(path)
+        version, frames = _read_any(path)
     except (OSError, ValueError, LookupError, RecursionError, csv.Error, expat.ExpatError) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{path}: not readable ({error}); log again.") from error
     if not frames:
         raise InputError(f"{path}: holds no frame of a libvmaf log; log again.")
-    numbers = [_number(number, path) for number, _ in frames]
+    numbers = [_frame_number(number, path) for number, _ in frames]
     check_numbers(np.array(numbers, dtype=np.float64), str(path))
     names = [_logged_name(key, frames[0][1], feature_set, path) for key in feature_set.libvmaf_keys]
     values = [
@@ -136,21 +128,21 @@ def check_possible(features: npt.NDArray[np.float64], feature_set: FeatureSet, w
             )
 
 
-def _frames(path: Path) -> tuple[str | None, Frames]:
-    """Version of libvmaf, if it is said, and the frames, by what the file begins with."""
+def _read_any(path: Path) -> tuple[str | None, Frames]:
+    """Returns libvmaf's version, if it is said, and the frames, read as the first bytes show."""
     with path.open("rb") as file:
         content = file.read(4096)
     start = content.decode(encoding_of(content), errors="ignore").lstrip()
     if start.startswith("<"):
-        return _xml_frames(path)
+        return _read_xml(path)
     if re.match(r"\{[0-9]+\}\{", start):
-        return None, _subtitle_frames(path)
+        return None, _read_subtitle(path)
     if start.startswith(("{", "[")):
-        return _json_frames(path)
-    return None, _csv_frames(path)
+        return _read_json(path)
+    return None, _read_csv(path)
 
 
-def _json_frames(path: Path) -> tuple[str | None, Frames]:
+def _read_json(path: Path) -> tuple[str | None, Frames]:
     text = decode(path.read_bytes())
     try:
         document = json.loads(text, object_pairs_hook=unique_keys)
@@ -176,7 +168,7 @@ def _json_frames(path: Path) -> tuple[str | None, Frames]:
     return (version if isinstance(version, str) else None), rows
 
 
-def _xml_frames(path: Path) -> tuple[str | None, Frames]:
+def _read_xml(path: Path) -> tuple[str | None, Frames]:
     rows: Frames = []
     versions: list[str] = []
 
@@ -197,8 +189,8 @@ def _xml_frames(path: Path) -> tuple[str | None, Frames]:
     return next(iter(versions), None), rows
 
 
-def _subtitle_frames(path: Path) -> Frames:
-    """Frames of the log format `sub`: `{0}{1}frame: 0|integer_adm2: 0.962084|`."""
+def _read_subtitle(path: Path) -> Frames:
+    """Reads the log format `sub`, of lines `{0}{1}frame: 0|integer_adm2: 0.962084|`."""
     rows: Frames = []
     for line in decode(path.read_bytes()).split("\n"):
         if not line.strip():
@@ -217,7 +209,7 @@ def _subtitle_frames(path: Path) -> Frames:
     return rows
 
 
-def _csv_frames(path: Path) -> Frames:
+def _read_csv(path: Path) -> Frames:
     form = read_csv_format(path)
     number = next((name for name in _FRAME_COLUMNS if name in form.columns), None)
     if number is None:
@@ -237,7 +229,7 @@ def _csv_frames(path: Path) -> Frames:
     return rows
 
 
-def _number(value: object, path: Path) -> int:
+def _frame_number(value: object, path: Path) -> int:
     try:
         number = read_whole(value)
     except ValueError:
@@ -248,27 +240,21 @@ def _number(value: object, path: Path) -> int:
 
 
 def _logged_name(key: str, frame: Mapping[str, Any], feature_set: FeatureSet, path: Path) -> str:
-    """The name under which a log has the feature that libvmaf's JSON calls `key`."""
+    """Returns the name under which a log has the feature that libvmaf's JSON calls `key`."""
     stem = key.removeprefix("integer_")
     stems = (stem,) if "_egl_" in stem else (stem, f"{stem}_egl_100")
-    integer, bare = (("integer_", ""), ("VMAF_integer_feature_", "_score")), (
-        ("", ""), ("VMAF_feature_", "_score"),
-    )  # fmt: skip
-    styles = (*integer, *bare) if key.startswith("integer_") else bare
-    for before, after in styles:
+    # Logs of libvmaf 1 have the integer features' values under the float names.
+    styles = (*_INTEGER_NAMES, *_FLOAT_NAMES) if key.startswith("integer_") else _FLOAT_NAMES
+    for prefix, suffix in styles:
         for variant in stems:
-            if (name := before + variant + after) in frame:
+            if (name := prefix + variant + suffix) in frame:
                 return name
     base = stem.removesuffix("_egl_1")
     near = sorted(name for name in frame if re.search(rf"(^|_){base}(_|$)", name))
-    mend = f"it has {_listed(near)}" if near else "log features and no scores alone"
+    mend = f"it has {', '.join(near)[:200]}" if near else "log features and no scores alone"
     if any(name.removesuffix("_score").endswith("_egl_1") for name in near):
         mend += "; NEG features are read with --features vmaf_neg"
     raise InputError(f"{path}: has no {base} of the feature set {feature_set.name}; {mend}.")
-
-
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(names)[:200]
 
 
 def _value(frame: Mapping[str, Any], name: str, k: int, path: Path) -> float:
@@ -279,234 +265,3 @@ def _value(frame: Mapping[str, Any], name: str, k: int, path: Path) -> float:
         raise InputError(
             f"{path}: frame {k} has no {name} ({str(value)[:20]}), expected a number; log again."
         ) from error
-
-
-MAX_FRAMES_BYTES = 4 * 2**30
-_MAX_FRAMES = 50_000_000
-_MAX_NAME = 1024
-_MAX_LINE = 2**16
-
-
-def read_frames(path: Path, feature_set: FeatureSet) -> dict[str, npt.NDArray[np.float64]]:
-    """The features of each clip, `[frames, features]`, by its name, in the order of the file.
-
-    Raises:
-        InputError: missing, of another kind, too large or broken; a column that is missing or of
-            another type; a value that is missing or not finite; a clip whose rows are apart, or
-            whose frames do not count up by one.
-    """
-    names = ["clip", "frame", *feature_set]
-    check_size(path, MAX_FRAMES_BYTES, "file of frames")
-    try:
-        match path.suffix.lower():
-            case ".parquet":
-                arrow = read_parquet(path, columns=names, max_rows=_MAX_FRAMES)
-            case ".csv" | ".tsv" | ".txt":
-                arrow = _read_csv(path, names)
-            case _:
-                raise InputError(f"{path}: unknown kind; expected .parquet, .csv or .tsv.")
-    except (OSError, ValueError, csv.Error, pa.ArrowException) as error:
-        if isinstance(error, InputError):
-            raise
-        reason = str(error).splitlines()[0]
-        raise InputError(f"{path}: not readable ({reason}); check the file.") from error
-    _check_origin(arrow, feature_set, path)
-    if arrow.num_rows == 0:
-        raise InputError(f"{path}: holds no frame; add rows.")
-    clips, starts, ends = _clip_runs(arrow, path)
-    frame = number_column(arrow, path, "frame")
-    features = np.stack([number_column(arrow, path, name) for name in feature_set], axis=1)
-    for name, start, end in zip(clips, starts, ends, strict=True):
-        check_numbers(frame[start:end], f"{path}: clip {name!r}")
-        check_possible(features[start:end], feature_set, f"{path}: clip {name!r}")
-    return {n: features[start:end] for n, start, end in zip(clips, starts, ends, strict=True)}
-
-
-def _read_csv(path: Path, names: list[str]) -> pa.Table:
-    """The columns of a CSV file, as the types they must have."""
-    types = {name: pa.float64() for name in names} | {"clip": pa.string()}
-    form = read_csv_format(path)
-    if missing := [name for name in names if name not in form.columns]:
-        raise missing_column(path, missing[0], form.columns)
-    if form.encoding != "utf-8-sig":
-        raise InputError(f"{path}: is {form.encoding}; save it as UTF-8.")
-    # Blank names, as of a trailing delimiter, are told apart by number; Arrow wants them unique.
-    columns = [name or f"\0{k}" for k, name in enumerate(form.columns)]
-    options = pyarrow.csv.ConvertOptions(
-        include_columns=names,
-        column_types=types,
-        strings_can_be_null=True,
-        null_values=[""],
-        decimal_point="," if _has_decimal_commas(path, form) else ".",
-    )
-    try:
-        return pyarrow.csv.read_csv(
-            path,
-            read_options=pyarrow.csv.ReadOptions(column_names=columns, skip_rows=form.rows_from),
-            parse_options=pyarrow.csv.ParseOptions(delimiter=form.delimiter),
-            convert_options=options,
-        )
-    except pa.ArrowInvalid as error:
-        if (column := re.match(r"In CSV column #(\d+): (.*)", str(error))) is None:
-            raise
-        name = form.columns[int(column[1])]
-        raise ValueError(f"column {name!r}: {column[2]}") from error
-
-
-def _has_decimal_commas(path: Path, form: CsvFormat) -> bool:
-    """Whether the first row's numbers have decimal commas; Arrow refuses a mixture."""
-    if form.delimiter == ",":
-        return False
-    with path.open(newline="", encoding=form.encoding) as file:
-        line = [file.readline(_MAX_LINE) for _ in range(form.rows_from + 1)][-1]
-    cells = next(csv.reader([line], delimiter=form.delimiter), [])
-    named = zip(form.columns, cells, strict=False)
-    return any(re.search(r"[0-9],[0-9]", cell) for name, cell in named if name != "clip")
-
-
-def _check_origin(arrow: pa.Table, feature_set: FeatureSet, path: Path) -> None:
-    """Refuses a table of ours whose features are others, though their columns have these names."""
-    if b"vmaf_jax" not in (arrow.schema.metadata or {}):
-        return
-    try:
-        origin = json.loads(arrow.schema.metadata[b"vmaf_jax"])["feature_set"]
-    except (KeyError, TypeError, ValueError, RecursionError):
-        origin = None
-    if origin != feature_set.name:
-        raise InputError(
-            f"{path}: a table of the feature set {str(origin)[:40]}, not {feature_set.name}; pass "
-            f"--features of that name."
-        )
-
-
-def _clip_runs(
-    arrow: pa.Table, path: Path
-) -> tuple[list[str], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Names of the clips in order, and where the rows of each start and end."""
-    column = arrow.column("clip")
-    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
-    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
-        raise InputError(f"{path}: column 'clip' holds {kind}, expected text.")
-    if column.type != kind:
-        encoded = column.unify_dictionaries().combine_chunks()
-    else:
-        encoded = pc.dictionary_encode(column.combine_chunks())
-    if encoded.null_count:
-        row = encoded.is_null().to_pylist().index(True)
-        raise InputError(f"{path}: column 'clip', row {row} is empty; fill it in.")
-    codes = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
-    lengths = pc.utf8_length(encoded.dictionary).to_numpy(zero_copy_only=False)
-    if lengths.size and lengths.max() > _MAX_NAME:
-        raise InputError(f"{path}: a clip's name has over {_MAX_NAME} characters; shorten it.")
-    names = encoded.dictionary.to_pylist()
-    starts = np.flatnonzero(np.r_[True, codes[1:] != codes[:-1]])
-    order = [str(names[code]) for code in codes[starts]]
-    earlier: set[str] = set()
-    for name in order:
-        if name in earlier:
-            raise InputError(
-                f"{path}: the rows of clip {name!r} are not together; sort by clip and frame."
-            )
-        earlier.add(name)
-    return order, starts, np.r_[starts[1:], len(codes)]
-
-
-class ListRow(OpinionColumns, frozen=True, extra="ignore"):
-    """A row of a list of clips; other columns are left alone."""
-
-    source: str = pydantic.Field(min_length=1, coerce_numbers_to_str=True)
-    n_frames: Whole | None = pydantic.Field(default=None, ge=1)
-
-
-class _ClipRow(ListRow, frozen=True, extra="ignore"):
-    clip: str = pydantic.Field(min_length=1, coerce_numbers_to_str=True)
-
-
-class _LogRow(ListRow, frozen=True, extra="ignore"):
-    log: str = pydantic.Field(min_length=1)
-    clip: str | None = pydantic.Field(default=None, min_length=1, coerce_numbers_to_str=True)
-    bit_depth: Whole | None = pydantic.Field(default=None, ge=8, le=16)
-
-
-@dataclasses.dataclass(frozen=True)
-class ListedClip:
-    """One clip of a list.
-
-    Attributes:
-        name, source: where it belongs; names are unique.
-        opinion: MOS, interval, experiment and scale, as the file has them.
-        log: the file that holds its features, or None.
-        n_frames: how many frames it must have, or None.
-        bit_depth: of the videos that its log is of, or None where the list does not say.
-        votes: raw scores by subject, on the opinion's scale, or None.
-    """
-
-    name: str
-    source: str
-    opinion: OpinionColumns
-    log: Path | None = None
-    n_frames: int | None = None
-    bit_depth: int | None = None
-    votes: Mapping[str, Sequence[float]] | None = None
-
-
-def read_clip_list(path: Path) -> tuple[list[ListedClip], list[str]]:
-    """The clips of `--clips FILE` (CSV, JSON Lines or Parquet), and the columns left alone.
-
-    Columns: `clip, source`, and optionally `mos, mos_ci95, experiment, label_scale, n_frames`.
-
-    Raises:
-        InputError: a file or row that cannot be, no row, or a clip that is listed twice.
-    """
-    rows, unused = _rows(path, "list of clips", _ClipRow)
-    clips = [ListedClip(row.clip, row.source, row, n_frames=row.n_frames) for row in rows]
-    check_names(clips, path)
-    return clips, unused
-
-
-def read_log_manifest(path: Path) -> tuple[list[ListedClip], list[str]]:
-    """The clips of `--logs MANIFEST` (CSV, JSON Lines or Parquet), and the columns left alone.
-
-    Columns: `log, source`, and optionally `clip` (by default the log's name without its ending),
-    `mos, mos_ci95, experiment, label_scale, n_frames, bit_depth`. Paths are relative to the
-    manifest's folder.
-
-    Raises:
-        InputError: as `read_clip_list`.
-    """
-    rows, unused = _rows(path, "manifest of logs", _LogRow)
-    clips = [
-        ListedClip(
-            row.clip or Path(row.log).stem,
-            row.source,
-            row,
-            log=check_listed(path, number, row.log),
-            n_frames=row.n_frames,
-            bit_depth=row.bit_depth,
-        )
-        for number, row in enumerate(rows, 1)
-    ]
-    check_names(clips, path)
-    return clips, unused
-
-
-def check_names(clips: Sequence[ListedClip], path: Path) -> None:
-    """Raises InputError where there is no clip, or two of a name."""
-    if not clips:
-        raise InputError(f"{path}: lists no clip; add rows.")
-    first_row: dict[str, int] = {}
-    for number, clip in enumerate(clips, 1):
-        if (first := first_row.setdefault(clip.name, number)) != number:
-            raise InputError(
-                f"{path}: rows {first} and {number} are both of the clip {clip.name!r}; a clip has "
-                f"one, name or remove them."
-            )
-
-
-def _rows(path: Path, what: str, model: type[Row]) -> tuple[list[Row], list[str]]:
-    rows: list[Row] = []
-    unused: set[str] = set()
-    for number, values in enumerate(read_records(path, what, model), 1):
-        rows.append(parse_record(model, path, number, values))
-        unused |= set(values) - set(model.model_fields) - {""}
-    return rows, sorted(unused)

@@ -33,7 +33,7 @@ class _Row(OpinionColumns, frozen=True, extra="forbid"):
 
 
 def load_clips(path: Path, label_scale: LabelScale | None = None) -> list[Clip]:
-    """The clips that the manifest at `path` lists.
+    """Reads the clips that the manifest at `path` lists.
 
     Args:
         label_scale: what `mos` is on, by default what the manifest says, else 0-100.
@@ -51,7 +51,7 @@ def load_clips(path: Path, label_scale: LabelScale | None = None) -> list[Clip]:
     for number, values in enumerate(records, start=1):
         row = parse_record(_Row, path, number, values)
         name = row.clip or row.distorted
-        reference, distorted = _videos(path.parent, row)
+        reference, distorted = _pair_of(path.parent, row)
         for video in (reference, distorted):
             try:
                 check_video(video)
@@ -78,10 +78,10 @@ def load_clips(path: Path, label_scale: LabelScale | None = None) -> list[Clip]:
     ]
 
 
-def _videos(folder: Path, row: _Row) -> list[Video]:
-    """The row's reference and distorted video.
+def _pair_of(folder: Path, row: _Row) -> list[Video]:
+    """Returns the row's reference and distorted video.
 
-    Size and format are of raw files; where neither is raw, they are what the files must have.
+    Size and format are of raw files; where neither is raw, the files must have that size.
     """
     names = [folder / row.reference, folder / row.distorted]
     raw = [Video(name).is_raw for name in names]

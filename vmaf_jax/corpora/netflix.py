@@ -26,7 +26,7 @@ log = logging.getLogger("vmaf_jax")
 
 
 def load_clips(data_root: Path | None = None) -> list[Clip]:
-    """The clips under `data_root`, by default `VMAF_DATA_ROOT`.
+    """Lists the clips under `data_root`, by default `VMAF_DATA_ROOT`.
 
     Raises:
         InputError: no root is named, a folder is missing, a name does not fit the scheme or leads
@@ -45,7 +45,7 @@ def load_clips(data_root: Path | None = None) -> list[Clip]:
                 f"{path}: source {source!r} has another reference, "
                 f"{references[source].path.name}; keep one."
             )
-        references[source] = _video(path)
+        references[source] = _open_video(path)
     distorted = _files(root, "dis", _DISTORTED)
     orphans = [path.name for path, match in distorted if match["source"] not in references]
     if orphans:
@@ -54,7 +54,7 @@ def load_clips(data_root: Path | None = None) -> list[Clip]:
             f"move these clips away."
         )
     clips = [
-        Clip("netflix", match["source"], path.stem, references[match["source"]], _video(path))
+        Clip("netflix", match["source"], path.stem, references[match["source"]], _open_video(path))
         for path, match in distorted
     ]
     if not clips:
@@ -67,7 +67,7 @@ def load_clips(data_root: Path | None = None) -> list[Clip]:
 
 
 def _files(root: Path, folder: str, scheme: re.Pattern[str]) -> list[tuple[Path, re.Match[str]]]:
-    """The files of one folder with their parsed names, sorted."""
+    """Lists the files of one folder with their parsed names, sorted."""
     place = root / folder
     if not place.is_dir():
         raise InputError(f"{place}: no such folder; the corpus has ref/ and dis/ under its root.")
@@ -89,7 +89,8 @@ def _files(root: Path, folder: str, scheme: re.Pattern[str]) -> list[tuple[Path,
     return files
 
 
-def _video(path: Path) -> Video:
+def _open_video(path: Path) -> Video:
+    """Returns a raw file as a video, whose length must be that of whole frames."""
     video = Video(path, WIDTH, HEIGHT, PIX_FMT)
     check_video(video)
     return video

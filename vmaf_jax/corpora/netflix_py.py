@@ -1,4 +1,4 @@
-"""Netflix's dataset files (`.py`), read as a syntax tree and never executed.
+"""Netflix's dataset files (`.py`), parsed to a syntax tree and never executed.
 
     ref_videos = [{"content_id": 0, "content_name": "park", "path": "ref/park.yuv"}, ...]
     dis_videos = [{"content_id": 0, "asset_id": 1, "path": "dis/park_1.yuv", "mos": 3.1}, ...]
@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from vmaf_jax.corpora.logs import ListedClip, check_names
+from vmaf_jax.corpora.clip_lists import ListedClip, check_names
 from vmaf_jax.corpora.numbers import read_number, read_whole, show
 from vmaf_jax.corpora.records import check_size, decode
 from vmaf_jax.corpora.votes import OpinionColumns, Votes, check_votes
@@ -28,9 +28,10 @@ _Video = Mapping[str, Any]  # an entry of ref_videos or dis_videos
 
 
 def read_dataset_file(path: Path) -> list[ListedClip]:
-    """The distorted videos of a dataset file; a clip's name is its file's without the ending.
+    """Reads the distorted videos of a dataset file.
 
-    The source is the reference's `content_name`, or else its `content_id`.
+    A clip's name is its file's without the ending; the source is the reference's `content_name`, or
+    else its `content_id`.
 
     Raises:
         InputError: missing, too large, no Python, anything but assignments of literals (names the
@@ -46,7 +47,7 @@ def read_dataset_file(path: Path) -> list[ListedClip]:
 
 
 def dataset_records(path: Path) -> Iterator[dict[str, Any]]:
-    """The pairs of a dataset file as the records of a manifest, to be measured.
+    """Reads the pairs of a dataset file as records of a manifest, to be measured.
 
     Its `width`, `height` and `yuv_fmt` go with raw files. Votes are left out: they become scores
     by `vmaf-jax import`.
@@ -78,7 +79,7 @@ def _values(path: Path) -> dict[str, Any]:
 
 
 def _pairs(values: Mapping[str, Any], path: Path) -> Iterator[tuple[_Video, _Video, str]]:
-    """Reference and distorted video of each entry, and where it stands."""
+    """Yields the reference and the distorted video of each entry, and where it stands."""
     references: dict[int | str, _Video] = {}
     for number, video in enumerate(_videos(values, "ref_videos", path), 1):
         if references.setdefault(content := _id(video, path), video) is not video:
@@ -96,7 +97,7 @@ def _pairs(values: Mapping[str, Any], path: Path) -> Iterator[tuple[_Video, _Vid
 
 
 def _source(reference: _Video, path: Path) -> str:
-    """The reference's name: `content_name`, or `content_id` where there is none."""
+    """Returns the reference's name: `content_name`, or `content_id` where there is none."""
     name = reference.get("content_name", reference["content_id"])
     try:
         text = name.strip() if isinstance(name, str) else str(read_whole(name))
@@ -118,7 +119,7 @@ def _path(video: _Video, where: str) -> str:
 
 
 def _opinion(video: Mapping[str, Any], where: str) -> tuple[OpinionColumns, Votes | None]:
-    """MOS (`mos`, else `dmos`, else `groundtruth`), or else the votes of `os`."""
+    """Returns the MOS (`mos`, else `dmos`, else `groundtruth`), or else the votes of `os`."""
     for key in ("mos", "dmos", "groundtruth"):
         if key in video:
             try:
@@ -151,7 +152,7 @@ def _videos(values: Mapping[str, Any], name: str, path: Path) -> Iterator[Mappin
 
 
 def _id(video: Mapping[str, Any], path: Path) -> int | str:
-    """The `content_id`; a whole number may be written as a float, as sureal's files have it."""
+    """Returns the `content_id`; sureal writes whole numbers as floats."""
     content = video["content_id"]
     if isinstance(content, str) and content.strip():
         return content
@@ -164,7 +165,7 @@ def _id(video: Mapping[str, Any], path: Path) -> int | str:
 
 
 def _assignments(tree: ast.Module, path: Path) -> dict[str, Any]:
-    """What the names of a file are given, in its order; docstrings are left alone."""
+    """Returns the values of a file's names; docstrings and `__future__` are left alone."""
     values: dict[str, Any] = {}
     for statement in tree.body:
         if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant):
@@ -173,7 +174,7 @@ def _assignments(tree: ast.Module, path: Path) -> dict[str, Any]:
             continue
         target = statement.targets[0] if isinstance(statement, ast.Assign) else None
         if not isinstance(target, ast.Name) or len(statement.targets) != 1:  # type: ignore[attr-defined]
-            raise _code(statement, path)
+            raise _refuse_code(statement, path)
         try:
             values[target.id] = _literal(statement.value, values, path)  # type: ignore[attr-defined]
         except RecursionError as error:
@@ -184,7 +185,7 @@ def _assignments(tree: ast.Module, path: Path) -> dict[str, Any]:
 
 
 def _literal(node: ast.expr, names: Mapping[str, Any], path: Path) -> Any:
-    """The value of a literal, of a name given before, or of strings put together."""
+    """Returns the value of a literal, of a name given before, or of strings put together."""
     match node:
         case ast.Constant(value=value) if not isinstance(value, (bytes, complex)):
             return value
@@ -215,11 +216,11 @@ def _literal(node: ast.expr, names: Mapping[str, Any], path: Path) -> Any:
             text = "".join(parts) if all(isinstance(part, str) for part in parts) else None
             if text is not None and len(text) <= _MAX_TEXT:
                 return text
-    raise _code(node, path)
+    raise _refuse_code(node, path)
 
 
 def _is_key(node: ast.expr | None) -> bool:
-    """Whether a dictionary's key is a literal, or a tuple of such."""
+    """Returns whether a dictionary's key is a literal, or a tuple of such."""
     if isinstance(node, ast.Tuple):
         return all(isinstance(part, ast.Constant) for part in node.elts)
     return isinstance(node, ast.Constant)
@@ -231,7 +232,7 @@ def _key(node: ast.expr | None) -> object:
     return node.value if isinstance(node, ast.Constant) else None
 
 
-def _code(node: ast.stmt | ast.expr, path: Path) -> InputError:
+def _refuse_code(node: ast.stmt | ast.expr, path: Path) -> InputError:
     return InputError(
         f"{path}: line {node.lineno}: {type(node).__name__} is code, which is not run; a dataset "
         f"file is read where it gives names literal values, write the value there."

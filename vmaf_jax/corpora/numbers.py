@@ -1,4 +1,4 @@
-"""Numbers in files of strangers: plain decimal notation in ASCII, finite, and nothing else.
+"""Numbers in files that people bring: plain decimal notation in ASCII, finite.
 
 Python's `float` and Pydantic take more: `7_0` for 70, `true` for 1, Arabic digits, `inf`, `1e999`.
 In a table of measurements each of these is a mistake, so none is read as a number here.

@@ -38,7 +38,7 @@ Row = TypeVar("Row", bound=pydantic.BaseModel)
 
 
 def is_file(path: Path) -> bool:
-    """Whether `path` is a file; a name that no file can have is none."""
+    """Returns whether `path` is a file; a name that no file can have is none."""
     try:
         return path.is_file()
     except OSError:
@@ -73,7 +73,7 @@ class CsvFormat:
 
 
 def read_csv_format(path: Path) -> CsvFormat:
-    """Finds out how a CSV file is written, from its first lines.
+    """Detects how a CSV file is written, from its first lines.
 
     Raises:
         InputError: a column that stands there twice.
@@ -89,7 +89,7 @@ def read_csv_format(path: Path) -> CsvFormat:
     header = lines[1:] if chosen else lines
     candidates = chosen[1] if chosen else _DELIMITERS
     readers = {mark: _reader(header, mark) for mark in candidates}
-    cells = {mark: next(_filled(reader), []) for mark, reader in readers.items()}
+    cells = {mark: next(_without_empty(reader), []) for mark, reader in readers.items()}
     delimiter = max(cells, key=lambda mark: len(cells[mark]))
     columns = tuple(name.strip() for name in cells[delimiter])
     for k, name in enumerate(columns):
@@ -121,7 +121,7 @@ def decode(content: bytes) -> str:
 
 
 def read_csv_rows(path: Path, form: CsvFormat) -> Iterator[list[str]]:
-    """Returns the rows below a CSV file's header; empty lines are passed over.
+    """Yields the rows below a CSV file's header, without empty lines.
 
     Decimal commas become points where a comma does not separate cells.
 
@@ -134,7 +134,7 @@ def read_csv_rows(path: Path, form: CsvFormat) -> Iterator[list[str]]:
     with path.open(newline="", encoding=form.encoding) as file:
         for _ in range(form.rows_from):
             file.readline()
-        rows = _filled(_reader(itertools.chain(file, [_END]), form.delimiter))
+        rows = _without_empty(_reader(itertools.chain(file, [_END]), form.delimiter))
         for number, row in enumerate(rows, 1):
             if row == [_END]:
                 return
@@ -161,13 +161,13 @@ def _reader(lines: Iterable[str], delimiter: str) -> "_csv.Reader":
     return csv.reader(lines, delimiter=delimiter, skipinitialspace=True)
 
 
-def _filled(rows: Iterable[list[str]]) -> Iterator[list[str]]:
-    """The rows that hold anything."""
+def _without_empty(rows: Iterable[list[str]]) -> Iterator[list[str]]:
+    """Returns the rows that hold anything."""
     return (row for row in rows if any(cell.strip() for cell in row))
 
 
 def check_columns(path: Path, columns: Sequence[str], model: type[pydantic.BaseModel]) -> None:
-    """Raises InputError where a header lacks a column, naming what may be meant for it."""
+    """Raises InputError where a header lacks a column, with the column that may be meant."""
     for name, field in model.model_fields.items():
         if field.is_required() and name not in columns:
             by_letters = [other for other in columns if other.lower() == name.lower()]
@@ -228,7 +228,7 @@ def check_listed(listing: Path, number: int, name: str) -> Path:
 
 
 def hint_at_slashes(name: str) -> str:
-    """A sentence to end the message of a missing file with, where its name has backslashes."""
+    """Returns a hint for the message about a missing file whose name has backslashes."""
     return " Folders are separated by /." if "\\" in name else ""
 
 
@@ -248,7 +248,7 @@ def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def read_records(
     path: Path, what: str, model: type[pydantic.BaseModel] | None = None
 ) -> Iterator[dict[str, Any]]:
-    """The rows of `path` by column name; CSV gives text, the others their own types.
+    """Reads the rows of `path` by column name; CSV gives text, the others their own types.
 
     Args:
         what: what the file is, for messages.
@@ -284,14 +284,14 @@ def read_records(
 
 
 def _cells(row: Sequence[str], form: CsvFormat, path: Path, number: int) -> dict[str, str]:
-    """The cells of a row by column; those beyond the last column, or missing, must be empty."""
+    """Returns a row's cells by column; those beyond the last column must be empty."""
     if any(cell.strip() for cell in row[len(form.columns) :]):
         raise InputError(f"{path}: row {number} has more cells than there are columns; correct it.")
     return dict(zip(form.columns, row, strict=False))
 
 
 def parse_record(model: type[Row], path: Path, number: int, values: Any) -> Row:
-    """One row as `model` describes it; empty cells and NaN are left out.
+    """Parses one row as `model` describes it; empty cells and NaN are left out.
 
     Raises:
         InputError: no record, more cells than columns, or a cell that `model` refuses; names the

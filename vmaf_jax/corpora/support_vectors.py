@@ -1,9 +1,8 @@
-"""The embedded corpus: the clips that a VMAF model file remembers.
+"""The embedded corpus: support vectors of a VMAF model file, which are clips it was trained on.
 
-The model is a nu-SVR, and its support vectors are clips of its own training set, as clip means of
-scaled features. Unscaled, clips of one source share their `motion2`, a property of the reference
-alone, which is how sources are told apart: 23 of 7 to 10 clips in `vmaf_v0.6.1`. Labels are the
-teacher's own unrounded scores; nothing needs video.
+They are clip means of scaled features. Unscaled, clips of one source share their `motion2`, a
+property of the reference alone, by which sources are told apart: 23 of 7 to 10 clips in
+`vmaf_v0.6.1`. Labels are the teacher's own unrounded scores; no video is needed.
 """
 
 import hashlib
@@ -19,17 +18,14 @@ _SAME_REFERENCE = 1e-3
 
 
 def support_vector_table(teacher: Teacher) -> FeatureTable:
-    """The clips in `teacher`'s support vectors, pooled, labelled by `teacher` (clipped).
+    """Returns the clips in a teacher's support vectors, pooled, labelled by itself (clipped).
 
     Rows keep the file's order. Sources are named `motion_<value>`, in order of motion.
     """
     model = teacher.model
     features = (model.support_vectors - model.intercept) / model.slope
     n = len(features)
-    key = features[
-        :, [teacher.feature_set.names.index(f) for f in teacher.feature_set.reference_only]
-    ]
-    motion = key[:, 0]
+    motion = features[:, teacher.feature_set.names.index(teacher.feature_set.reference_only[0])]
     rank = np.argsort(motion, kind="stable")
     new_source = np.diff(motion[rank], prepend=-np.inf) > _SAME_REFERENCE
     group = np.empty(n, dtype=np.int64)

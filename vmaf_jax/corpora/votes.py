@@ -46,7 +46,7 @@ class _Vote(pydantic.BaseModel, frozen=True, extra="ignore", str_strip_whitespac
 
 
 def read_ratings(path: Path) -> dict[str, Votes]:
-    """The votes of each clip by subject, from CSV, JSON Lines or Parquet.
+    """Reads the votes of each clip by subject, from CSV, JSON Lines or Parquet.
 
     Raises:
         InputError: a file or row that cannot be, no vote, or in a wide file a clip that recurs.
@@ -60,10 +60,10 @@ def read_ratings(path: Path) -> dict[str, Votes]:
             f"{path}: column 'clip' is missing; ratings are `clip, subject, score`, or `clip` and "
             f"a column for each subject."
         )
-    return _long(rows, path) if set(columns) >= _LONG else _wide(rows, path)
+    return _read_long(rows, path) if set(columns) >= _LONG else _read_wide(rows, path)
 
 
-def _long(rows: list[Any], path: Path) -> dict[str, Votes]:
+def _read_long(rows: list[Any], path: Path) -> dict[str, Votes]:
     ratings: dict[str, Votes] = {}
     for number, values in enumerate(rows, 1):
         vote = parse_record(_Vote, path, number, values)
@@ -71,7 +71,7 @@ def _long(rows: list[Any], path: Path) -> dict[str, Votes]:
     return ratings
 
 
-def _wide(rows: list[Any], path: Path) -> dict[str, Votes]:
+def _read_wide(rows: list[Any], path: Path) -> dict[str, Votes]:
     ratings: dict[str, Votes] = {}
     for number, values in enumerate(rows, 1):
         if not isinstance(values, dict):
@@ -96,7 +96,7 @@ def _wide(rows: list[Any], path: Path) -> dict[str, Votes]:
 
 
 def check_votes(cells: Mapping[Any, Any], where: str) -> Votes:
-    """Votes by subject out of cells by subject; empty ones and NaN are no votes.
+    """Returns votes by subject out of cells by subject; empty ones and NaN are no votes.
 
     Raises:
         InputError: a cell is no number; the message begins with `where`.
@@ -120,7 +120,7 @@ def check_votes(cells: Mapping[Any, Any], where: str) -> Votes:
 
 
 def _is_empty(value: object) -> bool:
-    """Whether a cell holds no vote: nothing, blanks, or NaN as a number or as text."""
+    """Returns whether a cell holds no vote: nothing, blanks, or NaN as a number or as text."""
     if isinstance(value, str):
         return value.strip().lower() in ("", "nan")
     return value is None or (isinstance(value, float) and value != value)
@@ -129,8 +129,8 @@ def _is_empty(value: object) -> bool:
 _SMALL = 10.0  # no corpus on 0-100 has all its MOS below; those on 1-5, 1-7 and 0-10 have
 
 
-def _scale(value: Any) -> Any:
-    """`1 5` or `[1, 5]` as two numbers."""
+def _split_scale(value: Any) -> Any:
+    """Splits `1 5` or `[1, 5]` into its two numbers."""
     if isinstance(value, str):
         value = value.replace(",", " ").strip("[]() ").split()
     if value is None or (isinstance(value, (list, tuple)) and len(value) == 2):
@@ -139,7 +139,7 @@ def _scale(value: Any) -> Any:
 
 
 class OpinionColumns(pydantic.BaseModel, frozen=True, str_strip_whitespace=True):
-    """The columns of a row that hold an opinion; all optional, all or none of a file's rows.
+    """Columns of a row that hold an opinion; each is filled in all rows of a file or in none.
 
     Attributes:
         mos, mos_ci95: mean opinion score, and half-width of its 95 % interval, on `label_scale`.
@@ -150,7 +150,9 @@ class OpinionColumns(pydantic.BaseModel, frozen=True, str_strip_whitespace=True)
     mos: Number | None = None
     mos_ci95: Number | None = pydantic.Field(default=None, ge=0)
     experiment: str | None = pydantic.Field(default=None, coerce_numbers_to_str=True)
-    label_scale: Annotated[tuple[Number, Number] | None, pydantic.BeforeValidator(_scale)] = None
+    label_scale: Annotated[tuple[Number, Number] | None, pydantic.BeforeValidator(_split_scale)] = (
+        None
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -172,7 +174,7 @@ class Opinion:
 def map_opinions(
     rows: Sequence[OpinionColumns], path: Path, declared: LabelScale | None = None
 ) -> list[Opinion]:
-    """The rows' opinions on 0-100.
+    """Maps the opinions of a file's rows to 0-100.
 
     Args:
         rows: on their scale, in the order of the file.
@@ -216,7 +218,7 @@ def map_opinions(
 def agreed_scale(
     rows: Sequence[OpinionColumns], path: Path, declared: LabelScale | None, highest: float
 ) -> LabelScale:
-    """The scale that is declared, or that the rows state, else 0-100.
+    """Returns the scale that is declared, or that the rows state, else 0-100.
 
     Args:
         highest: the largest score, on the scale.

@@ -9,13 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from vmaf_jax.corpora import avt_vqdb_uhd_1
-from vmaf_jax.corpora.logs import (
-    ListedClip,
-    read_clip_list,
-    read_frames,
-    read_log,
-    read_log_manifest,
-)
+from vmaf_jax.corpora.clip_lists import ListedClip, read_clip_list, read_log_manifest
+from vmaf_jax.corpora.frame_tables import read_frames
+from vmaf_jax.corpora.logs import read_log
 from vmaf_jax.corpora.netflix_py import read_dataset_file
 from vmaf_jax.corpora.votes import (
     Opinion,

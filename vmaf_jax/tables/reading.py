@@ -145,20 +145,34 @@ def read_parquet(
 
 
 def text_column(arrow: pa.Table, path: Place, name: str) -> npt.NDArray[np.object_]:
-    """Returns a column of text, `[n]`.
+    """Returns a column of text, `[n]`, in which equal texts are one object.
+
+    Raises:
+        InputError: it holds something else, or a row is empty.
+    """
+    texts, codes = coded_text_column(arrow, path, name)
+    return np.asarray(np.array(texts, dtype=object)[codes], dtype=object)
+
+
+def coded_text_column(
+    arrow: pa.Table, path: Place, name: str
+) -> tuple[list[str], npt.NDArray[np.integer]]:
+    """Returns the distinct texts of a column, and the number of each row's, `[n]`.
 
     Raises:
         InputError: it holds something else, or a row is empty.
     """
     column = arrow.column(name)
-    if not _is_text(column.type):
-        raise InputError(f"{path}: column {name!r} holds {column.type}, expected text.")
+    coded = pa.types.is_dictionary(column.type)
+    kind = column.type.value_type if coded else column.type
+    if not _is_text(kind):
+        raise InputError(f"{path}: column {name!r} holds {kind}, expected text.")
     if column.null_count:
         row = column.is_null().to_pylist().index(True)
         raise InputError(f"{path}: column {name!r}, row {row} is empty; fill it in.")
-    coded = column.combine_chunks().dictionary_encode()
-    texts = np.array(coded.dictionary.to_pylist(), dtype=object)  # one object a text, not a row
-    return np.asarray(texts[coded.indices.to_numpy()], dtype=object)
+    whole = column.unify_dictionaries() if coded else column.dictionary_encode()
+    codes = whole.combine_chunks()
+    return codes.dictionary.to_pylist(), codes.indices.to_numpy()
 
 
 def number_column(arrow: pa.Table, path: Place, name: str) -> npt.NDArray[np.float64]:

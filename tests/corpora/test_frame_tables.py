@@ -4,7 +4,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
-from vmaf_jax.corpora.logs import read_frames
+from vmaf_jax.corpora.frame_tables import read_frames
 from vmaf_jax.errors import InputError
 from vmaf_jax.features import FEATURES, NEG_FEATURES
 from vmaf_jax.tables.reading import read_parquet

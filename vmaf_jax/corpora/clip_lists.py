@@ -1,0 +1,111 @@
+"""Lists of clips whose features were measured elsewhere: CSV, JSON Lines or Parquet."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pydantic
+
+from vmaf_jax.corpora.numbers import Whole
+from vmaf_jax.corpora.records import Row, check_listed, parse_record, read_records
+from vmaf_jax.corpora.votes import OpinionColumns
+from vmaf_jax.errors import InputError
+
+
+class _ListRow(OpinionColumns, frozen=True, extra="ignore"):
+    source: str = pydantic.Field(min_length=1, coerce_numbers_to_str=True)
+    n_frames: Whole | None = pydantic.Field(default=None, ge=1)
+
+
+class _ClipRow(_ListRow, frozen=True, extra="ignore"):
+    clip: str = pydantic.Field(min_length=1, coerce_numbers_to_str=True)
+
+
+class _LogRow(_ListRow, frozen=True, extra="ignore"):
+    log: str = pydantic.Field(min_length=1)
+    clip: str | None = pydantic.Field(default=None, min_length=1, coerce_numbers_to_str=True)
+    bit_depth: Whole | None = pydantic.Field(default=None, ge=8, le=16)
+
+
+@dataclasses.dataclass(frozen=True)
+class ListedClip:
+    """A clip that a file lists, whose features were measured elsewhere.
+
+    Attributes:
+        name, source: where it belongs; names are unique.
+        opinion: MOS, interval, experiment and scale, as the file has them.
+        log: the file that holds its features, or None.
+        n_frames: how many frames it must have, or None.
+        bit_depth: of the videos that its log is of, or None where the list does not say.
+        votes: raw scores by subject, on the opinion's scale, or None.
+    """
+
+    name: str
+    source: str
+    opinion: OpinionColumns
+    log: Path | None = None
+    n_frames: int | None = None
+    bit_depth: int | None = None
+    votes: Mapping[str, Sequence[float]] | None = None
+
+
+def read_clip_list(path: Path) -> tuple[list[ListedClip], list[str]]:
+    """Reads the clips of `--clips FILE`; returns them and the names of columns left alone.
+
+    Columns: `clip, source`, and optionally `mos, mos_ci95, experiment, label_scale, n_frames`.
+
+    Raises:
+        InputError: a file or row that cannot be, no row, or a clip that is listed twice.
+    """
+    rows, unused = _read_rows(path, "list of clips", _ClipRow)
+    clips = [ListedClip(row.clip, row.source, row, n_frames=row.n_frames) for row in rows]
+    check_names(clips, path)
+    return clips, unused
+
+
+def read_log_manifest(path: Path) -> tuple[list[ListedClip], list[str]]:
+    """Reads the clips of `--logs MANIFEST`; returns them and the names of columns left alone.
+
+    Columns: `log, source`, and optionally `clip` (by default the log's name without its ending),
+    `mos, mos_ci95, experiment, label_scale, n_frames, bit_depth`. Paths are relative to the
+    manifest's folder.
+
+    Raises:
+        InputError: as `read_clip_list`.
+    """
+    rows, unused = _read_rows(path, "manifest of logs", _LogRow)
+    clips = [
+        ListedClip(
+            row.clip or Path(row.log).stem,
+            row.source,
+            row,
+            log=check_listed(path, number, row.log),
+            n_frames=row.n_frames,
+            bit_depth=row.bit_depth,
+        )
+        for number, row in enumerate(rows, 1)
+    ]
+    check_names(clips, path)
+    return clips, unused
+
+
+def check_names(clips: Sequence[ListedClip], path: Path) -> None:
+    """Raises InputError where there is no clip, or two of a name."""
+    if not clips:
+        raise InputError(f"{path}: lists no clip; add rows.")
+    first_row: dict[str, int] = {}
+    for number, clip in enumerate(clips, 1):
+        if (first := first_row.setdefault(clip.name, number)) != number:
+            raise InputError(
+                f"{path}: rows {first} and {number} are both of the clip {clip.name!r}; a clip has "
+                f"one, name or remove them."
+            )
+
+
+def _read_rows(path: Path, what: str, model: type[Row]) -> tuple[list[Row], list[str]]:
+    rows: list[Row] = []
+    unused: set[str] = set()
+    for number, values in enumerate(read_records(path, what, model), 1):
+        rows.append(parse_record(model, path, number, values))
+        unused |= set(values) - set(model.model_fields) - {""}
+    return rows, sorted(unused)
