@@ -23,7 +23,7 @@ import numpy.typing as npt
 from vmaf_jax.corpora.clips import Clip
 from vmaf_jax.errors import InputError
 from vmaf_jax.files import atomic_path, cache_dir, make_dir
-from vmaf_jax.video.ffmpeg import Ffmpeg, find_ffmpeg
+from vmaf_jax.video.ffmpeg import Ffmpeg, find_ffmpeg, run_ffmpeg
 from vmaf_jax.video.inputs import Video, text_digest
 
 if TYPE_CHECKING:
@@ -274,7 +274,7 @@ def _encode(rung: Distortion, form: Format, reference: Path, out: Path, ffmpeg: 
 
 
 def _run(ffmpeg: Ffmpeg, arguments: list[str], stdin: bytes = b"") -> None:
-    finished = run_run(ffmpeg, ["-v", "error", "-y", *arguments], stdin=stdin)
+    finished = run_ffmpeg(ffmpeg, ["-v", "error", "-y", *arguments], stdin=stdin)
     if finished.code != 0:
         lines = finished.report.strip().splitlines() or ["no reason given"]
         raise InputError(

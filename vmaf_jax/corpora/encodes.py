@@ -28,7 +28,7 @@ from vmaf_jax.errors import InputError
 from vmaf_jax.files import read_limited
 
 _UNITS = {"bps": 1e-3, "kbps": 1.0, "mbps": 1e3}
-# Other spellings, in small letters; ffmpeg writes `kb/s` and `kbits/s` and reads `500k`.
+# Spellings in small letters; ffmpeg writes `kb/s` and `kbits/s` and reads `500k`.
 _SPELLINGS = {
     f"{prefix}{spelling}": f"{prefix}bps"
     for prefix in ("", "k", "m")
@@ -36,9 +36,10 @@ _SPELLINGS = {
 } | {"k": "kbps", "m": "mbps", "": "kbps"}
 _BITRATE = re.compile(r"\s*([0-9.eE+-]+)\s*([a-zA-Z/]*)\s*")
 _RESOLUTION = re.compile(r"\s*(?:[0-9]{1,5}\s*[xX×]\s*)?([0-9]{1,5})(?:\.0|p)?\s*")
-_RATES = (1e-3, 1e9)  # kbit/s: below one bit a second, above any video's samples as they are
-_MIXED = 100.0  # rates of one content that stand further apart are taken for other units,
-_LOSSLESS = (500.0, 97.0)  # but for encodes of that score, which may be lossless: so far apart
+_RATES = (1e-3, 1e9)  # kbit/s: one bit a second, and more than uncompressed video takes
+# Neighbouring rates of one content with a larger ratio are taken for different units; an encode of
+# score 97 or more may be lossless, and so may be further apart.
+_MAX_RATIO, _MAX_LOSSLESS_RATIO, _LOSSLESS_SCORE = 100.0, 500.0, 97.0
 
 
 class _Row(pydantic.BaseModel, frozen=True, extra="ignore", str_strip_whitespace=True):
@@ -79,10 +80,8 @@ def read_encodes(path: Path) -> list[Encode]:
         InputError: a file or row that cannot be, a rate that is not above 0, units or models that
             are mixed, heights that only some rows have, or one encode listed twice.
     """
-    rows = [
-        parse_record(_Row, path, number, values)
-        for number, values in enumerate(_read_rows(path), 1)
-    ]
+    records = enumerate(_read_rows(path), 1)
+    rows = [parse_record(_Row, path, number, values) for number, values in records]
     if not rows:
         raise InputError(f"{path}: lists no encode; add rows.")
     _check_one_model(rows, path)
@@ -205,8 +204,7 @@ def _check_rates(encodes: Sequence[Encode], path: Path) -> None:
 
 
 def _check_step(low: Encode, high: Encode, path: Path) -> None:
-    lossless, lossless_score = _LOSSLESS
-    most = lossless if high.score >= lossless_score else _MIXED
+    most = _MAX_LOSSLESS_RATIO if high.score >= _LOSSLESS_SCORE else _MAX_RATIO
     if high.kbps / low.kbps >= most:
         raise InputError(
             f"{path}: bitrates of {low.content!r} stand a factor of {most:g} and more apart, as "

@@ -138,6 +138,9 @@ def _split_scale(value: Any) -> Any:
     raise ValueError(f"expected the worst and the best vote, as 1 5, received {show(value)}")
 
 
+_Scale = Annotated[tuple[Number, Number] | None, pydantic.BeforeValidator(_split_scale)]
+
+
 class OpinionColumns(pydantic.BaseModel, frozen=True, str_strip_whitespace=True):
     """Columns of a row that hold an opinion; each is filled in all rows of a file or in none.
 
@@ -150,9 +153,7 @@ class OpinionColumns(pydantic.BaseModel, frozen=True, str_strip_whitespace=True)
     mos: Number | None = None
     mos_ci95: Number | None = pydantic.Field(default=None, ge=0)
     experiment: str | None = pydantic.Field(default=None, coerce_numbers_to_str=True)
-    label_scale: Annotated[tuple[Number, Number] | None, pydantic.BeforeValidator(_split_scale)] = (
-        None
-    )
+    label_scale: _Scale = None
 
 
 @dataclasses.dataclass(frozen=True)
