@@ -82,7 +82,7 @@ class Case:
     Attributes:
         name: of the case, unique in its table.
         reference, distorted: the files.
-        how: keyword arguments of `extract_pair`.
+        options: keyword arguments of `extract_pair`.
         warns: what a warning of the result must match; None asks for none that is about pictures.
         refused: what the refusal must match, where the pair has no score.
     """
@@ -90,7 +90,7 @@ class Case:
     name: str
     reference: Made
     distorted: Made
-    how: dict[str, object] = dataclasses.field(default_factory=dict)
+    options: dict[str, object] = dataclasses.field(default_factory=dict)
     warns: str | None = None
     refused: str | None = None
 
@@ -113,7 +113,12 @@ class World:
     def check(self, case: Case, backend: str, cache: Path) -> None:
         """Asserts that a case comes out as it says."""
         videos = [self.video(made) for made in (case.reference, case.distorted)]
-        settings = {"backend": backend, "cache": cache, "teachers": ("vmaf_v0.6.1",), **case.how}
+        settings = {
+            "backend": backend,
+            "cache": cache,
+            "teachers": ("vmaf_v0.6.1",),
+            **case.options,
+        }
         if case.refused is not None:
             with pytest.raises(InputError, match=case.refused):
                 extract_pair(*videos, **settings)

@@ -41,7 +41,7 @@ class Case:
         made: how ffmpeg makes it.
         reference: name of the reference, and how ffmpeg makes it where it is none of the usual.
         stream: that is to be measured.
-        how: keyword arguments of `extract_pair`.
+        options: keyword arguments of `extract_pair`.
         frames: first of the reference's and of the distorted frames that are compared, and how
             many.
         refused: what a refusal must match, where the pair has no score.
@@ -53,7 +53,7 @@ class Case:
     made: str = ""
     reference: tuple[str, str] = ("ref.y4m", "")
     stream: int = 0
-    how: dict = dataclasses.field(default_factory=dict)
+    options: dict = dataclasses.field(default_factory=dict)
     frames: tuple[int, int, int] = (0, 0, FRAMES)
     refused: str = ""
     size: tuple[int, int] = (WIDTH, HEIGHT)
@@ -101,7 +101,7 @@ CASES = [
         ("ntsc.y4m", "-i ref30.y4m -vf scale=720:480 -r 30000/1001 -strict -1"),
         size=(720, 480),
         backends=("libvmaf",),
-        how={"scale": "stretch", "force": True},
+        options={"scale": "stretch", "force": True},
     ),
     Case(
         "pal.dv",
@@ -109,19 +109,19 @@ CASES = [
         ("pal.y4m", "-i ref25.y4m -vf scale=720:576"),
         size=(720, 576),
         backends=("libvmaf",),
-        how={"scale": "stretch", "force": True},
+        options={"scale": "stretch", "force": True},
     ),
     # Soft telecine: frames are shown at uneven times, and at another rate than they have.
     *(Case(f"soft.{end}", SOFT.format("s" + end, FULL), FILM24)
       for end in ("ts", "vob", "mkv", "mov", "avi", "mxf")),
-    Case("partly.ts", SOFT.format("pts", PARTLY), FILM24, how={"force": True}),
+    Case("partly.ts", SOFT.format("pts", PARTLY), FILM24, options={"force": True}),
     Case("soft.m2v", SOFT.format("sm2v", FULL), FILM24),
     Case("soft.mpg", SOFT.format("smpg", FULL), ("soft2.ts", SOFT.format("s2ts", FULL))),
     # Several streams.
     Case("still_first.mkv", f"{TWO} -map 2 -map 0", stream=1),
     Case("flagged.mkv", f"{TWO} -map 1 -map 0 -disposition:v:1 default", stream=1),
     Case("flagged.mp4", f"{TWO} -map 1 -map 0 -disposition:v:1 default", stream=1),
-    Case("chosen.mkv", f"{TWO} -map 1 -map 0", stream=1, how={"stream": 1}),
+    Case("chosen.mkv", f"{TWO} -map 1 -map 0", stream=1, options={"stream": 1}),
     Case("preview.mp4", "-i other.mp4 -i film.mp4 -map 0 -map 1 -c:v:0 mjpeg -r:v:0 4 -c:v:1 copy "
          "-disposition:v 0", stream=1),
     Case("cover.mp4", f"{TWO} -map 0 -map 2 -disposition:v:1 attached_pic"),
@@ -160,16 +160,16 @@ CASES = [
          refused=r"smaller.ts: changes from 172x134 yuv420p to 128x96 yuv420p on the way; split"),
     # Flags.
     Case("short.mp4", "-i ref.y4m -frames:v 8 -c:v libx264 -qp 34", frames=(0, 0, 8),
-         how={"shortest": True}),
+         options={"shortest": True}),
     Case("short2.mp4", "-i ref.y4m -frames:v 8 -c:v libx264 -qp 34",
          refused=r"8 frames, its reference ref.y4m has 12; pass --sync auto .* or --shortest"),
     Case("tail.mkv", "-i ref.y4m -vf trim=start_frame=3,setpts=PTS-STARTPTS -c:v libx264 -qp 34",
-         frames=(3, 0, 9), how={"sync": "auto"}),
+         frames=(3, 0, 9), options={"sync": "auto"}),
     Case("tail2.mkv", "-i ref.y4m -vf trim=start_frame=3,setpts=PTS-STARTPTS -c:v libx264 -qp 34",
-         frames=(3, 0, 9), how={"offset": -3}),
+         frames=(3, 0, 9), options={"offset": -3}),
     Case("half.mkv", "-i ref.y4m -vf trim=start_frame=5,setpts=PTS-STARTPTS -c:v libx264 -qp 34",
-         frames=(5, 0, 7), how={"sync": "auto"}),
-    Case("part.ts", COPY, frames=(0, 0, 5), how={"frames": 5}),
+         frames=(5, 0, 7), options={"sync": "auto"}),
+    Case("part.ts", COPY, frames=(0, 0, 5), options={"frames": 5}),
 ]  # fmt: skip
 
 
@@ -185,7 +185,7 @@ RUNS = [(case, backend) for case in CASES for backend in case.backends]
 def test_frames_are_paired_as_they_are_shown(case, backend, clocks, tmp_path):
     distorted = clocks.make(case.name, case.made)
     reference = clocks.make(*case.reference)
-    settings = {"backend": backend, "cache": tmp_path, **case.how}
+    settings = {"backend": backend, "cache": tmp_path, **case.options}
     if case.refused:
         with pytest.raises(InputError, match=case.refused):
             extract_pair(reference, distorted, **settings)

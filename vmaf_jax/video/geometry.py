@@ -149,7 +149,7 @@ def find_layouts(videos: VideoPair, streams: StreamPair, comparison: Comparison)
     """
     reference, distorted = streams
     path, scale = videos[1].path, comparison.scale
-    ours, theirs = (f"{stream.width}x{stream.height}" for stream in (distorted, reference))
+    stated, expected = (f"{stream.width}x{stream.height}" for stream in (distorted, reference))
     fits = _aspects_fit(reference, distorted)
     if distorted.size == reference.size and fits:
         return _only(Layout("same", "", "", reference.size))
@@ -165,7 +165,7 @@ def find_layouts(videos: VideoPair, streams: StreamPair, comparison: Comparison)
         if scale == "stretch":
             return _only(stretch)
         cuts = tuple(_common_cuts(streams))
-        refusal = f"{path}: is {ours}, its reference {theirs}, and its picture "
+        refusal = f"{path}: is {stated}, its reference {expected}, and its picture "
         if scale == "crop":
             refusal += (
                 "lies neither at a side nor in the middle; cut what is padded, or pass --scale "
@@ -182,8 +182,9 @@ def find_layouts(videos: VideoPair, streams: StreamPair, comparison: Comparison)
         return LayoutChoices((stretch, *steps), stretch)
     if scale is None:
         refusal = (
-            f"{path}: display aspect ratio {float(distorted.aspect):.3f} ({ours}), its reference's "
-            f"is {float(reference.aspect):.3f} ({theirs}); pass --scale stretch, pad or crop."
+            f"{path}: display aspect ratio {float(distorted.aspect):.3f} ({stated}), its "
+            f"reference's is {float(reference.aspect):.3f} ({expected}); pass --scale stretch, pad "
+            f"or crop."
         )
         if not steps:
             raise InputError(refusal)
@@ -220,16 +221,15 @@ def _samples_alike(reference: DecodedStream, distorted: DecodedStream) -> bool:
     return abs(distorted.sar / reference.sar - 1) <= Fraction(1, min(distorted.size))
 
 
-def _is_near(ours: Size, theirs: Size) -> bool:
+def _is_near(first: Size, second: Size) -> bool:
     """Tells whether two sizes are one, up to padding or less than any scaling on purpose."""
-    return all(map(_is_near_side, ours, theirs))
 
+    def is_near_side(less: int, more: int) -> bool:
+        if more - less <= _SAME_SIZE * less:
+            return True
+        return any(more == _round_up(less, b) or less == more - more % b for b in (8, 16))
 
-def _is_near_side(ours: int, theirs: int) -> bool:
-    less, more = sorted((ours, theirs))
-    if more - less <= _SAME_SIZE * less:
-        return True
-    return any(more == _round_up(less, b) or less == more - more % b for b in (8, 16))
+    return all(is_near_side(min(sides), max(sides)) for sides in zip(first, second, strict=True))
 
 
 def _round_up(side: int, block: int) -> int:
@@ -362,14 +362,14 @@ def _shape_in(reference: DecodedStream, distorted: DecodedStream) -> Fraction:
     return distorted.aspect / (reference.sar or 1)
 
 
-def _note_of_scaling(ours: Size, theirs: Size, *, samples_alike: bool) -> str:
+def _note_of_scaling(before: Size, after: Size, *, samples_alike: bool) -> str:
     """Returns a warning of a picture of which a side is scaled by little, or unlike the other."""
-    factors = [there / here for here, there in zip(ours, theirs, strict=True)]
-    barely = any(0 < abs(factor - 1) <= _BARELY for factor in factors)
-    off = abs(ours[0] * theirs[1] - ours[1] * theirs[0]) / max(theirs)
+    across, down = after[0] / before[0], after[1] / before[1]
+    barely = any(0 < abs(factor - 1) <= _BARELY for factor in (across, down))
+    off = abs(before[0] * after[1] - before[1] * after[0]) / max(after)
     if not barely and (not samples_alike or off < _ROUNDING):
         return ""
     return (
-        f"the distorted video is {ours[0]}x{ours[1]} and was scaled to {theirs[0]}x{theirs[1]}, "
-        f"{factors[0]:.4g} times across and {factors[1]:.4g} times down"
+        f"the distorted video is {before[0]}x{before[1]} and was scaled to {after[0]}x{after[1]}, "
+        f"{across:.4g} times across and {down:.4g} times down"
     )

@@ -238,7 +238,7 @@ def _warn_of_colour(
     reference, distorted = streams
     warnings = []
     hdr = [stream.transfer in HDR_TRANSFERS for stream in streams]
-    for name, ours, theirs in (
+    for name, tag, expected in (
         ("transfer", distorted.transfer, reference.transfer),
         ("primaries", distorted.primaries, reference.primaries),
         ("matrix", distorted.matrix, reference.matrix),
@@ -246,9 +246,9 @@ def _warn_of_colour(
     ):
         if name in ("matrix", "range") and "gbr" in (distorted.matrix, reference.matrix):
             continue
-        if "unknown" in (ours, theirs) or ours == theirs:
+        if "unknown" in (tag, expected) or tag == expected:
             continue
-        text = f"{name} is {ours}, the reference's is {theirs}"
+        text = f"{name} is {tag}, the reference's is {expected}"
         if name == "transfer" and any(hdr) and not comparison.force:
             raise InputError(
                 f"{videos[1].path}: {text}; their luma is not on one scale, convert one of them, "
@@ -270,16 +270,16 @@ def _grid(videos: VideoPair, streams: StreamPair, comparison: Comparison) -> flo
     """Returns frames per second that both are put on by time; None where they pair by number."""
     reference, distorted = streams
     path = videos[1].path
-    theirs, ours = (video.fps or stream.rate for video, stream in zip(videos, streams, strict=True))
+    expected, rate = videos[0].fps or reference.rate, videos[1].fps or distorted.rate
     if comparison.fps == "match":
-        if theirs is None or ours is None:
+        if expected is None or rate is None:
             raise InputError(f"{path}: a file has no time stamps to match; drop --fps match.")
-        return reference.base_rate if reference.base_rate and not videos[0].fps else theirs
-    if theirs is None or ours is None or comparison.force:
+        return reference.base_rate if reference.base_rate and not videos[0].fps else expected
+    if expected is None or rate is None or comparison.force:
         return None
-    if abs(ours / theirs - 1) > SAME_RATE:
+    if abs(rate / expected - 1) > SAME_RATE:
         raise InputError(
-            f"{path}: {ours:g} frames/s, its reference has {theirs:g}; pass --fps "
+            f"{path}: {rate:g} frames/s, its reference has {expected:g}; pass --fps "
             f"match to pair frames by time stamp, or --force by number (film sped up)."
         )
     if reference.irregular != distorted.irregular:
@@ -319,18 +319,18 @@ def _conversions(streams: StreamPair, layout: Layout, least_bits: int) -> tuple[
 
     def chain(stream: DecodedStream, fit: str) -> str:
         # In its own depth: of another one, full range is no multiple of limited range.
-        own = planar_format("420", sample_bits(stream.pix_fmt))
+        same_depth = planar_format("420", sample_bits(stream.pix_fmt))
         retag = f",{SAME_COLOUR}:range={stream.range}"
         if is_rgb(stream.pix_fmt):
             # swscale takes RGB for full range and grey for full luma, whatever their tags say.
             to_luma = f"out_color_matrix={matrix}"
             if stream.range == "tv":
-                to_own = _convert(fit, f"{to_luma}:out_range=pc", own)
-                return f"{to_own}{retag}{_convert('', 'out_range=tv', common)}"
+                full = _convert(fit, f"{to_luma}:out_range=pc", same_depth)
+                return f"{full}{retag}{_convert('', 'out_range=tv', common)}"
             return f"{_convert(fit, f'{to_luma}:out_range=tv', common)},{SAME_COLOUR}"
         start = f",{SAME_COLOUR}"
         if is_luma_alone(stream.pix_fmt):
-            start = f"{_convert('', 'out_range=pc', own)}{retag}"
+            start = f"{_convert('', 'out_range=pc', same_depth)}{retag}"
         if is_same_form:
             return start + (fit if least_bits == 8 else _convert(fit, "", common))
         return start + _convert(fit, "out_range=tv", common)

@@ -104,13 +104,13 @@ def check_frame_counts(
     for video, count in zip((distorted, reference), reversed(counts), strict=True):
         if count == 0:
             raise InputError(f"{video.path}: holds no decodable picture; make it again.")
-    theirs, ours = counts
-    if ours is None or theirs is None or ours == theirs or shortest:
+    expected, count = counts
+    if count is None or expected is None or count == expected or shortest:
         return
     raise InputError(
-        f"{distorted.path}: {ours} frames, its reference {reference.path.name} has {theirs}; pass "
-        f"--sync auto where frames are missing at the start, or --shortest to measure the first "
-        f"{min(ours, theirs)}."
+        f"{distorted.path}: {count} frames, its reference {reference.path.name} has {expected}; "
+        f"pass --sync auto where frames are missing at the start, or --shortest to measure the "
+        f"first {min(count, expected)}."
     )
 
 
