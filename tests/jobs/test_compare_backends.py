@@ -14,7 +14,7 @@ import pytest
 
 from vmaf_jax.cli import main
 from vmaf_jax.corpora import demo
-from vmaf_jax.corpora.by_name import corpus_clips
+from vmaf_jax.corpora.by_name import CorpusSource
 from vmaf_jax.errors import InputError
 from vmaf_jax.evaluation import metrics as agreement
 from vmaf_jax.extraction.extract import extract_clips
@@ -70,7 +70,7 @@ def test_on_the_golden_pair(tmp_path, golden):
         "pix_fmt": ["yuv420p10le"],
     }
     pyarrow.csv.write_csv(pa.table(columns), tmp_path / "golden.csv")
-    clips = corpus_clips("manifest", manifest_path=tmp_path / "golden.csv")
+    clips = CorpusSource("manifest", manifest=tmp_path / "golden.csv").clips()
     check(module.compare_backends(clips, tmp_path / "r"), 3)
 
 
@@ -190,7 +190,7 @@ def test_v1_is_held_against_libvmafs_integer_features(golden, tmp_path):
         **{key: [expected[key]] for key in ("width", "height", "pix_fmt")},
     }
     pyarrow.csv.write_csv(pa.table(columns), tmp_path / "golden.csv")
-    clips = corpus_clips("manifest", manifest_path=tmp_path / "golden.csv")
+    clips = CorpusSource("manifest", manifest=tmp_path / "golden.csv").clips()
     report = module.compare_backends(clips, tmp_path / "r", teacher="vmaf_v1.0.16_3d0h")
     first = report.comparisons[0]
     assert (first.ours, first.theirs) == ("JAX CPU", "libvmaf integer")
@@ -202,7 +202,7 @@ def test_v1_is_held_against_libvmafs_integer_features(golden, tmp_path):
 
 def check_v1(corpus, feature_set, folder, only=None):
     """Scores within 0.02 points on every frame, and chroma unmeasured on the same frames."""
-    clips = [c for c in corpus_clips(corpus) if only in (None, (c.source, c.name))]
+    clips = [c for c in CorpusSource(corpus).clips() if only in (None, (c.source, c.name))]
     report = module.compare_backends(clips, folder, teacher=feature_set.teacher)
     assert report.missed == []
     assert 0 < report.comparisons[0].columns["score"].max_abs <= 0.02

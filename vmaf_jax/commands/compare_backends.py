@@ -21,7 +21,7 @@ def compare_backends(
 ) -> None:
     """Hold JAX's features against libvmaf's integer and float ones, frame by frame."""
     prepare_extraction("jax")
-    from vmaf_jax.extraction.corpus import CorpusSource
+    from vmaf_jax.corpora.by_name import CorpusSource
     from vmaf_jax.jobs.compare_backends import compare_backends as compare
     from vmaf_jax.reporting.terminal import Terminal, show_backends, show_json
 

@@ -1,5 +1,6 @@
 """Corpora of videos, by name."""
 
+import dataclasses
 from pathlib import Path
 
 from vmaf_jax.corpora import demo, manifest, netflix
@@ -10,39 +11,48 @@ from vmaf_jax.tables.opinions import LabelScale
 _NAMES = ("netflix", "manifest", "demo", "demo_1080p", "support_vectors")
 
 
-def corpus_clips(
-    corpus: str,
-    *,
-    data_root: Path | None = None,
-    manifest_path: Path | None = None,
-    label_scale: LabelScale | None = None,
-) -> list[Clip]:
-    """Lists the clips of a video corpus.
+@dataclasses.dataclass(frozen=True)
+class CorpusSource:
+    """A corpus by name, and where its files are.
 
-    Args:
-        label_scale: what a manifest's opinion scores are on.
-
-    Raises:
-        InputError: the corpus has no clips to list, or its files are not as they must be.
+    Attributes:
+        corpus: `support_vectors`, `netflix`, `manifest`, `demo` or `demo_1080p`.
+        data_root: folder of the netflix corpus, by default `VMAF_DATA_ROOT`.
+        manifest: file of the manifest corpus.
+        label_scale: what the manifest's opinion scores are on, by default what it says.
     """
-    if label_scale is not None and corpus != "manifest":
-        raise InputError(f"corpus {corpus!r} has no opinion scores; drop the label scale.")
-    match corpus:
-        case "netflix":
-            return netflix.load_clips(data_root)
-        case "demo":
-            return demo.load_clips()
-        case "demo_1080p":
-            return demo.load_clips_1080p()
-        case "manifest":
-            if manifest_path is None:
+
+    corpus: str
+    data_root: Path | None = None
+    manifest: Path | None = None
+    label_scale: LabelScale | None = None
+
+    def clips(self) -> list[Clip]:
+        """Lists the clips.
+
+        Raises:
+            InputError: the corpus has no clips to list, or its files are not as they must be.
+        """
+        if self.label_scale is not None and self.corpus != "manifest":
+            raise InputError(f"corpus {self.corpus!r} has no opinion scores; drop the label scale.")
+        match self.corpus:
+            case "netflix":
+                return netflix.load_clips(self.data_root)
+            case "demo":
+                return demo.load_clips()
+            case "demo_1080p":
+                return demo.load_clips_1080p()
+            case "manifest":
+                if self.manifest is None:
+                    raise InputError(
+                        "the manifest corpus needs its file: pass --manifest, or set data.manifest."
+                    )
+                return manifest.load_clips(self.manifest, self.label_scale)
+            case "avt_vqdb_uhd_1":
                 raise InputError(
-                    "the manifest corpus needs its file: pass --manifest, or set data.manifest."
+                    f"corpus {self.corpus!r} is measured: read it with import --corpus."
                 )
-            return manifest.load_clips(manifest_path, label_scale)
-        case "avt_vqdb_uhd_1":
-            raise InputError(f"corpus {corpus!r} is measured: read it with import --corpus.")
-    raise InputError(
-        f"corpus {corpus!r} is unknown; expected one of {', '.join(_NAMES)}."
-        f"{did_you_mean(corpus, _NAMES)}"
-    )
+        raise InputError(
+            f"corpus {self.corpus!r} is unknown; expected one of {', '.join(_NAMES)}."
+            f"{did_you_mean(self.corpus, _NAMES)}"
+        )

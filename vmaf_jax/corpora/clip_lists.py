@@ -107,5 +107,6 @@ def _read_rows(path: Path, what: str, model: type[Row]) -> tuple[list[Row], list
     unused: set[str] = set()
     for number, values in enumerate(read_records(path, what, model), 1):
         rows.append(parse_record(model, path, number, values))
-        unused |= set(values) - set(model.model_fields) - {""}
+        if isinstance(values, dict):  # it is, or it could not be parsed
+            unused |= set(values) - set(model.model_fields) - {""}
     return rows, sorted(unused)

@@ -12,7 +12,6 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import pydantic
 
@@ -99,7 +98,7 @@ def read_encodes(path: Path) -> list[Encode]:
     return encodes
 
 
-def _read_rows(path: Path) -> Iterator[Any]:
+def _read_rows(path: Path) -> Iterator[object]:
     if path.suffix.lower() != ".json":
         yield from read_records(path, "list of encodes", _Row)
         return
@@ -180,7 +179,7 @@ def _check_heights(encodes: Sequence[Encode], path: Path) -> None:
 
 
 def _check_unique(encodes: Sequence[Encode], path: Path) -> None:
-    first_row: dict[tuple[Any, ...], int] = {}
+    first_row: dict[tuple[object, ...], int] = {}
     for number, encode in enumerate(encodes, 1):
         key = (encode.content, encode.codec, encode.height, encode.kbps)
         if (first := first_row.setdefault(key, number)) != number:

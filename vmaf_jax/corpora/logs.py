@@ -15,7 +15,6 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 from xml.parsers import expat
 
 import numpy as np
@@ -34,7 +33,7 @@ from vmaf_jax.errors import InputError
 from vmaf_jax.features.feature_set import FeatureSet
 
 MAX_BYTES = 512 * 2**20
-Frames = list[tuple[object, Mapping[str, Any]]]  # number of each frame, and its values by name
+Frames = list[tuple[object, Mapping[str, object]]]  # number of each frame, and its values by name
 # Prefix and suffix of names of the integer extractors, and of the float ones.
 _INTEGER_NAMES = (("integer_", ""), ("VMAF_integer_feature_", "_score"))
 _FLOAT_NAMES = (("", ""), ("VMAF_feature_", "_score"))
@@ -239,7 +238,7 @@ def _frame_number(value: object, path: Path) -> int:
     return number
 
 
-def _logged_name(key: str, frame: Mapping[str, Any], feature_set: FeatureSet, path: Path) -> str:
+def _logged_name(key: str, frame: Mapping[str, object], feature_set: FeatureSet, path: Path) -> str:
     """Returns the name under which a log has the feature that libvmaf's JSON calls `key`."""
     stem = key.removeprefix("integer_")
     stems = (stem,) if "_egl_" in stem else (stem, f"{stem}_egl_100")
@@ -257,7 +256,7 @@ def _logged_name(key: str, frame: Mapping[str, Any], feature_set: FeatureSet, pa
     raise InputError(f"{path}: has no {base} of the feature set {feature_set.name}; {mend}.")
 
 
-def _value(frame: Mapping[str, Any], name: str, k: int, path: Path) -> float:
+def _value(frame: Mapping[str, object], name: str, k: int, path: Path) -> float:
     value = frame.get(name)
     try:
         return read_number(value)

@@ -13,7 +13,6 @@ together with `+`.
 import ast
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from vmaf_jax.corpora.clip_lists import ListedClip, check_names
 from vmaf_jax.corpora.numbers import read_number, read_whole, show
@@ -24,7 +23,7 @@ from vmaf_jax.errors import InputError
 _MAX_BYTES = 16 * 2**20
 _MAX_TEXT = 4096
 _NUMPY_NUMBERS = ("float64", "float32", "int64", "int32")
-_Video = Mapping[str, Any]  # an entry of ref_videos or dis_videos
+_Video = Mapping[str, object]  # an entry of ref_videos or dis_videos
 
 
 def read_dataset_file(path: Path) -> list[ListedClip]:
@@ -46,7 +45,7 @@ def read_dataset_file(path: Path) -> list[ListedClip]:
     return clips
 
 
-def dataset_records(path: Path) -> Iterator[dict[str, Any]]:
+def dataset_records(path: Path) -> Iterator[dict[str, object]]:
     """Reads the pairs of a dataset file as records of a manifest, to be measured.
 
     Its `width`, `height` and `yuv_fmt` go with raw files. Votes are left out: they become scores
@@ -69,7 +68,7 @@ def dataset_records(path: Path) -> Iterator[dict[str, Any]]:
         }
 
 
-def _values(path: Path) -> dict[str, Any]:
+def _values(path: Path) -> dict[str, object]:
     check_size(path, _MAX_BYTES, "dataset file")
     try:
         tree = ast.parse(decode(path.read_bytes()))
@@ -78,7 +77,7 @@ def _values(path: Path) -> dict[str, Any]:
     return _assignments(tree, path)
 
 
-def _pairs(values: Mapping[str, Any], path: Path) -> Iterator[tuple[_Video, _Video, str]]:
+def _pairs(values: Mapping[str, object], path: Path) -> Iterator[tuple[_Video, _Video, str]]:
     """Yields the reference and the distorted video of each entry, and where it stands."""
     references: dict[int | str, _Video] = {}
     for number, video in enumerate(_videos(values, "ref_videos", path), 1):
@@ -118,7 +117,7 @@ def _path(video: _Video, where: str) -> str:
     return name
 
 
-def _opinion(video: Mapping[str, Any], where: str) -> tuple[OpinionColumns, Votes | None]:
+def _opinion(video: Mapping[str, object], where: str) -> tuple[OpinionColumns, Votes | None]:
     """Returns the MOS (`mos`, else `dmos`, else `groundtruth`), or else the votes of `os`."""
     for key in ("mos", "dmos", "groundtruth"):
         if key in video:
@@ -141,7 +140,7 @@ def _opinion(video: Mapping[str, Any], where: str) -> tuple[OpinionColumns, Vote
     return OpinionColumns(), check_votes(scores, where)
 
 
-def _videos(values: Mapping[str, Any], name: str, path: Path) -> Iterator[Mapping[str, Any]]:
+def _videos(values: Mapping[str, object], name: str, path: Path) -> Iterator[Mapping[str, object]]:
     videos = values.get(name)
     if not isinstance(videos, list) or not videos:
         raise InputError(f"{path}: has no list {name}; a dataset file has ref_videos, dis_videos.")
@@ -151,7 +150,7 @@ def _videos(values: Mapping[str, Any], name: str, path: Path) -> Iterator[Mappin
         yield video
 
 
-def _id(video: Mapping[str, Any], path: Path) -> int | str:
+def _id(video: Mapping[str, object], path: Path) -> int | str:
     """Returns the `content_id`; sureal writes whole numbers as floats."""
     content = video["content_id"]
     if isinstance(content, str) and content.strip():
@@ -164,9 +163,9 @@ def _id(video: Mapping[str, Any], path: Path) -> int | str:
         ) from error
 
 
-def _assignments(tree: ast.Module, path: Path) -> dict[str, Any]:
+def _assignments(tree: ast.Module, path: Path) -> dict[str, object]:
     """Returns the values of a file's names; docstrings and `__future__` are left alone."""
-    values: dict[str, Any] = {}
+    values: dict[str, object] = {}
     for statement in tree.body:
         if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant):
             continue
@@ -184,7 +183,7 @@ def _assignments(tree: ast.Module, path: Path) -> dict[str, Any]:
     return values
 
 
-def _literal(node: ast.expr, names: Mapping[str, Any], path: Path) -> Any:
+def _literal(node: ast.expr, names: Mapping[str, object], path: Path) -> object:
     """Returns the value of a literal, of a name given before, or of strings put together."""
     match node:
         case ast.Constant(value=value) if not isinstance(value, (bytes, complex)):
@@ -212,9 +211,9 @@ def _literal(node: ast.expr, names: Mapping[str, Any], path: Path) -> Any:
         case ast.Name(id=name) if isinstance(names.get(name), (str, int, float)):
             return names[name]
         case ast.BinOp(op=ast.Add(), left=left, right=right):
-            parts = [_literal(part, names, path) for part in (left, right)]
-            text = "".join(parts) if all(isinstance(part, str) for part in parts) else None
-            if text is not None and len(text) <= _MAX_TEXT:
+            first, second = (_literal(part, names, path) for part in (left, right))
+            texts = isinstance(first, str) and isinstance(second, str)
+            if texts and len(text := f"{first}{second}") <= _MAX_TEXT:
                 return text
     raise _refuse_code(node, path)
 

@@ -10,7 +10,7 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 import pyarrow as pa
 import pydantic
@@ -182,7 +182,7 @@ def check_columns(path: Path, columns: Sequence[str], model: type[pydantic.BaseM
             raise InputError(f"{path}: has no column {name!r}; {mend}")
 
 
-def read_json(text: str) -> Any:
+def read_json(text: str) -> object:
     """Returns what strict JSON holds: finite numbers, and each key once in its object.
 
     Raises:
@@ -232,7 +232,7 @@ def hint_at_slashes(name: str) -> str:
     return " Folders are separated by /." if "\\" in name else ""
 
 
-def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
     """Returns a JSON object whose keys are unique, in `json.loads`; the last would win in silence.
 
     Raises:
@@ -247,7 +247,7 @@ def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def read_records(
     path: Path, what: str, model: type[pydantic.BaseModel] | None = None
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[object]:
     """Reads the rows of `path` by column name; CSV gives text, the others their own types.
 
     Args:
@@ -290,7 +290,7 @@ def _cells(row: Sequence[str], form: CsvFormat, path: Path, number: int) -> dict
     return dict(zip(form.columns, row, strict=False))
 
 
-def parse_record(model: type[Row], path: Path, number: int, values: Any) -> Row:
+def parse_record(model: type[Row], path: Path, number: int, values: object) -> Row:
     """Parses one row as `model` describes it; empty cells and NaN are left out.
 
     Raises:

@@ -63,7 +63,7 @@ def read_ratings(path: Path) -> dict[str, Votes]:
     return _read_long(rows, path) if set(columns) >= _LONG else _read_wide(rows, path)
 
 
-def _read_long(rows: list[Any], path: Path) -> dict[str, Votes]:
+def _read_long(rows: list[object], path: Path) -> dict[str, Votes]:
     ratings: dict[str, Votes] = {}
     for number, values in enumerate(rows, 1):
         vote = parse_record(_Vote, path, number, values)
@@ -71,7 +71,7 @@ def _read_long(rows: list[Any], path: Path) -> dict[str, Votes]:
     return ratings
 
 
-def _read_wide(rows: list[Any], path: Path) -> dict[str, Votes]:
+def _read_wide(rows: list[object], path: Path) -> dict[str, Votes]:
     ratings: dict[str, Votes] = {}
     for number, values in enumerate(rows, 1):
         if not isinstance(values, dict):
@@ -95,7 +95,7 @@ def _read_wide(rows: list[Any], path: Path) -> dict[str, Votes]:
     return ratings
 
 
-def check_votes(cells: Mapping[Any, Any], where: str) -> Votes:
+def check_votes(cells: Mapping[Any, object], where: str) -> Votes:
     """Returns votes by subject out of cells by subject; empty ones and NaN are no votes.
 
     Raises:
@@ -129,7 +129,7 @@ def _is_empty(value: object) -> bool:
 _SMALL = 10.0  # no corpus on 0-100 has all its MOS below; those on 1-5, 1-7 and 0-10 have
 
 
-def _split_scale(value: Any) -> Any:
+def _split_scale(value: object) -> object:
     """Splits `1 5` or `[1, 5]` into its two numbers."""
     if isinstance(value, str):
         value = value.replace(",", " ").strip("[]() ").split()

@@ -1,44 +1,16 @@
-"""A corpus, measured: from where its files are to a feature table."""
+"""Measuring a corpus: from where its files are to a feature table."""
 
 import dataclasses
-from pathlib import Path
 
-from vmaf_jax.corpora.by_name import corpus_clips
+from vmaf_jax.corpora.by_name import CorpusSource
 from vmaf_jax.corpora.clips import Clip
 from vmaf_jax.errors import InputError
 from vmaf_jax.extraction.extract import extract_clips
 from vmaf_jax.extraction.request import Request
 from vmaf_jax.features.feature_set import FEATURES, FeatureSet
 from vmaf_jax.progress import NO_PROGRESS, Progress
-from vmaf_jax.tables.opinions import LabelScale
 from vmaf_jax.tables.table import FeatureTable
 from vmaf_jax.video.comparison import DEFAULT_COMPARISON
-
-
-@dataclasses.dataclass(frozen=True)
-class CorpusSource:
-    """A corpus by name, and where its files are.
-
-    Attributes:
-        corpus: `support_vectors`, `netflix`, `manifest`, `demo` or `demo_1080p`.
-        data_root: folder of the netflix corpus, by default `VMAF_DATA_ROOT`.
-        manifest: file of the manifest corpus.
-        label_scale: what the manifest's opinion scores are on, by default what it says.
-    """
-
-    corpus: str
-    data_root: Path | None = None
-    manifest: Path | None = None
-    label_scale: LabelScale | None = None
-
-    def clips(self) -> list[Clip]:
-        """Its clips; raises InputError where it has none to list."""
-        return corpus_clips(
-            self.corpus,
-            data_root=self.data_root,
-            manifest_path=self.manifest,
-            label_scale=self.label_scale,
-        )
 
 
 def measure_corpus(
@@ -48,10 +20,10 @@ def measure_corpus(
     backend: str = "libvmaf",
     progress: Progress = NO_PROGRESS,
 ) -> FeatureTable:
-    """A corpus, measured or embedded, as a table.
+    """Measures a corpus of videos, or reads the embedded one, as a table.
 
     Raises:
-        InputError: as the corpus or the extraction does.
+        InputError: the corpus has no clips to list, or one cannot be measured.
     """
     if source.corpus == "support_vectors":
         return _support_vectors(request, backend)
@@ -81,10 +53,10 @@ def measure_with_labels(
     backend: str = "libvmaf",
     progress: Progress = NO_PROGRESS,
 ) -> FeatureTable:
-    """Clips with libvmaf's scores as labels, and features from either backend.
+    """Measures clips with libvmaf's scores as labels, and features from either backend.
 
     Raises:
-        InputError: as the extraction does.
+        InputError: a clip cannot be measured.
     """
     request = Request((teacher,), feature_set)
     table = extract_clips(clips, request, on_clip=progress.clips(clips))

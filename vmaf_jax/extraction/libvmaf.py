@@ -88,7 +88,7 @@ def extract_by_libvmaf(
     return [future.result() for future in futures]
 
 
-def measurement_settings(request: Request, models: Sequence[LibvmafModel]) -> dict[str, Any]:
+def measurement_settings(request: Request, models: Sequence[LibvmafModel]) -> dict[str, object]:
     """Returns all that a measurement depends on besides pair and program, for JSON."""
     teachers = [(m.name, file_digest(m.path) if m.path else None) for m in models]
     return {"recipe": RECIPE, **request_key(request, teachers)}

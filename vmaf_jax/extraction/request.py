@@ -54,7 +54,7 @@ class Request:
 _WITHOUT_EFFECT = ("cache", "jobs", "threads", "on_frames", "device")
 
 
-def request_key(request: Request, teachers: Sequence[tuple[str, str | None]]) -> dict[str, Any]:
+def request_key(request: Request, teachers: Sequence[tuple[str, str | None]]) -> dict[str, object]:
     """Returns all of a request that its results depend on, for JSON.
 
     Fields are left out by name, not taken by name, so that a new field is in the names of cached
@@ -67,7 +67,7 @@ def request_key(request: Request, teachers: Sequence[tuple[str, str | None]]) ->
     return {k: v for k, v in values.items() if k not in _WITHOUT_EFFECT} | {"teachers": teachers}
 
 
-def video_key(video: Video) -> dict[str, Any]:
+def video_key(video: Video) -> dict[str, object]:
     """Returns all that is said of a file but its name, for JSON."""
     values = dataclasses.asdict(video)
     return {k: v for k, v in values.items() if k != "path"} | {"is_raw": video.is_raw}

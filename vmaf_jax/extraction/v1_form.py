@@ -7,7 +7,6 @@ pass the encode's size and depth to CAMBI where it was scaled. Source: `models_v
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from vmaf_jax.errors import InputError
 from vmaf_jax.features.feature_set import FeatureSet
@@ -54,6 +53,6 @@ def measured_bits(facts: Sequence[DecodedStream]) -> int:
     return common_bits(reference.pix_fmt, distorted.pix_fmt, least_bits=10)
 
 
-def describe(bits: int, encode: EncodedFormat | None) -> dict[str, Any]:
+def describe(bits: int, encode: EncodedFormat | None) -> dict[str, object]:
     """Returns the entries of a result that say in which form v1 measured, `bits` a sample."""
     return {"v1_bits": bits, "v1_encode": None if encode is None else list(encode)}

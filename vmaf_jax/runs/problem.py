@@ -10,9 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
+from vmaf_jax.corpora.by_name import CorpusSource
 from vmaf_jax.errors import InputError, OtherFeaturesError
 from vmaf_jax.evaluation.cross_validation import HeldOut
-from vmaf_jax.extraction.corpus import CorpusSource, measure_corpus
+from vmaf_jax.extraction.corpus import measure_corpus
 from vmaf_jax.extraction.request import Request
 from vmaf_jax.features.feature_set import FEATURE_SETS
 from vmaf_jax.models import Student, Variables

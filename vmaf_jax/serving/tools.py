@@ -328,7 +328,7 @@ def rank(request: requests.Rank, progress: Progress) -> Answer:
 
 def extract(request: requests.Extract, progress: Progress) -> Answer:
     """A corpus to a feature table."""
-    from vmaf_jax.extraction.corpus import CorpusSource
+    from vmaf_jax.corpora.by_name import CorpusSource
     from vmaf_jax.jobs.extract import ExtractSettings
     from vmaf_jax.jobs.extract import extract as job
 

@@ -15,7 +15,6 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -105,7 +104,7 @@ def read_shards(shards: Sequence[Place]) -> Iterator[FeatureTable]:
         InputError: a shard that is damaged or of another schema, or a clip that two shards have;
             the message names the shard.
     """
-    schema: dict[str, Any] | None = None
+    schema: dict[str, object] | None = None
     owner: dict[tuple[str, ...], Place] = {}
     for path in shards:
         table = read_file(path)
@@ -135,7 +134,7 @@ def count_rows(path: Place) -> int:
             return 0
 
 
-def _schema(table: FeatureTable) -> dict[str, Any]:
+def _schema(table: FeatureTable) -> dict[str, object]:
     """Returns what all shards of a dataset share."""
     return {
         "feature_set": table.feature_set.name,
@@ -147,7 +146,7 @@ def _schema(table: FeatureTable) -> dict[str, Any]:
     }
 
 
-def _about(folder: Place) -> dict[str, Any] | None:
+def _about(folder: Place) -> dict[str, object] | None:
     """Returns what its `DatasetWriter` says of a dataset; None where another program made it."""
     if isinstance(folder, Path):
         path = folder / ABOUT
@@ -240,7 +239,7 @@ class TableSummary:
             sources=sorted({*self.sources, *other.sources}),
         )
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Returns the summary as commands print it in JSON."""
         return {
             "rows": self.rows,
