@@ -62,7 +62,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     make_dir(path.parent)
     mark = f"{os.getpid()}-{secrets.token_hex(4)}"
     temporary = path.with_name(f".{path.name[:200]}.{mark}.tmp")
-    remove_left_over(path.parent, f".{path.name[:200]}.", ".tmp")
+    remove_leftovers(path.parent, f".{path.name[:200]}.", ".tmp")
     try:
         yield temporary
         if path.is_dir() and temporary.is_dir():
@@ -123,13 +123,13 @@ def take_lock(path: Path, busy: str) -> IO[bytes]:
         raise
 
 
-def remove_left_over(folder: Path, start: str, end: str = "") -> None:
+def remove_leftovers(folder: Path, start: str, end: str = "") -> None:
     """Removes files of killed processes from `folder`: `<start><process id>-...<end>`."""
     names = re.compile(re.escape(start) + r"(\d+)-.*" + re.escape(end))
     with contextlib.suppress(OSError):
         for entry in os.scandir(folder):
             match = names.fullmatch(entry.name)
-            if match is None or _runs(int(match[1])):
+            if match is None or _is_running(int(match[1])):
                 continue
             if entry.is_dir(follow_symlinks=False):
                 shutil.rmtree(entry.path, ignore_errors=True)
@@ -138,7 +138,7 @@ def remove_left_over(folder: Path, start: str, end: str = "") -> None:
                     Path(entry.path).unlink()
 
 
-def _runs(process: int) -> bool:
+def _is_running(process: int) -> bool:
     try:
         os.kill(process, 0)
     except ProcessLookupError:
@@ -157,7 +157,7 @@ def work_folder() -> Iterator[Path]:
     """
     try:
         place = Path(tempfile.gettempdir())
-        remove_left_over(place, "vmaf-jax-")
+        remove_leftovers(place, "vmaf-jax-")
         folder = tempfile.mkdtemp(prefix=f"vmaf-jax-{os.getpid()}-")
     except OSError as error:
         raise temporary_error(error) from error
@@ -304,7 +304,7 @@ def is_folder(path: Path) -> bool:
         return False
 
 
-def plain_files(folder: Path) -> bool:
+def holds_plain_files(folder: Path) -> bool:
     """Returns whether a folder holds files and folders alone: no FIFO, device or linked folder."""
     return all(
         path.is_file() or (path.is_dir() and not path.is_symlink()) for path in folder.rglob("*")

@@ -25,11 +25,11 @@ def printable(text: str, *, keep: str = "") -> str:
     if text.isprintable():
         return text
     return "".join(
-        c if c.isprintable() or c in _HARMLESS or c in keep else _escaped(c) for c in text
+        c if c.isprintable() or c in _HARMLESS or c in keep else _escape(c) for c in text
     )
 
 
-def _escaped(character: str) -> str:
+def _escape(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")
 
 

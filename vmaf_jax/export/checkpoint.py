@@ -13,7 +13,7 @@ import jax
 import numpy as np
 
 from vmaf_jax.errors import InputError
-from vmaf_jax.files import atomic_path, plain_files
+from vmaf_jax.files import atomic_path, holds_plain_files
 from vmaf_jax.models import Student, Variables
 
 _METADATA = "_CHECKPOINT_METADATA"
@@ -56,7 +56,7 @@ def load_checkpoint(path: Path, student: Student) -> Variables:
     logging.getLogger("absl").setLevel(logging.ERROR)
     if not path.is_dir():
         raise InputError(f"{path}: no such checkpoint; train again.")
-    if not plain_files(path):
+    if not holds_plain_files(path):
         raise InputError(f"{path}: holds something other than files; copy the checkpoint again.")
     try:
         with checkpointer_alone() as checkpointer:

@@ -24,7 +24,7 @@ from vmaf_jax.video.pictures import colour_matrix, picture_size, take_pictures
 from vmaf_jax.video.streams import DecodedStream
 
 MAX_WIDTH = 480  # pixels of a picture
-MAX_BYTES = 6 << 20  # of all pictures: the page is one file, which people send by mail
+MAX_BYTES = 6 << 20  # of all pictures, which stand in the page itself
 _N_EVEN = 24  # evenly spaced frames that have pictures, at most
 _N_WORST = 4  # lowest frames of an encode that have pictures
 _MAX_PICTURES = 180

@@ -1,8 +1,7 @@
-"""`vmaf-jax compare-backends`: the same clips by libvmaf's integer and float extractors and by JAX.
+"""The job `compare-backends`: clips measured by libvmaf's integer and float extractors and by JAX.
 
-Of VMAF v1's features libvmaf has no float extractors, so JAX is held against the integer ones. The
-score is one model's over each backend's features, so that only the features differ. Which frame is
-worst is told, and shown.
+Of VMAF v1's features libvmaf has no float extractors, so JAX is compared with the integer ones. The
+score is one model's over each backend's features, so that only the features differ.
 """
 
 from pathlib import Path
@@ -45,12 +44,14 @@ from vmaf_jax.teacher import DEFAULT_TEACHER, Teacher, load_teacher
 from vmaf_jax.video.decode import DecodedPair, frame_at
 from vmaf_jax.video.ffmpeg import find_ffmpeg
 
-# The integer and the float extractors' form of a set; those of VMAF v1 have no float one.
-_FORMS = {
-    name: forms
-    for forms in ((FEATURES, FLOAT_FEATURES), (NEG_FEATURES, FLOAT_NEG_FEATURES))
-    for name in (forms[0].name, forms[1].name)
-} | {s.name: (s, None) for s in V1_SETS}
+# The sets of libvmaf's integer and float extractors, by the name of either.
+_INTEGER_AND_FLOAT: dict[str, tuple[FeatureSet, FeatureSet | None]] = {
+    FEATURES.name: (FEATURES, FLOAT_FEATURES),
+    FLOAT_FEATURES.name: (FEATURES, FLOAT_FEATURES),
+    NEG_FEATURES.name: (NEG_FEATURES, FLOAT_NEG_FEATURES),
+    FLOAT_NEG_FEATURES.name: (NEG_FEATURES, FLOAT_NEG_FEATURES),
+    **{v1.name: (v1, None) for v1 in V1_SETS},
+}
 INTEGER, FLOAT, CPU = "libvmaf integer", "libvmaf float", "JAX CPU"
 
 
@@ -62,49 +63,48 @@ def compare_backends(
     overwrite: bool = False,
     progress: Progress = NO_PROGRESS,
 ) -> BackendsReport:
-    """Measures the clips by every backend; writes `backends.json`, `report.md` and worst frames.
+    """Measures the clips by every backend and writes the differences to the folder `out`.
+
+    Files are `backends.json`, `report.md`, and a picture of the worst frame of each comparison.
 
     Args:
-        overwrite: whether an earlier report in `out` is replaced.
+        teacher: The model whose scores are compared.
+        overwrite: Whether an earlier report in `out` is replaced.
 
     Returns:
-        What was written to `backends.json`; its `missed` lists what of JAX against libvmaf's float
-        extractors is over its limit.
+        The content of `backends.json`; its `missed` lists differences over their limits.
 
     Raises:
-        InputError: a clip cannot be measured, or `out` cannot be written.
+        InputError: A clip cannot be measured, or `out` cannot be written.
     """
     check_result_folder(out, "backends.json", overwrite=overwrite)
     model = load_teacher(teacher)
-    feature_set, in_floats = _FORMS[model.feature_set.name]
-    has_float = in_floats is not None
-    tables = _measure(clips, feature_set, in_floats, progress)
+    integer_set, float_set = _INTEGER_AND_FLOAT[model.feature_set.name]
+    tables = _measure(clips, integer_set, float_set, progress)
     columns = {name: _columns(table, model) for name, table in tables.items()}
     index = tables[INTEGER]
     pairs = [(CPU, INTEGER)]
-    if has_float:
+    if FLOAT in tables:
         pairs = [(FLOAT, INTEGER), (CPU, FLOAT), *pairs]
     pairs += [(name, CPU) for name in tables if name not in (INTEGER, FLOAT, CPU)]
     with atomic_path(out.absolute()) as folder:
         folder.mkdir()
         comparisons = [_compare(pair, columns, index, clips, folder) for pair in pairs]
-        features_only = {
-            name: {key: value for key, value in entry.items() if key != "score"}
-            for name, entry in columns.items()
-        }
-        excess = (
-            excess_over_floats(*(features_only[name] for name in (CPU, INTEGER, FLOAT)))
-            if has_float
-            else {}
-        )
+        excess = {}
+        if FLOAT in tables:
+            excess = excess_over_floats(
+                _without_score(columns[CPU]),
+                _without_score(columns[INTEGER]),
+                _without_score(columns[FLOAT]),
+            )
         result = BackendsReport(
             frames=len(index),
             clips=len(clips),
             model=model.name,
-            versions={name: _version(table) for name, table in tables.items()},
+            versions={name: _backend_version(table) for name, table in tables.items()},
             comparisons=comparisons,
             beyond_libvmaf=excess,
-            missed=_missed(comparisons, excess),
+            missed=_list_missed(comparisons, excess),
         )
         write_text(folder / "backends.json", to_json(result))
         write_text(folder / "report.md", to_markdown(result))
@@ -116,24 +116,30 @@ def _columns(table: FeatureTable, model: Teacher) -> Columns:
     return {**features, "score": model(table.features)}
 
 
+def _without_score(columns: Columns) -> Columns:
+    return {name: column for name, column in columns.items() if name != "score"}
+
+
 def _measure(
-    clips: list[Clip], feature_set: FeatureSet, in_floats: FeatureSet | None, progress: Progress
+    clips: list[Clip], integer_set: FeatureSet, float_set: FeatureSet | None, progress: Progress
 ) -> dict[str, FeatureTable]:
+    """Measures the clips by every backend of this machine; returns the tables by backend."""
+
     def measure(request: Request, backend: str = "libvmaf") -> FeatureTable:
         return extract_clips(clips, request, backend=backend, on_clip=progress.clips(clips))
 
-    tables = {INTEGER: measure(Request((), feature_set))}
-    if in_floats is not None:
-        tables[FLOAT] = measure(Request((), in_floats))
+    tables = {INTEGER: measure(Request((), integer_set))}
+    if float_set is not None:
+        tables[FLOAT] = measure(Request((), float_set))
     devices = {CPU: jax.devices("cpu")[0]}
     if (first := jax.devices()[0]).platform != "cpu":
         devices[f"JAX {first.platform.upper()}"] = first
     for name, device in devices.items():
-        tables[name] = measure(Request((), feature_set, device=device), "jax")
+        tables[name] = measure(Request((), integer_set, device=device), "jax")
     return tables
 
 
-def _version(table: FeatureTable) -> str:
+def _backend_version(table: FeatureTable) -> str:
     device, version = table.provenance.get("device"), table.provenance["backend_version"]
     if device:
         return f"{version} on {device}"
@@ -161,14 +167,15 @@ def _compare(
     }
     name = f"{ours} and {theirs}".replace(" ", "_").lower() + ".png"
     worst = by_column["score"]
-    write_bytes(folder / name, _picture(pair, worst, index, clips))
+    write_bytes(folder / name, _draw_worst_frame(pair, worst, index, clips))
     return BackendComparison(ours, theirs, by_column, name)
 
 
-def _missed(comparisons: list[BackendComparison], excess: dict[str, float]) -> list[str]:
-    """What is over its limit: JAX against libvmaf float, JAX against JAX elsewhere, the excess.
+def _list_missed(comparisons: list[BackendComparison], excess: dict[str, float]) -> list[str]:
+    """Returns what is over its limit, in words.
 
-    Without a float extractor, JAX against the integer one.
+    JAX is held to libvmaf's float extractors, or to the integer ones where there are no others, and
+    to JAX on the CPU where it ran on another device too.
     """
     nearest = FLOAT if excess else INTEGER
     lines = [
@@ -188,10 +195,10 @@ def _missed(comparisons: list[BackendComparison], excess: dict[str, float]) -> l
     return lines
 
 
-def _picture(
+def _draw_worst_frame(
     pair: tuple[str, str], worst: WorstDifference, index: FeatureTable, clips: list[Clip]
 ) -> bytes:
-    """The frame with the largest difference in score, PNG."""
+    """Draws the frame with the largest difference in score, PNG."""
     first_rows = np.flatnonzero(index.index == 0)
     clip = clips[int(np.searchsorted(first_rows, worst.row, side="right")) - 1]
     luma = DecodedPair(find_ffmpeg(), clip.reference, clip.distorted)

@@ -30,7 +30,14 @@ from vmaf_jax import interrupts
 from vmaf_jax.environment import is_first_process, several_processes
 from vmaf_jax.errors import InputError
 from vmaf_jax.export.checkpoint import checkpointer_alone, save_checkpoint
-from vmaf_jax.files import atomic_path, make_dir, plain_files, read_limited, take_lock, write_text
+from vmaf_jax.files import (
+    atomic_path,
+    holds_plain_files,
+    make_dir,
+    read_limited,
+    take_lock,
+    write_text,
+)
 from vmaf_jax.progress import NO_PROGRESS, Progress
 from vmaf_jax.training.pieces import Keeper, Leaves
 
@@ -87,7 +94,7 @@ def read_arrays(place: Path, training: str) -> dict[str, Any]:
         raise UnfitError(f"damaged (no list of digests: {error})") from error
     if owner != training:
         raise UnfitError("of another training (its settings, rows or machine differ)")
-    if not plain_files(place / _ARRAYS) or files != _digests(place / _ARRAYS):
+    if not holds_plain_files(place / _ARRAYS) or files != _digests(place / _ARRAYS):
         raise UnfitError("damaged (a file differs from its digest)")
     with checkpointer_alone() as checkpointer:
         return dict(checkpointer.restore(place / _ARRAYS))

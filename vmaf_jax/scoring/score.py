@@ -34,19 +34,7 @@ _BATCH = 256  # rows; a jitted model compiles for so many while the clip is stil
 
 @dataclasses.dataclass(frozen=True)
 class ScoreSettings:
-    """Settings of `score_pair` and `rank`.
-
-    Attributes:
-        backend: What measures the features: `libvmaf`, `jax` or `onnx` (a pixels model).
-        width, height, pix_fmt: Of raw files.
-        teachers: Models to run beside, by name or JSON file.
-        cache: Folder of measurements, as for `extract_pair`; `onnx` keeps none.
-        extra_metrics: Other metrics of libvmaf's same pass, names of `METRICS`.
-        provider: ONNX Runtime's, of `onnx`; by default its CPU.
-        interval: Level of an interval for the clip's label, in (0, 1).
-        within: VMAF points; measures no more frames than the clip's mean needs to be known that
-            well (95 %). By libvmaf, of models that pool by the mean, without teachers.
-        comparison: What is allowed where the two videos differ.
+    """Settings of `score_pair` and `rank`; each is described at `score`.
 
     Raises:
         InputError: The backend is unknown, or cannot do what else is set.
