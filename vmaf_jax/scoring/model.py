@@ -31,6 +31,8 @@ from vmaf_jax.video.ffmpeg import find_ffmpeg
 from vmaf_jax.video.inputs import Video, check_video
 from vmaf_jax.video.streams import probe
 
+Floats = npt.NDArray[np.float64]
+
 
 @dataclasses.dataclass(frozen=True)
 class Model:
@@ -50,11 +52,11 @@ class Model:
     name: str
     kind: str
     feature_set: FeatureSet
-    _predict: Callable[[Any], Any]
+    _predict: Callable[[Floats], npt.ArrayLike]
     label: str | None = None
     label_scale: LabelScale = MOS_RANGE
     pooling: str = "mean"
-    _clip: Callable[[Any], float] | None = None
+    _clip: Callable[[Floats], float] | None = None
     compiles: bool = True
     calibration: Calibration | None = None
 
@@ -75,7 +77,7 @@ class Model:
 
     def clip_score(
         self,
-        features: npt.NDArray[np.float64],
+        features: Floats,
         per_frame: npt.NDArray[np.floating[Any]] | None = None,
     ) -> float:
         """Returns the score of a clip, VMAF points, from raw features of its frames `[t, d]`.
@@ -201,13 +203,13 @@ def _load_onnx(path: Path) -> Model:
     )
 
 
-def _clip_predictor(model: Callable[..., Any]) -> Callable[[Any], float]:
+def _clip_predictor(model: Callable[..., npt.ArrayLike]) -> Callable[[Floats], float]:
     """Returns a model over frames as a function of one clip's features `[t, d]`.
 
     Clips are padded to a power of two, so that the model compiles for few lengths.
     """
 
-    def clip(features: npt.NDArray[np.float64]) -> float:
+    def clip(features: Floats) -> float:
         t = len(features)
         padded = np.zeros((1, 1 << (t - 1).bit_length(), features.shape[1]), np.float32)
         padded[0, :t] = features

@@ -9,7 +9,8 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+
+import pyarrow as pa
 
 from vmaf_jax.corpora.clips import Clip
 from vmaf_jax.errors import InputError
@@ -170,7 +171,7 @@ class Ranking:
         references = shortest_paths([reference for reference, _ in pairs])
         return list(zip(references, shortest_paths([path for _, path in pairs]), strict=True))
 
-    def to_dict(self, *, per_frame: bool = False) -> dict[str, Any]:
+    def to_dict(self, *, per_frame: bool = False) -> dict[str, object]:
         """Returns the result as JSON writes it."""
         return {
             "ranked": [
@@ -186,14 +187,12 @@ class Ranking:
             "failed": [dataclasses.asdict(failure) for failure in self.failed],
         }
 
-    def to_arrow(self) -> Any:
+    def to_arrow(self) -> pa.Table:
         """Returns a `pyarrow.Table`, a row a video: `rank`, names, `score`, statistics of frames.
 
         `bytes` are of the file, and `kbit_per_s` is its size over its duration. With
         `inside_training_region`, and the interval's ends `low` and `high` where asked for.
         """
-        import pyarrow as pa
-
         rows = [
             {
                 "rank": rank,

@@ -122,9 +122,9 @@ class Scores:
     def _teacher_statistics(self) -> dict[str, dict[str, float]]:
         return {n: statistics(v) for n, v in self.table.labels.items() if n not in METRICS}
 
-    def to_dict(self, *, per_frame: bool = False) -> dict[str, Any]:
+    def to_dict(self, *, per_frame: bool = False) -> dict[str, object]:
         """Returns the result as JSON writes it."""
-        document: dict[str, Any] = {"model": self.model, "kind": self.kind}
+        document: dict[str, object] = {"model": self.model, "kind": self.kind}
         if self.choice is not None:
             document["model_choice"] = self.choice
         document |= {
@@ -146,9 +146,8 @@ class Scores:
             "inside_training_region": self.inside_training_region,
         }
         if self.interval is not None:
-            document["interval"] = dataclasses.asdict(self.interval)
-            if self.interval.kind != SAMPLING:
-                document["interval"]["of"] = self.label
+            trained_on = {} if self.interval.kind == SAMPLING else {"of": self.label}
+            document["interval"] = dataclasses.asdict(self.interval) | trained_on
         if self.frames is not None:
             document |= {"frames_measured": len(self.per_frame), "frames": self.frames}
         elif per_frame:
