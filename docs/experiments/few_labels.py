@@ -28,7 +28,7 @@ from vmaf_jax.extraction.request import Request
 from vmaf_jax.features.feature_set import FEATURES
 from vmaf_jax.runs.config import DataConfig
 from vmaf_jax.runs.problem import Problem, load_problem
-from vmaf_jax.tables.clips import clips_of
+from vmaf_jax.tables.padded_clips import pad_clips
 from vmaf_jax.teacher import load_teacher
 
 V1 = "vmaf_v1.0.16_3d0h"
@@ -77,7 +77,7 @@ def monotone(problem: Problem, *, with_teacher: bool) -> npt.NDArray[np.float64]
     score, where it is read) and of the output are softplus of free parameters, so above 0; those
     of motion are free. Scores of frames are averaged over a clip; squared error, all clips a step.
     """
-    clips = clips_of(problem.table, FRAMES)
+    clips = pad_clips(problem.table, FRAMES)
     x = clips.features
     signs = np.array([1, 1, 1, 1, 1, 0], bool)
     if with_teacher:
@@ -133,7 +133,7 @@ def v1_problem(folder: Path) -> Problem:
 
 def write(problem: Problem, predictions: Predictions, path: Path) -> None:
     """Keys, labels and predictions of every clip."""
-    clips = clips_of(problem.table)
+    clips = pad_clips(problem.table)
     columns = {"clip": clips.clip, "source": clips.source, "mos": problem.label, **predictions}
     if clips.experiment is not None:
         columns["experiment"] = clips.experiment

@@ -24,7 +24,7 @@ from vmaf_jax.models.frame_pooling import POOLINGS
 from vmaf_jax.runs.config import Config, DataConfig, StudentConfig
 from vmaf_jax.runs.fit import fit_folds
 from vmaf_jax.runs.problem import Problem, load_problem
-from vmaf_jax.tables.clips import Clips, clips_of
+from vmaf_jax.tables.padded_clips import PaddedClips, pad_clips
 from vmaf_jax.teacher import load_teacher
 from vmaf_jax.training import TrainingSettings
 
@@ -53,7 +53,7 @@ def held_out(problem: Problem, student: dict[str, Any], training: dict[str, Any]
     return fit_folds(problem, config.make_student(), config.training).predicted[0].mean(axis=0)
 
 
-def incumbents(clips: Clips, problem: Problem) -> Predictions:
+def incumbents(clips: PaddedClips, problem: Problem) -> Predictions:
     """VMAF's own models, pooled, with a four-parameter logistic fitted to each fold's clips."""
     out = {}
     for name in ("vmaf_v0.6.1", "vmaf_4k_v0.6.1"):
@@ -71,7 +71,7 @@ def incumbents(clips: Clips, problem: Problem) -> Predictions:
     return out
 
 
-def nu_svr(clips: Clips, problem: Problem) -> npt.NDArray[np.float64]:
+def nu_svr(clips: PaddedClips, problem: Problem) -> npt.NDArray[np.float64]:
     """nu-SVR on clip means from scratch; its settings by leave-one-source-out inside each fold."""
     from sklearn.svm import NuSVR
 
@@ -170,7 +170,7 @@ def main(table: Path, out: Path) -> None:
     prepare_training()
     data = DataConfig(label="mos", features=table, frames_per_clip=24)
     problem = load_problem(data)
-    clips = clips_of(problem.table)
+    clips = pad_clips(problem.table)
     predictions = incumbents(clips, problem)
     predictions["nu-SVR on clip means, nested"] = nu_svr(clips, problem)
     predictions |= students(problem)

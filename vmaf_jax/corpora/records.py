@@ -57,7 +57,7 @@ def check_size(path: Path, most: int, what: str) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class CsvFormat:
-    """How a CSV file is written.
+    """Encoding and layout of a CSV file.
 
     Attributes:
         encoding: Python's name of it; a byte order mark is not part of the text.

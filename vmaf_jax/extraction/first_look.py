@@ -93,7 +93,7 @@ class FramePattern:
 
 @dataclasses.dataclass(frozen=True)
 class FirstLook:
-    """What a first look at a pair found.
+    """Findings of a first look at a pair.
 
     Attributes:
         covariate: what is known of all frames, the most telling first, `[n, 4]` (`_covariate`).

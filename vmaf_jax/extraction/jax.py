@@ -131,7 +131,7 @@ def _cache(request: Request, teachers: dict[str, Teacher], backend: dict[str, st
 
 
 class MeasuredPair(NamedTuple):
-    """What JAX measured of a pair.
+    """Features that JAX measured of a pair, or why there are none.
 
     Attributes:
         outcome: features `[frames, features]`, no unit, or why there are none.
@@ -226,7 +226,7 @@ class _Chunk:
 
     @property
     def format(self) -> tuple[FrameShape, int, EncodedFormat | None]:
-        """What has to be alike for frames to share a chunk."""
+        """Properties that frames of one chunk have in common."""
         return self.shape, self.bits, self.encode
 
     def frames_before(self, previous: Samples | None, count: int) -> Samples:

@@ -138,7 +138,7 @@ def _extract_cached(
 
 @dataclasses.dataclass(frozen=True)
 class Measurement:
-    """What libvmaf measured of a pair, per frame.
+    """Features and scores that libvmaf measured of a pair, per frame.
 
     Attributes:
         features: float64 `[frames, features]`.

@@ -243,7 +243,7 @@ class Cluster:
 
 @dataclasses.dataclass(frozen=True)
 class Refusal:
-    """Why a node may measure nothing, in one line."""
+    """The reason why a node may measure nothing, in one line."""
 
     reason: str
 

@@ -29,9 +29,9 @@ from vmaf_jax.extraction.teachers import resolve_teacher
 from vmaf_jax.progress import NO_PROGRESS, Progress
 from vmaf_jax.scoring.intervals import ClipIntervals, check_intervals, clip_intervals
 from vmaf_jax.scoring.model import Model, ModelLike, load_model
-from vmaf_jax.tables.clips import rows_of_clips
 from vmaf_jax.tables.dataset import read_table
 from vmaf_jax.tables.opinions import MOS_RANGE, LabelScale
+from vmaf_jax.tables.padded_clips import rows_by_clip
 from vmaf_jax.tables.table import FeatureTable
 from vmaf_jax.teacher.model_file import DEFAULT_TEACHER
 
@@ -198,7 +198,7 @@ def _predict_rows(model: Model, table: FeatureTable, label: str) -> tuple[Floats
     if label != "mos":
         return np.asarray(model(table.features), np.float64), Opinions.of(true, table.source)
     clips = table.mean_pool()
-    predicted = [model.clip_score(table.features[rows]) for rows in rows_of_clips(table)]
+    predicted = [model.clip_score(table.features[rows]) for rows in rows_by_clip(table)]
     opinions = Opinions.of(clips.labels["mos"], clips.source, clips.experiment, clips.mos_ci95)
     return np.array(predicted), opinions
 

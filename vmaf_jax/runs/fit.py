@@ -32,9 +32,9 @@ from vmaf_jax.runs.problem import (
 from vmaf_jax.runs.run_folder import open_run
 from vmaf_jax.runs.state import KeptState
 from vmaf_jax.tables.categories import encode_sorted
-from vmaf_jax.tables.clips import clips_of
 from vmaf_jax.tables.locations import locate
 from vmaf_jax.tables.mapped_table import map_table, release
+from vmaf_jax.tables.padded_clips import pad_clips
 from vmaf_jax.tables.table import FeatureTable
 from vmaf_jax.teacher import Teacher
 from vmaf_jax.training import TrainingSettings, cross_validation_members, train_members
@@ -241,7 +241,7 @@ def _predictor(
         predict_all = jax.jit(jax.vmap(student.predict, in_axes=(0, None)))
         features = jnp.asarray(problem.table.features, jnp.float32)
         return lambda members: np.asarray(predict_all(members, features), np.float64)
-    clips = clips_of(problem.table)
+    clips = pad_clips(problem.table)
     x, frames = student.inputs(jnp.asarray(clips.features, jnp.float32)), jnp.asarray(clips.frames)
 
     def predict_clips(member: Variables) -> jax.Array:

@@ -19,9 +19,9 @@ from vmaf_jax.features.feature_set import FEATURE_SETS
 from vmaf_jax.models import Student, Variables
 from vmaf_jax.progress import NO_PROGRESS, Progress
 from vmaf_jax.runs.config import DataConfig
-from vmaf_jax.tables.clips import Clips, clips_of
 from vmaf_jax.tables.dataset import read_table
 from vmaf_jax.tables.opinions import MOS_RANGE, LabelScale
+from vmaf_jax.tables.padded_clips import PaddedClips, pad_clips
 from vmaf_jax.tables.table import FeatureTable
 from vmaf_jax.teacher import Teacher, known_teachers, load_teacher
 from vmaf_jax.training import (
@@ -93,7 +93,7 @@ class Problem:
 
     name: str
     table: FeatureTable
-    clips: Clips | None
+    clips: PaddedClips | None
     label: npt.NDArray[np.float64]
     target: npt.NDArray[np.float64]
     teacher: Teacher | None
@@ -227,7 +227,7 @@ def load_problem(
     label = table.label(data.label_column)
     teacher, no_teacher = find_teacher(table, data)
     target = label if teacher is None else unclipped(teacher, table.features, label)
-    clips = clips_of(table, data.frames_per_clip) if data.label == "mos" else None
+    clips = pad_clips(table, data.frames_per_clip) if data.label == "mos" else None
     if clips is not None:
         label = target = clips.labels[data.label_column]
     name = str(data.features or data.corpus)
@@ -257,7 +257,7 @@ def make_folds(
     return sources, source_masks(units, source_folds(source, n_folds))
 
 
-def _weights(clips: Clips, settings: TrainingSettings) -> npt.NDArray[np.float32]:
+def _weights(clips: PaddedClips, settings: TrainingSettings) -> npt.NDArray[np.float32]:
     """Of each clip in the loss, mean 1: its precision, where intervals are to be believed.
 
     The variance of a clip's error is the votes' own, `(ci95 / 1.96)^2`, and the model's.
@@ -270,7 +270,7 @@ def _weights(clips: Clips, settings: TrainingSettings) -> npt.NDArray[np.float32
     return (precision / precision.mean()).astype(np.float32)
 
 
-def _experiments(clips: Clips, settings: TrainingSettings) -> npt.NDArray[np.float32]:
+def _experiments(clips: PaddedClips, settings: TrainingSettings) -> npt.NDArray[np.float32]:
     """1 at each clip's experiment, `[n, e]`; no columns where effects are not asked for."""
     if not settings.experiment_effects:
         return np.zeros((len(clips), 0), np.float32)

@@ -14,7 +14,7 @@ from vmaf_jax.runs.config import Config
 from vmaf_jax.runs.locate import checkpoints
 from vmaf_jax.runs.problem import Problem
 from vmaf_jax.runs.run_folder import open_run
-from vmaf_jax.tables.clips import Clips, rows_of_clips
+from vmaf_jax.tables.padded_clips import PaddedClips, rows_by_clip
 from vmaf_jax.teacher import known_teachers, load_teacher
 
 _MOST_ROWS = 1_000_000  # of a table; more take minutes to score
@@ -40,10 +40,10 @@ def standing_of(config: Config, problem: Problem, held_out: HeldOut) -> Standing
     return compare_with_rivals(held_out, rows, has_opinions=problem.clips is not None)
 
 
-def _vmaf_models(problem: Problem, clips: Clips) -> dict[str, npt.NDArray[np.float64]]:
+def _vmaf_models(problem: Problem, clips: PaddedClips) -> dict[str, npt.NDArray[np.float64]]:
     """Scores of the clips `[c]`, points, by VMAF's models."""
     scores: dict[str, npt.NDArray[np.float64]] = {}
-    rows = rows_of_clips(problem.table)
+    rows = rows_by_clip(problem.table)
     for name in known_teachers():
         try:
             teacher = load_teacher(name)

@@ -12,8 +12,8 @@ from vmaf_jax.evaluation.frame_sample import LEVEL, Estimate
 from vmaf_jax.export.sidecar import Calibration, check_level
 from vmaf_jax.models.pooling import OVER_FRAMES, pool
 from vmaf_jax.scoring.model import Model
-from vmaf_jax.tables.clips import rows_of_clips
 from vmaf_jax.tables.opinions import LabelScale, from_hundred
+from vmaf_jax.tables.padded_clips import rows_by_clip
 from vmaf_jax.tables.table import FeatureTable
 
 SAMPLING = "sampling of frames"
@@ -163,7 +163,7 @@ def clip_intervals(model: Model, table: FeatureTable, label: str, level: float) 
         InputError: As `check_intervals`; or the table has no such label.
     """
     calibration = check_intervals(model, label, level)
-    rows, labels = rows_of_clips(table), table.label(label)
+    rows, labels = rows_by_clip(table), table.label(label)
     if model.pooling == OVER_FRAMES:
         scores = np.array([model.clip_score(table.features[r]) for r in rows])
     else:

@@ -15,7 +15,7 @@ from vmaf_jax.tables.table import FeatureTable
 
 
 @dataclasses.dataclass(frozen=True)
-class Clips:
+class PaddedClips:
     """Clips in order of first appearance, `[c]`, with at most `t` frames each.
 
     Attributes:
@@ -41,13 +41,13 @@ class Clips:
         return len(self.features)
 
 
-def clips_of(table: FeatureTable, most_frames: int | None = None) -> Clips:
-    """Returns the clips of a table; those of a table of clip means have one frame each.
+def pad_clips(table: FeatureTable, most_frames: int | None = None) -> PaddedClips:
+    """Pads the clips of a table to one length; those of a table of clip means have one frame each.
 
     Args:
         most_frames: frames taken of a clip at the most, >= 1; by default all of them.
     """
-    rows = rows_of_clips(table)
+    rows = rows_by_clip(table)
     strided = [_take_evenly(clip_rows, most_frames) for clip_rows in rows]
     longest = max(len(clip_rows) for clip_rows in strided)
     features = np.zeros((len(rows), longest, len(table.feature_set)))
@@ -56,7 +56,7 @@ def clips_of(table: FeatureTable, most_frames: int | None = None) -> Clips:
         features[k, : len(clip_rows)] = table.features[clip_rows]
         frames[k, : len(clip_rows)] = 1.0
     means = table.mean_pool()  # in the same order
-    return Clips(
+    return PaddedClips(
         features=features,
         frames=frames,
         source=means.source,
@@ -68,7 +68,7 @@ def clips_of(table: FeatureTable, most_frames: int | None = None) -> Clips:
     )
 
 
-def rows_of_clips(table: FeatureTable) -> list[npt.NDArray[np.int64]]:
+def rows_by_clip(table: FeatureTable) -> list[npt.NDArray[np.int64]]:
     """Returns the indices of each clip's rows, frames in order, clips by first appearance."""
     if table.pooled:
         return list(np.arange(len(table))[:, None])

@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 
 from vmaf_jax.features import FEATURES
-from vmaf_jax.tables.clips import clips_of
+from vmaf_jax.tables.padded_clips import pad_clips
 from vmaf_jax.tables.table import FeatureTable
 
 
@@ -31,7 +31,7 @@ def table(lengths=(3, 5, 1), seed=0):
 
 def test_each_clip_has_its_frames_in_order_and_zeros_behind():
     rows = table()
-    clips = clips_of(rows)
+    clips = pad_clips(rows)
     assert clips.features.shape == (3, 5, 6)
     for k, name in enumerate(clips.clip):
         mine = np.flatnonzero(rows.clip == name)
@@ -48,7 +48,7 @@ def test_each_clip_has_its_frames_in_order_and_zeros_behind():
 
 def test_long_clips_are_strided_evenly_and_not_in_step_with_repeats():
     rows = table((601, 7))
-    clips = clips_of(rows, 64)
+    clips = pad_clips(rows, 64)
     longest = list(clips.n_frames).index(601)
     by_frame = {tuple(row): int(k) for row, k in zip(rows.features, rows.index, strict=True)}
     frames = np.array([by_frame[tuple(row)] for row in clips.features[longest]])
@@ -60,7 +60,7 @@ def test_long_clips_are_strided_evenly_and_not_in_step_with_repeats():
 
 
 def test_clip_means_are_clips_of_one_frame():
-    clips = clips_of(table().mean_pool())
+    clips = pad_clips(table().mean_pool())
     assert clips.features.shape == (3, 1, 6)
     assert (clips.frames == 1).all()
     assert sorted(clips.n_frames) == [1, 3, 5]
