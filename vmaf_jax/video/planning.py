@@ -16,7 +16,8 @@ from vmaf_jax.video.inputs import VideoPair, select_streams
 from vmaf_jax.video.pairing import PairPlan, plan_pair
 from vmaf_jax.video.pixel_format import common_bits, planar_format
 from vmaf_jax.video.report import check_formats, explain_failure, has_restarted_filters
-from vmaf_jax.video.streams import StreamPair, choose_stream, decoded_streams, probe
+from vmaf_jax.video.stream_choice import choose_stream
+from vmaf_jax.video.streams import StreamPair, decoded_streams, probe
 from vmaf_jax.video.sync import find_offset
 from vmaf_jax.video.timing import measure_rates
 
