@@ -167,7 +167,7 @@ def test_any_report_of_ffmpeg(lines):
     if facts is not None:
         reports_damage(tuple(lines), facts)
         assert facts[0].rotation in range(360)
-    reads_or_refuses(check_formats, report, *pair)
+    reads_or_refuses(check_formats, report, pair)
     reads_or_refuses(frame_counts, report, *pair)
     assert explain_failure(report, *pair)
 

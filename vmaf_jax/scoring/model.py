@@ -282,7 +282,7 @@ def choose_model(model: ModelLike, reference: Video) -> ModelChoice:
     check_video(reference)
     width, height = reference.width, reference.height
     if width is None or height is None:
-        facts = probe(find_ffmpeg(), (reference, reference))[1][0]
+        facts = probe(find_ffmpeg(), reference)[1]
         width, height = facts.width, facts.height
     name = vmaf_model_for(width, height)
     screen = "a 4K screen at 1.5 heights" if name == FOUR_K else "a 1080p screen at 3 heights"

@@ -27,7 +27,7 @@ from vmaf_jax.video.report import (
     has_restarted_filters,
     join_runs,
 )
-from vmaf_jax.video.streams import probe
+from vmaf_jax.video.streams import probe_pair
 
 Samples = npt.NDArray[np.unsignedinteger[Any]]
 
@@ -66,7 +66,7 @@ class DecodedPair:
         check_frame_counts(reference, distorted, counts, shortest=comparison.defers_length_check)
         self._ffmpeg, self._comparison = ffmpeg, comparison
         videos = select_streams((reference, distorted), comparison.streams)
-        self._videos, self._streams = probe(ffmpeg, videos, comparison)
+        self._videos, self._streams = probe_pair(ffmpeg, videos)
         if planes > 1:
             check_chroma(self._videos, self._streams)
         self.plan = plan_comparison(ffmpeg, self._videos, self._streams, comparison)
@@ -128,7 +128,7 @@ class DecodedPair:
         with concurrent.futures.ThreadPoolExecutor(2) as pool:
             reference, distorted = pool.map(FfmpegPipe.finish, self._pipes)
         run = join_runs(reference, distorted)
-        check_formats(run.report, *self._videos)
+        check_formats(run.report, self._videos[::-1])
         if run.code:
             raise InputError(explain_failure(run.report, *self._videos))
         if has_restarted_filters(run.report) and self.plan.counts_frames:

@@ -17,7 +17,7 @@ from vmaf_jax.video.pairing import PairPlan, plan_pair
 from vmaf_jax.video.pixel_format import common_bits, planar_format
 from vmaf_jax.video.report import check_formats, explain_failure, has_restarted_filters
 from vmaf_jax.video.stream_choice import choose_stream
-from vmaf_jax.video.streams import StreamPair, decoded_streams, probe
+from vmaf_jax.video.streams import StreamPair, decoded_streams, probe_pair
 from vmaf_jax.video.sync import find_offset
 from vmaf_jax.video.timing import measure_rates
 
@@ -63,7 +63,7 @@ def run_comparison(
     """
     plan, videos = None, select_streams(videos, comparison.streams)
     if comparison.needs_probe:
-        videos, first_frames = probe(ffmpeg, videos, comparison)
+        videos, first_frames = probe_pair(ffmpeg, videos)
         plan = plan_comparison(ffmpeg, videos, first_frames, comparison)
     result = run(videos, plan)
     if plan is None:
@@ -75,7 +75,7 @@ def run_comparison(
         if chosen != videos:
             videos = chosen
             result = run(videos, plan)
-    check_formats(result.report, *videos)
+    check_formats(result.report, videos[::-1])
     streams = decoded_streams(result.report)
     if streams is None:
         raise InputError(explain_failure(result.report, *videos, models))
@@ -86,7 +86,7 @@ def run_comparison(
         if restarted or (ran_blind and plan.changed):
             first, second = (dataclasses.replace(v, keeps_filters=restarted) for v in videos)
             result = run((first, second), plan)
-            check_formats(result.report, *videos)
+            check_formats(result.report, videos[::-1])
     return ComparedRun(result, videos, streams, plan)
 
 

@@ -31,14 +31,20 @@ _COUNTS = re.compile(
 )
 
 
-def check_formats(report: str, reference: Video, distorted: Video) -> None:
-    """Raises InputError where frames change in size or format, or are not of the size stated."""
-    formats: list[dict[tuple[int, int, str], None]] = [{}, {}]  # in the order of their coming
-    for m in GRAPH_INPUT.finditer(report):
-        formats[int(m["input"])][int(m["width"]), int(m["height"]), m["pix_fmt"]] = None
+def check_formats(report: str, inputs: Sequence[Video]) -> None:
+    """Raises InputError where frames change in size or format, or are not of the size stated.
+
+    Args:
+        inputs: in the order of ffmpeg's, the distorted video first.
+    """
     changed = {int(m["input"]) for m in _FRAME_CHANGE.finditer(report) if m["before"] != m["after"]}
-    for k, (video, sizes) in enumerate(zip((distorted, reference), formats, strict=True)):
-        if len(sizes) > 1 or k in changed:
+    for number, video in enumerate(inputs):
+        sizes = dict.fromkeys(  # in the order of their coming
+            (int(m["width"]), int(m["height"]), m["pix_fmt"])
+            for m in GRAPH_INPUT.finditer(report)
+            if int(m["input"]) == number
+        )
+        if len(sizes) > 1 or number in changed:
             stages = [f"{width}x{height} {pix_fmt}" for width, height, pix_fmt in sizes]
             change = f"from {' to '.join(stages)}" if len(stages) > 1 else "size or format"
             raise InputError(

@@ -10,7 +10,6 @@ from fractions import Fraction
 from typing import Any
 
 from vmaf_jax.errors import InputError
-from vmaf_jax.video.comparison import DEFAULT_COMPARISON, Comparison
 from vmaf_jax.video.ffmpeg import BY_NUMBER, CompletedRun, Ffmpeg, run_ffmpeg
 from vmaf_jax.video.inputs import Video, VideoPair
 from vmaf_jax.video.pixel_format import is_luma_alone, is_rgb
@@ -19,7 +18,6 @@ from vmaf_jax.video.report import (
     check_formats,
     explain_failure,
     has_range_change,
-    join_runs,
 )
 from vmaf_jax.video.stream_choice import choose_stream, video_streams
 
@@ -106,37 +104,34 @@ class DecodedStream:
 StreamPair = tuple[DecodedStream, DecodedStream]  # of the reference and the distorted video
 
 
-def probe(
-    ffmpeg: Ffmpeg, videos: VideoPair, comparison: Comparison = DEFAULT_COMPARISON
-) -> tuple[VideoPair, StreamPair]:
-    """Decodes a frame of the reference and of the distorted video to find out what they are.
+def probe(ffmpeg: Ffmpeg, video: Video) -> tuple[Video, DecodedStream]:
+    """Decodes a frame of a video; returns it with the stream that is measured, and what that is.
 
-    Returns:
-        Both with the streams that are measured, and what these are.
-
-    Raises:
-        InputError: one cannot be read, or has no frame.
+    Raises InputError where it cannot be read, or has no frame.
     """
-    decoder = ("-threads", "1") if comparison.allow_damaged else ()
-    start = ("-nostdin", "-nostats", "-v", "level+verbose", *decoder)
-    ends = ("-map", "[luma]", "-fps_mode", "passthrough", "-frames:v", "1", "-f", "null", "-")
+    run = _decode_first_frame(ffmpeg, video)
+    chosen = choose_stream(ffmpeg, video, run.report, 0)
+    if chosen != video:
+        run = _decode_first_frame(ffmpeg, chosen)
+    check_formats(run.report, [chosen])
+    stream = decoded_stream(run.report, 0)
+    if run.code or stream is None:
+        raise InputError(explain_failure(run.report, chosen, chosen))
+    return chosen, stream
 
-    def decode_first(video: Video) -> CompletedRun:
-        graph = ("-filter_complex", f"[0:{video.stream_specifier}]{BY_NUMBER}[luma]")
-        return run_ffmpeg(ffmpeg, [*start, *video.arguments(), *graph, *ends])
 
-    def settle(video: Video) -> tuple[Video, CompletedRun]:
-        run = decode_first(video)
-        chosen = choose_stream(ffmpeg, video, run.report, 0)
-        return chosen, run if chosen == video else decode_first(chosen)
+def probe_pair(ffmpeg: Ffmpeg, videos: VideoPair) -> tuple[VideoPair, StreamPair]:
+    """Probes the reference and the distorted video, as `probe` does each."""
+    (reference, first), (distorted, second) = (probe(ffmpeg, video) for video in videos)
+    return (reference, distorted), (first, second)
 
-    (reference, first), (distorted, second) = map(settle, videos)
-    run = join_runs(first, second)
-    check_formats(run.report, reference, distorted)
-    streams = decoded_streams(run.report)
-    if run.code or streams is None:
-        raise InputError(explain_failure(run.report, reference, distorted))
-    return (reference, distorted), streams
+
+def _decode_first_frame(ffmpeg: Ffmpeg, video: Video) -> CompletedRun:
+    arguments = ["-nostdin", "-nostats", "-v", "level+verbose", *video.arguments()]
+    # A graph of filters, since ffmpeg reports the form of frames where it configures one.
+    arguments += ["-filter_complex", f"[0:{video.stream_specifier}]{BY_NUMBER}[luma]"]
+    arguments += ["-map", "[luma]", "-fps_mode", "passthrough", "-frames:v", "1"]
+    return run_ffmpeg(ffmpeg, [*arguments, "-f", "null", "-"])
 
 
 def decoded_streams(report: str) -> StreamPair | None:
@@ -145,18 +140,19 @@ def decoded_streams(report: str) -> StreamPair | None:
     Args:
         report: of a run over both, the distorted video as input 0.
     """
-    first_frames = {int(m["input"]): m for m in reversed(list(GRAPH_INPUT.finditer(report)))}
-    if first_frames.keys() != {0, 1}:
-        return None
-    return _decoded_stream(report, 1, first_frames[1]), _decoded_stream(report, 0, first_frames[0])
+    reference, distorted = decoded_stream(report, 1), decoded_stream(report, 0)
+    return None if reference is None or distorted is None else (reference, distorted)
 
 
 _DEMUXER = re.compile(r"^Input #(\d+), (\S+), from ", re.M)
 _CODEC = re.compile(r"^ *Stream #(\d+):(\d+).*?: Video: (?P<codec>\w+)(?P<rest>.*)$", re.M)
 
 
-def _decoded_stream(report: str, number: int, frame: re.Match[str]) -> DecodedStream:
-    """Returns the stream of input `number`, whose first frame the graph was configured for."""
+def decoded_stream(report: str, number: int) -> DecodedStream | None:
+    """Returns the stream of input `number` of a run; None if it has no frame."""
+    frames = (m for m in GRAPH_INPUT.finditer(report) if int(m["input"]) == number)
+    if (frame := next(frames, None)) is None:
+        return None
     demuxer = dict(_DEMUXER.findall(report)).get(str(number), "")
     is_still = _STILLS.fullmatch(demuxer.split(",")[0]) is not None
     is_timed = not _UNTIMED.fullmatch(demuxer.split(",")[0])
