@@ -31,7 +31,7 @@ keep_compiled_programs()  # between tests, and between runs
 # tests/extraction and tests/jobs/test_compare_backends.py hold features to libvmaf in that way.
 COMPILED_QUICKLY = {
     "benchmarks", "commands", "docs", "export/test_pixels.py", "features", "hostile", "jobs",
-    "reporting", "selection", "serving", "web",
+    "reporting", "serving", "web",
 }  # fmt: skip
 
 

@@ -8,7 +8,7 @@ import pytest
 ORDER = (
     *("errors", "printable", "files", "plain_yaml", "interrupts", "progress", "environment"),
     *("features", "tables", "teacher", "video", "corpora", "extraction", "models", "training"),
-    *("evaluation", "export", "reporting", "runs", "scoring", "jobs", "selection"),
+    *("evaluation", "export", "reporting", "runs", "scoring", "jobs"),
     *("torch", "benchmarks", "serving", "commands", "cli", "__main__"),
 )
 PACKAGE = Path("vmaf_jax")

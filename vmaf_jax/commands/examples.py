@@ -34,7 +34,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "vmaf-jax export --model tiny --out tiny.onnx",
         "vmaf-jax export --model rbf --format libvmaf --out rbf.json",
     ),
-    "select": ("vmaf-jax select --config configs/selection.yaml",),
+    "select": ("vmaf-jax select --config selection",),
     "ladder": (
         "vmaf-jax ladder encodes.csv --anchor x264 --csv hull.csv --plot curves.png",
         "vmaf-jax ladder encodes.jsonl --json",

@@ -1,4 +1,4 @@
-"""The command `vmaf-jax select`: a grid of networks and trainings."""
+"""The command `vmaf-jax select`: candidates for a student, compared."""
 
 from pathlib import Path
 from typing import Annotated
@@ -19,7 +19,6 @@ from vmaf_jax.environment import is_first_process, prepare_training
 def select(
     config: ConfigFile,
     out: Annotated[Path | None, typer.Option(help="Folder, by default runs/<name>.")] = None,
-    full: Annotated[bool, typer.Option("--full", help="Five seeds for the finalists.")] = False,
     overwrite: Overwrite = False,
     save_every: SaveEvery = None,
     distributed: Distributed = False,
@@ -28,29 +27,23 @@ def select(
     process: Process = None,
     json_: Json = False,
 ) -> None:
-    """Compare networks, losses and strategies, and state a choice."""
+    """Compare networks and trainings by held-out error, and state a choice."""
     if distributed:
         start_process(coordinator, processes, process)
     prepare_training()  # before JAX computes anything: the number of devices is fixed then
+    from vmaf_jax.jobs.select import load_selection, take_part
+    from vmaf_jax.jobs.select import select as run_selection
     from vmaf_jax.reporting.terminal import Terminal, show_json, show_lines
-    from vmaf_jax.selection.grid import load_selection
-    from vmaf_jax.selection.select import select as run_selection
-    from vmaf_jax.selection.select import take_part
 
     resolved = load_selection(config)
     if not is_first_process():
-        take_part(resolved, full=full, save_every_s=save_every)
+        take_part(resolved, save_every_s=save_every)
         return
     folder = out or Path("runs") / resolved.name
     with Terminal() as terminal:
         terminal.stage("select")
-        findings = run_selection(
-            resolved,
-            folder,
-            full=full,
-            overwrite=overwrite,
-            save_every_s=save_every,
-            progress=terminal,
+        selection = run_selection(
+            resolved, folder, overwrite=overwrite, save_every_s=save_every, progress=terminal
         )
-    show_json(findings) if json_ else show_lines(str(findings.choice).split("\n"))
+    show_json(selection.to_dict()) if json_ else show_lines([str(selection)])
     terminal.say(f"report: {folder / 'report.html'}")

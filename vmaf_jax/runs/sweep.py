@@ -63,14 +63,9 @@ def sweep(config: Config, run_dir: Path, save_every_s: float | None, progress: P
         def open_state() -> KeptState | None:
             return opened.enter_context(kept_state(run_dir, save_every_s, progress, several=True))
 
-        swept = fit_combinations(config, open_state, progress)
-        held_out = [
-            fit.held_out(swept.problems[point.problem])
-            for fit, point in zip(swept.fits, swept.points, strict=True)
-        ]
-        n_params = [fit.student.n_params() for fit in swept.fits]
-        same_rows = len(swept.problems) == 1
-        table, best = ranked(swept.settings, n_params, held_out, same_rows=same_rows)
+        swept = fit_combinations([config], open_state, progress)
+        table = rank_swept(swept)
+        best = table.points[0].point
         key = swept.points[best].problem
         run = conclude(
             *(swept.configs[best], swept.problems[key], swept.others[key], swept.fits[best]),
@@ -92,11 +87,11 @@ def take_part_in_sweep(config: Config, save_every_s: float | None) -> None:
         def open_state() -> KeptState | None:
             return opened.enter_context(kept_state(None, save_every_s, several=True))
 
-        fit_combinations(config, open_state)
+        fit_combinations([config], open_state)
 
 
 def fit_combinations(
-    config: Config,
+    sweeps: Sequence[Config],
     open_state: Callable[[], KeptState | None] = lambda: None,
     progress: Progress = NO_PROGRESS,
 ) -> Swept:
@@ -105,7 +100,7 @@ def fit_combinations(
     Args:
         open_state: called once all is known to be sound.
     """
-    tried = combinations(config)
+    tried = [combination for sweep in sweeps for combination in combinations(sweep)]
     problems: dict[str, Problem] = {}
     others: dict[str, dict[str, Problem]] = {}
     points = []
@@ -157,6 +152,17 @@ def _set(document: dict[str, Any], key: str, value: Any) -> None:
         if not isinstance(document, dict):
             raise InputError(f"sweep: {key!r} is no setting; {parent} holds no keys.")
     document[last] = value
+
+
+def rank_swept(swept: Swept) -> SweepTable:
+    """Ranks what was trained by held-out RMSE."""
+    held_out = [
+        fit.held_out(swept.problems[point.problem])
+        for fit, point in zip(swept.fits, swept.points, strict=True)
+    ]
+    n_params = [fit.student.n_params() for fit in swept.fits]
+    same_rows = len(swept.problems) == 1
+    return ranked(swept.settings, n_params, held_out, same_rows=same_rows)[0]
 
 
 def ranked(

@@ -1,1 +1,0 @@
-"""Which network and which training: a grid, its figures, and what they say."""
