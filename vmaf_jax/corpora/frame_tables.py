@@ -10,8 +10,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.csv
 
+from vmaf_jax.corpora.csv_files import CsvFormat, read_csv_format
 from vmaf_jax.corpora.logs import check_numbers, check_possible
-from vmaf_jax.corpora.records import CsvFormat, check_size, read_csv_format
+from vmaf_jax.corpora.records import check_size
 from vmaf_jax.errors import InputError
 from vmaf_jax.features.feature_set import FeatureSet
 from vmaf_jax.tables.reading import (

@@ -20,15 +20,9 @@ from xml.parsers import expat
 import numpy as np
 import numpy.typing as npt
 
+from vmaf_jax.corpora.csv_files import decode, encoding_of, read_csv_format, read_csv_rows
 from vmaf_jax.corpora.numbers import read_number, read_whole, show
-from vmaf_jax.corpora.records import (
-    check_size,
-    decode,
-    encoding_of,
-    read_csv_format,
-    read_csv_rows,
-    unique_keys,
-)
+from vmaf_jax.corpora.records import check_size, unique_keys
 from vmaf_jax.errors import InputError
 from vmaf_jax.features.feature_set import FeatureSet
 

@@ -1,248 +1,30 @@
 """Rows of a file that people write: CSV, JSON Lines or Parquet, checked before they are used."""
 
 import csv
-import dataclasses
 import difflib
-import io
-import itertools
 import json
 import math
-import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn, TypeVar
+from typing import NoReturn, TypeVar
 
 import pyarrow as pa
 import pydantic
 
+from vmaf_jax.corpora.csv_files import (
+    NO_UTF_8,
+    CsvFormat,
+    decode,
+    read_csv_format,
+    read_csv_rows,
+)
 from vmaf_jax.errors import InputError
 from vmaf_jax.files import limit
 from vmaf_jax.tables.reading import read_parquet
 
-if TYPE_CHECKING:
-    import _csv
-
-NO_UTF_8 = "byte {} is no UTF-8, save it as UTF-8"
 MAX_BYTES = 64 << 20  # of a list of clips or votes, as text or decompressed
 _MAX_ROWS = 1_000_000
-_MAX_HEADER = 2**20  # bytes in which a header is looked for
-_DELIMITERS = ",;\t"
-# What stands in these is text, though it may look like a number with a decimal comma.
-_TEXT_COLUMNS = re.compile(
-    "clip|codec|content|distorted|experiment|label_scale|log|model|pix_fmt|reference|source|subject"
-)
-_END = "\0"  # a line below the last; no CSV file of ours has it
-_DECIMAL_COMMA = re.compile(r"\s*[+-]?[0-9]+,[0-9]+(?:[eE][+-]?[0-9]+)?\s*")
-_DECIMAL_POINT = re.compile(r"\s*[+-]?[0-9]*\.[0-9]+(?:[eE][+-]?[0-9]+)?\s*")
 Row = TypeVar("Row", bound=pydantic.BaseModel)
-
-
-def is_file(path: Path) -> bool:
-    """Returns whether `path` is a file; a name that no file can have is none."""
-    try:
-        return path.is_file()
-    except OSError:
-        return False
-
-
-def check_size(path: Path, most: int, what: str) -> None:
-    """Raises InputError where `path` is no file, or is larger than `most` bytes."""
-    if not is_file(path):
-        raise InputError(f"{path}: no such {what}; check the name.")
-    if (size := path.stat().st_size) > most:
-        raise InputError(
-            f"{path}: {size / 2**20:.0f} MiB, a {what} has at most {most / 2**20:.0f}; split it."
-        )
-
-
-@dataclasses.dataclass(frozen=True)
-class CsvFormat:
-    """Encoding and layout of a CSV file.
-
-    Attributes:
-        encoding: Python's name of it; a byte order mark is not part of the text.
-        delimiter: between cells: a comma, a semicolon or a tab.
-        rows_from: lines above the first row: the header, empty ones, and Excel's `sep=;`.
-        columns: names, without blanks around them.
-    """
-
-    encoding: str
-    delimiter: str
-    rows_from: int
-    columns: tuple[str, ...]
-
-
-def read_csv_format(path: Path) -> CsvFormat:
-    """Detects how a CSV file is written, from its first lines.
-
-    Raises:
-        InputError: a column that stands there twice.
-        OSError, ValueError, csv.Error: it cannot be read as text.
-    """
-    with path.open("rb") as file:
-        start = file.read(_MAX_HEADER)
-    encoding = encoding_of(start)
-    if encoding == "utf-16":
-        start = start[: len(start) // 2 * 2]
-    lines = io.StringIO(start.decode(encoding, errors="ignore"), newline="").readlines()
-    chosen = re.fullmatch(r'"?sep=(.)"?\s*', lines[0]) if lines else None  # Excel's own line
-    header = lines[1:] if chosen else lines
-    candidates = chosen[1] if chosen else _DELIMITERS
-    readers = {mark: _reader(header, mark) for mark in candidates}
-    cells = {mark: next(_without_empty(reader), []) for mark, reader in readers.items()}
-    delimiter = max(cells, key=lambda mark: len(cells[mark]))
-    columns = tuple(name.strip() for name in cells[delimiter])
-    for k, name in enumerate(columns):
-        if name and name in columns[:k]:
-            raise InputError(f"{path}: column {name!r} stands there twice; drop or rename one.")
-    rows_from = int(bool(chosen)) + readers[delimiter].line_num
-    return CsvFormat(encoding, delimiter, rows_from, columns)
-
-
-def encoding_of(start: bytes) -> str:
-    """Returns Python's name of the encoding that a text file's first bytes show, its mark removed.
-
-    PowerShell and Excel write UTF-16; all else is UTF-8.
-    """
-    return "utf-16" if start[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
-
-
-def decode(content: bytes) -> str:
-    """Returns the text of a file's bytes, with line ends as `\\n`.
-
-    Raises:
-        ValueError: they are no text; the message says how to save it.
-    """
-    try:
-        text = content.decode(encoding_of(content))
-    except UnicodeDecodeError as error:
-        raise ValueError(NO_UTF_8.format(error.start)) from error
-    return text.replace("\r\n", "\n").replace("\r", "\n")
-
-
-def read_csv_rows(path: Path, form: CsvFormat) -> Iterator[list[str]]:
-    """Yields the rows below a CSV file's header, without empty lines.
-
-    Decimal commas become points where a comma does not separate cells.
-
-    Raises:
-        InputError: some numbers have decimal commas, others decimal points.
-        OSError, ValueError, csv.Error: it cannot be read as text, or a quotation mark is not
-            closed, so that a cell goes on to the end of the file.
-    """
-    commas = points = ""
-    with path.open(newline="", encoding=form.encoding) as file:
-        for _ in range(form.rows_from):
-            file.readline()
-        rows = _without_empty(_reader(itertools.chain(file, [_END]), form.delimiter))
-        for number, row in enumerate(rows, 1):
-            if row == [_END]:
-                return
-            if row[-1].endswith(_END):
-                raise ValueError(f"a quotation mark in row {number} is not closed")
-            if form.delimiter != ",":
-                for k, (cell, name) in enumerate(zip(row, form.columns, strict=False)):
-                    if _TEXT_COLUMNS.fullmatch(name):
-                        continue
-                    if _DECIMAL_COMMA.fullmatch(cell):
-                        row[k] = cell.replace(",", ".")
-                        commas = commas or f"{cell.strip()} in row {number}"
-                    elif _DECIMAL_POINT.fullmatch(cell):
-                        points = points or f"{cell.strip()} in row {number}"
-                if commas and points:
-                    raise InputError(
-                        f"{path}: has decimal commas ({commas}) and decimal points ({points}); "
-                        f"write all numbers in one way."
-                    )
-            yield row
-
-
-def _reader(lines: Iterable[str], delimiter: str) -> "_csv.Reader":
-    return csv.reader(lines, delimiter=delimiter, skipinitialspace=True)
-
-
-def _without_empty(rows: Iterable[list[str]]) -> Iterator[list[str]]:
-    """Returns the rows that hold anything."""
-    return (row for row in rows if any(cell.strip() for cell in row))
-
-
-def check_columns(path: Path, columns: Sequence[str], model: type[pydantic.BaseModel]) -> None:
-    """Raises InputError where a header lacks a column, with the column that may be meant."""
-    for name, field in model.model_fields.items():
-        if field.is_required() and name not in columns:
-            by_letters = [other for other in columns if other.lower() == name.lower()]
-            others = [other for other in columns if other not in model.model_fields]
-            near = by_letters or difflib.get_close_matches(name, others, 1)
-            if len(columns) == 1 and not by_letters:
-                mend = f"its only column is {columns[0]!r}, are cells separated by , or ; or a tab?"
-            elif near:
-                mend = f"is {near[0]!r} meant?"
-            else:
-                mend = f"it has {', '.join(columns)[:200] or 'none'}."
-            raise InputError(f"{path}: has no column {name!r}; {mend}")
-
-
-def read_json(text: str) -> object:
-    """Returns what strict JSON holds: finite numbers, and each key once in its object.
-
-    Raises:
-        ValueError, RecursionError: it is no such JSON.
-    """
-    return json.loads(
-        text,
-        parse_constant=_no_constant,
-        parse_float=_finite_float,
-        object_pairs_hook=unique_keys,
-    )
-
-
-def _no_constant(text: str) -> NoReturn:
-    """Refuses NaN and infinity, which are no JSON, in `json.loads`."""
-    raise ValueError(f"{text} is no number")
-
-
-def _finite_float(text: str) -> float:
-    """Returns a number of JSON, in `json.loads`.
-
-    Raises:
-        ValueError: it is too large for a double, as 1e999.
-    """
-    if not math.isfinite(number := float(text)):
-        raise ValueError(f"{text[:40]} is too large")
-    return number
-
-
-def check_listed(listing: Path, number: int, name: str) -> Path:
-    """Returns the file that a row of a list names, relative to the list's folder.
-
-    Raises:
-        InputError: there is none.
-    """
-    path = listing.parent / name
-    if not is_file(path):
-        raise InputError(
-            f"{listing}: row {number}: {str(path)[:200]}: no such file; paths are relative to the "
-            f"list, check the name.{hint_at_slashes(name)}"
-        )
-    return path
-
-
-def hint_at_slashes(name: str) -> str:
-    """Returns a hint for the message about a missing file whose name has backslashes."""
-    return " Folders are separated by /." if "\\" in name else ""
-
-
-def unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    """Returns a JSON object whose keys are unique, in `json.loads`; the last would win in silence.
-
-    Raises:
-        ValueError: a key stands there twice.
-    """
-    values = dict(pairs)
-    if len(values) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise ValueError(f"the key {next(n for n in names if names.count(n) > 1)!r} stands twice")
-    return values
 
 
 def read_records(
@@ -263,7 +45,7 @@ def read_records(
             case ".csv" | ".tsv" | ".txt":
                 form = read_csv_format(path)
                 if model is not None:
-                    check_columns(path, form.columns, model)
+                    _check_columns(path, form.columns, model)
                 for number, row in enumerate(read_csv_rows(path, form), 1):
                     yield _cells(row, form, path, number)
             case ".jsonl":
@@ -281,13 +63,6 @@ def read_records(
             raise
         reason = NO_UTF_8.format(error.start) if isinstance(error, UnicodeDecodeError) else error
         raise InputError(f"{path}: not readable ({reason}); check the file.") from error
-
-
-def _cells(row: Sequence[str], form: CsvFormat, path: Path, number: int) -> dict[str, str]:
-    """Returns a row's cells by column; those beyond the last column must be empty."""
-    if any(cell.strip() for cell in row[len(form.columns) :]):
-        raise InputError(f"{path}: row {number} has more cells than there are columns; correct it.")
-    return dict(zip(form.columns, row, strict=False))
 
 
 def parse_record(model: type[Row], path: Path, number: int, values: object) -> Row:
@@ -322,3 +97,107 @@ def parse_record(model: type[Row], path: Path, number: int, values: object) -> R
             near = difflib.get_close_matches(column, list(model.model_fields), 1)
             mend = f"did you mean {near[0]!r}?" if near else "remove that column"
         raise InputError(f"{path}: row {number}, column {column!r}: {reason}; {mend}.") from error
+
+
+def is_file(path: Path) -> bool:
+    """Returns whether `path` is a file; a name that no file can have is none."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
+def check_size(path: Path, most: int, what: str) -> None:
+    """Raises InputError where `path` is no file, or is larger than `most` bytes."""
+    if not is_file(path):
+        raise InputError(f"{path}: no such {what}; check the name.")
+    if (size := path.stat().st_size) > most:
+        raise InputError(
+            f"{path}: {size / 2**20:.0f} MiB, a {what} has at most {most / 2**20:.0f}; split it."
+        )
+
+
+def _check_columns(path: Path, columns: Sequence[str], model: type[pydantic.BaseModel]) -> None:
+    """Raises InputError where a header lacks a column, with the column that may be meant."""
+    for name, field in model.model_fields.items():
+        if field.is_required() and name not in columns:
+            by_letters = [other for other in columns if other.lower() == name.lower()]
+            others = [other for other in columns if other not in model.model_fields]
+            near = by_letters or difflib.get_close_matches(name, others, 1)
+            if len(columns) == 1 and not by_letters:
+                mend = f"its only column is {columns[0]!r}, are cells separated by , or ; or a tab?"
+            elif near:
+                mend = f"is {near[0]!r} meant?"
+            else:
+                mend = f"it has {', '.join(columns)[:200] or 'none'}."
+            raise InputError(f"{path}: has no column {name!r}; {mend}")
+
+
+def _cells(row: Sequence[str], form: CsvFormat, path: Path, number: int) -> dict[str, str]:
+    """Returns a row's cells by column; those beyond the last column must be empty."""
+    if any(cell.strip() for cell in row[len(form.columns) :]):
+        raise InputError(f"{path}: row {number} has more cells than there are columns; correct it.")
+    return dict(zip(form.columns, row, strict=False))
+
+
+def read_json(text: str) -> object:
+    """Returns what strict JSON holds: finite numbers, and each key once in its object.
+
+    Raises:
+        ValueError, RecursionError: it is no such JSON.
+    """
+    return json.loads(
+        text,
+        parse_constant=_no_constant,
+        parse_float=_finite_float,
+        object_pairs_hook=unique_keys,
+    )
+
+
+def _no_constant(text: str) -> NoReturn:
+    """Refuses NaN and infinity, which are no JSON, in `json.loads`."""
+    raise ValueError(f"{text} is no number")
+
+
+def _finite_float(text: str) -> float:
+    """Returns a number of JSON, in `json.loads`.
+
+    Raises:
+        ValueError: it is too large for a double, as 1e999.
+    """
+    if not math.isfinite(number := float(text)):
+        raise ValueError(f"{text[:40]} is too large")
+    return number
+
+
+def unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """Returns a JSON object whose keys are unique, in `json.loads`; the last would win in silence.
+
+    Raises:
+        ValueError: a key stands there twice.
+    """
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"the key {next(n for n in names if names.count(n) > 1)!r} stands twice")
+    return values
+
+
+def check_listed(listing: Path, number: int, name: str) -> Path:
+    """Returns the file that a row of a list names, relative to the list's folder.
+
+    Raises:
+        InputError: there is none.
+    """
+    path = listing.parent / name
+    if not is_file(path):
+        raise InputError(
+            f"{listing}: row {number}: {str(path)[:200]}: no such file; paths are relative to the "
+            f"list, check the name.{hint_at_slashes(name)}"
+        )
+    return path
+
+
+def hint_at_slashes(name: str) -> str:
+    """Returns a hint for the message about a missing file whose name has backslashes."""
+    return " Folders are separated by /." if "\\" in name else ""
