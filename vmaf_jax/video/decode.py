@@ -15,7 +15,7 @@ import numpy.typing as npt
 from vmaf_jax.errors import InputError
 from vmaf_jax.video.checks import check_run
 from vmaf_jax.video.comparison import DEFAULT_COMPARISON, Comparison
-from vmaf_jax.video.ffmpeg import Ffmpeg, FfmpegPipe
+from vmaf_jax.video.ffmpeg import VERBOSE, Ffmpeg, FfmpegPipe
 from vmaf_jax.video.inputs import Video, check_video, select_streams
 from vmaf_jax.video.pairing import check_chroma, filter_chains
 from vmaf_jax.video.pixel_format import chroma_size, common_bits, common_format
@@ -94,7 +94,7 @@ class DecodedPair:
         # One thread conceals damage alike every time.
         decoder = ["-threads", "1"] if self._comparison.allow_damaged else []
         return [
-            *("-nostats", "-v", "level+verbose", *decoder, *video.arguments()),
+            *(*VERBOSE, *decoder, *video.arguments()),
             *("-filter_complex", f"[0:{video.stream_specifier}]{chain}[out]", "-map", "[out]"),
             *("-fps_mode", "passthrough", "-f", "rawvideo", "-"),
         ]

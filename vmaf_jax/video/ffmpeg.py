@@ -29,6 +29,10 @@ _INSPECTION_SECONDS = 60
 # and in Matroska's milliseconds the stamps of equal frames fall before or after each other.
 BY_NUMBER = "settb=1/25,setpts=N"
 
+# Of runs whose report is read: verbose, which tells the form and the number of frames, and with
+# levels, by which faults are told from notes.
+VERBOSE = ("-nostdin", "-nostats", "-v", "level+verbose")
+
 
 @dataclasses.dataclass(frozen=True)
 class Ffmpeg:
@@ -147,7 +151,7 @@ class FfmpegPipe:
             self._stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (see `close`)
         except OSError as error:
             raise temporary_error(error) from error
-        command = [ffmpeg.path, "-hide_banner", "-nostdin", *arguments]
+        command = [ffmpeg.path, "-hide_banner", *arguments]
         self._process = _PROCESSES.start(command, self._stderr, stdout=subprocess.PIPE)
         self._late = threading.Event()
         self._timer = threading.Timer(self._seconds, self._kill_late)

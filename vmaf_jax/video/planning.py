@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from vmaf_jax.errors import InputError
 from vmaf_jax.video.comparison import Comparison
-from vmaf_jax.video.ffmpeg import CompletedRun, Ffmpeg, run_ffmpeg
+from vmaf_jax.video.ffmpeg import VERBOSE, CompletedRun, Ffmpeg, run_ffmpeg
 from vmaf_jax.video.inputs import VideoPair, select_streams
 from vmaf_jax.video.pairing import PairPlan, plan_pair
 from vmaf_jax.video.pixel_format import common_bits, planar_format
@@ -81,9 +81,8 @@ def run_comparison(
         raise InputError(explain_failure(result.report, *videos, models))
     restarted = has_restarted_filters(result.report)
     if plan is None or restarted:
-        ran_blind = plan is None
         plan = plan_comparison(ffmpeg, videos, streams, comparison)
-        if restarted or (ran_blind and plan.changed):
+        if restarted or plan.changed:
             first, second = (dataclasses.replace(v, keeps_filters=restarted) for v in videos)
             result = run((first, second), plan)
             check_formats(result.report, videos[::-1])
@@ -137,8 +136,7 @@ def _measure_luma_errors(
             f"[x{n}][y{n}]psnr@way{n}[o{n}]",
         ]
         ends += ["-map", f"[o{n}]"]
-    arguments = ["-nostdin", "-nostats", "-v", "level+verbose"]
-    arguments += [*distorted.arguments(), *reference.arguments()]
+    arguments = [*VERBOSE, *distorted.arguments(), *reference.arguments()]
     arguments += ["-filter_complex", ";".join(parts), *ends]
     run = run_ffmpeg(ffmpeg, [*arguments, "-fps_mode", "passthrough", "-f", "null", "-"])
     found = dict(re.findall(r"psnr@way(\d+) @ .*PSNR y:([\d.]+|inf)", run.report))

@@ -9,7 +9,7 @@ import dataclasses
 import re
 
 from vmaf_jax.errors import InputError
-from vmaf_jax.video.ffmpeg import Ffmpeg, run_ffmpeg
+from vmaf_jax.video.ffmpeg import VERBOSE, Ffmpeg, run_ffmpeg
 from vmaf_jax.video.inputs import Video
 
 
@@ -109,7 +109,7 @@ def _leave_out_stills(
     """Returns those streams that have two pictures or more, counted undecoded."""
     # An output each: within one, ffmpeg 9 ends all streams where the shortest does
     # (`findings/frames_of_a_cover.sh`).
-    arguments = ["-nostdin", "-nostats", "-v", "level+verbose", *video.arguments()]
+    arguments = [*VERBOSE, *video.arguments()]
     for stream in streams:
         arguments += ["-map", f"0:v:{stream.number}", "-c", "copy", "-frames:v", "2"]
         arguments += ["-f", "null", "-"]

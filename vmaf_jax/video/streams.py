@@ -10,7 +10,7 @@ from fractions import Fraction
 from typing import Any
 
 from vmaf_jax.errors import InputError
-from vmaf_jax.video.ffmpeg import BY_NUMBER, CompletedRun, Ffmpeg, run_ffmpeg
+from vmaf_jax.video.ffmpeg import BY_NUMBER, VERBOSE, CompletedRun, Ffmpeg, run_ffmpeg
 from vmaf_jax.video.inputs import Video, VideoPair
 from vmaf_jax.video.pixel_format import is_luma_alone, is_rgb
 from vmaf_jax.video.report import (
@@ -127,7 +127,7 @@ def probe_pair(ffmpeg: Ffmpeg, videos: VideoPair) -> tuple[VideoPair, StreamPair
 
 
 def _decode_first_frame(ffmpeg: Ffmpeg, video: Video) -> CompletedRun:
-    arguments = ["-nostdin", "-nostats", "-v", "level+verbose", *video.arguments()]
+    arguments = [*VERBOSE, *video.arguments()]
     # A graph of filters, since ffmpeg reports the form of frames where it configures one.
     arguments += ["-filter_complex", f"[0:{video.stream_specifier}]{BY_NUMBER}[luma]"]
     arguments += ["-map", "[luma]", "-fps_mode", "passthrough", "-frames:v", "1"]

@@ -65,9 +65,9 @@ def best_offset(reference: Thumbnails, distorted: Thumbnails) -> int | None:
 def _thumbnails(ffmpeg: Ffmpeg, video: Video, timing: str) -> Thumbnails:
     """Returns the first frames of a video as small pictures of luma `[n, pixels]`, 0-255."""
     small = f"{timing}scale={_WIDTH}:{_HEIGHT}:flags=area:out_range=tv,format=gray"
-    arguments = ["-v", "error", *video.arguments(), "-map", f"0:{video.stream_specifier}"]
-    arguments += ["-vf", small, "-frames:v", str(_FRAMES), "-fps_mode", "passthrough"]
-    pipe = FfmpegPipe(ffmpeg, [*arguments, "-f", "rawvideo", "-"])
+    arguments = ["-nostdin", "-v", "error", *video.arguments()]
+    arguments += ["-map", f"0:{video.stream_specifier}", "-vf", small, "-frames:v", str(_FRAMES)]
+    pipe = FfmpegPipe(ffmpeg, [*arguments, "-fps_mode", "passthrough", "-f", "rawvideo", "-"])
     pixels = _WIDTH * _HEIGHT
     try:
         content = bytearray(_FRAMES * pixels)
