@@ -5,8 +5,8 @@
 # Expected: one rule for all codecs, and the range that `ffmpeg -i` prints for the stream is that of its frames.
 # Seen: `ffmpeg -i` prints the container's range for all. H.264, MPEG-4 Part 2 and FFV1 frames follow it where the stream
 # says nothing. HEVC, VP9, AV1 and ProRes frames are limited: their decoders write limited range where the stream does
-# not say otherwise. So the same mark makes one encode twice as bright in its range and leaves the other as it was, and
-# who reads the range from the header converts the second by mistake.
+# not say otherwise. So the same mark changes the pictures of one encode and not of another, and who takes the range
+# from the header converts the second by mistake.
 # Versions: ffmpeg 9.0.2 static (PyPI imageio-ffmpeg 0.8.1). 2026-11-29, x86-64 Linux.
 set -euo pipefail
 work=$(mktemp -d)
