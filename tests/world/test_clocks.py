@@ -158,6 +158,8 @@ CASES = [
          refused=r"layout.ts: changes from 172x134 yuv420p to 172x134 yuv422p on the way; split"),
     Case("film.mov", COPY, ("smaller.ts", HALVES.format("smaller", ",scale=128:96,setsar=1", "")),
          refused=r"smaller.ts: changes from 172x134 yuv420p to 128x96 yuv420p on the way; split"),
+    # A container that says full range of a stream whose decoder says limited.
+    Case("marked.mkv", f"{X265} plain.mkv;-i plain.mkv -c copy -color_range pc"),
     # Flags.
     Case("short.mp4", "-i ref.y4m -frames:v 8 -c:v libx264 -qp 34", frames=(0, 0, 8),
          options={"shortest": True}),
