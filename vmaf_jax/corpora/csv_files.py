@@ -54,12 +54,13 @@ def read_csv_format(path: Path) -> CsvFormat:
         start = file.read(_MAX_HEADER)
     encoding = encoding_of(start)
     if encoding == "utf-16":
-        start = start[: len(start) // 2 * 2]
+        start = start[: len(start) // 2 * 2]  # whole code units
     lines = io.StringIO(start.decode(encoding, errors="ignore"), newline="").readlines()
     chosen = re.fullmatch(r'"?sep=(.)"?\s*', lines[0]) if lines else None  # Excel's own line
     header = lines[1:] if chosen else lines
     candidates = chosen[1] if chosen else _DELIMITERS
     readers = {mark: _reader(header, mark) for mark in candidates}
+    # The delimiter is the one that parts the header into most columns.
     cells = {mark: next(_without_empty(reader), []) for mark, reader in readers.items()}
     delimiter = max(cells, key=lambda mark: len(cells[mark]))
     columns = tuple(name.strip() for name in cells[delimiter])

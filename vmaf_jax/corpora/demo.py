@@ -269,6 +269,7 @@ def _encode(rung: Distortion, form: Format, reference: Path, out: Path, ffmpeg: 
         height = round(rung.width * form.height / form.width / 2) * 2
         scale = ["-vf", f"scale={rung.width}:{height}:flags=bicubic"]
     container = {".264": "h264", ".265": "hevc", ".ivf": "ivf"}[rung.suffix]
+    # Bit-exact streams leave out the encoder's version and the time.
     exact = ("-fflags", "+bitexact", "-flags:v", "+bitexact", "-f", container, str(out))
     _run(ffmpeg, ["-i", str(reference), *scale, *rung.settings, "-pix_fmt", "yuv420p", *exact])
 

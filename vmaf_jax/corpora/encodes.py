@@ -191,6 +191,7 @@ def _check_rates(encodes: Sequence[Encode], path: Path) -> None:
         groups.setdefault(encode.content, {}).setdefault(encode.codec, []).append(encode)
     for by_codec in groups.values():
         ladders = [sorted(group, key=lambda encode: encode.kbps) for group in by_codec.values()]
+        # Ladders of codecs are compared by their middle rates.
         middles = sorted((group[len(group) // 2] for group in ladders), key=lambda e: e.kbps)
         for group in (*ladders, middles):
             for low, high in itertools.pairwise(group):

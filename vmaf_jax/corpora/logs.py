@@ -74,6 +74,7 @@ def read_log(path: Path, feature_set: FeatureSet, *, bit_depth: int | None = Non
     check_size(path, MAX_BYTES, "log")
     try:
         version, frames = _read_any(path)
+    # LookupError: an XML declaration names an encoding that Python does not have.
     except (OSError, ValueError, LookupError, RecursionError, csv.Error, expat.ExpatError) as error:
         if isinstance(error, InputError):
             raise

@@ -59,6 +59,7 @@ def load_clips(path: Path, label_scale: LabelScale | None = None) -> list[Clip]:
                 hint = hint_at_slashes(str(video.path))
                 raise InputError(f"{path}: row {number}: {error}{hint}") from error
         place = reference.path.resolve()
+        # A clip listed twice, under one name or as the same files, would count twice.
         for key in ((row.source, name), (place, distorted.path.resolve())):
             if (first := first_row.setdefault(key, number)) != number:
                 raise InputError(f"{path}: row {number} repeats row {first}; remove one.")

@@ -71,7 +71,7 @@ def _files(root: Path, folder: str, scheme: re.Pattern[str]) -> list[tuple[Path,
     place = root / folder
     if not place.is_dir():
         raise InputError(f"{place}: no such folder; the corpus has ref/ and dis/ under its root.")
-    inside = root.resolve()
+    inside = root.resolve()  # a link out of the corpus would measure a file that nobody named
     files = []
     for path in sorted(place.iterdir()):
         if not path.resolve().is_relative_to(inside):

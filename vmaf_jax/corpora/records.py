@@ -79,6 +79,7 @@ def parse_record(model: type[Row], path: Path, number: int, values: object) -> R
         for key, value in values.items()
         if value not in (None, "") and not (isinstance(value, float) and math.isnan(value))
     }
+    # A column in other letters would pass as an unknown one, which some files may have.
     for key in present.keys() - model.model_fields.keys():
         if isinstance(key, str) and (name := key.lower()) in model.model_fields.keys() - present:
             raise InputError(f"{path}: has a column {key!r}; rename it to {name!r}.")

@@ -47,6 +47,7 @@ def combine(*codes: npt.NDArray[np.integer]) -> Codes:
 
 def first_rows(group: Codes) -> Codes:
     """Returns the first row of each group, `[groups]`, numbered by first appearance."""
+    # A group begins where the highest number so far rises.
     return np.flatnonzero(np.diff(np.maximum.accumulate(group), prepend=-1))
 
 

@@ -125,13 +125,13 @@ def read_shards(shards: Sequence[Place]) -> Iterator[FeatureTable]:
 
 
 def count_rows(path: Place) -> int:
-    """Returns the number of rows by a shard's footer; 0 of a damaged one, which reading refuses."""
+    """Returns the number of rows that a shard's footer tells, 0 where it is damaged."""
     where, filesystem = for_pyarrow(path)
     with one_line_errors(path):
         try:
             return int(pq.read_metadata(where, filesystem=filesystem).num_rows)
         except (OSError, pa.ArrowException):
-            return 0
+            return 0  # `read_file` will say what is wrong with it
 
 
 def _schema(table: FeatureTable) -> dict[str, object]:

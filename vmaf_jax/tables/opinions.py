@@ -25,6 +25,7 @@ def check_scale(scale: Any, where: str) -> LabelScale:
     pair = scale if isinstance(scale, Sequence) and not isinstance(scale, str) else ()
     if (
         len(pair) != 2
+        # By type, since True is an int to `isinstance`.
         or not all(type(end) in (int, float) and abs(end) <= _MOST_VOTE for end in pair)
         or not pair[0] < pair[1]
     ):

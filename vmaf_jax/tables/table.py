@@ -165,7 +165,7 @@ class FeatureTable:
             **self.provenance,
         }
         return pa.table(columns).replace_schema_metadata(
-            {METADATA_KEY: json.dumps(metadata, sort_keys=True)}
+            {METADATA_KEY: json.dumps(metadata, sort_keys=True)}  # sorted: the same bytes again
         )
 
     def to_pandas(self) -> Any:
@@ -188,6 +188,7 @@ class FeatureTable:
         """Writes Parquet atomically, with page checksums."""
         arrow = self.to_arrow()
         with atomic_path(path) as temporary:
+            # Readers check the sums, so that a damaged page is named instead of trained on.
             pq.write_table(arrow, temporary, compression="zstd", write_page_checksum=True)
 
 
@@ -233,9 +234,7 @@ def concatenate(tables: Sequence[FeatureTable]) -> FeatureTable:
 
 def constant_text(value: str, n: int) -> npt.NDArray[np.object_]:
     """Returns `value` repeated, `[n]`, as a text column of one clip's rows."""
-    column = np.empty(n, dtype=object)
-    column[:] = value
-    return column
+    return np.full(n, value, dtype=object)
 
 
 def to_pandas(arrow: pa.Table) -> Any:
