@@ -202,8 +202,8 @@ class Cluster:
             for answer in done:
                 k, item = running.pop(answer)
                 result, node_died = _get(ray, answer)
-                if isinstance(result, Refusal):
-                    raise InputError(result.reason)
+                if isinstance(result, NodeRefusedError):
+                    raise result
                 if isinstance(result, InputError):
                     counts, most = (losses, _MAX_LOSSES) if node_died else (failures, _MAX_TRIES)
                     counts[k] += 1
@@ -238,19 +238,16 @@ class Cluster:
                     f"install vmaf-jax {self.tools.vmaf_jax} there, or take it out."
                 ) from error
             if refusal is not None:
-                raise InputError(refusal.reason)
+                raise refusal
 
 
-@dataclasses.dataclass(frozen=True)
-class Refusal:
-    """The reason why a node may measure nothing, in one line."""
-
-    reason: str
+class NodeRefusedError(InputError):
+    """The error that a node may measure nothing: no other try would help."""
 
 
 def _run_on_node(
     task: Callable[[Item, Settings], Result], item: Item, settings: Settings, expected: Tools
-) -> Result | InputError | Refusal:
+) -> Result | InputError:
     """Runs a task on the node that this process is of, unless the node has other tools."""
     if (refusal := _check_node(expected)) is not None:
         return refusal
@@ -260,14 +257,14 @@ def _run_on_node(
         return InputError(str(error))  # without its causes, which may not be pickled
 
 
-def _check_node(expected: Tools) -> Refusal | None:
+def _check_node(expected: Tools) -> NodeRefusedError | None:
     """Returns why this node may not measure beside nodes with the `expected` tools, or None."""
     try:
         tools = local_tools()
     except InputError as error:
-        return Refusal(f"node {socket.gethostname()}: {error}")
+        return NodeRefusedError(f"node {socket.gethostname()}: {error}")
     if tools != expected:
-        return Refusal(
+        return NodeRefusedError(
             f"node {socket.gethostname()} has {tools}, this machine {expected}; results of two "
             f"versions are not mixed, install the same on both or take the node out."
         )
