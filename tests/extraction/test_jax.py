@@ -1,8 +1,10 @@
 """The JAX backend on files: packing, streaming, errors, memory."""
 
 import subprocess
+import threading
 
 import numpy as np
+import psutil
 import pytest
 
 import vmaf_jax
@@ -179,3 +181,13 @@ def test_memory_of_v1_is_flat_in_the_length_of_a_clip(tmp_path, ffmpeg):
     pictures = 2 * chunk * side * side * 3 // 2
     assert on_host < 4 * pictures  # kept, they would add 8
     assert on_device < 4 * pictures
+
+
+def test_a_measurement_that_is_given_up_ends_its_decoding(pairs):
+    before = threading.active_count()
+    results = measure_in_jax(find_ffmpeg(), [pairs[0]] * 4, frames=1)
+    assert len(next(results).features()) == 12
+    assert threading.active_count() > before
+    results.close()
+    assert threading.active_count() == before
+    assert not psutil.Process().children()
