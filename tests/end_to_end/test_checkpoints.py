@@ -27,7 +27,7 @@ from vmaf_jax.extraction.extract import extract_clips
 from vmaf_jax.extraction.request import Request
 from vmaf_jax.features import FEATURES
 from vmaf_jax.files import to_json
-from vmaf_jax.reporting.run_view import points
+from vmaf_jax.reporting.numbers import format_points
 from vmaf_jax.runs.run_folder import open_run
 from vmaf_jax.training.masks import masked_scaler
 from vmaf_jax.training.queries import draw_queries
@@ -220,7 +220,7 @@ def test_cards_say_how_sure_a_score_is(name):
         (row,) = [line for line in text.splitlines() if line.startswith(f"| {level:.0%} |")]
         cells = [cell.strip() for cell in row.strip("|").split("|")]
         half = profile.half_width(np.array([20.0, 50.0, 80.0]), level)
-        assert cells[1:4] == [f"±{points(value)}" for value in half]
+        assert cells[1:4] == [f"±{format_points(value)}" for value in half]
         assert float(cells[4].rstrip("%")) == pytest.approx(100 * level, abs=3)
 
 

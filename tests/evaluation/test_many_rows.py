@@ -11,7 +11,8 @@ from vmaf_jax.evaluation import conformal
 from vmaf_jax.evaluation.by_source import pooled_errors, source_errors
 from vmaf_jax.evaluation.conformal import HeldOutPredictions, _has_clip_rows, pool_held_out
 from vmaf_jax.evaluation.cross_validation import HeldOut, loso_metrics, read_held_out
-from vmaf_jax.reporting.svg import Plot, bounded, cells
+from vmaf_jax.reporting.scatter import draw_cells, make_scatter
+from vmaf_jax.reporting.svg import Plot
 
 N, CLIP, SOURCES = 100_000, 100, 10
 LONG = "a name as paths are, of some hundred characters, which every row of its clip refers to" * 2
@@ -41,9 +42,9 @@ def many(tmp_path_factory):
 
 
 def draw(held, path):
-    drawn = bounded(held)
+    drawn = make_scatter(held)
     drawn.data()
-    cells(Plot((0.0, 100.0), (0.0, 100.0)), drawn.label, held.predicted)
+    draw_cells(Plot((0.0, 100.0), (0.0, 100.0)), drawn.label, held.predicted)
 
 
 @pytest.mark.parametrize(

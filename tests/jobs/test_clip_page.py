@@ -13,7 +13,7 @@ from vmaf_jax import score
 from vmaf_jax.errors import InputError
 from vmaf_jax.jobs import clip_page
 from vmaf_jax.jobs.clip_page import clip_view, write_clip_page
-from vmaf_jax.reporting.clip_view import MOST_BINS, Encode, curve
+from vmaf_jax.reporting.clip_view import MAX_BINS, Encode, bin_scores
 from vmaf_jax.scoring.rank import rank
 from vmaf_jax.video.decode import DecodedPair
 from vmaf_jax.video.ffmpeg import find_ffmpeg
@@ -93,11 +93,11 @@ def test_long_clips_are_drawn_in_columns():
     scores = rng.uniform(0, 100, 100_003)
     frames = np.arange(len(scores), dtype=np.int32)
     encode = Encode("x", 50.0, None, frames, scores, [int(np.argmin(scores))], [], {}, {})
-    drawn = curve(encode)
-    assert len(drawn.mean) == MOST_BINS
+    drawn = bin_scores(encode)
+    assert len(drawn.mean) == MAX_BINS
     assert drawn.low.min() == scores.min()
     assert int(drawn.lowest[np.argmin(drawn.low)]) == int(np.argmin(scores))
-    for k in (0, 7, MOST_BINS - 1):
+    for k in (0, 7, MAX_BINS - 1):
         inside = scores[drawn.first[k] : drawn.last[k] + 1]
         assert drawn.mean[k] == pytest.approx(inside.mean())
         assert drawn.low[k] == inside.min()

@@ -18,8 +18,8 @@ from vmaf_jax.evaluation import read_held_out
 from vmaf_jax.evaluation.conformal import HeldOutPredictions, coverage
 from vmaf_jax.evaluation.cross_validation import HeldOut
 from vmaf_jax.evaluation.metrics import rmse
-from vmaf_jax.reporting.run_view import points
-from vmaf_jax.reporting.svg import LIMIT, SINGLES
+from vmaf_jax.reporting.numbers import format_points
+from vmaf_jax.reporting.scatter import MAX_DOTS, N_LARGEST
 
 
 def made(*arguments):
@@ -44,7 +44,7 @@ def test_the_page_is_of_the_saved_predictions(run):
     assert made(run) == str(run / "report.html")
     page = (run / "report.html").read_text()
     rows = read_held_out(run / "folds.parquet")
-    assert f'<p class="figure">{points(rmse(rows.predicted, rows.label))}</p>' in page
+    assert f'<p class="figure">{format_points(rmse(rows.predicted, rows.label))}</p>' in page
     assert "23 unseen sources" in page
     drawn = sets(page)
     np.testing.assert_allclose(drawn["held-out"]["t"], rows.label, atol=5e-5)
@@ -88,9 +88,11 @@ def test_figures_stand_under_their_headings(run):
     expected = {"RMSE": np.sqrt(np.mean(error**2)), "MAE": np.abs(error).mean()}
     expected["largest"] = np.abs(error).max()
     assert shown["n"] == "230"
-    assert {name: shown[name] for name in expected} == {k: points(v) for k, v in expected.items()}
+    assert {name: shown[name] for name in expected} == {
+        k: format_points(v) for k, v in expected.items()
+    }
     for name, chosen in ends.items():
-        value = points(np.sqrt(np.mean(error[chosen] ** 2)))
+        value = format_points(np.sqrt(np.mean(error[chosen] ** 2)))
         assert shown[name] == f"{value} (n = {chosen.sum()})"
 
 
@@ -121,8 +123,8 @@ def test_intervals_are_told_with_what_they_held(run):
     shown = intervals((run / "report.html").read_text())
     truth = coverage_of(run)
     expected = [
-        *("90%", f"{truth.covered:.1%}", points(truth.width)),
-        *(f"{truth.naive_covered:.1%}", points(truth.naive_width)),
+        *("90%", f"{truth.covered:.1%}", format_points(truth.width)),
+        *(f"{truth.naive_covered:.1%}", format_points(truth.naive_width)),
     ]
     assert cells(shown)[5:10] == expected
     assert "283 held-out clips" in shown
@@ -173,7 +175,7 @@ def test_made_twice_it_is_the_same_and_figures_follow_the_predictions(run):
     )
     made(run)
     changed = (run / "report.html").read_text()
-    assert f'<p class="figure">{points(rmse(worse, rows.label))}</p>' in changed
+    assert f'<p class="figure">{format_points(rmse(worse, rows.label))}</p>' in changed
     assert f"1. {rows.source[5]}" in changed
 
 
@@ -266,10 +268,10 @@ def test_many_rows_are_counted_and_the_worst_drawn(run):
     made(run)
     page = (run / "report.html").read_text()
     drawn = sets(page)["held-out"]
-    assert n > LIMIT
-    assert len(drawn["t"]) == SINGLES
-    assert f"{n:,} rows, more than {LIMIT:,}" in page
-    error = np.sort(np.abs(rows.predicted - rows.label))[::-1][:SINGLES]
+    assert n > MAX_DOTS
+    assert len(drawn["t"]) == N_LARGEST
+    assert f"{n:,} rows, more than {MAX_DOTS:,}" in page
+    error = np.sort(np.abs(rows.predicted - rows.label))[::-1][:N_LARGEST]
     np.testing.assert_allclose(np.sort(np.abs(drawn["e"]))[::-1], error, atol=1e-5)
     assert 'class="cell c6"' in page
     assert len(page) < 3_000_000
@@ -286,7 +288,7 @@ def test_several_runs_are_compared(tmp_path):
     shown = cells(intervals(page))
     for k, name in enumerate(("tiny", "nano", "rbf")):
         truth = coverage_of(Path("checkpoints") / name)
-        row = [name, "90%", f"{truth.covered:.1%}", points(truth.width), "283 of 32 sources"]
+        row = [name, "90%", f"{truth.covered:.1%}", format_points(truth.width), "283 of 32 sources"]
         assert shown[15 * k + 5 : 15 * k + 10] == row
 
 

@@ -117,8 +117,8 @@ def test_texts_of_plots_are_drawn_as_they_stand(caplog):
     scores = {"影片": np.array([1.0, 2.0]), "_x": np.ones(2), r"$\frac$": np.ones(2)}
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        image = plots.per_frame(scores, "a\x1b[2J$x$影")
-        assert image == plots.per_frame(scores, "a\x1b[2J$x$影")
+        image = plots.plot_scores(scores, "a\x1b[2J$x$影")
+        assert image == plots.plot_scores(scores, "a\x1b[2J$x$影")
     assert image.startswith(b"\x89PNG")
     assert caplog.records == []  # as of fonts that cannot be found
 

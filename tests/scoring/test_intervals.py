@@ -13,7 +13,7 @@ from tests.support import run_command
 from vmaf_jax.errors import InputError
 from vmaf_jax.jobs.clip_page import clip_view
 from vmaf_jax.jobs.evaluate import rank_models
-from vmaf_jax.reporting.clip_view import curve
+from vmaf_jax.reporting.clip_view import bin_scores
 from vmaf_jax.scoring.intervals import clip_intervals
 from vmaf_jax.scoring.model import load_model
 
@@ -70,7 +70,7 @@ def test_frames_are_named_by_their_place_in_the_clip(pair, tmp_path):
     with (tmp_path / "frames.csv").open() as file:
         written = {int(row["frame"]): float(row["score"]) for row in csv.DictReader(file)}
     (encode,) = clip_view([some]).encodes
-    drawn = curve(encode)
+    drawn = bin_scores(encode)
     frames = [*encode.worst, *drawn.lowest.tolist()]
     on_page = {frame: encode.at(frame) for frame in frames}
     for scores in (named, written, on_page):

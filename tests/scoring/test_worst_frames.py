@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from vmaf_jax.errors import InputError
-from vmaf_jax.reporting.backends import picture
+from vmaf_jax.reporting.plots import plot_frame
 from vmaf_jax.scoring.model import load_model
 from vmaf_jax.scoring.worst_frames import lowest_frames, worst_frames
 from vmaf_jax.video.decode import DecodedPair, frame_at
@@ -31,7 +31,7 @@ def test_pictures_are_of_the_frames_that_they_name(encodes, name):
             frames = frame_at(luma, entry.frame)
         finally:
             luma.close()
-        expected = picture(*frames, f"frame {entry.frame}: nano {entry.score:.2f}")
+        expected = plot_frame(*frames, f"frame {entry.frame}: nano {entry.score:.2f}")
         assert entry.picture == expected
         assert entry.score == scores.per_frame[entry.frame]
 

@@ -23,7 +23,8 @@ def compare_backends(
     prepare_extraction("jax")
     from vmaf_jax.corpora.by_name import CorpusSource
     from vmaf_jax.jobs.compare_backends import compare_backends as compare
-    from vmaf_jax.reporting.terminal import Terminal, show_backends, show_json
+    from vmaf_jax.reporting.backends_report import show_backends
+    from vmaf_jax.reporting.terminal import Terminal, show_json
 
     folder = out or Path("runs") / "backends"
     with Terminal() as terminal:

@@ -47,13 +47,13 @@ def evaluate(
     prepare_extraction(backend)
     from vmaf_jax.corpora.by_name import CorpusSource
     from vmaf_jax.jobs.evaluate import evaluate as run_evaluation
-    from vmaf_jax.reporting.opinion_tables import show_comparison, show_opinions
-    from vmaf_jax.reporting.terminal import (
-        Terminal,
+    from vmaf_jax.reporting.evaluation_tables import (
+        show_comparison,
         show_evaluation,
         show_intervals,
-        show_json,
+        show_opinions,
     )
+    from vmaf_jax.reporting.terminal import Terminal, show_json
 
     source = None if corpus is None else CorpusSource(corpus, data_root, manifest, label_scale)
     with Terminal() as terminal:

@@ -65,7 +65,7 @@ def extract(
     from vmaf_jax.corpora.by_name import CorpusSource
     from vmaf_jax.jobs.extract import ExtractSettings
     from vmaf_jax.jobs.extract import extract as run_extraction
-    from vmaf_jax.reporting.terminal import Terminal, show_contents, show_json
+    from vmaf_jax.reporting.terminal import Terminal, show_json, show_summary
 
     settings = ExtractSettings(
         features=features,
@@ -97,4 +97,4 @@ def extract(
         del shown["label_scale"]  # of `import` alone, whose votes have one
         show_json({"out": str(out), **shown})
     else:
-        show_contents(out, contents)
+        show_summary(out, contents)

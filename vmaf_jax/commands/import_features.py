@@ -27,7 +27,7 @@ def import_features(
     """Make a feature table from logs or features, and opinion scores, that you have."""
     from vmaf_jax.jobs.import_features import ImportSettings, ImportSource
     from vmaf_jax.jobs.import_features import import_features as run_import
-    from vmaf_jax.reporting.terminal import Terminal, show_contents, show_json
+    from vmaf_jax.reporting.terminal import Terminal, show_json, show_summary
 
     source = ImportSource(logs, frames, clips, corpus, data_root, ratings)
     settings = ImportSettings(label_scale, features, tuple(teacher or ()), name)
@@ -36,4 +36,4 @@ def import_features(
     if json_:
         show_json({"out": str(out), **contents.to_dict()})
     else:
-        show_contents(out, contents)
+        show_summary(out, contents)

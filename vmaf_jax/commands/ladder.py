@@ -26,7 +26,12 @@ def ladder(
     """Compare codecs by rate and quality: curves, BD-rate, convex hull."""
     from vmaf_jax.files import check_output, write_bytes
     from vmaf_jax.jobs.ladder import ladder as make_ladder
-    from vmaf_jax.reporting import ladder as pages
+    from vmaf_jax.reporting.ladder_tables import (
+        check_panels,
+        rungs_csv,
+        show_bd_rate,
+        show_hull,
+    )
     from vmaf_jax.reporting.terminal import show_json, show_lines
 
     for path, suffix in ((csv, ".csv"), (plot, ".png")):
@@ -43,18 +48,18 @@ def ladder(
     show_lines(map(str, result.left_out), on_error=True)
     hulls = result.hulls()
     if plot is not None:
-        pages.check_panels(hulls)
+        check_panels(hulls)
     if csv is not None:
         rungs = ((rung.encode, rung.on_hull, rung.on_codec_hull) for rung in result.rungs)
-        write_bytes(csv, pages.rungs_csv(rungs))
+        write_bytes(csv, rungs_csv(rungs))
     if plot is not None:
-        write_bytes(plot, pages.plot(result.curves, hulls))
+        from vmaf_jax.reporting.plots import plot_curves
+
+        write_bytes(plot, plot_curves(result.curves, hulls))
     if json_:
         show_json(result.to_dict())
         return
     for entry in result.bd_rates:
-        pages.show_bd_rate(
-            entry.codec, result.anchor, entry.contents, entry.mean, entry.intervals, level
-        )
+        show_bd_rate(entry.codec, result.anchor, entry.contents, entry.mean, entry.intervals, level)
     for name, encodes in hulls.items():
-        pages.show_hull(name, encodes)
+        show_hull(name, encodes)

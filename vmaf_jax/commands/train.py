@@ -34,7 +34,8 @@ def train(
     prepare_training()  # before JAX computes anything: the number of devices is fixed then
     from vmaf_jax.jobs.train import take_part
     from vmaf_jax.jobs.train import train as run_training
-    from vmaf_jax.reporting.terminal import Terminal, show_json, show_run, show_sweep
+    from vmaf_jax.reporting.run_tables import show_run, show_sweep
+    from vmaf_jax.reporting.terminal import Terminal, show_json
     from vmaf_jax.runs.config import load_config
 
     resolved = load_config(config, set_)

@@ -14,6 +14,11 @@ import numpy.typing as npt
 from vmaf_jax.evaluation.metrics import max_abs, rmse
 from vmaf_jax.features.feature_set import FeatureSet
 
+CASES = {
+    "identical": "identical pictures, motion2 from 0 to 30",
+    "still": "the training clips with their motion set to 0",
+    "wider_box": "random features in a box 20 % wider than the training rows",
+}
 _WIDENING = 0.2  # of the data's range, half of it at either side
 _N_DRAWN = 20_000
 _CHUNK = 1 << 17  # rows that are predicted at once

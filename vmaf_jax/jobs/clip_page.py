@@ -13,7 +13,7 @@ import numpy as np
 from vmaf_jax.errors import InputError
 from vmaf_jax.files import write_text
 from vmaf_jax.reporting.clip_page import clip_page
-from vmaf_jax.reporting.clip_view import MOST_DRAWN, ClipView, Encode
+from vmaf_jax.reporting.clip_view import MAX_DRAWN, ClipView, Encode
 from vmaf_jax.scoring.rank import shortest_paths
 from vmaf_jax.scoring.scores import Scores, VideoPair
 from vmaf_jax.scoring.worst_frames import lowest_frames
@@ -58,10 +58,10 @@ def clip_view(scores: Sequence[Scores], failed: Failed = ()) -> ClipView:
     lead = scores[0].table.provenance["comparison"]
     worst = [_worst_frames(entry) for entry in scores]
     names = shortest_paths([pair.distorted.path for pair in pairs])
-    frames = _choose_frames(scores[:MOST_DRAWN], worst[:MOST_DRAWN])
+    frames = _choose_frames(scores[:MAX_DRAWN], worst[:MAX_DRAWN])
     size = picture_size(facts[0], MAX_WIDTH)
     by_video, cuts = _take_pictures(
-        pairs[:MOST_DRAWN], facts[0], plans, frames, size, lead["frames"]
+        pairs[:MAX_DRAWN], facts[0], plans, frames, size, lead["frames"]
     )
     fitting = _limit_frames(frames, by_video)
     shown = [{frame: pictures[frame] for frame in fitting} for pictures in by_video]

@@ -32,13 +32,13 @@ from vmaf_jax.features.feature_set import (
 )
 from vmaf_jax.files import atomic_path, check_result_folder, to_json, write_bytes, write_text
 from vmaf_jax.progress import NO_PROGRESS, Progress
-from vmaf_jax.reporting.backends import (
+from vmaf_jax.reporting.backends_report import (
     BackendComparison,
     BackendsReport,
     WorstDifference,
     to_markdown,
 )
-from vmaf_jax.reporting.backends import picture as draw_picture
+from vmaf_jax.reporting.plots import plot_frame
 from vmaf_jax.tables.table import FeatureTable
 from vmaf_jax.teacher import DEFAULT_TEACHER, Teacher, load_teacher
 from vmaf_jax.video.decode import DecodedPair, frame_at
@@ -210,4 +210,4 @@ def _draw_worst_frame(
         f"{clip.source}/{clip.name}, frame {worst.frame}: {pair[0]} {worst.ours:.4f}, {pair[1]} "
         f"{worst.theirs:.4f}"
     )
-    return draw_picture(reference, distorted, title)
+    return plot_frame(reference, distorted, title)

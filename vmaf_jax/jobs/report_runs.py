@@ -44,9 +44,9 @@ def report(runs: Sequence[str | Path], out: Path | None = None, *, png: Path | N
         return target
     write_text(target, run_page(views[0]))
     if png is not None:
-        from vmaf_jax.reporting.plots import agreement
+        from vmaf_jax.reporting.plots import plot_agreement
 
-        write_bytes(png, agreement(views[0].held_out, "held-out sources"))
+        write_bytes(png, plot_agreement(views[0].held_out, "held-out sources"))
     return target
 
 

@@ -5,20 +5,16 @@ from typing import Any
 
 import numpy as np
 
-from vmaf_jax.evaluation.behaviour import Deviation
+from vmaf_jax.evaluation.behaviour import CASES, Deviation
 from vmaf_jax.evaluation.conformal import HeldOutIntervals
 from vmaf_jax.evaluation.cross_validation import HeldOut
 from vmaf_jax.evaluation.metrics import METRIC_NAMES, RANGES, Distance, all_metrics, range_rmse
 from vmaf_jax.features.checks import OUTPUT_RANGE
 from vmaf_jax.models import Student
+from vmaf_jax.reporting.coverage_tables import coverage_lines
+from vmaf_jax.reporting.numbers import format_fixed
 from vmaf_jax.reporting.page import markdown_table
-from vmaf_jax.reporting.score_intervals import interval_lines
 
-_BEHAVIOUR = {
-    "identical": "identical pictures, motion2 from 0 to 30",
-    "still": "the training clips with their motion set to 0",
-    "wider_box": "random features in a box 20 % wider than the training rows",
-}
 _SUPPORT_VECTORS = (
     "- `support_vectors` are clip means of VMAF's own training clips, which the teacher's model "
     "file holds as its support vectors; their sources are inferred from motion2, which clips of "
@@ -46,17 +42,17 @@ def card(
     label_scale: tuple[float, float] = OUTPUT_RANGE,
     n_swept: int = 1,
 ) -> str:
-    """The card's text, Markdown.
+    """Returns the text of a model card in Markdown.
 
     Args:
-        config: the run's, as its file has it.
+        config: the content of the run's configuration.
         held_out, external: the predictions that every figure is computed from.
-        intervals: of these predictions, or why there are none.
-        behaviour: against the teacher outside the data; None where none could be asked.
-        parity: of the deployed form, JAX against ONNX Runtime.
-        trained: of the student as trained against its deployed form, both in JAX.
-        label_scale: the worst and the best vote, where people taught the model.
-        n_swept: combinations of settings that this is the best of.
+        intervals: of these predictions, or a sentence that says why there are none.
+        behaviour: deviation from the teacher outside the data; None without a teacher.
+        parity: distance of the deployed form in JAX from ONNX Runtime.
+        trained: distance of the student as trained from its deployed form, both in JAX.
+        label_scale: the worst and the best vote, for a model of opinions.
+        n_swept: number of combinations of settings that this is the best of.
     """
     data = config["data"]
     n_folds = config["training"].get("folds")
@@ -75,7 +71,7 @@ def card(
         "## Data and protocol",
         "",
         *_protocol(config, held_out, external),
-        *_chosen(n_swept),
+        *_selection_bias(n_swept),
         "",
         "## Agreement",
         "",
@@ -83,7 +79,7 @@ def card(
         "",
         "## How sure",
         "",
-        *interval_lines(intervals, list(external)),
+        *coverage_lines(intervals, list(external)),
         "",
         "## Outside the data",
         "",
@@ -118,7 +114,7 @@ def _protocol(
 ) -> list[str]:
     training, data = config["training"], config["data"]
     queried = training["strategy"] == "teacher_queries"
-    fed = (
+    rows = (
         f"{training['batch_size']} new feature vectors a step, labelled by the teacher"
         if queried
         else "the corpus's own rows"
@@ -129,7 +125,7 @@ def _protocol(
     }[training["optimiser"]]
     n_sources = len(set(held_out.source.tolist()))
     lines = [
-        f"- Trained on `{data['features'] or data['corpus']}` ({n_sources} sources) with {fed}, "
+        f"- Trained on `{data['features'] or data['corpus']}` ({n_sources} sources) with {rows}, "
         f"for {training['steps']} steps of {method}, loss {training['loss']}.",
         f"- {_folds(training.get('folds'))}, seeds {', '.join(map(str, training['seeds']))}: no "
         f"row of the held-out source and no statistic of it reaches its fold. The shipped "
@@ -150,7 +146,7 @@ def _protocol(
     return lines
 
 
-def _chosen(n_swept: int) -> list[str]:
+def _selection_bias(n_swept: int) -> list[str]:
     if n_swept == 1:
         return []
     return [
@@ -191,7 +187,7 @@ def _agreement(
 
 
 def _unit(data: Mapping[str, Any], label_scale: tuple[float, float], rmse: float) -> str:
-    """What an error of 1 means."""
+    """Returns a sentence on the unit of errors."""
     if data["label"] != "mos":
         return "Errors in VMAF points."
     low, high = label_scale
@@ -220,7 +216,7 @@ def _agrees_with(data: Mapping[str, Any]) -> str:
 
 
 def _figure(value: float) -> str:
-    return "–" if np.isnan(value) else f"{value:.6f}" if abs(value) < 1 else f"{value:.3f}"
+    return format_fixed(value, 6 if abs(value) < 1 else 3)
 
 
 def _by_range(rows: HeldOut) -> list[str]:
@@ -249,7 +245,7 @@ def _outside(behaviour: Mapping[str, Deviation] | None) -> list[str]:
     return markdown_table(
         ["case", "n", "RMSE", "max_abs"],
         [
-            [_BEHAVIOUR[name], str(entry.n), f"{entry.rmse:.4f}", f"{entry.max_abs:.4f}"]
+            [CASES[name], str(entry.n), f"{entry.rmse:.4f}", f"{entry.max_abs:.4f}"]
             for name, entry in behaviour.items()
         ],
     )

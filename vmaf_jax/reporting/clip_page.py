@@ -1,7 +1,7 @@
 """The page of a clip: quality over time, pairs of frames to compare, the worst frames.
 
-Each picture is in the page once, in its card; the script shows those of the cards side by side, as
-a wipe or as a difference.
+Each picture is in the page once, in its card; the script shows the pictures of two cards side by
+side, as a wipe or as a difference.
 """
 
 import base64
@@ -9,100 +9,33 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from vmaf_jax.reporting.clip_view import MOST_BINS, MOST_DRAWN, ClipView, Curve, Encode, curve
-from vmaf_jax.reporting.page import figure, notes, page, section, table, tiles
-from vmaf_jax.reporting.summary import Tile
+from vmaf_jax.reporting.clip_view import MAX_BINS, MAX_DRAWN, ClipView, Curve, Encode, bin_scores
+from vmaf_jax.reporting.page import (
+    Tile,
+    bullets,
+    details,
+    figure,
+    header,
+    page,
+    section,
+    table,
+)
 from vmaf_jax.reporting.svg import HATCH, Plot, drawing, page_json, text
 
-_MOST_CUTS = 200  # drawn; a film has more than a drawing can tell apart
-
-
-def quality_plot(view: ClipView, curves: Sequence[Curve]) -> Plot:
-    """Its frame: all frames across, and up as far as the scores and intervals reach."""
-    lows = [float(curve.low.min()) for curve in curves]
-    highs = [float(curve.mean.max()) for curve in curves]
-    for encode in view.drawn:
-        if encode.interval is not None:
-            lows.append(encode.interval.low)
-            highs.append(encode.interval.high)
-    pad = max(0.08 * (max(highs) - min(lows)), 1.0)
-    low, high = max(min(lows) - pad, -1.0), min(max(highs) + pad, 101.0)
-    last = float(max(view.n_frames - 1, 1))
-    return Plot((0.0, last), (low, high), width=880, height=340, left=50, right=44)
-
-
-def quality(view: ClipView, curves: Sequence[Curve], plot: Plot) -> str:
-    """Scores over the frames; encodes are told apart by number, dashes and colour."""
-    right, floor = plot.width - plot.right, plot.height - plot.bottom
-    parts = [HATCH]
-    if len(curves) == 1 and (interval := view.encodes[0].interval) is not None:
-        top, bottom = float(plot.py(interval.high)), float(plot.py(interval.low))
-        box = f'x="{plot.left}" y="{top:.1f}" width="{right - plot.left}"'
-        box += f' height="{bottom - top:.1f}"'
-        parts.append(f'<rect class="band" {box}/><rect fill="url(#hatch)" {box}/>')
-    parts.append(plot.axes("frame", f"{view.model} (points)"))
-    for cut in view.cuts[:_MOST_CUTS]:
-        x = float(plot.px(cut))
-        label = f"scene cut at {view.when(cut)}"
-        parts.append(
-            f'<g><title>{text(label)}</title><path class="cut" d="M{x:.1f} {plot.top}V{floor}"/>'
-            f'<path class="mark" d="M{x - 4:.1f} {plot.top - 8}h8l-4 7Z"/></g>'
-        )
-    for number, (encode, line) in enumerate(zip(view.drawn, curves, strict=True)):
-        if len(line.mean) == 1:
-            parts.append(plot.dots(line.middle, line.mean, f"line s{number} dot1"))
-        if not np.array_equal(line.mean, line.low):
-            parts.append(plot.area(line.middle, line.low, line.mean, f"low s{number}"))
-        parts.append(plot.line(line.middle, line.mean, f"line s{number}"))
-        at = float(plot.py(encode.score))
-        parts.append(f'<path class="line s{number}" d="M{right + 4} {at:.1f}h12"/>')
-        parts.append(f'<text class="strong" x="{right + 20}" y="{at + 4:.1f}">{number + 1}</text>')
-        if encode.interval is not None:
-            ends = plot.py([encode.interval.low, encode.interval.high])
-            parts.append(
-                f'<path class="line s{number}" d="M{right + 10} {ends[0]:.1f}V{ends[1]:.1f}"/>'
-            )
-        parts += _worst(plot, encode.worst, [encode.at(frame) for frame in encode.worst])
-    pictured = plot.px(sorted(view.pictures)).tolist()
-    ticks = "".join(f"M{x:.1f} {floor}v5" for x in pictured)
-    parts.append(f'<path class="axis" d="{ticks}"/>')
-    return drawing(plot.width, plot.height, _described(view), parts)
-
-
-def _worst(plot: Plot, frames: Sequence[int], scores: Sequence[float]) -> list[str]:
-    return [
-        f'<circle class="ring" cx="{float(plot.px(frame)):.1f}" '
-        f'cy="{float(plot.py(score)):.1f}" r="6"/>'
-        for frame, score in zip(frames, scores, strict=True)
-    ]
-
-
-def _described(view: ClipView) -> str:
-    best = view.encodes[0]
-    lowest = best.worst[0]
-    return (
-        f"Scores of {len(view.drawn)} encodes over {view.n_frames} frames with {len(view.cuts)} "
-        f"scene cuts. {best.name} has {best.score:.2f}; its lowest frame is {lowest} with "
-        f"{best.at(lowest):.2f}."
-    )
-
-
+_MAX_CUTS = 200  # drawn; a film has more than a drawing can tell apart
 _NAME = 60  # characters of a name in captions
-_MOST_LISTED = 300  # rows of a table
+_MAX_LISTED = 300  # rows of a table
 
 
 def clip_page(view: ClipView) -> str:
-    """The page, HTML."""
-    curves = [curve(encode) for encode in view.drawn]
-    plot = quality_plot(view, curves)
+    """Returns the page of a clip and its encodes as HTML."""
+    curves = [bin_scores(encode) for encode in view.drawn]
+    plot = _quality_frame(view, curves)
     lead = view.encodes[0]
     title = view.reference if len(view.encodes) > 1 else f"{lead.name} against {view.reference}"
-    worst, strip = _placed(view)
+    worst, others = _pictured_frames(view)
     body = [
-        f"<h1>{text(title)}</h1>\n",
-        f'<p class="verdict">{text(_verdict(view), 1000)}</p>\n',
-        tiles(_tiles(view)),
-        notes(_notes(view)),
+        header(title, _verdict(view), _tiles(view), _notes(view)),
         section("quality", "Quality over time", [_quality(view, curves, plot), _viewer(view)]),
     ]
     if len(view.encodes) > 1 or view.failed:
@@ -112,14 +45,10 @@ def clip_page(view: ClipView) -> str:
         section(
             "frames",
             "Frames evenly spaced",
-            [
-                f"<details><summary>{len(strip)} frames</summary>",
-                *_cards(view, strip, ""),
-                "</details>",
-            ],
+            [details(f"{len(others)} frames", "".join(_cards(view, others, "")))],
         ),
         section("compared", "How they were compared", _compared(view)),
-        section("limits", "What these figures do not say", _limits(view)),
+        section("limits", "What these figures do not say", [bullets(_limits(view))]),
         _data(view, curves, plot),
     ]
     return page(f"vmaf-jax: {title}", body, extra="clip")
@@ -176,23 +105,25 @@ def _quality(view: ClipView, curves: Sequence[Curve], plot: Plot) -> str:
         how = "bars at the right" if several else "hatched, and a bar at the right"
         note += f" {how[0].upper()}{how[1:]}: the interval of the clip's score, not of a frame's."
     if any(len(c.mean) < len(e.per_frame) for c, e in zip(curves, view.drawn, strict=True)):
-        note += f" {MOST_BINS} columns of several frames each: their mean, down to their lowest."
-    if len(view.encodes) > MOST_DRAWN:
-        note += f" The best {MOST_DRAWN} of {len(view.encodes)} are drawn."
+        note += f" {MAX_BINS} columns of several frames each: their mean, down to their lowest."
+    if len(view.encodes) > MAX_DRAWN:
+        note += f" The best {MAX_DRAWN} of {len(view.encodes)} are drawn."
     key = "".join(
         f'<li><svg viewBox="0 0 40 12" aria-hidden="true"><path class="line s{k}" d="M2 6h36"/>'
         f"</svg>{k + 1}: {text(e.name, _NAME)}, {e.score:.2f}</li>"
         for k, e in enumerate(view.drawn)
     )
-    drawn = f'<ul class="key">{key}</ul><div class="scroll">{quality(view, curves, plot)}</div>'
-    drawn += '<output aria-live="polite">Point at a frame, or use the arrow keys.</output>'
-    return figure("time", "Score of every frame", drawn, note).replace(
-        '<figure id="time">', '<figure id="time" class="wide" tabindex="0">'
+    svg = _draw_quality(view, curves, plot)
+    drawn = (
+        f'<ul class="key">{key}</ul><div class="scroll">{svg}</div>'
+        f'<output aria-live="polite">Point at a frame, or use the arrow keys.</output>'
     )
+    attributes = 'class="wide" tabindex="0"'
+    return figure("time", "Score of every frame", drawn, note, attributes=attributes)
 
 
 def _viewer(view: ClipView) -> str:
-    """The pair of a frame, for the script to fill; hidden without it, since the cards have all."""
+    """Returns the viewer of a frame's pictures, which the script fills; hidden without it."""
     if not view.pictures:
         return ""
     names = "".join(
@@ -219,8 +150,8 @@ def _viewer(view: ClipView) -> str:
     )
 
 
-def _placed(view: ClipView) -> tuple[list[int], list[int]]:
-    """Frames with pictures: the worst by their score, and the others by number."""
+def _pictured_frames(view: ClipView) -> tuple[list[int], list[int]]:
+    """Returns frames with pictures: the worst by their score, and the others by number."""
     worst: dict[int, float] = {}
     for encode in view.drawn:
         for frame in encode.worst:
@@ -260,7 +191,7 @@ def _shot(view: ClipView, picture: bytes, frame: int, which: int, caption: str) 
 
 def _encodes(view: ClipView) -> list[str]:
     rows = []
-    for rank, encode in enumerate(view.encodes[:_MOST_LISTED], 1):
+    for rank, encode in enumerate(view.encodes[:_MAX_LISTED], 1):
         interval = encode.interval
         between = "–" if interval is None else f"{interval.low:.2f} to {interval.high:.2f}"
         scores = encode.per_frame
@@ -269,12 +200,12 @@ def _encodes(view: ClipView) -> list[str]:
         lowest = view.when(encode.worst[0]) if encode.worst else "–"
         rows.append([f"{rank}: {encode.name}", *cells, between, lowest, f"{len(scores):,}"])
     header = ["encode", "score", "min", "5 %", "interval", "lowest", "frames"]
-    rows += [[name, "not scored", *["–"] * 5] for name, _ in view.failed[:_MOST_LISTED]]
+    rows += [[name, "not scored", *["–"] * 5] for name, _ in view.failed[:_MAX_LISTED]]
     return [table(header, rows)]
 
 
 def _compared(view: ClipView) -> list[str]:
-    shown: Sequence[Encode] = view.encodes[:_MOST_LISTED]
+    shown: Sequence[Encode] = view.encodes[:_MAX_LISTED]
     keys = list(dict.fromkeys(key for encode in shown for key in encode.compared))
     rows = [[key, *(encode.compared.get(key, "–") for encode in shown)] for key in keys]
     return [table(["", *(encode.name[:_NAME] for encode in shown)], rows)]
@@ -282,7 +213,7 @@ def _compared(view: ClipView) -> list[str]:
 
 def _limits(view: ClipView) -> list[str]:
     (width, height), (across, down) = view.size, view.full
-    lines = [
+    return [
         f"Pictures are JPEG of {width}x{height}, scaled from {across}x{down}: what they show of an "
         f"encode is less than a viewer of the video sees. Scores are of the video itself.",
         f"{len(view.pictures)} of {view.n_frames:,} frames have pictures: the worst, and evenly "
@@ -291,7 +222,6 @@ def _limits(view: ClipView) -> list[str]:
         "it says how a viewer would judge one. An interval is of the clip's score.",
         "Scene cuts are found by how much the reference changes; fades and flashes can mislead.",
     ]
-    return ["<ul>", *(f"<li>{text(line, 1000)}</li>\n" for line in lines), "</ul>"]
 
 
 def _data(view: ClipView, curves: Sequence[Curve], plot: Plot) -> str:
@@ -301,7 +231,7 @@ def _data(view: ClipView, curves: Sequence[Curve], plot: Plot) -> str:
         "frame": [round(float(v), 4) for v in frame],
         "rate": view.rate,
         "start": view.start,
-        "cuts": list(view.cuts[:_MOST_LISTED]),
+        "cuts": list(view.cuts[:_MAX_LISTED]),
         "pictures": sorted(view.pictures),
         "encodes": [
             {
@@ -317,3 +247,65 @@ def _data(view: ClipView, curves: Sequence[Curve], plot: Plot) -> str:
         ],
     }
     return f'<script type="application/json" data-clip>{page_json(value)}</script>\n'
+
+
+def _quality_frame(view: ClipView, curves: Sequence[Curve]) -> Plot:
+    """Returns the frame of the drawing: all frames across, and all scores and intervals up."""
+    lows = [float(curve.low.min()) for curve in curves]
+    highs = [float(curve.mean.max()) for curve in curves]
+    for encode in view.drawn:
+        if encode.interval is not None:
+            lows.append(encode.interval.low)
+            highs.append(encode.interval.high)
+    pad = max(0.08 * (max(highs) - min(lows)), 1.0)
+    low, high = max(min(lows) - pad, -1.0), min(max(highs) + pad, 101.0)
+    last = float(max(view.n_frames - 1, 1))
+    return Plot((0.0, last), (low, high), width=880, height=340, left=50, right=44)
+
+
+def _draw_quality(view: ClipView, curves: Sequence[Curve], plot: Plot) -> str:
+    """Draws scores over the frames; encodes are told apart by number, dashes and colour."""
+    right, floor = plot.width - plot.right, plot.height - plot.bottom
+    parts = [HATCH]
+    if len(curves) == 1 and (interval := view.encodes[0].interval) is not None:
+        top, bottom = float(plot.py(interval.high)), float(plot.py(interval.low))
+        parts.append(plot.shade(plot.left, top, right, bottom))
+    parts.append(plot.axes("frame", f"{view.model} (points)"))
+    for cut in view.cuts[:_MAX_CUTS]:
+        x = float(plot.px(cut))
+        label = f"scene cut at {view.when(cut)}"
+        parts.append(
+            f'<g><title>{text(label)}</title><path class="cut" d="M{x:.1f} {plot.top}V{floor}"/>'
+            f'<path class="mark" d="M{x - 4:.1f} {plot.top - 8}h8l-4 7Z"/></g>'
+        )
+    for number, (encode, line) in enumerate(zip(view.drawn, curves, strict=True)):
+        if len(line.mean) == 1:
+            parts.append(plot.dots(line.middle, line.mean, f"line s{number} dot1"))
+        if not np.array_equal(line.mean, line.low):
+            parts.append(plot.area(line.middle, line.low, line.mean, f"low s{number}"))
+        parts.append(plot.line(line.middle, line.mean, f"line s{number}"))
+        at = float(plot.py(encode.score))
+        parts.append(f'<path class="line s{number}" d="M{right + 4} {at:.1f}h12"/>')
+        parts.append(f'<text class="strong" x="{right + 20}" y="{at + 4:.1f}">{number + 1}</text>')
+        if encode.interval is not None:
+            ends = plot.py([encode.interval.low, encode.interval.high])
+            parts.append(
+                f'<path class="line s{number}" d="M{right + 10} {ends[0]:.1f}V{ends[1]:.1f}"/>'
+            )
+        for frame in encode.worst:
+            x, y = float(plot.px(frame)), float(plot.py(encode.at(frame)))
+            parts.append(f'<circle class="ring" cx="{x:.1f}" cy="{y:.1f}" r="6"/>')
+    pictured = plot.px(sorted(view.pictures)).tolist()
+    ticks = "".join(f"M{x:.1f} {floor}v5" for x in pictured)
+    parts.append(f'<path class="axis" d="{ticks}"/>')
+    return drawing(plot.width, plot.height, _describe(view), parts)
+
+
+def _describe(view: ClipView) -> str:
+    best = view.encodes[0]
+    lowest = best.worst[0]
+    return (
+        f"Scores of {len(view.drawn)} encodes over {view.n_frames} frames with {len(view.cuts)} "
+        f"scene cuts. {best.name} has {best.score:.2f}; its lowest frame is {lowest} with "
+        f"{best.at(lowest):.2f}."
+    )

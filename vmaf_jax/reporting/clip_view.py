@@ -1,4 +1,4 @@
-"""What a page shows of a clip and its encodes, as values; bounded whatever the clip's length."""
+"""Values of a clip and its encodes that a page shows, bounded whatever the clip's length."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -9,8 +9,8 @@ import numpy.typing as npt
 from vmaf_jax.evaluation.conformal import ScoreInterval
 
 Floats = npt.NDArray[np.float64]
-MOST_BINS = 1200  # columns of a curve; a longer clip has several frames in each
-MOST_DRAWN = 8  # encodes with a curve and pictures; a table has the others
+MAX_BINS = 1200  # columns of a curve, more than a screen tells apart; longer clips share them
+MAX_DRAWN = 8  # encodes with a curve and pictures; a table has the others
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,8 +22,8 @@ class Encode:
         score: the clip's, points; `interval` is of it.
         frames: numbers of the frames measured, rising, `[n]`; `per_frame` their scores, points.
         worst: its lowest frames, the lowest first.
-        notes: what to beware of, a sentence each.
-        compared: how it was compared, by name.
+        notes: warnings, a sentence each.
+        compared: settings of the comparison, by name.
         pictures: JPEG by frame.
     """
 
@@ -38,19 +38,20 @@ class Encode:
     pictures: Mapping[int, bytes]
 
     def at(self, frame: int) -> float:
-        """The score of a frame that was measured, points."""
+        """Returns the score of a frame that was measured, points."""
         return float(self.per_frame[np.searchsorted(self.frames, frame)])
 
 
 @dataclasses.dataclass(frozen=True)
 class ClipView:
-    """A source and its encodes.
+    """A reference and its encodes.
 
     Attributes:
         reference: its file's name.
-        model: its name; `pooling` is how frames become the clip's score.
+        model: its name.
+        pooling: of frames to the clip's score.
         n_frames: of the clip.
-        encodes: the best first; the first `MOST_DRAWN` are drawn.
+        encodes: the best first; the first `MAX_DRAWN` are drawn.
         failed: encodes without a score, each with its reason.
         cuts: first frames of new shots.
         rate: frames per second, None where the file has none.
@@ -77,10 +78,10 @@ class ClipView:
     @property
     def drawn(self) -> Sequence[Encode]:
         """The encodes with a curve and pictures."""
-        return self.encodes[:MOST_DRAWN]
+        return self.encodes[:MAX_DRAWN]
 
     def when(self, frame: int) -> str:
-        """A frame, with its time in the reference where that is known."""
+        """Names a frame, with its time in the reference where that is known."""
         if self.rate is None:
             return f"frame {frame}"
         seconds = (frame + self.start) / self.rate
@@ -106,14 +107,14 @@ class Curve:
 
     @property
     def middle(self) -> Floats:
-        """Where a column stands."""
+        """Position of each column, in frames."""
         return np.asarray((self.first + self.last) / 2, np.float64)
 
 
-def curve(encode: Encode) -> Curve:
-    """The scores of an encode in at most `MOST_BINS` columns."""
+def bin_scores(encode: Encode) -> Curve:
+    """Bins the scores of an encode in at most `MAX_BINS` columns."""
     n = len(encode.per_frame)
-    edges = np.linspace(0, n, min(n, MOST_BINS) + 1).astype(int)
+    edges = np.linspace(0, n, min(n, MAX_BINS) + 1).astype(int)
     starts, ends = edges[:-1], edges[1:]
     mean = np.add.reduceat(encode.per_frame, starts) / (ends - starts)
     low = np.minimum.reduceat(encode.per_frame, starts)

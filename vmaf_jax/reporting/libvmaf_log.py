@@ -1,9 +1,9 @@
-"""Scores as a log that programs which read libvmaf's own can read: JSON or XML.
+"""Scores as a log that programs which read libvmaf's own logs can read, in JSON or XML.
 
 Frames carry the features and other metrics under libvmaf's names (`integer_adm2` ...), each teacher
 under its name, and the model's score under its own and as `vmaf`, which programs look for; pooled
-metrics are libvmaf's four. Numbers have six decimals, as libvmaf writes them. Source: the layout
-that libvmaf 2 and 3 write (`libvmaf/src/output.c`).
+metrics are libvmaf's four. Numbers have six decimals, as libvmaf writes them.
+Source: the layout that libvmaf 2 and 3 write (`libvmaf/src/output.c`).
 """
 
 import json
@@ -19,11 +19,11 @@ Columns = Mapping[str, npt.NDArray[np.float64]]
 
 
 def to_json(columns: Columns, version: str) -> str:
-    """The log as JSON.
+    """Returns the log as JSON.
 
     Args:
         columns: per-frame values by libvmaf's name, `[frames]`.
-        version: of what measured.
+        version: of the program that measured.
     """
     rows = zip(*(values.tolist() for values in columns.values()), strict=True)
     frames = [
@@ -31,7 +31,7 @@ def to_json(columns: Columns, version: str) -> str:
         for k, row in enumerate(rows)
     ]
     pooled = {
-        name: {key: _number(value) for key, value in _pooled(values).items()}
+        name: {key: _number(value) for key, value in _pool(values).items()}
         for name, values in columns.items()
     }
     document = {
@@ -44,9 +44,9 @@ def to_json(columns: Columns, version: str) -> str:
 
 
 def to_xml(columns: Columns, version: str) -> str:
-    """The log as XML, as `to_json`."""
+    """Returns the log as XML; arguments are those of `to_json`."""
     rows = zip(*(values.tolist() for values in columns.values()), strict=True)
-    names = [_attribute(name) for name in columns]
+    names = [_attribute_name(name) for name in columns]
     frames = "\n".join(
         f'    <frame frameNum="{k}" '
         + " ".join(f'{n}="{v:.6f}"' for n, v in zip(names, row, strict=True))
@@ -55,7 +55,7 @@ def to_xml(columns: Columns, version: str) -> str:
     )
     metrics = "\n".join(
         f"    <metric name={quoteattr(name)} "
-        + " ".join(f'{key}="{value:.6f}"' for key, value in _pooled(values).items())
+        + " ".join(f'{key}="{value:.6f}"' for key, value in _pool(values).items())
         + " />"
         for name, values in columns.items()
     )
@@ -66,19 +66,19 @@ def to_xml(columns: Columns, version: str) -> str:
 
 
 def _number(value: float) -> float | None:
-    """A number as libvmaf's JSON has it: of six decimals, null where it is infinite."""
+    # JSON has no infinity (PSNR of equal pictures); libvmaf writes null.
     return round(value, 6) if math.isfinite(value) else None
 
 
-def _attribute(name: str) -> str:
-    """A name that an XML attribute may have."""
+def _attribute_name(name: str) -> str:
+    """Returns a name that XML admits as an attribute."""
     plain = re.sub(r"[^A-Za-z0-9_.-]", "_", name)
     return plain if plain[:1].isalpha() else f"_{plain}"
 
 
-def _pooled(values: npt.NDArray[np.float64]) -> dict[str, float]:
-    """libvmaf's four; its harmonic mean is `1 / mean(1 / (x + 1)) - 1`."""
-    with np.errstate(divide="ignore"):  # of infinite values the reciprocals are 0
+def _pool(values: npt.NDArray[np.float64]) -> dict[str, float]:
+    """Pools values as libvmaf does; its harmonic mean is `1 / mean(1 / (x + 1)) - 1`."""
+    with np.errstate(divide="ignore"):  # the reciprocal of an infinite value is 0
         harmonic_mean = float(1 / np.mean(1 / (values + 1)) - 1)
     return {
         "min": float(np.min(values)),

@@ -1,4 +1,4 @@
-"""Scores as a notebook shows them: a small drawing and a table, HTML that needs nothing else."""
+"""Scores and runs as a notebook shows them: a drawing and a table, HTML that needs nothing else."""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,52 +7,57 @@ import numpy.typing as npt
 
 from vmaf_jax.evaluation.cross_validation import HeldOut
 from vmaf_jax.evaluation.metrics import all_metrics
+from vmaf_jax.reporting.numbers import format_fixed
+from vmaf_jax.reporting.page import plain_table
+from vmaf_jax.reporting.scatter import draw_agreement, make_scatter
 from vmaf_jax.reporting.svg import Plot, drawing, text
 
+# Notebooks have themes of their own: colours that suit light and dark, and no style of the page.
 _STYLE = (
     "<style>.vmaf-jax svg{max-width:440px;display:block}.vmaf-jax svg path{fill:none}"
-    ".vmaf-jax .grid{stroke:#8884}.vmaf-jax .axis{stroke:#888}.vmaf-jax .curve{stroke:#0b57d0;"
-    "stroke-width:1.5}.vmaf-jax .dots{stroke:#0b57d0;stroke-width:4;stroke-linecap:round}"
+    ".vmaf-jax .grid{stroke:#8884}.vmaf-jax .axis,.vmaf-jax .equal{stroke:#888}"
+    ".vmaf-jax .curve{stroke:#0b57d0;stroke-width:1.5}"
+    ".vmaf-jax .dots{stroke:#0b57d0;stroke-width:4;stroke-linecap:round}"
+    ".vmaf-jax .ring{fill:none;stroke:#b3261e}.vmaf-jax svg .cell{fill:#0b57d0;fill-opacity:.3}"
     ".vmaf-jax svg text{font:12px sans-serif;fill:currentColor}"
     ".vmaf-jax .mid{text-anchor:middle}.vmaf-jax .end{text-anchor:end}</style>"
 )
-_MOST = 800  # points of a curve
-_SOURCES = 8  # sources of a run that are listed
-_FIGURES = ("mean", "harmonic_mean", "min", "p1", "p5")
+_MAX_POINTS = 800  # of a curve
+_MAX_SOURCES = 8  # of a run that are listed
+_STATISTICS = ("mean", "harmonic_mean", "min", "p1", "p5")
 
 
 def clip_html(
     title: str,
     statistics: Mapping[str, Mapping[str, float]],
     per_frame: npt.NDArray[np.float64],
-    sure: Sequence[str] = (),
+    remarks: Sequence[str] = (),
 ) -> str:
-    """A clip: its scores over the frames, a row a model, and how sure its score is.
+    """Returns a clip's scores: a drawing over the frames, a row for each model, and remarks.
 
     Args:
-        statistics: by model, as `Scores.all_statistics`.
+        statistics: by model, from `Scores.all_statistics`.
         per_frame: the model's scores, VMAF points, `[frames]`.
-        sure: sentences.
+        remarks: sentences on how sure the score is.
     """
     rows = [
-        [name, *(f"{entry[key]:.3f}" for key in _FIGURES)] for name, entry in statistics.items()
+        [name, *(format_fixed(entry[key], 3) for key in _STATISTICS)]
+        for name, entry in statistics.items()
     ]
-    svg = _curve(per_frame) if len(per_frame) > 1 else ""
-    words = "".join(f"<p>{text(line)}</p>" for line in sure)
-    return _wrapped(title, svg + rows_html(["", *_FIGURES], rows) + words)
-
-
-def rows_html(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table; its cells are escaped."""
-    head = "".join(f"<th>{text(cell)}</th>" for cell in header)
-    body = "".join(f"<tr>{''.join(f'<td>{text(c)}</td>' for c in row)}</tr>" for row in rows)
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    svg = _draw_scores(per_frame) if len(per_frame) > 1 else ""
+    words = "".join(f"<p>{text(line)}</p>" for line in remarks)
+    return _wrap(title, svg + plain_table(["", *_STATISTICS], rows) + words)
 
 
 def ranking_html(
     ranked: Sequence[tuple[str, float, str]], failed: Sequence[tuple[str, str]]
 ) -> str:
-    """Videos with their scores and how sure those are, the best first; and those without one."""
+    """Returns a ranking of videos.
+
+    Args:
+        ranked: name, score and how sure that is, the best first.
+        failed: name of a video without a score, and the reason.
+    """
     with_sure = any(sure for _, _, sure in ranked)
     rows = [
         [str(k), name, f"{score:.3f}", *([sure] if with_sure else [])]
@@ -60,48 +65,40 @@ def ranking_html(
     ]
     empty = [""] if with_sure else []
     rows += [["–", name, f"not scored: {reason}", *empty] for name, reason in failed]
-    header = ["", "video", "score", *(["how sure"] if with_sure else [])]
-    return _wrapped("", rows_html(header, rows))
+    return _wrap(
+        "", plain_table(["", "video", "score", *(["how sure"] if with_sure else [])], rows)
+    )
 
 
 def run_html(name: str, held_out: HeldOut) -> str:
-    """A run: each held-out label against its prediction, and figures by source, the worst first."""
+    """Returns a run: labels against predictions, and figures by source, the worst first."""
     by_source = [
         (source, all_metrics(rows.predicted, rows.label))
         for source in sorted(set(held_out.source.tolist()))
         for rows in [held_out.where(held_out.source == source)]
     ]
     by_source.sort(key=lambda entry: -entry[1].rmse)
-    whole = all_metrics(held_out.predicted, held_out.label)
+    pooled = all_metrics(held_out.predicted, held_out.label)
     rows = [
-        [source, str(m.n), f"{m.plcc:.5f}", f"{m.srocc:.5f}", f"{m.rmse:.4f}", f"{m.max_abs:.3f}"]
-        for source, m in [("all held out", whole), *by_source[:_SOURCES]]
+        [
+            source,
+            str(metrics.n),
+            format_fixed(metrics.plcc, 5),
+            format_fixed(metrics.srocc, 5),
+            format_fixed(metrics.rmse, 4),
+            format_fixed(metrics.max_abs, 3),
+        ]
+        for source, metrics in [("all held out", pooled), *by_source[:_MAX_SOURCES]]
     ]
-    if len(by_source) > _SOURCES:
-        rows.append([f"and {len(by_source) - _SOURCES} with smaller errors", *[""] * 5])
-    table = rows_html(["held-out source", "n", "PLCC", "SROCC", "RMSE", "max"], rows)
-    return _wrapped(name, _agreement(held_out) + table)
+    if len(by_source) > _MAX_SOURCES:
+        rows.append([f"and {len(by_source) - _MAX_SOURCES} with smaller errors", *[""] * 5])
+    figures = plain_table(["held-out source", "n", "PLCC", "SROCC", "RMSE", "max"], rows)
+    return _wrap(name, draw_agreement(make_scatter(held_out), "label")[1] + figures)
 
 
-def _agreement(held_out: HeldOut) -> str:
-    some = np.unique(np.linspace(0, len(held_out.label) - 1, _MOST).astype(int))
-    plot = Plot((0.0, 100.0), (0.0, 100.0))
-    marks = [
-        plot.axes("label, points", "predicted, points"),
-        plot.line([0.0, 100.0], [0.0, 100.0], "axis"),
-        plot.dots(held_out.label[some], held_out.predicted[some], "dots"),
-    ]
-    return drawing(plot.width, plot.height, "Held-out predictions against labels", marks)
-
-
-def _wrapped(title: str, inside: str) -> str:
-    heading = f"<b>{text(title)}</b>" if title else ""
-    return f'<div class="vmaf-jax">{_STYLE}{heading}{inside}</div>'
-
-
-def _curve(per_frame: npt.NDArray[np.float64]) -> str:
-    """Scores over frames; of a long clip the lowest of every few frames, so that no dip is lost."""
-    step = -(-len(per_frame) // _MOST)
+def _draw_scores(per_frame: npt.NDArray[np.float64]) -> str:
+    """Draws scores over frames; of a long clip the lowest of every few, so that no dip is lost."""
+    step = -(-len(per_frame) // _MAX_POINTS)
     starts = np.arange(0, len(per_frame), step)
     lowest = np.minimum.reduceat(per_frame, starts)
     low = min(float(lowest.min()), 99.0)
@@ -109,3 +106,8 @@ def _curve(per_frame: npt.NDArray[np.float64]) -> str:
     words = "frame" if step == 1 else f"frame (the lowest of every {step})"
     parts = [plot.axes(words, "points"), plot.line(starts.astype(np.float64), lowest, "curve")]
     return drawing(plot.width, plot.height, "Scores over the frames", parts)
+
+
+def _wrap(title: str, content: str) -> str:
+    heading = f"<b>{text(title)}</b>" if title else ""
+    return f'<div class="vmaf-jax">{_STYLE}{heading}{content}</div>'

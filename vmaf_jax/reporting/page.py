@@ -1,23 +1,32 @@
-"""The frame of every HTML page, and tables in HTML and Markdown.
+"""The parts of every HTML page: its frame, tiles, notes, tables and figures; tables in Markdown.
 
 A content policy in the page forbids every request and every script but its own, which it names by
 digest: text that got past the escaping could still do nothing.
 """
 
 import base64
+import dataclasses
 import hashlib
 from collections.abc import Iterable, Sequence
 from importlib import resources
 
-from vmaf_jax.reporting.summary import Tile
-from vmaf_jax.reporting.svg import Plot, Points, text
+from vmaf_jax.reporting.svg import text
+
+
+@dataclasses.dataclass(frozen=True)
+class Tile:
+    """A figure at the top of a page: the question it answers, the figure, and a line below."""
+
+    question: str
+    figure: str
+    note: str
 
 
 def page(title: str, body: Iterable[str], *, extra: str | None = None) -> str:
-    """A whole page, HTML.
+    """Returns a whole page as HTML.
 
     Args:
-        extra: name of a style and a script of this folder that come after the common ones.
+        extra: name of a style and a script of this folder that follow the common ones.
     """
     folder = resources.files("vmaf_jax.reporting")
     names = ["page"] if extra is None else ["page", extra]
@@ -34,6 +43,7 @@ def page(title: str, body: Iterable[str], *, extra: str | None = None) -> str:
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        # An empty icon: browsers would ask for /favicon.ico otherwise.
         f'<title>{text(title)}</title>\n<link rel="icon" href="data:,">\n'
         f'<style>{style}</style>\n</head>\n<body>\n<a class="skip" href="#main">To the figures</a>'
         f'\n<main id="main">\n{"".join(body)}\n</main>\n'
@@ -41,79 +51,74 @@ def page(title: str, body: Iterable[str], *, extra: str | None = None) -> str:
     )
 
 
+def header(title: str, verdict: str, tiles: Iterable[Tile], warnings: Sequence[str]) -> str:
+    """Returns the top of a page: its title, a sentence, figures, and warnings if there are any."""
+    boxes = (
+        f'<div class="tile"><p class="soft">{text(tile.question)}</p>'
+        f'<p class="figure">{text(tile.figure)}</p><p class="soft">{text(tile.note)}</p></div>'
+        for tile in tiles
+    )
+    lines = "".join(f"<p>{text(line, 1000)}</p>" for line in warnings)
+    notes = f'<div class="warnings" role="note">{lines}</div>\n' if warnings else ""
+    return (
+        f'<h1>{text(title)}</h1>\n<p class="verdict">{text(verdict, 1000)}</p>\n'
+        f'<div class="tiles">{"".join(boxes)}</div>\n{notes}'
+    )
+
+
 def section(name: str, title: str, parts: Iterable[str]) -> str:
-    """A part of a page under a heading."""
+    """Returns a part of a page under a heading."""
     return f'<section id="{name}">\n<h2>{text(title)}</h2>\n{"".join(parts)}</section>\n'
 
 
-def tiles(entries: Iterable[Tile]) -> str:
-    """The figures at the top of a page."""
-    boxes = (
-        f'<div class="tile"><p class="soft">{text(e.question)}</p>'
-        f'<p class="figure">{text(e.figure)}</p><p class="soft">{text(e.note)}</p></div>'
-        for e in entries
-    )
-    return f'<div class="tiles">{"".join(boxes)}</div>\n'
+def paragraph(line: str) -> str:
+    """Returns a paragraph of text."""
+    return f"<p>{text(line, 1000)}</p>\n"
 
 
-def notes(lines: Sequence[str]) -> str:
-    """What to beware of, each marked by a sign; nothing where there is nothing."""
-    if not lines:
-        return ""
-    marked = "".join(f"<p>{text(line, 1000)}</p>" for line in lines)
-    return f'<div class="warnings" role="note">{marked}</div>\n'
+def bullets(lines: Iterable[str]) -> str:
+    """Returns a list of sentences."""
+    items = "".join(f"<li>{text(line, 1000)}</li>\n" for line in lines)
+    return f"<ul>{items}</ul>"
+
+
+def details(summary: str, content: str) -> str:
+    """Returns content that is folded under a line; it is shown in print."""
+    return f"<details><summary>{text(summary)}</summary>{content}</details>"
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table that scrolls by itself where the screen is narrow; the cells are escaped."""
+    """Returns a table that scrolls by itself where the screen is narrow; cells are escaped."""
+    return f'<div class="scroll" tabindex="0">{plain_table(header, rows)}</div>\n'
+
+
+def plain_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Returns a table without anything around it; cells are escaped."""
     head = "".join(f'<th scope="col">{text(cell)}</th>' for cell in header)
     body = "".join(
         f"<tr>{''.join(f'<td>{text(cell)}</td>' for cell in row)}</tr>\n" for row in rows
     )
-    return (
-        f'<div class="scroll" tabindex="0"><table><thead><tr>{head}</tr></thead>'
-        f"<tbody>{body}</tbody></table></div>\n"
-    )
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
-def figure(name: str, title: str, svg: str, note: str = "") -> str:
-    """A drawing with its title and a line below it."""
-    below = f'<p class="note">{text(note, 1000)}</p>' if note else ""
-    return f'<figure id="{name}"><figcaption>{text(title)}</figcaption>{svg}{below}</figure>\n'
-
-
-def point_figure(
-    name: str, title: str, svg: str, note: str, *, plot: Plot, of: str, y: str, index: str
-) -> str:
-    """A drawing of points that says what is under the pointer, or at the arrow keys.
+def figure(name: str, title: str, svg: str, note: str = "", *, attributes: str = "") -> str:
+    """Returns a drawing with its title and a line below it.
 
     Args:
-        plot: its frame.
-        of: the set of points; `y` the column that is drawn upward.
-        index: what a row's number counts (`frame`, or `frames pooled`).
+        attributes: further HTML attributes of the figure.
     """
-    numbers = (*plot.x, *plot.y, plot.width, plot.height)
-    edges = (plot.left, plot.right, plot.top, plot.bottom)
-    frame = " ".join(f"{value:.6g}" for value in (*numbers, *edges))
-    return (
-        f'<figure id="{name}" tabindex="0" data-of="{of}" data-y="{y}" data-frame="{frame}" '
-        f'data-index="{index}"><figcaption>{text(title)}</figcaption>{svg}'
-        f'<output aria-live="polite">Point at a dot, or use the arrow keys, for its clip.</output>'
-        f'<p class="note">{text(note, 1000)}</p></figure>\n'
-    )
+    below = f'<p class="note">{text(note, 1000)}</p>' if note else ""
+    opening = f'<figure id="{name}"{f" {attributes}" if attributes else ""}>'
+    return f"{opening}<figcaption>{text(title)}</figcaption>{svg}{below}</figure>\n"
 
 
-def point_set(name: str, drawn: Points) -> str:
-    """The data of a set of points, and a choice of one of its sources."""
-    return (
-        f'<p class="controls" hidden><label>Show one source: <select data-of="{name}">'
-        f'<option value="-1">all</option></select></label></p>\n'
-        f'<script type="application/json" data-set="{name}">{drawn.data()}</script>\n'
-    )
+def figures(*drawn: str) -> str:
+    """Returns figures that stand side by side where the screen is wide."""
+    return f'<div class="figures">\n{"".join(drawn)}</div>\n'
 
 
 def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """The lines of a markdown_table; bars in cells are escaped."""
+    """Returns the lines of a Markdown table; bars in cells are escaped."""
     lines = [list(header), ["---"] * len(header), *(list(row) for row in rows)]
     return [
         f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines

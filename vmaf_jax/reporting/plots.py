@@ -1,19 +1,110 @@
-"""Plots of a run's saved predictions, as PNG bytes."""
+"""Plots as PNG files, by Matplotlib: for READMEs and documents, where pages have SVG."""
 
 import functools
 import io
 import warnings
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from vmaf_jax.corpora.encodes import Encode
 from vmaf_jax.evaluation.cross_validation import HeldOut
+from vmaf_jax.evaluation.rate_quality import Curve
 from vmaf_jax.printable import printable
+
+Floats = npt.NDArray[np.float64]
+Luma = npt.NDArray[np.unsignedinteger[Any]]
+
+
+def plot_agreement(rows: HeldOut, title: str) -> bytes:
+    """Plots predicted against true scores, and the error against the true score."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    _, colour = np.unique(rows.source, return_inverse=True)
+    left.plot([0, 100], [0, 100], color="0.7", linewidth=1)
+    left.scatter(rows.label, rows.predicted, c=colour, cmap="tab20", s=9)
+    left.set(xlabel="teacher (VMAF points)", ylabel="student", title=title)
+    right.axhline(0, color="0.7", linewidth=1)
+    right.scatter(rows.label, rows.predicted - rows.label, c=colour, cmap="tab20", s=9)
+    right.set(xlabel="teacher (VMAF points)", ylabel="error", title="error, one colour a source")
+    return png(figure)
+
+
+def plot_scores(
+    scores: Mapping[str, Floats],
+    title: str,
+    index: npt.NDArray[np.int32] | None = None,
+    band: tuple[float, float] | None = None,
+) -> bytes:
+    """Plots scores over the frames of a clip, one line a model.
+
+    Args:
+        index: the frames' numbers, where they are not all.
+        band: the ends of the clip's interval, VMAF points, drawn behind.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    axis = figure.subplots()
+    for name, values in scores.items():
+        x = np.arange(len(values)) if index is None else index
+        axis.plot(
+            x, values, linewidth=1, label=f"{_legend_label(name)}, mean {np.mean(values):.2f}"
+        )
+    if band is not None:
+        axis.axhspan(*band, color="0.8", label=f"interval {band[0]:.2f} to {band[1]:.2f}")
+    axis.set(xlabel="frame", ylabel="VMAF points", title=title)
+    axis.legend()
+    return png(figure)
+
+
+def plot_curves(
+    curves: Mapping[str, Mapping[str, Curve]], hulls: Mapping[str, Sequence[Encode]]
+) -> bytes:
+    """Plots a panel for each content: each codec's points and PCHIP curve, and the hull of all."""
+    from matplotlib.figure import Figure
+
+    columns = min(3, len(curves))
+    rows = -(-len(curves) // columns)
+    figure = Figure(figsize=(4.6 * columns + 0.6, 3.4 * rows), layout="constrained")
+    panels = figure.subplots(rows, columns, squeeze=False).ravel()
+    for panel in panels[len(curves) :]:
+        panel.set_axis_off()
+    for panel, (content, by_codec) in zip(panels, curves.items(), strict=False):
+        for codec, curve in by_codec.items():
+            scores = np.linspace(curve.score[0], curve.score[-1], 200)
+            (line,) = panel.plot(10 ** curve.log_rate("pchip")(scores), scores, linewidth=1)
+            label, colour = _legend_label(codec), line.get_color()
+            panel.plot(curve.rate, curve.score, "o", color=colour, markersize=4, label=label)
+        hull = hulls[content]
+        rates, tops = [encode.kbps for encode in hull], [encode.score for encode in hull]
+        panel.plot(rates, tops, "--", color="0.4", linewidth=1, label="hull")
+        panel.set(xscale="log", xlabel="kbit/s", ylabel="score", title=content)
+        panel.legend(fontsize="small")
+    return png(figure)
+
+
+def plot_frame(reference: Luma, distorted: Luma, title: str) -> bytes:
+    """Plots a frame's reference, distorted and absolute difference side by side."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(12, 3.2), layout="constrained")
+    figure.suptitle(title, fontsize=9)
+    gap = np.abs(reference.astype(np.int32) - distorted)
+    shown = {"reference": reference, "distorted": distorted, "difference": gap}
+    for axis, (name, values) in zip(figure.subplots(1, 3), shown.items(), strict=True):
+        axis.imshow(values, cmap="gray", vmin=0, vmax=max(1, int(values.max())))
+        axis.set_title(f"{name}, up to {int(values.max())}", fontsize=8)
+        axis.axis("off")
+    return png(figure)
 
 
 def png(figure: Any) -> bytes:
-    """A Matplotlib figure as PNG; the same figure gives the same bytes on one machine.
+    """Returns a Matplotlib figure as PNG; the same figure gives the same bytes on one machine.
 
     Texts are drawn as they stand: `$` begins no formula, control characters are escaped, and
     characters that Matplotlib's own font lacks, such as Chinese ones, come from other fonts of the
@@ -29,17 +120,18 @@ def png(figure: Any) -> bytes:
     buffer = io.BytesIO()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
+        # Without Software, Matplotlib's version, which would change the bytes.
         figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
     return buffer.getvalue()
 
 
-def legend_label(name: str) -> str:
-    """A name as a legend's label; Matplotlib leaves out those that begin with `_`."""
+def _legend_label(name: str) -> str:
+    """Returns a name as a legend's label; Matplotlib leaves out those that begin with `_`."""
     return f" {name}" if name.startswith("_") else name
 
 
 def _fallback_fonts(characters: str) -> list[str]:
-    """Fonts of this machine that have what DejaVu Sans, Matplotlib's own, lacks."""
+    """Finds fonts of this machine that have characters which DejaVu Sans, the default, lacks."""
     from matplotlib.font_manager import fontManager
 
     regular = {
@@ -60,53 +152,10 @@ def _fallback_fonts(characters: str) -> list[str]:
 
 @functools.cache
 def _glyphs(file: str) -> frozenset[int]:
-    """Code points that a font's file has."""
+    """Returns the code points that a font's file has."""
     from matplotlib.font_manager import get_font
 
     try:
         return frozenset(get_font(file).get_charmap())
     except (OSError, RuntimeError, ValueError):
         return frozenset()  # a broken font, or one of a kind that cannot be drawn
-
-
-def _figure(columns: int, width: float = 9.0) -> tuple[Any, Any]:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, 3.6), layout="constrained")
-    return figure, figure.subplots(1, columns, squeeze=False)[0]
-
-
-def agreement(rows: HeldOut, title: str) -> bytes:
-    """Predicted against true scores, and the error against the true score."""
-    figure, (left, right) = _figure(2)
-    _, colour = np.unique(rows.source, return_inverse=True)
-    left.plot([0, 100], [0, 100], color="0.7", linewidth=1)
-    left.scatter(rows.label, rows.predicted, c=colour, cmap="tab20", s=9)
-    left.set(xlabel="teacher (VMAF points)", ylabel="student", title=title)
-    right.axhline(0, color="0.7", linewidth=1)
-    right.scatter(rows.label, rows.predicted - rows.label, c=colour, cmap="tab20", s=9)
-    right.set(xlabel="teacher (VMAF points)", ylabel="error", title="error, one colour a source")
-    return png(figure)
-
-
-def per_frame(
-    scores: dict[str, npt.NDArray[np.float64]],
-    title: str,
-    index: npt.NDArray[np.int32] | None = None,
-    band: tuple[float, float] | None = None,
-) -> bytes:
-    """Scores over the frames of a clip, one line a model.
-
-    Args:
-        index: the frames' numbers, where they are not all.
-        band: the ends of the clip's interval, VMAF points, drawn behind.
-    """
-    figure, (axis,) = _figure(1)
-    for name, values in scores.items():
-        x = np.arange(len(values)) if index is None else index
-        axis.plot(x, values, linewidth=1, label=f"{legend_label(name)}, mean {np.mean(values):.2f}")
-    if band is not None:
-        axis.axhspan(*band, color="0.8", label=f"interval {band[0]:.2f} to {band[1]:.2f}")
-    axis.set(xlabel="frame", ylabel="VMAF points", title=title)
-    axis.legend()
-    return png(figure)

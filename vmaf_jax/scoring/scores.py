@@ -232,12 +232,12 @@ class Scores:
 
     def plot(self) -> bytes:
         """Draws the scores over the frames, PNG."""
-        from vmaf_jax.reporting.plots import per_frame
+        from vmaf_jax.reporting.plots import plot_scores
 
         title = Path(str(self.table.clip[0])).name
         band = None if self.interval is None else (self.interval.low, self.interval.high)
         scores = {self.model: self.per_frame, **self.table.labels}
-        return per_frame(scores, title, self.table.index, band)
+        return plot_scores(scores, title, self.table.index, band)
 
     def write_plot(self, path: Path) -> None:
         """Writes the scores over the frames, PNG."""

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vmaf_jax.errors import InputError
-from vmaf_jax.reporting.backends import picture
+from vmaf_jax.reporting.plots import plot_frame
 from vmaf_jax.scoring.model import ModelLike
 from vmaf_jax.scoring.score import DEFAULT_MODEL, score
 from vmaf_jax.scoring.scores import Scores
@@ -104,7 +104,7 @@ def _draw(
                     value = scores.per_frame[number]
                     title = f"frame {number}: {scores.model} {value:.2f}"
                     k = number - start
-                    pictures[number] = picture(ours[k], theirs[k], title)
+                    pictures[number] = plot_frame(ours[k], theirs[k], title)
             start += n
     finally:
         pair.close()

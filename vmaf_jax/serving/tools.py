@@ -377,7 +377,8 @@ def import_features(request: requests.Import, progress: Progress) -> Answer:
 def ladder(request: requests.Ladder, progress: Progress) -> Answer:
     """Codecs by rate and quality."""
     from vmaf_jax.jobs.ladder import ladder as job
-    from vmaf_jax.reporting import ladder as pages
+    from vmaf_jax.reporting.ladder_tables import check_panels
+    from vmaf_jax.reporting.plots import plot_curves
 
     out = _json_out(request.out, [request.table])
     made = job(
@@ -390,7 +391,7 @@ def ladder(request: requests.Ladder, progress: Progress) -> Answer:
     )
     hulls = made.hulls()
     if request.plot:
-        pages.check_panels(hulls)
+        check_panels(hulls)
     if out is not None:
         write_text(out, to_json(made.to_dict()) + "\n")
     rungs = [encode for encodes in hulls.values() for encode in encodes]
@@ -417,7 +418,7 @@ def ladder(request: requests.Ladder, progress: Progress) -> Answer:
         hull=[results.Rung(**dataclasses.asdict(encode)) for encode in rungs[:PART]],
         out=request.out,
     )
-    return Answer(result, [pages.plot(made.curves, hulls)] if request.plot else [])
+    return Answer(result, [plot_curves(made.curves, hulls)] if request.plot else [])
 
 
 def _path(name: str | None) -> Path | None:

@@ -1,29 +1,30 @@
-"""How sure a score is, as pages and cards say it: what intervals held of sources left out."""
+"""Tables of the coverage of conformal intervals on held-out sources, for pages and cards."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from vmaf_jax.evaluation.conformal import LEVELS, HeldOutIntervals
-from vmaf_jax.reporting.page import markdown_table, table
-from vmaf_jax.reporting.run_view import RunView, points
+from vmaf_jax.reporting.numbers import format_points
+from vmaf_jax.reporting.page import markdown_table, paragraph, table
+from vmaf_jax.reporting.run_view import RunView
 from vmaf_jax.reporting.svg import text
 
 _AT = (20.0, 50.0, 80.0)  # predictions whose half-width a card gives, points
 
 
-def score_intervals(run: RunView) -> list[str]:
-    """The section of a run's page: for each level, how often intervals held the label, how wide."""
+def coverage_section(run: RunView) -> list[str]:
+    """Returns the section of a run's page: for each level, the coverage and the mean width."""
     intervals = run.intervals
     if isinstance(intervals, str):
-        return [f"<p>{text(intervals)}</p>\n"]
+        return [paragraph(intervals)]
     rows = [
         [
             f"{entry.level:.0%}",
             f"{entry.covered:.1%}",
-            points(entry.width),
+            format_points(entry.width),
             f"{entry.naive_covered:.1%}",
-            points(entry.naive_width),
+            format_points(entry.naive_width),
         ]
         for entry in intervals.coverages
     ]
@@ -32,41 +33,41 @@ def score_intervals(run: RunView) -> list[str]:
         f"<p>Intervals of {intervals.profile.n_clips:,} held-out clips, each calibrated on the "
         f"other sources of {intervals.profile.n_sources}, other corpora included. Naive: the "
         f"prediction with a multiple of the other sources' RMSE on both sides. "
-        f"<code>score --interval 0.9</code> "
-        f"gives such an interval of a new clip.</p>\n"
+        f"<code>score --interval 0.9</code> gives such an interval of a new clip.</p>\n"
     )
     return [note, table(header, rows)]
 
 
-def intervals_of_runs(runs: Mapping[str, RunView]) -> list[str]:
-    """The section of a page that compares runs: the same, a row a run and level."""
-    rows = []
-    lines = []
+def coverage_of_runs(runs: Mapping[str, RunView]) -> list[str]:
+    """Returns the section of a page that compares runs: coverage by run and level."""
+    rows, without = [], []
     for name, run in runs.items():
         intervals = run.intervals
         if isinstance(intervals, str):
-            lines.append(f"<p>{text(name)}: {text(intervals)}</p>\n")
+            without.append(f"<p>{text(name)}: {text(intervals)}</p>\n")
             continue
         rows += [
             [
                 name,
                 f"{entry.level:.0%}",
                 f"{entry.covered:.1%}",
-                points(entry.width),
+                format_points(entry.width),
                 f"{intervals.profile.n_clips:,} of {intervals.profile.n_sources} sources",
             ]
             for entry in intervals.coverages
         ]
+    if not rows:
+        return without
     header = ["run", "level", "held the label", "mean width", "clips"]
     note = (
         "<p>Intervals of single clips, as <code>score --interval</code> gives them, each "
         "calibrated on the run's other sources, other corpora included.</p>\n"
     )
-    return [*([note, table(header, rows)] if rows else []), *lines]
+    return [note, table(header, rows), *without]
 
 
-def interval_lines(intervals: HeldOutIntervals | str, corpora: list[str]) -> list[str]:
-    """The same for a card, Markdown, with half-widths of the model's own intervals.
+def coverage_lines(intervals: HeldOutIntervals | str, corpora: Sequence[str]) -> list[str]:
+    """Returns the Markdown lines of a card: half-widths of the model's intervals, and coverage.
 
     Args:
         corpora: names of other corpora whose clips are among them.
@@ -80,12 +81,14 @@ def interval_lines(intervals: HeldOutIntervals | str, corpora: list[str]) -> lis
         rows.append(
             [
                 f"{entry.level:.0%}",
-                *(f"±{points(float(value))}" for value in half),
+                *(f"±{format_points(float(value))}" for value in half),
                 f"{entry.covered:.1%}",
                 f"{entry.covered_by_source:.1%}",
-                points(entry.width),
+                format_points(entry.width),
             ]
         )
+    half_widths = [f"at {score:g}" for score in _AT]
+    header = ["level", *half_widths, "held the label", "mean over sources", "mean width"]
     among = f", those of {', '.join(corpora)} included" if corpora else ""
     return [
         f"Conformal intervals across sources, as `score --interval 0.9` gives them, from "
@@ -93,24 +96,16 @@ def interval_lines(intervals: HeldOutIntervals | str, corpora: list[str]) -> lis
         f"Half-widths in points, at three scores; then how often such intervals held the label of "
         f"a source's clips, calibrated without that source, and their mean width:",
         "",
-        *markdown_table(
-            [
-                "level",
-                *(f"at {score:g}" for score in _AT),
-                "held the label",
-                "mean over sources",
-                "mean width",
-            ],
-            rows,
-        ),
+        *markdown_table(header, rows),
         "",
         f"The levels are for sources like these; one that is unlike all of them is held less often."
-        f"{_promise(profile.n_sources)}",
+        f"{_caveat(profile.n_sources)}",
     ]
 
 
-def _promise(n_sources: int) -> str:
-    """What no calibration on so few sources can promise; "" where the levels are below it."""
+def _caveat(n_sources: int) -> str:
+    """Returns what no calibration on so few sources can promise; "" with enough sources."""
+    # With n exchangeable sources a new one is the most extreme of n + 1 with probability 1/(n + 1).
     most = n_sources / (n_sources + 1)
     if most >= LEVELS[-1]:
         return ""

@@ -1,11 +1,12 @@
-"""Terminal tables of a model against opinions, and of the comparison of two models."""
+"""Terminal tables of a model against labels or opinions, and of the comparison of two models."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 from rich.table import Column, Table
 
 from vmaf_jax.evaluation.intervals import Interval, PairedDifference
+from vmaf_jax.evaluation.metrics import METRIC_NAMES, Metrics
 from vmaf_jax.evaluation.opinion_comparison import OpinionComparison
 from vmaf_jax.evaluation.opinion_report import OpinionReport
 from vmaf_jax.evaluation.opinions import OpinionMetrics
@@ -14,6 +15,7 @@ from vmaf_jax.reporting.terminal import show_lines, show_table
 
 Scale = tuple[float, float]
 POINTS: Scale = (0.0, 100.0)
+_MAX_CLIPS = 100  # of a table
 _MAPS = {"none": "as it comes", "linear": "line", "cubic": "cubic", "logistic": "logistic"}
 _FIGURES = {
     "plcc": "PLCC",
@@ -27,6 +29,33 @@ _FIGURES = {
     "auc_better_worse": "AUC better/worse",
     "correct": "better clip right",
 }
+
+
+def show_evaluation(title: str, overall: Metrics, sources: Mapping[str, Metrics]) -> None:
+    """Shows the metrics of each source, and of all rows."""
+    view = Table("rows", "n", "PLCC", "SROCC", "KROCC", "RMSE", "MAE", "max", title=title)
+    for source, metrics in [*sources.items(), ("all", overall)]:
+        figures = (getattr(metrics, name) for name in METRIC_NAMES)
+        view.add_row(source, str(metrics.n), *(format_fixed(value, 5) for value in figures))
+    show_table(view)
+
+
+def show_intervals(
+    clips: Sequence[tuple[str, str, float, float, float, float]], summary: str
+) -> None:
+    """Shows the intervals of the first clips, and a line on all of them.
+
+    Args:
+        clips: source, clip, and in points its label, its score and the ends of its interval.
+        summary: the line on all clips.
+    """
+    view = Table("source", "clip", "label", "score", "interval", "")
+    for source, clip, label, score, low, high in clips[:_MAX_CLIPS]:
+        interval, missed = f"{low:.3f} to {high:.3f}", "" if low <= label <= high else "missed"
+        view.add_row(source, clip, f"{label:.3f}", f"{score:.3f}", interval, missed)
+    show_table(view)
+    more = len(clips) - _MAX_CLIPS
+    show_lines([f"{summary}; {more} more clips with --json" if more > 0 else summary])
 
 
 def show_opinions(title: str, report: OpinionReport, scale: Scale = POINTS) -> None:

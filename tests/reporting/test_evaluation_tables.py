@@ -3,7 +3,7 @@ import pytest
 
 from vmaf_jax.evaluation import Opinions, compare_against_opinions
 from vmaf_jax.evaluation.opinion_report import opinion_report
-from vmaf_jax.reporting.opinion_tables import show_comparison, show_opinions
+from vmaf_jax.reporting.evaluation_tables import show_comparison, show_opinions
 
 
 @pytest.fixture(autouse=True)

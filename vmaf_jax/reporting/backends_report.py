@@ -1,10 +1,8 @@
-"""The comparison of backends as Markdown, and a frame on which they differ as a picture."""
+"""The comparison of backends: its values, as Markdown and as a terminal table."""
 
 import dataclasses
-from typing import Any
 
-import numpy as np
-import numpy.typing as npt
+from rich.table import Table
 
 from vmaf_jax.evaluation.metrics import (
     FEATURE_LIMIT,
@@ -13,9 +11,7 @@ from vmaf_jax.evaluation.metrics import (
     ColumnDifference,
 )
 from vmaf_jax.reporting.page import markdown_table
-from vmaf_jax.reporting.plots import png
-
-Luma = npt.NDArray[np.unsignedinteger[Any]]
+from vmaf_jax.reporting.terminal import show_table
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -41,11 +37,11 @@ class BackendsReport:
     """The content of `backends.json`.
 
     Attributes:
-        model: whose scores stand in the column `score`.
+        model: name of the model whose scores stand in the column `score`.
         versions: of each backend.
         beyond_libvmaf: by how much JAX is farther from libvmaf's integer extractors than libvmaf's
             own float ones on the same frame, at most, by feature.
-        missed: what is over its limit, in words.
+        missed: a sentence on each column over its limit.
     """
 
     frames: int
@@ -65,7 +61,7 @@ class BackendsReport:
 
 
 def to_markdown(report: BackendsReport) -> str:
-    """The content of `report.md`."""
+    """Returns the content of `report.md`."""
     lines = [
         "# Backends compared",
         "",
@@ -80,9 +76,12 @@ def to_markdown(report: BackendsReport) -> str:
         header = ["", "max", "mean", *(["max ULP"] if with_ulp else []), "worst: clip", "frame"]
         rows = [
             [
-                *(name, f"{column.max_abs:.2e}", f"{column.mean_abs:.2e}"),
+                name,
+                f"{column.max_abs:.2e}",
+                f"{column.mean_abs:.2e}",
                 *([str(column.max_ulp)] if with_ulp else []),
-                *(column.clip, str(column.frame)),
+                column.clip,
+                str(column.frame),
             ]
             for name, column in comparison.columns.items()
         ]
@@ -90,33 +89,29 @@ def to_markdown(report: BackendsReport) -> str:
             f"## {comparison.ours} against {comparison.theirs}",
             "",
             *markdown_table(header, rows),
-        ]
-        lines += ["", f"![the frame with the largest difference]({comparison.picture})", ""]
-    if report.beyond_libvmaf:
-        lines += [
-            "By how much JAX is farther from libvmaf's integer extractors than libvmaf's own float "
-            "ones on the same frame, at most: "
-            + ", ".join(f"{name} {value:.1e}" for name, value in report.beyond_libvmaf.items())
-            + ".",
+            "",
+            f"![the frame with the largest difference]({comparison.picture})",
             "",
         ]
-    lines += [
-        "Limits: " + ("; ".join(report.missed) if report.missed else "all kept") + ".",
-        "",
-    ]
-    return "\n".join(lines)
+    if report.beyond_libvmaf:
+        excess = ", ".join(f"{name} {value:.1e}" for name, value in report.beyond_libvmaf.items())
+        lines += [
+            f"By how much JAX is farther from libvmaf's integer extractors than libvmaf's own "
+            f"float ones on the same frame, at most: {excess}.",
+            "",
+        ]
+    missed = "; ".join(report.missed) if report.missed else "all kept"
+    return "\n".join([*lines, f"Limits: {missed}.", ""])
 
 
-def picture(reference: Luma, distorted: Luma, title: str) -> bytes:
-    """Reference, distorted and their difference side by side, as PNG."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(12, 3.2), layout="constrained")
-    figure.suptitle(title, fontsize=9)
-    gap = np.abs(reference.astype(np.int32) - distorted)
-    shown = {"reference": reference, "distorted": distorted, "difference": gap}
-    for axis, (name, values) in zip(figure.subplots(1, 3), shown.items(), strict=True):
-        axis.imshow(values, cmap="gray", vmin=0, vmax=max(1, int(values.max())))
-        axis.set_title(f"{name}, up to {int(values.max())}", fontsize=8)
-        axis.axis("off")
-    return png(figure)
+def show_backends(report: BackendsReport) -> None:
+    """Shows a section for each pair of backends, a row a column."""
+    view = Table("", "feature", "max", "mean", "worst: clip", "frame")
+    for comparison in report.comparisons:
+        title = f"{comparison.ours} against {comparison.theirs}"
+        for name, column in comparison.columns.items():
+            figures = [f"{column.max_abs:.2e}", f"{column.mean_abs:.2e}"]
+            view.add_row(title, name, *figures, column.clip, str(column.frame))
+            title = ""
+        view.add_section()
+    show_table(view)
