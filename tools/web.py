@@ -12,8 +12,9 @@ from pathlib import Path
 
 from vmaf_jax.errors import InputError
 from vmaf_jax.export.pixels.model_file import Frame, parse_size
+from vmaf_jax.export.pixels.runtime import PixelsModel
 from vmaf_jax.files import atomic_path, write_text
-from vmaf_jax.scoring.pixels import make_pixels, pixels_source
+from vmaf_jax.scoring.pixels import find_source, make_pixels, prove_features
 
 DEFAULT_MODELS = ("vmaf_v0.6.1", "tiny", "nano", "rbf")
 DEFAULT_SIZES = (
@@ -42,6 +43,7 @@ def build_page(source: Path, out: Path, models: Sequence[str], sizes: Sequence[s
 
     Raises:
         InputError: A library's files are missing, or a model or a size is not known.
+        GateError: A graph's features are farther from JAX than their limit.
     """
     modules = source / "node_modules"
     libraries = {f"ort/{name}": modules / "onnxruntime-web" / "dist" / name for name in RUNTIME} | {
@@ -64,12 +66,13 @@ def build_page(source: Path, out: Path, models: Sequence[str], sizes: Sequence[s
 
 def _write_models(folder: Path, model: str, sizes: Sequence[str]) -> dict[str, str]:
     """Writes a model for every size; returns paths relative to the page, by size."""
-    source = pixels_source(model)
+    source = find_source(model)
     paths = {}
     for size in sizes:
         width, height = parse_size(size)
-        path = f"models/{source.name}_{width}x{height}.onnx"
+        path = f"models/{source.origin.name}_{width}x{height}.onnx"
         file = make_pixels(source, Frame(width, height))
+        prove_features(PixelsModel(file, folder / path))
         (folder / path).write_bytes(file.model.SerializeToString(deterministic=True))
         paths[f"{width}x{height}"] = path
     return paths

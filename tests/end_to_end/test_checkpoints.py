@@ -22,7 +22,7 @@ from vmaf_jax.export.onnx_runtime import OnnxModel
 from vmaf_jax.export.parity import ParityLimits, check_parity, measure_parity, parity_rows
 from vmaf_jax.export.quantize import BUDGET_PLCC, BUDGET_RMSE, compare
 from vmaf_jax.export.registry import verify_registry
-from vmaf_jax.export.sidecar import read_calibration
+from vmaf_jax.export.sidecar import read_sidecar
 from vmaf_jax.extraction.extract import extract_clips
 from vmaf_jax.extraction.request import Request
 from vmaf_jax.features import FEATURES
@@ -213,8 +213,7 @@ def test_cards_say_how_sure_a_score_is(name):
     """Half-widths are those of the calibration that the sidecar carries; coverage is near."""
     folder = Path("checkpoints") / name
     text = (folder / "card.md").read_text()
-    sidecar = stored(folder, "model.json")
-    profile = read_calibration(sidecar, 6, folder / "model.json").profile
+    profile = read_sidecar(folder / "model.json").read_calibration().profile
     assert f"{profile.n_clips} held-out predictions of clips of {profile.n_sources} sour" in text
     for level in LEVELS:
         (row,) = [line for line in text.splitlines() if line.startswith(f"| {level:.0%} |")]

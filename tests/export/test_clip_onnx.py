@@ -9,7 +9,7 @@ import pytest
 from vmaf_jax.export.contract import ADMITTED_OPERATORS, load_onnx
 from vmaf_jax.export.onnx_file import export_onnx
 from vmaf_jax.export.onnx_runtime import OnnxModel
-from vmaf_jax.export.sidecar import Identity, sidecar
+from vmaf_jax.export.sidecar import Identity, TrainingRecord, check_sidecar, write_sidecar
 from vmaf_jax.features import FEATURES
 from vmaf_jax.models import Student, deploy
 
@@ -21,7 +21,7 @@ def exported(tmp_path_factory):
     params = jax.tree.map(lambda leaf: np.asarray(leaf) + 0.1, fresh["params"])
     scaler = {"mean": np.array([60.0, 0.2], "f"), "inv_std": np.array([0.04, 5.0], "f")}
     variables = {"params": params, "scaler": scaler}
-    training = {"config_sha256": "0" * 64, "corpora": {}}
+    training = TrainingRecord(config_sha256="0" * 64, corpora={})
     identity = Identity("clips", student, FEATURES, "mos", training, (1.0, 5.0))
     path = tmp_path_factory.mktemp("clips") / "clips.onnx"
     export_onnx(deploy(student, variables), path, identity)
@@ -50,7 +50,8 @@ def test_the_file_keeps_the_contract_and_its_sidecar_says_so(exported):
     graph = onnx.load(path).graph
     assert {node.op_type for node in graph.node} <= ADMITTED_OPERATORS
     assert [tensor.name for tensor in graph.input] == ["features", "mask"]
-    description = sidecar(path, identity)
-    assert description["input_names"] == ["features", "mask"]
-    assert description["pooling"] == "attention"
-    assert description["label"] == {"name": "mos", "scale": [1.0, 5.0]}
+    write_sidecar(path, identity.origin)
+    sidecar = check_sidecar(path, complete=True)
+    assert sidecar.input_names == ("features", "mask")
+    assert sidecar.pooling == "attention"
+    assert (sidecar.label_name, sidecar.label_scale) == ("mos", (1.0, 5.0))

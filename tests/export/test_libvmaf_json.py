@@ -7,7 +7,7 @@ import pytest
 
 from vmaf_jax.errors import GateError, InputError
 from vmaf_jax.export import libvmaf_json as libvmaf_proof
-from vmaf_jax.export.libvmaf_json import rbf_document, write_proven
+from vmaf_jax.export.libvmaf_json import rbf_document, write_verified
 from vmaf_jax.features import FEATURE_SETS, FEATURES
 from vmaf_jax.jobs.export import export
 from vmaf_jax.models import Student
@@ -27,7 +27,7 @@ def student_like_the_teacher():
 def test_ffmpeg_scores_as_jax_does(tmp_path):
     student, variables = student_like_the_teacher()
     path = tmp_path / "mine.json"
-    report = write_proven(rbf_document(student, variables, FEATURES), path)
+    report = write_verified(rbf_document(student, variables, FEATURES), path)
     assert report.n == 24
     assert report.max_abs <= 2e-4
     x = np.random.default_rng(0).uniform([0.4] * 5 + [0], [1] * 5 + [20], (500, 6))
@@ -44,7 +44,7 @@ def test_other_feature_sets_ask_libvmaf_for_their_own(tmp_path, name):
     low, high = np.array(feature_set.lower, "f"), np.array(feature_set.upper, "f")
     variables["scaler"] = {"mean": (low + high) / 2, "inv_std": 4 / (high - low)}
     path = tmp_path / "mine.json"
-    report = write_proven(rbf_document(student, variables, feature_set), path)
+    report = write_verified(rbf_document(student, variables, feature_set), path)
     assert report.max_abs <= 2e-4
     assert load_teacher(path).feature_set is feature_set
 
@@ -75,7 +75,7 @@ def test_a_difference_is_a_missed_gate(tmp_path, monkeypatch):
     monkeypatch.setattr(libvmaf_proof, "LIMIT", 1e-12)
     document = json.loads(find_model_file("vmaf_v0.6.1").read_text())
     with pytest.raises(GateError, match=r"differ by .* limit 1e-12"):
-        write_proven(document, tmp_path / "x.json")
+        write_verified(document, tmp_path / "x.json")
     assert not (tmp_path / "x.json").exists()
 
 

@@ -1,4 +1,5 @@
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -12,9 +13,16 @@ from vmaf_jax.export.contract import ADMITTED_OPERATORS, load_onnx
 from vmaf_jax.export.onnx_file import export_onnx
 from vmaf_jax.export.onnx_runtime import OnnxModel
 from vmaf_jax.export.parity import ParityLimits, check_parity, measure_parity, parity_rows
-from vmaf_jax.export.sidecar import Identity
+from vmaf_jax.export.pixels.model_file import Frame
+from vmaf_jax.export.pixels.runtime import PixelsModel
+from vmaf_jax.export.quantize import quantize
+from vmaf_jax.export.sidecar import Identity, TrainingRecord
 from vmaf_jax.features import FEATURES
 from vmaf_jax.models import ACTIVATIONS, HEADS, ROW_NETWORKS, Student, deploy
+from vmaf_jax.models.mlp import Mlp
+from vmaf_jax.models.networks import NETWORKS
+from vmaf_jax.scoring.pixels import find_source, make_pixels
+from vmaf_jax.training.quantisation_aware import fine_tune
 
 
 def rows(n=500):
@@ -29,7 +37,7 @@ def exported(tmp_path, network="nano", head="scalar", activation="silu"):
     variables = {**variables, "scaler": scaler}
     path = tmp_path / "model.onnx"
     deployed = deploy(student, variables)
-    training = {"config_sha256": "0" * 64, "corpora": {}}
+    training = TrainingRecord(config_sha256="0" * 64, corpora={})
     export_onnx(deployed, path, Identity("test", student, FEATURES, "vmaf_v0.6.1", training))
     return student, variables, path
 
@@ -41,6 +49,35 @@ def test_onnx_matches_jax(network, head, tmp_path):
     ours = np.asarray(jax.jit(student.predict)(variables, rows()))
     assert ((ours > 0) & (ours < 100)).mean() > 0.9
     np.testing.assert_allclose(OnnxModel(path)(rows()), ours, rtol=0, atol=1e-4)
+
+
+# Layers of one width, of falling widths, and narrower than the features.
+WIDTHS = [(24,), (64, 32, 16), (5, 3, 7, 2)]
+
+
+@pytest.mark.parametrize("widths", WIDTHS, ids=str)
+def test_perceptrons_of_any_widths_are_exported_quantised_and_put_into_a_graph(
+    widths, tmp_path, monkeypatch
+):
+    row = dataclasses.replace(NETWORKS["nano"], module=functools.partial(Mlp, widths))
+    monkeypatch.setitem(NETWORKS, "nano", row)
+    student, variables, path = exported(tmp_path)
+    deployed, model = deploy(student, variables), OnnxModel(path)
+    ours = np.asarray(jax.jit(deployed.predict)(deployed.constants, rows()))
+    np.testing.assert_allclose(model(rows()), ours, rtol=0, atol=1e-4)
+    np.testing.assert_allclose(model(rows()), student.predict(variables, rows()), atol=1e-4)
+    assert operators(path).count("Gemm") == len(widths) + 1
+    pixels = PixelsModel(make_pixels(find_source(str(path)), Frame(32, 24)), path)
+    np.testing.assert_allclose(pixels.score(rows()), ours, rtol=0, atol=1e-4)
+    quantised = tmp_path / "int8.onnx"
+    if len(widths) == 1:
+        with pytest.raises(InputError, match=r"model\.onnx: has no product between its first"):
+            quantize(path, quantised, mode="static", calibration=rows())
+        return
+    quantize(path, quantised, mode="static", calibration=rows())
+    assert np.abs(OnnxModel(quantised)(rows()) - ours).max() < 5
+    tuned = fine_tune(deployed.constants, "silu", rows(), ours, steps=2)
+    assert [kernel.shape for kernel, _ in tuned] == [k.shape for k, _ in deployed.constants]
 
 
 def operators(path):

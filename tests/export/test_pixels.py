@@ -35,7 +35,7 @@ from vmaf_jax.export.pixels.runtime import PixelsModel, check_provider, provider
 from vmaf_jax.features.feature_set import FEATURES
 from vmaf_jax.features.frames import chunk_features
 from vmaf_jax.scoring.model import load_model
-from vmaf_jax.scoring.pixels import make_pixels, motion2, open_pixels, pixels_files, pixels_source
+from vmaf_jax.scoring.pixels import find_source, make_pixels, open_pixels, pixels_files
 from vmaf_jax.video.comparison import DEFAULT_COMPARISON
 
 # Width and height: even, odd, and the smallest there is; with and without gain limits.
@@ -44,7 +44,7 @@ CASES = [((176, 144), "vmaf_v0.6.1"), ((97, 51), "vmaf_v0.6.1neg"), ((17, 17), "
 
 def rows(model, frame, *, whole=True):
     """Features of the sample pictures: the graph's and JAX's, and the names of the pictures."""
-    cases = sample_pictures(frame.height, frame.width, whole=whole)
+    cases = dict(sample_pictures(Frame(frame.width, frame.height, "uint8" if whole else "float32")))
     gain = model.feature_set.gain_limit
     compute = jax.jit(chunk_features, static_argnames="gain_limit")
     graph, ours = [], []
@@ -62,7 +62,7 @@ def test_features_and_score_are_those_of_jax(size, teacher):
     # The least pictures sum four samples at their coarsest scale, of variances that nearly cancel.
     limit = 2e-5 if min(size) > 17 else MAX_FEATURE
     np.testing.assert_allclose(graph, ours, rtol=limit, atol=limit)
-    score = pixels_source(teacher).score
+    score = find_source(teacher).score
     points = np.abs(model.score(graph) - score(ours))
     assert (points <= MAX_HEAD + rounding_points(score, ours)).all()
 
@@ -132,9 +132,9 @@ def test_the_head_in_the_graph_is_the_model(name):
 
 
 def test_the_score_in_the_graph_is_the_head_of_its_own_features():
-    file = make_pixels(pixels_source("nano"), Frame(64, 48))
+    file = make_pixels(find_source("nano"), Frame(64, 48))
     model = PixelsModel(file, Path("nano"))
-    pictures = sample_pictures(48, 64, whole=True)["blurred"]
+    pictures = dict(sample_pictures(Frame(64, 48, "uint8")))["blurred"]
     feed = {name: p[None] for name, p in zip(PICTURES, pictures, strict=True)}
     features, vmaf = model._session.run(None, feed)
     assert features.shape == (1, 6)
@@ -144,7 +144,7 @@ def test_the_score_in_the_graph_is_the_head_of_its_own_features():
 
 def test_frames_of_a_batch_do_not_see_each_other():
     model = open_pixels("vmaf_v0.6.1", Frame(80, 64))
-    pictures = zip(*sample_pictures(64, 80, whole=True).values(), strict=True)
+    pictures = zip(*dict(sample_pictures(Frame(80, 64, "uint8"))).values(), strict=True)
     cases = [np.stack(role) for role in pictures]
     together = model.features(*cases)
     alone = [model.features(*(p[k : k + 1] for p in cases))[0] for k in range(len(cases[0]))]
@@ -154,12 +154,12 @@ def test_frames_of_a_batch_do_not_see_each_other():
 def test_uint8_pictures_give_the_same_bits():
     floats = open_pixels("vmaf_v0.6.1", Frame(64, 48))
     bytes_ = open_pixels("vmaf_v0.6.1", Frame(64, 48, "uint8"))
-    pictures = [p[None] for p in sample_pictures(48, 64, whole=True)["noise added"]]
+    pictures = [p[None] for p in dict(sample_pictures(Frame(64, 48, "uint8")))["noise added"]]
     np.testing.assert_array_equal(floats.features(*pictures), bytes_.features(*pictures))
 
 
 def test_the_graph_is_plain_and_small():
-    file = make_pixels(pixels_source("vmaf_v0.6.1"), Frame(1920, 1080))
+    file = make_pixels(find_source("vmaf_v0.6.1"), Frame(1920, 1080))
     kinds = {node.op_type for node in file.model.graph.node}
     assert kinds <= ADMITTED_OPERATORS
     assert not kinds & {"Shape", "Range", "If", "Loop", "Scan", "Expand", "ConstantOfShape"}
@@ -186,7 +186,7 @@ def test_what_rounding_is_worth_is_the_score_s_slope():
 @pytest.mark.parametrize("size", [*DEFAULT_SIZES, "1280x544", "1280x534", "1024x576"])
 def test_every_shipped_model_is_near_jax_at_every_size_of_the_page(size):
     for name in ("nano", "tiny", "rbf", "opinions", "vmaf_v0.6.1"):
-        source = pixels_source(name)
+        source = find_source(name)
         model = PixelsModel(make_pixels(source, Frame(*parse_size(size))), Path(name))
         check_pixels_parity(measure_pixels(model, source.score))
 
@@ -194,7 +194,7 @@ def test_every_shipped_model_is_near_jax_at_every_size_of_the_page(size):
 def test_parity_sees_a_wrong_tap(monkeypatch):
     from vmaf_jax.export.pixels import features as motion
 
-    source = pixels_source("vmaf_v0.6.1")
+    source = find_source("vmaf_v0.6.1")
     sound = PixelsModel(make_pixels(source, Frame(64, 48)), Path("sound"))
     check_pixels_parity(measure_pixels(sound, source.score))
     monkeypatch.setattr(motion, "BLUR", (0.054, 0.244, 0.404, 0.244, 0.054))
@@ -203,10 +203,28 @@ def test_parity_sees_a_wrong_tap(monkeypatch):
         check_pixels_parity(measure_pixels(wrong, source.score))
 
 
+def test_a_graph_made_on_the_spot_is_held_against_jax_once(monkeypatch, tmp_path):
+    from vmaf_jax.export.pixels import features, parity
+
+    monkeypatch.setenv("VMAF_JAX_CACHE", str(tmp_path))
+    proofs, frame = tmp_path / "pixels", Frame(64, 48)
+    with monkeypatch.context() as wrong:
+        wrong.setattr(features, "BLUR", (0.054, 0.244, 0.404, 0.244, 0.054))
+        with pytest.raises(GateError, match=r"pixels: motion2 is .* from JAX, limit"):
+            open_pixels("vmaf_v0.6.1", frame)
+    assert not proofs.exists()
+    open_pixels("vmaf_v0.6.1", frame)
+    (proof,) = proofs.iterdir()
+    assert max(json.loads(proof.read_text()).values()) <= MAX_FEATURE
+    monkeypatch.delattr(parity, "_both_features")  # what JAX is called by
+    open_pixels("nano", frame)  # another head on the same features
+    assert list(proofs.iterdir()) == [proof]
+
+
 def test_one_picture_that_is_off_misses_the_gate_whatever_the_others_are():
-    source = pixels_source("vmaf_v0.6.1")
+    source = find_source("vmaf_v0.6.1")
     model = PixelsModel(make_pixels(source, Frame(64, 48)), Path("sound"))
-    names = list(sample_pictures(48, 64, whole=False))
+    names = [name for name, _ in sample_pictures(Frame(64, 48))]
 
     def measured(k, points):
         """The parity where picture `k` alone is off by so many points."""
@@ -303,7 +321,7 @@ def test_score_runs_a_file_and_a_name_alike(encodes, tmp_path):
 )
 def test_score_refuses_in_words(flags, words, encodes, tmp_path):
     path = tmp_path / "px.onnx"
-    file = make_pixels(pixels_source("nano"), Frame(64, 48))
+    file = make_pixels(find_source("nano"), Frame(64, 48))
     path.write_bytes(file.model.SerializeToString())
     flags = [path if flag == "px.onnx" else flag for flag in flags]
     finished = run_command("score", encodes / "ref.y4m", encodes / "dis.mp4", *flags)
@@ -320,7 +338,7 @@ def test_lengths_that_differ_are_told(encodes):
 
 
 def test_broken_files_are_refused(tmp_path):
-    model = make_pixels(pixels_source("nano"), Frame(64, 48)).model
+    model = make_pixels(find_source("nano"), Frame(64, 48)).model
     with pytest.raises(InputError, match="no such model"):
         read_pixels(tmp_path / "none.onnx")
     (tmp_path / "cut.onnx").write_bytes(model.SerializeToString()[:2000])
@@ -338,14 +356,9 @@ def test_broken_files_are_refused(tmp_path):
 
 def test_clip_models_and_pixels_models_are_no_heads(tmp_path):
     path = tmp_path / "px.onnx"
-    path.write_bytes(make_pixels(pixels_source("nano"), Frame(64, 48)).model.SerializeToString())
+    path.write_bytes(make_pixels(find_source("nano"), Frame(64, 48)).model.SerializeToString())
     with pytest.raises(InputError, match="is a pixels model"):
-        pixels_source(str(path))
-
-
-def test_motion2_is_the_lesser_of_a_frame_and_the_next():
-    np.testing.assert_array_equal(motion2(np.array([0.0, 3, 1, 2])), [0, 1, 1, 2])
-    np.testing.assert_array_equal(motion2(np.array([0.0])), [0])
+        find_source(str(path))
 
 
 def test_sizes_and_providers():
@@ -358,7 +371,7 @@ def test_sizes_and_providers():
 
 
 def test_a_graph_is_the_same_bytes_every_time():
-    source = pixels_source("vmaf_v0.6.1")
+    source = find_source("vmaf_v0.6.1")
     first, second = (
         pixels_model(source.head, source.feature_set, Frame(64, 48), {"name": "x"})
         for _ in range(2)

@@ -19,14 +19,14 @@ from vmaf_jax.export.parity import parity_rows
 from vmaf_jax.export.pixels.model_file import Frame
 from vmaf_jax.export.pixels.pictures import example_feed as example_pictures
 from vmaf_jax.export.quantize import quantize
-from vmaf_jax.export.sidecar import Identity
+from vmaf_jax.export.sidecar import Identity, TrainingRecord
 from vmaf_jax.export.teacher_onnx import teacher_onnx
 from vmaf_jax.features import FEATURES
 from vmaf_jax.jobs.export import export_ensemble
 from vmaf_jax.models import ROW_NETWORKS, Student, deploy
 from vmaf_jax.runs.locate import find_run
 from vmaf_jax.runs.run_folder import open_run
-from vmaf_jax.scoring.pixels import make_pixels, pixels_source
+from vmaf_jax.scoring.pixels import find_source, make_pixels
 from vmaf_jax.teacher import load_teacher
 
 SHIPPED = sorted(Path("checkpoints").glob("*/*.onnx"))
@@ -34,7 +34,7 @@ ROWS = parity_rows(FEATURES, [])[-200:]
 
 
 def identity(student):
-    training = {"config_sha256": "0" * 64, "corpora": {}}
+    training = TrainingRecord(config_sha256="0" * 64, corpora={})
     return Identity("test", student, FEATURES, "vmaf_v0.6.1", training)
 
 
@@ -60,7 +60,7 @@ def int8_file(folder, name, mode):
 
 def pixels_file(folder, name, frame):
     path = folder / "px.onnx"
-    path.write_bytes(make_pixels(pixels_source(name), frame).model.SerializeToString())
+    path.write_bytes(make_pixels(find_source(name), frame).model.SerializeToString())
     return path
 
 

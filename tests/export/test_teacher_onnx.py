@@ -51,7 +51,7 @@ def test_parity_sees_chroma_that_is_not_replaced(tmp_path, monkeypatch):
     from vmaf_jax.export.pixels import heads
 
     teacher, path = load_teacher("vmaf_v1.0.16_3d0h"), tmp_path / "model.onnx"
-    monkeypatch.setattr(heads, "_corrected", lambda graph, correction, features: features)
+    monkeypatch.setattr(heads, "_correct", lambda correction, features: features)
     module.teacher_onnx(teacher, path)
     with pytest.raises(GateError, match="from its float64 score, limit"):
         module.teacher_parity(teacher, path)

@@ -28,7 +28,7 @@ from vmaf_jax.features import (
     v1_features,
 )
 from vmaf_jax.features.adm import CSF_TABLES
-from vmaf_jax.features.cambi import mean_of_top, ten_bits
+from vmaf_jax.features.cambi import pool_top, to_ten_bits
 from vmaf_jax.features.v1 import settings_of
 
 GRAIN = "testsrc2=size={s}:rate=24,noise=alls=12:all_seed=1:allf=t"
@@ -190,10 +190,10 @@ def test_ten_bits_of_every_depth():
     eight = rng.integers(0, 256, (5, 7)).astype(np.uint8)
     wide = 4 * np.pad(eight.astype(int), ((0, 1), (0, 1)), mode="edge")
     mean = wide[:-1, :-1] + wide[1:, :-1] + wide[:-1, 1:] + wide[1:, 1:] >> 2
-    np.testing.assert_array_equal(ten_bits(jnp.asarray(eight), 8), mean)
-    np.testing.assert_array_equal(ten_bits(jnp.asarray(eight, jnp.float32) + 0.2, 8), mean)
+    np.testing.assert_array_equal(to_ten_bits(jnp.asarray(eight), 8), mean)
+    np.testing.assert_array_equal(to_ten_bits(jnp.asarray(eight, jnp.float32) + 0.2, 8), mean)
     twelve = rng.integers(0, 4094, (5, 7)).astype(np.uint16)
-    np.testing.assert_array_equal(ten_bits(jnp.asarray(twelve), 12), (twelve + 2) >> 2)
+    np.testing.assert_array_equal(to_ten_bits(jnp.asarray(twelve), 12), (twelve + 2) >> 2)
 
 
 @pytest.mark.parametrize("size", [7, 250, 251])
@@ -201,7 +201,7 @@ def test_the_mean_of_the_largest_is_that_of_sorting(size):
     rng = np.random.default_rng(size)
     values = np.round(np.maximum(rng.normal(1, 2, (size, 3)), 0), 1).astype(np.float32)
     largest = np.sort(values.ravel())[::-1][: max(int(0.6 * values.size), 1)]
-    mean = float(mean_of_top(jnp.asarray(values)))
+    mean = float(pool_top(jnp.asarray(values)))
     assert mean == pytest.approx(largest.mean(dtype=np.float64), rel=1e-6)
 
 

@@ -13,14 +13,14 @@ from vmaf_jax.errors import InputError
 from vmaf_jax.export.pixels.model_file import Frame, check_pixels, read_pixels
 from vmaf_jax.export.pixels.pictures import example_feed
 from vmaf_jax.scoring import pixels
-from vmaf_jax.scoring.pixels import make_pixels, open_pixels, pixels_source
+from vmaf_jax.scoring.pixels import find_source, make_pixels, open_pixels
 
 FRAME = Frame(64, 48)
 
 
 @pytest.fixture(scope="module")
 def sound():
-    return make_pixels(pixels_source("nano"), FRAME).model
+    return make_pixels(find_source("nano"), FRAME).model
 
 
 def copied(model):
@@ -246,7 +246,7 @@ def test_it_is_refused_by_what_it_gives(case, sound, tmp_path):
 
 @pytest.mark.parametrize("change", [RUNNING["a score of NaN"], BEFORE["a large Pad"]])
 def test_the_command_ends_with_one_line(change, encodes, tmp_path):
-    model, path = make_pixels(pixels_source("nano"), Frame(352, 288)).model, tmp_path / "px.onnx"
+    model, path = make_pixels(find_source("nano"), Frame(352, 288)).model, tmp_path / "px.onnx"
     change[0](model)
     path.write_bytes(model.SerializeToString())
     pair = (encodes / "ref.y4m", encodes / "dis.mp4")
@@ -256,7 +256,7 @@ def test_the_command_ends_with_one_line(change, encodes, tmp_path):
 @pytest.mark.parametrize("frame", [Frame(17, 17), Frame(1920, 1080, "uint8"), Frame(4096, 2160)])
 @pytest.mark.parametrize("name", ["tiny", "rbf", "vmaf_v0.6.1", "vmaf_v0.6.1neg"])
 def test_our_own_are_within_the_limits(name, frame):
-    model = make_pixels(pixels_source(name), frame).model
+    model = make_pixels(find_source(name), frame).model
     assert check_pixels(onnx.load_from_string(model.SerializeToString()), Path("x")).frame == frame
 
 

@@ -160,7 +160,7 @@ def test_a_sidecar_of_another_set_is_refused(neg, tmp_path, encodes):
     pair = (encodes / "ref.y4m", encodes / "dis.mp4")
     result = run_command("score", *pair, "--model", tmp_path / "neg.onnx")
     assert result.code == 2
-    assert "neg.json: names other features" in result.stderr
+    assert "neg.json: feature_set is 'vmaf', of neg.onnx it is 'vmaf_neg'" in result.stderr
 
 
 @pytest.mark.parametrize("command", ["score", "extract"])

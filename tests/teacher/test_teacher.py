@@ -42,7 +42,7 @@ def test_equals_libvmaf_on_the_golden_pair_and_for_every_kin(golden):
 
 def test_plain_loop_gives_the_same():
     teacher = load_teacher("vmaf_v0.6.1")
-    model = teacher.model
+    model = teacher.params()
     x = np.array([0.9, 0.4, 0.8, 0.88, 0.93, 4.0])
     total = 0.0
     for vector, coefficient in zip(model.support_vectors, model.coefficients, strict=True):
@@ -73,10 +73,10 @@ def test_order_and_sparse_zeros_follow_names():
     document = model.document["model_dict"]
     # In the file motion2 is second; in ours it is last.
     assert document["feature_names"][1] == "VMAF_integer_feature_motion2_score"
-    assert model.slope[5] == document["slopes"][2]
+    assert model.params.slope[5] == document["slopes"][2]
     line = document["model"].split("SV\n")[1].splitlines()
     sparse = next(k for k, text in enumerate(line) if " 2:" not in text and text.strip())
-    assert model.support_vectors[sparse, 5] == 0
+    assert model.params.support_vectors[sparse, 5] == 0
 
 
 def test_clip_and_phone_transform():

@@ -23,7 +23,8 @@ def support_vector_table(teacher: Teacher) -> FeatureTable:
     Rows keep the file's order. Sources are named `motion_<value>`, in order of motion.
     """
     model = teacher.model
-    features = (model.support_vectors - model.intercept) / model.slope
+    svr = teacher.params()
+    features = (svr.support_vectors - svr.intercept) / svr.slope
     n = len(features)
     motion = features[:, teacher.feature_set.names.index(teacher.feature_set.reference_only[0])]
     rank = np.argsort(motion, kind="stable")

@@ -7,7 +7,7 @@ variables give the same bytes.
 import json
 import logging
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import jax
 import numpy as np
@@ -15,6 +15,9 @@ import numpy as np
 from vmaf_jax.errors import InputError
 from vmaf_jax.files import atomic_path, holds_plain_files
 from vmaf_jax.models import Student, Variables
+
+if TYPE_CHECKING:
+    import orbax.checkpoint as ocp
 
 _METADATA = "_CHECKPOINT_METADATA"
 
@@ -34,17 +37,18 @@ def save_checkpoint(path: Path, variables: Variables) -> None:
         (temporary / _METADATA).write_text(json.dumps(metadata))
 
 
-def checkpointer_alone() -> Any:
-    """Orbax's reader and writer, as a context; it waits for no other process of a training."""
+def checkpointer_alone() -> "ocp.Checkpointer":
+    """Opens Orbax's reader and writer, which waits for no other process of a training."""
     import orbax.checkpoint as ocp
 
-    alone: dict[str, Any] = {}
+    alone = ocp.options.MultiprocessingOptions()
     if jax.distributed.is_initialized():
         me = jax.process_index()
-        alone["multiprocessing_options"] = ocp.options.MultiprocessingOptions(
+        alone = ocp.options.MultiprocessingOptions(
             primary_host=me, active_processes={me}, barrier_sync_key_prefix=f"process_{me}"
         )
-    return ocp.Checkpointer(ocp.PyTreeCheckpointHandler(use_ocdbt=False, **alone), **alone)
+    handler = ocp.PyTreeCheckpointHandler(use_ocdbt=False, multiprocessing_options=alone)
+    return ocp.Checkpointer(handler, multiprocessing_options=alone)
 
 
 def load_checkpoint(path: Path, student: Student) -> Variables:
@@ -67,10 +71,10 @@ def load_checkpoint(path: Path, student: Student) -> Variables:
     with jax.enable_x64(False):  # whatever the host program has switched on
         expected = jax.eval_shape(student.init, jax.random.key(0))
 
-    def shapes(variables: Any) -> Any:
+    def types(variables: Variables) -> Variables:
         return jax.tree.map(lambda leaf: (leaf.shape, str(leaf.dtype)), variables)
 
-    if shapes(tree) != shapes(dict(expected)):
+    if types(tree) != types(dict(expected)):
         raise InputError(
             f"{path}: parameters of another student than the config says; train again."
         )

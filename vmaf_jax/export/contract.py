@@ -10,28 +10,30 @@ import dataclasses
 import math
 from collections.abc import Callable, Container
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Generic, NoReturn, TypeVar
 
 from vmaf_jax.errors import InputError
 from vmaf_jax.features.feature_set import FEATURE_SETS, FEATURES, FeatureSet
 from vmaf_jax.files import limit, read_limited
 
+if TYPE_CHECKING:
+    import onnx
+
 Checked = TypeVar("Checked")
 OPSET = 17
-IR_VERSION = (
-    8  # of what is written: the one that came with opset 17, which every runtime of it reads
-)
-MAX_IR_VERSION = 10  # of what is read: earlier exports have it
+# Of what is written: the one that came with opset 17; ONNX Runtime 1.17 and older read no later.
+IR_VERSION = 8
+MAX_IR_VERSION = 10  # of what is read
 MAX_BYTES = 50_000_000
 MAX_NODES = 20_000
 MAX_VALUES = 4_000_000  # held at once, for two rows
 MAX_OPERATIONS = 100_000_000  # multiplications or other steps, for two rows; `tiny` takes 70,000
-# What makes values from a shape, or more of them than it takes.
+# Operators that make values from a shape, or more of them than they take.
 _GROWING = ("ConstantOfShape", "Pad", "Expand", "Concat", "Gather")
 INPUT_NAME, MASK_NAME, OUTPUT_NAME = "features", "mask", "vmaf"
 SPREAD_NAME = "vmaf_std"  # an ensemble's second output
 
-# What libvmaf-side loaders admit.
+# The operators that libvmaf-side loaders admit.
 ADMITTED_OPERATORS = frozenset(
     """
     Identity Reshape Flatten Squeeze Unsqueeze Transpose Concat Slice Gather Cast Shape Expand
@@ -41,7 +43,6 @@ ADMITTED_OPERATORS = frozenset(
     Reciprocal
     """.split()  # noqa: SIM905 (a list of 51 strings reads worse)
 )
-
 
 # Only ONNX Runtime runs these; files that hold them say `quant_mode: dynamic` in their metadata.
 DYNAMIC_OPERATORS = frozenset({"DynamicQuantizeLinear", "MatMulInteger"})
@@ -70,12 +71,28 @@ def load_onnx(path: Path) -> OnnxFile:
     Raises:
         InputError: missing, too large, not ONNX, or outside the contract.
     """
-    content, model, feature_set = read_onnx(path, check_contract)
-    return OnnxFile(content, feature_set, takes_clips(model), len(model.graph.output) > 1)
+    read = read_onnx(path, check_contract)
+    graph = read.model.graph
+    over_frames = any(tensor.name == MASK_NAME for tensor in graph.input)
+    return OnnxFile(read.content, read.checked, over_frames, len(graph.output) > 1)
 
 
-def read_onnx(path: Path, check: Callable[[Any, Path], Checked]) -> tuple[bytes, Any, Checked]:
-    """A model file's bytes, the model, and what `check` made of it before ONNX's own checker ran.
+@dataclasses.dataclass(frozen=True)
+class ReadModel(Generic[Checked]):
+    """A model as bytes and as a message, and the result of the check that it passed."""
+
+    content: bytes
+    model: "onnx.ModelProto"
+    checked: Checked
+
+
+def read_onnx(
+    path: Path, check: Callable[["onnx.ModelProto", Path], Checked]
+) -> ReadModel[Checked]:
+    """Reads a model file and checks it.
+
+    Args:
+        check: runs before ONNX's own checker, whose cost a hostile graph could drive up.
 
     Raises:
         InputError: missing, too large, not ONNX, or refused by `check`.
@@ -98,16 +115,11 @@ def read_onnx(path: Path, check: Callable[[Any, Path], Checked]) -> tuple[bytes,
     ) as error:
         reason = str(error).splitlines()[0] if str(error) else "damaged"
         raise InputError(f"{path}: not a valid ONNX model ({reason}); export it again.") from error
-    return content, model, checked
+    return ReadModel(content, model, checked)
 
 
-def takes_clips(model: Any) -> bool:
-    """Whether a model takes the frames of clips, with a mask."""
-    return any(tensor.name == MASK_NAME for tensor in model.graph.input)
-
-
-def check_contract(model: Any, path: Path) -> FeatureSet:
-    """The features that `model` takes; raises InputError, naming its first breach."""
+def check_contract(model: "onnx.ModelProto", path: Path) -> FeatureSet:
+    """Returns the features that `model` takes; raises InputError, naming its first breach."""
     if [tensor.name for tensor in model.graph.input] == ["reference", "distorted", "previous"]:
         raise InputError(f"{path}: takes pictures, not features; score with --backend onnx.")
     opsets = {entry.domain: entry.version for entry in model.opset_import}
@@ -127,12 +139,12 @@ def check_contract(model: Any, path: Path) -> FeatureSet:
     return feature_set
 
 
-def _refuse(path: Path, breach: str) -> None:
+def _refuse(path: Path, breach: str) -> NoReturn:
     raise InputError(f"{path}: {breach}; export it again with `vmaf-jax export`.")
 
 
 def read_feature_set(properties: dict[str, str], path: Path) -> FeatureSet:
-    """The feature set that a file's metadata names; the plain one where it names none.
+    """Returns the feature set that a file's metadata names; the plain one where it names none.
 
     Raises:
         InputError: it is none of ours, or names other features.
@@ -146,7 +158,7 @@ def read_feature_set(properties: dict[str, str], path: Path) -> FeatureSet:
     return FEATURE_SETS[name]
 
 
-def check_operators(graph: Any, admitted: frozenset[str], path: Path) -> None:
+def check_operators(graph: "onnx.GraphProto", admitted: frozenset[str], path: Path) -> None:
     """Refuses operators outside `admitted`, subgraphs, and weights in other files.
 
     Raises:
@@ -172,7 +184,7 @@ def check_operators(graph: Any, admitted: frozenset[str], path: Path) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class Budget:
-    """How much a graph may take for two rows, or two frames.
+    """The most that a graph may take for two rows, or two frames.
 
     Attributes:
         values: numbers that it holds at once, in the order in which its nodes are written.
@@ -184,18 +196,19 @@ class Budget:
 
 
 def row_budget() -> Budget:
-    """What a graph over features may take; the environment can raise it."""
+    """Returns the budget of a graph over features, which the environment can raise."""
     return Budget(limit("ONNX_VALUES", MAX_VALUES), limit("ONNX_OPERATIONS", MAX_OPERATIONS))
 
 
 Shape = tuple[int, ...]
 
 
-def value_shapes(model: Any) -> dict[str, Shape | None]:
-    """The shape of every value for two rows (clips, frames); None where it cannot be told."""
+def value_shapes(model: "onnx.ModelProto") -> dict[str, Shape | None]:
+    """Infers the shape of every value for two rows (clips, frames); None where it is unknown."""
     import onnx
 
-    copy = type(model).FromString(model.SerializeToString())
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
     del copy.graph.value_info[:]
     for tensor in copy.graph.input:  # two rows, or two clips of two frames
         for axis in tensor.type.tensor_type.shape.dim:
@@ -215,12 +228,12 @@ def value_shapes(model: Any) -> dict[str, Shape | None]:
 
 
 def check_cost(
-    model: Any, budget: Budget, path: Path, *, growing: Container[str] = _GROWING
+    model: "onnx.ModelProto", budget: Budget, path: Path, *, growing: Container[str] = _GROWING
 ) -> None:
-    """Refuses a graph that takes more than its budget, or of which that cannot be told.
+    """Refuses a graph that takes more than its budget, or whose cost cannot be inferred.
 
     Args:
-        growing: operators whose results must have a size that can be told.
+        growing: operators whose results must have a known size.
 
     Raises:
         InputError: it names the operator at which the budget is passed.
@@ -256,15 +269,16 @@ def check_cost(
                 held -= math.prod(shapes.get(name) or (0,))
 
 
-def _work(node: Any, shapes: dict[str, Shape | None]) -> tuple[int, int]:
-    """How many operations a node takes, and how many values it holds besides its results."""
+def _work(node: "onnx.NodeProto", shapes: dict[str, Shape | None]) -> tuple[int, int]:
+    """Returns the operations that a node takes, and the values it holds besides its results."""
     reads = [shapes.get(name) or (0,) for name in node.input]
     makes = shapes.get(node.output[0]) or (0,)
     size = math.prod(makes)
     attributes = {attribute.name: attribute for attribute in node.attribute}
     if node.op_type == "Conv":
         taps = math.prod(reads[1][1:])
-        return size * taps, size // max(1, math.prod(reads[1][:1])) * taps  # windows side by side
+        # Runtimes lay all windows side by side, once for all output channels, and multiply.
+        return size * taps, size // max(1, math.prod(reads[1][:1])) * taps
     if node.op_type == "AveragePool":
         return size * math.prod(attributes["kernel_shape"].ints), 0
     if node.op_type in ("MatMul", "MatMulInteger", "Gemm"):
@@ -273,7 +287,7 @@ def _work(node: Any, shapes: dict[str, Shape | None]) -> tuple[int, int]:
     return max(size, *map(math.prod, reads)) if reads else size, 0
 
 
-def _check_tensors(graph: Any, n_features: int, path: Path) -> None:
+def _check_tensors(graph: "onnx.GraphProto", n_features: int, path: Path) -> None:
     import onnx
 
     names = [tensor.name for tensor in (*graph.input, *graph.output)]

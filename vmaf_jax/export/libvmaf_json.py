@@ -1,17 +1,18 @@
-"""Students as VMAF's own JSON models, proven with the machine's ffmpeg before they are written.
+"""Students as VMAF's own JSON models, verified with the machine's ffmpeg before they are written.
 
-Only what libvmaf can compute can be written so: a linear rescale of each feature, Gaussian units
-with one gamma, and a linear read-out, that is the `rbf` network with a scalar head.
+libvmaf computes a linear rescale of each feature, Gaussian units with one gamma, and a linear
+read-out, so only the `rbf` network with a scalar head can be written.
 Source: libvmaf's `read_json_model.c` (keys) and LIBSVM's model text.
 
-Every frame is held against the float64 score from the parameters as written.
+Every frame is held against the float64 score of the parameters as they are written.
 """
 
 import dataclasses
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import jax
 import numpy as np
@@ -19,19 +20,51 @@ import numpy as np
 from vmaf_jax.errors import GateError, InputError
 from vmaf_jax.extraction.extract import extract_pair
 from vmaf_jax.features.checks import OUTPUT_RANGE
-from vmaf_jax.features.feature_set import FeatureSet
+from vmaf_jax.features.feature_set import FeatureSet, Option
 from vmaf_jax.files import work_folder, write_text
 from vmaf_jax.models import Student, Variables
 from vmaf_jax.models.heads import SCORE_CENTRE, SCORE_SPAN
 from vmaf_jax.teacher import load_teacher
 from vmaf_jax.video.ffmpeg import find_ffmpeg, run_ffmpeg
 
+LIMIT = 2e-4  # VMAF points; features are logged to six decimals
 
-def rbf_document(student: Student, variables: Variables, feature_set: FeatureSet) -> dict[str, Any]:
-    """The JSON document of an `rbf` student with a scalar head.
+
+class ParamDict(TypedDict):
+    """The `param_dict` of a model file."""
+
+    gamma: float
+    norm_type: str
+
+
+class ModelDict(TypedDict):
+    """The `model_dict` of a model file; slopes and intercepts begin with the score's."""
+
+    model: str
+    model_type: str
+    norm_type: str
+    score_clip: list[float]
+    feature_names: list[str]
+    feature_dict: dict[str, list[str]]
+    feature_opts_dicts: list[dict[str, Option]]
+    slopes: list[float]
+    intercepts: list[float]
+
+
+class LibvmafDocument(TypedDict):
+    """A model file of libvmaf."""
+
+    param_dict: ParamDict
+    model_dict: ModelDict
+
+
+def rbf_document(
+    student: Student, variables: Variables, feature_set: FeatureSet
+) -> LibvmafDocument:
+    """Returns the JSON document of an `rbf` student with a scalar head.
 
     Raises:
-        InputError: another network or head, which libvmaf has no words for.
+        InputError: another network or head, which libvmaf cannot compute.
     """
     if not student.spec.is_svr or student.head != "scalar":
         raise InputError(
@@ -66,31 +99,25 @@ def rbf_document(student: Student, variables: Variables, feature_set: FeatureSet
             "model_type": "LIBSVMNUSVR",
             "norm_type": "linear_rescale",
             "score_clip": list(OUTPUT_RANGE),
-            **_features(feature_set),
+            "feature_names": list(feature_set.model_names),
+            "feature_dict": _names_by_extractor(feature_set),
+            "feature_opts_dicts": [feature_set.options_of(name) for name in feature_set],
             "slopes": [1 / SCORE_SPAN, *slopes.tolist()],
             "intercepts": [-SCORE_CENTRE / SCORE_SPAN, *intercepts.tolist()],
         },
     }
 
 
-def _features(feature_set: FeatureSet) -> dict[str, Any]:
-    """Which features a model asks libvmaf for: with which extractor, and with which options."""
+def _names_by_extractor(feature_set: FeatureSet) -> dict[str, list[str]]:
+    """Returns the features that a model asks libvmaf for, by the extractor of each."""
     extractors = [
         whole.removesuffix(f"_{name}_score")
         for whole, name in zip(feature_set.model_names, feature_set, strict=True)
     ]
-    by_extractor = {
+    return {
         extractor: [n for n, e in zip(feature_set, extractors, strict=True) if e == extractor]
         for extractor in dict.fromkeys(extractors)
     }
-    return {
-        "feature_names": list(feature_set.model_names),
-        "feature_dict": by_extractor,
-        "feature_opts_dicts": [feature_set.options_of(name) for name in feature_set],
-    }
-
-
-LIMIT = 2e-4  # VMAF points; features are logged to six decimals
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,19 +129,19 @@ class LibvmafProof:
     limit: float
 
 
-def write_proven(document: dict[str, Any], path: Path) -> LibvmafProof:
-    """Writes a model document to `path`, once ffmpeg was seen to score with it as JAX does.
+def write_verified(document: LibvmafDocument | Mapping[str, object], path: Path) -> LibvmafProof:
+    """Writes a model document to `path`, after ffmpeg's scores by it were held against JAX's.
 
     Raises:
         GateError: ffmpeg and JAX differ by more than the limit on some frame.
         InputError: `path` cannot be written, or ffmpeg cannot run the model.
     """
     with work_folder() as name:
-        # Any name that libvmaf takes: the user's may hold what it does not.
+        # A name of our own: that of the user's file may hold what libvmaf's filter does not take.
         trial = name / "trial.json"
         trial.write_text(json.dumps(document))
         teacher = load_teacher(trial)
-        # SpEED can be measured of all of VMAF v1's models at that size.
+        # In 720p the blocks of SpEED exist for the prescale of every VMAF v1 model.
         size = "576x324" if teacher.feature_set.planes == 1 else "1280x720"
         reference, distorted = _encode(name, size)
         table = extract_pair(
@@ -135,7 +162,7 @@ def write_proven(document: dict[str, Any], path: Path) -> LibvmafProof:
 
 
 def _encode(folder: Path, size: str) -> tuple[Path, Path]:
-    """A moving picture with grain, and a coarse encode of it, by an encoder every ffmpeg has."""
+    """Makes a moving picture with grain, and a coarse encode of it in MPEG-4."""
     ffmpeg = find_ffmpeg()
     reference, distorted = folder / "reference.y4m", folder / "distorted.avi"
     source = f"mandelbrot=size={size}:rate=24,noise=alls=6:all_seed=1:allf=t"

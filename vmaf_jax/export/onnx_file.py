@@ -1,50 +1,90 @@
 """Deployed students as ONNX files that keep the contract.
 
-MatMul, Add                          -> Gemm
-Mul 1/4, Add 1/2, Clip to [0, 1]     -> HardSigmoid (the product by 1/4 is exact)
+The graph that JAX's operations become is rewritten into fewer operators of the same bits:
+
+    MatMul, Add                          -> Gemm
+    Mul 1/4, Add 1/2, Clip to [0, 1]     -> HardSigmoid (the product by 1/4 is exact)
 
 The bias of every Gemm is a row `[N]`, which is what quantisers and other runtimes expect.
 """
 
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import jax
 import numpy as np
+import numpy.typing as npt
 
-from vmaf_jax.export.contract import (
-    INPUT_NAME,
-    IR_VERSION,
-    MASK_NAME,
-    OPSET,
-    OUTPUT_NAME,
-    check_contract,
-)
-from vmaf_jax.export.onnx_runtime import check_levels, example_feed
+from vmaf_jax.export.contract import INPUT_NAME, MASK_NAME, OPSET, OUTPUT_NAME
+from vmaf_jax.export.onnx_runtime import write_onnx
 from vmaf_jax.export.sidecar import Identity
-from vmaf_jax.files import write_bytes
 from vmaf_jax.models import Deployed
 
-_NONE = np.empty(0)
-
-
-def fuse(graph: Any) -> None:
-    """Rewrites `graph` in place; constants that nobody reads any more leave it."""
+if TYPE_CHECKING:
     import onnx
 
-    constants = {t.name: onnx.numpy_helper.to_array(t) for t in graph.initializer}
+Constants = dict[str, npt.NDArray[np.generic]]
+
+
+def export_onnx(
+    deployed: Deployed, path: Path, identity: Identity, outputs: tuple[str, ...] = (OUTPUT_NAME,)
+) -> Path:
+    """Writes a student's clipped prediction as ONNX, checked against the contract.
+
+    Args:
+        identity: kept in the file's metadata, with our version.
+        outputs: names of the results; an ensemble has two.
+
+    Raises:
+        InputError: the graph breaks the contract, or `path` cannot be written.
+        GateError: it does not run alike at every level of graph optimisation.
+    """
+    from jax2onnx import to_onnx
+
+    def predict(*inputs: jax.Array) -> jax.Array | tuple[jax.Array, jax.Array]:
+        return deployed.predict(deployed.constants, *inputs)
+
+    over_frames = identity.student.spec.over_frames
+    n_features = len(identity.feature_set)
+    model: onnx.ModelProto = to_onnx(
+        predict,
+        inputs=[("N", "T", n_features), ("N", "T")] if over_frames else [("N", n_features)],
+        model_name=identity.name,
+        opset=OPSET,
+        input_names=[INPUT_NAME, MASK_NAME] if over_frames else [INPUT_NAME],
+        output_names=list(outputs),
+    )
+    fuse(model.graph)
+    for number, node in enumerate(model.graph.node):
+        node.name = f"{node.op_type}_{number}"
+    properties = {
+        "name": identity.name,
+        "version": metadata.version("vmaf-jax"),
+        "feature_set": identity.feature_set.name,
+        "features": ",".join(identity.feature_set),
+        "training_sha256": identity.training.sha256,
+        "quant_mode": "fp32",
+    }
+    return write_onnx(model, path, properties, over_frames=over_frames)
+
+
+def fuse(graph: "onnx.GraphProto") -> None:
+    """Rewrites `graph` in place; constants that no node reads any more are removed."""
+    import onnx
+
+    constants: Constants = {t.name: onnx.numpy_helper.to_array(t) for t in graph.initializer}
     for node in list(graph.node):
-        if node.op_type == "MatMul" and constants.get(node.input[1], _NONE).ndim == 2:
-            chain = _chain(graph, node, ["Add"])
-            if chain and (bias := _constant(chain[0], constants)) is not None:
+        if node.op_type == "MatMul" and _rank(constants, node.input[1]) == 2:
+            chain = _sole_readers(graph, node, ["Add"])
+            if chain and (bias := _constant_operand(chain[0], constants)) is not None:
                 gemm = onnx.helper.make_node("Gemm", [*node.input, bias], chain[-1].output)
                 _replace(graph, [node, *chain], gemm)
-        elif node.op_type == "Mul" and _value(node, constants) == 0.25:
-            chain = _chain(graph, node, ["Add", "Clip"])
+        elif node.op_type == "Mul" and _number_operand(node, constants) == 0.25:
+            chain = _sole_readers(graph, node, ["Add", "Clip"])
             if (
                 chain
-                and _value(chain[0], constants) == 0.5
+                and _number_operand(chain[0], constants) == 0.5
                 and [constants[name].item() for name in chain[1].input[1:]] == [0, 1]
             ):
                 (x,) = [name for name in node.input if name not in constants]
@@ -59,9 +99,14 @@ def fuse(graph: Any) -> None:
     graph.initializer.extend(still_read)
 
 
-def _chain(graph: Any, node: Any, kinds: list[str]) -> list[Any]:
-    """The nodes after `node` if they are of these kinds, each the sole reader of the one before."""
-    chain: list[Any] = []
+def _sole_readers(
+    graph: "onnx.GraphProto", node: "onnx.NodeProto", kinds: list[str]
+) -> "list[onnx.NodeProto]":
+    """Returns the nodes after `node` if they are of these kinds, each the sole reader of the last.
+
+    Otherwise none.
+    """
+    chain: list[onnx.NodeProto] = []
     for kind in kinds:
         output = (chain or [node])[-1].output[0]
         readers = [reader for reader in graph.node if output in reader.input]
@@ -71,7 +116,7 @@ def _chain(graph: Any, node: Any, kinds: list[str]) -> list[Any]:
     return chain
 
 
-def _flatten_biases(graph: Any, constants: dict[str, Any]) -> None:
+def _flatten_biases(graph: "onnx.GraphProto", constants: Constants) -> None:
     """Makes the bias of every Gemm one-dimensional.
 
     `[1, N]` is valid and gives the same sums, but ONNX Runtime's quantiser gives such a bias N
@@ -82,8 +127,8 @@ def _flatten_biases(graph: Any, constants: dict[str, Any]) -> None:
     for node in graph.node:
         if node.op_type != "Gemm" or len(node.input) < 3:
             continue
-        bias = constants.get(node.input[2], _NONE)
-        if bias.ndim == 2 and bias.shape[0] == 1:
+        bias = constants.get(node.input[2])
+        if bias is not None and bias.ndim == 2 and bias.shape[0] == 1:
             name = f"{node.input[2]}_row"  # the constant may have other readers
             if name not in constants:
                 constants[name] = bias[0]
@@ -91,75 +136,22 @@ def _flatten_biases(graph: Any, constants: dict[str, Any]) -> None:
             node.input[2] = name
 
 
-def _constant(node: Any, constants: dict[str, Any]) -> str | None:
-    """The name of the constant operand of a node."""
+def _rank(constants: Constants, name: str) -> int | None:
+    return constants[name].ndim if name in constants else None
+
+
+def _constant_operand(node: "onnx.NodeProto", constants: Constants) -> str | None:
     return next((name for name in node.input if name in constants), None)
 
 
-def _value(node: Any, constants: dict[str, Any]) -> float | None:
-    """The constant operand of a node where it is one number."""
-    name = _constant(node, constants)
+def _number_operand(node: "onnx.NodeProto", constants: Constants) -> float | None:
+    """Returns the constant operand of a node where it is one number."""
+    name = _constant_operand(node, constants)
     return constants[name].item() if name and constants[name].size == 1 else None
 
 
-def _replace(graph: Any, nodes: list[Any], by: Any) -> None:
+def _replace(graph: "onnx.GraphProto", nodes: "list[onnx.NodeProto]", by: "onnx.NodeProto") -> None:
     position = list(graph.node).index(nodes[0])
     for node in nodes:
         graph.node.remove(node)
     graph.node.insert(position, by)
-
-
-def export_onnx(
-    deployed: Deployed, path: Path, identity: Identity, outputs: tuple[str, ...] = (OUTPUT_NAME,)
-) -> Path:
-    """Writes a student's clipped prediction as ONNX, checked against the contract.
-
-    Args:
-        identity: kept in the file's metadata, with our version.
-        outputs: names of what it predicts; an ensemble has two.
-    Raises:
-        InputError: the graph breaks the contract, or `path` cannot be written.
-        GateError: it does not run alike at every level of graph optimisation.
-    """
-    import onnx
-    from jax2onnx import to_onnx
-
-    def predict(*inputs: jax.Array) -> Any:
-        return deployed.predict(deployed.constants, *inputs)
-
-    n_features = len(identity.feature_set)
-    shapes: list[tuple[str | int, ...]] = [("N", n_features)]
-    names = [INPUT_NAME]
-    if identity.student.spec.over_frames:
-        shapes, names = [("N", "T", n_features), ("N", "T")], [INPUT_NAME, MASK_NAME]
-
-    model = to_onnx(
-        predict,
-        inputs=shapes,
-        model_name=identity.name,
-        opset=OPSET,
-        input_names=names,
-        output_names=list(outputs),
-    )
-    fuse(model.graph)
-    model.ir_version = IR_VERSION
-    model.producer_name = "vmaf-jax"
-    model.producer_version = metadata.version("vmaf-jax")
-    for number, node in enumerate(model.graph.node):
-        node.name = f"{node.op_type}_{number}"
-    properties = {
-        "name": identity.name,
-        "version": metadata.version("vmaf-jax"),
-        "feature_set": identity.feature_set.name,
-        "features": ",".join(identity.feature_set),
-        "training_sha256": identity.training_sha256,
-        "quant_mode": "fp32",
-    }
-    onnx.helper.set_model_props(model, properties)
-    check_contract(model, path)
-    onnx.checker.check_model(model, full_check=True)
-    content = model.SerializeToString(deterministic=True)
-    feed = example_feed(identity.feature_set, over_frames=identity.student.spec.over_frames)
-    check_levels(content, path, feed)
-    write_bytes(path, content)
-    return path

@@ -1,7 +1,9 @@
-"""An exported student as it runs in ONNX Runtime, on the CPU."""
+"""ONNX files that keep the contract: how they are written, and how ONNX Runtime runs them."""
 
+from collections.abc import Mapping
+from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -9,51 +11,56 @@ import numpy.typing as npt
 from vmaf_jax.errors import GateError, InputError
 from vmaf_jax.export.contract import (
     INPUT_NAME,
+    IR_VERSION,
     MASK_NAME,
     OUTPUT_NAME,
     SPREAD_NAME,
+    check_contract,
     load_onnx,
 )
 from vmaf_jax.features.checks import OUTPUT_RANGE
 from vmaf_jax.features.feature_set import FeatureSet
+from vmaf_jax.files import write_bytes
 
+if TYPE_CHECKING:
+    import onnx
+    import onnxruntime
+
+Feed = Mapping[str, npt.NDArray[np.generic]]  # an array for each input
 LEVELS = ("ORT_DISABLE_ALL", "ORT_ENABLE_BASIC", "ORT_ENABLE_EXTENDED", "ORT_ENABLE_ALL")
 # Between levels, of an output or of that share of it above 1: fused operators round otherwise, and
 # a value may fall into the next of 256 steps (0.09 points, in 4 of 100,000 rows of `tiny`).
 LEVELS_APART = 1e-3
 
 
-def runtime_errors() -> tuple[type[Exception], ...]:
-    """What ONNX Runtime raises, by its own names."""
-    from onnxruntime.capi import onnxruntime_pybind11_state as state
+def write_onnx(
+    model: "onnx.ModelProto", path: Path, properties: dict[str, str], *, over_frames: bool = False
+) -> Path:
+    """Writes a model from features to scores, once it was held against the contract and run.
 
-    kinds = ("Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "RuntimeException")
-    return (*(getattr(state, kind) for kind in kinds), state.NotImplemented, MemoryError)
-
-
-def first_line(error: Exception) -> str:
-    """What ONNX Runtime says first of an error."""
-    return (str(error).splitlines() or [type(error).__name__])[0]
-
-
-def open_session(content: bytes, path: Path, *, threads: int = 0) -> Any:
-    """An ONNX Runtime session (CPU) over a model's bytes; `path` is for the message alone.
+    Args:
+        properties: the file's metadata.
+        over_frames: whether it takes clips, with a mask of their frames.
 
     Raises:
-        InputError: ONNX Runtime refuses the model.
+        InputError: the graph breaks the contract, or `path` cannot be written.
+        GateError: it does not run alike at every level of graph optimisation.
     """
-    import onnxruntime
+    import onnx
 
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = 3
-    try:
-        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    except runtime_errors() as error:
-        raise InputError(f"{path}: ONNX Runtime refuses it ({first_line(error)}).") from error
+    model.ir_version = IR_VERSION
+    model.producer_name, model.producer_version = "vmaf-jax", metadata.version("vmaf-jax")
+    del model.metadata_props[:]
+    onnx.helper.set_model_props(model, properties)
+    feature_set = check_contract(model, path)
+    onnx.checker.check_model(model, full_check=True)
+    content = model.SerializeToString(deterministic=True)
+    check_levels(content, path, example_feed(feature_set, over_frames=over_frames))
+    write_bytes(path, content)
+    return path
 
 
-def check_levels(content: bytes, path: Path, feed: dict[str, npt.NDArray[Any]]) -> None:
+def check_levels(content: bytes, path: Path, feed: Feed) -> None:
     """Runs a model that was just written once at each of ONNX Runtime's levels of optimisation.
 
     A file may be valid for `onnx.checker` and run only where ONNX Runtime fuses its operators;
@@ -61,7 +68,6 @@ def check_levels(content: bytes, path: Path, feed: dict[str, npt.NDArray[Any]]) 
 
     Args:
         path: for messages alone.
-        feed: an array for each of its inputs.
 
     Raises:
         GateError: it does not run at a level, or its outputs differ between levels by more than
@@ -72,7 +78,7 @@ def check_levels(content: bytes, path: Path, feed: dict[str, npt.NDArray[Any]]) 
     results = {}
     for level in reversed(LEVELS):
         options = onnxruntime.SessionOptions()
-        options.log_severity_level = 4  # what fails is said below
+        options.log_severity_level = 4  # a failure is raised below
         options.graph_optimization_level = getattr(onnxruntime.GraphOptimizationLevel, level)
         try:
             session = onnxruntime.InferenceSession(
@@ -94,39 +100,13 @@ def check_levels(content: bytes, path: Path, feed: dict[str, npt.NDArray[Any]]) 
                 )
 
 
-def check_scores(scores: Any, rows: npt.NDArray[np.float32], path: Path) -> npt.NDArray[np.float32]:
-    """What a model gave for `rows`: a score for each, all in 0-100.
-
-    Raises:
-        InputError: there are more or fewer, or one is NaN or off the scale.
-    """
-    low, high = OUTPUT_RANGE
-    clipped = np.asarray(scores)
-    if clipped.shape != (len(rows),) or not ((clipped >= low) & (clipped <= high)).all():
-        raise InputError(
-            f"{path}: gives scores of shape {clipped.shape} for {len(rows)} rows that are not all "
-            f"in [{low:g}, {high:g}]; export it again."
-        )
-    return clipped
-
-
-def example_feed(feature_set: FeatureSet, *, over_frames: bool = False) -> dict[str, Any]:
-    """Inputs of a model for `check_levels`: the features' box from corner to corner in 8 rows."""
+def example_feed(feature_set: FeatureSet, *, over_frames: bool = False) -> Feed:
+    """Returns inputs for `check_levels`: the features' box from corner to corner in 8 rows."""
     lower, upper = np.array(feature_set.lower), np.array(feature_set.upper)
     rows = (lower + np.linspace(0, 1, 8)[:, None] * (upper - lower)).astype(np.float32)
     if not over_frames:
         return {INPUT_NAME: rows}
     return {INPUT_NAME: rows.reshape(2, 4, -1), MASK_NAME: np.ones((2, 4), np.float32)}
-
-
-def pack(features: npt.NDArray[Any], frames: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-    """Clips `[n, t, d]` and their mask `[n, t]` as one array `[n, t, d + 1]`."""
-    return np.concatenate([features, frames[..., None]], axis=-1).astype(np.float32)
-
-
-def unpack(rows: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], ...]:
-    """The arguments of a model: rows `[n, d]`, or features and mask of packed clips."""
-    return (rows,) if rows.ndim == 2 else (rows[..., :-1], rows[..., -1])
 
 
 class OnnxModel:
@@ -146,7 +126,7 @@ class OnnxModel:
     def __call__(
         self, features: npt.ArrayLike, frames: npt.ArrayLike | None = None
     ) -> npt.NDArray[np.float32]:
-        """Scores `[n]` in VMAF points, clipped to 0-100."""
+        """Returns scores `[n]` in VMAF points, clipped to 0-100."""
         x = np.ascontiguousarray(features, dtype=np.float32)
         feed = {INPUT_NAME: x}
         if self.over_frames:
@@ -164,7 +144,7 @@ class OnnxModel:
     def with_spread(
         self, features: npt.ArrayLike
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-        """An ensemble's scores and spreads, each `[n]`, VMAF points.
+        """Returns an ensemble's scores and spreads, each `[n]`, VMAF points.
 
         Raises:
             InputError: the model is no ensemble, or gives other than finite spreads from 0 up.
@@ -181,7 +161,72 @@ class OnnxModel:
         return check_scores(scores, x, self.path), np.asarray(spread)
 
     def in_batches(self, features: npt.NDArray[np.float32], size: int) -> npt.NDArray[np.float32]:
-        """The same, `size` rows (or packed clips) at a time; the last batch may be shorter."""
+        """Returns the scores of rows (or packed clips), `size` of them at a time."""
         batches = (features[k : k + size] for k in range(0, len(features), size))
         parts = [self(*unpack(batch)) for batch in batches]
         return np.concatenate(parts) if parts else np.empty(0, np.float32)
+
+
+def open_session(content: bytes, path: Path, *, threads: int = 0) -> "onnxruntime.InferenceSession":
+    """Opens an ONNX Runtime session (CPU) over a model's bytes; `path` is for the message alone.
+
+    Raises:
+        InputError: ONNX Runtime refuses the model.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    except runtime_errors() as error:
+        raise InputError(f"{path}: ONNX Runtime refuses it ({first_line(error)}).") from error
+
+
+def runtime_errors() -> tuple[type[Exception], ...]:
+    """Returns the exceptions that ONNX Runtime raises."""
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+    return (
+        state.Fail,
+        state.InvalidArgument,
+        state.InvalidGraph,
+        state.InvalidProtobuf,
+        state.RuntimeException,
+        state.NotImplemented,
+        MemoryError,
+    )
+
+
+def first_line(error: Exception) -> str:
+    """Returns the first line of an error of ONNX Runtime, whose others are a trace."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def check_scores(
+    scores: npt.ArrayLike, rows: npt.NDArray[np.float32], path: Path
+) -> npt.NDArray[np.float32]:
+    """Checks that a model gave a score for each of `rows`, all in 0-100, and returns them.
+
+    Raises:
+        InputError: there are more or fewer, or one is NaN or off the scale.
+    """
+    low, high = OUTPUT_RANGE
+    clipped = np.asarray(scores)
+    if clipped.shape != (len(rows),) or not ((clipped >= low) & (clipped <= high)).all():
+        raise InputError(
+            f"{path}: gives scores of shape {clipped.shape} for {len(rows)} rows that are not all "
+            f"in [{low:g}, {high:g}]; export it again."
+        )
+    return clipped
+
+
+def pack(features: npt.NDArray[Any], frames: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    """Returns clips `[n, t, d]` and their mask `[n, t]` as one array `[n, t, d + 1]`."""
+    return np.concatenate([features, frames[..., None]], axis=-1).astype(np.float32)
+
+
+def unpack(rows: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], ...]:
+    """Returns the arguments of a model: rows `[n, d]`, or features and mask of packed clips."""
+    return (rows,) if rows.ndim == 2 else (rows[..., :-1], rows[..., -1])

@@ -1,9 +1,9 @@
-"""Proof that the ONNX file computes what the JAX model does.
+"""Parity: how far an ONNX file is from the JAX model.
 
 Both run over the same rows: real corpora, the corners of the feature box, and random rows in it. An
-absolute limit holds everywhere, a limit in ULP from 16 points up. What is compared is the deployed
-form on either side; the student as it was trained is held against it apart. Both are also held
-against the same function in float64, which says whose rounding is nearer the truth.
+absolute limit holds everywhere, a limit in ULP from 16 points up. Either side runs the deployed
+form; the student as it was trained is compared with it apart. Both are also compared with the same
+function in float64, which tells whose rounding is nearer the truth.
 """
 
 import dataclasses
@@ -45,7 +45,7 @@ _LONGEST = 20  # frames of the clips that parity is measured on
 def parity_rows(
     feature_set: FeatureSet, corpora: list[npt.NDArray[np.float64]]
 ) -> npt.NDArray[np.float32]:
-    """At least `N_ROWS` rows `[n, d]`: corpora, corners of the box, then random rows in it."""
+    """Returns `N_ROWS` rows `[n, d]` or more: corpora, corners of the box, random rows in it."""
     lower, upper = np.array(feature_set.lower), np.array(feature_set.upper)
     corners = np.array(list(itertools.product(*zip(lower, upper, strict=True))))
     real = np.concatenate([*corpora, corners])
@@ -56,16 +56,15 @@ def parity_rows(
 
 
 def clip_rows(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """The same rows as packed clips of 1 to `_LONGEST` frames, `[n, t, d + 1]`."""
-    longest = _LONGEST
-    n = len(rows) // longest
-    features = rows[: n * longest].reshape(n, longest, -1)
-    lengths = np.random.default_rng(0).integers(1, longest + 1, n)
-    return pack(features, np.arange(longest) < lengths[:, None])
+    """Returns the same rows as packed clips of 1 to `_LONGEST` frames, `[n, t, d + 1]`."""
+    n = len(rows) // _LONGEST
+    features = rows[: n * _LONGEST].reshape(n, _LONGEST, -1)
+    lengths = np.random.default_rng(0).integers(1, _LONGEST + 1, n)
+    return pack(features, np.arange(_LONGEST) < lengths[:, None])
 
 
 class ParityLimits(pydantic.BaseModel, frozen=True, extra="forbid"):
-    """Limits between JAX and ONNX Runtime, and how much is tried.
+    """Limits between JAX and ONNX Runtime, and the batch sizes that are measured.
 
     Attributes:
         max_abs: VMAF points, of scores inside (0, 100).
@@ -115,7 +114,7 @@ def measure_parity(
     rows: npt.NDArray[np.float32],
     limits: ParityLimits,
 ) -> Parity:
-    """Distances between a student in JAX and its exported form, overall and by batch and octave.
+    """Measures how far a student in JAX is from its exported form, overall, by batch and octave.
 
     JAX runs the deployed form, jitted on its default device, at the batch size of ONNX Runtime.
 
@@ -164,8 +163,11 @@ def measure_parity(
 
 def check_parity(parity: Parity) -> None:
     """Raises GateError, with figure and limit, if one of the limits is missed."""
-    for name, unit in (("max_abs", "VMAF points"), ("max_ulp", "ULP")):
-        figure, limit = getattr(parity, name), getattr(parity.limits, name)
+    limits = parity.limits
+    for name, figure, limit, unit in (
+        ("max_abs", parity.max_abs, limits.max_abs, "VMAF points"),
+        ("max_ulp", parity.max_ulp, limits.max_ulp, "ULP"),
+    ):
         if not figure <= limit:  # NaN misses too
             raise GateError(f"parity: {name} is {figure:.3g} {unit}, limit {limit:.3g}.")
 
@@ -184,13 +186,13 @@ def _in_jax(
     constants = jax.device_put(deployed.constants, device)
 
     def run(batch: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        return np.asarray(jitted(constants, *unpack(batch)))  # goes where the constants are
+        return np.asarray(jitted(constants, *unpack(batch)))  # on the device of the constants
 
     return run
 
 
 def _in_float64(deployed: Deployed, rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-    """The same function of the same float32 constants, computed in float64 on the CPU."""
+    """Computes the same function of the same float32 constants in float64 on the CPU."""
     with jax.enable_x64(True), jax.default_device(jax.devices("cpu")[0]):
         constants = jax.tree.map(lambda leaf: leaf.astype(np.float64), deployed.constants)
         predict = jax.jit(deployed.predict)

@@ -11,18 +11,19 @@ import dataclasses
 import logging
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from vmaf_jax.errors import GateError, InputError
 from vmaf_jax.evaluation.metrics import RANGES, plcc, range_rmse, rmse
-from vmaf_jax.export.contract import INPUT_NAME, IR_VERSION, check_contract
-from vmaf_jax.export.onnx_runtime import OnnxModel, check_levels, example_feed
-from vmaf_jax.files import write_bytes
+from vmaf_jax.export.contract import INPUT_NAME
+from vmaf_jax.export.onnx_runtime import OnnxModel, write_onnx
 
-QUANT_MODES = ("fp32", "dynamic", "static", "qat")
+if TYPE_CHECKING:
+    from onnxruntime.quantization import CalibrationDataReader
+
 BUDGET_PLCC = 1e-3  # a quantised model may lose so much PLCC against the labels,
 BUDGET_RMSE = 0.25  # and add so many VMAF points of RMSE
 _BATCHES = (1, 7, 64, 4096)
@@ -33,7 +34,8 @@ def quantize(source: Path, path: Path, *, mode: str, calibration: npt.NDArray[np
 
     Args:
         mode: `dynamic`, `static`, or `qat` (static, of a network that was fine-tuned for it).
-        calibration: raw features `[n, 6]` over which static scales are chosen.
+        calibration: raw features `[n, d]` over which static scales are chosen.
+
     Raises:
         InputError: the network has no product between its first and last, or `path` cannot be
             written.
@@ -46,7 +48,10 @@ def quantize(source: Path, path: Path, *, mode: str, calibration: npt.NDArray[np
     model = onnx.load(source)
     products = [node.name for node in model.graph.node if node.op_type in ("Gemm", "MatMul")]
     if len(products) < 3:
-        raise InputError(f"{source}: has no product between its first and last to quantise.")
+        raise InputError(
+            f"{source.name}: has no product between its first and its last to quantise; train a "
+            f"network with two hidden layers or more, or drop --quantize."
+        )
     in_float32 = [products[0], products[-1]]
     with tempfile.TemporaryDirectory() as folder:
         trial = Path(folder) / "int8.onnx"
@@ -66,7 +71,7 @@ def quantize(source: Path, path: Path, *, mode: str, calibration: npt.NDArray[np
                 _reader(calibration),
                 quant_format=QuantFormat.QDQ,
                 per_channel=True,
-                reduce_range=True,  # or processors without VNNI saturate
+                reduce_range=True,  # 7 bits, or sums saturate on processors without VNNI
                 activation_type=QuantType.QUInt8,
                 weight_type=QuantType.QInt8,
                 op_types_to_quantize=["Gemm", "MatMul"],
@@ -77,20 +82,8 @@ def quantize(source: Path, path: Path, *, mode: str, calibration: npt.NDArray[np
                 },
             )
         quantised = onnx.load(trial)
-    properties = {entry.key: entry.value for entry in model.metadata_props} | {"quant_mode": mode}
-    del quantised.metadata_props[:]
-    onnx.helper.set_model_props(quantised, properties)
-    quantised.producer_name, quantised.producer_version = (
-        model.producer_name,
-        model.producer_version,
-    )
-    quantised.ir_version = IR_VERSION
-    feature_set = check_contract(quantised, path)
-    onnx.checker.check_model(quantised, full_check=True)
-    content = quantised.SerializeToString(deterministic=True)
-    check_levels(content, path, example_feed(feature_set))
-    write_bytes(path, content)
-    return path
+    properties = {entry.key: entry.value for entry in model.metadata_props}
+    return write_onnx(quantised, path, properties | {"quant_mode": mode})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,7 +98,7 @@ class RangeCost:
 
 @dataclasses.dataclass(frozen=True)
 class QuantisationCost:
-    """What 8 bits cost over `n` labelled rows; RMSE in VMAF points.
+    """The cost of 8 bits over `n` labelled rows; RMSE in VMAF points.
 
     Attributes:
         batch_dependence: by how much scores move, VMAF points, when the same rows come in batches
@@ -146,7 +139,7 @@ def compare(
     features: npt.NDArray[np.float32],
     label: npt.NDArray[np.float64],
 ) -> QuantisationCost:
-    """What quantisation costs on labelled rows."""
+    """Measures the cost of quantisation on labelled rows."""
     whole = len(features)
     before, after = fp32.in_batches(features, whole), int8.in_batches(features, whole)
     batched = [int8.in_batches(features, size) for size in _BATCHES]
@@ -172,11 +165,11 @@ def compare(
 
 
 def _no_advice(record: logging.LogRecord) -> bool:
-    """The quantiser advises on its root logger to pre-process what needs none."""
+    """Drops the quantiser's advice to pre-process, which comes on the root logger."""
     return "pre-processing before quantization" not in record.getMessage()
 
 
-def _reader(rows: npt.NDArray[np.float32]) -> Any:
+def _reader(rows: npt.NDArray[np.float32]) -> "CalibrationDataReader":
     from onnxruntime.quantization import CalibrationDataReader
 
     class Reader(CalibrationDataReader):

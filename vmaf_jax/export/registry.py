@@ -6,18 +6,23 @@ a file's sidecar at `<basename>.json`, and the quantised form of a model at `<ba
 
 import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import pydantic
 
 from vmaf_jax.errors import InputError
-from vmaf_jax.export.contract import OPSET, load_onnx
+from vmaf_jax.export.contract import load_onnx
 from vmaf_jax.export.quantize import BUDGET_PLCC
-from vmaf_jax.export.sidecar import check_sidecar, file_sha256, read_sidecar, sidecar_path
+from vmaf_jax.export.sidecar import (
+    check_sidecar,
+    file_sha256,
+    first_reason,
+    read_sidecar,
+    sidecar_path,
+)
 from vmaf_jax.files import read_limited, write_text
 
 MAX_BYTES = 16 << 20
-_SHARED = ("kind", "sha256", "opset", "quant_mode", "license")  # of an entry and its sidecar
 _SHA256 = r"^[0-9a-f]{64}$"
 _SPDX = r"^[A-Za-z0-9][A-Za-z0-9.+-]*( (AND|OR|WITH) [A-Za-z0-9][A-Za-z0-9.+-]*)*$"
 
@@ -67,14 +72,21 @@ def write_registry(path: Path, descriptions: dict[str, tuple[str, str]]) -> Regi
     entries = []
     for onnx, (description, notes) in descriptions.items():
         sidecar = read_sidecar(sidecar_path(path.parent / onnx))
-        entry = {key: sidecar[key] for key in _SHARED}
-        model_id = sidecar["name"] + ("_int8" if onnx.endswith(".int8.onnx") else "")
-        entry |= {"id": model_id, "onnx": onnx, "description": description, "notes": notes}
+        entry = {
+            "id": sidecar.name + ("_int8" if onnx.endswith(".int8.onnx") else ""),
+            "kind": sidecar.kind,
+            "onnx": onnx,
+            "sha256": sidecar.sha256,
+            "opset": sidecar.opset,
+            "quant_mode": sidecar.quant_mode,
+            "license": sidecar.license,
+            "description": description,
+            "notes": notes,
+        }
         entries.append(entry)
-    registry = _validate({"schema_version": 1, "models": entries}, path)
-    document = registry.model_dump(exclude_none=True)
+    registry = _parse(json.dumps({"schema_version": 1, "models": entries}), path)
     _verify(registry, path)
-    write_text(path, json.dumps(document, indent=2) + "\n")
+    write_text(path, json.dumps(registry.model_dump(exclude_none=True), indent=2) + "\n")
     return registry
 
 
@@ -85,23 +97,16 @@ def verify_registry(path: Path) -> Registry:
         InputError: the registry breaks its schema, or a file is missing, outside its folder,
             changed, outside the ONNX contract, or at odds with its sidecar.
     """
-    content = read_limited(path, "REGISTRY_BYTES", MAX_BYTES)
-    try:
-        document = json.loads(content.decode())
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: not valid JSON ({error}); make it again.") from error
-    registry = _validate(document, path)
+    registry = _parse(read_limited(path, "REGISTRY_BYTES", MAX_BYTES), path)
     _verify(registry, path)
     return registry
 
 
-def _validate(document: Any, path: Path) -> Registry:
+def _parse(content: bytes | str, path: Path) -> Registry:
     try:
-        return Registry.model_validate(document)
+        return Registry.model_validate_json(content)
     except pydantic.ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "registry"
-        raise InputError(f"{path}: {where}: {first['msg']}; correct it.") from error
+        raise InputError(f"{path}: {first_reason(error)}; correct it.") from error
 
 
 def _verify(registry: Registry, path: Path) -> None:
@@ -110,28 +115,25 @@ def _verify(registry: Registry, path: Path) -> None:
         onnx = (folder / entry.onnx).resolve()
         if not onnx.is_relative_to(folder):
             raise InputError(f"{path}: {entry.id}: {entry.onnx} leads out of the folder; move it.")
-        file = load_onnx(onnx)
+        load_onnx(onnx)
         if file_sha256(onnx) != entry.sha256:
             raise InputError(f"{onnx}: is not the file that {path.name} names; restore it.")
         beside = sidecar_path(onnx)
-        if not beside.is_file():
-            raise InputError(f"{path}: {entry.id}: {beside.name} is missing; export it again.")
-        if beside.resolve() != beside:
+        if beside.is_file() and beside.resolve() != beside:
             raise InputError(
                 f"{path}: {entry.id}: {beside.name} is a link to another file; copy that file."
             )
-        check_sidecar(onnx, file.feature_set, whole=True)
-        _check_entry(entry, onnx, path)
-
-
-def _check_entry(entry: Entry, onnx: Path, path: Path) -> None:
-    sidecar = read_sidecar(sidecar_path(onnx))
-    for key in _SHARED:
-        value = getattr(entry, key)
-        if sidecar.get(key) != value:
-            raise InputError(
-                f"{path}: {entry.id}: {key} is {value!r}, its sidecar says {sidecar.get(key)!r}; "
-                f"export it again."
-            )
-    if entry.opset != OPSET:
-        raise InputError(f"{path}: {entry.id}: opset {entry.opset}, expected {OPSET}.")
+        sidecar = check_sidecar(onnx, complete=True)
+        if sidecar is None:
+            raise InputError(f"{path}: {entry.id}: {beside.name} is missing; export it again.")
+        for key, listed, said in (
+            ("kind", entry.kind, sidecar.kind),
+            ("opset", entry.opset, sidecar.opset),
+            ("quant_mode", entry.quant_mode, sidecar.quant_mode),
+            ("license", entry.license, sidecar.license),
+        ):
+            if listed != said:
+                raise InputError(
+                    f"{path}: {entry.id}: {key} is {listed!r}, its sidecar says {said!r}; export "
+                    f"it again."
+                )

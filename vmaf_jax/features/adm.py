@@ -1,24 +1,24 @@
 """ADM, the detail loss of libvmaf's float extractor (adm2), and ADM3 of VMAF v1.
 
-Luma of a reference and a distorted frame in, one number out: 1 where all detail is kept, 0 where
-it is lost. Four levels of a db2 wavelet. Decoupling splits each band of the distorted picture into
-a restored part (the reference's detail) and an additive part (what was added). Both are weighted by
-the contrast sensitivity function (CSF); the additive part gives the contrast masking threshold,
-under which restored detail does not count. Numerator (restored) and denominator (reference) pool
-their bands by a 3-norm over the middle 80 % of the picture; adm2 is their ratio.
-Source: libvmaf's adm.c, adm_tools.c, adm_tools.h and adm_options.h; Li et al., IEEE TMM 13(5),
-2011; the CSF is that of Watson et al., "Visibility of wavelet quantization noise", IEEE
-TIP 6(8), 1997, at 3 picture heights of 1080 lines.
+Luma of a reference and a distorted frame in, one number out: 1 where all detail is kept, 0 (adm2)
+or at least 0.5 (adm3) where it is lost. Four levels of a db2 wavelet. Decoupling splits each band
+of the distorted picture into a restored part (the reference's detail) and an additive part (what
+was added). Both are weighted by the contrast sensitivity function (CSF). The additive part gives
+the contrast masking threshold, under which restored detail does not count. Numerator (restored) and
+denominator (reference) pool their bands by a 3-norm over the middle 80 % of the picture; adm2 is
+their ratio.
 
-Luma of a reference and a distorted frame in, one number out: 1 where the two are the same, at least
-0.5. Wavelet, decoupling (no gain counts) and pooling are those of adm2. Contrast masking is done
-twice: what was added masks the restored detail, which gives the detail loss measure (DLM,
-adm2), and what was restored masks the added detail, which gives the additive impairment measure
-(AIM). Both are over one denominator; `adm3 = 0.7 DLM + 0.3 (1 - AIM)`.
-The contrast sensitivity function (CSF) is a table by viewing condition, blended of Barten's and
-Watson's, of which libvmaf has further ones for other distances.
-Source: libvmaf's adm.c, integer_adm.c (AIM is not limited to 1 there) and barten_csf_tools.h; Li et
-al., IEEE TMM 13(5), 2011.
+adm3 takes masking twice: the additive part masks the restored one, which gives the detail loss
+measure (DLM, adm2 without a contrast gain), and the restored part masks the additive one, which
+gives the additive impairment measure (AIM). Both are over one denominator;
+`adm3 = 0.7 DLM + 0.3 (1 - AIM)`.
+
+The CSF of adm2 is that of Watson et al. at 3 picture heights of 1080 lines; that of adm3 is a table
+by viewing condition, blended of Barten's and Watson's, of which libvmaf has further ones for other
+distances.
+Source: libvmaf's adm.c, adm_tools.c, adm_tools.h, adm_options.h, integer_adm.c (AIM is not limited
+to 1 there) and barten_csf_tools.h; Li et al., IEEE TMM 13(5), 2011; Watson et al., "Visibility of
+wavelet quantization noise", IEEE TIP 6(8), 1997.
 """
 
 import functools
@@ -47,13 +47,13 @@ Bands = tuple[Float[Array, "_ _"], Float[Array, "_ _"], Float[Array, "_ _"]]
 def frame_adm(
     reference: Float[Array, "h w"], distorted: Float[Array, "h w"], gain_limit: float
 ) -> Float[Array, ""]:
-    """adm2 of a frame; no unit, 1 for identical pictures.
+    """Computes adm2 of a frame; no unit, 1 for identical pictures.
 
     Args:
         reference, distorted: luma on the 8-bit scale, 0-255; at least 17 pixels high and wide.
         gain_limit: the largest contrast gain that counts, at least 1 (1 in the NEG models).
     """
-    x, y = reference - 128, distorted - 128
+    x, y = reference - 128, distorted - 128  # as libvmaf's float extractor has them
     zero = jnp.zeros((), x.dtype)
     sums = Sums(zero, zero)
     for level in range(N_LEVELS):
@@ -62,7 +62,7 @@ def frame_adm(
 
 
 class Sums(NamedTuple):
-    """Norms of the bands so far."""
+    """Sums of the norms of bands, level by level."""
 
     numerator: Float[Array, ""]  # of restored detail above its threshold
     denominator: Float[Array, ""]  # of the reference's detail
@@ -72,11 +72,11 @@ class Sums(NamedTuple):
 def _level(
     x: Float[Array, "h w"], y: Float[Array, "h w"], sums: Sums, level: int, gain_limit: float
 ) -> tuple[Float[Array, "h2 w2"], Float[Array, "h2 w2"], Sums]:
-    """The low bands of both pictures, and the sums with the level's norms.
+    """Returns the low bands of both pictures, and the sums with the level's norms added.
 
-    Its gradient in `y` is that of the norms by each band, computed forwards, and the transposed
-    wavelet of it. JAX's own saves some 200 maps a frame, and its program takes more than twice
-    as long to compile.
+    Its gradient in `y` is the transposed wavelet of the norms' derivatives by each band, which are
+    computed forwards. JAX's own gradient saves some 200 maps a frame, and its program takes more
+    than twice as long to compile.
     """
     (x, x_bands), (y, y_bands) = wavelet(x), wavelet(y)
     return x, y, _add_norms(sums, x_bands, y_bands, level, gain_limit)
@@ -122,19 +122,19 @@ def _level_backward(
     by_y = _merge(by_low, saved.slopes * by_sums.numerator, saved.y)
     zero = jnp.zeros((), by_low.dtype)
 
-    def of_reference(x: Array) -> tuple[Array, Array, Sums]:
+    def level_by_reference(x: Array) -> tuple[Array, Array, Sums]:
         (low, x_bands), (y_low, y_bands) = wavelet(x), wavelet(saved.y)
         return low, y_low, _add_norms(Sums(zero, zero), x_bands, y_bands, level, gain_limit)
 
-    # Nobody pays for this unless the reference is what is sought.
-    (by_x,) = jax.vjp(of_reference, saved.x)[1](gradients)
+    # Without a use of this gradient, XLA removes its whole computation.
+    (by_x,) = jax.vjp(level_by_reference, saved.x)[1](gradients)
     return by_x, by_y, by_sums
 
 
 def _wavelets(x: Array, y: Array) -> tuple[list[Array], list[Array]]:
-    """Of each picture the low, horizontal, vertical and diagonal band, as `wavelet` has them.
+    """Returns the low, horizontal, vertical and diagonal band of each picture, as `wavelet` does.
 
-    Rows are split in a loop, since what comes out of one XLA on CPU computes once, and compiles
+    Rows are split in a loop, since XLA on CPU computes the result of one once, and compiles it
     once.
     """
     low, high = _split(jnp.stack([x, y]), -2)
@@ -151,7 +151,7 @@ def _wavelets(x: Array, y: Array) -> tuple[list[Array], list[Array]]:
 def _merge(
     low: Float[Array, "h2 w2"], bands: Float[Array, "3 h2 w2"], like: Float[Array, "h w"]
 ) -> Float[Array, "h w"]:
-    """The transposed wavelet, to a picture of the shape of `like`."""
+    """Applies the transposed wavelet; returns a picture of the shape of `like`."""
     horizontal, vertical, diagonal = unstack(bands)
 
     def transpose(like: Array, axis: int, halves: tuple[Array, Array]) -> Array:
@@ -166,12 +166,13 @@ def _merge(
 def _norms_and_slopes(
     x: Float[Array, "3 h w"], y: Float[Array, "3 h w"], level: int, gain_limit: float
 ) -> tuple[Sums, Float[Array, "3 h w"]]:
-    """A level's norms, and the derivatives of the numerator's by the bands `y`.
+    """Returns a level's norms, and the derivatives of the numerator by the bands `y`.
 
-    Of a clip at its edge half is taken, and of a magnitude at 0 the upper side, as JAX does.
+    A clip at its edge has half the derivative, and a magnitude at 0 that of its upper side, as in
+    JAX.
     """
     csf = jnp.asarray(csf_weights(level), x.dtype)[:, None, None]
-    lowest, highest = _range(_gain(x, y, gain_limit) * x)
+    lowest, highest = _from_zero(_gain(x, y, gain_limit) * x)
     restored = jnp.clip(y, lowest, highest)
     neighbours = jax.lax.map(_add_neighbours, csf * jnp.abs(y - restored))
     part = (slice(None), *middle(x.shape[1:]))
@@ -198,7 +199,7 @@ def _slope_of_abs(x: Float[Array, "*s"]) -> Float[Array, "*s"]:
 
 
 def wavelet(x: Float[Array, "h w"]) -> tuple[Float[Array, "h2 w2"], Bands]:
-    """One level: the low band; and those high across rows, across columns and both."""
+    """Computes one level: the low band; and those high across rows, across columns and both."""
     low, high = _split(x, -2)
     (approximation, vertical), (horizontal, diagonal) = _split(low, -1), _split(high, -1)
     return approximation, (horizontal, vertical, diagonal)
@@ -207,7 +208,7 @@ def wavelet(x: Float[Array, "h w"]) -> tuple[Float[Array, "h2 w2"], Bands]:
 def _split(
     x: Float[Array, "*b h w"], axis: int
 ) -> tuple[Float[Array, "*b h2 w2"], Float[Array, "*b h2 w2"]]:
-    """Low and high half of one axis; an odd length is rounded up.
+    """Returns the low and the high half of one axis; an odd length is rounded up.
 
     The edge before the first sample mirrors about it; the one after the last repeats it.
     """
@@ -222,7 +223,7 @@ def _split(
 
 
 def csf_weights(level: int) -> tuple[float, float, float]:
-    """CSF weights of the three bands of a level: one over the smallest visible quantiser step."""
+    """Computes the CSF weights of a level's three bands: 1 over the smallest visible step."""
     resolution = 3 * 1080 * math.pi / 180  # pixels per degree
     weights = []
     for orientation, amplitude in zip((1.0, 0.534), _AMPLITUDES[level], strict=True):
@@ -233,23 +234,23 @@ def csf_weights(level: int) -> tuple[float, float, float]:
 
 
 def decouple(x: Sequence[Array], y: Sequence[Array], gain_limit: float) -> Bands:
-    """The restored part of the distorted bands `y`: what of them is the detail of `x`.
+    """Returns the restored part of the distorted bands `y`: what of them is the detail of `x`.
 
     A coefficient counts from 0 to the reference's own; beyond that, up to `gain_limit` of it,
     where the gradient (horizontal, vertical) keeps its direction within one degree, since such a
     change is one of contrast.
     """
-
     limit = _gain(x, y, gain_limit)
 
     def restore(x: Float[Array, "h w"], y: Float[Array, "h w"]) -> Float[Array, "h w"]:
-        return jnp.clip(y, *_range(limit * x))
+        lowest, highest = _from_zero(limit * x)
+        return jnp.clip(y, lowest, highest)
 
     return restore(x[0], y[0]), restore(x[1], y[1]), restore(x[2], y[2])
 
 
 def _gain(x: Sequence[Array] | Array, y: Sequence[Array] | Array, gain_limit: float) -> Array | int:
-    """By how much each coefficient of `x` may be multiplied."""
+    """Returns by how much each coefficient of `x` may be multiplied."""
 
     def inner(a: Sequence[Array] | Array, b: Sequence[Array] | Array) -> Float[Array, "h w"]:
         return rounded(a[0] * b[0]) + rounded(a[1] * b[1])
@@ -261,13 +262,13 @@ def _gain(x: Sequence[Array] | Array, y: Sequence[Array] | Array, gain_limit: fl
     return jnp.where(aligned, jnp.asarray(gain_limit, product.dtype), 1)
 
 
-def _range(most: Array) -> tuple[Array, Array]:
-    """From 0 to `most`, whichever is less first."""
-    return jnp.minimum(most, 0), jnp.maximum(most, 0)
+def _from_zero(end: Array) -> tuple[Array, Array]:
+    """Returns 0 and `end`, the smaller first."""
+    return jnp.minimum(end, 0), jnp.maximum(end, 0)
 
 
 def _add_neighbours(additive: Float[Array, "h w"]) -> Float[Array, "h w"]:
-    """Each sample twice and its eight neighbours, the thirtieth of which masks contrast.
+    """Adds up each sample, twice, and its eight neighbours; a thirtieth of it masks contrast.
 
     The edges before the first row and column mirror about it; those after the last repeat it.
     """
@@ -278,17 +279,18 @@ def _add_neighbours(additive: Float[Array, "h w"]) -> Float[Array, "h w"]:
 
 
 def middle(shape: tuple[int, ...]) -> tuple[slice, ...]:
+    """Returns the part of each axis that is pooled."""
     borders = [middle_border(n) for n in shape]
     return tuple(slice(border, n - border) for border, n in zip(borders, shape, strict=True))
 
 
 def middle_border(n: int) -> int:
-    """Samples at each end of an axis of `n` that are not pooled."""
+    """Returns the number of samples at each end of an axis of `n` that are not pooled."""
     return max(int(n * _BORDER - 0.5), 0)
 
 
 def _pool(x: Float[Array, "h w"]) -> Float[Array, ""]:
-    """The 3-norm, plus what noise contributes; its gradient is 0 where `x` is all 0."""
+    """Returns the 3-norm, plus that of the noise; its gradient is 0 where `x` is all 0."""
     total = (x**3).sum()
     positive = total > 0
     norm = jnp.where(positive, jnp.cbrt(jnp.where(positive, total, 1)), 0)
@@ -317,7 +319,7 @@ CSF_TABLES: Mapping[tuple[float, int], Csf] = {
 
 
 class AdmSettings(NamedTuple):
-    """What a model sets of ADM3.
+    """A model's options of ADM3.
 
     Attributes:
         distance: from which the picture is seen, in its heights; with `lines`, a key of
@@ -336,7 +338,7 @@ class AdmSettings(NamedTuple):
 
     @property
     def csf(self) -> Csf:
-        """The weights of the bands by level; raises KeyError where there is no such table."""
+        """Weights of the bands by level; raises KeyError where there is no such table."""
         for scale in (1, 2):
             if (key := (self.distance * scale, self.lines // scale)) in CSF_TABLES:
                 return CSF_TABLES[key]
@@ -346,18 +348,18 @@ class AdmSettings(NamedTuple):
 def frame_adm3(
     reference: Float[Array, "h w"], distorted: Float[Array, "h w"], views: Sequence[AdmSettings]
 ) -> Float[Array, " views"]:
-    """adm3 of a frame under each of several viewing conditions, which share the decoupling.
+    """Computes adm3 of a frame under several viewing conditions, which share the decoupling.
 
     Args:
         reference, distorted: luma on the 8-bit scale, 0-255; at least 17 pixels high and wide.
     """
-    # Both in one array, and levels and thresholds in loops over it: what comes out of a loop XLA on
-    # CPU computes once, and the rest anew for each of its uses.
+    # Both in one array, and levels and thresholds in loops over it: XLA on CPU computes the result
+    # of a loop once, and other values anew for each of their uses.
     low = jnp.stack([reference, distorted]) - 128
     sums = [[jnp.zeros((), low.dtype)] * 3 for _ in views]
     for level in range(N_LEVELS):
         low, bands = jax.lax.map(wavelet, low)
-        x, y = ([_framed(band[k]) for band in bands] for k in (0, 1))
+        x, y = ([_frame_middle(band[k]) for band in bands] for k in (0, 1))
         restored = decouple(x, y, 1.0)
         added = [band - r for band, r in zip(y, restored, strict=True)]
         inner = [band[1:-1, 1:-1] for band in x]
@@ -381,21 +383,21 @@ def _level_norms(
     reference: Sequence[Array],
     noise_weight: float,
 ) -> tuple[Array, Array, Array]:
-    """Of one level: restored under what was added, added under what was restored, reference."""
+    """Returns norms: restored and added detail, each masked by the other, and the reference."""
     seen_restored = [weight * jnp.abs(band) for weight, band in zip(csf, restored, strict=True)]
     seen_added = [weight * jnp.abs(band) for weight, band in zip(csf, added, strict=True)]
     of_reference = [weight * jnp.abs(band) for weight, band in zip(csf, reference, strict=True)]
     totals = jnp.stack([part[0] + part[1] + part[2] for part in (seen_added, seen_restored)])
     by_added, by_restored = unstack(jax.lax.map(_threshold, totals))
     return (
-        _norms(_masked(seen_restored, by_added), noise_weight),
-        _norms(_masked(seen_added, by_restored), 0.0),
+        _norms(_mask(seen_restored, by_added), noise_weight),
+        _norms(_mask(seen_added, by_restored), 0.0),
         _norms(of_reference, noise_weight),
     )
 
 
-def _framed(band: Float[Array, "h w"]) -> Float[Array, "h2 w2"]:
-    """The pooled middle of a band with one more sample on every side.
+def _frame_middle(band: Float[Array, "h w"]) -> Float[Array, "h2 w2"]:
+    """Returns the pooled middle of a band with one more sample on every side.
 
     Where the middle reaches the edge, the sample before the first mirrors about it, and the one
     after the last repeats it.
@@ -412,19 +414,19 @@ def _framed(band: Float[Array, "h w"]) -> Float[Array, "h2 w2"]:
 
 
 def _threshold(total: Float[Array, "h w"]) -> Float[Array, "h2 w2"]:
-    """The masking threshold inside a frame: a 30th of each neighbour, a 15th of itself."""
+    """Returns the masking threshold inside a frame: a 30th of each neighbour, a 15th of itself."""
     rows = total[:-2] + total[1:-1] + total[2:]
     return (rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:] + total[1:-1, 1:-1]) / 30
 
 
-def _masked(
+def _mask(
     bands: Sequence[Float[Array, "h w"]], threshold: Float[Array, "h2 w2"]
 ) -> list[Float[Array, "h2 w2"]]:
     return [jnp.maximum(band[1:-1, 1:-1] - threshold, 0) for band in bands]
 
 
 def _norms(bands: Sequence[Float[Array, "h w"]], noise_weight: float) -> Float[Array, ""]:
-    """The bands' 3-norms and their noise, added up; the gradient is 0 where a band is all 0."""
+    """Adds up the bands' 3-norms and their noise; the gradient is 0 where a band is all 0."""
     total = jnp.zeros((), bands[0].dtype)
     for band in bands:
         cubes = (band**3).sum()

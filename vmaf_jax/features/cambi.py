@@ -1,21 +1,19 @@
 """CAMBI, the visibility of banding as VMAF v1 measures it, and a smooth form for gradients.
 
 Luma of a distorted frame in, one number out: 0 without banding. Samples are of 10 bits; shallower
-ones are averaged over 2x2, which undoes dithering. Where enough of 7x7 samples equal their
-neighbours a picture is flat, and only there can it show bands. At five scales, each half of the
-one before, a picture is freed of speckles (a mode of three, both ways), and every flat sample of
-value v asks its window how many flat samples have v (p0), v + d and v - d (the larger is p1), d
-from 1 to 4:
+ones are averaged over 2x2, which undoes dithering. The spatial mask holds the flat parts of the
+picture, which alone can show bands. At five scales, each half of the one before, a mode filter of
+three samples, both ways, removes speckles, and every sample of the mask, of value v, asks its
+window how many samples of the mask have v (p0), v + d and v - d (the larger is p1), d from 1 to 4:
 the contrast is the largest `weight_d p0 p1 / (p0 + p1)` among the steps that an eye can see at that
 luminance. A scale's score is the mean of the largest 60 %.
-Everything is a count, so nothing has a slope: gradients are 0 (see `soft_cambi` for one).
+
+Everything is a count, so gradients are 0. `soft_cambi` counts a sample by how near its value is,
+`exp(-(difference / width)^2 / 2)`, a histogram with soft bins. Its mask, mode filter and pooled
+samples are CAMBI's own, held constant. So its value is not CAMBI's, but rises and falls with it,
+and it has a gradient in the samples.
 Source: libvmaf's cambi.c and luminance_tools.c; Tandon et al., "CAMBI: Contrast-aware multiscale
 banding index", PCS 2021; BT.1886 for luminance.
-
-CAMBI counts samples of equal value; here a sample counts by how near its value is,
-`exp(-(difference / width)^2 / 2)`, a histogram with soft bins. Everything else is CAMBI's own, held
-still: which samples are flat, what the mode filter did to them, which of them are pooled. So the
-value is not CAMBI's, but rises and falls with it, and has a slope in the samples.
 """
 
 import functools
@@ -29,17 +27,18 @@ from jaxtyping import Array, Bool, Float, Int, Shaped
 
 N_SCALES = 5
 MIN_SIZE = 216  # pixels; at least one side has to be so long
-_STEPS = 4  # contrasts that are looked at, steps of 10 bits
-STEP_WEIGHTS = (1, 2, 3, 4)
-_TOP = 0.6  # share of the samples that are pooled
+N_CONTRASTS = 4  # contrasts that are counted, steps of 10 bits
+_CONTRAST_WEIGHTS = (1, 2, 3, 4)
+_TOP_SHARE = 0.6  # of the samples, which are pooled
 _FOOT, _HEAD = 64, 940  # luma of 10 bits, limited range
-_FLATNESS = 7  # samples each way
-_NOWHERE = -1000  # what a sample that does not count holds
-_TVI = 0.019  # the smallest visible step of luminance, relative
+_MASK_SIZE = 7  # samples each way
+_NO_VALUE = -1000  # outside the mask: farther from every luma than any contrast
+_VISIBLE_STEP = 0.019  # of luminance, relative: libvmaf's threshold of visibility (TVI)
+WIDTH = 1.0  # of a soft bin, steps of 10 bits
 
 
 class CambiSettings(NamedTuple):
-    """What a model sets of CAMBI.
+    """A model's options of CAMBI.
 
     Attributes:
         dark: cd/m2 below which bands are not visible.
@@ -56,45 +55,45 @@ class CambiSettings(NamedTuple):
 
 
 def frame_cambi(luma: Shaped[Array, "h w"], bits: int, settings: CambiSettings) -> Float[Array, ""]:
-    """CAMBI of a frame; its gradient is 0.
+    """Computes CAMBI of a frame; its gradient is 0.
 
     Args:
         luma: on the scale of `bits`; floats are rounded to whole steps.
         bits: 8, 10 or 12.
     """
-    image = as_encoded(jax.lax.stop_gradient(luma), bits, settings.encode)
+    image = _to_encode(jax.lax.stop_gradient(luma), bits, settings.encode)
     h, w = image.shape
-    mask, halved = flat(image), is_halved(h, w, settings)
+    mask, halved = spatial_mask(image), _is_halved(h, w, settings)
+    radius, steps = _window_radius(h, w, halved=halved), _visible_luma(settings.dark)
     score = jnp.zeros((), jnp.float32)
     for scale in range(N_SCALES):
         if scale or halved:
             image, mask = image[::2, ::2], mask[::2, ::2]
-        image = without_speckles(image)
-        radius = window_radius(h, w, halved=halved)
-        contrast = _contrast(image, mask, radius, visible_steps(settings.dark))
-        score += 2 ** (N_SCALES - 1 - scale) * mean_of_top(contrast)
-    score = score / (2 * window_radius(h, w, halved=halved) + 1) ** 2
+        image = mode_filter(image)
+        contrast = _contrast(image, mask, radius, steps)
+        score += 2 ** (N_SCALES - 1 - scale) * pool_top(contrast)
+    score = score / (2 * radius + 1) ** 2
     return jnp.minimum(score, settings.most)
 
 
-def as_encoded(
+def _to_encode(
     luma: Shaped[Array, "h w"], bits: int, encode: tuple[int, int, int] | None
 ) -> Int[Array, "eh ew"]:
-    """The picture at 10 bits in the size of its encode, shallower ones without their dither.
+    """Returns the picture at 10 bits in the size of its encode, shallower ones without dither.
 
-    Nothing is interpolated, and a picture that was made smaller stays so.
+    Nothing is interpolated, and a picture that was scaled down stays as it is.
     """
     if encode is None:
-        return ten_bits(luma, bits)
-    width, height, own_bits = encode
+        return to_ten_bits(luma, bits)
+    width, height, encode_bits = encode
     if height <= luma.shape[0] and width <= luma.shape[1]:
         rows = _nearest(luma.shape[0], height)
         luma = luma[rows][:, _nearest(luma.shape[1], width)]
-    return ten_bits(luma, bits, own_bits)
+    return to_ten_bits(luma, bits, encode_bits)
 
 
 def _nearest(size: int, encoded: int) -> npt.NDArray[np.intp]:
-    """Which of `size` samples stand for those of the encode, in float32 sums as libvmaf's."""
+    """Returns which of `size` samples stand for those of the encode, by libvmaf's float32 sums."""
     ratio = np.float32(size) / np.float32(encoded)
     steps = np.full(encoded, ratio, np.float32)
     steps[0] = np.float32(float(ratio / np.float32(2)) - 0.5)
@@ -102,15 +101,15 @@ def _nearest(size: int, encoded: int) -> npt.NDArray[np.intp]:
     return at.astype(np.intp)
 
 
-def ten_bits(
-    luma: Shaped[Array, "h w"], bits: int, own_bits: int | None = None
+def to_ten_bits(
+    luma: Shaped[Array, "h w"], bits: int, encode_bits: int | None = None
 ) -> Int[Array, "h w"]:
-    """The picture at 10 bits, shallower ones (by `own_bits`, if given) without their dither."""
+    """Returns the picture at 10 bits, without the dither of fewer (of the encode's, if given)."""
     if jnp.issubdtype(luma.dtype, jnp.floating):
         luma = jnp.clip(jnp.round(jnp.where(jnp.isnan(luma), 0, luma)), 0, 2**bits - 1)
     image = luma.astype(jnp.int16)
     image = (image + 2 ** (bits - 11)) >> (bits - 10) if bits > 10 else image << (10 - bits)
-    if (own_bits or bits) >= 10:
+    if (encode_bits or bits) >= 10:
         return image
     right, below = image[:, 1:], image[1:]
     inner = (image[:-1, :-1] + right[:-1] + below[:, :-1] + image[1:, 1:]) >> 2
@@ -120,36 +119,44 @@ def ten_bits(
     return jnp.concatenate([above, jnp.concatenate([last_row, image[-1:, -1:]], 1)], 0)
 
 
-def flat(image: Int[Array, "h w"]) -> Bool[Array, "h w"]:
-    """Where enough of the samples around equal their right and lower neighbours."""
+def spatial_mask(image: Int[Array, "h w"]) -> Bool[Array, "h w"]:
+    """Computes libvmaf's spatial mask: where the picture is flat.
+
+    That is where enough samples of the 7x7 window equal their right and lower neighbours: more
+    the larger the picture, by the number of its blocks of 64x64.
+    """
     h, w = image.shape
     right = jnp.pad(image[:, 1:] == image[:, :-1], ((0, 0), (0, 1)), constant_values=True)
     below = jnp.pad(image[1:] == image[:-1], ((0, 1), (0, 0)), constant_values=True)
-    radius = _FLATNESS // 2
+    radius = _MASK_SIZE // 2
     equal = jnp.pad((right & below).astype(jnp.int16), radius)
-    rows: Any = sum(equal[k : k + h] for k in range(_FLATNESS))
-    count: Any = sum(rows[:, k : k + w] for k in range(_FLATNESS))
+    rows: Any = sum(equal[k : k + h] for k in range(_MASK_SIZE))
+    count: Any = sum(rows[:, k : k + w] for k in range(_MASK_SIZE))
     blocks = (w >> 6) * (h >> 6)
     octaves = (blocks - 1).bit_length() if blocks else 0
-    return jnp.asarray(count > (_FLATNESS**2 + 3 * (octaves - 11) - 1) >> 1)
+    return jnp.asarray(count > (_MASK_SIZE**2 + 3 * (octaves - 11) - 1) >> 1)
 
 
-def is_halved(height: int, width: int, settings: CambiSettings) -> bool:
-    """Whether pictures of this size are halved before the first scale."""
+def _is_halved(height: int, width: int, settings: CambiSettings) -> bool:
+    """Tells whether pictures of this size are halved before the first scale."""
     lines = settings.speedup_from
     return lines > 0 and height * width >= lines * lines * 16 // 9
 
 
-def window_radius(height: int, width: int, *, halved: bool) -> int:
-    """Samples on each side of a window: about a degree of the picture, at every scale."""
+def _window_radius(height: int, width: int, *, halved: bool) -> int:
+    """Returns the samples on each side of a window, the same at every scale.
+
+    The window is libvmaf's 65 samples at 4K (whose height and width sum up to 6000, that is
+    375 * 16), in proportion.
+    """
     size = (65 * (height + width) // 375) >> 4
     if halved:
         size = (size + 1) >> 1
     return size >> 1
 
 
-def without_speckles(image: Int[Array, "h w"]) -> Int[Array, "h w"]:
-    """The mode of three samples across, then down; all but the first and last row."""
+def mode_filter(image: Int[Array, "h w"]) -> Int[Array, "h w"]:
+    """Returns the mode of three samples across, then down; samples at the ends stay."""
     h, w = image.shape
     if h < 3 or w < 3:
         return image
@@ -170,14 +177,15 @@ def _contrast(
     radius: int,
     visible: tuple[tuple[int, int], ...],
 ) -> Float[Array, "h w"]:
-    """Of each sample: how far its window is divided between its value and one a step away."""
-    counts = _window_counts(image, jnp.where(mask, image, _NOWHERE), radius)
-    own = counts[_STEPS].astype(jnp.float32)
+    """Returns libvmaf's c-values: how far windows divide between a value and one steps away."""
+    counts = _window_counts(image, jnp.where(mask, image, _NO_VALUE), radius)
+    own = counts[N_CONTRASTS].astype(jnp.float32)
     best = jnp.zeros(image.shape, jnp.float32)
     for step, (weight, (lowest, highest)) in enumerate(
-        zip(STEP_WEIGHTS, visible, strict=True), start=1
+        zip(_CONTRAST_WEIGHTS, visible, strict=True), start=1
     ):
-        other = jnp.maximum(counts[_STEPS - step], counts[_STEPS + step]).astype(jnp.float32)
+        other = jnp.maximum(counts[N_CONTRASTS - step], counts[N_CONTRASTS + step])
+        other = other.astype(jnp.float32)
         value = weight * own * other / jnp.maximum(own + other, 1)
         best = jnp.where((image >= lowest) & (image <= highest), jnp.maximum(best, value), best)
     return jnp.where(mask, best, 0)
@@ -186,14 +194,12 @@ def _contrast(
 def _window_counts(
     image: Int[Array, "h w"], counted: Int[Array, "h w"], radius: int
 ) -> tuple[Int[Array, "h w"], ...]:
-    """For each sample of value v, how often its window holds v - 4 to v + 4.
-
-    A row of the window at a time, so that XLA makes one loop of its comparisons; slices start at
-    numbers that it cannot see, since it unrolls others into code that is twenty times slower.
-    """
+    """Counts for each sample of value v how often its window holds v - 4 to v + 4."""
+    # A row of the window at a time, so that XLA makes one loop of its comparisons. Slices start at
+    # numbers that it cannot see: others it unrolls into code that is twenty times slower.
     size = 2 * radius + 1
-    values = [(image + step).astype(jnp.int16) for step in range(-_STEPS, _STEPS + 1)]
-    framed = jnp.pad(counted.astype(jnp.int16), radius, constant_values=_NOWHERE)
+    values = [(image + step).astype(jnp.int16) for step in range(-N_CONTRASTS, N_CONTRASTS + 1)]
+    framed = jnp.pad(counted.astype(jnp.int16), radius, constant_values=_NO_VALUE)
     starts = jnp.asarray([[[i, j] for j in range(size)] for i in range(size)], jnp.int32)
 
     def add_row(
@@ -207,19 +213,19 @@ def _window_counts(
     return jax.lax.scan(add_row, none, starts)[0]
 
 
-def mean_of_top(contrast: Float[Array, "h w"]) -> Float[Array, ""]:
-    """The mean of the largest 60 % of values, which are at least 0."""
-    least, count = smallest_of_top(contrast)
+def pool_top(contrast: Float[Array, "h w"]) -> Float[Array, ""]:
+    """Returns the mean of the largest 60 % of values, which are at least 0."""
+    least, count = _top_threshold(contrast)
     above = contrast > least
     return (jnp.where(above, contrast, 0).sum() + (count - above.sum()) * least) / count
 
 
-def smallest_of_top(contrast: Float[Array, "h w"]) -> tuple[Float[Array, ""], int]:
-    """The smallest of the largest 60 % of values, and how many those are.
+def _top_threshold(contrast: Float[Array, "h w"]) -> tuple[Float[Array, ""], int]:
+    """Returns the smallest of the largest 60 % of values, and the number of those.
 
-    It is found by halving: floats of one sign are ordered as their bits are.
+    It is found by bisection over the bits, which order floats of one sign.
     """
-    count = min(max(int(_TOP * contrast.size), 1), contrast.size)
+    count = min(max(int(_TOP_SHARE * contrast.size), 1), contrast.size)
 
     def halve(ends: tuple[Array, Array]) -> tuple[Array, Array]:
         low, high = ends
@@ -238,63 +244,60 @@ def smallest_of_top(contrast: Float[Array, "h w"]) -> tuple[Float[Array, ""], in
 
 
 @functools.lru_cache
-def visible_steps(dark: float) -> tuple[tuple[int, int], ...]:
-    """By contrast step, the lowest and the highest luma of 10 bits at which an eye sees it."""
-    least = next(luma for luma in range(_FOOT, _HEAD + 1) if luminance(luma) >= dark)
+def _visible_luma(dark: float) -> tuple[tuple[int, int], ...]:
+    """Returns by contrast the lowest and the highest luma of 10 bits at which an eye sees it."""
+    least = next(luma for luma in range(_FOOT, _HEAD + 1) if _luminance(luma) >= dark)
     least = 0 if least == _FOOT else least
     limits = []
-    for step in range(1, _STEPS + 1):
+    for step in range(1, N_CONTRASTS + 1):
         visible = [
             luma
             for luma in range(_FOOT, _HEAD - step)
-            if luminance(luma + step) - luminance(luma) > _TVI * luminance(luma)
+            if _luminance(luma + step) - _luminance(luma) > _VISIBLE_STEP * _luminance(luma)
         ]
-        limits.append((least - _STEPS - step + 1, max(visible, default=0)))
+        limits.append((least - N_CONTRASTS - step + 1, max(visible, default=0)))
     return tuple(limits)
 
 
-def luminance(luma: int) -> float:
-    """cd/m2 of a luma value of 10 bits, on the display of BT.1886 with 0.01 to 300 cd/m2."""
+def _luminance(luma: int) -> float:
+    """Returns cd/m2 of a luma value of 10 bits, on a BT.1886 display of 0.01 to 300 cd/m2."""
     gamma, white, black = 2.4, 300.0, 0.01
     span = white ** (1 / gamma) - black ** (1 / gamma)
     share = (min(max(luma, _FOOT), _HEAD) - _FOOT) / (_HEAD - _FOOT)
     return float(span**gamma * max(share + black ** (1 / gamma) / span, 0) ** gamma)
 
 
-WIDTH = 1.0  # of a bin, steps of 10 bits
-
-
 def soft_cambi(
     luma: Shaped[Array, "h w"], bits: int, settings: CambiSettings | None = None
 ) -> Float[Array, ""]:
-    """A smooth number that follows CAMBI; differentiable in the picture.
+    """Computes a smooth number that follows CAMBI; differentiable in the picture.
 
     Args:
         luma: on the scale of `bits`, floats for a gradient.
         bits: 8, 10 or 12.
     """
     settings = settings or CambiSettings()
-    hard = ten_bits(luma, bits)
-    soft = _ten_bits(luma, bits)
+    hard = to_ten_bits(luma, bits)
+    soft = _soft_ten_bits(luma, bits)
     h, w = luma.shape
-    mask, halved = flat(hard), is_halved(h, w, settings)
-    radius = window_radius(h, w, halved=halved)
+    mask, halved = spatial_mask(hard), _is_halved(h, w, settings)
+    radius = _window_radius(h, w, halved=halved)
     score = jnp.zeros((), soft.dtype)
     for scale in range(N_SCALES):
         if scale or halved:
             hard, soft, mask = hard[::2, ::2], soft[::2, ::2], mask[::2, ::2]
-        hard = without_speckles(hard)
-        # The filtered value, with the slope of the sample that was there.
+        hard = mode_filter(hard)
+        # The filtered value, with the gradient of the sample that was there.
         soft = hard + (soft - jax.lax.stop_gradient(soft))
-        contrast = _soft_contrast(soft, mask, radius, visible_steps(settings.dark))
-        top, count = smallest_of_top(jax.lax.stop_gradient(contrast).astype(jnp.float32))
+        contrast = _soft_contrast(soft, mask, radius, _visible_luma(settings.dark))
+        top, count = _top_threshold(jax.lax.stop_gradient(contrast).astype(jnp.float32))
         above = contrast > top
         mean = (jnp.where(above, contrast, 0).sum() + (count - above.sum()) * top) / count
         score += 2 ** (N_SCALES - 1 - scale) * mean
     return jnp.minimum(score / (2 * radius + 1) ** 2, settings.most)
 
 
-def _ten_bits(luma: Shaped[Array, "h w"], bits: int) -> Float[Array, "h w"]:
+def _soft_ten_bits(luma: Shaped[Array, "h w"], bits: int) -> Float[Array, "h w"]:
     image = luma.astype(jnp.promote_types(luma.dtype, jnp.float32)) * 2.0 ** (10 - bits)
     if bits >= 10:
         return image
@@ -311,10 +314,10 @@ def _soft_contrast(
     visible: tuple[tuple[int, int], ...],
 ) -> Float[Array, "h w"]:
     counts = _soft_counts(image, mask.astype(image.dtype), radius)
-    n = len(STEP_WEIGHTS)
+    n = N_CONTRASTS
     best = jnp.zeros_like(image)
     for step, (weight, (lowest, highest)) in enumerate(
-        zip(STEP_WEIGHTS, visible, strict=True), start=1
+        zip(_CONTRAST_WEIGHTS, visible, strict=True), start=1
     ):
         other = jnp.maximum(counts[n - step], counts[n + step])
         value = weight * counts[n] * other / (counts[n] + other + 1e-6)
@@ -325,13 +328,13 @@ def _soft_contrast(
 def _soft_counts(
     image: Float[Array, "h w"], weight: Float[Array, "h w"], radius: int
 ) -> Float[Array, "steps h w"]:
-    """How much of each sample's window lies near its value and near those up to 4 steps away."""
-    size, n = 2 * radius + 1, len(STEP_WEIGHTS)
+    """Returns how much of each sample's window lies near its value and up to 4 steps away."""
+    size, n = 2 * radius + 1, N_CONTRASTS
     framed, weights = jnp.pad(image, radius), jnp.pad(weight, radius)
     steps = jnp.arange(-n, n + 1, dtype=image.dtype)[:, None, None]
     starts = jnp.stack(jnp.meshgrid(jnp.arange(size), jnp.arange(size)), -1).reshape(-1, 2)
 
-    # What a step needs is computed again on the way back: one picture is kept, not one a sample.
+    # Backwards a step is computed again: else each sample of the window would keep a picture.
     @functools.partial(jax.checkpoint, prevent_cse=False)
     def add(counts: Array, start: Array) -> tuple[Array, None]:
         part = jax.lax.dynamic_slice(framed, (start[1], start[0]), image.shape)

@@ -1,8 +1,8 @@
-"""Which features a model sees, in which order, and what libvmaf calls them.
+"""Feature sets: the features that a model takes, in their order, and libvmaf's names for them.
 
 This is the one home of names and order: the rest of the code iterates a `FeatureSet`. The sets of
 VMAF v1 (cambi, speed_chroma_uv, adm3, motion3) stand beside those of v0.6.1; its models differ in
-how far away and at what a viewer looks, and in how motion is taken, so each has a set of its own.
+viewing distance and display, and in how motion is taken, so each has a set of its own.
 Source: libvmaf's JSON log, its feature names (`feature_name.c`) and its model files
 (`feature_names`, `feature_opts_dicts`).
 """
@@ -60,7 +60,7 @@ class FeatureSet:
 
     @property
     def possible(self) -> dict[str, tuple[float, float]]:
-        """The least and the most that each feature can be, of any pair of videos; no unit.
+        """Least and largest value of each feature over all pairs of videos; no unit.
 
         With the contrast gain limited to g, VIF is at most log2(1 + g^2), which a signal as weak as
         its noise has, and ADM at most g. Motion is a mean difference of 8-bit luma. `lower` and
@@ -74,24 +74,24 @@ class FeatureSet:
         return {n: (low - 1e-3, most.get(n, high) + 1e-3) for n, low, high in ends}
 
     def option(self, name: str) -> Option:
-        """libvmaf's option of that name, its default where the set leaves it at that."""
+        """Returns libvmaf's option of that name: the set's, or else the default."""
         return {**DEFAULT_OPTIONS, **dict(self.options)}[name]
 
     def options_of(self, name: str) -> dict[str, Option]:
-        """The options, other than libvmaf's defaults, of one feature."""
+        """Returns the options of one feature that are not libvmaf's defaults."""
         return {key: value for key, value in self.options if is_option_of(key, name)}
 
     def is_alike_in_jax(self, other: "FeatureSet") -> bool:
-        """Whether JAX computes both sets alike: it has no integer extractors beside float ones."""
+        """Tells whether JAX computes both sets alike: it has float extractors alone."""
         return (self.names, self.options) == (other.names, other.options)
 
 
 def is_option_of(key: str, name: str) -> bool:
-    """Whether an option is of a feature: both begin alike, as `adm_min_val` and `adm3`."""
+    """Tells whether an option is of a feature: both begin alike, as `adm_min_val` and `adm3`."""
     return name.startswith(key.partition("_")[0])
 
 
-# Of libvmaf's features, where a model file may name them without changing anything.
+# Options of libvmaf's features that a model file may name without changing anything.
 DEFAULT_OPTIONS: Mapping[str, Option] = {
     "adm_enhn_gain_limit": 100.0,
     "vif_enhn_gain_limit": 100.0,

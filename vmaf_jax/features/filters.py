@@ -17,13 +17,13 @@ Taps = tuple[float, ...]
 
 
 def smooth(x: Float[Array, "*b h w"], taps: Taps, *, stride: int = 1) -> Float[Array, "*b h2 w2"]:
-    """Both axes filtered over the mirrored picture, columns first; every `stride`-th sample."""
+    """Filters both axes of the mirrored picture, columns first; keeps every `stride`-th sample."""
     x = mirror(x, len(taps) // 2)
     return correlate(correlate(x, taps, -2, stride), taps, -1, stride)
 
 
 def mirror(x: Float[Array, "*b h w"], radius: int) -> Float[Array, "*b h2 w2"]:
-    """The pictures with `radius` more samples on each side, mirrored about the edge samples."""
+    """Returns pictures with `radius` more samples on each side, mirrored about the edge ones."""
     for axis in (-1, -2):  # rows last: they are copied whole, so the larger copy is the fast one
         n = x.shape[axis]
         head = jax.lax.slice_in_dim(x, 1, radius + 1, axis=axis)
@@ -33,10 +33,10 @@ def mirror(x: Float[Array, "*b h w"], radius: int) -> Float[Array, "*b h2 w2"]:
 
 
 def filter_once(x: Float[Array, "b h w"], taps: Taps) -> Float[Array, "b h2 w2"]:
-    """Both axes filtered, columns first, without mirroring, for results of many uses.
+    """Filters both axes, columns first, without mirroring, for results of many uses.
 
-    XLA on CPU computes a value anew for each of its uses where it deems that cheap. What comes
-    out of a loop it computes once; so it does the columns, which are one array.
+    XLA on CPU computes a value anew for each of its uses where it deems that cheap. The result of
+    a loop it computes once, and so the columns, which are one array.
     """
     columns = correlate(x, taps, -2, 1)
     return jax.lax.map(lambda rows: correlate(rows, taps, -1, 1), columns)
@@ -46,7 +46,7 @@ def filter_once(x: Float[Array, "b h w"], taps: Taps) -> Float[Array, "b h2 w2"]
 def correlate(
     x: Float[Array, "*b h w"], taps: Taps, axis: int, stride: int
 ) -> Float[Array, "*b h2 w2"]:
-    """`sum(taps[k] * x[stride * i + k])` along one axis, for as many whole windows as it has.
+    """Computes `sum(taps[k] * x[stride * i + k])` along one axis, for all whole windows.
 
     Its gradient is such a sum too; JAX's own would be as many padded pictures as there are taps.
     """
@@ -57,11 +57,11 @@ def correlate(
 
 
 def rounded(product: Float[Array, "*s"]) -> Float[Array, "*s"]:
-    """`product` as its type rounds it, whatever it is added to.
+    """Returns `product` as its type rounds it, whatever it is added to.
 
     XLA fuses a product with the sum that it goes into, which is nearer the truth and not what
-    libvmaf computes; local variances are small differences, and which side of a threshold they
-    fall on shows. A product of two uses is left alone, and comparing it with itself is one.
+    libvmaf computes. Local variances are small differences, and the side of a threshold on which
+    they fall shows. XLA leaves a product with two uses alone; the comparison is the second use.
     """
     return jnp.where(product == product, product, 0)
 
@@ -80,7 +80,7 @@ def _correlate_forward(
 def _correlate_backward(
     taps: Taps, axis: int, stride: int, length: int, gradient: Float[Array, "*b h2 w2"]
 ) -> tuple[Float[Array, "*b h w"]]:
-    """Each of the `stride` interleaved parts of the input saw every `stride`-th tap."""
+    """Returns the gradient: each `stride`-th sample of the input saw every `stride`-th tap."""
     reach = math.ceil(len(taps) / stride)
     taps = taps + (0.0,) * (reach * stride - len(taps))
     shape = list(gradient.shape)
@@ -101,7 +101,7 @@ def _correlate_backward(
 
 
 def _fused(x: Float[Array, "*b h w"], taps: Taps, axis: int) -> Float[Array, "*b h2 w2"]:
-    """`correlate` of every sample, its sums rounded once, in half the time."""
+    """Computes `correlate` with stride 1 in half the time: its sums are rounded once."""
     shifted = _shifted(x, len(taps), axis, 1)
     return sum(tap * part for tap, part in zip(taps, shifted, strict=True))  # type: ignore[return-value]
 
@@ -110,5 +110,5 @@ correlate.defvjp(_correlate_forward, _correlate_backward)
 
 
 def unstack(x: Float[Array, "b h w"]) -> list[Float[Array, "h w"]]:
-    """The pictures of a stack; its gradient is one concatenation, that of indexing is a sum."""
+    """Returns the pictures of a stack; its gradient is one concatenation, of indexing a sum."""
     return [part[0] for part in jnp.split(x, len(x))]

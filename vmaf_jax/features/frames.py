@@ -13,13 +13,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Shaped
 
+from vmaf_jax.environment import keep_programs_by_default
 from vmaf_jax.errors import InputError
 from vmaf_jax.features.adm import frame_adm
 from vmaf_jax.features.checks import MIN_SIZE
 from vmaf_jax.features.feature_set import FEATURES
 from vmaf_jax.features.filters import unstack
 from vmaf_jax.features.motion import frame_motion, motion2
-from vmaf_jax.features.samples import check_samples, frames_with_nan, in_few_types
+from vmaf_jax.features.samples import check_samples, find_nan_frames, to_few_types
 from vmaf_jax.features.vif import frame_vif
 
 
@@ -30,10 +31,11 @@ def clip_features(
     bits: int = 8,
     gain_limit: float = FEATURES.gain_limit,
 ) -> Float[Array, "t f"]:
-    """adm2, vif_scale0 to vif_scale3 and motion2 of each frame of a whole clip.
+    """Computes adm2, vif_scale0 to vif_scale3 and motion2 of each frame of a whole clip.
 
     Jitted, and differentiable in both pictures, with gradients that are finite everywhere. Frames
-    that hold a NaN give NaN; half precision is computed in float32.
+    that hold a NaN give NaN; half precision is computed in float32. Compiled programs are kept in
+    the user's cache, unless JAX was told of another or of none.
 
     Args:
         reference, distorted: luma of consecutive frames `[t, h, w]`, integers or floats on the
@@ -47,10 +49,11 @@ def clip_features(
         InputError: the pictures have no such shape, are on another scale than `bits` says, or
             `bits` or `gain_limit` are out of range.
     """
+    keep_programs_by_default()
     check_samples(bits, reference=reference, distorted=distorted)
     check_luma(reference, distorted, bits, gain_limit)
-    pair = in_few_types(reference), in_few_types(distorted)
-    nan = frames_with_nan(pair[0], pair[1]), frames_with_nan(pair[1], pair[0])
+    pair = to_few_types(reference), to_few_types(distorted)
+    nan = find_nan_frames(pair[0], pair[1]), find_nan_frames(pair[1], pair[0])
     return _clip_features(*pair, nan, bits=bits, gain_limit=gain_limit)
 
 
@@ -86,20 +89,21 @@ def chunk_features(
     block: int = 1,
     count: int | Int[Array, ""] | None = None,
 ) -> Float[Array, "t f"]:
-    """As `clip_features` with motion in place of motion2; each row from its own frames alone.
+    """Computes `clip_features` with motion in place of motion2; each row from its frames alone.
 
     Args:
         previous: the reference's frame before the chunk.
         starts: where a clip begins, whose first frame has motion 0.
         block: frames computed side by side, a divisor of `t`; more than one only helps devices
             that a single frame does not fill.
+        count: frames that are wanted; rows behind them are 0. None wants all.
     """
 
     def frame_features(
         reference: Array, distorted: Array, before: Array, start: Array
     ) -> Float[Array, " f"]:
-        x, y, z = _on_eight_bits(reference, distorted, before, bits=bits)
-        motion = jnp.where(start, 0, frame_motion(x, z))
+        x, y, x_before = _to_eight_bits([reference, distorted, before], bits)
+        motion = jnp.where(start, 0, frame_motion(x, x_before))
         adm, vif = frame_adm(x, y, gain_limit), frame_vif(x, y, gain_limit)
         return jnp.concatenate([adm[None], vif, motion[None]])
 
@@ -124,8 +128,8 @@ def chunk_features(
     return rows.reshape(t, len(FEATURES))
 
 
-def _on_eight_bits(*pictures: Shaped[Array, "h w"], bits: int) -> list[Float[Array, "h w"]]:
-    """The pictures as floats on the 8-bit scale."""
+def _to_eight_bits(pictures: list[Shaped[Array, "h w"]], bits: int) -> list[Float[Array, "h w"]]:
+    """Returns pictures as floats on the 8-bit scale."""
     if all(jnp.issubdtype(picture.dtype, jnp.floating) for picture in pictures):
         wide = [p.astype(jnp.promote_types(p.dtype, jnp.float32)) for p in pictures]
         return [picture / 2 ** (bits - 8) for picture in wide]
@@ -133,8 +137,8 @@ def _on_eight_bits(*pictures: Shaped[Array, "h w"], bits: int) -> list[Float[Arr
     def convert(picture: Shaped[Array, "h w"]) -> Float[Array, "h w"]:
         return picture.astype(jnp.float32) / 2 ** (bits - 8)
 
-    # In a loop of its own: a compiler that saw that these came from integers, and so cannot be
-    # NaN, would see through `rounded`.
+    # In a loop of its own: XLA would see that values from integers cannot be NaN, and remove the
+    # comparison in `rounded`.
     return unstack(jax.lax.map(convert, jnp.stack(pictures)))
 
 
@@ -144,7 +148,7 @@ def check_luma(
     bits: int,
     gain_limit: float,
 ) -> None:
-    """Raises InputError unless these can be measured."""
+    """Raises InputError unless luma of these shapes and settings can be measured."""
     if reference.shape != distorted.shape or reference.ndim != 3 or not len(reference):
         raise InputError(
             f"reference and distorted have shapes {reference.shape} and {distorted.shape}; "

@@ -1,12 +1,12 @@
-"""Motion: how much the blurred reference changes from frame to frame, as libvmaf has it.
+"""Motion: how much the blurred reference changes from frame to frame, as in libvmaf.
 
 The mean absolute luma difference of consecutive frames after a 5-tap Gaussian, in 8-bit luma
 steps. motion2 of a frame is the lesser of the change before and the change after it, so that a
 scene cut counts for neither neighbour; the first frame has 0, the last only its own.
 motion3, of VMAF v1, is motion2 up to a limit, and its first frame has the second one's motion. For
 high frame rates it is taken two frames apart and averaged with the frame before.
-Here the difference is blurred, which is the difference of the blurred frames: so a frame needs
-the frame before it and nothing else.
+Here the difference is blurred, which equals the difference of the blurred frames, so that a frame
+needs the frame before it and nothing else.
 Source: libvmaf's motion.c, motion_tools.h, float_motion.c and integer_motion.c.
 """
 
@@ -24,7 +24,7 @@ _STRIP = 16  # rows
 
 
 def frame_motion(reference: Float[Array, "h w"], before: Float[Array, "h w"]) -> Float[Array, ""]:
-    """How far a frame is from the frame before it, 8-bit luma steps.
+    """Computes how far a frame is from the frame before it, 8-bit luma steps.
 
     Args:
         reference, before: luma on the 8-bit scale, 0-255.
@@ -34,7 +34,7 @@ def frame_motion(reference: Float[Array, "h w"], before: Float[Array, "h w"]) ->
 
 @jax.custom_vjp
 def _mean_change(difference: Float[Array, "h w"]) -> Float[Array, ""]:
-    """The mean absolute value of a picture once it is blurred."""
+    """Returns the mean absolute value of a blurred picture."""
     return jax.lax.platform_dependent(difference, cpu=_mean_by_strips, default=_mean_of_whole)
 
 
@@ -43,9 +43,9 @@ def _mean_of_whole(difference: Float[Array, "h w"]) -> Float[Array, ""]:
 
 
 def _mean_by_strips(difference: Float[Array, "h w"]) -> Float[Array, ""]:
-    """The same a few rows at a time: a CPU's cache then holds the products of the taps.
+    """Computes `_mean_of_whole` a few rows at a time, so that a CPU's cache holds the products.
 
-    XLA writes each of them out as a picture, which for 1080p took four times as long.
+    XLA writes the product of each tap out as a picture, which for 1080p took four times as long.
     """
     (h, w), halo = difference.shape, len(BLUR) - 1
     n_strips = -(-h // _STRIP)
@@ -68,7 +68,7 @@ def _mean_forward(difference: Array) -> tuple[Array, Array]:
 
 
 def _mean_backward(difference: Array, gradient: Array) -> tuple[Array]:
-    """Of the whole picture: through a loop, each strip's gradient would be a picture."""
+    """Returns the gradient of the whole: through the loop, that of each strip is a picture."""
     return tuple(jax.vjp(_mean_of_whole, difference)[1](gradient))
 
 
@@ -76,12 +76,12 @@ _mean_change.defvjp(_mean_forward, _mean_backward)
 
 
 def motion2(motion: Float[Array, " t"]) -> Float[Array, " t"]:
-    """motion2 of a whole clip's frames from their motion, 8-bit luma steps."""
+    """Returns motion2 of a whole clip's frames from their motion, 8-bit luma steps."""
     return jnp.minimum(motion, jnp.append(motion[1:], motion[-1]))
 
 
 class MotionSettings(NamedTuple):
-    """What a model sets of motion3.
+    """A model's options of motion3.
 
     Attributes:
         apart: frames between the two that are compared, 1 or 2.
@@ -95,11 +95,11 @@ class MotionSettings(NamedTuple):
 
 
 def motion3(motion: Float[Array | np.ndarray, " t"], settings: MotionSettings) -> Any:
-    """motion3 of a whole clip's frames from their motion, 8-bit luma steps.
+    """Returns motion3 of a whole clip's frames from their motion, 8-bit luma steps.
 
     Args:
-        motion: of each frame from the one `settings.apart` before it; what the first frames hold,
-            which have none, does not matter. NumPy's arrays give NumPy's, JAX's JAX's.
+        motion: of each frame from the one `settings.apart` before it, in NumPy or JAX. The first
+            frames have none before them, and their values are not read.
     """
     library: Any = np if isinstance(motion, np.ndarray) else jnp
     apart, t = settings.apart, len(motion)

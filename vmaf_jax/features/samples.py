@@ -41,8 +41,8 @@ def check_samples(bits: int, **pictures: Any) -> None:
                 _check_range(name, picture, bits, is_float=is_float)
 
 
-def in_few_types(picture: Shaped[Array | np.ndarray, "..."]) -> Shaped[Array | np.ndarray, "..."]:
-    """The same samples in one of few types, since a program is compiled for each.
+def to_few_types(picture: Shaped[Array | np.ndarray, "..."]) -> Shaped[Array | np.ndarray, "..."]:
+    """Converts samples to one of few types, since a program is compiled for each.
 
     `uint8` and `uint16`, the decoders' own, stay; other integers become `int32`, half precision
     `float32`.
@@ -54,8 +54,8 @@ def in_few_types(picture: Shaped[Array | np.ndarray, "..."]) -> Shaped[Array | n
     return picture if picture.dtype == kind else picture.astype(kind)
 
 
-def frames_with_nan(picture: Any, *others: Any) -> Any:
-    """Which frames of floats `[t, h, w]` hold a NaN, where that is found beforehand; else None.
+def find_nan_frames(picture: Any, *others: Any) -> Any:
+    """Returns which frames of floats `[t, h, w]` hold a NaN, where that is known; else None.
 
     A known picture of a program that is traced for `others` is a constant of it. XLA would look
     for its NaN while it compiles, slowly and with a warning.

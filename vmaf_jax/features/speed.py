@@ -1,4 +1,4 @@
-"""SpEED of chroma: how much the spatial entropy of the chroma planes differs, as VMAF v1 takes it.
+"""SpEED of chroma: how much the spatial entropy of the chroma planes differs, for VMAF v1.
 
 The two chroma planes of a reference and a distorted frame in, one number out: 0 where they are the
 same. A plane is (scaled and) smoothed by a Gaussian of 9 taps, decimated by 16, and freed of its
@@ -32,10 +32,10 @@ _HIGHEST = jax.lax.Precision.HIGHEST
 
 
 class SpeedSettings(NamedTuple):
-    """What a model sets of SpEED.
+    """A model's options of SpEED.
 
     Attributes:
-        prescale: chroma is scaled by so much first, bilinearly; 1 leaves it as it is.
+        prescale: factor by which chroma is scaled first, bilinearly; 1 leaves it as it is.
         noise: standard deviation of the noise in the eye.
         noise_floor: share of it below which blocks do not differ visibly.
         most: the largest value.
@@ -48,7 +48,7 @@ class SpeedSettings(NamedTuple):
 
 
 def blocks_of(height: int, width: int, prescale: float) -> tuple[int, int]:
-    """Blocks down and across of a chroma plane; 0 where it is too small to have one."""
+    """Returns the blocks down and across a chroma plane; 0 where it is too small for one."""
     scaled = [int(n * prescale + 0.5) for n in (height, width)]
     return scaled[0] // DECIMATION // BLOCK, scaled[1] // DECIMATION // BLOCK
 
@@ -56,16 +56,16 @@ def blocks_of(height: int, width: int, prescale: float) -> tuple[int, int]:
 def frame_speed(
     reference: Float[Array, "2 h w"], distorted: Float[Array, "2 h w"], settings: SpeedSettings
 ) -> Float[Array, ""]:
-    """SpEED of a frame's chroma.
+    """Computes SpEED of a frame's chroma.
 
     Args:
         reference, distorted: U and V on the 8-bit scale, 0-255, of at least one block.
     """
     planes = jnp.concatenate([reference, distorted]) - 128
     # One by one: XLA on CPU multiplies a batch of matrices ten times slower.
-    small = jnp.stack([_reduced(plane, settings.prescale) for plane in unstack(planes)])
-    # One by one again: of several matrices XLA's CPU asks its threads to decompose one each and
-    # waits for them, for ever where two computations do so at once.
+    small = jnp.stack([_reduce(plane, settings.prescale) for plane in unstack(planes)])
+    # One by one again: XLA on CPU gives each of several decompositions to a thread and waits for
+    # them, for ever where two computations do so at once.
     entropy, variance, singular = jax.lax.map(lambda x: _statistics(x, settings), small)
     scores = _difference(entropy[:2], variance[:2], entropy[2:], variance[2:], settings)
     singular = singular[:2] | singular[2:]
@@ -82,7 +82,7 @@ def _difference(
     variance_y: Float[Array, "p b"],
     settings: SpeedSettings,
 ) -> Float[Array, " p"]:
-    """Weighted entropies of the two pictures' blocks, how far they are apart, in the mean."""
+    """Returns how far the weighted entropies of the two pictures' blocks are apart, in the mean."""
     floor = BLOCK**2 * (math.log2((1 + settings.noise_floor) * settings.noise) + _UNIT)
     visible = (entropy_x >= floor) | (entropy_y >= floor)
     weighted_x = entropy_x * jnp.log2(1 + variance_x)
@@ -96,13 +96,13 @@ _UNIT = math.log2(2 * math.pi * math.e)
 def _statistics(
     small: Float[Array, "h w"], settings: SpeedSettings
 ) -> tuple[Float[Array, " b"], Float[Array, " b"], Bool[Array, ""]]:
-    """Of a reduced plane's blocks: entropy, variance field; is their covariance singular."""
+    """Returns entropy and variance field of a reduced plane's blocks; whether it is singular."""
     rows, columns = (n // BLOCK for n in small.shape)
     small = small[: rows * BLOCK, : columns * BLOCK]
     h, w = ((n - 1) * BLOCK + 1 for n in (rows, columns))
     shifts = [small[i : i + h, j : j + w] for i in range(BLOCK) for j in range(BLOCK)]
     samples = jnp.stack(shifts).reshape(BLOCK**2, h * w)
-    # A product, not a mean, which XLA on CPU would compute anew for every sample.
+    # A product: a mean XLA on CPU would compute anew for every sample.
     means = jnp.matmul(samples, jnp.full((h * w, 1), 1 / (h * w), small.dtype), precision=_HIGHEST)
     samples = samples - means
     covariance = jnp.matmul(samples, samples.T, precision=_HIGHEST) / (h * w)
@@ -120,10 +120,10 @@ def _statistics(
 
 
 def _whitening(covariance: Float[Array, "k k"]) -> Float[Array, "k k"]:
-    """`W`, lower triangular, of `W.T W = inverse(covariance)`.
+    """Returns `W`, lower triangular, of `W.T W = inverse(covariance)`.
 
-    Of so small a matrix BLAS solves in one thread. Solving for all blocks it would start others,
-    which then wait busily on the cores that XLA computes on: half of all speed.
+    BLAS solves so small a system in one thread. For all blocks at once it would start others,
+    which then wait busily on the cores that XLA computes on, at half the speed.
     """
     identity = jnp.eye(len(covariance), dtype=covariance.dtype)
     factor = jnp.linalg.cholesky(covariance)
@@ -132,7 +132,7 @@ def _whitening(covariance: Float[Array, "k k"]) -> Float[Array, "k k"]:
 
 @jax.custom_vjp
 def _eigenvalues(covariance: Float[Array, "k k"]) -> Float[Array, " k"]:
-    """Eigenvalues of a symmetric matrix; their gradient is finite where some are equal too."""
+    """Returns eigenvalues of a symmetric matrix; their gradient is finite for equal ones too."""
     return jnp.linalg.eigvalsh(covariance)
 
 
@@ -148,8 +148,8 @@ def _eigenvalues_backward(vectors: Array, gradient: Array) -> tuple[Array]:
 _eigenvalues.defvjp(_eigenvalues_forward, _eigenvalues_backward)
 
 
-def _reduced(plane: Float[Array, "h w"], prescale: float) -> Float[Array, "h2 w2"]:
-    """The plane scaled, smoothed, decimated, and less its local mean."""
+def _reduce(plane: Float[Array, "h w"], prescale: float) -> Float[Array, "h2 w2"]:
+    """Scales, smooths and decimates a plane, and subtracts its local mean."""
     down, across = (reduction(n, prescale).astype(plane.dtype) for n in plane.shape)
     small = jnp.matmul(down, plane, precision=_HIGHEST)
     small = jnp.matmul(small, across.T, precision=_HIGHEST)
@@ -161,7 +161,7 @@ def _reduced(plane: Float[Array, "h w"], prescale: float) -> Float[Array, "h2 w2
 
 @functools.lru_cache
 def reduction(n: int, prescale: float) -> npt.NDArray[np.float64]:
-    """What scaling, smoothing and decimation do to an axis of `n` samples, as a matrix."""
+    """Returns scaling, smoothing and decimation of an axis of `n` samples as one matrix."""
     size = int(n * prescale + 0.5)
     smooth = _window_matrix(_window(9, math.sqrt(4) * 9 / 5), size)
     return smooth[::DECIMATION][: size // DECIMATION] @ _bilinear(n, size)
@@ -174,7 +174,7 @@ def _window(size: int, deviation: float) -> npt.NDArray[np.float64]:
 
 
 def _window_matrix(taps: npt.NDArray[np.float64], n: int) -> npt.NDArray[np.float64]:
-    """A filter over an axis of `n` samples that is mirrored about its ends."""
+    """Returns a filter over an axis of `n` samples, mirrored about its ends, as a matrix."""
     matrix = np.zeros((n, n))
     for k, tap in enumerate(taps):
         at = np.abs(np.arange(n) + k - len(taps) // 2)
@@ -184,12 +184,12 @@ def _window_matrix(taps: npt.NDArray[np.float64], n: int) -> npt.NDArray[np.floa
 
 
 def _bilinear(n: int, size: int) -> npt.NDArray[np.float64]:
-    """Scaling of `n` samples to `size`; positions in float32, as libvmaf has them."""
+    """Returns scaling of `n` samples to `size` as a matrix; positions in float32, as in libvmaf."""
     if n == size:
         return np.eye(n)
     ratio = np.float32(n) / np.float32(size)
     at = ((np.arange(size) + 0.5) * ratio.astype(np.float64) - 0.5).astype(np.float32)
-    first, second = (_mirrored(f(at).astype(int), n) for f in (np.floor, np.ceil))
+    first, second = (_mirror(f(at).astype(int), n) for f in (np.floor, np.ceil))
     share = at - first.astype(np.float32)
     matrix = np.zeros((size, n))
     np.add.at(matrix, (np.arange(size), first), 1 - share)
@@ -197,6 +197,6 @@ def _bilinear(n: int, size: int) -> npt.NDArray[np.float64]:
     return matrix
 
 
-def _mirrored(at: npt.NDArray[np.int64], n: int) -> npt.NDArray[np.int64]:
+def _mirror(at: npt.NDArray[np.int64], n: int) -> npt.NDArray[np.int64]:
     at = np.where(at < 0, -at, at)
     return np.where(at > n - 1, 2 * (n - 1) - at, at)

@@ -1,6 +1,6 @@
 """VMAF v1's features of a clip, whole or chunk by chunk: CAMBI, SpEED of chroma, ADM3, motion3.
 
-Pictures are planes Y, U and V. A frame's row is of its own planes, and of the luma one or two
+Pictures are planes Y, U and V. A frame's row depends on its own planes, and on the luma one or two
 frames before it. motion3 looks one frame ahead and gives the first frame the second one's value, so
 chunks give motion, and `finish` ends the clip.
 """
@@ -14,12 +14,13 @@ import numpy as np
 import numpy.typing as npt
 from jaxtyping import Array, Bool, Float, Int, Shaped
 
+from vmaf_jax.environment import keep_programs_by_default
 from vmaf_jax.errors import InputError
 from vmaf_jax.features.adm import AdmSettings, frame_adm3
 from vmaf_jax.features.cambi import MIN_SIZE, CambiSettings, frame_cambi, soft_cambi
 from vmaf_jax.features.feature_set import V1_FEATURES, FeatureSet
 from vmaf_jax.features.motion import MotionSettings, frame_motion, motion3
-from vmaf_jax.features.samples import check_samples, frames_with_nan, in_few_types
+from vmaf_jax.features.samples import check_samples, find_nan_frames, to_few_types
 from vmaf_jax.features.speed import SpeedSettings, blocks_of, frame_speed
 
 GRADIENTS = ("stopped", "soft")  # of CAMBI
@@ -34,7 +35,7 @@ class Planes(NamedTuple):
 
 
 class Settings(NamedTuple):
-    """What a feature set asks of each feature."""
+    """The options of each feature that a feature set asks for."""
 
     cambi: CambiSettings
     speed: SpeedSettings
@@ -44,7 +45,7 @@ class Settings(NamedTuple):
 
 @functools.lru_cache
 def settings_of(feature_set: FeatureSet, encode: tuple[int, int, int] | None = None) -> Settings:
-    """The settings that libvmaf's options of a set of VMAF v1 stand for.
+    """Converts libvmaf's options of a set of VMAF v1 to settings.
 
     Args:
         encode: width, height and bits of the encode, where the pictures were scaled from it.
@@ -86,9 +87,10 @@ def v1_features(
     feature_set: FeatureSet = V1_FEATURES,
     cambi_gradient: str = "stopped",
 ) -> Float[Array, "t f"]:
-    """cambi, speed_chroma_uv, adm3 and motion3 of each frame of a whole clip.
+    """Computes cambi, speed_chroma_uv, adm3 and motion3 of each frame of a whole clip.
 
-    Jitted, and differentiable in all planes, with gradients that are finite everywhere.
+    Jitted, and differentiable in all planes, with gradients that are finite everywhere. Compiled
+    programs are kept in the user's cache, unless JAX was told of another or of none.
 
     Args:
         reference, distorted: planes (Y, U, V) of consecutive frames, `[t, h, w]` each, integers or
@@ -103,11 +105,12 @@ def v1_features(
         InputError: the planes have no such shapes, are too small for the features, are on another
             scale than `bits` says, or a setting is unknown.
     """
+    keep_programs_by_default()
     pair = check_planes(reference, distorted, bits, feature_set)
     if cambi_gradient not in GRADIENTS:
         raise InputError(f"cambi_gradient {cambi_gradient!r}: expected {' or '.join(GRADIENTS)}.")
     planes = (*pair[0], *pair[1])
-    nan = tuple(frames_with_nan(plane, *planes) for plane in planes)
+    nan = tuple(find_nan_frames(plane, *planes) for plane in planes)
     return _v1_features(
         *pair, nan, bits=bits, feature_set=feature_set, cambi_gradient=cambi_gradient
     )
@@ -147,7 +150,7 @@ def v1_chunk(
     count: int | Int[Array, ""] | None = None,
     cambi_gradient: str = "stopped",
 ) -> Float[Array, "t f"]:
-    """As `v1_features`, with motion in place of motion3; each row from its own frames alone.
+    """Computes `v1_features` with motion in place of motion3; each row from its frames alone.
 
     Args:
         previous: luma of the reference's frames before the chunk, as many as motion is apart.
@@ -204,7 +207,7 @@ def _frame(
 
 
 def finish(rows: npt.NDArray[np.float64], feature_set: FeatureSet) -> npt.NDArray[np.float64]:
-    """A whole clip's rows of `v1_chunk`, their motion made motion3."""
+    """Replaces motion by motion3 in a whole clip's rows of `v1_chunk`."""
     motion = motion3(rows[:, -1], settings_of(feature_set).motion)
     return np.concatenate([rows[:, :-1], motion[:, None]], axis=1)
 
@@ -212,7 +215,7 @@ def finish(rows: npt.NDArray[np.float64], feature_set: FeatureSet) -> npt.NDArra
 def check_planes(
     reference: Any, distorted: Any, bits: int, feature_set: FeatureSet
 ) -> tuple[Planes, Planes]:
-    """The planes of both; raises as `v1_features`."""
+    """Returns the planes of both; raises as `v1_features`."""
     pair = []
     for name, planes in (("reference", reference), ("distorted", distorted)):
         if not isinstance(planes, (tuple, list)) or len(planes) != 3:
@@ -222,7 +225,7 @@ def check_planes(
                 f"[frames, height, width], received {kind}."
             )
         check_samples(bits, **{f"{name} {k}": p for k, p in zip("YUV", planes, strict=True)})
-        pair.append(Planes(*map(in_few_types, planes)))
+        pair.append(Planes(*map(to_few_types, planes)))
     shapes = [tuple(plane.shape for plane in planes) for planes in pair]
     luma, *chroma = shapes[0]
     sound = all(len(shape) == 3 and shape[0] == luma[0] > 0 for shape in shapes[0])
@@ -239,7 +242,7 @@ def check_planes(
 def too_small(
     luma: tuple[int, int], chroma: tuple[int, int], feature_set: FeatureSet
 ) -> str | None:
-    """Why pictures of these heights and widths cannot be measured; None where they can."""
+    """Returns why pictures of these heights and widths cannot be measured; None if they can."""
     (height, width), settings = luma, settings_of(feature_set)
     if max(height, width) < MIN_SIZE:
         return (

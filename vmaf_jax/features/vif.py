@@ -39,7 +39,7 @@ PENALTY = NOISE**2 / 255**2
 def frame_vif(
     reference: Float[Array, "h w"], distorted: Float[Array, "h w"], gain_limit: float
 ) -> Float[Array, " scales"]:
-    """VIF of a frame at each of the four scales; no unit, 1 for identical pictures.
+    """Computes VIF of a frame at each of the four scales; no unit, 1 for identical pictures.
 
     Args:
         reference, distorted: luma on the 8-bit scale, 0-255; at least 17 pixels high and wide.
@@ -50,40 +50,40 @@ def frame_vif(
     for scale in range(N_SCALES):
         taps = window(scale)
         if scale:
-            x, y = _halved(x, y, taps)
+            x, y = _halve(x, y, taps)
         ratios.append(_fidelity(x, y, taps, gain_limit))
     return jnp.stack(ratios)
 
 
 def window(scale: int) -> Taps:
-    """The Gaussian of one scale: 17, 9, 5 or 3 taps, deviation a fifth of that, sum 1.
+    """Computes the Gaussian of one scale: 17, 9, 5 or 3 taps, deviation a fifth of that, sum 1.
 
-    Computed in float32, as libvmaf does: a last digit of a tap moves a variance by thousandths.
+    Float32 as in libvmaf: a last digit of a tap moves a variance by thousandths.
     """
     size = np.float32(2 ** (N_SCALES - scale) + 1)
     deviation = float(size / np.float32(5))
     x = np.arange(size, dtype=np.float64) - size // 2
     density = np.exp(-0.5 * x / deviation * x / deviation).astype(np.float32)
     density /= np.float32(1 / (deviation * math.sqrt(2 * math.pi)))
-    # One by one: NumPy would add them up in pairs.
+    # One by one, as libvmaf does: NumPy's own sum adds up pairs.
     weights = density / functools.reduce(np.add, density)
     return tuple(weights.tolist())
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
-def _halved(x: Float[Array, "h w"], y: Float[Array, "h w"], taps: Taps) -> tuple[Array, Array]:
-    """Both pictures smoothed, every second sample of every second row."""
+def _halve(x: Float[Array, "h w"], y: Float[Array, "h w"], taps: Taps) -> tuple[Array, Array]:
+    """Returns every second sample of every second row of both pictures, smoothed."""
     h, w = x.shape
     x, y = unstack(smooth(jnp.stack([x, y]), taps, stride=2)[:, : h // 2, : w // 2])
     return x, y
 
 
-def _halved_forward(x: Array, y: Array, taps: Taps) -> tuple[tuple[Array, Array], Array]:
-    return _halved(x, y, taps), x
+def _halve_forward(x: Array, y: Array, taps: Taps) -> tuple[tuple[Array, Array], Array]:
+    return _halve(x, y, taps), x
 
 
-def _halved_backward(taps: Taps, like: Array, gradients: tuple[Array, Array]) -> tuple[Array, ...]:
-    """Each picture apart, so that the reference's costs nothing where nobody asks for it."""
+def _halve_backward(taps: Taps, like: Array, gradients: tuple[Array, Array]) -> tuple[Array, ...]:
+    """Returns each gradient apart, so that XLA can remove the reference's where it has no use."""
     h, w = like.shape
 
     def halve(x: Array) -> Array:
@@ -93,14 +93,14 @@ def _halved_backward(taps: Taps, like: Array, gradients: tuple[Array, Array]) ->
     return tuple(transposed(gradient)[0] for gradient in gradients)
 
 
-_halved.defvjp(_halved_forward, _halved_backward)
+_halve.defvjp(_halve_forward, _halve_backward)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def _fidelity(
     x: Float[Array, "h w"], y: Float[Array, "h w"], taps: Taps, gain_limit: float
 ) -> Float[Array, ""]:
-    """Numerator over denominator, both summed over the picture.
+    """Returns numerator over denominator, both summed over the picture.
 
     With gain g = cov / var_x and noise n, the numerator is
     log2(1 + g^2 var_x / (var_y - g cov + n)); here both sides of its fraction are multiplied by
@@ -117,13 +117,13 @@ def _moments(x: Float[Array, "h w"], y: Float[Array, "h w"], taps: Taps) -> Floa
 def _products(
     x: Float[Array, "h w"], y: Float[Array, "h w"], taps: Taps
 ) -> Float[Array, "5 h2 w2"]:
-    """What local moments are the means of, mirrored at the edges."""
+    """Returns the pictures whose local means are the moments, mirrored at the edges."""
     x, y = mirror(x, len(taps) // 2), mirror(y, len(taps) // 2)
     return jnp.stack([x, y, x * x, y * y, x * y])
 
 
 class _Statistics(NamedTuple):
-    """Of each sample's window; the maps are `[h, w]`."""
+    """Local statistics of each sample's window."""
 
     mean_x: Float[Array, "h w"]
     mean_y: Float[Array, "h w"]
@@ -165,9 +165,9 @@ def _ratio(s: _Statistics) -> Float[Array, ""]:
 
 
 def _slopes(s: _Statistics) -> Float[Array, "3 h w"]:
-    """Derivatives of the numerator by the local means of y, y^2 and x y.
+    """Returns the derivatives of the numerator by the local means of y, y^2 and x y.
 
-    They are 0 where a maximum or minimum above holds a value.
+    They are 0 where a maximum or minimum of `_statistics` holds a value.
     """
     noise, signal = s.residual + NOISE * s.var_x, s.limited**2
     scale = 1 / (math.log(2) * noise * (noise + signal))
@@ -199,11 +199,11 @@ def _fidelity_backward(
     x2, (y2, unmirror) = mirror(x, radius), jax.vjp(lambda y: mirror(y, radius), y)
     (by_y,) = unmirror(by_mean + 2 * y2 * by_square + x2 * by_product)
 
-    def of_reference(x: Array) -> Array:
+    def ratio_by_reference(x: Array) -> Array:
         return _ratio(_statistics(_moments(x, y, taps), gain_limit))
 
-    # Nobody pays for this unless the reference is what is sought.
-    (by_x,) = jax.vjp(of_reference, x)[1](gradient)
+    # Without a use of this gradient, XLA removes its whole computation.
+    (by_x,) = jax.vjp(ratio_by_reference, x)[1](gradient)
     return by_x, by_y * (gradient / denominator)
 
 

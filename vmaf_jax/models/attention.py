@@ -31,7 +31,7 @@ from jaxtyping import Array, Float
 
 from vmaf_jax.models.heads import SCORE_CENTRE, SCORE_SPAN, TARGET_RANGE
 from vmaf_jax.teacher import Teacher
-from vmaf_jax.teacher.svr import from_decision, svr_kernel
+from vmaf_jax.teacher.svr import rescale_decision, svr_kernel
 
 _FIRST_KEY = 1.3  # of the first channel on itself, per standard deviation
 _FIRST_WEIGHT, _FIRST_BIAS = 1.5, 0.2
@@ -93,7 +93,7 @@ def teacher_channels(teacher: Teacher) -> Channels:
         rows = kernel.reshape(-1, kernel.shape[-1])  # of two axes, so that it exports as MatMul
         decision = jnp.dot(rows, svr.coefficients[:, None], precision="highest")
         decision = decision.reshape(*features.shape[:-1], 1)
-        score = jnp.clip(from_decision(svr, decision), *TARGET_RANGE)
+        score = jnp.clip(rescale_decision(svr, decision), *TARGET_RANGE)
         detail = features[..., coarse : coarse + 1] - features[..., fine : fine + 1]
         return jnp.concatenate([score, detail], axis=-1)
 

@@ -19,7 +19,7 @@ from vmaf_jax.evaluation.run_metrics import RunMetrics, Timing
 from vmaf_jax.export.onnx_file import export_onnx
 from vmaf_jax.export.onnx_runtime import OnnxModel
 from vmaf_jax.export.parity import Parity, clip_rows, measure_parity, parity_rows
-from vmaf_jax.export.sidecar import Calibration, Identity
+from vmaf_jax.export.sidecar import Calibration, Identity, TrainingMetrics, TrainingRecord
 from vmaf_jax.files import work_folder
 from vmaf_jax.models import deploy
 from vmaf_jax.progress import Progress
@@ -88,13 +88,13 @@ def conclude(
         student=fit.student,
         feature_set=problem.table.feature_set,
         label=config.data.label_column,
-        training={
-            "config_sha256": config.digest(),
-            "corpora": {str(problem.table.corpus[0]): table_digest(problem.table)},
-            "metrics": {"loso": loso.pooled, "external": external_metrics},
-        },
+        training=TrainingRecord(
+            config_sha256=config.digest(),
+            corpora={str(problem.table.corpus[0]): table_digest(problem.table)},
+            metrics=TrainingMetrics(loso=loso.pooled, external=external_metrics),
+        ),
         label_scale=problem.label_scale,
-        calibration=None if calibration is None else calibration.to_dict(),
+        calibration=calibration,
     )
     progress.say("export and parity")
     onnx, parity = _export(fit, identity, [problem, *others.values()], config)

@@ -19,11 +19,10 @@ from vmaf_jax.evaluation.cross_validation import HeldOut, SweepTable, read_held_
 from vmaf_jax.evaluation.run_metrics import RunMetrics
 from vmaf_jax.export.checkpoint import load_checkpoint, save_checkpoint
 from vmaf_jax.export.parity import Parity
-from vmaf_jax.export.sidecar import Identity, label_scale, read_sidecar, sidecar
+from vmaf_jax.export.sidecar import Identity, TrainingRecord, read_sidecar, write_sidecar
 from vmaf_jax.features.feature_set import FEATURE_SETS
 from vmaf_jax.files import atomic_path, read_limited, to_json, write_bytes, write_text
 from vmaf_jax.models import Student, Variables
-from vmaf_jax.models.pooling import check_pooling
 from vmaf_jax.plain_yaml import MAX_BYTES as MAX_YAML_BYTES
 from vmaf_jax.plain_yaml import parse_yaml, read_yaml
 from vmaf_jax.reporting.card import card
@@ -75,14 +74,14 @@ def read_run(folder: Path) -> RunView:
 
 def _label_scale(path: Path) -> tuple[float, float] | None:
     try:
-        return label_scale(read_sidecar(path), path)
+        return read_sidecar(path).label_scale
     except InputError:  # an older run's; what it says is said in points alone
         return None
 
 
 def _pooling(path: Path) -> str | None:
     try:
-        return check_pooling(read_sidecar(path).get("pooling"), str(path))
+        return read_sidecar(path).pooling
     except InputError:
         return None
 
@@ -228,7 +227,7 @@ def write_run(run: Run) -> None:
             rows.write(folder / f"external_{name}.parquet")
         save_checkpoint(folder / "checkpoint", run.variables)
         write_bytes(folder / "model.onnx", run.onnx)
-        write_text(folder / "model.json", to_json(sidecar(folder / "model.onnx", run.identity)))
+        write_sidecar(folder / "model.onnx", run.identity.origin)
         write_text(folder / "parity.json", to_json(run.parity))
         write_text(folder / "metrics.json", to_json(run.metrics))
         write_text(folder / "log.jsonl", _log(run.losses))
@@ -309,14 +308,14 @@ def open_run(path: Path) -> OpenRun:
     config = read_config(path)
     student = config.make_student()
     variables = load_checkpoint(path / "checkpoint", student)
-    description = read_sidecar(path / "model.json")
+    sidecar = read_sidecar(path / "model.json")
     identity = Identity(
         name=config.name,
         student=student,
         feature_set=FEATURE_SETS[config.data.feature_set],
         label=config.data.label_column,
-        training=description["training"],
-        label_scale=label_scale(description, path / "model.json"),
-        calibration=description.get("calibration"),
+        training=sidecar.training or TrainingRecord(),
+        label_scale=sidecar.label_scale,
+        calibration=sidecar.read_calibration(),
     )
     return OpenRun(path, config, identity, variables)

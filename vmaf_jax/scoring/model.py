@@ -20,10 +20,10 @@ import numpy as np
 import numpy.typing as npt
 
 from vmaf_jax.errors import InputError
-from vmaf_jax.export.sidecar import Calibration, read_calibration
+from vmaf_jax.export.sidecar import Calibration
 from vmaf_jax.features.checks import OUTPUT_RANGE, check_features
 from vmaf_jax.features.feature_set import FEATURE_SETS, FeatureSet
-from vmaf_jax.models.pooling import check_pooling, pool
+from vmaf_jax.models.pooling import pool
 from vmaf_jax.runs.locate import checkpoints, find_run
 from vmaf_jax.tables.opinions import MOS_RANGE, LabelScale
 from vmaf_jax.teacher import known_teachers
@@ -176,30 +176,27 @@ def _check_onnx(path: Path) -> FeatureSet:
     from vmaf_jax.export.sidecar import check_sidecar
 
     feature_set = load_onnx(path).feature_set
-    check_sidecar(path, feature_set)  # a sidecar of another file would bring its label and pooling
+    check_sidecar(path)  # a sidecar of another file would bring its label and pooling
     return feature_set
 
 
 def _load_onnx(path: Path) -> Model:
     from vmaf_jax.export.onnx_runtime import OnnxModel
-    from vmaf_jax.export.sidecar import label_scale, read_sidecar, sidecar_path
+    from vmaf_jax.export.sidecar import Origin, check_sidecar
 
-    feature_set = _check_onnx(path)
     model = OnnxModel(path)
-    beside = sidecar_path(path)
-    description = read_sidecar(beside) if beside.exists() else {}
-    label = description.get("label")
+    origin = check_sidecar(path) or Origin(name=path.stem)
     return Model(
         name=path.stem,
         kind="onnx",
-        feature_set=feature_set,
+        feature_set=model.feature_set,
         _predict=model,
-        label=label.get("name") if isinstance(label, dict) else None,
-        label_scale=label_scale(description, beside),
-        pooling=check_pooling(description.get("pooling", "mean"), str(beside)),
+        label=origin.label_name,
+        label_scale=origin.label_scale,
+        pooling=origin.pooling,
         _clip=_clip_predictor(model) if model.over_frames else None,
         compiles=False,
-        calibration=read_calibration(description, len(feature_set), beside),
+        calibration=origin.read_calibration(),
     )
 
 
@@ -244,9 +241,7 @@ def _load_run(folder: Path) -> Model:
         label_scale=identity.label_scale,
         pooling=run.student.pooling_name,
         _clip=_clip_predictor(predict) if run.student.spec.over_frames else None,
-        calibration=read_calibration(
-            {"calibration": identity.calibration}, len(identity.feature_set), folder / "model.json"
-        ),
+        calibration=identity.calibration,
     )
 
 
@@ -351,21 +346,22 @@ class ListedBackend:
 
 def list_models() -> list[ListedModel]:
     """Returns the shipped students, then VMAF's own models over features that are measured here."""
-    from vmaf_jax.export.sidecar import label_scale, read_sidecar
+    from vmaf_jax.export.sidecar import read_sidecar
 
     models = []
     for path in sorted(checkpoints().glob("*/model.json")):
         sidecar = read_sidecar(path)
+        metrics = sidecar.training and sidecar.training.metrics
         card = path.with_name("card.md")
         models.append(
             ListedModel(
                 name=path.parent.name,
                 kind="student",
-                feature_set=sidecar["feature_set"],
-                label=sidecar["label"]["name"],
-                n_params=sidecar["n_params"],
-                rmse=sidecar["training"]["metrics"]["loso"]["rmse"],
-                label_scale=label_scale(sidecar, path),
+                feature_set=sidecar.feature_set,
+                label=sidecar.label_name or "",
+                n_params=sidecar.n_params,
+                rmse=metrics.loso.rmse if metrics else None,
+                label_scale=sidecar.label_scale,
                 card=card if card.is_file() else None,
             )
         )

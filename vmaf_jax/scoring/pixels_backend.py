@@ -16,11 +16,11 @@ import numpy.typing as npt
 
 from vmaf_jax.errors import InputError
 from vmaf_jax.export.pixels.model_file import Frame
-from vmaf_jax.export.pixels.runtime import PixelsModel, check_provider
+from vmaf_jax.export.pixels.runtime import Pictures, PixelsModel, check_provider
 from vmaf_jax.extraction.request import Pair
 from vmaf_jax.features.feature_set import FeatureSet
-from vmaf_jax.models.pooling import check_pooling, pool
-from vmaf_jax.scoring.pixels import describe_model, motion2, open_pixels
+from vmaf_jax.models.pooling import pool
+from vmaf_jax.scoring.pixels import find_origin, open_pixels
 from vmaf_jax.scoring.scores import Scores
 from vmaf_jax.tables.table import FeatureTable, constant_text
 from vmaf_jax.teacher import load_teacher
@@ -69,8 +69,9 @@ def score_pixels(
     Raises:
         InputError: A file cannot be measured, the model is none or for another size, a teacher
             takes other features, or ONNX Runtime has no such provider.
+        GateError: A graph that is made on the spot is farther from JAX than its limit.
     """
-    description = describe_model(model)
+    origin = find_origin(model)
     measured = measure_pair(pair, model, comparison, provider=provider or "CPU")
     labels = {}
     for teacher in map(load_teacher, teachers):
@@ -80,16 +81,15 @@ def score_pixels(
                 f"{measured.feature_set.name} is measured; use --backend libvmaf."
             )
         labels[teacher.name] = teacher(measured.features)
-    pooling = check_pooling(description.pooling, model)
     return Scores(
-        model=description.name,
+        model=origin.name,
         kind="onnx",
         per_frame=measured.scores,
         table=_make_table(pair, measured, labels, provider or "CPU"),
         seconds=measured.seconds,
-        pooled=pool(measured.scores, pooling),
-        pooling=pooling,
-        label_scale=description.label_scale,
+        pooled=pool(measured.scores, origin.pooling),
+        pooling=origin.pooling,
+        label_scale=origin.label_scale if origin.label_name == "mos" else None,
     )
 
 
@@ -112,7 +112,8 @@ def measure_pair(pair: Pair, model: str, comparison: Comparison, *, provider: st
     if not parts:
         raise InputError(f"{pair[1].path}: holds no frame to measure; check both files.")
     features = np.concatenate(parts).astype(np.float64)
-    features[:, -1] = motion2(features[:, -1])
+    motion = features[:, -1]
+    features[:, -1] = np.minimum(motion, np.append(motion[1:], motion[-1:]))  # motion2
     extraction = time.perf_counter() - started
     scores = runtime.score(features).astype(np.float64)
     inference = time.perf_counter() - started - extraction
@@ -148,7 +149,7 @@ def _read(luma: DecodedPair, n: int) -> tuple[Samples, Samples]:
     return reference[:count], distorted[:count]
 
 
-def _to_eight_bits(picture: Samples, bits: int) -> npt.NDArray[Any]:
+def _to_eight_bits(picture: Samples, bits: int) -> Pictures:
     """Returns samples on the scale of 8 bits, as the graph takes them."""
     return picture if bits == 8 else picture.astype(np.float32) / 2 ** (bits - 8)
 

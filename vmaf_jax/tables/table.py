@@ -10,7 +10,7 @@ on, and a digest per input. The same rows and metadata give the same bytes.
 import dataclasses
 import html
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -116,18 +116,21 @@ class FeatureTable:
         """Returns means of features and labels, a row per clip, in order of first appearance."""
         if self.pooled:
             return self
-        _, group = self.clip_groups()
+        clips, group = self.clip_groups()
         first = first_rows(group)
         count = np.bincount(group)
 
         def mean(column: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
             return np.bincount(group, weights=column) / count
 
+        corpus, source, clip = (
+            np.array([k[i] for k in clips], dtype=object) for i in range(len(KEYS))
+        )
         return dataclasses.replace(
             self,
-            corpus=self.corpus[first],
-            source=self.source[first],
-            clip=self.clip[first],
+            corpus=corpus,
+            source=source,
+            clip=clip,
             index=count.astype(np.int32),
             features=np.stack([mean(column) for column in self.features.T], axis=1),
             labels={
@@ -208,18 +211,23 @@ def concatenate(tables: Sequence[FeatureTable]) -> FeatureTable:
     for table in tables:
         inputs.update(table.provenance.get("inputs", {}))
 
-    ci95 = [table.mos_ci95 for table in tables if table.mos_ci95 is not None]
-    experiment = [table.experiment for table in tables if table.experiment is not None]
+    def joined(column: Callable[[FeatureTable], npt.NDArray[Any]]) -> npt.NDArray[Any]:
+        return np.concatenate([column(table) for table in tables])
+
+    def joined_if_all(name: str) -> npt.NDArray[Any] | None:
+        columns = [getattr(table, name) for table in tables]
+        return None if any(column is None for column in columns) else np.concatenate(columns)
+
     return dataclasses.replace(
         first,
-        corpus=np.concatenate([table.corpus for table in tables]),
-        source=np.concatenate([table.source for table in tables]),
-        clip=np.concatenate([table.clip for table in tables]),
-        index=np.concatenate([table.index for table in tables]),
-        features=np.concatenate([table.features for table in tables]),
-        labels={name: np.concatenate([table.labels[name] for table in tables]) for name in shared},
-        mos_ci95=np.concatenate(ci95) if len(ci95) == len(tables) else None,
-        experiment=np.concatenate(experiment) if len(experiment) == len(tables) else None,
+        corpus=joined(lambda table: table.corpus),
+        source=joined(lambda table: table.source),
+        clip=joined(lambda table: table.clip),
+        index=joined(lambda table: table.index),
+        features=joined(lambda table: table.features),
+        labels={n: joined(lambda table, n=n: table.labels[n]) for n in shared},  # type: ignore[misc]
+        mos_ci95=joined_if_all("mos_ci95"),
+        experiment=joined_if_all("experiment"),
         provenance={**first.provenance, "inputs": inputs},
     )
 

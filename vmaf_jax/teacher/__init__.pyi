@@ -1,5 +1,5 @@
-from .model_file import DEFAULT_TEACHER, ScoreTransform, known_teachers
-from .svr import SvrParams, svr_score, transform_score
+from .model_file import DEFAULT_TEACHER, known_teachers
+from .svr import ScoreTransform, SvrParams, svr_score, transform_score
 from .teacher import Teacher, load_teacher
 
 __all__ = [

@@ -12,7 +12,7 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,32 +27,7 @@ from vmaf_jax.features.feature_set import (
     is_option_of,
 )
 from vmaf_jax.files import read_limited
-
-
-class Correction(NamedTuple):
-    """What stands in for a feature that is exactly 0: `at_one (1 - guide)`, no unit.
-
-    Attributes:
-        at_one: `[features]`, the factor; 0 for features that are taken as they are.
-        guide: `[features]`, 1 for the feature that guides it, 0 for the others.
-    """
-
-    at_one: Any
-    guide: Any
-
-
-class ScoreTransform(NamedTuple):
-    """A model's optional mapping of its scores, applied before the clip.
-
-    Attributes:
-        polynomial: p0, p1, p2; None leaves the score as it is.
-        at_least_input, at_most_input: rectification against the score before the polynomial.
-    """
-
-    polynomial: tuple[float, float, float] | None
-    at_least_input: bool = False
-    at_most_input: bool = False
-
+from vmaf_jax.teacher.svr import Correction, ScoreTransform, SvrParams
 
 DEFAULT_TEACHER = "vmaf_v0.6.1"
 MAX_BYTES = 8 << 20
@@ -70,37 +45,34 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 @dataclasses.dataclass(frozen=True)
 class ModelFile:
-    """A model as read, arrays in the order of `feature_set`, float64.
+    """A model as read.
 
-    Attributes as in `SvrParams`; `transform` is the file's score transform and
-    `transform_enabled` whether it applies unasked; `clip` the score range or None; `document` the
-    parsed JSON.
+    Attributes:
+        name: the file's, without `.json`.
+        feature_set: the features that it takes.
+        params: the SVR in float64, features in the order of `feature_set`.
+        transform: the file's score transform, or None.
+        transform_enabled: whether it applies unasked.
+        clip: the score range, or None.
+        document: the parsed JSON.
     """
 
     name: str
     feature_set: FeatureSet
-    slope: npt.NDArray[np.float64]
-    intercept: npt.NDArray[np.float64]
-    support_vectors: npt.NDArray[np.float64]
-    coefficients: npt.NDArray[np.float64]
-    gamma: float
-    rho: float
-    score_slope: float
-    score_intercept: float
-    correction: Correction | None
+    params: SvrParams
     transform: ScoreTransform | None
     transform_enabled: bool
     clip: tuple[float, float] | None
     document: dict[str, Any]
 
     def __repr__(self) -> str:
-        count = len(self.coefficients)
+        count = len(self.params.coefficients)
         features = self.feature_set.name
         return f"ModelFile({self.name!r}, features {features}, {count} support vectors)"
 
 
 def known_teachers() -> dict[str, Path]:
-    """The model files of ffmpeg-quality-metrics, by name."""
+    """Finds the model files of ffmpeg-quality-metrics, by name."""
     spec = importlib.util.find_spec("ffmpeg_quality_metrics")
     folders = [
         Path(place) / "vmaf_models" for place in (spec and spec.submodule_search_locations) or []
@@ -109,7 +81,7 @@ def known_teachers() -> dict[str, Path]:
 
 
 def find_model_file(name_or_path: str | Path) -> Path:
-    """The path of a model file: as given, or by name among those of ffmpeg-quality-metrics.
+    """Finds a model file: as given, or by name among those of ffmpeg-quality-metrics.
 
     Raises:
         InputError: there is no such file; the message lists the names there are.
@@ -156,7 +128,7 @@ def read_model_file(path: Path) -> ModelFile:
     """
     content = read_limited(path, "MODEL_BYTES", MAX_BYTES)
     try:
-        document = json.loads(content.decode(), object_pairs_hook=_without_repeats)
+        document = json.loads(content.decode(), object_pairs_hook=_refuse_repeats)
         if "model_dict" not in document and "0" in document:
             raise _collection(str(path))
         model = document["model_dict"]
@@ -179,19 +151,20 @@ def read_model_file(path: Path) -> ModelFile:
         transform, enabled = _transform(path, model.get("score_transform"))
         # Last: a sound model may ask for other features.
         feature_set, order = _features(path, names, options)
-        correction = _correction(path, model, feature_set)
         return ModelFile(
             name=path.stem,
             feature_set=feature_set,
-            slope=slopes[1:][order],
-            intercept=intercepts[1:][order],
-            support_vectors=vectors[:, order],
-            coefficients=coefficients,
-            gamma=float(header["gamma"]),
-            rho=float(header["rho"]),
-            score_slope=float(slopes[0]),
-            score_intercept=float(intercepts[0]),
-            correction=correction,
+            params=SvrParams(
+                slope=slopes[1:][order],
+                intercept=intercepts[1:][order],
+                support_vectors=vectors[:, order],
+                coefficients=coefficients,
+                gamma=np.float64(header["gamma"]),
+                rho=np.float64(header["rho"]),
+                score_slope=slopes[0],
+                score_intercept=intercepts[0],
+                correction=_correction(path, model, feature_set),
+            ),
             transform=transform,
             transform_enabled=enabled,
             clip=None if clip is None else (float(clip[0]), float(clip[1])),
@@ -220,8 +193,8 @@ def check_model_file(path: Path) -> None:
         read_model_file(path)
 
 
-def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object; libvmaf takes the first of two equal keys, and Python the last."""
+def _refuse_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Returns a JSON object without equal keys: libvmaf takes the first, Python the last."""
     entries = dict(pairs)
     if len(entries) < len(pairs):
         keys = [key for key, _ in pairs]
@@ -264,7 +237,7 @@ def _check_names(path: Path, names: list[str], options: Any) -> None:
 def _features(
     path: Path, names: list[str], options: list[dict[str, Any]]
 ) -> tuple[FeatureSet, list[int]]:
-    """The feature set a file uses, and where each of its features stands in the file.
+    """Finds the feature set of a file, and where each of its features stands in the file.
 
     A feature set is one family of extractors, and each entry's options are of its feature alone.
     """
@@ -276,19 +249,19 @@ def _features(
             f"{', '.join(FEATURES.model_names)}. {by_label}"
         )
     order = [names.index(name) for name in alike[0].model_names]
-    own = [_changed(path, options[k], alike[0].names[i]) for i, k in enumerate(order)]
+    asked = [_changed_options(path, options[k], alike[0].names[i]) for i, k in enumerate(order)]
     for feature_set in alike:
-        if own == [feature_set.options_of(name) for name in feature_set]:
+        if asked == [feature_set.options_of(name) for name in feature_set]:
             return feature_set, order
-    asked = {name: entry for name, entry in zip(alike[0], own, strict=True) if entry}
+    by_name = {name: entry for name, entry in zip(alike[0], asked, strict=True) if entry}
     raise OtherFeaturesError(
-        f"{path.stem}: asks for features with the options {asked}, which no feature set has; those "
-        f"near it are {', '.join(feature_set.name for feature_set in alike)}. {by_label}"
+        f"{path.stem}: asks for features with the options {by_name}, which no feature set has; "
+        f"those near it are {', '.join(feature_set.name for feature_set in alike)}. {by_label}"
     )
 
 
-def _changed(path: Path, options: dict[str, Any], name: str) -> dict[str, Option]:
-    """The options of a feature that are not libvmaf's defaults, text as the number that it is."""
+def _changed_options(path: Path, options: dict[str, Any], name: str) -> dict[str, Option]:
+    """Returns the options of a feature that are not libvmaf's defaults; numbers in text parsed."""
     changed: dict[str, Option] = {}
     for key, value in options.items():
         if not is_option_of(key, name):
@@ -307,24 +280,24 @@ def _changed(path: Path, options: dict[str, Any], name: str) -> dict[str, Option
 
 
 def _correction(path: Path, model: dict[str, Any], feature_set: FeatureSet) -> Correction | None:
-    """What stands in for a chroma that could not be measured, where the model says so."""
+    """Reads the substitute for a chroma that could not be measured, where the model has one."""
     factor = float(model.get("chroma_correction_parameter") or 0.0)
     if not factor:
         return None
     names = np.array(feature_set.names)
-    corrected, guides = np.char.startswith(names, "speed_chroma"), names == "adm3"
-    if not np.isfinite(factor) or not (corrected.sum() == guides.sum() == 1):
+    chroma, guides = np.char.startswith(names, "speed_chroma"), names == "adm3"
+    if not np.isfinite(factor) or not (chroma.sum() == guides.sum() == 1):
         raise InputError(
             f"{path}: chroma_correction_parameter {factor} needs the features speed_chroma and "
             f"adm3; it is damaged."
         )
-    return Correction(factor * corrected.astype(np.float64), guides.astype(np.float64))
+    return Correction(factor * chroma.astype(np.float64), guides.astype(np.float64))
 
 
 def _rescale(
     path: Path, model: dict[str, Any], n: int
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Slopes and intercepts `[n]`, the score's first, then the features' in the file's order."""
+    """Reads slopes and intercepts `[n]`: the score's, then the features' in the file's order."""
     if model["norm_type"] == "none":
         return np.ones(n), np.zeros(n)
     slopes = _vector(path, "slopes", model["slopes"], n)
@@ -343,7 +316,7 @@ def _vector(path: Path, key: str, values: Any, n: int) -> npt.NDArray[np.float64
 def _libsvm(
     path: Path, text: Any, n_features: int
 ) -> tuple[dict[str, str], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Header, support vectors `[s, features]` in the file's order, coefficients `[s]`."""
+    """Reads header, support vectors `[s, features]` in the file's order, coefficients `[s]`."""
     lines = [line.split() for line in text.splitlines() if line.strip()]
     start = lines.index(["SV"])
     header = {line[0]: " ".join(line[1:]) for line in lines[:start]}
@@ -375,7 +348,7 @@ def _libsvm(
 
 
 def _flag(path: Path, entry: dict[str, Any], key: str) -> bool:
-    """A rectification's flag, which libvmaf reads as the text "true" alone."""
+    """Reads a rectification's flag: libvmaf takes the text "true" alone for true."""
     value = entry.get(key, "false")
     if not isinstance(value, str):
         raise InputError(

@@ -8,7 +8,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from vmaf_jax.environment import keep_programs_by_default
 from vmaf_jax.features.frames import clip_features
 from vmaf_jax.features.v1 import check_planes, v1_features
 from vmaf_jax.teacher.svr import svr_score, transform_score
@@ -24,12 +23,11 @@ def vmaf(
     clip: bool = True,
     cambi_gradient: str = "stopped",
 ) -> Float[Array, " t"]:
-    """As `vmaf_jax.vmaf`, of arrays alone.
+    """Computes `vmaf_jax.vmaf` of arrays that JAX can differentiate.
 
     Raises:
         TypeError, InputError: as `clip_features`, `v1_features` and `load_teacher` do.
     """
-    keep_programs_by_default()
     feature_set = _teacher(model).feature_set
     if feature_set.planes == 1:
         limit = feature_set.gain_limit
@@ -38,7 +36,7 @@ def vmaf(
         pair = check_planes(reference, distorted, bits, feature_set)
         more = max(feature_set.least_bits - bits, 0)
         if more:
-            pair = jax.tree.map(lambda plane: _deeper(plane, more), pair)
+            pair = jax.tree.map(lambda plane: _deepen(plane, more), pair)
         rows = v1_features(
             *pair,
             bits=bits + more,
@@ -48,8 +46,8 @@ def vmaf(
     return _scores(rows, model=model, clip=clip)
 
 
-def _deeper(plane: Any, more: int) -> Any:
-    """Samples on a scale of so many more bits."""
+def _deepen(plane: Any, more: int) -> Any:
+    """Returns samples on a scale of so many more bits."""
     library: Any = np if isinstance(plane, np.ndarray) else jnp
     if not library.issubdtype(plane.dtype, library.floating):
         plane = plane.astype(library.uint16)

@@ -1,4 +1,4 @@
-"""VMAF's nu-SVR as a pure JAX function of its features.
+"""VMAF's nu-SVR as a pure function of its features, in JAX and over rows in NumPy.
 
     z     = slope * x + intercept                                  (per feature)
     raw   = (sum_j coef_j exp(-gamma |z - sv_j|^2) - rho - b0) / s0
@@ -8,17 +8,46 @@ VMAF v1 takes a chroma that is exactly 0 for one that could not be measured (fla
 that are too small), and puts `c (1 - adm3)` in its place.
 
 Scores are in VMAF points. The function is differentiable, and takes the precision of its
-parameters: float64 for scoring, float32 inside training.
+parameters: float64 for scoring, float32 inside training. Arrays say which library computes, by
+`__array_namespace__`; nothing here loads JAX, which takes longer than scoring a clip's rows.
 Source: libvmaf, `predict.c` (normalise, correct, denormalise, transform, clip) and LIBSVM's RBF
 kernel.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import jax.numpy as jnp
-from jaxtyping import Array, Float
+import numpy as np
+import numpy.typing as npt
+from jaxtyping import Float
 
-from vmaf_jax.teacher.model_file import Correction, ScoreTransform
+_BLOCK = 1024  # rows, whose kernel stays in a processor's cache
+
+Floats = npt.NDArray[np.float64]
+
+
+class Correction(NamedTuple):
+    """A substitute for a feature that is exactly 0: `at_one (1 - guide)`, no unit.
+
+    Attributes:
+        at_one: `[features]`, the factor; 0 for features that are taken as they are.
+        guide: `[features]`, 1 for the feature that guides it, 0 for the others.
+    """
+
+    at_one: Float[Any, " d"]
+    guide: Float[Any, " d"]
+
+
+class ScoreTransform(NamedTuple):
+    """A model's optional mapping of its scores, applied before the clip.
+
+    Attributes:
+        polynomial: p0, p1, p2; None leaves the score as it is.
+        at_least_input, at_most_input: rectification against the score before the polynomial.
+    """
+
+    polynomial: tuple[float, float, float] | None
+    at_least_input: bool = False
+    at_most_input: bool = False
 
 
 class SvrParams(NamedTuple):
@@ -33,56 +62,76 @@ class SvrParams(NamedTuple):
         correction: of features that could not be measured, or None.
     """
 
-    slope: Float[Array, " d"]
-    intercept: Float[Array, " d"]
-    support_vectors: Float[Array, "s d"]
-    coefficients: Float[Array, " s"]
-    gamma: Float[Array, ""]
-    rho: Float[Array, ""]
-    score_slope: Float[Array, ""]
-    score_intercept: Float[Array, ""]
+    slope: Float[Any, " d"]
+    intercept: Float[Any, " d"]
+    support_vectors: Float[Any, "s d"]
+    coefficients: Float[Any, " s"]
+    gamma: Float[Any, ""]
+    rho: Float[Any, ""]
+    score_slope: Float[Any, ""]
+    score_intercept: Float[Any, ""]
     correction: Correction | None = None
 
 
-def svr_kernel(params: SvrParams, features: Float[Array, "*n d"]) -> Float[Array, "*n s"]:
-    """How near raw features (no unit) are to each support vector, `exp(-gamma |z - sv|^2)`."""
-    if params.correction is not None:
-        features = corrected(params.correction, features)
-    scaled = features * params.slope + params.intercept
-    # Differences before squares: the expanded form loses four digits in float32.
-    distance = jnp.square(scaled[..., 0, None] - params.support_vectors[:, 0])
-    for k in range(1, features.shape[-1]):
-        distance += jnp.square(scaled[..., k, None] - params.support_vectors[:, k])
-    return jnp.exp(-params.gamma * distance)
+def svr_score(params: SvrParams, features: Float[Any, "n d"]) -> Float[Any, " n"]:
+    """Computes unclipped, untransformed scores in VMAF points of raw features (no unit), in JAX."""
+    import jax.numpy as jnp
 
-
-def corrected(correction: Correction, features: Float[Array, "*n d"]) -> Float[Array, "*n d"]:
-    """Raw features with those that are exactly 0 replaced, where a model says so; no unit."""
-    guide = (features * correction.guide).sum(-1, keepdims=True)
-    missing = (features == 0) & (correction.at_one != 0)
-    return jnp.where(missing, correction.at_one * (1 - guide), features)
-
-
-def svr_score(params: SvrParams, features: Float[Array, "n d"]) -> Float[Array, " n"]:
-    """Unclipped, untransformed scores in VMAF points for raw features (no unit)."""
     # A product, not a fused sum, whose order would depend on how many folds are mapped.
     kernel = svr_kernel(params, features)
-    return from_decision(params, jnp.dot(kernel, params.coefficients, precision="highest"))
+    return rescale_decision(params, jnp.dot(kernel, params.coefficients, precision="highest"))
 
 
-def from_decision(params: SvrParams, decision: Float[Array, "*n"]) -> Float[Array, "*n"]:
-    """The target's rescale undone: from `sum_j coef_j kernel_j` to VMAF points."""
+def score_rows(params: SvrParams, features: Floats, transform: ScoreTransform | None) -> Floats:
+    """Computes unclipped scores `[n]` in VMAF points of raw features `[n, d]`, in NumPy.
+
+    Args:
+        transform: the one in force.
+    """
+    decision = np.empty(len(features))
+    for start in range(0, len(features), _BLOCK):
+        rows = slice(start, start + _BLOCK)
+        # A sum, not a product, whose order of sums would depend on how many rows there are.
+        decision[rows] = (svr_kernel(params, features[rows]) * params.coefficients).sum(1)
+    scores: Floats = rescale_decision(params, decision)
+    return scores if transform is None else transform_score(scores, transform)
+
+
+def svr_kernel(params: SvrParams, features: Float[Any, "*n d"]) -> Float[Any, "*n s"]:
+    """Computes `exp(-gamma |z - sv|^2)` of raw features (no unit) for each support vector."""
+    xp = features.__array_namespace__()
+    if params.correction is not None:
+        features = correct_features(params.correction, features)
+    scaled = features * params.slope + params.intercept
+    # Differences before squares: the expanded form loses four digits in float32.
+    distance = xp.square(scaled[..., 0, None] - params.support_vectors[:, 0])
+    for k in range(1, features.shape[-1]):
+        distance += xp.square(scaled[..., k, None] - params.support_vectors[:, k])
+    return xp.exp(-params.gamma * distance)
+
+
+def correct_features(correction: Correction, features: Float[Any, "*n d"]) -> Float[Any, "*n d"]:
+    """Replaces features that are exactly 0 where a model says so; no unit."""
+    guide = (features * correction.guide).sum(-1, keepdims=True)
+    missing = (features == 0) & (correction.at_one != 0)
+    xp = features.__array_namespace__()
+    return xp.where(missing, correction.at_one * (1 - guide), features)
+
+
+def rescale_decision(params: SvrParams, decision: Float[Any, "*n"]) -> Float[Any, "*n"]:
+    """Undoes the target's rescale: from `sum_j coef_j kernel_j` to VMAF points."""
     return (decision - params.rho - params.score_intercept) / params.score_slope
 
 
-def transform_score(scores: Float[Array, " n"], transform: ScoreTransform) -> Float[Array, " n"]:
-    """Scores after the polynomial and the rectifications, VMAF points."""
+def transform_score(scores: Float[Any, " n"], transform: ScoreTransform) -> Float[Any, " n"]:
+    """Applies the polynomial, then the rectifications; VMAF points."""
+    xp = scores.__array_namespace__()
     out = scores
     if transform.polynomial is not None:
         p0, p1, p2 = transform.polynomial
-        out = p0 + p1 * scores + p2 * jnp.square(scores)
+        out = p0 + p1 * scores + p2 * xp.square(scores)
     if transform.at_most_input:
-        out = jnp.minimum(out, scores)
+        out = xp.minimum(out, scores)
     if transform.at_least_input:
-        out = jnp.maximum(out, scores)
+        out = xp.maximum(out, scores)
     return out

@@ -2,7 +2,6 @@
 
 import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -10,11 +9,8 @@ import numpy.typing as npt
 from vmaf_jax.errors import InputError
 from vmaf_jax.features.checks import check_features
 from vmaf_jax.features.feature_set import FeatureSet
-from vmaf_jax.teacher.model_file import ModelFile, ScoreTransform, find_model_file, read_model_file
-from vmaf_jax.teacher.svr_rows import score_rows
-
-if TYPE_CHECKING:
-    from vmaf_jax.teacher.svr import SvrParams
+from vmaf_jax.teacher.model_file import ModelFile, find_model_file, read_model_file
+from vmaf_jax.teacher.svr import ScoreTransform, SvrParams, score_rows
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,39 +27,35 @@ class Teacher:
 
     @property
     def name(self) -> str:
-        """The model's name, e.g. `vmaf_v0.6.1`."""
+        """Name of the model, e.g. `vmaf_v0.6.1`."""
         return self.model.name
 
     @property
     def feature_set(self) -> FeatureSet:
-        """What it must be called with; NEG models need features under their gain limits."""
+        """Features that it must be called with; NEG models need theirs under a gain limit of 1."""
         return self.model.feature_set
 
     def __call__(self, features: npt.ArrayLike, *, clip: bool = True) -> npt.NDArray[np.float64]:
-        """Scores `[n]` in VMAF points, computed in float64, for raw features `[n, features]`.
+        """Returns scores `[n]` in VMAF points, computed in float64, of raw features `[n, d]`.
 
         Args:
             features: no unit, in the order of `feature_set`.
             clip: limit to the model's range (0-100 for most); False gives the score before that.
+
         Raises:
             InputError: the array has another shape or a value that is not finite.
         """
         x = check_features(features, self.feature_set)
-        out = score_rows(self.model, x, self.transform)
+        out = score_rows(self.model.params, x, self.transform)
         return np.clip(out, *self.model.clip) if clip and self.model.clip else out
 
-    def params(self) -> "SvrParams":
-        """Parameters of `svr_score` in float64, as NumPy arrays."""
-        import jax  # which scoring rows does without
-
-        from vmaf_jax.teacher.svr import SvrParams
-
-        values: dict[str, Any] = {name: getattr(self.model, name) for name in SvrParams._fields}
-        return jax.tree.map(lambda value: np.asarray(value, np.float64), SvrParams(**values))
+    def params(self) -> SvrParams:
+        """Returns the parameters of `svr_score` in float64, as NumPy arrays."""
+        return self.model.params
 
 
 def load_teacher(name_or_path: str | Path, *, phone: bool = False) -> Teacher:
-    """A VMAF model, by name or from a JSON file.
+    """Loads a VMAF model, by name or from a JSON file.
 
     Called with features in the order of `FEATURES`:
 
@@ -75,6 +67,7 @@ def load_teacher(name_or_path: str | Path, *, phone: bool = False) -> Teacher:
     Args:
         name_or_path: e.g. `vmaf_v0.6.1`, `vmaf_4k_v0.6.1`, `vmaf_v1.0.16_3d0h`, or a `.json` path.
         phone: apply the file's score transform even where it is not enabled (small screens).
+
     Raises:
         InputError: unknown name, unreadable file, other features, or no transform to apply.
     """

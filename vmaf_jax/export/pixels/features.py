@@ -1,10 +1,10 @@
 """The six features of a frame as ONNX operators: ADM, VIF at four scales and motion.
 
 The wavelet's products are rounded as libvmaf's: where there is no detail along an axis, the last
-digits say which way it points. The bands high across rows and high
-across columns have one weight and stand together; thresholds are in units of it.
+digits say which way it points. The bands high across rows and high across columns have one weight
+and stand together; thresholds are in units of it.
 
-The moments of the two finer scales are convolutions: there, so many samples are summed up that one
+The moments of VIF's two finer scales are convolutions: so many samples are summed there that one
 on the other side of a threshold does not show. Those of the two coarser ones, and the pictures
 that pass from scale to scale, are rounded as libvmaf does.
 """
@@ -15,8 +15,14 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from vmaf_jax.export.pixels.filters import correlate, correlate_rounded, mirror, smooth_rounded
-from vmaf_jax.export.pixels.graph import Graph, Value
+from vmaf_jax.export.pixels.filters import (
+    Size,
+    correlate,
+    correlate_rounded,
+    mirror,
+    smooth_rounded,
+)
+from vmaf_jax.export.pixels.graph import Value
 from vmaf_jax.features.adm import (
     COS_SQUARED,
     HIGH,
@@ -30,122 +36,141 @@ from vmaf_jax.features.filters import Taps
 from vmaf_jax.features.motion import BLUR
 from vmaf_jax.features.vif import N_SCALES, NOISE, PENALTY, window
 
+OFFSET = 128.0  # of VIF and ADM; libvmaf's float extractors subtract it
+_CONVOLVED = 2  # scales of VIF
+# Above this gain no limit counts: the covariance is at most the root of the product of variances,
+# the distorted one is at most 127.5^2 and the reference's is held at the noise or above.
+_LARGEST_GAIN = math.sqrt(127.5**2 / NOISE) + 1
 
-def adm(graph: Graph, pictures: Value, size: tuple[int, int], gain_limit: float) -> Value:
-    """adm2 `[N]`.
+Bands = tuple[Value, Value]  # high across rows and across columns `[N, 2, ..]`; across both
+
+
+def frame_features(
+    reference: Value, distorted: Value, previous: Value, size: Size, gain_limit: float
+) -> Value:
+    """Returns `[N, 6]`: adm2, vif_scale0 to vif_scale3 and motion (not motion2).
+
+    Args:
+        reference, distorted: luma `[N, h, w]`, 0-255.
+        previous: the reference's frame before.
+        size: h and w.
+        gain_limit: the largest contrast gain that VIF and ADM count.
+    """
+    graph = reference.graph
+    reference, distorted, previous = (
+        picture.reshape(-1, 1, *size) for picture in (reference, distorted, previous)
+    )
+    both = graph.concat([reference, distorted], axis=1) - OFFSET
+    values = [
+        adm(both, size, gain_limit),
+        *vif(both, size, gain_limit),
+        motion(reference, previous, size),
+    ]
+    return graph.concat([value.reshape(-1, 1) for value in values], axis=1)
+
+
+def adm(pictures: Value, size: Size, gain_limit: float) -> Value:
+    """Returns adm2 `[N]`.
 
     Args:
         pictures: reference and distorted luma `[N, 2, h, w]`, less 128.
         size: h and w.
         gain_limit: the largest contrast gain that counts.
     """
-    sums: list[tuple[Value, Value]] = []
-    constant = 0.0
+    graph = pictures.graph
+    numerators: list[Value] = []
+    denominators: list[Value] = []
+    noise = 0.0
     for level in range(N_LEVELS):
-        pictures, (straight_x, diagonal_x), (straight_y, diagonal_y) = _wavelet(
-            graph, pictures, size
-        )
+        pictures, (straight_x, diagonal_x), (straight_y, diagonal_y) = _wavelet(pictures, size)
         size = (size[0] + 1) // 2, (size[1] + 1) // 2
-        limit = _limit(graph, straight_x, straight_y, gain_limit)
-        straight_r = _restored(graph, straight_x, straight_y, limit)
-        diagonal_r = _restored(graph, diagonal_x, diagonal_y, limit)
+        limit = _gain(straight_x, straight_y, gain_limit)
+        straight_r = _restore(straight_x, straight_y, limit)
+        diagonal_r = _restore(diagonal_x, diagonal_y, limit)
         weight, _, diagonal_weight = csf_weights(level)
-        added = [
-            graph.op("Abs", band - restored)
-            for band, restored in ((straight_y, straight_r), (diagonal_y, diagonal_r))
-        ]
-        straight = graph.op("ReduceSum", added[0], np.array([1]))
-        threshold = _threshold(graph, straight + added[1] * (diagonal_weight / weight))
+        straight_added = (straight_y - straight_r).abs()
+        diagonal_added = (diagonal_y - diagonal_r).abs()
+        both_added = straight_added.sum_keeping(1)
+        threshold = _threshold(both_added + diagonal_added * (diagonal_weight / weight))
         pool = _Pool(size)
         for band, restored, w in (
             (straight_x, straight_r, weight),
             (diagonal_x, diagonal_r, diagonal_weight),
         ):
             masked = threshold if w == weight else threshold * (weight / w)
-            detail = graph.op("Relu", graph.op("Abs", restored) - masked)
-            numerator = pool(graph, detail * detail * detail)
-            denominator = pool(graph, graph.op("Abs", band) * (band * band))
-            sums.append((numerator * w, denominator * w))
-            constant += (2 if w == weight else 1) * pool.noise
-    numerators, denominators = zip(*sums, strict=True)
-    return (_sum(numerators) + constant) / (_sum(denominators) + constant)
+            detail = (restored.abs() - masked).relu()
+            numerator = pool(detail * detail * detail)
+            denominator = pool(band.abs() * (band * band))
+            numerators.append(numerator * w)
+            denominators.append(denominator * w)
+            noise += (2 if w == weight else 1) * pool.noise
+    return (graph.op("Sum", *numerators) + noise) / (graph.op("Sum", *denominators) + noise)
 
 
-def _sum(values: tuple[Value, ...]) -> Value:
-    total = values[0]
-    return total.graph.op("Sum", *values)
-
-
-Bands = tuple[Value, Value]  # high across rows and across columns `[N, 2, ..]`; across both
-
-
-def _wavelet(graph: Graph, x: Value, size: tuple[int, int]) -> tuple[Value, Bands, Bands]:
-    """The low band of both pictures `[N, 2, ..]`; and the bands of each."""
-    pads = np.array([0, 0, 1, 1, 0, 0, 0, 0])
-    x = graph.op("Pad", x, pads, mode="reflect")
+def _wavelet(x: Value, size: Size) -> tuple[Value, Bands, Bands]:
+    """Returns the low band of both pictures `[N, 2, ..]`, and the other bands of each."""
+    graph = x.graph
+    x = x.pad((0, 0, 1, 1), (0, 0, 0, 0), "reflect")
     even = [1 - n % 2 for n in size]
     if any(even):  # the last sample once more
-        x = graph.op("Pad", x, np.array([0, 0, 0, 0, 0, 0, *even]), mode="edge")
-    for axis, repeats in zip((2, 3), even, strict=True):
-        if not repeats:  # the last two, backwards
-            ends = (np.array([-1]), np.array([-3]), np.array([axis]), np.array([-1]))
-            x = graph.op("Concat", x, graph.op("Slice", x, *ends), axis=axis)
+        x = x.pad((0, 0, 0, 0), (0, 0, even[0], even[1]), "edge")
+    for axis, is_even in zip((2, 3), even, strict=True):
+        if not is_even:  # the last two, backwards
+            x = graph.concat([x, x.cut(axis, -1, -3, -1)], axis=axis)
     framed = [n + 2 + n % 2 for n in size]
-    rows = correlate_rounded(graph, x, (LOW, HIGH), 2, framed[0], stride=2)
-    both = graph.op("Concat", *rows, axis=1)
-    low, high = correlate_rounded(graph, both, (LOW, HIGH), 3, framed[1], stride=2)
-    approximation, *horizontal = graph.ops("Split", 3, low, np.array([2, 1, 1]), axis=1)
-    parts = graph.ops("Split", 4, high, np.array([1, 1, 1, 1]), axis=1)
-    bands_x, bands_y = (
-        (graph.op("Concat", horizontal[k], parts[k], axis=1), parts[2 + k]) for k in range(2)
-    )
-    return approximation, bands_x, bands_y
+    rows = correlate_rounded(x, (LOW, HIGH), 2, framed[0], stride=2)
+    both = graph.concat(rows, axis=1)
+    low, high = correlate_rounded(both, (LOW, HIGH), 3, framed[1], stride=2)
+    approximation, horizontal_x, horizontal_y = low.split(1, 2, 1, 1)
+    vertical_x, vertical_y, diagonal_x, diagonal_y = high.split(1, 1, 1, 1, 1)
+    straight_x = graph.concat([horizontal_x, vertical_x], axis=1)
+    straight_y = graph.concat([horizontal_y, vertical_y], axis=1)
+    return approximation, (straight_x, diagonal_x), (straight_y, diagonal_y)
 
 
-def _limit(graph: Graph, x: Value, y: Value, gain_limit: float) -> Value | None:
-    """How far beyond the reference's own a coefficient counts, `[N, 1, h, w]`; None for 1."""
+def _gain(x: Value, y: Value, gain_limit: float) -> Value | None:
+    """Returns by how much a coefficient of `x` may be multiplied, `[N, 1, h, w]`; None for 1."""
     if gain_limit == 1:
         return None
 
     def inner(a: Value, b: Value) -> Value:
-        return graph.op("ReduceSum", a * b, np.array([1]))
+        return (a * b).sum_keeping(1)
 
     product = inner(x, y)
     bound = inner(x, x) * COS_SQUARED * inner(y, y)
-    wide = graph.op("GreaterOrEqual", product * product, bound)
-    aligned = graph.op("And", graph.op("GreaterOrEqual", product, 0.0), wide)
-    return graph.op("Cast", aligned, to=1) * (gain_limit - 1) + 1
+    within_a_degree = (product * product).at_least(bound)
+    aligned = x.graph.op("And", product.at_least(0.0), within_a_degree)
+    return aligned.to_float() * (gain_limit - 1) + 1
 
 
-def _restored(graph: Graph, x: Value, y: Value, limit: Value | None) -> Value:
+def _restore(x: Value, y: Value, limit: Value | None) -> Value:
+    """Returns `y` held between 0 and `x`, times the limit where there is one."""
     reach = x if limit is None else x * limit
-    at_least = graph.op("Max", y, graph.op("Min", reach, 0.0))
-    return graph.op("Min", at_least, graph.op("Relu", reach))
+    above = y.maximum(reach.minimum(0.0))
+    return above.minimum(reach.relu())
 
 
-def _threshold(graph: Graph, additive: Value) -> Value:
-    """A thirtieth of each neighbour and a fifteenth of itself."""
-    framed = graph.op("Pad", additive, np.array([0, 0, 1, 1, 0, 0, 0, 0]), mode="reflect")
-    framed = graph.op("Pad", framed, np.array([0, 0, 0, 0, 0, 0, 1, 1]), mode="edge")
-    mean = graph.op("AveragePool", framed, kernel_shape=[3, 3], strides=[1, 1])
+def _threshold(additive: Value) -> Value:
+    """Returns the masking threshold: a thirtieth of each neighbour and a fifteenth of itself."""
+    framed = additive.pad((0, 0, 1, 1), (0, 0, 0, 0), "reflect")
+    framed = framed.pad((0, 0, 0, 0), (0, 0, 1, 1), "edge")
+    mean = framed.graph.op("AveragePool", framed, kernel_shape=[3, 3], strides=[1, 1])
     return mean * 0.3 + additive * (1 / 30)
 
 
 class _Pool:
     """3-norms over the middle of bands of one size."""
 
-    def __init__(self, size: tuple[int, int]) -> None:
-        self._rows, self._columns = (
-            _indicator(n, part) for n, part in zip(size, middle(size), strict=True)
-        )
+    def __init__(self, size: Size) -> None:
+        rows, columns = middle(size)
+        self._rows, self._columns = _indicator(size[0], rows), _indicator(size[1], columns)
         self.noise = float((self._rows.sum() * self._columns.sum() * NOISE_WEIGHT) ** (1 / 3))
 
-    def __call__(self, graph: Graph, cubes: Value) -> Value:
-        """The norms of maps `[N, c, h, w]`, summed over c, `[N, 1]`; without what noise adds."""
-        over_columns = graph.op("MatMul", cubes, self._columns[:, None])
-        totals = graph.op("MatMul", np.asarray(self._rows[None]), over_columns)
-        norms = graph.op("Pow", totals, 1 / 3)
-        return graph.op("ReduceSum", norms, np.array([1, 2, 3]), keepdims=0)
+    def __call__(self, cubes: Value) -> Value:
+        """Returns the norms of maps `[N, c, h, w]`, summed over c, `[N, 1]`; without the noise."""
+        over_columns = cubes.matmul(self._columns[:, None])
+        totals = cubes.graph.op("MatMul", self._rows[None], over_columns)
+        return totals.graph.op("Pow", totals, 1 / 3).sum_over(1, 2, 3)
 
 
 def _indicator(length: int, part: slice) -> npt.NDArray[np.float32]:
@@ -154,25 +179,8 @@ def _indicator(length: int, part: slice) -> npt.NDArray[np.float32]:
     return inside
 
 
-def motion(graph: Graph, reference: Value, before: Value, size: tuple[int, int]) -> Value:
-    """How far frames `[N, 1, h, w]` are from those before them, `[N]`, 8-bit luma steps."""
-    reach = len(BLUR) - 1
-    framed = mirror(graph, reference - before, reach // 2)
-    blurred, where = correlate(graph, framed, BLUR, (size[0] + reach, size[1] + reach))
-    return where.total(graph, graph.op("Abs", blurred)) * (1 / (size[0] * size[1]))
-
-
-_CONVOLVED = 2  # scales
-# Above this gain no limit counts: the covariance is at most the root of the product of variances,
-# the distorted one is at most 127.5^2 and the reference's is held at the noise or above.
-_LARGEST_GAIN = math.sqrt(127.5**2 / NOISE) + 1
-
-Size = tuple[int, int]
-Total = Callable[[Graph, Value], Value]  # sums `[N]` of samples, wherever they lie
-
-
-def vif(graph: Graph, pictures: Value, size: Size, gain_limit: float) -> list[Value]:
-    """VIF `[N]` of each scale.
+def vif(pictures: Value, size: Size, gain_limit: float) -> list[Value]:
+    """Returns VIF `[N]` of each scale.
 
     Args:
         pictures: reference and distorted luma `[N, 2, h, w]`, less 128.
@@ -184,77 +192,61 @@ def vif(graph: Graph, pictures: Value, size: Size, gain_limit: float) -> list[Va
         taps = window(scale)
         radius = len(taps) // 2
         if scale:
-            pictures = _halved(graph, pictures, taps, size)
+            pictures = _halve(pictures, taps, size)
             size = size[0] // 2, size[1] // 2
-        x2, y2 = graph.ops("Split", 2, mirror(graph, pictures, radius), axis=1)
+        x, y = mirror(pictures, radius).split(1, 1, 1)
         framed = (size[0] + 2 * radius, size[1] + 2 * radius)
-        products = [x2, y2, x2 * x2, y2 * y2, x2 * y2]
+        products = [x, y, x * x, y * y, x * y]
         if scale < _CONVOLVED:
-            moments = [correlate(graph, product, taps, framed) for product in products]
-            ratios.append(
-                _fidelity(graph, [m for m, _ in moments], moments[0][1].total, gain_limit)
-            )
+            convolved = [correlate(product, taps, framed) for product in products]
+            moments = [moment for moment, _ in convolved]
+            ratios.append(_fidelity(moments, convolved[0][1].total, gain_limit))
         else:
-            rounded = smooth_rounded(graph, _stack(graph, products), taps, framed)
-            parts = graph.ops("Split", len(products), rounded, axis=1)
-            ratios.append(_fidelity(graph, parts, _total, gain_limit))
+            rounded = smooth_rounded(x.graph.concat(products, axis=1), taps, framed)
+            moments = rounded.split(1, *[1] * len(products))
+            ratios.append(_fidelity(moments, _total, gain_limit))
     return ratios
 
 
-def _stack(graph: Graph, maps: list[Value]) -> Value:
-    return graph.op("Concat", *maps, axis=1)
-
-
-def _halved(graph: Graph, x: Value, taps: Taps, size: Size) -> Value:
-    """Every second sample of every second row of the smoothed picture; odd sizes round down."""
+def _halve(pictures: Value, taps: Taps, size: Size) -> Value:
+    """Returns every second sample of every second row, smoothed; odd sizes round down."""
     reach = len(taps) - 1
-    framed = mirror(graph, x, reach // 2)
+    framed = mirror(pictures, reach // 2)
     # Of an odd size the last window is left out.
     even = (size[0] // 2 * 2 - 1 + reach, size[1] // 2 * 2 - 1 + reach)
-    return smooth_rounded(graph, framed, taps, even, stride=2)
+    return smooth_rounded(framed, taps, even, stride=2)
 
 
-def _total(graph: Graph, samples: Value) -> Value:
-    return graph.op("ReduceSum", samples, np.array([1, 2, 3]), keepdims=0)
+def _total(samples: Value) -> Value:
+    return samples.sum_over(1, 2, 3)
 
 
-def _fidelity(graph: Graph, moments: list[Value], total: Total, gain_limit: float) -> Value:
+def _fidelity(moments: list[Value], total: Callable[[Value], Value], gain_limit: float) -> Value:
+    """Returns numerator over denominator `[N]`, each added up by `total`.
+
+    Both are in units of log(2), as the graph has natural logarithms only.
+    """
     mean_x, mean_y, xx, yy, xy = moments
     var_x = xx - mean_x * mean_x
-    var_y = graph.op("Relu", yy - mean_y * mean_y)
-    covariance = graph.op("Relu", xy - mean_x * mean_y)
-    above_noise = graph.op("Cast", graph.op("GreaterOrEqual", var_x, NOISE), to=1)
-    var_x = graph.op("Max", var_x, NOISE)
+    var_y = (yy - mean_y * mean_y).relu()
+    covariance = (xy - mean_x * mean_y).relu()
+    above_noise = var_x.at_least(NOISE).to_float()
+    var_x = var_x.maximum(NOISE)
     square = covariance * covariance
-    noise = graph.op("Relu", var_x * var_y - square) + var_x * NOISE
+    noise = (var_x * var_y - square).relu() + var_x * NOISE
     if gain_limit < _LARGEST_GAIN:
-        limited = graph.op("Min", covariance, var_x * gain_limit)
+        limited = covariance.minimum(var_x * gain_limit)
         square = limited * limited
-    information = graph.op("Log", square / noise + 1)
-    flat = var_y * (-PENALTY * math.log(2)) + math.log(2)  # in units of log(2), as all here
+    information = (square / noise + 1).log()
+    flat = var_y * (-PENALTY * math.log(2)) + math.log(2)
     numerator = flat + above_noise * (information - flat)
-    denominator = graph.op("Log", var_x * (1 / NOISE) + 1)
-    return total(graph, numerator) / total(graph, denominator)
+    denominator = (var_x * (1 / NOISE) + 1).log()
+    return total(numerator) / total(denominator)
 
 
-OFFSET = 128.0  # of VIF and ADM; libvmaf's float extractors subtract it
-
-
-def features(graph: Graph, pictures: list[Value], height: int, width: int, gain: float) -> Value:
-    """`[N, 6]`: adm2, vif_scale0 to vif_scale3 and motion (not motion2).
-
-    Args:
-        pictures: reference, distorted and the reference's frame before, `[N, h, w]`, 0-255.
-        gain: the largest contrast gain that VIF and ADM count.
-    """
-    size = height, width
-    planes = np.array([-1, 1, height, width])
-    reference, distorted, before = (graph.op("Reshape", p, planes) for p in pictures)
-    both = graph.op("Concat", reference, distorted, axis=1) - OFFSET
-    values = [
-        adm(graph, both, size, gain),
-        *vif(graph, both, size, gain),
-        motion(graph, reference, before, size),
-    ]
-    columns = [graph.op("Reshape", value, np.array([-1, 1])) for value in values]
-    return graph.op("Concat", *columns, axis=1)
+def motion(reference: Value, previous: Value, size: Size) -> Value:
+    """Returns how far frames `[N, 1, h, w]` are from those before them, `[N]`, 8-bit steps."""
+    reach = len(BLUR) - 1
+    framed = mirror(reference - previous, reach // 2)
+    blurred, blocks = correlate(framed, BLUR, (size[0] + reach, size[1] + reach))
+    return blocks.total(blurred.abs()) * (1 / (size[0] * size[1]))

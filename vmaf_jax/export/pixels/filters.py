@@ -20,79 +20,74 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from vmaf_jax.export.pixels.graph import Graph, Value
+from vmaf_jax.export.pixels.graph import Value
 from vmaf_jax.features.filters import Taps
 
 BLOCK = 16
+Size = tuple[int, int]  # height and width
 
 
 @dataclasses.dataclass(frozen=True)
 class Blocks:
-    """Where the samples of `height` rows and `width` columns lie, in blocks."""
+    """A layout in blocks of pictures of `height` rows and `width` columns."""
 
     height: int
     width: int
 
     @property
     def rows(self) -> int:
-        """Blocks over the height."""
+        """Number of blocks over the height."""
         return -(-self.height // BLOCK)
 
     @property
     def columns(self) -> int:
-        """Blocks over the width."""
+        """Number of blocks over the width."""
         return -(-self.width // BLOCK)
 
-    def total(self, graph: Graph, samples: Value) -> Value:
-        """Sums `[N]` over the picture of samples in blocks."""
-        shape = np.array([-1, BLOCK, BLOCK, self.rows, self.columns])
-        maps = graph.op("Reshape", samples, shape)
+    def total(self, samples: Value) -> Value:
+        """Returns sums `[N]` over the picture of samples in blocks."""
+        maps = samples.reshape(-1, BLOCK, BLOCK, self.rows, self.columns)
         weights = _inside(self.width, self.columns)[:, :, None]  # one matrix a phase of columns
-        sums = graph.op("MatMul", maps, weights)
+        sums = maps.matmul(weights)
         sums = sums * _inside(self.height, self.rows)[:, None, :, None]
-        return graph.op("ReduceSum", sums, np.array([1, 2, 3, 4]), keepdims=0)
+        return sums.sum_over(1, 2, 3, 4)
 
 
 def _inside(length: int, blocks: int) -> npt.NDArray[np.float32]:
-    """`[BLOCK, blocks]`: 1 where a sample is one of the picture's."""
+    """Returns `[BLOCK, blocks]`: 1 where a sample is one of the picture's, else 0."""
     position = np.arange(BLOCK)[:, None] + BLOCK * np.arange(blocks)
     return (position < length).astype(np.float32)
 
 
-def mirror(graph: Graph, picture: Value, radius: int) -> Value:
-    """Pictures `[N, 1, h, w]` with `radius` more samples a side, mirrored about their edges."""
-    pads = np.array([0, 0, radius, radius, 0, 0, radius, radius])
-    return graph.op("Pad", picture, pads, mode="reflect")
+def mirror(pictures: Value, radius: int) -> Value:
+    """Returns pictures `[N, c, h, w]` with `radius` more samples a side, mirrored at the edges."""
+    return pictures.pad((0, 0, radius, radius), (0, 0, radius, radius), "reflect")
 
 
-def correlate(
-    graph: Graph, framed: Value, taps: Taps, size: tuple[int, int]
-) -> tuple[Value, Blocks]:
-    """Both axes filtered, columns first: in blocks.
+def correlate(framed: Value, taps: Taps, size: Size) -> tuple[Value, Blocks]:
+    """Filters both axes, columns first; returns samples in blocks, and where they lie.
 
     Args:
         framed: pictures `[N, 1, h, w]` with their frame of mirrored samples.
         size: h and w.
     """
     height, width = size
-    made = Blocks(*(length - len(taps) + 1 for length in size))
+    blocks = Blocks(height - len(taps) + 1, width - len(taps) + 1)
     band = _band(taps)
-    missing = [
-        max(0, (blocks - 1) * BLOCK + band.shape[1] - length)
-        for blocks, length in ((made.rows, height), (made.columns, width))
-    ]
-    down = graph.op(
-        "Conv", framed, band[:, None, :, None], strides=[BLOCK, 1], pads=[0, 0, missing[0], 0]
+    below = max(0, (blocks.rows - 1) * BLOCK + band.shape[1] - height)
+    beyond = max(0, (blocks.columns - 1) * BLOCK + band.shape[1] - width)
+    down = framed.graph.op(
+        "Conv", framed, band[:, None, :, None], strides=[BLOCK, 1], pads=[0, 0, below, 0]
     )
-    down = graph.op("Reshape", down, np.array([-1, 1, made.rows, width]))
-    across = graph.op(
-        "Conv", down, band[:, None, None, :], strides=[1, BLOCK], pads=[0, 0, 0, missing[1]]
+    down = down.reshape(-1, 1, blocks.rows, width)
+    across = down.graph.op(
+        "Conv", down, band[:, None, None, :], strides=[1, BLOCK], pads=[0, 0, 0, beyond]
     )
-    return across, made
+    return across, blocks
 
 
 def _band(taps: Taps) -> npt.NDArray[np.float32]:
-    """`[BLOCK, reach]`: row i has the taps from column i on."""
+    """Returns a banded matrix `[BLOCK, reach]`: row i has the taps from column i on."""
     band = np.zeros((BLOCK, BLOCK - 1 + len(taps)), np.float32)
     for i in range(BLOCK):
         band[i, i : i + len(taps)] = taps
@@ -100,9 +95,9 @@ def _band(taps: Taps) -> npt.NDArray[np.float32]:
 
 
 def correlate_rounded(
-    graph: Graph, x: Value, banks: Sequence[Taps], axis: int, length: int, *, stride: int = 1
+    x: Value, banks: Sequence[Taps], axis: int, length: int, *, stride: int = 1
 ) -> list[Value]:
-    """`sum(taps[k] * x[stride * i + k])` along an axis, from k = 0 on, for several taps at once.
+    """Returns `sum(taps[k] * x[stride * i + k])` along an axis, added from k = 0 on, for each taps.
 
     Args:
         x: pictures `[N, c, h, w]`, framed.
@@ -111,16 +106,14 @@ def correlate_rounded(
     """
     reach = len(banks[0])
     count = (length - reach) // stride + 1
-    phases = (
-        [x] if stride == 1 else [_cut(graph, x, axis, p, length, stride) for p in range(stride)]
-    )
-    products: dict[tuple[int, float], Value] = {}
+    phases = [x] if stride == 1 else [x.cut(axis, p, length, stride) for p in range(stride)]
+    products: dict[tuple[int, float], Value] = {}  # taps recur in symmetric filters
 
     def part(k: int, tap: float) -> Value:
         key = (k % stride, tap)
         if key not in products:
             products[key] = phases[k % stride] * tap
-        return _cut(graph, products[key], axis, k // stride, k // stride + count)
+        return products[key].cut(axis, k // stride, k // stride + count)
 
     sums = []
     for taps in banks:
@@ -131,15 +124,8 @@ def correlate_rounded(
     return sums
 
 
-def _cut(graph: Graph, x: Value, axis: int, first: int, end: int, step: int = 1) -> Value:
-    places = (np.array([first]), np.array([end]), np.array([axis]), np.array([step]))
-    return graph.op("Slice", x, *places)
-
-
-def smooth_rounded(
-    graph: Graph, framed: Value, taps: Taps, size: tuple[int, int], *, stride: int = 1
-) -> Value:
-    """Both axes of framed pictures of `size` filtered, columns first; every `stride`-th sample."""
-    (down,) = correlate_rounded(graph, framed, [taps], 2, size[0], stride=stride)
-    (across,) = correlate_rounded(graph, down, [taps], 3, size[1], stride=stride)
+def smooth_rounded(framed: Value, taps: Taps, size: Size, *, stride: int = 1) -> Value:
+    """Filters both axes of framed pictures, columns first; returns every `stride`-th sample."""
+    (down,) = correlate_rounded(framed, [taps], 2, size[0], stride=stride)
+    (across,) = correlate_rounded(down, [taps], 3, size[1], stride=stride)
     return across

@@ -11,7 +11,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, NoReturn
 
 from vmaf_jax.errors import InputError
 from vmaf_jax.export.contract import (
@@ -29,11 +29,14 @@ from vmaf_jax.export.contract import (
     row_budget,
     value_shapes,
 )
-from vmaf_jax.export.pixels.features import features
+from vmaf_jax.export.pixels.features import frame_features
 from vmaf_jax.export.pixels.graph import Graph, Value
 from vmaf_jax.features.checks import MIN_SIZE
 from vmaf_jax.features.feature_set import FeatureSet
 from vmaf_jax.files import limit
+
+if TYPE_CHECKING:
+    import onnx
 
 PICTURES = ("reference", "distorted", "previous")
 SAMPLES = ("float32", "uint8")
@@ -56,7 +59,7 @@ Head = Callable[[Graph, Value], Value]
 
 @dataclasses.dataclass(frozen=True)
 class Frame:
-    """The pictures that a model takes: their size in pixels, and the type of their samples."""
+    """Pictures that a model takes: their size in pixels, and the type of their samples."""
 
     width: int
     height: int
@@ -74,7 +77,7 @@ class Frame:
 
 
 def parse_size(text: str | None) -> tuple[int, int]:
-    """Width and height from `WxH`, such as `1920x1080`.
+    """Returns width and height from `WxH`, such as `1920x1080`.
 
     Raises:
         InputError: missing, or written otherwise.
@@ -88,13 +91,14 @@ def parse_size(text: str | None) -> tuple[int, int]:
 
 def pixels_model(
     head: Head, feature_set: FeatureSet, frame: Frame, properties: Mapping[str, str]
-) -> Any:
-    """A pixels model as an ONNX `ModelProto`.
+) -> "onnx.ModelProto":
+    """Writes a pixels model as an ONNX message.
 
     Args:
         head: writes the score of features into a graph.
         feature_set: the features that the head takes; its gain limit is in the graph.
         properties: for the file's metadata, beside those that every pixels model has.
+
     Raises:
         InputError: the pictures are too small or too large.
     """
@@ -105,8 +109,10 @@ def pixels_model(
     shape = (None, frame.height, frame.width)
     pictures = [graph.input(name, shape, frame.samples) for name in PICTURES]
     if frame.samples != "float32":
-        pictures = [graph.op("Cast", p, to=onnx.TensorProto.FLOAT) for p in pictures]
-    rows = features(graph, pictures, frame.height, frame.width, feature_set.gain_limit)
+        pictures = [picture.to_float() for picture in pictures]
+    reference, distorted, previous = pictures
+    size = frame.height, frame.width
+    rows = frame_features(reference, distorted, previous, size, feature_set.gain_limit)
     rows = graph.output(INPUT_NAME, rows, (None, len(feature_set)))
     graph.output(OUTPUT_NAME, head(graph, rows), (None,))
     opset = onnx.helper.make_opsetid("", OPSET)
@@ -135,20 +141,20 @@ def _own_properties(feature_set: FeatureSet, frame: Frame) -> dict[str, str]:
 
 @dataclasses.dataclass(frozen=True)
 class PixelsFile:
-    """A pixels model as read, checked: its graph, its features and the pictures it takes."""
+    """A pixels model that keeps the contract: its features and the pictures that it takes."""
 
-    model: Any
+    model: "onnx.ModelProto"
     feature_set: FeatureSet
     frame: Frame
 
     @property
     def name(self) -> str:
-        """The model's name in its metadata."""
+        """Name of the model in its metadata."""
         return _properties(self.model).get("name", "pixels")
 
 
 def is_pixels(path: Path) -> bool:
-    """Whether a file is an ONNX model of pictures, as far as its inputs' names say."""
+    """Returns whether a file is an ONNX model of pictures, by the names of its inputs alone."""
     import onnx
     from google.protobuf.message import DecodeError
 
@@ -167,12 +173,11 @@ def read_pixels(path: Path) -> PixelsFile:
     Raises:
         InputError: missing, too large, not ONNX, or outside the contract.
     """
-    _, _, checked = read_onnx(path, check_pixels)
-    return checked
+    return read_onnx(path, check_pixels).checked
 
 
-def check_pixels(model: Any, path: Path) -> PixelsFile:
-    """A model with its features and size; raises InputError, naming its first breach."""
+def check_pixels(model: "onnx.ModelProto", path: Path) -> PixelsFile:
+    """Holds a model against the contract; raises InputError, naming its first breach."""
     opsets = {entry.domain: entry.version for entry in model.opset_import}
     if opsets != {"": OPSET} or not 3 <= model.ir_version <= MAX_IR_VERSION:
         _refuse(path, f"opset {opsets} and IR version {model.ir_version} are not ours")
@@ -195,9 +200,9 @@ def check_pixels(model: Any, path: Path) -> PixelsFile:
 
 
 def _frame_budget(frame: Frame) -> Budget:
-    """What a graph from pictures may take for two of them: some times what ours does.
+    """Returns what a graph from pictures may take for two of them: some times what ours does.
 
-    A small picture is mostly the frames of mirrored samples around it.
+    The margin is for small pictures, which are mostly the mirrored samples around them.
     """
     samples = 2 * (frame.width + _MARGIN) * (frame.height + _MARGIN)
     rows = row_budget()
@@ -206,23 +211,21 @@ def _frame_budget(frame: Frame) -> Budget:
     )
 
 
-def feature_part(model: Any) -> tuple[list[bytes], dict[str, bytes]]:
-    """The nodes of a pixels model up to its features, and the constants that they read."""
-    nodes, read = [], set()
+def feature_part(model: "onnx.ModelProto") -> bytes:
+    """Returns the nodes of a pixels model up to its features, and the constants they read."""
+    parts, read = [], set()
     for node in model.graph.node:
-        nodes.append(node.SerializeToString(deterministic=True))
+        parts.append(node.SerializeToString(deterministic=True))
         read.update(node.input)
         if INPUT_NAME in node.output:
             break
-    return nodes, {
-        tensor.name: tensor.SerializeToString(deterministic=True)
-        for tensor in model.graph.initializer
-        if tensor.name in read
-    }
+    constants = {tensor.name: tensor for tensor in model.graph.initializer if tensor.name in read}
+    parts += [constants[name].SerializeToString(deterministic=True) for name in sorted(constants)]
+    return b"".join(parts)
 
 
-def head_model(model: Any) -> Any:
-    """The part of a pixels model from its features to the score, as a model of its own."""
+def head_model(model: "onnx.ModelProto") -> "onnx.ModelProto":
+    """Returns the part of a pixels model from its features to the score, as a model."""
     import onnx
 
     makers = {name: node for node in model.graph.node for name in node.output}
@@ -246,11 +249,11 @@ def head_model(model: Any) -> Any:
     )
 
 
-def _properties(model: Any) -> dict[str, str]:
+def _properties(model: "onnx.ModelProto") -> dict[str, str]:
     return {entry.key: entry.value for entry in model.metadata_props}
 
 
-def _frame(graph: Any, path: Path) -> Frame:
+def _frame(graph: "onnx.GraphProto", path: Path) -> Frame:
     import onnx
 
     named = tuple(tensor.name for tensor in (*graph.input, *graph.output))
@@ -270,5 +273,5 @@ def _frame(graph: Any, path: Path) -> Frame:
     return frame
 
 
-def _refuse(path: Path, breach: str) -> None:
+def _refuse(path: Path, breach: str) -> NoReturn:
     raise InputError(f"{path}: {breach}; export it again with `--format pixels`.")

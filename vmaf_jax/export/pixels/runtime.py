@@ -7,29 +7,33 @@ share each of them mostly wait for one another.
 import concurrent.futures
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from vmaf_jax.errors import InputError
 from vmaf_jax.export.contract import INPUT_NAME, OUTPUT_NAME
-from vmaf_jax.export.onnx_runtime import check_scores, first_line, runtime_errors
+from vmaf_jax.export.onnx_runtime import Feed, check_scores, first_line, runtime_errors
 from vmaf_jax.export.pixels.model_file import HEAD_ROWS, PICTURES, PixelsFile, head_model
 
+if TYPE_CHECKING:
+    import onnxruntime
+
+Pictures = npt.NDArray[np.number]  # luma `[n, h, w]`, 0-255, integers or floats
 CPU = "CPUExecutionProvider"
 _SUFFIX = "ExecutionProvider"
 
 
 def providers() -> list[str]:
-    """The execution providers of the ONNX Runtime that is installed, by their short names."""
+    """Lists the execution providers of the installed ONNX Runtime, by their short names."""
     import onnxruntime
 
     return [name.removesuffix(_SUFFIX) for name in onnxruntime.get_available_providers()]
 
 
 def check_provider(name: str) -> str:
-    """ONNX Runtime's full name of a provider, such as `CPU` or `CUDAExecutionProvider`.
+    """Returns ONNX Runtime's full name of a provider, given as `CPU` or `CPUExecutionProvider`.
 
     Raises:
         InputError: the ONNX Runtime that is installed has no such provider.
@@ -45,7 +49,7 @@ def check_provider(name: str) -> str:
 
 
 def cores() -> int:
-    """How many cores this process may use."""
+    """Number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -62,24 +66,27 @@ class PixelsModel:
         Args:
             provider: as `check_provider` takes it.
             workers: frames computed at a time on a CPU, by default one a core.
+
         Raises:
             InputError: there is no such provider, or it cannot run the model.
         """
-        self.path, self.frame, self.feature_set = path, file.frame, file.feature_set
-        self._provider = check_provider(provider)
-        self.workers = (workers or cores()) if self._provider == CPU else 1
-        self._session = self._open(file.model.SerializeToString(), self._provider)
-        if self._session.get_providers()[0] != self._provider:
+        self.file, self.path = file, path
+        self.frame, self.feature_set = file.frame, file.feature_set
+        self.provider = check_provider(provider)
+        self.workers = (workers or cores()) if self.provider == CPU else 1
+        self._session = self._open(file.model.SerializeToString(), self.provider)
+        if self._session.get_providers()[0] != self.provider:
             raise InputError(
                 f"--provider {provider}: ONNX Runtime has it and cannot start it here; install its "
                 f"drivers, or choose CPU."
             )
         self._head = self._open(head_model(file.model).SerializeToString(), CPU)
 
-    def _open(self, content: bytes, provider: str) -> Any:
+    def _open(self, content: bytes, provider: str) -> "onnxruntime.InferenceSession":
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
+        # One thread a session on a CPU, where frames run side by side; 0 leaves it to the provider.
         options.intra_op_num_threads = 1 if provider == CPU else 0
         options.log_severity_level = 3
         chosen = [provider] if provider == CPU else [provider, CPU]
@@ -91,9 +98,9 @@ class PixelsModel:
             ) from error
 
     def features(
-        self, reference: npt.NDArray[Any], distorted: npt.NDArray[Any], previous: npt.NDArray[Any]
+        self, reference: Pictures, distorted: Pictures, previous: Pictures
     ) -> npt.NDArray[np.float32]:
-        """Features `[n, 6]`, the last of them motion, of luma `[n, h, w]` on the 8-bit scale.
+        """Returns features `[n, 6]`, the last of them motion, of luma `[n, h, w]`, 0-255.
 
         Raises:
             InputError: pictures of another size, or ONNX Runtime fails.
@@ -106,20 +113,29 @@ class PixelsModel:
                     f"{self.path}: takes {frame.width}x{frame.height}, {name} has shape "
                     f"{picture.shape}; export it with --size for these pictures."
                 )
-        feed = {name: np.ascontiguousarray(p, frame.samples) for name, p in pictures.items()}
-        n = len(reference)
+        return self.features_of(
+            {name: np.ascontiguousarray(p, frame.samples) for name, p in pictures.items()}
+        )
+
+    def features_of(self, feed: Feed) -> npt.NDArray[np.float32]:
+        """Returns features `[n, 6]` of the graph's inputs, in its own type of samples.
+
+        Raises:
+            InputError: ONNX Runtime fails, or a feature is none that pictures can have.
+        """
+        n = len(feed[PICTURES[0]])
         if self.workers == 1 or n == 1:
-            return self._checked_features(self._run(self._session, INPUT_NAME, feed), n)
+            return self._check_features(self._run(self._session, INPUT_NAME, feed), n)
 
         def run_frame(k: int) -> npt.NDArray[np.float32]:
             single = {name: pictures[k : k + 1] for name, pictures in feed.items()}
-            return self._checked_features(self._run(self._session, INPUT_NAME, single), 1)
+            return self._check_features(self._run(self._session, INPUT_NAME, single), 1)
 
         with concurrent.futures.ThreadPoolExecutor(self.workers) as pool:
             return np.concatenate(list(pool.map(run_frame, range(n))))
 
-    def score(self, features: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-        """The head's scores `[n]` of features `[n, 6]` with motion2, VMAF points.
+    def score(self, features: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
+        """Returns the head's scores `[n]` of features `[n, 6]` with motion2, VMAF points.
 
         Raises:
             InputError: ONNX Runtime fails, or the scores are not one a frame, all in 0-100.
@@ -132,10 +148,9 @@ class PixelsModel:
         ]
         return np.concatenate(parts) if parts else np.empty(0, np.float32)
 
-    def _checked_features(self, rows: Any, n: int) -> npt.NDArray[np.float32]:
-        """Features `[n, d]` as the graph gave them, each as large as it can be of any pictures."""
+    def _check_features(self, features: npt.NDArray[np.float32], n: int) -> npt.NDArray[np.float32]:
+        """Returns features `[n, d]` if each is one that pictures can have."""
         possible = self.feature_set.possible
-        features = np.asarray(rows)
         if features.shape != (n, len(possible)):
             raise InputError(
                 f"{self.path}: gives features of shape {features.shape} for {n} frames, expected "
@@ -150,8 +165,10 @@ class PixelsModel:
                 )
         return features
 
-    def _run(self, session: Any, output: str, feed: dict[str, npt.NDArray[Any]]) -> Any:
+    def _run(
+        self, session: "onnxruntime.InferenceSession", output: str, feed: Feed
+    ) -> npt.NDArray[np.float32]:
         try:
-            return session.run([output], feed)[0]
+            return np.asarray(session.run([output], feed)[0])
         except runtime_errors() as error:
             raise InputError(f"{self.path}: ONNX Runtime fails ({first_line(error)}).") from error
