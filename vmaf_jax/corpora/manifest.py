@@ -12,7 +12,7 @@ from pathlib import Path
 import pydantic
 
 from vmaf_jax.corpora.clips import Clip
-from vmaf_jax.corpora.netflix_py import dataset_records
+from vmaf_jax.corpora.netflix_py import read_dataset_records
 from vmaf_jax.corpora.numbers import Number, Whole
 from vmaf_jax.corpora.records import hint_at_slashes, parse_record, read_records
 from vmaf_jax.corpora.votes import OpinionColumns, map_opinions
@@ -47,7 +47,7 @@ def load_clips(path: Path, label_scale: LabelScale | None = None) -> list[Clip]:
     first_row: dict[tuple[object, object], int] = {}
     owner: dict[Path, str] = {}
     dataset = path.suffix == ".py"
-    records = dataset_records(path) if dataset else read_records(path, "manifest", _Row)
+    records = read_dataset_records(path) if dataset else read_records(path, "manifest", _Row)
     for number, values in enumerate(records, start=1):
         row = parse_record(_Row, path, number, values)
         name = row.clip or row.distorted

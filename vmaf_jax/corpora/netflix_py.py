@@ -46,7 +46,7 @@ def read_dataset_file(path: Path) -> list[ListedClip]:
     return clips
 
 
-def dataset_records(path: Path) -> Iterator[dict[str, object]]:
+def read_dataset_records(path: Path) -> Iterator[dict[str, object]]:
     """Reads the pairs of a dataset file as records of a manifest, to be measured.
 
     Its `width`, `height` and `yuv_fmt` go with raw files. Votes are left out: they become scores
@@ -56,15 +56,17 @@ def dataset_records(path: Path) -> Iterator[dict[str, object]]:
         InputError: as `read_dataset_file`.
     """
     values = _values(path)
-    raw = {"width": "width", "height": "height", "pix_fmt": "yuv_fmt"}
     for reference, distorted, where in _pairs(values, path):
-        names = {"reference": _path(reference, where), "distorted": _path(distorted, where)}
         opinion, _ = _opinion(distorted, where)
+        file = _path(distorted, where)
         yield {
-            **names,
-            "clip": Path(names["distorted"]).stem,
+            "reference": _path(reference, where),
+            "distorted": file,
+            "clip": Path(file).stem,
             "source": _source(reference, path),
-            **{key: values.get(name) for key, name in raw.items()},
+            "width": values.get("width"),
+            "height": values.get("height"),
+            "pix_fmt": values.get("yuv_fmt"),
             "mos": opinion.mos,
         }
 

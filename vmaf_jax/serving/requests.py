@@ -171,10 +171,10 @@ def check_listed(
     Raises:
         InputError: as `resolve`, or the list cannot be read.
     """
-    from vmaf_jax.corpora.netflix_py import dataset_records
+    from vmaf_jax.corpora.netflix_py import read_dataset_records
     from vmaf_jax.corpora.records import read_records
 
-    for row in dataset_records(path) if path.suffix == ".py" else read_records(path, "list"):
+    for row in read_dataset_records(path) if path.suffix == ".py" else read_records(path, "list"):
         for column in columns:
             name = row.get(column) if isinstance(row, dict) else None
             if isinstance(name, bytes):  # of Parquet, which readers of rows take for text
