@@ -10,7 +10,7 @@ demo: $(STAMP)
 	$(BIN)/python scripts/train.py --config configs/tiny.yaml --overwrite
 
 test: $(STAMP) lint
-	$(BIN)/pytest -n auto --dist loadfile
+	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
 
 web: $(STAMP)  # the page that scores in a browser, in build/web; SIZES="1920x1080 ..." names others
 	cd web && npm install --no-package-lock --no-audit --no-fund --ignore-scripts --silent

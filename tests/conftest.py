@@ -1,11 +1,14 @@
 """Shared fixtures: a cache of this session's own, the demo corpus, a small real encode."""
 
+import contextlib
 import fcntl
 import gc
+import hashlib
 import json
 import os
 import signal
 import subprocess
+from importlib import metadata
 from pathlib import Path
 
 import hypothesis
@@ -31,8 +34,18 @@ keep_compiled_programs()  # between tests, and between runs
 # tests/extraction and tests/jobs/test_compare_backends.py hold features to libvmaf in that way.
 COMPILED_QUICKLY = {
     "benchmarks", "commands", "docs", "export/test_pixels.py", "features", "hostile", "jobs",
-    "reporting", "serving", "web",
+    "reporting", "serving", "teacher/test_gradient_compile.py", "web",
 }  # fmt: skip
+
+
+# What takes longest starts first, or a core would be left with it at the end. pytest-xdist itself
+# orders files by how many tests they hold, so `make test` turns that off.
+LONG_FILES = (
+    "web/test_page.py", "serving/test_tools.py", "teacher/test_gradient_compile.py",
+    "end_to_end/test_commands.py", "commands/test_distributed.py", "end_to_end/test_wheel.py",
+    "features/test_v1.py", "features/test_frames.py", "export/test_pixels.py",
+    "extraction/test_jax.py", "extraction/test_v1_stream.py", "extraction/test_ray.py",
+)  # fmt: skip
 
 
 def pytest_addoption(parser):
@@ -43,6 +56,8 @@ def pytest_collection_modifyitems(config, items):
     import jax
 
     gpu = any(device.platform == "gpu" for device in jax.devices())
+    ranks = {ROOT / "tests" / name: rank for rank, name in enumerate(LONG_FILES)}
+    items.sort(key=lambda item: ranks.get(item.path, len(ranks)))  # stable within a file
     for item in items:
         if "slow" in item.keywords and not config.getoption("--slow"):
             item.add_marker(pytest.mark.skip(reason="takes minutes; run with --slow"))
@@ -81,7 +96,27 @@ def cache(shared):
     folder = shared / "cache"
     folder.mkdir(exist_ok=True)
     os.environ["VMAF_JAX_CACHE"] = str(folder)
+    keep_demo_clips(folder)
     return folder
+
+
+def keep_demo_clips(folder):
+    """Keeps the demo corpora's encodes for later runs; tests/corpora/test_demo.py makes some anew.
+
+    They depend on the module that makes them and on packages; it adds ffmpeg's version itself.
+    """
+    from vmaf_jax.corpora import demo
+
+    try:
+        versions = [metadata.version(name) for name in ("pillow", "scikit-image", "scikit-video")]
+    except metadata.PackageNotFoundError:
+        return  # without the demo extra there is nothing to keep
+    key = hashlib.sha256("\n".join([Path(demo.__file__).read_text(), *versions]).encode())
+    kept = programs_folder().parent / "clips" / key.hexdigest()[:12]
+    for corpus in ("demo", "demo_1080p"):
+        (kept / corpus).mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileExistsError):  # another process of this run was first
+            (folder / corpus).symlink_to(kept / corpus, target_is_directory=True)
 
 
 @pytest.fixture(scope="session")
