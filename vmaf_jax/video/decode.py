@@ -73,7 +73,7 @@ class DecodedPair:
         self.width, self.height = self.plan.size
         formats = [stream.pix_fmt for stream in self._streams]
         least_bits = 8 if planes == 1 else 10
-        self.bits = common_bits(formats[0], formats[1], least_bits=least_bits)
+        self.bits = common_bits(*formats, least_bits=least_bits)
         pix_fmt = common_format(formats[0], formats[1], least_bits=least_bits)
         self.chroma = (0, 0) if planes == 1 else chroma_size(self.height, self.width, pix_fmt)
         # Later frames may have another range than the first, which alone has been seen.

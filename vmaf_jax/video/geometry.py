@@ -79,7 +79,7 @@ class Layout:
         width, height = (round(side * before / after) for side, before, after in sides)
         if max(width, height) < _CAMBI_LEAST:
             return None
-        return EncodedFormat(width, height, common_bits(distorted.pix_fmt, distorted.pix_fmt))
+        return EncodedFormat(width, height, common_bits(distorted.pix_fmt))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,12 +100,12 @@ class LayoutChoices:
     is_requested: bool = False
     is_near: bool = False
 
-    def named(self, name: str | None) -> Layout:
+    def find(self, name: str | None) -> Layout:
         """Returns the layout of that name, else the default."""
         default = self.default or self.layouts[0]
         return next((layout for layout in self.layouts if layout.name == name), default)
 
-    def best(self, errors: Mapping[str, float]) -> Layout:
+    def choose(self, errors: Mapping[str, float]) -> Layout:
         """Returns the layout to take, of at least two.
 
         Args:
@@ -117,7 +117,7 @@ class LayoutChoices:
         order = sorted(self.layouts, key=lambda layout: errors[layout.name])
         first = order[0]
         if self.is_requested and self.default is not None:
-            return self._best_of_flag(self.default, order, errors)
+            return self._choose_of_flag(self.default, order, errors)
         second = next((layout for layout in order[1:] if not layout.is_rival), order[1])
         # Nothing else speaks for a cut that leaves another shape than the whole has.
         clearly = _CLEARLY_LESS if self.default or self.is_near else _FAR_LESS
@@ -129,7 +129,7 @@ class LayoutChoices:
             raise InputError(self.refusal)
         return self.default
 
-    def _best_of_flag(
+    def _choose_of_flag(
         self, default: Layout, order: list[Layout], errors: Mapping[str, float]
     ) -> Layout:
         """Returns the best layout of the default's flag, refused where another is far better."""

@@ -102,7 +102,7 @@ def plan_pair(
     for video, stream in zip(videos, streams, strict=True):
         refuse_pointer(video.path, stream.demuxer)
     layouts = find_layouts(videos, streams, comparison)
-    chosen = layouts.named(layout)
+    chosen = layouts.find(layout)
     _check_size(videos[0], chosen.size)
     warnings = (*_warn_of_streams(streams), *_warn_of_colour(videos, streams, comparison))
     warnings += (chosen.warning,) if chosen.warning else ()

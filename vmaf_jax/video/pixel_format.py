@@ -66,13 +66,13 @@ def planar_format(layout: str, bits: int) -> str:
     return f"yuv{layout}p" if bits == 8 else f"yuv{layout}p{bits}le"
 
 
-def common_bits(first: str, second: str, *, least_bits: int = 8) -> int:
-    """Returns the depth that two formats are compared in: 8, 10 or 12 bits.
+def common_bits(*pix_fmts: str, least_bits: int = 8) -> int:
+    """Returns the depth that formats are compared in: 8, 10 or 12 bits.
 
-    The deeper of the two, so that nothing is rounded away, and at least `least_bits`; samples of
+    The deepest of them, so that nothing is rounded away, and at least `least_bits`; samples of
     more than 12 bits are compared in 12.
     """
-    bits = max(least_bits, sample_bits(first), sample_bits(second))
+    bits = max(least_bits, *map(sample_bits, pix_fmts))
     return 8 if bits == 8 else 10 if bits <= 10 else 12
 
 

@@ -107,7 +107,7 @@ def plan_comparison(
     if len(names) == 1:
         return plan
     plans = {name: plan_pair(videos, streams, comparison, offset, name) for name in names}
-    return plans[plan.layouts.best(_measure_luma_errors(ffmpeg, videos, streams, plans)).name]
+    return plans[plan.layouts.choose(_measure_luma_errors(ffmpeg, videos, streams, plans)).name]
 
 
 def _measure_luma_errors(
