@@ -208,19 +208,6 @@ def test_unknown_teacher_is_named(encodes):
         extract_pair(encodes / "ref.y4m", encodes / "dis.mp4", teachers=("a:path=/etc/x",))
 
 
-def test_without_libvmaf_both_candidates_are_named(monkeypatch, tmp_path):
-    from vmaf_jax.video import ffmpeg
-
-    fake = tmp_path / "ffmpeg"
-    fake.write_text("#!/bin/sh\necho 'ffmpeg version 6.0'\n")
-    fake.chmod(0o755)
-    monkeypatch.setenv(ffmpeg.ENVIRONMENT_VARIABLE, str(fake))
-    assert ffmpeg.find_ffmpeg().path != str(fake)  # it lacks the filter, so the carried one serves
-    monkeypatch.setattr(ffmpeg, "_candidates", lambda: [str(fake)])
-    with pytest.raises(InputError, match=r"no ffmpeg with the libvmaf filter .* VMAF_JAX_FFMPEG"):
-        ffmpeg.find_ffmpeg()
-
-
 def test_a_teacher_that_libvmaf_cannot_score_with_is_explained(encodes, ffmpeg, tmp_path):
     small = tmp_path / "small.y4m"  # below what CAMBI takes
     line = [ffmpeg, "-v", "error", "-i", encodes / "ref.y4m", "-vf", "scale=96:64", small]

@@ -113,46 +113,46 @@ def _completed_run(code: int, stderr: bytes) -> CompletedRun:
 def run_ffmpeg(
     ffmpeg: Ffmpeg, arguments: Sequence[str], *, folder: Path | None = None, stdin: bytes = b""
 ) -> CompletedRun:
-    """Runs ffmpeg to its end.
-
-    Args:
-        arguments: after the program's name and `-hide_banner`; a list, never a shell's line.
-        folder: its working folder.
-        stdin: what it reads from standard input.
-
-    Raises:
-        InputError: the program cannot be started, or runs longer than `VMAF_JAX_MAX_SECONDS`.
-    """
-    seconds = min(limit("SECONDS", MAX_SECONDS), _MOST_SECONDS)
-    process = _PROCESSES.start(
-        [ffmpeg.path, "-hide_banner", *arguments], subprocess.PIPE, folder=folder
-    )
+    """Runs ffmpeg to its end; arguments and errors are those of `FfmpegPipe` and its `finish`."""
+    pipe = FfmpegPipe(ffmpeg, arguments, folder=folder, stdin=stdin)
     try:
-        _, written = process.communicate(stdin, timeout=seconds)
-    except BaseException as error:
-        process.kill()
-        process.communicate()
-        if isinstance(error, subprocess.TimeoutExpired):
-            raise _too_long(seconds) from error
-        raise
+        return pipe.finish()
     finally:
-        _PROCESSES.discard(process)
-    return _completed_run(process.returncode, written)
+        pipe.close()
 
 
 class FfmpegPipe:
     """A running ffmpeg whose standard output is read through a pipe."""
 
-    def __init__(self, ffmpeg: Ffmpeg, arguments: Sequence[str]) -> None:
-        """Starts it; raises InputError where the program cannot be started."""
+    def __init__(
+        self,
+        ffmpeg: Ffmpeg,
+        arguments: Sequence[str],
+        *,
+        folder: Path | None = None,
+        stdin: bytes = b"",
+    ) -> None:
+        """Starts it.
+
+        Args:
+            arguments: after the program's name and `-hide_banner`; a list, never a shell's line.
+            folder: its working folder.
+            stdin: what it reads from standard input.
+
+        Raises:
+            InputError: the program cannot be started, or there is no room for its messages.
+        """
         self._seconds = min(limit("SECONDS", MAX_SECONDS), _MOST_SECONDS)
-        # A file and no second pipe, which would fill up and stop ffmpeg while nobody reads it.
+        command = [ffmpeg.path, "-hide_banner", *arguments]
+        # Files and no further pipes, which would fill up and stop ffmpeg while nobody reads them.
         try:
             self._stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (see `close`)
+            with tempfile.TemporaryFile() as source:
+                source.write(stdin)
+                source.seek(0)
+                self._process = _PROCESSES.start(command, source, self._stderr, folder)
         except OSError as error:
             raise temporary_error(error) from error
-        command = [ffmpeg.path, "-hide_banner", *arguments]
-        self._process = _PROCESSES.start(command, self._stderr, stdout=subprocess.PIPE)
         self._late = threading.Event()
         self._timer = threading.Timer(self._seconds, self._kill_late)
         self._timer.daemon = True
@@ -174,14 +174,20 @@ class FfmpegPipe:
         return filled
 
     def finish(self) -> CompletedRun:
-        """Reads the output that is left and waits for the end; raises as `run_ffmpeg`."""
+        """Reads the output that is left and waits for the end.
+
+        Raises InputError where it ran longer than `VMAF_JAX_MAX_SECONDS`.
+        """
         rest = memoryview(bytearray(1 << 20))
         with contextlib.suppress(OSError):
             while self.read_into(rest):
                 pass
         code = self._process.wait()
         if self._late.is_set():
-            raise _too_long(self._seconds)
+            raise InputError(
+                f"ffmpeg ran for {self._seconds} s on this pair and was ended; check that both "
+                f"files end, or set VMAF_JAX_MAX_SECONDS."
+            )
         self._stderr.seek(0)
         return _completed_run(code, self._stderr.read())
 
@@ -195,13 +201,6 @@ class FfmpegPipe:
         self._stderr.close()
 
 
-def _too_long(seconds: int) -> InputError:
-    return InputError(
-        f"ffmpeg ran for {seconds} s on this pair and was ended; check that both files end, or set "
-        f"VMAF_JAX_MAX_SECONDS."
-    )
-
-
 class ProcessTable:
     """The processes that run now, so that none outlives a program that is told to end."""
 
@@ -213,9 +212,8 @@ class ProcessTable:
     def start(
         self,
         command: Sequence[str],
+        stdin: int | IO[bytes] = subprocess.DEVNULL,
         stderr: int | IO[bytes] = subprocess.DEVNULL,
-        *,
-        stdout: int = subprocess.DEVNULL,
         folder: Path | None = None,
     ) -> "subprocess.Popen[bytes]":
         """Starts a process; raises InputError where the program cannot be started."""
@@ -226,12 +224,12 @@ class ProcessTable:
                 try:
                     process = subprocess.Popen(
                         command,
-                        stdin=subprocess.PIPE,
-                        stdout=stdout,
+                        bufsize=0,
+                        stdin=stdin,
+                        stdout=subprocess.PIPE,
                         stderr=stderr,
                         cwd=folder,
                         env=environment,
-                        bufsize=0,
                     )
                 except OSError as error:
                     raise InputError(
