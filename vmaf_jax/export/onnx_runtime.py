@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import onnxruntime
 
 Feed = Mapping[str, npt.NDArray[np.generic]]  # an array for each input
+CPU = "CPUExecutionProvider"
 LEVELS = ("ORT_DISABLE_ALL", "ORT_ENABLE_BASIC", "ORT_ENABLE_EXTENDED", "ORT_ENABLE_ALL")
 # Between levels, of an output or of that share of it above 1: fused operators round otherwise, and
 # a value may fall into the next of 256 steps (0.09 points, in 4 of 100,000 rows of `tiny`).
@@ -81,9 +82,7 @@ def check_levels(content: bytes, path: Path, feed: Feed) -> None:
         options.log_severity_level = 4  # a failure is raised below
         options.graph_optimization_level = getattr(onnxruntime.GraphOptimizationLevel, level)
         try:
-            session = onnxruntime.InferenceSession(
-                content, options, providers=["CPUExecutionProvider"]
-            )
+            session = onnxruntime.InferenceSession(content, options, providers=[CPU])
             results[level] = session.run(None, feed)
         except runtime_errors() as error:
             raise GateError(
@@ -135,10 +134,7 @@ class OnnxModel:
                 INPUT_NAME: x[:, None] if frames is None else x,
                 MASK_NAME: np.ascontiguousarray(mask, dtype=np.float32),
             }
-        try:
-            (scores,) = self.session.run([OUTPUT_NAME], feed)
-        except runtime_errors() as error:
-            raise InputError(f"{self.path}: ONNX Runtime fails ({first_line(error)}).") from error
+        (scores,) = run_session(self.session, [OUTPUT_NAME], feed, self.path)
         return check_scores(scores, x, self.path)
 
     def with_spread(
@@ -152,10 +148,8 @@ class OnnxModel:
         if not self.has_spread:
             raise InputError(f"{self.path}: is no ensemble (no {SPREAD_NAME}); export one.")
         x = np.ascontiguousarray(features, dtype=np.float32)
-        try:
-            scores, spread = self.session.run([OUTPUT_NAME, SPREAD_NAME], {INPUT_NAME: x})
-        except runtime_errors() as error:
-            raise InputError(f"{self.path}: ONNX Runtime fails ({first_line(error)}).") from error
+        names = [OUTPUT_NAME, SPREAD_NAME]
+        scores, spread = run_session(self.session, names, {INPUT_NAME: x}, self.path)
         if not (np.isfinite(spread).all() and (spread >= 0).all()):
             raise InputError(f"{self.path}: gives spreads that are no numbers; export it again.")
         return check_scores(scores, x, self.path), np.asarray(spread)
@@ -167,8 +161,15 @@ class OnnxModel:
         return np.concatenate(parts) if parts else np.empty(0, np.float32)
 
 
-def open_session(content: bytes, path: Path, *, threads: int = 0) -> "onnxruntime.InferenceSession":
-    """Opens an ONNX Runtime session (CPU) over a model's bytes; `path` is for the message alone.
+def open_session(
+    content: bytes, path: Path, *, threads: int = 0, providers: tuple[str, ...] = (CPU,)
+) -> "onnxruntime.InferenceSession":
+    """Opens an ONNX Runtime session over a model's bytes.
+
+    Args:
+        path: for the message alone.
+        threads: within an operator; 0 leaves the number to ONNX Runtime.
+        providers: execution providers by their full names; the first that can runs an operator.
 
     Raises:
         InputError: ONNX Runtime refuses the model.
@@ -179,9 +180,19 @@ def open_session(content: bytes, path: Path, *, threads: int = 0) -> "onnxruntim
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
     try:
-        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(content, options, providers=list(providers))
     except runtime_errors() as error:
         raise InputError(f"{path}: ONNX Runtime refuses it ({first_line(error)}).") from error
+
+
+def run_session(
+    session: "onnxruntime.InferenceSession", outputs: list[str], feed: Feed, path: Path
+) -> list[npt.NDArray[np.float32]]:
+    """Runs a session and returns the outputs named; raises InputError where that fails."""
+    try:
+        return session.run(outputs, feed)
+    except runtime_errors() as error:
+        raise InputError(f"{path}: ONNX Runtime fails ({first_line(error)}).") from error
 
 
 def runtime_errors() -> tuple[type[Exception], ...]:

@@ -15,7 +15,6 @@ from vmaf_jax.export.contract import load_onnx
 from vmaf_jax.export.quantize import BUDGET_PLCC
 from vmaf_jax.export.sidecar import (
     check_sidecar,
-    file_sha256,
     first_reason,
     read_sidecar,
     sidecar_path,
@@ -116,8 +115,6 @@ def _verify(registry: Registry, path: Path) -> None:
         if not onnx.is_relative_to(folder):
             raise InputError(f"{path}: {entry.id}: {entry.onnx} leads out of the folder; move it.")
         load_onnx(onnx)
-        if file_sha256(onnx) != entry.sha256:
-            raise InputError(f"{onnx}: is not the file that {path.name} names; restore it.")
         beside = sidecar_path(onnx)
         if beside.is_file() and beside.resolve() != beside:
             raise InputError(
@@ -126,6 +123,8 @@ def _verify(registry: Registry, path: Path) -> None:
         sidecar = check_sidecar(onnx, complete=True)
         if sidecar is None:
             raise InputError(f"{path}: {entry.id}: {beside.name} is missing; export it again.")
+        if sidecar.sha256 != entry.sha256:
+            raise InputError(f"{onnx}: is not the file that {path.name} names; restore it.")
         for key, listed, said in (
             ("kind", entry.kind, sidecar.kind),
             ("opset", entry.opset, sidecar.opset),

@@ -298,12 +298,6 @@ def check_level(level: float, name: str) -> None:
         raise InputError(f"{name} {level:g}: expected more than 0 and less than 1, such as 0.9.")
 
 
-def file_sha256(path: Path) -> str:
-    """Returns the SHA-256 of a file's bytes, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def int8_path(onnx_path: Path) -> Path:
     """Returns the path of a model's quantised form, `<basename>.int8.onnx` beside it."""
     return onnx_path.with_name(f"{onnx_path.stem}.int8.onnx")

@@ -22,6 +22,7 @@ from jaxtyping import Float
 
 _BLOCK = 1024  # rows, whose kernel stays in a processor's cache
 
+Array = Any  # NumPy's or JAX's: a name of JAX's own would load it
 Floats = npt.NDArray[np.float64]
 
 
@@ -33,8 +34,8 @@ class Correction(NamedTuple):
         guide: `[features]`, 1 for the feature that guides it, 0 for the others.
     """
 
-    at_one: Float[Any, " d"]
-    guide: Float[Any, " d"]
+    at_one: Float[Array, " d"]
+    guide: Float[Array, " d"]
 
 
 class ScoreTransform(NamedTuple):
@@ -62,18 +63,18 @@ class SvrParams(NamedTuple):
         correction: of features that could not be measured, or None.
     """
 
-    slope: Float[Any, " d"]
-    intercept: Float[Any, " d"]
-    support_vectors: Float[Any, "s d"]
-    coefficients: Float[Any, " s"]
-    gamma: Float[Any, ""]
-    rho: Float[Any, ""]
-    score_slope: Float[Any, ""]
-    score_intercept: Float[Any, ""]
+    slope: Float[Array, " d"]
+    intercept: Float[Array, " d"]
+    support_vectors: Float[Array, "s d"]
+    coefficients: Float[Array, " s"]
+    gamma: Float[Array, ""]
+    rho: Float[Array, ""]
+    score_slope: Float[Array, ""]
+    score_intercept: Float[Array, ""]
     correction: Correction | None = None
 
 
-def svr_score(params: SvrParams, features: Float[Any, "n d"]) -> Float[Any, " n"]:
+def svr_score(params: SvrParams, features: Float[Array, "n d"]) -> Float[Array, " n"]:
     """Computes unclipped, untransformed scores in VMAF points of raw features (no unit), in JAX."""
     import jax.numpy as jnp
 
@@ -97,7 +98,7 @@ def score_rows(params: SvrParams, features: Floats, transform: ScoreTransform | 
     return scores if transform is None else transform_score(scores, transform)
 
 
-def svr_kernel(params: SvrParams, features: Float[Any, "*n d"]) -> Float[Any, "*n s"]:
+def svr_kernel(params: SvrParams, features: Float[Array, "*n d"]) -> Float[Array, "*n s"]:
     """Computes `exp(-gamma |z - sv|^2)` of raw features (no unit) for each support vector."""
     xp = features.__array_namespace__()
     if params.correction is not None:
@@ -110,7 +111,9 @@ def svr_kernel(params: SvrParams, features: Float[Any, "*n d"]) -> Float[Any, "*
     return xp.exp(-params.gamma * distance)
 
 
-def correct_features(correction: Correction, features: Float[Any, "*n d"]) -> Float[Any, "*n d"]:
+def correct_features(
+    correction: Correction, features: Float[Array, "*n d"]
+) -> Float[Array, "*n d"]:
     """Replaces features that are exactly 0 where a model says so; no unit."""
     guide = (features * correction.guide).sum(-1, keepdims=True)
     missing = (features == 0) & (correction.at_one != 0)
@@ -118,12 +121,12 @@ def correct_features(correction: Correction, features: Float[Any, "*n d"]) -> Fl
     return xp.where(missing, correction.at_one * (1 - guide), features)
 
 
-def rescale_decision(params: SvrParams, decision: Float[Any, "*n"]) -> Float[Any, "*n"]:
+def rescale_decision(params: SvrParams, decision: Float[Array, "*n"]) -> Float[Array, "*n"]:
     """Undoes the target's rescale: from `sum_j coef_j kernel_j` to VMAF points."""
     return (decision - params.rho - params.score_intercept) / params.score_slope
 
 
-def transform_score(scores: Float[Any, " n"], transform: ScoreTransform) -> Float[Any, " n"]:
+def transform_score(scores: Float[Array, " n"], transform: ScoreTransform) -> Float[Array, " n"]:
     """Applies the polynomial, then the rectifications; VMAF points."""
     xp = scores.__array_namespace__()
     out = scores

@@ -7,21 +7,16 @@ share each of them mostly wait for one another.
 import concurrent.futures
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from vmaf_jax.errors import InputError
 from vmaf_jax.export.contract import INPUT_NAME, OUTPUT_NAME
-from vmaf_jax.export.onnx_runtime import Feed, check_scores, first_line, runtime_errors
+from vmaf_jax.export.onnx_runtime import CPU, Feed, check_scores, open_session, run_session
 from vmaf_jax.export.pixels.model_file import HEAD_ROWS, PICTURES, PixelsFile, head_model
 
-if TYPE_CHECKING:
-    import onnxruntime
-
 Pictures = npt.NDArray[np.number]  # luma `[n, h, w]`, 0-255, integers or floats
-CPU = "CPUExecutionProvider"
 _SUFFIX = "ExecutionProvider"
 
 
@@ -74,28 +69,19 @@ class PixelsModel:
         self.frame, self.feature_set = file.frame, file.feature_set
         self.provider = check_provider(provider)
         self.workers = (workers or cores()) if self.provider == CPU else 1
-        self._session = self._open(file.model.SerializeToString(), self.provider)
+        # One thread a session on a CPU, where frames run side by side; 0 leaves it to the provider.
+        self._session = open_session(
+            file.model.SerializeToString(),
+            path,
+            threads=1 if self.provider == CPU else 0,
+            providers=(self.provider,) if self.provider == CPU else (self.provider, CPU),
+        )
         if self._session.get_providers()[0] != self.provider:
             raise InputError(
                 f"--provider {provider}: ONNX Runtime has it and cannot start it here; install its "
                 f"drivers, or choose CPU."
             )
-        self._head = self._open(head_model(file.model).SerializeToString(), CPU)
-
-    def _open(self, content: bytes, provider: str) -> "onnxruntime.InferenceSession":
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        # One thread a session on a CPU, where frames run side by side; 0 leaves it to the provider.
-        options.intra_op_num_threads = 1 if provider == CPU else 0
-        options.log_severity_level = 3
-        chosen = [provider] if provider == CPU else [provider, CPU]
-        try:
-            return onnxruntime.InferenceSession(content, options, providers=chosen)
-        except runtime_errors() as error:
-            raise InputError(
-                f"{self.path}: ONNX Runtime refuses it ({first_line(error)})."
-            ) from error
+        self._head = open_session(head_model(file.model).SerializeToString(), path, threads=1)
 
     def features(
         self, reference: Pictures, distorted: Pictures, previous: Pictures
@@ -125,11 +111,11 @@ class PixelsModel:
         """
         n = len(feed[PICTURES[0]])
         if self.workers == 1 or n == 1:
-            return self._check_features(self._run(self._session, INPUT_NAME, feed), n)
+            return self._run_features(feed)
 
         def run_frame(k: int) -> npt.NDArray[np.float32]:
             single = {name: pictures[k : k + 1] for name, pictures in feed.items()}
-            return self._check_features(self._run(self._session, INPUT_NAME, single), 1)
+            return self._run_features(single)
 
         with concurrent.futures.ThreadPoolExecutor(self.workers) as pool:
             return np.concatenate(list(pool.map(run_frame, range(n))))
@@ -141,15 +127,17 @@ class PixelsModel:
             InputError: ONNX Runtime fails, or the scores are not one a frame, all in 0-100.
         """
         rows = np.ascontiguousarray(features, np.float32)
-        batches = (rows[k : k + HEAD_ROWS] for k in range(0, len(rows), HEAD_ROWS))
-        parts = [
-            check_scores(self._run(self._head, OUTPUT_NAME, {INPUT_NAME: part}), part, self.path)
-            for part in batches
-        ]
-        return np.concatenate(parts) if parts else np.empty(0, np.float32)
+        scores = np.empty(len(rows), np.float32)
+        for start in range(0, len(rows), HEAD_ROWS):
+            part = rows[start : start + HEAD_ROWS]
+            (received,) = run_session(self._head, [OUTPUT_NAME], {INPUT_NAME: part}, self.path)
+            scores[start : start + HEAD_ROWS] = check_scores(received, part, self.path)
+        return scores
 
-    def _check_features(self, features: npt.NDArray[np.float32], n: int) -> npt.NDArray[np.float32]:
-        """Returns features `[n, d]` if each is one that pictures can have."""
+    def _run_features(self, feed: Feed) -> npt.NDArray[np.float32]:
+        """Returns features `[n, d]` of the graph, once each is one that pictures can have."""
+        n = len(feed[PICTURES[0]])
+        (features,) = run_session(self._session, [INPUT_NAME], feed, self.path)
         possible = self.feature_set.possible
         if features.shape != (n, len(possible)):
             raise InputError(
@@ -164,11 +152,3 @@ class PixelsModel:
                     f"[{low:g}, {high:g}]; export it again with `--format pixels`."
                 )
         return features
-
-    def _run(
-        self, session: "onnxruntime.InferenceSession", output: str, feed: Feed
-    ) -> npt.NDArray[np.float32]:
-        try:
-            return np.asarray(session.run([output], feed)[0])
-        except runtime_errors() as error:
-            raise InputError(f"{self.path}: ONNX Runtime fails ({first_line(error)}).") from error
