@@ -160,7 +160,10 @@ class Graph:
         import onnx
 
         name = f"{kind}_{len(self.nodes)}"
-        self.nodes.append(onnx.helper.make_node(kind, read, made, name=name, **attributes))
+        node = onnx.helper.make_node(kind, read, made, name=name)
+        for key in sorted(attributes):  # one order of bytes, whatever the order of the call
+            node.attribute.append(onnx.helper.make_attribute(key, attributes[key]))
+        self.nodes.append(node)
 
     def _name(self, value: Operand) -> str:
         if isinstance(value, Value):
