@@ -1,5 +1,6 @@
 """Links of the pages outside docs/ (mkdocs looks at those inside) lead to files and headings."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -25,3 +26,20 @@ def test_the_first_page_leads_to_every_other():
     pages = {str(p.relative_to("docs")) for p in Path("docs").rglob("*.md")} - {"index.md"}
     assert pages <= {link.partition("#")[0] for link in links(Path("docs/index.md"))}
     assert "docs/index.md" in links(Path("README.md"))
+
+
+def test_traps_and_findings_name_each_other():
+    """Every script has a row in its README; every name in traps.md is a script or a test."""
+    scripts = {path.stem for path in Path("findings").glob("*.sh")}
+    listed = set(re.findall(r"^\| `(\w+)` \|", Path("findings/README.md").read_text(), re.M))
+    assert listed == scripts
+    rows = [
+        line for line in Path("docs/traps.md").read_text().splitlines() if line.startswith("| ")
+    ]
+    for row in rows:
+        shown_by = row.split("|")[-2].strip()
+        if shown_by in ("shown by", "---"):
+            continue
+        for name in re.findall(r"`([^`]+)`", shown_by):
+            assert name in scripts or Path(name).is_file(), name
+        assert "`" in shown_by, row
