@@ -194,7 +194,7 @@ def vif(pictures: Value, size: Size, gain_limit: float) -> list[Value]:
         if scale:
             pictures = _halve(pictures, taps, size)
             size = size[0] // 2, size[1] // 2
-        x, y = mirror(pictures, radius).split(1, 1, 1)
+        x, y = mirror(pictures, radius).split_evenly(1, 2)
         framed = (size[0] + 2 * radius, size[1] + 2 * radius)
         products = [x, y, x * x, y * y, x * y]
         if scale < _CONVOLVED:
@@ -203,7 +203,7 @@ def vif(pictures: Value, size: Size, gain_limit: float) -> list[Value]:
             ratios.append(_fidelity(moments, convolved[0][1].total, gain_limit))
         else:
             rounded = smooth_rounded(x.graph.concat(products, axis=1), taps, framed)
-            moments = rounded.split(1, *[1] * len(products))
+            moments = rounded.split_evenly(1, len(products))
             ratios.append(_fidelity(moments, _total, gain_limit))
     return ratios
 

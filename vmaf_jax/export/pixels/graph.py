@@ -106,6 +106,10 @@ class Value:
         """Returns parts of these sizes along an axis."""
         return self.graph.ops("Split", len(sizes), self, np.array(sizes), axis=axis)
 
+    def split_evenly(self, axis: int, n: int) -> list["Value"]:
+        """Returns `n` parts of one size along an axis."""
+        return self.graph.ops("Split", n, self, axis=axis)
+
 
 class Graph:
     """Nodes, constants, inputs and outputs, in the order in which they were written."""

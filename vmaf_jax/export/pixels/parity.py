@@ -3,12 +3,15 @@
 import dataclasses
 from collections.abc import Callable, Mapping
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
 from vmaf_jax.errors import GateError
 from vmaf_jax.export.pixels.pictures import Triple, sample_pictures
 from vmaf_jax.export.pixels.runtime import PixelsModel
+from vmaf_jax.features.frames import chunk_features
 
 MAX_HEAD = 2e-3  # VMAF points between the head and the model's own score, of the same features
 # Of a feature, or of that share of it above 1: how far float32 sums of a picture's samples in two
@@ -70,12 +73,6 @@ def measure_features(model: PixelsModel) -> dict[str, float]:
 
 def _both_features(model: PixelsModel, cases: Mapping[str, Triple]) -> tuple[Floats, Floats]:
     """Returns features `[n, 6]`, with motion, by JAX and by the graph."""
-    # Loading JAX takes longer than scoring a short pair by a graph that was proven before.
-    import jax
-    import jax.numpy as jnp
-
-    from vmaf_jax.features.frames import chunk_features
-
     compute = jax.jit(chunk_features, static_argnames=("gain_limit",))
     start = jnp.zeros(1, bool)  # not a clip's start, whose motion is 0
     gain_limit = model.feature_set.gain_limit
