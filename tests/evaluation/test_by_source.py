@@ -7,7 +7,7 @@ import pytest
 
 from tests.evaluation.support import run
 from vmaf_jax.evaluation.by_source import pooled_errors, source_errors
-from vmaf_jax.evaluation.intervals import Moments, jackknife, rmse_interval
+from vmaf_jax.evaluation.intervals import jackknife, rmse_interval, sum_by_source
 from vmaf_jax.evaluation.metrics import rmse
 
 
@@ -59,7 +59,7 @@ def test_a_clip_that_is_far_off_hides_no_small_error_of_the_others():
 def test_over_sources_is_the_jackknife_of_the_intervals_module():
     rows = run(seeds=(0, 1))
     group = np.unique(rows.source, return_inverse=True)[1]
-    moments = Moments.of(rows.predicted[None, None], rows.label, group)
+    moments = sum_by_source(rows.predicted, rows.label, group, 6)
     whole = pooled_errors(rows)
     assert whole.rmse == pytest.approx(rmse(rows.predicted, rows.label), rel=1e-12)
     expected = rmse_interval(moments)

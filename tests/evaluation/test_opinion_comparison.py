@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from vmaf_jax.evaluation.intervals import Moments, rmse_difference
 from vmaf_jax.evaluation.metrics import plcc, rmse
 from vmaf_jax.evaluation.opinion_comparison import (
     compare_against_opinions,
@@ -57,16 +56,6 @@ def test_outlier_ratios_by_hand():
     assert outlier_p_value(0.4, 0.25, 100) == pytest.approx(0.02178, abs=1e-5)
     assert outlier_p_value(0.3, 0.3, 100) == 1.0
     assert outlier_p_value(1.0, 0.0, 100) == 0.0
-
-
-def test_the_interval_over_sources_is_that_of_moments():
-    first, second, opinions = case(0)
-    entry = paired_differences(rmse_only, first, second, opinions)["rmse"]
-    group = np.array([int(s[1:]) for s in opinions.source])
-    moments = Moments.of(np.stack([first, second])[:, None], opinions.mos, group)
-    difference, interval = rmse_difference(moments)
-    assert entry.difference == pytest.approx(difference)
-    assert (entry.interval.low, entry.interval.high) == pytest.approx((interval.low, interval.high))
 
 
 def test_the_p_value_is_students():

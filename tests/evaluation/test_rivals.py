@@ -8,7 +8,7 @@ import scipy.stats
 
 from vmaf_jax.evaluation.cross_validation import HeldOut
 from vmaf_jax.evaluation.metrics import rmse
-from vmaf_jax.evaluation.opinions import calibrate_by_experiment
+from vmaf_jax.evaluation.opinions import calibrate_held_out
 from vmaf_jax.evaluation.rivals import compare_with_rivals
 
 SOURCE = np.repeat([f"s{k}" for k in range(10)], 8).astype(object)
@@ -98,7 +98,7 @@ def test_a_line_is_of_the_experiment_and_of_the_other_folds():
     x, fold = rng.uniform(0, 100, 40), np.repeat(np.arange(4), 10)
     test = np.tile(["a", "b"], 20)
     y = np.where(test == "a", 10 + 0.5 * x, 90 - 0.0 * x + 0.1 * x) + rng.normal(0, 1, 40)
-    mapped = calibrate_by_experiment(x, y, fold, test)
+    mapped = calibrate_held_out(x, y, fold, test, kind="linear")
     for k in range(4):
         for name in ("a", "b"):
             others, own = (fold != k) & (test == name), (fold == k) & (test == name)
@@ -106,12 +106,12 @@ def test_a_line_is_of_the_experiment_and_of_the_other_folds():
             np.testing.assert_allclose(mapped[own], offset + slope * x[own])
     changed = np.where(fold == 2, 0.0, y)  # what is held out does not reach its own line
     np.testing.assert_array_equal(
-        calibrate_by_experiment(x, changed, fold, test)[fold == 2], mapped[fold == 2]
+        calibrate_held_out(x, changed, fold, test, kind="linear")[fold == 2], mapped[fold == 2]
     )
 
 
 def test_an_experiment_with_too_few_clips_elsewhere_takes_the_line_of_all():
     x, y = np.array([10.0, 50, 90, 30, 60]), np.array([20.0, 60, 100, 10, 15])
     fold = np.array([0, 0, 0, 1, 1])
-    mapped = calibrate_by_experiment(x, y, fold, ["a", "a", "a", "b", "b"])
+    mapped = calibrate_held_out(x, y, fold, ["a", "a", "a", "b", "b"], kind="linear")
     np.testing.assert_allclose(mapped[3:], [40.0, 70.0])

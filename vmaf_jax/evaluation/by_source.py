@@ -15,7 +15,6 @@ import numpy.typing as npt
 from vmaf_jax.evaluation.cross_validation import HeldOut
 from vmaf_jax.evaluation.intervals import (
     Interval,
-    Moments,
     jackknife,
     moment_plcc,
     moment_rmse,
@@ -114,12 +113,13 @@ class PooledErrors:
 def pooled_errors(rows: HeldOut) -> PooledErrors:
     """Computes the errors of held-out rows, all seeds together."""
     names, source = encode(rows.source)
-    moments = Moments(sum_by_source(rows.predicted, rows.label, source, len(names))[None, None])
+    moments = sum_by_source(rows.predicted, rows.label, source, len(names))
+    total = moments.sum(axis=0)
     with np.errstate(all="ignore"):
         return PooledErrors(
             n_sources=len(names),
-            rmse=float(moment_rmse(moments.total())[0]),
+            rmse=float(moment_rmse(total)),
             rmse_interval=rmse_interval(moments),
-            plcc=float(moment_plcc(moments.total())[0]),
+            plcc=float(moment_plcc(total)),
             plcc_interval=plcc_interval(moments),
         )

@@ -129,37 +129,10 @@ def bootstrap_mean(values: Floats, level: float, *, seed: int = 0) -> tuple[floa
     return mean - float(high) * error, mean - float(low) * error
 
 
-@dataclasses.dataclass(frozen=True)
-class Moments:
-    """Sums over the rows of each (candidate, seed, source), from which RMSE and PLCC follow.
-
-    Attributes:
-        sums: `[c, s, g, 7]`, laid out by `sum_by_source`.
-    """
-
-    sums: Floats
-
-    @staticmethod
-    def of(predicted: Floats, true: Floats, group: npt.NDArray[np.int64]) -> "Moments":
-        """Computes moments of predictions `[c, s, n]`, true scores `[n]` and sources `[n]`."""
-        n_sources = int(group.max()) + 1
-        rows = predicted.reshape(-1, len(true))
-        sums = np.stack([sum_by_source(scores, true, group, n_sources) for scores in rows])
-        return Moments(sums.reshape(*predicted.shape[:2], n_sources, -1))
-
-    def total(self) -> Floats:
-        """Returns the moments `[c, 7]` of all rows."""
-        return self.sums.sum(axis=(1, 2))
-
-    def without_each_source(self) -> Floats:
-        """Returns the moments `[c, g, 7]` of all rows but those of one source."""
-        return sum_without_each(self.sums.sum(axis=1))
-
-
 def sum_by_source(
     predicted: Floats, true: Floats, group: npt.NDArray[np.int64], n_sources: int
 ) -> Floats:
-    """Sums 1, p, t, p^2, t^2, p t and e^2 over the rows of each source, `[g, 7]`.
+    """Sums 1, p, t, p^2, t^2, p t and e^2 over the rows of each source: the moments `[g, 7]`.
 
     Args:
         predicted, true: scores p and t, `[n]`.
@@ -200,30 +173,20 @@ def moment_plcc(moments: Floats) -> Floats:
     """Computes Pearson's correlation from moments on the last axis."""
     n, p, t, pp, tt, pt, _ = np.moveaxis(moments, -1, 0)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return (n * pt - p * t) / np.sqrt((n * pp - p**2) * (n * tt - t**2))
+        return np.asarray((n * pt - p * t) / np.sqrt((n * pp - p**2) * (n * tt - t**2)))
 
 
-def rmse_interval(moments: Moments) -> Interval:
-    """Computes the interval of the first candidate's RMSE over sources, VMAF points."""
-    with np.errstate(divide="ignore"):
-        logs = np.log(moment_rmse(moments.without_each_source()[0]))
-        estimate = float(np.log(moment_rmse(moments.total())[0]))
-    interval = jackknife(estimate, logs)
+def rmse_interval(moments: Floats) -> Interval:
+    """Computes the interval of an RMSE over sources, VMAF points, from moments `[g, 7]`."""
+    with np.errstate(divide="ignore"):  # an RMSE of 0 has no logarithm: the interval is NaN or 0
+        logs = np.log(moment_rmse(sum_without_each(moments)))
+        interval = jackknife(float(np.log(moment_rmse(moments.sum(axis=0)))), logs)
     return Interval(float(np.exp(interval.low)), float(np.exp(interval.high)))
 
 
-def plcc_interval(moments: Moments) -> Interval:
-    """Computes the interval of the first candidate's PLCC over sources."""
+def plcc_interval(moments: Floats) -> Interval:
+    """Computes the interval of a PLCC over sources from moments `[g, 7]`."""
     with np.errstate(divide="ignore"):
-        z = np.arctanh(moment_plcc(moments.without_each_source()[0]))
-        estimate = float(np.arctanh(moment_plcc(moments.total())[0]))
-    interval = jackknife(estimate, z)
+        z = np.arctanh(moment_plcc(sum_without_each(moments)))
+        interval = jackknife(float(np.arctanh(moment_plcc(moments.sum(axis=0)))), z)
     return Interval(float(np.tanh(interval.low)), float(np.tanh(interval.high)))
-
-
-def rmse_difference(moments: Moments) -> tuple[float, Interval]:
-    """Computes the first candidate's RMSE less the second's, in points, and its paired interval."""
-    first, second = moment_rmse(moments.without_each_source())
-    total = moment_rmse(moments.total())
-    difference = float(total[0] - total[1])
-    return difference, jackknife(difference, first - second)

@@ -207,56 +207,40 @@ def rmse_mapped(
 
 
 def calibrate_held_out(
-    predicted: npt.ArrayLike, mos: npt.ArrayLike, fold: npt.ArrayLike, *, kind: MapKind = "logistic"
+    predicted: npt.ArrayLike,
+    mos: npt.ArrayLike,
+    fold: npt.ArrayLike,
+    experiment: npt.ArrayLike | None = None,
+    *,
+    kind: MapKind = "logistic",
 ) -> Floats:
-    """Maps a model's scores `[n]` to the opinion scale by a map fitted on all other folds.
+    """Maps a model's scores `[n]` to the opinion scale by maps fitted on all other folds.
 
     Args:
         predicted: scores of a model that saw none of these opinions, such as VMAF pooled over
             frames.
         mos: opinion scores `[n]`.
         fold: clips that are held out together, `[n]`: the source.
+        experiment: of each clip, `[n]`, for a map of each; None for one map. Where the other folds
+            have too few clips of an experiment, its map is of all their clips.
 
     Raises:
         InputError: fewer than two folds.
     """
-    x, y = np.asarray(predicted, np.float64), np.asarray(mos, np.float64)
-    folds = np.asarray(fold)
+    x, y, folds = np.asarray(predicted, np.float64), np.asarray(mos, np.float64), np.asarray(fold)
+    tests = np.zeros(len(x)) if experiment is None else np.asarray(experiment)
     names = np.unique(folds)
     if len(names) < 2:
         raise InputError(f"{len(names)} source leaves none to fit on; add clips of another.")
     calibrated = np.empty_like(x)
     for name in names:
-        rows = folds == name
-        calibrated[rows] = fit_map(kind, x[~rows], y[~rows])(x[rows])
-    return calibrated
-
-
-def calibrate_by_experiment(
-    predicted: npt.ArrayLike,
-    mos: npt.ArrayLike,
-    fold: npt.ArrayLike,
-    experiment: npt.ArrayLike | None,
-) -> Floats:
-    """Maps a model's scores `[n]` by a line for each experiment, fitted on all other folds.
-
-    Where the other folds have too few clips of an experiment, the line is of all their clips.
-
-    Args:
-        predicted, mos, fold: as in `calibrate_held_out`.
-        experiment: of each clip, `[n]`; None where all are of one.
-    """
-    x, y, folds = np.asarray(predicted, np.float64), np.asarray(mos, np.float64), np.asarray(fold)
-    tests = np.zeros(len(x)) if experiment is None else np.asarray(experiment)
-    mapped = np.empty_like(x)
-    for name in np.unique(folds):
         for test in np.unique(tests[folds == name]):
             others = (folds != name) & (tests == test)
-            if others.sum() <= FREEDOM["linear"]:
+            if others.sum() <= FREEDOM[kind]:
                 others = folds != name
             held_out = (folds == name) & (tests == test)
-            mapped[held_out] = fit_map("linear", x[others], y[others])(x[held_out])
-    return mapped
+            calibrated[held_out] = fit_map(kind, x[others], y[others])(x[held_out])
+    return calibrated
 
 
 _N_RAYS = 200  # intervals of the range at which a cubic's derivative may touch 0

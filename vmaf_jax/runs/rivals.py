@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from vmaf_jax.errors import InputError
 from vmaf_jax.evaluation.cross_validation import HeldOut
-from vmaf_jax.evaluation.opinions import calibrate_by_experiment
+from vmaf_jax.evaluation.opinions import calibrate_held_out
 from vmaf_jax.evaluation.rivals import Standing, compare_with_rivals
 from vmaf_jax.models import deploy
 from vmaf_jax.runs.config import Config
@@ -54,7 +54,9 @@ def _vmaf_models(problem: Problem, clips: PaddedClips) -> dict[str, npt.NDArray[
         frames = np.asarray(teacher(problem.table.features), np.float64)
         mean = np.array([frames[own].mean() for own in rows])
         scores[name] = mean
-        line = calibrate_by_experiment(mean, problem.label, problem.fold, clips.experiment)
+        line = calibrate_held_out(
+            mean, problem.label, problem.fold, clips.experiment, kind="linear"
+        )
         scores[f"{name}, a line per experiment"] = line
     return scores
 
