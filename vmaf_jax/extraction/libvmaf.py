@@ -109,16 +109,7 @@ def _extract_cached(
         return cached
     with concurrent.futures.ThreadPoolExecutor(len(pair)) as pool:  # hashes while libvmaf measures
         digests = [pool.submit(file_digest, video.path) for video in pair]
-        measurement = measure(
-            ffmpeg,
-            *pair,
-            request.feature_set,
-            models,
-            threads=threads,
-            comparison=request.comparison,
-            extra_metrics=request.extra_metrics,
-            on_frames=request.on_frames,
-        )
+        measurement = _measure(pair, request, ffmpeg, models, threads)
         contents = [digest.result() for digest in digests]
     backend = {
         "backend": "libvmaf",
@@ -153,35 +144,24 @@ class Measurement:
     description: dict[str, Any]
 
 
-def measure(
-    ffmpeg: Ffmpeg,
-    reference: Video,
-    distorted: Video,
-    feature_set: FeatureSet,
-    models: list[LibvmafModel],
-    *,
-    threads: int,
-    comparison: Comparison = DEFAULT_COMPARISON,
-    extra_metrics: tuple[str, ...] = (),
-    on_frames: Callable[[int], None] | None = None,
+def _measure(
+    pair: Pair, request: Request, ffmpeg: Ffmpeg, models: list[LibvmafModel], threads: int
 ) -> Measurement:
     """Measures features and scores of one pair.
 
     Args:
-        models: teachers to run besides the model that yields the features.
-        threads: libvmaf's threads; changes no value.
-        comparison: what is allowed where the two differ.
-        on_frames: called with how many more frames are measured.
+        models: the request's teachers; the model that yields the features is run beside them.
 
     Raises:
         InputError: an input cannot be read or decoded whole, the two cannot be compared, or
             libvmaf refuses a model; the message names the file or the model.
     """
-    videos = (reference, distorted)
+    reference, distorted = pair
+    comparison, extra_metrics = request.comparison, request.extra_metrics
     counts = [check_video(reference), check_video(distorted)]
     if None not in (reference.fps, distorted.fps) or comparison.fps is None:
         check_frame_counts(reference, distorted, counts, shortest=comparison.defers_length_check)
-    anchor = LibvmafModel(feature_set.libvmaf_model)
+    anchor = LibvmafModel(request.feature_set.libvmaf_model)
     run_models = models if any(m == anchor for m in models) else [*models, anchor]
     known = known_teachers()
     hints = {m.name: "" if m.path else did_you_mean(m.name, known) for m in run_models}
@@ -190,20 +170,20 @@ def measure(
             if model.path is not None:
                 shutil.copyfile(model.path, work / f"model{k}.json")
 
-        def run(pair: tuple[Video, Video], plan: PairPlan | None) -> CompletedRun:
+        def run(videos: Pair, plan: PairPlan | None) -> CompletedRun:
             arguments = measuring_arguments(
-                *pair,
+                *videos,
                 run_models,
                 threads=threads,
                 comparison=comparison,
                 plan=plan,
                 extra_metrics=extra_metrics,
             )
-            with report_frames(on_frames) as progress:
+            with report_frames(request.on_frames) as progress:
                 return run_ffmpeg(ffmpeg, [*progress, *arguments], folder=work)
 
-        result, videos, facts, plan = run_comparison(ffmpeg, videos, comparison, run, hints)
-        chroma_sets = _sets_with_chroma(feature_set, models)
+        result, videos, facts, plan = run_comparison(ffmpeg, pair, comparison, run, hints)
+        chroma_sets = _sets_with_chroma(request.feature_set, models)
         if chroma_sets:
             check_chroma(videos, facts)
         # libvmaf leaves out the column of a metric for which pictures are too small, with no error.
@@ -219,7 +199,7 @@ def measure(
         log = _read_logs(work, result.report)
     if True in kinds:
         description |= describe(measured_bits(facts), plan.encode)
-    keys = libvmaf_keys(feature_set, plan.encode)
+    keys = libvmaf_keys(request.feature_set, plan.encode)
     features, labels = _parse(log, keys, models, extra_metrics)
     if expected is not None and len(features) != expected:
         raise InputError(
