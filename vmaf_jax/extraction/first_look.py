@@ -26,7 +26,7 @@ from vmaf_jax.extraction.frame_subset import (
     run_graph,
 )
 from vmaf_jax.extraction.libvmaf import end_options
-from vmaf_jax.extraction.v1_form import describe, measured_bits
+from vmaf_jax.extraction.v1_form import describe_v1_form, measured_bits
 from vmaf_jax.features.feature_set import FeatureSet
 from vmaf_jax.files import work_folder
 from vmaf_jax.video.checks import check_run
@@ -170,7 +170,7 @@ def first_look(
             rows |= branch.read(work / f"log{k}.json", members, settings)
         version = str(json.loads((work / "log0.json").read_bytes()).get("version", "unknown"))
     if feature_set.least_bits > 8:
-        description |= describe(measured_bits(facts), plan.encode)
+        description |= describe_v1_form(measured_bits(facts), plan.encode)
     features = dict(sorted(rows.items()))
     return FirstLook(covariate, cuts, features, videos, plan, libvmaf.ending, description, version)
 

@@ -28,7 +28,7 @@ from vmaf_jax.extraction.jax_features import (
 )
 from vmaf_jax.extraction.request import Pair, Request, TableOrError, request_key
 from vmaf_jax.extraction.teachers import resolve_teachers
-from vmaf_jax.extraction.v1_form import describe
+from vmaf_jax.extraction.v1_form import describe_v1_form
 from vmaf_jax.features.feature_set import FEATURES, FeatureSet
 from vmaf_jax.teacher import Teacher, load_teacher
 from vmaf_jax.video.comparison import DEFAULT_COMPARISON, Comparison
@@ -301,7 +301,7 @@ def _decode_pairs(
                     if chunk.count == len(chunk.reference):
                         yield step
                         step = _Step()
-                form = describe(decoder.bits, encode) if has_chroma else {}
+                form = describe_v1_form(decoder.bits, encode) if has_chroma else {}
                 end = {**decoder.finish(), **form}
         except InputError as error:
             end = error

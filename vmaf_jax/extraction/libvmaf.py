@@ -31,7 +31,7 @@ from vmaf_jax.extraction.request import (
 )
 from vmaf_jax.extraction.teachers import LibvmafModel, resolve_teachers
 from vmaf_jax.extraction.v1_form import (
-    describe,
+    describe_v1_form,
     libvmaf_keys,
     measured_bits,
     model_options,
@@ -198,7 +198,7 @@ def _measure(
             _check_size(reference, facts[0], chroma_sets)
         log = _read_logs(work, result.report)
     if True in kinds:
-        description |= describe(measured_bits(facts), plan.encode)
+        description |= describe_v1_form(measured_bits(facts), plan.encode)
     keys = libvmaf_keys(request.feature_set, plan.encode)
     features, labels = _parse(log, keys, models, extra_metrics)
     if expected is not None and len(features) != expected:

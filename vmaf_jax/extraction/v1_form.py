@@ -53,6 +53,6 @@ def measured_bits(facts: Sequence[DecodedStream]) -> int:
     return common_bits(reference.pix_fmt, distorted.pix_fmt, least_bits=10)
 
 
-def describe(bits: int, encode: EncodedFormat | None) -> dict[str, object]:
+def describe_v1_form(bits: int, encode: EncodedFormat | None) -> dict[str, object]:
     """Returns the entries of a result that say in which form v1 measured, `bits` a sample."""
     return {"v1_bits": bits, "v1_encode": None if encode is None else list(encode)}
