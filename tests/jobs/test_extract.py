@@ -28,12 +28,12 @@ def test_settings_that_exclude_each_other_are_refused(settings, message):
 
 def test_contents_are_those_of_the_written_table(tmp_path):
     out = tmp_path / "table.parquet"
-    contents = extract(CorpusSource("support_vectors"), out)
+    summary = extract(CorpusSource("support_vectors"), out)
     table = read_table(out)
-    assert (contents.rows, contents.n_clips) == (len(table), table.n_clips) == (211, 211)
-    assert contents.sources == table.sources
-    assert contents.labels == ["vmaf_v0.6.1"]
-    assert contents.label_scale is None
+    assert (summary.rows, summary.n_clips) == (len(table), table.n_clips) == (211, 211)
+    assert summary.sources == table.sources
+    assert summary.labels == ["vmaf_v0.6.1"]
+    assert summary.label_scale is None
 
 
 def test_a_dataset_is_of_videos(tmp_path):

@@ -493,9 +493,9 @@ def test_no_more_than_a_shard_is_held(logs, tmp_path, monkeypatch):
 
     monkeypatch.setattr(FeatureTable, "write", counted)
     settings = ImportSettings(label_scale=(1.0, 5.0), shard_rows=20)
-    contents = import_features(ImportSource(logs=logs), tmp_path / "set", settings)
+    summary = import_features(ImportSource(logs=logs), tmp_path / "set", settings)
     shards = shards_of(tmp_path / "set")
-    assert (contents.rows, contents.n_clips, len(contents.sources)) == (3 * N_LOGS, N_LOGS, 7)
+    assert (summary.rows, summary.n_clips, len(summary.sources)) == (3 * N_LOGS, N_LOGS, 7)
     assert {len(read_table(shard)) for shard in shards} == {21, 18}
     assert len(shards) == len(held) == 43
     assert max(held) <= 1

@@ -91,10 +91,10 @@ def extract(
     )
     source = CorpusSource(corpus, data_root, manifest, label_scale)
     with Terminal() as terminal:
-        contents = run_extraction(source, out, settings, progress=terminal)
+        summary = run_extraction(source, out, settings, progress=terminal)
     if json_:
-        shown = contents.to_dict()
+        shown = summary.to_dict()
         del shown["label_scale"]  # of `import` alone, whose votes have one
         show_json({"out": str(out), **shown})
     else:
-        show_summary(out, contents)
+        show_summary(out, summary)

@@ -32,8 +32,8 @@ def import_features(
     source = ImportSource(logs, frames, clips, corpus, data_root, ratings)
     settings = ImportSettings(label_scale, features, tuple(teacher or ()), name)
     with Terminal() as terminal:
-        contents = run_import(source, out, settings, progress=terminal)
+        summary = run_import(source, out, settings, progress=terminal)
     if json_:
-        show_json({"out": str(out), **contents.to_dict()})
+        show_json({"out": str(out), **summary.to_dict()})
     else:
-        show_summary(out, contents)
+        show_summary(out, summary)

@@ -95,7 +95,7 @@ def extract(
             has the bytes that one machine writes.
 
     Returns:
-        TableSummary of what is written.
+        A summary of what is written.
 
     Raises:
         InputError: Bad settings, clips that failed (after all others are measured), a cluster that
@@ -146,7 +146,7 @@ def _write_dataset(
         if table is not None:
             concatenate([read_file(shard.path) for shard in shards]).write(table)
             writer.remove()
-    return _contents(clips, shards)
+    return _summarise(clips, shards)
 
 
 @contextlib.contextmanager
@@ -160,7 +160,7 @@ def _open_engine(settings: ExtractSettings) -> Iterator[Engine]:
         yield engine
 
 
-def _contents(clips: list[Clip], shards: list[Shard]) -> TableSummary:
+def _summarise(clips: list[Clip], shards: list[Shard]) -> TableSummary:
     scales = {clip.label_scale for clip in clips}
     return TableSummary(
         rows=sum(shard.rows for shard in shards),

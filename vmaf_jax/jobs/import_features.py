@@ -98,7 +98,7 @@ def import_features(
             no more than a shard is held in memory.
 
     Returns:
-        TableSummary of what is written.
+        A summary of what is written.
 
     Raises:
         InputError: Bad settings, a damaged file, labels without features or the reverse, or a
@@ -106,15 +106,15 @@ def import_features(
     """
     write = _write_dataset if is_dataset(out) else _write_table
     old_logs: list[Path] = []
-    contents = write(source, out, settings, progress, old_logs)
-    _remark_contents(contents, progress)
+    summary = write(source, out, settings, progress, old_logs)
+    _remark_summary(summary, progress)
     if old_logs:
         progress.say(
-            f"{old_logs[0]}: of libvmaf 1, as {len(old_logs)} of {contents.n_clips} logs are; if "
+            f"{old_logs[0]}: of libvmaf 1, as {len(old_logs)} of {summary.n_clips} logs are; if "
             f"the videos have 10 bits, ffmpeg's filter of that age gave motion2 four times too "
             f"large and VIF too low: log those again, or say bit_depth (8) in the list"
         )
-    return contents
+    return summary
 
 
 def _write_table(
@@ -154,20 +154,20 @@ def _write_dataset(
     with open_writer(out) as writer:  # first, since it locks the folder against another import
         listed = _list_clips(source, settings, progress)
         on_clip = progress.clips(listed.clips)
-        contents: TableSummary | None = None
+        summary: TableSummary | None = None
         shards: list[Path] = []
         for table in _shard_tables(listed, settings, old_logs):
             scored = _add_teachers(table, settings.teachers)
             shards.append(out / f"part-{len(shards):06d}.parquet")
             scored.write(shards[-1])
             held = TableSummary.of(scored)
-            contents = held if contents is None else contents + held
+            summary = held if summary is None else summary + held
             for frames in np.unique(table.clip_groups()[1], return_counts=True)[1].tolist():
                 on_clip(frames)
         writer.finish(shards)
-    if contents is None:
+    if summary is None:
         raise InputError(f"{listed.path}: lists no clip; add rows.")
-    return contents
+    return summary
 
 
 def _shard_tables(
@@ -184,21 +184,21 @@ def _shard_tables(
             first, rows, features = k, 0, {}  # lets go of the shard that was written
 
 
-def _remark_contents(contents: TableSummary, progress: Progress) -> None:
+def _remark_summary(summary: TableSummary, progress: Progress) -> None:
     """Says what the rows cannot be used for, and which names look mistyped."""
     spellings: dict[str, str] = {}
-    for source in contents.sources:
+    for source in summary.sources:
         # Leave-one-source-out would train on a source that is spelt in two ways.
         if (other := spellings.setdefault("".join(source.split()).casefold(), source)) != source:
             progress.say(
                 f"sources {other!r} and {source!r} differ in capitals or blanks alone; if they "
                 f"are one content, spell them alike, or it is trained on where it is left out"
             )
-    if len(contents.sources) < 2:
+    if len(summary.sources) < 2:
         progress.say(
-            f"one source ({contents.sources[0]}): it cannot be left out, so not be trained on"
+            f"one source ({summary.sources[0]}): it cannot be left out, so not be trained on"
         )
-    if "mos" not in contents.labels:
+    if "mos" not in summary.labels:
         progress.say("no opinion scores: nothing but --teacher NAME can be a label")
 
 
