@@ -114,16 +114,15 @@ def run(*arguments: str, cwd: Path = ROOT) -> str:
 def schemas() -> dict[str, str]:
     """Digests of the JSON schemas of configurations, sidecars and MCP tools."""
     from vmaf_jax.runs.config import Config
-    from vmaf_jax.serving.catalogue import TOOLS
+    from vmaf_jax.serving.requests import TOOLS
+    from vmaf_jax.serving.tools import output_schemas
 
-    models = {"config": Config} | {
-        f"mcp/{tool.name}/{role}": model
-        for tool in TOOLS.values()
-        for role, model in (("request", tool.request), ("result", tool.result))
-    }
+    written = {"config": Config.model_json_schema()}
+    written |= {f"mcp/{name}/request": tool.input_schema for name, tool in TOOLS.items()}
+    written |= {f"mcp/{name}/result": schema for name, schema in output_schemas().items()}
     entries = {
-        f"schema/{name}": digest(json.dumps(model.model_json_schema(), sort_keys=True))
-        for name, model in models.items()
+        f"schema/{name}": digest(json.dumps(schema, sort_keys=True))
+        for name, schema in written.items()
     }
     for path in sorted((ROOT / "checkpoints").glob("*/model.json")):
         entries[f"schema/sidecar/{path.parent.name}"] = digest(

@@ -51,11 +51,12 @@ class Server:
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory, encodes):
-    """A server over stdio that may read the encodes' folder."""
+def server(tmp_path_factory, encodes, endless):
+    """A server over stdio that may read the folders of the encodes and of the endless pair."""
     out = tmp_path_factory.mktemp("written")
     family = Family()
-    start = parameters(encodes, "--out", out, "--workers", 1, **family.environment)
+    flags = ("--allow", endless, "--out", out, "--workers", 1)
+    start = parameters(encodes, *flags, **family.environment)
     with (
         anyio.from_thread.start_blocking_portal() as portal,
         portal.wrap_async_context_manager(Client(start)) as client,
@@ -81,7 +82,7 @@ def table(encodes, support_vectors):
     return path
 
 
-ENDLESS = {
-    **{"reference": "ref.yuv", "distorted": "dis.yuv"},
-    **{"width": 640, "height": 360, "pix_fmt": "yuv420p"},
-}
+def endless_score(folder):
+    """Arguments of a score of the endless pair."""
+    paths = {"reference": str(folder / "ref.yuv"), "distorted": str(folder / "dis.yuv")}
+    return {**paths, "width": 640, "height": 360, "pix_fmt": "yuv420p"}

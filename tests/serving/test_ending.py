@@ -12,12 +12,11 @@ from pathlib import Path
 import anyio
 import pytest
 
-from tests.serving.conftest import ENDLESS
+from tests.serving.conftest import endless_score
 from tests.serving.support import Family, parameters, stdio, wait_until
 from vmaf_jax.errors import InputError
-from vmaf_jax.serving.catalogue import TOOLS
 from vmaf_jax.serving.pool import open_pool
-from vmaf_jax.serving.requests import Score, checked, parse
+from vmaf_jax.serving.requests import TOOLS, ScoreRequest, parse_request
 from vmaf_jax.serving.settings import Settings
 
 CLIENT = """
@@ -36,42 +35,57 @@ asyncio.run(main())
 """
 
 
-async def measuring(client, family, group, **arguments):
+async def measuring(client, family, group, arguments):
     """Starts a call that would take hours, and waits until its ffmpeg runs."""
     scope = anyio.CancelScope()
 
     async def call():
         with scope:
-            await client.call_tool("vmaf_score", {**ENDLESS, **arguments})
+            await client.call_tool("vmaf_score", arguments)
 
     group.start_soon(call)
     await anyio.to_thread.run_sync(lambda: wait_until(family.ffmpegs))
     return scope
 
 
-@pytest.mark.parametrize(("backend", "mode"), [("libvmaf", "auto"), ("jax", "legacy")])
-def test_a_cancelled_call_ends_its_ffmpeg_and_nothing_else(endless, encodes, backend, mode):
+async def cancel_call(client, family, endless, encodes, backend):
+    """Cancels a call that would take hours; the folders of the workers before and after it."""
+    arguments = {**endless_score(endless), "backend": backend}
+    async with anyio.create_task_group() as group:
+        scope = await measuring(client, family, group, arguments)
+        before = family.folders()
+        # A slow call holds no listing up: this is answered while it runs.
+        assert len((await client.list_tools(cache_mode="bypass")).tools) == len(TOOLS)
+        assert family.ffmpegs()
+        scope.cancel()
+    await anyio.to_thread.run_sync(lambda: wait_until(lambda: not family.ffmpegs()))
+    pair = {"reference": str(encodes / "ref.y4m"), "distorted": str(encodes / "dis.mp4")}
+    result = await client.call_tool("vmaf_score", pair)
+    assert result.structured_content["statistics"]["frames"] == 12
+    return before, family.folders()
+
+
+def test_a_cancelled_call_ends_its_ffmpeg_and_nothing_else(server, endless, encodes):
+    folders = (endless, encodes)
+    ends = server.portal.call(cancel_call, server.client, server.family, *folders, "libvmaf")
+    (before,), (after,) = ends
+    wait_until(lambda: not Path(before).exists())
+    assert Path(after).exists()
+
+
+def test_a_cancelled_call_of_an_older_client_leaves_nothing_behind(endless, encodes):
     family = Family()
 
     async def check():
         flags = ("--allow", encodes)
-        async with stdio(endless, *flags, mode=mode, **family.environment) as client:
-            async with anyio.create_task_group() as group:
-                scope = await measuring(client, family, group, backend=backend)
-                # A slow call holds no listing up: this is answered while it runs.
-                assert len((await client.list_tools(cache_mode="bypass")).tools) == len(TOOLS)
-                assert family.ffmpegs()  # of a call that would take hours
-                scope.cancel()
-            await anyio.to_thread.run_sync(lambda: wait_until(lambda: not family.ffmpegs()))
-            pair = {"reference": str(encodes / "ref.y4m"), "distorted": str(encodes / "dis.mp4")}
-            result = await client.call_tool("vmaf_score", pair)
-            assert result.structured_content["statistics"]["frames"] == 12
-            return family.folders()
+        async with stdio(endless, *flags, mode="legacy", **family.environment) as client:
+            return await cancel_call(client, family, endless, encodes, "jax")
 
-    folders = asyncio.run(check())
+    before, after = asyncio.run(check())
     wait_until(lambda: not family.processes())
-    assert folders
-    assert not any(Path(folder).exists() for folder in folders)
+    assert before
+    assert after
+    assert not any(Path(folder).exists() for folder in [*before, *after])
 
 
 def test_calls_that_are_cancelled_at_any_moment_leave_nothing(endless, encodes, table, tmp_path):
@@ -84,7 +98,7 @@ def test_calls_that_are_cancelled_at_any_moment_leave_nothing(endless, encodes, 
             for seconds in (0, 0.001, 0.03, 0.3, 1.0):
                 async with anyio.create_task_group() as group:
                     for _ in range(3):  # one runs or is about to, the others wait
-                        group.start_soon(client.call_tool, "vmaf_score", ENDLESS)
+                        group.start_soon(client.call_tool, "vmaf_score", endless_score(endless))
                     await anyio.sleep(seconds)
                     group.cancel_scope.cancel()
             trains = anyio.Event()
@@ -112,7 +126,7 @@ def test_none_that_is_killed_leaves_the_others_behind(endless, killed):
     family = Family()
     start = parameters(endless, **family.environment).model_dump_json()
     environment = {**os.environ, **family.environment}
-    call = [sys.executable, "-c", CLIENT, start, "vmaf_score", json.dumps(ENDLESS)]
+    call = [sys.executable, "-c", CLIENT, start, "vmaf_score", json.dumps(endless_score(endless))]
     client = subprocess.Popen(call, env=environment)
     try:
         wait_until(family.ffmpegs)
@@ -128,17 +142,12 @@ def test_none_that_is_killed_leaves_the_others_behind(endless, killed):
     assert not any(Path(folder).exists() for folder in folders)
 
 
-TOLD = {
-    "the server is killed": ("vmaf_jax mcp", signal.SIGKILL),
-    "the server is told to end": ("vmaf_jax mcp", signal.SIGTERM),
-    "the worker is told to end": ("serving.worker", signal.SIGTERM),
-}
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_training_ends_within_seconds_of_its_server(number, tmp_path):
+    """Its main thread is in a compiled program, where no handler of Python's runs.
 
-
-@pytest.mark.parametrize("told", TOLD)
-def test_a_training_ends_within_seconds(told, tmp_path):
-    """Its main thread is in a compiled program, where no handler of Python's runs."""
-    name, number = TOLD[told]
+    Where the server is killed, SIGTERM of the system is all that its worker hears.
+    """
     family = Family()
     start = parameters(tmp_path, "--out", tmp_path / "out", **family.environment)
     training = {"name": "never", "network": "nano", "steps": 20_000}
@@ -155,10 +164,9 @@ def test_a_training_ends_within_seconds(told, tmp_path):
         (worker,) = family.processes("serving.worker")
         busy = worker.cpu_times().user
         wait_until(lambda: worker.cpu_times().user > busy + 4)  # well in the program
-        (process,) = family.processes(name)
-        line = f"serving.worker {worker.cwd()}"
-        process.send_signal(number)
-        wait_until(lambda: not family.processes(line), seconds=15)
+        (server,) = family.processes("vmaf_jax mcp")
+        server.send_signal(number)
+        wait_until(lambda: not family.processes("serving.worker"), seconds=15)
     finally:
         client.kill()
         client.communicate()
@@ -167,50 +175,50 @@ def test_a_training_ends_within_seconds(told, tmp_path):
 
 
 def test_a_call_past_its_time_or_past_the_queue_is_refused_in_words(endless):
+    """Of four calls one runs, one waits, and two are refused at once."""
     settings = Settings((endless,), endless / "out", workers=1, queue=1, seconds=1.0)
-    arguments = checked(parse(Score, ENDLESS), settings).model_dump(mode="json")
+    arguments = parse_request(ScoreRequest, endless_score(endless), settings).model_dump(
+        mode="json"
+    )
     refusals: list[str] = []
 
     async def check():
         async def call():
             try:
-                await pool.run("vmaf_score", arguments, quiet, long=False, ends_worker=False)
+                await pool.run(TOOLS["vmaf_score"], arguments, quiet)
             except InputError as error:
                 refusals.append(str(error))
+            if len(refusals) == 3:
+                group.cancel_scope.cancel()
 
         async with open_pool(settings) as pool, anyio.create_task_group() as group:
-            for _ in range(4):  # the pool's own start, and a call, hold the first two places
+            for _ in range(4):
                 group.start_soon(call)
 
     asyncio.run(check())
-    assert len(refusals) == 4
-    assert [text for text in refusals if "busy" in text]
-    assert [text for text in refusals if "ended after 1 s" in text]
-    assert all("busy" in text or "ended after 1 s" in text for text in refusals)
+    assert ["busy" in text for text in refusals] == [True, True, False]
+    assert "ended after 1 s" in refusals[2]
 
 
-def test_a_lost_worker_is_a_tool_error_and_another_takes_its_place(endless, encodes):
-    family = Family()
+def test_a_lost_worker_is_a_tool_error_and_another_takes_its_place(server, endless):
+    lost = []
+
+    async def call():
+        arguments = endless_score(endless)
+        lost.append(await server.client.call_tool("vmaf_score", arguments))
 
     async def check():
-        async with stdio(endless, "--allow", encodes, **family.environment) as client:
-            lost = []
+        async with anyio.create_task_group() as group:
+            group.start_soon(call)
+            await anyio.to_thread.run_sync(lambda: wait_until(server.family.ffmpegs))
+            (worker,) = server.family.processes("serving.worker")
+            os.killpg(worker.pid, signal.SIGKILL)
 
-            async def call():
-                lost.append(await client.call_tool("vmaf_score", ENDLESS))
-
-            async with anyio.create_task_group() as group:
-                group.start_soon(call)
-                await anyio.to_thread.run_sync(lambda: wait_until(family.ffmpegs))
-                (worker,) = family.processes("serving.worker")
-                os.killpg(worker.pid, signal.SIGKILL)
-            (result,) = lost
-            assert result.is_error
-            assert "the worker ended in mid-call" in result.content[0].text
-            assert not (await client.call_tool("list_backends", {})).is_error
-
-    asyncio.run(check())
-    wait_until(lambda: not family.processes())
+    server.portal.call(check)
+    (result,) = lost
+    assert result.is_error
+    assert "the worker ended in mid-call" in result.content[0].text
+    assert server.answer("list_backends")["backends"]
 
 
 async def quiet(step, message):

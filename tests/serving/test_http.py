@@ -16,12 +16,12 @@ import uvicorn
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
-from tests.serving.conftest import ENDLESS
+from tests.serving.conftest import endless_score
 from tests.serving.support import Family, command, wait_until
 from tests.support import run_command
 from vmaf_jax.errors import InputError
 from vmaf_jax.serving import http_guard
-from vmaf_jax.serving.catalogue import TOOLS
+from vmaf_jax.serving.requests import TOOLS
 from vmaf_jax.serving.settings import Settings
 from vmaf_jax.serving.transports import http_app
 
@@ -40,13 +40,13 @@ HEADERS = {"accept": "application/json, text/event-stream"}
 
 
 @contextlib.contextmanager
-def serving(folder, family, stderr=None, **environment):
+def serving(folder, family, *flags, stderr=None, **environment):
     """A server over HTTP: its port. It ends with SIGTERM."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     process = subprocess.Popen(
-        command(folder, "--http", "--port", port, "--workers", 1),
+        command(folder, *flags, "--http", "--port", port, "--workers", 1),
         env={**os.environ, **family.environment, **environment},
         stderr=stderr,
     )
@@ -72,8 +72,18 @@ def family():
 
 
 @pytest.fixture(scope="module")
-def port(encodes, endless, family):
-    with serving(encodes, family, VMAF_JAX_MCP_ALLOW="") as port:
+def log(tmp_path_factory):
+    """The file that the server's standard error goes to."""
+    return tmp_path_factory.mktemp("log") / "log"
+
+
+@pytest.fixture(scope="module")
+def port(encodes, endless, family, log):
+    flags = ("--allow", endless)
+    with (
+        log.open("wb") as stderr,
+        serving(encodes, family, *flags, stderr=stderr, VMAF_JAX_MCP_ALLOW="") as port,
+    ):
         yield port
 
 
@@ -221,15 +231,15 @@ def test_many_slow_connections_make_room_for_a_quick_one(monkeypatch):
         assert closed(slow[0])
 
 
-def test_the_log_grows_slowly_whatever_comes(encodes, tmp_path):
-    with (tmp_path / "log").open("wb") as log, serving(encodes, Family(), stderr=log) as port:
-        for _ in range(200):
-            with socket.create_connection(("127.0.0.1", port)) as connection:
-                connection.sendall(b"\x16\x03\x01" + b"x" * 20_000)
-                closed(connection)
-        for _ in range(20):
-            assert post(port, origin="http://" + "x" * 10_000) == 403
-    assert (tmp_path / "log").stat().st_size < 20_000
+def test_the_log_grows_slowly_whatever_comes(port, log):
+    before = log.stat().st_size
+    for _ in range(200):
+        with socket.create_connection(("127.0.0.1", port)) as connection:
+            connection.sendall(b"\x16\x03\x01" + b"x" * 20_000)
+            closed(connection)
+    for _ in range(20):
+        assert post(port, origin="http://" + "x" * 10_000) == 403
+    assert log.stat().st_size - before < 20_000
 
 
 def test_a_body_of_absurd_size_is_refused(port):
@@ -245,20 +255,19 @@ def test_only_loopback_is_bound(port, family):
     assert listening == ["127.0.0.1"]
 
 
-def test_a_client_that_vanishes_takes_its_call_along(endless):
-    family = Family()
+def test_a_client_that_vanishes_takes_its_call_along(port, endless, family):
+    arguments = endless_score(endless)
 
-    async def check(port):
+    async def check():
         async with Client(f"http://127.0.0.1:{port}/mcp", mode="2026-07-28") as client:
             async with anyio.create_task_group() as group:
-                group.start_soon(client.call_tool, "vmaf_score", ENDLESS)
+                group.start_soon(client.call_tool, "vmaf_score", arguments)
                 await anyio.to_thread.run_sync(lambda: wait_until(family.ffmpegs))
                 group.cancel_scope.cancel()
             await anyio.to_thread.run_sync(lambda: wait_until(lambda: not family.ffmpegs()))
             assert not (await client.call_tool("list_backends", {})).is_error
 
-    with serving(endless, family) as port:
-        asyncio.run(check(port))
+    asyncio.run(check())
 
 
 def test_a_token_keeps_others_out(encodes):

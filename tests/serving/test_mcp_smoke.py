@@ -16,22 +16,17 @@ TOOLS = {
 }
 
 
-def test_tools_models_and_backends_are_listed(tmp_path):
-    async def check():
-        async with stdio(tmp_path) as client:
-            tools = (await client.list_tools()).tools
-            assert {tool.name for tool in tools} == TOOLS
-            assert all(tool.description and tool.output_schema for tool in tools)
-            models = (await client.call_tool("list_models", {})).structured_content["models"]
-            assert {"tiny", "nano", "rbf", "vmaf_v0.6.1"} <= {model["name"] for model in models}
-            answer = await client.call_tool("list_backends", {})
-            live = {b["name"] for b in answer.structured_content["backends"] if b["live"]}
-            assert "libvmaf" in live
-
-    asyncio.run(check())
+def test_tools_models_and_backends_are_listed(server):
+    tools = server.portal.call(server.client.list_tools).tools
+    assert {tool.name for tool in tools} == TOOLS
+    assert all(tool.description and tool.output_schema for tool in tools)
+    models = {model["name"] for model in server.answer("list_models")["models"]}
+    assert {"tiny", "nano", "rbf", "vmaf_v0.6.1"} <= models
+    backends = server.answer("list_backends")["backends"]
+    assert "libvmaf" in {backend["name"] for backend in backends if backend["live"]}
 
 
-def test_the_golden_pair_scores_as_published(golden, tmp_path):
+def test_the_golden_pair_scores_as_published(golden):
     folder, expected = golden
     pair = expected["pairs"][0]
 

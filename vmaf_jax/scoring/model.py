@@ -19,9 +19,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vmaf_jax.errors import InputError
 from vmaf_jax.export.sidecar import Calibration
-from vmaf_jax.features.checks import OUTPUT_RANGE, check_features
+from vmaf_jax.features.checks import check_features
 from vmaf_jax.features.feature_set import FEATURE_SETS, FeatureSet
 from vmaf_jax.models.pooling import pool
 from vmaf_jax.runs.locate import checkpoints, find_run
@@ -288,102 +287,3 @@ def vmaf_model_for(width: int, height: int) -> str:
     """Returns the name of VMAF's model for pictures of that size."""
     is_4k = max(width, height) >= _LONG or min(width, height) >= _SHORT
     return FOUR_K if is_4k else HD
-
-
-@dataclasses.dataclass(frozen=True)
-class ListedModel:
-    """A model that is loaded by its name.
-
-    Attributes:
-        name: As `load_model` takes it.
-        kind: `student` (shipped here) or `vmaf` (VMAF's own).
-        feature_set: Name of the features that it is called with.
-        label: The label column that it was trained on; of VMAF's own, its name.
-        n_params: Number of trained parameters; None for VMAF's own.
-        rmse: Held-out, VMAF points against `label`, from its own record; None for VMAF's own.
-        label_scale: The worst and the best vote, of opinion scores.
-        card: Its model card; None where it has none.
-    """
-
-    name: str
-    kind: str
-    feature_set: str
-    label: str
-    n_params: int | None = None
-    rmse: float | None = None
-    label_scale: LabelScale = OUTPUT_RANGE
-    card: Path | None = None
-
-    @property
-    def unit(self) -> str:
-        """Unit of `rmse_in_unit`, for people."""
-        if self.label != "mos":
-            return "VMAF points"
-        low, high = self.label_scale
-        return f"votes on {low:g}-{high:g}"
-
-    @property
-    def rmse_in_unit(self) -> float | None:
-        """`rmse` on the scale that the label was given on."""
-        low, high = self.label_scale
-        return None if self.rmse is None else self.rmse * (high - low) / 100
-
-
-@dataclasses.dataclass(frozen=True)
-class ListedBackend:
-    """A backend that measures features.
-
-    Attributes:
-        name: As `score` takes it: `libvmaf` (on the processor) or `jax` (on JAX's first device).
-        live: Whether it can run on this machine.
-        detail: Its version and device, or why it cannot run.
-    """
-
-    name: str
-    live: bool
-    detail: str
-
-
-def list_models() -> list[ListedModel]:
-    """Returns the shipped students, then VMAF's own models over features that are measured here."""
-    from vmaf_jax.export.sidecar import read_sidecar
-
-    models = []
-    for path in sorted(checkpoints().glob("*/model.json")):
-        sidecar = read_sidecar(path)
-        metrics = sidecar.training and sidecar.training.metrics
-        card = path.with_name("card.md")
-        models.append(
-            ListedModel(
-                name=path.parent.name,
-                kind="student",
-                feature_set=sidecar.feature_set,
-                label=sidecar.label_name or "",
-                n_params=sidecar.n_params,
-                rmse=metrics.loso.rmse if metrics else None,
-                label_scale=sidecar.label_scale,
-                card=card if card.is_file() else None,
-            )
-        )
-    for name in sorted(known_teachers()):
-        try:
-            models.append(ListedModel(name, "vmaf", feature_set_of(name).name, name))
-        except InputError:
-            continue  # over features that this program does not measure
-    return models
-
-
-def list_backends() -> list[ListedBackend]:
-    """Returns the backends, and whether each can run on this machine."""
-    import jax
-
-    try:
-        ffmpeg = find_ffmpeg()
-        libvmaf = ListedBackend("libvmaf", True, f"libvmaf in ffmpeg {ffmpeg.version}")
-    except InputError as error:
-        libvmaf = ListedBackend("libvmaf", False, str(error))
-    device = jax.devices()[0]
-    mend = "" if device.platform != "cpu" else "; for a GPU install 'vmaf-jax[cuda]'"
-    detail = f"features in JAX {jax.__version__} on {device.platform} ({device.device_kind}){mend}"
-    # Both decode with ffmpeg.
-    return [libvmaf, ListedBackend("jax", libvmaf.live, detail)]

@@ -6,11 +6,12 @@ import numpy as np
 import numpy.typing as npt
 
 from vmaf_jax.errors import InputError
+from vmaf_jax.extraction.extract import VideoLike
 from vmaf_jax.reporting.plots import plot_frame
 from vmaf_jax.scoring.model import ModelLike
-from vmaf_jax.scoring.score import DEFAULT_MODEL, score
+from vmaf_jax.scoring.score import DEFAULT_MODEL, DEFAULT_SETTINGS, ScoreSettings, score_pair
 from vmaf_jax.scoring.scores import Scores
-from vmaf_jax.video.comparison import DEFAULT_COMPARISON, Comparison
+from vmaf_jax.video.comparison import Comparison
 from vmaf_jax.video.decode import DecodedPair, sample_dtype
 from vmaf_jax.video.ffmpeg import find_ffmpeg
 from vmaf_jax.video.inputs import Video
@@ -37,31 +38,32 @@ class WorstFrame:
 
 
 def worst_frames(
-    reference: Video,
-    distorted: Video,
+    reference: VideoLike,
+    distorted: VideoLike,
     model: ModelLike = DEFAULT_MODEL,
+    settings: ScoreSettings = DEFAULT_SETTINGS,
     *,
     count: int = 3,
     apart: int = 1,
     pictures: bool = True,
-    backend: str = "libvmaf",
-    comparison: Comparison = DEFAULT_COMPARISON,
 ) -> tuple[Scores, list[WorstFrame]]:
     """Scores a pair and describes its lowest frames, the lowest first; ties by frame number.
 
     Args:
         count: Number of frames, at most.
         apart: Frames between any two of them, so that one bad moment is not described many times.
-        backend, comparison: As for `score`.
 
     Raises:
-        InputError: As `score`; or `count` or `apart` is below 1.
+        InputError: As `score_pair`; or `count` or `apart` is below 1.
     """
     if count < 1 or apart < 1:
         raise InputError("count and apart are at least 1; correct them.")
-    scores = score(reference, distorted, model, backend=backend, comparison=comparison)
+    scores = score_pair(reference, distorted, model, settings)
     chosen = lowest_frames(scores.per_frame, count, apart)
-    drawn = _draw(reference, distorted, scores, chosen, comparison) if pictures else {}
+    drawn: dict[int, bytes] = {}
+    if pictures:
+        pair = settings.as_pair(reference, distorted)
+        drawn = _draw(pair, settings.comparison, scores, chosen)
     frames = [
         WorstFrame(
             frame=number,
@@ -88,10 +90,10 @@ def lowest_frames(per_frame: npt.NDArray[np.float64], count: int, apart: int) ->
 
 
 def _draw(
-    reference: Video, distorted: Video, scores: Scores, numbers: list[int], comparison: Comparison
+    videos: tuple[Video, Video], comparison: Comparison, scores: Scores, numbers: list[int]
 ) -> dict[int, bytes]:
     """Draws a picture for each frame number, decoding in one pass up to the last of them."""
-    pair = DecodedPair(find_ffmpeg(), reference, distorted, comparison=comparison)
+    pair = DecodedPair(find_ffmpeg(), videos[0], videos[1], comparison=comparison)
     pictures: dict[int, bytes] = {}
     try:
         shape = (_BLOCK, pair.height, pair.width)

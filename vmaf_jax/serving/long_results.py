@@ -1,6 +1,6 @@
-"""Frames that do not fit an answer: kept here, read in parts by their URI.
+"""Frames that do not fit an answer: kept in the server, read in parts by their URI.
 
-A result lives until newer ones need its room; the number of results and their size are bounded.
+A result is kept until newer ones need its room; the number of results and their size are bounded.
 """
 
 import collections
@@ -19,13 +19,16 @@ class LongResults:
     """The frames of recent long results, as the JSON texts of their parts."""
 
     def __init__(self) -> None:
-        """None at first."""
+        """Starts without results."""
         self._parts: collections.OrderedDict[str, dict[int, str]] = collections.OrderedDict()
 
-    def add(self, frames: Sequence[dict[str, Any]]) -> str | None:
-        """Keeps frames past the first part; the URI of the next part, None where all fit."""
-        if len(frames) <= PART:
-            return None
+    def add(self, frames: Sequence[dict[str, Any]]) -> str:
+        """Keeps the frames after the first part, and returns the URI of the second.
+
+        Args:
+            frames: more than `PART`.
+        """
+        # Whoever knows a URI can read its frames, other clients of the server included.
         key = secrets.token_hex(8)
         self._parts[key] = {
             start: json.dumps(
@@ -41,7 +44,7 @@ class LongResults:
         return _uri(key, PART)
 
     def part(self, key: str, start: int) -> str | None:
-        """The part that begins with frame `start`, a `Frames` as JSON; None where there is none."""
+        """Returns the part that begins with frame `start`, a `Frames` as JSON, None if absent."""
         return self._parts.get(key, {}).get(start)
 
     def _size(self) -> int:

@@ -1,9 +1,9 @@
-"""Workers, and calls that wait for them.
+"""Workers, and the calls that wait for them.
 
-So many calls run side by side as there are workers; the others wait in the order in which they
-came, and past a limit they are refused. A worker stays between calls. One whose call is cancelled,
-takes too long or goes wrong is ended with all its children, and another takes its place: nothing
-less ends a training, or an ffmpeg that a thread waits for, at any moment.
+As many calls run side by side as there are workers; the others wait in the order in which they
+came, and beyond a limit they are refused. A worker is kept between calls. One whose call is
+cancelled, takes too long or fails in the process is ended with all its children, and another takes
+its place: nothing less ends, at any moment, a training or an ffmpeg that a thread waits for.
 """
 
 import contextlib
@@ -23,22 +23,33 @@ from anyio.abc import Process
 from anyio.streams.buffered import BufferedByteReceiveStream
 
 from vmaf_jax.errors import InputError
+from vmaf_jax.serving.requests import Tool
 from vmaf_jax.serving.settings import TOKEN, Settings
-from vmaf_jax.serving.texts import mend_json
+from vmaf_jax.serving.surrogates import replace_surrogates
 
 _START_S = 120.0
-_GRACE_S = 3.0  # for what is half-written to be removed
+_GRACE_S = 3.0  # longer than a worker gives itself to remove what is half-written
 _BEAT_S = 5.0  # between notifications of a call that has nothing new to say
 _MAX_ANSWER = 64 << 20  # bytes; some 300,000 frames
 
-Progress = Callable[[float, str], Awaitable[None]]
+OnProgress = Callable[[float, str], Awaitable[None]]
+Schemas = dict[str, dict[str, Any]]
+
+
+class WorkerLostError(InputError):
+    """A worker that ended, or whose pipe holds an answer that nobody read."""
 
 
 class Worker:
-    """A worker process (`worker.py`), its pipes and its folder of temporary files."""
+    """A worker process (`worker.py`), its pipes and its folder of temporary files.
+
+    Attributes:
+        schemas: of the tools' results, by the tools' names.
+    """
 
     def __init__(self, process: Process, folder: Path) -> None:
-        """Takes a process that was just started; `start` does."""
+        """Wraps a process that was just started; `start` calls this."""
+        self.schemas: Schemas = {}
         self._process, self._folder = process, folder
         assert process.stdin is not None  # noqa: S101 (both are pipes)
         assert process.stdout is not None  # noqa: S101
@@ -46,7 +57,7 @@ class Worker:
 
     @classmethod
     async def start(cls, settings: Settings) -> "Worker":
-        """A worker that is ready.
+        """Starts a worker and waits until it is ready.
 
         Raises:
             InputError: it did not start.
@@ -60,8 +71,9 @@ class Worker:
                 stdout=subprocess.PIPE,
                 stderr=None,
                 cwd=folder,
-                env={**_environment(), "TMPDIR": str(folder)},
-                start_new_session=True,
+                # Only the server needs the secret of its clients.
+                env={k: v for k, v in os.environ.items() if k != TOKEN} | {"TMPDIR": str(folder)},
+                start_new_session=True,  # a process group, which ends with all its children
             )
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
@@ -69,7 +81,7 @@ class Worker:
         worker = cls(process, folder)
         try:
             with anyio.fail_after(_START_S):
-                await worker._receive()
+                worker.schemas = (await worker._receive())["schemas"]
         except BaseException as error:
             await worker.end()
             if isinstance(error, (InputError, TimeoutError)):
@@ -78,12 +90,12 @@ class Worker:
         return worker
 
     async def call(
-        self, tool: str, arguments: dict[str, Any], progress: Progress
+        self, tool: str, arguments: dict[str, Any], on_progress: OnProgress
     ) -> dict[str, Any]:
-        """Runs a call; the message that ends it, `result` and `pictures`.
+        """Runs a call and returns the message that ends it, `result` and `pictures`.
 
         Args:
-            progress: called with a growing number and a text, at each stage and while it lasts.
+            on_progress: called with a growing number and a text, at each stage and while it lasts.
 
         Raises:
             InputError: the call failed, with the reason for people.
@@ -103,7 +115,7 @@ class Worker:
             if "result" in message:
                 return message
             count += 1
-            await progress(count, message["message"])
+            await on_progress(count, message["message"])
 
     async def _receive(self) -> dict[str, Any]:
         try:
@@ -114,10 +126,10 @@ class Worker:
             ) from error
         except anyio.DelimiterNotFound as error:
             raise WorkerLostError("the answer is too large; ask about a shorter clip.") from error
-        return dict(json.loads(mend_json(line.decode())))
+        return dict(json.loads(replace_surrogates(line.decode())))
 
     async def end(self) -> None:
-        """Ends the process and its children, wherever they are; nobody can interrupt that."""
+        """Ends the process and its children; a cancellation of the caller does not stop that."""
         with anyio.CancelScope(shield=True):
             self._signal(signal.SIGTERM)
             with anyio.move_on_after(_GRACE_S):
@@ -132,43 +144,25 @@ class Worker:
             os.killpg(self._process.pid, number)
 
 
-def _environment() -> dict[str, str]:
-    """What a worker is told: all but the secret, which only the server needs."""
-    return {name: value for name, value in os.environ.items() if name != TOKEN}
-
-
-class WorkerLostError(InputError):
-    """The worker is of no more use."""
-
-
 class Pool:
     """Workers that calls share."""
 
     def __init__(self, settings: Settings) -> None:
-        """An empty pool; `open_pool` makes one that ends its workers."""
+        """Makes an empty pool; `open_pool` makes one whose workers end."""
         self._settings = settings
         self._turns = anyio.CapacityLimiter(settings.workers)
         self._starting = anyio.Lock()
         self._idle: list[Worker] = []
         self._all: set[Worker] = set()
+        self._schemas: Schemas | None = None
 
     async def run(
-        self,
-        tool: str,
-        arguments: dict[str, Any],
-        progress: Progress,
-        *,
-        long: bool,
-        ends_worker: bool,
+        self, tool: Tool, arguments: dict[str, Any], on_progress: OnProgress
     ) -> dict[str, Any]:
-        """Waits for its turn, and runs a call.
-
-        Args:
-            long: whether it has the long run time.
-            ends_worker: whether its worker is not used again.
+        """Waits for a turn, runs a call and returns its last message.
 
         Raises:
-            InputError: too many wait already, it took too long, or it failed.
+            InputError: too many calls wait already, this one took too long, or it failed.
         """
         if self._turns.statistics().tasks_waiting >= self._settings.queue:
             raise InputError(
@@ -177,19 +171,19 @@ class Pool:
         async with self._turns:
             worker = await self._take()
             keep = False
-            seconds = self._settings.long_seconds if long else self._settings.seconds
+            seconds = self._settings.long_seconds if tool.long else self._settings.seconds
             try:
                 with anyio.fail_after(seconds):
-                    answer = await worker.call(tool, arguments, progress)
-                keep = not ends_worker
+                    answer = await worker.call(tool.name, arguments, on_progress)
+                keep = not tool.ends_worker
                 return answer
             except TimeoutError as error:
                 raise InputError(
-                    f"{tool}: ended after {seconds:g} s, the longest that a call may take; ask "
-                    f"about less, such as a shorter clip."
+                    f"{tool.name}: ended after {seconds:g} s, the longest that a call may take; "
+                    f"ask about less, such as a shorter clip."
                 ) from error
             except InputError as error:
-                keep = not ends_worker and not isinstance(error, WorkerLostError)
+                keep = not tool.ends_worker and not isinstance(error, WorkerLostError)
                 raise
             except (anyio.BrokenResourceError, anyio.ClosedResourceError) as error:
                 raise InputError("the worker ended between calls; try again.") from error
@@ -199,10 +193,20 @@ class Pool:
                 else:
                     await self._drop(worker)
 
-    async def warm(self) -> None:
-        """Starts a worker before anything is asked of it; a failure is told to the first call."""
-        with contextlib.suppress(InputError):
+    async def schemas(self) -> Schemas:
+        """Returns the schemas of the tools' results, once a first worker is ready.
+
+        Raises:
+            InputError: it did not start.
+        """
+        if self._schemas is None:
             self._idle.append(await self._take())
+        return self._schemas or {}
+
+    async def warm(self) -> None:
+        """Starts a worker before the first call; that call is told of a failure."""
+        with contextlib.suppress(InputError):
+            await self.schemas()
 
     async def close(self) -> None:
         """Ends all workers."""
@@ -212,12 +216,16 @@ class Pool:
                     group.start_soon(self._drop, worker)
 
     async def _take(self) -> Worker:
-        """An idle worker, else a new one; one starts at a time, and a start may make one idle."""
+        """Returns an idle worker, else a new one.
+
+        Workers start one at a time: while one starts, a call that ends may leave another idle.
+        """
         async with self._starting:
             if self._idle:
                 return self._idle.pop()
             worker = await Worker.start(self._settings)
             self._all.add(worker)
+            self._schemas = worker.schemas
             return worker
 
     async def _drop(self, worker: Worker) -> None:
@@ -227,7 +235,7 @@ class Pool:
 
 @contextlib.asynccontextmanager
 async def open_pool(settings: Settings) -> AsyncIterator[Pool]:
-    """A pool with a first worker on its way; all workers have ended when the block is left."""
+    """Opens a pool that starts a first worker, and ends all workers when the block is left."""
     pool = Pool(settings)
     try:
         async with anyio.create_task_group() as group:

@@ -1,4 +1,4 @@
-"""Two prompts that show how the tools go together."""
+"""Prompts, each of which combines several tools."""
 
 import dataclasses
 
@@ -11,7 +11,7 @@ _MAX_ARGUMENT = 4096  # characters
 
 @dataclasses.dataclass(frozen=True)
 class Prompt:
-    """A text with places for arguments, `{name}`."""
+    """A text in which `{name}` stands for an argument."""
 
     name: str
     description: str
@@ -56,7 +56,7 @@ _PROMPTS = (
 
 
 def list_prompts() -> list[types.Prompt]:
-    """The prompts and their arguments."""
+    """Lists the prompts and their arguments."""
     return [
         types.Prompt(
             name=prompt.name,
@@ -71,7 +71,7 @@ def list_prompts() -> list[types.Prompt]:
 
 
 def get_prompt(name: str, arguments: dict[str, str]) -> types.GetPromptResult:
-    """A prompt with its arguments filled in.
+    """Returns a prompt with its arguments filled in.
 
     Raises:
         InputError: no such prompt, or an argument is missing, unknown or too long.

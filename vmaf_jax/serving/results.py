@@ -1,40 +1,56 @@
-"""What each tool gives back, as its output schema says it."""
+"""The answers of the tools, and the schemas that clients are told of them.
 
-import math
-from typing import Annotated, Any
+A result holds the dataclasses of its job where they are plain values, and the part of the others
+that fits an answer. Schemas are written from these dataclasses, with the descriptions of fields
+from their docstrings. Importing this module loads JAX and the jobs, so only workers do.
+"""
 
-import pydantic
-from pydantic import BeforeValidator, Field
+import inspect
+import re
+from dataclasses import dataclass
+from typing import Any
 
+from pydantic.json_schema import GenerateJsonSchema
+from pydantic_core import core_schema
 
-def _finite(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-Figure = Annotated[float | None, BeforeValidator(_finite)]  # null where it is undefined
-
-
-class Result(pydantic.BaseModel, frozen=True):
-    """The structured content of an answer."""
-
-
-class Frame(Result):
-    """One frame of a clip."""
-
-    frame: int = Field(description="Number, from 0.")
-    score: float = Field(description="VMAF points, 0-100.")
-    features: dict[str, float] = Field(description="By name, no unit.")
+from vmaf_jax.corpora.encodes import Encode
+from vmaf_jax.evaluation.conformal import ScoreInterval
+from vmaf_jax.jobs.ladder import LeftOut
+from vmaf_jax.scoring.intervals import ClipIntervals
+from vmaf_jax.scoring.rank import Failure
+from vmaf_jax.serving.catalogue import ListedBackend, ListedModel
 
 
-class Frames(Result):
-    """A part of a clip's frames."""
+@dataclass(frozen=True, kw_only=True)
+class Frame:
+    """One frame of a clip.
+
+    Attributes:
+        frame: number, from 0.
+        score: VMAF points, 0-100.
+        features: by name, no unit.
+    """
+
+    frame: int
+    score: float
+    features: dict[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Frames:
+    """A part of a clip's frames.
+
+    Attributes:
+        next: URI of the part that follows; null at the end.
+    """
 
     frames: list[Frame]
-    next: str | None = Field(None, description="URI of the part that follows; null at the end.")
+    next: str | None = None
 
 
-class Statistics(Result):
-    """How a clip's frames are spread, VMAF points."""
+@dataclass(frozen=True, kw_only=True)
+class Statistics:
+    """The distribution of a clip's frames, VMAF points."""
 
     mean: float
     harmonic_mean: float
@@ -44,243 +60,285 @@ class Statistics(Result):
     frames: int
 
 
-class Interval(Result):
-    """Where a clip's score lies."""
+@dataclass(frozen=True, kw_only=True)
+class ScoreResult(Frames):
+    """The score of a clip.
 
-    level: float = Field(description="The share of new sources' clips whose label it is to hold.")
-    low: float = Field(description="Points, 0-100.")
-    high: float = Field(description="Points, 0-100.")
-    kind: str = Field(description="How it was made.")
-
-
-class Scored(Frames):
-    """Result of `vmaf_score`."""
+    Attributes:
+        kind: run (JAX), onnx, or libvmaf (one of VMAF's own models).
+        backend: what measured the features.
+        score: the clip's score by the model's own pooling, points.
+        interval: of the score, where it was asked for.
+        inside_training_region: whether the clip is like those the model learnt from; null if
+            unknown.
+        features: means over frames, no unit.
+        seconds: spent on extraction and on inference.
+    """
 
     model: str
-    kind: str = Field(description="run (JAX), onnx, or libvmaf (one of VMAF's own models).")
-    backend: str = Field(description="What measured the features.")
-    score: float = Field(description="The clip's score by the model's own pooling, points.")
-    interval: Interval | None = Field(None, description="Of the score, where it was asked for.")
-    inside_training_region: bool | None = Field(
-        None, description="Whether the clip is like those the model learnt from; null if unknown."
-    )
+    kind: str
+    backend: str
+    score: float
+    interval: ScoreInterval | None = None
+    inside_training_region: bool | None = None
     statistics: Statistics
-    features: dict[str, float] = Field(description="Means over frames, no unit.")
-    seconds: dict[str, float] = Field(description="Spent on extraction and on inference.")
+    features: dict[str, float]
+    seconds: dict[str, float]
 
 
-class Described(Result):
-    """Result of `describe_worst_frames`."""
+@dataclass(frozen=True, kw_only=True)
+class WorstFramesResult:
+    """The frames of a clip that score lowest.
+
+    Attributes:
+        score: the clip's score by the model's own pooling, points.
+        features: means over the clip, no unit.
+        worst: the lowest first; pictures come in this order.
+    """
 
     model: str
-    score: float = Field(description="The clip's score, by the model's own pooling, points.")
+    score: float
     frames_in_clip: int
-    features: dict[str, float] = Field(description="Means over the clip, no unit.")
-    worst: list[Frame] = Field(description="The lowest first; pictures come in this order.")
+    features: dict[str, float]
+    worst: list[Frame]
 
 
-class RankedVideo(Result):
-    """One of several videos."""
+@dataclass(frozen=True, kw_only=True)
+class RankedVideo:
+    """One of several videos that were scored.
 
-    rank: int = Field(description="From 1, the highest score first.")
+    Attributes:
+        rank: from 1, the highest score first.
+        score: the clip's score by the model's own pooling, points.
+        bytes: of the file.
+        kbit_per_s: its size over its duration; null where that is unknown.
+        interval: of the score, where it was asked for.
+    """
+
+    rank: int
     reference: str
     distorted: str
-    score: float = Field(description="The clip's score by the model's own pooling, points.")
-    bytes: int | None = Field(description="Of the file.")
-    kbit_per_s: Figure = Field(None, description="Its size over its duration.")
-    interval: Interval | None = Field(None, description="Of the score, where it was asked for.")
+    score: float
+    bytes: int | None
+    kbit_per_s: float | None = None
+    interval: ScoreInterval | None = None
     inside_training_region: bool | None = None
     statistics: Statistics
 
 
-class FailedVideo(Result):
-    """A video without a score."""
+@dataclass(frozen=True, kw_only=True)
+class RankResult:
+    """Several videos, the best first.
 
-    reference: str
-    distorted: str
-    reason: str
+    Attributes:
+        model: what scored; null where no video has a score.
+        ranked: the highest first; an answer has 500.
+        failed: those without a score; an answer has 500.
+        out: the file with everything, where one was asked for.
+    """
 
-
-class Ranked(Result):
-    """Result of `rank`."""
-
-    model: str | None = Field(description="What scored; null where no video has a score.")
+    model: str | None
     n_ranked: int
-    ranked: list[RankedVideo] = Field(description="The highest first; an answer has 500.")
+    ranked: list[RankedVideo]
     n_failed: int
-    failed: list[FailedVideo] = Field(description="Those without a score; an answer has 500.")
-    out: str | None = Field(description="The file with everything, where one was asked for.")
+    failed: list[Failure]
+    out: str | None
 
 
-class Tabled(Result):
-    """Result of `extract` and of `import`."""
+@dataclass(frozen=True, kw_only=True)
+class TableResult:
+    """A feature table that was written.
 
-    out: str = Field(description="The feature table; give it as `features`.")
+    Attributes:
+        out: its path; give it as `features`.
+        sources: sorted; an answer has 500.
+        label_scale: worst and best vote, where people voted.
+    """
+
+    out: str
     rows: int
     clips: int
     n_sources: int
-    sources: list[str] = Field(description="Sorted; an answer has 500.")
+    sources: list[str]
     labels: list[str]
-    label_scale: list[float] | None = Field(description="Worst and best vote, where people voted.")
+    label_scale: list[float] | None
 
 
-class BdRate(Result):
-    """A codec beside the anchor; percent of the anchor's rate."""
+@dataclass(frozen=True, kw_only=True)
+class BdRate:
+    """A codec beside the anchor, percent of the anchor's rate.
+
+    Attributes:
+        contents: number of contents that both have curves of.
+        mean: over contents, by method; null where it is undefined.
+        intervals: of those means; null with too few contents.
+    """
 
     codec: str
-    contents: int = Field(description="That both have curves of.")
-    mean: dict[str, Figure] = Field(description="Over contents, by method.")
-    intervals: dict[str, tuple[float, float] | None] = Field(
-        description="Of those means; null with too few contents."
-    )
+    contents: int
+    mean: dict[str, float | None]
+    intervals: dict[str, tuple[float, float] | None]
 
 
-class LeftOut(Result):
-    """Encodes that no curve or comparison could be made of."""
+@dataclass(frozen=True, kw_only=True)
+class LadderResult:
+    """Codecs compared by rate and quality.
 
-    content: str | None
-    codec: str
-    reason: str
-
-
-class Rung(Result):
-    """An encode on the convex hull of its content's."""
-
-    content: str
-    codec: str
-    kbps: float
-    score: float
-    height: int | None
-
-
-class Laddered(Result):
-    """Result of `ladder`."""
+    Attributes:
+        curves_through: hull or all encodes.
+        left_out: encodes that no curve or comparison could be made of; an answer has 500.
+        hull: encodes on the hull of their content, by content, then by rate; an answer has 500.
+        out: the file with everything, where one was asked for.
+    """
 
     anchor: str
     level: float
-    curves_through: str = Field(description="hull or all encodes.")
+    curves_through: str
     n_encodes: int
     bd_rate: list[BdRate]
     n_left_out: int
-    left_out: list[LeftOut] = Field(description="An answer has 500.")
+    left_out: list[LeftOut]
     n_hull: int
-    hull: list[Rung] = Field(description="By content, then by rate; an answer has 500.")
-    out: str | None = Field(description="The file with everything, where one was asked for.")
+    hull: list[Encode]
+    out: str | None
 
 
-class ModelEntry(Result):
-    """One model that goes by its name."""
+@dataclass(frozen=True)
+class ModelsResult:
+    """The models that go by a name."""
 
-    name: str
-    kind: str = Field(description="student (shipped) or vmaf (VMAF's own).")
-    feature_set: str
-    label: str
-    n_params: int | None = None
-    rmse: Figure = Field(None, description="Held-out RMSE against the label, in `unit`.")
-    unit: str = Field(
-        description="Of `rmse`: VMAF points, or votes on the scale that was voted on."
-    )
-    card: str | None = Field(None, description="URI of its card, a resource.")
+    models: list[ListedModel]
 
 
-class Models(Result):
-    """Result of `list_models`."""
+@dataclass(frozen=True)
+class BackendsResult:
+    """What measures features on the server's machine."""
 
-    models: list[ModelEntry]
-
-
-class BackendEntry(Result):
-    """Something that measures features."""
-
-    name: str
-    live: bool
-    detail: str
+    backends: list[ListedBackend]
 
 
-class Backends(Result):
-    """Result of `list_backends`."""
+@dataclass(frozen=True, kw_only=True)
+class SplitIntervals(ClipIntervals):
+    """The intervals of a split's clips.
 
-    backends: list[BackendEntry]
+    Attributes:
+        held: the share of these clips whose label they hold.
+        clips: in the table's order; an answer has 500 for all models together.
+        n_clips: how many clips there are.
+    """
 
-
-class ClipInterval(Result):
-    """A clip's score and its interval, beside its label; points, 0-100."""
-
-    source: str
-    clip: str
-    label: float
-    score: float
-    low: float
-    high: float
-
-
-class ClipIntervals(Result):
-    """The intervals of a split's clips."""
-
-    level: float = Field(description="The share of new sources' clips whose label they are for.")
-    held: float = Field(description="The share of these clips whose label they hold.")
-    mean_width: float = Field(description="Points.")
     n_clips: int
-    clips: list[ClipInterval] = Field(description="In the table's order; an answer has 500.")
 
 
-class Agreement(Result):
-    """A model against labels."""
+@dataclass(frozen=True, kw_only=True)
+class Agreement:
+    """A model's agreement with labels; figures that are undefined are null.
+
+    Attributes:
+        plcc: Pearson's correlation.
+        srocc: Spearman's rank correlation.
+        rmse: VMAF points.
+        max_abs: worst absolute error, VMAF points.
+        intervals: where asked for; null if the model is not calibrated on this label.
+    """
 
     model: str
     kind: str
-    plcc: Figure = Field(None, description="Pearson's correlation; null where undefined.")
-    srocc: Figure = Field(None, description="Spearman's rank correlation; null where undefined.")
-    rmse: Figure = Field(None, description="VMAF points.")
-    max_abs: Figure = Field(None, description="Worst absolute error, VMAF points.")
-    intervals: ClipIntervals | None = Field(
-        None, description="Where asked for; null if the model is not calibrated on this label."
-    )
+    plcc: float | None = None
+    srocc: float | None = None
+    rmse: float | None = None
+    max_abs: float | None = None
+    intervals: SplitIntervals | None = None
 
 
-class Compared(Result):
-    """Result of `compare_models`: the smallest RMSE first."""
+@dataclass(frozen=True, kw_only=True)
+class Rows:
+    """The rows that models were judged on."""
 
     label: str
     split: str
     rows: int
     sources: list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompareResult(Rows):
+    """Several models on the same rows.
+
+    Attributes:
+        ranked: the smallest RMSE first.
+    """
+
     ranked: list[Agreement]
 
 
-class Evaluated(Agreement):
-    """Result of `eval_model_on_split`."""
-
-    label: str
-    split: str
-    rows: int
-    sources: list[str]
+@dataclass(frozen=True, kw_only=True)
+class EvaluateResult(Agreement, Rows):
+    """One model on a split."""
 
 
-class Benchmarked(Result):
-    """Result of `run_benchmark`."""
+@dataclass(frozen=True, kw_only=True)
+class BenchmarkResult:
+    """Timings of a part of the library and of what it replaces.
+
+    Attributes:
+        lines: the report for people.
+    """
 
     what: str
     report: dict[str, Any]
-    lines: list[str] = Field(description="The report for people.")
+    lines: list[str]
 
 
-class Trained(Result):
-    """Result of `train_model`."""
+@dataclass(frozen=True, kw_only=True)
+class TrainResult:
+    """A run: its held-out figures (folds of whole sources), null where undefined.
 
-    run_dir: str = Field(description="The run's folder; give it as a model.")
-    plcc: Figure = None
-    srocc: Figure = None
-    rmse: Figure = Field(None, description="Held-out (folds of whole sources), VMAF points.")
-    max_abs: Figure = None
+    Attributes:
+        run_dir: the run's folder; give it as a model.
+        rmse, max_abs: VMAF points.
+        parity_max_abs: ONNX against JAX, VMAF points.
+    """
+
+    run_dir: str
+    plcc: float | None = None
+    srocc: float | None = None
+    rmse: float | None = None
+    max_abs: float | None = None
     rows: int
     sources: int
-    parity_max_abs: Figure = Field(None, description="ONNX against JAX, VMAF points.")
+    parity_max_abs: float | None = None
     train_s: float
 
 
-class Exported(Result):
-    """Result of `export_model`."""
+@dataclass(frozen=True, kw_only=True)
+class ExportResult:
+    """The files that were written.
+
+    Attributes:
+        lines: the outcome of the verification, for people.
+    """
 
     files: list[str]
-    lines: list[str] = Field(description="How the verification came out, for people.")
+    lines: list[str]
+
+
+class ResultSchema(GenerateJsonSchema):
+    """Writes schemas in which docstrings describe dataclasses and their fields."""
+
+    def dataclass_schema(self, schema: core_schema.DataclassSchema) -> dict[str, Any]:
+        """Returns the schema of a dataclass."""
+        document = super().dataclass_schema(schema)
+        for kind in reversed(schema["cls"].__mro__[:-1]):
+            summary, _, attributes = inspect.cleandoc(kind.__doc__ or "").partition("Attributes:")
+            document["description"] = " ".join(summary.split())
+            for entry in re.split(r"\n(?=    \S)", attributes):
+                names, _, text = " ".join(entry.split()).partition(": ")
+                for name in names.split(", "):
+                    if name in document["properties"]:
+                        document["properties"][name]["description"] = text[:1].upper() + text[1:]
+        return document
+
+    def field_is_required(self, field: Any, total: bool) -> bool:
+        """Returns True: an answer has every field, those of default value included."""
+        return True

@@ -1,134 +1,156 @@
-"""The MCP server: tools, resources and prompts on a connection, calls handed to workers.
+"""The MCP server: tools, resources and prompts on a connection; workers run the calls.
 
-This process stays light: it checks what it is sent, and never imports JAX. Errors of a call are
-tool errors, in one line with the mend; what is no call of a known kind is a protocol error.
+This process stays light: it checks requests and never imports JAX. An error of a call is a tool
+error, one line with the mend; a message that is no call of a known kind is a protocol error.
 """
 
 import contextlib
-import functools
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from importlib import metadata
 from typing import Any
 
 from mcp import types
+from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel import Server
 from mcp.shared.exceptions import MCPError
 
 from vmaf_jax.errors import InputError
-from vmaf_jax.serving.catalogue import TOOLS, Tool
-from vmaf_jax.serving.long_results import PART, LongResults
+from vmaf_jax.serving.long_results import PART, TEMPLATE, LongResults
 from vmaf_jax.serving.pool import Pool, open_pool
 from vmaf_jax.serving.prompts import get_prompt, list_prompts
-from vmaf_jax.serving.requests import checked, parse
-from vmaf_jax.serving.resources import list_resources, list_templates, read
+from vmaf_jax.serving.requests import TOOLS, Tool, parse_request
+from vmaf_jax.serving.resources import SCHEME, list_pages, page_title, read_resource
 from vmaf_jax.serving.settings import Settings
-from vmaf_jax.serving.texts import encodable
+from vmaf_jax.serving.surrogates import escape_surrogates
 
 _INSTRUCTIONS = (
     "Full-reference video quality: scores a distorted video against its reference with VMAF or one "
     "of its students, and trains, compares and exports students. Files are read below {allow}, "
     "relative paths below the first of these, and written below {out}."
 )
+_FRAMES = types.ResourceTemplate(
+    uri_template=TEMPLATE,
+    name="frames",
+    title="Frames of a long result",
+    description="A part of the frames of a score that did not fit its answer, as JSON.",
+    mime_type="application/json",
+)
+
+Context = ServerRequestContext[Pool]
+Page = types.PaginatedRequestParams | None  # which page is asked for; every list here is one page
 
 
 def make_server(settings: Settings) -> Server[Pool]:
-    """A server within `settings`; a transport runs it."""
-    long_results = LongResults()
+    """Makes a server within `settings`, which a transport runs."""
+    handlers = _Handlers(settings)
 
     @contextlib.asynccontextmanager
     async def lifespan(server: Server[Pool]) -> AsyncIterator[Pool]:
         async with open_pool(settings) as pool:
             yield pool
 
-    async def list_tools(ctx: Any, params: Any) -> types.ListToolsResult:
-        return types.ListToolsResult(tools=[_listed(tool) for tool in TOOLS.values()])
-
-    async def call_tool(ctx: Any, params: types.CallToolRequestParams) -> types.CallToolResult:
-        async def progress(step: float, message: str) -> None:
-            await ctx.session.report_progress(step, None, message)
-
-        try:
-            answer = await _call(
-                params.name, params.arguments or {}, settings, ctx.lifespan_context, progress
-            )
-            return _rendered(answer, long_results)
-        except InputError as error:
-            line = encodable(" ".join(str(error).split()))
-            text = types.TextContent(type="text", text=line)
-            return types.CallToolResult(content=[text], is_error=True)
-
-    async def resources(ctx: Any, params: Any) -> types.ListResourcesResult:
-        return types.ListResourcesResult(resources=list_resources())
-
-    async def templates(ctx: Any, params: Any) -> types.ListResourceTemplatesResult:
-        return types.ListResourceTemplatesResult(resource_templates=list_templates())
-
-    async def read_resource(
-        ctx: Any, params: types.ReadResourceRequestParams
-    ) -> types.ReadResourceResult:
-        with _protocol_errors():
-            return types.ReadResourceResult(contents=[read(str(params.uri), long_results)])
-
-    async def prompts(ctx: Any, params: Any) -> types.ListPromptsResult:
-        return types.ListPromptsResult(prompts=list_prompts())
-
-    async def prompt(ctx: Any, params: types.GetPromptRequestParams) -> types.GetPromptResult:
-        with _protocol_errors():
-            return get_prompt(params.name, params.arguments or {})
-
-    allow, out = (
-        encodable(text) for text in (", ".join(map(str, settings.allow)), str(settings.out))
-    )
+    allow = escape_surrogates(", ".join(map(str, settings.allow)))
+    out = escape_surrogates(str(settings.out))
     return Server(
         "vmaf-jax",
         version=metadata.version("vmaf-jax"),
         title="vmaf-jax",
         instructions=_INSTRUCTIONS.format(allow=allow, out=out),
         lifespan=lifespan,
-        on_list_tools=list_tools,
-        on_call_tool=call_tool,
-        on_list_resources=resources,
-        on_list_resource_templates=templates,
-        on_read_resource=read_resource,
-        on_list_prompts=prompts,
-        on_get_prompt=prompt,
+        # Without it a call over HTTP would list the tools first, and so wait for a worker.
+        get_tool_input_schema=lambda name: TOOLS[name].input_schema if name in TOOLS else None,
+        on_list_tools=handlers.list_tools,
+        on_call_tool=handlers.call_tool,
+        on_list_resources=handlers.list_resources,
+        on_list_resource_templates=handlers.list_templates,
+        on_read_resource=handlers.read_resource,
+        on_list_prompts=handlers.list_prompts,
+        on_get_prompt=handlers.get_prompt,
     )
 
 
-async def _call(
-    name: str, arguments: dict[str, Any], settings: Settings, pool: Pool, progress: Any
-) -> dict[str, Any]:
-    """The answer of a worker to a call.
+class _Handlers:
+    """The requests that the server answers."""
 
-    Raises:
-        InputError: no such tool, bad arguments, files that may not be used, or the call failed.
-    """
-    tool = TOOLS.get(name)
-    if tool is None:
-        raise InputError(f"no tool {name[:200]!r}; there are {', '.join(TOOLS)}.")
-    request = checked(parse(tool.request, arguments), settings)
-    plain = request.model_dump(mode="json")
-    return await pool.run(name, plain, progress, long=tool.long, ends_worker=tool.ends_worker)
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._long_results = LongResults()
+
+    async def list_tools(self, ctx: Context, page: Page) -> types.ListToolsResult:
+        with _protocol_errors(types.INTERNAL_ERROR):
+            schemas = await ctx.lifespan_context.schemas()
+        tools = [_list_tool(tool, schemas[tool.name]) for tool in TOOLS.values()]
+        return types.ListToolsResult(tools=tools)
+
+    async def call_tool(
+        self, ctx: Context, call: types.CallToolRequestParams
+    ) -> types.CallToolResult:
+        async def on_progress(step: float, message: str) -> None:
+            await ctx.session.report_progress(step, None, message)
+
+        try:
+            tool = TOOLS.get(call.name)
+            if tool is None:
+                raise InputError(f"no tool {call.name[:200]!r}; there are {', '.join(TOOLS)}.")
+            request = parse_request(tool.request, call.arguments or {}, self._settings)
+            arguments = request.model_dump(mode="json", by_alias=True)
+            answer = await ctx.lifespan_context.run(tool, arguments, on_progress)
+            return _render_answer(answer, self._long_results)
+        except InputError as error:
+            line = escape_surrogates(" ".join(str(error).split()))
+            text = types.TextContent(type="text", text=line)
+            return types.CallToolResult(content=[text], is_error=True)
+
+    async def list_resources(self, ctx: Context, page: Page) -> types.ListResourcesResult:
+        resources = [
+            types.Resource(
+                uri=uri,
+                name=uri.removeprefix(SCHEME),
+                title=page_title(path),
+                mime_type="text/markdown",
+            )
+            for uri, path in list_pages().items()
+        ]
+        return types.ListResourcesResult(resources=resources)
+
+    async def list_templates(self, ctx: Context, page: Page) -> types.ListResourceTemplatesResult:
+        return types.ListResourceTemplatesResult(resource_templates=[_FRAMES])
+
+    async def read_resource(
+        self, ctx: Context, request: types.ReadResourceRequestParams
+    ) -> types.ReadResourceResult:
+        with _protocol_errors(types.INVALID_PARAMS):
+            mime_type, text = read_resource(str(request.uri), self._long_results)
+        content = types.TextResourceContents(uri=request.uri, mime_type=mime_type, text=text)
+        return types.ReadResourceResult(contents=[content])
+
+    async def list_prompts(self, ctx: Context, page: Page) -> types.ListPromptsResult:
+        return types.ListPromptsResult(prompts=list_prompts())
+
+    async def get_prompt(
+        self, ctx: Context, request: types.GetPromptRequestParams
+    ) -> types.GetPromptResult:
+        with _protocol_errors(types.INVALID_PARAMS):
+            return get_prompt(request.name, request.arguments or {})
 
 
-def _rendered(answer: dict[str, Any], long_results: LongResults) -> types.CallToolResult:
-    """An answer as content: its JSON, its pictures, a link to the frames that do not fit."""
+def _render_answer(answer: dict[str, Any], long_results: LongResults) -> types.CallToolResult:
+    """Renders an answer: its JSON, its pictures, and a link to the frames that do not fit."""
     result = answer["result"]
     link: list[types.ContentBlock] = []
     if len(result.get("frames", ())) > PART:
         uri = long_results.add(result["frames"])
         result = {**result, "frames": result["frames"][:PART], "next": uri}
-        if uri is not None:
-            link.append(
-                types.ResourceLink(
-                    type="resource_link",
-                    uri=uri,
-                    name="the frames that follow",
-                    mime_type="application/json",
-                )
+        link.append(
+            types.ResourceLink(
+                type="resource_link",
+                uri=uri,
+                name="the frames that follow",
+                mime_type="application/json",
             )
-    # Each frame goes over the wire once, in the structured content.
+        )
+    # Frames are in the structured content alone, so that each crosses the wire once.
     brief = {name: value for name, value in result.items() if name != "frames"}
     text = types.TextContent(type="text", text=json.dumps(brief))
     pictures = [
@@ -138,20 +160,13 @@ def _rendered(answer: dict[str, Any], long_results: LongResults) -> types.CallTo
     return types.CallToolResult(content=[text, *pictures, *link], structured_content=result)
 
 
-@functools.cache
-def _schemas(tool: Tool) -> tuple[dict[str, Any], dict[str, Any]]:
-    request = tool.request.model_json_schema()
-    return request, tool.result.model_json_schema(mode="serialization")
-
-
-def _listed(tool: Tool) -> types.Tool:
-    request, result = _schemas(tool)
+def _list_tool(tool: Tool, output_schema: dict[str, Any]) -> types.Tool:
     return types.Tool(
         name=tool.name,
         title=tool.title,
         description=tool.description,
-        input_schema=request,
-        output_schema=result,
+        input_schema=tool.input_schema,
+        output_schema=output_schema,
         annotations=types.ToolAnnotations(
             read_only_hint=not tool.writes,
             destructive_hint=tool.writes,
@@ -162,9 +177,9 @@ def _listed(tool: Tool) -> types.Tool:
 
 
 @contextlib.contextmanager
-def _protocol_errors() -> Any:
-    """Turns a bad request for a resource or a prompt into an error of the protocol."""
+def _protocol_errors(code: int) -> Iterator[None]:
+    """Turns an InputError inside the block into an error of the protocol."""
     try:
         yield
     except InputError as error:
-        raise MCPError(types.INVALID_PARAMS, encodable(str(error))) from error
+        raise MCPError(code, escape_surrogates(str(error))) from error

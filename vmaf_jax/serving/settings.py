@@ -1,4 +1,4 @@
-"""What a server may read, where it may write, and how much it does at once."""
+"""Bounds of a server: what it may read, where it may write, and how much it does at once."""
 
 import dataclasses
 import os
@@ -20,7 +20,8 @@ class Settings:
         workers: calls that run side by side.
         queue: calls that may wait for their turn; one more is refused.
         max_bytes: size of the largest file that is read.
-        seconds: run time of a call; training and benchmarks have `long_seconds`.
+        seconds: longest run time of a call; trainings, benchmarks and measurements of many videos
+            may take `long_seconds`.
     """
 
     allow: tuple[Path, ...]
@@ -33,13 +34,13 @@ class Settings:
 
 
 def make_settings(allow: list[Path] | None, out: Path | None, workers: int | None) -> Settings:
-    """Settings from flags, else from the environment, else from the working folder.
+    """Makes settings from options, else from the environment, else from the working folder.
 
     Args:
-        allow: folders to read below, by default those in `VMAF_JAX_MCP_ALLOW` (separated as `PATH`
-            is), else the working folder.
-        out: folder to write below, by default `runs/mcp`.
-        workers: calls side by side, by default one per core and at most 4.
+        allow: folders to read below; by default those in `VMAF_JAX_MCP_ALLOW` (separated as in
+            `PATH`), else the working folder.
+        out: folder to write below; by default `runs/mcp`.
+        workers: calls side by side; by default one per core, at most 4.
 
     Raises:
         InputError: a folder to read below does not exist.
@@ -54,5 +55,5 @@ def make_settings(allow: list[Path] | None, out: Path | None, workers: int | Non
         if not resolved.is_dir():
             raise InputError(f"{folder}: not a folder; {ALLOW} names folders.")
         folders.append(resolved)
-    place = (out or Path("runs") / "mcp").expanduser().absolute().resolve()
-    return Settings(tuple(folders), place, workers or min(4, os.cpu_count() or 1))
+    folder_out = (out or Path("runs") / "mcp").expanduser().absolute().resolve()
+    return Settings(tuple(folders), folder_out, workers or min(4, os.cpu_count() or 1))

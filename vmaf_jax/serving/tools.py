@@ -1,94 +1,68 @@
-"""The tools: each names its request and its result, and calls one job.
+"""The work of each tool: from a request, by one job, to an answer.
 
 These functions run in a worker. A request that reaches them is valid and its paths are allowed.
 """
 
 import dataclasses
 import functools
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
+import pydantic
 
-from vmaf_jax.evaluation.conformal import ScoreInterval
 from vmaf_jax.files import check_output, to_json, write_text
+from vmaf_jax.jobs.ladder import BdRate, ladder
 from vmaf_jax.progress import Progress
-from vmaf_jax.serving import requests, results
+from vmaf_jax.scoring.model import Model, load_model
+from vmaf_jax.scoring.rank import rank
+from vmaf_jax.scoring.score import ScoreSettings, score_pair
+from vmaf_jax.scoring.scores import Scores, statistics
+from vmaf_jax.scoring.worst_frames import worst_frames
+from vmaf_jax.serving import catalogue, requests, results
 from vmaf_jax.serving.long_results import PART
+from vmaf_jax.serving.requests import Request, fill_settings
 from vmaf_jax.tables.dataset import TableSummary
-from vmaf_jax.tables.opinions import LabelScale, check_scale
+from vmaf_jax.tables.table import FeatureTable
+
+if TYPE_CHECKING:
+    from vmaf_jax.jobs.evaluate import Evaluation
+
+_Request = TypeVar("_Request", bound=Request)
+_Result = TypeVar("_Result")
+_STATISTICS = pydantic.TypeAdapter(results.Statistics)
 
 
 @dataclasses.dataclass(frozen=True)
-class Answer:
+class Answer(Generic[_Result]):
     """A result and its pictures (PNG)."""
 
-    result: results.Result
-    pictures: list[bytes] = dataclasses.field(default_factory=list)
+    result: _Result
+    pictures: Sequence[bytes] = ()
 
 
-def _load(model: str) -> Any:
-    """A MODEL that stays loaded; one whose files have changed is loaded again."""
-    path = Path(model)
-    files = sorted(path.rglob("*")) if path.is_dir() else [path] if path.exists() else []
-    stamps = tuple((str(file), file.stat().st_mtime_ns, file.stat().st_size) for file in files)
-    return _loaded(model, stamps)
-
-
-@functools.lru_cache(maxsize=8)
-def _loaded(model: str, _stamps: tuple[tuple[str, int, int], ...]) -> Any:
-    from vmaf_jax.scoring.model import load_model
-
-    return load_model(model)
-
-
-def _videos(pair: requests.Pair) -> list[Any]:
-    from vmaf_jax.errors import InputError
-    from vmaf_jax.video.inputs import Video
-
-    videos = [Video(Path(pair.reference)), Video(Path(pair.distorted))]
-    size: dict[str, Any] = {"width": pair.width, "height": pair.height, "pix_fmt": pair.pix_fmt}
-    if any(size.values()) and not any(video.is_raw for video in videos):
-        raise InputError("width, height and pix_fmt are for raw .yuv files; drop them.")
-    return [dataclasses.replace(v, **size) if v.is_raw else v for v in videos]
-
-
-def _interval(interval: ScoreInterval | None) -> results.Interval | None:
-    return None if interval is None else results.Interval(**dataclasses.asdict(interval))
-
-
-def _means(table: Any) -> dict[str, float]:
-    return dict(zip(table.feature_set, np.mean(table.features, axis=0).tolist(), strict=True))
-
-
-def vmaf_score(request: requests.Score, progress: Progress) -> Answer:
-    """Scores a pair, frame by frame."""
-    from vmaf_jax.scoring.score import score
-    from vmaf_jax.scoring.scores import statistics
-
+def score_video(request: requests.ScoreRequest, progress: Progress) -> Answer[results.ScoreResult]:
+    """Scores a pair of videos."""
     progress.say("measuring")
-    model = _load(request.model)
-    reference, distorted = _videos(request)
-    scores = score(
-        reference,
-        distorted,
-        model,
-        backend=request.backend,
-        interval=request.interval,
-        comparison=request.comparison,
+    scores = score_pair(
+        request.reference,
+        request.distorted,
+        _load(request.model),
+        fill_settings(ScoreSettings, request),
     )
-    names = tuple(scores.table.feature_set)
     rows = zip(scores.per_frame.tolist(), scores.table.features.tolist(), strict=True)
-    result = results.Scored(
+    names = scores.table.feature_set.names
+    result = results.ScoreResult(
         model=scores.model,
         kind=scores.kind,
         backend=scores.table.provenance["backend"],
         score=scores.pooled,
-        interval=_interval(scores.interval),
+        interval=scores.interval,
         inside_training_region=scores.inside_training_region,
-        statistics=results.Statistics(**statistics(scores.per_frame)),
-        features=_means(scores.table),
+        statistics=_statistics(scores),
+        features=_mean_features(scores.table),
         seconds=scores.seconds,
         frames=[
             results.Frame(frame=k, score=value, features=dict(zip(names, row, strict=True)))
@@ -99,27 +73,25 @@ def vmaf_score(request: requests.Score, progress: Progress) -> Answer:
     return Answer(result, [scores.plot()] if request.plot else [])
 
 
-def describe_worst_frames(request: requests.WorstFrames, progress: Progress) -> Answer:
-    """The lowest frames of a pair, with pictures."""
-    from vmaf_jax.scoring.worst_frames import worst_frames
-
+def describe_worst_frames(
+    request: requests.WorstFramesRequest, progress: Progress
+) -> Answer[results.WorstFramesResult]:
+    """Describes the frames of a pair that score lowest, with pictures."""
     progress.say("measuring")
-    reference, distorted = _videos(request)
     scores, worst = worst_frames(
-        reference,
-        distorted,
+        request.reference,
+        request.distorted,
         _load(request.model),
+        fill_settings(ScoreSettings, request),
         count=request.count,
         apart=request.apart,
         pictures=request.pictures,
-        backend=request.backend,
-        comparison=request.comparison,
     )
-    result = results.Described(
+    result = results.WorstFramesResult(
         model=scores.model,
         score=scores.pooled,
         frames_in_clip=len(scores.per_frame),
-        features=_means(scores.table),
+        features=_mean_features(scores.table),
         worst=[
             results.Frame(frame=frame.frame, score=frame.score, features=frame.features)
             for frame in worst
@@ -128,107 +100,191 @@ def describe_worst_frames(request: requests.WorstFrames, progress: Progress) -> 
     return Answer(result, [frame.picture for frame in worst if frame.picture is not None])
 
 
-def list_models(request: requests.Nothing, progress: Progress) -> Answer:
-    """Models that go by their names."""
-    from vmaf_jax.scoring.model import list_models as job
-    from vmaf_jax.serving.resources import card_uri
-
-    entries = [
-        results.ModelEntry(
-            name=model.name,
-            kind=model.kind,
-            feature_set=model.feature_set,
-            label=model.label,
-            n_params=model.n_params,
-            rmse=model.rmse_in_unit,
-            unit=model.unit,
-            card=card_uri(model.name) if model.card else None,
-        )
-        for model in job()
-    ]
-    return Answer(results.Models(models=entries))
-
-
-def list_backends(request: requests.Nothing, progress: Progress) -> Answer:
-    """What measures features here."""
-    from vmaf_jax.scoring.model import list_backends as job
-
-    entries = [results.BackendEntry(**dataclasses.asdict(backend)) for backend in job()]
-    return Answer(results.Backends(backends=entries))
-
-
-def _agreement(evaluation: Any, n_models: int = 1) -> dict[str, Any]:
-    """A model's figures, with as many clips as fit an answer of so many models."""
-    names = ("plcc", "srocc", "rmse", "max_abs")
-    figures = {name: getattr(evaluation.overall, name) for name in names}
-    intervals = None
-    if evaluation.intervals is not None:
-        entry = dataclasses.asdict(evaluation.intervals)
-        n_clips = len(entry["clips"])
-        entry |= {"n_clips": n_clips, "clips": entry["clips"][: PART // n_models]}
-        intervals = results.ClipIntervals(**entry)
-    return {"model": evaluation.model, "kind": evaluation.kind, **figures, "intervals": intervals}
-
-
-def compare_models(request: requests.Compare, progress: Progress) -> Answer:
-    """Models on the same rows, best first."""
-    from vmaf_jax.jobs.evaluate import rank_models as job
-
-    models = [_load(model) for model in request.models]
-    how: dict[str, Any] = {"split": request.split, "label": request.label}
-    compared = job(models, Path(request.features), interval=request.interval, **how)
-    return Answer(
-        results.Compared(
-            label=compared.label,
-            split=compared.split,
-            rows=compared.rows,
-            sources=compared.sources,
-            ranked=[
-                results.Agreement(**_agreement(model, len(models))) for model in compared.ranked
-            ],
-        )
+def rank_videos(request: requests.RankRequest, progress: Progress) -> Answer[results.RankResult]:
+    """Scores several videos and ranks them, the best first."""
+    out = _json_output(request.out, [request.reference, *request.distorted])
+    progress.say("measuring")
+    ranking = rank(
+        request.reference,
+        request.distorted,
+        _load(request.model),
+        fill_settings(ScoreSettings, request),
+        progress=progress,
     )
-
-
-def eval_model_on_split(request: requests.Evaluate, progress: Progress) -> Answer:
-    """One model on a split."""
-    from vmaf_jax.jobs.evaluate import rank_models as job
-
-    how: dict[str, Any] = {"split": request.split, "label": request.label}
-    how |= {"interval": request.interval}
-    compared = job([_load(request.model)], Path(request.features), **how)
-    return Answer(
-        results.Evaluated(
-            label=compared.label,
-            split=compared.split,
-            rows=compared.rows,
-            sources=compared.sources,
-            **_agreement(compared.ranked[0]),
-        )
+    if out is not None:
+        write_text(out, to_json(ranking.to_dict(per_frame=True)) + "\n")
+    shown = list(zip(ranking.ranked, ranking.names(), strict=True))[:PART]
+    result = results.RankResult(
+        model=ranking.ranked[0].model if ranking.ranked else None,
+        n_ranked=len(ranking.ranked),
+        ranked=[
+            results.RankedVideo(
+                rank=place,
+                reference=reference,
+                distorted=distorted,
+                score=scores.pooled,
+                bytes=scores.size,
+                kbit_per_s=scores.bitrate,
+                interval=scores.interval,
+                inside_training_region=scores.inside_training_region,
+                statistics=_statistics(scores),
+            )
+            for place, (scores, (reference, distorted)) in enumerate(shown, 1)
+        ],
+        n_failed=len(ranking.failed),
+        failed=ranking.failed[:PART],
+        out=request.out,
     )
+    return Answer(result)
 
 
-def run_benchmark(request: requests.Benchmark, progress: Progress) -> Answer:
-    """Ours against the plain way, timed side by side."""
-    import json
+def extract_features(
+    request: requests.ExtractRequest, progress: Progress
+) -> Answer[results.TableResult]:
+    """Measures a corpus and writes its feature table."""
+    from vmaf_jax.corpora.by_name import CorpusSource
+    from vmaf_jax.jobs.extract import ExtractSettings, extract
 
-    from vmaf_jax.benchmarks import run_benchmark as job
-    from vmaf_jax.benchmarks.timing import to_lines
+    check_output(Path(request.out), ".parquet")  # the job would write a folder of shards too
+    summary = extract(
+        fill_settings(CorpusSource, request),
+        Path(request.out),
+        fill_settings(ExtractSettings, request),
+        progress=progress,
+    )
+    return Answer(_describe_table(request.out, summary))
 
-    progress.say(f"timing {request.what}")
-    timed = job(request.what, request.repeats)
-    plain = json.loads(to_json(timed))
-    return Answer(results.Benchmarked(what=request.what, report=plain, lines=to_lines(timed)))
+
+def import_table(
+    request: requests.ImportRequest, progress: Progress
+) -> Answer[results.TableResult]:
+    """Writes the feature table of features and opinions that are there already."""
+    from vmaf_jax.jobs.import_features import ImportSettings, ImportSource, import_features
+
+    check_output(Path(request.out), ".parquet")  # the job would write a folder of shards too
+    summary = import_features(
+        fill_settings(ImportSource, request),
+        Path(request.out),
+        fill_settings(ImportSettings, request),
+        progress=progress,
+    )
+    return Answer(_describe_table(request.out, summary))
 
 
-def train_model(request: requests.Train, progress: Progress) -> Answer:
-    """A student, cross-validated, exported and verified, in a run folder."""
-    from vmaf_jax.jobs.train import train as job
+def compare_codecs(
+    request: requests.LadderRequest, progress: Progress
+) -> Answer[results.LadderResult]:
+    """Compares codecs by rate and quality."""
+    from vmaf_jax.reporting.ladder_tables import check_panels
+    from vmaf_jax.reporting.plots import plot_curves
+
+    out = _json_output(request.out, [request.table])
+    made = ladder(
+        Path(request.table),
+        anchor=request.anchor,
+        level=request.level,
+        hull=request.hull,
+        allow_crossing=request.allow_crossing,
+        content=request.content,
+    )
+    hulls = made.hulls()
+    if request.plot:
+        check_panels(hulls)  # before anything is written
+    if out is not None:
+        write_text(out, to_json(made.to_dict()) + "\n")
+    hull = [encode for encodes in hulls.values() for encode in encodes]
+    result = results.LadderResult(
+        anchor=made.anchor,
+        level=made.level,
+        curves_through="hull" if made.hull else "all encodes",
+        n_encodes=len(made.rungs),
+        bd_rate=[_in_percent(entry) for entry in made.bd_rates],
+        n_left_out=len(made.left_out),
+        left_out=list(made.left_out[:PART]),
+        n_hull=len(hull),
+        hull=hull[:PART],
+        out=request.out,
+    )
+    return Answer(result, [plot_curves(made.curves, hulls)] if request.plot else [])
+
+
+def list_models(
+    request: requests.ListModelsRequest, progress: Progress
+) -> Answer[results.ModelsResult]:
+    """Lists the models that go by their names."""
+    return Answer(results.ModelsResult(catalogue.list_models()))
+
+
+def list_backends(
+    request: requests.ListBackendsRequest, progress: Progress
+) -> Answer[results.BackendsResult]:
+    """Lists what measures features on this machine."""
+    return Answer(results.BackendsResult(catalogue.list_backends()))
+
+
+def evaluate_model(
+    request: requests.EvaluateRequest, progress: Progress
+) -> Answer[results.EvaluateResult]:
+    """Evaluates one model on a split."""
+    from vmaf_jax.jobs import evaluate as evaluate_job
+
+    compared = evaluate_job.rank_models(
+        [_load(request.model)],
+        Path(request.features),
+        split=request.split,
+        label=request.label,
+        interval=request.interval,
+    )
+    agreement = _agreement(compared.ranked[0], PART)
+    result = results.EvaluateResult(
+        label=compared.label,
+        split=compared.split,
+        rows=compared.rows,
+        sources=compared.sources,
+        model=agreement.model,
+        kind=agreement.kind,
+        plcc=agreement.plcc,
+        srocc=agreement.srocc,
+        rmse=agreement.rmse,
+        max_abs=agreement.max_abs,
+        intervals=agreement.intervals,
+    )
+    return Answer(result)
+
+
+def compare_models(
+    request: requests.CompareRequest, progress: Progress
+) -> Answer[results.CompareResult]:
+    """Evaluates several models on the same rows, the best first."""
+    from vmaf_jax.jobs import evaluate as evaluate_job
+
+    compared = evaluate_job.rank_models(
+        [_load(model) for model in request.models],
+        Path(request.features),
+        split=request.split,
+        label=request.label,
+        interval=request.interval,
+    )
+    max_clips = PART // len(request.models)
+    result = results.CompareResult(
+        label=compared.label,
+        split=compared.split,
+        rows=compared.rows,
+        sources=compared.sources,
+        ranked=[_agreement(evaluation, max_clips) for evaluation in compared.ranked],
+    )
+    return Answer(result)
+
+
+def train_model(request: requests.TrainRequest, progress: Progress) -> Answer[results.TrainResult]:
+    """Trains a student, cross-validates it, and verifies its export, in a run folder."""
+    from vmaf_jax.jobs.train import train
     from vmaf_jax.runs.config import Config, validate
 
     folder = Path(request.name)
+    # An RBF network has few parameters and converges in few steps of Levenberg and Marquardt.
     optimiser = "levenberg_marquardt" if request.network == "rbf" else "adamw"
-    values = {
+    settings = {
         "name": folder.name,
         "data": {
             "corpus": request.corpus,
@@ -244,214 +300,171 @@ def train_model(request: requests.Train, progress: Progress) -> Answer:
             "optimiser": optimiser,
         },
     }
-    config = validate(Config, values, Path("request"))
-    run = job(config, folder, overwrite=request.overwrite, progress=progress)
-    loso = run.metrics.loso.pooled
-    return Answer(
-        results.Trained(
-            run_dir=str(run.path),
-            plcc=loso.plcc,
-            srocc=loso.srocc,
-            rmse=loso.rmse,
-            max_abs=loso.max_abs,
-            rows=loso.n,
-            sources=len(run.metrics.folds),
-            parity_max_abs=run.parity.max_abs,
-            train_s=run.metrics.timing.train_s,
-        )
+    config = validate(Config, settings, Path("request"))
+    run = train(config, folder, overwrite=request.overwrite, progress=progress)
+    held_out = run.metrics.loso.pooled
+    result = results.TrainResult(
+        run_dir=str(run.path),
+        plcc=held_out.plcc,
+        srocc=held_out.srocc,
+        rmse=held_out.rmse,
+        max_abs=held_out.max_abs,
+        rows=held_out.n,
+        sources=len(run.metrics.folds),
+        parity_max_abs=run.parity.max_abs,
+        train_s=run.metrics.timing.train_s,
     )
+    return Answer(result)
 
 
-def export_model(request: requests.Export, progress: Progress) -> Answer:
-    """A model's files, verified."""
-    from vmaf_jax.jobs.export import export as job
+def export_model(
+    request: requests.ExportRequest, progress: Progress
+) -> Answer[results.ExportResult]:
+    """Writes the files of a model and verifies them."""
+    from vmaf_jax.jobs.export import export
 
     out = Path(request.out)
     progress.say("export and parity")
-    exported = job(request.model, out, request.format, request.quantize)
+    exported = export(request.model, out, request.format, request.quantize)
     files = [str(file) for file in exported.files(out)]
-    return Answer(results.Exported(files=files, lines=exported.lines(out)))
+    return Answer(results.ExportResult(files=files, lines=exported.lines(out)))
 
 
-def rank(request: requests.Rank, progress: Progress) -> Answer:
-    """Several videos, the best first."""
-    from vmaf_jax.scoring.rank import rank as job
-    from vmaf_jax.scoring.score import ScoreSettings
-    from vmaf_jax.scoring.scores import statistics
+def run_benchmark(
+    request: requests.BenchmarkRequest, progress: Progress
+) -> Answer[results.BenchmarkResult]:
+    """Times a part of the library side by side with what it replaces."""
+    from vmaf_jax import benchmarks
+    from vmaf_jax.benchmarks.timing import to_lines
 
-    out = _json_out(request.out, [request.reference, *request.distorted])
-    progress.say("measuring")
-    ranking = job(
-        request.reference,
-        request.distorted,
-        _load(request.model),
-        ScoreSettings(
-            backend=request.backend,
-            width=request.width,
-            height=request.height,
-            pix_fmt=request.pix_fmt,
-            interval=request.interval,
-            comparison=request.comparison,
-        ),
-        progress=progress,
+    progress.say(f"timing {request.what}")
+    report = benchmarks.run_benchmark(request.what, request.repeats)
+    plain = json.loads(to_json(report))
+    result = results.BenchmarkResult(what=request.what, report=plain, lines=to_lines(report))
+    return Answer(result)
+
+
+@dataclasses.dataclass(frozen=True)
+class Work(Generic[_Request, _Result]):
+    """The function behind a tool, and the result whose schema clients are told."""
+
+    request: type[_Request]
+    run: Callable[[_Request, Progress], Answer[_Result]]
+    result: type[_Result]
+
+    @functools.cached_property
+    def _adapter(self) -> Any:  # beartype, in tests, does not know TypeAdapter[...]
+        return pydantic.TypeAdapter(self.result)
+
+    def output_schema(self) -> dict[str, Any]:
+        """Returns the JSON schema of the result, which clients check answers against."""
+        schema_generator = results.ResultSchema
+        return self._adapter.json_schema(mode="serialization", schema_generator=schema_generator)
+
+    def to_plain(self, result: _Result) -> dict[str, Any]:
+        """Returns a result as JSON values; undefined figures, which are not finite, are null."""
+        return dict(json.loads(self._adapter.dump_json(result)))
+
+
+WORK: dict[type[Request], Work[Any, Any]] = {
+    work.request: work
+    for work in (
+        Work(requests.ScoreRequest, score_video, results.ScoreResult),
+        Work(requests.RankRequest, rank_videos, results.RankResult),
+        Work(requests.WorstFramesRequest, describe_worst_frames, results.WorstFramesResult),
+        Work(requests.ExtractRequest, extract_features, results.TableResult),
+        Work(requests.ImportRequest, import_table, results.TableResult),
+        Work(requests.LadderRequest, compare_codecs, results.LadderResult),
+        Work(requests.ListModelsRequest, list_models, results.ModelsResult),
+        Work(requests.ListBackendsRequest, list_backends, results.BackendsResult),
+        Work(requests.EvaluateRequest, evaluate_model, results.EvaluateResult),
+        Work(requests.CompareRequest, compare_models, results.CompareResult),
+        Work(requests.TrainRequest, train_model, results.TrainResult),
+        Work(requests.ExportRequest, export_model, results.ExportResult),
+        Work(requests.BenchmarkRequest, run_benchmark, results.BenchmarkResult),
     )
-    if out is not None:
-        write_text(out, to_json(ranking.to_dict(per_frame=True)) + "\n")
-    shown = list(zip(ranking.ranked, ranking.names(), strict=True))[:PART]
-    return Answer(
-        results.Ranked(
-            model=ranking.ranked[0].model if ranking.ranked else None,
-            n_ranked=len(ranking.ranked),
-            ranked=[
-                results.RankedVideo(
-                    rank=place,
-                    reference=reference,
-                    distorted=distorted,
-                    score=scores.pooled,
-                    bytes=scores.size,
-                    kbit_per_s=scores.bitrate,
-                    interval=_interval(scores.interval),
-                    inside_training_region=scores.inside_training_region,
-                    statistics=results.Statistics(**statistics(scores.per_frame)),
-                )
-                for place, (scores, (reference, distorted)) in enumerate(shown, 1)
-            ],
-            n_failed=len(ranking.failed),
-            failed=[
-                results.FailedVideo(**dataclasses.asdict(failure))
-                for failure in ranking.failed[:PART]
-            ],
-            out=request.out,
+}
+
+
+def output_schemas() -> dict[str, dict[str, Any]]:
+    """Returns the JSON schema of each tool's result, by the tool's name."""
+    return {name: WORK[tool.request].output_schema() for name, tool in requests.TOOLS.items()}
+
+
+def _load(model: str) -> Model:
+    """Returns a model that stays loaded; it is loaded again where its files have changed."""
+    path = Path(model)
+    files = sorted(path.rglob("*")) if path.is_dir() else [path] if path.exists() else []
+    stamps = tuple((str(file), file.stat().st_mtime_ns, file.stat().st_size) for file in files)
+    return _load_version(model, stamps)
+
+
+@functools.lru_cache(maxsize=8)
+def _load_version(model: str, _stamps: tuple[tuple[str, int, int], ...]) -> Model:
+    return load_model(model)
+
+
+def _statistics(scores: Scores) -> results.Statistics:
+    return _STATISTICS.validate_python(statistics(scores.per_frame))
+
+
+def _mean_features(table: FeatureTable) -> dict[str, float]:
+    return dict(zip(table.feature_set, np.mean(table.features, axis=0).tolist(), strict=True))
+
+
+def _agreement(evaluation: "Evaluation", max_clips: int) -> results.Agreement:
+    """Returns a model's figures, and the intervals of at most `max_clips` clips."""
+    intervals = None
+    if evaluation.intervals is not None:
+        intervals = results.SplitIntervals(
+            level=evaluation.intervals.level,
+            held=evaluation.intervals.held,
+            mean_width=evaluation.intervals.mean_width,
+            n_clips=len(evaluation.intervals.clips),
+            clips=evaluation.intervals.clips[:max_clips],
         )
+    return results.Agreement(
+        model=evaluation.model,
+        kind=evaluation.kind,
+        plcc=evaluation.overall.plcc,
+        srocc=evaluation.overall.srocc,
+        rmse=evaluation.overall.rmse,
+        max_abs=evaluation.overall.max_abs,
+        intervals=intervals,
     )
 
 
-def extract(request: requests.Extract, progress: Progress) -> Answer:
-    """A corpus to a feature table."""
-    from vmaf_jax.corpora.by_name import CorpusSource
-    from vmaf_jax.jobs.extract import ExtractSettings
-    from vmaf_jax.jobs.extract import extract as job
-
-    source = CorpusSource(
-        request.corpus,
-        data_root=_path(request.data_root),
-        manifest=_path(request.manifest),
-        label_scale=_scale(request.label_scale),
+def _in_percent(entry: BdRate) -> results.BdRate:
+    return results.BdRate(
+        codec=entry.codec,
+        contents=len(entry.contents),
+        mean={method: 100 * value for method, value in entry.mean.items()},
+        intervals={
+            method: None if ends is None else (100 * ends[0], 100 * ends[1])
+            for method, ends in entry.intervals.items()
+        },
     )
-    settings = ExtractSettings(
-        features=request.features,
-        teachers=tuple(request.teacher) if request.teacher else None,
-        mean_pool=request.mean_pool,
-        backend=request.backend,
-        comparison=request.comparison,
-    )
-    check_output(Path(request.out), ".parquet")
-    contents = job(source, Path(request.out), settings, progress=progress)
-    return Answer(_tabled(request.out, contents))
 
 
-def import_features(request: requests.Import, progress: Progress) -> Answer:
-    """Features and opinions that are there already, to a feature table."""
-    from vmaf_jax.jobs.import_features import ImportSettings, ImportSource
-    from vmaf_jax.jobs.import_features import import_features as job
-
-    source = ImportSource(
-        logs=_path(request.logs),
-        frames=_path(request.frames),
-        clips=_path(request.clips),
-        corpus=request.corpus,
-        data_root=_path(request.data_root),
-        ratings=_path(request.ratings),
-    )
-    settings = ImportSettings(
-        label_scale=_scale(request.label_scale),
-        features=request.features,
-        teachers=tuple(request.teacher or ()),
-        name=request.name,
-    )
-    check_output(Path(request.out), ".parquet")
-    contents = job(source, Path(request.out), settings, progress=progress)
-    return Answer(_tabled(request.out, contents))
-
-
-def ladder(request: requests.Ladder, progress: Progress) -> Answer:
-    """Codecs by rate and quality."""
-    from vmaf_jax.jobs.ladder import ladder as job
-    from vmaf_jax.reporting.ladder_tables import check_panels
-    from vmaf_jax.reporting.plots import plot_curves
-
-    out = _json_out(request.out, [request.table])
-    made = job(
-        Path(request.table),
-        anchor=request.anchor,
-        level=request.level,
-        hull=request.hull,
-        allow_crossing=request.allow_crossing,
-        content=request.content,
-    )
-    hulls = made.hulls()
-    if request.plot:
-        check_panels(hulls)
-    if out is not None:
-        write_text(out, to_json(made.to_dict()) + "\n")
-    rungs = [encode for encodes in hulls.values() for encode in encodes]
-    result = results.Laddered(
-        anchor=made.anchor,
-        level=made.level,
-        curves_through="hull" if made.hull else "all encodes",
-        n_encodes=len(made.rungs),
-        bd_rate=[
-            results.BdRate(
-                codec=entry.codec,
-                contents=len(entry.contents),
-                mean={method: 100 * value for method, value in entry.mean.items()},
-                intervals={
-                    method: None if ends is None else (100 * ends[0], 100 * ends[1])
-                    for method, ends in entry.intervals.items()
-                },
-            )
-            for entry in made.bd_rates
-        ],
-        n_left_out=len(made.left_out),
-        left_out=[results.LeftOut(**dataclasses.asdict(entry)) for entry in made.left_out[:PART]],
-        n_hull=len(rungs),
-        hull=[results.Rung(**dataclasses.asdict(encode)) for encode in rungs[:PART]],
-        out=request.out,
-    )
-    return Answer(result, [plot_curves(made.curves, hulls)] if request.plot else [])
-
-
-def _path(name: str | None) -> Path | None:
-    return None if name is None else Path(name)
-
-
-def _scale(ends: list[float] | None) -> LabelScale | None:
-    return None if ends is None else check_scale(ends, "label_scale")
-
-
-def _json_out(name: str | None, inputs: list[str]) -> Path | None:
-    """Where a result goes as JSON, if anywhere; raises InputError where it cannot be written."""
-    if (out := _path(name)) is not None:
-        check_output(out, ".json", map(Path, inputs))
-    return out
-
-
-def _tabled(out: str, contents: TableSummary) -> results.Tabled:
-    return results.Tabled(
+def _describe_table(out: str, summary: TableSummary) -> results.TableResult:
+    return results.TableResult(
         out=out,
-        rows=contents.rows,
-        clips=contents.n_clips,
-        n_sources=len(contents.sources),
-        sources=contents.sources[:PART],
-        labels=contents.labels,
-        label_scale=None if contents.label_scale is None else list(contents.label_scale),
+        rows=summary.rows,
+        clips=summary.n_clips,
+        n_sources=len(summary.sources),
+        sources=summary.sources[:PART],
+        labels=summary.labels,
+        label_scale=None if summary.label_scale is None else list(summary.label_scale),
     )
 
 
-RUN: dict[str, Callable[[Any, Progress], Answer]] = {
-    function.__name__: function
-    for function in (
-        *(vmaf_score, rank, list_models, list_backends, eval_model_on_split, compare_models),
-        *(describe_worst_frames, extract, ladder, run_benchmark, train_model, export_model),
-    )
-} | {"import": import_features}
+def _json_output(name: str | None, inputs: Sequence[str]) -> Path | None:
+    """Returns where a result is to be written as JSON, if anywhere.
+
+    Raises:
+        InputError: it cannot be written there.
+    """
+    if name is None:
+        return None
+    check_output(Path(name), ".json", map(Path, inputs))
+    return Path(name)

@@ -1,6 +1,6 @@
-"""How a server is reached: standard input and output, or HTTP on this machine.
+"""Transports of the server: standard input and output, or HTTP.
 
-Over HTTP only loopback is bound unless another address is named, and then only with a token.
+Over HTTP the server binds to loopback, and to another address only with a token.
 """
 
 import contextlib
@@ -22,74 +22,77 @@ import pydantic
 from vmaf_jax.errors import InputError
 from vmaf_jax.serving.server import make_server
 from vmaf_jax.serving.settings import TOKEN, Settings
-from vmaf_jax.serving.texts import mend_json
+from vmaf_jax.serving.surrogates import replace_surrogates
 
 PATH = "/mcp"
 _MAX_BODY = 1 << 20  # bytes of a request
 _MAX_SESSIONS = 64
-_IDLE_S = 900.0
+_IDLE_S = 900.0  # after which a session without requests ends
 _MIN_TOKEN = 16  # characters
-_LOGGED, _LOG_S = 30, 60.0  # records in so many seconds
-_LOG_CHARACTERS, _TRACE_CHARACTERS = 300, 3000
-_NAMES = ("127.0.0.1", "localhost", "[::1]")
+_MAX_RECORDS, _LOG_PERIOD_S = 30, 60.0  # the log takes so many records in a period
+_MAX_RECORD, _MAX_TRACEBACK = 300, 3000  # characters
+_LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]")
 
 
 def serve_stdio(settings: Settings) -> None:
-    """Serves one client on standard input and output until it goes."""
+    """Serves one client on standard input and output until it closes them."""
     from mcp.server.stdio import stdio_server
 
     server = make_server(settings)
-    wire = _Wire()
+    pipes = _Pipes()
 
     async def serve() -> None:
-        async with stdio_server(wire, wire) as (reader, writer):  # type: ignore[arg-type]
+        async with stdio_server(pipes, pipes) as (reader, writer):  # type: ignore[arg-type]
             await server.run(reader, writer, server.create_initialization_options())
 
     with limited_log():
         anyio.run(serve)
 
 
-class _Wire:
-    """Standard input and output as the SDK reads and writes them, a line a message.
+class _Pipes:
+    """Standard input and output in the form that the SDK reads and writes, one message per line.
 
-    What is no message is answered here: the SDK drops it, and its sender would wait for ever. Both
-    descriptors are taken from the rest of the program, whose prints must not reach the client.
+    A line that is no message is answered here: the SDK drops it, and its sender would wait forever.
+    Both descriptors are taken from the rest of the program, whose prints must not reach the client.
     """
 
     def __init__(self) -> None:
-        # Not closed: a thread may still wait for a line when the server ends.
-        private = [os.dup(0), os.dup(1)]
+        lines, out = os.dup(0), os.dup(1)
         with open(os.devnull, "rb") as nothing:  # noqa: PTH123 (a device)
             os.dup2(nothing.fileno(), 0)
         os.dup2(2, 1)
-        text: dict[str, Any] = {"encoding": "utf-8", "closefd": False}
-        self._lines = anyio.wrap_file(os.fdopen(private[0], errors="replace", **text))
-        self._out = anyio.wrap_file(os.fdopen(private[1], "w", newline="\n", **text))
-        self._turn = anyio.Lock()
+        # Not closed at the end, when a thread may still wait for a line.
+        self._lines = anyio.wrap_file(
+            os.fdopen(lines, encoding="utf-8", errors="replace", closefd=False)
+        )
+        self._out = anyio.wrap_file(
+            os.fdopen(out, "w", encoding="utf-8", newline="\n", closefd=False)
+        )
+        self._lock = anyio.Lock()  # the SDK writes too
 
     async def __aiter__(self) -> AsyncIterator[str]:
-        """The client's messages."""
+        """Yields the client's messages."""
         async for line in self._lines:
-            mended = mend_json(line)
-            if (error := _fault(mended)) is None:
-                yield mended
+            message = replace_surrogates(line)
+            if (error := _error_answer(message)) is None:
+                yield message
             elif line.strip():
                 await self.write(json.dumps(error) + "\n")
                 await self.flush()
 
     async def write(self, text: str) -> None:
         """Writes a whole line."""
-        async with self._turn:
+        async with self._lock:
             await self._out.write(text)
 
     async def flush(self) -> None:
-        """Hands what was written to the client."""
-        async with self._turn:
+        """Sends what was written to the client."""
+        async with self._lock:
             await self._out.flush()
 
 
-def _fault(line: str) -> dict[str, Any] | None:
-    """The answer to a line that is no JSON-RPC message; None to one that is."""
+def _error_answer(line: str) -> dict[str, Any] | None:
+    """Returns the answer to a line that is no JSON-RPC message, None to one that is."""
     from mcp.types import INVALID_REQUEST, PARSE_ERROR, jsonrpc_message_adapter
 
     try:
@@ -108,7 +111,7 @@ def _fault(line: str) -> dict[str, Any] | None:
 
 @contextlib.contextmanager
 def limited_log() -> Iterator[None]:
-    """While the block runs, the log grows slowly, whatever clients send."""
+    """Limits the size and the number of log records inside the block, whatever clients send."""
     limit = _LogLimit()
     handlers = logging.getLogger().handlers
     for handler in handlers:
@@ -121,7 +124,7 @@ def limited_log() -> Iterator[None]:
 
 
 class _LogLimit(logging.Filter):
-    """Lets few records through in a time, and shortens them."""
+    """Passes few records in a period, and shortens them."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -129,21 +132,20 @@ class _LogLimit(logging.Filter):
         self._since, self._count = time.monotonic(), 0
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether a record is written."""
+        """Shortens a record, and returns whether it is written."""
         with self._lock:
-            if time.monotonic() - self._since >= _LOG_S:
+            if time.monotonic() - self._since >= _LOG_PERIOD_S:
                 self._since, self._count = time.monotonic(), 0
             self._count += 1
             count = self._count
-        if count > _LOGGED:
+        if count > _MAX_RECORDS:
             return False
-        text = ascii(record.getMessage()[:_LOG_CHARACTERS])[1:-1]
-        record.msg, record.args = text, None
-        if count == _LOGGED:
-            record.msg += f" (what follows within {_LOG_S:.0f} s is left out)"
-        if record.exc_info:
-            written = "".join(traceback.format_exception(*record.exc_info))
-            record.exc_text = written[-_TRACE_CHARACTERS:]
+        record.msg, record.args = ascii(record.getMessage()[:_MAX_RECORD])[1:-1], None
+        if count == _MAX_RECORDS:
+            record.msg += f" (what follows within {_LOG_PERIOD_S:.0f} s is left out)"
+        if record.exc_info:  # the end of a traceback names the error
+            lines = traceback.format_exception(record.exc_info[1])
+            record.exc_text = "".join(lines)[-_MAX_TRACEBACK:]
         return True
 
 
@@ -151,11 +153,10 @@ def serve_http(settings: Settings, host: str, port: int) -> None:
     """Serves over streamable HTTP until it is interrupted.
 
     Args:
-        host: the address to bind; another than loopback needs a token.
+        host: the address to bind; one that others reach needs a token.
 
     Raises:
-        InputError: no address, one that cannot be bound, or one that others reach and no token to
-            keep them out.
+        InputError: as `http_app`; or the address cannot be bound.
     """
     import uvicorn
 
@@ -166,7 +167,7 @@ def serve_http(settings: Settings, host: str, port: int) -> None:
         app,
         http=BoundedProtocol,
         h11_max_incomplete_event_size=MAX_HEADER,
-        log_config=None,  # ours stands; uvicorn's own would close every handler of the process
+        log_config=None,  # uvicorn's default would close every log handler of the process
         log_level="warning",
         lifespan="on",
         timeout_graceful_shutdown=3,
@@ -184,10 +185,11 @@ def serve_http(settings: Settings, host: str, port: int) -> None:
 
 
 def http_app(settings: Settings, host: str, token: str) -> Any:
-    """The ASGI application behind `serve_http`.
+    """Builds the ASGI application behind `serve_http`.
 
     Raises:
-        InputError: as `serve_http`.
+        InputError: the host is not an address, stands for all addresses, or is reached by others
+            and there is no token to keep them out.
     """
     from mcp.server.transport_security import TransportSecuritySettings
 
@@ -206,14 +208,14 @@ def http_app(settings: Settings, host: str, token: str) -> Any:
             f"--host {host}: others reach it; set {TOKEN} to a secret that clients send, or bind "
             f"127.0.0.1."
         )
-    own = f"[{host}]" if address.version == 6 else host
-    names = _NAMES if address.is_loopback else (own,)
+    name = f"[{host}]" if address.version == 6 else host
+    names = _LOOPBACK_NAMES if address.is_loopback else (name,)
     app = make_server(settings).streamable_http_app(
         streamable_http_path=PATH,
         max_request_body_size=_MAX_BODY,
-        max_sessions=2 * _MAX_SESSIONS,  # the guard ends those that are idle before
+        max_sessions=2 * _MAX_SESSIONS,  # the SDK refuses more; the guard makes room before that
         session_idle_timeout=_IDLE_S,
-        # The guard's check is stricter: the SDK takes http://127.0.0.1:1@evil.example.
+        # The guard's check is stricter: the SDK accepts http://127.0.0.1:1@evil.example.
         transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
         host=host,
     )

@@ -2,17 +2,17 @@
 
     python -m vmaf_jax.serving.worker FOLDER BYTES OUT ALLOW ...
 
-It reads a JSON line a call from standard input, `{"tool", "arguments"}`, and writes JSON lines:
-`{"ready"}` once, `{"message"}` when a stage of a call begins, then `{"result", "pictures"}` or
-`{"error"}`. What a job prints goes to standard error. The worker leads a process group of its own,
-which its ffmpeg runs belong to: ending the group ends them all. When whoever started it is gone, or
-SIGTERM comes, it ends the group itself, whatever it computes. FOLDER is for its temporary files; it
-is made before and removed with the worker. Files that a list names are read below OUT and the ALLOW
-folders, of at most BYTES each, as all others are.
+It reads one JSON line per call from standard input, `{"tool", "arguments"}`, and writes JSON lines:
+`{"ready", "schemas"}` once, `{"message"}` when a stage of a call begins, then `{"result",
+"pictures"}` or `{"error"}`. What a job prints goes to standard error. FOLDER is for its temporary
+files; the pool makes it, and the worker removes it when it ends. Files that a list names are read
+below OUT and the ALLOW folders, of at most BYTES each, like all others.
+
+The worker leads a process group of its own, which its ffmpeg runs belong to: ending the group ends
+them all. When its parent is gone, or SIGTERM comes, it ends the group itself, whatever it computes.
 """
 
 import base64
-import contextlib
 import json
 import os
 import queue
@@ -31,18 +31,19 @@ from vmaf_jax.environment import prepare_training
 from vmaf_jax.errors import GateError, InputError
 from vmaf_jax.interrupts import end_with_parent
 from vmaf_jax.printable import log_to_terminal
+from vmaf_jax.serving.requests import TOOLS
 from vmaf_jax.serving.settings import Settings
 
-_END_S = 2.0  # after which a group that was asked to end is made to
+_END_S = 2.0  # for `finally` blocks to remove what is half-written, before the group is killed
 
 
 class Wire:
-    """JSON lines to whoever started this worker; also the `Progress` of its jobs."""
+    """JSON lines to the server that started this worker; also the `Progress` of its jobs."""
 
     def __init__(self, file: TextIO) -> None:
         """Writes to `file`."""
         self._file = file
-        self._lock = threading.Lock()  # clips are reported from several threads
+        self._lock = threading.Lock()  # clips are measured, and reported, by several threads
 
     def send(self, message: dict[str, Any]) -> None:
         """Writes one message."""
@@ -51,11 +52,11 @@ class Wire:
             self._file.flush()
 
     def say(self, text: str) -> None:
-        """A stage begins."""
+        """Sends the name of a stage that begins."""
         self.send({"message": text})
 
     def clips(self, clips: Sequence[object]) -> Callable[[int], None]:
-        """A message for each clip that was measured."""
+        """Returns a function that sends a message for each measured clip."""
         done = 0
 
         def on_clip(frames: int) -> None:
@@ -66,22 +67,22 @@ class Wire:
         return on_clip
 
     def steps(self, name: str, total: Callable[[], int | None]) -> Callable[[int], None] | None:
-        """Nobody is shown."""
+        """Returns None: steps are not sent."""
         return None
 
 
-def answer(line: str, wire: Wire, settings: Settings) -> dict[str, Any]:
-    """The last message of a call."""
-    from vmaf_jax.serving.catalogue import TOOLS
-    from vmaf_jax.serving.requests import check_lists
-    from vmaf_jax.serving.tools import RUN
+def run_call(line: str, wire: Wire, settings: Settings) -> dict[str, Any]:
+    """Runs the call of one line and returns its last message."""
+    from vmaf_jax.serving.tools import WORK
 
     call = json.loads(line)
     name = call["tool"]
     try:
         request = TOOLS[name].request.model_validate(call["arguments"])
-        check_lists(request, settings)
-        done = RUN[name](request, wire)
+        request.check_lists(settings)
+        work = WORK[type(request)]
+        answer = work.run(request, wire)
+        result = work.to_plain(answer.result)
     except (InputError, GateError) as error:
         return {"error": " ".join(str(error).split())}
     except MemoryError:
@@ -89,8 +90,8 @@ def answer(line: str, wire: Wire, settings: Settings) -> dict[str, Any]:
     except Exception:  # a bug: its traceback is for whoever runs the server
         traceback.print_exc()
         return {"error": f"{name}: failed unexpectedly; the server's standard error says where."}
-    pictures = [base64.b64encode(picture).decode() for picture in done.pictures]
-    return {"result": done.result.model_dump(mode="json"), "pictures": pictures}
+    pictures = [base64.b64encode(picture).decode() for picture in answer.pictures]
+    return {"result": result, "pictures": pictures}
 
 
 def main() -> None:
@@ -98,23 +99,25 @@ def main() -> None:
     folder, max_bytes, out, *allow = sys.argv[1:]
     settings = Settings(tuple(map(Path, allow)), Path(out), max_bytes=int(max_bytes))
     log_to_terminal()
-    _heed_sigterm(folder)
+    _end_on_sigterm(folder)
     end_with_parent()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the server decides; no byte wakes the thread
+    # Control-C reaches every process of a terminal; the server decides when its workers end. A
+    # handler of Python's would write to the wake-up socket, which is for SIGTERM alone.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Both descriptors are taken from the rest of the process, whose prints would break the protocol
+    # and whose ffmpeg runs would read calls.
     lines = os.fdopen(os.dup(0), encoding="utf-8")
     wire = Wire(os.fdopen(os.dup(1), "w", encoding="utf-8"))
     with open(os.devnull, "rb") as nothing:  # noqa: PTH123 (a device)
         os.dup2(nothing.fileno(), 0)
     os.dup2(2, 1)
     calls: queue.SimpleQueue[str] = queue.SimpleQueue()
-    threading.Thread(target=_listen, args=(lines, calls), daemon=True).start()
+    threading.Thread(target=_read_calls, args=(lines, calls), daemon=True).start()
     try:
-        _prepare()
-        with contextlib.suppress(BrokenPipeError):
-            wire.send({"ready": True})
-            while True:
-                wire.send(answer(calls.get(), wire, settings))
-    except SystemExit:
+        wire.send({"ready": True, "schemas": _prepare()})
+        while True:
+            wire.send(run_call(calls.get(), wire, settings))
+    except (SystemExit, BrokenPipeError):
         pass
     except BaseException:
         traceback.print_exc()
@@ -123,24 +126,28 @@ def main() -> None:
 
 
 def _end_group(folder: str) -> None:
-    """Ends this process and all that it started, now: the interpreter's own end waits for JAX."""
+    """Kills this process and all that it started; a normal exit would wait for JAX's programs."""
     shutil.rmtree(folder, ignore_errors=True)
     os.killpg(0, signal.SIGKILL)
 
 
-def _prepare() -> None:
-    """Loads what every call needs, so that the first does not wait for it."""
+def _prepare() -> dict[str, dict[str, Any]]:
+    """Loads what every call needs, before the first one waits for it; returns schemas of results.
+
+    Schemas are written here because the dataclasses of results belong to the jobs, whose libraries
+    the server does not load.
+    """
     prepare_training()
     import jax
 
-    import vmaf_jax.scoring.score
-    import vmaf_jax.serving.tools  # noqa: F401
+    from vmaf_jax.serving.tools import output_schemas
 
     jax.devices()
+    return output_schemas()
 
 
-def _listen(lines: TextIO, calls: "queue.SimpleQueue[str]") -> None:
-    """Hands calls on; ends everything when there can be no more of them."""
+def _read_calls(lines: TextIO, calls: "queue.SimpleQueue[str]") -> None:
+    """Passes calls on, and ends the group once there can be no more of them."""
     try:
         for line in lines:
             calls.put(line)
@@ -148,27 +155,27 @@ def _listen(lines: TextIO, calls: "queue.SimpleQueue[str]") -> None:
         os.killpg(0, signal.SIGTERM)
 
 
-def _heed_sigterm(folder: str) -> None:
-    """Has SIGTERM end the group: `finally` blocks remove what is half-written, but not for long.
+def _end_on_sigterm(folder: str) -> None:
+    """Makes SIGTERM end the group, within `_END_S` even while a compiled program runs.
 
-    The main thread may be in a compiled program for hours, where no handler of Python's runs; the
-    interpreter wakes another thread at once.
+    The main thread may be in such a program for hours, and handlers of Python's run in the main
+    thread only; the interpreter writes to the wake-up socket at once, which another thread reads.
     """
     reader, writer = socket.socketpair()
     writer.setblocking(False)
 
-    def insist() -> None:
+    def kill_late() -> None:
         reader.recv(1)
         time.sleep(_END_S)
         _end_group(folder)
 
-    def leave(number: int, frame: object) -> None:
+    def exit_main(number: int, frame: object) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         sys.exit(0)
 
-    threading.Thread(target=insist, daemon=True).start()
+    threading.Thread(target=kill_late, daemon=True).start()
     signal.set_wakeup_fd(writer.detach(), warn_on_full_buffer=False)
-    signal.signal(signal.SIGTERM, leave)
+    signal.signal(signal.SIGTERM, exit_main)
 
 
 if __name__ == "__main__":

@@ -3,34 +3,33 @@
 import os
 import shutil
 import socket
-import typing
 
 import pyarrow
 import pyarrow.parquet
+import pydantic
 import pytest
 
 from vmaf_jax.errors import InputError
-from vmaf_jax.serving.catalogue import TOOLS
+from vmaf_jax.serving.path_policy import (
+    resolve_folder,
+    resolve_model,
+    resolve_output,
+    resolve_video,
+    resolve_videos,
+)
 from vmaf_jax.serving.requests import (
-    Compare,
-    Evaluate,
-    Export,
-    Extract,
-    Import,
-    Ladder,
-    Rank,
-    Score,
-    Train,
-    WorstFrames,
-    _rules,
-    check_lists,
-    checked,
-    parse,
-    readable_folder,
-    readable_model,
-    readable_video,
-    readable_videos,
-    writable,
+    TOOLS,
+    CompareRequest,
+    EvaluateRequest,
+    ExportRequest,
+    ExtractRequest,
+    ImportRequest,
+    LadderRequest,
+    RankRequest,
+    ScoreRequest,
+    TrainRequest,
+    WorstFramesRequest,
+    parse_request,
 )
 from vmaf_jax.serving.settings import Settings, make_settings
 
@@ -49,7 +48,7 @@ def places(tmp_path):
     return Settings((allowed,), tmp_path / "out", max_bytes=1 << 30)
 
 
-def refused(text, settings, kind=readable_video):
+def refused(text, settings, kind=resolve_video):
     with pytest.raises(InputError) as error:
         kind(text, settings)
     assert "\n" not in str(error.value)
@@ -59,10 +58,10 @@ def refused(text, settings, kind=readable_video):
 
 def test_what_lies_below_is_read_by_either_name(places):
     (allowed,) = places.allow
-    assert readable_video("a.y4m", places) == readable_video(str(allowed / "a.y4m"), places)
+    assert resolve_video("a.y4m", places) == resolve_video(str(allowed / "a.y4m"), places)
     odd = "a b;$(rm -rf)'\"%d|concat:x.y4m"
     (allowed / odd).write_bytes(Y4M)
-    assert readable_video(odd, places).name == odd
+    assert resolve_video(odd, places).name == odd
 
 
 @pytest.mark.parametrize(
@@ -107,7 +106,7 @@ def test_links_are_followed_before_they_are_judged(places, tmp_path):
     (allowed / "outside.y4m").symlink_to(tmp_path / "secret.y4m")
     (allowed / "up").symlink_to(tmp_path)
     (allowed / "loop").symlink_to(allowed / "loop")
-    assert readable_video("inside.y4m", places) == allowed / "a.y4m"
+    assert resolve_video("inside.y4m", places) == allowed / "a.y4m"
     for name in ("outside.y4m", "up/secret.y4m", "loop", "loop/x"):
         refused(name, places)
 
@@ -148,82 +147,85 @@ def test_files_that_name_others_are_refused(places, name, content):
 def test_real_videos_are_no_playlists(encodes):
     settings = Settings((encodes.resolve(),), encodes / "out")
     for name in ("ref.y4m", "ref.yuv", "dis.mp4", "deep.mkv", "small.mp4"):
-        assert readable_video(name, settings).name == name
+        assert resolve_video(name, settings).name == name
 
 
 def test_models_are_names_or_lie_below(places, tmp_path):
     for name in ("tiny", "vmaf_v0.6.1", "none_such"):
-        assert readable_model(name, places) == name
+        assert resolve_model(name, places) == name
     for name in ("../tiny", "/etc", "/etc/x.onnx", "model.onnx", "runs/none", "a" * 300 + ".json"):
-        refused(name, places, readable_model)
+        refused(name, places, resolve_model)
     run = places.allow[0] / "run"
     shutil.copytree("checkpoints/nano", run)
-    assert readable_model("./run", places) == str(run)
+    assert resolve_model("./run", places) == str(run)
     config = (run / "config.yaml").read_text()
     secret = "teacher: " + str(tmp_path / "secret.json")
     (run / "config.yaml").write_text(config.replace("teacher: vmaf_v0.6.1", secret))
-    assert "no such file below" in refused("./run", places, readable_model)
+    assert "no such file below" in refused("./run", places, resolve_model)
     (run / "config.yaml").write_text(config)
     (run / "extra").symlink_to("/etc")
-    assert "leads elsewhere" in refused("./run", places, readable_model)
+    assert "leads elsewhere" in refused("./run", places, resolve_model)
 
 
 def test_what_is_written_stays_below_the_output_folder(places, tmp_path):
-    assert writable("mine/m.onnx", places) == places.out / "mine" / "m.onnx"
+    assert resolve_output("mine/m.onnx", places) == places.out / "mine" / "m.onnx"
     places.out.mkdir()
     (places.out / "up").symlink_to(tmp_path)
     for name in ("", "..", "../x", "/etc/x", "a/../../x", "up/x", "up", ".hidden", "a b", "-x/y"):
-        refused(name, places, writable)
+        refused(name, places, resolve_output)
 
 
 def test_every_path_of_every_request_is_checked(places):
     for kind, arguments in (
-        (Score, {"reference": "../secret.y4m", "distorted": "a.y4m"}),
-        (Score, {"reference": "a.y4m", "distorted": "../secret.y4m"}),
-        (Score, {"reference": "a.y4m", "distorted": "a.y4m", "model": "../m.onnx"}),
-        (Evaluate, {"model": "tiny", "features": "../t.parquet"}),
-        (Evaluate, {"model": "../m.json", "features": "a.y4m"}),
-        (Compare, {"models": ["tiny", "../m.json"], "features": "a.y4m"}),
-        (Train, {"name": "x", "features": "../t.parquet"}),
-        (Train, {"name": "../x"}),
-        (Train, {"name": "x", "teacher": "../t.json"}),
-        (Train, {"name": "x", "teacher": str(places.out.parent / "secret.json")}),
-        (WorstFrames, {"reference": "a.y4m", "distorted": "../secret.y4m"}),
-        (Rank, {"reference": "..", "distorted": ["a.y4m"]}),
-        (Rank, {"reference": "a.y4m", "distorted": ["a.y4m", "../allowed-not"]}),
-        (Rank, {"reference": "a.y4m", "distorted": ["a.y4m"], "out": "../r.json"}),
-        (Extract, {"corpus": "netflix", "data_root": "..", "out": "t.parquet"}),
-        (Extract, {"manifest": "../list.csv", "out": "t.parquet"}),
-        (Extract, {"corpus": "demo", "out": "../t.parquet"}),
-        (Extract, {"corpus": "demo", "teacher": ["../t.json"], "out": "t.parquet"}),
-        (Import, {"logs": "../list.csv", "out": "t.parquet"}),
-        (Import, {"frames": "../f.csv", "clips": "a.y4m", "out": "t.parquet"}),
-        (Import, {"frames": "a.y4m", "clips": "../c.csv", "out": "t.parquet"}),
-        (Import, {"logs": "a.y4m", "ratings": "../r.csv", "out": "t.parquet"}),
-        (Import, {"corpus": "avt_vqdb_uhd_1", "data_root": "../x", "out": "t.parquet"}),
-        (Import, {"logs": "a.y4m", "teacher": ["vmaf_v0.6.1", "../t.json"], "out": "t.parquet"}),
-        (Ladder, {"table": "../t.csv"}),
-        (Ladder, {"table": "a.y4m", "out": "../l.json"}),
-        (Export, {"model": "../run", "out": "m.onnx"}),
-        (Export, {"model": "tiny", "out": "../m.onnx"}),
+        (ScoreRequest, {"reference": "../secret.y4m", "distorted": "a.y4m"}),
+        (ScoreRequest, {"reference": "a.y4m", "distorted": "../secret.y4m"}),
+        (ScoreRequest, {"reference": "a.y4m", "distorted": "a.y4m", "model": "../m.onnx"}),
+        (EvaluateRequest, {"model": "tiny", "features": "../t.parquet"}),
+        (EvaluateRequest, {"model": "../m.json", "features": "a.y4m"}),
+        (CompareRequest, {"models": ["tiny", "../m.json"], "features": "a.y4m"}),
+        (TrainRequest, {"name": "x", "features": "../t.parquet"}),
+        (TrainRequest, {"name": "../x"}),
+        (TrainRequest, {"name": "x", "teacher": "../t.json"}),
+        (TrainRequest, {"name": "x", "teacher": str(places.out.parent / "secret.json")}),
+        (WorstFramesRequest, {"reference": "a.y4m", "distorted": "../secret.y4m"}),
+        (RankRequest, {"reference": "..", "distorted": ["a.y4m"]}),
+        (RankRequest, {"reference": "a.y4m", "distorted": ["a.y4m", "../allowed-not"]}),
+        (RankRequest, {"reference": "a.y4m", "distorted": ["a.y4m"], "out": "../r.json"}),
+        (ExtractRequest, {"corpus": "netflix", "data_root": "..", "out": "t.parquet"}),
+        (ExtractRequest, {"manifest": "../list.csv", "out": "t.parquet"}),
+        (ExtractRequest, {"corpus": "demo", "out": "../t.parquet"}),
+        (ExtractRequest, {"corpus": "demo", "teacher": ["../t.json"], "out": "t.parquet"}),
+        (ImportRequest, {"logs": "../list.csv", "out": "t.parquet"}),
+        (ImportRequest, {"frames": "../f.csv", "clips": "a.y4m", "out": "t.parquet"}),
+        (ImportRequest, {"frames": "a.y4m", "clips": "../c.csv", "out": "t.parquet"}),
+        (ImportRequest, {"logs": "a.y4m", "ratings": "../r.csv", "out": "t.parquet"}),
+        (ImportRequest, {"corpus": "avt_vqdb_uhd_1", "data_root": "../x", "out": "t.parquet"}),
+        (
+            ImportRequest,
+            {"logs": "a.y4m", "teacher": ["vmaf_v0.6.1", "../t.json"], "out": "t.parquet"},
+        ),
+        (LadderRequest, {"table": "../t.csv"}),
+        (LadderRequest, {"table": "a.y4m", "out": "../l.json"}),
+        (ExportRequest, {"model": "../run", "out": "m.onnx"}),
+        (ExportRequest, {"model": "tiny", "out": "../m.onnx"}),
     ):
         with pytest.raises(InputError, match=r"no such file below|not a name to write"):
-            checked(parse(kind, arguments), places)
+            parse_request(kind, arguments, places)
 
 
 @pytest.mark.parametrize("absent", [False, True])
 @pytest.mark.parametrize(
     ("kind", "field", "name", "text"),
     [
-        (Extract, "manifest", "list.csv", "reference,distorted,source\na.y4m,{},s\n"),
-        (Extract, "manifest", "list.csv", "reference;distorted;source\n{};a.y4m;s\n"),
-        (Extract, "manifest", "list.jsonl", '{{"distorted": "{}", "reference": "a.y4m"}}\n'),
+        (ExtractRequest, "manifest", "list.csv", "reference,distorted,source\na.y4m,{},s\n"),
+        (ExtractRequest, "manifest", "list.csv", "reference;distorted;source\n{};a.y4m;s\n"),
+        (ExtractRequest, "manifest", "list.jsonl", '{{"distorted": "{}", "reference": "a.y4m"}}\n'),
         (
-            *(Extract, "manifest", "list.py"),
+            *(ExtractRequest, "manifest", "list.py"),
             "ref_videos = [{{'content_id': 0, 'path': 'a.y4m'}}]\n"
             "dis_videos = [{{'content_id': 0, 'path': '{}', 'mos': 3}}]\n",
         ),
-        (Import, "logs", "list.csv", "log,source\n{},s\n"),
+        (ImportRequest, "logs", "list.csv", "log,source\n{},s\n"),
     ],
     ids=lambda value: str(value)[:20],
 )
@@ -233,48 +235,57 @@ def test_files_that_a_list_names_are_checked_before_any_is_looked_at(
     outside = tmp_path / ("absent.y4m" if absent else "secret.y4m")
     for place in (f"../{outside.name}", str(outside)):
         (places.allow[0] / name).write_text(text.format(place))
-        request = checked(parse(kind, {field: name, "out": "t.parquet"}), places)
+        request = parse_request(kind, {field: name, "out": "t.parquet"}, places)
         with pytest.raises(InputError, match="no such file below"):
-            check_lists(request, places)
+            request.check_lists(places)
     (places.allow[0] / name).write_text(text.format("a.y4m"))
-    check_lists(checked(parse(kind, {field: name, "out": "t.parquet"}), places), places)
+    parse_request(kind, {field: name, "out": "t.parquet"}, places).check_lists(places)
 
 
 def test_a_name_in_bytes_is_refused(places, tmp_path):
     outside = str(tmp_path / "secret.y4m").encode()
     columns = {"reference": ["a.y4m"], "distorted": [outside], "source": ["s"]}
     pyarrow.parquet.write_table(pyarrow.table(columns), places.allow[0] / "list.parquet")
-    request = checked(parse(Extract, {"manifest": "list.parquet", "out": "t.parquet"}), places)
+    arguments = {"manifest": "list.parquet", "out": "t.parquet"}
+    request = parse_request(ExtractRequest, arguments, places)
     with pytest.raises(InputError, match="holds bytes"):
-        check_lists(request, places)
+        request.check_lists(places)
 
 
 def test_a_folder_is_read_where_nothing_leads_out_of_it(places, tmp_path):
     (allowed,) = places.allow
-    assert readable_folder(".", places) == readable_videos(str(allowed), places) == allowed
-    assert "not a folder" in refused("a.y4m", places, readable_folder)
+    assert resolve_folder(".", places) == resolve_videos(str(allowed), places) == allowed
+    assert "not a folder" in refused("a.y4m", places, resolve_folder)
     (allowed / "out.y4m").symlink_to(tmp_path / "secret.y4m")
-    assert "leads elsewhere" in refused(".", places, readable_folder)
-    assert "no such file below" in refused(".", places, readable_videos)
+    assert "leads elsewhere" in refused(".", places, resolve_folder)
+    assert "no such file below" in refused(".", places, resolve_videos)
     (allowed / "out.y4m").unlink()
     (allowed / "list.mp4").write_text("#EXTM3U\n/etc/passwd\n")
-    assert "playlist" in refused(".", places, readable_videos)
+    assert "playlist" in refused(".", places, resolve_videos)
 
 
-WORDS = {  # that are looked up, and never opened
+WORDS = {  # are looked up, and never opened
     *("split", "label", "pix_fmt", "start", "stream", "anchor", "content"),
     *("features of extract", "features of import", "name of import"),
 }
 
 
-def test_a_text_of_a_request_is_a_path_that_is_checked_or_one_of_known_words():
-    """A field that somebody adds is in this list, or has a rule, or is no text."""
-    for tool in TOOLS.values():
-        for name, field in tool.request.model_fields.items():
-            known = {name, f"{name} of {tool.name}"} & WORDS
-            if not _rules(field) and not known:
-                parts = typing.get_args(field.annotation) or (field.annotation,)
-                assert str not in [typing.get_origin(p) or p for p in parts], (tool.name, name)
+def accepts(kind, name, value, settings):
+    """Whether a request takes a value for one of its fields, whatever the others are."""
+    try:
+        kind.model_validate({name: value}, context=settings)
+    except pydantic.ValidationError as error:
+        return name not in [entry["loc"][0] for entry in error.errors()]
+    return True
+
+
+@pytest.mark.parametrize("tool", TOOLS.values(), ids=lambda tool: tool.name)
+def test_a_text_of_a_request_is_a_path_that_is_checked_or_one_of_known_words(places, tool):
+    """A field that somebody adds is in this list, or is checked, or takes no text."""
+    for name in tool.input_schema["properties"]:
+        known = bool({name, f"{name} of {tool.name}"} & WORDS)
+        assert known or not accepts(tool.request, name, "../secret.y4m", places), name
+        assert not accepts(tool.request, name, ["../secret.y4m"], places), name
 
 
 def test_folders_come_from_flags_then_the_environment_then_here(tmp_path, monkeypatch):
