@@ -12,7 +12,7 @@ import yaml
 from vmaf_jax.evaluation.by_source import pooled_errors
 from vmaf_jax.evaluation.intervals import LEVEL, adjust_p_values
 from vmaf_jax.evaluation.run_comparison import RunComparison, compare_runs
-from vmaf_jax.reporting.coverage_tables import coverage_of_runs
+from vmaf_jax.reporting.coverage_tables import coverage_section
 from vmaf_jax.reporting.numbers import (
     format_fixed,
     format_interval,
@@ -65,7 +65,7 @@ def comparison_page(runs: Mapping[str, RunView]) -> str:
         section("differences", f"Against {names[0]}", _differences(compared, names, p_values)),
         section("by-source", "Source by source", _by_source(compared, names)),
         section("alone", "Every run by itself", _alone(runs)),
-        section("intervals", "How sure a score is", coverage_of_runs(runs)),
+        section("intervals", "How sure a score is", coverage_section(runs)),
         section("settings", "Settings that differ", _settings(runs)),
     ]
     return page(f"vmaf-jax: {', '.join(names)}", body)

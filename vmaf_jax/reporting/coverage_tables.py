@@ -8,43 +8,17 @@ from vmaf_jax.evaluation.conformal import LEVELS, HeldOutIntervals
 from vmaf_jax.reporting.numbers import format_points
 from vmaf_jax.reporting.page import markdown_table, paragraph, table
 from vmaf_jax.reporting.run_view import RunView
-from vmaf_jax.reporting.svg import text
 
 _AT = (20.0, 50.0, 80.0)  # predictions whose half-width a card gives, points
 
 
-def coverage_section(run: RunView) -> list[str]:
-    """Returns the section of a run's page: for each level, the coverage and the mean width."""
-    intervals = run.intervals
-    if isinstance(intervals, str):
-        return [paragraph(intervals)]
-    rows = [
-        [
-            f"{entry.level:.0%}",
-            f"{entry.covered:.1%}",
-            format_points(entry.width),
-            f"{entry.naive_covered:.1%}",
-            format_points(entry.naive_width),
-        ]
-        for entry in intervals.coverages
-    ]
-    header = ["level", "held the label", "mean width", "naive, held", "naive, mean width"]
-    note = (
-        f"<p>Intervals of {intervals.profile.n_clips:,} held-out clips, each calibrated on the "
-        f"other sources of {intervals.profile.n_sources}, other corpora included. Naive: the "
-        f"prediction with a multiple of the other sources' RMSE on both sides. "
-        f"<code>score --interval 0.9</code> gives such an interval of a new clip.</p>\n"
-    )
-    return [note, table(header, rows)]
-
-
-def coverage_of_runs(runs: Mapping[str, RunView]) -> list[str]:
-    """Returns the section of a page that compares runs: coverage by run and level."""
+def coverage_section(runs: Mapping[str, RunView]) -> list[str]:
+    """Returns the section of a page: for each run and level, the coverage and the mean width."""
     rows, without = [], []
     for name, run in runs.items():
         intervals = run.intervals
         if isinstance(intervals, str):
-            without.append(f"<p>{text(name)}: {text(intervals)}</p>\n")
+            without.append(paragraph(f"{name}: {intervals}"))
             continue
         rows += [
             [
@@ -52,16 +26,20 @@ def coverage_of_runs(runs: Mapping[str, RunView]) -> list[str]:
                 f"{entry.level:.0%}",
                 f"{entry.covered:.1%}",
                 format_points(entry.width),
+                f"{entry.naive_covered:.1%}",
+                format_points(entry.naive_width),
                 f"{intervals.profile.n_clips:,} of {intervals.profile.n_sources} sources",
             ]
             for entry in intervals.coverages
         ]
     if not rows:
         return without
-    header = ["run", "level", "held the label", "mean width", "clips"]
+    header = ["run", "level", "held the label", "mean width"]
+    header += ["naive, held", "naive, mean width", "held-out clips"]
     note = (
-        "<p>Intervals of single clips, as <code>score --interval</code> gives them, each "
-        "calibrated on the run's other sources, other corpora included.</p>\n"
+        "<p>Intervals of single clips, as <code>score --interval 0.9</code> gives them, each "
+        "calibrated on the run's other sources, other corpora included. Naive: the prediction with "
+        "a multiple of the other sources' RMSE on both sides.</p>\n"
     )
     return [note, table(header, rows), *without]
 
