@@ -40,7 +40,9 @@ def test_the_published_example(model, expected):
 
 def test_the_published_p_values():
     pairs = published()
-    assert compare_on_pairs(*MODELS, pairs).different_similar == pytest.approx(0.02746864, abs=1e-6)
+    assert compare_on_pairs(*MODELS, pairs)["auc_different_similar"] == pytest.approx(
+        0.02746864, abs=1e-6
+    )
     better = [(pairs.differences(m) * pairs.outcome)[pairs.outcome != 0] for m in MODELS]
     as_published = _delong((better[0], -better[0]), (better[1], -better[1]))
     assert as_published == pytest.approx(0.06136883, abs=1e-6)
@@ -98,9 +100,9 @@ def test_a_perfect_and_a_backward_model():
     assert perfect.auc_different_similar == 1.0
     assert (backward.auc_better_worse, backward.correct) == (0.0, 0.0)
     test = compare_on_pairs(mos, -mos, pairs)
-    assert test.better_worse == 0.0
-    assert test.different_similar == 1.0
-    assert test.correct < 1e-6
+    assert test["auc_better_worse"] == 0.0
+    assert test["auc_different_similar"] == 1.0
+    assert test["correct"] < 1e-6
 
 
 def test_a_model_that_says_the_same_of_every_clip_is_right_in_no_pair():
@@ -114,7 +116,7 @@ def test_a_model_that_says_the_same_of_every_clip_is_right_in_no_pair():
     n = constant.different
     expected = scipy.stats.fisher_exact([[0, n], [n, 0]]).pvalue
     test = compare_on_pairs(np.full(12, 50.0), mos, pairs)
-    assert test.correct == pytest.approx(expected, rel=1e-9, abs=0)
+    assert test["correct"] == pytest.approx(expected, rel=1e-9, abs=0)
 
 
 def test_without_a_kind_of_pair_figures_are_undefined():

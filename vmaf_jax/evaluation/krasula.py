@@ -63,20 +63,6 @@ class PairAnalysis:
     correct: float
 
 
-@dataclasses.dataclass(frozen=True)
-class PairTest:
-    """Two-sided p values that two models do equally well, with pairs taken as independent.
-
-    Attributes:
-        different_similar, better_worse: of the AUC, by DeLong's test.
-        correct: of the share, by Fisher's exact test.
-    """
-
-    different_similar: float
-    better_worse: float
-    correct: float
-
-
 def pair_clips(opinions: Opinions) -> Pairs:
     """Forms all pairs of clips within each experiment and tells which clip the viewers prefer.
 
@@ -107,17 +93,24 @@ def analyse_pairs(predicted: Floats, pairs: Pairs) -> PairAnalysis:
     )
 
 
-def compare_on_pairs(first: Floats, second: Floats, pairs: Pairs) -> PairTest:
-    """Tests whether two models, predictions `[n]` each, do equally well over the same pairs."""
+def compare_on_pairs(first: Floats, second: Floats, pairs: Pairs) -> dict[str, float]:
+    """Tests whether two models, predictions `[n]` each, do equally well over the same pairs.
+
+    Returns:
+        Two-sided p values by figure of `PairAnalysis`, with pairs taken as independent: of the AUC
+        by DeLong's test, of the share correct by Fisher's exact test.
+    """
     gaps = [pairs.differences(predicted) for predicted in (first, second)]
     better = [_better_less_worse(gap, pairs) for gap in gaps]
     n_correct = [int((gap > 0).sum()) for gap in better]
     n_wrong = [len(gap) - n for gap, n in zip(better, n_correct, strict=True)]
-    return PairTest(
-        different_similar=_delong(_absolute_gaps(gaps[0], pairs), _absolute_gaps(gaps[1], pairs)),
-        better_worse=_delong_mirrored(better[0], better[1]),
-        correct=float(scipy.stats.fisher_exact([n_correct, n_wrong]).pvalue),
-    )
+    return {
+        "auc_different_similar": _delong(
+            _absolute_gaps(gaps[0], pairs), _absolute_gaps(gaps[1], pairs)
+        ),
+        "auc_better_worse": _delong_mirrored(better[0], better[1]),
+        "correct": float(scipy.stats.fisher_exact([n_correct, n_wrong]).pvalue),
+    }
 
 
 def auc(positive: Floats, negative: Floats) -> float:

@@ -62,7 +62,7 @@ def compare_against_opinions(
         InputError: a score that is not a number.
     """
     models = opinions.check(first), opinions.check(second)
-    differences = paired_differences(_figures, *models, opinions)
+    differences = paired_differences(_figures, models[0], models[1], opinions)
     n = len(opinions.mos)
     correlations = differences["plcc"]
     p_values = {"plcc": plcc_p_value(correlations.first, correlations.second, n)}
@@ -72,10 +72,7 @@ def compare_against_opinions(
         freedom = n - mapped_metrics(models[0], opinions, "linear").freedom
         p_values["rmse_star"] = rmse_p_value(stars.first, stars.second, (freedom, freedom))
         p_values["outlier_ratio"] = outlier_p_value(outliers.first, outliers.second, n)
-        test = compare_on_pairs(*models, pair_clips(opinions))
-        p_values["auc_different_similar"] = test.different_similar
-        p_values["auc_better_worse"] = test.better_worse
-        p_values["correct"] = test.correct
+        p_values |= compare_on_pairs(models[0], models[1], pair_clips(opinions))
     return OpinionComparison(n, len(set(opinions.source.tolist())), differences, p_values)
 
 
