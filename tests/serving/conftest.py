@@ -10,6 +10,7 @@ import pytest
 from mcp import Client
 
 from tests.serving.support import Family, parameters
+from vmaf_jax.serving.settings import Settings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,3 +87,18 @@ def endless_score(folder):
     """Arguments of a score of the endless pair."""
     paths = {"reference": str(folder / "ref.yuv"), "distorted": str(folder / "dis.yuv")}
     return {**paths, "width": 640, "height": 360, "pix_fmt": "yuv420p"}
+
+
+Y4M = b"YUV4MPEG2 W16 H16 F25:1 C420\nFRAME\n" + bytes(384)
+
+
+@pytest.fixture
+def places(tmp_path):
+    """An allowed folder with a video, and a secret beside it."""
+    allowed = tmp_path / "allowed"
+    allowed.mkdir()
+    (allowed / "a.y4m").write_bytes(Y4M)
+    (tmp_path / "secret.y4m").write_bytes(Y4M)
+    (tmp_path / "allowed-not").mkdir()
+    (tmp_path / "allowed-not" / "a.y4m").write_bytes(Y4M)
+    return Settings((allowed,), tmp_path / "out", max_bytes=1 << 30)

@@ -4,9 +4,6 @@ import os
 import shutil
 import socket
 
-import pyarrow
-import pyarrow.parquet
-import pydantic
 import pytest
 
 from vmaf_jax.errors import InputError
@@ -17,35 +14,7 @@ from vmaf_jax.serving.path_policy import (
     resolve_video,
     resolve_videos,
 )
-from vmaf_jax.serving.requests import (
-    TOOLS,
-    CompareRequest,
-    EvaluateRequest,
-    ExportRequest,
-    ExtractRequest,
-    ImportRequest,
-    LadderRequest,
-    RankRequest,
-    ScoreRequest,
-    TrainRequest,
-    WorstFramesRequest,
-    parse_request,
-)
-from vmaf_jax.serving.settings import Settings, make_settings
-
-Y4M = b"YUV4MPEG2 W16 H16 F25:1 C420\nFRAME\n" + bytes(384)
-
-
-@pytest.fixture
-def places(tmp_path):
-    """An allowed folder with a video, and a secret beside it."""
-    allowed = tmp_path / "allowed"
-    allowed.mkdir()
-    (allowed / "a.y4m").write_bytes(Y4M)
-    (tmp_path / "secret.y4m").write_bytes(Y4M)
-    (tmp_path / "allowed-not").mkdir()
-    (tmp_path / "allowed-not" / "a.y4m").write_bytes(Y4M)
-    return Settings((allowed,), tmp_path / "out", max_bytes=1 << 30)
+from vmaf_jax.serving.settings import Settings
 
 
 def refused(text, settings, kind=resolve_video):
@@ -60,7 +29,7 @@ def test_what_lies_below_is_read_by_either_name(places):
     (allowed,) = places.allow
     assert resolve_video("a.y4m", places) == resolve_video(str(allowed / "a.y4m"), places)
     odd = "a b;$(rm -rf)'\"%d|concat:x.y4m"
-    (allowed / odd).write_bytes(Y4M)
+    (allowed / odd).write_bytes((allowed / "a.y4m").read_bytes())
     assert resolve_video(odd, places).name == odd
 
 
@@ -175,83 +144,6 @@ def test_what_is_written_stays_below_the_output_folder(places, tmp_path):
         refused(name, places, resolve_output)
 
 
-def test_every_path_of_every_request_is_checked(places):
-    for kind, arguments in (
-        (ScoreRequest, {"reference": "../secret.y4m", "distorted": "a.y4m"}),
-        (ScoreRequest, {"reference": "a.y4m", "distorted": "../secret.y4m"}),
-        (ScoreRequest, {"reference": "a.y4m", "distorted": "a.y4m", "model": "../m.onnx"}),
-        (EvaluateRequest, {"model": "tiny", "features": "../t.parquet"}),
-        (EvaluateRequest, {"model": "../m.json", "features": "a.y4m"}),
-        (CompareRequest, {"models": ["tiny", "../m.json"], "features": "a.y4m"}),
-        (TrainRequest, {"name": "x", "features": "../t.parquet"}),
-        (TrainRequest, {"name": "../x"}),
-        (TrainRequest, {"name": "x", "teacher": "../t.json"}),
-        (TrainRequest, {"name": "x", "teacher": str(places.out.parent / "secret.json")}),
-        (WorstFramesRequest, {"reference": "a.y4m", "distorted": "../secret.y4m"}),
-        (RankRequest, {"reference": "..", "distorted": ["a.y4m"]}),
-        (RankRequest, {"reference": "a.y4m", "distorted": ["a.y4m", "../allowed-not"]}),
-        (RankRequest, {"reference": "a.y4m", "distorted": ["a.y4m"], "out": "../r.json"}),
-        (ExtractRequest, {"corpus": "netflix", "data_root": "..", "out": "t.parquet"}),
-        (ExtractRequest, {"manifest": "../list.csv", "out": "t.parquet"}),
-        (ExtractRequest, {"corpus": "demo", "out": "../t.parquet"}),
-        (ExtractRequest, {"corpus": "demo", "teacher": ["../t.json"], "out": "t.parquet"}),
-        (ImportRequest, {"logs": "../list.csv", "out": "t.parquet"}),
-        (ImportRequest, {"frames": "../f.csv", "clips": "a.y4m", "out": "t.parquet"}),
-        (ImportRequest, {"frames": "a.y4m", "clips": "../c.csv", "out": "t.parquet"}),
-        (ImportRequest, {"logs": "a.y4m", "ratings": "../r.csv", "out": "t.parquet"}),
-        (ImportRequest, {"corpus": "avt_vqdb_uhd_1", "data_root": "../x", "out": "t.parquet"}),
-        (
-            ImportRequest,
-            {"logs": "a.y4m", "teacher": ["vmaf_v0.6.1", "../t.json"], "out": "t.parquet"},
-        ),
-        (LadderRequest, {"table": "../t.csv"}),
-        (LadderRequest, {"table": "a.y4m", "out": "../l.json"}),
-        (ExportRequest, {"model": "../run", "out": "m.onnx"}),
-        (ExportRequest, {"model": "tiny", "out": "../m.onnx"}),
-    ):
-        with pytest.raises(InputError, match=r"no such file below|not a name to write"):
-            parse_request(kind, arguments, places)
-
-
-@pytest.mark.parametrize("absent", [False, True])
-@pytest.mark.parametrize(
-    ("kind", "field", "name", "text"),
-    [
-        (ExtractRequest, "manifest", "list.csv", "reference,distorted,source\na.y4m,{},s\n"),
-        (ExtractRequest, "manifest", "list.csv", "reference;distorted;source\n{};a.y4m;s\n"),
-        (ExtractRequest, "manifest", "list.jsonl", '{{"distorted": "{}", "reference": "a.y4m"}}\n'),
-        (
-            *(ExtractRequest, "manifest", "list.py"),
-            "ref_videos = [{{'content_id': 0, 'path': 'a.y4m'}}]\n"
-            "dis_videos = [{{'content_id': 0, 'path': '{}', 'mos': 3}}]\n",
-        ),
-        (ImportRequest, "logs", "list.csv", "log,source\n{},s\n"),
-    ],
-    ids=lambda value: str(value)[:20],
-)
-def test_files_that_a_list_names_are_checked_before_any_is_looked_at(
-    places, tmp_path, kind, field, name, text, absent
-):
-    outside = tmp_path / ("absent.y4m" if absent else "secret.y4m")
-    for place in (f"../{outside.name}", str(outside)):
-        (places.allow[0] / name).write_text(text.format(place))
-        request = parse_request(kind, {field: name, "out": "t.parquet"}, places)
-        with pytest.raises(InputError, match="no such file below"):
-            request.check_lists(places)
-    (places.allow[0] / name).write_text(text.format("a.y4m"))
-    parse_request(kind, {field: name, "out": "t.parquet"}, places).check_lists(places)
-
-
-def test_a_name_in_bytes_is_refused(places, tmp_path):
-    outside = str(tmp_path / "secret.y4m").encode()
-    columns = {"reference": ["a.y4m"], "distorted": [outside], "source": ["s"]}
-    pyarrow.parquet.write_table(pyarrow.table(columns), places.allow[0] / "list.parquet")
-    arguments = {"manifest": "list.parquet", "out": "t.parquet"}
-    request = parse_request(ExtractRequest, arguments, places)
-    with pytest.raises(InputError, match="holds bytes"):
-        request.check_lists(places)
-
-
 def test_a_folder_is_read_where_nothing_leads_out_of_it(places, tmp_path):
     (allowed,) = places.allow
     assert resolve_folder(".", places) == resolve_videos(str(allowed), places) == allowed
@@ -262,40 +154,3 @@ def test_a_folder_is_read_where_nothing_leads_out_of_it(places, tmp_path):
     (allowed / "out.y4m").unlink()
     (allowed / "list.mp4").write_text("#EXTM3U\n/etc/passwd\n")
     assert "playlist" in refused(".", places, resolve_videos)
-
-
-WORDS = {  # are looked up, and never opened
-    *("split", "label", "pix_fmt", "start", "stream", "anchor", "content"),
-    *("features of extract", "features of import", "name of import"),
-}
-
-
-def accepts(kind, name, value, settings):
-    """Whether a request takes a value for one of its fields, whatever the others are."""
-    try:
-        kind.model_validate({name: value}, context=settings)
-    except pydantic.ValidationError as error:
-        return name not in [entry["loc"][0] for entry in error.errors()]
-    return True
-
-
-@pytest.mark.parametrize("tool", TOOLS.values(), ids=lambda tool: tool.name)
-def test_a_text_of_a_request_is_a_path_that_is_checked_or_one_of_known_words(places, tool):
-    """A field that somebody adds is in this list, or is checked, or takes no text."""
-    for name in tool.input_schema["properties"]:
-        known = bool({name, f"{name} of {tool.name}"} & WORDS)
-        assert known or not accepts(tool.request, name, "../secret.y4m", places), name
-        assert not accepts(tool.request, name, ["../secret.y4m"], places), name
-
-
-def test_folders_come_from_flags_then_the_environment_then_here(tmp_path, monkeypatch):
-    (tmp_path / "b").mkdir()
-    monkeypatch.setenv("VMAF_JAX_MCP_ALLOW", f"{tmp_path}{os.pathsep}{tmp_path / 'b'}")
-    assert make_settings(None, None, None).allow == (tmp_path, tmp_path / "b")
-    assert make_settings([tmp_path / "b"], None, None).allow == (tmp_path / "b",)
-    monkeypatch.setenv("VMAF_JAX_MCP_ALLOW", str(tmp_path / "absent"))
-    with pytest.raises(InputError, match="no such folder"):
-        make_settings(None, None, None)
-    monkeypatch.delenv("VMAF_JAX_MCP_ALLOW")
-    monkeypatch.chdir(tmp_path / "b")
-    assert make_settings(None, None, None).allow == (tmp_path / "b",)
