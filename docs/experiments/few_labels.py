@@ -45,11 +45,13 @@ WAYS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 
 def fewer_clips(problem: Problem, count: int, rng: np.random.Generator) -> Problem:
     """The problem whose folds train on `count` clips, drawn from the sources they may see."""
-    masks = np.zeros_like(problem.masks)
-    for fold, allowed in enumerate(problem.masks):
+    allowed_clips = problem.masks[:, problem.source]
+    masks = np.zeros_like(allowed_clips)
+    for fold, allowed in enumerate(allowed_clips):
         masks[fold, rng.choice(np.flatnonzero(allowed), count, replace=False)] = True
     whole = {f.name: getattr(problem, f.name) for f in dataclasses.fields(problem)}
-    return Fewer(**(whole | {"masks": masks}))
+    own_sources = {"source": np.arange(problem.n_units, dtype=np.int32), "masks": masks}
+    return Fewer(**(whole | own_sources | {"sources": [str(k) for k in range(problem.n_units)]}))
 
 
 def untuned(problem: Problem, start: str) -> npt.NDArray[np.float64]:
@@ -116,7 +118,9 @@ def monotone(problem: Problem, *, with_teacher: bool) -> npt.NDArray[np.float64]
         return jnp.clip(predict(params, (mean, std)), 0, 100)
 
     keys = jax.random.split(jax.random.key(0), len(problem.sources))
-    folds = jax.jit(jax.vmap(fold))(jnp.asarray(problem.masks, jnp.float32), keys)
+    folds = jax.jit(jax.vmap(fold))(
+        jnp.asarray(problem.masks[:, problem.source], jnp.float32), keys
+    )
     return np.asarray(folds, np.float64)[problem.fold, np.arange(problem.n_units)]
 
 

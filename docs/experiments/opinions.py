@@ -147,7 +147,7 @@ def learning_curves(problem: Problem) -> Predictions:
             for fold in range(len(problem.sources)):
                 others = [k for k in range(len(problem.sources)) if k != fold]
                 chosen = rng.choice(others, count, replace=False)
-                masks[fold] = np.isin(problem.fold, chosen)
+                masks[fold, chosen] = True
             whole = {f.name: getattr(problem, f.name) for f in dataclasses.fields(problem)}
             fewer = Fewer(**(whole | {"masks": masks}))
             for way, (student, training) in ways.items():

@@ -7,10 +7,9 @@ import pytest
 
 from tests.support import run_command
 from vmaf_jax.corpora.support_vectors import support_vector_table
+from vmaf_jax.evaluation.cross_validation import read_held_out
 from vmaf_jax.evaluation.metrics import plcc, rmse
 from vmaf_jax.teacher import load_teacher
-from vmaf_jax.training.epochs import EpochRows, EpochSettings, cross_validation
-from vmaf_jax.training.groups import train_by_epochs
 
 KEYS = [
     *("compile_s", "train_s", "loso_rmse", "loso_plcc"),
@@ -37,18 +36,22 @@ def test_the_figures_are_of_models_that_never_saw_the_source(table, path):
     report = json.loads(run.stdout)
     assert list(report) == KEYS
     names = table.sources
-    assert report["models"] == 2 * len(names)
-    target = table.label("vmaf_v0.6.1")
-    fold = np.array([names.index(source) for source in table.source], np.int32)
-    rows = EpochRows(table.features.astype(np.float32), target.astype(np.float32), fold)
-    scores = []
-    for seed in range(2):
-        members = cross_validation(len(names), [seed])
-        fit = train_by_epochs(rows, members, EpochSettings((8, 4), 2, 32))
-        scores.append(fit.predicted[fold, np.arange(len(fold))])
-    assert report["loso_rmse"] == pytest.approx(np.mean([rmse(s, target) for s in scores]))
-    assert report["loso_plcc"] == pytest.approx(np.mean([plcc(s, target) for s in scores]))
-    visits = 2 * 2 * (len(names) - 1) * len(table)
+    assert report["models"] == 2 * len(names) + 1
+    settings = ["student.network=mlp", "student.hidden=[8,4]", "student.activation=relu"]
+    settings += ["student.dropout=0", "training.optimiser=adam", "training.epochs=2"]
+    settings += ["training.batch_size=32", "training.learning_rate=0.001", "training.seeds=[0,1]"]
+    settings += ["training.schedule=constant", f"data.features={path}", "name=recipe"]
+    overrides = [part for setting in settings for part in ("--set", setting)]
+    (path.parent / "empty.yaml").write_text("name: recipe\n")
+    flags = ("--config", path.parent / "empty.yaml", *overrides)
+    run = run_command("train", *flags, "--run-dir", path.parent / "run")
+    assert run.code == 0, run.stderr
+    held_out = read_held_out(path.parent / "run" / "folds.parquet")
+    seeds = [held_out.seed == seed for seed in range(2)]
+    scores = [(held_out.predicted[own], held_out.label[own]) for own in seeds]
+    assert report["loso_rmse"] == pytest.approx(np.mean([rmse(*pair) for pair in scores]))
+    assert report["loso_plcc"] == pytest.approx(np.mean([plcc(*pair) for pair in scores]))
+    visits = 2 * (2 * (len(names) - 1) + 1) * len(table)
     assert report["rows_per_s"] * report["train_s"] == pytest.approx(visits)
     flops = 6 * (6 * 8 + 8 * 4 + 4) - 2 * 6 * 8
     assert report["gflop_per_s"] * report["train_s"] * 1e9 == pytest.approx(visits * flops)

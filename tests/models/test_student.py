@@ -7,7 +7,7 @@ import pytest
 from flax import linen as nn
 
 from vmaf_jax.models import ACTIVATIONS, HEADS, ROW_NETWORKS, Student
-from vmaf_jax.models.mlp import Dropout
+from vmaf_jax.models.mlp import Dropout, flops_per_row
 
 
 def features(n=64, seed=0):
@@ -28,6 +28,7 @@ def test_scores_are_rows_of_finite_points(network, head):
 
 
 def test_parameter_counts():
+    assert Student("mlp", hidden=(5, 3)).n_params() == 6 * 5 + 5 + 5 * 3 + 3 + 3 + 1
     assert Student("nano").n_params() == 6 * 64 + 64 + 64 * 64 + 64 + 64 + 1
     assert Student("tiny").n_params() == 6 * 128 + 128 + 2 * (128 * 128 + 128) + 128 + 1
 
@@ -80,8 +81,14 @@ def test_dropout_is_that_of_flax_and_can_be_told(rate):
     )
 
 
-def test_dense_gradients_are_those_of_the_plain_layer():
-    student = Student("nano", dropout=0.0)
+def test_the_operations_of_a_row_are_counted():
+    assert flops_per_row([6, 64, 32, 16, 1]) == 16_992
+    assert flops_per_row([2, 3]) == 2 * 6 + 2 * 6  # no gradient by the inputs
+
+
+@pytest.mark.parametrize("activation", ["relu", "hard_gate", "silu"])
+def test_gradients_of_training_are_those_of_the_plain_layers(activation):
+    student = Student("mlp", activation=activation, dropout=0.0, hidden=(16, 8))
     variables = student.init(jax.random.key(0))
     x = features()
 

@@ -53,9 +53,8 @@ class Told(NullProgress):
         self.lines.append(text)
 
 
-def start(config, run_dir):
+def start(config, run_dir, every=("--save-every", "0.2")):
     command = [sys.executable, "-m", "vmaf_jax", "train", "--config", config, "--run-dir", run_dir]
-    every = ["--save-every", "0.2"]
     return subprocess.Popen([*map(str, command), *every], stderr=subprocess.PIPE, text=True)
 
 
@@ -84,7 +83,7 @@ def config(tmp_path_factory):
 @pytest.fixture(scope="module")
 def undisturbed(config, tmp_path_factory):
     run_dir = tmp_path_factory.mktemp("undisturbed") / "run"
-    process = start(config, run_dir)
+    process = start(config, run_dir, every=())  # one that never saves
     _, error = process.communicate()
     assert process.returncode == 0, error
     assert not run_dir.with_name("run.state").exists()
@@ -115,7 +114,7 @@ def test_twenty_kills(text, support_vectors, tmp_path):
     (tmp_path / "shards").mkdir()
     support_vectors.write(tmp_path / "shards" / "part.parquet")
     config.write_text(text.format(shards=tmp_path / "shards"))
-    process = start(config, tmp_path / "undisturbed")
+    process = start(config, tmp_path / "undisturbed", every=())
     _, error = process.communicate()
     assert process.returncode == 0, error
     hit, _ = killed_and_finished(config, tmp_path / "run", 20, seed=1)
@@ -150,7 +149,7 @@ LEAVES: list[np.ndarray] = [
 def written(folder, *, training="this one", steps=(10, 20, 30)):
     with TrainingState(folder, 1.0, Told()) as state:
         for step in steps:
-            state.of(training).keep([*LEAVES[:-1], np.array(step, np.int64)], step)
+            state.of(training).save([*LEAVES[:-1], np.array(step, np.int64)], step)
     return state.folder
 
 

@@ -8,8 +8,8 @@ import pytest
 from tests.support import run_command
 from vmaf_jax.errors import InputError
 from vmaf_jax.runs.config import Config
-from vmaf_jax.runs.fit import fit_streamed, load_streamed
-from vmaf_jax.runs.problem import load_problem
+from vmaf_jax.runs.fit import fit_folds
+from vmaf_jax.runs.problem import load_problem, load_streamed
 from vmaf_jax.tables.dataset import read_table
 from vmaf_jax.tables.mapped_table import map_table, release
 
@@ -51,8 +51,9 @@ def test_every_source_is_held_out_and_predicted(folder):
     in_memory = load_problem(config(folder).data)
     np.testing.assert_allclose(problem.target, in_memory.target, atol=1e-9)
     np.testing.assert_array_equal(problem.fold, in_memory.fold)
+    np.testing.assert_array_equal(problem.masks, in_memory.masks)
     settings = config(folder).training
-    fit = fit_streamed(problem, config(folder).make_student(), settings)
+    fit = fit_folds(problem, config(folder).make_student(), settings)
     assert fit.predicted.shape == (1, 2, len(problem.table))
     assert fit.losses.shape == (2 * len(problem.sources) + 1, 100)
     for seed in range(2):
@@ -68,10 +69,10 @@ def test_points_of_a_sweep_are_members_of_one_stream(folder):
         training.model_copy(update={"temperature": t, "learning_rate": rate, "loss": "kl"})
         for t, rate in ((1.0, 5e-3), (2.0, 1e-3), (1.0, 1e-3))
     ]
-    together = fit_streamed(problem, student, points[0], points=points)
+    together = fit_folds(problem, student, points[0], points=points)
     assert together.predicted.shape == (3, 2, len(problem.table))
     for k, point in enumerate(points):
-        alone = fit_streamed(problem, student, point)
+        alone = fit_folds(problem, student, point)
         own = together.at(k)
         assert own.losses.shape == alone.losses.shape
         np.testing.assert_allclose(own.losses, alone.losses, rtol=2e-3)

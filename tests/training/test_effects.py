@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import scipy.optimize
 
+from tests.training.support import members_of
 from vmaf_jax.features.feature_set import FEATURES
 from vmaf_jax.models import Student
-from vmaf_jax.training import ClipRows, Rows, TrainingSettings, make_members, train_members
-from vmaf_jax.training.batches import Visible, some_rows
+from vmaf_jax.training import ClipRows, TrainingSettings, make_rows, train_members
+from vmaf_jax.training.batches import BatchSource, MemberRows, drawn_rows
 
 # All clips look alike, so that a student can say one score of them, and the best is known.
 CONSTANT = {"steps": 300, "weight_decay": 0.0, "learning_rate": 3e-2}
@@ -25,9 +26,13 @@ def trained(targets, *, experiment=None, weight=None, start=None, features=None,
         weight=np.ones(n, np.float32) if weight is None else np.asarray(weight, np.float32),
         experiment=np.zeros((n, 0), np.float32) if experiment is None else experiment,
     )
-    members = make_members(np.ones((1, n), bool), [0], [1.0])
     student = Student("nano", dropout=0.0)
-    rows = Rows(features, np.asarray(targets, np.float32), clips, start)
+    source = np.zeros(n, np.int32)
+    rows = make_rows(features, np.asarray(targets, np.float32), source, 1, clips, start)
+    members = members_of(rows, np.ones((1, 1), bool))
+    if start is not None:
+        scaler = {name: np.asarray(value)[None] for name, value in start["scaler"].items()}
+        members = members._replace(scaler=scaler)
     result = train_members(
         rows, members, None, student=student, settings=chosen, feature_set=FEATURES
     )
@@ -74,8 +79,10 @@ def test_clips_count_by_their_weights():
 def test_clips_drawn_for_a_step_keep_their_weights():
     number = jnp.arange(20.0)
     clips = ClipRows(jnp.ones((20, 1)), 0.5 + number, jnp.zeros((20, 0)))
-    visible = Visible(jnp.ones((20, 1, 6)), number, jnp.ones(20), jnp.ones(6), clips)
-    batch = some_rows(50)(jax.random.key(0), visible, lambda scores: scores, None)
+    rows = make_rows(np.ones((20, 1, 6)), np.asarray(number), np.zeros(20, np.int32), 1, clips)
+    own = MemberRows(rows, jnp.ones(1))
+    source = BatchSource(own, jnp.ones(6), jax.random.key(0), lambda scores: scores, None)
+    batch = drawn_rows(3, 50).draw(source, jnp.int32(0), jnp.int32(0))(jnp.int32(1))
     assert len(set(batch.labels.tolist())) > 5
     np.testing.assert_array_equal(batch.weight, 0.5 + batch.labels)
 

@@ -15,14 +15,18 @@ from vmaf_jax.training.permutation import permutation
 
 @functools.partial(jax.jit, static_argnums=0)
 def drawn_by(size, key, count):
-    return permutation(key, count, size)
+    return permutation(key, count, jnp.minimum(jnp.arange(size), count - 1))
 
 
 @functools.cache
 def orders(count, size, n):
     """`[n, count]`, an order a key."""
     keys = jax.random.split(jax.random.key(7), n)
-    drawn = jax.jit(jax.vmap(lambda key: permutation(key, jnp.int32(count), size)))(keys)
+    drawn = jax.jit(
+        jax.vmap(
+            lambda key: permutation(key, jnp.int32(count), jnp.minimum(jnp.arange(size), count - 1))
+        )
+    )(keys)
     return np.asarray(drawn)[:, :count]
 
 

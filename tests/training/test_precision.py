@@ -5,13 +5,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests.training.support import members_of
 from vmaf_jax.features.feature_set import FEATURES
 from vmaf_jax.models import Student
 from vmaf_jax.models.networks import ROW_NETWORKS
-from vmaf_jax.training import Rows, TrainingSettings, make_members
-from vmaf_jax.training.epochs import EpochRows, EpochSettings, EpochTraining, cross_validation
-from vmaf_jax.training.member import train_member
-from vmaf_jax.training.recipes import make_recipe
+from vmaf_jax.training import TrainingSettings, make_rows
+from vmaf_jax.training.member import MemberTraining, Span, make_batches
 
 HIGHEST = jax.lax.Precision.HIGHEST
 
@@ -38,32 +37,23 @@ def check(function, *arguments):
     return len(every)
 
 
-def rows(n=40):
-    features = np.random.default_rng(0).uniform(0, 1, (n, 6)).astype(np.float32)
-    return Rows(features, 100 * features[:, 0])
-
-
 @pytest.mark.parametrize("network", ROW_NETWORKS)
-@pytest.mark.parametrize("loss", ["squared_error", "kl"])
-def test_a_training_and_its_student(network, loss):
-    settings = TrainingSettings(steps=3, loss=loss)
-    student = Student(network, settings.head, dropout=0.1)
-    members = make_members(np.ones((1, 40), np.bool_), [0], [1.0])
-    members = members._replace(mask=members.mask.astype(np.float32))
-    member = jax.tree.map(lambda leaf: jnp.asarray(leaf[0]), members)
-    recipe = make_recipe(settings, FEATURES)
+@pytest.mark.parametrize("how", [{"steps": 3}, {"steps": 3, "loss": "kl"}, {"epochs": 2}])
+def test_a_training_and_its_student(network, how):
+    settings = TrainingSettings(**how, batch_size=16 if "epochs" in how else None)
+    features = np.random.default_rng(0).uniform(0, 1, (40, 6)).astype(np.float32)
+    rows = make_rows(features, 100 * features[:, 0], np.repeat([0, 1], 20), 2)
+    batches = make_batches(settings, FEATURES, 40)
+    training = MemberTraining(Student(network, settings.head, dropout=0.1), settings, batches)
+    member = jax.tree.map(lambda leaf: leaf[0], members_of(rows, ~np.eye(2, dtype=bool)))
+    member = jax.tree.map(
+        lambda leaf: leaf.astype(np.float32) if leaf.dtype == np.float64 else leaf, member
+    )
+    span = Span(*(np.array(value, np.int32) for value in (0, 1, 2)))
 
     def train(rows, member):
-        return train_member(rows, member, None, student=student, recipe=recipe)
+        return training.advance(rows, member, None, training.start(rows, member), span)[0]
 
-    assert check(train, rows(), member) >= 4
-    variables, _ = jax.jit(train)(rows(), member)
-    assert check(student.predict, variables, rows().features) >= 2
-
-
-def test_a_training_by_epochs():
-    data = EpochRows(rows().features, rows().targets, np.arange(40, dtype=np.int32) % 2)
-    training = EpochTraining(EpochSettings(hidden=(8, 4), epochs=1, batch_size=16), 6)
-    members = cross_validation(2, [0])
-    state = jax.vmap(training.start)(members)
-    assert check(training.advance, data, members, state, jnp.int32(0), jnp.int32(1)) >= 9
+    assert check(train, rows, member) >= 4
+    variables = training.student.init(jax.random.key(0))
+    assert check(training.student.predict, variables, features) >= 2

@@ -6,32 +6,45 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vmaf_jax.features import FEATURES
-from vmaf_jax.training.queries import draw_queries, draw_rows
+from vmaf_jax.training import make_rows
+from vmaf_jax.training.batches import MemberRows
+from vmaf_jax.training.queries import draw_queries
 
 
-@given(st.lists(st.booleans(), min_size=1, max_size=40).filter(any), st.integers(0, 1000))
-def test_rows_are_drawn_from_the_mask(mask, seed):
-    mask = np.array(mask)
-    drawn = np.asarray(draw_rows(jax.random.key(seed), jnp.asarray(mask, jnp.float32), 200))
-    assert mask[drawn].all()
+def own_rows(counts, trains):
+    n = sum(counts)
+    source = np.repeat(np.arange(len(counts)), counts)
+    rows = make_rows(np.zeros((n, 6), np.float32), np.zeros(n), source, len(counts))
+    return MemberRows(rows, np.array(trains, np.float32)), source
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 40), st.booleans()), min_size=1, max_size=40).filter(
+        lambda sources: any(count and trains for count, trains in sources)
+    )
+)
+def test_rows_are_located_in_their_order(sources):
+    counts, trains = zip(*sources, strict=True)
+    own, source = own_rows(counts, trains)
+    expected = np.flatnonzero(np.array(trains)[source])
+    assert int(own.n_rows) == len(expected)
+    np.testing.assert_array_equal(own.locate(jnp.arange(len(expected))), expected)
 
 
 def test_rows_are_drawn_evenly():
-    mask = jnp.array([0, 1, 0, 1, 1, 0], jnp.float32)
-    drawn = np.asarray(draw_rows(jax.random.key(0), mask, 30_000))
-    counts = np.bincount(drawn, minlength=6)
-    assert counts[[0, 2, 5]].sum() == 0
-    assert np.abs(counts[[1, 3, 4]] - 10_000).max() < 400
+    own, _ = own_rows([1, 2, 1, 1], [0, 1, 0, 1])
+    counts = np.bincount(np.asarray(own.draw(jax.random.key(0), 30_000)), minlength=5)
+    assert counts[[0, 3]].sum() == 0
+    assert np.abs(counts[[1, 2, 4]] - 10_000).max() < 400
 
 
 def test_rows_of_a_large_table_are_drawn_evenly():
     """Uniform floats have 2^23 levels: of 5 million rows, three in five would get two of them."""
-    n, held_out = 5_000_000, 1_000_000
-    mask = jnp.ones(n, jnp.float32).at[:held_out].set(0)
-    drawn = np.asarray(jax.jit(draw_rows, static_argnums=2)(jax.random.key(0), mask, 8_000_000))
-    assert drawn.min() == held_out
-    assert drawn.max() == n - 1
-    counts = np.bincount(drawn - held_out)
+    own, _ = own_rows([1_000_000, 4_000_000], [0, 1])
+    drawn = np.asarray(jax.jit(lambda key: own.draw(key, 8_000_000))(jax.random.key(0)))
+    assert drawn.min() == 1_000_000
+    assert drawn.max() == 5_000_000 - 1
+    counts = np.bincount(drawn - 1_000_000)
     # Independent even draws are Poisson of mean 2: their variance is the mean (within 1 %).
     assert counts.var() == pytest.approx(counts.mean(), rel=0.01)
 
@@ -40,8 +53,12 @@ def test_rows_of_a_large_table_are_drawn_evenly():
 def queries(support_vectors):
     x = jnp.asarray(support_vectors.features, jnp.float32)
     inv_std = 1 / x.std(axis=0)
-    mask = jnp.ones(len(x))
-    return np.asarray(draw_queries(jax.random.key(0), x, mask, inv_std, FEATURES, 20_000))
+
+    def draw_rows(key, count):
+        return x[jax.random.randint(key, (count,), 0, len(x))]
+
+    drawn = draw_queries(jax.random.key(0), draw_rows, inv_std, FEATURES, (1, 20_000))
+    return np.asarray(drawn[0])
 
 
 def test_queries_lie_in_the_physical_box(queries):

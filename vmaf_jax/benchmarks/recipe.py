@@ -23,9 +23,9 @@ class RecipeFigures:
 
     Attributes:
         compile_s: of the programs; short where an earlier run's are in the cache.
-        train_s: training all models and predicting every row with each.
+        train_s: training all models, as `metrics.json` of `vmaf-jax train` has it.
         loso_rmse, loso_plcc: of a seed's held-out rows together, mean over seeds; VMAF points.
-        models: how many were trained.
+        models: how many were trained: one a fold and seed, and a final fit.
         rows_per_s: training rows visited a second, by all models together.
         gflop_per_s: of the products of training (`flops_per_row`), real rows alone, over `train_s`.
         peak_gflop_per_s: of one large product a device, just before and after; the better one.
@@ -62,35 +62,41 @@ def bench_recipe(
         InputError: the table is bad, lacks the label, or has a single source.
     """
     from vmaf_jax.evaluation.metrics import plcc, rmse
-    from vmaf_jax.tables.dataset import read_table
-    from vmaf_jax.training.columns import flops_per_row
-    from vmaf_jax.training.epochs import EpochRows, EpochSettings, cross_validation
-    from vmaf_jax.training.groups import train_by_epochs
+    from vmaf_jax.models.mlp import flops_per_row
+    from vmaf_jax.runs.config import Config, DataConfig, StudentConfig
+    from vmaf_jax.runs.fit import fit_folds, problem_of
+    from vmaf_jax.training import TrainingSettings
 
-    table = read_table(features)
-    target = table.label(label)
-    sources, fold = np.unique(table.source.astype(str), return_inverse=True)
-    if len(sources) < 2:
-        raise InputError(f"{features}: a single source; holding one out takes two at least.")
-    rows = EpochRows(
-        table.features.astype(np.float32), target.astype(np.float32), fold.astype(np.int32)
+    config = Config(
+        name="bench",
+        data=DataConfig(features=features, teacher=label),
+        student=StudentConfig(network="mlp", hidden=hidden, activation="relu", dropout=0.0),
+        training=TrainingSettings(
+            optimiser="adam",
+            epochs=epochs,
+            batch_size=batch,
+            learning_rate=1e-3,
+            schedule="constant",
+            seeds=tuple(range(seeds)),
+        ),
     )
-    settings = EpochSettings(hidden, epochs, batch)
+    problem = problem_of(config)
+    if len(problem.sources) < 2:
+        raise InputError(f"{features}: a single source; holding one out takes two at least.")
     before = peak_gflop_per_s()
-    fit = train_by_epochs(rows, cross_validation(len(sources), list(range(seeds))), settings)
+    fit = fit_folds(problem, config.make_student(), config.training)
     peak = max(before, peak_gflop_per_s())
-    by_seed = fit.predicted.reshape(seeds, len(sources), len(table))
-    held_out = by_seed[:, fold, np.arange(len(table))].astype(np.float64)
-    visited = seeds * (len(sources) - 1) * len(table) * epochs  # a fold leaves its own rows out
-    flops = visited * flops_per_row(settings.sizes(rows.features.shape[1]))
+    n, n_folds = len(problem.table), len(problem.masks)
+    visited = (seeds * (n_folds - 1) + 1) * n * epochs  # a fold leaves its own rows out
+    sizes = [problem.table.features.shape[1], *hidden, 1]
     return RecipeFigures(
         compile_s=fit.compile_s,
         train_s=fit.train_s,
-        loso_rmse=float(np.mean([rmse(predicted, target) for predicted in held_out])),
-        loso_plcc=float(np.mean([plcc(predicted, target) for predicted in held_out])),
-        models=len(fit.predicted),
+        loso_rmse=float(np.mean([rmse(scores, problem.label) for scores in fit.predicted[0]])),
+        loso_plcc=float(np.mean([plcc(scores, problem.label) for scores in fit.predicted[0]])),
+        models=len(fit.losses),
         rows_per_s=visited / fit.train_s,
-        gflop_per_s=flops / fit.train_s / 1e9,
+        gflop_per_s=visited * flops_per_row(sizes) / fit.train_s / 1e9,
         peak_gflop_per_s=peak,
     )
 

@@ -1,6 +1,5 @@
-"""All folds in one mapped program against the same program fold by fold."""
+"""All folds by the training engine against the same training fold by fold."""
 
-import functools
 from typing import Any
 
 from vmaf_jax.benchmarks.timing import Figure, Figures, compare, machine, sample
@@ -8,44 +7,59 @@ from vmaf_jax.teacher import DEFAULT_TEACHER
 
 
 def bench_train(repeats: int, steps: int = 200) -> Figures:
-    """All folds in one mapped program against the same program fold by fold, compiled before."""
+    """Measures the training engine on all folds against one compiled training a fold, in turn."""
     from vmaf_jax.environment import use_all_cores
 
     use_all_cores()
     import jax
-    import jax.numpy as jnp
+    import numpy as np
 
     from vmaf_jax.corpora.support_vectors import support_vector_table
     from vmaf_jax.models import ROW_NETWORKS, Student
+    from vmaf_jax.runs.problem import make_folds
     from vmaf_jax.teacher import load_teacher
-    from vmaf_jax.training import Rows, TrainingSettings, loso_masks, make_members
-    from vmaf_jax.training.loop import compile_members
-    from vmaf_jax.training.member import train_member
-    from vmaf_jax.training.recipes import make_recipe
+    from vmaf_jax.training import (
+        Member,
+        Rows,
+        TrainingSettings,
+        cross_validation,
+        make_rows,
+        masked_scalers,
+        train_members,
+    )
+    from vmaf_jax.training.member import MemberTraining, Span, make_batches
 
     table = support_vector_table(load_teacher(DEFAULT_TEACHER))
-    rows = Rows(
-        jnp.asarray(table.features, jnp.float32),
-        jnp.asarray(table.label(DEFAULT_TEACHER), jnp.float32),
+    _, source, masks = make_folds(table.source, None, "support_vectors")
+    label = table.label(DEFAULT_TEACHER)
+    rows = make_rows(
+        table.features.astype(np.float32), label.astype(np.float32), source, len(masks)
     )
-    _, masks = loso_masks(table.source)
+    trains = np.concatenate([masks, np.ones_like(masks[:1])])
+    scalers = masked_scalers(table.features, source, trains)
+    members = cross_validation(masks, scalers, [0], [1.0])
     settings = TrainingSettings(steps=steps)
+    batches = make_batches(settings, table.feature_set, len(table))
+    span = Span(*(np.array(value, np.int32) for value in (0, batches.units, 1)))
     report: dict[str, Figure] = {"machine": machine(), "steps": steps, "folds": len(masks)}
     for network in ROW_NETWORKS:
-        student = Student(network)
-        members = make_members(masks, [0], [1.0])
-        mapped = compile_members(
-            rows, members, None, student=student, settings=settings, feature_set=table.feature_set
-        )
-        recipe = make_recipe(settings, table.feature_set)
-        lone = jax.jit(functools.partial(train_member, student=student, recipe=recipe))
-        folds = [jax.tree.map(lambda leaf, k=k: leaf[k], members) for k in range(len(masks))]
+        training = MemberTraining(Student(network), settings, batches)
 
-        def loop(lone: Any = lone, folds: Any = folds) -> None:
-            for fold in folds:
-                jax.block_until_ready(lone(rows, fold, None))
+        def train_one(rows: Rows, member: Member, training: MemberTraining = training) -> Any:
+            return training.advance(rows, member, None, training.start(rows, member), span)[0]
 
-        times = sample({"mapped": mapped.run, "in turn": loop}, repeats)
-        report[network] = compare(times["mapped"], times["in turn"])
-    report["note"] = "theirs: one jitted fold after another; ours: all folds mapped"
+        lone = jax.jit(train_one).lower(rows, jax.tree.map(lambda leaf: leaf[0], members)).compile()
+
+        def in_turn(lone: Any = lone) -> None:
+            for k in range(len(masks) + 1):
+                jax.block_until_ready(lone(rows, jax.tree.map(lambda leaf, k=k: leaf[k], members)))
+
+        def by_engine(student: Student = training.student) -> None:
+            train_members(
+                rows, members, student=student, settings=settings, feature_set=table.feature_set
+            )
+
+        times = sample({"engine": by_engine, "in turn": in_turn}, repeats)
+        report[network] = compare(times["engine"], times["in turn"])
+    report["note"] = "theirs: one compiled fold after another; ours: the engine, compiling included"
     return report

@@ -60,9 +60,12 @@ class Label(pydantic.BaseModel, frozen=True):
 
 
 class Architecture(pydantic.BaseModel, frozen=True):
-    """The network, head and activation of a student."""
+    """The network, head and activation of a student; of `mlp`, units of its hidden layers too."""
 
     network: str
+    hidden: tuple[int, ...] | None = pydantic.Field(
+        default=None, exclude_if=lambda hidden: hidden is None
+    )
     head: str
     activation: str
 
@@ -439,7 +442,10 @@ class Identity:
         """The architecture, as sidecars give it."""
         student = self.student
         return Architecture(
-            network=student.network, head=student.head, activation=student.activation
+            network=student.network,
+            hidden=student.layer_sizes if student.network == "mlp" else None,
+            head=student.head,
+            activation=student.activation,
         )
 
     @property

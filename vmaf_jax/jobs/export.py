@@ -61,7 +61,7 @@ from vmaf_jax.runs.run_folder import OpenRun, open_run
 from vmaf_jax.scoring.model import is_teacher
 from vmaf_jax.scoring.pixels import ExportedPixels, export_pixels, pixels_files
 from vmaf_jax.teacher import Teacher, load_teacher
-from vmaf_jax.training.masks import masked_scaler
+from vmaf_jax.training.masks import masked_scalers
 from vmaf_jax.training.quantisation_aware import fine_tune
 from vmaf_jax.training.queries import draw_queries
 
@@ -301,11 +301,15 @@ def _labelled_rows(run: OpenRun, problem: Problem, *, seed: int) -> _LabelledRow
     if run.config.training.strategy != "teacher_queries":
         return _LabelledRows(features, problem.target, problem.label)
     teacher, rows = problem.queried_teacher(), jnp.asarray(features)
-    every_row = jnp.ones(len(features))
-    inv_std = masked_scaler(rows, every_row)["inv_std"]
+    everything = np.ones((1, len(problem.sources)), bool)
+    inv_std = masked_scalers(features, problem.source, everything)["inv_std"][0]
+
+    def draw_rows(key: jax.Array, count: int) -> jax.Array:
+        return rows[jax.random.randint(key, (count,), 0, len(rows))]
+
     feature_set = problem.table.feature_set
-    drawn = draw_queries(jax.random.key(seed), rows, every_row, inv_std, feature_set, _N_QUERIES)
-    queries = np.asarray(drawn)
+    drawn = draw_queries(jax.random.key(seed), draw_rows, inv_std, feature_set, (1, _N_QUERIES))
+    queries = np.asarray(drawn[0], np.float32)
     return _LabelledRows(
         np.concatenate([features, queries]),
         np.concatenate([problem.target, teacher(queries, clip=False)]),

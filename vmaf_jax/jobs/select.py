@@ -17,7 +17,7 @@ from vmaf_jax.progress import NO_PROGRESS, Progress
 from vmaf_jax.reporting.page import markdown_table, page, section, table
 from vmaf_jax.reporting.svg import text
 from vmaf_jax.runs.config import Config, DataConfig, StudentConfig, find_config, validate
-from vmaf_jax.runs.state import KeptState, kept_state
+from vmaf_jax.runs.state import TrainingState, open_state
 from vmaf_jax.runs.sweep import Swept, combinations, fit_combinations, rank_swept
 from vmaf_jax.training.settings import TrainingSettings
 
@@ -107,10 +107,10 @@ def select(
     check_result_folder(out, "selection.json", overwrite=overwrite)
     with contextlib.ExitStack() as opened:
 
-        def open_state() -> KeptState | None:
-            return opened.enter_context(kept_state(out, save_every_s, progress, several=True))
+        def open_own() -> TrainingState | None:
+            return opened.enter_context(open_state(out, save_every_s, progress, several=True))
 
-        swept = fit_combinations(config.sweeps(), open_state, progress)
+        swept = fit_combinations(config.sweeps(), open_own, progress)
         selection = choose(_rank(config, swept))
         with atomic_path(out.absolute()) as folder:
             folder.mkdir()
@@ -129,10 +129,10 @@ def take_part(config: SelectionConfig, *, save_every_s: float | None = None) -> 
     """Trains the candidates with the other processes, of which the first writes the result."""
     with contextlib.ExitStack() as opened:
 
-        def open_state() -> KeptState | None:
-            return opened.enter_context(kept_state(None, save_every_s, several=True))
+        def open_own() -> TrainingState | None:
+            return opened.enter_context(open_state(None, save_every_s, several=True))
 
-        fit_combinations(config.sweeps(), open_state)
+        fit_combinations(config.sweeps(), open_own)
 
 
 def _rank(config: SelectionConfig, swept: Swept) -> SweepTable:

@@ -14,7 +14,7 @@ from vmaf_jax.runs.conclude import conclude, load_external
 from vmaf_jax.runs.config import Config, warn_of_recipe
 from vmaf_jax.runs.fit import fit_folds, problem_of
 from vmaf_jax.runs.run_folder import Run, write_run
-from vmaf_jax.runs.state import kept_state
+from vmaf_jax.runs.state import open_state
 from vmaf_jax.runs.sweep import sweep, take_part_in_sweep
 
 
@@ -31,7 +31,7 @@ def take_part(config: Config, *, save_every_s: float | None = None) -> None:
         take_part_in_sweep(config, save_every_s)
         return
     problem = problem_of(config)
-    with kept_state(None, save_every_s) as state:
+    with open_state(None, save_every_s) as state:
         fit_folds(problem, config.make_student(), config.training, state=state)
 
 
@@ -74,7 +74,7 @@ def train(
     others = load_external(
         config, problem, progress
     )  # before training: a missing one costs nothing
-    with kept_state(run_dir, save_every_s, progress) as state:
+    with open_state(run_dir, save_every_s, progress) as state:
         how = (problem, config.make_student(), config.training)
         fit = fit_folds(*how, progress=progress, state=state)
         about = (config, problem, others, fit)

@@ -18,10 +18,13 @@ class Network:
     """An architecture, and what can be done with it.
 
     Attributes:
-        module: makes the Flax module, called with outputs=, activation=, dropout=.
+        module: makes the Flax module, called with outputs=, activation=, dropout=, and with hidden=
+            where it is a perceptron.
         deploy: from variables in float64, head and activation to the deployed function and its
             constants, or None where it runs as it was trained.
         activations: those it can take; a network with one of its own takes none.
+        hidden: units of a perceptron's hidden layers, for `mlp` where the student names none; None
+            for other networks.
         n_prototypes: rows of features that its training starts at, 0 for a network without.
         tunable: whether its deployed form is layers, which can be fine-tuned for 8 bits.
         is_svr: whether libvmaf computes it as a nu-SVR.
@@ -32,6 +35,7 @@ class Network:
     module: Callable[..., nn.Module]
     deploy: Callable[[Any, str, str], tuple[Any, Any] | None] = lambda exact, head, activation: None
     activations: tuple[str, ...] = ACTIVATIONS
+    hidden: tuple[int, ...] | None = None
     n_prototypes: int = 0
     tunable: bool = False
     is_svr: bool = False
@@ -41,8 +45,9 @@ class Network:
 _RBF_UNITS = 32
 
 NETWORKS: dict[str, Network] = {
-    "nano": Network(functools.partial(Mlp, (64, 64)), deploy_mlp, tunable=True),
-    "tiny": Network(functools.partial(Mlp, (128, 128, 128)), deploy_mlp, tunable=True),
+    "mlp": Network(Mlp, deploy_mlp, hidden=(64, 32, 16), tunable=True),
+    "nano": Network(Mlp, deploy_mlp, hidden=(64, 64), tunable=True),
+    "tiny": Network(Mlp, deploy_mlp, hidden=(128, 128, 128), tunable=True),
     "rbf": Network(
         functools.partial(Rbf, _RBF_UNITS),
         deploy_rbf,

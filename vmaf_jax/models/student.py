@@ -54,6 +54,7 @@ class Student:
         network: a key of `NETWORKS`.
         head: one of `HEADS`.
         activation, dropout: of the network.
+        hidden: units of each hidden layer of `mlp`; empty for those of `NETWORKS`.
         n_features: size of the features' last axis.
         pooling: of frames to a clip, a key of `POOLINGS`; a network over frames has its own.
         percentile: the level of the poolings that have one, 0-100.
@@ -68,6 +69,27 @@ class Student:
     pooling: str = "mean"
     percentile: float = 90.0
     teacher: str = ""
+    hidden: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.hidden and self.network != "mlp":
+            raise ValueError(f"{self.network} has its own layers; set network mlp, or drop hidden")
+
+    @property
+    def layer_sizes(self) -> tuple[int, ...] | None:
+        """Units of a perceptron's hidden layers; None for other networks."""
+        return self.hidden or self.spec.hidden
+
+    @property
+    def arch(self) -> dict[str, Any]:
+        """The architecture, for sidecars: network, hidden layers where it has them, head, ..."""
+        layers = self.layer_sizes
+        return {
+            "network": self.network,
+            **({} if layers is None else {"hidden": list(layers)}),
+            "head": self.head,
+            "activation": self.activation,
+        }
 
     @property
     def spec(self) -> Network:
@@ -86,10 +108,11 @@ class Student:
         """This student without what members of one program may differ in: its dropout."""
         return dataclasses.replace(self, dropout=type(self).dropout)
 
-    def _module(self, dropout: float | Array | None = None) -> _Student:
+    def _module(self, dropout: float | AnyArray | None = None) -> _Student:
         dropout = self.dropout if dropout is None else dropout
+        layers = {} if self.layer_sizes is None else {"hidden": self.layer_sizes}
         network = self.spec.module(
-            outputs=head_outputs(self.head), activation=self.activation, dropout=dropout
+            outputs=head_outputs(self.head), activation=self.activation, dropout=dropout, **layers
         )
         return _Student(network)
 
@@ -118,7 +141,7 @@ class Student:
         frames: Float[Array, "n t"] | None = None,
         *,
         key: Array | None = None,
-        dropout: float | Array | None = None,
+        dropout: float | AnyArray | None = None,
     ) -> Float[Array, "n k"]:
         """The head's inputs `[n, k]` for rows or clips of `inputs`.
 

@@ -113,6 +113,8 @@ def _protocol(
     config: Mapping[str, Any], held_out: HeldOut, external: Mapping[str, HeldOut]
 ) -> list[str]:
     training, data = config["training"], config["data"]
+    epochs = training.get("epochs")
+    length = f"{training['steps']} steps" if epochs is None else f"{epochs} epochs"
     queried = training["strategy"] == "teacher_queries"
     rows = (
         f"{training['batch_size']} new feature vectors a step, labelled by the teacher"
@@ -120,13 +122,14 @@ def _protocol(
         else "the corpus's own rows"
     )
     method = {
+        "adam": f"Adam (peak rate {training['learning_rate']})",
         "adamw": f"AdamW (peak rate {training['learning_rate']}, decay {training['weight_decay']})",
         "levenberg_marquardt": "damped least squares (Levenberg-Marquardt)",
     }[training["optimiser"]]
     n_sources = len(set(held_out.source.tolist()))
     lines = [
         f"- Trained on `{data['features'] or data['corpus']}` ({n_sources} sources) with {rows}, "
-        f"for {training['steps']} steps of {method}, loss {training['loss']}.",
+        f"for {length} of {method}, loss {training['loss']}.",
         f"- {_folds(training.get('folds'))}, seeds {', '.join(map(str, training['seeds']))}: no "
         f"row of the held-out source and no statistic of it reaches its fold. The shipped "
         f"parameters are a final fit on all sources.",

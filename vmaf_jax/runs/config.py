@@ -107,7 +107,9 @@ class StudentConfig(_Part):
     """The network, and how its scores of frames become a clip's.
 
     Attributes:
-        network: `nano`, `tiny`, `rbf` or `attention`.
+        network: `mlp`, a perceptron of the `hidden` layers; `nano` and `tiny`, perceptrons of two
+            layers of 64 and of three of 128; `rbf` or `attention`.
+        hidden: units of each hidden layer of `mlp`, by default [64, 32, 16].
         activation: `silu`, `relu`, `gelu`, `tanh`, `softplus`, `elu`, or `hard_gate`, whose bits
             ONNX Runtime equals.
         dropout: the share of units left out while training.
@@ -117,11 +119,21 @@ class StudentConfig(_Part):
     """
 
     network: Annotated[str, one_of(NETWORKS)] = "tiny"
+    # Not written where it is not set, so that the digests of earlier configurations hold.
+    hidden: tuple[Annotated[int, pydantic.Field(ge=1, le=4096)], ...] | None = pydantic.Field(
+        default=None, min_length=1, max_length=16, exclude_if=lambda hidden: hidden is None
+    )
     activation: Annotated[str, one_of(ACTIVATIONS)] = "silu"
     dropout: float = pydantic.Field(default=0.2, ge=0, lt=1)
     pooling: Annotated[str, one_of(POOLINGS)] = "mean"
     percentile: float = pydantic.Field(default=90.0, ge=0, le=100)
     teacher: str = DEFAULT_TEACHER
+
+    @pydantic.model_validator(mode="after")
+    def _hidden_layers_are_those_of_mlp(self) -> "StudentConfig":
+        if self.network != "mlp" and self.hidden is not None:
+            raise ValueError(f"{self.network} has its own layers; set network: mlp, or drop hidden")
+        return self
 
 
 class Config(_Part):
@@ -186,6 +198,7 @@ class Config(_Part):
             pooling=self.student.pooling,
             percentile=self.student.percentile,
             teacher=self.student.teacher,
+            hidden=self.student.hidden or (),
         )
 
     def external_data(self, corpus: Corpus) -> DataConfig:

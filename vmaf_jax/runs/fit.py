@@ -5,9 +5,8 @@ differ in (temperature, rate, decay, dropout) are members of one; each of the ot
 """
 
 import dataclasses
-import functools
 import time
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 import jax
@@ -19,31 +18,28 @@ from vmaf_jax.errors import InputError
 from vmaf_jax.evaluation.cross_validation import HeldOut, concatenate
 from vmaf_jax.models import Deployed, Student, Variables
 from vmaf_jax.progress import NO_PROGRESS, Progress
-from vmaf_jax.runs.config import Config
 from vmaf_jax.runs.locate import find_run
-from vmaf_jax.runs.problem import (
-    Problem,
-    check_table,
-    find_teacher,
-    load_problem,
-    make_folds,
-    unclipped,
-)
+from vmaf_jax.runs.problem import Problem, problem_of
 from vmaf_jax.runs.run_folder import open_run
-from vmaf_jax.runs.state import KeptState
-from vmaf_jax.tables.categories import encode_sorted
-from vmaf_jax.tables.locations import locate
-from vmaf_jax.tables.mapped_table import map_table, release
+from vmaf_jax.runs.state import TrainingState
+from vmaf_jax.tables.mapped_table import release
 from vmaf_jax.tables.padded_clips import pad_clips
-from vmaf_jax.tables.table import FeatureTable
-from vmaf_jax.teacher import Teacher
-from vmaf_jax.training import TrainingSettings, cross_validation_members, train_members
-from vmaf_jax.training.loop import Trained
+from vmaf_jax.training import (
+    Member,
+    Rows,
+    Trained,
+    TrainingSettings,
+    cross_validation,
+    masked_scalers,
+    train_members,
+)
 from vmaf_jax.training.optimisers import Rates
-from vmaf_jax.training.streamed import StreamMember, predict_by_source, train_streamed
-from vmaf_jax.training.streams import StreamRows, scalers
+from vmaf_jax.training.streams import StreamRows
 
-_MOST_PREDICTED = 1 << 22  # members times rows of a call that predicts
+__all__ = ["Fit", "Point", "fit_folds", "fit_points", "predict", "problem_of"]
+
+_PIECE_ROWS = 1 << 14  # that one member predicts in a call, at most
+_CALL_ROWS = 1 << 17  # that all members of a call predict; frames count singly
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,7 +107,6 @@ class Fit:
         return Fit(student, seeds, predicted, finals, losses, *seconds)
 
 
-@functools.singledispatch
 def fit_folds(
     problem: Problem,
     student: Student,
@@ -120,18 +115,17 @@ def fit_folds(
     points: Sequence[TrainingSettings] | None = None,
     dropouts: Sequence[float] | None = None,
     progress: Progress = NO_PROGRESS,
-    state: KeptState | None = None,
+    state: TrainingState | None = None,
 ) -> Fit:
-    """Trains every fold, seed and point, and a final fit of each on all rows, as one program.
-
-    Kinds of problems that are trained on in another way register theirs.
+    """Trains every fold, seed and point, and a final fit of each point on all rows.
 
     Args:
         points: settings that differ in what members of one program may differ in
             (`training.settings.OF_MEMBERS`); by default `settings` alone.
         dropouts: shares of units left out, one a point; by default the student's. Where all are
             the same, the program has it as a constant.
-        state: where the training's state is kept, and taken up again; None to keep none.
+        state: where the training's state is saved, and taken up again; None to save none. The bits
+            are the same.
 
     Raises:
         InputError: too few sources, a teacher that cannot be queried, or every point diverged.
@@ -141,43 +135,79 @@ def fit_folds(
     settings = points[0].shared() if len(points) > 1 else points[0]
     if dropouts is not None and len(set(dropouts)) == 1:
         student, dropouts = dataclasses.replace(student, dropout=dropouts[0]), None
-    n_folds = len(problem.masks)
     several = f", {len(points)} points" if len(points) > 1 else ""
-    progress.say(f"training: {n_folds} folds and the final fit{several}, {settings.steps} steps")
-    queried = settings.strategy == "teacher_queries"
-    rows = problem.rows(student, settings, _start(settings, student))
-    heats = [point.temperature for point in points]
-    members = cross_validation_members(
-        *(problem.masks, settings.seeds, heats, rates_of(points), dropouts)
+    streamed = "" if problem.buffer_rows is None else ", streamed"
+    progress.say(
+        f"training: {len(problem.masks)} folds and the final fit{several}, {settings.length}"
+        f"{streamed}"
     )
-    teacher = problem.queried_teacher().params() if queried else None
-    points_json = "".join(point.model_dump_json() for point in points)
+    rows = problem.rows(student, settings, _start(settings, student))
+    teacher = None
+    if settings.strategy == "teacher_queries":
+        teacher = problem.queried_teacher().params()
+    members = _members(problem, rows, points, dropouts)
+    release(problem.table)
     if state is not None:
-        state.of(rows, members, teacher, points_json, str(student))
+        points_json = "".join(point.model_dump_json() for point in points)
+        state.of(rows, members, teacher, points_json, str(student), str(problem.buffer_rows))
         if (arrays := state.result()) is not None:
             progress.say("  done before: its saved result is taken")
             return Fit.of(arrays, student, settings.seeds)
     trained = train_members(
-        *(rows, members, teacher),
+        rows,
+        members,
+        teacher,
         student=student,
         settings=points[0],
         feature_set=problem.table.feature_set,
-        keeper=None if state is None else state.keeper,
+        buffer_rows=problem.buffer_rows,
+        saver=None if state is None else state.saver,
     )
-    predicted = _held_out(student, trained.variables, problem, len(settings.seeds), len(points))
-    fit = fit_of(trained, predicted, student, settings.seeds)
+    predicted = predict_held_out(
+        student, trained.variables, problem, len(settings.seeds), len(points)
+    )
+    release(problem.table)
+    fit = assemble_fit(trained, predicted, student, settings.seeds)
     if state is not None:
         state.end(fit.arrays())
     return fit
 
 
-def fit_of(
+def _members(
+    problem: Problem,
+    rows: Rows | StreamRows,
+    points: Sequence[TrainingSettings],
+    dropouts: Sequence[float] | None,
+) -> Member:
+    """All folds of every seed and point, then a final fit of each point; nested in that order."""
+    everything = np.ones_like(problem.masks[:1])
+    trains = np.concatenate([problem.masks, everything])
+    start = rows.start if isinstance(rows, Rows) else None
+    if start is not None:
+        scalers = {name: np.stack([value] * len(trains)) for name, value in start["scaler"].items()}
+    elif isinstance(rows, Rows) and rows.clips is not None:
+        real = np.asarray(rows.clips.frames) > 0
+        scalers = masked_scalers(
+            np.asarray(rows.features)[real], np.repeat(rows.source, real.sum(axis=1)), trains
+        )
+    else:
+        scalers = masked_scalers(np.asarray(rows.features), np.asarray(rows.source), trains)
+    temperatures = [point.temperature for point in points]
+    return cross_validation(
+        problem.masks, scalers, points[0].seeds, temperatures, rates_of(points), dropouts
+    )
+
+
+def assemble_fit(
     trained: Trained,
     predicted: npt.NDArray[np.float64],
     student: Student,
     seeds: tuple[int, ...],
 ) -> Fit:
-    """The fit whose last members are the final ones, one a point; what diverged has no predictions.
+    """Builds a `Fit` from trained members.
+
+    The last `len(predicted)` members are the final fits, one a point, in order. Points with a
+    parameter that is not finite get NaN predictions.
 
     Args:
         predicted: held-out, `[points, seeds, n]`.
@@ -214,41 +244,51 @@ def predict(deployed: Deployed, problem: Problem, seed: int) -> HeldOut:
     return problem.as_rows(np.asarray(predicted, np.float64), seed)
 
 
-def _held_out(
+def predict_held_out(
     student: Student, variables: Variables, problem: Problem, n_seeds: int, n_points: int
 ) -> npt.NDArray[np.float64]:
-    """Each unit by the members whose fold left it out, `[points, seeds, n]`."""
-    n, n_folds = problem.n_units, len(problem.masks)
-    n_members, n_all = n_seeds * n_points * n_folds, len(jax.tree.leaves(variables)[0])
-    predicted = np.empty((n_seeds, n_points, n))
-    predict = _predictor(student, problem)
-    # A call's members at a time; all of them at once in any but large problems.
-    size = max(1, min(n_all, _MOST_PREDICTED // n))
-    for first in range(0, n_members, size):
-        members = jax.tree.map(lambda leaf, a=first: leaf[a : a + size], variables)
-        for k, row in enumerate(predict(members)[: n_members - first], first):
-            seed, point, fold = np.unravel_index(k, (n_seeds, n_points, n_folds))
-            own = ~problem.masks[fold]
-            predicted[seed, point, own] = row[own]
-    return predicted.swapaxes(0, 1).copy()
+    """Predicts each unit by the members whose fold left it out, `[points, seeds, n]`.
 
+    Units of a fold are cut into pieces of at most `_PIECE_ROWS`; a call predicts pieces of several
+    members at once.
+    """
+    n_folds = len(problem.masks)
+    order = np.argsort(problem.fold, kind="stable")
+    ends = np.cumsum(np.bincount(problem.fold, minlength=n_folds))
+    features, frames = problem.table.features, None
+    if problem.clips is not None:
+        clips = pad_clips(problem.table)  # by all of their frames
+        features, frames = clips.features, clips.frames
+    n_frames = 1 if frames is None else frames.shape[1]
+    longest = int(np.diff(ends, prepend=0).max())
+    size = max(1, min(longest, _PIECE_ROWS // n_frames))
+    pieces = [
+        (fold, order[at : min(at + size, end)])
+        for fold, end in enumerate(ends.tolist())
+        for at in range(0 if fold == 0 else int(ends[fold - 1]), end, size)
+    ]
+    jobs = [(k, fold, units) for k in range(n_seeds * n_points) for fold, units in pieces]
+    width = max(1, min(len(jobs), _CALL_ROWS // (size * n_frames)))
 
-def _predictor(
-    student: Student, problem: Problem
-) -> Callable[[Variables], npt.NDArray[np.float64]]:
-    """Every member on every unit, `[m, n]`; clips by all of their frames, a member at a time."""
-    if problem.clips is None:
-        predict_all = jax.jit(jax.vmap(student.predict, in_axes=(0, None)))
-        features = jnp.asarray(problem.table.features, jnp.float32)
-        return lambda members: np.asarray(predict_all(members, features), np.float64)
-    clips = pad_clips(problem.table)
-    x, frames = student.inputs(jnp.asarray(clips.features, jnp.float32)), jnp.asarray(clips.frames)
+    def predict_piece(own: Variables, x: jax.Array, frames: jax.Array | None) -> jax.Array:
+        return student.predict(own, x, frames)
 
-    def predict_clips(member: Variables) -> jax.Array:
-        return student.predict_inputs(member, x, frames)
-
-    one_by_one = jax.jit(lambda members: jax.lax.map(predict_clips, members))
-    return lambda members: np.asarray(one_by_one(members), np.float64)
+    predict_all = jax.jit(jax.vmap(predict_piece, (0, 0, None if frames is None else 0)))
+    predicted = np.empty((n_seeds * n_points, problem.n_units))
+    for first in range(0, len(jobs), width):
+        call = jobs[first : first + width]
+        member = np.zeros(width, np.int64)
+        index = np.zeros((width, size), np.int64)
+        for row, (k, fold, units) in enumerate(call):
+            member[row], index[row, : len(units)] = k * n_folds + fold, units
+        own = jax.tree.map(lambda leaf, m=member: leaf[m], variables)
+        x = np.asarray(features[index.reshape(-1)], np.float32)
+        x = x.reshape(width, size, *features.shape[1:])
+        mask = None if frames is None else jnp.asarray(frames)[index]
+        scores = np.asarray(predict_all(own, x, mask), np.float64)
+        for row, (k, _, units) in enumerate(call):
+            predicted[k, units] = scores[row, : len(units)]
+    return predicted.reshape(n_seeds, n_points, -1).swapaxes(0, 1).copy()
 
 
 def _start(settings: TrainingSettings, student: Student) -> Variables | None:
@@ -260,7 +300,7 @@ def _start(settings: TrainingSettings, student: Student) -> Variables | None:
     if settings.start is None:
         return None
     run = open_run(find_run(settings.start))
-    ours, theirs = ((s.network, s.head, s.activation, s.n_features) for s in (student, run.student))
+    ours, theirs = ((*s.arch.values(), s.n_features) for s in (student, run.student))
     if ours != theirs:
         raise InputError(
             f"training.start {settings.start}: is a student of {theirs}, this one is of {ours}; "
@@ -294,7 +334,7 @@ def fit_points(
     points: Sequence[Point[Key]],
     problems: Mapping[Key, Problem],
     *,
-    state: KeptState | None = None,
+    state: TrainingState | None = None,
     progress: Progress = NO_PROGRESS,
 ) -> list[Fit]:
     """The fit of each point, alone, in their order.
@@ -312,7 +352,9 @@ def fit_points(
         started = time.perf_counter()
         first = points[group[0]]
         fit = fit_folds(
-            *(problems[first.problem], first.student, first.settings),
+            problems[first.problem],
+            first.student,
+            first.settings,
             points=[points[k].settings for k in group],
             dropouts=[points[k].student.dropout for k in group],
             progress=progress,
@@ -325,199 +367,3 @@ def fit_points(
         on_step(1)
         progress.say(f"program {number} of {len(groups)}: {time.perf_counter() - started:.0f} s")
     return [fits[k] for k in range(len(points))]
-
-
-_TARGET_ROWS = 1 << 16  # that the teacher is asked about at a time
-
-
-@dataclasses.dataclass(frozen=True)
-class StreamedProblem(Problem):
-    """A problem whose rows stay on the disk.
-
-    Attributes:
-        masks: by source, `[f, s]`, False on the sources that a fold holds out.
-        source_of: of each row, the number of its source, `[n]`.
-        buffer_rows: rows that are shuffled among each other.
-    """
-
-    source_of: npt.NDArray[np.int32]
-    buffer_rows: int
-
-    @functools.cached_property
-    def fold(self) -> npt.NDArray[np.int64]:
-        """The fold that holds each row out, `[n]`."""
-        return np.argmin(self.masks, axis=0)[self.source_of]
-
-    @functools.cached_property
-    def source(self) -> npt.NDArray[np.int64]:
-        """The number of each row's source, `[n]`."""
-        return self.source_of.astype(np.int64)
-
-    @property
-    def held_out_sources(self) -> tuple[tuple[str, ...], ...]:
-        """The sources that each fold holds out, sorted."""
-        names = np.array(self.sources, object)
-        return tuple(tuple(names[~mask].tolist()) for mask in self.masks)
-
-
-def problem_of(config: Config, progress: Progress = NO_PROGRESS) -> Problem:
-    """The problem of a configuration: rows in memory, or streamed where it has `data.buffer_rows`.
-
-    Raises:
-        InputError: as `load_problem` and `load_streamed`.
-    """
-    if config.data.buffer_rows is None:
-        return load_problem(config.data, progress, folds=config.training.folds)
-    return load_streamed(config, progress)
-
-
-def load_streamed(config: Config, progress: Progress = NO_PROGRESS) -> StreamedProblem:
-    """The problem of a configuration with `data.buffer_rows`.
-
-    Raises:
-        InputError: a setting that streamed training does not have, or as `map_table` does.
-    """
-    data = config.data
-    _check(config)
-    folder = None if data.features is None else locate(data.features)
-    buffer_rows = data.buffer_rows
-    if folder is None or buffer_rows is None or not folder.is_dir():
-        raise InputError("data.buffer_rows is of data.features, a folder of shards; drop it.")
-    progress.say(f"data: {folder}, streamed")
-    table = map_table(folder)
-    check_table(table, data)
-    label = table.label(data.label_column)
-    if np.ptp(label) == 0:
-        raise InputError(f"{folder}: every label is {label[0]:g}; there is nothing to learn.")
-    teacher, no_teacher = find_teacher(table, data)
-    target = label if teacher is None else _targets(teacher, table, label)
-    sources, source_of = encode_sorted(table.source)
-    _, masks = make_folds(table.source, config.training.folds, str(folder), by_source=True)
-    return StreamedProblem(
-        name=str(folder),
-        table=table,
-        clips=None,
-        label=label,
-        target=target,
-        teacher=teacher,
-        no_teacher=no_teacher,
-        sources=sources,
-        masks=masks,
-        source_of=source_of.astype(np.int32),
-        buffer_rows=buffer_rows,
-    )
-
-
-def _check(config: Config) -> None:
-    """Raises InputError, naming the first, for settings that streamed training does not have."""
-    training, data = config.training, config.data
-    unfit = {
-        "data.label=mos": data.label != "teacher",
-        "data.mean_pool": data.mean_pool,
-        f"student.network={config.student.network}": config.make_student().spec.over_frames,
-        f"training.strategy={training.strategy}": training.strategy != "rows",
-        f"training.optimiser={training.optimiser}": training.optimiser != "adamw",
-        "training.batch_size=null": training.batch_size is None,
-        "training.start": training.start is not None,
-        "training.anchor": training.anchor != 0,
-        "external corpora": bool(config.external),
-    }
-    for setting, is_set in unfit.items():
-        if is_set:
-            raise InputError(
-                f"data.buffer_rows: streamed training has no {setting}; it takes labels of frames, "
-                f"strategy rows with a batch_size, and adamw."
-            )
-
-
-def _targets(
-    teacher: Teacher, table: FeatureTable, label: npt.NDArray[np.float64]
-) -> npt.NDArray[np.float64]:
-    parts = [slice(k, k + _TARGET_ROWS) for k in range(0, len(table), _TARGET_ROWS)]
-    return np.concatenate([unclipped(teacher, table.features[p], label[p]) for p in parts])
-
-
-@fit_folds.register
-def fit_streamed(
-    problem: StreamedProblem,
-    student: Student,
-    settings: TrainingSettings,
-    *,
-    points: Sequence[TrainingSettings] | None = None,
-    dropouts: Sequence[float] | None = None,
-    progress: Progress = NO_PROGRESS,
-    state: KeptState | None = None,
-) -> Fit:
-    """`fit_folds` of a problem whose rows stay on the disk: all members read one stream of batches.
-
-    Args:
-        points, dropouts, state: as for `fit_folds`; states round nothing otherwise here.
-
-    Raises:
-        InputError: too few sources, or every point diverged.
-    """
-    problem.check_folds()
-    points = [settings] if points is None else list(points)
-    if dropouts is not None and len(set(dropouts)) == 1:
-        student, dropouts = dataclasses.replace(student, dropout=dropouts[0]), None
-    n_folds, seeds = len(problem.masks), settings.seeds
-    several = f", {len(points)} points" if len(points) > 1 else ""
-    progress.say(
-        f"training: {n_folds} folds and the final fit{several}, {settings.steps} steps, streamed"
-    )
-    rows = StreamRows(problem.table.features, problem.target, problem.source_of)
-    members = _members(problem, rows, points, dropouts)
-    release(problem.table)
-    if state is not None:
-        points_json = "".join(point.model_dump_json() for point in points)
-        state.of(rows, members, points_json, str(student), str(problem.buffer_rows))
-        if (arrays := state.result()) is not None:
-            progress.say("  done before: its saved result is taken")
-            return Fit.of(arrays, student, seeds)
-    trained = train_streamed(
-        rows,
-        members,
-        student=student,
-        settings=points[0],
-        feature_set=problem.table.feature_set,
-        buffer_rows=problem.buffer_rows,
-        keeper=None if state is None else state.keeper,
-    )
-    predicted = np.empty((len(points), len(seeds), len(problem.table)))
-    fold_of = np.argmin(problem.masks, axis=0)
-    for k, (seed, point) in enumerate(np.ndindex(len(seeds), len(points))):
-        member_of = fold_of + k * n_folds
-        predicted[point, seed] = predict_by_source(rows, member_of, trained.variables, student)
-    release(problem.table)
-    fit = fit_of(trained, predicted, student, seeds)
-    if state is not None:
-        state.end(fit.arrays())
-    return fit
-
-
-def _members(
-    problem: StreamedProblem,
-    rows: StreamRows,
-    points: Sequence[TrainingSettings],
-    dropouts: Sequence[float] | None,
-) -> StreamMember:
-    """All folds of every seed and point, then a final fit of each point; nested in that order."""
-    everything = len(problem.masks)
-    seeds = points[0].seeds
-    grid = [
-        (seed, point, fold) for seed in seeds for point, fold in np.ndindex(len(points), everything)
-    ]
-    grid += [(seeds[0], point, everything) for point in range(len(points))]
-    of_point = [point for _, point, _ in grid]
-    of_fold = [fold for *_, fold in grid]
-    trains = np.concatenate([problem.masks, np.ones((1, problem.masks.shape[1]), bool)])
-    scaler = scalers(rows, trains)
-    rates = rates_of(points)
-    return StreamMember(
-        trains=trains[of_fold].astype(np.float32),
-        key=jnp.stack([jax.random.key(seed) for seed, *_ in grid]),
-        temperature=np.array([points[k].temperature for k in of_point], np.float32),
-        scaler={name: value[of_fold] for name, value in scaler.items()},
-        rates=None if rates is None else Rates(*np.array(rates, np.float32)[of_point].T),
-        dropout=None if dropouts is None else jnp.array(dropouts)[np.array(of_point)],
-    )

@@ -18,8 +18,11 @@ from vmaf_jax.extraction.request import Request
 from vmaf_jax.features.feature_set import FEATURE_SETS
 from vmaf_jax.models import Student, Variables
 from vmaf_jax.progress import NO_PROGRESS, Progress
-from vmaf_jax.runs.config import DataConfig
+from vmaf_jax.runs.config import Config, DataConfig
+from vmaf_jax.tables.categories import encode_sorted
 from vmaf_jax.tables.dataset import read_table
+from vmaf_jax.tables.locations import locate
+from vmaf_jax.tables.mapped_table import map_table
 from vmaf_jax.tables.opinions import MOS_RANGE, LabelScale
 from vmaf_jax.tables.padded_clips import PaddedClips, pad_clips
 from vmaf_jax.tables.table import FeatureTable
@@ -28,12 +31,14 @@ from vmaf_jax.training import (
     ClipRows,
     Rows,
     TrainingSettings,
-    loso_masks,
+    fold_masks,
+    make_rows,
     source_folds,
-    source_masks,
 )
+from vmaf_jax.training.streams import StreamRows
 
 _DIGEST_ROWS = 1 << 16  # that are copied at a time
+_TARGET_ROWS = 1 << 16  # that the teacher is asked about at a time
 
 
 def clip_contents(table: FeatureTable) -> dict[str, str]:
@@ -88,7 +93,10 @@ class Problem:
         teacher: the labels as a function of the table's features; None where there is none.
         no_teacher: why there is none.
         sources: names, sorted.
-        masks: `[f, n]`, False on the units that a fold holds out: those of whole sources.
+        source: the number of each unit's source, `[n]`.
+        masks: `[folds, sources]`, False on the sources that a fold holds out.
+        buffer_rows: where rows stay on the disk, how many of them are shuffled among each other;
+            None where they are in memory.
     """
 
     name: str
@@ -99,18 +107,14 @@ class Problem:
     teacher: Teacher | None
     no_teacher: str
     sources: list[str]
+    source: npt.NDArray[np.int32]
     masks: npt.NDArray[np.bool_]
+    buffer_rows: int | None = None
 
     @functools.cached_property
     def fold(self) -> npt.NDArray[np.int64]:
         """The fold that holds each unit out, `[n]`."""
-        return np.asarray(np.argmin(self.masks, axis=0))
-
-    @functools.cached_property
-    def source(self) -> npt.NDArray[np.int64]:
-        """The number of each unit's source, `[n]`."""
-        units = self.table if self.clips is None else self.clips
-        return np.searchsorted(np.array(self.sources), units.source.astype(str))
+        return np.argmin(self.masks, axis=0)[self.source]
 
     @property
     def fold_names(self) -> list[str]:
@@ -122,8 +126,8 @@ class Problem:
     @property
     def held_out_sources(self) -> tuple[tuple[str, ...], ...]:
         """The sources that each fold holds out, sorted."""
-        numbers = (np.unique(self.source[~mask]) for mask in self.masks)
-        return tuple(tuple(self.sources[k] for k in fold) for fold in numbers)
+        names = np.array(self.sources, object)
+        return tuple(tuple(names[~mask].tolist()) for mask in self.masks)
 
     @property
     def label_scale(self) -> LabelScale:
@@ -135,24 +139,29 @@ class Problem:
         """How many rows or clips there are to learn from."""
         return len(self.label)
 
-    def rows(self, student: Student, settings: TrainingSettings, start: Variables | None) -> Rows:
-        """What training reads, as the student takes it.
+    def rows(
+        self, student: Student, settings: TrainingSettings, start: Variables | None
+    ) -> Rows | StreamRows:
+        """Returns the training data in the form that the student takes.
 
         Args:
             start: variables that training starts from; None for fresh ones.
         """
+        if self.buffer_rows is not None:
+            return StreamRows(self.table.features, self.target, self.source)
+        n_sources = len(self.sources)
         if self.clips is None:
             features = self.table.features
             if student.spec.over_frames:
                 features = np.asarray(student.inputs(jnp.asarray(features, jnp.float32)))
-            return Rows(features, self.target, start=start)
+            return make_rows(features, self.target, self.source, n_sources, start=start)
         features = np.asarray(student.inputs(jnp.asarray(self.clips.features, jnp.float32)))
         clip_rows = ClipRows(
             frames=self.clips.frames,
             weight=_weights(self.clips, settings),
             experiment=_experiments(self.clips, settings),
         )
-        return Rows(features, self.target, clip_rows, start)
+        return make_rows(features, self.target, self.source, n_sources, clip_rows, start)
 
     def as_rows(self, predicted: npt.NDArray[np.float64], seed: int) -> HeldOut:
         """Predictions `[n]` of the units, as the tables of a run folder have them."""
@@ -231,30 +240,32 @@ def load_problem(
     if clips is not None:
         label = target = clips.labels[data.label_column]
     name = str(data.features or data.corpus)
-    sources, masks = make_folds(table.source if clips is None else clips.source, folds, name)
+    sources, source, masks = make_folds(
+        table.source if clips is None else clips.source, folds, name
+    )
     if np.ptp(label) == 0:
         raise InputError(f"{name}: every label is {label[0]:g}; there is nothing to learn from it.")
-    return Problem(name, table, clips, label, target, teacher, no_teacher, sources, masks)
+    return Problem(name, table, clips, label, target, teacher, no_teacher, sources, source, masks)
 
 
 def make_folds(
-    source: npt.NDArray[np.object_], n_folds: int | None, name: str, *, by_source: bool = False
-) -> tuple[list[str], npt.NDArray[np.bool_]]:
-    """The sources, sorted, and the folds' masks of units, or of sources.
+    source: npt.NDArray[np.object_], n_folds: int | None, name: str
+) -> tuple[list[str], npt.NDArray[np.int32], npt.NDArray[np.bool_]]:
+    """Returns the sources, sorted; the number of each unit's; and the folds' masks of sources.
 
     Raises:
         InputError: there are fewer sources than folds.
     """
-    sources = sorted(set(source.tolist()))
-    units = np.array(sources, object) if by_source else source
+    sources, places = encode_sorted(source)
+    number: npt.NDArray[np.int32] = places.astype(np.int32)
     if n_folds is None:
-        return sources, loso_masks(units)[1]
+        return sources, number, fold_masks(sources)
     if len(sources) < n_folds:
         raise InputError(
             f"{name}: {len(sources)} sources make at most as many folds, training.folds is "
             f"{n_folds}; lower it, or leave it out for one a source."
         )
-    return sources, source_masks(units, source_folds(source, n_folds))
+    return sources, number, fold_masks(sources, source_folds(source, n_folds))
 
 
 def _weights(clips: PaddedClips, settings: TrainingSettings) -> npt.NDArray[np.float32]:
@@ -339,3 +350,80 @@ def unclipped(
     """
     same = np.abs(teacher(features) - label) <= _SAME_SCORE
     return np.where(same, teacher(features, clip=False), label)
+
+
+def problem_of(config: Config, progress: Progress = NO_PROGRESS) -> Problem:
+    """The problem of a configuration: rows in memory, or streamed where it has `data.buffer_rows`.
+
+    Raises:
+        InputError: as `load_problem` and `load_streamed`.
+    """
+    if config.data.buffer_rows is None:
+        return load_problem(config.data, progress, folds=config.training.folds)
+    return load_streamed(config, progress)
+
+
+def load_streamed(config: Config, progress: Progress = NO_PROGRESS) -> Problem:
+    """The problem of a configuration with `data.buffer_rows`.
+
+    Raises:
+        InputError: a setting that streamed training does not have, or as `map_table` does.
+    """
+    data = config.data
+    _check_streamed(config)
+    folder = None if data.features is None else locate(data.features)
+    buffer_rows = data.buffer_rows
+    if folder is None or buffer_rows is None or not folder.is_dir():
+        raise InputError("data.buffer_rows is of data.features, a folder of shards; drop it.")
+    progress.say(f"data: {folder}, streamed")
+    table = map_table(folder)
+    check_table(table, data)
+    label = table.label(data.label_column)
+    if np.ptp(label) == 0:
+        raise InputError(f"{folder}: every label is {label[0]:g}; there is nothing to learn.")
+    teacher, no_teacher = find_teacher(table, data)
+    target = label if teacher is None else _targets(teacher, table, label)
+    sources, source, masks = make_folds(table.source, config.training.folds, str(folder))
+    return Problem(
+        name=str(folder),
+        table=table,
+        clips=None,
+        label=label,
+        target=target,
+        teacher=teacher,
+        no_teacher=no_teacher,
+        sources=sources,
+        source=source,
+        masks=masks,
+        buffer_rows=buffer_rows,
+    )
+
+
+def _check_streamed(config: Config) -> None:
+    """Raises InputError, naming the first, for settings that streamed training does not have."""
+    training, data = config.training, config.data
+    unfit = {
+        "data.label=mos": data.label != "teacher",
+        "data.mean_pool": data.mean_pool,
+        f"student.network={config.student.network}": config.make_student().spec.over_frames,
+        f"training.strategy={training.strategy}": training.strategy != "rows",
+        f"training.optimiser={training.optimiser}": training.optimiser not in ("adamw", "adam"),
+        "training.batch_size=null": training.batch_size is None,
+        "training.epochs": training.epochs is not None,
+        "training.start": training.start is not None,
+        "training.anchor": training.anchor != 0,
+        "external corpora": bool(config.external),
+    }
+    for setting, is_set in unfit.items():
+        if is_set:
+            raise InputError(
+                f"data.buffer_rows: streamed training has no {setting}; it takes labels of frames, "
+                f"strategy rows with steps and a batch_size, and adamw or adam."
+            )
+
+
+def _targets(
+    teacher: Teacher, table: FeatureTable, label: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    parts = [slice(k, k + _TARGET_ROWS) for k in range(0, len(table), _TARGET_ROWS)]
+    return np.concatenate([unclipped(teacher, table.features[p], label[p]) for p in parts])

@@ -20,7 +20,7 @@ import time
 from collections.abc import Iterable, Iterator
 from importlib import metadata
 from pathlib import Path
-from typing import IO, Any, Protocol, runtime_checkable
+from typing import IO, Any
 
 import jax
 import numpy as np
@@ -39,7 +39,7 @@ from vmaf_jax.files import (
     write_text,
 )
 from vmaf_jax.progress import NO_PROGRESS, Progress
-from vmaf_jax.training.pieces import Keeper, Leaves
+from vmaf_jax.training.engine import Leaves
 
 _ARRAYS, _LIST = "state", "digests.json"
 _MAX_LIST_BYTES = 64 << 20
@@ -117,35 +117,15 @@ _OWN_ENTRY = re.compile(
 )
 
 
-@runtime_checkable
-class KeptState(Protocol):
-    """What is kept of a job's trainings, as the job calls it."""
-
-    def of(self, *parts: Any) -> "KeptState":
-        """Names the training by everything that its result follows from."""
-
-    @property
-    def keeper(self) -> Keeper | None:
-        """What the loop hands states to; None where none are kept."""
-
-    def result(self) -> dict[str, Any] | None:
-        """What this training came to, where it is through already."""
-
-    def end(self, arrays: dict[str, Any]) -> None:
-        """This training is over, with this result."""
-
-    def remove(self) -> None:
-        """The job's result is written."""
-
-
 class TrainingState:
-    """The states of a job's trainings; a `Keeper` for the loop, and a lock on the folder.
+    """The saved states of a job's trainings, called alike by every process of it.
 
-    Use it as a context: it gives the lock back.
+    The first process holds the folder and a lock on it; the others learn from it what was restored
+    and when to save. Use it as a context: it gives the lock back.
 
     Args:
-        run_dir: the result folder.
-        every_s: seconds between states; None to train each program in one call.
+        run_dir: the result folder; not looked at in other processes than the first.
+        every_s: seconds between states; None to save none.
         several: whether the job trains several programs, and keeps the results of each.
 
     Raises:
@@ -153,36 +133,30 @@ class TrainingState:
     """
 
     def __init__(
-        self, run_dir: Path, every_s: float | None, progress: Progress, *, several: bool = False
+        self,
+        run_dir: Path | None,
+        every_s: float | None,
+        progress: Progress = NO_PROGRESS,
+        *,
+        several: bool = False,
     ) -> None:
-        self.folder = run_dir.absolute().with_name(f"{run_dir.absolute().name}.state")
         self.training = ""
         self._every_s, self._progress, self._several = every_s, progress, several
         self._last = time.monotonic()
-        self._lock = self._take_lock()
-        self._training = contextlib.ExitStack()
+        self.folder: Path | None = None
+        self._lock: IO[bytes] | None = None
+        self._interruptible = contextlib.ExitStack()
+        if run_dir is not None and is_first_process():
+            self.folder = run_dir.absolute().with_name(f"{run_dir.absolute().name}.state")
+            self._lock = _lock_folder(self.folder)
 
     def __enter__(self) -> "TrainingState":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._training.close()
-        self._lock.close()
-
-    def _take_lock(self) -> IO[bytes]:
-        if self.folder.is_symlink():
-            raise InputError(f"{self.folder}: a link, in the place of saved states; remove it.")
-        for path in make_dir(self.folder).iterdir():
-            if not _OWN_ENTRY.fullmatch(path.name):
-                raise InputError(
-                    f"{path}: no saved state, in a folder that is removed with the states; move it "
-                    f"away, or choose another run folder."
-                )
-        busy = (
-            f"{self.folder}: another training saves its state here; wait for it, or choose another "
-            f"run folder."
-        )
-        return take_lock(self.folder / _LOCK, busy)
+        self._interruptible.close()
+        if self._lock is not None:
+            self._lock.close()
 
     def of(self, *parts: Any) -> "TrainingState":
         """Names the training: states and results of another one are not taken up.
@@ -190,30 +164,36 @@ class TrainingState:
         Args:
             parts: everything that its result follows from; trees of arrays, or text.
         """
-        way = "in one call" if self._every_s is None else "in pieces"  # they round otherwise
-        self.training = training_digest(*parts, way)
+        if self.folder is not None:
+            self.training = training_digest(*parts)
         return self
 
     @property
-    def keeper(self) -> "TrainingState | None":
-        """What the loop hands states to; None where none are kept."""
+    def saver(self) -> "TrainingState | None":
+        """The `Saver` of the engine; None where no states are saved."""
         return None if self._every_s is None else self
 
     def result(self) -> dict[str, Any] | None:
-        """What this training came to, where it is through already."""
-        place = self._result_place
-        if not self._several or not place.exists():
-            return None
-        try:
-            return read_arrays(place, self.training)
-        except UnfitError as damage:
-            self._progress.say(f"{place}: {damage}; it is trained again")
-            return None
+        """Returns the result of this training, in every process, where it is finished already."""
+        found = None
+        if self.folder is not None and self._several and self._result_folder.exists():
+            try:
+                found = read_arrays(self._result_folder, self.training)
+            except UnfitError as damage:
+                self._progress.say(f"{self._result_folder}: {damage}; it is trained again")
+        flat = _from_first(None if found is None else flatten_dict(found, sep="/"))
+        return None if flat is None else unflatten_dict(flat, sep="/")
 
     def restore(self, like: Leaves) -> Leaves | None:
-        """The newest sound state of this training; says what it takes up, and what is damaged."""
-        self._training.enter_context(interrupts.interruptible())
+        """Returns the newest sound state, in every process; names it, and what is damaged."""
+        self._interruptible.enter_context(interrupts.interruptible())
         self._last = time.monotonic()
+        names = [_name(k) for k in range(len(like))]
+        leaves = None if self.folder is None else self._restore(like)
+        arrays = _from_first(None if leaves is None else dict(zip(names, leaves, strict=True)))
+        return None if arrays is None else [arrays[name] for name in names]
+
+    def _restore(self, like: Leaves) -> Leaves | None:
         for place in self._states():
             try:
                 leaves = self._read(place, like)
@@ -227,46 +207,49 @@ class TrainingState:
         return None
 
     def due(self) -> bool:
-        """Whether the interval is over, or the program is to end."""
+        """Whether the interval is over, or a process is to end."""
         if self._every_s is None:
             return False
-        return interrupts.save_requested() or time.monotonic() - self._last >= self._every_s
+        over = self.folder is not None and time.monotonic() - self._last >= self._every_s
+        return _in_any_process(interrupts.save_requested() or over)
 
-    def keep(self, state: Leaves, step: int) -> None:
-        """Writes a state; ends the program if it was told to."""
-        self.write(state, step)
-        interrupts.end_if_requested()
-
-    def write(self, state: Leaves, step: int) -> None:
-        """Writes a state, drops all but the last two."""
-        arrays = {_name(k): leaf for k, leaf in enumerate(state)}
-        write_arrays(self.folder / f"{step:09d}", arrays, self.training)
-        for place in self._states()[_KEPT:]:
-            shutil.rmtree(place, ignore_errors=True)
-        self._last = time.monotonic()
+    def save(self, state: Leaves, step: int) -> None:
+        """Writes a state, drops all but the last two; ends every process if one was told to."""
+        if self.folder is not None:
+            arrays = {_name(k): leaf for k, leaf in enumerate(state)}
+            write_arrays(self.folder / f"{step:09d}", arrays, self.training)
+            for place in self._states()[_KEPT:]:
+                shutil.rmtree(place, ignore_errors=True)
+            self._last = time.monotonic()
+        if _in_any_process(interrupts.save_requested()):
+            interrupts.request_save()
+            interrupts.end_if_requested()
 
     def end(self, arrays: dict[str, Any]) -> None:
-        """This training is over: a request to end no longer waits for a state.
+        """Notes that this training is over: a request to end no longer waits for a state.
 
         Args:
             arrays: its result, kept where others follow.
         """
-        self._training.close()
-        if self._several:
-            write_arrays(self._result_place, arrays, self.training)
+        self._interruptible.close()
+        if self.folder is not None and self._several:
+            write_arrays(self._result_folder, arrays, self.training)
             for place in self._states():
                 shutil.rmtree(place, ignore_errors=True)
 
     def remove(self) -> None:
-        """The result is written: the states go."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        """Removes the folder: the job's result is written."""
+        if self.folder is not None:
+            shutil.rmtree(self.folder, ignore_errors=True)
 
     @property
-    def _result_place(self) -> Path:
-        return self.folder / f"result-{self.training[:16]}"
+    def _result_folder(self) -> Path:
+        return (self.folder or Path()) / f"result-{self.training[:16]}"
 
     def _states(self) -> list[Path]:
         """Folders of states, newest first."""
+        if self.folder is None:
+            return []
         names = (path for path in self.folder.iterdir() if path.name.isdecimal())
         return sorted(names, reverse=True)
 
@@ -282,15 +265,31 @@ def _name(k: int) -> str:
     return f"leaf_{k:04d}"
 
 
+def _lock_folder(folder: Path) -> IO[bytes]:
+    if folder.is_symlink():
+        raise InputError(f"{folder}: a link, in the place of saved states; remove it.")
+    for path in make_dir(folder).iterdir():
+        if not _OWN_ENTRY.fullmatch(path.name):
+            raise InputError(
+                f"{path}: no saved state, in a folder that is removed with the states; move it "
+                f"away, or choose another run folder."
+            )
+    busy = (
+        f"{folder}: another training saves its state here; wait for it, or choose another "
+        f"run folder."
+    )
+    return take_lock(folder / _LOCK, busy)
+
+
 @contextlib.contextmanager
-def kept_state(
+def open_state(
     run_dir: Path | None,
     every_s: float | None,
     progress: Progress = NO_PROGRESS,
     *,
     several: bool = False,
-) -> Iterator[KeptState | None]:
-    """Where a job keeps its trainings; None where it keeps nothing.
+) -> Iterator[TrainingState | None]:
+    """Opens the saved states of a job; gives None where it saves nothing.
 
     Args:
         run_dir: the result folder; None in a process that writes none.
@@ -300,99 +299,41 @@ def kept_state(
         InputError: another program trains into the same folder, or one process of several is to
             save and another is not.
     """
-    with contextlib.ExitStack() as opened:
-
-        def own() -> TrainingState | None:
-            if run_dir is None or not is_first_process():
-                return None
-            return opened.enter_context(TrainingState(run_dir, every_s, progress, several=several))
-
-        if several_processes():
-            saving = _of_every_process(every_s is not None)
-            if saving.any() and not saving.all():
-                raise InputError("--save-every: start every process with it, or none.")
-        if every_s is None and not several:
-            yield None
-        elif several_processes():
-            yield AgreedState(own(), saves=every_s is not None)
-        else:
-            yield own()
+    saves = every_s is not None
+    if _in_any_process(saves) != _in_every_process(saves):
+        raise InputError("--save-every: start every process with it, or none.")
+    if not saves and not several:
+        yield None
+        return
+    with TrainingState(run_dir, every_s, progress, several=several) as state:
+        yield state
 
 
-class AgreedState:
-    """A `KeptState` that all processes of a training call alike.
+def _in_any_process(flag: bool) -> bool:
+    """Whether any process says so; waits for all of them."""
+    return bool(_of_every_process(flag).any())
 
-    Args:
-        first: the state on disk, in the first process; None in the others.
-        saves: whether the training is saved while it runs.
-    """
 
-    def __init__(self, first: TrainingState | None, *, saves: bool) -> None:
-        self._first, self._saves = first, saves
-        self._training = contextlib.ExitStack()
-
-    def of(self, *parts: Any) -> "AgreedState":
-        """As `TrainingState.of`."""
-        if self._first is not None:
-            self._first.of(*parts)
-        return self
-
-    @property
-    def keeper(self) -> "AgreedState | None":
-        """As `TrainingState.keeper`."""
-        return self if self._saves else None
-
-    def result(self) -> dict[str, Any] | None:
-        """As `TrainingState.result`, in every process."""
-        flat = _from_first(None if self._first is None else _flat(self._first.result()))
-        return None if flat is None else unflatten_dict(flat, sep="/")
-
-    def restore(self, like: Leaves) -> Leaves | None:
-        """As `TrainingState.restore`, in every process."""
-        self._training.enter_context(interrupts.interruptible())
-        names = [f"leaf_{k:04d}" for k in range(len(like))]
-        leaves = None if self._first is None else self._first.restore(like)
-        arrays = _from_first(None if leaves is None else dict(zip(names, leaves, strict=True)))
-        return None if arrays is None else [arrays[name] for name in names]
-
-    def due(self) -> bool:
-        """Whether the interval is over, or a process is to end."""
-        own = interrupts.save_requested() if self._first is None else self._first.due()
-        return bool(_of_every_process(own).any())
-
-    def keep(self, state: Leaves, step: int) -> None:
-        """Writes a state; ends every process if one was told to."""
-        if self._first is not None:
-            self._first.write(state, step)
-        if _of_every_process(interrupts.save_requested()).any():
-            interrupts.request_save()
-            interrupts.end_if_requested()
-
-    def end(self, arrays: dict[str, Any]) -> None:
-        """As `TrainingState.end`."""
-        self._training.close()
-        if self._first is not None:
-            self._first.end(arrays)
-
-    def remove(self) -> None:
-        """The result is written: the states go."""
-        if self._first is not None:
-            self._first.remove()
+def _in_every_process(flag: bool) -> bool:
+    return bool(_of_every_process(flag).all())
 
 
 def _of_every_process(flag: bool) -> np.ndarray:
-    """What each process says; waits for all of them."""
+    if not several_processes():
+        return np.array([flag])
     from jax.experimental.multihost_utils import process_allgather
 
     return np.asarray(process_allgather(np.array([flag])))
 
 
 def _from_first(arrays: dict[str, Any] | None) -> dict[str, Any] | None:
-    """What the first process has, in every process.
+    """Returns what the first process has, in every process.
 
     Args:
         arrays: by name; of the first process, the others' is not looked at.
     """
+    if not several_processes():
+        return arrays
     from jax.experimental.multihost_utils import broadcast_one_to_all
 
     packed = io.BytesIO()
@@ -404,7 +345,3 @@ def _from_first(arrays: dict[str, Any] | None) -> dict[str, Any] | None:
     own = np.frombuffer(packed.getvalue() if is_first_process() else bytes(size), np.uint8)
     with np.load(io.BytesIO(np.asarray(broadcast_one_to_all(own)).tobytes())) as unpacked:
         return {name: unpacked[name] for name in unpacked.files}
-
-
-def _flat(arrays: dict[str, Any] | None) -> dict[str, Any] | None:
-    return None if arrays is None else flatten_dict(arrays, sep="/")

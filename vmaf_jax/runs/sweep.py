@@ -23,7 +23,7 @@ from vmaf_jax.runs.config import Config, validate
 from vmaf_jax.runs.fit import Fit, Point, fit_points, problem_of
 from vmaf_jax.runs.problem import Problem
 from vmaf_jax.runs.run_folder import Run, write_run
-from vmaf_jax.runs.state import KeptState, kept_state
+from vmaf_jax.runs.state import TrainingState, open_state
 
 MOST_POINTS = 1000
 _PARTS = ("data.", "student.", "training.")  # whose settings a sweep may try
@@ -45,7 +45,7 @@ class Swept(NamedTuple):
     problems: dict[str, Problem]
     others: dict[str, dict[str, Problem]]
     fits: list[Fit]
-    state: KeptState | None
+    state: TrainingState | None
 
 
 def sweep(config: Config, run_dir: Path, save_every_s: float | None, progress: Progress) -> Run:
@@ -60,10 +60,10 @@ def sweep(config: Config, run_dir: Path, save_every_s: float | None, progress: P
     started = time.perf_counter()
     with contextlib.ExitStack() as opened:
 
-        def open_state() -> KeptState | None:
-            return opened.enter_context(kept_state(run_dir, save_every_s, progress, several=True))
+        def open_own() -> TrainingState | None:
+            return opened.enter_context(open_state(run_dir, save_every_s, progress, several=True))
 
-        swept = fit_combinations([config], open_state, progress)
+        swept = fit_combinations([config], open_own, progress)
         table = rank_swept(swept)
         best = table.points[0].point
         key = swept.points[best].problem
@@ -84,21 +84,21 @@ def take_part_in_sweep(config: Config, save_every_s: float | None) -> None:
     """Trains every combination with the other processes, of which the first writes."""
     with contextlib.ExitStack() as opened:
 
-        def open_state() -> KeptState | None:
-            return opened.enter_context(kept_state(None, save_every_s, several=True))
+        def open_own() -> TrainingState | None:
+            return opened.enter_context(open_state(None, save_every_s, several=True))
 
-        fit_combinations([config], open_state)
+        fit_combinations([config], open_own)
 
 
 def fit_combinations(
     sweeps: Sequence[Config],
-    open_state: Callable[[], KeptState | None] = lambda: None,
+    open_own: Callable[[], TrainingState | None] = lambda: None,
     progress: Progress = NO_PROGRESS,
 ) -> Swept:
     """Trains every combination.
 
     Args:
-        open_state: called once all is known to be sound.
+        open_own: called once all is known to be sound.
     """
     tried = [combination for sweep in sweeps for combination in combinations(sweep)]
     problems: dict[str, Problem] = {}
@@ -111,7 +111,7 @@ def fit_combinations(
             problems[key].check_folds()
             others[key] = load_external(variant, problems[key], progress)
         points.append(Point(key, variant.make_student(), variant.training))
-    state = open_state()
+    state = open_own()
     fits = fit_points(points, problems, state=state, progress=progress)
     settings, configs = [entry for entry, _ in tried], [variant for _, variant in tried]
     return Swept(settings, configs, points, problems, others, fits, state)

@@ -1,9 +1,9 @@
-"""Losses, optimisers, masks and the mapped training loop."""
+"""Losses, optimisers, batches, folds and the training engine."""
 
-from vmaf_jax.training.batches import ClipRows
-from vmaf_jax.training.loop import Trained, cross_validation_members, make_members, train_members
-from vmaf_jax.training.masks import loso_masks, source_folds, source_masks
-from vmaf_jax.training.member import Member, Rows
+from vmaf_jax.training.batches import ClipRows, Rows
+from vmaf_jax.training.engine import Trained, cross_validation, make_rows, train_members
+from vmaf_jax.training.masks import fold_masks, masked_scalers, source_folds
+from vmaf_jax.training.member import Member
 from vmaf_jax.training.settings import TrainingSettings
 
 __all__ = [
@@ -12,10 +12,10 @@ __all__ = [
     "Rows",
     "Trained",
     "TrainingSettings",
-    "cross_validation_members",
-    "loso_masks",
-    "make_members",
+    "cross_validation",
+    "fold_masks",
+    "make_rows",
+    "masked_scalers",
     "source_folds",
-    "source_masks",
     "train_members",
 ]

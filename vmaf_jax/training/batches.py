@@ -1,21 +1,34 @@
-"""What a training step is fed: every row, some rows, or questions that the teacher answers."""
+"""What a member is fed in each step: all rows, drawn rows, teacher queries, epochs or a stream.
 
+A training is cut into units (blocks of steps, or epochs), a unit into parts, and a part into
+steps. The batches of a part are drawn, gathered and laid out in one go, so that a step reads its
+own as one slice. Only rows of sources that the member trains on are ever read.
+"""
+
+import dataclasses
 from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from vmaf_jax.features.feature_set import FeatureSet
+from vmaf_jax.models import Variables
 from vmaf_jax.teacher.svr import SvrParams, svr_score
 from vmaf_jax.training.losses import Labels
-from vmaf_jax.training.queries import draw_queries, draw_rows
+from vmaf_jax.training.permutation import permutation
+from vmaf_jax.training.queries import draw_queries
+
+_PART_ROWS = 1 << 14  # of rows that are gathered in one go: they stay in a core's cache
+_QUERY_ROWS = 1 << 11  # of queries: the teacher's kernel matrix has 211 columns a row
+_CALL_STEPS = 250  # at most, of one call of the program: what a signal to end has to wait for
+_CALLS = 20  # of one training, at least
 
 
 class ClipRows(NamedTuple):
-    """What is known of clips beside their features.
+    """Data of clips beside their features.
 
     Attributes:
         frames: 1 on real frames, `[n, t]`.
@@ -28,22 +41,25 @@ class ClipRows(NamedTuple):
     experiment: Float[Array | np.ndarray, "n e"]
 
 
-class Visible(NamedTuple):
-    """What a member may see of the rows; those outside its mask are zero.
+class Rows(NamedTuple):
+    """Training data that all members share, sorted by source.
 
     Attributes:
-        features: what the network reads, rows `[n, d]` or clips `[n, t, d]`.
-        labels: of the loss, one a row.
-        mask: `[n]`, 1 on training rows.
-        inv_std: reciprocal standard deviation of the training rows, `[d]`.
-        clips: of clips, what else is known of them.
+        features: of rows `[n, d]` or clips `[n, t, d]`; of a stream, those of some steps
+            `[s, b, d]`.
+        targets: VMAF points, `[n]` or `[s, b]`.
+        source: number of each row's source, `[n]` or `[s, b]`.
+        counts: rows of each source, `[k]`.
+        clips: further data of clips; None for rows.
+        start: variables that training starts from; None for fresh ones.
     """
 
-    features: Float[Array, "n *t d"]
-    labels: Labels
-    mask: Float[Array, " n"]
-    inv_std: Float[Array, " d"]
-    clips: "ClipRows | None" = None
+    features: Float[Array | np.ndarray, "*n d"]
+    targets: Float[Array | np.ndarray, "*n"]
+    source: Int[Array | np.ndarray, "*n"]
+    counts: Int[Array | np.ndarray, " k"]
+    clips: ClipRows | None = None
+    start: Variables | None = None
 
 
 class Batch(NamedTuple):
@@ -52,40 +68,224 @@ class Batch(NamedTuple):
     features: Float[Array, "b *t d"]
     labels: Labels
     weight: Float[Array, " b"]
-    clips: "ClipRows | None" = None
+    clips: ClipRows | None = None
 
 
-LabelOf = Callable[[Float[Array, " n"]], Labels]  # from scores, VMAF points
-Draw = Callable[[Array, Visible, LabelOf, SvrParams | None], Batch]
+class MemberRows(NamedTuple):
+    """The rows that one member trains on.
+
+    Attributes:
+        rows: of all members.
+        trains: 1 on the member's sources, `[k]`.
+    """
+
+    rows: Rows
+    trains: Float[Array | np.ndarray, " k"]
+
+    @property
+    def n_rows(self) -> Int[Array, ""]:
+        """The number of its rows."""
+        return jnp.sum(self._own)
+
+    @property
+    def _own(self) -> Int[Array, " k"]:
+        return jnp.where(self.trains > 0, jnp.asarray(self.rows.counts), 0)
+
+    def locate(self, k: Int[Array, " b"]) -> Int[Array, " b"]:
+        """Returns the numbers, in `rows`, of the member's rows number `k`."""
+        last = jnp.cumsum(self._own)
+        source = jnp.searchsorted(last, k, side="right")
+        starts = jnp.cumsum(jnp.asarray(self.rows.counts)) - jnp.asarray(self.rows.counts)
+        return (starts - (last - self._own))[source] + k
+
+    def draw(self, key: Array, count: int) -> Int[Array, " b"]:
+        """Draws the numbers of `count` of its rows, each equally likely."""
+        return self.locate(jax.random.randint(key, (count,), 0, self.n_rows))
 
 
-def every_row(_key: Array, visible: Visible, _label: LabelOf, _teacher: SvrParams | None) -> Batch:
-    """All rows, in every step."""
-    weight = visible.mask if visible.clips is None else visible.mask * visible.clips.weight
-    return Batch(visible.features, visible.labels, weight, visible.clips)
+class BatchSource(NamedTuple):
+    """What the batches of one member are made of.
+
+    Attributes:
+        own: its rows.
+        inv_std: their reciprocal standard deviation, `[d]`.
+        key: the source of the batches' randomness.
+        label: from scores `[n]`, VMAF points, to labels of the member's loss.
+        teacher: answers queries; None where none are asked.
+    """
+
+    own: MemberRows
+    inv_std: Float[Array | np.ndarray, " d"]
+    key: Array
+    label: Callable[[Float[Array, " n"]], Labels]
+    teacher: SvrParams | None
 
 
-def some_rows(count: int) -> Draw:
-    """`count` rows of the mask, drawn anew in every step."""
-
-    def draw(key: Array, visible: Visible, _label: LabelOf, _teacher: SvrParams | None) -> Batch:
-        index = draw_rows(key, visible.mask, count)
-        labels, clips = jax.tree.map(lambda leaf: leaf[index], (visible.labels, visible.clips))
-        weight = jnp.ones(count) if clips is None else clips.weight
-        return Batch(visible.features[index], labels, weight, clips)
-
-    return draw
+BatchAt = Callable[[Array], Batch]  # from the number of a step in its part
 
 
-def teacher_queries(count: int, feature_set: FeatureSet) -> Draw:
-    """`count` new feature vectors in every step, labelled by the teacher, unclipped."""
+@dataclasses.dataclass(frozen=True)
+class Batches:
+    """How a training is cut into steps, and where the batch of each comes from.
 
-    def draw(key: Array, visible: Visible, label: LabelOf, teacher: SvrParams | None) -> Batch:
-        if teacher is None:
+    Attributes:
+        draw: from a member's source and the numbers of a unit and of a part in it to the part's
+            batches.
+        units: of the training.
+        part_steps: steps of a part, at most.
+        steps: of the training, where all members have the same number; None for epochs, of which
+            each is a unit of as many steps as a member's rows take.
+        batch_size: rows of a step; None for all.
+        uneven: whether a batch may hold no row of the member, and then leaves it as it is.
+        streamed: whether `Rows` are those of one part, read from the disk.
+    """
+
+    draw: Callable[[BatchSource, Array, Array], BatchAt]
+    units: int
+    part_steps: int
+    steps: int | None = None
+    batch_size: int | None = None
+    uneven: bool = False
+    streamed: bool = False
+
+    @property
+    def units_per_call(self) -> int:
+        """Units that one call of the program trains."""
+        unit_steps = self.part_steps if self.steps is not None else 1
+        most = 1 if self.streamed else max(1, _CALL_STEPS // unit_steps)
+        return max(1, min(most, self.units // _CALLS))
+
+    @property
+    def losses_per_unit(self) -> int:
+        """Losses that are kept of a unit: one a step, or one an epoch."""
+        return 1 if self.steps is None else self.part_steps
+
+    def unit_steps(self, unit: Array, epoch_steps: Array) -> Array:
+        """Returns the steps of a unit; the last one may have fewer than `part_steps`.
+
+        Args:
+            epoch_steps: of an epoch, for the member that has most rows.
+        """
+        if self.steps is None:
+            return epoch_steps
+        return jnp.minimum(self.part_steps, self.steps - unit * self.part_steps)
+
+
+def all_rows(steps: int) -> Batches:
+    """Every row in every step."""
+
+    def draw(source: BatchSource, _unit: Array, _part: Array) -> BatchAt:
+        rows = source.own.rows
+        own = source.own.trains[rows.source] > 0
+        features = jnp.where(_like(own, rows.features), rows.features, 0.0)
+        weight = own.astype(features.dtype)
+        if rows.clips is not None:
+            weight = weight * rows.clips.weight
+        labels = source.label(jnp.where(own, rows.targets, 0.0))
+        batch = Batch(features, labels, weight, rows.clips)
+        return lambda _: batch
+
+    block = _block_steps(steps, 1, _CALL_STEPS)
+    return Batches(draw, -(-steps // block), block, steps)
+
+
+def drawn_rows(steps: int, size: int) -> Batches:
+    """`size` rows a step, drawn anew."""
+    block = _block_steps(steps, size, _PART_ROWS)
+
+    def draw(source: BatchSource, unit: Array, _part: Array) -> BatchAt:
+        key = jax.random.fold_in(source.key, unit)
+        return _gather(source, source.own.draw(key, block * size), jnp.ones((block, size)))
+
+    return Batches(draw, -(-steps // block), block, steps, size)
+
+
+def teacher_queries(steps: int, size: int, feature_set: FeatureSet) -> Batches:
+    """`size` new feature vectors a step, labelled by the teacher, unclipped."""
+    block = _block_steps(steps, size, _QUERY_ROWS)
+
+    def draw(source: BatchSource, unit: Array, _part: Array) -> BatchAt:
+        def draw_rows(key: Array, count: int) -> Array:
+            return jnp.asarray(source.own.rows.features)[source.own.draw(key, count)]
+
+        if source.teacher is None:
             raise ValueError("strategy teacher_queries: pass the teacher's parameters")
-        queries = draw_queries(
-            key, visible.features, visible.mask, visible.inv_std, feature_set, count
-        )
-        return Batch(queries, label(svr_score(teacher, queries)), jnp.ones(count))
+        key = jax.random.fold_in(source.key, unit)
+        queries = draw_queries(key, draw_rows, source.inv_std, feature_set, (block, size))
+        scores = svr_score(source.teacher, queries.reshape(block * size, -1)).reshape(block, size)
+        columns = jnp.swapaxes(queries, 1, 2)
 
-    return draw
+        def at(step: Array) -> Batch:
+            return Batch(columns[step].T, source.label(scores[step]), jnp.ones(size))
+
+        return at
+
+    return Batches(draw, -(-steps // block), block, steps, size)
+
+
+def epochs(count: int, size: int, n_rows: int) -> Batches:
+    """Each row once an epoch, in a new order, `size` a step; the last step takes what is left.
+
+    Args:
+        count: of epochs.
+        n_rows: of all members, at most.
+    """
+    part = _block_steps(-(-n_rows // size), size, _PART_ROWS)
+
+    def draw(source: BatchSource, unit: Array, number: Array) -> BatchAt:
+        place = number * (part * size) + jnp.arange(part * size)
+        real = place < source.own.n_rows
+        key = jax.random.fold_in(source.key, unit)
+        order = permutation(key, source.own.n_rows, jnp.where(real, place, 0))
+        weight = real.astype(jnp.float32).reshape(part, size)
+        return _gather(source, source.own.locate(order), weight)
+
+    return Batches(draw, count, part, None, size, uneven=True)
+
+
+def streamed_rows(steps: int, size: int) -> Batches:
+    """`size` rows a step, read from the disk and shared by all members."""
+    block = _block_steps(steps, 1, max(1, min(_CALL_STEPS, steps // _CALLS)))
+
+    def draw(source: BatchSource, _unit: Array, _part: Array) -> BatchAt:
+        rows = source.own.rows
+
+        def at(step: Array) -> Batch:
+            weight = source.own.trains[rows.source[step]]
+            own = weight > 0
+            features = jnp.where(own[:, None], rows.features[step], 0.0)
+            return Batch(features, source.label(jnp.where(own, rows.targets[step], 0.0)), weight)
+
+        return at
+
+    return Batches(draw, -(-steps // block), block, steps, size, uneven=True, streamed=True)
+
+
+def _block_steps(steps: int, size: int, most_rows: int) -> int:
+    return max(1, min(steps, most_rows // size))
+
+
+def _like(own: Array, features: Array | np.ndarray) -> Array:
+    """`own` `[n]` with axes of size 1 up to the rank of `features`."""
+    return own.reshape(-1, *(1,) * (features.ndim - 1))
+
+
+def _gather(source: BatchSource, index: Array, weight: Float[Array, "s b"]) -> BatchAt:
+    """The batches of a part from the numbers of its rows `[s * b]`."""
+    rows, shape = source.own.rows, weight.shape
+    features = jnp.asarray(rows.features)[index].reshape(*shape, *rows.features.shape[1:])
+    targets = jnp.asarray(rows.targets)[index].reshape(shape)
+    if rows.clips is not None:
+        clips = jax.tree.map(
+            lambda leaf: jnp.asarray(leaf)[index].reshape(*shape, *leaf.shape[1:]), rows.clips
+        )
+
+        def clips_at(step: Array) -> Batch:
+            own = jax.tree.map(lambda leaf: leaf[step], clips)
+            labels = source.label(targets[step])
+            return Batch(features[step], labels, weight[step] * own.weight, own)
+
+        return clips_at
+    # Perceptrons take rows in columns (models/mlp.py): laid out so once a part, not once a step.
+    columns = jnp.swapaxes(features, 1, 2)
+    return lambda step: Batch(columns[step].T, source.label(targets[step]), weight[step])

@@ -1,10 +1,11 @@
-"""One training, written for one fold: a mask, a key and a temperature to a student's variables.
+"""The training of one member: start, steps, finish. Written for one; the engine maps it.
 
-Rows that the mask leaves out are zeroed before anything reads them, so not even a NaN in them can
-reach the parameters.
+A member is one training: the sources it trains on, a key, a temperature. Nothing of other sources
+is read: rows are gathered from its own sources, or zeroed before anything reads them, so that not
+even a NaN in them can reach the parameters.
 """
 
-from collections.abc import Callable
+import dataclasses
 from typing import Any, NamedTuple
 
 import jax
@@ -12,191 +13,256 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from vmaf_jax.features.feature_set import FeatureSet
 from vmaf_jax.models import Student, Variables
 from vmaf_jax.teacher.svr import SvrParams
-from vmaf_jax.training.batches import Batch, ClipRows, Visible
-from vmaf_jax.training.effects import apply_effects, with_effects, without_effects
-from vmaf_jax.training.losses import Labels, masked_mean
-from vmaf_jax.training.masks import frame_scaler, masked_scaler
-from vmaf_jax.training.optimisers import Method, Objective, Rates
-from vmaf_jax.training.queries import draw_rows
-from vmaf_jax.training.recipes import Recipe
-
-
-class Rows(NamedTuple):
-    """Training data shared by all members.
-
-    Attributes:
-        features: what the network reads, rows `[n, d]` or clips `[n, t, d]`.
-        targets: VMAF points, `[n]`.
-        clips: of clips, what else is known of them; else None.
-        start: variables that training starts from; None for fresh ones.
-    """
-
-    features: Float[Array | np.ndarray, "n *t d"]
-    targets: Float[Array | np.ndarray, " n"]
-    clips: ClipRows | None = None
-    start: Variables | None = None
+from vmaf_jax.training.batches import (
+    Batch,
+    Batches,
+    BatchSource,
+    MemberRows,
+    Rows,
+    all_rows,
+    drawn_rows,
+    epochs,
+    streamed_rows,
+    teacher_queries,
+)
+from vmaf_jax.training.effects import Penalty, apply_effects, make_penalty, with_effects
+from vmaf_jax.training.effects import without_effects as student_params
+from vmaf_jax.training.losses import LOSSES, Labels, Loss
+from vmaf_jax.training.optimisers import (
+    Method,
+    Objective,
+    Rates,
+    gradient_method,
+    least_squares_method,
+)
+from vmaf_jax.training.settings import TrainingSettings
 
 
 class Member(NamedTuple):
     """One training; with a leading axis, several.
 
     Attributes:
-        mask: `[n]`, 1 on its training rows, 0 elsewhere.
+        trains: 1 on the sources that it trains on, 0 elsewhere, `[k]`.
         key: the source of its randomness.
-        temperature: of its loss, no unit.
+        temperature: of its loss, dimensionless.
+        scaler: mean and reciprocal standard deviation of its rows, `[d]` each.
         rates: of its optimiser; None for those of the settings.
         dropout: the share of units left out; None for the student's own.
     """
 
-    mask: Float[Array, " n"]
+    trains: Float[Array | np.ndarray, " k"]
     key: Array
-    temperature: Float[Array, ""]
+    temperature: Float[Array | np.ndarray, ""]
+    scaler: dict[str, Float[Array | np.ndarray, " d"]]
     rates: Rates | None = None
-    dropout: Float[Array, ""] | None = None
+    dropout: Float[Array | np.ndarray, ""] | None = None
 
 
-class _Training(NamedTuple):
-    """What the steps of one member share; made anew by whatever runs some of them."""
+class Keys(NamedTuple):
+    """Independent keys of one member."""
 
-    method: Method
-    start: Variables
-    scaler: dict[str, Array]
-    draw: Callable[[Array], Batch]
-    objective: Objective
-    keys: Array
+    weights: Array
+    prototypes: Array
+    batches: Array
+    dropout: Array
+
+    @staticmethod
+    def of(member: Member) -> "Keys":
+        """Splits the member's key."""
+        return Keys(*jax.random.split(member.key, 4))
 
 
-def train_member(
-    rows: Rows, member: Member, teacher: SvrParams | None, *, student: Student, recipe: Recipe
-) -> tuple[Variables, Float[Array, " steps"]]:
-    """Trains one student; returns its variables and the loss of every step.
+class Span(NamedTuple):
+    """The units `[first, last)` that a call trains, and what the number of rows says of a unit.
+
+    Attributes:
+        first, last: numbers of units.
+        epoch_steps: of an epoch, for the member of a group that has most rows.
+    """
+
+    first: Array | np.ndarray
+    last: Array | np.ndarray
+    epoch_steps: Array | np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class MemberTraining:
+    """The functions that train one member.
+
+    Attributes:
+        student: what is trained.
+        settings: how.
+        batches: what each step is fed.
+    """
+
+    student: Student
+    settings: TrainingSettings
+    batches: Batches
+
+    @property
+    def wide(self) -> bool:
+        """Whether it computes in float64; the result is float32."""
+        # The matrix J'J of least squares has the square of the conditioning of J.
+        return self.settings.optimiser == "levenberg_marquardt"
+
+    @property
+    def _loss(self) -> Loss:
+        return LOSSES[self.settings.loss](self.settings.sigma)
+
+    @property
+    def _penalty(self) -> Penalty:
+        return make_penalty(self.settings.anchor)
+
+    def _method(self, rows: Rows, member: Member, n_steps: Any) -> Method:
+        if self.wide:
+            return least_squares_method()
+        shapes = jax.eval_shape(self.student.init, jax.random.key(0))["params"]
+        zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+        template = with_effects(zeros, rows.clips)
+        return gradient_method(self.settings, template, n_steps, member.rates)
+
+    def start(self, sample: Rows, member: Member) -> Any:
+        """Returns the state before the first step.
+
+        Args:
+            sample: rows in memory, at some of which prototypes start.
+        """
+        params = with_effects(self._initial_student(sample, member), sample.clips)
+        return self._method(sample, member, 1).init(params)
+
+    def _initial_student(self, sample: Rows, member: Member) -> Variables:
+        """The given parameters, or fresh ones; prototypes start at training rows."""
+        if sample.start is not None:
+            return dict(sample.start["params"])
+        keys = Keys.of(member)
+        params: Variables = self.student.init(keys.weights)["params"]
+        if not self.student.spec.n_prototypes:
+            return params
+        own = MemberRows(sample, member.trains)
+        index_key, frame_key = jax.random.split(keys.prototypes)
+        index = own.draw(index_key, self.student.spec.n_prototypes)
+        drawn = jnp.asarray(sample.features)[index]
+        if sample.clips is not None:
+            real = jnp.log(jnp.asarray(sample.clips.frames)[index])
+            frame = jax.random.categorical(frame_key, real)
+            drawn = jnp.take_along_axis(drawn, frame[:, None, None], axis=1)[:, 0]
+        scaled = (drawn - member.scaler["mean"]) * member.scaler["inv_std"]
+        return self.student.start_at(params, scaled)
+
+    def advance(
+        self, rows: Rows, member: Member, teacher: SvrParams | None, state: Any, span: Span
+    ) -> tuple[Any, Float[Array, " l"]]:
+        """Trains some units; returns the state after them and their losses.
+
+        Args:
+            teacher: asked for labels (unclipped) by batches that query it; else None.
+        """
+        keys = Keys.of(member)
+        own = MemberRows(rows, member.trains)
+        objective = self._objective(rows, member, own.n_rows)
+        batches, by_epoch = self.batches, self.batches.steps is None
+        count = own.n_rows
+        n_steps: Any = batches.steps
+        if by_epoch:
+            n_steps = batches.units * -(-count // (batches.batch_size or 1))
+        method = self._method(rows, member, n_steps)
+
+        def label(scores: Float[Array, " n"]) -> Labels:
+            return self._loss.label(scores, member.temperature)
+
+        def train_part(part: Array, carry: Any, unit: Array, steps: Array) -> Any:
+            first = part * batches.part_steps
+            source = BatchSource(own, member.scaler["inv_std"], keys.batches, label, teacher)
+            at = batches.draw(source, unit, part)
+            dropout_key = jax.random.fold_in(jax.random.fold_in(keys.dropout, unit), part)
+
+            def train_step(k: Array, carry: tuple[Any, Array]) -> tuple[Any, Array]:
+                state, losses = carry
+                batch = at(k)
+                key = jax.random.fold_in(dropout_key, k)
+                moved, value = method.step(state, key, batch, objective)
+                weight = jnp.sum(batch.weight)
+                if batches.uneven:  # a batch without a row of the member changes nothing
+                    moved = jax.tree.map(
+                        lambda new, old: jnp.where(weight > 0, new, old), moved, state
+                    )
+                row = unit - span.first
+                if by_epoch:
+                    share = jnp.where(weight > 0, value * weight / count, 0.0)
+                    return moved, losses.at[row, 0].add(share)
+                return moved, losses.at[row, k].set(value)
+
+            return jax.lax.fori_loop(
+                0, jnp.minimum(batches.part_steps, steps - first), train_step, carry
+            )
+
+        def train_unit(unit: Array, carry: Any) -> Any:
+            steps = batches.unit_steps(unit, jnp.asarray(span.epoch_steps))
+            parts = -(-steps // batches.part_steps)
+            return jax.lax.fori_loop(
+                0, parts, lambda part, carry: train_part(part, carry, unit, steps), carry
+            )
+
+        dtype = jnp.float64 if self.wide else jnp.float32
+        losses = jnp.zeros((batches.units_per_call, batches.losses_per_unit), dtype)
+        state, losses = jax.lax.fori_loop(span.first, span.last, train_unit, (state, losses))
+        return state, losses.reshape(-1).astype(jnp.float32)
+
+    def _objective(self, rows: Rows, member: Member, count: Array) -> Objective:
+        start: Variables = {}
+        if self.settings.anchor:
+            start = self._initial_student(rows, member)
+
+        def loss(params: Variables, batch: Batch, key: Array) -> Array:
+            frames = None if batch.clips is None else jnp.asarray(batch.clips.frames)
+            variables = {"params": student_params(params), "scaler": member.scaler}
+            outputs = self.student.outputs(
+                variables, batch.features, frames, key=key, dropout=member.dropout
+            )
+            outputs = apply_effects(params, outputs, batch.clips)
+            per_row = self._loss.per_row(outputs, batch.labels, member.temperature)
+            # A batch may hold rows of held-out sources alone, where the sum of weights is 0.
+            weight = jnp.sum(batch.weight)
+            total = jnp.dot(batch.weight, per_row, precision="highest")
+            mean = total / jnp.where(weight > 0, weight, 1.0)
+            return mean + self._penalty(params, start, count)
+
+        def score(params: Variables, features: Array) -> Array:
+            return self.student.score({"params": params, "scaler": member.scaler}, features)
+
+        return Objective(loss, score)
+
+    def finish(self, sample: Rows, member: Member, state: Any) -> Variables:
+        """Returns the student's variables, float32, of the state after the last step.
+
+        Args:
+            member, state: on the host, of one member or of several.
+        """
+        params = student_params(self._method(sample, member, 1).params(state))
+        variables = {"params": params, "scaler": member.scaler}
+        return jax.tree.map(lambda leaf: np.asarray(leaf, np.float32), variables)
+
+
+def make_batches(
+    settings: TrainingSettings, feature_set: FeatureSet, n_rows: int, *, streamed: bool = False
+) -> Batches:
+    """Returns the batches that settings name.
 
     Args:
-        teacher: asked for labels (unclipped) by recipes that query it; else None.
+        n_rows: of the table.
+        streamed: whether rows are read from the disk.
     """
-    training = _prepare(rows, member, teacher, student, recipe)
-    state = training.method.init(with_effects(training.start, rows.clips))
-    state, losses = _scan(training, state, training.keys)
-    return _finish(training, state), _float32(losses)
-
-
-def start_member(
-    rows: Rows, member: Member, teacher: SvrParams | None, *, student: Student, recipe: Recipe
-) -> tuple[Any, Array]:
-    """The state before the first step, and the key of every step."""
-    training = _prepare(rows, member, teacher, student, recipe)
-    return training.method.init(with_effects(training.start, rows.clips)), training.keys
-
-
-def advance_member(
-    rows: Rows,
-    member: Member,
-    teacher: SvrParams | None,
-    state: Any,
-    keys: Array,
-    *,
-    student: Student,
-    recipe: Recipe,
-) -> tuple[Any, Float[Array, " s"]]:
-    """The state after the steps of `keys`, and their losses, float32."""
-    training = _prepare(rows, member, teacher, student, recipe)
-    state, losses = _scan(training, state, keys)
-    return state, _float32(losses)
-
-
-def finish_member(
-    rows: Rows,
-    member: Member,
-    teacher: SvrParams | None,
-    state: Any,
-    *,
-    student: Student,
-    recipe: Recipe,
-) -> Variables:
-    """The student's variables, float32, of the state after the last step."""
-    return _finish(_prepare(rows, member, teacher, student, recipe), state)
-
-
-def _scan(training: _Training, state: Any, keys: Array) -> tuple[Any, Array]:
-    def step(state: Any, key: Array) -> tuple[Any, Array]:
-        return training.method.step(state, key, training.draw, training.objective)
-
-    return jax.lax.scan(step, state, keys)
-
-
-def _finish(training: _Training, state: Any) -> Variables:
-    params = without_effects(training.method.params(state))
-    return _float32({"params": params, "scaler": training.scaler})
-
-
-def _prepare(
-    rows: Rows, member: Member, teacher: SvrParams | None, student: Student, recipe: Recipe
-) -> _Training:
-    def label(scores: Float[Array, " n"]) -> Labels:
-        return recipe.loss.label(scores, member.temperature)
-
-    training_row = member.mask > 0
-    features = jnp.where(_like(training_row, rows.features), rows.features, 0.0)
-    targets = jnp.where(training_row, rows.targets, 0.0)
-    scaler = _scaler(features, member.mask, rows)
-    visible = Visible(features, label(targets), member.mask, scaler["inv_std"], rows.clips)
-    init_key, stream_key = jax.random.split(member.key)
-    start = _start(student, init_key, visible, scaler, rows)
-
-    def draw(key: Array) -> Batch:
-        return recipe.draw(key, visible, label, teacher)
-
-    def loss(params: Variables, batch: Batch, key: Array) -> Array:
-        frames = None if batch.clips is None else jnp.asarray(batch.clips.frames)
-        variables = {"params": without_effects(params), "scaler": scaler}
-        outputs = student.outputs(
-            variables, batch.features, frames, key=key, dropout=member.dropout
-        )
-        outputs = apply_effects(params, outputs, batch.clips)
-        per_row = recipe.loss.per_row(outputs, batch.labels, member.temperature)
-        value = masked_mean(per_row, batch.weight)
-        return value + recipe.penalty(params, start, jnp.sum(member.mask))
-
-    def score(params: Variables, features: Array) -> Array:
-        return student.score({"params": params, "scaler": scaler}, features)
-
-    keys = jax.random.split(stream_key, recipe.steps)
-    method = recipe.method(member.rates)
-    return _Training(method, start, scaler, draw, Objective(loss, score), keys)
-
-
-def _like(rows: Array, features: Array | np.ndarray) -> Array:
-    """`rows` `[n]` with axes of size 1 up to the rank of `features`."""
-    return rows.reshape(-1, *(1,) * (features.ndim - 1))
-
-
-def _scaler(features: Array, mask: Array, rows: Rows) -> dict[str, Array]:
-    """The start's scaler, or that of the training rows (of their real frames)."""
-    if rows.start is not None:
-        return dict(rows.start["scaler"])
-    if rows.clips is None:
-        return masked_scaler(features, mask)
-    return frame_scaler(features, mask, jnp.asarray(rows.clips.frames))
-
-
-def _start(
-    student: Student, key: Array, visible: Visible, scaler: dict[str, Array], rows: Rows
-) -> Variables:
-    """The given parameters, or fresh ones; prototypes start at training rows."""
-    if rows.start is not None:
-        return dict(rows.start["params"])
-    params = student.init(key)["params"]
-    if not student.spec.n_prototypes:
-        return params
-    mask, drawn = visible.mask, visible.features
-    if visible.clips is not None:
-        mask = (mask[:, None] * visible.clips.frames).reshape(-1)
-        drawn = drawn.reshape(-1, drawn.shape[-1])
-    chosen = draw_rows(key, mask, student.spec.n_prototypes)
-    return student.start_at(params, (drawn[chosen] - scaler["mean"]) * scaler["inv_std"])
-
-
-def _float32(tree: Any) -> Any:
-    return jax.tree.map(lambda leaf: leaf.astype(jnp.float32), tree)
+    size = settings.batch_size
+    if settings.epochs is not None:
+        return epochs(settings.epochs, size or n_rows, n_rows)
+    steps = settings.steps or 1
+    if size is None:
+        return all_rows(steps)
+    if streamed:
+        return streamed_rows(steps, size)
+    if settings.strategy == "teacher_queries":
+        return teacher_queries(steps, size, feature_set)
+    return drawn_rows(steps, size)

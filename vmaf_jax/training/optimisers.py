@@ -1,4 +1,4 @@
-"""Optimisers: AdamW with warm-up and cosine decay, and damped least squares (Levenberg-Marquardt).
+"""Optimisers: Adam and AdamW, and damped least squares (Levenberg-Marquardt).
 
     step = (J'J + damping D)^-1 J'r,   J = dr / dparameters,   D = diag(J'J) + floor
 
@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax.flatten_util import ravel_pytree
 from jax.typing import ArrayLike
@@ -20,11 +21,13 @@ from jaxtyping import Array, Float
 
 from vmaf_jax.models import Variables
 from vmaf_jax.models.heads import SCORE_SPAN
+from vmaf_jax.models.sums import AnyArray
 from vmaf_jax.training.batches import Batch
 from vmaf_jax.training.settings import TrainingSettings
 
 MAX_PARAMS = 1000  # the matrix J'J has as many rows and columns
 _FIRST_DAMPING, _FACTOR, _RANGE = 1e2, 3.0, (1e-10, 1e6)
+_END_SHARE = 1e-3  # of the highest learning rate, at the end of a cosine schedule
 _FLOOR = 1e-4  # of the largest diagonal entry: without it a feature's scale can run to zero
 
 
@@ -94,7 +97,7 @@ def _solve(a: Float[Array, "p p"], b: Float[Array, " p"]) -> Float[Array, " p"]:
 
 
 class Objective(NamedTuple):
-    """What a step may ask of the student in training.
+    """Functions of a student that a training step may evaluate.
 
     Attributes:
         loss: from parameters, a batch and a key (for dropout) to the mean loss.
@@ -109,55 +112,19 @@ class Method(NamedTuple):
     """A way to train; `step` gives the next state and the loss before it."""
 
     init: Callable[[Variables], Any]
-    step: Callable[[Any, Array, Callable[[Array], Batch], Objective], tuple[Any, Array]]
+    step: Callable[[Any, Array, Batch, Objective], tuple[Any, Array]]
     params: Callable[[Any], Variables]
 
 
 class AdamState(NamedTuple):
-    """Parameters, and what the optimiser remembers."""
+    """All parameters as one vector `[p]`, and the optimiser's memory."""
 
-    params: Variables
-    opt_state: optax.OptState
-
-
-def gradient_method(optimiser: optax.GradientTransformation) -> Method:
-    """Steps of an optax optimiser along the gradient of the loss."""
-
-    def step(
-        state: AdamState, key: Array, draw: Callable[[Array], Batch], objective: Objective
-    ) -> tuple[AdamState, Array]:
-        batch_key, dropout_key = jax.random.split(key)
-        value, grads = jax.value_and_grad(objective.loss)(
-            state.params, draw(batch_key), dropout_key
-        )
-        updates, opt_state = optimiser.update(grads, state.opt_state, state.params)
-        return AdamState(optax.apply_updates(state.params, updates), opt_state), value
-
-    return Method(
-        init=lambda params: AdamState(params, optimiser.init(params)),
-        step=step,
-        params=lambda state: state.params,
-    )
-
-
-def least_squares_method() -> Method:
-    """Damped least squares on the scores; the labels of its batches are scores."""
-
-    def step(
-        state: LmState, key: Array, draw: Callable[[Array], Batch], objective: Objective
-    ) -> tuple[LmState, Array]:
-        batch = draw(key)
-
-        def predict(params: Variables, x: Array) -> Array:
-            return objective.score(params, x) / SCORE_SPAN
-
-        return lm_step(predict, state, batch.features, batch.labels / SCORE_SPAN, batch.weight)
-
-    return Method(init=lm_init, step=step, params=lambda state: state.params)
+    params: Float[Array, " p"]
+    memory: optax.OptState
 
 
 class Rates(NamedTuple):
-    """What members of one program may differ in; may be traced.
+    """Settings of the optimiser that members of one program may differ in; may be traced.
 
     Attributes:
         learning_rate: at its peak.
@@ -168,41 +135,101 @@ class Rates(NamedTuple):
     weight_decay: ArrayLike
 
 
-def make_optimiser(
-    settings: TrainingSettings, rates: Rates | None = None
-) -> optax.GradientTransformation:
-    """The optimiser for one training of `settings.steps` steps.
+def gradient_method(
+    settings: TrainingSettings, template: Variables, n_steps: ArrayLike, rates: Rates | None = None
+) -> Method:
+    """Adam, or AdamW, along the gradient of the loss.
+
+    Parameters, gradients and moments are one vector each: one loop over all of them in place of one
+    a kernel and bias.
 
     Args:
+        template: parameters of the shapes that are trained.
+        n_steps: of the training.
         rates: a member's own; None for those of the settings. The same numbers either way, but XLA
             rounds a program with constants otherwise than one that is told them.
 
     Source: "Decoupled weight decay regularization", arXiv:1711.05101.
     """
+    optimiser = make_optimiser(settings, template, n_steps, rates)
 
-    def schedule_to(peak: float) -> Any:
-        return optax.warmup_cosine_decay_schedule(
-            init_value=0.0,
-            peak_value=peak,
-            warmup_steps=int(settings.steps * settings.warmup_fraction),
-            decay_steps=settings.steps,
-            end_value=peak * 1e-3,
+    def init(params: Variables) -> AdamState:
+        vector, _ = ravel_pytree(params)
+        return AdamState(vector, optimiser.init(vector))
+
+    def step(
+        state: AdamState, key: Array, batch: Batch, objective: Objective
+    ) -> tuple[AdamState, Array]:
+        # By the tree, not by the vector: the gradient of a slice is a padded vector each.
+        value, tree = jax.value_and_grad(objective.loss)(params(state), batch, key)
+        updates, memory = optimiser.update(ravel_pytree(tree)[0], state.memory, state.params)
+        return AdamState(state.params + updates, memory), value
+
+    def params(state: AdamState) -> Variables:
+        return split_vector(state.params, template)
+
+    return Method(init, step, params)
+
+
+def split_vector(vector: Float[AnyArray, "*m p"], template: Variables) -> Variables:
+    """Returns the parameters that `ravel_pytree` made a vector of.
+
+    Args:
+        vector: with any leading axes, in NumPy or JAX.
+        template: parameters, or their shapes.
+    """
+    leaves, structure = jax.tree.flatten(template)
+    ends = np.cumsum([leaf.size for leaf in leaves])
+    parts = [
+        vector[..., end - leaf.size : end].reshape(*vector.shape[:-1], *leaf.shape)
+        for leaf, end in zip(leaves, ends.tolist(), strict=True)
+    ]
+    return jax.tree.unflatten(structure, parts)
+
+
+def make_optimiser(
+    settings: TrainingSettings, template: Variables, n_steps: ArrayLike, rates: Rates | None = None
+) -> optax.GradientTransformation:
+    """Returns the optimiser of the parameters as one vector; arguments as for `gradient_method`."""
+    if rates is None:
+        rates = Rates(settings.learning_rate, settings.weight_decay)
+    steps = [optax.scale_by_adam(b2=settings.second_moment_decay)]
+    if settings.optimiser == "adamw":
+        # Kernels decay; biases and other vectors do not.
+        decays = jax.tree.map(
+            lambda leaf: jnp.full(leaf.shape, leaf.ndim > 1, leaf.dtype), template
         )
+        steps.append(optax.add_decayed_weights(rates.weight_decay * ravel_pytree(decays)[0]))
 
-    schedule = schedule_to(settings.learning_rate)
-    weight_decay: Any = settings.weight_decay
-    if rates is not None:
-        unit, weight_decay = schedule_to(1.0), rates.weight_decay
+    def learning_rate(step: ArrayLike) -> Array:
+        return jnp.asarray(rates.learning_rate) * schedule(settings, step, n_steps)
 
-        def schedule(step: Any) -> Any:
-            return rates.learning_rate * unit(step)
+    return optax.chain(*steps, optax.scale_by_learning_rate(learning_rate))
 
-    def only_weights(params: Any) -> Any:
-        return jax.tree.map(lambda leaf: leaf.ndim > 1, params)
 
-    return optax.adamw(
-        schedule,
-        b2=settings.second_moment_decay,
-        weight_decay=weight_decay,
-        mask=only_weights,
-    )
+def schedule(settings: TrainingSettings, step: ArrayLike, n_steps: ArrayLike) -> Float[Array, ""]:
+    """Returns the learning rate of a step as a share of the highest.
+
+    `cosine`: linear from 0 over the warm-up, then half a cosine down to 1e-3.
+    """
+    if settings.schedule == "constant":
+        return jnp.ones(())
+    warmup = jnp.floor(jnp.asarray(n_steps) * settings.warmup_fraction)
+    rise = step / jnp.maximum(warmup, 1)
+    progress = jnp.clip((step - warmup) / (n_steps - warmup), 0, 1)
+    fall = _END_SHARE + (1 - _END_SHARE) * 0.5 * (1 + jnp.cos(jnp.pi * progress))
+    return jnp.where(jnp.asarray(step) < warmup, rise, fall)
+
+
+def least_squares_method() -> Method:
+    """Damped least squares on the scores; the labels of its batches are scores."""
+
+    def step(
+        state: LmState, _key: Array, batch: Batch, objective: Objective
+    ) -> tuple[LmState, Array]:
+        def predict(params: Variables, x: Array) -> Array:
+            return objective.score(params, x) / SCORE_SPAN
+
+        return lm_step(predict, state, batch.features, batch.labels / SCORE_SPAN, batch.weight)
+
+    return Method(init=lm_init, step=step, params=lambda state: state.params)

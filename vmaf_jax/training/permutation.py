@@ -19,20 +19,18 @@ from jaxtyping import Array, Int, UInt32
 _TURNS = 6
 
 
-def permutation(key: Array, count: Int[Array, ""], size: int) -> Int[Array, " n"]:
-    """The numbers below `count` in a random order, in the first `count` of `size` places.
+def permutation(key: Array, count: Int[Array, ""], place: Int[Array, " n"]) -> Int[Array, " n"]:
+    """Returns the numbers at some places of a random order of those below `count`.
 
     Args:
         key: the source of randomness; the same order for the same key and count.
-        count: how many numbers, at least 1 and at most `size`; may be traced.
-        size: places; what stands past `count` is of no meaning.
+        count: how many numbers are in order, at least 1; may be traced.
+        place: each at least 0 and below `count`.
     """
-    count = count.astype(jnp.uint32)
+    count, place = count.astype(jnp.uint32), place.astype(jnp.uint32)
     n_columns = _columns(count)
     n_rows = (count + n_columns - 1) // n_columns
     keys = jax.random.bits(key, (_TURNS,))
-    place = jnp.arange(size, dtype=jnp.uint32)
-    wanted = place < count
 
     def encipher(cell: tuple[Array, Array]) -> tuple[Array, Array]:
         row, column = cell
@@ -42,7 +40,7 @@ def permutation(key: Array, count: Int[Array, ""], size: int) -> Int[Array, " n"
         return row, column
 
     def outside(cell: tuple[Array, Array]) -> Array:
-        return wanted & (cell[0] * n_columns + cell[1] >= count)
+        return cell[0] * n_columns + cell[1] >= count
 
     def again(cell: tuple[Array, Array]) -> tuple[Array, Array]:
         stays = ~outside(cell)

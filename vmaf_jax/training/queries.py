@@ -1,72 +1,56 @@
-"""Feature vectors to ask the teacher about, drawn inside the training step.
+"""Feature vectors to ask the teacher about.
 
 Two regions. The span of the training rows: mixtures of two of them, reaching a little past both,
 with jitter. And a physical box, the same for every fold and corpus, thinned to plausible
 combinations: VIF grows with scale (coarser scales keep more of a picture), motion is mostly small,
-and the corners that matter get rows of their own: identical pictures, no motion, heavy blur. Rows
-outside the mask are never read, so nothing of a held-out source enters.
+and the corners that matter get rows of their own: identical pictures, no motion, heavy blur.
 """
+
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from vmaf_jax.features.feature_set import FeatureSet
 
 SPAN_SHARE = 0.4
 _MIXTURE = (-0.2, 1.2)
-# Up to here the 2^23 levels of a uniform float32 give every row its share within 0.1 %, and draws
-# stay those that the shipped models were trained with; beyond, integers are drawn.
-_FEW_ROWS = 1 << 13
 _JITTER = 0.1  # of each feature's standard deviation over the training rows
 
-
-def draw_rows(key: Array, mask: Float[Array, " n"], count: int) -> Array:
-    """Draws `count` rows where `mask` is 1, each equally likely; returns their indices `[count]`.
-
-    The k-th row of the mask is found in the mask's cumulative sum.
-    """
-    if len(mask) <= _FEW_ROWS:
-        cumulative = jnp.cumsum(mask)
-        drawn = jax.random.uniform(key, (count,)) * cumulative[-1]
-    else:
-        cumulative = jnp.cumsum(mask > 0, dtype=jnp.int32)
-        drawn = jax.random.randint(key, (count,), 0, cumulative[-1])
-    return jnp.searchsorted(cumulative, drawn, side="right")
+DrawRows = Callable[[Array, int], Float[Array, "b d"]]  # training rows, from a key and a count
 
 
 def draw_queries(
     key: Array,
-    features: Float[Array, "n d"],
-    mask: Float[Array, " n"],
-    inv_std: Float[Array, " d"],
+    draw_rows: DrawRows,
+    inv_std: Float[Array | np.ndarray, " d"],
     feature_set: FeatureSet,
-    count: int,
-) -> Float[Array, "q d"]:
-    """`count` raw feature vectors; a share `SPAN_SHARE` from the rows' span, the rest from the box.
+    shape: tuple[int, int],
+) -> Float[Array, "s b d"]:
+    """Draws raw feature vectors: a share `SPAN_SHARE` from the rows' span, the rest from the box.
 
     Args:
-        features: training rows; those where `mask` is 0 are not used.
-        inv_std: reciprocal standard deviation of the masked rows.
+        draw_rows: draws rows that training may see.
+        inv_std: reciprocal standard deviation of those rows.
+        shape: number of batches, and of vectors in each.
     """
+    n_batches, size = shape
+    n_span = round(size * SPAN_SHARE)
     span_key, box_key = jax.random.split(key)
-    n_span = round(count * SPAN_SHARE)
-    span = _draw_span(span_key, features, mask, inv_std, n_span)
+    span = _draw_span(span_key, draw_rows, inv_std, n_batches * n_span)
+    box = _draw_box(box_key, feature_set, n_batches * (size - n_span))
+    parts = [part.reshape(n_batches, -1, len(feature_set)) for part in (span, box)]
     lower, upper = jnp.array(feature_set.lower), jnp.array(feature_set.upper)
-    box = _draw_box(box_key, feature_set, count - n_span)
-    return jnp.clip(jnp.concatenate([span, box]), lower, upper)
+    return jnp.clip(jnp.concatenate(parts, axis=1), lower, upper)
 
 
 def _draw_span(
-    key: Array,
-    features: Float[Array, "n d"],
-    mask: Float[Array, " n"],
-    inv_std: Float[Array, " d"],
-    count: int,
+    key: Array, draw_rows: DrawRows, inv_std: Float[Array | np.ndarray, " d"], count: int
 ) -> Float[Array, "q d"]:
     first_key, second_key, mix_key, jitter_key = jax.random.split(key, 4)
-    first = features[draw_rows(first_key, mask, count)]
-    second = features[draw_rows(second_key, mask, count)]
+    first, second = draw_rows(first_key, count), draw_rows(second_key, count)
     low, high = _MIXTURE
     share = jax.random.uniform(mix_key, (count, 1), minval=low, maxval=high)
     jitter = _JITTER * jax.random.normal(jitter_key, first.shape) / inv_std

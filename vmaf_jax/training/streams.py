@@ -8,7 +8,7 @@ import contextlib
 import queue
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -19,13 +19,16 @@ _PREFETCHED = 2  # chunks that wait for the device
 _KINDS = (np.float32, np.float32, np.int32)  # of features, targets, source
 
 
+OnDevice = TypeVar("OnDevice")
+
+
 class StreamRows(NamedTuple):
     """Rows on the disk, or in memory.
 
     Attributes:
-        features: raw, no unit, `[n, d]`.
+        features: raw, `[n, d]`.
         targets: VMAF points, `[n]`.
-        source: of each row, its number, `[n]`.
+        source: the number of each row's source, `[n]`.
     """
 
     features: npt.NDArray[np.floating[Any]]
@@ -34,36 +37,11 @@ class StreamRows(NamedTuple):
 
 
 class Chunk(NamedTuple):
-    """The rows of some steps, `[s, b, ...]`; of one step, `[b, ...]`."""
+    """The rows of some steps, `[s, b, ...]`."""
 
     features: Float[Array | np.ndarray, "*s b d"]
     targets: Float[Array | np.ndarray, "*s b"]
     source: Int[Array | np.ndarray, "*s b"]
-
-
-def scalers(rows: StreamRows, trains: npt.NDArray[np.bool_]) -> dict[str, npt.NDArray[np.float32]]:
-    """Each member's mean and reciprocal standard deviation, `[m, d]`, by one pass over the rows.
-
-    Sums run in float64 by source, around the mean of the first block.
-
-    Args:
-        trains: the sources that each member reads, `[m, s]`.
-    """
-    n_sources, d = trains.shape[1], rows.features.shape[1]
-    count, first, second = np.zeros(n_sources), np.zeros((n_sources, d)), np.zeros((n_sources, d))
-    centre = np.asarray(rows.features[:_BLOCK], np.float64).mean(axis=0)
-    for start in range(0, len(rows.targets), _BLOCK):
-        x = np.asarray(rows.features[start : start + _BLOCK], np.float64) - centre
-        source = rows.source[start : start + _BLOCK]
-        count += np.bincount(source, minlength=n_sources)
-        for k in range(d):
-            first[:, k] += np.bincount(source, x[:, k], n_sources)
-            second[:, k] += np.bincount(source, np.square(x[:, k]), n_sources)
-    n = trains @ count[:, None]
-    mean = trains @ first / n
-    variance = np.maximum(trains @ second / n - np.square(mean), 0.0)
-    inv_std = np.where(variance < 1e-8, 1.0, 1.0 / np.sqrt(np.maximum(variance, 1e-8)))
-    return {"mean": (mean + centre).astype(np.float32), "inv_std": inv_std.astype(np.float32)}
 
 
 def chunks(
@@ -131,14 +109,14 @@ def columns_of(rows: StreamRows, parts: list[Any]) -> Chunk:
 
 
 def prefetched(
-    source: Iterator[Chunk], count: int, put: Callable[[Chunk], Chunk]
-) -> Iterator[Chunk]:
+    source: Iterator[Chunk], count: int, put: Callable[[Chunk], OnDevice]
+) -> Iterator[OnDevice]:
     """The first `count` chunks on their devices, made ready by a thread while others are used.
 
     Args:
         put: puts a chunk on the devices.
     """
-    ready: queue.Queue[Chunk | BaseException] = queue.Queue(_PREFETCHED)
+    ready: queue.Queue[OnDevice | BaseException] = queue.Queue(_PREFETCHED)
     ended = threading.Event()
 
     def fill() -> None:

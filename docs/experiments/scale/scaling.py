@@ -4,8 +4,8 @@
     python docs/experiments/scale/scaling.py plot runs/scaling.jsonl docs/scaling.png
 
 Made-up rows of 9 sources. Each point trains members of 6-64-32-16-1 on batches of 256 in a process of
-its own, for as many epochs as visit some millions of rows, and predicts every row with each of them. A
-line of the file is a point; a file that is there is gone on with. `plot` draws what lies in the file.
+its own, for as many epochs as visit some millions of rows. A line
+of the file is a point; a file that is there is gone on with. `plot` draws what lies in the file.
 """
 
 import json
@@ -43,18 +43,39 @@ def train(rows: int, members: int, devices: int) -> dict[str, Any]:
 
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:devices])
     jax.config.update("jax_num_cpu_devices", devices)
-    from vmaf_jax.training.epochs import EpochMember, EpochRows, EpochSettings
-    from vmaf_jax.training.groups import train_by_epochs
+    from vmaf_jax.features import FEATURES
+    from vmaf_jax.models import Student
+    from vmaf_jax.training import (
+        Member,
+        TrainingSettings,
+        make_rows,
+        masked_scalers,
+        train_members,
+    )
 
     rng = np.random.default_rng(0)
     features = rng.uniform(0, 1, (rows, 6)).astype(np.float32)
     targets = 100 * features[:, 0] * (0.5 + 0.5 * features[:, 3])
-    fold = np.arange(rows, dtype=np.int32) % SOURCES
-    keys = jax.vmap(jax.random.key)(np.arange(members) // SOURCES)
-    trained = EpochMember(held_out=np.arange(members, dtype=np.int32) % SOURCES, key=keys)
+    source = np.arange(rows, dtype=np.int32) % SOURCES
+    held_out = np.arange(members) % SOURCES
+    trains = ~np.eye(SOURCES, dtype=bool)
+    trained = Member(
+        trains=trains[held_out].astype(np.float32),
+        key=jax.vmap(jax.random.key)(np.arange(members) // SOURCES),
+        temperature=np.ones(members, np.float32),
+        scaler={k: v[held_out] for k, v in masked_scalers(features, source, trains).items()},
+    )
     epochs = max(1, VISITS // (rows * members))
-    fit = train_by_epochs(EpochRows(features, targets, fold), trained, EpochSettings(epochs=epochs))
-    visited = sum(int((fold != k % SOURCES).sum()) for k in range(members)) * epochs
+    fit = train_members(
+        make_rows(features, targets, source, SOURCES),
+        trained,
+        student=Student("mlp", activation="relu", dropout=0.0),
+        settings=TrainingSettings(
+            optimiser="adam", epochs=epochs, batch_size=256, learning_rate=1e-3, schedule="constant"
+        ),
+        feature_set=FEATURES,
+    )
+    visited = sum(int((source != k % SOURCES).sum()) for k in range(members)) * epochs
     return {
         "rows": rows,
         "members": members,

@@ -66,7 +66,8 @@ def train(folder: Path, steps: int, batch: int, buffer_rows: int, repeats: int) 
 
     prepare_training()
     from vmaf_jax.runs.config import Config
-    from vmaf_jax.runs.fit import fit_folds, fit_streamed, load_streamed
+    from vmaf_jax.runs.fit import fit_folds
+    from vmaf_jax.runs.problem import load_streamed
 
     config = Config(
         name="stream",
@@ -90,13 +91,13 @@ def train(folder: Path, steps: int, batch: int, buffer_rows: int, repeats: int) 
 
     how = (config.make_student(), config.training)
     for _ in range(repeats):
-        measure("streamed", lambda: fit_streamed(problem, *how), problem.label)
+        measure("streamed", lambda: fit_folds(problem, *how), problem.label)
         figures["peak_gib"] = peak_gib()
         measure("ordinary", lambda: fit_folds(few, *how), few.label)
     held = dataclasses.replace(problem.table, features=np.array(problem.table.features))
     in_memory = dataclasses.replace(problem, table=held)
     for _ in range(repeats):
-        measure("in_memory", lambda: fit_streamed(in_memory, *how), problem.label)
+        measure("in_memory", lambda: fit_folds(in_memory, *how), problem.label)
     ours = min(seconds["streamed_ns_a_row"])
     for name in ("ordinary", "in_memory"):
         figures[f"ratio_to_{name}"] = ours / min(seconds[f"{name}_ns_a_row"])
@@ -105,8 +106,7 @@ def train(folder: Path, steps: int, batch: int, buffer_rows: int, repeats: int) 
 
 def first_rows(problem: Any, n: int) -> Any:
     """The first `n` rows as an ordinary problem."""
-    from vmaf_jax.runs.problem import Problem
-    from vmaf_jax.training import loso_masks
+    from vmaf_jax.runs.problem import Problem, make_folds
 
     table = problem.table
     part = dataclasses.replace(
@@ -115,9 +115,9 @@ def first_rows(problem: Any, n: int) -> Any:
         features=np.array(table.features[:n]),
         labels={name: column[:n] for name, column in table.labels.items()},
     )
-    sources, masks = loso_masks(part.source)
-    columns = (problem.label[:n], problem.target[:n])
-    return Problem("few", part, None, *columns, None, "", sources, masks)
+    sources, source, masks = make_folds(part.source, None, "few")
+    label, target = problem.label[:n], problem.target[:n]
+    return Problem("few", part, None, label, target, None, "", sources, source, masks)
 
 
 if __name__ == "__main__":

@@ -6,14 +6,14 @@ import numpy as np
 import optax
 import pytest
 
+from tests.training.support import MemorySaver, StoppedError, members_of, same
 from vmaf_jax.features import FEATURES
 from vmaf_jax.models import Student
 from vmaf_jax.models.heads import SCORE_SPAN
 from vmaf_jax.tables.mapped_table import map_array
-from vmaf_jax.training import TrainingSettings, streams
-from vmaf_jax.training.optimisers import make_optimiser
-from vmaf_jax.training.streamed import StreamMember, predict_by_source, train_streamed
-from vmaf_jax.training.streams import StreamRows, chunks, scalers
+from vmaf_jax.training import TrainingSettings, masked_scalers, streams, train_members
+from vmaf_jax.training.member import Keys
+from vmaf_jax.training.streams import StreamRows, chunks
 
 SETTINGS = TrainingSettings(steps=40, batch_size=32, seeds=(3,))
 TRAINS = ~np.eye(3, dtype=bool)
@@ -28,18 +28,16 @@ def rows(monkeypatch):
     return StreamRows(x, 100 * x[:, 0] * x[:, 1], np.repeat(np.arange(3, dtype=np.int32), 100))
 
 
-def members(rows):
-    return StreamMember(
-        trains=jnp.asarray(TRAINS, jnp.float32),
-        key=jnp.stack([jax.random.key(3)] * 3),
-        temperature=jnp.ones(3),
-        scaler={name: jnp.asarray(value) for name, value in scalers(rows, TRAINS).items()},
+def fit(rows, members, saver=None):
+    return train_members(
+        rows,
+        members,
+        student=Student("nano", dropout=0.0),
+        settings=SETTINGS,
+        feature_set=FEATURES,
+        buffer_rows=64,
+        saver=saver,
     )
-
-
-def fit(rows, members, keeper=None):
-    how = {"student": Student("nano", dropout=0.0), "settings": SETTINGS, "feature_set": FEATURES}
-    return train_streamed(rows, members, buffer_rows=64, keeper=keeper, **how)
 
 
 @pytest.mark.parametrize("buffer_rows", [1, 64, 1000])
@@ -84,54 +82,41 @@ def test_a_stream_that_begins_later_reads_what_is_left_of_it(rows, first):
             np.testing.assert_array_equal(ours, expected)
 
 
-class Remembered:
-    """A keeper that keeps everything, and gives back the state after some step."""
-
-    def __init__(self, step=None):
-        self.states, self.step = {}, step
-
-    def restore(self, like):
-        if self.step is None:
-            return None
-        assert [leaf.shape for leaf in self.states[self.step]] == [leaf.shape for leaf in like]
-        return self.states[self.step]
-
-    def due(self):
-        return True
-
-    def keep(self, state, step):
-        self.states[step] = [np.array(leaf) for leaf in state]
-
-
-def test_a_training_that_goes_on_ends_with_the_same_bits(rows):
-    keeper = Remembered()
-    alone, whole = fit(rows, members(rows)), fit(rows, members(rows), keeper)
-    assert sorted(keeper.states) == list(range(2, 40, 2))
-    keeper.step = 14
-    again = fit(rows, members(rows), keeper)
-    for other in (whole, again):
-        np.testing.assert_array_equal(other.losses, alone.losses)
-        for ours, theirs in zip(
-            jax.tree.leaves(other.variables), jax.tree.leaves(alone.variables), strict=True
-        ):
-            np.testing.assert_array_equal(ours, theirs)
+def test_a_stopped_training_ends_with_the_same_bits(rows):
+    members = members_of(rows, TRAINS, (3,))
+    saver = MemorySaver(at=7)
+    with pytest.raises(StoppedError):
+        fit(rows, members, saver)
+    assert saver.steps == list(range(1, 8))  # chunks of two steps
+    resumed, never_saved = fit(rows, members, saver), fit(rows, members)
+    assert same((resumed.variables, resumed.losses), (never_saved.variables, never_saved.losses))
 
 
 def test_scalers_see_no_row_that_is_held_out(rows):
-    ours = scalers(rows, TRAINS)
-    for k in range(3):
-        x = rows.features[rows.source != k]
-        np.testing.assert_allclose(ours["mean"][k], x.mean(axis=0), rtol=1e-6)
-        np.testing.assert_allclose(ours["inv_std"][k], 1 / x.std(axis=0), rtol=1e-5)
+    rows.features[rows.source == 1] = np.nan
+    ours = masked_scalers(rows.features, rows.source, TRAINS)
+    x = rows.features[rows.source != 1]
+    np.testing.assert_allclose(ours["mean"][1], x.mean(axis=0), rtol=1e-12)
+    np.testing.assert_allclose(ours["inv_std"][1], 1 / x.std(axis=0), rtol=1e-10)
+    assert np.isnan(ours["mean"][[0, 2]]).all()
+
+
+def test_a_constant_feature_is_left_as_it_is():
+    x = np.array([[0.5, 1.0], [0.5, 3.0]])
+    scaler = masked_scalers(x, np.array([0, 1]), np.ones((1, 2), bool))
+    assert scaler["inv_std"].tolist() == [[1.0, 1.0]]
 
 
 def test_each_fold_is_the_plain_loop_over_its_own_rows(rows):
-    student = Student("nano", dropout=0.0)
-    trained = fit(rows, members(rows))
-    k = 1
-    scaler = {name: value[k] for name, value in scalers(rows, TRAINS).items()}
-    params = student.init(jax.random.split(jax.random.key(3))[0])["params"]
-    optimiser = make_optimiser(SETTINGS)
+    student, k = Student("nano", dropout=0.0), 1
+    members = members_of(rows, TRAINS, (3,))
+    trained = fit(rows, members)
+    scaler = {name: value[k].astype(np.float32) for name, value in members.scaler.items()}
+    member = jax.tree.map(lambda leaf: leaf[k], members)
+    params = student.init(Keys.of(member).weights)["params"]
+    rate = optax.warmup_cosine_decay_schedule(0.0, SETTINGS.learning_rate, 2, 40, 2e-5)
+    kernels = {"mask": lambda params: jax.tree.map(lambda leaf: leaf.ndim > 1, params)}
+    optimiser = optax.adamw(rate, b2=0.99, weight_decay=1e-3, **kernels)
     memory = optimiser.init(params)
 
     def loss(params, x, y, own):
@@ -154,22 +139,8 @@ def test_each_fold_is_the_plain_loop_over_its_own_rows(rows):
 
 def test_a_held_out_row_reaches_nothing(rows):
     """Even one that is no number."""
-    clean = members(rows)
-    before = fit(rows, clean)
+    before = fit(rows, members_of(rows, TRAINS, (3,)))
     rows.features[rows.source == 1] = np.nan
     rows.targets[rows.source == 1] = np.nan
-    after = fit(rows, clean)
-    for x, y in zip(
-        jax.tree.leaves(before.member(1)), jax.tree.leaves(after.member(1)), strict=True
-    ):
-        np.testing.assert_array_equal(x, y)
-
-
-def test_rows_are_predicted_by_the_member_of_their_source(rows):
-    trained = fit(rows, members(rows))
-    student = Student("nano", dropout=0.0)
-    predicted = predict_by_source(rows, np.arange(3), trained.variables, student)
-    for k in range(3):
-        own = rows.source == k
-        expected = student.predict(trained.member(k), np.asarray(rows.features[own], np.float32))
-        np.testing.assert_allclose(predicted[own], expected, atol=1e-4)
+    after = fit(rows, members_of(rows, TRAINS, (3,)))
+    assert same(before.member(1), after.member(1))
