@@ -1,9 +1,10 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
 from vmaf_jax.errors import InputError
-from vmaf_jax.runs.config import load_config, warn_of_recipe
+from vmaf_jax.runs.config import Config, load_config, validate, warn_of_recipe
 
 CONFIGS = sorted(Path("configs").glob("*.yaml"))
 
@@ -94,3 +95,40 @@ def test_outside_a_checkout_a_path_is_answered_with_the_name(tmp_path, monkeypat
 )
 def test_ways_to_learn_opinions_that_lost_are_warned_of(name, overrides, warned):
     assert bool(warn_of_recipe(load_config(Path(name), overrides))) == warned
+
+
+@pytest.mark.parametrize(
+    ("part", "values", "line"),
+    [
+        ("training", {"steps": 5, "epochs": 2, "batch_size": 8}, "steps and epochs exclude each"),
+        ("training", {"epochs": 2}, "epochs need a batch_size"),
+        (
+            "training",
+            {"epochs": 2, "batch_size": 8, "strategy": "teacher_queries"},
+            "set steps, not epochs",
+        ),
+        ("student", {"network": "tiny", "hidden": [8]}, "tiny has its own layers"),
+        ("student", {"network": "mlp", "hidden": []}, "at least 1 item"),
+    ],
+)
+def test_perceptrons_and_epochs_are_checked(part, values, line):
+    with pytest.raises(InputError, match=line):
+        validate(Config, {"name": "x", part: values}, Path("x.yaml"))
+
+
+def test_a_resolved_configuration_reads_as_itself():
+    recipe = {
+        "optimiser": "adam",
+        "epochs": 90,
+        "batch_size": 256,
+        "learning_rate": 0.001,
+        "schedule": "constant",
+    }
+    student = {"network": "mlp", "hidden": [64, 32, 16], "activation": "relu"}
+    config = validate(Config, {"name": "x", "student": student, "training": recipe}, Path("x.yaml"))
+    assert (config.training.steps, config.training.length) == (None, "90 epochs")
+    assert config.training.second_moment_decay == 0.999
+    assert config.make_student().arch["hidden"] == [64, 32, 16]
+    again = validate(Config, yaml.safe_load(config.to_yaml()), Path("x.yaml"))
+    assert again == config
+    assert validate(Config, {"name": "x"}, Path("x.yaml")).training.steps == 1500

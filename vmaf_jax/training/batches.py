@@ -230,7 +230,7 @@ def epochs(count: int, size: int, n_rows: int) -> Batches:
         count: of epochs.
         n_rows: of all members, at most.
     """
-    part = _block_steps(-(-n_rows // size), size, _PART_ROWS)
+    part = max(1, min(-(-n_rows // size), _PART_ROWS // size))
 
     def draw(source: BatchSource, unit: Array, number: Array) -> BatchAt:
         place = number * (part * size) + jnp.arange(part * size)
@@ -245,7 +245,7 @@ def epochs(count: int, size: int, n_rows: int) -> Batches:
 
 def streamed_rows(steps: int, size: int) -> Batches:
     """`size` rows a step, read from the disk and shared by all members."""
-    block = _block_steps(steps, 1, max(1, min(_CALL_STEPS, steps // _CALLS)))
+    block = _block_steps(steps, 1, _CALL_STEPS)
 
     def draw(source: BatchSource, _unit: Array, _part: Array) -> BatchAt:
         rows = source.own.rows
@@ -262,7 +262,8 @@ def streamed_rows(steps: int, size: int) -> Batches:
 
 
 def _block_steps(steps: int, size: int, most_rows: int) -> int:
-    return max(1, min(steps, most_rows // size))
+    """Steps that are drawn in one go: of few enough rows, and a small share of the training."""
+    return max(1, min(steps // _CALLS, most_rows // size))
 
 
 def _like(own: Array, features: Array | np.ndarray) -> Array:
