@@ -64,7 +64,8 @@ def bench_recipe(
     from vmaf_jax.evaluation.metrics import plcc, rmse
     from vmaf_jax.models.mlp import flops_per_row
     from vmaf_jax.runs.config import Config, DataConfig, StudentConfig
-    from vmaf_jax.runs.fit import fit_folds, problem_of
+    from vmaf_jax.runs.fit import fit_folds
+    from vmaf_jax.runs.problem import problem_of
     from vmaf_jax.training import TrainingSettings
 
     config = Config(

@@ -1,6 +1,6 @@
 """`vmaf-jax train`: a configuration to a verified model in a run folder.
 
-data -> folds -> all folds and the final fit in one program -> held-out metrics -> external
+data -> folds -> all folds and the final fit by one engine -> held-out metrics -> external
      -> ONNX -> parity -> run folder
 """
 
@@ -12,7 +12,8 @@ from vmaf_jax.files import check_result_folder
 from vmaf_jax.progress import NO_PROGRESS, Progress
 from vmaf_jax.runs.conclude import conclude, load_external
 from vmaf_jax.runs.config import Config, warn_of_recipe
-from vmaf_jax.runs.fit import fit_folds, problem_of
+from vmaf_jax.runs.fit import fit_folds
+from vmaf_jax.runs.problem import problem_of
 from vmaf_jax.runs.run_folder import Run, write_run
 from vmaf_jax.runs.state import open_state
 from vmaf_jax.runs.sweep import sweep, take_part_in_sweep
@@ -71,14 +72,14 @@ def train(
         return run
     problem = problem_of(config, progress)
     problem.check_folds()
-    others = load_external(
-        config, problem, progress
-    )  # before training: a missing one costs nothing
+    # Loaded before training, so that a missing corpus costs no training.
+    others = load_external(config, problem, progress)
     with open_state(run_dir, save_every_s, progress) as state:
-        how = (problem, config.make_student(), config.training)
-        fit = fit_folds(*how, progress=progress, state=state)
-        about = (config, problem, others, fit)
-        run = conclude(*about, path=run_dir, started=started, progress=progress)
+        student = config.make_student()
+        fit = fit_folds(problem, student, config.training, progress=progress, state=state)
+        run = conclude(
+            config, problem, others, fit, path=run_dir, started=started, progress=progress
+        )
         write_run(run)
         if state is not None:
             state.remove()

@@ -19,7 +19,7 @@ from vmaf_jax.evaluation.cross_validation import HeldOut, concatenate
 from vmaf_jax.models import Deployed, Student, Variables
 from vmaf_jax.progress import NO_PROGRESS, Progress
 from vmaf_jax.runs.locate import find_run
-from vmaf_jax.runs.problem import Problem, problem_of
+from vmaf_jax.runs.problem import Problem
 from vmaf_jax.runs.run_folder import open_run
 from vmaf_jax.runs.state import TrainingState
 from vmaf_jax.tables.mapped_table import release
@@ -35,8 +35,6 @@ from vmaf_jax.training import (
 )
 from vmaf_jax.training.optimisers import Rates
 from vmaf_jax.training.streams import StreamRows
-
-__all__ = ["Fit", "Point", "fit_folds", "fit_points", "predict", "problem_of"]
 
 _PIECE_ROWS = 1 << 14  # that one member predicts in a call, at most
 _CALL_ROWS = 1 << 17  # that all members of a call predict; frames count singly

@@ -20,8 +20,8 @@ from vmaf_jax.evaluation.run_comparison import compare_runs
 from vmaf_jax.progress import NO_PROGRESS, Progress
 from vmaf_jax.runs.conclude import conclude, load_external
 from vmaf_jax.runs.config import Config, validate
-from vmaf_jax.runs.fit import Fit, Point, fit_points, problem_of
-from vmaf_jax.runs.problem import Problem
+from vmaf_jax.runs.fit import Fit, Point, fit_points
+from vmaf_jax.runs.problem import Problem, problem_of
 from vmaf_jax.runs.run_folder import Run, write_run
 from vmaf_jax.runs.state import TrainingState, open_state
 
@@ -68,7 +68,10 @@ def sweep(config: Config, run_dir: Path, save_every_s: float | None, progress: P
         best = table.points[0].point
         key = swept.points[best].problem
         run = conclude(
-            *(swept.configs[best], swept.problems[key], swept.others[key], swept.fits[best]),
+            swept.configs[best],
+            swept.problems[key],
+            swept.others[key],
+            swept.fits[best],
             path=run_dir,
             started=started,
             progress=progress,
