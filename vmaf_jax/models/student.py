@@ -82,11 +82,11 @@ class Student:
 
     @property
     def arch(self) -> dict[str, Any]:
-        """The architecture, for sidecars: network, hidden layers where it has them, head, ..."""
-        layers = self.layer_sizes
+        """The architecture, for sidecars: network, head and activation; of `mlp` its layers too."""
+        layers = {"hidden": list(self.layer_sizes or ())} if self.network == "mlp" else {}
         return {
             "network": self.network,
-            **({} if layers is None else {"hidden": list(layers)}),
+            **layers,
             "head": self.head,
             "activation": self.activation,
         }

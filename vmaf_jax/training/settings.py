@@ -48,7 +48,9 @@ class TrainingSettings(pydantic.BaseModel, frozen=True, extra="forbid"):
         default=None, ge=1, le=100_000, exclude_if=lambda epochs: epochs is None
     )
     learning_rate: float = pydantic.Field(default=2e-2, gt=0, le=1)
-    schedule: Literal["cosine", "constant"] = "cosine"
+    schedule: Literal["cosine", "constant"] = pydantic.Field(
+        default="cosine", exclude_if=lambda schedule: schedule == "cosine"
+    )
     warmup_fraction: float = pydantic.Field(default=0.05, ge=0, lt=1)
     weight_decay: float = pydantic.Field(default=1e-3, ge=0, le=1)
     second_moment_decay: float = pydantic.Field(default=0.99, gt=0, lt=1)
