@@ -128,7 +128,7 @@ def test_a_resolved_configuration_reads_as_itself():
     config = validate(Config, {"name": "x", "student": student, "training": recipe}, Path("x.yaml"))
     assert (config.training.steps, config.training.length) == (None, "90 epochs")
     assert config.training.second_moment_decay == 0.999
-    assert config.make_student().arch["hidden"] == [64, 32, 16]
+    assert config.make_student().layer_sizes == (64, 32, 16)
     again = validate(Config, yaml.safe_load(config.to_yaml()), Path("x.yaml"))
     assert again == config
     assert validate(Config, {"name": "x"}, Path("x.yaml")).training.steps == 1500

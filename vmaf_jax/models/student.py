@@ -81,17 +81,6 @@ class Student:
         return self.hidden or self.spec.hidden
 
     @property
-    def arch(self) -> dict[str, Any]:
-        """The architecture, for sidecars: network, head and activation; of `mlp` its layers too."""
-        layers = {"hidden": list(self.layer_sizes or ())} if self.network == "mlp" else {}
-        return {
-            "network": self.network,
-            **layers,
-            "head": self.head,
-            "activation": self.activation,
-        }
-
-    @property
     def spec(self) -> Network:
         """The network's row in `NETWORKS`."""
         return NETWORKS[self.network]

@@ -298,7 +298,10 @@ def _start(settings: TrainingSettings, student: Student) -> Variables | None:
     if settings.start is None:
         return None
     run = open_run(find_run(settings.start))
-    ours, theirs = ((*s.arch.values(), s.n_features) for s in (student, run.student))
+    ours, theirs = (
+        (s.network, *(s.layer_sizes or ()), s.head, s.activation, s.n_features)
+        for s in (student, run.student)
+    )
     if ours != theirs:
         raise InputError(
             f"training.start {settings.start}: is a student of {theirs}, this one is of {ours}; "
