@@ -88,7 +88,8 @@ class _Dense(nn.Module):
 
     Both start uniform within `1 / sqrt(n_in)` of zero, as those of `torch.nn.Linear`, whose
     documentation is the source. Biases of zero put all of ReLU's bends through one point: on the
-    recipe of docs/scale.md, the held-out error was a third larger with them.
+    recipe of docs/scale.md, Flax's start (LeCun's normal, and zero) left the held-out error half
+    as large again.
     """
 
     n_in: int
