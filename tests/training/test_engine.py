@@ -3,6 +3,7 @@
 import itertools
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
@@ -12,8 +13,9 @@ from vmaf_jax.features.feature_set import FEATURES
 from vmaf_jax.models import Student
 from vmaf_jax.teacher import load_teacher
 from vmaf_jax.training import TrainingSettings, fold_masks, make_rows, train_members
+from vmaf_jax.training.batches import Batch
 from vmaf_jax.training.member import Keys
-from vmaf_jax.training.optimisers import gradient_method
+from vmaf_jax.training.optimisers import Objective, gradient_method
 from vmaf_jax.training.permutation import permutation
 from vmaf_jax.training.sharding import deal_members, members_that_fit
 
@@ -158,7 +160,8 @@ def test_epochs_are_the_plain_loop(data):
     losses, t = [], 0
     for epoch in range(4):
         key = jax.random.fold_in(keys.batches, epoch)
-        order = np.asarray(permutation(key, np.int32(own.sum()), np.arange(own.sum())))
+        count = jnp.asarray(own.sum(), jnp.int32)
+        order = np.asarray(permutation(key, count, jnp.arange(own.sum())))
         total = 0.0
         for first in range(0, len(order), 32):
             batch = order[first : first + 32]
@@ -295,23 +298,15 @@ def test_a_step_is_that_of_optax(optimiser, rate):
     }
 
     def loss(params, batch, _key):
-        return sum(
-            jax.numpy.sum(jax.numpy.square(leaf - batch)) for leaf in jax.tree.leaves(params)
-        )
+        return sum(jnp.sum(jnp.square(leaf - batch.labels[0])) for leaf in jax.tree.leaves(params))
 
     method = gradient_method(settings, params, 40)
+    objective, key = Objective(loss, lambda _, x: x[:, 0]), jax.random.key(0)
     state, ours, memory = method.init(params), params, plain.init(params)
     for k in range(40):
-        state, _ = method.step(state, None, np.float32(k), Objective(loss))
-        grads = jax.grad(loss)(ours, np.float32(k), None)
-        updates, memory = plain.update(grads, memory, ours)
+        batch = Batch(jnp.ones((1, 6)), jnp.full(1, float(k)), jnp.ones(1))
+        state, _ = method.step(state, key, batch, objective)
+        updates, memory = plain.update(jax.grad(loss)(ours, batch, None), memory, ours)
         ours = optax.apply_updates(ours, updates)
     for a, b in zip(jax.tree.leaves(method.params(state)), jax.tree.leaves(ours), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
-
-
-class Objective:
-    """A loss alone."""
-
-    def __init__(self, loss):
-        self.loss = loss
