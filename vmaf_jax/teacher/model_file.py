@@ -109,10 +109,10 @@ def refuse_old_kinds(model: str) -> None:
             f"the JSON file of the same name from the model folder of Netflix's repository."
         )
     if _COLLECTION.fullmatch(model):
-        raise _collection(model)
+        raise _collection_error(model)
 
 
-def _collection(name: str) -> InputError:
+def _collection_error(name: str) -> InputError:
     return InputError(
         f"{name}: a bootstrap collection, many models for one interval, which neither ffmpeg's "
         f"libvmaf filter nor this program runs; take {DEFAULT_TEACHER}, or a model with --interval."
@@ -128,48 +128,7 @@ def read_model_file(path: Path) -> ModelFile:
     """
     content = read_limited(path, "MODEL_BYTES", MAX_BYTES)
     try:
-        document = json.loads(content.decode(), object_pairs_hook=_refuse_repeats)
-        if "model_dict" not in document and "0" in document:
-            raise _collection(str(path))
-        model = document["model_dict"]
-        _refuse_nulls(path, model, "model_dict")
-        names = [str(name) for name in model["feature_names"]]
-        options = model.get("feature_opts_dicts", [])
-        options = [*options, *[{}] * (len(names) - len(options))]
-        kind, norm = model["model_type"], model["norm_type"]
-        _check_names(path, names, options)
-        if kind != "LIBSVMNUSVR" or norm not in ("linear_rescale", "none"):
-            raise InputError(
-                f"{path}: model_type {kind!r}, norm_type {norm!r}; expected LIBSVMNUSVR with "
-                f"linear_rescale or none."
-            )
-        slopes, intercepts = _rescale(path, model, len(names) + 1)
-        header, vectors, coefficients = _libsvm(path, model["model"], len(names))
-        clip = model.get("score_clip")
-        if clip is not None and not float(clip[0]) < float(clip[1]):
-            raise InputError(f"{path}: score_clip {clip} is no range; it is damaged.")
-        transform, enabled = _transform(path, model.get("score_transform"))
-        # Last: a sound model may ask for other features.
-        feature_set, order = _features(path, names, options)
-        return ModelFile(
-            name=path.stem,
-            feature_set=feature_set,
-            params=SvrParams(
-                slope=slopes[1:][order],
-                intercept=intercepts[1:][order],
-                support_vectors=vectors[:, order],
-                coefficients=coefficients,
-                gamma=np.float64(header["gamma"]),
-                rho=np.float64(header["rho"]),
-                score_slope=slopes[0],
-                score_intercept=intercepts[0],
-                correction=_correction(path, model, feature_set),
-            ),
-            transform=transform,
-            transform_enabled=enabled,
-            clip=None if clip is None else (float(clip[0]), float(clip[1])),
-            document=document,
-        )
+        return _parse(path, json.loads(content.decode(), object_pairs_hook=_refuse_repeats))
     except InputError:
         raise
     except KeyError as error:
@@ -191,6 +150,50 @@ def check_model_file(path: Path) -> None:
     """Raises InputError unless `path` is a sound VMAF model, over whichever features."""
     with contextlib.suppress(OtherFeaturesError):  # raised once all else was found sound
         read_model_file(path)
+
+
+def _parse(path: Path, document: dict[str, Any]) -> ModelFile:
+    if "model_dict" not in document and "0" in document:
+        raise _collection_error(str(path))
+    model = document["model_dict"]
+    _refuse_nulls(path, model, "model_dict")
+    names = [str(name) for name in model["feature_names"]]
+    options = model.get("feature_opts_dicts", [])
+    options = [*options, *[{}] * (len(names) - len(options))]
+    kind, norm = model["model_type"], model["norm_type"]
+    _check_names(path, names, options)
+    if kind != "LIBSVMNUSVR" or norm not in ("linear_rescale", "none"):
+        raise InputError(
+            f"{path}: model_type {kind!r}, norm_type {norm!r}; expected LIBSVMNUSVR with "
+            f"linear_rescale or none."
+        )
+    slopes, intercepts = _read_rescale(path, model, len(names) + 1)
+    header, vectors, coefficients = _read_libsvm(path, model["model"], len(names))
+    clip = model.get("score_clip")
+    if clip is not None and not float(clip[0]) < float(clip[1]):
+        raise InputError(f"{path}: score_clip {clip} is no range; it is damaged.")
+    transform, enabled = _read_transform(path, model.get("score_transform"))
+    # Last: a sound model may ask for other features.
+    feature_set, order = _find_feature_set(path, names, options)
+    return ModelFile(
+        name=path.stem,
+        feature_set=feature_set,
+        params=SvrParams(
+            slope=slopes[1:][order],
+            intercept=intercepts[1:][order],
+            support_vectors=vectors[:, order],
+            coefficients=coefficients,
+            gamma=np.float64(header["gamma"]),
+            rho=np.float64(header["rho"]),
+            score_slope=slopes[0],
+            score_intercept=intercepts[0],
+            correction=_read_correction(path, model, feature_set),
+        ),
+        transform=transform,
+        transform_enabled=enabled,
+        clip=None if clip is None else (float(clip[0]), float(clip[1])),
+        document=document,
+    )
 
 
 def _refuse_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -234,7 +237,7 @@ def _check_names(path: Path, names: list[str], options: Any) -> None:
             raise InputError(f"{path}: feature option {value!r} is no number or word.")
 
 
-def _features(
+def _find_feature_set(
     path: Path, names: list[str], options: list[dict[str, Any]]
 ) -> tuple[FeatureSet, list[int]]:
     """Finds the feature set of a file, and where each of its features stands in the file.
@@ -279,7 +282,9 @@ def _changed_options(path: Path, options: dict[str, Any], name: str) -> dict[str
     return changed
 
 
-def _correction(path: Path, model: dict[str, Any], feature_set: FeatureSet) -> Correction | None:
+def _read_correction(
+    path: Path, model: dict[str, Any], feature_set: FeatureSet
+) -> Correction | None:
     """Reads the substitute for a chroma that could not be measured, where the model has one."""
     factor = float(model.get("chroma_correction_parameter") or 0.0)
     if not factor:
@@ -294,17 +299,17 @@ def _correction(path: Path, model: dict[str, Any], feature_set: FeatureSet) -> C
     return Correction(factor * chroma.astype(np.float64), guides.astype(np.float64))
 
 
-def _rescale(
+def _read_rescale(
     path: Path, model: dict[str, Any], n: int
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Reads slopes and intercepts `[n]`: the score's, then the features' in the file's order."""
     if model["norm_type"] == "none":
         return np.ones(n), np.zeros(n)
-    slopes = _vector(path, "slopes", model["slopes"], n)
-    return slopes, _vector(path, "intercepts", model["intercepts"], n)
+    slopes = _read_vector(path, "slopes", model["slopes"], n)
+    return slopes, _read_vector(path, "intercepts", model["intercepts"], n)
 
 
-def _vector(path: Path, key: str, values: Any, n: int) -> npt.NDArray[np.float64]:
+def _read_vector(path: Path, key: str, values: Any, n: int) -> npt.NDArray[np.float64]:
     array = np.asarray(values, dtype=np.float64)
     if array.shape != (n,) or not np.isfinite(array).all():
         raise InputError(f"{path}: {key} has shape {array.shape}, expected {n} finite numbers.")
@@ -313,7 +318,7 @@ def _vector(path: Path, key: str, values: Any, n: int) -> npt.NDArray[np.float64
     return array
 
 
-def _libsvm(
+def _read_libsvm(
     path: Path, text: Any, n_features: int
 ) -> tuple[dict[str, str], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Reads header, support vectors `[s, features]` in the file's order, coefficients `[s]`."""
@@ -347,7 +352,7 @@ def _libsvm(
     return header, vectors, coefficients
 
 
-def _flag(path: Path, entry: dict[str, Any], key: str) -> bool:
+def _read_flag(path: Path, entry: dict[str, Any], key: str) -> bool:
     """Reads a rectification's flag: libvmaf takes the text "true" alone for true."""
     value = entry.get(key, "false")
     if not isinstance(value, str):
@@ -366,7 +371,7 @@ def _check_knots(path: Path, knots: Any) -> None:
         raise InputError(f"{path}: knots are {knots!r}, expected pairs with rising x; mend them.")
 
 
-def _transform(path: Path, entry: Any) -> tuple[ScoreTransform | None, bool]:
+def _read_transform(path: Path, entry: Any) -> tuple[ScoreTransform | None, bool]:
     if entry is None:
         return None, False
     if not isinstance(entry, dict):
@@ -389,8 +394,8 @@ def _transform(path: Path, entry: Any) -> tuple[ScoreTransform | None, bool]:
         raise InputError(f"{path}: score_transform has a term that is not finite; it is damaged.")
     transform = ScoreTransform(
         polynomial=(p0, p1, p2) if present else None,
-        at_least_input=_flag(path, entry, "out_gte_in"),
-        at_most_input=_flag(path, entry, "out_lte_in"),
+        at_least_input=_read_flag(path, entry, "out_gte_in"),
+        at_most_input=_read_flag(path, entry, "out_lte_in"),
     )
     enabled = entry.get("enabled", False)
     if not isinstance(enabled, bool):
