@@ -15,11 +15,11 @@ import numpy.typing as npt
 from vmaf_jax.evaluation.cross_validation import HeldOut
 from vmaf_jax.evaluation.intervals import (
     Interval,
-    jackknife,
     moment_plcc,
     moment_rmse,
     plcc_interval,
     rmse_interval,
+    rmse_jackknife,
     sum_by_source,
     sum_without_each,
 )
@@ -88,15 +88,10 @@ def _rmse_over_clips(n: Floats, squares: Floats) -> tuple[float, Interval]:
         n, squares: number of rows and sum of squared errors of each clip, `[clips]`.
     """
     rmse = math.sqrt(squares.sum() / n.sum())
-    undefined = Interval(math.nan, math.nan)
     if len(n) < 3:
-        return rmse, undefined
-    without = sum_without_each(squares[:, None])[:, 0] / (n.sum() - n)
-    if rmse == 0 or not np.all(without > 0):  # no logarithm
-        return rmse, undefined
-    interval = jackknife(math.log(rmse), np.log(without) / 2)
-    with np.errstate(over="ignore"):  # three clips can give an interval without an upper end
-        return rmse, Interval(float(np.exp(interval.low)), float(np.exp(interval.high)))
+        return rmse, Interval(math.nan, math.nan)
+    squares_without = sum_without_each(squares[:, None])[:, 0]
+    return rmse, rmse_jackknife(rmse, np.sqrt(squares_without / (n.sum() - n)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,11 +110,10 @@ def pooled_errors(rows: HeldOut) -> PooledErrors:
     names, source = encode(rows.source)
     moments = sum_by_source(rows.predicted, rows.label, source, len(names))
     total = moments.sum(axis=0)
-    with np.errstate(all="ignore"):
-        return PooledErrors(
-            n_sources=len(names),
-            rmse=float(moment_rmse(total)),
-            rmse_interval=rmse_interval(moments),
-            plcc=float(moment_plcc(total)),
-            plcc_interval=plcc_interval(moments),
-        )
+    return PooledErrors(
+        n_sources=len(names),
+        rmse=float(moment_rmse(total)),
+        rmse_interval=rmse_interval(moments),
+        plcc=float(moment_plcc(total)),
+        plcc_interval=plcc_interval(moments),
+    )

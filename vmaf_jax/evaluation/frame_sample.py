@@ -81,7 +81,8 @@ def split_blocks(n_frames: int, cuts: Sequence[int], drawn: Sequence[int]) -> li
         for edge in range(start + CELL - (start - 1) % CELL, end, CELL):
             if holds_two(edges[-1], edge) and holds_two(edge, end):
                 edges.append(edge)
-    parts = [np.arange(*ends) for ends in zip(edges, [*edges[1:], n_frames], strict=True)]
+    ends = [*edges[1:], n_frames]
+    parts = [np.arange(start, end) for start, end in zip(edges, ends, strict=True)]
     return [np.zeros(1, np.int64), *parts]
 
 

@@ -178,15 +178,33 @@ def moment_plcc(moments: Floats) -> Floats:
 
 def rmse_interval(moments: Floats) -> Interval:
     """Computes the interval of an RMSE over sources, VMAF points, from moments `[g, 7]`."""
-    with np.errstate(divide="ignore"):  # an RMSE of 0 has no logarithm: the interval is NaN or 0
-        logs = np.log(moment_rmse(sum_without_each(moments)))
-        interval = jackknife(float(np.log(moment_rmse(moments.sum(axis=0)))), logs)
-    return Interval(float(np.exp(interval.low)), float(np.exp(interval.high)))
+    rmse = float(moment_rmse(moments.sum(axis=0)))
+    with np.errstate(invalid="ignore", divide="ignore"):  # of a single source none is left
+        return rmse_jackknife(rmse, moment_rmse(sum_without_each(moments)))
+
+
+def rmse_jackknife(rmse: float, leave_one_out: Floats) -> Interval:
+    """Computes the jackknife interval of an RMSE in its logarithm; NaN where one of them is 0.
+
+    Args:
+        leave_one_out: the RMSE without source i, `[n_sources]`.
+    """
+    if not (rmse > 0 and np.all(leave_one_out > 0)):
+        return Interval(math.nan, math.nan)
+    interval = jackknife(math.log(rmse), np.log(leave_one_out))
+    with np.errstate(over="ignore"):  # three sources can give an interval without an upper end
+        return Interval(float(np.exp(interval.low)), float(np.exp(interval.high)))
 
 
 def plcc_interval(moments: Floats) -> Interval:
-    """Computes the interval of a PLCC over sources from moments `[g, 7]`."""
-    with np.errstate(divide="ignore"):
+    """Computes the interval of a PLCC over sources from moments `[g, 7]`, by Fisher's z.
+
+    NaN where a correlation is undefined, or exactly 1 or -1.
+    """
+    with np.errstate(invalid="ignore", divide="ignore"):
+        estimate = float(np.arctanh(moment_plcc(moments.sum(axis=0))))
         z = np.arctanh(moment_plcc(sum_without_each(moments)))
-        interval = jackknife(float(np.arctanh(moment_plcc(moments.sum(axis=0)))), z)
+    if not (math.isfinite(estimate) and np.isfinite(z).all()):
+        return Interval(math.nan, math.nan)
+    interval = jackknife(estimate, z)
     return Interval(float(np.tanh(interval.low)), float(np.tanh(interval.high)))

@@ -1,19 +1,22 @@
 """All statistics of one model against the opinions of clips, with intervals over sources."""
 
 import dataclasses
-import math
-from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
 
-from vmaf_jax.evaluation.intervals import Interval, jackknife
+from vmaf_jax.evaluation.intervals import (
+    Interval,
+    plcc_interval,
+    rmse_interval,
+    rmse_jackknife,
+    sum_by_source,
+)
 from vmaf_jax.evaluation.krasula import PairAnalysis, analyse_pairs, pair_clips
-from vmaf_jax.evaluation.metrics import plcc, rmse
 from vmaf_jax.evaluation.opinions import OpinionMetrics, Opinions, all_maps, rmse_mapped
+from vmaf_jax.tables.categories import encode
 
 Floats = npt.NDArray[np.float64]
-Figure = Callable[[Floats, Opinions], float]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,53 +52,27 @@ def opinion_report(predicted: npt.ArrayLike, opinions: Opinions) -> OpinionRepor
     for name in sorted(set(opinions.experiment.tolist())):
         rows = np.asarray(opinions.experiment == name, np.bool_)
         experiments[name] = all_maps(p[rows], opinions.where(rows))
+    names, source = encode(opinions.source)
+    moments = sum_by_source(p, opinions.mos, source, len(names))
     return OpinionReport(
         overall=all_maps(p, opinions),
         experiments=experiments,
-        plcc_interval=_over_sources(_plcc, p, opinions, to=np.arctanh, back=np.tanh),
-        rmse_interval=_over_sources(_rmse, p, opinions, to=np.log, back=np.exp),
-        rmse_mapped_interval=_over_sources(_rmse_mapped, p, opinions, to=np.log, back=np.exp),
-        sources=len(set(opinions.source.tolist())),
+        plcc_interval=plcc_interval(moments),
+        rmse_interval=rmse_interval(moments),
+        rmse_mapped_interval=_rmse_mapped_interval(p, opinions),
+        sources=len(names),
         krasula=None if opinions.ci95 is None else analyse_pairs(p, pair_clips(opinions)),
     )
 
 
-def _over_sources(
-    figure: Figure,
-    predicted: Floats,
-    opinions: Opinions,
-    *,
-    to: Callable[[Floats], Floats],
-    back: Callable[[float], float],
-) -> Interval:
-    """Computes the jackknife interval of a figure over sources; maps are fitted anew for each.
-
-    Args:
-        to, back: to a scale on which the figure is nearer to normal, and back. The interval is NaN
-            where the figure has no value on that scale, as an RMSE of 0.
-    """
-    names = sorted(set(opinions.source.tolist()))
-    if len(names) < 3:
-        return Interval(math.nan, math.nan)
-    values = [figure(predicted, opinions)]
-    for name in names:
-        rows = np.asarray(opinions.source != name, np.bool_)
-        values.append(figure(predicted[rows], opinions.where(rows)))
-    with np.errstate(divide="ignore", over="ignore"):
-        scaled = to(np.array(values))
-        if not np.isfinite(scaled).all():
-            return Interval(math.nan, math.nan)
-        interval = jackknife(float(scaled[0]), scaled[1:])
-        return Interval(float(back(interval.low)), float(back(interval.high)))
-
-
-def _plcc(predicted: Floats, opinions: Opinions) -> float:
-    return plcc(predicted, opinions.mos)
-
-
-def _rmse(predicted: Floats, opinions: Opinions) -> float:
-    return rmse(predicted, opinions.mos)
-
-
-def _rmse_mapped(predicted: Floats, opinions: Opinions) -> float:
-    return rmse_mapped(predicted, opinions.mos, opinions.experiment).mapped
+def _rmse_mapped_interval(predicted: Floats, opinions: Opinions) -> Interval:
+    """Computes the jackknife interval over sources; lines are fitted anew without each source."""
+    experiment = opinions.experiment
+    rmse = rmse_mapped(predicted, opinions.mos, experiment).mapped
+    without = []
+    for name in sorted(set(opinions.source.tolist())):
+        rest = np.asarray(opinions.source != name, np.bool_)
+        if rest.any():
+            mapped = rmse_mapped(predicted[rest], opinions.mos[rest], experiment[rest]).mapped
+            without.append(mapped)
+    return rmse_jackknife(rmse, np.array(without))
