@@ -72,7 +72,7 @@ def _tables(folder: Path, clips: list[str]) -> None:
     scored = [f"{row},{mos}" for row, mos in zip(rows, (4, 2), strict=True)]
     (folder / "logs.csv").write_text("\n".join(["log,source,mos", *scored]) + "\n")
     votes = [
-        f"{clip},{subject},{5 - (k + subject) % 4}"
+        f"{clip},{subject},{5 - k - (k + subject) % 4}"
         for k, clip in enumerate(clips)
         for subject in range(8)
     ]
