@@ -134,7 +134,9 @@ def test_a_killed_driver_and_a_clip_that_fails_leave_what_is_measured(
 def test_a_node_of_another_version_is_refused(nodes, manifest, ffmpeg, tmp_path):
     other = tmp_path / "ffmpeg"
     other.write_text(
-        f'#!/bin/sh\n"{ffmpeg}" "$@" | sed "s/^ffmpeg version [^ ]*/ffmpeg version 1/"\n'
+        f"""#!/bin/sh
+{{ "{ffmpeg}" "$@" 2>&1 1>&3 | sed "s/^ffmpeg version [^ ]*/ffmpeg version 1/" >&2; }} 3>&1
+"""
     )
     other.chmod(0o755)
     number = nodes.add({"VMAF_JAX_FFMPEG": str(other)})
