@@ -36,21 +36,21 @@ def arrays_as_files(reference: Any, distorted: Any, bits: int) -> Iterator[tuple
     Raises:
         InputError: an array of another shape, of floats, or beyond the range of `bits`.
     """
-    if not (is_array(reference) or is_array(distorted)):
+    if not (_is_array(reference) or _is_array(distorted)):
         yield reference, distorted
         return
     with work_folder() as folder:
         videos = {"reference": reference, "distorted": distorted}
         for name, video in videos.items():
-            if is_array(video):
+            if _is_array(video):
                 videos[name] = _write_raw(folder / f"{name}.yuv", _planes(name, video, bits), bits)
         yield videos["reference"], videos["distorted"]
 
 
-def is_array(video: Any) -> bool:
+def _is_array(video: Any) -> bool:
     """Tells whether this is an array, or a sequence of them."""
     if isinstance(video, (tuple, list)):
-        return len(video) > 0 and all(is_array(plane) for plane in video)
+        return len(video) > 0 and all(_is_array(plane) for plane in video)
     return hasattr(video, "dtype") and hasattr(video, "shape")
 
 
@@ -106,8 +106,8 @@ def _write_raw(path: Path, planes: Planes, bits: int) -> Video:
     return Video(path, width, height, layout + depth, has_chroma=len(planes) == 3)
 
 
-NAME = "standard input"
-MAX_BYTES = 64 << 30
+_NAME = "standard input"
+_MAX_BYTES = 64 << 30
 _CHUNK = 1 << 20
 _Y4M = b"YUV4MPEG2 "
 _HEADER = 1024  # bytes of a Y4M header line, at most
@@ -141,21 +141,21 @@ def stdin_as_file(
         try:
             yield [video if str(path) == "-" else path for path in paths]
         except InputError as error:
-            text = str(error).replace(str(video), NAME).replace(video.name, NAME)
+            text = str(error).replace(str(video), _NAME).replace(video.name, _NAME)
             raise InputError(text) from error
 
 
 def _store_stdin(folder: Path, *, is_raw: bool) -> Path:
     """Copies standard input to a file of `folder`, named for what it is."""
     if sys.stdin is None or sys.stdin.closed or sys.stdin.isatty():
-        raise InputError(f"{NAME}: nothing comes through it; pipe a Y4M or raw stream into it.")
-    most = limit("PIPE_BYTES", MAX_BYTES)
+        raise InputError(f"{_NAME}: nothing comes through it; pipe a Y4M or raw stream into it.")
+    most = limit("PIPE_BYTES", _MAX_BYTES)
     start = _read(len(_Y4M))
     if not start:
-        raise InputError(f"{NAME}: empty; see what the program before the pipe says.")
+        raise InputError(f"{_NAME}: empty; see what the program before the pipe says.")
     if start != _Y4M and not is_raw:
         raise InputError(
-            f"{NAME}: no Y4M stream; for a raw one give --width, --height and --pix-fmt (ffmpeg: "
+            f"{_NAME}: no Y4M stream; for a raw one give --width, --height and --pix-fmt (ffmpeg: "
             f"-f yuv4mpegpipe -)."
         )
     path = folder / ("stdin.y4m" if start == _Y4M else "stdin.yuv")
@@ -165,7 +165,7 @@ def _store_stdin(folder: Path, *, is_raw: bool) -> Path:
             while chunk := _read(_CHUNK):
                 if (size := size + len(chunk)) > most:
                     raise InputError(
-                        f"{NAME}: more than {most} bytes; name a file, or set "
+                        f"{_NAME}: more than {most} bytes; name a file, or set "
                         f"VMAF_JAX_MAX_PIPE_BYTES."
                     )
                 file.write(chunk)
@@ -180,7 +180,7 @@ def _read(size: int) -> bytes:
         return sys.stdin.buffer.read(size)
     except OSError as error:
         raise InputError(
-            f"{NAME}: cannot be read ({error.strerror}); pipe a Y4M or raw stream into it."
+            f"{_NAME}: cannot be read ({error.strerror}); pipe a Y4M or raw stream into it."
         ) from error
 
 
@@ -194,17 +194,17 @@ def _check_y4m(path: Path) -> None:
     with path.open("rb") as file:
         header = file.readline(_HEADER)
         if not header.endswith(b"\n"):
-            raise InputError(f"{NAME}: ends within its Y4M header; see what feeds it.")
+            raise InputError(f"{_NAME}: ends within its Y4M header; see what feeds it.")
         frame = _y4m_frame_bytes(header)
         number = 0
         while frame is not None and (line := file.readline(_HEADER)):
             if not (line.startswith(b"FRAME") and line.endswith(b"\n")):
                 raise InputError(
-                    f"{NAME}: no frame {number} where it should begin; see what feeds it."
+                    f"{_NAME}: no frame {number} where it should begin; see what feeds it."
                 )
             if (left := size - file.tell()) < frame:
                 raise InputError(
-                    f"{NAME}: ends in the middle of frame {number} ({left} of {frame} bytes); see "
+                    f"{_NAME}: ends in the middle of frame {number} ({left} of {frame} bytes); see "
                     f"what feeds it."
                 )
             file.seek(frame, os.SEEK_CUR)

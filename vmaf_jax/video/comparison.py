@@ -10,9 +10,9 @@ from typing import TypedDict
 from vmaf_jax.errors import InputError
 
 SCALES = ("stretch", "pad", "crop")
-DEINTERLACE = ("auto", "tff", "bff")
-MAX_OFFSET = 100_000  # frames
-MAX_FRAMES = 100_000_000
+_DEINTERLACE = ("auto", "tff", "bff")
+_MAX_OFFSET = 100_000  # frames
+_MAX_FRAMES = 100_000_000
 
 
 class ComparisonOptions(TypedDict, total=False):
@@ -79,18 +79,18 @@ class Comparison:
             ("--scale", self.scale, SCALES),
             ("--fps", self.fps, ("match",)),
             ("--sync", self.sync, ("auto",)),
-            ("--deinterlace", self.deinterlace, DEINTERLACE),
+            ("--deinterlace", self.deinterlace, _DEINTERLACE),
         ):
             if value is not None and value not in allowed:
                 raise InputError(f"{flag} {value}: expected {' or '.join(allowed)}.")
         if isinstance(self.offset, bool) or not isinstance(self.offset, int):
             raise InputError(f"--offset {self.offset}: expected a whole number of frames.")
-        if abs(self.offset) > MAX_OFFSET:
-            raise InputError(f"--offset {self.offset}: at most {MAX_OFFSET} frames each way.")
+        if abs(self.offset) > _MAX_OFFSET:
+            raise InputError(f"--offset {self.offset}: at most {_MAX_OFFSET} frames each way.")
         if self.sync and self.offset:
             raise InputError("--sync finds the offset that --offset sets; drop one of them.")
-        if self.frames is not None and not 1 <= self.frames <= MAX_FRAMES:
-            raise InputError(f"--frames {self.frames}: expected 1 to {MAX_FRAMES}.")
+        if self.frames is not None and not 1 <= self.frames <= _MAX_FRAMES:
+            raise InputError(f"--frames {self.frames}: expected 1 to {_MAX_FRAMES}.")
         if self.start is not None:
             self._parse_start()
         if self.stream is not None and not _STREAMS.fullmatch(str(self.stream)):
@@ -126,7 +126,7 @@ class Comparison:
             return float(match[1]), True
         if match := _CLOCK.fullmatch(text):
             hours, minutes, seconds = (float(part or 0) for part in match.groups())
-            if (value := (hours * 60 + minutes) * 60 + seconds) * 1000 <= MAX_FRAMES:
+            if (value := (hours * 60 + minutes) * 60 + seconds) * 1000 <= _MAX_FRAMES:
                 return value, False
         raise InputError(
             f"--start {text}: expected seconds (12.5), a time (1:02:03.5) or a frame (48f)."

@@ -21,8 +21,8 @@ from vmaf_jax.files import limit, temporary_error, work_folder
 from vmaf_jax.video.inputs import Video, check_video
 
 ENVIRONMENT_VARIABLE = "VMAF_JAX_FFMPEG"
-MAX_SECONDS = 24 * 3600  # of one run; a file without an end is ended then
-_MOST_SECONDS = 2_000_000  # the system's clocks wait for no longer: 2**31 ms
+_MAX_SECONDS = 24 * 3600  # of one run; a file without an end is ended then
+_LONGEST_WAIT = 2_000_000  # the system's clocks wait for no longer: 2**31 ms
 _INSPECTION_SECONDS = 60
 
 # The filter that pairs frames by number whatever their time stamps. libvmaf's filter pairs by time,
@@ -142,7 +142,7 @@ class FfmpegPipe:
         Raises:
             InputError: the program cannot be started, or there is no room for its messages.
         """
-        self._seconds = min(limit("SECONDS", MAX_SECONDS), _MOST_SECONDS)
+        self._seconds = min(limit("SECONDS", _MAX_SECONDS), _LONGEST_WAIT)
         command = [ffmpeg.path, "-hide_banner", *arguments]
         # Files and no further pipes, which would fill up and stop ffmpeg while nobody reads them.
         try:

@@ -15,7 +15,7 @@ import xxhash
 from vmaf_jax.errors import InputError
 from vmaf_jax.video.pixel_format import RAW_FORMATS, frame_bytes
 
-RAW_SUFFIXES = (".yuv", ".raw")
+_RAW_SUFFIXES = (".yuv", ".raw")
 VIDEO_SUFFIXES = (  # of the files that a folder of videos stands for
     *(".264", ".265", ".avi", ".av1", ".flv", ".h264", ".h265", ".hevc", ".ivf"),
     *(".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpg", ".mxf", ".obu", ".ogv"),
@@ -60,7 +60,7 @@ class Video:
     @property
     def is_raw(self) -> bool:
         """Whether the file has no header."""
-        return self.path.suffix.lower() in RAW_SUFFIXES
+        return self.path.suffix.lower() in _RAW_SUFFIXES
 
     def arguments(self) -> list[str]:
         """Returns ffmpeg's arguments for this input."""

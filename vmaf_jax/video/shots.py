@@ -8,13 +8,13 @@ import numpy.typing as npt
 
 from vmaf_jax.errors import InputError
 
-CUT = 5.0  # of 100, ffmpeg's score of a change of shot: half its default, for shots that are alike
+_CUT = 5.0  # of 100, ffmpeg's score of a change of shot: half its default, for shots that are alike
 Floats = npt.NDArray[np.float64]
 _LOG = "shots.log"
 _CHANGE = re.compile(r"lavfi\.scd\.mafd=([0-9.]+)")
 _SCORE = re.compile(r"lavfi\.scd\.score=([0-9.]+)")
 # Filters that a video's frames pass; ffmpeg writes the log into its working folder.
-SHOT_FILTER = f"scdet=threshold={CUT:g},metadata=mode=print:file={_LOG}"
+SHOT_FILTER = f"scdet=threshold={_CUT:g},metadata=mode=print:file={_LOG}"
 
 
 def read_shot_log(folder: Path) -> tuple[Floats, Floats]:
@@ -39,4 +39,4 @@ def read_shot_log(folder: Path) -> tuple[Floats, Floats]:
 
 def shot_starts(score: Floats) -> list[int]:
     """Returns the first frames of new shots, from the scores of a clip's frames `[n]`."""
-    return (np.flatnonzero(score[1:] >= CUT) + 1).tolist()
+    return (np.flatnonzero(score[1:] >= _CUT) + 1).tolist()

@@ -7,8 +7,8 @@ from vmaf_jax.errors import InputError
 from vmaf_jax.video.ffmpeg import Ffmpeg, FfmpegPipe
 from vmaf_jax.video.inputs import Video
 
-REACH = 60  # frames each way that are looked at
-_FRAMES = 4 * REACH
+_REACH = 60  # frames each way that are looked at
+_FRAMES = 4 * _REACH
 _WIDTH, _HEIGHT = 64, 36
 _EQUAL = 1e-6  # of two differences (levels of 255), which are means of float32
 
@@ -30,7 +30,7 @@ def find_offset(ffmpeg: Ffmpeg, reference: Video, distorted: Video, timing: str 
     offset = best_offset(*pictures)
     if offset is None:
         raise InputError(
-            f"{distorted.path}: no offset of up to {REACH} frames fits clearly; pass --offset."
+            f"{distorted.path}: no offset of up to {_REACH} frames fits clearly; pass --offset."
         )
     return offset
 
@@ -46,7 +46,7 @@ def best_offset(reference: Thumbnails, distorted: Thumbnails) -> int | None:
     """
     n, m = len(reference), len(distorted)
     differences = {}
-    for offset in range(-REACH - 1, REACH + 2):  # one beyond, where it may still fall
+    for offset in range(-_REACH - 1, _REACH + 2):  # one beyond, where it may still fall
         first, second = max(0, -offset), max(0, offset)
         count = min(n - first, m - second)
         if count < (min(n, m) + 1) // 2:
@@ -59,7 +59,7 @@ def best_offset(reference: Thumbnails, distorted: Thumbnails) -> int | None:
     best = order[0]
     usual = float(np.median(list(differences.values())))
     stands_out = best == 0 or differences[best] <= usual / 2
-    return best if stands_out and abs(best) <= REACH else None
+    return best if stands_out and abs(best) <= _REACH else None
 
 
 def _thumbnails(ffmpeg: Ffmpeg, video: Video, timing: str) -> Thumbnails:
