@@ -19,7 +19,7 @@ _PEAK_ROUNDS = 5
 
 @dataclasses.dataclass(frozen=True)
 class RecipeFigures:
-    """What `bench train --features` prints.
+    """Figures that `bench train --features` prints.
 
     Attributes:
         compile_s: of the programs; short where an earlier run's are in the cache.
@@ -103,7 +103,7 @@ def bench_recipe(
 
 
 def peak_gflop_per_s() -> float:
-    """What products of large float32 matrices reach, one on every device at once."""
+    """Measures the rate of products of large float32 matrices, one on every device at once."""
     import jax
     import jax.numpy as jnp
     from jax.sharding import Mesh, NamedSharding, PartitionSpec

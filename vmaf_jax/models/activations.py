@@ -19,7 +19,7 @@ Activation = Callable[[Float[Array, "n k"]], Float[Array, "n k"]]
 
 
 def hard_gate(h: Float[Array, "n k"]) -> Float[Array, "n k"]:
-    """A piecewise quadratic gate: 0 below -2, `h` above 2."""
+    """Computes a piecewise quadratic gate: 0 below -2, `h` above 2."""
     return h * jnp.clip(0.25 * h + 0.5, 0.0, 1.0)
 
 
@@ -28,5 +28,5 @@ ACTIVATIONS = ("silu", "relu", "gelu", "tanh", "softplus", "elu", *_OURS)
 
 
 def activation(name: str) -> Activation:
-    """The function of that name, looked up when called: jax2onnx replaces jax.nn's as it traces."""
+    """Returns the function of a name, looked up at each call: jax2onnx replaces those of jax.nn."""
     return _OURS[name] if name in _OURS else getattr(jax.nn, name)

@@ -41,7 +41,7 @@ class Deployed:
 
 
 def deploy(student: Student, variables: Variables) -> Deployed:
-    """`student.predict` on `variables`, in the form that is exported and served."""
+    """Returns `student.predict` on `variables`, in the form that is exported and served."""
     exact = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), dict(variables))
     folded = student.spec.deploy(exact, student.head, student.activation)
     predict, constants = folded or (student.predict, exact)
@@ -52,7 +52,7 @@ Rows = npt.NDArray[Any]
 
 
 def in_batches(function: Callable[[Rows], Rows], rows: Rows, size: int) -> Rows:
-    """`function` over `rows` `[n, d]`, `size` at a time; the last row fills the last batch."""
+    """Maps `function` over `rows` `[n, d]`, `size` at a time; the last row fills the last batch."""
     padding = -len(rows) % size
     padded = np.concatenate([rows, np.repeat(rows[-1:], padding, axis=0)])
     parts = [function(padded[k : k + size]) for k in range(0, len(padded), size)]
@@ -63,7 +63,7 @@ MIN_MEMBERS, MAX_MEMBERS = 2, 16
 
 
 def deploy_ensemble(members: Sequence[Deployed]) -> Deployed:
-    """One function of raw features `[n, d]`, which gives means and spreads, each `[n]`, points.
+    """Returns a function of raw features `[n, d]` that gives means and spreads, each `[n]`, points.
 
     Members are added up one after the other, so that every runtime rounds alike.
 

@@ -1,4 +1,4 @@
-"""What a student's outputs mean: a score, or a distribution over quality bins.
+"""Heads of students: a score, or a distribution over quality bins.
 
 Scalar: `score = 50 + 25 z`, so that unit outputs span the scale. Distribution: `z` are logits over
 bins with centres `c_k`, and the score is the expected value `sum_k c_k softmax(z)_k`. The bins
@@ -20,12 +20,12 @@ HEADS = ("scalar", "distribution")
 
 
 def head_outputs(head: str) -> int:
-    """How many outputs the network needs for `head`."""
+    """Returns the number of outputs that the network needs for `head`."""
     return 1 if head == "scalar" else len(BINS)
 
 
 def head_score(head: str, outputs: Float[Array, "n k"]) -> Float[Array, " n"]:
-    """Unclipped scores, VMAF points."""
+    """Computes unclipped scores, VMAF points, from the outputs of the network."""
     if head == "scalar":
         return SCORE_CENTRE + SCORE_SPAN * jnp.squeeze(outputs, -1)
     # A one-column product exports as MatMul; a sum over the broadcast product as six nodes.

@@ -170,7 +170,7 @@ def flops_per_row(sizes: Sequence[int]) -> int:
 
 
 def deploy_mlp(exact: Any, head: str, activation_name: str) -> tuple[Any, Layers]:
-    """The scaler folded into the first layer and, with a scalar head, its span into the last.
+    """Folds the scaler into the first layer and, with a scalar head, the head's span into the last.
 
     That layer gets columns of zeros up to `N_COLUMNS`, which a sum takes away again: narrow
     products go to kernels that add in another order, and JAX and ONNX Runtime are to compute the

@@ -1,4 +1,4 @@
-"""A radial basis function network: what libvmaf can run as a nu-SVR; and its deployed form.
+"""A radial basis function network, which libvmaf can run as a nu-SVR, and its deployed form.
 
     y = sum_j c_j exp(-|s (z - p_j)|^2) + o
 
@@ -53,7 +53,7 @@ class Rbf(nn.Module):
 
 
 def deploy_rbf(exact: Any, head: str, _activation_name: str) -> tuple[Any, dict[str, Any]] | None:
-    """Two affine maps around the exponential; None for a head other than scalar.
+    """Returns two affine maps around the exponential; None for a head other than scalar.
 
     `-|z - p|^2 = (2 z p - |p|^2) - |z|^2`, whose first part is one affine map.
 

@@ -48,7 +48,7 @@ def _channels(teacher: str) -> Channels:
 
 @dataclasses.dataclass(frozen=True)
 class Student:
-    """What a student is, without its numbers.
+    """The specification of a student: network, head and pooling, without its variables.
 
     Attributes:
         network: a key of `NETWORKS`.
@@ -87,14 +87,14 @@ class Student:
 
     @property
     def pooling_name(self) -> str:
-        """How frames become a clip's score, with the level where there is one."""
+        """Name of the pooling of frames to a clip's score, with its level where it has one."""
         if self.spec.over_frames:
             return self.network
         level = f" {self.percentile:g}" if self.pooling.endswith("percentile") else ""
         return self.pooling + level
 
     def shared(self) -> "Student":
-        """This student without what members of one program may differ in: its dropout."""
+        """Returns this student without what members of one program may differ in: its dropout."""
         return dataclasses.replace(self, dropout=type(self).dropout)
 
     def _module(self, dropout: float | AnyArray | None = None) -> _Student:
@@ -106,11 +106,11 @@ class Student:
         return _Student(network)
 
     def inputs(self, features: Float[Array, "*n d"]) -> Float[Array, "*n m"]:
-        """What the network reads of raw features: themselves, or a teacher's channels."""
+        """Returns what the network reads of raw features: themselves, or a teacher's channels."""
         return _channels(self.teacher)(features) if self.spec.over_frames else features
 
     def init(self, key: Array) -> Variables:
-        """Fresh float32 variables."""
+        """Returns fresh float32 variables."""
         if self.spec.over_frames:
             clip, frames = jnp.zeros((1, 1, N_CHANNELS)), jnp.ones((1, 1))
             return dict(self._module().init(key, clip, frames, training=False))
@@ -118,7 +118,7 @@ class Student:
         return dict(self._module().init(key, blank, training=False))
 
     def start_at(self, params: Variables, rows: Float[Array, "p d"]) -> Variables:
-        """`params` with the network's prototypes, if it has any, at `rows` of scaled features."""
+        """Returns `params` with the network's prototypes, if any, at rows of scaled features."""
         if not self.spec.n_prototypes:
             return params
         return {**params, "network": {**params["network"], "prototypes": rows}}
@@ -132,7 +132,7 @@ class Student:
         key: Array | None = None,
         dropout: float | AnyArray | None = None,
     ) -> Float[Array, "n k"]:
-        """The head's inputs `[n, k]` for rows or clips of `inputs`.
+        """Computes the inputs of the head, `[n, k]`, for rows or clips of `inputs`.
 
         Args:
             frames: mask of the frames, for clips.
@@ -161,7 +161,7 @@ class Student:
         x: Float[Array, "n *t m"],
         frames: Float[Array, "n t"] | None = None,
     ) -> Float[Array, " n"]:
-        """Unclipped scores of rows or clips of `inputs`, VMAF points."""
+        """Computes unclipped scores of rows or clips of `inputs`, VMAF points."""
         head = self.head if frames is None else "scalar"  # a pooled score is one number
         return head_score(head, self.outputs(variables, x, frames))
 
@@ -171,7 +171,7 @@ class Student:
         features: Float[AnyArray, "n *t d"],
         frames: Float[AnyArray, "n t"] | None = None,
     ) -> Float[Array, " n"]:
-        """Scores of raw features, rows or clips, clipped to 0-100.
+        """Computes scores of raw features, rows or clips, clipped to 0-100.
 
         The frames of a clip are clipped before they are pooled too: it is what a host does.
         """
@@ -184,7 +184,7 @@ class Student:
         x: Float[Array, "n *t m"],
         frames: Float[Array, "n t"] | None = None,
     ) -> Float[Array, " n"]:
-        """As `predict`, of `inputs`, which several students of one kind share."""
+        """Computes scores of `inputs`, rows or clips, clipped to 0-100."""
         if frames is None or self.spec.over_frames:
             return jnp.clip(self.score(variables, x, frames), *OUTPUT_RANGE)
         n_clips, n_frames = frames.shape
@@ -192,6 +192,6 @@ class Student:
         return POOLINGS[self.pooling](rows.reshape(n_clips, n_frames), frames, self.percentile)
 
     def n_params(self) -> int:
-        """Number of trained parameters; the scaler's are not among them."""
+        """Returns the number of trained parameters; the scaler's are not among them."""
         shapes = jax.eval_shape(self.init, jax.random.key(0))
         return sum(leaf.size for leaf in jax.tree.leaves(shapes["params"]))

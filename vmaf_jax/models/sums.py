@@ -14,23 +14,18 @@ AnyArray = Array | np.ndarray
 
 
 def sum_of_rows(values: Float[AnyArray, "n k"]) -> Float[Array, " k"]:
-    """The rows added up: one sum for each column."""
+    """Returns the sum of each column, `[k]`."""
     return jnp.dot(jnp.ones(values.shape[0], values.dtype), values, precision="highest")
 
 
 def sum_of_columns(values: Float[AnyArray, "n k"]) -> Float[Array, " n"]:
-    """The columns added up: one sum for each row."""
+    """Returns the sum of each row, `[n]`."""
     return jnp.dot(values, jnp.ones(values.shape[1], values.dtype), precision="highest")
-
-
-def weighted_sum(weight: Float[AnyArray, " n"], values: Float[AnyArray, "n ..."]) -> Array:
-    """`sum_i weight_i values_i`, over the first axis."""
-    return jnp.dot(weight, values, precision="highest")
 
 
 @jax.custom_vjp
 def add_bias(x: Float[AnyArray, "n k"], bias: Float[AnyArray, " k"]) -> Float[Array, "n k"]:
-    """`x + bias`, whose gradient by `bias` is such a sum."""
+    """Returns `x + bias`; its gradient by `bias` is a sum by a product."""
     return jnp.add(x, bias)
 
 
@@ -47,7 +42,7 @@ add_bias.defvjp(_add_forward, _add_backward)
 
 @jax.custom_vjp
 def scale_columns(x: Float[AnyArray, "n k"], scale: Float[AnyArray, " k"]) -> Float[Array, "n k"]:
-    """`x * scale`, whose gradient by `scale` is such a sum."""
+    """Returns `x * scale`; its gradient by `scale` is a sum by a product."""
     return jnp.multiply(x, scale)
 
 

@@ -34,7 +34,7 @@ from vmaf_jax.tables.table import FeatureTable
 def calibration_of(
     held_out: HeldOut, external: Mapping[str, HeldOut], table: FeatureTable, pooling: str
 ) -> Calibration | None:
-    """The profile of a model's held-out residuals, and its training region.
+    """Computes the profile of a model's held-out residuals, and its training region.
 
     Args:
         held_out, external, pooling: as for `pool_held_out`.
@@ -65,7 +65,7 @@ def conclude(
     progress: Progress,
     sweep: SweepTable | None = None,
 ) -> Run:
-    """What a fit of one point is worth, and its model, exported and measured.
+    """Evaluates, exports and proves the fit of one point; returns the content of its run folder.
 
     Args:
         others: the external corpora, by name.
@@ -128,7 +128,7 @@ def conclude(
 
 
 def load_external(config: Config, problem: Problem, progress: Progress) -> dict[str, Problem]:
-    """The external corpora that a configuration names.
+    """Loads the external corpora that a configuration names.
 
     Raises:
         InputError: one is missing, or holds clips of the training data.
@@ -142,14 +142,14 @@ def load_external(config: Config, problem: Problem, progress: Progress) -> dict[
 
 
 def _some(features: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Evenly spaced rows of a table that has more than enough for a proof."""
+    """Returns evenly spaced rows of a table that has more than enough for a proof."""
     return np.asarray(features[:: 1 + (len(features) - 1) // _MOST_PROOF_ROWS])
 
 
 def _export(
     fit: Fit, identity: Identity, problems: list[Problem], config: Config
 ) -> tuple[bytes, Parity]:
-    """The ONNX file's bytes, and how near it is over the rows of all problems and many others."""
+    """Returns the bytes of the ONNX file, and its parity over the rows of all problems and more."""
     with work_folder() as folder:
         path = folder / "model.onnx"
         export_onnx(deploy(fit.student, fit.final), path, identity)
@@ -162,7 +162,7 @@ def _export(
 
 
 def _behaviour(fit: Fit, problem: Problem) -> dict[str, Deviation] | None:
-    """How the student does outside its data; None where no teacher can be asked."""
+    """Measures the student outside its data; None where no teacher can be asked."""
     if problem.teacher is None:
         return None
     predict_rows = jax.jit(fit.student.predict)

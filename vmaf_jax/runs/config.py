@@ -30,7 +30,7 @@ Corpus = Literal["support_vectors", "netflix", "manifest", "demo"]
 
 
 def one_of(choices: Any) -> Any:
-    """A Pydantic validator for names: a wrong one is answered with the nearest known one."""
+    """Returns a Pydantic validator of names: the error of a wrong one tells the nearest known."""
 
     def check(value: str) -> str:
         if value not in choices:
@@ -43,7 +43,7 @@ def one_of(choices: Any) -> Any:
 
 
 def _place(value: Any) -> Any:
-    """A Pydantic validator for a path or an address."""
+    """Validates a path or an address."""
     if value is None:
         return None
     if not isinstance(value, str | Path):
@@ -59,7 +59,7 @@ class _Part(pydantic.BaseModel, frozen=True, extra="forbid"):
 
 
 class DataConfig(_Part):
-    """What a student learns from.
+    """The data that a student learns from.
 
     Attributes:
         corpus: which clips; with `features`, the table is read from that file instead.
@@ -188,7 +188,7 @@ class Config(_Part):
         return self
 
     def make_student(self) -> Student:
-        """The student that is described, without its numbers."""
+        """Returns the student that is described, without its variables."""
         return Student(
             network=self.student.network,
             head=self.training.head,
@@ -202,17 +202,17 @@ class Config(_Part):
         )
 
     def external_data(self, corpus: Corpus) -> DataConfig:
-        """Where the rows of an external corpus come from: same teacher, same features."""
+        """Returns the data of an external corpus: of the same teacher and features."""
         return DataConfig(
             corpus=corpus, teacher=self.data.teacher, feature_set=self.data.feature_set
         )
 
     def to_yaml(self) -> str:
-        """The resolved configuration as YAML."""
+        """Returns the resolved configuration as YAML."""
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
 
     def digest(self) -> str:
-        """SHA-256 of the resolved configuration."""
+        """Returns the SHA-256 of the resolved configuration."""
         return hashlib.sha256(self.to_yaml().encode()).hexdigest()
 
 
@@ -234,7 +234,7 @@ def load_config(path: Path, overrides: list[str] | None = None) -> Config:
 
 
 def shipped_configs() -> dict[str, Path]:
-    """The configurations that come with the package, by name."""
+    """Returns the configurations that come with the package, by name."""
     package = Path(__file__).parents[1]
     inside = package / "configs"
     folder = inside if inside.is_dir() else package.parent / "configs"
@@ -242,7 +242,7 @@ def shipped_configs() -> dict[str, Path]:
 
 
 def find_config(path: Path) -> Path:
-    """A configuration by path, or one that comes with the package, by name.
+    """Returns the path of a configuration, which a path or the name of a shipped one gives.
 
     Raises:
         InputError: there is no such file; the message names those that come with the package.
@@ -259,7 +259,7 @@ def find_config(path: Path) -> Path:
 
 
 def warn_of_recipe(config: Config) -> str | None:
-    """A line where opinion scores are learnt in a way that lost to VMAF itself; else None."""
+    """Returns a warning where opinion scores are learnt in a way that lost to VMAF; else None."""
     from_scratch = config.training.start is None
     network = config.student.network
     if config.data.label != "mos" or NETWORKS[network].over_frames or not from_scratch:
@@ -272,7 +272,7 @@ def warn_of_recipe(config: Config) -> str | None:
 
 
 def validate(kind: type[_Kind], values: dict[str, Any], path: Path) -> _Kind:
-    """`values` as a `kind`; failures become one line that names file and key."""
+    """Validates `values` as a `kind`; an error is one line that names file and key."""
     try:
         return kind.model_validate(values)
     except pydantic.ValidationError as error:

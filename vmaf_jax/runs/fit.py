@@ -42,7 +42,7 @@ _CALL_ROWS = 1 << 17  # that all members of a call predict; frames count singly
 
 @dataclasses.dataclass(frozen=True)
 class Fit:
-    """What training found.
+    """The result of a training: held-out predictions, and the final fit of each point.
 
     Attributes:
         student: what was trained.
@@ -68,7 +68,7 @@ class Fit:
         return self.finals[0]
 
     def at(self, k: int) -> "Fit":
-        """The fit of point `k` alone."""
+        """Returns the fit of point `k` alone."""
         n_points, n_steps = len(self.finals), self.losses.shape[1]
         folds, finals = self.losses[:-n_points], self.losses[-n_points:]
         own = folds.reshape(len(self.seeds), n_points, -1, n_steps)[:, k].reshape(-1, n_steps)
@@ -80,12 +80,12 @@ class Fit:
         )
 
     def held_out(self, problem: Problem) -> HeldOut:
-        """The held-out predictions of the first point, all seeds, as rows."""
+        """Returns the held-out predictions of the first point, all seeds, as rows."""
         pairs = zip(self.seeds, self.predicted[0], strict=True)
         return concatenate([problem.as_rows(predicted, seed) for seed, predicted in pairs])
 
     def arrays(self) -> dict[str, Any]:
-        """The numbers, as a state on disk has them."""
+        """Returns the arrays of a state on disk."""
         return {
             "predicted": self.predicted,
             "finals": jax.tree.map(lambda *leaves: np.stack(leaves), *self.finals),
@@ -95,7 +95,7 @@ class Fit:
 
     @staticmethod
     def of(arrays: dict[str, Any], student: Student, seeds: tuple[int, ...]) -> "Fit":
-        """The fit whose numbers these are."""
+        """Returns the fit of such arrays."""
         predicted, losses = np.asarray(arrays["predicted"]), np.asarray(arrays["losses"])
         finals = [
             jax.tree.map(lambda leaf, k=k: np.asarray(leaf)[k], arrays["finals"])
@@ -177,7 +177,7 @@ def _members(
     points: Sequence[TrainingSettings],
     dropouts: Sequence[float] | None,
 ) -> Member:
-    """All folds of every seed and point, then a final fit of each point; nested in that order."""
+    """Returns all folds of every seed and point, nested so, then a final fit of each point."""
     everything = np.ones_like(problem.masks[:1])
     trains = np.concatenate([problem.masks, everything])
     start = rows.start if isinstance(rows, Rows) else None
@@ -226,13 +226,13 @@ def assemble_fit(
 
 
 def rates_of(points: Sequence[TrainingSettings]) -> list[Rates] | None:
-    """The optimiser's rates of each point; None where all have the same, which are constants."""
+    """Returns the rates of each point; None where all are the same, and constants of a program."""
     rates = [Rates(point.learning_rate, point.weight_decay) for point in points]
     return rates if len(set(rates)) > 1 else None
 
 
 def predict(deployed: Deployed, problem: Problem, seed: int) -> HeldOut:
-    """What a deployed student says of a problem that it did not learn from.
+    """Predicts a problem that a deployed student did not learn from.
 
     Args:
         seed: of the student, kept with its predictions.
@@ -290,7 +290,7 @@ def predict_held_out(
 
 
 def _start(settings: TrainingSettings, student: Student) -> Variables | None:
-    """The variables of the student that training starts from, if it names one.
+    """Returns the variables of the student that training starts from, if settings name one.
 
     Raises:
         InputError: there is no such student, or it is of another kind.
@@ -315,7 +315,7 @@ Key = TypeVar("Key", bound=Hashable)
 
 @dataclasses.dataclass(frozen=True)
 class Point(Generic[Key]):
-    """One training of several: which problem, which student, how."""
+    """A problem, a student and settings: one training of several."""
 
     problem: Key
     student: Student
@@ -323,7 +323,7 @@ class Point(Generic[Key]):
 
 
 def programs_of(points: Sequence[Point[Key]]) -> list[list[int]]:
-    """The numbers of the points that each program trains, in order of appearance."""
+    """Returns the numbers of the points that each program trains, in order of appearance."""
     groups: dict[Hashable, list[int]] = {}
     for k, point in enumerate(points):
         shape = point.problem, point.student.shared(), point.settings.shared()
@@ -338,7 +338,7 @@ def fit_points(
     state: TrainingState | None = None,
     progress: Progress = NO_PROGRESS,
 ) -> list[Fit]:
-    """The fit of each point, alone, in their order.
+    """Trains points in as few programs as their shapes make; returns a fit of each, in order.
 
     Args:
         state: which programs are through already, and where the present one stands.

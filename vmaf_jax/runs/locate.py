@@ -6,14 +6,14 @@ from vmaf_jax.errors import InputError, did_you_mean
 
 
 def checkpoints() -> Path:
-    """The folder of the shipped models: in the package, or beside it in a checkout."""
+    """Returns the folder of the shipped models: in the package, or beside it in a checkout."""
     package = Path(__file__).parents[1]
     inside = package / "checkpoints"
     return inside if inside.is_dir() else package.parent / "checkpoints"
 
 
 def find_run(model: str) -> Path:
-    """The folder of a run or of a shipped model.
+    """Returns the folder of a run or of a shipped model.
 
     Raises:
         InputError: `model` names neither.

@@ -42,7 +42,7 @@ _TARGET_ROWS = 1 << 16  # that the teacher is asked about at a time
 
 
 def clip_contents(table: FeatureTable) -> dict[str, str]:
-    """Name of a clip by its content: digests of its files where known, and of its features."""
+    """Returns clips' names by their content: digests of files where known, and of features."""
     inputs = table.provenance.get("inputs", {})
     contents = {
         digest: name
@@ -58,7 +58,7 @@ def clip_contents(table: FeatureTable) -> dict[str, str]:
 
 
 def table_digest(table: FeatureTable) -> str:
-    """SHA-256 of a table's rows: keys, features and labels."""
+    """Computes the SHA-256 of a table's rows: keys, features and labels."""
     state = hashlib.sha256()
     for k, names in enumerate((table.corpus, table.source, table.clip)):
         state.update(b", [" if k else b"[[")  # as `json.dumps` writes the three lists, in parts
@@ -118,7 +118,7 @@ class Problem:
 
     @property
     def fold_names(self) -> list[str]:
-        """What each fold holds out: its source, or its number where it holds out several."""
+        """Name of each fold: the source it holds out, or its number where those are several."""
         if len(self.masks) == len(self.sources):
             return self.sources
         return [f"fold {k + 1}" for k in range(len(self.masks))]
@@ -136,7 +136,7 @@ class Problem:
 
     @property
     def n_units(self) -> int:
-        """How many rows or clips there are to learn from."""
+        """Number of rows or clips to learn from."""
         return len(self.label)
 
     def rows(
@@ -164,7 +164,7 @@ class Problem:
         return make_rows(features, self.target, self.source, n_sources, clip_rows, start)
 
     def as_rows(self, predicted: npt.NDArray[np.float64], seed: int) -> HeldOut:
-        """Predictions `[n]` of the units, as the tables of a run folder have them."""
+        """Returns predictions `[n]` of the units as rows of a run folder's table."""
         index = self.table.index if self.clips is None else self.clips.n_frames
         units = self.table if self.clips is None else self.clips
         return HeldOut(
@@ -177,7 +177,7 @@ class Problem:
         )
 
     def queried_teacher(self) -> Teacher:
-        """The teacher, for strategies and checks that ask it.
+        """Returns the teacher, for strategies and checks that ask it.
 
         Raises:
             InputError: there is none, or its scores are transformed, which queries leave out.
@@ -223,7 +223,7 @@ class Problem:
 def load_problem(
     data: DataConfig, progress: Progress = NO_PROGRESS, *, folds: int | None = None
 ) -> Problem:
-    """The table that a configuration names, extracted where it must be, with labels and folds.
+    """Loads or extracts the table that a configuration names, with labels and folds.
 
     Args:
         folds: how many, of whole sources; None for one a source.
@@ -269,7 +269,7 @@ def make_folds(
 
 
 def _weights(clips: PaddedClips, settings: TrainingSettings) -> npt.NDArray[np.float32]:
-    """Of each clip in the loss, mean 1: its precision, where intervals are to be believed.
+    """Returns the weight of each clip in the loss, mean 1: its precision, if settings ask for it.
 
     The variance of a clip's error is the votes' own, `(ci95 / 1.96)^2`, and the model's.
     """
@@ -282,7 +282,7 @@ def _weights(clips: PaddedClips, settings: TrainingSettings) -> npt.NDArray[np.f
 
 
 def _experiments(clips: PaddedClips, settings: TrainingSettings) -> npt.NDArray[np.float32]:
-    """1 at each clip's experiment, `[n, e]`; no columns where effects are not asked for."""
+    """Returns 1 at each clip's experiment, `[n, e]`; no columns where effects are not asked for."""
     if not settings.experiment_effects:
         return np.zeros((len(clips), 0), np.float32)
     if clips.experiment is None:
@@ -318,7 +318,7 @@ def check_table(table: FeatureTable, data: DataConfig) -> None:
 
 
 def find_teacher(table: FeatureTable, data: DataConfig) -> tuple[Teacher | None, str]:
-    """The teacher that can be asked about the table's features, or why there is none.
+    """Returns the teacher that can be asked about the table's features, or why there is none.
 
     A sound model over other features, or one known by its label column alone, is none; a damaged
     file is an error.
@@ -343,7 +343,7 @@ def find_teacher(table: FeatureTable, data: DataConfig) -> tuple[Teacher | None,
 def unclipped(
     teacher: Teacher, features: npt.NDArray[np.float64], label: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.float64]:
-    """The teacher's unclipped score where its answer is the label, and the label elsewhere.
+    """Returns the teacher's unclipped score where its answer is the label; the label elsewhere.
 
     Saturated rows then still say how far past the end they lie. (The answer is not the label for
     clip means, whose label is the mean over frames.)
@@ -353,7 +353,7 @@ def unclipped(
 
 
 def problem_of(config: Config, progress: Progress = NO_PROGRESS) -> Problem:
-    """The problem of a configuration: rows in memory, or streamed where it has `data.buffer_rows`.
+    """Loads the problem of a configuration: in memory, or streamed with `data.buffer_rows`.
 
     Raises:
         InputError: as `load_problem` and `load_streamed`.
@@ -364,7 +364,7 @@ def problem_of(config: Config, progress: Progress = NO_PROGRESS) -> Problem:
 
 
 def load_streamed(config: Config, progress: Progress = NO_PROGRESS) -> Problem:
-    """The problem of a configuration with `data.buffer_rows`.
+    """Loads the problem of a configuration with `data.buffer_rows`.
 
     Raises:
         InputError: a setting that streamed training does not have, or as `map_table` does.

@@ -1,4 +1,4 @@
-"""What a training is held against: VMAF's models for opinion scores, shipped students for VMAF."""
+"""Models that a training is compared with: VMAF's for opinion scores, shipped ones for VMAF."""
 
 import jax
 import jax.numpy as jnp
@@ -21,7 +21,7 @@ _MOST_ROWS = 1_000_000  # of a table; more take minutes to score
 
 
 def standing_of(config: Config, problem: Problem, held_out: HeldOut) -> Standing | None:
-    """A run beside what needs no training; None where nothing can be compared.
+    """Compares a run with models that need no training; None where there is nothing to compare.
 
     Opinion scores: each of VMAF's models over the table's features, the mean over a clip's frames,
     as it comes and with a line for each experiment. A teacher's scores: the shipped students of
@@ -41,7 +41,7 @@ def standing_of(config: Config, problem: Problem, held_out: HeldOut) -> Standing
 
 
 def _vmaf_models(problem: Problem, clips: PaddedClips) -> dict[str, npt.NDArray[np.float64]]:
-    """Scores of the clips `[c]`, points, by VMAF's models."""
+    """Returns scores of the clips `[c]`, points, by VMAF's models."""
     scores: dict[str, npt.NDArray[np.float64]] = {}
     rows = rows_by_clip(problem.table)
     for name in known_teachers():
@@ -62,7 +62,7 @@ def _vmaf_models(problem: Problem, clips: PaddedClips) -> dict[str, npt.NDArray[
 
 
 def _shipped_students(problem: Problem, label: str) -> dict[str, npt.NDArray[np.float64]]:
-    """Scores of the rows `[n]`, points, by the shipped students of a teacher."""
+    """Returns scores of the rows `[n]`, points, by the shipped students of a teacher."""
     scores = {}
     features = jnp.asarray(problem.table.features, jnp.float32)
     for path in sorted(checkpoints().glob("*/config.yaml")):

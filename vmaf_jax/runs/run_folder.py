@@ -116,7 +116,7 @@ def _predictions(path: Path) -> HeldOut:
 
 
 def _as_texts(values: npt.NDArray[Any]) -> npt.NDArray[np.object_]:
-    """Names as text, where a file has numbers in their place; texts as they are."""
+    """Returns names as text, where a file has numbers in their place."""
     if values.dtype == object and all(isinstance(value, str) for value in values):
         return values
     return values.astype(str).astype(object)
@@ -131,7 +131,7 @@ def _text(path: Path, missing: list[str], most: int = _MOST_BYTES) -> str:
 
 
 def _figures(text: str) -> Any:
-    """A JSON document; a number that no run has is None, as a missing one is."""
+    """Parses a JSON document; a number that no run has becomes None, as a missing one is."""
 
     def number(digits: str) -> float | int | None:
         value = float(digits)
@@ -156,7 +156,7 @@ def _mapping(text: str, parse: Any, path: Path, missing: list[str]) -> Mapping[s
 
 
 def _curves(path: Path, missing: list[str]) -> Curves | None:
-    """The logged losses; None where there are none to draw."""
+    """Reads the logged losses; None where there are none to draw."""
     lines = _text(path, missing).splitlines()
     steps, losses = [], []
     try:
@@ -183,7 +183,7 @@ _LOGGED_STEPS = 50
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """A training and all that it found.
+    """The content of a run folder.
 
     Attributes:
         path: its folder.
@@ -211,7 +211,7 @@ class Run:
     sweep: SweepTable | None = None
 
     def with_sweep(self) -> dict[str, Any]:
-        """The figures, with those of the sweep beside them."""
+        """Returns the figures, with those of the sweep beside them."""
         sweep = None if self.sweep is None else self.sweep.to_dict()
         return {**vars(self.metrics), "sweep": sweep}
 
@@ -263,7 +263,7 @@ def _card(run: Run, intervals: HeldOutIntervals | str) -> str:
 
 
 def _log(losses: dict[str, npt.NDArray[np.float32]]) -> str:
-    """One JSON line per logged step: the loss of every member."""
+    """Returns one JSON line per logged step or epoch: the loss of every member."""
     n_steps = len(next(iter(losses.values())))
     stride = max(1, n_steps // _LOGGED_STEPS)
     logged = sorted({*range(0, n_steps, stride), n_steps - 1})

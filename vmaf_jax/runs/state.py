@@ -46,11 +46,11 @@ _MAX_LIST_BYTES = 64 << 20
 
 
 class UnfitError(Exception):
-    """Arrays that cannot be taken up, and why."""
+    """Arrays that cannot be restored, and why."""
 
 
 def training_digest(*parts: Any) -> str:
-    """SHA-256 of everything that a training's result follows from: machine, versions, `parts`.
+    """Computes the SHA-256 of all that a training's result follows from: devices, versions, parts.
 
     Args:
         parts: trees of arrays, or text.
@@ -82,7 +82,7 @@ def write_arrays(place: Path, arrays: dict[str, Any], training: str) -> None:
 
 
 def read_arrays(place: Path, training: str) -> dict[str, Any]:
-    """The tree in the folder `place`.
+    """Reads the tree in the folder `place`.
 
     Raises:
         UnfitError: damaged, or of another training.
@@ -101,7 +101,7 @@ def read_arrays(place: Path, training: str) -> dict[str, Any]:
 
 
 def _digests(folder: Path) -> dict[str, str]:
-    """SHA-256 of every file under `folder`, by its path there."""
+    """Returns the SHA-256 of every file under `folder`, by its path there."""
     files: Iterable[Path] = sorted(path for path in folder.rglob("*") if path.is_file())
     return {
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()

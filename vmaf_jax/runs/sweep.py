@@ -121,7 +121,7 @@ def fit_combinations(
 
 
 def combinations(config: Config) -> list[tuple[dict[str, Any], Config]]:
-    """The settings of each point of a sweep, and the configuration that they make.
+    """Returns the settings of each point of a sweep, and the configuration that they make.
 
     Raises:
         InputError: a setting that is none, a combination that does not fit together, too many.

@@ -1,4 +1,4 @@
-"""What a member is fed in each step: all rows, drawn rows, teacher queries, epochs or a stream.
+"""The batches of a training: all rows, drawn rows, teacher queries, epochs or a stream.
 
 A training is cut into units (blocks of steps, or epochs), a unit into parts, and a part into
 steps. The batches of a part are drawn, gathered and laid out in one go, so that a step reads its
@@ -104,7 +104,7 @@ class MemberRows(NamedTuple):
 
 
 class BatchSource(NamedTuple):
-    """What the batches of one member are made of.
+    """The rows, key, labels and teacher that the batches of one member are made of.
 
     Attributes:
         own: its rows.
@@ -172,7 +172,7 @@ class Batches:
 
 
 def all_rows(steps: int) -> Batches:
-    """Every row in every step."""
+    """Returns batches of every row in every step."""
 
     def draw(source: BatchSource, _unit: Array, _part: Array) -> BatchAt:
         rows = source.own.rows
@@ -190,7 +190,7 @@ def all_rows(steps: int) -> Batches:
 
 
 def drawn_rows(steps: int, size: int) -> Batches:
-    """`size` rows a step, drawn anew."""
+    """Returns batches of `size` rows, drawn anew in every step."""
     block = _block_steps(steps, size, _PART_ROWS)
 
     def draw(source: BatchSource, unit: Array, _part: Array) -> BatchAt:
@@ -201,7 +201,7 @@ def drawn_rows(steps: int, size: int) -> Batches:
 
 
 def teacher_queries(steps: int, size: int, feature_set: FeatureSet) -> Batches:
-    """`size` new feature vectors a step, labelled by the teacher, unclipped."""
+    """Returns batches of `size` new feature vectors, labelled by the teacher, unclipped."""
     block = _block_steps(steps, size, _QUERY_ROWS)
 
     def draw(source: BatchSource, unit: Array, _part: Array) -> BatchAt:
@@ -224,7 +224,7 @@ def teacher_queries(steps: int, size: int, feature_set: FeatureSet) -> Batches:
 
 
 def epochs(count: int, size: int, n_rows: int) -> Batches:
-    """Each row once an epoch, in a new order, `size` a step; the last step takes what is left.
+    """Returns batches that visit each row once an epoch, in a new order; the last takes the rest.
 
     Args:
         count: of epochs.
@@ -244,7 +244,7 @@ def epochs(count: int, size: int, n_rows: int) -> Batches:
 
 
 def streamed_rows(steps: int, size: int) -> Batches:
-    """`size` rows a step, read from the disk and shared by all members."""
+    """Returns batches of `size` rows, read from the disk and shared by all members."""
     block = _block_steps(steps, 1, _CALL_STEPS)
 
     def draw(source: BatchSource, _unit: Array, _part: Array) -> BatchAt:
@@ -262,17 +262,17 @@ def streamed_rows(steps: int, size: int) -> Batches:
 
 
 def _block_steps(steps: int, size: int, most_rows: int) -> int:
-    """Steps that are drawn in one go: of few enough rows, and a small share of the training."""
+    """Returns the steps that are drawn in one go: few enough rows, a small share of all steps."""
     return max(1, min(steps // _CALLS, most_rows // size))
 
 
 def _like(own: Array, features: Array | np.ndarray) -> Array:
-    """`own` `[n]` with axes of size 1 up to the rank of `features`."""
+    """Returns `own` `[n]` with axes of size 1 up to the rank of `features`."""
     return own.reshape(-1, *(1,) * (features.ndim - 1))
 
 
 def _gather(source: BatchSource, index: Array, weight: Float[Array, "s b"]) -> BatchAt:
-    """The batches of a part from the numbers of its rows `[s * b]`."""
+    """Gathers the batches of a part by the numbers of its rows `[s * b]`."""
     rows, shape = source.own.rows, weight.shape
     features = jnp.asarray(rows.features)[index].reshape(*shape, *rows.features.shape[1:])
     targets = jnp.asarray(rows.targets)[index].reshape(shape)

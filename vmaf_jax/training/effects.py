@@ -1,4 +1,4 @@
-"""What draws a training beside its rows: the start, and each experiment's use of the scale.
+"""Priors of a training: the start of its parameters, and each experiment's use of the scale.
 
 Viewers of one laboratory test use the scale in their own way, so training may fit an offset and a
 gain to each experiment, drawn to 0 and 1 by Gaussian priors, and drops them in use. The anchor
@@ -22,7 +22,7 @@ Penalty = Callable[[Variables, Variables, Array], Float[Array, ""] | float]
 
 
 def with_effects(params: Variables, clips: ClipRows | None) -> Variables:
-    """`params` and, where clips name experiments, an offset and a gain of 0 for each."""
+    """Returns `params` and, where clips name experiments, an offset and a gain of 0 for each."""
     if clips is None or not clips.experiment.shape[1]:
         return params
     zeros = jnp.zeros(clips.experiment.shape[1])
@@ -30,14 +30,14 @@ def with_effects(params: Variables, clips: ClipRows | None) -> Variables:
 
 
 def without_effects(params: Variables) -> Variables:
-    """`params` as the student has them."""
+    """Returns the student's own part of `params`."""
     return {name: value for name, value in params.items() if name != _EFFECTS}
 
 
 def apply_effects(
     params: Variables, outputs: Float[Array, "n k"], clips: ClipRows | None
 ) -> Float[Array, "n k"]:
-    """Outputs as the viewers of each clip's experiment would have put them."""
+    """Applies the offset and gain of each clip's experiment to outputs."""
     if clips is None or _EFFECTS not in params:
         return outputs
     effects = params[_EFFECTS]
@@ -47,7 +47,7 @@ def apply_effects(
 
 
 def make_penalty(anchor: float) -> Penalty:
-    """What is added to the mean loss, from parameters, the start and the number of rows.
+    """Returns the penalty on parameters, from them, their start and the number of rows.
 
     Args:
         anchor: weight of the squared distance from the start, >= 0.

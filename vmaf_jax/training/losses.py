@@ -1,4 +1,4 @@
-"""What a student is trained on: squared error, or temperature-scaled KL to a soft teacher.
+"""Losses: squared error, or temperature-scaled KL to a soft teacher.
 
 Teacher logits for a score s: `l_k = -(c_k - s)^2 / (2 sigma^2)`. With temperature T,
 
@@ -17,7 +17,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from vmaf_jax.models.heads import BINS, SCORE_SPAN, TARGET_RANGE, head_score
-from vmaf_jax.models.sums import sum_of_columns, weighted_sum
+from vmaf_jax.models.sums import sum_of_columns
 
 
 class SoftLabels(NamedTuple):
@@ -39,7 +39,7 @@ def soft_labels(
     sigma: float,
     temperature: ArrayLike = 1.0,
 ) -> SoftLabels:
-    """Teacher scores as distributions over quality bins.
+    """Converts teacher scores to distributions over quality bins.
 
     `softmax(-((bins - scores) ** 2) / (2 * sigma**2) / temperature)`.
 
@@ -61,7 +61,7 @@ def soft_labels(
 def kl_loss(
     logits: Float[Array, "n k"], labels: SoftLabels, temperature: ArrayLike
 ) -> Float[Array, " n"]:
-    """The temperature-scaled KL per row, >= 0 but for rounding.
+    """Computes the temperature-scaled KL per row, >= 0 but for rounding.
 
     With `sum_k p_k = 1`, `KL = sum_k p_k log p_k - sum_k p_k z_k / T + log sum_k exp(z_k / T)`.
 
@@ -82,20 +82,15 @@ def _log_sum_exp(logits: Float[Array, "n k"]) -> Float[Array, " n"]:
 
 
 def squared_error(predicted: Float[Array, " n"], scores: Float[Array, " n"]) -> Float[Array, " n"]:
-    """Squared error per row, in squares of 25 points (the scalar head's unit)."""
+    """Computes the squared error per row, in squares of 25 points (the scalar head's unit)."""
     return jnp.square((predicted - scores) / SCORE_SPAN)
-
-
-def masked_mean(values: Float[Array, " n"], mask: Float[Array, " n"]) -> Float[Array, ""]:
-    """Mean over rows where `mask` is 1."""
-    return weighted_sum(values, mask) / jnp.sum(mask)
 
 
 Labels = Any  # of a loss: scores `[n]` in VMAF points, or `SoftLabels`
 
 
 class Loss(NamedTuple):
-    """A loss as training uses it.
+    """A loss: how scores become labels, and what a row's outputs lose.
 
     Attributes:
         label: from scores `[n]` (VMAF points) and a temperature to what rows are held against.

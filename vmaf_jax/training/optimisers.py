@@ -32,14 +32,14 @@ _FLOOR = 1e-4  # of the largest diagonal entry: without it a feature's scale can
 
 
 class LmState(NamedTuple):
-    """Parameters, and how much steps are held back (no unit)."""
+    """Parameters, and the damping of steps (dimensionless)."""
 
     params: Variables
     damping: Float[Array, ""]
 
 
 def lm_init(params: Variables) -> LmState:
-    """The start of a training from `params`."""
+    """Returns the first state of a training from `params`."""
     return LmState(params, jnp.asarray(_FIRST_DAMPING, jnp.float64))
 
 
@@ -50,7 +50,7 @@ def lm_step(
     targets: Float[Array, " n"],
     weight: Float[Array, " n"],
 ) -> tuple[LmState, Float[Array, ""]]:
-    """One step on one batch.
+    """Takes one step on one batch.
 
     Args:
         predict: from parameters and rows, in the unit of `targets`.
@@ -82,7 +82,7 @@ def lm_step(
 
 
 def _solve(a: Float[Array, "p p"], b: Float[Array, " p"]) -> Float[Array, " p"]:
-    """`a x = b` for a positive definite `a`, by elimination without exchange of rows.
+    """Solves `a x = b` for a positive definite `a`, by elimination without exchange of rows.
 
     In plain operations: LAPACK's threads and members on several CPU devices wait for each other.
     """
@@ -138,7 +138,7 @@ class Rates(NamedTuple):
 def gradient_method(
     settings: TrainingSettings, template: Variables, n_steps: ArrayLike, rates: Rates | None = None
 ) -> Method:
-    """Adam, or AdamW, along the gradient of the loss.
+    """Returns Adam, or AdamW, along the gradient of the loss.
 
     Parameters, gradients and moments are one vector each: one loop over all of them in place of one
     a kernel and bias.
@@ -222,7 +222,7 @@ def schedule(settings: TrainingSettings, step: ArrayLike, n_steps: ArrayLike) ->
 
 
 def least_squares_method() -> Method:
-    """Damped least squares on the scores; the labels of its batches are scores."""
+    """Returns damped least squares on the scores; the labels of its batches are scores."""
 
     def step(
         state: LmState, _key: Array, batch: Batch, objective: Objective

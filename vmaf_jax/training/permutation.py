@@ -52,7 +52,7 @@ def permutation(key: Array, count: Int[Array, ""], place: Int[Array, " n"]) -> I
 
 
 def _columns(count: UInt32[Array, ""]) -> UInt32[Array, ""]:
-    """Columns of a rectangle that is nearly square, and as little larger than `count` as may be."""
+    """Returns the columns of a nearly square rectangle, as little larger than `count` as may be."""
     side = jnp.ceil(jnp.sqrt(count.astype(jnp.float32))).astype(jnp.uint32)
     sides = side + jnp.arange(32, dtype=jnp.uint32) * side // 128
     left_over = sides - 1 - (count - 1) % sides
@@ -62,7 +62,7 @@ def _columns(count: UInt32[Array, ""]) -> UInt32[Array, ""]:
 def _turned(
     place: UInt32[Array, " n"], hashed: UInt32[Array, " n"], n_places: UInt32[Array, ""]
 ) -> UInt32[Array, " n"]:
-    """`place` moved on around a circle of `n_places`, at most 2^16, as far as a hash says."""
+    """Moves `place` around a circle of `n_places`, at most 2^16, as far as a hash says."""
     mixed = hashed * jnp.uint32(0x85EBCA6B)
     mixed = (mixed ^ (mixed >> 15)) * jnp.uint32(0xC2B2AE35)
     moved = place + (((mixed >> 16) * n_places) >> 16)

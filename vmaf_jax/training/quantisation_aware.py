@@ -31,7 +31,7 @@ def fine_tune(
     steps: int = 500,
     learning_rate: float = 1e-4,
 ) -> Layers:
-    """Layers that lose less when their hidden products are quantised.
+    """Returns layers that lose less when their hidden products are quantised.
 
     Args:
         layers: of `deploy`, with a scalar head: raw features in, the sum of the last is the score.
@@ -74,6 +74,6 @@ def fine_tune(
 
 
 def _rounded(values: Array, step: Array) -> Array:
-    """`values` at whole steps; its gradient is that of `values`."""
+    """Rounds `values` to whole steps; the gradient is that of `values`."""
     step = jnp.where(step > 0, step, 1.0)
     return values + jax.lax.stop_gradient(jnp.round(values / step) * step - values)

@@ -58,7 +58,7 @@ def _draw_span(
 
 
 def _draw_box(key: Array, feature_set: FeatureSet, count: int) -> Float[Array, "q d"]:
-    """Rows of the physical box; those of identical pictures lie near `feature_set.identical`."""
+    """Draws rows of the physical box; those of identical pictures lie near its `identical`."""
     ordered_key, free_key, motion_key, kind_key, near_key = jax.random.split(key, 5)
     kind = jax.random.uniform(kind_key, (count, 1))
     near = jnp.square(jax.random.uniform(near_key, (count, 1)))

@@ -105,7 +105,7 @@ class TrainingSettings(pydantic.BaseModel, frozen=True, extra="forbid"):
         return self
 
     def shared(self) -> "TrainingSettings":
-        """These settings without what members of one program may differ in (`OF_MEMBERS`)."""
+        """Returns these settings without those that members of a program may differ in."""
         defaults = {name: type(self).model_fields[name].default for name in OF_MEMBERS}
         return self.model_copy(update=defaults)
 

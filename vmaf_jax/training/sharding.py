@@ -141,7 +141,7 @@ _CGROUP = Path("/sys/fs/cgroup/memory.max")
 
 
 def training_bytes(devices: list[jax.Device]) -> int:
-    """Bytes that a program may take on each device: `VMAF_JAX_MAX_TRAINING_BYTES`, or a share.
+    """Returns the bytes that a program may take on each device, a share of its memory.
 
     It follows from how large the memory is, not from what is free: a training that is taken up
     again is cut as before.
@@ -156,7 +156,7 @@ def training_bytes(devices: list[jax.Device]) -> int:
 
 
 def _machine_bytes() -> int:
-    """The machine's memory, or what this process's group may have of it."""
+    """Returns the machine's memory, or what this process's group may have of it."""
     physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     try:
         text = _CGROUP.read_text().strip()
@@ -166,7 +166,7 @@ def _machine_bytes() -> int:
 
 
 def members_that_fit(n_members: int, bytes_taken: int, bytes_allowed: int) -> int:
-    """How many members of a device fit, where `n_members` of them take `bytes_taken`.
+    """Returns how many members of a device fit, where `n_members` of them take `bytes_taken`.
 
     At least two: XLA simplifies a batch of one away and rounds otherwise. The members are dealt
     into as few groups as that makes, of about one size.

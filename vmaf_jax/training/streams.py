@@ -53,7 +53,7 @@ def chunks(
     seed: int,
     first: int = 0,
 ) -> Iterator[Chunk]:
-    """Batches without end, `steps` of them at a time.
+    """Yields batches without end, `steps` of them at a time.
 
     Args:
         buffer_rows: rows that are shuffled among each other.
@@ -93,13 +93,13 @@ def _joined(parts: list[Chunk]) -> Chunk:
 
 
 def _read(rows: StreamRows, blocks: npt.NDArray[np.int64], order: npt.NDArray[np.int64]) -> Chunk:
-    """Rows of some blocks, float32: those at the places in `order`, in that order."""
+    """Reads rows of some blocks, float32: those at the places in `order`, in that order."""
     chunk = columns_of(rows, [slice(block * _BLOCK, (block + 1) * _BLOCK) for block in blocks])
     return Chunk(*(column[order] for column in chunk))
 
 
 def columns_of(rows: StreamRows, parts: list[Any]) -> Chunk:
-    """Some rows, joined, on the host."""
+    """Returns some rows, joined, on the host."""
     return Chunk(
         *(
             np.concatenate([np.asarray(column[part], kind) for part in parts])
@@ -111,7 +111,7 @@ def columns_of(rows: StreamRows, parts: list[Any]) -> Chunk:
 def prefetched(
     source: Iterator[Chunk], count: int, put: Callable[[Chunk], OnDevice]
 ) -> Iterator[OnDevice]:
-    """The first `count` chunks on their devices, made ready by a thread while others are used.
+    """Yields the first `count` chunks on their devices; a thread prepares them meanwhile.
 
     Args:
         put: puts a chunk on the devices.
