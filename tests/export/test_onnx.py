@@ -1,5 +1,4 @@
 import dataclasses
-import functools
 
 import jax
 import jax.numpy as jnp
@@ -19,8 +18,6 @@ from vmaf_jax.export.quantize import quantize
 from vmaf_jax.export.sidecar import Identity, TrainingRecord
 from vmaf_jax.features import FEATURES
 from vmaf_jax.models import ACTIVATIONS, HEADS, ROW_NETWORKS, Student, deploy
-from vmaf_jax.models.mlp import Mlp
-from vmaf_jax.models.networks import NETWORKS
 from vmaf_jax.scoring.pixels import find_source, make_pixels
 from vmaf_jax.training.quantisation_aware import fine_tune
 
@@ -30,8 +27,8 @@ def rows(n=500):
     return parity_rows(FEATURES, [])[-n:]
 
 
-def exported(tmp_path, network="nano", head="scalar", activation="silu"):
-    student = Student(network, head, activation)
+def exported(tmp_path, network="nano", head="scalar", activation="silu", hidden=()):
+    student = Student(network, head, activation, hidden=hidden)
     variables = jax.tree.map(np.asarray, student.init(jax.random.key(0)))
     scaler = {"mean": np.full(6, 0.6, "f"), "inv_std": np.array([5, 5, 5, 5, 5, 0.2], "f")}
     variables = {**variables, "scaler": scaler}
@@ -56,12 +53,8 @@ WIDTHS = [(24,), (64, 32, 16), (5, 3, 7, 2)]
 
 
 @pytest.mark.parametrize("widths", WIDTHS, ids=str)
-def test_perceptrons_of_any_widths_are_exported_quantised_and_put_into_a_graph(
-    widths, tmp_path, monkeypatch
-):
-    row = dataclasses.replace(NETWORKS["nano"], module=functools.partial(Mlp, widths))
-    monkeypatch.setitem(NETWORKS, "nano", row)
-    student, variables, path = exported(tmp_path)
+def test_perceptrons_of_any_widths_are_exported_quantised_and_put_into_a_graph(widths, tmp_path):
+    student, variables, path = exported(tmp_path, "mlp", hidden=widths)
     deployed, model = deploy(student, variables), OnnxModel(path)
     ours = np.asarray(jax.jit(deployed.predict)(deployed.constants, rows()))
     np.testing.assert_allclose(model(rows()), ours, rtol=0, atol=1e-4)

@@ -63,9 +63,7 @@ class Architecture(pydantic.BaseModel, frozen=True):
     """The network, head and activation of a student; of `mlp`, units of its hidden layers too."""
 
     network: str
-    hidden: tuple[int, ...] | None = pydantic.Field(
-        default=None, exclude_if=lambda hidden: hidden is None
-    )
+    hidden: tuple[int, ...] | None = None
     head: str
     activation: str
 
