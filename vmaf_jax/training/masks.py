@@ -8,7 +8,8 @@ import numpy.typing as npt
 from vmaf_jax.tables.categories import encode_sorted
 
 _BLOCK = 4096  # rows that are read together
-Scaler = dict[str, npt.NDArray[np.float64]]  # mean and inv_std, `[d]` each, or `[m, d]`
+# `mean` and `inv_std`, `[d]` each, or `[m, d]`; float32 where a training starts from a saved model.
+Scaler = dict[str, npt.NDArray[np.floating[Any]]]
 
 
 def source_folds(source: npt.NDArray[np.object_], n_folds: int) -> tuple[tuple[str, ...], ...]:
