@@ -241,7 +241,10 @@ class MemberTraining:
         Args:
             member, state: on the host, of one member or of several.
         """
-        params = student_params(self._method(sample, member, 1).params(state))
+        # The state holds the parameters whatever the rates are; those of several members would not
+        # fit the vector of one.
+        method = self._method(sample, member._replace(rates=None), 1)
+        params = student_params(method.params(state))
         variables = {"params": params, "scaler": member.scaler}
         return jax.tree.map(lambda leaf: np.asarray(leaf, np.float32), variables)
 
