@@ -234,8 +234,8 @@ def test_three_ways_to_load_agree(folder, support_vectors):
     assert jax.numpy.zeros(1).dtype == np.float32
 
 
-def test_what_nano_asked_its_teacher_is_asked_still(support_vectors):
-    """Other draws would train another model: these are of the code that trained the shipped one."""
+def test_the_queries_of_nano_stay(support_vectors):
+    """Other draws would train another model."""
     x = jnp.asarray(support_vectors.features, jnp.float32)
     everything = np.ones((1, 1), bool)
     scalers = masked_scalers(support_vectors.features, np.zeros(211, int), everything)

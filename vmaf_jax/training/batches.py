@@ -24,7 +24,7 @@ from vmaf_jax.training.queries import draw_queries
 _PART_ROWS = 1 << 14  # of rows that are gathered in one go: they stay in a core's cache
 _QUERY_ROWS = 1 << 11  # of queries: the teacher's kernel matrix has 211 columns a row
 _CALL_STEPS = 250  # at most, of one call of the program: what a signal to end has to wait for
-_CALLS = 20  # of one training, at least
+_CALLS = 20  # of one training, at least: short ones can be saved and ended too
 
 
 class ClipRows(NamedTuple):
