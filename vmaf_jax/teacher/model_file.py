@@ -128,7 +128,10 @@ def read_model_file(path: Path) -> ModelFile:
     """
     content = read_limited(path, "MODEL_BYTES", MAX_BYTES)
     try:
-        return _parse(path, json.loads(content.decode(), object_pairs_hook=_refuse_repeats))
+        document = json.loads(content.decode(), object_pairs_hook=_refuse_repeats)
+        if not isinstance(document, dict):
+            raise TypeError("it holds no JSON object")
+        return _parse(path, document)
     except InputError:
         raise
     except KeyError as error:
