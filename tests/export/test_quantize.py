@@ -170,5 +170,5 @@ def test_a_network_without_hidden_products_is_refused(tmp_path):
     weight = onnx.numpy_helper.from_array(np.ones((6, 1), "f"), "w")
     graph = helper.make_graph(nodes, "g", [x], [y], [weight])
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]), tmp_path / "m")
-    with pytest.raises(InputError, match="no product between its first and last"):
+    with pytest.raises(InputError, match="no product between its first and its last"):
         quantize(tmp_path / "m", tmp_path / "q", mode="static", calibration=np.zeros((1, 6), "f"))

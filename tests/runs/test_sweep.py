@@ -129,7 +129,7 @@ def test_dropouts_are_members_and_each_fit_is_of_its_own_student():
     sweep = {"student.dropout": [0.0, 0.3]}
     config = CONFIG.model_copy(update={"sweep": sweep})
     report = Told()
-    swept = fit_combinations(config, progress=report)
+    swept = fit_combinations([config], progress=report)
     assert sum(line.startswith("program 1 of 1") for line in report.lines) == 1
     assert [fit.student.dropout for fit in swept.fits] == [0.0, 0.3]
     (problem,) = swept.problems.values()
