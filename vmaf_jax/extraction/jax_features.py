@@ -19,6 +19,7 @@ from vmaf_jax.features import v1
 from vmaf_jax.features.checks import MIN_SIZE
 from vmaf_jax.features.feature_set import FeatureSet
 from vmaf_jax.features.frames import chunk_features
+from vmaf_jax.features.motion import motion2
 from vmaf_jax.video.geometry import EncodedFormat
 
 Features = npt.NDArray[np.float64]  # [frames, features]
@@ -132,9 +133,7 @@ def _unpack(packed: Shaped[Array, "t s"], shape: FrameShape) -> v1.Planes:
 
 def _motion_to_motion2(rows: Features) -> Features:
     """Replaces motion, the last column, by the smaller of a frame's motion and the next one's."""
-    motion = rows[:, -1:]
-    motion2 = np.minimum(motion, np.concatenate([motion[1:], motion[-1:]]))
-    return np.concatenate([rows[:, :-1], motion2], axis=1)
+    return np.concatenate([rows[:, :-1], motion2(rows[:, -1])[:, None]], axis=1)
 
 
 def _too_small_for_adm(shape: FrameShape) -> str | None:

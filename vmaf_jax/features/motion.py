@@ -75,9 +75,10 @@ def _mean_backward(difference: Array, gradient: Array) -> tuple[Array]:
 _mean_change.defvjp(_mean_forward, _mean_backward)
 
 
-def motion2(motion: Float[Array, " t"]) -> Float[Array, " t"]:
-    """Returns motion2 of a whole clip's frames from their motion, 8-bit luma steps."""
-    return jnp.minimum(motion, jnp.append(motion[1:], motion[-1]))
+def motion2(motion: Float[Array | np.ndarray, " t"]) -> Any:
+    """Returns motion2 of a whole clip from its frames' motion, 8-bit luma steps, NumPy or JAX."""
+    library: Any = np if isinstance(motion, np.ndarray) else jnp
+    return library.minimum(motion, library.concatenate([motion[1:], motion[-1:]]))
 
 
 class MotionSettings(NamedTuple):
