@@ -4,7 +4,7 @@
 FROM python:3.13-slim AS build
 WORKDIR /source
 COPY . .
-RUN python -m pip install --no-cache-dir --prefix /installed --constraint constraints.txt .
+RUN python -m pip install --no-cache-dir --prefix /installed --constraint constraints.txt '.[train]'
 
 FROM python:3.13-slim
 COPY --from=build /installed /usr/local

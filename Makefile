@@ -35,7 +35,7 @@ python-version:
 
 $(STAMP): pyproject.toml constraints.txt | python-version
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[demo,dev,mcp,ray]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[train,demo,dev,mcp,ray]'
 	touch $@
 
 clean:

@@ -6,7 +6,16 @@ from pathlib import Path
 import pytest
 
 ORDER = (
-    *("errors", "printable", "files", "plain_yaml", "interrupts", "progress", "environment"),
+    *(
+        "errors",
+        "extras",
+        "printable",
+        "files",
+        "plain_yaml",
+        "interrupts",
+        "progress",
+        "environment",
+    ),
     *("features", "tables", "teacher", "video", "corpora", "extraction", "models", "training"),
     *("evaluation", "export", "reporting", "runs", "scoring", "jobs"),
     *("torch", "benchmarks", "serving", "commands", "cli", "__main__"),

@@ -11,8 +11,17 @@
 
 Commands of `vmaf-jax` are functions in `vmaf_jax.jobs` and `vmaf_jax.scoring`; `vmaf_jax.torch` is
 the bridge to PyTorch. Names are imported when they are first used: `import vmaf_jax` costs nothing.
+`vmaf` and the features as functions need JAX, which the extra `train` brings.
 """
 
 import lazy_loader
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+_load, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+
+
+def __getattr__(name: str) -> object:
+    """Imports a public name; InputError names the extra that it needs, where one is missing."""
+    from vmaf_jax.extras import name_missing_extra
+
+    with name_missing_extra():
+        return _load(name)

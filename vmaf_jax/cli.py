@@ -32,6 +32,7 @@ from vmaf_jax.commands.score import score
 from vmaf_jax.commands.select import select
 from vmaf_jax.commands.train import train
 from vmaf_jax.errors import GateError, InputError
+from vmaf_jax.extras import name_missing_extra
 from vmaf_jax.files import remove_work_folders
 from vmaf_jax.interrupts import end_on_signals
 from vmaf_jax.printable import escape_output, log_to_terminal, printable
@@ -164,7 +165,8 @@ def _run(words: list[str]) -> int:
 def _run_app(words: list[str]) -> int:
     """Runs a command; returns the exit code that Typer gives it. Wrong words are shown escaped."""
     try:
-        code = app(args=words, prog_name="vmaf-jax", standalone_mode=False)
+        with name_missing_extra():
+            code = app(args=words, prog_name="vmaf-jax", standalone_mode=False)
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     except _UsageError as error:

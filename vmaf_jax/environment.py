@@ -1,6 +1,7 @@
 """The machine: its processor, JAX's devices and compiled programs, package versions."""
 
 import functools
+import importlib.util
 import logging
 import os
 import platform
@@ -20,16 +21,27 @@ __version__ = metadata.version("vmaf-jax")
 
 def environment() -> dict[str, Any]:
     """Returns Python, processor, devices and package versions, by name, for `metrics.json`."""
-    import jax
+    devices = []
+    if importlib.util.find_spec("jax") is not None:
+        import jax
 
+        devices = [f"{device.platform}:{device.device_kind}" for device in jax.devices()]
     return {
         "python": platform.python_version(),
         "machine": platform.machine(),
         "processor": processor(),
         "cores": os.cpu_count(),
-        "devices": [f"{device.platform}:{device.device_kind}" for device in jax.devices()],
-        **{name: metadata.version(name) for name in _PACKAGES},
+        "devices": devices,
+        **{name: package_version(name) for name in _PACKAGES},
     }
+
+
+def package_version(name: str) -> str:
+    """Returns the version of an installed package, `none` where it is missing."""
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return "none"
 
 
 def processor() -> str:

@@ -11,16 +11,15 @@ from collections.abc import Callable
 from typing import Any
 
 from vmaf_jax.errors import InputError
+from vmaf_jax.extras import name_missing_extra
 
-try:
+with name_missing_extra():
     import torch
-except ImportError as error:
-    raise InputError("PyTorch is not installed; pip install 'vmaf-jax[torch]'.") from error
+with name_missing_extra():
+    import jax
+    import jax.numpy as jnp
 
-import jax
-import jax.numpy as jnp
-
-from vmaf_jax.teacher.pixels import vmaf as vmaf_of_arrays
+    from vmaf_jax.teacher.pixels import vmaf as vmaf_of_arrays
 
 
 def vmaf(

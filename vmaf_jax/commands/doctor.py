@@ -45,14 +45,11 @@ _PACKAGES = ("jax", "flax", "onnx", "onnxruntime", "numpy")
 
 def version_lines() -> list[str]:
     """Returns a name and a version a line, this program first; "none" without an installation."""
+    from vmaf_jax.environment import package_version
     from vmaf_jax.video.ffmpeg import find_ffmpeg
 
     lines = [f"vmaf-jax {metadata.version('vmaf-jax')}", f"python {platform.python_version()}"]
-    for name in _PACKAGES:
-        try:
-            lines.append(f"{name} {metadata.version(name)}")
-        except metadata.PackageNotFoundError:
-            lines.append(f"{name} none")
+    lines += [f"{name} {package_version(name)}" for name in _PACKAGES]
     try:
         lines.append(f"ffmpeg {find_ffmpeg().version}")
     except InputError:

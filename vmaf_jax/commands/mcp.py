@@ -1,12 +1,9 @@
 """The command `vmaf-jax mcp`: the jobs as MCP tools."""
 
-import importlib.util
 from pathlib import Path
 from typing import Annotated
 
 import typer
-
-from vmaf_jax.errors import InputError
 
 
 def mcp(
@@ -20,8 +17,6 @@ def mcp(
     workers: Annotated[int | None, typer.Option(min=1, max=64, help="Calls side by side.")] = None,
 ) -> None:
     """Serve the jobs as MCP tools, on standard input and output."""
-    if importlib.util.find_spec("mcp") is None:  # an extra
-        raise InputError("the MCP SDK is not installed; pip install 'vmaf-jax[mcp]'.")
     from vmaf_jax.serving.settings import make_settings
     from vmaf_jax.serving.transports import serve_http, serve_stdio
 

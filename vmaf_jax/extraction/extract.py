@@ -17,6 +17,7 @@ from vmaf_jax.corpora.clips import Clip
 from vmaf_jax.errors import InputError, did_you_mean
 from vmaf_jax.extraction.libvmaf import extract_by_libvmaf
 from vmaf_jax.extraction.request import METRICS, Pair, Request, TableOrError, parse_extra_metrics
+from vmaf_jax.extras import name_missing_extra
 from vmaf_jax.features.feature_set import FEATURES, FeatureSet
 from vmaf_jax.tables.table import FeatureTable, concatenate, constant_text
 from vmaf_jax.teacher.model_file import DEFAULT_TEACHER, find_model_file, read_model_file
@@ -155,7 +156,8 @@ def extract_each(
         raise InputError(
             f"extra metric {request.extra_metrics[0]}: libvmaf computes it, not {backend}; drop it."
         )
-    from vmaf_jax.extraction.jax import extract_by_jax  # loads JAX, which libvmaf does without
+    with name_missing_extra():
+        from vmaf_jax.extraction.jax import extract_by_jax  # loads JAX, which libvmaf does without
 
     return extract_by_jax(pairs, request, on_pair)
 

@@ -27,6 +27,7 @@ from vmaf_jax.extraction.extract import extract_one
 from vmaf_jax.extraction.request import Pair, Request, TableOrError
 from vmaf_jax.extraction.shards import Engine, Shard, ShardSettings, write_shard
 from vmaf_jax.extraction.teachers import resolve_teachers
+from vmaf_jax.extras import name_missing_extra
 from vmaf_jax.video.ffmpeg import find_ffmpeg
 from vmaf_jax.video.inputs import Video
 
@@ -285,12 +286,8 @@ def _import_ray() -> ModuleType:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     os.environ.setdefault("RAY_DISABLE_FAILURE_SIGNAL_HANDLER", "1")  # `interrupts` has its own
-    try:
+    with name_missing_extra():
         import ray
-    except ImportError as error:
-        raise InputError(
-            "--engine ray: Ray is not installed; pip install 'vmaf-jax[ray]'."
-        ) from error
     # Standard output is for results; Ray prints there which nodes died, whatever it is asked.
     ray._private.worker._worker_logs_enabled = False
     module: ModuleType = ray

