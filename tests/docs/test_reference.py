@@ -29,7 +29,7 @@ def test_every_setting_says_what_it_is():
 
 def test_functions_are_there_with_their_arguments():
     python = render_reference(app).split("## Python")[1]
-    assert "score(reference, distorted, model='tiny', *, bits=8, backend='libvmaf'," in python
+    assert "score(reference, distorted, model='auto', *, bits=8, backend='libvmaf'," in python
     assert "\n    bits: of arrays: 8, 10 or 12.\n" in python.split("### `vmaf_jax.score`")[1]
 
 

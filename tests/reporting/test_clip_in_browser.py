@@ -21,7 +21,8 @@ def made(tmp_path_factory, encodes):
     shutil.copy(encodes / "small.mp4", folder / HOSTILE)
     (folder / "broken.mp4").write_bytes((encodes / "dis.mp4").read_bytes()[:700])
     files = [encodes / "dis.mp4", folder / HOSTILE, folder / "broken.mp4"]
-    flags = ["--html", folder / "page.html", "--interval", "0.9", "--json", "--per-frame"]
+    flags = ["--html", folder / "page.html", "--json", "--per-frame"]
+    flags += ["--model", "tiny", "--interval", "0.9"]
     result = run_command("score", encodes / "ref.y4m", *files, *flags)
     assert result.code == 2
     assert "broken.mp4" in result.stderr

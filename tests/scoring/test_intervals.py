@@ -99,16 +99,16 @@ def test_within_goes_on_until_the_interval_is_as_narrow_as_asked(pair):
 
 
 def test_interval_and_region(pair):
-    finished = run_command("score", *pair, "--interval", 0.9, "--json")
+    finished = run_command("score", *pair, *TINY, "--interval", 0.9, "--json")
     document = json.loads(finished.stdout)
     interval = document["interval"]
     assert (interval["level"], interval["kind"]) == (0.9, "conformal across sources")
     assert interval["low"] < document["score"] < interval["high"]
     assert document["inside_training_region"] in (True, False)
     assert "frames_measured" not in document
-    both = vmaf_jax.score(*pair, interval=0.9, within=2.0)
+    both = vmaf_jax.score(*pair, "tiny", interval=0.9, within=2.0)
     # Conformal at 0.9 + 0.05, widened by the sampling's half-width at 0.95: errors of 0.1 in all.
-    half = (sampled := vmaf_jax.score(*pair, within=2.0)).interval.high - sampled.pooled
+    half = (sampled := vmaf_jax.score(*pair, "tiny", within=2.0)).interval.high - sampled.pooled
     wide = vmaf_jax.load_model(both.model).calibration.interval(both.pooled, 0.95, both.model)
     assert half > 0
     assert both.interval.low == pytest.approx(max(0, wide.low - half), abs=1e-9)
@@ -119,11 +119,11 @@ def test_interval_and_region(pair):
 
 
 def test_people_read_it(pair):
-    text = run_command("score", *pair, "--interval", 0.9, "--within", 2).stdout
+    text = run_command("score", *pair, *TINY, "--interval", 0.9, "--within", 2).stdout
     assert "the mean of 200 frames, from" in text
     assert "90 % interval" in text
     assert "how near the model imitates vmaf_v0.6.1, not what viewers say" in " ".join(text.split())
-    both = json.loads(run_command("score", *pair, "--interval", 0.9, "--json").stdout)
+    both = json.loads(run_command("score", *pair, *TINY, "--interval", 0.9, "--json").stdout)
     assert both["interval"]["of"] == "vmaf_v0.6.1"
     strange = run_command("score", pair[0], pair[0], "--model", "rbf_4k").stdout
     assert ("outside the training region" in strange) == (
@@ -131,19 +131,21 @@ def test_people_read_it(pair):
     )
 
 
+TINY = ["--model", "tiny"]
 BAD = [
-    (["--interval", 0], "--interval 0: expected more than 0"),
-    (["--interval", 1], "--interval 1: expected"),
-    (["--interval", "nan"], "--interval nan: expected"),
+    ([*TINY, "--interval", 0], "--interval 0: expected more than 0"),
+    ([*TINY, "--interval", 1], "--interval 1: expected"),
+    ([*TINY, "--interval", "nan"], "--interval nan: expected"),
     (["--within", 0], "--within 0: expected points above 0"),
     (["--within", -1], "--within -1: expected"),
     (["--within", "nan"], "--within nan: expected"),
-    (["--within", 1, "--interval", 0.95], "--interval 0.95: with --within below 0.95"),
+    ([*TINY, "--within", 1, "--interval", 0.95], "--interval 0.95: with --within below 0.95"),
     (["--within", 1, "--per-frame"], "--per-frame lists all"),
     (["--within", 1, "--backend", "jax"], "libvmaf measures"),
     (["--within", 1, "--teacher", "vmaf_v0.6.1"], "no teacher beside it"),
     (["--within", 1, "--allow-damaged"], "cannot look for damage"),
     (["--interval", 0.9, "--model", "vmaf_v0.6.1"], "VMAF's own model: it imitates nothing"),
+    (["--interval", 0.9], "name a student (--model tiny)"),
     (["--interval", 0.9, "--model", "phone"], "VMAF's own model: it imitates nothing"),
     (["--interval", 0.9, "--model", "checkpoints/tiny/model.int8.onnx"], "carries no calibration"),
 ]

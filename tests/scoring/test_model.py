@@ -1,6 +1,8 @@
 """`--model auto` and `phone`: which model, and that it is said."""
 
+import inspect
 import json
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +10,21 @@ import pytest
 
 from tests.support import run_command
 from vmaf_jax import load_teacher, score
+from vmaf_jax.commands.options import complete_scored_model
+from vmaf_jax.commands.score import score as score_command
 from vmaf_jax.errors import InputError
-from vmaf_jax.scoring.model import FOUR_K, HD, ModelChoice, choose_model, vmaf_model_for
+from vmaf_jax.scoring.model import (
+    AUTO,
+    FOUR_K,
+    HD,
+    PHONE,
+    ModelChoice,
+    choose_model,
+    vmaf_model_for,
+)
 from vmaf_jax.scoring.rank import rank
-from vmaf_jax.scoring.score import ScoreSettings
+from vmaf_jax.scoring.score import DEFAULT_MODEL, ScoreSettings
+from vmaf_jax.serving.requests import ScoreRequest
 from vmaf_jax.video.inputs import Video
 
 
@@ -39,12 +52,35 @@ def test_what_is_named_is_taken():
 def test_the_choice_is_told(encodes):
     pair = encodes / "ref.y4m", encodes / "dis.mp4"
     reason = f"{HD}: chosen for a 1080p screen at 3 heights, the reference is 352x288"
-    result = run_command("score", *pair, "--model", "auto", "--json")
+    result = run_command("score", *pair, "--json")
     document = json.loads(result.stdout)
     assert (document["model"], document["model_choice"]) == (HD, reason)
-    quiet = run_command("score", *pair, "--model", "auto", "--quiet")
-    assert float(quiet.stdout) == pytest.approx(document["score"], abs=1e-6)
-    assert quiet.stderr.splitlines() == [reason]
+    shown = run_command("score", *pair)
+    assert HD in shown.stdout
+    assert shown.stderr.splitlines() == [reason]
+    quiet = run_command("score", *pair, "--quiet")
+    assert (float(quiet.stdout), quiet.stderr) == (pytest.approx(document["score"], abs=1e-6), "")
+
+
+def test_what_was_decoded_decides_without_a_probe(tmp_path, ffmpeg, monkeypatch):
+    line = [ffmpeg, "-v", "error", "-f", "lavfi", "-i", "testsrc2=size=3840x64:rate=2:duration=1"]
+    subprocess.run([*line, "-c:v", "libx264", "-qp", "20", tmp_path / "wide.mp4"], check=True)
+    monkeypatch.setattr("vmaf_jax.scoring.model.probe", None)
+    scores = score(tmp_path / "wide.mp4", tmp_path / "wide.mp4")
+    assert scores.model == FOUR_K
+    assert scores.choice.endswith("the reference is 3840x64")
+
+
+def test_the_default_is_one_for_all():
+    options = inspect.signature(score_command).parameters
+    assert (
+        options["model"].default
+        == DEFAULT_MODEL
+        == AUTO
+        == ScoreRequest.model_fields["model"].default
+    )
+    assert set(complete_scored_model("")) >= {AUTO, PHONE, HD, FOUR_K, "tiny"}
+    assert complete_scored_model("ph") == [PHONE]
 
 
 def test_a_phone_has_the_transform(encodes):

@@ -109,7 +109,7 @@ def test_shortest_paths():
 
 
 def test_results_print_in_a_few_lines(folder):
-    ranking = rank(folder / "ref.y4m", [folder / "encodes"], settings=ScoreSettings(interval=0.9))
+    ranking = rank(folder / "ref.y4m", [folder / "encodes"], "tiny", ScoreSettings(interval=0.9))
     alone = ranking.ranked[0]
     teacher = load_teacher("vmaf_v0.6.1")
     for value in (ranking, alone, alone.table, load_model("tiny"), load_model("rbf"), teacher):
@@ -157,9 +157,11 @@ def logged(log):
 def test_a_log_is_read_as_libvmafs_own(folder, suffix):
     pair = (folder / "ref.y4m", folder / "encodes" / "b_crf35.mp4")
     log = folder / f"log{suffix}"
-    result = run_command("score", *pair, "--log", log, "--teacher", "vmaf_v0.6.1")
+    result = run_command(
+        "score", *pair, "--model", "tiny", "--log", log, "--teacher", "vmaf_v0.6.1"
+    )
     assert result.code == 0, result.stderr
-    scores = score(*pair, teachers=("vmaf_v0.6.1",))
+    scores = score(*pair, "tiny", teachers=("vmaf_v0.6.1",))
     np.testing.assert_allclose(read_log(log, FEATURES).features, scores.table.features, atol=1e-6)
     frames = logged(log)
     for name, values in (("tiny", scores.per_frame), *scores.table.labels.items()):
@@ -229,8 +231,8 @@ def test_a_notebook_shows_what_was_scored(folder):
 
 def test_how_sure_each_is_stands_in_every_table(folder):
     pair = ("score", folder / "ref.y4m", folder / "encodes" / "a_small.mp4")
-    files = (*pair, folder / "encodes" / "b_crf35.mp4", "--interval", 0.9)
-    ranking = rank(folder / "ref.y4m", files[2:4], settings=ScoreSettings(interval=0.9))
+    files = (*pair, folder / "encodes" / "b_crf35.mp4", "--model", "tiny", "--interval", 0.9)
+    ranking = rank(folder / "ref.y4m", files[2:4], "tiny", ScoreSettings(interval=0.9))
     table = ranking.to_arrow()
     shown = run_command(*files).stdout
     for k, scores in enumerate(ranking.ranked):

@@ -12,7 +12,9 @@ from vmaf_jax.scoring.scores import statistics
 
 
 def test_score_is_the_model_on_the_extracted_features(encodes):
-    scores = vmaf_jax.score(encodes / "ref.y4m", encodes / "dis.mp4", teachers=("vmaf_v0.6.1",))
+    scores = vmaf_jax.score(
+        encodes / "ref.y4m", encodes / "dis.mp4", "tiny", teachers=("vmaf_v0.6.1",)
+    )
     table = vmaf_jax.extract_pair(encodes / "ref.y4m", encodes / "dis.mp4")
     expected = vmaf_jax.load_model("tiny")(table.features)
     np.testing.assert_array_equal(scores.per_frame, expected.astype(np.float64))

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vmaf_jax.commands.options import (
+    AUTO,
+    MEASURING,
+    RAW,
     Address,
     Damaged,
     Deinterlace,
@@ -16,7 +19,6 @@ from vmaf_jax.commands.options import (
     Fps,
     Frames,
     Json,
-    ModelName,
     Offset,
     Pixels,
     Provider,
@@ -26,6 +28,8 @@ from vmaf_jax.commands.options import (
     Stream,
     Sync,
     Teachers,
+    complete,
+    complete_scored_model,
 )
 from vmaf_jax.environment import prepare_extraction
 from vmaf_jax.errors import InputError
@@ -33,19 +37,68 @@ from vmaf_jax.files import check_output, is_folder
 from vmaf_jax.printable import printable
 from vmaf_jax.video.comparison import Comparison
 from vmaf_jax.video.inputs import Video, check_video
+from vmaf_jax.video.pixel_format import RAW_FORMATS
 
 if TYPE_CHECKING:
     from vmaf_jax.scoring.score import ScoreSettings
+
+_FILES = "Files and output"
+
+
+def _complete_metrics(incomplete: str) -> list[str]:
+    """Returns lists of extra metrics that go on as `incomplete`, a list, does."""
+    from vmaf_jax.extraction.request import METRICS
+
+    before, comma, last = incomplete.rpartition(",")
+    return [f"{before}{comma}{name}" for name in complete(*METRICS)(last)]
 
 
 def score(
     reference: Annotated[Path, typer.Argument(help="The pristine video; - for a pipe.")],
     distorted: Annotated[list[Path], typer.Argument(help="The degraded one; several are ranked.")],
-    model: ModelName = "tiny",
+    model: Annotated[
+        str,
+        typer.Option(
+            help="auto: VMAF's own by resolution; phone; a VMAF model or student by name (tiny); a "
+            "run folder, .onnx or .json.",
+            autocompletion=complete_scored_model,
+        ),
+    ] = AUTO,
+    interval: Annotated[
+        float | None, typer.Option(help="Level, as 0.9, of the interval; of a student.")
+    ] = None,
+    within: Annotated[
+        float | None, typer.Option(help="Points: measure only as many frames as that takes (95 %).")
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="The score and no more.")] = False,
+    json_: Json = False,
+    html: Annotated[
+        Path | None,
+        typer.Option(help="A page: quality over time, pictures.", rich_help_panel=_FILES),
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw the scores, a .png file.", rich_help_panel=_FILES)
+    ] = None,
+    csv: Annotated[
+        Path | None, typer.Option(help="Write scores and features here.", rich_help_panel=_FILES)
+    ] = None,
+    log: Annotated[
+        Path | None, typer.Option(help="A log as libvmaf's, .json or .xml.", rich_help_panel=_FILES)
+    ] = None,
+    per_frame: Annotated[
+        bool,
+        typer.Option("--per-frame", help="Print every frame's score.", rich_help_panel=_FILES),
+    ] = False,
     teacher: Teachers = None,
-    width: Pixels = None,
-    height: Pixels = None,
-    pix_fmt: Annotated[str | None, typer.Option(help="Of raw YUV, such as yuv420p.")] = None,
+    extra_metrics: Annotated[
+        str | None,
+        typer.Option(
+            help="Compute these too, of psnr,ssim,ms_ssim,ciede2000,psnr_hvs,cambi.",
+            autocompletion=_complete_metrics,
+        ),
+    ] = None,
+    start: Start = None,
+    frames: Frames = None,
     shortest: Shortest = False,
     force: Force = False,
     scale: Scale = None,
@@ -53,29 +106,27 @@ def score(
     sync: Sync = None,
     offset: Offset = 0,
     allow_damaged: Damaged = False,
-    start: Start = None,
-    frames: Frames = None,
     deinterlace: Deinterlace = None,
     stream: Stream = None,
-    backend: Annotated[str, typer.Option(help="What measures: libvmaf, jax or onnx.")] = "libvmaf",
-    provider: Provider = None,
-    per_frame: Annotated[bool, typer.Option("--per-frame", help="Every frame's score.")] = False,
-    csv: Annotated[Path | None, typer.Option(help="Write scores and features here.")] = None,
-    plot: Annotated[Path | None, typer.Option(help="Draw the scores, a .png file.")] = None,
-    interval: Annotated[float | None, typer.Option(help="Level, as 0.9, of the interval.")] = None,
-    within: Annotated[
-        float | None, typer.Option(help="Points: measure only as many frames as that takes (95 %).")
-    ] = None,
-    log: Annotated[Path | None, typer.Option(help="A log as libvmaf's, .json or .xml.")] = None,
-    html: Annotated[Path | None, typer.Option(help="A page: quality over time, pictures.")] = None,
-    extra_metrics: Annotated[
+    width: Pixels = None,
+    height: Pixels = None,
+    pix_fmt: Annotated[
         str | None,
-        typer.Option(help="Compute these too, of psnr,ssim,ms_ssim,ciede2000,psnr_hvs,cambi."),
+        typer.Option(
+            help="Such as yuv420p.", rich_help_panel=RAW, autocompletion=complete(*RAW_FORMATS)
+        ),
     ] = None,
+    backend: Annotated[
+        str,
+        typer.Option(
+            help="What measures: libvmaf, jax or onnx.",
+            rich_help_panel=MEASURING,
+            autocompletion=complete("libvmaf", "jax", "onnx"),
+        ),
+    ] = "libvmaf",
+    provider: Provider = None,
     engine: Engine = "local",
     address: Address = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="The score and no more.")] = False,
-    json_: Json = False,
 ) -> None:
     """Score a video against its reference."""
     from vmaf_jax.extraction.shards import check_engine
@@ -208,8 +259,8 @@ def _score_pair(
         frames = scores.frame_lines() if output.per_frame else []
         show_scores(scores.all_statistics(), frames, "\n".join(scores.summary_lines()))
         show_extra_metrics(scores.extra_metric_statistics(), on_error=bool(frames))
-    if scores.choice is not None:
-        show_lines([scores.choice], on_error=True)
+        if scores.choice is not None:
+            show_lines([scores.choice], on_error=True)
 
 
 def _rank(
@@ -261,6 +312,6 @@ def _rank(
             for scores, names in named
         ]
         show_ranking(rows, failed)
-    if ranking.ranked and ranking.ranked[0].choice is not None and not output.json:
-        show_lines([ranking.ranked[0].choice], on_error=True)
+        if ranking.ranked and ranking.ranked[0].choice is not None:
+            show_lines([ranking.ranked[0].choice], on_error=True)
     ranking.check()

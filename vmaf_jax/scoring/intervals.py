@@ -39,7 +39,8 @@ def check_interval(model: Model, level: float, *, within: bool) -> Calibration:
     if model.kind == "libvmaf":
         raise InputError(
             f"--interval: {model.name} is VMAF's own model: it imitates nothing, and its error "
-            f"against viewers is not in its file, so there is no interval; drop it."
+            f"against viewers is not in its file, so there is no interval; name a student "
+            f"(--model tiny), or drop it."
         )
     if model.calibration is None:
         raise InputError(

@@ -270,6 +270,12 @@ def choose_model(model: ModelLike, reference: Video) -> ModelChoice:
     Raises:
         InputError: The reference cannot be read.
     """
+    if model == AUTO:
+        check_video(reference)
+        width, height = reference.width, reference.height
+        if width is None or height is None:
+            width, height = probe(find_ffmpeg(), reference)[1].size
+        return choose_by_size(width, height)
     if model == PHONE:
         from vmaf_jax.teacher import load_teacher
 
@@ -278,13 +284,11 @@ def choose_model(model: ModelLike, reference: Video) -> ModelChoice:
         loaded = Model(name, "libvmaf", teacher.feature_set, teacher, compiles=False)
         reason = f"{name}: {HD} with its transform for phone screens, as asked for"
         return ModelChoice(loaded, reason)
-    if model != AUTO:
-        return ModelChoice(model)
-    check_video(reference)
-    width, height = reference.width, reference.height
-    if width is None or height is None:
-        facts = probe(find_ffmpeg(), reference)[1]
-        width, height = facts.width, facts.height
+    return ModelChoice(model)
+
+
+def choose_by_size(width: int, height: int) -> ModelChoice:
+    """Returns the model that `auto` stands for, of references of that size in pixels."""
     name = vmaf_model_for(width, height)
     screen = "a 4K screen at 1.5 heights" if name == FOUR_K else "a 1080p screen at 3 heights"
     return ModelChoice(name, f"{name}: chosen for {screen}, the reference is {width}x{height}")

@@ -21,14 +21,24 @@ from vmaf_jax.features.feature_set import FeatureSet
 from vmaf_jax.progress import NO_PROGRESS, Progress
 from vmaf_jax.scoring.frame_budget import check_within, measure_sample
 from vmaf_jax.scoring.intervals import check_interval, is_in_training_region, score_interval
-from vmaf_jax.scoring.model import Model, ModelLike, choose_model, feature_set_of, load_scorer
+from vmaf_jax.scoring.model import (
+    AUTO,
+    HD,
+    Model,
+    ModelChoice,
+    ModelLike,
+    choose_by_size,
+    choose_model,
+    feature_set_of,
+    load_scorer,
+)
 from vmaf_jax.scoring.scores import Scores, VideoPair
 from vmaf_jax.tables.table import FeatureTable
 from vmaf_jax.video.arrays import arrays_as_files
 from vmaf_jax.video.comparison import DEFAULT_COMPARISON, Comparison, ComparisonOptions
 from vmaf_jax.video.ffmpeg import estimate_frames, find_ffmpeg
 
-DEFAULT_MODEL = "tiny"
+DEFAULT_MODEL = AUTO
 _BATCH = 256  # rows; a jitted model compiles for so many while the clip is still measured
 
 
@@ -130,8 +140,9 @@ def score(
     Args:
         reference, distorted: Files that ffmpeg decodes, or raw YUV with size and format; or arrays
             of integers, luma `[frames, height, width]` or planes (Y, U, V) of such frames.
-        model: A shipped name, a run folder, an ONNX file, a libvmaf JSON file, or a loaded model;
-            `auto` is VMAF's own by the reference's resolution, `phone` its model for phones.
+        model: `auto`, VMAF's own by the reference's resolution; `phone`, its model for phones; the
+            name of a VMAF model or a shipped student, a run folder, an ONNX file, a libvmaf JSON
+            file, or a loaded model.
         bits: Of arrays: 8, 10 or 12.
         backend: What measures the features, `libvmaf`, `jax` or `onnx` (a pixels model).
         width, height, pix_fmt: Of raw files.
@@ -193,39 +204,43 @@ def score_pair(
     has_format = settings.width or settings.height or settings.pix_fmt
     if has_format and not any(video.is_raw for video in pair):
         raise InputError("width, height and pix_fmt are for raw .yuv files; drop them.")
-    choice = choose_model(model, pair[0])
-    if settings.backend == "onnx":
-        scores = _score_by_pixels_model(choice.model, pair, settings)
-    elif settings.within is not None:
-        scores = _score_sample(choice.model, pair, settings, settings.within)
-    else:
-        scores = _score_every_frame(choice.model, pair, settings, progress)
     compared = VideoPair(pair[0], pair[1], settings.comparison)
-    return dataclasses.replace(scores, choice=choice.reason, pair=compared)
+    if settings.backend == "onnx":
+        scores = _score_by_pixels_model(choose_model(model, pair[0]), pair, settings)
+    elif settings.within is not None:
+        scores = _score_sample(choose_model(model, pair[0]), pair, settings, settings.within)
+    else:
+        scores = _score_every_frame(model, pair, settings, progress)
+    return dataclasses.replace(scores, pair=compared)
 
 
-def _score_by_pixels_model(model: ModelLike, pair: Pair, settings: ScoreSettings) -> Scores:
+def _score_by_pixels_model(choice: ModelChoice, pair: Pair, settings: ScoreSettings) -> Scores:
     from vmaf_jax.scoring.pixels_backend import score_pixels
 
-    if isinstance(model, Model):
+    if isinstance(choice.model, Model):
         raise InputError("--backend onnx: takes a model by name or file, not a loaded one.")
-    return score_pixels(
+    scores = score_pixels(
         pair,
-        str(model),
+        str(choice.model),
         settings.comparison,
         provider=settings.provider,
         teachers=settings.teachers,
     )
+    return dataclasses.replace(scores, choice=choice.reason)
 
 
 def _score_every_frame(
     model: ModelLike, pair: Pair, settings: ScoreSettings, progress: Progress
 ) -> Scores:
     """Measures all frames, while the model is loaded, and scores them."""
+    # Both models of `auto` read the same features, so what is decoded decides; a probe takes longer
+    # than all else that a measured pair needs.
+    choice = ModelChoice(HD) if model == AUTO else choose_model(model, pair[0])
     if settings.interval is not None:  # a model without intervals is refused before the long work
-        model = load_scorer(model)
-        check_interval(model, settings.interval, within=False)
-    feature_set = feature_set_of(model)
+        calibrated = load_scorer(choice.model)
+        check_interval(calibrated, settings.interval, within=False)
+        choice = ModelChoice(calibrated, choice.reason)
+    feature_set = feature_set_of(choice.model)
 
     def count_frames() -> int | None:
         """Returns how many frames will be measured, as far as a header tells."""
@@ -242,11 +257,17 @@ def _score_every_frame(
     # A thread is enough: ffmpeg and libvmaf measure in a process of their own.
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         extraction = pool.submit(measure)
-        loaded = load_scorer(model)
+        loaded = load_scorer(choice.model)
         if loaded.compiles:
             loaded(np.zeros((_BATCH, len(feature_set))))
         table, extraction_s = extraction.result()
-    return predict_scores(loaded, table, interval=settings.interval, extraction_s=extraction_s)
+    if model == AUTO:
+        reference = table.provenance["comparison"]["reference"]
+        choice = choose_by_size(reference["width"], reference["height"])
+        if choice.model != HD:
+            loaded = load_scorer(choice.model)
+    scores = predict_scores(loaded, table, interval=settings.interval, extraction_s=extraction_s)
+    return dataclasses.replace(scores, choice=choice.reason)
 
 
 def predict_scores(
@@ -278,9 +299,11 @@ def predict_scores(
     )
 
 
-def _score_sample(model: ModelLike, pair: Pair, settings: ScoreSettings, within: float) -> Scores:
+def _score_sample(
+    choice: ModelChoice, pair: Pair, settings: ScoreSettings, within: float
+) -> Scores:
     """Measures as many frames as it takes to know their mean `within` points, and scores them."""
-    loaded = load_scorer(model)
+    loaded = load_scorer(choice.model)
     if settings.interval is not None:
         check_interval(loaded, settings.interval, within=True)
     check_within(within, loaded, settings.comparison)
@@ -305,6 +328,7 @@ def _score_sample(model: ModelLike, pair: Pair, settings: ScoreSettings, within:
         interval=score_interval(loaded, pooled, settings.interval, sample.estimate),
         inside_training_region=is_in_training_region(loaded, sample.mean_features),
         frames=sample.n_frames,
+        choice=choice.reason,
     )
 
 

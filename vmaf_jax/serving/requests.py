@@ -57,6 +57,13 @@ _MODEL = (
 )
 _TABLE = "Path of a feature table (.parquet), as `vmaf-jax extract` writes it."
 Model = Annotated[ModelName, Field(description=_MODEL)]
+ScoredModel = Annotated[
+    ModelName,
+    Field(
+        description="auto, VMAF's own by the reference's resolution; phone, that for phones; or: "
+        + _MODEL
+    ),
+]
 Table = Annotated[InputFile, Field(description=_TABLE)]
 Split = Annotated[
     Word,
@@ -175,7 +182,7 @@ class Scoring(Measurement):
     pix_fmt: Word | None = Field(
         None, description="For raw .yuv files: ffmpeg's name, such as yuv420p or yuv420p10le."
     )
-    model: Model = FEATURES.teacher
+    model: ScoredModel = "auto"
 
 
 class Pair(Scoring):

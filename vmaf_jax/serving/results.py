@@ -66,6 +66,7 @@ class ScoreResult(Frames):
 
     Attributes:
         kind: run (JAX), onnx, or libvmaf (one of VMAF's own models).
+        model_choice: why this model was taken, where auto or phone stood for it.
         backend: what measured the features.
         score: the clip's score by the model's own pooling, points.
         interval: of the score, where it was asked for.
@@ -77,6 +78,7 @@ class ScoreResult(Frames):
 
     model: str
     kind: str
+    model_choice: str | None = None
     backend: str
     score: float
     interval: ScoreInterval | None = None

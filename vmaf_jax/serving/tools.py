@@ -16,7 +16,7 @@ import pydantic
 from vmaf_jax.files import check_output, to_json, write_text
 from vmaf_jax.jobs.ladder import BdRate, ladder
 from vmaf_jax.progress import Progress
-from vmaf_jax.scoring.model import Model, load_model
+from vmaf_jax.scoring.model import AUTO, PHONE, Model, ModelLike, load_model
 from vmaf_jax.scoring.rank import rank
 from vmaf_jax.scoring.score import ScoreSettings, score_pair
 from vmaf_jax.scoring.scores import Scores, statistics
@@ -49,7 +49,7 @@ def score_video(request: requests.ScoreRequest, progress: Progress) -> Answer[re
     scores = score_pair(
         request.reference,
         request.distorted,
-        _load(request.model),
+        _load_scorer(request.model),
         fill_settings(ScoreSettings, request),
     )
     rows = zip(scores.per_frame.tolist(), scores.table.features.tolist(), strict=True)
@@ -59,6 +59,7 @@ def score_video(request: requests.ScoreRequest, progress: Progress) -> Answer[re
         kind=scores.kind,
         backend=scores.table.provenance["backend"],
         score=scores.pooled,
+        model_choice=scores.choice,
         interval=scores.interval,
         inside_training_region=scores.inside_training_region,
         statistics=_statistics(scores),
@@ -81,7 +82,7 @@ def describe_worst_frames(
     scores, worst = worst_frames(
         request.reference,
         request.distorted,
-        _load(request.model),
+        _load_scorer(request.model),
         fill_settings(ScoreSettings, request),
         count=request.count,
         apart=request.apart,
@@ -107,7 +108,7 @@ def rank_videos(request: requests.RankRequest, progress: Progress) -> Answer[res
     ranking = rank(
         request.reference,
         request.distorted,
-        _load(request.model),
+        _load_scorer(request.model),
         fill_settings(ScoreSettings, request),
         progress=progress,
     )
@@ -389,6 +390,11 @@ WORK: dict[type[Request], Work[Any, Any]] = {
 def output_schemas() -> dict[str, dict[str, Any]]:
     """Returns the JSON schema of each tool's result, by the tool's name."""
     return {name: WORK[tool.request].output_schema() for name, tool in requests.TOOLS.items()}
+
+
+def _load_scorer(model: str) -> ModelLike:
+    """Returns what scores a pair: a model that stays loaded, or `auto` or `phone`."""
+    return model if model in (AUTO, PHONE) else _load(model)
 
 
 def _load(model: str) -> Model:

@@ -10,7 +10,7 @@ from typing import TypedDict
 from vmaf_jax.errors import InputError
 
 SCALES = ("stretch", "pad", "crop")
-_DEINTERLACE = ("auto", "tff", "bff")
+DEINTERLACE = ("auto", "tff", "bff")
 _MAX_OFFSET = 100_000  # frames
 _MAX_FRAMES = 100_000_000
 
@@ -79,7 +79,7 @@ class Comparison:
             ("--scale", self.scale, SCALES),
             ("--fps", self.fps, ("match",)),
             ("--sync", self.sync, ("auto",)),
-            ("--deinterlace", self.deinterlace, _DEINTERLACE),
+            ("--deinterlace", self.deinterlace, DEINTERLACE),
         ):
             if value is not None and value not in allowed:
                 raise InputError(f"{flag} {value}: expected {' or '.join(allowed)}.")
