@@ -1,0 +1,62 @@
+"""Poolings of a clip, against a plain loop over its frames and SciPy."""
+
+import numpy as np
+import pytest
+import scipy.stats
+
+from vmaf_jax.errors import InputError
+from vmaf_jax.evaluation.clip_pooling import POOLS, PooledScore, pool_clip
+
+
+@pytest.fixture
+def scores():
+    rng = np.random.default_rng(0)
+    return np.clip(80 + np.cumsum(rng.normal(0, 2, 300)), 0, 100)
+
+
+@pytest.mark.parametrize(("pool", "level"), [("p1", 1), ("p5", 5), ("p10", 10), ("median", 50)])
+def test_percentiles_are_scipys(scores, pool, level):
+    expected = scipy.stats.scoreatpercentile(scores, level)
+    assert pool_clip(scores, pool) == pytest.approx((expected, 0, 299))
+
+
+def test_means(scores):
+    assert pool_clip(scores, "mean").score == pytest.approx(sum(scores) / 300)
+    harmonic = scipy.stats.hmean(scores + 1) - 1
+    assert pool_clip(scores, "harmonic").score == pytest.approx(harmonic)
+    assert pool_clip(np.array([0.0, 50.0, 100.0]), "harmonic").score > 0
+
+
+@pytest.mark.parametrize("rate", [24.0, 23.976, 59.94, 0.4, 1000.0])
+def test_the_worst_second_is_the_lowest_of_all_windows(scores, rate):
+    length = min(max(1, round(rate)), 300)
+    windows = [scores[k : k + length].mean() for k in range(300 - length + 1)]
+    k = int(np.argmin(windows))
+    found = pool_clip(scores, "worst-second", rate=rate)
+    assert found == pytest.approx((windows[k], k, k + length - 1))
+
+
+def test_the_worst_shot_is_the_lowest_of_all_shots(scores):
+    cuts = [40, 41, 250]
+    shots = [scores[a:b].mean() for a, b in [(0, 40), (40, 41), (41, 250), (250, 300)]]
+    k = int(np.argmin(shots))
+    found = pool_clip(scores, "worst-shot", cuts=cuts)
+    assert found == pytest.approx((shots[k], [0, *cuts][k], [39, 40, 249, 299][k]))
+    assert pool_clip(scores, "worst-shot") == pytest.approx((scores.mean(), 0, 299))
+
+
+def test_the_first_of_equal_moments_is_taken():
+    scores = np.array([50.0, 50, 90, 50, 50, 90])
+    assert pool_clip(scores, "worst-second", rate=2.0) == PooledScore(50, 0, 1)
+
+
+def test_a_clip_of_one_frame_has_every_pooling():
+    for pool in POOLS:
+        assert pool_clip(np.array([70.0]), pool, rate=25.0) == pytest.approx((70, 0, 0))
+
+
+def test_what_cannot_be_pooled():
+    with pytest.raises(InputError, match=r"--pool p50: no such pooling; .*Did you mean p5\?"):
+        pool_clip(np.ones(3), "p50")
+    with pytest.raises(InputError, match="no frame rate"):
+        pool_clip(np.ones(3), "worst-second")

@@ -1,0 +1,93 @@
+"""Poolings of a clip that a user chooses (`--pool`): means, percentiles, the worst second or shot.
+
+Scores are of consecutive frames, `[frames]`, VMAF points. Percentiles are NumPy's, linear between
+ranks. The harmonic mean is libvmaf's, `1 / mean(1 / (s + 1)) - 1`, which bears zeros. The worst
+second is the window of one second with the lowest mean, wherever it starts; the worst shot is the
+shot with the lowest mean.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from vmaf_jax.errors import InputError, did_you_mean
+
+Floats = npt.NDArray[np.float64]
+PERCENTILES = {"p1": 1.0, "p5": 5.0, "p10": 10.0, "median": 50.0}
+WORST_SECOND, WORST_SHOT = "worst-second", "worst-shot"
+POOLS = ("mean", "harmonic", *PERCENTILES, WORST_SECOND, WORST_SHOT)
+
+
+class PooledScore(NamedTuple):
+    """A clip's score by one pooling.
+
+    Attributes:
+        score: VMAF points.
+        first, last: the frames that it is of, both included, counted from 0: a part of the clip for
+            the worst second and shot, else the whole.
+    """
+
+    score: float
+    first: int
+    last: int
+
+
+def pool_clip(
+    per_frame: Floats, pool: str, *, rate: float | None = None, cuts: Sequence[int] = ()
+) -> PooledScore:
+    """Pools the scores of a clip's frames `[frames]`.
+
+    Args:
+        pool: One of `POOLS`.
+        rate: Frames per second, for the worst second. A clip that is shorter is pooled whole.
+        cuts: First frames of new shots, rising, for the worst shot.
+
+    Raises:
+        InputError: The pooling is unknown, or is the worst second and there is no rate.
+    """
+    check_pool(pool)
+    if pool == WORST_SECOND:
+        if rate is None:
+            raise InputError(
+                f"--pool {WORST_SECOND}: the reference has no frame rate, so a second has no "
+                f"number of frames; choose another pooling, or a file with time stamps."
+            )
+        return _worst_window(per_frame, max(1, round(rate)))
+    if pool == WORST_SHOT:
+        return _worst_part(per_frame, [0, *cuts])
+    if pool in PERCENTILES:
+        value = float(np.percentile(per_frame, PERCENTILES[pool]))
+    elif pool == "harmonic":
+        value = float(1 / np.mean(1 / (per_frame + 1)) - 1)
+    else:
+        value = float(np.mean(per_frame))
+    return PooledScore(value, 0, len(per_frame) - 1)
+
+
+def check_pool(pool: str) -> None:
+    """Raises InputError where a pooling is none of `POOLS`."""
+    if pool not in POOLS:
+        raise InputError(
+            f"--pool {pool}: no such pooling; expected one of {', '.join(POOLS)}."
+            f"{did_you_mean(pool, POOLS)}"
+        )
+
+
+def _worst_window(per_frame: Floats, length: int) -> PooledScore:
+    """Finds the first of the windows of `length` frames whose mean is lowest."""
+    length = min(length, len(per_frame))
+    # Windows one by one, not differences of running sums, whose rounding grows with the clip.
+    means = np.lib.stride_tricks.sliding_window_view(per_frame, length).mean(axis=1)
+    first = int(np.argmin(means))
+    return PooledScore(float(means[first]), first, first + length - 1)
+
+
+def _worst_part(per_frame: Floats, starts: Sequence[int]) -> PooledScore:
+    """Finds the first of the parts that begin at `starts` whose mean is lowest."""
+    sums = np.add.reduceat(per_frame, starts)
+    ends = [*starts[1:], len(per_frame)]
+    means = sums / (np.array(ends) - np.array(starts))
+    worst = int(np.argmin(means))
+    return PooledScore(float(means[worst]), int(starts[worst]), int(ends[worst]) - 1)
