@@ -20,6 +20,7 @@ from vmaf_jax.commands.bench import bench
 from vmaf_jax.commands.compare_backends import compare_backends
 from vmaf_jax.commands.distributed import WorkerEndedError, end_workers
 from vmaf_jax.commands.doctor import doctor, show_version, verify
+from vmaf_jax.commands.encode import encode
 from vmaf_jax.commands.evaluate import evaluate
 from vmaf_jax.commands.examples import epilog
 from vmaf_jax.commands.export import export
@@ -47,6 +48,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "extract": extract,
     "evaluate": evaluate,
     "score": score,
+    "encode": encode,
     "export": export,
     "select": select,
     "ladder": ladder,
@@ -81,13 +83,14 @@ _NO_MEMORY = (  # in messages of libraries that ran out of it
 # abort, or wait for a thread that never started, inside C++ where no handler of ours runs.
 _ADDRESSES = 1500
 _ADDRESSES_OF_JAX = 3900
-_WITHOUT_JAX = {"score", "extract", "doctor", "ladder", "import", "report"}
+_WITHOUT_JAX = {"score", "encode", "extract", "doctor", "ladder", "import", "report"}
 _AFTER_INTERRUPTION = {
     **dict.fromkeys(
         ("score", "extract", "evaluate", "compare-backends"),
         "run it again, what was measured is kept.",
     ),
     "train": "run it again, saved states, if any, are kept.",
+    "encode": "nothing was written; run it again, what was measured is kept.",
     "select": "run it again, finished programs are kept.",
 }
 

@@ -149,16 +149,20 @@ def _is_running(process: int) -> bool:
 
 
 @contextlib.contextmanager
-def work_folder() -> Iterator[Path]:
+def work_folder(place: Path | None = None) -> Iterator[Path]:
     """Opens a temporary folder; those of killed processes of this program are removed first.
+
+    Args:
+        place: Where it is made, hidden; by default among the system's temporary files.
 
     Raises:
         InputError: No folder can be created.
     """
     try:
-        place = Path(tempfile.gettempdir())
-        remove_leftovers(place, "vmaf-jax-")
-        folder = tempfile.mkdtemp(prefix=f"vmaf-jax-{os.getpid()}-")
+        start = "vmaf-jax-" if place is None else ".vmaf-jax-"
+        place = place or Path(tempfile.gettempdir())
+        remove_leftovers(place, start)
+        folder = tempfile.mkdtemp(prefix=f"{start}{os.getpid()}-", dir=place)
     except OSError as error:
         raise temporary_error(error) from error
     _WORK_FOLDERS.add(folder)

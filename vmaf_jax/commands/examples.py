@@ -30,6 +30,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "vmaf-jax score reference.y4m encodes/*.mp4 --html page.html",
         "vmaf-jax score references/ encodes/ --engine ray --address auto",
     ),
+    "encode": (
+        "vmaf-jax encode source.mp4 --target 93 --out finished.mp4",
+        "vmaf-jax encode source.mp4 --target 93 --out finished.mkv --encoder libsvtav1 -- -g 240",
+    ),
     "export": (
         "vmaf-jax export --model tiny --out tiny.onnx",
         "vmaf-jax export --model rbf --format libvmaf --out rbf.json",

@@ -26,7 +26,7 @@ from vmaf_jax.video.pixel_format import (
 from vmaf_jax.video.streams import SWSCALE_MATRIX, DecodedStream, StreamPair
 
 SAME_RATE = 0.005  # relative; 23.976 and 24 are one rate, 24 and 25 two
-_HDR_TRANSFERS = ("smpte2084", "arib-std-b67")
+HDR_TRANSFERS = ("smpte2084", "arib-std-b67")
 _ROLES = ("reference", "distorted")
 
 # The same tags on both inputs: where they differ, ffmpeg 9 converts luma between matrices on the
@@ -237,7 +237,7 @@ def _warn_of_colour(
     """Returns sentences on colour that differs; refuses what cannot be compared by luma."""
     reference, distorted = streams
     warnings = []
-    hdr = [stream.transfer in _HDR_TRANSFERS for stream in streams]
+    hdr = [stream.transfer in HDR_TRANSFERS for stream in streams]
     for name, tag, expected in (
         ("transfer", distorted.transfer, reference.transfer),
         ("primaries", distorted.primaries, reference.primaries),

@@ -98,6 +98,17 @@ def check_spacing(
         )
 
 
+def is_evenly_spaced(ffmpeg: Ffmpeg, video: Video, stream: DecodedStream) -> bool:
+    """Tells whether the frames of a file are shown at a constant rate, as far as it has times."""
+    if stream.demuxer == _Y4M:
+        return True
+    times = packet_times(ffmpeg, video)
+    if len(times) < 3:
+        return True
+    even = np.linspace(times[0], times[-1], len(times))
+    return _furthest_apart(even, times, _EVEN) is None
+
+
 def _rates(videos: VideoPair, streams: StreamPair) -> tuple[float, float] | None:
     """Returns the rates of both, a raw file's as it was given; None where one has none."""
     first, second = (

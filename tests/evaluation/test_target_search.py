@@ -1,0 +1,80 @@
+import numpy as np
+import pytest
+
+from vmaf_jax.evaluation.target_search import Observation, forecast, next_encode, next_probe
+from vmaf_jax.video.encoders import SettingRange
+
+SETTINGS = SettingRange(best=1.0, worst=51.0, step=0.25, typical=24.0, slope=-0.17, drift=0.3)
+Z = 1.645
+
+
+def logistic(middle, slope=-0.17):
+    """A curve of score over setting that is 93 at `middle`."""
+    return lambda q: float(101 - 102 / (1 + np.exp(np.log(94 / 8) + slope * (q - middle))))
+
+
+def find(curve, target, probes=(), tolerance=0.25):
+    """Encodes whole files until the search ends."""
+    whole: list[Observation] = []
+    while (setting := next_encode(SETTINGS, probes, whole, target, Z, tolerance)) is not None:
+        assert setting not in [file.setting for file in whole]
+        score = curve(setting)
+        whole.append(Observation(setting, score, holds=score >= target))
+    return whole
+
+
+@pytest.mark.parametrize("middle", [9, 20, 26, 38])
+@pytest.mark.parametrize("slope", [-0.1, -0.17, -0.26])
+@pytest.mark.parametrize("target", [70.0, 90.0, 97.0])
+def test_whole_files_lead_to_the_weakest_setting_that_holds(middle, slope, target):
+    curve = logistic(middle, slope)
+    whole = find(curve, target)
+    best = max(file.setting for file in whole if file.holds)
+    is_close = curve(best) - target <= 0.25
+    assert is_close or best == 51 or curve(best + SETTINGS.step) < target
+    assert len(whole) <= 8  # as many as bisection of 201 settings takes
+
+
+def test_a_target_that_no_setting_reaches_ends_at_the_best_setting():
+    whole = find(lambda q: 60.0 - q, 70.0)
+    assert not any(file.holds for file in whole)
+    assert min(file.setting for file in whole) == 1
+
+
+def test_probes_are_taken_where_the_decision_is_made():
+    curve = logistic(31)
+    probes: list[Observation] = []
+    while (setting := next_probe(SETTINGS, probes, 90.0, Z)) is not None:
+        probes.append(Observation(setting, curve(setting), error=0.2))
+    assert len(probes) <= 4
+    chosen = forecast(SETTINGS, probes, []).weakest(90.0, Z)
+    assert chosen is not None
+    assert min(abs(probe.setting - chosen) for probe in probes) <= 1
+    assert 90 <= curve(chosen) <= 92
+
+
+@pytest.mark.parametrize("shift", [-1.5, -0.5, 0.5, 1.5])
+def test_a_whole_file_corrects_what_segments_said(shift):
+    curve = logistic(28)
+    probes = [Observation(q, curve(q), error=0.2) for q in (24.0, 28.0, 32.0)]
+    whole = find(lambda q: curve(q) + shift, 93.0, probes, tolerance=1.0)
+    held = max(file.setting for file in whole if file.holds)
+    assert 0 <= curve(held) + shift - 93 <= 1.0
+    assert len(whole) <= 2
+
+
+def test_a_forecast_is_least_sure_far_from_what_is_known():
+    view = forecast(SETTINGS, [Observation(24.0, 93.0)], [])
+    assert (np.diff(view.mean) <= 0).all()
+    places = np.searchsorted(view.setting, [24.0, 28.0, 34.0])
+    assert (np.diff(view.curve_error[places]) > 0).all()
+    after = forecast(SETTINGS, [Observation(24.0, 93.0)], [Observation(24.0, 92.0)])
+    assert after.mean[places[0]] == pytest.approx(92)
+    assert after.error[places[0]] < view.error[places[0]]
+
+
+def test_scores_that_rise_with_the_setting_are_pooled():
+    probes = [Observation(20.0, 90.0), Observation(22.0, 90.4), Observation(30.0, 70.0)]
+    view = forecast(SETTINGS, probes, [])
+    assert (np.diff(view.mean) <= 1e-9).all()
+    assert view.mean[view.setting == 21][0] == pytest.approx(90.2, abs=0.01)

@@ -1,0 +1,159 @@
+"""The job `encode`, with real encoders on twelve frames."""
+
+import json
+import shutil
+import subprocess
+
+import pytest
+
+from tests.support import run_command
+from vmaf_jax.errors import InputError
+from vmaf_jax.jobs.encode import EncodeSettings, encode
+from vmaf_jax.scoring.score import score
+from vmaf_jax.video.ffmpeg import find_ffmpeg
+
+
+@pytest.fixture
+def make(ffmpeg, tmp_path):
+    def run(name, *arguments):
+        subprocess.run(
+            [ffmpeg, "-v", "error", "-y", *map(str, arguments), tmp_path / name], check=True
+        )
+        return tmp_path / name
+
+    return run
+
+
+def files(folder):
+    """Names of all files below a folder, hidden ones included."""
+    return sorted(path.name for path in folder.rglob("*"))
+
+
+def test_the_finished_file_keeps_the_target(encodes, tmp_path):
+    out = tmp_path / "out.mp4"
+    result = run_command("encode", encodes / "ref.y4m", "--target", 90, "--out", out, "--json")
+    assert result.code == 0, result.stderr
+    told = json.loads(result.stdout)
+    measured = score(encodes / "ref.y4m", out, model="vmaf_v0.6.1").pooled
+    assert told["finished"]["score"] == pytest.approx(measured, abs=1e-9)
+    assert measured >= 90
+    assert told["bytes"] == out.stat().st_size
+    assert told["finished"] in told["encodes"]
+    # The next weaker setting misses, or the file is close to the target.
+    weaker = [e for e in told["encodes"] if e["setting"] > told["finished"]["setting"]]
+    assert measured <= 90.25 or any(not e["holds"] for e in weaker)
+    assert files(tmp_path) == ["out.mp4"]
+
+
+def test_a_missed_target_exits_with_1_and_leaves_nothing(encodes, tmp_path):
+    words = ["encode", encodes / "ref.y4m", "--target", 99.99, "--out", tmp_path / "out.mkv"]
+    result = run_command(*words, "--preset", "ultrafast", "--height", 64, "--json")
+    assert result.code == 1
+    assert "missed by libx264" in result.stderr
+    told = json.loads(result.stdout)
+    assert told["out"] is None
+    assert told["finished"] is None
+    assert told["encodes"]
+    assert files(tmp_path) == []
+
+
+def test_a_dry_run_encodes_nothing(encodes, tmp_path):
+    out = tmp_path / "out.mp4"
+    result = run_command("encode", encodes / "ref.y4m", "--target", 90, "--out", out, "--dry-run")
+    assert result.code == 0
+    assert "12 frames" in result.stdout
+    assert files(tmp_path) == []
+
+
+def test_the_sound_is_copied(make, encodes, tmp_path, ffmpeg):
+    source = make(
+        *("s.mkv", "-i", encodes / "ref.y4m", "-i", encodes / "audio.wav"),
+        *("-c:v", "ffv1", "-c:a", "aac"),
+    )
+    encode(source, tmp_path / "out.mp4", EncodeSettings(target=80.0))
+    report = subprocess.run([ffmpeg, "-i", tmp_path / "out.mp4"], capture_output=True, text=True)
+    assert "Audio: aac" in report.stderr
+
+
+REFUSED = {
+    "interlaced": (("-vf", "setfield=tff", "-c:v", "ffv1"), "is interlaced"),
+    "hdr": (("-vf", "setparams=color_trc=smpte2084", "-c:v", "ffv1"), "is HDR"),
+    "transparent": (("-c:v", "ffv1", "-pix_fmt", "yuva420p"), "is transparent"),
+    "uneven": (
+        ("-vf", "setpts=N*N/24/TB/4", "-fps_mode", "passthrough", "-c:v", "ffv1"),
+        "not evenly spaced",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_a_source_that_cannot_be_compared_is_refused(make, encodes, tmp_path, kind):
+    arguments, reason = REFUSED[kind]
+    source = make("source.mkv", "-i", encodes / "ref.y4m", *arguments)
+    result = run_command("encode", source, "--target", 90, "--out", tmp_path / "out.mp4")
+    assert (result.code, result.stdout) == (2, "")
+    assert reason in result.stderr
+    assert files(tmp_path) == ["source.mkv"]
+
+
+def test_a_source_without_times_is_refused(make, encodes, tmp_path):
+    source = make("source.264", "-i", encodes / "ref.y4m", "-c:v", "libx264")
+    with pytest.raises(InputError, match="no times"):
+        encode(source, tmp_path / "out.mp4", EncodeSettings(target=90.0))
+
+
+def test_a_damaged_source_is_refused(make, encodes, tmp_path):
+    source = make("source.mkv", "-i", encodes / "ref.y4m", "-c:v", "ffv1")
+    content = bytearray(source.read_bytes())
+    content[int(len(content) * 0.7)] ^= 0xFF
+    source.write_bytes(content)
+    with pytest.raises(InputError, match="damaged"):
+        encode(source, tmp_path / "out.mp4", EncodeSettings(target=90.0))
+
+
+def test_an_output_that_exists_is_kept(encodes, tmp_path):
+    out, source = tmp_path / "out.mp4", tmp_path / "ref.y4m"
+    out.write_bytes(b"mine")
+    shutil.copyfile(encodes / "ref.y4m", source)
+    for path, reason in ((out, "exists already"), (source, "is the input")):
+        result = run_command("encode", source, "--target", 90, "--out", path)
+        assert result.code == 2
+        assert reason in result.stderr
+    assert out.read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (["--target", "100"], "--target 100"),
+        (["--target", "90", "--confidence", "1"], "--confidence 1"),
+        (["--target", "90", "--height", "33"], "--height 33"),
+        (["--target", "90", "--encoder", "libx26"], "Did you mean libx26"),
+        (["--target", "90", "--preset", "hasty"], "libx264 cannot encode it"),
+        (["--target", "90", "--pix-fmt", "yuv999p"], "cannot encode it"),
+        (["--target", "90", "--", "-vf", "null"], "no option of libx264"),
+        (["--target", "90", "--", "-crf", "3"], "is set by the search"),
+        (["--target", "90", "--", "-g", "24", "-bf"], "-bf: has no value"),
+        (["--target", "90", "--", "second.mp4"], "second.mp4: no option"),
+        (["--target", "90", "--out", "o.webm"], "is written into"),
+    ],
+)
+def test_bad_input_is_one_line_and_leaves_nothing(encodes, tmp_path, words, reason):
+    out = [] if "--out" in words else ["--out", tmp_path / "out.mp4"]
+    result = run_command("encode", encodes / "ref.y4m", *out, *words)
+    assert (result.code, result.stdout) == (2, "")
+    assert reason in result.stderr
+    assert files(tmp_path) == []
+
+
+def test_an_encoder_that_ffmpeg_lacks_is_told_with_those_that_it_has(monkeypatch, tmp_path):
+    monkeypatch.setattr("vmaf_jax.video.encoders._list_encoders", lambda path: {"libx264"})
+    with pytest.raises(InputError, match=r"built without it; it has libx264\."):
+        encode(tmp_path / "a.y4m", tmp_path / "o.mkv", EncodeSettings(90.0, encoder="libx265"))
+    assert find_ffmpeg().path
+
+
+def test_a_target_below_every_setting_is_refused(encodes, tmp_path):
+    with pytest.raises(InputError, match="even the weakest setting"):
+        encode(encodes / "ref.y4m", tmp_path / "out.mp4", EncodeSettings(target=1.0))
+    assert files(tmp_path) == []

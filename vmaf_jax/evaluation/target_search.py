@@ -1,0 +1,205 @@
+"""Search for the weakest encoder setting whose finished file keeps a target score.
+
+A setting is a quality level such as CRF: scores fall as it rises. The score of the finished file is
+
+    score(q) = g(q) + d(q)
+
+g is a curve through probes, encodes of some segments: isotonic regression, then PCHIP, on the scale
+t = ln((s + 1) / (101 - s)), on which scores fall nearly evenly with CRF; beyond the probes it goes
+on with the encoder's usual slope. d is how much the whole file differs from its segments: unknown
+before the first whole encode, with the variance
+
+    V(q) = e^2 + (drift * s'(q))^2
+
+where e is the sampling error of the segments and drift, in settings, is what rate control does
+otherwise in segments. Once whole files are measured, d is interpolated between them, and its error
+grows with the distance in points from the nearest. Without probes g goes through whole files and d
+is 0. A setting is expected to hold where mean - z * sd reaches the target; z is of the confidence.
+Sources: Barlow et al., "Statistical inference under order restrictions" (1972); Fritsch and
+Carlson, "Monotone piecewise cubic interpolation" (1980).
+"""
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from vmaf_jax.video.encoders import SettingRange
+
+Floats = npt.NDArray[np.float64]
+# Errors of g, as a share of the distance in t to the nearest probe: between two probes, and beyond.
+_INTERPOLATION, _EXTRAPOLATION = 0.1, 0.3
+_CARRY = 0.15  # error of d, as a share of the distance in points to the nearest whole file
+_MAY = 2.0  # standard deviations below the target that a forecast may be
+_SETTLED = 0.15  # points; a smaller error of g is left to the first whole encode
+
+
+@dataclasses.dataclass(frozen=True)
+class Observation:
+    """A measured encode of the segments, or of the whole file.
+
+    Attributes:
+        setting: Of the encoder.
+        score: Points, 0 to 100.
+        error: Standard error of the score, points.
+        holds: Of a whole file: whether it keeps the target at the confidence asked for.
+    """
+
+    setting: float
+    score: float
+    error: float = 0.0
+    holds: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Forecast:
+    """Expected scores of whole files over a grid of settings.
+
+    Attributes:
+        setting: `[n]`, rising.
+        mean: Points, `[n]`.
+        error: Standard deviation, points, `[n]`.
+        curve_error: The part of it that more probes would take away, `[n]`.
+    """
+
+    setting: Floats
+    mean: Floats
+    error: Floats
+    curve_error: Floats
+
+    def weakest(self, target: float, z: float = 0.0) -> float | None:
+        """Returns the highest setting that is expected to hold; None without one."""
+        holding = np.flatnonzero(self.mean - z * self.error >= target)
+        return float(self.setting[holding[-1]]) if len(holding) else None
+
+
+def forecast(
+    settings: SettingRange, probes: Sequence[Observation], whole: Sequence[Observation]
+) -> Forecast:
+    """Computes the expected score of a whole file at every setting, and its error.
+
+    Args:
+        probes: Encodes of segments; none where whole files are encoded from the start.
+        whole: Encodes of the whole file.
+    """
+    grid = settings.grid()
+    points = list(probes) or list(whole)
+    if not points:
+        t = _to_t(np.array(93.0)) + settings.slope * (grid - settings.typical)
+        unknown = np.full(len(grid), 100.0)
+        return Forecast(grid, _from_t(t), unknown, unknown)
+    t, gap = _curve(settings, points, grid)
+    mean = _from_t(t)
+    points_per_t = (mean + 1) * (101 - mean) / 102
+    curve_error = gap * points_per_t
+    error = np.zeros(len(grid))
+    if probes:
+        at = sorted(probes, key=lambda probe: probe.setting)
+        sampling = np.interp(grid, [p.setting for p in at], [p.error for p in at])
+        error = np.hypot(sampling, settings.drift * settings.slope * points_per_t)
+    if probes and whole:
+        at = sorted(whole, key=lambda file: file.setting)
+        own = np.array([file.setting for file in at])
+        curve_there = np.interp(own, grid, mean)
+        offset = np.array([file.score for file in at]) - curve_there
+        shift = np.interp(grid, own, offset)
+        away = np.abs(mean[:, None] - curve_there[None])
+        carried = np.hypot(_CARRY * away, [file.error for file in at]).min(axis=1)
+        mean, error = mean + shift, np.minimum(error, carried)
+        curve_error = np.minimum(curve_error, carried)
+    elif whole:
+        error = np.full(len(grid), max(file.error for file in whole))
+    return Forecast(grid, np.clip(mean, 0, 100), np.hypot(error, curve_error), curve_error)
+
+
+def next_probe(
+    settings: SettingRange, probes: Sequence[Observation], target: float, z: float
+) -> float | None:
+    """Returns the setting whose segments are worth encoding next; None where enough is known.
+
+    It is the one that would be taken for the whole file if the curve were known: there the decision
+    is made, so there the curve has to be right.
+    """
+    view = forecast(settings, probes, [])
+    if not probes:
+        return view.weakest(target) or settings.best
+    known = np.sqrt(np.maximum(view.error**2 - view.curve_error**2, 0))
+    sure = dataclasses.replace(view, error=known)
+    chosen = sure.weakest(target, z)
+    chosen = settings.best if chosen is None else chosen
+    place = int(np.argmin(np.abs(view.setting - chosen)))
+    is_probed = any(abs(probe.setting - chosen) < settings.step / 2 for probe in probes)
+    return None if is_probed or view.curve_error[place] <= _SETTLED else chosen
+
+
+def next_encode(
+    settings: SettingRange,
+    probes: Sequence[Observation],
+    whole: Sequence[Observation],
+    target: float,
+    z: float,
+    tolerance: float,
+) -> float | None:
+    """Returns the setting at which the whole file is to be encoded next; None to stop.
+
+    The search stops at a file that holds and is at most `tolerance` points above the target, or
+    beside whose setting no better one is expected; and where no setting can hold.
+
+    Args:
+        target: Points.
+        z: Standard normal quantile of the confidence.
+        tolerance: Points.
+    """
+    held = max((file for file in whole if file.holds), key=lambda f: f.setting, default=None)
+    if held is not None and held.score - target <= tolerance:
+        return None
+    low = settings.best - settings.step if held is None else held.setting
+    missed = [file.setting for file in whole if not file.holds and file.setting > low]
+    high = min(missed, default=settings.worst + settings.step)
+    view = forecast(settings, probes, whole)
+    between = (view.setting > low + settings.step / 2) & (view.setting < high - settings.step / 2)
+    if not between.any():
+        return None
+    inner = Forecast(
+        view.setting[between], view.mean[between], view.error[between], view.curve_error[between]
+    )
+    if not (probes or whole):
+        return inner.weakest(target) or settings.best
+    # Where whole files are as cheap as probes, a miss costs no more than a file that is too good.
+    if (chosen := inner.weakest(target, z if probes else 0.0)) is not None:
+        return chosen
+    if probes and held is not None:
+        return None
+    # Nothing more is expected to hold: the next setting is tried all the same if it may.
+    may_hold = inner.mean[0] + max(z, _MAY) * inner.error[0] >= target
+    return float(inner.setting[0]) if may_hold else None
+
+
+def _curve(
+    settings: SettingRange, points: Sequence[Observation], grid: Floats
+) -> tuple[Floats, Floats]:
+    """Returns t of the curve through points, and its error in t, `[n]` each."""
+    from scipy.interpolate import PchipInterpolator
+    from scipy.optimize import isotonic_regression
+
+    by_setting: dict[float, list[float]] = {}
+    for point in points:
+        by_setting.setdefault(point.setting, []).append(point.score)
+    x = np.array(sorted(by_setting))
+    y = _to_t(np.array([np.mean(by_setting[setting]) for setting in x]))
+    y = np.asarray(isotonic_regression(y, increasing=False).x)
+    inside = np.clip(grid, x[0], x[-1])
+    t = PchipInterpolator(x, y)(inside) if len(x) > 1 else np.full(len(grid), y[0])
+    t = t + settings.slope * (grid - inside)
+    distance = np.abs(t[:, None] - y[None]).min(axis=1)
+    share = np.where(grid == inside, _INTERPOLATION, _EXTRAPOLATION)
+    return t, share * distance
+
+
+def _to_t(score: Floats) -> Floats:
+    return np.asarray(np.log((score + 1) / (101 - score)))
+
+
+def _from_t(t: Floats) -> Floats:
+    return np.clip(101 - 102 / (1 + np.exp(t)), 0, 100)

@@ -1,0 +1,240 @@
+"""Encoders with a scale of constant quality, and the one way to run them by ffmpeg."""
+
+import dataclasses
+import functools
+import re
+import subprocess
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from vmaf_jax.errors import InputError, did_you_mean
+from vmaf_jax.files import work_folder
+from vmaf_jax.video.ffmpeg import Ffmpeg, report_frames, run_ffmpeg
+from vmaf_jax.video.inputs import Video
+
+# Containers of finished files, by suffix: ffmpeg's muxer.
+CONTAINERS = {".mkv": "matroska", ".mp4": "mp4", ".mov": "mov", ".webm": "webm"}
+_INSPECTION_SECONDS = 60
+# Options of every encoder beside its own; all others could change pictures or write files.
+_COMMON_OPTIONS = (
+    *("-g", "-keyint_min", "-bf", "-refs", "-threads", "-slices", "-profile:v", "-level", "-flags"),
+    *("-maxrate", "-bufsize", "-sc_threshold", "-colorspace", "-color_primaries", "-color_trc"),
+    *("-color_range", "-tag:v"),
+)
+# Options that are set already, and those that decide the rate or write files.
+_OWN_OPTIONS = ("-crf", "-qp", "-preset", "-cpu-used", "-deadline", "-stats", "-passlogfile")
+
+
+@dataclasses.dataclass(frozen=True)
+class SettingRange:
+    """Quality settings of an encoder (CRF), and what is known of them before anything is encoded.
+
+    Attributes:
+        best, worst: The ends: the highest quality has the lowest setting.
+        step: Between two settings.
+        typical: The setting that usually scores 93 by VMAF.
+        slope: Usual change of t for a rise by 1, below 0; t as in `evaluation.target_search`.
+        drift: Standard deviation, in settings, of a whole file from its segments.
+    """
+
+    best: float
+    worst: float
+    step: float
+    typical: float
+    slope: float
+    drift: float
+
+    def grid(self) -> npt.NDArray[np.float64]:
+        """Returns all settings, rising."""
+        return np.arange(self.best, self.worst + self.step / 2, self.step)
+
+
+@dataclasses.dataclass(frozen=True)
+class Encoder:
+    """An encoder of ffmpeg.
+
+    Attributes:
+        name: ffmpeg's.
+        settings: Its quality scale.
+        preset_option, preset: The option that `--preset` sets, and its default.
+        containers: Suffixes of files that hold its streams.
+        fixed: Options that it always has.
+    """
+
+    name: str
+    settings: SettingRange
+    preset_option: str
+    preset: str
+    containers: tuple[str, ...]
+    fixed: tuple[str, ...] = ()
+
+
+_FILM, _WEB = (".mkv", ".mp4", ".mov"), (".mkv", ".mp4", ".webm")
+_X264 = SettingRange(best=1.0, worst=51.0, step=0.25, typical=24.0, slope=-0.17, drift=0.3)
+_AV1 = SettingRange(best=1.0, worst=63.0, step=1.0, typical=32.0, slope=-0.08, drift=0.5)
+ENCODERS = {
+    encoder.name: encoder
+    for encoder in (
+        Encoder("libx264", _X264, "-preset", "medium", _FILM),
+        Encoder("libx265", _X264, "-preset", "medium", _FILM, ("-x265-params", "log-level=error")),
+        Encoder("libsvtav1", _AV1, "-preset", "8", _WEB),
+        Encoder(
+            *("libvpx-vp9", _AV1, "-cpu-used", "4", _WEB),
+            fixed=("-b:v", "0", "-deadline", "good", "-row-mt", "1"),
+        ),
+        Encoder("libaom-av1", _AV1, "-cpu-used", "6", _WEB, ("-b:v", "0", "-row-mt", "1")),
+    )
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class EncodeRecipe:
+    """All that an encode depends on beside its source and its quality setting.
+
+    Attributes:
+        encoder: What encodes.
+        preset: Its speed, in its own words.
+        pix_fmt: Of the encode.
+        height: Lines of the encode; None for those of the source.
+        arguments: Further options of the encoder, names and values by turns.
+    """
+
+    encoder: Encoder
+    preset: str
+    pix_fmt: str
+    height: int | None = None
+    arguments: tuple[str, ...] = ()
+
+
+def find_encoder(ffmpeg: Ffmpeg, name: str) -> Encoder:
+    """Returns an encoder by ffmpeg's name.
+
+    Raises:
+        InputError: It is unknown, or this ffmpeg is built without it.
+    """
+    present = [known for known in ENCODERS if known in _list_encoders(ffmpeg.path)]
+    if name not in ENCODERS:
+        known = f"expected one of {', '.join(ENCODERS)}.{did_you_mean(name, ENCODERS)}"
+        raise InputError(f"--encoder {name}: {known}")
+    if name not in present:
+        raise InputError(
+            f"--encoder {name}: {ffmpeg.path} is built without it; it has "
+            f"{', '.join(present) or 'none of those known here'}."
+        )
+    return ENCODERS[name]
+
+
+def check_arguments(ffmpeg: Ffmpeg, encoder: Encoder, arguments: Sequence[str]) -> None:
+    """Checks that further arguments are options of the encoder, names and values by turns.
+
+    Raises:
+        InputError: An argument is no option of it, is set already, or has no value.
+    """
+    help_text = _ask(ffmpeg.path, "-v", "error", "-h", f"encoder={encoder.name}")
+    own = {f"-{name}" for name in re.findall(r"^  -(\S+) +<", help_text, re.M)}
+    allowed = (own | set(_COMMON_OPTIONS)) - set(_OWN_OPTIONS)
+    for name in arguments[::2]:
+        if name in _OWN_OPTIONS:
+            raise InputError(f"{name}: is set by the search or by an option of ours; drop it.")
+        if name not in allowed:
+            raise InputError(
+                f"{name}: no option of {encoder.name} that can be passed on."
+                f"{did_you_mean(name, sorted(allowed))}"
+            )
+    if len(arguments) % 2:
+        raise InputError(f"{arguments[-1]}: has no value; write the option and its value.")
+
+
+def encode_video(
+    ffmpeg: Ffmpeg,
+    video: Video,
+    recipe: EncodeRecipe,
+    setting: float,
+    out: Path,
+    *,
+    with_sound: bool = False,
+    key_frames: Sequence[float] = (),
+    on_frames: Callable[[int], None] | None = None,
+) -> None:
+    """Encodes a video into `out`, whose suffix is one of `CONTAINERS`.
+
+    Args:
+        setting: The quality setting.
+        with_sound: Whether the source's sound is copied.
+        key_frames: Times, seconds, at which frames are coded on their own.
+        on_frames: Told how many more frames are encoded.
+
+    Raises:
+        InputError: ffmpeg fails.
+    """
+    encoder = recipe.encoder
+    scale = [] if recipe.height is None else ["-vf", f"scale=-2:{recipe.height}:flags=bicubic"]
+    forced = ["-force_key_frames", ",".join(f"{t:.6f}" for t in key_frames)] if key_frames else []
+    with report_frames(on_frames) as progress:
+        run = run_ffmpeg(
+            ffmpeg,
+            [
+                *("-nostdin", "-nostats", "-y", "-v", "level+warning", *progress),
+                *video.arguments(),
+                *("-map", f"0:{video.stream_specifier}", *scale, "-fps_mode", "passthrough"),
+                *(("-map", "0:a?", "-c:a", "copy") if with_sound else ()),
+                *("-c:v", encoder.name, "-crf", f"{setting:g}"),
+                *(encoder.preset_option, recipe.preset, *encoder.fixed, *recipe.arguments),
+                *("-pix_fmt", recipe.pix_fmt, *forced, "-f", CONTAINERS[out.suffix], str(out)),
+            ],
+        )
+    if run.code:
+        lines = [re.sub(r"^(?:\[[^]]*\] ?)+", "", line) for line in run.report.splitlines()]
+        telling = [line for line in lines if re.search(r"No space|error|invalid|fail|not ", line)]
+        raise InputError(
+            f"{video.path}: {encoder.name} cannot encode it "
+            f"({' '.join((telling or lines or ['no reason told'])[0].split())[:300]}); correct the "
+            f"options, or free space."
+        )
+
+
+def stream_bytes(ffmpeg: Ffmpeg, path: Path) -> int:
+    """Returns the bytes of the first video stream of a file, without its container's.
+
+    Raises:
+        InputError: ffmpeg cannot read it.
+    """
+    with work_folder() as work:
+        source = ["-nostdin", "-v", "error", *Video(path).arguments(), "-map", "0:V:0"]
+        line = [*source, "-c", "copy", "-fps_mode", "passthrough", "-f", "framecrc", "sizes.txt"]
+        run = run_ffmpeg(ffmpeg, line, folder=work)
+        if run.code:
+            raise InputError(f"{path}: cannot be read again; free space.")
+        return sum(read_packet_sizes(work / "sizes.txt"))
+
+
+_SIZE = re.compile(r"^0, *\S+ *\S+ *\S+ *(\d+),", re.M)
+
+
+def read_packet_sizes(log: Path) -> list[int]:
+    """Returns the bytes of each packet of the first stream in a log of ffmpeg's `framecrc`."""
+    return [int(size) for size in _SIZE.findall(log.read_text())]
+
+
+@functools.lru_cache
+def _list_encoders(path: str) -> frozenset[str]:
+    """Returns the names of all encoders of an ffmpeg."""
+    return frozenset(re.findall(r"^ [VAS][A-Z.]{5} (\S+)", _ask(path, "-encoders"), re.M))
+
+
+def _ask(path: str, *words: str) -> str:
+    """Returns what ffmpeg answers to a question about itself."""
+    try:
+        run = subprocess.run(
+            [path, "-hide_banner", *words],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=_INSPECTION_SECONDS,
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        raise InputError(f"{path}: does not answer ({error}); reinstall ffmpeg.") from error
+    return run.stdout

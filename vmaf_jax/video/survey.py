@@ -1,0 +1,111 @@
+"""A survey of a source before it is encoded: what it is, where its shots start, how hard it is.
+
+One pass decodes the source, finds changes of shot, and encodes it small and coarsely by ffmpeg's
+own MPEG-4 encoder at a fixed quantiser: the bytes of its frames tell how hard they are to encode.
+"""
+
+import dataclasses
+import re
+
+import numpy as np
+import numpy.typing as npt
+
+from vmaf_jax.errors import InputError
+from vmaf_jax.files import work_folder
+from vmaf_jax.video.checks import reports_damage
+from vmaf_jax.video.encoders import read_packet_sizes
+from vmaf_jax.video.ffmpeg import BY_NUMBER, VERBOSE, Ffmpeg, run_ffmpeg
+from vmaf_jax.video.inputs import Video, check_video
+from vmaf_jax.video.pairing import HDR_TRANSFERS
+from vmaf_jax.video.report import check_formats
+from vmaf_jax.video.shots import SHOT_FILTER, read_shot_log, shot_starts
+from vmaf_jax.video.streams import DecodedStream, probe
+from vmaf_jax.video.timing import is_evenly_spaced
+
+_LINES = 180  # of the small pictures
+_QUANTISER = 8  # of MPEG-4, 1 to 31
+_ALPHA = re.compile(r"yuva|ya\d|rgba|bgra|argb|abgr|gbrap|ayuv|vuya|pal8")
+
+
+@dataclasses.dataclass(frozen=True)
+class Survey:
+    """Findings of a pass over a source.
+
+    Attributes:
+        video: The source, with the stream that is encoded.
+        stream: Form of its frames.
+        rate: Frames per second.
+        cuts: First frames of new shots, rising.
+        difficulty: Bytes of each frame, encoded small and coarsely, `[n]`.
+    """
+
+    video: Video
+    stream: DecodedStream
+    rate: float
+    cuts: list[int]
+    difficulty: npt.NDArray[np.float64]
+
+    @property
+    def n_frames(self) -> int:
+        """Frames of the source."""
+        return len(self.difficulty)
+
+
+def survey_source(ffmpeg: Ffmpeg, video: Video) -> Survey:
+    """Decodes a source once, and refuses what cannot be encoded and compared frame by frame.
+
+    Raises:
+        InputError: It cannot be read; is raw, damaged, interlaced, HDR or transparent; its frames
+            have no times, or uneven ones; or its pictures change on the way.
+    """
+    if video.is_raw:
+        raise InputError(f"{video.path}: a raw file has no rate; wrap it as .y4m first.")
+    check_video(video)
+    video, stream = probe(ffmpeg, video)
+    rate = _check_form(ffmpeg, video, stream)
+    small = f"scale=-2:'min({_LINES},ih)':flags=fast_bilinear,format=yuv420p"
+    graph = f"[0:{video.stream_specifier}]{BY_NUMBER},{small},split=2[a][b];[a]{SHOT_FILTER}[c]"
+    with work_folder() as work:
+        run = run_ffmpeg(
+            ffmpeg,
+            [
+                *(*VERBOSE, *video.arguments(), "-filter_complex", graph),
+                *("-map", "[c]", "-fps_mode", "passthrough", "-f", "null", "-"),
+                *("-map", "[b]", "-fps_mode", "passthrough", "-c:v", "mpeg4", "-g", "600"),
+                *("-q:v", str(_QUANTISER), "-f", "framecrc", "sizes.txt"),
+            ],
+            folder=work,
+        )
+        check_formats(run.report, [video])
+        if reports_damage(run.faults, [stream]) or re.search(r"; [1-9]\d* decode err", run.report):
+            raise InputError(f"{video.path}: damaged, as its decoder reports; get it again.")
+        if run.code:
+            reason = (run.report.strip().splitlines() or ["no reason told"])[-1]
+            raise InputError(f"{video.path}: ffmpeg failed on it ({reason}); check the file.")
+        _, score = read_shot_log(work)
+        sizes = np.array(read_packet_sizes(work / "sizes.txt"), np.float64)
+    if not len(sizes) or len(score) != len(sizes):
+        raise InputError(f"{video.path}: ffmpeg lost frames of it; re-encode it without faults.")
+    return Survey(video, stream, rate, shot_starts(score), sizes)
+
+
+def _check_form(ffmpeg: Ffmpeg, video: Video, stream: DecodedStream) -> float:
+    """Returns the rate of a source whose frames can be encoded as they are."""
+    path = video.path
+    if stream.scan == "interlaced":
+        raise InputError(f"{path}: is interlaced; deinterlace it first (ffmpeg's bwdif).")
+    if stream.transfer in HDR_TRANSFERS:
+        raise InputError(f"{path}: is HDR, which no model here scores; make it SDR first.")
+    if _ALPHA.match(stream.pix_fmt):
+        raise InputError(f"{path}: is transparent ({stream.pix_fmt}); put it on a background.")
+    if stream.rate is None:
+        raise InputError(
+            f"{path}: its frames have no times, so neither duration nor rate is known; put it into "
+            f"a container that has them (ffmpeg -r RATE -i FILE -c copy FILE.mkv)."
+        )
+    if not is_evenly_spaced(ffmpeg, video, stream):
+        raise InputError(
+            f"{path}: its frames are not evenly spaced in time; give it a constant rate first "
+            f"(ffmpeg -fps_mode cfr)."
+        )
+    return stream.rate
