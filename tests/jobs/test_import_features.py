@@ -169,6 +169,40 @@ def test_ratings_become_scores_with_intervals(folder):
     assert (table.mos_ci95 > 0).all()
 
 
+FROM_AFAR = [
+    *[row | {"distance": 1.6} for row in CLIPS],
+    CLIPS[0] | {"distance": 3.2, "mos": 2.5},
+]
+
+
+def test_a_clip_seen_from_two_distances_is_a_clip_of_each(folder):
+    write_csv(folder / "clips.csv", FROM_AFAR)
+    result = from_frames(folder, *SCALE)
+    assert result.code == 0, result.stderr
+    table = read_table(folder / "out.parquet")
+    clips = table.mean_pool()
+    assert clips.clip.tolist() == ["a1@1.6H", "a2", "b1", "a1@3.2H"]
+    assert clips.distance.tolist() == [1.6, 1.6, 1.6, 3.2]
+    assert clips.label("mos").tolist() == [12.5, 75.0, 87.5, 37.5]
+    near, far = (table.features[table.clip == f"a1@{d}H"] for d in (1.6, 3.2))
+    np.testing.assert_array_equal(near, far)
+
+
+def test_votes_from_two_distances_are_of_a_clip_each(folder):
+    write_csv(folder / "clips.csv", without(FROM_AFAR, "mos", "mos_ci95", "experiment"))
+    afar = [row | {"score": 5} for row in votes(("a1",))]
+    rows = [
+        row | {"distance": distance}
+        for distance, group in ((1.6, votes()), (3.2, afar))
+        for row in group
+    ]
+    result = from_frames(folder, "--ratings", write_csv(folder / "ratings.csv", rows), *SCALE)
+    assert result.code == 0, result.stderr
+    clips = read_table(folder / "out.parquet").mean_pool()
+    mos = dict(zip(clips.clip, clips.label("mos"), strict=True))
+    assert mos["a1@3.2H"] > 99 > 60 > mos["a1@1.6H"]
+
+
 def test_each_experiment_has_its_own_subjects(folder):
     fourth = {"clip": "b2", "source": "b", "experiment": 2, "n_frames": 1}
     clips = [*without(CLIPS, "mos", "mos_ci95"), fourth]
@@ -224,6 +258,9 @@ BAD_CLIPS = [
     (CLIPS[:2], SCALE, "1 of 3 clips are not in"),
     ([*CLIPS, CLIPS[0] | {"clip": "c"}], SCALE, "1 of 4 clips have no frames in"),
     ([*CLIPS, CLIPS[0] | {"mos": 2}], SCALE, "rows 1 and 4 are both of the clip 'a1'"),
+    ([*FROM_AFAR, FROM_AFAR[0]], SCALE, "rows 1 and 5 are both of the clip 'a1@1.6H'"),
+    (edited(FROM_AFAR, 1, distance=""), SCALE, "1 of 4 rows have no distance, that of 'a2' first"),
+    (edited(FROM_AFAR, 1, distance=0), SCALE, "row 2, column 'distance'"),
     (edited(CLIPS, 1, clip=""), SCALE, "row 2, column 'clip' is empty"),
     (edited(CLIPS, 1, source=""), SCALE, "row 2, column 'source'"),
     (edited(CLIPS, 1, n_frames=3), SCALE, "clip 'a2' has 3 frames, its features 2"),

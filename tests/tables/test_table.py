@@ -154,6 +154,7 @@ def opinions(table, scale=None):
         labels=dict(table.labels) | {"mos": mos},
         mos_ci95=mos / 10,
         experiment=np.where(table.source == "a", "1", "2").astype(object),
+        distance=np.where(table.source == "a", 1.6, 3.2),
         provenance=provenance,
     )
 
@@ -165,14 +166,17 @@ def test_opinions_go_with_their_clips(tmp_path):
         assert back.label_scale == (1.0, 5.0)
         np.testing.assert_array_equal(back.mos_ci95[:9], table.mos_ci95)
         np.testing.assert_array_equal(back.experiment[:9], table.experiment)
+        np.testing.assert_array_equal(back.distance[:9], table.distance)
     pooled = table.mean_pool()
     # The very values: a mean of equal numbers need not be that number.
     assert pooled.label("mos").tolist() == [61.1, 61.1, 20.0]
     assert pooled.mos_ci95.tolist() == [6.11, 6.11, 2.0]
     assert pooled.experiment.tolist() == ["1", "1", "2"]
+    assert pooled.distance.tolist() == [1.6, 1.6, 3.2]
     assert make_table().label_scale == (0.0, 100.0)
     mixed = concatenate([table, make_table(seed=1)])
     assert (mixed.mos_ci95, mixed.experiment, "mos" in mixed.labels) == (None, None, False)
+    assert mixed.distance is None
     with pytest.raises(InputError, match="different label scales cannot be joined"):
         concatenate([table, opinions(make_table())])
 
@@ -186,6 +190,8 @@ def test_opinions_go_with_their_clips(tmp_path):
         (lambda t: _with_value(t, "mos_ci95", 2, -0.1), "'mos_ci95', row 2 is -0.1, expected 0"),
         (lambda t: _with_value(t, "mos_ci95", 2, None), "'mos_ci95', row 2 is nan"),
         (lambda t: _with_value(t, "mos_ci95", 2, float("inf")), "'mos_ci95', row 2 is inf"),
+        (lambda t: _with_value(t, "distance", 4, 3.0), "'distance', row 4 is 3.0, .* say 1.6"),
+        (lambda t: _with_value(t, "distance", 4, 0.0), "'distance', row 4 is 0.0, expected 0.001"),
         (lambda t: _with_value(t, "experiment", 4, "3"), r"'experiment', row 4 is 3, .* say 1"),
         (lambda t: _with_value(t, "experiment", 4, None), "'experiment', row 4 is empty"),
     ],

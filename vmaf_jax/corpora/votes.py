@@ -1,6 +1,7 @@
 """Opinion scores and raw votes of subjective tests, read from files and put on the scale 0-100.
 
-Long: columns `clip, subject, score`, a row a vote; a pair may recur. Wide: `clip` and a column a
+Long: columns `clip, subject, score`, a row a vote; a pair may recur. With a column `distance`,
+votes are on the clip at that distance, as a list of clips has it. Wide: `clip` and a column a
 subject; an empty cell is no vote, and columns that summarise or number rows (`mean`, `std`, `id`)
 are no subjects. Scores are on the voters' scale.
 
@@ -23,6 +24,7 @@ from vmaf_jax.corpora.numbers import Number, read_number, show
 from vmaf_jax.corpora.records import parse_record, read_records
 from vmaf_jax.errors import InputError
 from vmaf_jax.tables.opinions import (
+    MAX_DISTANCE,
     MOS_RANGE,
     LabelScale,
     check_scale,
@@ -33,8 +35,8 @@ from vmaf_jax.tables.opinions import (
 Votes = dict[str, list[float]]  # a clip's votes by subject
 _LONG = {"clip", "subject", "score"}
 _NO_SUBJECT = re.compile(
-    r"source|experiment|content|n_frames|log|id|index|unnamed: \d+|mos|dmos|mos_ci95|ci|ci95|"
-    r"mean|average|avg|median|n|count|std|sd|stdev|stddev|sem|var|variance|min|max",
+    r"source|experiment|content|distance|n_frames|log|id|index|unnamed: \d+|mos|dmos|"
+    r"mos_ci95|ci|ci95|mean|average|avg|median|n|count|std|sd|stdev|stddev|sem|var|variance|min|max",
     re.IGNORECASE,
 )
 
@@ -43,6 +45,7 @@ class _Vote(pydantic.BaseModel, frozen=True, extra="ignore", str_strip_whitespac
     clip: str = pydantic.Field(min_length=1, coerce_numbers_to_str=True)
     subject: str = pydantic.Field(min_length=1, coerce_numbers_to_str=True)
     score: Number
+    distance: Number | None = pydantic.Field(default=None, gt=0, le=MAX_DISTANCE)
 
 
 def read_ratings(path: Path) -> dict[str, Votes]:
@@ -63,11 +66,17 @@ def read_ratings(path: Path) -> dict[str, Votes]:
     return _read_long(rows, path) if set(columns) >= _LONG else _read_wide(rows, path)
 
 
+def at_distance(name: str, distance: float) -> str:
+    """Returns the name of a clip that is rated at several distances, at one of them."""
+    return f"{name}@{distance:g}H"
+
+
 def _read_long(rows: list[object], path: Path) -> dict[str, Votes]:
     ratings: dict[str, Votes] = {}
     for number, values in enumerate(rows, 1):
         vote = parse_record(_Vote, path, number, values)
-        ratings.setdefault(vote.clip, {}).setdefault(vote.subject, []).append(vote.score)
+        name = vote.clip if vote.distance is None else at_distance(vote.clip, vote.distance)
+        ratings.setdefault(name, {}).setdefault(vote.subject, []).append(vote.score)
     return ratings
 
 

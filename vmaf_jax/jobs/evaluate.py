@@ -334,4 +334,5 @@ def _select_rows(table: FeatureTable, rows: npt.NDArray[np.bool_]) -> FeatureTab
         labels={name: column[rows] for name, column in table.labels.items()},
         mos_ci95=None if table.mos_ci95 is None else table.mos_ci95[rows],
         experiment=None if table.experiment is None else table.experiment[rows],
+        distance=None if table.distance is None else table.distance[rows],
     )

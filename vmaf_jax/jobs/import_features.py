@@ -18,6 +18,7 @@ from vmaf_jax.corpora.votes import (
     OpinionColumns,
     Votes,
     agreed_scale,
+    at_distance,
     map_opinions,
     read_ratings,
 )
@@ -231,6 +232,7 @@ def _list_clips(source: ImportSource, settings: ImportSettings, progress: Progre
     if source.ratings is not None:
         opinions_from = source.ratings
         clips = _attach_ratings(clips, read_ratings(source.ratings), source.ratings)
+    _check_distances(clips, path)
     clips = _recover_opinions(clips, opinions_from, label_scale, progress)
     opinions = map_opinions([clip.opinion for clip in clips], path, label_scale)
     return ListedClips(path, clips, opinions, FEATURE_SETS[settings.features])
@@ -261,10 +263,21 @@ def _read_list(source: ImportSource, progress: Progress) -> tuple[Path, list[Lis
         clips, unused = read_log_manifest(path)
     if unused:
         progress.say(f"{path}: columns left alone: {', '.join(unused)}")
-    logs = collections.Counter(clip.log.resolve() for clip in clips if clip.log is not None)
+    measured = {(clip.measured_as, clip.log.resolve()) for clip in clips if clip.log is not None}
+    logs = collections.Counter(log for _, log in sorted(measured))
     if repeated := [log for log, count in logs.items() if count > 1]:
         progress.say(f"{path}: several clips have the log {repeated[0]}; check that list")
     return path, clips
+
+
+def _check_distances(clips: Sequence[ListedClip], path: Path) -> None:
+    """Raises InputError where some clips have a viewing distance and others have none."""
+    without = [clip.name for clip in clips if clip.distance is None]
+    if without and len(without) < len(clips):
+        raise InputError(
+            f"{path}: {len(without)} of {len(clips)} rows have no distance, that of {without[0]!r} "
+            f"first; fill it in or drop the column."
+        )
 
 
 def _read_log(clip: ListedClip, feature_set: FeatureSet, old_logs: list[Path]) -> Floats:
@@ -283,8 +296,9 @@ def _read_log(clip: ListedClip, feature_set: FeatureSet, old_logs: list[Path]) -
 def _read_frames(path: Path, listed: ListedClips) -> Mapping[str, Floats]:
     """Returns the features of each listed clip, `[frames, features]`, by its name."""
     frames = read_frames(path, listed.feature_set)
-    names = {clip.name for clip in listed.clips}
-    if without := [clip.name for clip in listed.clips if clip.name not in frames]:
+    name_of = {clip.name: clip.measured_as or clip.name for clip in listed.clips}
+    names = dict.fromkeys(name_of.values())
+    if without := [name for name in names if name not in frames]:
         raise InputError(
             f"{listed.path}: {len(without)} of {len(names)} clips have no frames in {path}, "
             f"{without[0]!r} first; add their features or drop the rows."
@@ -294,7 +308,7 @@ def _read_frames(path: Path, listed: ListedClips) -> Mapping[str, Floats]:
             f"{path}: {len(without)} of {len(frames)} clips are not in {listed.path}, "
             f"{without[0]!r} first; list them or drop their frames."
         )
-    return frames
+    return {clip: frames[name] for clip, name in name_of.items()}
 
 
 def _assemble(listed: ListedClips, features: Mapping[str, Floats], corpus: str) -> FeatureTable:
@@ -325,6 +339,7 @@ def _assemble(listed: ListedClips, features: Mapping[str, Floats], corpus: str) 
     scale = {} if first.label_scale is None else {"label_scale": list(first.label_scale)}
     mos = repeated([opinion.mos for opinion in opinions])
     ci95 = repeated([opinion.mos_ci95 for opinion in opinions])
+    distance = repeated([clip.distance for clip in clips])
     return FeatureTable(
         feature_set=listed.feature_set,
         corpus=repeated([corpus] * len(clips)),
@@ -338,6 +353,7 @@ def _assemble(listed: ListedClips, features: Mapping[str, Floats], corpus: str) 
         experiment=None
         if first.experiment is None
         else repeated([opinion.experiment for opinion in opinions]),
+        distance=None if clips[0].distance is None else distance.astype(np.float64),
     )
 
 
@@ -366,7 +382,8 @@ def _attach_ratings(
     Raises:
         InputError: A clip has no votes, votes are on no clip, or clips have a MOS already.
     """
-    names = {clip.name for clip in clips}
+    voted_as = {clip.name: _name_in_votes(clip, ratings) for clip in clips}
+    names = set(voted_as.values())
     if any(clip.opinion.mos is not None or clip.votes for clip in clips):
         raise InputError(f"{path}: the clips have scores already; drop their mos, or --ratings.")
     if strange := [name for name in ratings if name not in names]:
@@ -374,12 +391,19 @@ def _attach_ratings(
             f"{path}: votes on {len(strange)} clips that have no features, {strange[0]!r} first; "
             f"list them or drop the votes."
         )
-    if silent_ones := [clip.name for clip in clips if clip.name not in ratings]:
+    if silent_ones := [clip.name for clip in clips if voted_as[clip.name] not in ratings]:
         raise InputError(
             f"{path}: no vote on {len(silent_ones)} of {len(clips)} clips, {silent_ones[0]!r} "
             f"first; add votes or drop the clips."
         )
-    return [dataclasses.replace(clip, votes=ratings[clip.name]) for clip in clips]
+    return [dataclasses.replace(clip, votes=ratings[voted_as[clip.name]]) for clip in clips]
+
+
+def _name_in_votes(clip: ListedClip, ratings: Mapping[str, Votes]) -> str:
+    """Returns a clip's name in ratings, which have distances or not whatever the list has."""
+    if clip.name in ratings or clip.distance is None:
+        return clip.name
+    return at_distance(clip.measured_as, clip.distance)
 
 
 def _recover_opinions(

@@ -142,6 +142,7 @@ def _schema(table: FeatureTable) -> dict[str, object]:
         "n_frames": table.pooled,
         "mos_ci95": table.mos_ci95 is not None,
         "experiment": table.experiment is not None,
+        "distance": table.distance is not None,
         "metadata": {k: v for k, v in table.provenance.items() if k not in _OF_A_SHARD},
     }
 

@@ -20,7 +20,7 @@ from vmaf_jax.tables.table import KEYS, FeatureTable
 
 
 def map_table(folder: Place) -> FeatureTable:
-    """Reads a dataset into a table whose numbers are mapped, without intervals and experiments.
+    """Reads a dataset into a table whose numbers are mapped, without opinions' columns but `mos`.
 
     Raises:
         InputError: as `shards_of` and `read_shards` do, or there is no room for the numbers.
@@ -71,6 +71,7 @@ def _empty_table(shard: FeatureTable, n: int) -> FeatureTable:
         labels={name: map_array((n,), np.float64) for name in shard.labels},
         mos_ci95=None,
         experiment=None,
+        distance=None,
     )
 
 

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from vmaf_jax.errors import InputError
 
 MOS_RANGE = (0.0, 100.0)
+MAX_DISTANCE = 100.0  # picture heights, of any viewer
 LabelScale = tuple[float, float]
 _MOST_VOTE = 1e9  # of any scale
 

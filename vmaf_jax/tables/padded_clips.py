@@ -26,6 +26,7 @@ class PaddedClips:
         labels: float64 `[c]` per label name, the mean over the clip's frames; points, 0-100.
         mos_ci95: half-width of the 95 % interval of `mos`, points, `[c]`, or None.
         experiment: the subjective test, text, `[c]`, or None.
+        distance: the viewers', picture heights, `[c]`, or None.
     """
 
     features: npt.NDArray[np.float64]
@@ -36,6 +37,7 @@ class PaddedClips:
     labels: Mapping[str, npt.NDArray[np.float64]]
     mos_ci95: npt.NDArray[np.float64] | None
     experiment: npt.NDArray[np.object_] | None
+    distance: npt.NDArray[np.float64] | None
 
     def __len__(self) -> int:
         return len(self.features)
@@ -65,6 +67,7 @@ def pad_clips(table: FeatureTable, most_frames: int | None = None) -> PaddedClip
         labels=means.labels,
         mos_ci95=means.mos_ci95,
         experiment=means.experiment,
+        distance=means.distance,
     )
 
 

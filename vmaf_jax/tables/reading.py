@@ -19,7 +19,12 @@ from vmaf_jax.features.feature_set import FEATURE_SETS
 from vmaf_jax.files import limit
 from vmaf_jax.tables.categories import combine, encode, first_rows
 from vmaf_jax.tables.locations import Place, for_pyarrow, one_line_errors
-from vmaf_jax.tables.opinions import MOS_RANGE, check_scale, check_within_clips
+from vmaf_jax.tables.opinions import (
+    MAX_DISTANCE,
+    MOS_RANGE,
+    check_scale,
+    check_within_clips,
+)
 from vmaf_jax.tables.table import KEYS, METADATA_KEY, OPINIONS, SCHEMA_VERSION, FeatureTable
 
 MAX_ROWS = 5_000_000
@@ -30,6 +35,7 @@ _ANY_RANGE = (-1e6, 1e6)  # far beyond what any feature or score is
 _RANGES = {
     "mos": MOS_RANGE,
     "mos_ci95": (0.0, np.inf),
+    "distance": (1e-3, MAX_DISTANCE),
     "frame": (0.0, 2**31 - 1.0),
     "n_frames": (1.0, 2**31 - 1.0),
 }
@@ -70,7 +76,7 @@ def read_file(path: Place) -> FeatureTable:
     if arrow.num_rows == 0:
         raise InputError(f"{path}: holds no rows; extract some clips into it.")
     features = np.stack([number_column(arrow, path, name) for name in feature_set], axis=1)
-    has_interval, has_experiment = (name in names for name in OPINIONS[1:])
+    has_interval, has_experiment, has_distance = (name in names for name in OPINIONS[1:])
     table = FeatureTable(
         feature_set=feature_set,
         corpus=text_column(arrow, path, "corpus"),
@@ -83,6 +89,7 @@ def read_file(path: Place) -> FeatureTable:
         provenance=metadata,
         mos_ci95=number_column(arrow, path, "mos_ci95") if has_interval else None,
         experiment=text_column(arrow, path, "experiment") if has_experiment else None,
+        distance=number_column(arrow, path, "distance") if has_distance else None,
     )
     _check_unique(table, path)
     _check_opinions(table, path)
@@ -252,6 +259,7 @@ def _check_opinions(table: FeatureTable, path: Place) -> None:
         "mos": table.labels.get("mos"),
         "mos_ci95": table.mos_ci95,
         "experiment": table.experiment,
+        "distance": table.distance,
     }
     present = {name: column for name, column in columns.items() if column is not None}
     if present:

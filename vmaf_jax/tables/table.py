@@ -2,9 +2,9 @@
 
 Columns: `corpus`, `source`, `clip` (text), `frame` (int32) or `n_frames` (int32), the features
 (float64, no unit), one column per label (float64, teacher's points or `mos` on 0-100) and, where
-people voted, `mos_ci95` (float64) and `experiment` (text). Stored as Parquet; the file's metadata
-holds the schema version, the backend and its version, the feature set, the scale that people voted
-on, and a digest per input. The same rows and metadata give the same bytes.
+people voted, `mos_ci95`, `distance` (float64) and `experiment` (text). Stored as Parquet; the
+file's metadata holds the schema version, the backend and its version, the feature set, the scale
+that people voted on, and a digest per input. The same rows and metadata give the same bytes.
 """
 
 import dataclasses
@@ -29,7 +29,7 @@ SCHEMA_VERSION = 1
 _SHOWN_ROWS = 5  # in a notebook
 METADATA_KEY = b"vmaf_jax"
 KEYS = ("corpus", "source", "clip")
-OPINIONS = ("mos", "mos_ci95", "experiment")  # of a clip, so equal on its frames
+OPINIONS = ("mos", "mos_ci95", "experiment", "distance")  # of a clip, so equal on its frames
 RESERVED_COLUMNS = frozenset(KEYS + OPINIONS).union({"frame", "n_frames"}, *FEATURE_SETS.values())
 
 
@@ -47,6 +47,7 @@ class FeatureTable:
         provenance: backend, its version, digests of the inputs, `label_scale`.
         mos_ci95: half-width of the 95 % interval of `mos`, on 0-100, `[n]`; None where unknown.
         experiment: the subjective test whose viewers voted, text `[n]`; None where unknown.
+        distance: the viewers', picture heights, `[n]`; None where unknown.
     """
 
     feature_set: FeatureSet
@@ -60,6 +61,7 @@ class FeatureTable:
     provenance: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     mos_ci95: npt.NDArray[np.float64] | None = None
     experiment: npt.NDArray[np.object_] | None = None
+    distance: npt.NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         return len(self.features)
@@ -139,6 +141,7 @@ class FeatureTable:
             },
             mos_ci95=None if self.mos_ci95 is None else self.mos_ci95[first],
             experiment=None if self.experiment is None else self.experiment[first],
+            distance=None if self.distance is None else self.distance[first],
             pooled=True,
         )
 
@@ -158,6 +161,8 @@ class FeatureTable:
             columns["mos_ci95"] = pa.array(self.mos_ci95, pa.float64())
         if self.experiment is not None:
             columns["experiment"] = pa.array(self.experiment, pa.string())
+        if self.distance is not None:
+            columns["distance"] = pa.array(self.distance, pa.float64())
         metadata = {
             "schema_version": SCHEMA_VERSION,
             "feature_set": self.feature_set.name,
@@ -228,6 +233,7 @@ def concatenate(tables: Sequence[FeatureTable]) -> FeatureTable:
         labels={n: joined(lambda table, n=n: table.labels[n]) for n in shared},  # type: ignore[misc]
         mos_ci95=joined_if_all("mos_ci95"),
         experiment=joined_if_all("experiment"),
+        distance=joined_if_all("distance"),
         provenance={**first.provenance, "inputs": inputs},
     )
 
