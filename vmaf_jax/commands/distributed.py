@@ -41,7 +41,7 @@ _workers: list[subprocess.Popen[str]] = []
 
 
 class WorkerEndedError(Exception):
-    """The end of a worker, which has told the user why.
+    """The end of a worker, which has printed the reason.
 
     Attributes:
         code: Its exit code, which becomes that of the program.
