@@ -75,7 +75,8 @@ def _shown(default: Any) -> Any:
 
 
 def _commands(group: Any, before: str = "") -> Iterable[tuple[str, Any]]:
-    for name, command in group.commands.items():
+    for name in group.list_commands(None):
+        command = group.get_command(None, name)
         if hasattr(command, "commands"):
             yield from _commands(command, f"{before}{name} ")
         else:

@@ -1,8 +1,8 @@
 """The command line: its commands, and how each of them ends.
 
 Text for people goes to standard error, results to standard output. Exit codes: 0 done, 1 a gate
-failed, 2 bad input or environment, 3 standard output cannot be written, 4 ended by a signal with
-the training saved; 128 and more, a signal.
+failed, 2 bad input or environment, 3 standard output cannot be written, 4 told to end with the
+training saved; 128 and more, a signal.
 """
 
 import contextlib
@@ -10,31 +10,13 @@ import errno
 import os
 import resource
 import sys
-from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
-from typer.rich_utils import rich_format_error
 
-from vmaf_jax.commands.bench import bench
-from vmaf_jax.commands.compare_backends import compare_backends
-from vmaf_jax.commands.distributed import WorkerEndedError, end_workers
-from vmaf_jax.commands.doctor import doctor, show_version, verify
-from vmaf_jax.commands.encode import encode
-from vmaf_jax.commands.evaluate import evaluate
-from vmaf_jax.commands.examples import epilog
-from vmaf_jax.commands.export import export
-from vmaf_jax.commands.extract import extract
-from vmaf_jax.commands.import_features import import_features
-from vmaf_jax.commands.ladder import ladder
-from vmaf_jax.commands.mcp import mcp
-from vmaf_jax.commands.report import report
-from vmaf_jax.commands.score import score
-from vmaf_jax.commands.select import select
-from vmaf_jax.commands.train import train
-from vmaf_jax.errors import GateError, InputError
+from vmaf_jax.commands.program import Program, run_program
+from vmaf_jax.errors import GateError, InputError, WorkerEndedError
 from vmaf_jax.extras import name_missing_extra
-from vmaf_jax.files import remove_work_folders
 from vmaf_jax.interrupts import end_on_signals
 from vmaf_jax.printable import escape_output, log_to_terminal, printable
 
@@ -42,29 +24,9 @@ app = typer.Typer(
     help="Train, verify and deploy tiny VMAF-class video quality predictors.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    cls=Program,
+    rich_markup_mode=None,
 )
-COMMANDS: dict[str, Callable[..., None]] = {
-    "train": train,
-    "extract": extract,
-    "evaluate": evaluate,
-    "score": score,
-    "encode": encode,
-    "export": export,
-    "select": select,
-    "ladder": ladder,
-    "report": report,
-    "compare-backends": compare_backends,
-    "bench": bench,
-    "doctor": doctor,
-    "mcp": mcp,
-    "import": import_features,
-}
-for name, command in COMMANDS.items():
-    app.command(name, epilog=epilog(name))(command)
-
-registry_app = typer.Typer(help="The models a folder offers to hosts.", no_args_is_help=True)
-app.add_typer(registry_app, name="registry")
-registry_app.command()(verify)
 _UsageError: Any = typer.BadParameter.__mro__[2]  # Click's exception, which Typer keeps private
 
 _INPUT_ERROR, _GATE_MISSED, _NO_OUTPUT = 2, 1, 3  # exit codes
@@ -95,21 +57,24 @@ _AFTER_INTERRUPTION = {
 }
 
 
+def _show_version(wanted: bool | None) -> None:
+    if wanted:
+        from vmaf_jax.commands.doctor import version_lines
+
+        print("\n".join(version_lines()))
+        raise typer.Exit
+
+
 @app.callback()
 def _program(
     version: Annotated[
         bool | None,
         typer.Option(
-            "--version", callback=show_version, is_eager=True, help="Versions that matter."
+            "--version", callback=_show_version, is_eager=True, help="Show versions and exit."
         ),
     ] = None,
 ) -> None:
     """Train, verify and deploy tiny VMAF-class video quality predictors."""
-
-
-@registry_app.callback()
-def _registry() -> None:
-    """Makes `registry` a group, though it has one command."""
 
 
 def main(arguments: list[str] | None = None, *, leave: bool = True) -> None:
@@ -131,6 +96,8 @@ def main(arguments: list[str] | None = None, *, leave: bool = True) -> None:
 
 def _clean_up() -> int | None:
     """Ends what was started; returns the exit code of a worker that did this program's work."""
+    from vmaf_jax.commands.distributed import end_workers
+    from vmaf_jax.files import remove_work_folders
     from vmaf_jax.video.ffmpeg import kill_all
 
     kill_all()
@@ -171,10 +138,12 @@ def _run_app(words: list[str]) -> int:
     """Runs a command; returns the exit code that Typer gives it. Wrong words are shown escaped."""
     try:
         with name_missing_extra():
-            code = app(args=words, prog_name="vmaf-jax", standalone_mode=False)
+            code = run_program(app, words)
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     except _UsageError as error:
+        from typer.rich_utils import rich_format_error  # slow to load
+
         error.message = printable(error.message, keep="\n\t")
         rich_format_error(error)
         return int(error.exit_code)

@@ -6,7 +6,6 @@ import logging
 import os
 import platform
 import warnings
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,12 @@ from vmaf_jax.files import cache_dir
 _HEARTBEAT_S = 30  # after which JAX takes a silent process for gone
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "onnx", "onnxruntime", "jax2onnx")
 
-__version__ = metadata.version("vmaf-jax")
+
+def __getattr__(name: str) -> str:
+    """Looks `__version__` up when it is asked for, by a module that is slow to load."""
+    if name != "__version__":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return package_version("vmaf-jax")
 
 
 def environment() -> dict[str, Any]:
@@ -38,6 +42,8 @@ def environment() -> dict[str, Any]:
 
 def package_version(name: str) -> str:
     """Returns the version of an installed package, `none` where it is missing."""
+    from importlib import metadata
+
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:

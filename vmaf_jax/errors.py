@@ -1,7 +1,7 @@
 """Errors that end a command, and their exit codes.
 
-`InputError` (exit 2): something the user can fix; its text is one line that names the thing, what
-is wrong and the fix. `GateError` (exit 1): a figure missed its limit; its text gives both.
+`InputError` (exit 2): something the user can mend; its text is one line that names the thing, what
+is wrong and the mend. `GateError` (exit 1): a figure missed its limit; its text gives both.
 Any other exception is a bug and shows its traceback.
 """
 
@@ -19,6 +19,18 @@ class OtherFeaturesError(InputError):
 
 class GateError(RuntimeError):
     """A figure missed its limit; ends a command with exit code 1."""
+
+
+class WorkerEndedError(Exception):
+    """The end of a process that did this one's work, and has told the user why.
+
+    Attributes:
+        code: Its exit code, which becomes that of the program.
+    """
+
+    def __init__(self, code: int) -> None:
+        super().__init__(code)
+        self.code = code
 
 
 def did_you_mean(name: str, choices: Iterable[str]) -> str:

@@ -11,7 +11,6 @@ import json
 import math
 import os
 import re
-import secrets
 import shutil
 import stat
 import tempfile
@@ -60,7 +59,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     """
     check_replaceable(path)
     make_dir(path.parent)
-    mark = f"{os.getpid()}-{secrets.token_hex(4)}"
+    mark = f"{os.getpid()}-{os.urandom(4).hex()}"
     temporary = path.with_name(f".{path.name[:200]}.{mark}.tmp")
     remove_leftovers(path.parent, f".{path.name[:200]}.", ".tmp")
     try:

@@ -10,14 +10,14 @@ from importlib import metadata
 from typing import Any
 
 import pytest
-import typer
 
 import vmaf_jax
 from tests.support import run_command
-from vmaf_jax.cli import app, main
+from vmaf_jax.cli import main
 from vmaf_jax.commands.examples import EXAMPLES
+from vmaf_jax.commands.program import PLACES, load_command
 
-PROGRAM: Any = typer.main.get_command(app)
+COMMANDS: Any = {name: load_command(name) for name in PLACES}
 
 
 def test_version_names_what_matters():
@@ -31,18 +31,29 @@ def test_version_names_what_matters():
 
 
 def test_every_command_has_examples():
-    assert set(EXAMPLES) == set(PROGRAM.commands) - {"registry"}
+    assert set(EXAMPLES) == set(COMMANDS) - {"registry"}
 
 
 @pytest.mark.parametrize("name", sorted(EXAMPLES))
 def test_examples_are_in_the_help_and_have_flags_that_exist(name):
     shown = " ".join(run_command(name, "--help").stdout.split())
-    flags = {flag for parameter in PROGRAM.commands[name].params for flag in parameter.opts}
+    flags = {flag for parameter in COMMANDS[name].params for flag in parameter.opts}
     for example in EXAMPLES[name]:
         assert example in shown
-        words = shlex.split(example)
+        words = shlex.split(example.split(" -- ")[0])  # those after it are ffmpeg's
         assert words[:2] == ["vmaf-jax", name]
         assert {word for word in words if word.startswith("--")} <= flags
+
+
+@pytest.mark.parametrize("name", PLACES)
+def test_help_fits_a_screen_and_shows_common_options_first(name, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
+    lines = run_command(name, "--help").stdout.splitlines()
+    assert len(lines) <= 50
+    assert max(map(len, lines)) <= 100
+    headings = [line for line in lines if line.endswith(":") and not line.startswith(" ")]
+    assert headings[0] == ("Arguments:" if "Arguments:" in headings else "Options:")
+    assert headings.index("Options:") <= 1
 
 
 @pytest.mark.parametrize(
@@ -65,9 +76,9 @@ def test_a_mistyped_value_is_answered_with_the_nearest(words, suggested, encodes
     assert result.stderr.endswith(f"Did you mean {suggested}?\n")
 
 
-@pytest.mark.parametrize("name", sorted(set(PROGRAM.commands) - {"mcp", "registry"}))
+@pytest.mark.parametrize("name", sorted(set(COMMANDS) - {"mcp", "registry"}))
 def test_every_command_has_json(name):
-    assert "--json" in {flag for p in PROGRAM.commands[name].params for flag in p.opts}
+    assert "--json" in {flag for p in COMMANDS[name].params for flag in p.opts}
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,8 @@ import pytest
 
 HEAVY = [
     *("jax", "jaxlib", "flax", "optax", "orbax", "numpy", "scipy"),
-    *("pyarrow", "pandas", "matplotlib", "onnx", "onnxruntime"),
+    *("pyarrow", "pandas", "matplotlib", "onnx", "onnxruntime", "pydantic", "rich"),
+    "importlib.metadata",
 ]
 PROGRAM = f"""
 import sys

@@ -91,10 +91,7 @@ def test_fields_against_fields_are_told(fields):
     pair = fields / "ref.y4m", fields / "woven.mp4"
     table = extract_pair(*pair, **TEACHERS)
     (warning,) = table.provenance["comparison"]["warnings"]
-    assert (
-        warning
-        == "the reference and distorted are interlaced; fields are compared as interlaced frames"
-    )
+    assert warning == "the reference and distorted are interlaced; fields are compared as woven"
     streams = table.provenance["comparison"]
     assert streams["reference"]["scan"] == streams["distorted"]["scan"] == "interlaced"
 

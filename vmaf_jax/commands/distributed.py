@@ -17,7 +17,7 @@ from typing import IO, Annotated
 import typer
 
 from vmaf_jax.environment import join_processes
-from vmaf_jax.errors import InputError
+from vmaf_jax.errors import InputError, WorkerEndedError
 from vmaf_jax.interrupts import end_with_parent
 
 Distributed = Annotated[
@@ -38,18 +38,6 @@ _END_S = 70.0  # a worker saves within 60 s (`interrupts`), then ends
 _NOISE = re.compile(r"[IWEF]\d{4} \d\d:\d\d:\d\d|\*\*\* Check failure|    @ +0x|\[Gloo\] ")
 _MORE_NOISE = ("Additional GRPC error", ":UNKNOWN:", "RPC: /", "absl::Status")
 _workers: list[subprocess.Popen[str]] = []
-
-
-class WorkerEndedError(Exception):
-    """The end of a worker, which has printed the reason.
-
-    Attributes:
-        code: Its exit code, which becomes that of the program.
-    """
-
-    def __init__(self, code: int) -> None:
-        super().__init__(code)
-        self.code = code
 
 
 def is_worker() -> bool:

@@ -1,13 +1,13 @@
 """The commands `doctor`, `registry verify` and `--version`, which look at the installation."""
 
 import platform
-from importlib import metadata
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from vmaf_jax.commands.options import Json
+from vmaf_jax.commands.program import Command
 from vmaf_jax.errors import InputError
 
 
@@ -25,6 +25,17 @@ def doctor(json_: Json = False) -> None:
         raise InputError(diagnosis.problems[0])
 
 
+registry = typer.Typer(
+    help="Check the models that a folder offers.", no_args_is_help=True, rich_markup_mode=None
+)
+
+
+@registry.callback()
+def _registry() -> None:
+    """Makes `registry` a group, though it has one command."""
+
+
+@registry.command(cls=Command)
 def verify(
     path: Annotated[Path | None, typer.Argument(help="By default that of the shipped.")] = None,
     json_: Json = False,
@@ -33,11 +44,11 @@ def verify(
     from vmaf_jax.jobs.doctor import verify_models
     from vmaf_jax.reporting.terminal import show_json, show_lines
 
-    registry = verify_models(path)
+    verified = verify_models(path)
     if json_:
-        show_json(registry.model_dump(exclude_none=True))
+        show_json(verified.model_dump(exclude_none=True))
     else:
-        show_lines(f"{e.id}: {e.onnx}, {e.quant_mode}, sound" for e in registry.models)
+        show_lines(f"{e.id}: {e.onnx}, {e.quant_mode}, sound" for e in verified.models)
 
 
 _PACKAGES = ("jax", "flax", "onnx", "onnxruntime", "numpy")
@@ -48,17 +59,10 @@ def version_lines() -> list[str]:
     from vmaf_jax.environment import package_version
     from vmaf_jax.video.ffmpeg import find_ffmpeg
 
-    lines = [f"vmaf-jax {metadata.version('vmaf-jax')}", f"python {platform.python_version()}"]
+    lines = [f"vmaf-jax {package_version('vmaf-jax')}", f"python {platform.python_version()}"]
     lines += [f"{name} {package_version(name)}" for name in _PACKAGES]
     try:
         lines.append(f"ffmpeg {find_ffmpeg().version}")
     except InputError:
         lines.append("ffmpeg none with libvmaf")
     return lines
-
-
-def show_version(wanted: bool | None) -> None:
-    """Prints the versions and ends the program, if `wanted`."""
-    if wanted:
-        print("\n".join(version_lines()))
-        raise typer.Exit

@@ -23,12 +23,8 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     ),
     "score": (
         "vmaf-jax score reference.y4m distorted.mp4",
-        "vmaf-jax score reference.y4m encodes/*.mp4",
-        "vmaf-jax score reference.yuv distorted.yuv --width 1920 --height 1080 --pix-fmt yuv420p",
-        "vmaf-jax score reference.y4m distorted.mp4 --model phone --quiet",
-        "vmaf-jax score reference.y4m distorted.mp4 --model tiny --interval 0.9",
         "vmaf-jax score reference.y4m encodes/*.mp4 --html page.html",
-        "vmaf-jax score references/ encodes/ --engine ray --address auto",
+        "vmaf-jax score reference.yuv distorted.yuv --width 1920 --height 1080 --pix-fmt yuv420p",
     ),
     "encode": (
         "vmaf-jax encode source.mp4 --target 93 --out finished.mp4",
@@ -54,4 +50,6 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
 def epilog(command: str) -> str | None:
     """The examples of a command, a line each."""
     lines = EXAMPLES.get(command)
-    return None if lines is None else "\n\n".join(("Examples:", *lines))
+    return (
+        None if lines is None else "\n".join(("\b", "Examples:", *(f"  {line}" for line in lines)))
+    )

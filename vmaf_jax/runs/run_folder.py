@@ -187,7 +187,7 @@ class Run:
 
     Attributes:
         path: its folder.
-        config: the resolved configuration.
+        config: what was asked for.
         identity: what the model is.
         variables: of the final student.
         held_out: every held-out prediction.

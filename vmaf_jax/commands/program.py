@@ -1,0 +1,124 @@
+"""The program's commands, each loaded when it is asked for, and their help as plain text.
+
+Loading all of them takes longer than showing their names, and Rich's help longer than all of them;
+its boxes take twice the lines.
+"""
+
+import importlib
+import os
+from collections.abc import Iterable
+from typing import Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from vmaf_jax.commands.examples import epilog
+
+COMMANDS = {  # in groups; a module of this package, a function of it, and a line for the overview
+    "Score": {
+        "score": ("score", "score", "Score a video against its reference, or rank several."),
+        "encode": ("encode", "encode", "Encode as cheaply as a target score allows."),
+        "ladder": ("ladder", "ladder", "Compare codecs: rate-quality curves, BD-rate, hulls."),
+    },
+    "Make a table of features": {
+        "extract": ("extract", "extract", "Measure a corpus of pairs."),
+        "import": ("import_features", "import_features", "Read logs, features and opinion scores."),
+    },
+    "Train a model": {
+        "train": ("train", "train", "Train, cross-validate, export and verify a model."),
+        "select": ("select", "select", "Compare networks and trainings by held-out error."),
+        "evaluate": ("evaluate", "evaluate", "Compare one model, or two, with labels."),
+        "report": ("report", "report", "Make the page of a run, or of several compared."),
+        "export": ("export", "export", "Write a model for ONNX Runtime, ffmpeg or a browser."),
+    },
+    "Check and serve": {
+        "doctor": ("doctor", "doctor", "Say what this machine has and what is missing."),
+        "bench": ("bench", "bench", "Time vmaf-jax beside the plain way."),
+        "compare-backends": ("compare_backends", "compare_backends", "Hold JAX to libvmaf."),
+        "registry": ("doctor", "registry", "Check the models that a folder offers."),
+        "mcp": ("mcp", "mcp", "Serve the commands as MCP tools."),
+    },
+}
+PLACES = {name: place for group in COMMANDS.values() for name, place in group.items()}
+_WIDTH = {"max_content_width": 100}  # columns, where the terminal has them
+
+
+class Command(TyperCommand):
+    """A command whose options are grouped by their `rich_help_panel`, common ones first."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Writes arguments, options without a group, then each group."""
+        formatter.write_paragraph()
+        _write_parameters(formatter, self.get_params(ctx), ctx)
+
+
+class Program(TyperGroup):
+    """The program: it knows its commands' names, and loads the one that is asked for."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Returns the names of all commands."""
+        return list(PLACES)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Returns a command, loaded; None where there is none of that name."""
+        if cmd_name in PLACES and cmd_name not in self.commands:
+            self.commands[cmd_name] = load_command(cmd_name)
+        return self.commands.get(cmd_name)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Finds the command of the words; an unknown one is answered with the nearest of all."""
+        if args[0] not in PLACES:
+            self.commands = {name: load_command(name) for name in PLACES}
+        return super().resolve_command(ctx, args)
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Writes each group of commands, then options."""
+        width = max(map(len, PLACES))
+        formatter.write_paragraph()
+        for title, group in COMMANDS.items():
+            lines = [(name.ljust(width), line) for name, (_, _, line) in group.items()]
+            _write_section(formatter, title, lines)
+        _write_parameters(formatter, self.get_params(ctx), ctx)
+
+
+def run_program(app: typer.Typer, words: list[str]) -> Any:
+    """Runs the command that the words name; returns what it or Typer returns.
+
+    A command runs by itself: as part of the program, its help would wait for Pydantic too.
+    """
+    if words and words[0] in PLACES:
+        name = f"vmaf-jax {words[0]}"
+        return load_command(words[0])(args=words[1:], prog_name=name, standalone_mode=False)
+    return app(args=words, prog_name="vmaf-jax", standalone_mode=False)
+
+
+def load_command(name: str) -> Any:
+    """Imports a command, and returns it as Typer runs it."""
+    module, attribute, _ = PLACES[name]
+    target = getattr(importlib.import_module(f"vmaf_jax.commands.{module}"), attribute)
+    if isinstance(target, typer.Typer):  # a group of commands
+        return typer.main.get_command(target)
+    app = typer.Typer(add_completion=False, rich_markup_mode=None)
+    app.command(name, cls=Command, context_settings=_WIDTH, epilog=epilog(name))(target)
+    return typer.main.get_command(app)
+
+
+def _write_parameters(formatter: Any, parameters: Iterable[Any], ctx: Any) -> None:
+    """Writes the help of parameters by group, in the order of the groups' first parameters."""
+    sections: dict[str, list[tuple[str, str]]] = {"Arguments": [], "Options": []}
+    for parameter in parameters:
+        if (record := parameter.get_help_record(ctx)) is not None:
+            own = "Arguments" if parameter.param_type_name == "argument" else "Options"
+            title = getattr(parameter, "rich_help_panel", None) or own
+            sections.setdefault(title, []).append(record)
+    for title, lines in sections.items():
+        if lines:
+            _write_section(formatter, title, lines)
+
+
+def _write_section(formatter: Any, title: str, lines: list[tuple[str, str]]) -> None:
+    # Click takes colours away where no terminal shows them, but knows no NO_COLOR.
+    heading = title if "NO_COLOR" in os.environ else typer.style(title, fg="cyan")
+    formatter.write(f"{heading}:\n")
+    with formatter.indentation():
+        formatter.write_dl(lines)
