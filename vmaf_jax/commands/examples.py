@@ -39,6 +39,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "vmaf-jax ladder encodes.csv --anchor x264 --csv hull.csv --plot curves.png",
         "vmaf-jax ladder encodes.jsonl --json",
     ),
+    "calibrate": (
+        "vmaf-jax calibrate --features mine.parquet --suggest 3",
+        "vmaf-jax calibrate --features mine.parquet --votes rated.csv --out calibrated",
+    ),
     "report": ("vmaf-jax report runs/tiny", "vmaf-jax report runs/a runs/b --out compared.html"),
     "compare-backends": ("vmaf-jax compare-backends --corpus demo",),
     "bench": ("vmaf-jax bench inference", "vmaf-jax bench features --repeats 3 --json"),

@@ -28,6 +28,7 @@ COMMANDS = {  # in groups; a module of this package, a function of it, and a lin
         "train": ("train", "train", "Train, cross-validate, export and verify a model."),
         "select": ("select", "select", "Compare networks and trainings by held-out error."),
         "evaluate": ("evaluate", "evaluate", "Compare one model, or two, with labels."),
+        "calibrate": ("calibrate", "calibrate", "Fit a model to a title by a few rated encodes."),
         "report": ("report", "report", "Make the page of a run, or of several compared."),
         "export": ("export", "export", "Write a model for ONNX Runtime, ffmpeg or a browser."),
     },

@@ -172,7 +172,7 @@ class Opinion:
     Attributes:
         mos, mos_ci95: on 0-100, or None.
         experiment: whose viewers, or None.
-        label_scale: what it was mapped from; None where there is no `mos`.
+        label_scale: what it was mapped from; without `mos`, what was declared.
     """
 
     mos: float | None = None
@@ -205,7 +205,7 @@ def map_opinions(
     if not rows or rows[0].mos is None:
         if rows and rows[0].mos_ci95 is not None:
             raise InputError(f"{path}: mos_ci95 without mos; add the scores.")
-        return [Opinion(experiment=row.experiment) for row in rows]
+        return [Opinion(experiment=row.experiment, label_scale=declared) for row in rows]
     mos = np.array([row.mos for row in rows], dtype=np.float64)
     scale = agreed_scale(rows, path, declared, mos.max())
     _check_mos(mos, scale, path)

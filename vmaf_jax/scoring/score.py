@@ -281,7 +281,7 @@ def predict_scores(
         extraction_s: Seconds that measuring took.
     """
     started = time.perf_counter()
-    per_frame = _predict_frames(model, table.features)
+    per_frame = predict_frames(model, table.features)
     pooled = model.clip_score(table.features, per_frame)
     inference_s = time.perf_counter() - started
     return Scores(
@@ -311,7 +311,7 @@ def _score_sample(
     sample = measure_sample(
         pair,
         within,
-        lambda features: _predict_frames(loaded, features),
+        lambda features: predict_frames(loaded, features),
         loaded.feature_set,
         settings.comparison,
     )
@@ -332,7 +332,7 @@ def _score_sample(
     )
 
 
-def _predict_frames(model: Model, features: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def predict_frames(model: Model, features: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Returns a model's scores `[n]` of features `[n, d]`, VMAF points."""
     # Students compute in float32; statistics and pooling are float64 from here on.
     if not model.compiles:

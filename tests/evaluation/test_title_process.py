@@ -1,0 +1,143 @@
+"""The process of votes against dense linear algebra and a search over all choices."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import scipy.stats
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vmaf_jax.evaluation.title_process import (
+    NO_RATINGS,
+    ExperimentClips,
+    Hyperparameters,
+    Ratings,
+    choose_clips,
+    covariance,
+    expected_votes,
+    half_widths,
+    posterior,
+)
+
+HYPER = Hyperparameters(
+    shared=12.0,
+    own=10.0,
+    shared_length=0.5,
+    own_length=1.5,
+    noise=2.5,
+    votes=3.5,
+    freedom=4.0,
+    widening=0.8,
+)
+
+
+def make_clips(n=12, titles=3, experiments=2, seed=0):
+    random = np.random.default_rng(seed)
+    title = np.arange(n) % titles
+    return ExperimentClips(
+        experiment=title % experiments,
+        title=title,
+        expected=random.uniform(10, 90, n),
+        compared=random.normal(size=(n, 4)),
+    )
+
+
+def test_covariance_follows_its_formula():
+    clips = make_clips()
+    for i, j in ((0, 0), (0, 2), (0, 3), (0, 1)):
+        r = np.sqrt(3) * np.linalg.norm(clips.compared[i] - clips.compared[j])
+        expected = 12.0**2 * (1 + r / 0.5) * np.exp(-r / 0.5)
+        if clips.title[i] == clips.title[j]:
+            expected += 10.0**2 * (1 + r / 1.5) * np.exp(-r / 1.5)
+        if clips.experiment[i] != clips.experiment[j]:
+            expected = 0.0
+        found = covariance(clips[np.array([i])], clips[np.array([j])], HYPER)
+        assert found[0, 0] == pytest.approx(expected)
+
+
+def test_posterior_is_the_conditional_of_a_joint_normal():
+    clips = make_clips()
+    ratings = Ratings(np.array([0, 4, 7]), np.array([30.0, 80.0, 55.0]), np.array([9.0, 4.0, 16.0]))
+    everything = np.arange(len(clips))
+    # Votes without end `t`, and means over viewers `y = t + e`, written as one normal vector.
+    truth = covariance(clips, clips, HYPER) + 2.5**2 * np.eye(len(clips))
+    observed = truth[np.ix_(ratings.row, ratings.row)] + np.diag(ratings.variance)
+    gain = truth[:, ratings.row] @ np.linalg.inv(observed)
+    said = posterior(clips, ratings, everything, HYPER)
+    expected = clips.expected + gain @ (ratings.mos - clips.expected[ratings.row])
+    np.testing.assert_allclose(said.mean, expected, rtol=1e-9)
+    np.testing.assert_allclose(said.covariance, truth - gain @ truth[ratings.row], atol=1e-9)
+
+
+def test_without_ratings_the_logistic_is_what_is_predicted():
+    clips = make_clips()
+    said = posterior(clips, NO_RATINGS, np.arange(3), HYPER)
+    np.testing.assert_array_equal(said.mean, clips.expected[:3])
+    np.testing.assert_allclose(said.covariance.diagonal(), 12.0**2 + 10.0**2 + 2.5**2)
+
+
+def test_votes_of_one_title_tell_something_of_another_of_the_test_and_nothing_beyond():
+    clips = make_clips(n=9, titles=3, experiments=2)
+    alike = dataclasses.replace(clips, compared=np.zeros((9, 4)))
+    ratings = Ratings(np.array([0]), np.array([99.0]), np.array([1.0]))
+    said = posterior(alike, ratings, np.arange(9), HYPER)
+    moved = np.abs(said.mean - alike.expected)
+    own, other, foreign = (moved[clips.title == k] for k in (0, 2, 1))
+    assert own.min() > other.max() > 1
+    np.testing.assert_array_equal(foreign, 0)
+
+
+@given(st.integers(0, 1000))
+def test_first_choice_leaves_least_variance(seed):
+    clips = make_clips(n=7, titles=1, experiments=1, seed=seed)
+    prior = posterior(clips, NO_RATINGS, np.arange(7), HYPER).covariance
+    (best,) = choose_clips(prior, 1, HYPER)
+    left = [
+        np.trace(
+            posterior(
+                clips,
+                Ratings(np.array([k]), np.array([50.0]), np.array([HYPER.votes**2])),
+                np.arange(7),
+                HYPER,
+            ).covariance
+        )
+        for k in range(7)
+    ]
+    assert left[best.place] == pytest.approx(min(left))
+
+
+def test_choices_leave_out_rated_clips_and_mind_their_cost():
+    clips = make_clips(n=8, titles=1, experiments=1)
+    prior = posterior(clips, NO_RATINGS, np.arange(8), HYPER).covariance
+    free = [clip.place for clip in choose_clips(prior, 8, HYPER)]
+    assert sorted(free) == list(range(8))
+    rest = [clip.place for clip in choose_clips(prior, 7, HYPER, rated=free[:1])]
+    assert free[0] not in rest
+    cost = np.ones(8)
+    cost[free[0]] = 100
+    assert choose_clips(prior, 8, HYPER, cost=cost)[-1].place == free[0]
+
+
+def test_expected_error_is_what_draws_of_the_process_have():
+    clips = make_clips(n=10, titles=1, experiments=1)
+    rows = np.arange(10)
+    prior = posterior(clips, NO_RATINGS, rows, HYPER).covariance
+    chosen = choose_clips(prior, 3, HYPER)
+    rated = np.array([clip.place for clip in chosen])
+    left = np.setdiff1d(rows, rated)
+    random = np.random.default_rng(1)
+    truth = random.multivariate_normal(clips.expected, prior, 4000)
+    means = truth + random.normal(0, HYPER.votes, truth.shape)
+    errors = [
+        posterior(clips, Ratings(rated, mos[rated], np.full(3, HYPER.votes**2)), left, HYPER).mean
+        - mos[left]
+        for mos in means
+    ]
+    assert np.sqrt(np.mean(np.square(errors))) == pytest.approx(chosen[-1].error, rel=0.02)
+
+
+def test_intervals_are_of_student():
+    wide = half_widths(np.array([2.0]), 0.9, HYPER)
+    assert wide[0] == pytest.approx(2 * 0.8 * scipy.stats.t.ppf(0.95, 4))
+    assert expected_votes(np.array([70.0]), 70.0, 20.0) == pytest.approx(50)

@@ -1,0 +1,176 @@
+"""Calibration by the command, on ladders of two titles that viewers like less than VMAF does."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+
+from tests.support import run_command
+from vmaf_jax.features.feature_set import FEATURES
+from vmaf_jax.tables.table import FeatureTable
+from vmaf_jax.teacher import load_teacher
+
+N, FRAMES = 12, 3
+TITLES = {"park": 3.0, "talk": 9.0}  # and their motion
+BEST = np.array([0.98, 0.75, 0.95, 0.97, 0.98])
+WORST = np.array([0.55, 0.08, 0.25, 0.35, 0.42])
+
+
+@pytest.fixture(scope="module")
+def ladder(tmp_path_factory):
+    """A table of the ladders, and by clip the votes: VMAF on 1-5, the first title a vote lower."""
+    folder = tmp_path_factory.mktemp("ladders")
+    random = np.random.default_rng(0)
+    rows, sources, clips = [], [], []
+    for title, motion in TITLES.items():
+        for k in range(N):
+            mean = WORST + (BEST - WORST) * k / (N - 1)
+            rows += [[*(mean + random.normal(0, 0.004, 5)), motion] for _ in range(FRAMES)]
+            sources += [title] * FRAMES
+            clips += [f"{title}_{k}"] * FRAMES
+    n = len(rows)
+    table = FeatureTable(
+        feature_set=FEATURES,
+        corpus=np.full(n, "c", object),
+        source=np.array(sources, object),
+        clip=np.array(clips, object),
+        index=np.tile(np.arange(FRAMES, dtype=np.int32), n // FRAMES),
+        features=np.array(rows),
+        labels={"mos": np.zeros(n)},  # which must not be looked at
+        provenance={"backend": "import", "inputs": {}, "label_scale": [1, 5]},
+    )
+    table.write(folder / "table.parquet")
+    vmaf = load_teacher("vmaf_4k_v0.6.1")(table.features).reshape(-1, FRAMES).mean(1)
+    names = clips[::FRAMES]
+    lower = np.array([name.startswith("park") for name in names])
+    votes = np.clip(1 + 4 * vmaf / 100 - 0.8 * lower, 1, 5)
+    return folder / "table.parquet", dict(zip(names, votes.tolist(), strict=True))
+
+
+def write_votes(path, votes, names, header="clip,mos,mos_ci95"):
+    lines = [header, *(f"{name},{votes[name]:.3f},0.2" for name in names)]
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def read_clips(folder):
+    with (folder / "clips.csv").open() as file:
+        return {row["clip"]: row for row in csv.DictReader(file)}
+
+
+def errors(rows, votes):
+    left = [name for name, row in rows.items() if row["rated"] == "false"]
+    return np.array([float(rows[name]["score"]) - votes[name] for name in left])
+
+
+def test_three_suggested_clips_of_each_title_tell_of_the_others(tmp_path, ladder):
+    table, votes = ladder
+    answer = run_command("calibrate", "--features", table, "--suggest", 3, "--json")
+    assert answer.code == 0, answer.stderr
+    titles = json.loads(answer.stdout)["suggestions"]
+    assert [title["source"] for title in titles] == list(TITLES)
+    chosen = [clip["clip"] for title in titles for clip in title["clips"]]
+    assert len(set(chosen)) == 6
+    for title in titles:
+        expected = [clip["expected_rmse"] for clip in title["clips"]]
+        assert expected == sorted(expected, reverse=True)
+    few = write_votes(tmp_path / "few.csv", votes, [chosen[0], chosen[3]])
+    more = write_votes(tmp_path / "more.csv", votes, chosen)
+    rmse = []
+    for name in (few, more):
+        out = tmp_path / name.stem
+        done = run_command("calibrate", "--features", table, "--votes", name, "--out", out)
+        assert done.code == 0, done.stderr
+        rows = read_clips(out)
+        assert list(rows["park_0"]) == ["clip", "source", "score", "low", "high", "rated"]
+        assert len(rows) == 2 * N
+        assert all(
+            1 <= float(r["low"]) <= float(r["score"]) <= float(r["high"]) <= 5
+            for r in rows.values()
+        )
+        rmse.append(float(np.sqrt(np.mean(errors(rows, votes) ** 2))))
+    assert rmse[1] < 0.25 < rmse[0]
+    assert {name for name, row in rows.items() if row["rated"] == "true"} == set(chosen)
+
+
+def test_as_csv_with_costs_and_rated_clips(tmp_path, ladder):
+    table, votes = ladder
+    costs = tmp_path / "costs.csv"
+    costs.write_text("clip,cost\n" + "".join(f"{name},1\n" for name in votes))
+    plain = ("calibrate", "--features", table, "--title", "park")
+    rows = list(csv.DictReader(run_command(*plain, "--suggest", 2).stdout.splitlines()))
+    assert [row["source"] for row in rows] == ["park", "park"]
+    rated = write_votes(tmp_path / "rated.csv", votes, [rows[0]["clip"]])
+    answer = run_command(*plain, "--suggest", 1, "--already", rated, "--costs", costs)
+    (second,) = csv.DictReader(answer.stdout.splitlines())
+    assert second["clip"] == rows[1]["clip"]
+
+
+def test_votes_of_one_title_help_the_other(tmp_path, ladder):
+    table, votes = ladder
+    rated = write_votes(tmp_path / "rated.csv", votes, ["park_2", "park_6", "park_9"])
+    done = run_command(
+        "calibrate", "--features", table, "--votes", rated, "--out", tmp_path / "out",
+        "--title", "talk", "--json",
+    )  # fmt: skip
+    result = json.loads(done.stdout)
+    assert {clip["source"] for clip in result["clips"]} == {"talk"}
+    assert result["label_scale"] == [1, 5]
+
+
+@pytest.mark.parametrize(
+    ("text", "flags", "message"),
+    [
+        ("clip,mos\npark_77,3\n", [], "1 of 1 clips are not in the table, 'park_77' first"),
+        ("clip,mos\npark_1,7\n", [], "outside the label scale, 1 to 5"),
+        ("clip,mos\npark_1,2\n", ["--title", "lake"], "which has park, talk; name one."),
+        ("clip,mos\npark_1,2\n", ["--label-scale", 0, 10], "says 1 to 5; drop the flag"),
+        ("clip,mos\npark_1,2\n", ["--interval", 1], "--interval 1: expected more than 0"),
+        ("clip,mos\npark_1,2\n", ["--model", "vmaf_v1.0.16_3d0h"], "cannot be calibrated"),
+    ],
+)  # fmt: skip
+def test_bad_votes_are_told_in_a_line(tmp_path, ladder, text, flags, message):
+    table, _ = ladder
+    votes = tmp_path / "rated.csv"
+    votes.write_text(text)
+    out = tmp_path / "out"
+    done = run_command("calibrate", "--features", table, "--votes", votes, "--out", out, *flags)
+    assert (done.code, len(done.stderr.splitlines())) == (2, 1)
+    assert message in done.stderr
+    assert not out.exists()
+
+
+def test_what_cannot_be_chosen_or_predicted_is_told(tmp_path, ladder):
+    table, votes = ladder
+    whole = write_votes(tmp_path / "all.csv", votes, votes)
+    command = ("calibrate", "--features", table)
+    for words, message in (
+        (("--suggest", N + 1), f"'park' has {N} clips to rate"),
+        (("--suggest", 1, "--already", whole), "has 0 clips to rate"),
+        (("--suggest", 0), "expected 1 or more"),
+        (("--votes", whole, "--out", tmp_path / "o"), "every clip is rated"),
+        (("--votes", whole), "--votes FILE goes with --out DIR"),
+        ((), "pass one"),
+    ):
+        done = run_command(*command, *words)
+        assert (done.code, len(done.stderr.splitlines())) == (2, 1), done.stderr
+        assert message in done.stderr
+
+
+def test_a_table_without_a_scale_names_the_flag(tmp_path, ladder):
+    table, votes = ladder
+    from vmaf_jax.tables.dataset import read_table
+
+    plain = read_table(table)
+    bare = tmp_path / "bare.parquet"
+    FeatureTable(
+        **{k: getattr(plain, k) for k in ("feature_set", "corpus", "source", "clip", "index")},
+        features=plain.features, labels={}, provenance={"backend": "import", "inputs": {}},
+    ).write(bare)  # fmt: skip
+    rated = write_votes(tmp_path / "rated.csv", votes, ["park_2"])
+    command = ("calibrate", "--features", bare, "--votes", rated, "--out", tmp_path / "out")
+    done = run_command(*command)
+    assert done.code == 2
+    assert "pass --label-scale LO HI" in done.stderr
+    assert run_command(*command, "--label-scale", 1, 5).code == 0

@@ -1,0 +1,196 @@
+"""A Gaussian process over the clips of a subjective test: by how much its votes leave a model.
+
+    vote_i = m(q_i) + f_i + e_i             m(q) = 100 / (1 + exp(-(q - centre) / width))
+    cov(f_i, f_j) = shared^2 k(d / shared_length) + own^2 k(d / own_length) [same title]
+    d = |x_i - x_j|     k(r) = (1 + sqrt(3) r) exp(-sqrt(3) r), Matern 3/2
+
+q is what a model predicts of clip i, x what was measured of it. Votes of a title move all clips of
+that title, the more the more alike two clips are; a part of it (`shared`) holds for other titles of
+the experiment too. Experiments are independent. `e_i` is what the votes of one clip alone say
+(`noise`) and the doubt of the mean over viewers. All values are points of 0-100 unless said.
+Source: Rasmussen and Williams, "Gaussian Processes for Machine Learning" (2006), 2.2 and 4.2.1;
+choice by variance: Krause, Singh, Guestrin, "Near-optimal sensor placements" (JMLR 2008).
+"""
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import scipy.linalg
+import scipy.special
+
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+# What k compares, with a unit of each that counts as much as one of the others.
+COMPARED = {"adm2": 0.25, "vif_scale0": 0.25, "vif_scale3": 0.25, "motion2": 5.0}
+
+
+@dataclasses.dataclass(frozen=True)
+class Hyperparameters:
+    """Standard deviations of the terms of the process, points of 0-100.
+
+    Attributes:
+        shared, own: Of the part that titles of a test share, and of the title's own.
+        shared_length, own_length: Distances over which two clips are alike for each; no unit.
+        noise: Of what the votes of one clip alone say.
+        votes: Of a mean over viewers, where nothing is known of them.
+        freedom, widening: Of the errors over their predicted deviation: Student's t of so many
+            degrees, times that.
+    """
+
+    shared: float
+    own: float
+    shared_length: float
+    own_length: float
+    noise: float
+    votes: float
+    freedom: float
+    widening: float
+
+
+@dataclasses.dataclass(frozen=True)
+class ExperimentClips:
+    """Clips of subjective tests, `[n]`, before anybody voted.
+
+    Attributes:
+        experiment, title: Numbers; a title is of one experiment.
+        expected: Votes that a model predicts, m(q), points.
+        compared: What the kernel compares, in its units, `[n, d]`.
+    """
+
+    experiment: Integers
+    title: Integers
+    expected: Floats
+    compared: Floats
+
+    def __getitem__(self, rows: Integers) -> "ExperimentClips":
+        return ExperimentClips(
+            self.experiment[rows], self.title[rows], self.expected[rows], self.compared[rows]
+        )
+
+    def __len__(self) -> int:
+        return len(self.expected)
+
+
+@dataclasses.dataclass(frozen=True)
+class Ratings:
+    """Mean votes on some of the clips, `[k]`.
+
+    Attributes:
+        row: Of the clip.
+        mos: Points.
+        variance: Of that mean over viewers, points squared.
+    """
+
+    row: Integers
+    mos: Floats
+    variance: Floats
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+
+NO_RATINGS = Ratings(np.zeros(0, np.int64), np.zeros(0), np.zeros(0))
+
+
+@dataclasses.dataclass(frozen=True)
+class Posterior:
+    """What ratings say of the votes that all viewers would give: mean `[m]`, covariance `[m, m]`.
+
+    Points, and points squared.
+    """
+
+    mean: Floats
+    covariance: Floats
+
+
+def expected_votes(quality: Floats, centre: float, width: float) -> Floats:
+    """Maps predicted quality to votes by the logistic m(q), both points, any shape."""
+    return np.asarray(100 * scipy.special.expit((quality - centre) / width), np.float64)
+
+
+def covariance(a: ExperimentClips, b: ExperimentClips, hyper: Hyperparameters) -> Floats:
+    """Computes the prior covariance of clips `a` `[n]` with clips `b` `[m]`, `[n, m]`."""
+    distance = np.sqrt(3 * np.square(a.compared[:, None] - b.compared[None]).sum(-1))
+    same_title = a.title[:, None] == b.title
+    shared = hyper.shared**2 * _matern(distance / hyper.shared_length)
+    own = hyper.own**2 * _matern(distance / hyper.own_length) * same_title
+    same_experiment = a.experiment[:, None] == b.experiment
+    return np.asarray(same_experiment * (shared + own), np.float64)
+
+
+def _matern(distance: Floats) -> Floats:
+    return np.asarray((1 + distance) * np.exp(-distance), np.float64)
+
+
+def posterior(
+    clips: ExperimentClips, ratings: Ratings, rows: Integers, hyper: Hyperparameters
+) -> Posterior:
+    """Computes what the ratings say of the clips at `rows` `[m]`, rated ones among them or not."""
+    wanted = clips[rows]
+    own = hyper.noise**2
+    prior = covariance(wanted, wanted, hyper) + own * np.eye(len(rows))
+    if not len(ratings):
+        return Posterior(wanted.expected, prior)
+    rated = clips[ratings.row]
+    noise = np.diag(own + ratings.variance)
+    factor = scipy.linalg.cho_factor(covariance(rated, rated, hyper) + noise)
+    cross = covariance(rated, wanted, hyper) + own * (ratings.row[:, None] == rows)
+    gain = scipy.linalg.cho_solve(factor, cross)
+    mean = wanted.expected + (ratings.mos - rated.expected) @ gain
+    return Posterior(np.asarray(mean), np.asarray(prior - cross.T @ gain))
+
+
+def half_widths(deviation: Floats, level: float, hyper: Hyperparameters) -> Floats:
+    """Computes how far intervals at `level` in (0, 1) reach, from predicted deviations, points."""
+    quantile = float(scipy.special.stdtrit(hyper.freedom, (1 + level) / 2))
+    return deviation * hyper.widening * quantile
+
+
+@dataclasses.dataclass(frozen=True)
+class ChosenClip:
+    """A clip to have rated, by its place in the title, and the error expected afterwards.
+
+    Attributes:
+        place: Among the title's clips.
+        error: Root of the mean square over the clips that are not rated, against mean votes;
+            points. 0 where none is left.
+    """
+
+    place: int
+    error: float
+
+
+def choose_clips(
+    prior: Floats,
+    count: int,
+    hyper: Hyperparameters,
+    *,
+    rated: Sequence[int] = (),
+    cost: Floats | None = None,
+) -> list[ChosenClip]:
+    """Chooses clips of a title to have rated, one after the other, the most telling first.
+
+    Each takes most variance, for its cost, from the clips of the title.
+
+    Args:
+        prior: Covariance of the title's clips by `posterior`, `[n, n]`.
+        count: How many, at most n less the rated ones.
+        rated: Places of clips that are rated already and not chosen.
+        cost: Of each clip, > 0, `[n]`; by default the same.
+    """
+    left = np.ones(len(prior), bool)
+    left[list(rated)] = False
+    votes = hyper.votes**2
+    chosen = []
+    for _ in range(count):
+        gain = np.square(prior).sum(0) / (prior.diagonal() + votes)
+        if cost is not None:
+            gain = gain / cost
+        place = int(np.argmax(np.where(left, gain, -np.inf)))
+        left[place] = False
+        prior = prior - np.outer(prior[place], prior[place]) / (prior[place, place] + votes)
+        error = float(np.sqrt(np.mean(prior.diagonal()[left] + votes))) if left.any() else 0.0
+        chosen.append(ChosenClip(place, error))
+    return chosen

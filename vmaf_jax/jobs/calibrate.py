@@ -1,0 +1,387 @@
+"""The job `calibrate`: which clips of a title to have rated, and what their votes say of the rest.
+
+The process is in `evaluation.title_process`. Votes come from a file alone: the table's own opinion
+scores are not looked at.
+"""
+
+import csv
+import dataclasses
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pydantic
+
+from vmaf_jax.corpora.numbers import Number
+from vmaf_jax.corpora.rated_clips import RatedClip, read_rated_clips
+from vmaf_jax.corpora.records import parse_record, read_records
+from vmaf_jax.errors import InputError
+from vmaf_jax.evaluation.title_process import (
+    NO_RATINGS,
+    Floats,
+    Integers,
+    Ratings,
+    choose_clips,
+    half_widths,
+    posterior,
+)
+from vmaf_jax.export.sidecar import check_level
+from vmaf_jax.files import atomic_path, check_result_folder, write_text
+from vmaf_jax.scoring.model import ModelLike, load_scorer
+from vmaf_jax.scoring.title_model import (
+    DEFAULT_BASE,
+    MeasuredClips,
+    TitleProcess,
+    load_process,
+    measure_clips,
+)
+from vmaf_jax.tables.dataset import read_table
+from vmaf_jax.tables.opinions import (
+    MOS_RANGE,
+    LabelScale,
+    check_scale,
+    from_hundred,
+    to_hundred,
+)
+from vmaf_jax.tables.table import FeatureTable
+
+CLIPS_FILE = "clips.csv"
+
+
+@dataclasses.dataclass(frozen=True)
+class SuggestedClip:
+    """A clip to have rated.
+
+    Attributes:
+        clip: Its name.
+        expected_rmse: Of the predictions of the title's clips that are not rated yet, once this one
+            and those before it are; against mean votes, on their scale.
+    """
+
+    clip: str
+    expected_rmse: float
+
+
+@dataclasses.dataclass(frozen=True)
+class TitleSuggestions:
+    """The clips of a title to have rated, in this order."""
+
+    source: str
+    clips: list[SuggestedClip]
+    experiment: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Suggestions:
+    """The clips of each title to have rated.
+
+    Attributes:
+        label_scale: The worst and the best vote; 0 and 100 where nothing says another.
+    """
+
+    label_scale: LabelScale
+    suggestions: list[TitleSuggestions]
+
+    def to_csv(self) -> str:
+        """Returns a row a clip: `source, clip, expected_rmse`."""
+        rows = [
+            (title.source, clip.clip, f"{clip.expected_rmse:.4f}")
+            for title in self.suggestions
+            for clip in title.clips
+        ]
+        return _csv(("source", "clip", "expected_rmse"), rows)
+
+
+@dataclasses.dataclass(frozen=True)
+class CalibratedClip:
+    """A clip's votes as predicted, on the voters' scale.
+
+    Attributes:
+        score: What a panel as large as can be would give on average.
+        low, high: Interval of the mean vote of a panel as the one that rated.
+        rated: Whether it was.
+    """
+
+    clip: str
+    source: str
+    score: float
+    low: float
+    high: float
+    rated: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Calibrated:
+    """The clips of a table, calibrated by votes on some of them.
+
+    Attributes:
+        interval: Level of the intervals, in (0, 1).
+    """
+
+    model: str
+    label_scale: LabelScale
+    interval: float
+    clips: list[CalibratedClip]
+
+    def to_csv(self) -> str:
+        """Returns a row a clip: `clip, source, score, low, high, rated`."""
+        rows = [
+            (
+                c.clip,
+                c.source,
+                *(f"{v:.4f}" for v in (c.score, c.low, c.high)),
+                str(c.rated).lower(),
+            )
+            for c in self.clips
+        ]
+        return _csv(("clip", "source", "score", "low", "high", "rated"), rows)
+
+
+def suggest(
+    features: str | Path,
+    count: int,
+    model: ModelLike = DEFAULT_BASE,
+    *,
+    titles: Sequence[str] = (),
+    already: Path | None = None,
+    costs: Path | None = None,
+    label_scale: LabelScale | None = None,
+) -> Suggestions:
+    """Chooses the clips of each title whose votes would tell most of its other clips.
+
+    Args:
+        features: A feature table, by path or address.
+        count: Clips of each title.
+        model: A MODEL over the six features that scores frames.
+        titles: Sources, by default all.
+        already: Votes that there are; their clips are not chosen again.
+        costs: A file with columns `clip, cost`; the choice is by what a clip tells for its cost.
+        label_scale: The worst and the best vote, by default the table's.
+
+    Raises:
+        InputError: A bad table, model, title, scale or file, or a title with fewer clips to rate.
+    """
+    if count < 1:
+        raise InputError(f"--suggest {count}: expected 1 or more clips of each title.")
+    table, process, measured = _measure(features, model)
+    scale = _scale(table, features, label_scale) or MOS_RANGE
+    ratings = NO_RATINGS
+    if already is not None:
+        ratings = _place(read_rated_clips(already, scale), measured, scale, process, already)
+    cost = None if costs is None else _read_costs(costs, measured)
+    hyper = process.hyperparameters
+    suggestions = []
+    for rows in _titles(measured, titles, features):
+        rated = np.flatnonzero(np.isin(rows, ratings.row)).tolist()
+        source = measured.source[rows[0]]
+        if count > len(rows) - len(rated):
+            raise InputError(
+                f"--suggest {count}: {source!r} has {len(rows) - len(rated)} clips to rate "
+                f"({len(rows)}, {len(rated)} of them rated already); ask for fewer, or choose "
+                f"titles with --title."
+            )
+        chosen = choose_clips(
+            posterior(measured.clips, ratings, rows, hyper).covariance,
+            count,
+            hyper,
+            rated=rated,
+            cost=None if cost is None else cost[rows],
+        )
+        unit = (scale[1] - scale[0]) / 100
+        clips = [SuggestedClip(measured.name[rows[c.place]], c.error * unit) for c in chosen]
+        experiment = None if measured.experiment is None else measured.experiment[rows[0]]
+        suggestions.append(TitleSuggestions(source, clips, experiment))
+    return Suggestions(scale, suggestions)
+
+
+def calibrate(
+    features: str | Path,
+    votes: Path,
+    out: Path,
+    model: ModelLike = DEFAULT_BASE,
+    *,
+    titles: Sequence[str] = (),
+    interval: float = 0.9,
+    label_scale: LabelScale | None = None,
+    overwrite: bool = False,
+) -> Calibrated:
+    """Predicts the votes of every clip from those on some, and writes them to a folder.
+
+    Args:
+        features: A feature table, by path or address.
+        votes: As `corpora.rated_clips` reads them.
+        out: The folder; `clips.csv` in it has a row a clip.
+        model: A MODEL over the six features that scores frames.
+        titles: Sources that are predicted, by default all.
+        interval: Level of the intervals, in (0, 1).
+        label_scale: The worst and the best vote, by default the table's.
+        overwrite: Replace an earlier result.
+
+    Raises:
+        InputError: A bad table, model, title, scale or file; votes on clips that the table does not
+            hold; no clip that is left to predict.
+    """
+    check_level(interval, "--interval")
+    check_result_folder(out, CLIPS_FILE, overwrite=overwrite)
+    table, process, measured = _measure(features, model)
+    scale = _scale(table, features, label_scale)
+    if scale is None:
+        raise InputError(
+            f"{features}: does not say on which scale people vote; pass --label-scale LO HI, as "
+            f"--label-scale 1 5."
+        )
+    ratings = _place(read_rated_clips(votes, scale), measured, scale, process, votes)
+    groups = _titles(measured, titles, features)
+    if np.isin(np.concatenate(groups), ratings.row).all():
+        raise InputError(
+            f"{votes}: every clip is rated, so that none is left to predict; leave some out, or "
+            f"train a model on them (vmaf-jax train)."
+        )
+    clips = [
+        clip
+        for rows in groups
+        for clip in _predict(measured, rows, ratings, process, scale, interval)
+    ]
+    result = Calibrated(load_scorer(model).name, scale, interval, clips)
+    with atomic_path(out) as folder:
+        folder.mkdir()
+        write_text(folder / CLIPS_FILE, result.to_csv())
+    return result
+
+
+def _measure(
+    features: str | Path, model: ModelLike
+) -> tuple[FeatureTable, TitleProcess, MeasuredClips]:
+    process = load_process()
+    scorer = load_scorer(model)
+    table = read_table(features)
+    return table, process, measure_clips(table, scorer, process)
+
+
+def _scale(
+    table: FeatureTable, features: str | Path, declared: LabelScale | None
+) -> LabelScale | None:
+    """Returns the scale of votes that is declared or that the table states; None without one."""
+    stated = table.label_scale if "label_scale" in table.provenance else None
+    if declared is None:
+        return stated
+    scale = check_scale(declared, "--label-scale")
+    if stated is not None and scale != stated:
+        raise InputError(
+            f"--label-scale {scale[0]:g} {scale[1]:g}: {features} says {stated[0]:g} to "
+            f"{stated[1]:g}; drop the flag, or import the table again."
+        )
+    return scale
+
+
+def _titles(measured: MeasuredClips, titles: Sequence[str], features: str | Path) -> list[Integers]:
+    """Returns the rows of each title that is asked for.
+
+    Raises:
+        InputError: The table has no such title.
+    """
+    for name in titles:
+        if name not in measured.source:
+            known = ", ".join(dict.fromkeys(measured.source))[:200]
+            raise InputError(f"--title {name}: not in {features}, which has {known}; name one.")
+    order = np.argsort(measured.clips.title, kind="stable")
+    ends = np.flatnonzero(np.diff(measured.clips.title[order])) + 1
+    groups = np.split(order, ends)
+    return [rows for rows in groups if not titles or measured.source[rows[0]] in titles]
+
+
+def _place(
+    rated: Sequence[RatedClip],
+    measured: MeasuredClips,
+    scale: LabelScale,
+    process: TitleProcess,
+    path: Path,
+) -> Ratings:
+    """Returns votes as ratings of the table's clips, points.
+
+    Raises:
+        InputError: A clip that the table lacks, or has twice.
+    """
+    rows = _rows_by_name([clip.clip for clip in rated], measured, path)
+    unit = 100 / (scale[1] - scale[0])
+    unknown = process.hyperparameters.votes**2
+    return Ratings(
+        row=rows,
+        mos=to_hundred(np.array([clip.mos for clip in rated]), scale),
+        variance=np.array([unknown if c.variance is None else c.variance * unit**2 for c in rated]),
+    )
+
+
+def _rows_by_name(names: Sequence[str], measured: MeasuredClips, path: Path) -> Integers:
+    rows: dict[str, list[int]] = {}
+    for row, name in enumerate(measured.name):
+        rows.setdefault(name, []).append(row)
+    if strange := [name for name in names if name not in rows]:
+        raise InputError(
+            f"{path}: {len(strange)} of {len(names)} clips are not in the table, {strange[0]!r} "
+            f"first; correct the names, or measure the clips."
+        )
+    if double := [name for name in names if len(rows[name]) > 1]:
+        raise InputError(
+            f"{path}: {double[0]!r} is the name of {len(rows[double[0]])} clips of the table; give "
+            f"each a name of its own."
+        )
+    return np.array([rows[name][0] for name in names], np.int64)
+
+
+def _predict(
+    measured: MeasuredClips,
+    rows: Integers,
+    ratings: Ratings,
+    process: TitleProcess,
+    scale: LabelScale,
+    level: float,
+) -> list[CalibratedClip]:
+    """Predicts the votes on the clips of one title."""
+    hyper = process.hyperparameters
+    said = posterior(measured.clips, ratings, rows, hyper)
+    panel = float(np.median(ratings.variance))  # a new clip is rated by viewers as these
+    half = half_widths(np.sqrt(said.covariance.diagonal() + panel), level, hyper)
+    ends = (said.mean, said.mean - half, said.mean + half)
+    score, low, high = (from_hundred(np.clip(v, 0, 100), scale) for v in ends)
+    rated = np.isin(rows, ratings.row)
+    return [
+        CalibratedClip(
+            clip=measured.name[row],
+            source=measured.source[row],
+            score=float(score[k]),
+            low=float(low[k]),
+            high=float(high[k]),
+            rated=bool(rated[k]),
+        )
+        for k, row in enumerate(rows)
+    ]
+
+
+class _CostRow(pydantic.BaseModel, frozen=True, extra="ignore"):
+    clip: str = pydantic.Field(min_length=1, coerce_numbers_to_str=True)
+    cost: Number = pydantic.Field(gt=0)
+
+
+def _read_costs(path: Path, measured: MeasuredClips) -> Floats:
+    """Reads the cost of rating each clip of the table, `[n]`.
+
+    Raises:
+        InputError: A file or row that cannot be, or a clip without a cost.
+    """
+    costs = {}
+    for number, values in enumerate(read_records(path, "file of costs", _CostRow), 1):
+        row = parse_record(_CostRow, path, number, values)
+        costs[row.clip] = row.cost
+    if missing := [name for name in measured.name if name not in costs]:
+        raise InputError(f"{path}: {missing[0]!r} has no cost; add a row for it.")
+    return np.array([costs[name] for name in measured.name])
+
+
+def _csv(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    return buffer.getvalue()
