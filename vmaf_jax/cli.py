@@ -1,8 +1,8 @@
 """The command line: its commands, and how each of them ends.
 
 Text for people goes to standard error, results to standard output. Exit codes: 0 done, 1 a gate
-failed, 2 bad input or environment, 3 standard output cannot be written, 4 told to end with the
-training saved; 128 and more, a signal.
+failed, 2 bad input or environment, 3 standard output cannot be written, 4 ended by a signal with
+the training saved; 128 and more, a signal.
 """
 
 import contextlib

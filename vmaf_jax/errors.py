@@ -1,7 +1,7 @@
 """Errors that end a command, and their exit codes.
 
-`InputError` (exit 2): something the user can mend; its text is one line that names the thing, what
-is wrong and the mend. `GateError` (exit 1): a figure missed its limit; its text gives both.
+`InputError` (exit 2): something the user can fix; its text is one line that names the thing, what
+is wrong and the fix. `GateError` (exit 1): a figure missed its limit; its text gives both.
 Any other exception is a bug and shows its traceback.
 """
 

@@ -51,7 +51,7 @@ def save_requested() -> bool:
 
 
 def request_save() -> None:
-    """Requests what a signal would: another process of this training was told to end."""
+    """Requests what a signal would: another process of this training received one."""
     if not save_requested():
         signal.raise_signal(signal.SIGTERM)
         _save_requested.wait(_MAX_WAIT_S)
@@ -81,7 +81,7 @@ def end_on_signals(clean_up: Callable[[], int | None], message: str) -> Iterator
 
     Args:
         clean_up: Called first, in another thread than the block's. Returns the exit code of a
-            process that did this program's work and told the user how it ended; None without one.
+            process that did this program's work and reported how it ended; None without one.
         message: Written to standard error after an interruption: what is left behind.
     """
     if threading.current_thread() is not threading.main_thread():  # Python allows handlers there

@@ -158,7 +158,7 @@ def test_what_no_feature_can_be_is_refused(tmp_path, column, value, message):
 def test_a_column_that_stands_twice_is_refused(tmp_path):
     header = ",".join(["clip", "frame", *FEATURES, "adm2"])
     (tmp_path / "f.csv").write_text(f"{header}\na,0,1,1,1,1,1,1,0\n")
-    with pytest.raises(InputError, match="column 'adm2' stands there twice"):
+    with pytest.raises(InputError, match="column 'adm2' occurs twice"):
         read_frames(tmp_path / "f.csv", FEATURES)
 
 

@@ -28,7 +28,7 @@ def test_long_and_wide(tmp_path):
         (LONG.replace(",5", ","), "row 2, column 'score'"),
         (WIDE.replace("4,5", "4,good"), "row 1, subject 'bob': 'good' is no vote"),
         (WIDE.replace("4,5", "4,inf"), "row 1, subject 'bob': 'inf' is no vote"),
-        (WIDE.replace("2,", ","), "row 2: nobody voted on 'b'"),
+        (WIDE.replace("2,", ","), "row 2: 'b' has no votes"),
         (WIDE.replace("4,5", "4,5,3"), "row 1 has more cells than there are columns"),
         (WIDE.replace("b,", "a,"), "row 2, clip 'a': in a wide file each clip has one row"),
     ],

@@ -124,7 +124,7 @@ BEFORE = {
             node("Cast", ["vmaf"], "by", to=TensorProto.INT64),
             node("Pad", ["vmaf", "by"], "big"),
         ),
-        "not a valid ONNX model|size cannot be told",
+        "not a valid ONNX model|of unknown size",
     ),
     "a Resize": (with_nodes(node("Resize", ["reference", "", "by"], "x")), "Resize is not adm"),
     "an Expand": (with_nodes(node("Expand", ["vmaf", "by"], "x")), "Expand is not admitted"),

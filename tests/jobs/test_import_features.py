@@ -406,7 +406,7 @@ def test_logs_of_libvmaf_1_are_named_unless_their_bit_depth_is_said(folder, out)
         ("log,source,MOS", "a1.json,a,3", "has a column 'MOS'; rename it to 'mos'"),
         ("log,source,mos", "a1.json,a,7_0", "column 'mos': expected a number such as 12.5"),
         ("log,source,n_frames", "a1.json,a,3.5", "column 'n_frames': expected a whole number"),
-        ("log,source,source", "a1.json,a,b", "column 'source' stands there twice"),
+        ("log,source,source", "a1.json,a,b", "column 'source' occurs twice"),
         ("log,source,mos,mos_ci95", "a1.json,a,3,1e300", "'mos_ci95': 1e+300 is wider than the"),
         (
             "log,source,mos,label_scale",
@@ -443,7 +443,7 @@ def test_lists_with_blanks_semicolons_and_tabs(folder, line):
         ({"source": True}, "row 1, column 'source'"),
         ({"mos": True}, "column 'mos': expected a number such as 12.5, received True"),
         ({"n_frames": 10**400}, "column 'n_frames': expected a number"),
-        ({"source": "1e999", "twice": 1}, "the key 'source' stands twice"),
+        ({"source": "1e999", "twice": 1}, "the key 'source' occurs twice"),
         ({"source": "HUGE"}, "1e999 is too large"),
     ],
 )

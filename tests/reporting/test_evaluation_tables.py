@@ -35,11 +35,11 @@ def test_a_report(capsys):
     assert "[red]model" in text
     none = report.overall["none"]
     assert none.rmse_star is not None
-    assert row(text, "all", "as it comes")[2:] == [
+    assert row(text, "all", "unmapped")[2:] == [
         *("48", f"{none.plcc:.4f}", f"{none.srocc:.4f}", f"{none.krocc:.4f}"),
         *(f"{none.rmse / 25:.4f}", f"{none.rmse_star / 25:.4f}", f"{none.outlier_ratio:.3f}"),
     ]
-    assert row(text, "x", "as it comes")[2] == row(text, "y", "as it comes")[2] == "24"
+    assert row(text, "x", "unmapped")[2] == row(text, "y", "unmapped")[2] == "24"
     low, high = report.rmse_mapped_interval.low / 25, report.rmse_mapped_interval.high / 25
     assert f"95 % over 4 sources: PLCC {report.plcc_interval.low:.4f} to" in text
     assert f"mapped by lines {low:.4f} to {high:.4f}" in text
@@ -51,8 +51,8 @@ def test_one_experiment_is_shown_once_and_what_is_undefined_is_a_dash(capsys):
     first, _, opinions = case(ci95=False, experiments=("x",))
     show_opinions("model", opinion_report(first, opinions))
     text = capsys.readouterr().out
-    assert text.count("as it comes") == 1
-    assert row(text, "all", "as it comes")[-2:] == ["–", "–"]
+    assert text.count("unmapped") == 1
+    assert row(text, "all", "unmapped")[-2:] == ["–", "–"]
     assert "pairs:" not in text
     assert "on the scale" not in text
 

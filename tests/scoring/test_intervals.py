@@ -122,7 +122,7 @@ def test_people_read_it(pair):
     text = run_command("score", *pair, *TINY, "--interval", 0.9, "--within", 2).stdout
     assert "the mean of 200 frames, from" in text
     assert "90 % interval" in text
-    assert "how near the model imitates vmaf_v0.6.1, not what viewers say" in " ".join(text.split())
+    assert "of the model against vmaf_v0.6.1, not against viewers" in " ".join(text.split())
     both = json.loads(run_command("score", *pair, *TINY, "--interval", 0.9, "--json").stdout)
     assert both["interval"]["of"] == "vmaf_v0.6.1"
     strange = run_command("score", pair[0], pair[0], "--model", "rbf_4k").stdout
@@ -229,7 +229,7 @@ def test_models_are_compared_with_theirs(table, support_vectors, one_source):
         (["tiny"], 1.0, "--interval 1: expected more than 0 and less than 1"),
         (["tiny"], float("nan"), "--interval nan"),
         ([LABEL], 0.9, "is VMAF's own model"),
-        (["opinions"], 0.9, "its intervals are of mos, and cannot be held against vmaf_v0.6.1"),
+        (["opinions"], 0.9, "its intervals are of mos, and cannot be compared with vmaf_v0.6.1"),
     ],
 )
 def test_where_no_model_has_any_it_is_refused(table, models, level, words):

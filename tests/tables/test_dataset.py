@@ -91,7 +91,7 @@ def _of_a_clip_again(folder):
     [
         (_truncated, r"part-1.parquet: not a readable Parquet file"),
         (_without_a_column, r"part-1.parquet: column 'vmaf_v0.6.1' is missing"),
-        (_with_a_column_twice, r"part-1.parquet: column 'vif_scale1' stands there more than once"),
+        (_with_a_column_twice, r"part-1.parquet: column 'vif_scale1' occurs more than once"),
         (_pooled, r"part-1.parquet: of another schema than .*part-0.parquet: n_frames is True"),
         (_by_another_backend, r"part-1.parquet: of another schema .* metadata is .*'y'"),
         (_with_inputs_in_a_list, r"part-1.parquet: not a vmaf-jax feature table \(its metadata"),

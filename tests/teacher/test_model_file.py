@@ -179,5 +179,5 @@ def test_a_key_that_stands_twice_is_refused(tmp_path, write):
     text = write().read_text()
     path = tmp_path / "twice.json"
     path.write_text(text.replace('"score_clip"', '"score_clip": [0.0, 50.0], "score_clip"', 1))
-    with pytest.raises(InputError, match="key 'score_clip' stands twice"):
+    with pytest.raises(InputError, match="key 'score_clip' occurs twice"):
         load_teacher(path)

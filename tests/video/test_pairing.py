@@ -91,7 +91,10 @@ def test_fields_against_fields_are_told(fields):
     pair = fields / "ref.y4m", fields / "woven.mp4"
     table = extract_pair(*pair, **TEACHERS)
     (warning,) = table.provenance["comparison"]["warnings"]
-    assert warning == "the reference and distorted are interlaced; fields are compared as woven"
+    assert (
+        warning
+        == "the reference and distorted are interlaced; fields are compared as interlaced frames"
+    )
     streams = table.provenance["comparison"]
     assert streams["reference"]["scan"] == streams["distorted"]["scan"] == "interlaced"
 

@@ -1,4 +1,4 @@
-"""A known recipe, leave-one-source-out over a table: how fast, how good, how near the peak.
+"""A known recipe, leave-one-source-out over a table: speed, accuracy and share of the peak.
 
 A perceptron with ReLU, squared error, Adam at 1e-3, a scaler a fold, batches of an epoch's shuffled
 rows; every source held out in turn, by every seed.

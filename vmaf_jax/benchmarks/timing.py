@@ -42,7 +42,7 @@ class Throughput(Timing):
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-    """Medians of two subjects in seconds, and the ratio of ours to theirs."""
+    """Medians of two subjects in seconds, and their ratio, `ours_s / theirs_s`."""
 
     ours_s: float
     theirs_s: float

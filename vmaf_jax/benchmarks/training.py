@@ -61,5 +61,5 @@ def bench_train(repeats: int, steps: int = 200) -> Figures:
 
         times = sample({"engine": by_engine, "in turn": in_turn}, repeats)
         report[network] = compare(times["engine"], times["in turn"])
-    report["note"] = "theirs: one compiled fold after another; ours: the engine, compiling included"
+    report["note"] = "theirs_s: one compiled fold after another; ours_s: the engine, with compiling"
     return report

@@ -19,7 +19,7 @@ def bench(
     teacher: Labeller = None,
     json_: Json = False,
 ) -> None:
-    """Time ours against the plain way, side by side; or train a known recipe on a table."""
+    """Time vmaf-jax and the plain way side by side; or train a known recipe on a table."""
     from vmaf_jax.benchmarks import run_benchmark
     from vmaf_jax.benchmarks.timing import Figures, to_lines
     from vmaf_jax.reporting.terminal import Terminal, show_json, show_lines

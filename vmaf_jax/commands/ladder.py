@@ -10,7 +10,7 @@ from vmaf_jax.commands.options import Json
 
 def ladder(
     table: Annotated[Path, typer.Argument(help="Scored encodes: .csv, .json, .jsonl, .parquet.")],
-    anchor: Annotated[str | None, typer.Option(help="The codec that others are held to.")] = None,
+    anchor: Annotated[str | None, typer.Option(help="Codec to compare others with.")] = None,
     level: Annotated[float, typer.Option(help="Of BD-rate's intervals, in (0, 1).")] = 0.95,
     hull: Annotated[
         bool | None, typer.Option(help="Curves through each codec's hull, or all encodes.")

@@ -128,7 +128,7 @@ Start = Annotated[
     ),
 ]
 Frames = Annotated[
-    int | None, typer.Option(help="Measure so many frames at most.", rich_help_panel=PART)
+    int | None, typer.Option(help="Measure at most this many frames.", rich_help_panel=PART)
 ]
 Deinterlace = Annotated[
     str | None,

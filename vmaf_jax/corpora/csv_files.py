@@ -47,7 +47,7 @@ def read_csv_format(path: Path) -> CsvFormat:
     """Detects how a CSV file is written, from its first lines.
 
     Raises:
-        InputError: a column that stands there twice.
+        InputError: a column that occurs twice.
         OSError, ValueError, csv.Error: it cannot be read as text.
     """
     with path.open("rb") as file:
@@ -66,7 +66,7 @@ def read_csv_format(path: Path) -> CsvFormat:
     columns = tuple(name.strip() for name in cells[delimiter])
     for k, name in enumerate(columns):
         if name and name in columns[:k]:
-            raise InputError(f"{path}: column {name!r} stands there twice; drop or rename one.")
+            raise InputError(f"{path}: column {name!r} occurs twice; drop or rename one.")
     rows_from = int(bool(chosen)) + readers[delimiter].line_num
     return CsvFormat(encoding, delimiter, rows_from, columns)
 

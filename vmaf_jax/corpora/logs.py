@@ -1,6 +1,6 @@
 """Logs of libvmaf, as ffmpeg, `vmaf`, vmafossexec, its Python package and others write them.
 
-A file's name says little: libvmaf 1 writes XML where it is asked for CSV. What differs between the
+A file's name says little: libvmaf 1 writes XML where CSV is requested. What differs between the
 programs are the names of features. Today's integer extractors log `integer_adm2`, the float ones
 and every libvmaf before 2.0 log `adm2`, the Python package `VMAF_integer_feature_adm2_score`; an
 option that changes a feature is part of its name (`integer_adm2_egl_1`: enhancement gain limit 1,

@@ -86,7 +86,7 @@ def _pairs(values: Mapping[str, object], path: Path) -> Iterator[tuple[_Video, _
     for number, video in enumerate(_videos(values, "ref_videos", path), 1):
         if references.setdefault(content := _id(video, path), video) is not video:
             raise InputError(
-                f"{path}: ref_videos, entry {number}: content_id {show(content)} stands there "
+                f"{path}: ref_videos, entry {number}: content_id {show(content)} occurs "
                 f"twice; each reference has its own."
             )
     for number, video in enumerate(_videos(values, "dis_videos", path), 1):

@@ -172,15 +172,15 @@ def _finite_float(text: str) -> float:
 
 
 def unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    """Returns a JSON object whose keys are unique, in `json.loads`; the last would win in silence.
+    """Returns a JSON object whose keys are unique, in `json.loads`; the last would win silently.
 
     Raises:
-        ValueError: a key stands there twice.
+        ValueError: a key occurs twice.
     """
     values = dict(pairs)
     if len(values) < len(pairs):
         names = [name for name, _ in pairs]
-        raise ValueError(f"the key {next(n for n in names if names.count(n) > 1)!r} stands twice")
+        raise ValueError(f"the key {next(n for n in names if names.count(n) > 1)!r} occurs twice")
     return values
 
 

@@ -99,7 +99,7 @@ def _read_wide(rows: list[object], path: Path) -> dict[str, Votes]:
                 f"drop it."
             )
         if not votes:
-            raise InputError(f"{path}: row {number}: nobody voted on {clip!r}; drop the row.")
+            raise InputError(f"{path}: row {number}: {clip!r} has no votes; drop the row.")
         ratings[clip] = votes
     return ratings
 

@@ -24,7 +24,7 @@ class OpinionReport:
     """Statistics of a model against the opinions of clips.
 
     Attributes:
-        overall: of all clips, as they come (`none`) and after each map fitted to each experiment.
+        overall: of all clips, unmapped (`none`) and after each map fitted to each experiment.
         experiments: the same statistics of each experiment alone.
         plcc_interval, rmse_interval, rmse_mapped_interval: 95 %, over sources; RMSE in points; NaN
             with fewer than three sources.

@@ -114,7 +114,7 @@ class Opinions:
 def _require(sound: npt.NDArray[np.bool_], column: str, problem: str) -> None:
     if not sound.all():
         row = int(np.argmin(sound))
-        raise InputError(f"{column}: clip {row} {problem}; mend it or leave the clip out.")
+        raise InputError(f"{column}: clip {row} {problem}; correct it or leave the clip out.")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -142,7 +142,7 @@ class RmseMapped:
     """RMSE in points of 0-100, before and after a line fitted to each experiment.
 
     Attributes:
-        unmapped: clips of experiments too small for a line, counted as they come in both.
+        unmapped: clips of experiments too small for a line, counted unmapped in both.
     """
 
     as_it_comes: float
@@ -191,7 +191,7 @@ def mapped_metrics(predicted: Floats, opinions: Opinions, kind: MapKind) -> Opin
 
 
 def all_maps(predicted: Floats, opinions: Opinions) -> dict[str, OpinionMetrics]:
-    """Computes the figures as they come (`none`) and after each kind of map."""
+    """Computes the figures unmapped (`none`) and after each kind of map."""
     return {"none": opinion_metrics(predicted, opinions)} | {
         kind: mapped_metrics(predicted, opinions, kind) for kind in MAP_KINDS
     }
@@ -200,7 +200,7 @@ def all_maps(predicted: Floats, opinions: Opinions) -> dict[str, OpinionMetrics]
 def rmse_mapped(
     predicted: npt.ArrayLike, mos: npt.ArrayLike, experiment: npt.ArrayLike
 ) -> RmseMapped:
-    """Computes the RMSE of predictions `[n]` as it comes and after a line for each experiment."""
+    """Computes the RMSE of predictions `[n]` unmapped and after a line for each experiment."""
     p, truth = np.asarray(predicted, np.float64), np.asarray(mos, np.float64)
     mapped, done = map_by_experiment("linear", p, truth, experiment)
     return RmseMapped(rmse(p, truth), rmse(mapped, truth), int((~done).sum()))

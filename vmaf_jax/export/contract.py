@@ -147,7 +147,7 @@ def read_feature_set(properties: dict[str, str], path: Path) -> FeatureSet:
     """Returns the feature set that a file's metadata names; the plain one where it names none.
 
     Raises:
-        InputError: it is none of ours, or names other features.
+        InputError: it is not a known one, or names other features.
     """
     name = properties.get("feature_set", FEATURES.name)
     if name not in FEATURE_SETS:
@@ -249,7 +249,7 @@ def check_cost(
     for k, node in enumerate(nodes):
         outputs = [shapes.get(name) for name in node.output if name]
         if None in outputs and node.op_type in growing:
-            _refuse(path, f"operator {node.op_type} makes a value whose size cannot be told")
+            _refuse(path, f"operator {node.op_type} makes a value of unknown size")
         held += sum(math.prod(shape) for shape in outputs if shape is not None)
         steps, scratch = _work(node, shapes)
         operations += steps

@@ -4,7 +4,7 @@ libvmaf computes a linear rescale of each feature, Gaussian units with one gamma
 read-out, so only the `rbf` network with a scalar head can be written.
 Source: libvmaf's `read_json_model.c` (keys) and LIBSVM's model text.
 
-Every frame is held against the float64 score of the parameters as they are written.
+Every frame is compared with the float64 score of the parameters as they are written.
 """
 
 import dataclasses
@@ -130,7 +130,7 @@ class LibvmafProof:
 
 
 def write_verified(document: LibvmafDocument | Mapping[str, object], path: Path) -> LibvmafProof:
-    """Writes a model document to `path`, after ffmpeg's scores by it were held against JAX's.
+    """Writes a model document to `path`, after ffmpeg's scores by it were compared with JAX's.
 
     Raises:
         GateError: ffmpeg and JAX differ by more than the limit on some frame.

@@ -37,7 +37,7 @@ LEVELS_APART = 1e-3
 def write_onnx(
     model: "onnx.ModelProto", path: Path, properties: dict[str, str], *, over_frames: bool = False
 ) -> Path:
-    """Writes a model from features to scores, once it was held against the contract and run.
+    """Writes a model from features to scores, once it was checked against the contract and run.
 
     Args:
         properties: the file's metadata.

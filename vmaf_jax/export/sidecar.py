@@ -335,7 +335,7 @@ def read_facts(onnx_path: Path) -> FileFacts:
     """Reads the entries of a model file's sidecar that follow from the file.
 
     Raises:
-        InputError: the file cannot be read, or names a feature set that is none of ours.
+        InputError: the file cannot be read, or names an unknown feature set.
     """
     import onnx
 

@@ -1,4 +1,4 @@
-"""A VMAF model's own SVR as an ONNX file that keeps the contract, held against it in float64.
+"""A VMAF model's own SVR as an ONNX file that keeps the contract, compared with it in float64.
 
 The file gives what the model gives, limited to the contract's 0-100: `vmaf_v1.0.16_3d0h_2160`,
 which itself reaches 110, stops at 100 here.

@@ -105,7 +105,7 @@ def ray_cluster(address: str | None) -> Iterator["Cluster"]:
 
 
 def leave_cluster() -> None:
-    """Leaves the cluster, or ends this machine's own, when the program is told to end."""
+    """Leaves the cluster, or ends this machine's own, when the program is to end."""
     ray = sys.modules.get("ray")
     if ray is None:
         return
@@ -176,7 +176,7 @@ class Cluster:
             items, settings: with absolute paths.
 
         Yields:
-            The number of each item with its result, or with why it has none, as it comes.
+            The number of each item with its result, or with why it has none, as they finish.
 
         Raises:
             InputError: a node has other tools.

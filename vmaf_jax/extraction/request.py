@@ -30,7 +30,7 @@ class Request:
             go to its threads.
         threads: of libvmaf for a pair, by default an even share of the cores; they change no value.
         extra_metrics: other metrics that libvmaf computes in the same pass, a column each.
-        on_frames: told how many more frames are measured, of whichever pair; None tells nobody.
+        on_frames: called with the number of further frames measured, of any pair; or None.
         device: the `jax.Device` that JAX computes on, by default its first.
     """
 

@@ -89,7 +89,7 @@ def write_shards(
             reasons[_NAMED_FAILURES:] = [f"and {more} others"]
         raise InputError(
             f"{len(failures)} of {len(clips)} clips failed ({'; '.join(reasons)}); the others are "
-            f"kept in {settings.folder}, mend or drop those and run it again."
+            f"kept in {settings.folder}, repair or drop those and run it again."
         )
     return [shards[k] for k in range(len(clips))]
 

@@ -8,10 +8,10 @@ window how many samples of the mask have v (p0), v + d and v - d (the larger is 
 the contrast is the largest `weight_d p0 p1 / (p0 + p1)` among the steps that an eye can see at that
 luminance. A scale's score is the mean of the largest 60 %.
 
-Everything is a count, so gradients are 0. `soft_cambi` counts a sample by how near its value is,
-`exp(-(difference / width)^2 / 2)`, a histogram with soft bins. Its mask, mode filter and pooled
-samples are CAMBI's own, held constant. So its value is not CAMBI's, but rises and falls with it,
-and it has a gradient in the samples.
+Everything is a count, so gradients are 0. `soft_cambi` counts a sample by the distance of its
+value, `exp(-(difference / width)^2 / 2)`, a histogram with soft bins. Its mask, mode filter and
+pooled samples are CAMBI's own, held constant. So its value is not CAMBI's, but rises and falls
+with it, and it has a gradient in the samples.
 Source: libvmaf's cambi.c and luminance_tools.c; Tandon et al., "CAMBI: Contrast-aware multiscale
 banding index", PCS 2021; BT.1886 for luminance.
 """

@@ -1,7 +1,7 @@
 """Feature sets: the features that a model takes, in their order, and libvmaf's names for them.
 
 This is the one home of names and order: the rest of the code iterates a `FeatureSet`. The sets of
-VMAF v1 (cambi, speed_chroma_uv, adm3, motion3) stand beside those of v0.6.1; its models differ in
+VMAF v1 (cambi, speed_chroma_uv, adm3, motion3) supplement those of v0.6.1; its models differ in
 viewing distance and display, and in how motion is taken, so each has a set of its own.
 Source: libvmaf's JSON log, its feature names (`feature_name.c`) and its model files
 (`feature_names`, `feature_opts_dicts`).

@@ -35,7 +35,7 @@ def clip_features(
 
     Jitted, and differentiable in both pictures, with gradients that are finite everywhere. Frames
     that hold a NaN give NaN; half precision is computed in float32. Compiled programs are kept in
-    the user's cache, unless JAX was told of another or of none.
+    the user's cache, unless JAX is configured with another or none.
 
     Args:
         reference, distorted: luma of consecutive frames `[t, h, w]`, integers or floats on the

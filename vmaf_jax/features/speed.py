@@ -7,7 +7,7 @@ Each block y that does not overlap has a variance field `S = y' K^-1 y / 25` and
 `sum_k log2(L_k S + noise) + 25 log2(2 pi e)`, weighted by `log2(1 + variance)`; what differs
 between the two pictures is pooled by the mean over blocks, where either is above the noise.
 A covariance that is singular has no such field: flat planes, and planes with fewer samples than a
-covariance of 25 needs. Such a plane gives 0, the other plane stands in for it, and where both are
+covariance of 25 needs. Such a plane gives 0, the other plane replaces it, and where both are
 singular the whole is 0, which the model replaces.
 Source: libvmaf's speed.c and vif_tools.c (windows, bilinear scaling); Bampis et al., "SpEED-QA",
 IEEE SPL 24(9), 2017.

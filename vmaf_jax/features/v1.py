@@ -90,7 +90,7 @@ def v1_features(
     """Computes cambi, speed_chroma_uv, adm3 and motion3 of each frame of a whole clip.
 
     Jitted, and differentiable in all planes, with gradients that are finite everywhere. Compiled
-    programs are kept in the user's cache, unless JAX was told of another or of none.
+    programs are kept in the user's cache, unless JAX is configured with another or none.
 
     Args:
         reference, distorted: planes (Y, U, V) of consecutive frames, `[t, h, w]` each, integers or

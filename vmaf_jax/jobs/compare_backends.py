@@ -174,8 +174,8 @@ def _compare(
 def _list_missed(comparisons: list[BackendComparison], excess: dict[str, float]) -> list[str]:
     """Returns what is over its limit, in words.
 
-    JAX is held to libvmaf's float extractors, or to the integer ones where there are no others, and
-    to JAX on the CPU where it ran on another device too.
+    JAX is compared with libvmaf's float extractors, or the integer ones where there are no others,
+    and with JAX on the CPU where it ran on another device too.
     """
     nearest = FLOAT if excess else INTEGER
     lines = [

@@ -17,7 +17,7 @@ from vmaf_jax.video.ffmpeg import find_ffmpeg
 
 @dataclasses.dataclass(frozen=True)
 class Diagnosis:
-    """Parts that are installed, by name, and problems, each with its mend."""
+    """Parts that are installed, by name, and problems, each with its fix."""
 
     parts: dict[str, Any]
     problems: list[str]

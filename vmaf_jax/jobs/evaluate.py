@@ -66,8 +66,8 @@ class Evaluation:
         kind: `run`, `onnx` or `libvmaf`.
         label_scale: The worst and the best vote behind 0 and 100.
         opinions: Statistics of P.1401, where the labels are opinion scores.
-        intervals: Of the clips, where asked for.
-        against: A second model, where asked for.
+        intervals: Of the clips, where requested.
+        against: A second model, where requested.
     """
 
     model: str

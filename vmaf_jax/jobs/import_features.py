@@ -66,7 +66,7 @@ class ImportSettings:
         features: Name of a feature set: which of a log's values are read.
         teachers: Models whose scores of these features become labels, by name or JSON file.
         name: Of the corpus, by default of the file that lists the clips.
-        shard_rows: A shard of a dataset ends with the clip that brings it to so many rows.
+        shard_rows: A shard of a dataset ends with the clip that brings it to this number of rows.
     """
 
     label_scale: LabelScale | None = None

@@ -42,7 +42,7 @@ class LeftOut:
     Attributes:
         content: None where it is a codec as a whole.
         codec: The codec, or the two.
-        reason: Why, and what would mend it.
+        reason: The reason, and what would fix it.
     """
 
     content: str | None

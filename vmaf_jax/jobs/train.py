@@ -52,7 +52,7 @@ def train(
         overwrite: whether an earlier run there is replaced.
         save_every_s: how often the training's state is saved, beside `run_dir`; None for never. A
             training that was interrupted goes on from its newest sound state.
-        progress: told of each stage.
+        progress: receives each stage.
 
     Returns:
         The run, as it lies in its folder.

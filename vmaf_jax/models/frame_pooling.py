@@ -47,7 +47,7 @@ def percentile(scores: Scores, frames: Scores, level: float) -> Float[Array, " c
 
 
 def soft_percentile(scores: Scores, frames: Scores, level: float) -> Float[Array, " c"]:
-    """The mean of scores weighted by how near their rank (0 to 1) is to `level` percent.
+    """The mean of scores weighted by the distance of their rank (0 to 1) from `level` percent.
 
     Weights are a Gaussian's of width 0.1 in rank.
     """

@@ -77,7 +77,7 @@ def card(
         "",
         *_agreement(sets, data, label_scale),
         "",
-        "## How sure",
+        "## Uncertainty",
         "",
         *coverage_lines(intervals, list(external)),
         "",
@@ -142,7 +142,7 @@ def _protocol(
     if queried:
         lines.append(_QUERIES)
     lines += [
-        f"- No clip of `{name}` is among the training data (held against it by content). Whoever "
+        f"- No clip of `{name}` is among the training data (compared by content). Whoever "
         f"chooses settings with its row in sight no longer has a blind test in it."
         for name in external
     ]

@@ -74,12 +74,12 @@ def _tiles(view: ClipView) -> list[Tile]:
     low = float(np.percentile(lead.per_frame, 5))
     share = float(np.mean(lead.per_frame < lead.score - 10))
     if lead.interval is None:
-        sure = Tile("How sure?", "not asked", "--interval 0.9 says it")
+        sure = Tile("Uncertainty", "not computed", "--interval 0.9 gives it")
     else:
         width = lead.interval.high - lead.interval.low
         ends = f"{lead.interval.low:.2f} to {lead.interval.high:.2f}"
         kind = f"{100 * lead.interval.level:g} % interval, {lead.interval.kind}"
-        sure = Tile("How sure?", f"± {width / 2:.2f}", f"{ends}, {kind}")
+        sure = Tile("Uncertainty", f"± {width / 2:.2f}", f"{ends}, {kind}")
     worst = f"{100 * share:.1f} % of frames are more than 10 points below the clip's score"
     return [
         Tile("How good?", f"{lead.score:.2f}", f"points of 100, {lead.name}"),

@@ -65,7 +65,7 @@ def comparison_page(runs: Mapping[str, RunView]) -> str:
         section("differences", f"Against {names[0]}", _differences(compared, names, p_values)),
         section("by-source", "Source by source", _by_source(compared, names)),
         section("alone", "Every run by itself", _alone(runs)),
-        section("intervals", "How sure a score is", coverage_section(runs)),
+        section("intervals", "Uncertainty of a score", coverage_section(runs)),
         section("settings", "Settings that differ", _settings(runs)),
     ]
     return page(f"vmaf-jax: {', '.join(names)}", body)
@@ -109,7 +109,7 @@ def _tiles(
             f"{compared.n:,} held-out rows that all {len(names)} runs predicted",
         ),
         Tile(
-            "How sure?",
+            "Uncertainty",
             f"{n_sure} of {len(p_values)}",
             f"differences from {names[0]} in RMSE with p < 0.05 (paired, over sources"
             f"{', Holm' if len(p_values) > 1 else ''})",

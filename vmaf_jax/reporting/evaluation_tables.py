@@ -16,7 +16,7 @@ from vmaf_jax.reporting.terminal import show_lines, show_table
 Scale = tuple[float, float]
 POINTS: Scale = (0.0, 100.0)
 _MAX_CLIPS = 100  # of a table
-_MAPS = {"none": "as it comes", "linear": "line", "cubic": "cubic", "logistic": "logistic"}
+_MAPS = {"none": "unmapped", "linear": "line", "cubic": "cubic", "logistic": "logistic"}
 _FIGURES = {
     "plcc": "PLCC",
     "srocc": "SROCC",

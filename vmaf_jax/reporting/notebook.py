@@ -38,7 +38,7 @@ def clip_html(
     Args:
         statistics: by model, from `Scores.all_statistics`.
         per_frame: the model's scores, VMAF points, `[frames]`.
-        remarks: sentences on how sure the score is.
+        remarks: sentences on the uncertainty of the score.
     """
     rows = [
         [name, *(format_fixed(entry[key], 3) for key in _STATISTICS)]
@@ -55,7 +55,7 @@ def ranking_html(
     """Returns a ranking of videos.
 
     Args:
-        ranked: name, score and how sure that is, the best first.
+        ranked: name, score and its uncertainty, the best first.
         failed: name of a video without a score, and the reason.
     """
     with_sure = any(sure for _, _, sure in ranked)
@@ -66,7 +66,7 @@ def ranking_html(
     empty = [""] if with_sure else []
     rows += [["–", name, f"not scored: {reason}", *empty] for name, reason in failed]
     return _wrap(
-        "", plain_table(["", "video", "score", *(["how sure"] if with_sure else [])], rows)
+        "", plain_table(["", "video", "score", *(["uncertainty"] if with_sure else [])], rows)
     )
 
 

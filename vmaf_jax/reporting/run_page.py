@@ -55,7 +55,7 @@ def run_page(run: RunView) -> str:
         header(run.name, verdict.sentence, verdict.tiles, [*verdict.warnings, *run.missing]),
         section("held-out", "Sources it never saw", _agreement("held-out", run.held_out, run)),
         section("sources", "Error by source", _errors_by_source(run)),
-        section("intervals", "How sure a score is", coverage_section({run.name: run})),
+        section("intervals", "Uncertainty of a score", coverage_section({run.name: run})),
     ]
     for k, (name, rows) in enumerate(run.external.items()):
         parts = _agreement(f"external-{k}", rows, run)

@@ -25,7 +25,7 @@ class Verdict:
 
     Attributes:
         sentence: how good the run is.
-        tiles: how good, on what, how sure.
+        tiles: accuracy, data, uncertainty.
         warnings: facts that a reader would otherwise miss.
     """
 
@@ -60,7 +60,7 @@ def judge_run(run: RunView) -> Verdict:
                 f"that never saw its source",
             ),
             Tile(
-                "How sure?",
+                "Uncertainty",
                 format_interval(errors.rmse_interval) if has_interval else "unknown",
                 f"95 % interval of that RMSE over sources; worst row {format_points(worst)} off"
                 if has_interval

@@ -51,7 +51,7 @@ class RankedVideo(NamedTuple):
         reference, distorted: names that tell files apart.
         score: the clip's, points.
         statistics: of frames, by model, the scoring model first.
-        sure: how sure the score is, "" where there is nothing to say.
+        sure: the uncertainty of the score, "" where there is nothing to say.
         size: of the file, bytes; None where it is unknown.
         bitrate: of the file, kbit/s; None where it is unknown.
     """
@@ -84,7 +84,7 @@ def _ranking(ranked: Sequence[RankedVideo]) -> Table:
     several = len({video.reference for video in ranked}) > 1
     with_sure = any(video.sure for video in ranked)
     names = ["", "distorted", *(["reference"] if several else []), model]
-    names += [*(["how sure"] if with_sure else []), "min", "5 %", *other_models]
+    names += [*(["uncertainty"] if with_sure else []), "min", "5 %", *other_models]
     view = Table(*names, "frames", "kbit/s", "MB")
     for rank, video in enumerate(ranked, 1):
         frames = video.statistics[model]

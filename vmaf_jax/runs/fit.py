@@ -341,7 +341,7 @@ def fit_points(
     """Trains points in as few programs as their shapes make; returns a fit of each, in order.
 
     Args:
-        state: which programs are through already, and where the present one stands.
+        state: which programs are finished, and the position of the present one.
 
     Raises:
         InputError: as `fit_folds`.

@@ -210,7 +210,7 @@ class Problem:
                 )
 
     def check_apart(self, other: "Problem") -> None:
-        """Raises InputError where `other` holds clips of this one, told by their content."""
+        """Raises InputError where `other` holds clips of this one, compared by content."""
         shared = clip_contents(self.table).keys() & clip_contents(other.table).keys()
         if shared:
             clip = clip_contents(other.table)[min(shared)]
@@ -282,7 +282,7 @@ def _weights(clips: PaddedClips, settings: TrainingSettings) -> npt.NDArray[np.f
 
 
 def _experiments(clips: PaddedClips, settings: TrainingSettings) -> npt.NDArray[np.float32]:
-    """Returns 1 at each clip's experiment, `[n, e]`; no columns where effects are not asked for."""
+    """Returns 1 at each clip's experiment, `[n, e]`; no columns without experiment effects."""
     if not settings.experiment_effects:
         return np.zeros((len(clips), 0), np.float32)
     if clips.experiment is None:

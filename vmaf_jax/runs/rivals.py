@@ -24,7 +24,7 @@ def standing_of(config: Config, problem: Problem, held_out: HeldOut) -> Standing
     """Compares a run with models that need no training; None where there is nothing to compare.
 
     Opinion scores: each of VMAF's models over the table's features, the mean over a clip's frames,
-    as it comes and with a line for each experiment. A teacher's scores: the shipped students of
+    unmapped and with a line for each experiment. A teacher's scores: the shipped students of
     that teacher, which may have seen these rows.
     """
     if len(problem.table) > _MOST_ROWS:

@@ -187,7 +187,7 @@ class Run:
 
     Attributes:
         path: its folder.
-        config: what was asked for.
+        config: the resolved configuration.
         identity: what the model is.
         variables: of the final student.
         held_out: every held-out prediction.

@@ -3,11 +3,11 @@
 A folder holds Orbax's files, and a list of their digests with that of the training they belong to.
 
 Beside the result folder `NAME` stands `NAME.state`, with a folder for each of the last two states
-of the program that trains, and one for the result of each program that is through. The folder goes
+of the program that trains, and one for the result of each finished program. The folder goes
 when the result is written.
 
 Whether it is time to save, and what was saved, the processes agree on between two calls of the
-program; so each of them can be told to end, and all of them end when it is saved.
+program; so each of them can be ended by a signal, and all of them end when it is saved.
 """
 
 import contextlib
@@ -214,7 +214,7 @@ class TrainingState:
         return _in_any_process(interrupts.save_requested() or over)
 
     def save(self, state: Leaves, step: int) -> None:
-        """Writes a state, drops all but the last two; ends every process if one was told to."""
+        """Writes a state, drops all but the last two; ends every process after a signal to one."""
         if self.folder is not None:
             arrays = {_name(k): leaf for k, leaf in enumerate(state)}
             write_arrays(self.folder / f"{step:09d}", arrays, self.training)

@@ -51,7 +51,7 @@ class Swept(NamedTuple):
 def sweep(config: Config, run_dir: Path, save_every_s: float | None, progress: Progress) -> Run:
     """Trains every combination of a configuration's sweep; the best becomes the run.
 
-    Programs that are through are kept beside `run_dir`, so that an interrupted sweep goes on with
+    Finished programs are kept beside `run_dir`, so that an interrupted sweep goes on with
     the next.
 
     Raises:

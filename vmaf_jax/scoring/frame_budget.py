@@ -64,7 +64,7 @@ class SampledScores:
 
 
 def check_within(within: float, model: Model, comparison: Comparison) -> None:
-    """Checks that a sample of frames can tell a clip's score by `model` within so many points.
+    """Checks that a sample of frames can tell a clip's score by `model` within this many points.
 
     Raises:
         InputError: The points are not in (0, 100), the model does not pool by the mean, or damage

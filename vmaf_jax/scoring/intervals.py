@@ -44,8 +44,8 @@ def check_interval(model: Model, level: float, *, within: bool) -> Calibration:
         )
     if model.calibration is None:
         raise InputError(
-            f"{model.name}: carries no calibration (its sidecar has none), so it cannot tell how "
-            f"sure it is; train or export it again, or take a shipped model."
+            f"{model.name}: carries no calibration (its sidecar has none), so it has no "
+            f"intervals; train or export it again, or take a shipped model."
         )
     model.calibration.interval(50.0, level, model.name)  # refuses a calibration of one source
     return model.calibration
@@ -106,7 +106,7 @@ def describe_interval(
         text += f" ({low:.2f} to {high:.2f} as people vote)"
     text = f"{text}, {interval.kind}"
     if label_scale is None and interval.kind != SAMPLING:
-        text += f": how near the model imitates {label or 'its teacher'}, not what viewers say"
+        text += f": of the model against {label or 'its teacher'}, not against viewers"
     return text
 
 
@@ -148,7 +148,7 @@ def check_intervals(model: Model, label: str, level: float) -> Calibration:
     calibration = check_interval(model, level, within=False)
     if model.label != label:
         raise InputError(
-            f"{model.name}: its intervals are of {model.label}, and cannot be held against "
+            f"{model.name}: its intervals are of {model.label}, and cannot be compared with "
             f"{label}; name that label, or drop --interval."
         )
     return calibration

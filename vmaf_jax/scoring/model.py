@@ -1,7 +1,7 @@
 """Models as users name them (MODEL), loaded as functions of features.
 
 A MODEL is a shipped name, a run folder, a `.onnx` file, a libvmaf `.json` or the name of a VMAF
-model; its kind is found out from what is there and recorded, never guessed in silence.
+model; its kind is found out from what is there and recorded, never guessed silently.
 
 `auto` is one of VMAF's own models by the resolution of the reference, since the score is of that
 resolution: `vmaf_v0.6.1` is made for a 1080p screen seen from three times its height,
@@ -282,7 +282,7 @@ def choose_model(model: ModelLike, reference: Video) -> ModelChoice:
         teacher = load_teacher(HD, phone=True)
         name = f"{HD}_phone"
         loaded = Model(name, "libvmaf", teacher.feature_set, teacher, compiles=False)
-        reason = f"{name}: {HD} with its transform for phone screens, as asked for"
+        reason = f"{name}: {HD} with its transform for phone screens, as requested"
         return ModelChoice(loaded, reason)
     return ModelChoice(model)
 

@@ -85,7 +85,7 @@ class Source:
 
 @dataclasses.dataclass(frozen=True)
 class ExportedPixels:
-    """How near an exported file is to JAX, and how large it is."""
+    """Agreement of an exported file with JAX, and its size."""
 
     parity: PixelsParity
     nodes: int
@@ -131,7 +131,7 @@ def export_pixels(model: str, out: Path, frame: Frame) -> ExportedPixels:
 
 
 def pixels_files(out: Path) -> list[Path]:
-    """Returns the files of an export: the model, its sidecar, and how near JAX it is."""
+    """Returns the files of an export: the model, its sidecar, and its agreement with JAX."""
     return [out, sidecar_path(out), out.with_name(f"{out.stem}.parity.json")]
 
 

@@ -1,4 +1,4 @@
-"""Several distorted videos scored in one go and ranked: encodes of a source, folder against folder.
+"""Several distorted videos scored together and ranked: encodes of a source, folder against folder.
 
 Videos are measured side by side. One that fails does not stop the others: it is named, with its
 reason, beside the ranking of the rest.
@@ -191,7 +191,7 @@ class Ranking:
         """Returns a `pyarrow.Table`, a row a video: `rank`, names, `score`, statistics of frames.
 
         `bytes` are of the file, and `kbit_per_s` is its size over its duration. With
-        `inside_training_region`, and the interval's ends `low` and `high` where asked for.
+        `inside_training_region`, and the interval's ends `low` and `high` where requested.
         """
         rows = [
             {

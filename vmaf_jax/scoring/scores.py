@@ -43,7 +43,7 @@ class Scores:
         pooling: That pooling's name.
         label_scale: The worst and the best vote behind 0 and 100, of a model of votes.
         label: What the model was trained on: the name of a teacher, or `mos`; None if unknown.
-        interval: Of the clip's score, where one was asked for.
+        interval: Of the clip's score, where one was requested.
         inside_training_region: Whether the clip is like those that the model was trained on; None
             where its files do not say.
         frames: Frames of the clip, where only some were measured. `per_frame` and `table` are of
@@ -182,7 +182,7 @@ class Scores:
     def interval_lines(self) -> list[str]:
         """Returns how many frames were measured, the interval and the training region, in words.
 
-        A line each, without what was not asked for and what is as usual.
+        A line each, without what was not requested and what is as usual.
         """
         lines = []
         if self.frames is not None:
@@ -286,7 +286,7 @@ def statistics(per_frame: Floats) -> dict[str, float]:
 def _metric_statistics(values: Floats) -> dict[str, float]:
     """Computes how a metric's frames are spread, in its own unit.
 
-    PSNR and its kin are infinite where two pictures are equal; then so is the mean, there is no
+    PSNR and PSNR-HVS are infinite where two pictures are equal; then so is the mean, there is no
     deviation, and `infinite` counts the frames.
     """
     infinite = int(np.isinf(values).sum())

@@ -37,7 +37,7 @@ Schemas = dict[str, dict[str, Any]]
 
 
 class WorkerLostError(InputError):
-    """A worker that ended, or whose pipe holds an answer that nobody read."""
+    """A worker that ended, or whose pipe holds an unread answer."""
 
 
 class Worker:
@@ -204,7 +204,7 @@ class Pool:
         return self._schemas or {}
 
     async def warm(self) -> None:
-        """Starts a worker before the first call; that call is told of a failure."""
+        """Starts a worker before the first call; that call reports a failure."""
         with contextlib.suppress(InputError):
             await self.schemas()
 

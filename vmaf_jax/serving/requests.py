@@ -159,7 +159,7 @@ class Measurement(Request):
         None, description="Where to begin: seconds, 1:02:03.5, or a frame as 48f."
     )
     frames: int | None = Field(
-        None, ge=1, le=100_000_000, description="Measure so many frames at most."
+        None, ge=1, le=100_000_000, description="Measure at most this many frames."
     )
     deinterlace: Literal["auto", "tff", "bff"] | None = Field(
         None, description="auto: what says it is interlaced; tff, bff: both videos."
@@ -302,7 +302,7 @@ class LadderRequest(Request):
         InputFile,
         Field(description="Scored encodes (.csv, .json, .jsonl, .parquet): codec, bitrate, score."),
     ]
-    anchor: Word | None = Field(None, description="The codec that others are held to.")
+    anchor: Word | None = Field(None, description="Codec to compare others with.")
     level: float = Field(0.95, gt=0, lt=1, description="Of BD-rate's intervals.")
     hull: bool | None = Field(
         None, description="Curves through each codec's hull, or all encodes; by default as it fits."

@@ -1,4 +1,4 @@
-"""The answers of the tools, and the schemas that clients are told of them.
+"""The answers of the tools, and the schemas that clients get of them.
 
 A result holds the dataclasses of its job where they are plain values, and the part of the others
 that fits an answer. Schemas are written from these dataclasses, with the descriptions of fields
@@ -69,7 +69,7 @@ class ScoreResult(Frames):
         model_choice: why this model was taken, where auto or phone stood for it.
         backend: what measured the features.
         score: the clip's score by the model's own pooling, points.
-        interval: of the score, where it was asked for.
+        interval: of the score, where it was requested.
         inside_training_region: whether the clip is like those the model learnt from; null if
             unknown.
         features: means over frames, no unit.
@@ -114,7 +114,7 @@ class RankedVideo:
         score: the clip's score by the model's own pooling, points.
         bytes: of the file.
         kbit_per_s: its size over its duration; null where that is unknown.
-        interval: of the score, where it was asked for.
+        interval: of the score, where it was requested.
     """
 
     rank: int
@@ -136,7 +136,7 @@ class RankResult:
         model: what scored; null where no video has a score.
         ranked: the highest first; an answer has 500.
         failed: those without a score; an answer has 500.
-        out: the file with everything, where one was asked for.
+        out: the file with everything, where one was requested.
     """
 
     model: str | None
@@ -190,7 +190,7 @@ class LadderResult:
         curves_through: hull or all encodes.
         left_out: encodes that no curve or comparison could be made of; an answer has 500.
         hull: encodes on the hull of their content, by content, then by rate; an answer has 500.
-        out: the file with everything, where one was asked for.
+        out: the file with everything, where one was requested.
     """
 
     anchor: str
@@ -241,7 +241,7 @@ class Agreement:
         srocc: Spearman's rank correlation.
         rmse: VMAF points.
         max_abs: worst absolute error, VMAF points.
-        intervals: where asked for; null if the model is not calibrated on this label.
+        intervals: where requested; null if the model is not calibrated on this label.
     """
 
     model: str

@@ -1,7 +1,7 @@
 """The MCP server: tools, resources and prompts on a connection; workers run the calls.
 
 This process stays light: it checks requests and never imports JAX. An error of a call is a tool
-error, one line with the mend; a message that is no call of a known kind is a protocol error.
+error, one line with the fix; a message that is no call of a known kind is a protocol error.
 """
 
 import contextlib

@@ -347,7 +347,7 @@ def run_benchmark(
 
 @dataclasses.dataclass(frozen=True)
 class Work(Generic[_Request, _Result]):
-    """The function behind a tool, and the result whose schema clients are told."""
+    """The function behind a tool, and the result whose schema clients get."""
 
     request: type[_Request]
     run: Callable[[_Request, Progress], Answer[_Result]]

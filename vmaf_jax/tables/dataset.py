@@ -216,7 +216,7 @@ class TableSummary:
     Attributes:
         rows, n_clips: how many.
         sources, labels: their names; sources sorted.
-        label_scale: the worst and the best vote; None where nobody voted.
+        label_scale: the worst and the best vote; None without votes.
     """
 
     rows: int

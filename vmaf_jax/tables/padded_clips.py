@@ -1,8 +1,8 @@
 """Clips of a table as padded arrays: every clip a row of frames, with a mask of the real ones.
 
-Long clips are strided: at most so many frames are taken, evenly spaced over the clip's length at
-`floor(k n / count)`. That spacing is no whole number of frames in general, so it does not fall into
-step with encodes that repeat frames.
+Long clips are strided: a limited number of frames is taken, evenly spaced over the clip's length
+at `floor(k n / count)`. That spacing is no whole number of frames in general, so it does not fall
+into step with encodes that repeat frames.
 """
 
 import dataclasses

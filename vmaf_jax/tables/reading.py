@@ -124,7 +124,7 @@ def read_parquet(
         if name not in schema.names:
             raise missing_column(path, name, schema.names)
         if schema.names.count(name) > 1:
-            raise InputError(f"{path}: column {name!r} stands there more than once; drop one.")
+            raise InputError(f"{path}: column {name!r} occurs more than once; drop one.")
         if pa.types.is_nested(schema.field(name).type):
             raise InputError(f"{path}: column {name!r} holds {schema.field(name).type}; drop it.")
     text = [name for name in names if _is_text(schema.field(name).type)]

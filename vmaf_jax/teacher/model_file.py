@@ -205,7 +205,7 @@ def _refuse_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(entries) < len(pairs):
         keys = [key for key, _ in pairs]
         repeated = next(key for key in keys if keys.count(key) > 1)
-        raise ValueError(f"key {repeated!r} stands twice")
+        raise ValueError(f"key {repeated!r} occurs twice")
     return entries
 
 
@@ -243,7 +243,7 @@ def _check_names(path: Path, names: list[str], options: Any) -> None:
 def _find_feature_set(
     path: Path, names: list[str], options: list[dict[str, Any]]
 ) -> tuple[FeatureSet, list[int]]:
-    """Finds the feature set of a file, and where each of its features stands in the file.
+    """Finds the feature set of a file, and the position of each of its features in the file.
 
     A feature set is one family of extractors, and each entry's options are of its feature alone.
     """
@@ -371,7 +371,7 @@ def _check_knots(path: Path, knots: Any) -> None:
     points = np.asarray(knots, dtype=np.float64)
     sound = points.ndim == 2 and points.shape[1] == 2 and len(points) > 1
     if not sound or not np.isfinite(points).all() or not (np.diff(points[:, 0]) > 0).all():
-        raise InputError(f"{path}: knots are {knots!r}, expected pairs with rising x; mend them.")
+        raise InputError(f"{path}: knots are {knots!r}, expected pairs with rising x; fix them.")
 
 
 def _read_transform(path: Path, entry: Any) -> tuple[ScoreTransform | None, bool]:

@@ -1,7 +1,7 @@
 """The batches of a training: all rows, drawn rows, teacher queries, epochs or a stream.
 
 A training is cut into units (blocks of steps, or epochs), a unit into parts, and a part into
-steps. The batches of a part are drawn, gathered and laid out in one go, so that a step reads its
+steps. The batches of a part are drawn, gathered and laid out together, so that a step reads its
 own as one slice. Only rows of sources that the member trains on are ever read.
 """
 
@@ -111,7 +111,7 @@ class BatchSource(NamedTuple):
         inv_std: their reciprocal standard deviation, `[d]`.
         key: the source of the batches' randomness.
         label: from scores `[n]`, VMAF points, to labels of the member's loss.
-        teacher: answers queries; None where none are asked.
+        teacher: answers queries; None without queries.
     """
 
     own: MemberRows
@@ -262,7 +262,7 @@ def streamed_rows(steps: int, size: int) -> Batches:
 
 
 def _block_steps(steps: int, size: int, most_rows: int) -> int:
-    """Returns the steps that are drawn in one go: few enough rows, a small share of all steps."""
+    """Returns the steps that are drawn together: few enough rows, a small share of all steps."""
     return max(1, min(steps // _CALLS, most_rows // size))
 
 

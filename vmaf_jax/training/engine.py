@@ -147,7 +147,7 @@ def train_members(
 
     Args:
         rows: in memory, or a stream.
-        teacher: asked for labels (unclipped) by strategies that query it.
+        teacher: gives labels (unclipped) to strategies that query it.
         buffer_rows: of a stream, rows that are shuffled among each other; twice as many are held.
         saver: of the state while training; None to save none. The bits are the same.
 

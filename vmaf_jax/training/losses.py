@@ -93,7 +93,7 @@ class Loss(NamedTuple):
     """A loss: how scores become labels, and what a row's outputs lose.
 
     Attributes:
-        label: from scores `[n]` (VMAF points) and a temperature to what rows are held against.
+        label: from scores `[n]` (VMAF points) and a temperature to the targets of rows.
         per_row: from the network's outputs `[n, k]`, labels and a temperature to losses `[n]`.
     """
 

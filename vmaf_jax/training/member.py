@@ -158,7 +158,7 @@ class MemberTraining:
         """Trains some units; returns the state after them and their losses.
 
         Args:
-            teacher: asked for labels (unclipped) by batches that query it; else None.
+            teacher: gives labels (unclipped) to batches that query it; else None.
         """
         keys = Keys.of(member)
         own = MemberRows(rows, member.trains)

@@ -147,7 +147,7 @@ def gradient_method(
         template: parameters of the shapes that are trained.
         n_steps: of the training.
         rates: a member's own; None for those of the settings. The same numbers either way, but XLA
-            rounds a program with constants otherwise than one that is told them.
+            rounds a program with constants otherwise than one that receives them as arguments.
 
     Source: "Decoupled weight decay regularization", arXiv:1711.05101.
     """

@@ -1,7 +1,7 @@
 """A random order of `count` numbers without sorting: an enciphered count.
 
-A number below `count` is a place in a rectangle, and a cipher moves places to places: by turns, the
-row goes on by a hash of the column, and the column by a hash of the row. Each such turn can be
+A number below `count` is a place in a rectangle, and a cipher moves places to places: alternately,
+the row goes on by a hash of the column, and the column by a hash of the row. Each such turn can be
 undone, so no two numbers meet. A number that comes to lie past `count` is moved again until it does
 not. Eleven thousand numbers take a sixth of the time of sorting as many random integers.
 

@@ -74,7 +74,7 @@ def check_run(
 def _limit_counts(counts: tuple[int, int], plan: PairPlan) -> tuple[int, int]:
     """Returns decoded frames of the reference and the distorted video that can be compared.
 
-    A decoder that is told to stop has gone on for some frames, another number every time.
+    A decoder that is to stop has gone on for some frames, another number every time.
     """
     if plan.limit is None or plan.grid is not None:
         return counts

@@ -134,7 +134,7 @@ class Comparison:
 
     @property
     def streams(self) -> tuple[int | None, int | None]:
-        """The video stream asked for of the reference and of the distorted file."""
+        """The requested video stream of the reference and of the distorted file."""
         match = _STREAMS.fullmatch(str(self.stream))
         if match is None:
             return None, None

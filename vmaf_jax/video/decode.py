@@ -1,6 +1,6 @@
 """Frames of a pair, decoded through pipes: luma, or luma and chroma.
 
-ffmpeg decodes while its reader works, and waits when nobody reads; so memory does not grow with
+ffmpeg decodes while its reader works, and waits when no one reads; so memory does not grow with
 the length of a clip. Each video has a run of its own: one run for both would stop when one pipe is
 full and the other is awaited. Frames are paired by number, and brought to one size and format,
 exactly as for libvmaf.
@@ -133,8 +133,8 @@ class DecodedPair:
             raise InputError(explain_failure(run.report, *self._videos))
         if has_restarted_filters(run.report) and self.plan.counts_frames:
             raise InputError(
-                f"{self._videos[1].path}: tags change in it or its reference, and a part was asked "
-                f"for; pass --backend libvmaf, or split it where they change."
+                f"{self._videos[1].path}: tags change in it or its reference, and a part was "
+                f"requested; pass --backend libvmaf, or split it where they change."
             )
         description, expected = check_run(
             self._ffmpeg, self._videos, run, self._streams, self.plan, self._comparison

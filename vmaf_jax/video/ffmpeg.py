@@ -93,7 +93,7 @@ class CompletedRun:
     Attributes:
         code: its exit code.
         report: all that it wrote to standard error, levels off the lines that describe inputs.
-        faults: the lines at error level, and those on corrupt frames, where levels are told.
+        faults: the lines at error level, and those on corrupt frames, where levels are reported.
     """
 
     code: int
@@ -202,7 +202,7 @@ class FfmpegPipe:
 
 
 class ProcessTable:
-    """The processes that run now, so that none outlives a program that is told to end."""
+    """The processes that run now, so that none outlives a program that is to end."""
 
     def __init__(self) -> None:
         self._processes: set[subprocess.Popen[bytes]] = set()

@@ -2,7 +2,7 @@
 
 Codecs work in blocks, so an encode may carry lines and columns that its source has not, at the
 bottom and at the right. They are cut off: scaling the whole would move every line but the first.
-Which of several layouts is right, sizes alone seldom say; then the pictures are asked, by the luma
+Which of several layouts is right, sizes alone seldom say; then the pictures decide, by the luma
 error that each layout leaves.
 """
 
@@ -112,7 +112,7 @@ class LayoutChoices:
             errors: by layout, the mean squared error of luma that it leaves, any unit.
 
         Raises:
-            InputError: the pictures do not tell, or speak against what was asked for.
+            InputError: the pictures do not show it, or contradict the request.
         """
         order = sorted(self.layouts, key=lambda layout: errors[layout.name])
         first = order[0]

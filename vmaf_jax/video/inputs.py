@@ -37,7 +37,7 @@ class Video:
         width, height: pixels; needed for raw files, and otherwise what the file must have.
         pix_fmt: a key of `RAW_FORMATS`; needed for raw files.
         fps: frames per second of a raw file, which seconds and pairing by time stamp go by.
-        has_chroma: False where the chroma stands in for one that nobody gave.
+        has_chroma: False where the chroma is a substitute for a missing one.
         stream: which of its video streams, from 0; None leaves it to `choose_stream`.
         keeps_filters: where its tags change on the way, filters go on instead of beginning anew;
             its size must not change then.
@@ -83,7 +83,7 @@ VideoPair = tuple[Video, Video]  # the reference and the distorted video
 
 
 def select_streams(pair: VideoPair, streams: tuple[int | None, int | None]) -> VideoPair:
-    """Returns the pair with the video streams that were asked for; None leaves a video as it is."""
+    """Returns the pair with the requested video streams; None leaves a video as it is."""
     first, second = (
         video if stream is None else dataclasses.replace(video, stream=stream)
         for video, stream in zip(pair, streams, strict=True)

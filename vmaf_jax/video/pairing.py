@@ -208,7 +208,7 @@ def _warn_of_fields(
         )
     named = [role for role, scan in zip(_ROLES, scans, strict=True) if scan == "interlaced"]
     verb = "is" if len(named) == 1 else "are"
-    woven = f"the {' and '.join(named)} {verb} interlaced; fields are compared as woven"
+    woven = f"the {' and '.join(named)} {verb} interlaced; fields are compared as interlaced frames"
     return (woven,) if named else ()
 
 

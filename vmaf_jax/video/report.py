@@ -123,7 +123,7 @@ def check_frame_counts(
 def explain_failure(
     report: str, reference: Video, distorted: Video, models: Mapping[str, str] | None = None
 ) -> str:
-    """Returns one line on a failed run: which file or model, what is wrong, the mend.
+    """Returns one line on a failed run: which file or model, what is wrong, the fix.
 
     Args:
         models: those that it ran, by name, each with what to say if it cannot be loaded.

@@ -1,6 +1,6 @@
 """The choice of the stream that is measured, among the video streams of a file.
 
-Most files have one stream, which is told from the report of the run that measures it, so that
+Most files have one stream, which is known from the report of the run that measures it, so that
 choosing costs nothing. Of several the first is measured as a trial, and the report says what else
 there is.
 """
@@ -16,7 +16,7 @@ from vmaf_jax.video.inputs import Video
 def choose_stream(ffmpeg: Ffmpeg, video: Video, report: str, number: int) -> Video:
     """Returns the video with the stream that is measured, itself where that is the first film.
 
-    A stream that was asked for is taken. Of several, stills are left out, and previews: streams of
+    A requested stream is taken. Of several, stills are left out, and previews: streams of
     JPEG or PNG beside a film of their size or more. Then what the container marks as default comes
     first, then the largest picture, as ffmpeg has it, then the first.
 

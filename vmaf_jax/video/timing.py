@@ -1,6 +1,6 @@
 """Frame rates and spacing of frames by the time stamps of packets, which are read undecoded.
 
-The rate that a container claims is a hint: MPEG-1 and raw DV are told with twice the rate or a
+The rate that a container claims is a hint: MPEG-1 and raw DV report twice the rate or a
 clock's ticks, soft telecine with the rate of the display, a still with any. Two files that dropped
 other frames can agree in number and average rate, and Matroska stores a rate that its frames need
 not keep. Times in seconds.

@@ -180,7 +180,7 @@ def check_pixels(model: "onnx.ModelProto", path: Path) -> PixelsFile:
     """Holds a model against the contract; raises InputError, naming its first breach."""
     opsets = {entry.domain: entry.version for entry in model.opset_import}
     if opsets != {"": OPSET} or not 3 <= model.ir_version <= MAX_IR_VERSION:
-        _refuse(path, f"opset {opsets} and IR version {model.ir_version} are not ours")
+        _refuse(path, f"opset {opsets} and IR version {model.ir_version} are not supported")
     if model.functions:
         _refuse(path, "holds local functions")
     check_operators(model.graph, ADMITTED_OPERATORS, path)
@@ -200,7 +200,7 @@ def check_pixels(model: "onnx.ModelProto", path: Path) -> PixelsFile:
 
 
 def _frame_budget(frame: Frame) -> Budget:
-    """Returns what a graph from pictures may take for two of them: some times what ours does.
+    """Returns the limits of a graph from pictures, of which exported ones take a fraction.
 
     The margin is for small pictures, which are mostly the mirrored samples around them.
     """
