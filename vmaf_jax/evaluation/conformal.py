@@ -50,6 +50,7 @@ MAX_CLIPS = 2000  # coverage compares every pair of clips once for each source
 REGION_SHARE = 0.99
 _PRIOR = 0.1
 _MAX_PAIRS = 1 << 24  # of clips whose distances are held in memory at once
+_DECIMALS = 6  # of a calibration
 _MIN_ERROR = 1e-6  # points: features have six decimals, so no smaller residual is real
 _RIDGE = 1e-3
 
@@ -191,11 +192,13 @@ class HeldOutPredictions:
         """The intervals that these predictions calibrate."""
         shares = np.arange(1, N_SHARES + 1) / N_SHARES
         weight = np.broadcast_to(self.weight, (len(GRID), len(self.label)))
+        quantile = weighted_quantiles(self.scaled_residuals(), self.weight, shares)
         return ConformalProfile(
             n_clips=len(self.label),
             n_sources=self.n_sources,
-            quantile=weighted_quantiles(self.scaled_residuals(), self.weight, shares),
-            difficulty=self._difficulty(GRID, weight),
+            # Rounded as a sidecar stores them, so that a card prints what the shipped model gives.
+            quantile=np.round(quantile, _DECIMALS),
+            difficulty=np.round(self._difficulty(GRID, weight), _DECIMALS),
         )
 
     def scaled_residuals(self) -> Floats:

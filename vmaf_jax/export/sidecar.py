@@ -37,7 +37,6 @@ if TYPE_CHECKING:  # both load JAX, which reading a sidecar does without
 
 MAX_BYTES = 4 << 20
 LICENSE = "BSD-2-Clause-Patent"
-_DECIMALS = 6  # of a stored calibration
 # What a registry asks for. A foreign file's sidecar may leave it out.
 _REQUIRED = ("pooling", "label", "arch", "n_params", "license", "training")
 
@@ -149,8 +148,8 @@ class CalibrationEntry(pydantic.BaseModel, frozen=True):
         return cls(
             n_clips=profile.n_clips,
             n_sources=profile.n_sources,
-            quantile=np.round(profile.quantile, _DECIMALS).tolist(),
-            difficulty=np.round(profile.difficulty, _DECIMALS).tolist(),
+            quantile=profile.quantile.tolist(),
+            difficulty=profile.difficulty.tolist(),
             region=RegionEntry(
                 mean=region.mean.tolist(),
                 covariance=region.covariance.tolist(),
