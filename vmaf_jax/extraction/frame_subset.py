@@ -20,6 +20,7 @@ from vmaf_jax.errors import InputError
 from vmaf_jax.extraction.v1_form import libvmaf_keys, model_options
 from vmaf_jax.features.feature_set import FeatureSet
 from vmaf_jax.files import work_folder
+from vmaf_jax.video.alignment import interval_expression
 from vmaf_jax.video.ffmpeg import BY_NUMBER, CompletedRun, Ffmpeg, run_ffmpeg
 from vmaf_jax.video.geometry import EncodedFormat
 from vmaf_jax.video.inputs import Video
@@ -181,24 +182,6 @@ def separate_neighbours(frames: Sequence[int]) -> list[list[int]]:
         else:
             lists.append([frame])
     return alone + lists
-
-
-def interval_expression(intervals: Sequence[tuple[int, int]], variable: str = "n") -> str:
-    """Returns ffmpeg's expression that is above 0 within intervals, both ends in.
-
-    It is a search tree, since ffmpeg evaluates it for every frame.
-
-    Args:
-        intervals: rising, apart from each other.
-        variable: what is looked up, itself an expression.
-    """
-    if len(intervals) == 1:
-        low, high = intervals[0]
-        return f"between({variable},{low},{high})"
-    middle = len(intervals) // 2
-    left = interval_expression(intervals[:middle], variable)
-    right = interval_expression(intervals[middle:], variable)
-    return f"if(lt({variable},{intervals[middle][0]}),{left},{right})"
 
 
 def run_graph(

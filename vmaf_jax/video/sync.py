@@ -4,15 +4,15 @@ import numpy as np
 import numpy.typing as npt
 
 from vmaf_jax.errors import InputError
-from vmaf_jax.video.ffmpeg import Ffmpeg, FfmpegPipe
+from vmaf_jax.video.ffmpeg import Ffmpeg
 from vmaf_jax.video.inputs import Video
+from vmaf_jax.video.small_pictures import read_small_pictures
 
 _REACH = 60  # frames each way that are looked at
 _FRAMES = 4 * _REACH
-_WIDTH, _HEIGHT = 64, 36
 _EQUAL = 1e-6  # of two differences (levels of 255), which are means of float32
 
-Thumbnails = npt.NDArray[np.float32]
+Thumbnails = npt.NDArray[np.floating]
 
 
 def find_offset(ffmpeg: Ffmpeg, reference: Video, distorted: Video, timing: str = "") -> int:
@@ -24,7 +24,10 @@ def find_offset(ffmpeg: Ffmpeg, reference: Video, distorted: Video, timing: str 
     Raises:
         InputError: no offset within reach fits clearly better than the others.
     """
-    pictures = [_thumbnails(ffmpeg, video, timing) for video in (reference, distorted)]
+    pictures = [
+        read_small_pictures(ffmpeg, video, timing.rstrip(","), _FRAMES).astype(np.float32)
+        for video in (reference, distorted)
+    ]
     if min(map(len, pictures)) < 2:
         raise InputError(f"{distorted.path}: too short for --sync auto; pass --offset.")
     offset = best_offset(*pictures)
@@ -61,17 +64,3 @@ def best_offset(reference: Thumbnails, distorted: Thumbnails) -> int | None:
     stands_out = best == 0 or differences[best] <= usual / 2
     return best if stands_out and abs(best) <= _REACH else None
 
-
-def _thumbnails(ffmpeg: Ffmpeg, video: Video, timing: str) -> Thumbnails:
-    """Returns the first frames of a video as small pictures of luma `[n, pixels]`, 0-255."""
-    small = f"{timing}scale={_WIDTH}:{_HEIGHT}:flags=area:out_range=tv,format=gray"
-    arguments = ["-nostdin", "-v", "error", *video.arguments()]
-    arguments += ["-map", f"0:{video.stream_specifier}", "-vf", small, "-frames:v", str(_FRAMES)]
-    pipe = FfmpegPipe(ffmpeg, [*arguments, "-fps_mode", "passthrough", "-f", "rawvideo", "-"])
-    pixels = _WIDTH * _HEIGHT
-    try:
-        content = bytearray(_FRAMES * pixels)
-        whole = pipe.read_into(memoryview(content)) // pixels
-    finally:
-        pipe.close()
-    return np.frombuffer(content, np.uint8)[: whole * pixels].reshape(-1, pixels).astype(np.float32)
