@@ -9,11 +9,11 @@ from vmaf_jax.errors import InputError
 from vmaf_jax.extraction.first_look import FramePattern, first_look, measure_all
 from vmaf_jax.extraction.frame_subset import (
     MAX_CHOSEN,
-    interval_expression,
     measure_chosen,
     separate_neighbours,
 )
 from vmaf_jax.features.feature_set import FEATURE_SETS, FEATURES, NEG_FEATURES
+from vmaf_jax.video.alignment import interval_expression
 from vmaf_jax.video.comparison import DEFAULT_COMPARISON, Comparison
 from vmaf_jax.video.ffmpeg import find_ffmpeg
 from vmaf_jax.video.inputs import Video

@@ -7,6 +7,7 @@ import typer
 
 from vmaf_jax.commands.options import (
     Address,
+    Align,
     Backend,
     Damaged,
     DataRoot,
@@ -54,6 +55,7 @@ def extract(
     frames: Frames = None,
     deinterlace: Deinterlace = None,
     stream: Stream = None,
+    align: Align = False,
     backend: Backend = "libvmaf",
     jobs: Annotated[int | None, typer.Option(min=1, help="Clips measured at a time.")] = None,
     engine: Engine = "local",
@@ -87,6 +89,7 @@ def extract(
             frames=frames,
             deinterlace=deinterlace,
             stream=stream,
+            align=align,
         ),
     )
     source = CorpusSource(corpus, data_root, manifest, label_scale)

@@ -113,6 +113,14 @@ Sync = Annotated[
         autocompletion=complete("auto"),
     ),
 ]
+Align = Annotated[
+    bool,
+    typer.Option(
+        "--align",
+        help="Find which frames belong together, where some are dropped, repeated or foreign.",
+        rich_help_panel=DIFFERING,
+    ),
+]
 Offset = Annotated[
     int,
     typer.Option(help="Frames that the distorted video starts late.", rich_help_panel=DIFFERING),

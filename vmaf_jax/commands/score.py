@@ -12,6 +12,7 @@ from vmaf_jax.commands.options import (
     MEASURING,
     RAW,
     Address,
+    Align,
     Damaged,
     Deinterlace,
     Engine,
@@ -108,6 +109,7 @@ def score(
     allow_damaged: Damaged = False,
     deinterlace: Deinterlace = None,
     stream: Stream = None,
+    align: Align = False,
     width: Pixels = None,
     height: Pixels = None,
     pix_fmt: Annotated[
@@ -149,6 +151,7 @@ def score(
         frames=frames,
         deinterlace=deinterlace,
         stream=stream,
+        align=align,
     )
     output = _Output(csv, plot, log, html, per_frame=per_frame, quiet=quiet, json=json_)
     with stdin_as_file([reference, *distorted], width, height, pix_fmt) as (pristine, *degraded):

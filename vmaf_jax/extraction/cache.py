@@ -19,6 +19,7 @@ from vmaf_jax.extraction.request import Pair, video_key
 from vmaf_jax.features.feature_set import FeatureSet
 from vmaf_jax.tables.reading import read_file
 from vmaf_jax.tables.table import FeatureTable, constant_text
+from vmaf_jax.video.alignment import measured_rows
 from vmaf_jax.video.inputs import Video, file_digest, text_digest
 
 log = logging.getLogger("vmaf_jax")
@@ -67,8 +68,13 @@ class Cache:
         Args:
             backend: what measured, for the table's provenance.
             contents: digests of the two files.
-            comparison: how the two were compared, for the table's provenance.
+            comparison: how the two were compared, for the table's provenance; where they were
+                aligned, rows of frames without a partner are left out.
         """
+        rows = measured_rows(comparison)
+        if rows is not None:
+            features, labels = features[rows], {name: v[rows] for name, v in labels.items()}
+            comparison = {**comparison, "frames": len(rows)}
         n = len(features)
         blank = constant_text("", n)
         table = FeatureTable(
@@ -76,7 +82,7 @@ class Cache:
             corpus=blank,
             source=blank,
             clip=blank,
-            index=np.arange(n, dtype=np.int32),
+            index=np.arange(n, dtype=np.int32) if rows is None else rows.astype(np.int32),
             features=features,
             labels=labels,
             provenance={
@@ -110,7 +116,8 @@ class Cache:
                 f"{entry}: this cache entry is corrupted; delete it and run again."
             ) from error
         frames = table.provenance.get("comparison", {}).get("frames")
-        in_order = np.array_equal(table.index, np.arange(len(table)))
+        rows = measured_rows(table.provenance.get("comparison", {}))
+        in_order = np.array_equal(table.index, np.arange(len(table)) if rows is None else rows)
         if list(table.labels) != list(self.labels) or frames != len(table) or not in_order:
             raise InputError(f"{entry}: this cache entry is corrupted; delete it and run again.")
         return table

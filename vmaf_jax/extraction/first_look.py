@@ -21,7 +21,6 @@ from vmaf_jax.extraction.frame_subset import (
     RUN_THROUGH,
     Branch,
     BranchSettings,
-    interval_expression,
     measure_lists,
     run_graph,
 )
@@ -29,6 +28,7 @@ from vmaf_jax.extraction.libvmaf import end_options
 from vmaf_jax.extraction.v1_form import describe_v1_form, measured_bits
 from vmaf_jax.features.feature_set import FeatureSet
 from vmaf_jax.files import work_folder
+from vmaf_jax.video.alignment import interval_expression
 from vmaf_jax.video.checks import check_run
 from vmaf_jax.video.comparison import Comparison
 from vmaf_jax.video.ffmpeg import CompletedRun, Ffmpeg

@@ -17,6 +17,7 @@ from vmaf_jax.reporting.clip_view import MAX_DRAWN, ClipView, Encode
 from vmaf_jax.scoring.rank import shortest_paths
 from vmaf_jax.scoring.scores import Scores, VideoPair
 from vmaf_jax.scoring.worst_frames import lowest_frames
+from vmaf_jax.video.alignment import Alignment
 from vmaf_jax.video.ffmpeg import find_ffmpeg
 from vmaf_jax.video.inputs import select_streams
 from vmaf_jax.video.pairing import PairPlan, plan_pair
@@ -105,8 +106,16 @@ def _plan_pairs(
         )
         facts.append((reference, distorted))
         videos = (pair.reference, pair.distorted)
+        alignment = described.get("alignment")
         plans.append(
-            plan_pair(videos, facts[-1], pair.comparison, described["offset"], described["layout"])
+            plan_pair(
+                videos,
+                facts[-1],
+                pair.comparison,
+                described["offset"],
+                described["layout"],
+                None if alignment is None else Alignment.from_description(alignment),
+            )
         )
     if len({plan.skip[0] for plan in plans}) > 1:
         raise InputError(

@@ -79,6 +79,8 @@ def check_within(within: float, model: Model, comparison: Comparison) -> None:
         )
     if comparison.allow_damaged:
         raise InputError("--within: cannot look for damage in frames left out; drop one flag.")
+    if comparison.align:
+        raise InputError("--within: takes pairs that are in step; drop it, or --align.")
 
 
 def measure_sample(

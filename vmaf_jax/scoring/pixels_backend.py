@@ -24,6 +24,7 @@ from vmaf_jax.scoring.pixels import find_origin, open_pixels
 from vmaf_jax.scoring.scores import Scores
 from vmaf_jax.tables.table import FeatureTable, constant_text
 from vmaf_jax.teacher import load_teacher
+from vmaf_jax.video.alignment import measured_rows
 from vmaf_jax.video.comparison import Comparison
 from vmaf_jax.video.decode import DecodedPair, Samples, sample_dtype
 from vmaf_jax.video.ffmpeg import find_ffmpeg
@@ -114,6 +115,9 @@ def measure_pair(pair: Pair, model: str, comparison: Comparison, *, provider: st
     features = np.concatenate(parts).astype(np.float64)
     motion = features[:, -1]
     features[:, -1] = np.minimum(motion, np.append(motion[1:], motion[-1:]))  # motion2
+    rows = measured_rows(description)
+    if rows is not None:
+        features, description = features[rows], {**description, "frames": len(rows)}
     extraction = time.perf_counter() - started
     scores = runtime.score(features).astype(np.float64)
     inference = time.perf_counter() - started - extraction
@@ -163,13 +167,14 @@ def _make_table(
     import onnxruntime
 
     n = len(measured.features)
+    rows = measured_rows(measured.comparison)
     reference, distorted = pair
     return FeatureTable(
         feature_set=measured.feature_set,
         corpus=constant_text("", n),
         source=constant_text(str(reference.path), n),
         clip=constant_text(str(distorted.path), n),
-        index=np.arange(n, dtype=np.int32),
+        index=(np.arange(n) if rows is None else rows).astype(np.int32),
         features=measured.features,
         labels=labels,
         provenance={

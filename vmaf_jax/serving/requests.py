@@ -167,6 +167,11 @@ class Measurement(Request):
     stream: Word | None = Field(
         None, description="Which video stream of the distorted file, from 0; or of both, as 0:1."
     )
+    align: bool = Field(
+        False,
+        description="Find which frames belong together, where some are dropped, repeated or "
+        "foreign, and measure those.",
+    )
 
     @property
     def comparison(self) -> Comparison:

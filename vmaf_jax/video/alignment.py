@@ -1,11 +1,11 @@
 """The alignment of two videos that are out of step: which frames belong together, which to none."""
 
 import dataclasses
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from vmaf_jax.errors import InputError
 from vmaf_jax.video.ffmpeg import Ffmpeg
@@ -24,7 +24,7 @@ class Run(NamedTuple):
 
     reference: int
     distorted: int
-    count: int
+    length: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Alignment:
     @property
     def span(self) -> int:
         """Frames of the reference from the first to the last that have a partner."""
-        return self.runs[-1].reference + self.runs[-1].count - self.runs[0].reference
+        return self.runs[-1].reference + self.runs[-1].length - self.runs[0].reference
 
     def part(self, start: int, count: int | None) -> "Alignment":
         """Returns the alignment of a part of the span.
@@ -62,7 +62,7 @@ class Alignment:
         runs = []
         for run in self.runs:
             skip = max(low - run.reference, 0)
-            left = min(run.reference + run.count, high) - run.reference - skip
+            left = min(run.reference + run.length, high) - run.reference - skip
             if left > 0:
                 runs.append(Run(run.reference + skip, run.distorted + skip, left))
         if not runs:
@@ -78,9 +78,9 @@ class Alignment:
         first = self.first[0]
         picked, places, passed = [], [], 0
         for run in self.runs:
-            picked.append((run.distorted, run.distorted + run.count - 1))
+            picked.append((run.distorted, run.distorted + run.length - 1))
             places.append((passed, run.reference - first - passed))
-            passed += run.count
+            passed += run.length
         chosen = interval_expression(picked)
         reference = f"trim=start_frame={first}:end_frame={first + self.span},"
         place = f"N+{_step_expression(places)}"
@@ -90,18 +90,18 @@ class Alignment:
         """Returns the rows of the span whose frames belong together."""
         first = self.first[0]
         return np.concatenate(
-            [np.arange(r.reference - first, r.reference - first + r.count) for r in self.runs]
+            [np.arange(r.reference - first, r.reference - first + r.length) for r in self.runs]
         )
 
     def dropped(self) -> list[tuple[int, int]]:
         """Returns frames of the reference within the span without a partner, first and count."""
-        ends = [(a.reference + a.count, b.reference) for a, b in zip(self.runs, self.runs[1:])]
+        ends = [(a.reference + a.length, b.reference) for a, b in itertools.pairwise(self.runs)]
         return [(end, start - end) for end, start in ends if start > end]
 
     def foreign(self) -> list[tuple[int, int]]:
         """Returns distorted frames between paired ones that show none of the reference."""
         repeated = set(self.repeated)
-        ends = [(a.distorted + a.count, b.distorted) for a, b in zip(self.runs, self.runs[1:])]
+        ends = [(a.distorted + a.length, b.distorted) for a, b in itertools.pairwise(self.runs)]
         return _group([k for end, start in ends for k in range(end, start) if k not in repeated])
 
     def describe(self) -> dict[str, Any]:
@@ -109,13 +109,13 @@ class Alignment:
         (n, m), (first, own_first) = self.frames, self.first
         last = self.runs[-1]
         return {
-            "paired": sum(run.count for run in self.runs),
+            "paired": sum(run.length for run in self.runs),
             "runs": [list(run) for run in self.runs],
             "dropped": [list(gap) for gap in self.dropped()],
             "repeated": [list(gap) for gap in _group(self.repeated)],
             "without_partner": {
                 "reference": [first, n - first - self.span],
-                "distorted": [own_first, m - last.distorted - last.count],
+                "distorted": [own_first, m - last.distorted - last.length],
                 "between": [list(gap) for gap in self.foreign()],
             },
             "frames": [n, m],
@@ -138,7 +138,10 @@ class Alignment:
         ends = described["without_partner"]
         lines = []
         for role, (before, after), rate in zip(
-            ("reference", "distorted video"), (ends["reference"], ends["distorted"]), rates, strict=True
+            ("reference", "distorted video"),
+            (ends["reference"], ends["distorted"]),
+            rates,
+            strict=True,
         ):
             for count, where in ((before, "first"), (after, "last")):
                 if count:
@@ -156,9 +159,7 @@ class Alignment:
         return lines
 
 
-def align_pair(
-    ffmpeg: Ffmpeg, videos: VideoPair, chains: tuple[str, str]
-) -> Alignment:
+def align_pair(ffmpeg: Ffmpeg, videos: VideoPair, chains: tuple[str, str]) -> Alignment:
     """Finds which frames of two videos belong together.
 
     Args:
@@ -194,6 +195,18 @@ def align_pair(
     return alignment
 
 
+def measured_rows(description: Mapping[str, Any]) -> Numbers | None:
+    """Returns which rows of a measurement are of frames that belong together; None for all.
+
+    Args:
+        description: of the comparison, as a result carries it.
+    """
+    if "alignment" not in description:
+        return None
+    alignment = Alignment.from_description(description["alignment"])
+    return alignment.part(description["start"], description["limit"]).rows()
+
+
 def align_frames(reference: Pictures, distorted: Pictures) -> Alignment | None:
     """Returns which frames belong together, by small pictures `[frames, pixels]` of both.
 
@@ -207,9 +220,7 @@ def align_frames(reference: Pictures, distorted: Pictures) -> Alignment | None:
     frames = partners[rows]
     breaks = np.flatnonzero((np.diff(rows) != 1) | (np.diff(frames) != 1)) + 1
     edges = [0, *breaks.tolist(), len(rows)]
-    runs = [
-        Run(int(frames[a]), int(rows[a]), b - a) for a, b in zip(edges, edges[1:])
-    ]
+    runs = [Run(int(frames[a]), int(rows[a]), b - a) for a, b in itertools.pairwise(edges)]
     repeated = np.flatnonzero((course >= 0) & (partners < 0))
     sizes = (len(reference), len(distorted))
     return Alignment(tuple(runs), tuple(repeated.tolist()), sizes)

@@ -57,7 +57,7 @@ def check_run(
     else:
         shortest = comparison.allows_unequal_lengths
         check_frame_counts(reference, distorted, counts, shortest=shortest)
-        if needs_spacing_check(streams) and not comparison.force:
+        if needs_spacing_check(streams) and not (comparison.force or comparison.align):
             check_spacing(ffmpeg, videos, streams, counts, plan.skip)
     description = {**plan.description, "decoded": list(counts), "warnings": warnings}
     if damaged:
@@ -85,6 +85,8 @@ def _expected_frames(counts: tuple[int, int], plan: PairPlan) -> int | None:
     """Returns how many pairs of frames there are; None where time stamps decide."""
     if plan.grid is not None:
         return None
+    if plan.alignment is not None:
+        return plan.alignment.span
     left = min(counts[0] - plan.skip[0], counts[1] - plan.skip[1])
     return left if plan.limit is None else min(left, plan.limit)
 

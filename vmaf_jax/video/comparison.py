@@ -29,6 +29,7 @@ class ComparisonOptions(TypedDict, total=False):
     frames: int | None
     deinterlace: str | None
     stream: str | int | None
+    align: bool
 
 
 _CLOCK = re.compile(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d*)?|\.\d+)")
@@ -57,6 +58,8 @@ class Comparison:
             `tff` and `bff` of both, top or bottom field first; None leaves fields as they are.
         stream: which video stream of the distorted file is measured, from 0 (`1`), or of both files
             (`0:1`, the reference's first); None takes the film that a player shows.
+        align: find by luma which frames belong together, where some are dropped, repeated or
+            foreign, and measure those; the others are named.
 
     Raises:
         InputError: a value is unknown, or two exclude each other.
@@ -73,6 +76,7 @@ class Comparison:
     frames: int | None = None
     deinterlace: str | None = None
     stream: str | int | None = None
+    align: bool = False
 
     def __post_init__(self) -> None:
         for flag, value, allowed in (
@@ -89,6 +93,8 @@ class Comparison:
             raise InputError(f"--offset {self.offset}: at most {_MAX_OFFSET} frames each way.")
         if self.sync and self.offset:
             raise InputError("--sync finds the offset that --offset sets; drop one of them.")
+        if self.align and (self.sync or self.offset or self.fps):
+            raise InputError("--align pairs every frame; drop --sync, --offset and --fps.")
         if self.frames is not None and not 1 <= self.frames <= _MAX_FRAMES:
             raise InputError(f"--frames {self.frames}: expected 1 to {_MAX_FRAMES}.")
         if self.start is not None:
@@ -143,7 +149,7 @@ class Comparison:
     @property
     def allows_unequal_lengths(self) -> bool:
         """Whether lengths may differ, since only what both have is measured."""
-        return self.shortest or bool(self.offset or self.sync)
+        return self.shortest or bool(self.offset or self.sync or self.align)
 
     @property
     def defers_length_check(self) -> bool:
@@ -153,7 +159,7 @@ class Comparison:
     @property
     def needs_probe(self) -> bool:
         """Whether frames are left out or made anew, so that measuring all first would be waste."""
-        return bool(self.start or self.frames or self.deinterlace)
+        return bool(self.start or self.frames or self.deinterlace or self.align)
 
 
 DEFAULT_COMPARISON = Comparison()

@@ -1,13 +1,14 @@
 """Frames of a reference that the frames of a distorted video show, by small pictures of both.
 
 The frame that is shown rises with time: mostly by one, by none where a frame is repeated, by more
-where some were dropped; a foreign picture shows none. The likeliest such course is found by dynamic
-programming (Viterbi's; gaps cost as in Gotoh's alignment of sequences). Its ends are free, so either
-video may begin or end first. Where every so many frames one is repeated or dropped, as telecine and
-decimation do, that pattern is found first and costs nothing.
+where some were dropped; a foreign picture shows none. The likeliest such course is found by
+dynamic programming (Viterbi's; gaps cost as in Gotoh's alignment of sequences). Its ends are free,
+so either video may begin or end first. Where every so many frames one is repeated or dropped, as
+telecine and decimation do, that pattern is found first and costs nothing.
 Source: Viterbi, IEEE Trans. Inf. Theory 13(2), 1967; Gotoh, J. Mol. Biol. 162, 1982.
 """
 
+import bisect
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -18,9 +19,10 @@ Pictures = npt.NDArray[np.uint8]  # luma [frames, pixels], 0-255
 Floats = npt.NDArray[np.floating]
 Numbers = npt.NDArray[np.int64]
 
-_STEPS = 4  # frames of the reference from one distorted frame to the next, 0 to 3, that are compared
-# Costs, in log likelihood: a step that is not the usual one, the start of foreign pictures, and each
-# further frame of a gap.
+# Frames of the reference from one distorted frame to the next, 0 to 3, that are compared.
+_STEPS = 4
+# Costs, in log likelihood: of a step that is not the usual one, of the start of foreign pictures,
+# and of each further frame of a gap.
 _GAP, _FOREIGN, _LONGER = 2.0, 4.0, 0.01
 _FLOOR = 0.25  # of squared differences, levels of 255: small pictures are rounded
 _SAME = 0.1  # of a picture's variance: the squared difference at which it is as likely foreign
@@ -62,7 +64,11 @@ def frame_course(reference: Pictures, distorted: Pictures) -> Numbers:
     whole = _whole(part[0], part[1])
     fits = [_likeliest_course(*part, whole, steps[some])[1] for steps in [*phases, steps]]
     best = int(np.argmax(fits))
-    return course if best == len(phases) else _likeliest_course(reference, distorted, band, phases[best])[0]
+    return (
+        course
+        if best == len(phases)
+        else _likeliest_course(reference, distorted, band, phases[best])[0]
+    )
 
 
 def _usual_rate(course: Numbers) -> Fraction:
@@ -106,7 +112,9 @@ def _likeliest_course(
     for first in range(0, m, _ROWS):
         last = min(first + _ROWS, m) - 1
         start, stop = int(band.low[first]), int(band.high[last])
-        likeness, changes = _compare(reference, distorted, slice(start, stop), slice(first, last + 1))
+        likeness, changes = _compare(
+            reference, distorted, slice(start, stop), slice(first, last + 1)
+        )
         for row in range(first, last + 1):
             a, b = int(band.low[row]), int(band.high[row])
             cells = slice(a - start, b - start)
@@ -114,7 +122,9 @@ def _likeliest_course(
             costs[usual[row] : usual[row] + 1] = 0
             origins = np.stack(
                 [
-                    shown[a + _STEPS - k : b + _STEPS - k] + changes[k, row - first, cells] - costs[k]
+                    shown[a + _STEPS - k : b + _STEPS - k]
+                    + changes[k, row - first, cells]
+                    - costs[k]
                     for k in range(_STEPS)
                 ]
                 + [v[a + _STEPS - 1 : b + _STEPS - 1] for v in (jumped, foreign)]
@@ -229,7 +239,7 @@ def _find_band(reference: Pictures, distorted: Pictures) -> _Band:
 
 
 def _find_anchors(reference: Pictures, distorted: Pictures) -> tuple[Numbers, Numbers]:
-    """Returns distorted frames that look like one place of the reference, and its frames; rising."""
+    """Returns rising distorted frames that look like one place of the reference, and those."""
     rows = np.unique(np.linspace(0, len(distorted) - 1, _ANCHORS).astype(np.int64))
     x, y = _shrink(reference), _shrink(distorted[rows])
     places = []
@@ -256,8 +266,6 @@ def _shrink(pictures: Pictures) -> Floats:
 
 def _longest_rise(places: list[tuple[int, int]]) -> tuple[Numbers, Numbers]:
     """Returns the most places, in order of row, whose frames do not fall."""
-    import bisect
-
     tails: list[int] = []
     ends: list[int] = []
     before: list[int] = []

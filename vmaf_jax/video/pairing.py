@@ -11,6 +11,7 @@ from typing import Any
 
 from vmaf_jax.errors import InputError
 from vmaf_jax.features.checks import MIN_SIZE
+from vmaf_jax.video.alignment import Alignment
 from vmaf_jax.video.comparison import Comparison
 from vmaf_jax.video.ffmpeg import BY_NUMBER
 from vmaf_jax.video.geometry import SCALING, EncodedFormat, Layout, LayoutChoices, find_layouts
@@ -56,6 +57,7 @@ class PairPlan:
         skip: frames of the reference and of the distorted video that are left out at the start.
         limit: frames compared at most; None compares to the end.
         grid: frames per second that both are put on, None where frames pair by number.
+        alignment: frames that belong together, of the part that is measured; None pairs all.
         encode: the distorted picture as it was encoded, where it is scaled to be compared.
         warnings: differences that a reader of the score should know, a sentence each.
         description: the pair's streams and how it was paired, for the result.
@@ -72,6 +74,7 @@ class PairPlan:
     skip: tuple[int, int]
     limit: int | None
     grid: float | None
+    alignment: Alignment | None
     encode: EncodedFormat | None
     warnings: tuple[str, ...]
     description: dict[str, Any]
@@ -88,12 +91,14 @@ def plan_pair(
     comparison: Comparison,
     offset: int = 0,
     layout: str | None = None,
+    alignment: Alignment | None = None,
 ) -> PairPlan:
     """Plans how the reference and the distorted video are compared.
 
     Args:
         offset: frames that the distorted video starts late, given or found.
         layout: the name of one of the ways to bring both to one size, else the first.
+        alignment: frames of the whole videos that belong together, where they were looked for.
 
     Raises:
         InputError: the score would mean something else than it says; names the flag that allows it.
@@ -109,6 +114,8 @@ def plan_pair(
     grid = _grid(videos, streams, comparison)
     timing = "" if grid is None else f"setpts=PTS-STARTPTS,fps={grid:g},"
     warnings += _warn_of_fields(videos, streams, comparison)
+    pairing = _describe_pairing(grid, alignment)  # of the whole, not of a part
+    warnings += () if alignment is None else _warn_of_gaps(videos, streams, alignment)
     # A frame of fields holds two moments; `bwdif` makes a progressive frame of each, so frames pair
     # by number as before.
     parity = comparison.deinterlace
@@ -116,12 +123,16 @@ def plan_pair(
     bwdif = f"bwdif=mode=send_frame:parity={parity}:deint=all,"
     start = comparison.start_frame(grid or videos[0].fps or reference.rate or distorted.rate)
     skip, limit = (start + max(-offset, 0), start + max(offset, 0)), comparison.frames
+    cuts = (_trim(skip[0], limit), _trim(skip[1], limit))
+    if alignment is not None:
+        alignment = alignment.part(start, limit)
+        skip, limit, cuts = alignment.first, alignment.span, alignment.filters()
 
     def chains(least_bits: int) -> tuple[str, str]:
         first, second = (
-            f"{bwdif if fields else ''}{timing}{_trim(begin, limit)}{BY_NUMBER}{convert}"
-            for fields, begin, convert in zip(
-                has_fields, skip, _conversions(streams, chosen, least_bits), strict=True
+            f"{bwdif if fields else ''}{timing}{cut}{BY_NUMBER}{convert}"
+            for fields, cut, convert in zip(
+                has_fields, cuts, _conversions(streams, chosen, least_bits), strict=True
             )
         )
         return first, second
@@ -139,10 +150,11 @@ def plan_pair(
         skip=skip,
         limit=limit,
         grid=grid,
+        alignment=alignment,
         encode=chosen.encoded_format(distorted),
         warnings=warnings,
         description={
-            "pairing": "frame number" if grid is None else "time stamps",
+            **pairing,
             "offset": offset,
             "layout": chosen.name,
             "start": start,
@@ -268,6 +280,8 @@ def _warn_of_colour(
 
 def _grid(videos: VideoPair, streams: StreamPair, comparison: Comparison) -> float | None:
     """Returns frames per second that both are put on by time; None where they pair by number."""
+    if comparison.align:
+        return None
     reference, distorted = streams
     path = videos[1].path
     expected, rate = videos[0].fps or reference.rate, videos[1].fps or distorted.rate
@@ -288,6 +302,18 @@ def _grid(videos: VideoPair, streams: StreamPair, comparison: Comparison) -> flo
             f"--fps match to pair them by time stamp."
         )
     return None
+
+
+def _warn_of_gaps(videos: VideoPair, streams: StreamPair, alignment: Alignment) -> tuple[str, ...]:
+    """Returns sentences on frames that have no partner."""
+    rates = [video.fps or s.rate for video, s in zip(videos, streams, strict=True)]
+    return tuple(alignment.sentences(rates))
+
+
+def _describe_pairing(grid: float | None, alignment: Alignment | None) -> dict[str, Any]:
+    if alignment is not None:
+        return {"pairing": "content", "alignment": alignment.describe()}
+    return {"pairing": "frame number" if grid is None else "time stamps"}
 
 
 def _trim(first: int, limit: int | None) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from vmaf_jax.errors import InputError
+from vmaf_jax.video.alignment import align_pair
 from vmaf_jax.video.comparison import Comparison
 from vmaf_jax.video.ffmpeg import VERBOSE, CompletedRun, Ffmpeg, run_ffmpeg
 from vmaf_jax.video.inputs import VideoPair, select_streams
@@ -98,15 +99,21 @@ def plan_comparison(
         InputError: they cannot be compared as `comparison` has it, or no offset fits.
     """
     streams = measure_rates(ffmpeg, videos, streams)
-    offset = comparison.offset
-    plan = plan_pair(videos, streams, comparison, offset)
+    offset, alignment = comparison.offset, None
+    whole = dataclasses.replace(comparison, start=None, frames=None)
+    plan = plan_pair(videos, streams, whole if comparison.align else comparison, offset)
+    if comparison.align:
+        alignment = align_pair(ffmpeg, videos, (plan.to_reference, plan.to_distorted))
+        plan = plan_pair(videos, streams, comparison, alignment=alignment)
     if comparison.sync is not None:
         offset = find_offset(ffmpeg, *videos, plan.timing)
         plan = plan_pair(videos, streams, comparison, offset)
     names = [layout.name for layout in plan.layouts.layouts]
     if len(names) == 1:
         return plan
-    plans = {name: plan_pair(videos, streams, comparison, offset, name) for name in names}
+    plans = {
+        name: plan_pair(videos, streams, comparison, offset, name, alignment) for name in names
+    }
     return plans[plan.layouts.choose(_measure_luma_errors(ffmpeg, videos, streams, plans)).name]
 
 

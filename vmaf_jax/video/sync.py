@@ -63,4 +63,3 @@ def best_offset(reference: Thumbnails, distorted: Thumbnails) -> int | None:
     usual = float(np.median(list(differences.values())))
     stands_out = best == 0 or differences[best] <= usual / 2
     return best if stands_out and abs(best) <= _REACH else None
-
