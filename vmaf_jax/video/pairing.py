@@ -128,14 +128,14 @@ def plan_pair(
         alignment = alignment.part(start, limit)
         skip, limit, cuts = alignment.first, alignment.span, alignment.filters()
 
+    starts = [
+        f"{bwdif if fields else ''}{timing}{cut}{BY_NUMBER}"
+        for fields, cut in zip(has_fields, cuts, strict=True)
+    ]
+
     def chains(least_bits: int) -> tuple[str, str]:
-        first, second = (
-            f"{bwdif if fields else ''}{timing}{cut}{BY_NUMBER}{convert}"
-            for fields, cut, convert in zip(
-                has_fields, cuts, _conversions(streams, chosen, least_bits), strict=True
-            )
-        )
-        return first, second
+        first, second = _conversions(streams, chosen, least_bits)
+        return starts[0] + first, starts[1] + second
 
     to_reference, to_distorted = chains(8)
     return PairPlan(
