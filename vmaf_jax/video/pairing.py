@@ -127,11 +127,8 @@ def plan_pair(
     if alignment is not None:
         alignment = alignment.part(start, limit)
         skip, limit, cuts = alignment.first, alignment.span, alignment.filters()
-
-    starts = [
-        f"{bwdif if fields else ''}{timing}{cut}{BY_NUMBER}"
-        for fields, cut in zip(has_fields, cuts, strict=True)
-    ]
+    fields = [bwdif if has_them else "" for has_them in has_fields]
+    starts = [f"{a}{timing}{b}{BY_NUMBER}" for a, b in zip(fields, cuts, strict=True)]
 
     def chains(least_bits: int) -> tuple[str, str]:
         first, second = _conversions(streams, chosen, least_bits)
@@ -159,7 +156,7 @@ def plan_pair(
             "layout": chosen.name,
             "start": start,
             "limit": limit,
-            "deinterlaced": [r for r, fields in zip(_ROLES, has_fields, strict=True) if fields],
+            "deinterlaced": [r for r, has in zip(_ROLES, has_fields, strict=True) if has],
             "reference": reference.describe(),
             "distorted": distorted.describe(),
             "warnings": list(warnings),
