@@ -22,7 +22,7 @@ import numpy as np
 ROOT = Path(__file__).parents[1]
 LEDGER = ROOT / "tools" / "ledger.json"
 COMMANDS = (
-    *("train", "extract", "import", "evaluate", "select", "export", "score", "ladder"),
+    *("train", "extract", "import", "evaluate", "select", "export", "score", "ladder", "check"),
     *("compare-backends", "bench", "report", "registry verify", "doctor", "mcp"),
 )
 PROGRAM = (sys.executable, "-m", "vmaf_jax")

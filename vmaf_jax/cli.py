@@ -46,7 +46,7 @@ _NO_MEMORY = (  # in messages of libraries that ran out of it
 _ADDRESSES = 1500
 _ADDRESSES_OF_JAX = 3900
 _WITHOUT_JAX = {
-    *("score", "encode", "extract", "doctor", "ladder", "import", "report", "calibrate"),
+    *("score", "encode", "extract", "doctor", "ladder", "import", "report", "calibrate", "check"),
 }
 _AFTER_INTERRUPTION = {
     **dict.fromkeys(

@@ -43,6 +43,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "vmaf-jax calibrate --features mine.parquet --suggest 3",
         "vmaf-jax calibrate --features mine.parquet --votes rated.csv --out calibrated",
     ),
+    "check": (
+        "vmaf-jax check mine.parquet",
+        "vmaf-jax check mine.parquet --ratings votes.csv --json",
+    ),
     "report": ("vmaf-jax report runs/tiny", "vmaf-jax report runs/a runs/b --out compared.html"),
     "compare-backends": ("vmaf-jax compare-backends --corpus demo",),
     "bench": ("vmaf-jax bench inference", "vmaf-jax bench features --repeats 3 --json"),

@@ -22,6 +22,9 @@ def import_features(
     ] = "vmaf",
     teacher: Teachers = None,
     name: Annotated[str | None, typer.Option(help="Name of the corpus.")] = None,
+    exclude_suspects: Annotated[
+        bool, typer.Option("--exclude-suspects", help="Leave out what `check` finds, and say so.")
+    ] = False,
     json_: Json = False,
 ) -> None:
     """Make a feature table from logs or features, and opinion scores, that you have."""
@@ -30,7 +33,9 @@ def import_features(
     from vmaf_jax.reporting.terminal import Terminal, show_json, show_summary
 
     source = ImportSource(logs, frames, clips, corpus, data_root, ratings)
-    settings = ImportSettings(label_scale, features, tuple(teacher or ()), name)
+    settings = ImportSettings(
+        label_scale, features, tuple(teacher or ()), name, exclude_suspects=exclude_suspects
+    )
     with Terminal() as terminal:
         summary = run_import(source, out, settings, progress=terminal)
     if json_:

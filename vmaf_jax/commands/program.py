@@ -23,6 +23,7 @@ COMMANDS = {  # in groups; a module of this package, a function of it, and a lin
     "Make a table of features": {
         "extract": ("extract", "extract", "Measure a corpus of pairs."),
         "import": ("import_features", "import_features", "Read logs, features and opinion scores."),
+        "check": ("check", "check", "Find clips out of step and labels that are wrong."),
     },
     "Train a model": {
         "train": ("train", "train", "Train, cross-validate, export and verify a model."),

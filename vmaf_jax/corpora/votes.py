@@ -14,7 +14,7 @@ import dataclasses
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -39,6 +39,34 @@ _NO_SUBJECT = re.compile(
     r"mos_ci95|ci|ci95|mean|average|avg|median|n|count|std|sd|stdev|stddev|sem|var|variance|min|max",
     re.IGNORECASE,
 )
+
+
+class VoteRows(NamedTuple):
+    """Votes, a row each.
+
+    Attributes:
+        clip, subject: Number of each vote's clip and subject, from 0 without gaps, `[n]`.
+        score: The votes, on the voters' scale, `[n]`.
+        names: Of the subjects, by number.
+    """
+
+    clip: npt.NDArray[np.int64]
+    subject: npt.NDArray[np.int64]
+    score: npt.NDArray[np.float64]
+    names: list[str]
+
+
+def vote_rows(votes: Sequence[Mapping[str, Sequence[float]]]) -> VoteRows:
+    """Returns the votes of clips by subject as rows; subjects are numbered as they appear."""
+    numbers: dict[str, int] = {}
+    rows = [
+        (k, numbers.setdefault(subject, len(numbers)), score)
+        for k, by_subject in enumerate(votes)
+        for subject, scores in by_subject.items()
+        for score in scores
+    ]
+    clip, subject, score = zip(*rows, strict=True)
+    return VoteRows(np.array(clip), np.array(subject), np.array(score, np.float64), list(numbers))
 
 
 class _Vote(pydantic.BaseModel, frozen=True, extra="ignore", str_strip_whitespace=True):

@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -21,11 +22,13 @@ from vmaf_jax.corpora.votes import (
     at_distance,
     map_opinions,
     read_ratings,
+    vote_rows,
 )
 from vmaf_jax.errors import InputError
 from vmaf_jax.evaluation.subjects import SubjectModel, recover_quality
 from vmaf_jax.features.feature_set import FEATURE_SETS, FEATURES, FeatureSet
 from vmaf_jax.files import check_output
+from vmaf_jax.jobs.check import Finding, check_rows, find_subjects
 from vmaf_jax.progress import NO_PROGRESS, Progress
 from vmaf_jax.tables.dataset import TableSummary, is_dataset, open_writer
 from vmaf_jax.tables.opinions import LabelScale
@@ -67,6 +70,8 @@ class ImportSettings:
         teachers: Models whose scores of these features become labels, by name or JSON file.
         name: Of the corpus, by default of the file that lists the clips.
         shard_rows: A shard of a dataset ends with the clip that brings it to this number of rows.
+        exclude_suspects: Leave out the clips and subjects that `check` finds; the table's
+            metadata names them under `excluded`.
     """
 
     label_scale: LabelScale | None = None
@@ -74,6 +79,7 @@ class ImportSettings:
     teachers: tuple[str, ...] = ()
     name: str | None = None
     shard_rows: int = 200_000
+    exclude_suspects: bool = False
 
     def __post_init__(self) -> None:
         if self.features not in FEATURE_SETS:
@@ -138,8 +144,51 @@ def _write_table(
         digests = {"frames": file_digest(source.frames), "clips": file_digest(listed.path)}
         table = dataclasses.replace(table, provenance={**table.provenance, "files": digests})
     table = _add_teachers(table, settings.teachers)
+    table = _examine(table, listed.excluded, settings, progress)
     table.write(out)
     return TableSummary.of(table)
+
+
+def _examine(
+    table: FeatureTable, subjects: Sequence[Finding], settings: ImportSettings, progress: Progress
+) -> FeatureTable:
+    """Says which clips are suspect; returns the table, without them where settings say so.
+
+    Args:
+        subjects: Those whose votes were left out, for the metadata.
+
+    Raises:
+        InputError: No clip would be left.
+    """
+    checked = check_rows(table)
+    for kind, findings in itertools.groupby(sorted(checked.findings, key=_kind), _kind):
+        first, *others = findings
+        more = f" ({len(others)} more {kind.replace('_', ' ')})" if others else ""
+        progress.say(f"{first}{more}")
+    if not settings.exclude_suspects:
+        if checked.findings:
+            progress.say(
+                f"{checked.summary()}; see all with `vmaf-jax check`, leave them out with "
+                f"--exclude-suspects"
+            )
+        return table
+    clips = list(zip(table.source, table.clip, strict=True))
+    kept = np.array([clip not in checked.suspects for clip in clips])
+    if not kept.any():
+        raise InputError("--exclude-suspects leaves no clip; see why without it.")
+    excluded = [
+        {"source": f.source, "clip": f.clip, "subject": f.subject, "kind": f.kind, "seen": f.seen}
+        for f in (*checked.findings, *subjects)
+    ]
+    if not excluded:
+        return table
+    progress.say(f"left out: {len(checked.suspects)} clips, {len(subjects)} subjects")
+    table = table.take(kept)
+    return dataclasses.replace(table, provenance={**table.provenance, "excluded": excluded})
+
+
+def _kind(finding: Finding) -> str:
+    return finding.kind
 
 
 def _write_dataset(
@@ -152,6 +201,10 @@ def _write_dataset(
     """Writes a dataset, shard by shard; adds logs of unknown bit depth to `old_logs`."""
     if source.logs is None:
         raise InputError(f"{out}: a folder takes --logs; name a .parquet file for other sources.")
+    if settings.exclude_suspects:
+        raise InputError(
+            f"{out}: --exclude-suspects looks at all clips together; name a .parquet file."
+        )
     with open_writer(out) as writer:  # first, since it locks the folder against another import
         listed = _list_clips(source, settings, progress)
         on_clip = progress.clips(listed.clips)
@@ -211,12 +264,14 @@ class ListedClips:
         path: The file or folder that lists them.
         clips, opinions: One of each a clip.
         feature_set: The features that are read.
+        excluded: Subjects whose votes were left out.
     """
 
     path: Path
     clips: Sequence[ListedClip]
     opinions: Sequence[Opinion]
     feature_set: FeatureSet
+    excluded: Sequence[Finding] = ()
 
     def __getitem__(self, part: slice) -> "ListedClips":
         return dataclasses.replace(self, clips=self.clips[part], opinions=self.opinions[part])
@@ -233,9 +288,41 @@ def _list_clips(source: ImportSource, settings: ImportSettings, progress: Progre
         opinions_from = source.ratings
         clips = _attach_ratings(clips, read_ratings(source.ratings), source.ratings)
     _check_distances(clips, path)
+    clips, suspects = _look_at_subjects(clips, settings.exclude_suspects, progress)
     clips = _recover_opinions(clips, opinions_from, label_scale, progress)
     opinions = map_opinions([clip.opinion for clip in clips], path, label_scale)
-    return ListedClips(path, clips, opinions, FEATURE_SETS[settings.features])
+    return ListedClips(path, clips, opinions, FEATURE_SETS[settings.features], suspects)
+
+
+def _look_at_subjects(
+    clips: Sequence[ListedClip], exclude: bool, progress: Progress
+) -> tuple[list[ListedClip], list[Finding]]:
+    """Says which subjects are suspect; returns clips and those subjects, without their votes if so.
+
+    Args:
+        exclude: Whether to leave their votes out.
+    """
+    groups: dict[str | None, list[ListedClip]] = {}
+    for clip in clips:
+        if clip.votes:
+            groups.setdefault(clip.opinion.experiment, []).append(clip)
+    found = [
+        finding
+        for experiment, group in groups.items()
+        for finding in find_subjects(vote_rows([clip.votes or {} for clip in group]), experiment)
+    ]
+    for finding in found:
+        progress.say(str(finding))
+    if not (found and exclude):
+        return list(clips), []
+    suspects = {(finding.experiment, finding.subject) for finding in found}
+
+    def without(clip: ListedClip) -> ListedClip:
+        votes = (clip.votes or {}).items()
+        kept = {s: v for s, v in votes if (clip.opinion.experiment, s) not in suspects}
+        return dataclasses.replace(clip, votes=kept or None)
+
+    return [without(clip) for clip in clips], found
 
 
 def _read_list(source: ImportSource, progress: Progress) -> tuple[Path, list[ListedClip]]:
@@ -427,8 +514,8 @@ def _recover_opinions(
         return list(clips)
     if len(voted) < len(clips) or any(clip.opinion.mos is not None for clip in clips):
         raise InputError(f"{path}: {len(voted)} of {len(clips)} clips have votes; add the others'.")
-    _, _, scores = _flatten_votes(voted)
-    scale = agreed_scale([clip.opinion for clip in clips], path, label_scale, scores.max())
+    highest = vote_rows([clip.votes or {} for clip in voted]).score.max()
+    scale = agreed_scale([clip.opinion for clip in clips], path, label_scale, highest)
     recovered: dict[str, OpinionColumns] = {}
     for experiment in dict.fromkeys(clip.opinion.experiment for clip in voted):
         group = [clip for clip in voted if clip.opinion.experiment == experiment]
@@ -449,42 +536,27 @@ def _recover_opinions(
     return [dataclasses.replace(clip, opinion=recovered[clip.name], votes=None) for clip in clips]
 
 
-def _flatten_votes(
-    clips: Sequence[ListedClip],
-) -> tuple[npt.NDArray[np.int64], list[str], Floats]:
-    """Returns clip number, subject and score of every vote, `[n]` each."""
-    triples = [
-        (k, subject, score)
-        for k, clip in enumerate(clips)
-        for subject, scores in (clip.votes or {}).items()
-        for score in scores
-    ]
-    numbers, subjects, scores = zip(*triples, strict=True)
-    return np.array(numbers), list(subjects), np.array(scores, dtype=np.float64)
-
-
 def _fit_subjects(
     clips: Sequence[ListedClip], path: Path, scale: LabelScale, title: str
 ) -> SubjectModel:
     """Fits the model of subjects to the votes of one experiment."""
-    clip, names, score = _flatten_votes(clips)
+    clip, subject, score, names = vote_rows([clip.votes or {} for clip in clips])
     low, high = scale
     if (beyond := np.flatnonzero((score < low) | (score > high))).size:
         k = beyond[0]
         raise InputError(
-            f"{path}: subject {names[k]!r} gave clip {clips[clip[k]].name!r} {score[k]:g}, outside "
-            f"the label scale, {low:g} to {high:g}; correct it or state --label-scale LO HI."
+            f"{path}: subject {names[subject[k]]!r} gave clip {clips[clip[k]].name!r} "
+            f"{score[k]:g}, outside the label scale, {low:g} to {high:g}; correct it or state "
+            f"--label-scale LO HI."
         )
-    order = {name: k for k, name in enumerate(dict.fromkeys(names))}
-    if len(order) < 2:
+    if len(names) < 2:
         raise InputError(
             f"{path}: {title}: one subject ({names[0]}); bias and inconsistency need several, "
             f"or give that one's scores as mos."
         )
-    subject = np.array([order[name] for name in names])
     count = np.bincount(subject)
     if count.min() < 2:
-        few = list(order)[int(count.argmin())]
+        few = names[int(count.argmin())]
         raise InputError(
             f"{path}: {title}: subject {few!r} voted once, which shows no inconsistency; drop that "
             f"vote."

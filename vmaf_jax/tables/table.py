@@ -114,6 +114,21 @@ class FeatureTable:
             raise InputError(f"label {name!r} is not in this table (it has: {names}); {mend}.")
         return self.labels[name]
 
+    def take(self, kept: npt.NDArray[np.bool_]) -> "FeatureTable":
+        """Returns the rows where `kept` is true, `[n]`."""
+        return dataclasses.replace(
+            self,
+            corpus=self.corpus[kept],
+            source=self.source[kept],
+            clip=self.clip[kept],
+            index=self.index[kept],
+            features=self.features[kept],
+            labels={name: column[kept] for name, column in self.labels.items()},
+            mos_ci95=None if self.mos_ci95 is None else self.mos_ci95[kept],
+            experiment=None if self.experiment is None else self.experiment[kept],
+            distance=None if self.distance is None else self.distance[kept],
+        )
+
     def mean_pool(self) -> "FeatureTable":
         """Returns means of features and labels, a row per clip, in order of first appearance."""
         if self.pooled:
