@@ -131,7 +131,7 @@ def sentences(page: Path) -> list[tuple[int, str]]:
         if text.text.startswith(("|", "#", "!")):
             continue
         plain = re.sub(r"\]\([^)]*\)", "]", text.text)
-        found += [(text.line, s) for s in re.split(r"(?<=[.:;?!])\s+(?=[A-Z`*\[(])", plain)]
+        found += [(text.line, s) for s in re.split(r"(?<=[.:;?!])\s+(?=[A-Z0-9`*\[(])", plain)]
     return found
 
 
