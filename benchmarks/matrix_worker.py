@@ -1,0 +1,89 @@
+"""Runs models in one runtime, in a process of its own that needs that runtime and NumPy alone.
+
+    python -S matrix_worker.py PACKAGES RUNTIME LISTING.json
+
+PACKAGES is the folder of `pip install --target`. LISTING names each model's file, its inputs (raw
+little-endian float32 files with their shapes) and where its first output is to be written. Prints
+as JSON the version, and for each model None or why it was refused.
+"""
+
+import json
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+sys.path.insert(0, sys.argv[1])
+
+import numpy as np  # noqa: E402 (from PACKAGES)
+import numpy.typing as npt  # noqa: E402
+
+Arrays = Mapping[str, npt.NDArray[np.float32]]
+Session = Callable[[str, Arrays], npt.NDArray[np.float32]]
+
+
+def onnxruntime_session() -> tuple[str, Session]:
+    """Returns ONNX Runtime's version and a function that runs a file there."""
+    import onnxruntime
+
+    def run(path: str, feed: Arrays) -> npt.NDArray[np.float32]:
+        session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+        return np.asarray(session.run(["vmaf"], dict(feed))[0])
+
+    return onnxruntime.__version__, run
+
+
+def openvino_session(hint: str | None) -> tuple[str, Session]:
+    """Returns OpenVINO's version and a function that runs a file there.
+
+    Args:
+        hint: INFERENCE_PRECISION_HINT; None leaves the precision to OpenVINO.
+    """
+    import openvino
+
+    settings = {} if hint is None else {"INFERENCE_PRECISION_HINT": hint}
+
+    def run(path: str, feed: Arrays) -> npt.NDArray[np.float32]:
+        compiled = openvino.Core().compile_model(path, "CPU", settings)
+        return np.asarray(compiled(dict(feed))["vmaf"])
+
+    return openvino.__version__, run
+
+
+def reference_session() -> tuple[str, Session]:
+    """Returns onnx's version and a function that runs a file in its reference evaluator."""
+    import onnx
+    from onnx.reference import ReferenceEvaluator
+
+    def run(path: str, feed: Arrays) -> npt.NDArray[np.float32]:
+        return np.asarray(ReferenceEvaluator(path).run(["vmaf"], dict(feed))[0])
+
+    return onnx.__version__, run
+
+
+RUNTIMES: dict[str, Callable[[], tuple[str, Session]]] = {
+    "onnxruntime": onnxruntime_session,
+    "openvino": lambda: openvino_session("f32"),
+    "openvino by default": lambda: openvino_session(None),
+    "onnx": reference_session,
+}
+
+
+def main(runtime: str, listing: Path) -> None:
+    """Runs every model of the listing."""
+    version, run = RUNTIMES[runtime]()
+    refusals: dict[str, str | None] = {}
+    for name, model in json.loads(listing.read_text()).items():
+        feed = {
+            key: np.fromfile(file, "<f4").reshape(shape)
+            for key, (file, shape) in model["inputs"].items()
+        }
+        try:
+            run(model["path"], feed).astype("<f4").tofile(model["output"])
+            refusals[name] = None
+        except Exception as error:  # each runtime has exceptions of its own; the reason is the result
+            refusals[name] = str(error).strip().splitlines()[0][:200]
+    print(json.dumps({"version": version, "refusals": refusals}))
+
+
+if __name__ == "__main__":
+    main(sys.argv[2], Path(sys.argv[3]))
