@@ -16,6 +16,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -86,7 +87,9 @@ class Cell:
 
     def show(self) -> str:
         """Returns the cell as Markdown."""
-        return f"no: {self.refused}" if self.max_abs is None else f"{self.max_abs:.1e}"
+        if self.max_abs is None:
+            return f"no: {textwrap.shorten(str(self.refused), 70, placeholder=' ...')}"
+        return f"{self.max_abs:.1e}"
 
 
 # --- ffmpeg ---------------------------------------------------------------------------------------
@@ -174,7 +177,9 @@ def _run_libvmaf(
     """Returns the scores `[n]` and features `[n, 6]` of a log, or why there is none."""
     log = folder / "log.json"
     log.unlink(missing_ok=True)
-    old = " 4.2" in subprocess.run([program, "-version"], capture_output=True, text=True).stdout[:20]
+    old = (
+        " 4.2" in subprocess.run([program, "-version"], capture_output=True, text=True).stdout[:20]
+    )
     key = f"model_path={model.name}" if old else f"model=path={model.name}"
     graph = f"[0:v][1:v]libvmaf={key}:log_path={log.name}:log_fmt=json"
     line = [str(program), "-nostdin", "-i", str(pair.distorted), "-i", str(pair.reference)]
@@ -327,9 +332,7 @@ def main() -> int:
         with tempfile.TemporaryDirectory() as folder:
             from_jax, from_newest = measure_ffmpeg_builds(Path(folder))
             runtimes = measure_runtimes(Path(folder))
-        named = {
-            f"{build} (libvmaf {FFMPEG_BUILDS[build][1]})": build for build in FFMPEG_BUILDS
-        }
+        named = {f"{build} (libvmaf {FFMPEG_BUILDS[build][1]})": build for build in FFMPEG_BUILDS}
         tables = {
             "ffmpeg and JAX": ("ffmpeg", {text: from_jax[build] for text, build in named.items()}),
             "ffmpeg by build": (

@@ -80,7 +80,9 @@ def main(runtime: str, listing: Path) -> None:
         try:
             run(model["path"], feed).astype("<f4").tofile(model["output"])
             refusals[name] = None
-        except Exception as error:  # each runtime has exceptions of its own; the reason is the result
+        except (
+            Exception
+        ) as error:  # each runtime has exceptions of its own; the reason is the result
             refusals[name] = str(error).strip().splitlines()[0][:200]
     print(json.dumps({"version": version, "refusals": refusals}))
 

@@ -1,0 +1,35 @@
+"""The matrix of builds runs what `export` writes, and tells a refusal from a difference."""
+
+import pytest
+
+from benchmarks import matrix
+from benchmarks.matrix import Cell, measure_ffmpeg_builds, measure_runtimes, write_table
+
+
+@pytest.mark.slow
+def test_two_builds_of_ffmpeg(tmp_path, monkeypatch):
+    builds = {name: matrix.FFMPEG_BUILDS[name] for name in ("4.2.2", "9.0.2")}
+    monkeypatch.setattr(matrix, "FFMPEG_BUILDS", builds)
+    from_jax, from_newest = measure_ffmpeg_builds(tmp_path)
+    assert "pkl" in from_jax["4.2.2"]["rbf"].refused
+    assert from_jax["9.0.2"]["rbf"].max_abs < 2e-4  # logs have six decimals
+    assert from_newest["9.0.2"]["rbf"].max_abs == 0
+
+
+@pytest.mark.slow
+def test_a_runtime_and_the_reference_evaluator(tmp_path, monkeypatch):
+    names = ("ONNX Runtime 1.32.0", "onnx.reference 1.23.2")
+    monkeypatch.setattr(matrix, "RUNTIMES", {name: matrix.RUNTIMES[name] for name in names})
+    table = measure_runtimes(tmp_path)
+    assert table[names[0]]["tiny"].max_abs == 0
+    assert "DequantizeLinear" in table[names[1]]["tiny, INT8"].refused
+
+
+def test_a_table_replaces_the_one_between_its_marks(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("a\n<!-- matrix x -->\nold\n<!-- end -->\nb\n")
+    table = {"row": {"file": Cell(0.25), "other": Cell(refused="too old")}}
+    write_table(page, "x", matrix.to_markdown("runtime", table))
+    text = page.read_text()
+    assert text.startswith("a\n<!-- matrix x -->\n| runtime | file | other |\n")
+    assert text.endswith("| row | 2.5e-01 | no: too old |\n<!-- end -->\nb\n")
