@@ -14,8 +14,8 @@ from pathlib import Path
 
 sys.path.insert(0, sys.argv[1])
 
-import numpy as np  # noqa: E402 (from PACKAGES)
-import numpy.typing as npt  # noqa: E402
+import numpy as np
+import numpy.typing as npt
 
 Arrays = Mapping[str, npt.NDArray[np.float32]]
 Session = Callable[[str, Arrays], npt.NDArray[np.float32]]
