@@ -9,6 +9,7 @@ steps, to try the benchmark itself.
 """
 
 import argparse
+import functools
 import json
 import os
 import subprocess
@@ -95,10 +96,17 @@ def measure_products(small: bool) -> Figures:
     for precision in ("highest", "tensorfloat32"):
         with jax.default_matmul_precision(precision):
             product = jax.jit(jnp.matmul).lower(x, y).compile()
-        timing = sample({"p": lambda run=product: jax.block_until_ready(run(x, y))}, 5)["p"]
+        run = functools.partial(_wait_for, product, x, y)
+        timing = sample({"product": run}, 5)["product"]
         report[f"{precision}, GFLOP/s"] = 2 * n**3 / timing.median_s / 1e9
         report[f"{precision}, largest error"] = float(np.abs(product(x, y)[:8] - exact).max())
     return report
+
+
+def _wait_for(function: Callable[..., object], *operands: object) -> None:
+    import jax
+
+    jax.block_until_ready(function(*operands))
 
 
 def _search(folder: Path, small: bool) -> list[str]:
@@ -138,7 +146,8 @@ def run_stages(folder: Path, seconds: float, small: bool) -> dict[str, object]:
     }
     if small:
         del stages["compare-backends"]
-    end, report = time.monotonic() + seconds, {}
+    end = time.monotonic() + seconds
+    report: dict[str, dict[str, object]] = {}
     for name, (line, variables) in stages.items():
         print(f"{name} ...", file=sys.stderr)
         started = time.monotonic()

@@ -140,7 +140,7 @@ def measure_ffmpeg_builds(folder: Path) -> tuple[Table, Table]:
 def _write_demo_pair(clip: Clip, folder: Path) -> RawPair:
     scale = ["-vf", "scale=576:324:flags=bicubic+accurate_rnd,format=yuv420p"]
     inputs = [["-i", str(video.path), *scale] for video in (clip.reference, clip.distorted)]
-    return _write_y4m(f"{clip.source}_{clip.name}", *inputs, folder)
+    return _write_y4m(f"{clip.source}_{clip.name}", inputs, folder)
 
 
 def _write_golden_pair(folder: Path) -> RawPair:
@@ -148,12 +148,13 @@ def _write_golden_pair(folder: Path) -> RawPair:
     raw = ["-f", "rawvideo", "-s", "576x324", "-pix_fmt", "yuv420p10le", "-i"]
     name = "src01_hrc0{}_576x324.yuv420p10le.yuv"
     inputs = [[*raw, str(golden / name.format(k)), "-strict", "-1"] for k in (0, 1)]
-    return _write_y4m("golden", *inputs, folder)
+    return _write_y4m("golden", inputs, folder)
 
 
-def _write_y4m(name: str, reference: list[str], distorted: list[str], folder: Path) -> RawPair:
+def _write_y4m(name: str, inputs: list[list[str]], folder: Path) -> RawPair:
+    """Decodes the inputs of a reference and its encode, each ffmpeg's arguments, to Y4M files."""
     paths = (folder / f"{name}_reference.y4m", folder / f"{name}_distorted.y4m")
-    for arguments, path in zip((reference, distorted), paths, strict=True):
+    for arguments, path in zip(inputs, paths, strict=True):
         run_ffmpeg(find_ffmpeg(), [*arguments, str(path)])
     return RawPair(name, *paths)
 
@@ -247,7 +248,7 @@ def _make_cases(folder: Path) -> dict[str, OnnxCase]:
     cases["ensemble"] = OnnxCase(ensemble, feed, OnnxModel(ensemble)(rows).astype(float))
     pixels = folder / "pixels.onnx"
     export("nano", pixels, "pixels", size=f"{_FRAME.width}x{_FRAME.height}")
-    pictures = example_feed(_FRAME)
+    pictures = {key: np.asarray(x, np.float32) for key, x in example_feed(_FRAME).items()}
     cases["pixels of nano"] = OnnxCase(pixels, pictures, _run_here(pixels, pictures))
     return cases
 
@@ -262,15 +263,19 @@ def _run_here(path: Path, feed: Mapping[str, npt.NDArray[np.float32]]) -> Floats
 def _run_worker(
     line: Sequence[str], cases: Mapping[str, OnnxCase], folder: Path
 ) -> dict[str, Cell]:
-    listing = {}
+    listing, outputs = {}, {}
     for k, (name, case) in enumerate(cases.items()):
         inputs = {}
         for key, array in case.feed.items():
             file = folder / f"{k}_{key}.f32"
             array.astype("<f4").tofile(file)
             inputs[key] = (str(file), array.shape)
-        output = folder / f"{k}_out.f32"
-        listing[name] = {"path": str(case.path), "inputs": inputs, "output": str(output)}
+        outputs[name] = folder / f"{k}_out.f32"
+        listing[name] = {
+            "path": str(case.path),
+            "inputs": inputs,
+            "output": str(outputs[name]),
+        }
     path = folder / "listing.json"
     path.write_text(json.dumps(listing))
     result = subprocess.run([*line, str(path)], capture_output=True, text=True, check=False)
@@ -283,7 +288,7 @@ def _run_worker(
         if refusals[name] is not None:
             cells[name] = Cell(refused=refusals[name])
             continue
-        scores = np.fromfile(listing[name]["output"], "<f4").astype(np.float64)
+        scores = np.fromfile(outputs[name], "<f4").astype(np.float64)
         cells[name] = Cell(float(np.abs(scores - case.expected.ravel()).max()))
     return cells
 

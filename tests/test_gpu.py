@@ -45,7 +45,7 @@ def test_products_of_a_student_are_not_rounded_to_tf32():
     student = Student("tiny")
     variables = student.init(jax.random.key(0))
     rows = jnp.asarray(RNG.normal(0, 1, (4096, 6)), jnp.float32)
-    ours, cpu = both(lambda v, x: student.apply(v, x), variables, rows)
+    ours, cpu = both(student.predict, variables, rows)
     # TF32 keeps 10 bits, an error of 1e-3 of the values; float32 in another order 1e-6.
     np.testing.assert_allclose(ours, cpu, rtol=0, atol=2e-5 * np.abs(cpu).max())
 
@@ -53,8 +53,6 @@ def test_products_of_a_student_are_not_rounded_to_tf32():
 @pytest.mark.slow
 def test_the_benchmark_of_a_machine_runs_every_stage_at_small_sizes(tmp_path):
     report = gpu.run_stages(tmp_path, 900, small=True)
-    assert all("failed with" not in stage for name, stage in report.items() if name != "tests")
-    assert report["features 576x324"]["features, frames/s"] > 0
-    assert report["temperature search"]["timing"]["train_s"] > 0
+    assert "failed with" not in json.dumps(report)
     assert "not run" not in json.dumps(report)
     assert "temperature search" in gpu.show_page(report)
