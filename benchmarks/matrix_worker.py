@@ -38,7 +38,7 @@ def openvino_session(hint: str | None) -> tuple[str, Session]:
     Args:
         hint: INFERENCE_PRECISION_HINT; None leaves the precision to OpenVINO.
     """
-    import openvino
+    import openvino  # type: ignore[import-not-found]
 
     settings = {} if hint is None else {"INFERENCE_PRECISION_HINT": hint}
 
@@ -55,7 +55,8 @@ def reference_session() -> tuple[str, Session]:
     from onnx.reference import ReferenceEvaluator
 
     def run(path: str, feed: Arrays) -> npt.NDArray[np.float32]:
-        return np.asarray(ReferenceEvaluator(path).run(["vmaf"], dict(feed))[0])
+        (scores,) = ReferenceEvaluator(path).run(["vmaf"], dict(feed))
+        return np.asarray(scores)
 
     return onnx.__version__, run
 
