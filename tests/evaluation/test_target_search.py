@@ -44,10 +44,10 @@ def test_a_target_that_no_setting_reaches_ends_at_the_best_setting():
 def test_probes_are_taken_where_the_decision_is_made():
     curve = logistic(31)
     probes: list[Observation] = []
-    while (setting := next_probe(SETTINGS, probes, 90.0, Z)) is not None:
+    while (setting := next_probe(SETTINGS, probes, 90.0, Z, 1.0)) is not None:
         probes.append(Observation(setting, curve(setting), error=0.2))
     assert len(probes) <= 4
-    chosen = forecast(SETTINGS, probes, []).weakest(90.0, Z)
+    chosen = forecast(SETTINGS, probes, []).weakest(90.0, Z, 0.5)
     assert chosen is not None
     assert min(abs(probe.setting - chosen) for probe in probes) <= 1
     assert 90 <= curve(chosen) <= 92

@@ -1,15 +1,21 @@
 """The job `encode`, with real encoders on twelve frames."""
 
+import dataclasses
 import json
 import shutil
+import signal
 import subprocess
+import sys
+import time
 
+import numpy as np
 import pytest
 
 from tests.support import run_command
-from vmaf_jax.errors import InputError
+from vmaf_jax.errors import GateError, InputError
 from vmaf_jax.jobs.encode import EncodeSettings, encode
 from vmaf_jax.scoring.score import score
+from vmaf_jax.video.encoders import _list_encoders
 from vmaf_jax.video.ffmpeg import find_ffmpeg
 
 
@@ -157,3 +163,110 @@ def test_a_target_below_every_setting_is_refused(encodes, tmp_path):
     with pytest.raises(InputError, match="even the weakest setting"):
         encode(encodes / "ref.y4m", tmp_path / "out.mp4", EncodeSettings(target=1.0))
     assert files(tmp_path) == []
+
+
+@pytest.fixture(scope="module")
+def long_clip(ffmpeg, tmp_path_factory):
+    """Forty seconds of shots between easy and hard, ten small frames a second."""
+    path = tmp_path_factory.mktemp("long") / "long.mkv"
+    tile = "size=160x120:rate=10:duration=10"
+    sources = [f"testsrc2={tile}", "mandelbrot=size=160x120:rate=10,trim=duration=10"]
+    sources += [f"testsrc2={tile},noise=alls=20:allf=t", f"smptebars={tile}"]
+    inputs = [word for source in sources for word in ("-f", "lavfi", "-i", source)]
+    line = [ffmpeg, "-v", "error", *inputs, "-lavfi", "concat=n=4,format=yuv420p", "-c:v", "ffv1"]
+    subprocess.run([*line, path], check=True)
+    return path
+
+
+def test_probes_lead_to_a_file_that_keeps_the_target(long_clip, tmp_path):
+    first = encode(long_clip, tmp_path / "a.mkv", EncodeSettings(target=85.0, preset="fast"))
+    assert first.finished is not None
+    sampled = sum(length for _, length in first.segments)
+    assert 0.1 < sampled / first.n_frames < 0.3
+    assert 1 <= len(first.encodes) <= 4
+    reached = score(long_clip, tmp_path / "a.mkv", model="vmaf_v0.6.1").pooled
+    assert first.finished.lower_bound <= reached + 1e-9
+    assert reached >= 85
+    # Another target reads what was measured, and the same one encodes no segment at all.
+    again = encode(long_clip, tmp_path / "b.mkv", EncodeSettings(target=85.0, preset="fast"))
+    assert all(probe.is_cached for probe in again.probes)
+    assert [p.score for p in again.probes] == [p.score for p in first.probes]
+    assert (tmp_path / "b.mkv").stat().st_size == (tmp_path / "a.mkv").stat().st_size
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("pool", "target"), [("p5", 60.0), ("worst-shot", 60.0)])
+def test_a_target_is_of_the_pooling_asked_for(long_clip, tmp_path, pool, target):
+    settings = EncodeSettings(target=target, preset="fast", pool=pool)
+    result = encode(long_clip, tmp_path / "out.mkv", settings)
+    assert result.pooling == pool
+    per_frame = score(long_clip, tmp_path / "out.mkv", model="vmaf_v0.6.1").per_frame
+    reached = np.percentile(per_frame, 5) if pool == "p5" else result.finished.score
+    assert result.finished.score == pytest.approx(reached)
+    assert result.finished.score >= target
+    assert result.finished.score < np.mean(per_frame)
+
+
+def test_a_target_in_votes(encodes, tmp_path):
+    settings = EncodeSettings(target=3.0, votes=True, model="opinions")
+    result = encode(encodes / "ref.y4m", tmp_path / "out.mp4", settings)
+    assert result.target == pytest.approx(50.0)
+    assert score(encodes / "ref.y4m", tmp_path / "out.mp4", model="opinions").pooled >= 50.0
+    for wrong, reason in (
+        (dataclasses.replace(settings, model="vmaf_v0.6.1"), "is no model of votes"),
+        (dataclasses.replace(settings, target=7.0), "viewers voted from 1 to 5"),
+    ):
+        with pytest.raises(InputError, match=reason):
+            encode(encodes / "ref.y4m", tmp_path / "b.mp4", wrong)
+
+
+@pytest.mark.parametrize(
+    ("limit", "told"), [({"max_kbps": 5.0}, "--max-kbps 5"), ({"min_saving": 99.9}, "--min-saving")]
+)
+def test_a_limit_that_the_target_does_not_fit_is_told_with_what_does(
+    encodes, tmp_path, limit, told
+):
+    settings = EncodeSettings(target=90.0, **limit)
+    result = encode(encodes / "ref.y4m", tmp_path / "out.mp4", settings)
+    assert result.out is None
+    assert result.miss is not None
+    assert told in result.miss
+    assert "can be had" in result.miss
+    with pytest.raises(GateError):
+        result.check()
+    assert files(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    "encoder",
+    [
+        *("libx265", "libsvtav1", "libvpx-vp9"),
+        pytest.param("libaom-av1", marks=pytest.mark.slow),
+    ],
+)
+def test_every_encoder_keeps_a_target(encodes, tmp_path, encoder):
+    if encoder not in _list_encoders(find_ffmpeg().path):
+        pytest.skip(f"this ffmpeg has no {encoder}")
+    fast = {"libx265": "ultrafast", "libsvtav1": "12"}.get(encoder, "8")
+    settings = EncodeSettings(target=85.0, encoder=encoder, preset=fast)
+    result = encode(encodes / "ref.y4m", tmp_path / "out.mkv", settings)
+    assert result.finished is not None
+    assert score(encodes / "ref.y4m", tmp_path / "out.mkv", model="vmaf_v0.6.1").pooled >= 85
+
+
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, pytest.param(signal.SIGKILL, marks=pytest.mark.slow)]
+)
+def test_an_interrupt_leaves_nothing_that_is_not_removed(long_clip, tmp_path, number):
+    """On SIGINT the one temporary folder is removed at once, after SIGKILL by the next run."""
+    words = ["encode", long_clip, "--target", "85", "--out", tmp_path / "out.mkv"]
+    line = [sys.executable, "-m", "vmaf_jax", *map(str, words)]
+    process = subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while process.poll() is None and not list(tmp_path.glob(".vmaf-jax-*/*.mkv")):
+        time.sleep(0.02)
+    process.send_signal(number)
+    assert process.wait() in (130, -9)
+    if number == signal.SIGKILL:
+        assert files(tmp_path)
+        assert run_command(*words).code == 0
+    assert files(tmp_path) == ([] if number == signal.SIGINT else ["out.mkv"])

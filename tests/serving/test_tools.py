@@ -234,6 +234,13 @@ def test_codecs_are_compared(server):
     assert len(pictures(result)) == 1
 
 
+def test_a_video_is_encoded_to_a_target(server):
+    answer = server.answer("encode", reference="ref.y4m", target=80, out="finished.mp4")
+    assert answer["finished"]["holds"]
+    assert answer["finished"]["score"] >= 80
+    assert answer["bytes"] == (server.out / "finished.mp4").stat().st_size
+
+
 @pytest.mark.parametrize("split", ["all", "test", "val", "train"])
 def test_models_are_ranked_on_a_split(server, table, split):
     models = ["nano", "tiny", "vmaf_v0.6.1"]

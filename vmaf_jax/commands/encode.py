@@ -19,6 +19,9 @@ def encode(
     model: Annotated[
         str, typer.Option(help="Shipped name, run folder, .onnx, libvmaf .json; auto: VMAF.")
     ] = "auto",
+    votes: Annotated[
+        bool, typer.Option("--votes", help="The target is a vote, as 4.2, of a model of votes.")
+    ] = False,
     encoder: Annotated[
         str, typer.Option(help="libx264, libx265, libsvtav1, libvpx-vp9 or libaom-av1.")
     ] = "libx264",
@@ -30,6 +33,16 @@ def encode(
     confidence: Annotated[
         float, typer.Option(help="At which the finished file keeps the target.")
     ] = 0.95,
+    pool: Annotated[
+        str | None, typer.Option(help="mean, harmonic, p1, p5, p10, worst-second, worst-shot.")
+    ] = None,
+    tolerance: Annotated[
+        float, typer.Option(help="Points above the target beyond which it is encoded again.")
+    ] = 1.0,
+    max_kbps: Annotated[float | None, typer.Option(help="Most kbit/s of the video.")] = None,
+    min_saving: Annotated[
+        float | None, typer.Option(help="Least percent of the source's bytes to save.")
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Look at the source and stop at the plan.")
     ] = False,
@@ -42,6 +55,7 @@ def encode(
 
     settings = EncodeSettings(
         target=target,
+        votes=votes,
         model=model,
         encoder=encoder,
         preset=preset,
@@ -49,6 +63,10 @@ def encode(
         height=height,
         encoder_args=tuple(encoder_args or ()),
         confidence=confidence,
+        pool=pool,
+        tolerance=tolerance,
+        max_kbps=max_kbps,
+        min_saving=min_saving,
     )
     with Terminal() as terminal:
         result = encode_to_target(reference, out, settings, dry_run=dry_run, progress=terminal)

@@ -15,6 +15,8 @@ where e is the sampling error of the segments and drift, in settings, is what ra
 otherwise in segments. Once whole files are measured, d is interpolated between them, and its error
 grows with the distance in points from the nearest. Without probes g goes through whole files and d
 is 0. A setting is expected to hold where mean - z * sd reaches the target; z is of the confidence.
+Where z * sd is more than half the tolerance, the middle of what is tolerated is aimed at instead: a
+file that is too good costs another encode, as a miss does.
 Sources: Barlow et al., "Statistical inference under order restrictions" (1972); Fritsch and
 Carlson, "Monotone piecewise cubic interpolation" (1980).
 """
@@ -68,9 +70,14 @@ class Forecast:
     error: Floats
     curve_error: Floats
 
-    def weakest(self, target: float, z: float = 0.0) -> float | None:
-        """Returns the highest setting that is expected to hold; None without one."""
-        holding = np.flatnonzero(self.mean - z * self.error >= target)
+    def weakest(self, target: float, z: float = 0.0, margin: float = np.inf) -> float | None:
+        """Returns the highest setting that is expected to hold; None without one.
+
+        Args:
+            z: Standard deviations that the mean is above the target, unless that is more than
+                `margin` points.
+        """
+        holding = np.flatnonzero(self.mean - np.minimum(z * self.error, margin) >= target)
         return float(self.setting[holding[-1]]) if len(holding) else None
 
 
@@ -114,7 +121,11 @@ def forecast(
 
 
 def next_probe(
-    settings: SettingRange, probes: Sequence[Observation], target: float, z: float
+    settings: SettingRange,
+    probes: Sequence[Observation],
+    target: float,
+    z: float,
+    tolerance: float,
 ) -> float | None:
     """Returns the setting whose segments are worth encoding next; None where enough is known.
 
@@ -126,7 +137,7 @@ def next_probe(
         return view.weakest(target) or settings.best
     known = np.sqrt(np.maximum(view.error**2 - view.curve_error**2, 0))
     sure = dataclasses.replace(view, error=known)
-    chosen = sure.weakest(target, z)
+    chosen = sure.weakest(target, z, tolerance / 2)
     chosen = settings.best if chosen is None else chosen
     place = int(np.argmin(np.abs(view.setting - chosen)))
     is_probed = any(abs(probe.setting - chosen) < settings.step / 2 for probe in probes)
@@ -167,7 +178,7 @@ def next_encode(
     if not (probes or whole):
         return inner.weakest(target) or settings.best
     # Where whole files are as cheap as probes, a miss costs no more than a file that is too good.
-    if (chosen := inner.weakest(target, z if probes else 0.0)) is not None:
+    if (chosen := inner.weakest(target, z if probes else 0.0, tolerance / 2)) is not None:
         return chosen
     if probes and held is not None:
         return None

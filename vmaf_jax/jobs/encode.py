@@ -1,23 +1,31 @@
 """The job `encode`: the cheapest encode of a video that keeps a target score.
 
-Whole files are encoded and measured against their source until the weakest setting is found whose
-file keeps the target; that file is written, and none where no setting keeps it.
+Probes, encodes of some segments, tell how scores fall with the encoder's setting. Then the whole
+file is encoded and measured, and again while it misses or is better than asked for. The weakest
+setting that keeps the target is written; where none does, there is no file.
 """
 
 import dataclasses
+import math
 import statistics
 import time
 from pathlib import Path
 
+import numpy as np
+
 from vmaf_jax.errors import GateError, InputError
-from vmaf_jax.evaluation.target_search import Observation, next_encode
+from vmaf_jax.evaluation.clip_pooling import check_pool
+from vmaf_jax.evaluation.segment_plan import plan_segments
+from vmaf_jax.evaluation.target_search import Observation, forecast, next_encode, next_probe
 from vmaf_jax.extraction.extract import VideoLike, as_video
 from vmaf_jax.files import atomic_path, check_replaceable, check_writable, work_folder
 from vmaf_jax.progress import NO_PROGRESS, Progress
-from vmaf_jax.scoring.encode_trials import Trials, WholeEncode
-from vmaf_jax.scoring.model import ModelLike, choose_model, load_scorer
+from vmaf_jax.scoring.encode_trials import Probe, Target, Trials, WholeEncode
+from vmaf_jax.scoring.model import Model, ModelLike, choose_model, load_scorer
+from vmaf_jax.tables.opinions import to_hundred
 from vmaf_jax.video.encoders import (
     CONTAINERS,
+    ENCODERS,
     Encoder,
     EncodeRecipe,
     check_arguments,
@@ -28,8 +36,10 @@ from vmaf_jax.video.inputs import Video, check_video
 from vmaf_jax.video.pixel_format import sample_bits
 from vmaf_jax.video.survey import Survey, survey_source
 
+MAX_PROBES = 6
 MAX_ENCODES = 12  # of the whole file; bisection of the finest scale takes eight
-_CLOSE = 0.25  # points above the target that end the search
+_CLOSE = 0.25  # points above the target that end the search where whole files are cheap
+_LOG_KBPS_PER_T = 0.7  # usual change of ln(kbit/s) for one of t (`evaluation.target_search`)
 _LEAST_LINES = 16
 _FAR = 5.0  # points above the target at the weakest setting that are no near miss
 
@@ -40,6 +50,8 @@ class EncodeSettings:
 
     Attributes:
         target: Points, in (0, 100), that the finished file keeps.
+        votes: Whether the target is on the scale that the model's viewers voted on, in place of
+            points.
         model: What scores, as for `score`.
         encoder: ffmpeg's name of it, of `ENCODERS`.
         preset: The encoder's speed; None for its default.
@@ -47,6 +59,10 @@ class EncodeSettings:
         height: Lines of the encode; None for those of the source.
         encoder_args: Further options of the encoder, names and values by turns.
         confidence: At which the finished file keeps the target, in [0.5, 1).
+        pool: How frames become a score, of `POOLS`; None for the model's own pooling.
+        tolerance: Points above the target that end the search, above 0.
+        max_kbps: Most kbit/s of the finished file's video.
+        min_saving: Least percent of the source's bytes that the finished file saves.
 
     Raises:
         InputError: A value is out of range.
@@ -60,12 +76,25 @@ class EncodeSettings:
     height: int | None = None
     encoder_args: tuple[str, ...] = ()
     confidence: float = 0.95
+    pool: str | None = None
+    tolerance: float = 1.0
+    max_kbps: float | None = None
+    min_saving: float | None = None
+    votes: bool = False
 
     def __post_init__(self) -> None:
-        if not 0 < self.target < 100:
+        if not self.votes and not 0 < self.target < 100:
             raise InputError(f"--target {self.target:g}: expected points above 0 and below 100.")
         if not 0.5 <= self.confidence < 1:
             raise InputError(f"--confidence {self.confidence:g}: expected from 0.5 to below 1.")
+        if not 0 < self.tolerance <= 100:
+            raise InputError(f"--tolerance {self.tolerance:g}: expected points above 0.")
+        if self.pool is not None:
+            check_pool(self.pool)
+        if self.max_kbps is not None and not 0 < self.max_kbps < math.inf:
+            raise InputError(f"--max-kbps {self.max_kbps:g}: expected kbit/s above 0.")
+        if self.min_saving is not None and not 0 < self.min_saving < 100:
+            raise InputError(f"--min-saving {self.min_saving:g}: expected percent, 0 to 100.")
         if self.height is not None and (self.height < _LEAST_LINES or self.height % 2):
             raise InputError(
                 f"--height {self.height}: expected an even number from {_LEAST_LINES} up."
@@ -80,12 +109,16 @@ class Encoding:
         reference: The source.
         out: The finished file; None where none was written.
         target: Points.
+        pooling: How frames become the score.
         confidence: At which the finished file keeps the target.
-        model: What scored, with the reason where it was chosen for the source.
+        model: What scored.
         encoder, preset, pix_fmt, height: How it was encoded.
-        frames, rate: Of the source, and its frames per second.
+        n_frames, rate: Frames of the source, and its frames per second.
+        segments: First frame and number of frames of each segment that probes are of; none where
+            the whole file was encoded from the start.
+        probes: Encodes of the segments, in their order.
+        encodes: Encodes of the whole file, in their order.
         finished: The encode that was written; None without one.
-        encodes: All encodes of the whole file, in their order.
         bytes: Of the finished file, sound included.
         saving: Share of the source's bytes that it saves.
         miss: Why there is no file, in a sentence; None where there is one, and in a dry run.
@@ -95,16 +128,19 @@ class Encoding:
     reference: str
     out: str | None
     target: float
+    pooling: str
     confidence: float
     model: str
     encoder: str
     preset: str
     pix_fmt: str
     height: int
-    frames: int
+    n_frames: int
     rate: float
-    finished: WholeEncode | None
+    segments: tuple[tuple[int, int], ...]
+    probes: tuple[Probe, ...]
     encodes: tuple[WholeEncode, ...]
+    finished: WholeEncode | None
     bytes: int | None
     saving: float | None
     miss: str | None
@@ -113,14 +149,22 @@ class Encoding:
     def lines(self) -> list[str]:
         """Returns the outcome in words; a miss is told by `check`."""
         how = f"{self.encoder}, preset {self.preset}, {self.pix_fmt}, {self.height} lines"
-        if self.finished is None:
-            seconds = self.frames / self.rate
-            return [f"{self.reference}: {self.frames} frames, {seconds:.1f} s, for {how}"]
-        done = self.finished
+        if self.finished is not None:
+            done = self.finished
+            return [
+                f"{self.out}: {self.model} {done.score:.2f} (target {self.target:g}) at setting "
+                f"{done.setting:g} of {how}: {done.kbps:.0f} kbit/s, {self.bytes} bytes, "
+                f"{100 * (self.saving or 0):.0f} % less than the source; {len(self.probes)} "
+                f"probes, {len(self.encodes)} encodes"
+            ]
+        if self.miss is not None:
+            return []
+        sampled = sum(length for _, length in self.segments)
+        probed = f"probes of {sampled} frames in {len(self.segments)} segments"
+        length = f"{self.n_frames} frames, {self.n_frames / self.rate:.1f} s"
         return [
-            f"{self.out}: {self.model} {done.score:.2f} (target {self.target:g}) at setting "
-            f"{done.setting:g} of {how}: {done.kbps:.0f} kbit/s, {self.bytes} bytes, "
-            f"{100 * (self.saving or 0):.0f} % less than the source; {len(self.encodes)} encodes"
+            f"{self.reference}: {length}, by {how}: "
+            f"{probed if self.segments else 'short, so whole files are encoded from the start'}"
         ]
 
     def check(self) -> None:
@@ -153,7 +197,7 @@ def encode(
             missing or refuses its options, every setting is far above the target, or the output
             cannot be written.
     """
-    started = time.perf_counter()
+    times = [time.perf_counter()]
     ffmpeg, video = find_ffmpeg(), as_video(reference, None, None, None)
     encoder = find_encoder(ffmpeg, settings.encoder)
     check_arguments(ffmpeg, encoder, settings.encoder_args)
@@ -162,55 +206,116 @@ def encode(
     progress.say("looking at the source")
     source = survey_source(ffmpeg, video)
     model = load_scorer(choose_model(settings.model, source.video).model)
+    settings = _in_points(settings, model)
+    plan = plan_segments(source.difficulty, source.cuts, source.rate)
     recipe = _recipe(encoder, settings, source)
-    surveyed = time.perf_counter()
-    encodes: list[WholeEncode] = []
-    finished, size = None, None
+    target = Target(settings.target, settings.pool, settings.confidence)
+    times.append(time.perf_counter())
     with work_folder(out.absolute().parent) as work:
-        trials = Trials(ffmpeg, source, recipe, model, settings.target, work, progress)
+        trials = Trials(ffmpeg, source, plan, recipe, model, target, work, progress)
+        probes = [] if dry_run or plan is None else _probe(trials, settings)
+        times.append(time.perf_counter())
         best = work / f"best{out.suffix}"
-        while not dry_run and (setting := _next_setting(encoder, encodes, settings)) is not None:
-            file = work / f"trial{out.suffix}"
-            encodes.append(trials.encode_whole(setting, file))
-            if encodes[-1].holds and (finished is None or setting > finished.setting):
-                finished = encodes[-1]
-                file.replace(best)
-        if finished is not None:
-            _check_not_far(finished, encoder, settings)
-            size = best.stat().st_size
+        encodes, finished = ([], None) if dry_run else _encode(trials, probes, settings, best)
+        size = None if finished is None else best.stat().st_size
+        saving = None if size is None else 1 - size / video.path.stat().st_size
+        miss = None if dry_run else _find_miss(probes, encodes, finished, saving, settings)
+        if finished is not None and miss is None:
             with atomic_path(out) as temporary:
                 best.replace(temporary)
-    is_miss = finished is None and not dry_run
+    times.append(time.perf_counter())
+    is_written = finished is not None and miss is None
     return Encoding(
         reference=str(video.path),
-        out=None if finished is None else str(out),
+        out=str(out) if is_written else None,
         target=settings.target,
+        pooling=settings.pool or model.pooling,
         confidence=settings.confidence,
         model=model.name,
         encoder=encoder.name,
         preset=recipe.preset,
         pix_fmt=recipe.pix_fmt,
         height=recipe.height or source.stream.height,
-        frames=source.n_frames,
+        n_frames=source.n_frames,
         rate=source.rate,
-        finished=finished,
+        segments=() if plan is None else plan.segments,
+        probes=tuple(probes),
         encodes=tuple(encodes),
-        bytes=size,
-        saving=None if size is None else 1 - size / video.path.stat().st_size,
-        miss=_describe_miss(encodes, encoder, settings) if is_miss else None,
-        seconds={"survey": surveyed - started, "encodes": time.perf_counter() - surveyed},
+        finished=finished if is_written else None,
+        bytes=size if is_written else None,
+        saving=saving if is_written else None,
+        miss=miss,
+        seconds=dict(zip(("survey", "probes", "encodes"), np.diff(times).tolist(), strict=True)),
     )
 
 
-def _next_setting(
-    encoder: Encoder, encodes: list[WholeEncode], settings: EncodeSettings
-) -> float | None:
-    """Returns the setting to encode the whole file at next; None at the end of the search."""
-    if len(encodes) == MAX_ENCODES:
-        return None
-    whole = [Observation(e.setting, e.score, holds=e.holds) for e in encodes]
+def _probe(trials: Trials, settings: EncodeSettings) -> list[Probe]:
+    """Encodes the segments at a few settings, each where the decision is made by then."""
+    probes: list[Probe] = []
+    z, scale = statistics.NormalDist().inv_cdf(settings.confidence), trials.recipe.encoder.settings
+    while len(probes) < MAX_PROBES:
+        seen = _observe_probes(probes)
+        setting = next_probe(scale, seen, settings.target, z, settings.tolerance)
+        if setting is None:
+            break
+        probes.append(trials.probe(setting))
+    weakest = [probe for probe in probes if probe.setting >= scale.worst]
+    if weakest:
+        _check_not_far(weakest[0].score, trials.recipe.encoder, settings)
+    return probes
+
+
+def _encode(
+    trials: Trials, probes: list[Probe], settings: EncodeSettings, best: Path
+) -> tuple[list[WholeEncode], WholeEncode | None]:
+    """Encodes the whole file until one keeps the target closely, or none can.
+
+    Returns:
+        All encodes, and the one of the weakest setting that keeps the target, whose file is `best`.
+    """
+    encodes: list[WholeEncode] = []
+    finished = None
+    encoder = trials.recipe.encoder
+    tolerance = settings.tolerance if probes else min(settings.tolerance, _CLOSE)
     z = statistics.NormalDist().inv_cdf(settings.confidence)
-    return next_encode(encoder.settings, [], whole, settings.target, z, _CLOSE)
+    while len(encodes) < MAX_ENCODES:
+        whole = [Observation(e.setting, e.score, e.error, holds=e.holds) for e in encodes]
+        seen = _observe_probes(probes)
+        setting = next_encode(encoder.settings, seen, whole, settings.target, z, tolerance)
+        if setting is None:
+            break
+        file = best.with_stem("trial")
+        encodes.append(trials.encode_whole(setting, file))
+        if encodes[-1].holds and (finished is None or setting > finished.setting):
+            finished = encodes[-1]
+            file.replace(best)
+    if finished is not None and finished.setting >= encoder.settings.worst:
+        _check_not_far(finished.score, encoder, settings)
+    return encodes, finished
+
+
+def _observe_probes(probes: list[Probe]) -> list[Observation]:
+    return [Observation(probe.setting, probe.score, probe.error) for probe in probes]
+
+
+def _in_points(settings: EncodeSettings, model: Model) -> EncodeSettings:
+    """Returns settings whose target is in points, where it is in votes.
+
+    Raises:
+        InputError: The model is not one of votes, or the target lies outside their scale.
+    """
+    if not settings.votes:
+        return settings
+    if model.label != "mos":
+        raise InputError(f"--votes: {model.name} is no model of votes; drop it, or name one.")
+    low, high = model.label_scale
+    if not low < settings.target < high:
+        raise InputError(
+            f"--target {settings.target:g}: {model.name}'s viewers voted from {low:g} to {high:g}; "
+            f"name a vote between them."
+        )
+    points = float(to_hundred(np.array([settings.target]), model.label_scale)[0])
+    return dataclasses.replace(settings, target=points, votes=False)
 
 
 def _recipe(encoder: Encoder, settings: EncodeSettings, source: Survey) -> EncodeRecipe:
@@ -237,21 +342,52 @@ def _check_out(out: Path, encoder: Encoder, video: Video) -> None:
     check_writable(out.parent)
 
 
-def _check_not_far(finished: WholeEncode, encoder: Encoder, settings: EncodeSettings) -> None:
-    """Raises InputError where even the weakest setting is far above the target."""
-    above = finished.score - settings.target
-    if finished.setting >= encoder.settings.worst and above > _FAR:
+def _check_not_far(score: float, encoder: Encoder, settings: EncodeSettings) -> None:
+    """Raises InputError where `score`, of the weakest setting, is far above the target."""
+    if score - settings.target > _FAR:
         raise InputError(
             f"--target {settings.target:g}: even the weakest setting of {encoder.name}, "
-            f"{finished.setting:g}, scores {finished.score:.2f}; raise the target, or lower "
-            f"--height."
+            f"{encoder.settings.worst:g}, scores {score:.2f}; raise the target, or lower --height."
         )
 
 
-def _describe_miss(encodes: list[WholeEncode], encoder: Encoder, settings: EncodeSettings) -> str:
-    best = max(encodes, key=lambda entry: entry.score)
+def _find_miss(
+    probes: list[Probe],
+    encodes: list[WholeEncode],
+    finished: WholeEncode | None,
+    saving: float | None,
+    settings: EncodeSettings,
+) -> str | None:
+    """Returns why nothing is written, with the best that can be had; None where all is kept."""
+    asked = f"--target {settings.target:g}"
+    if finished is None:
+        tried: list[Probe | WholeEncode] = [*encodes, *probes]
+        best = max(tried, key=lambda entry: entry.score)
+        of = "encodes" if encodes else "probes of segments"
+        return (
+            f"{asked}: missed by {settings.encoder}; the best of its {of} has {best.score:.2f} at "
+            f"setting {best.setting:g} ({best.kbps:.0f} kbit/s). Nothing was written."
+        )
+    most, limit = settings.max_kbps or math.inf, ""
+    if finished.kbps > most:
+        limit = f"--max-kbps {most:g}"
+    least = settings.min_saving
+    if least is not None and saving is not None and 100 * saving < least:
+        most = min(most, finished.kbps * (1 - least / 100) / (1 - saving))
+        limit = f"--min-saving {least:g}"
+    if not limit:
+        return None
+    scale = ENCODERS[settings.encoder].settings
+    view = forecast(scale, _observe_probes(probes), [Observation(finished.setting, finished.score)])
+    logs = {trial.setting: math.log(trial.kbps) for trial in (probes or encodes)}
+    slope = scale.slope * _LOG_KBPS_PER_T
+    if len(logs) > 1:
+        slope = float(np.polyfit(list(logs), list(logs.values()), 1)[0])
+    kbps = finished.kbps * np.exp(slope * (view.setting - finished.setting))
+    within = np.flatnonzero(kbps <= most)
+    score = view.mean[within[0] if len(within) else -1]
     return (
-        f"--target {settings.target:g}: missed by {encoder.name}; the best of {len(encodes)} "
-        f"encodes has {best.score:.2f} at setting {best.setting:g} ({best.kbps:.0f} kbit/s). "
-        f"Nothing was written."
+        f"{asked}: takes {finished.kbps:.0f} kbit/s by {settings.encoder} "
+        f"({100 * (saving or 0):.0f} % less than the source), against {limit}; within it about "
+        f"{score:.1f} can be had. Nothing was written."
     )

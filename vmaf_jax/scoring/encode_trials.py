@@ -1,14 +1,77 @@
-"""Trials of an encoder's setting: a whole file is encoded and measured against its source."""
+"""Trials of an encoder's settings: probes of some segments, and whole files, each measured.
+
+Probes are cached by the content of the source and all that they depend on, as frames' features, so
+that any target and any pooling is read from them again.
+"""
 
 import dataclasses
+import json
+import statistics
+from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 
+import numpy as np
+
+from vmaf_jax.errors import InputError
+from vmaf_jax.evaluation.clip_pooling import pool_clip
+from vmaf_jax.evaluation.frame_sample import LEVEL
+from vmaf_jax.evaluation.segment_plan import SegmentPlan, estimate_statistic
+from vmaf_jax.extraction.extract import extract_one
+from vmaf_jax.extraction.frame_subset import check_frames_separable
+from vmaf_jax.extraction.libvmaf import RECIPE
+from vmaf_jax.extraction.request import Request
+from vmaf_jax.files import cache_dir
 from vmaf_jax.progress import Progress
+from vmaf_jax.scoring.frame_budget import Floats, measure_sample
 from vmaf_jax.scoring.model import Model
-from vmaf_jax.scoring.score import ScoreSettings, score_pair
+from vmaf_jax.tables.reading import read_file
+from vmaf_jax.tables.table import FeatureTable
+from vmaf_jax.video.comparison import DEFAULT_COMPARISON
 from vmaf_jax.video.encoders import EncodeRecipe, encode_video, stream_bytes
 from vmaf_jax.video.ffmpeg import Ffmpeg
+from vmaf_jax.video.inputs import Video, file_digest, text_digest
+from vmaf_jax.video.reel import segment_starts, write_reel
 from vmaf_jax.video.survey import Survey
+
+_PROBE_RECIPE = 1  # raised with every change of what a probe is, so that none is served old
+_LEAST_SAMPLED = 300  # frames of a file of which some are measured, not all
+_SAMPLED_UP_TO = (1 + LEVEL) / 2  # confidence that the interval of a sample has on one side
+_SIGMAS = statistics.NormalDist().inv_cdf(_SAMPLED_UP_TO)  # of that interval's half-width
+
+
+@dataclasses.dataclass(frozen=True)
+class Target:
+    """A score to keep.
+
+    Attributes:
+        points: 0 to 100.
+        pool: A pooling of `evaluation.clip_pooling.POOLS`; None for the model's own.
+        confidence: At which the score is kept.
+    """
+
+    points: float
+    pool: str | None
+    confidence: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Probe:
+    """A measured encode of the segments that stand for the whole.
+
+    Attributes:
+        setting: The encoder's quality setting.
+        score: Estimate for the whole, points.
+        error: Its standard error by the choice of segments, points.
+        kbps: Of the segments, kbit/s.
+        is_cached: Whether it was measured before.
+    """
+
+    setting: float
+    score: float
+    error: float
+    kbps: float
+    is_cached: bool
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,8 +80,8 @@ class WholeEncode:
 
     Attributes:
         setting: The encoder's quality setting.
-        score: Points.
-        lower_bound: Points; at the confidence asked for the score is not below. The score itself
+        score: Points; an estimate where not every frame was measured.
+        lower_bound: Points, which the score keeps at the confidence asked for; the score itself
             where every frame was measured.
         frames_measured: Frames.
         kbps: Rate of its video, kbit/s.
@@ -32,23 +95,53 @@ class WholeEncode:
     kbps: float
     holds: bool
 
+    @property
+    def error(self) -> float:
+        """Standard error of the score, points; 0 where every frame was measured."""
+        return (self.score - self.lower_bound) / _SIGMAS
+
 
 @dataclasses.dataclass(frozen=True)
 class Trials:
     """Encodes of one source by one recipe, measured by one model.
 
     Attributes:
-        target: Points.
+        plan: Segments of probes; None where the whole file is encoded from the start.
         work: Folder of temporary files.
     """
 
     ffmpeg: Ffmpeg
     source: Survey
+    plan: SegmentPlan | None
     recipe: EncodeRecipe
     model: Model
-    target: float
+    target: Target
     work: Path
     progress: Progress
+
+    def probe(self, setting: float) -> Probe:
+        """Encodes the segments at a setting and measures them, unless that was done before.
+
+        Raises:
+            InputError: ffmpeg fails, or a cached probe is corrupted.
+        """
+        assert self.plan is not None, "a whole file has no segments"  # noqa: S101
+        entry = self._cache_entry(setting)
+        is_cached = entry.exists()
+        table = self._read_entry(entry) if is_cached else self._measure_segments(setting)
+        if not is_cached:
+            table.write(entry)
+        rows = self.plan.rows()
+
+        def score_some(chosen: Sequence[int]) -> float:
+            parts = [table.features[rows[k]] for k in chosen]
+            starts = np.cumsum([len(part) for part in parts])[:-1].tolist()
+            return self._score_frames(np.concatenate(parts), starts)
+
+        score, error = estimate_statistic(score_some, len(rows), self.plan.share)
+        kbps = table.provenance["bytes"] * 8 * self.source.rate / len(table) / 1000
+        self.progress.say(f"segments at {setting:g}: {score:.2f}, about {kbps:.0f} kbit/s")
+        return Probe(setting, score, error, kbps, is_cached)
 
     def encode_whole(self, setting: float, out: Path) -> WholeEncode:
         """Encodes the whole source into `out` at a setting, and measures the file.
@@ -56,26 +149,100 @@ class Trials:
         Raises:
             InputError: ffmpeg fails.
         """
-        name = f"{self.recipe.encoder.name} at {setting:g}"
+        name, n = f"{self.recipe.encoder.name} at {setting:g}", self.source.n_frames
         self.progress.say(f"encoding by {name}")
-        n = self.source.n_frames
+        on_frames = self.progress.steps(name, lambda: n)
+        video = self.source.video
         encode_video(
-            self.ffmpeg,
-            self.source.video,
-            self.recipe,
-            setting,
-            out,
-            with_sound=True,
-            on_frames=self.progress.steps(name, lambda: n),
-        )
-        scores = score_pair(
-            self.source.video,
-            out,
-            self.model,
-            ScoreSettings(cache=self.work / "features"),
-            progress=self.progress,
+            self.ffmpeg, video, self.recipe, setting, out, with_sound=True, on_frames=on_frames
         )
         kbps = stream_bytes(self.ffmpeg, out) * 8 * self.source.rate / n / 1000
-        self.progress.say(f"{name}: {scores.pooled:.2f} at {kbps:.0f} kbit/s")
-        holds = scores.pooled >= self.target
-        return WholeEncode(setting, scores.pooled, scores.pooled, n, kbps, holds)
+        score, lower_bound, measured = self._measure_whole(out)
+        self.progress.say(f"{name}: {score:.2f} at {kbps:.0f} kbit/s")
+        holds = lower_bound >= self.target.points
+        return WholeEncode(setting, score, lower_bound, measured, kbps, holds)
+
+    def _measure_whole(self, file: Path) -> tuple[float, float, int]:
+        """Returns the score of a whole file, its lower bound, and how many frames were measured."""
+        pair = (self.source.video, Video(file))
+        if self._may_sample():
+            sample = measure_sample(
+                pair,
+                0.0,
+                lambda features: np.asarray(self.model(features), np.float64),
+                self.model.feature_set,
+                DEFAULT_COMPARISON,
+                threshold=self.target.points,
+            )
+            score = min(max(sample.estimate.mean, 0.0), 100.0)
+            return score, score - sample.estimate.half_width, len(sample.per_frame)
+        table = self._measure(pair)
+        score = self._score_frames(table.features, self.source.cuts)
+        return score, score, len(table)
+
+    def _may_sample(self) -> bool:
+        """Returns whether some frames of a whole file can tell what its target asks for."""
+        is_mean = self.model.pooling == "mean" and self.target.pool in (None, "mean")
+        try:
+            check_frames_separable(self.model.feature_set)
+        except InputError:
+            return False
+        is_long = self.source.n_frames >= _LEAST_SAMPLED
+        return is_mean and is_long and self.target.confidence <= _SAMPLED_UP_TO
+
+    def _score_frames(self, features: Floats, cuts: Sequence[int]) -> float:
+        """Returns the score of consecutive frames by the target's pooling."""
+        if self.target.pool is None:
+            return self.model.clip_score(features)
+        per_frame = np.asarray(self.model(features), np.float64)
+        return pool_clip(per_frame, self.target.pool, rate=self.source.rate, cuts=cuts).score
+
+    def _measure(self, pair: tuple[Video, Video]) -> FeatureTable:
+        request = Request((), self.model.feature_set, cache=self.work / "features")
+        return extract_one(pair, request)
+
+    def _measure_segments(self, setting: float) -> FeatureTable:
+        """Returns the features of the segments' frames, encoded at a setting."""
+        file = self.work / f"probe-{setting:g}.mkv"
+        starts = segment_starts(self._segments, self.source.rate)
+        encode_video(self.ffmpeg, self._reel, self.recipe, setting, file, key_frames=starts)
+        table = self._measure((self._reel, Video(file)))
+        size = stream_bytes(self.ffmpeg, file)
+        file.unlink()
+        return dataclasses.replace(table, provenance={**table.provenance, "bytes": size})
+
+    @property
+    def _segments(self) -> tuple[tuple[int, int], ...]:
+        return () if self.plan is None else self.plan.segments
+
+    @cached_property
+    def _reel(self) -> Video:
+        """The segments of the source, joined; written when they are first needed."""
+        self.progress.say("copying the segments")
+        path = self.work / "segments.mkv"
+        write_reel(self.ffmpeg, self.source.video, self._segments, self.source.rate, path)
+        return Video(path)
+
+    def _cache_entry(self, setting: float) -> Path:
+        """Returns where the probe of a setting is cached."""
+        key = {
+            "recipe": [_PROBE_RECIPE, RECIPE],
+            "source": file_digest(self.source.video.path),
+            "stream": self.source.video.stream,
+            "segments": self._segments,
+            "encode": dataclasses.asdict(self.recipe),
+            "setting": setting,
+            "features": self.model.feature_set.name,
+            "program": [self.ffmpeg.path, self.ffmpeg.version],
+        }
+        return cache_dir() / "probes" / f"{text_digest(json.dumps(key))}.parquet"
+
+    def _read_entry(self, entry: Path) -> FeatureTable:
+        damaged = InputError(f"{entry}: this cached probe is corrupted; delete it and run again.")
+        try:
+            table = read_file(entry)
+        except InputError as error:
+            raise damaged from error
+        if self.plan is None or len(table) != self.plan.n_frames or "bytes" not in table.provenance:
+            raise damaged
+        return table

@@ -84,13 +84,20 @@ def check_within(within: float, model: Model, comparison: Comparison) -> None:
 
 
 def measure_sample(
-    pair: Pair, within: float, predict: Predict, feature_set: FeatureSet, comparison: Comparison
+    pair: Pair,
+    within: float,
+    predict: Predict,
+    feature_set: FeatureSet,
+    comparison: Comparison,
+    *,
+    threshold: float | None = None,
 ) -> SampledScores:
     """Measures frames of a pair by libvmaf until the interval of its mean is narrow enough.
 
     Args:
         within: Half-width of that interval, VMAF points.
         predict: A model, from features `[n, d]` to scores `[n]`.
+        threshold: VMAF points; the interval is narrow enough, too, where it does not hold them.
 
     Raises:
         InputError: The pair cannot be measured, or the clip is shorter than a block.
@@ -116,10 +123,11 @@ def measure_sample(
         measured = np.sort(np.concatenate(draw.sample))
         scores[measured] = predict(features[measured])
         result = estimate_mean(draw.sample, block, scores, pilot.covariate)
-        if result.half_width <= within:
+        enough = within if threshold is None else max(within, abs(result.mean - threshold))
+        if result.half_width <= enough:
             break
         if look + 1 < LOOKS:
-            draw.grow(result.half_width, within)
+            draw.grow(result.half_width, enough)
         else:
             draw.take_all()
     table = _make_table(pair, features, np.flatnonzero(~np.isnan(scores)), pilot, feature_set)

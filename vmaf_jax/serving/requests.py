@@ -321,6 +321,43 @@ class LadderRequest(Request):
     ] = None
 
 
+class EncodeRequest(Request):
+    """Encodes a video below the output folder as cheaply as a target score allows: the weakest
+    quality setting whose finished file, measured, keeps the target. Without such a setting there
+    is no file, and the answer says what was reached. Takes several times as long as one encode.
+    """
+
+    reference: Annotated[VideoPath, Field(description="Path of the video to encode.")]
+    target: float = Field(gt=0, lt=100, description="Points that the finished file keeps.")
+    out: Annotated[
+        OutputPath, Field(description="The finished file: .mp4, .mkv, .mov or .webm; a new one.")
+    ]
+    model: Annotated[ModelName, Field(description=f"{_MODEL} auto is VMAF's own.")] = "auto"
+    votes: bool = Field(False, description="The target is a vote, as 4.2, of a model of votes.")
+    encoder: Literal["libx264", "libx265", "libsvtav1", "libvpx-vp9", "libaom-av1"] = Field(
+        "libx264", description="ffmpeg's name of the encoder."
+    )
+    preset: Word | None = Field(None, description="The encoder's speed, in its words.")
+    pix_fmt: Word | None = Field(None, description="Of the encode, such as yuv420p10le.")
+    height: int | None = Field(
+        None, ge=16, le=16384, description="Lines of the encode, scaled back for scoring."
+    )
+    confidence: float = Field(
+        0.95, ge=0.5, lt=1, description="At which the finished file keeps the target."
+    )
+    pool: (
+        Literal["mean", "harmonic", "p1", "p5", "p10", "median", "worst-second", "worst-shot"]
+        | None
+    ) = Field(None, description="How frames become the score; by default the model's own way.")
+    tolerance: float = Field(
+        1.0, gt=0, le=100, description="Points above the target beyond which it is encoded again."
+    )
+    max_kbps: float | None = Field(None, gt=0, description="Most kbit/s of the video.")
+    min_saving: float | None = Field(
+        None, gt=0, lt=100, description="Least percent of the source's bytes to save."
+    )
+
+
 class ListModelsRequest(Request):
     """Lists the models that go by a name: shipped students with their held-out error, and VMAF's
     own.
@@ -444,6 +481,7 @@ TOOLS = {
         Tool("extract", "Extract features", ExtractRequest, long=True, writes=True),
         Tool("import", "Import features", ImportRequest, long=True, writes=True),
         Tool("ladder", "Compare codecs", LadderRequest, writes=True),
+        Tool("encode", "Encode to a target", EncodeRequest, long=True, writes=True),
         Tool("list_models", "List models", ListModelsRequest),
         Tool("list_backends", "List backends", ListBackendsRequest),
         Tool("eval_model_on_split", "Evaluate a model", EvaluateRequest),

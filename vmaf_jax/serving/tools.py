@@ -14,6 +14,7 @@ import numpy as np
 import pydantic
 
 from vmaf_jax.files import check_output, to_json, write_text
+from vmaf_jax.jobs.encode import EncodeSettings, Encoding, encode
 from vmaf_jax.jobs.ladder import BdRate, ladder
 from vmaf_jax.progress import Progress
 from vmaf_jax.scoring.model import AUTO, PHONE, Model, ModelLike, load_model
@@ -345,6 +346,25 @@ def run_benchmark(
     return Answer(result)
 
 
+def encode_to_target(request: requests.EncodeRequest, progress: Progress) -> Answer[Encoding]:
+    """Encodes a video as cheaply as a target score allows."""
+    settings = EncodeSettings(
+        target=request.target,
+        votes=request.votes,
+        model=request.model,
+        encoder=request.encoder,
+        preset=request.preset,
+        pix_fmt=request.pix_fmt,
+        height=request.height,
+        confidence=request.confidence,
+        pool=request.pool,
+        tolerance=request.tolerance,
+        max_kbps=request.max_kbps,
+        min_saving=request.min_saving,
+    )
+    return Answer(encode(request.reference, Path(request.out), settings, progress=progress))
+
+
 @dataclasses.dataclass(frozen=True)
 class Work(Generic[_Request, _Result]):
     """The function behind a tool, and the result whose schema clients get."""
@@ -376,6 +396,7 @@ WORK: dict[type[Request], Work[Any, Any]] = {
         Work(requests.ExtractRequest, extract_features, results.TableResult),
         Work(requests.ImportRequest, import_table, results.TableResult),
         Work(requests.LadderRequest, compare_codecs, results.LadderResult),
+        Work(requests.EncodeRequest, encode_to_target, Encoding),
         Work(requests.ListModelsRequest, list_models, results.ModelsResult),
         Work(requests.ListBackendsRequest, list_backends, results.BackendsResult),
         Work(requests.EvaluateRequest, evaluate_model, results.EvaluateResult),

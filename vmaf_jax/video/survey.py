@@ -72,7 +72,8 @@ def survey_source(ffmpeg: Ffmpeg, video: Video) -> Survey:
                 *(*VERBOSE, *video.arguments(), "-filter_complex", graph),
                 *("-map", "[c]", "-fps_mode", "passthrough", "-f", "null", "-"),
                 *("-map", "[b]", "-fps_mode", "passthrough", "-c:v", "mpeg4", "-g", "600"),
-                *("-q:v", str(_QUANTISER), "-f", "framecrc", "sizes.txt"),
+                # In the time base of the source's rate two numbered frames may fall together.
+                *("-enc_time_base", "1:25", "-q:v", str(_QUANTISER), "-f", "framecrc", "sizes.txt"),
             ],
             folder=work,
         )
