@@ -13,7 +13,9 @@ def import_features(
     logs: Annotated[Path | None, typer.Option(help="List of libvmaf's logs: log, source.")] = None,
     frames: Annotated[Path | None, typer.Option(help="clip, frame, the features.")] = None,
     clips: Annotated[Path | None, typer.Option(help="Of --frames: clip, source, mos.")] = None,
-    corpus: Annotated[str | None, typer.Option(help="avt_vqdb_uhd_1, a clone of it.")] = None,
+    corpus: Annotated[
+        str | None, typer.Option(help="Clone of avt_vqdb_uhd_1, or its _nvc, _vsr, _appeal, _vd.")
+    ] = None,
     data_root: Annotated[Path | None, typer.Option(help="Folder of --corpus.")] = None,
     ratings: Annotated[Path | None, typer.Option(help="Raw votes: clip, subject, score.")] = None,
     label_scale: VoteScale = None,

@@ -48,7 +48,7 @@ class CorpusSource:
                         "the manifest corpus needs its file: pass --manifest, or set data.manifest."
                     )
                 return manifest.load_clips(self.manifest, self.label_scale)
-            case "avt_vqdb_uhd_1":
+            case name if name.startswith("avt_vqdb_uhd_1"):
                 raise InputError(
                     f"corpus {self.corpus!r} is measured: read it with import --corpus."
                 )

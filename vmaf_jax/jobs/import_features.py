@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from vmaf_jax.corpora import avt_vqdb_uhd_1
+from vmaf_jax.corpora.avt_vqdb_uhd_1 import LABEL_SCALE, LAYOUTS, load_listed
 from vmaf_jax.corpora.clip_lists import ListedClip, read_clip_list, read_log_manifest
 from vmaf_jax.corpora.frame_tables import read_frames
 from vmaf_jax.corpora.logs import read_log
@@ -47,7 +47,7 @@ class ImportSource:
         logs: A manifest of libvmaf's logs, `log, source` and opinions.
         frames: Parquet or CSV, `clip, frame` and the features.
         clips: Of `frames`: a list of clips, or a dataset file (`.py`).
-        corpus: `avt_vqdb_uhd_1`, whose clone `data_root` is.
+        corpus: A published one, whose clone `data_root` is: a key of `LAYOUTS`.
         data_root: Folder of the corpus.
         ratings: Raw votes, in place of MOS.
     """
@@ -282,7 +282,7 @@ def _list_clips(source: ImportSource, settings: ImportSettings, progress: Progre
     path, clips = _read_list(source, progress)
     label_scale = settings.label_scale
     if source.corpus is not None and label_scale is None:
-        label_scale = avt_vqdb_uhd_1.LABEL_SCALE
+        label_scale = LABEL_SCALE
     opinions_from = path  # named in messages about votes
     if source.ratings is not None:
         opinions_from = source.ratings
@@ -337,10 +337,10 @@ def _read_list(source: ImportSource, progress: Progress) -> tuple[Path, list[Lis
         raise InputError("--frames FILE and --clips FILE belong together; pass both.")
     if (source.corpus is None) != (source.data_root is None):
         raise InputError("--corpus NAME and --data-root FOLDER belong together; pass both.")
-    if source.data_root is not None:
-        if source.corpus != avt_vqdb_uhd_1.NAME:
-            raise InputError(f"--corpus {source.corpus}: import knows {avt_vqdb_uhd_1.NAME}.")
-        return source.data_root, avt_vqdb_uhd_1.load_listed(source.data_root)
+    if source.corpus is not None and source.data_root is not None:
+        if source.corpus not in LAYOUTS:
+            raise InputError(f"--corpus {source.corpus}: import knows {', '.join(LAYOUTS)}.")
+        return source.data_root, load_listed(source.data_root, source.corpus)
     if source.clips is not None and source.clips.suffix == ".py":
         return source.clips, read_dataset_file(source.clips)
     if source.clips is not None:

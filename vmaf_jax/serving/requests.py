@@ -280,9 +280,16 @@ class ImportRequest(Request):
         InputFile | None, Field(description="Table of clip, frame and the features.")
     ] = None
     clips: Annotated[InputFile | None, Field(description="Of frames: clip, source, mos.")] = None
-    corpus: Literal["avt_vqdb_uhd_1"] | None = Field(
-        None, description="A published corpus, whose clone data_root is."
-    )
+    corpus: (
+        Literal[
+            "avt_vqdb_uhd_1",
+            "avt_vqdb_uhd_1_nvc",
+            "avt_vqdb_uhd_1_vsr",
+            "avt_vqdb_uhd_1_appeal",
+            "avt_vqdb_uhd_1_vd",
+        ]
+        | None
+    ) = Field(None, description="A published corpus, whose clone data_root is.")
     data_root: Annotated[InputFolder | None, Field(description="Folder of corpus.")] = None
     ratings: Annotated[InputFile | None, Field(description="Raw votes: clip, subject, score.")] = (
         None
@@ -291,11 +298,28 @@ class ImportRequest(Request):
     features: FeatureSetName = FEATURES.name
     teachers: Teachers = Field(None, alias="teacher")  # as the option --teacher
     name: Word | None = Field(None, description="Name of the corpus.")
+    exclude_suspects: bool = Field(
+        False, description="Leave out the clips and subjects that check_table finds."
+    )
 
     def check_lists(self, settings: Settings) -> None:
         """Raises InputError where the list names a log that may not be read."""
         if self.logs is not None:
             check_listed_files(Path(self.logs), ("log",), resolve_file, settings)
+
+
+class CheckRequest(Request):
+    """Finds what deserves no belief in a feature table: clips out of step, of another reference or
+    model, duplicates, swapped labels, and subjects who vote at random or upside down.
+    """
+
+    table: Table
+    ratings: Annotated[InputFile | None, Field(description="Raw votes: clip, subject, score.")] = (
+        None
+    )
+    out: Annotated[
+        OutputPath | None, Field(description="Also write all findings to this .json file.")
+    ] = None
 
 
 class LadderRequest(Request):
@@ -480,6 +504,7 @@ TOOLS = {
         Tool("rank", "Rank videos", RankRequest, long=True, writes=True),
         Tool("extract", "Extract features", ExtractRequest, long=True, writes=True),
         Tool("import", "Import features", ImportRequest, long=True, writes=True),
+        Tool("check_table", "Check a feature table", CheckRequest, writes=True),
         Tool("ladder", "Compare codecs", LadderRequest, writes=True),
         Tool("encode", "Encode to a target", EncodeRequest, long=True, writes=True),
         Tool("list_models", "List models", ListModelsRequest),

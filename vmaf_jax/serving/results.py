@@ -15,6 +15,7 @@ from pydantic_core import core_schema
 
 from vmaf_jax.corpora.encodes import Encode
 from vmaf_jax.evaluation.conformal import ScoreInterval
+from vmaf_jax.jobs.check import Finding
 from vmaf_jax.jobs.ladder import LeftOut
 from vmaf_jax.scoring.intervals import ClipIntervals
 from vmaf_jax.scoring.rank import Failure
@@ -164,6 +165,25 @@ class TableResult:
     sources: list[str]
     labels: list[str]
     label_scale: list[float] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckResult:
+    """What deserves no belief in a feature table.
+
+    Attributes:
+        n_clips: how many were looked at.
+        n_findings: how many clips and subjects were found.
+        findings: by clip, in the order of the table; an answer has 500.
+        skipped: looks that the table does not allow, and why.
+        out: the file with everything, where one was asked for.
+    """
+
+    n_clips: int
+    n_findings: int
+    findings: list[Finding]
+    skipped: list[str]
+    out: str | None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -173,6 +173,25 @@ def import_table(
     return Answer(_describe_table(request.out, summary))
 
 
+def check_table(request: requests.CheckRequest, progress: Progress) -> Answer[results.CheckResult]:
+    """Finds what deserves no belief in a feature table."""
+    from vmaf_jax.jobs.check import check
+
+    out = _json_output(request.out, [request.table])
+    ratings = None if request.ratings is None else Path(request.ratings)
+    checked = check(request.table, ratings)
+    if out is not None:
+        write_text(out, to_json(checked.to_dict()) + "\n")
+    result = results.CheckResult(
+        n_clips=checked.n_clips,
+        n_findings=len(checked.findings),
+        findings=list(checked.findings[:PART]),
+        skipped=list(checked.skipped),
+        out=request.out,
+    )
+    return Answer(result)
+
+
 def compare_codecs(
     request: requests.LadderRequest, progress: Progress
 ) -> Answer[results.LadderResult]:
@@ -395,6 +414,7 @@ WORK: dict[type[Request], Work[Any, Any]] = {
         Work(requests.WorstFramesRequest, describe_worst_frames, results.WorstFramesResult),
         Work(requests.ExtractRequest, extract_features, results.TableResult),
         Work(requests.ImportRequest, import_table, results.TableResult),
+        Work(requests.CheckRequest, check_table, results.CheckResult),
         Work(requests.LadderRequest, compare_codecs, results.LadderResult),
         Work(requests.EncodeRequest, encode_to_target, Encoding),
         Work(requests.ListModelsRequest, list_models, results.ModelsResult),
