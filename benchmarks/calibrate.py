@@ -24,16 +24,17 @@ from vmaf_jax.evaluation.title_process import (
     Floats,
     Hyperparameters,
     Integers,
+    Logistic,
     Ratings,
+    TitleProcess,
     choose_clips,
-    expected_votes,
     half_widths,
     posterior,
 )
 from vmaf_jax.files import to_json, write_text
 from vmaf_jax.jobs.import_features import ImportSettings, ImportSource, import_features
+from vmaf_jax.scoring.measured_clips import FILE, load_process, measure_clips
 from vmaf_jax.scoring.model import FOUR_K, HD, load_model
-from vmaf_jax.scoring.title_model import FILE, Logistic, TitleProcess, load_process, measure_clips
 from vmaf_jax.tables.dataset import read_table
 
 COUNTS = (0, 1, 2, 3, 4, 5)  # rated clips of each title
@@ -67,8 +68,7 @@ class RatedTests:
 
     def expecting(self, logistic: Logistic) -> ExperimentClips:
         """Returns the clips with the votes that a logistic expects."""
-        expected = expected_votes(self.quality, logistic.centre, logistic.width)
-        return dataclasses.replace(self.clips, expected=expected)
+        return dataclasses.replace(self.clips, expected=logistic(self.quality))
 
 
 def load_tests(folder: Path, model: str) -> RatedTests:
@@ -145,7 +145,7 @@ class _Likelihood:
         private = own**2 * (1 + far) * np.exp(-far) * self.same
         kernel = common + private + np.diag(self.variance + noise**2)
         lower = scipy.linalg.cholesky(kernel, lower=True)
-        expected = expected_votes(self.quality, centre, width)
+        expected = Logistic(centre, width)(self.quality)
         inverse = scipy.linalg.cho_solve((lower, True), np.eye(len(kernel)))
         weights = inverse @ (self.mos - expected)
         n, fit = len(expected), weights @ (self.mos - expected)
@@ -270,6 +270,19 @@ def coverage(
     return float(np.mean(np.concatenate(inside)))
 
 
+def summarise(tests: RatedTests, predictions: Sequence[Predictions]) -> str:
+    """Returns the curve of error against rated clips in a sentence, for cards."""
+    names = [name for name in tests.names if name != APART]
+    means = [np.mean([rmse(predictions, name, n, True) for name in names]) for n in COUNTS]
+    errors = ", ".join(f"{mean:.2f}" for mean in means)
+    counts = ", ".join(map(str, COUNTS))
+    return (
+        f"{len(names)} public tests on 1 to 5, each content left out of every fit: with {counts} "
+        f"clips of each title rated, the others are predicted with an RMSE of {errors} votes. "
+        f"Upscalers, in a further test, hardly gain."
+    )
+
+
 def report(tests: RatedTests, predictions: Sequence[Predictions], hyper: Hyperparameters) -> None:
     """Prints the curves of error against rated clips, and what the intervals held."""
     print("RMSE in votes on clips that are not rated, chosen (at random); line: the best by test")
@@ -315,7 +328,8 @@ def main() -> None:
             arguments.model: fit.logistic,
             HD: fit_process(hd, np.arange(len(hd.mos))).logistic,
         }
-        write_text(FILE, to_json(TitleProcess(hyper, logistics)))
+        process = TitleProcess(hyper, logistics, summarise(tests, predictions))
+        write_text(FILE, to_json(process))
 
 
 if __name__ == "__main__":

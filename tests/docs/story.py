@@ -64,6 +64,9 @@ def _tables(folder: Path, clips: list[str]) -> None:
     for name in ("mine", "demo", "frames"):
         table.write(folder / f"{name}.parquet")
     csv.write_csv(table.to_arrow(), folder / "frames.csv")
+    (folder / "rated.csv").write_text(f"clip,mos,mos_ci95\n{table.clip[0]},4,0.3\n")
+    rated = ("--votes", folder / "rated.csv", "--label-scale", 1, 5, "--out", folder / "calibrated")
+    assert run_command("calibrate", "--features", folder / "mine.parquet", *rated).code == 0
     for clip, reference in zip(clips, ("ref", "ref2"), strict=True):
         pair = (folder / f"{reference}.y4m", folder / "encodes" / f"{clip}.mp4")
         assert run_command("score", *pair, "--log", folder / f"{clip}.json").code == 0

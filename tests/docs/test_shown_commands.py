@@ -25,7 +25,7 @@ from vmaf_jax.cli import app
 PAGES = [Path("README.md"), Path("CONTRIBUTING.md"), *sorted(Path("docs").rglob("*.md"))]
 PROGRAMS = ("vmaf-jax", "python", "pip", "make", "pytest", "ffmpeg", "docker", "pre-commit")
 FOLDERS = ("benchmarks/", "docs/", "scripts/", "tests/", "tools/")
-DEAR_COMMANDS = {"train", "encode", "select", "bench", "compare-backends", "mcp"}
+DEAR_COMMANDS = {"train", "encode", "select", "calibrate", "bench", "compare-backends", "mcp"}
 DEAR_WORDS = {
     *("--backend", "--pix-fmt", "--address"),  # compilation; 1080p; a cluster
     *("demo", "netflix", "avt_vqdb_uhd_1"),  # a corpus that is made for long, or not ours

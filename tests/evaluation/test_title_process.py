@@ -12,10 +12,10 @@ from vmaf_jax.evaluation.title_process import (
     NO_RATINGS,
     ExperimentClips,
     Hyperparameters,
+    Logistic,
     Ratings,
     choose_clips,
     covariance,
-    expected_votes,
     half_widths,
     posterior,
 )
@@ -140,4 +140,4 @@ def test_expected_error_is_what_draws_of_the_process_have():
 def test_intervals_are_of_student():
     wide = half_widths(np.array([2.0]), 0.9, HYPER)
     assert wide[0] == pytest.approx(2 * 0.8 * scipy.stats.t.ppf(0.95, 4))
-    assert expected_votes(np.array([70.0]), 70.0, 20.0) == pytest.approx(50)
+    assert Logistic(70.0, 20.0)(np.array([70.0])) == pytest.approx(50)

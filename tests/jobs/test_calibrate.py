@@ -8,6 +8,9 @@ import pytest
 
 from tests.support import run_command
 from vmaf_jax.features.feature_set import FEATURES
+from vmaf_jax.scoring.model import load_model
+from vmaf_jax.tables.dataset import read_table
+from vmaf_jax.tables.opinions import from_hundred
 from vmaf_jax.tables.table import FeatureTable
 from vmaf_jax.teacher import load_teacher
 
@@ -119,6 +122,40 @@ def test_votes_of_one_title_help_the_other(tmp_path, ladder):
     assert result["label_scale"] == [1, 5]
 
 
+@pytest.mark.parametrize("base", ["vmaf_4k_v0.6.1", "tiny"])
+def test_the_folder_scores_as_the_list_says_and_tells_other_titles(tmp_path, ladder, base):
+    table, votes = ladder
+    rated = write_votes(tmp_path / "rated.csv", votes, ["park_2", "park_6", "park_9"])
+    out = tmp_path / "park"
+    flags = ("--votes", rated, "--out", out, "--model", base, "--interval", 0.8)
+    done = run_command("calibrate", "--features", table, *flags)
+    assert done.code == 0, done.stderr
+    again = run_command("calibrate", "--features", table, *flags)
+    assert (again.code, "add --overwrite" in again.stderr) == (2, True)
+    rows, features = read_clips(out), read_table(table).features.reshape(-1, FRAMES, 6)
+    model = load_model(out)
+    assert (model.kind, model.label, model.label_scale) == ("calibrated", "mos", (1.0, 5.0))
+    for row, frames in zip(rows.values(), features, strict=True):
+        said = model.titles.predict(frames)
+        interval = model.titles.interval(said, 0.8)
+        ends = from_hundred(np.array([said.votes, interval.low, interval.high]), (1.0, 5.0))
+        shown = [float(row[name]) for name in ("score", "low", "high")]
+        if row["rated"] == "false":  # a rated clip's own votes say more of it than of a new one
+            np.testing.assert_allclose(ends, shown, atol=1e-4)
+        assert said.title == row["source"]
+        assert model.clip_score(frames) == said.votes
+    other = features[5] + np.array([0, 0, 0, 0, 0, 4.0])
+    assert model.titles.predict(other).title is None
+    assert model.titles.predict(other).deviation > 1.3 * model.titles.predict(features[5]).deviation
+    card = (out / "card.md").read_text()
+    assert "| park | 3 | not told |" in card
+    onnx = load_model(out / "model.onnx")
+    np.testing.assert_allclose(onnx(features[3]), model(features[3]), atol=2e-2)
+    assert (out / "model.libvmaf.json").exists() == (base != "tiny")
+    refused = run_command("calibrate", "--features", table, "--suggest", 1, "--model", out)
+    assert "is calibrated by votes already" in refused.stderr
+
+
 @pytest.mark.parametrize(
     ("text", "flags", "message"),
     [
@@ -160,8 +197,6 @@ def test_what_cannot_be_chosen_or_predicted_is_told(tmp_path, ladder):
 
 def test_a_table_without_a_scale_names_the_flag(tmp_path, ladder):
     table, votes = ladder
-    from vmaf_jax.tables.dataset import read_table
-
     plain = read_table(table)
     bare = tmp_path / "bare.parquet"
     FeatureTable(

@@ -253,6 +253,8 @@ def _score_pair(
         scores.write_plot(output.plot)
     if output.log is not None:
         scores.write_log(output.log)
+    if (output.json or output.quiet) and scores.other_title is not None:
+        show_lines([scores.other_title], on_error=True)
     if output.json:
         show_json(scores.to_dict(per_frame=output.per_frame))
         return

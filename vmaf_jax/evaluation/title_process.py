@@ -8,6 +8,7 @@ q is what a model predicts of clip i, x what was measured of it. Votes of a titl
 that title, the more the more alike two clips are; a part of it (`shared`) holds for other titles of
 the experiment too. Experiments are independent. `e_i` is what the votes of one clip alone say
 (`noise`) and the doubt of the mean over viewers. All values are points of 0-100 unless said.
+SciPy is imported where it is used: a sidecar's reader needs the hyperparameters alone.
 Source: Rasmussen and Williams, "Gaussian Processes for Machine Learning" (2006), 2.2 and 4.2.1;
 choice by variance: Krause, Singh, Guestrin, "Near-optimal sensor placements" (JMLR 2008).
 """
@@ -17,8 +18,8 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-import scipy.linalg
-import scipy.special
+
+from vmaf_jax.features.feature_set import FEATURES
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -50,6 +51,35 @@ class Hyperparameters:
 
 
 @dataclasses.dataclass(frozen=True)
+class Logistic:
+    """The map m(q) from predicted quality to votes, both points; `centre` and `width` are too."""
+
+    centre: float
+    width: float
+
+    def __call__(self, quality: Floats) -> Floats:
+        """Maps predicted quality to votes, any shape."""
+        from scipy.special import expit
+
+        return np.asarray(100 * expit((quality - self.centre) / self.width))
+
+
+@dataclasses.dataclass(frozen=True)
+class TitleProcess:
+    """The process as fitted to public tests; no row of them is in it.
+
+    Attributes:
+        hyperparameters: Of the kernel, the noise and the intervals.
+        logistic: By the VMAF model that is predicted.
+        judged_on: What it was judged on, in a sentence.
+    """
+
+    hyperparameters: Hyperparameters
+    logistic: dict[str, Logistic]
+    judged_on: str
+
+
+@dataclasses.dataclass(frozen=True)
 class ExperimentClips:
     """Clips of subjective tests, `[n]`, before anybody voted.
 
@@ -71,6 +101,12 @@ class ExperimentClips:
 
     def __len__(self) -> int:
         return len(self.expected)
+
+
+def compare(features: Floats) -> Floats:
+    """Returns what the kernel compares, `[n, d]`, of clips' mean features `[n, 6]`."""
+    columns = [features[:, FEATURES.names.index(f)] / unit for f, unit in COMPARED.items()]
+    return np.column_stack(columns)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,11 +141,6 @@ class Posterior:
     covariance: Floats
 
 
-def expected_votes(quality: Floats, centre: float, width: float) -> Floats:
-    """Maps predicted quality to votes by the logistic m(q), both points, any shape."""
-    return np.asarray(100 * scipy.special.expit((quality - centre) / width), np.float64)
-
-
 def covariance(a: ExperimentClips, b: ExperimentClips, hyper: Hyperparameters) -> Floats:
     """Computes the prior covariance of clips `a` `[n]` with clips `b` `[m]`, `[n, m]`."""
     distance = np.sqrt(3 * np.square(a.compared[:, None] - b.compared[None]).sum(-1))
@@ -128,6 +159,8 @@ def posterior(
     clips: ExperimentClips, ratings: Ratings, rows: Integers, hyper: Hyperparameters
 ) -> Posterior:
     """Computes what the ratings say of the clips at `rows` `[m]`, rated ones among them or not."""
+    from scipy.linalg import cho_factor, cho_solve
+
     wanted = clips[rows]
     own = hyper.noise**2
     prior = covariance(wanted, wanted, hyper) + own * np.eye(len(rows))
@@ -135,16 +168,18 @@ def posterior(
         return Posterior(wanted.expected, prior)
     rated = clips[ratings.row]
     noise = np.diag(own + ratings.variance)
-    factor = scipy.linalg.cho_factor(covariance(rated, rated, hyper) + noise)
+    factor = cho_factor(covariance(rated, rated, hyper) + noise)
     cross = covariance(rated, wanted, hyper) + own * (ratings.row[:, None] == rows)
-    gain = scipy.linalg.cho_solve(factor, cross)
+    gain = cho_solve(factor, cross)
     mean = wanted.expected + (ratings.mos - rated.expected) @ gain
     return Posterior(np.asarray(mean), np.asarray(prior - cross.T @ gain))
 
 
 def half_widths(deviation: Floats, level: float, hyper: Hyperparameters) -> Floats:
     """Computes how far intervals at `level` in (0, 1) reach, from predicted deviations, points."""
-    quantile = float(scipy.special.stdtrit(hyper.freedom, (1 + level) / 2))
+    from scipy.special import stdtrit
+
+    quantile = float(stdtrit(hyper.freedom, (1 + level) / 2))
     return deviation * hyper.widening * quantile
 
 

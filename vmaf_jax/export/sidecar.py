@@ -24,6 +24,7 @@ from vmaf_jax.evaluation.conformal import (
 from vmaf_jax.evaluation.metrics import Metrics
 from vmaf_jax.export.contract import MAX_BYTES as ONNX_BYTES
 from vmaf_jax.export.contract import OUTPUT_NAME, read_feature_set
+from vmaf_jax.export.title_calibration import TitleCalibration
 from vmaf_jax.features.checks import OUTPUT_RANGE
 from vmaf_jax.features.feature_set import FeatureSet
 from vmaf_jax.files import read_limited, to_json, write_text
@@ -221,6 +222,7 @@ class Origin(pydantic.BaseModel, frozen=True):
     training: TrainingRecord | None = None
     calibration: CalibrationEntry | None = None
     members: tuple[Member, ...] | None = None
+    calibrated: TitleCalibration | None = None
 
     @property
     def label_name(self) -> str | None:

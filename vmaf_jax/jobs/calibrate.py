@@ -22,20 +22,21 @@ from vmaf_jax.evaluation.title_process import (
     Floats,
     Integers,
     Ratings,
+    TitleProcess,
     choose_clips,
     half_widths,
     posterior,
 )
 from vmaf_jax.export.sidecar import check_level
 from vmaf_jax.files import atomic_path, check_result_folder, write_text
-from vmaf_jax.scoring.model import ModelLike, load_scorer
-from vmaf_jax.scoring.title_model import (
+from vmaf_jax.jobs.calibrated_folder import Calibration, write_model
+from vmaf_jax.scoring.measured_clips import (
     DEFAULT_BASE,
     MeasuredClips,
-    TitleProcess,
     load_process,
     measure_clips,
 )
+from vmaf_jax.scoring.model import CLIPS_FILE, Model, load_scorer
 from vmaf_jax.tables.dataset import read_table
 from vmaf_jax.tables.opinions import (
     MOS_RANGE,
@@ -45,8 +46,6 @@ from vmaf_jax.tables.opinions import (
     to_hundred,
 )
 from vmaf_jax.tables.table import FeatureTable
-
-CLIPS_FILE = "clips.csv"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,7 +140,7 @@ class Calibrated:
 def suggest(
     features: str | Path,
     count: int,
-    model: ModelLike = DEFAULT_BASE,
+    model: str | Path = DEFAULT_BASE,
     *,
     titles: Sequence[str] = (),
     already: Path | None = None,
@@ -164,7 +163,7 @@ def suggest(
     """
     if count < 1:
         raise InputError(f"--suggest {count}: expected 1 or more clips of each title.")
-    table, process, measured = _measure(features, model)
+    _, table, process, measured = _measure(features, model)
     scale = _scale(table, features, label_scale) or MOS_RANGE
     ratings = NO_RATINGS
     if already is not None:
@@ -199,7 +198,7 @@ def calibrate(
     features: str | Path,
     votes: Path,
     out: Path,
-    model: ModelLike = DEFAULT_BASE,
+    model: str | Path = DEFAULT_BASE,
     *,
     titles: Sequence[str] = (),
     interval: float = 0.9,
@@ -211,7 +210,7 @@ def calibrate(
     Args:
         features: A feature table, by path or address.
         votes: As `corpora.rated_clips` reads them.
-        out: The folder; `clips.csv` in it has a row a clip.
+        out: The folder, as `jobs.calibrated_folder` says; `clips.csv` in it has a row a clip.
         model: A MODEL over the six features that scores frames.
         titles: Sources that are predicted, by default all.
         interval: Level of the intervals, in (0, 1).
@@ -224,39 +223,45 @@ def calibrate(
     """
     check_level(interval, "--interval")
     check_result_folder(out, CLIPS_FILE, overwrite=overwrite)
-    table, process, measured = _measure(features, model)
+    base, table, process, measured = _measure(features, model)
     scale = _scale(table, features, label_scale)
     if scale is None:
         raise InputError(
             f"{features}: does not say on which scale people vote; pass --label-scale LO HI, as "
             f"--label-scale 1 5."
         )
-    ratings = _place(read_rated_clips(votes, scale), measured, scale, process, votes)
+    rated = read_rated_clips(votes, scale)
+    ratings = _place(rated, measured, scale, process, votes)
     groups = _titles(measured, titles, features)
-    if np.isin(np.concatenate(groups), ratings.row).all():
+    rows = np.concatenate(groups)
+    if np.isin(rows, ratings.row).all():
         raise InputError(
             f"{votes}: every clip is rated, so that none is left to predict; leave some out, or "
             f"train a model on them (vmaf-jax train)."
         )
-    clips = [
-        clip
-        for rows in groups
-        for clip in _predict(measured, rows, ratings, process, scale, interval)
-    ]
-    result = Calibrated(load_scorer(model).name, scale, interval, clips)
+    mean, deviation = _predict(measured, groups, ratings, process)
+    panel = float(np.median(ratings.variance))  # a new clip is rated by viewers as these
+    half = half_widths(np.sqrt(deviation**2 + panel), interval, process.hyperparameters)
+    result = Calibrated(
+        base.name, scale, interval, _on_scale(measured, rows, ratings, mean, half, scale)
+    )
+    calibration = Calibration(
+        model, base, process, measured, rated, ratings, rows, mean, deviation, scale
+    )
     with atomic_path(out) as folder:
         folder.mkdir()
+        write_model(folder, out.name, calibration)
         write_text(folder / CLIPS_FILE, result.to_csv())
     return result
 
 
 def _measure(
-    features: str | Path, model: ModelLike
-) -> tuple[FeatureTable, TitleProcess, MeasuredClips]:
+    features: str | Path, model: str | Path
+) -> tuple[Model, FeatureTable, TitleProcess, MeasuredClips]:
     process = load_process()
     scorer = load_scorer(model)
     table = read_table(features)
-    return table, process, measure_clips(table, scorer, process)
+    return scorer, table, process, measure_clips(table, scorer, process)
 
 
 def _scale(
@@ -332,19 +337,30 @@ def _rows_by_name(names: Sequence[str], measured: MeasuredClips, path: Path) -> 
 
 def _predict(
     measured: MeasuredClips,
-    rows: Integers,
+    groups: Sequence[Integers],
     ratings: Ratings,
     process: TitleProcess,
+) -> tuple[Floats, Floats]:
+    """Predicts the votes on the clips of titles: mean and deviation, points, title by title."""
+    mean, deviation = [], []
+    for rows in groups:
+        said = posterior(measured.clips, ratings, rows, process.hyperparameters)
+        mean.append(np.clip(said.mean, 0, 100))
+        deviation.append(np.sqrt(said.covariance.diagonal()))
+    return np.concatenate(mean), np.concatenate(deviation)
+
+
+def _on_scale(
+    measured: MeasuredClips,
+    rows: Integers,
+    ratings: Ratings,
+    mean: Floats,
+    half: Floats,
     scale: LabelScale,
-    level: float,
 ) -> list[CalibratedClip]:
-    """Predicts the votes on the clips of one title."""
-    hyper = process.hyperparameters
-    said = posterior(measured.clips, ratings, rows, hyper)
-    panel = float(np.median(ratings.variance))  # a new clip is rated by viewers as these
-    half = half_widths(np.sqrt(said.covariance.diagonal() + panel), level, hyper)
-    ends = (said.mean, said.mean - half, said.mean + half)
-    score, low, high = (from_hundred(np.clip(v, 0, 100), scale) for v in ends)
+    """Returns predictions and half-widths, points, as clips on the scale of votes."""
+    ends = (mean, mean - half, mean + half)
+    score, low, high = (from_hundred(np.clip(end, 0, 100), scale) for end in ends)
     rated = np.isin(rows, ratings.row)
     return [
         CalibratedClip(

@@ -72,6 +72,8 @@ def check_within(within: float, model: Model, comparison: Comparison) -> None:
     """
     if not 0 < within < 100:
         raise InputError(f"--within {within:g}: expected points above 0 and below 100, as 0.5.")
+    if model.titles is not None:
+        raise InputError(f"--within: {model.name} takes the features of all frames; drop it.")
     if model.pooling != "mean":
         raise InputError(
             f"--within: estimates a mean over frames, {model.name} pools them by {model.pooling}; "

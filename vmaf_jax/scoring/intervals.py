@@ -20,8 +20,8 @@ SAMPLING = "sampling of frames"
 BOTH = f"{conformal.KIND}, and {SAMPLING}"
 
 
-def check_interval(model: Model, level: float, *, within: bool) -> Calibration:
-    """Returns the calibration of a model that can give intervals at `level`.
+def check_interval(model: Model, level: float, *, within: bool) -> None:
+    """Checks that a model can give intervals at `level`.
 
     Args:
         within: Whether only some frames will be measured.
@@ -36,6 +36,12 @@ def check_interval(model: Model, level: float, *, within: bool) -> Calibration:
             f"--interval {level:g}: with --within below {LEVEL:g}, since the frames left out take "
             f"{1 - LEVEL:.2f} of the error; lower it, or drop --within."
         )
+    if model.titles is not None:
+        return
+    _calibration_of(model, level)
+
+
+def _calibration_of(model: Model, level: float) -> Calibration:
     if model.kind == "libvmaf":
         raise InputError(
             f"--interval: {model.name} is VMAF's own model: it imitates nothing, and its error "
@@ -145,7 +151,8 @@ def check_intervals(model: Model, label: str, level: float) -> Calibration:
     Raises:
         InputError: As `check_interval`; or the model is calibrated on another label.
     """
-    calibration = check_interval(model, level, within=False)
+    check_level(level, "--interval")
+    calibration = _calibration_of(model, level)
     if model.label != label:
         raise InputError(
             f"{model.name}: its intervals are of {model.label}, and cannot be compared with "

@@ -20,12 +20,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vmaf_jax.export.sidecar import Calibration
+from vmaf_jax.errors import InputError
+from vmaf_jax.evaluation.vote_curve import VoteCurve
+from vmaf_jax.export.sidecar import Calibration, read_sidecar
 from vmaf_jax.extras import name_missing_extra
 from vmaf_jax.features.checks import check_features
 from vmaf_jax.features.feature_set import FEATURE_SETS, FeatureSet
 from vmaf_jax.models.pooling import pool
 from vmaf_jax.runs.locate import checkpoints, find_run
+from vmaf_jax.scoring.title_model import TitleModel
 from vmaf_jax.tables.opinions import MOS_RANGE, LabelScale
 from vmaf_jax.teacher import known_teachers
 from vmaf_jax.video.ffmpeg import find_ffmpeg
@@ -33,6 +36,8 @@ from vmaf_jax.video.inputs import Video, check_video
 from vmaf_jax.video.streams import probe
 
 Floats = npt.NDArray[np.float64]
+CALIBRATED = "calibrated"  # kind of a model that votes calibrated to titles
+CLIPS_FILE = "clips.csv"  # marks a folder that `vmaf-jax calibrate` wrote
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,13 +46,14 @@ class Model:
 
     Attributes:
         name: For people.
-        kind: `run` (JAX), `onnx` (ONNX Runtime) or `libvmaf` (a teacher, float64).
+        kind: `run` (JAX), `onnx` (ONNX Runtime), `libvmaf` (a teacher, float64) or `calibrated`.
         feature_set: The features that it is called with.
         label: The label column that it was trained on, where that is known.
         label_scale: The worst and the best vote behind its 0 and its 100.
         pooling: How frames become a clip's score, by name.
         compiles: Whether a new number of rows costs it a compilation.
         calibration: Its held-out errors and training region; None where its files have none.
+        titles: The votes that calibrated it to titles; None of other models.
     """
 
     name: str
@@ -60,6 +66,7 @@ class Model:
     _clip: Callable[[Floats], float] | None = None
     compiles: bool = True
     calibration: Calibration | None = None
+    titles: TitleModel | None = None
 
     def __repr__(self) -> str:
         learnt = "" if self.label is None else f", learnt {self.label}"
@@ -112,6 +119,8 @@ def feature_set_of(model: ModelLike) -> FeatureSet:
         return load_teacher(text).feature_set
     if (exported := _shipped_onnx(text)) is not None:
         return _check_onnx(exported)
+    if (found := find_run(text) / CLIPS_FILE).is_file():
+        return _check_onnx(found.with_name("model.onnx"))
     from vmaf_jax.runs.run_folder import read_config
 
     return FEATURE_SETS[read_config(find_run(text)).data.feature_set]
@@ -221,7 +230,36 @@ def _clip_predictor(model: Callable[..., npt.ArrayLike]) -> Callable[[Floats], f
     return clip
 
 
+def _load_calibrated(folder: Path) -> Model:
+    """Loads a folder that `vmaf-jax calibrate` wrote."""
+    sidecar = read_sidecar(folder / "model.json")
+    record = sidecar.calibrated
+    if record is None or Path(record.base).name != record.base:
+        raise InputError(f"{folder}: holds no calibrated model (model.json); calibrate again.")
+    base = load_model(folder / record.base)
+    curve = VoteCurve(np.array(record.curve))
+
+    def predict(features: Floats) -> Floats:
+        return curve(np.asarray(base(features), np.float64))
+
+    titles = TitleModel(record, base.clip_score)
+    return Model(
+        name=sidecar.name,
+        kind=CALIBRATED,
+        feature_set=base.feature_set,
+        _predict=predict,
+        label="mos",
+        label_scale=sidecar.label_scale,
+        pooling=base.pooling,
+        _clip=lambda features: titles.predict(features).votes,
+        compiles=base.compiles,
+        titles=titles,
+    )
+
+
 def _load_run(folder: Path) -> Model:
+    if (folder / CLIPS_FILE).is_file():
+        return _load_calibrated(folder)
     with name_missing_extra():
         import jax
         import jax.numpy as jnp

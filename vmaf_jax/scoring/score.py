@@ -33,6 +33,7 @@ from vmaf_jax.scoring.model import (
     load_scorer,
 )
 from vmaf_jax.scoring.scores import Scores, VideoPair
+from vmaf_jax.scoring.title_model import LEVEL
 from vmaf_jax.tables.table import FeatureTable
 from vmaf_jax.video.arrays import arrays_as_files
 from vmaf_jax.video.comparison import DEFAULT_COMPARISON, Comparison, ComparisonOptions
@@ -282,7 +283,9 @@ def predict_scores(
     """
     started = time.perf_counter()
     per_frame = predict_frames(model, table.features)
-    pooled = model.clip_score(table.features, per_frame)
+    titles = model.titles
+    said = None if titles is None else titles.predict(table.features)
+    pooled = model.clip_score(table.features, per_frame) if said is None else said.votes
     inference_s = time.perf_counter() - started
     return Scores(
         model=model.name,
@@ -294,8 +297,12 @@ def predict_scores(
         pooling=model.pooling,
         label_scale=model.label_scale if model.label == "mos" else None,
         label=model.label,
-        interval=score_interval(model, pooled, interval),
-        inside_training_region=is_in_training_region(model, table.features.mean(axis=0)),
+        interval=score_interval(model, pooled, interval)
+        if titles is None or said is None
+        else titles.interval(said, interval or LEVEL),
+        inside_training_region=is_in_training_region(model, table.features.mean(axis=0))
+        if said is None
+        else said.title is not None,
     )
 
 

@@ -12,6 +12,7 @@ from vmaf_jax.evaluation.conformal import ScoreInterval
 from vmaf_jax.extraction.request import METRICS
 from vmaf_jax.files import write_bytes
 from vmaf_jax.scoring.intervals import SAMPLING, describe_interval, format_interval
+from vmaf_jax.scoring.model import CALIBRATED
 from vmaf_jax.tables.opinions import LabelScale, from_hundred
 from vmaf_jax.tables.table import FeatureTable, to_pandas
 from vmaf_jax.video.comparison import Comparison
@@ -35,7 +36,7 @@ class Scores:
 
     Attributes:
         model: The model's name.
-        kind: `run` (JAX), `onnx` or `libvmaf`.
+        kind: `run` (JAX), `onnx`, `libvmaf` or `calibrated`.
         per_frame: float64 `[frames]`, VMAF points, 0-100.
         table: The features (and the teachers' scores) that the scores were computed from.
         seconds: Of `extraction` (the model loads meanwhile) and of `inference`.
@@ -87,7 +88,7 @@ class Scores:
         """The clip's score on the scale that people voted on; None for a model of no votes."""
         if self.label_scale is None:
             return None
-        return float(from_hundred(np.array(self.pooled), self.label_scale))
+        return float(from_hundred(np.array([self.pooled]), self.label_scale)[0])
 
     @property
     def size(self) -> int | None:
@@ -162,7 +163,8 @@ class Scores:
         """Returns the clip's score in words, where it is more than the mean over frames."""
         if self.label_scale is None and self.pooling == "mean":
             return []
-        line = f"{self.model}: {self.pooled:.2f} of 100, pooled by {self.pooling}"
+        how = "by votes" if self.kind == CALIBRATED else f"pooled by {self.pooling}"
+        line = f"{self.model}: {self.pooled:.2f} of 100, {how}"
         if self.label_scale is not None:
             low, high = self.label_scale
             line += f"; {self.mos:.2f} where people vote {low:g} to {high:g}"
@@ -196,9 +198,21 @@ class Scores:
             lines.append(line)
         if self.interval is not None and self.interval.low < self.interval.high:
             lines.append(describe_interval(self.interval, self.label_scale, self.label))
-        if self.inside_training_region is False:
+        if self.other_title is not None:
+            lines.append(self.other_title)
+        elif self.inside_training_region is False:
             lines.append("outside the training region: unlike the clips that the model learnt from")
         return lines
+
+    @property
+    def other_title(self) -> str | None:
+        """A warning where a model that votes calibrated scores a title that it does not know."""
+        if self.kind != CALIBRATED or self.inside_training_region:
+            return None
+        return (
+            f"warning: another title than those that calibrated {self.model} (its reference moves "
+            f"otherwise), so that its score rests on the votes on others"
+        )
 
     @property
     def interval_text(self) -> str:

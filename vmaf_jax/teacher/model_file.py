@@ -30,6 +30,7 @@ from vmaf_jax.files import read_limited
 from vmaf_jax.teacher.svr import Correction, ScoreTransform, SvrParams
 
 DEFAULT_TEACHER = "vmaf_v0.6.1"
+_MOST_KNOTS = 10  # libvmaf of 2.3 to today refuses a file with more
 MAX_BYTES = 8 << 20
 _FEATURE = re.compile(r"(?:VMAF_(?:integer_)?|Cambi_|Speed_\w+?_)feature_(?P<name>\w+)_score")
 # Of the names that begin with VMAF, those that libvmaf still computes since its version 2.
@@ -367,11 +368,16 @@ def _read_flag(path: Path, entry: dict[str, Any], key: str) -> bool:
 
 
 def _check_knots(path: Path, knots: Any) -> None:
-    """Raises InputError unless knots are points with rising x, two at least."""
+    """Raises InputError unless knots are points with rising x, as many as libvmaf loads."""
     points = np.asarray(knots, dtype=np.float64)
     sound = points.ndim == 2 and points.shape[1] == 2 and len(points) > 1
     if not sound or not np.isfinite(points).all() or not (np.diff(points[:, 0]) > 0).all():
         raise InputError(f"{path}: knots are {knots!r}, expected pairs with rising x; fix them.")
+    if len(points) > _MOST_KNOTS:
+        raise InputError(
+            f"{path}: score_transform has {len(points)} knots, and no libvmaf loads more than "
+            f"{_MOST_KNOTS}; use fewer."
+        )
 
 
 def _read_transform(path: Path, entry: Any) -> tuple[ScoreTransform | None, bool]:
@@ -380,14 +386,10 @@ def _read_transform(path: Path, entry: Any) -> tuple[ScoreTransform | None, bool
     if not isinstance(entry, dict):
         raise InputError(f"{path}: score_transform is {type(entry).__name__}, expected keys.")
     _refuse_nulls(path, entry, "score_transform")
+    knots = None
     if "knots" in entry:
         _check_knots(path, entry["knots"])
-        if entry.get("enabled") is True:
-            raise OtherFeaturesError(
-                f"{path}: score_transform has knots, which libvmaf alone maps scores by. Let it "
-                f"run the model, as a label column: --teacher {path}."
-            )
-        return None, False
+        knots = tuple((float(x), float(y)) for x, y in entry["knots"])
     terms = [entry.get(key) for key in ("p0", "p1", "p2")]
     present = any(term is not None for term in terms)
     if any(isinstance(term, (str, bool)) for term in terms):
@@ -397,6 +399,7 @@ def _read_transform(path: Path, entry: Any) -> tuple[ScoreTransform | None, bool
         raise InputError(f"{path}: score_transform has a term that is not finite; it is damaged.")
     transform = ScoreTransform(
         polynomial=(p0, p1, p2) if present else None,
+        knots=knots,
         at_least_input=_read_flag(path, entry, "out_gte_in"),
         at_most_input=_read_flag(path, entry, "out_lte_in"),
     )

@@ -2,7 +2,7 @@
 
     z     = slope * x + intercept                                  (per feature)
     raw   = (sum_j coef_j exp(-gamma |z - sv_j|^2) - rho - b0) / s0
-    score = clip(transform(raw)), transform(r) = p0 + p1 r + p2 r^2, then rectified
+    score = clip(transform(raw)), transform(r) = p0 + p1 r + p2 r^2, then knots, then rectified
 
 VMAF v1 takes a chroma that is exactly 0 for one that could not be measured (flat planes, pictures
 that are too small), and puts `c (1 - adm3)` in its place.
@@ -14,6 +14,8 @@ Source: libvmaf, `predict.c` (normalise, correct, denormalise, transform, clip) 
 kernel.
 """
 
+import itertools
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -44,11 +46,14 @@ class ScoreTransform(NamedTuple):
     Attributes:
         polynomial: p0, p1, p2; None leaves the score as it is.
         at_least_input, at_most_input: rectification against the score before the polynomial.
+        knots: points (x, y) with rising x, applied after the polynomial: linear between them, and
+            beyond them as the first and the last piece.
     """
 
     polynomial: tuple[float, float, float] | None
     at_least_input: bool = False
     at_most_input: bool = False
+    knots: tuple[tuple[float, float], ...] | None = None
 
 
 class SvrParams(NamedTuple):
@@ -133,8 +138,22 @@ def transform_score(scores: Float[Array, " n"], transform: ScoreTransform) -> Fl
     if transform.polynomial is not None:
         p0, p1, p2 = transform.polynomial
         out = p0 + p1 * scores + p2 * xp.square(scores)
+    if transform.knots is not None:
+        (first, slope), *others = bends(transform.knots)
+        mapped = transform.knots[0][1] + slope * (out - first)
+        for at, bend in others:
+            mapped = mapped + bend * xp.maximum(out - at, 0)
+        out = mapped
     if transform.at_most_input:
         out = xp.minimum(out, scores)
     if transform.at_least_input:
         out = xp.maximum(out, scores)
     return out
+
+
+def bends(knots: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Returns where pieces between knots begin, and by how much each is steeper than the last."""
+    pairs = list(itertools.pairwise(knots))
+    slopes = [(y1 - y0) / (x1 - x0) for (x0, y0), (x1, y1) in pairs]
+    changes = np.diff(slopes, prepend=0.0).tolist()
+    return [(x, change) for ((x, _), _), change in zip(pairs, changes, strict=True)]

@@ -1,6 +1,7 @@
 """From features to a score, in the graph: a student's own file, or a teacher's SVR."""
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -8,7 +9,7 @@ import numpy as np
 from vmaf_jax.export.contract import INPUT_NAME, OUTPUT_NAME
 from vmaf_jax.export.pixels.graph import Graph, Value
 from vmaf_jax.teacher import Teacher
-from vmaf_jax.teacher.svr import Correction, ScoreTransform
+from vmaf_jax.teacher.svr import Correction, ScoreTransform, bends
 
 if TYPE_CHECKING:
     import onnx
@@ -85,8 +86,19 @@ def _transform(transform: ScoreTransform, score: Value) -> Value:
     if transform.polynomial is not None:
         p0, p1, p2 = transform.polynomial
         out = score * score * p2 + score * p1 + p0
+    if transform.knots is not None:
+        out = map_by_knots(out, transform.knots)
     if transform.at_most_input:
         out = out.minimum(score)
     if transform.at_least_input:
         out = out.maximum(score)
+    return out
+
+
+def map_by_knots(score: Value, knots: Sequence[tuple[float, float]]) -> Value:
+    """Returns scores mapped as `teacher.svr.transform_score` maps them by knots."""
+    (first, bend), *others = bends(knots)
+    out = (score - first) * bend + knots[0][1]
+    for at, change in others:
+        out = out + (score - at).relu() * change
     return out

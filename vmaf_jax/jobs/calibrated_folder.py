@@ -1,0 +1,179 @@
+"""The folder that `calibrate` writes: a model of titles, its files for other hosts, and its card.
+
+`clips.csv`, `model.onnx`, its sidecar `model.json` with the calibration, `base.onnx` or
+`base.libvmaf.json`, which is the model beneath, `model.libvmaf.json` where that is one of libvmaf's
+kind, and `card.md`. `score --model FOLDER` takes it.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from vmaf_jax.corpora.rated_clips import RatedClip
+from vmaf_jax.errors import InputError
+from vmaf_jax.evaluation.title_process import Floats, Integers, Ratings, TitleProcess
+from vmaf_jax.evaluation.vote_curve import KNOTS, VoteCurve, fit_curve
+from vmaf_jax.export.contract import MAX_BYTES
+from vmaf_jax.export.sidecar import LICENSE, Label, Origin, check_sidecar, write_sidecar
+from vmaf_jax.export.title_calibration import RatedEntry, TitleCalibration, TitleEntry
+from vmaf_jax.export.vote_curve_files import write_curve_libvmaf, write_curve_onnx
+from vmaf_jax.features.feature_set import FEATURES
+from vmaf_jax.files import read_limited, to_json, write_bytes, write_text
+from vmaf_jax.runs.locate import find_run
+from vmaf_jax.scoring.measured_clips import MeasuredClips, logistic_of
+from vmaf_jax.scoring.model import Model, is_teacher
+from vmaf_jax.tables.opinions import LabelScale
+from vmaf_jax.teacher import Teacher, load_teacher
+
+LIBVMAF = "model.libvmaf.json"
+_BASE_LIBVMAF, _BASE_ONNX = "base.libvmaf.json", "base.onnx"
+
+
+@dataclasses.dataclass(frozen=True)
+class Calibration:
+    """All that a folder is written from.
+
+    Attributes:
+        base: The model beneath, as the user named it.
+        model: The same, loaded.
+        measured: The table's clips.
+        rated, ratings: Votes on some of them, in one order.
+        rows: The clips that the curve is fitted to, `[m]`.
+        mean, deviation: Predicted of those, points, `[m]`.
+        scale: The worst and the best vote.
+    """
+
+    base: str | Path
+    model: Model
+    process: TitleProcess
+    measured: MeasuredClips
+    rated: Sequence[RatedClip]
+    ratings: Ratings
+    rows: Integers
+    mean: Floats
+    deviation: Floats
+    scale: LabelScale
+
+
+def write_model(folder: Path, name: str, calibration: Calibration) -> None:
+    """Writes all but `clips.csv` into an empty folder.
+
+    Raises:
+        InputError: The model beneath has no file that could be copied.
+    """
+    logistic = logistic_of(calibration.model, calibration.process)
+    curve = fit_curve(
+        calibration.measured.weights[calibration.rows],
+        calibration.mean,
+        calibration.deviation,
+        KNOTS if logistic is None else logistic(KNOTS),
+    )
+    base, libvmaf = _copy_base(calibration.base, folder)
+    write_curve_onnx(base, curve, name, folder / "model.onnx")
+    if libvmaf is not None and libvmaf.transform is None:
+        write_curve_libvmaf(libvmaf, curve, folder / LIBVMAF)
+    file = _BASE_LIBVMAF if isinstance(base, Teacher) else _BASE_ONNX
+    record = _record(calibration, curve, file)
+    origin = Origin(
+        name=name,
+        pooling=calibration.model.pooling,
+        label=Label(name="mos", scale=calibration.scale),
+        license=LICENSE,
+        calibrated=record,
+    )
+    write_sidecar(folder / "model.onnx", origin)
+    error = calibration.measured.weights[calibration.rows] @ curve.votes - calibration.mean
+    apart = float(np.sqrt(np.mean(np.square(error)))) * (
+        calibration.scale[1] - calibration.scale[0]
+    )
+    write_text(folder / "card.md", _card(name, record, calibration.scale, apart / 100))
+
+
+def _copy_base(base: str | Path, folder: Path) -> tuple[Teacher | Path, Teacher | None]:
+    """Copies the model beneath; returns it, and its libvmaf form where it has one."""
+    text = str(base)
+    if is_teacher(text):
+        teacher = load_teacher(text)
+        write_text(folder / _BASE_LIBVMAF, to_json(teacher.model.document))
+        return teacher, teacher
+    source = Path(text) if text.endswith(".onnx") else find_run(text) / "model.onnx"
+    if not source.is_file():
+        raise InputError(f"{source}: no such file, of the model beneath; export it there first.")
+    copy = folder / _BASE_ONNX
+    write_bytes(copy, read_limited(source, "ONNX_BYTES", MAX_BYTES))
+    if (origin := check_sidecar(source)) is not None:
+        write_sidecar(copy, origin)
+    libvmaf = source.with_name(LIBVMAF)
+    return copy, load_teacher(libvmaf) if libvmaf.is_file() else None
+
+
+def _record(calibration: Calibration, curve: VoteCurve, base: str) -> TitleCalibration:
+    measured, ratings = calibration.measured, calibration.ratings
+    logistic = logistic_of(calibration.model, calibration.process)
+    title = measured.clips.title
+    motion2 = measured.features[:, FEATURES.names.index("motion2")]
+    titles = []
+    for number in range(int(title.max()) + 1):
+        rows = np.flatnonzero(title == number)
+        experiment = None if measured.experiment is None else measured.experiment[rows[0]]
+        titles.append(
+            TitleEntry(
+                source=measured.source[rows[0]],
+                experiment=experiment,
+                motion2=float(np.median(motion2[rows])),
+            )
+        )
+    rated = [
+        RatedEntry(
+            clip=clip.clip,
+            title=int(title[row]),
+            expected=float(measured.clips.expected[row]),
+            compared=measured.clips.compared[row].tolist(),
+            mos=float(ratings.mos[k]),
+            variance=float(ratings.variance[k]),
+            viewers=clip.viewers,
+        )
+        for k, (row, clip) in enumerate(zip(ratings.row, calibration.rated, strict=True))
+    ]
+    return TitleCalibration(
+        base=base,
+        base_name=calibration.model.name,
+        centre=None if logistic is None else logistic.centre,
+        width=None if logistic is None else logistic.width,
+        hyperparameters=calibration.process.hyperparameters,
+        panel=float(np.median(ratings.variance)),
+        titles=titles,
+        rated=rated,
+        curve=curve.votes.tolist(),
+        judged_on=calibration.process.judged_on,
+    )
+
+
+def _card(name: str, record: TitleCalibration, scale: LabelScale, apart: float) -> str:
+    lines = [
+        f"# {name}: {record.base_name}, calibrated by votes",
+        "",
+        f"Predicts the mean vote from {scale[0]:g} to {scale[1]:g}, as the viewers of these titles "
+        f"would give it. It is for encodes of these titles; on others it warns.",
+        "",
+        "| title | rated clips | viewers of each |",
+        "| --- | --- | --- |",
+    ]
+    for k, title in enumerate(record.titles):
+        rated = [entry for entry in record.rated if entry.title == k]
+        viewers = sorted({entry.viewers for entry in rated if entry.viewers is not None})
+        shown = " to ".join(map(str, dict.fromkeys((viewers[0], viewers[-1])))) if viewers else ""
+        lines.append(f"| {title.source} | {len(rated)} | {shown or 'not told'} |")
+    lines += [
+        "",
+        f"`vmaf-jax score --model` of this folder takes what the votes say of each clip by its "
+        f"features. `model.onnx` and `{LIBVMAF}` put a frame's score on one rising curve instead, "
+        f"and give points: a vote is {scale[0]:g} + {(scale[1] - scale[0]) / 100:g} x points. Over "
+        f"the clips of the table the two differ by {apart:.2f} votes (root mean square).",
+        "",
+        f"What it was judged on: {record.judged_on}",
+        "",
+    ]
+    return "\n".join(lines)
