@@ -82,8 +82,8 @@ def _tiles(view: ClipView) -> list[Tile]:
         sure = Tile("Uncertainty", f"± {width / 2:.2f}", f"{ends}, {kind}")
     worst = f"{100 * share:.1f} % of frames are more than 10 points below the clip's score"
     return [
-        Tile("How good?", f"{lead.score:.2f}", f"points of 100, {lead.name}"),
-        Tile("How bad where it is bad?", f"{low:.2f}", f"5 % of frames are below; {worst}"),
+        Tile("Score", f"{lead.score:.2f}", f"points of 100, {lead.name}"),
+        Tile("Worst frames", f"{low:.2f}", f"5 % of frames are below; {worst}"),
         sure,
     ]
 
