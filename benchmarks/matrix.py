@@ -60,7 +60,7 @@ RUNTIMES = {
     "ONNX Runtime 1.28.0": (("onnxruntime==1.28.0", _NUMPY), "onnxruntime"),
     "ONNX Runtime 1.32.0": (("onnxruntime==1.32.0", _NUMPY), "onnxruntime"),
     "OpenVINO 2026.4.1, f32": (("openvino==2026.4.1", _NUMPY), "openvino"),
-    "OpenVINO 2026.4.1 as it comes": (("openvino==2026.4.1", _NUMPY), "openvino by default"),
+    "OpenVINO 2026.4.1, default": (("openvino==2026.4.1", _NUMPY), "openvino by default"),
     "onnx.reference 1.23.2": (("onnx==1.23.2", _NUMPY), "onnx"),
 }
 _WEB = Path("web/node_modules/onnxruntime-web")
