@@ -17,7 +17,7 @@ _PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "onnx", "onnxruntime", "
 
 
 def __getattr__(name: str) -> str:
-    """Looks `__version__` up when it is asked for, by a module that is slow to load."""
+    """Looks `__version__` up on first use, by a module that is slow to load."""
     if name != "__version__":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return package_version("vmaf-jax")

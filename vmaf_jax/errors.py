@@ -22,7 +22,7 @@ class GateError(RuntimeError):
 
 
 class WorkerEndedError(Exception):
-    """The end of a process that did this one's work, and has told the user why.
+    """The end of a process that did this one's work, and has printed the reason.
 
     Attributes:
         code: Its exit code, which becomes that of the program.

@@ -13,7 +13,7 @@ from vmaf_jax.corpora import demo
 from vmaf_jax.errors import InputError
 from vmaf_jax.extraction.extract import extract_clips
 from vmaf_jax.extraction.request import Request
-from vmaf_jax.jobs.check import MENDS, check
+from vmaf_jax.jobs.check import FIXES, check
 from vmaf_jax.tables import read_table
 from vmaf_jax.tables.table import concatenate
 from vmaf_jax.video.comparison import Comparison
@@ -55,7 +55,7 @@ def test_clips_out_of_step_and_of_another_reference_are_found(faulty):
     kinds = {finding.source: finding.kind for finding in checked.findings}
     assert kinds["bigbuckbunny"] == "out_of_step"
     assert kinds["rocket"] == "wrong_reference"
-    assert all(finding.mend == MENDS[finding.kind] for finding in checked.findings)
+    assert all(finding.fix == FIXES[finding.kind] for finding in checked.findings)
 
 
 def test_swapped_labels_and_another_models_are_found(demo_table):
@@ -84,7 +84,7 @@ def test_the_command_lists_findings_and_exits_as_a_linter_does(faulty, demo_tabl
     assert len(found.stdout.splitlines()) == len(names)
     assert f"{len(names)} of 72 clips are suspect" in found.stderr
     document = json.loads(run_command("check", tmp_path / "faulty.parquet", "--json").stdout)
-    keys = {"clip", "source", "kind", "seen", "confidence", "mend"}
+    keys = {"clip", "source", "kind", "seen", "confidence", "fix"}
     assert all(keys <= set(finding) for finding in document["findings"])
 
 

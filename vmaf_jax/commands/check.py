@@ -15,7 +15,7 @@ def check(
     json_: Json = False,
 ) -> None:
     """Find clips out of step, wrong references, swapped labels and unreliable subjects."""
-    from vmaf_jax.jobs.check import MENDS
+    from vmaf_jax.jobs.check import FIXES
     from vmaf_jax.jobs.check import check as run_check
     from vmaf_jax.reporting.terminal import show_json, show_lines
 
@@ -25,8 +25,8 @@ def check(
     else:
         show_lines(map(str, checked.findings))
         kinds = dict.fromkeys(finding.kind for finding in checked.findings)
-        mends = (f"{kind.replace('_', ' ')}: {MENDS[kind]}" for kind in kinds)
-        show_lines([*checked.skipped, *mends], on_error=True)
+        fixes = (f"{kind.replace('_', ' ')}: {FIXES[kind]}" for kind in kinds)
+        show_lines([*checked.skipped, *fixes], on_error=True)
         if not checked.findings:
             show_lines([f"{table}: {checked.n_clips} clips, nothing suspect"], on_error=True)
     if checked.findings:

@@ -1,4 +1,4 @@
-"""The program's commands, each loaded when it is asked for, and their help as plain text.
+"""The program's commands, each loaded when it is called, and their help as plain text.
 
 Loading all of them takes longer than showing their names, and Rich's help longer than all of them;
 its boxes take twice the lines.
@@ -55,7 +55,7 @@ class Command(TyperCommand):
 
 
 class Program(TyperGroup):
-    """The program: it knows its commands' names, and loads the one that is asked for."""
+    """The program: it knows its commands' names, and loads the one that is called."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Returns the names of all commands."""

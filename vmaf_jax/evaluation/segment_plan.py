@@ -90,7 +90,7 @@ def estimate_statistic(
     """Estimates a statistic of a whole video and its standard error.
 
     Args:
-        statistic: Of some segments, told by their places along the order of difficulty.
+        statistic: Of some segments, given by their places along the order of difficulty.
         n: Number of segments, at least 3.
         share: Of all segments, those drawn.
     """

@@ -45,7 +45,7 @@ class Observation:
         setting: Of the encoder.
         score: Points, 0 to 100.
         error: Standard error of the score, points.
-        holds: Of a whole file: whether it keeps the target at the confidence asked for.
+        holds: Of a whole file: whether it keeps the target at the requested confidence.
     """
 
     setting: float

@@ -37,8 +37,8 @@ def fit_curve(weights: Floats, votes: Floats, deviation: Floats, logistic: Float
 
     Args:
         weights: Of each clip, `[n, 8]`.
-        votes, deviation: Predicted of each clip, and how sure, points, `[n]`.
-        logistic: Votes at the knots where nobody voted, points, `[8]`.
+        votes, deviation: Predicted of each clip, and its standard deviation, points, `[n]`.
+        logistic: Votes at the knots without votes, points, `[8]`.
     """
     from scipy.optimize import nnls
 

@@ -281,7 +281,7 @@ def _scale(
 
 
 def _titles(measured: MeasuredClips, titles: Sequence[str], features: str | Path) -> list[Integers]:
-    """Returns the rows of each title that is asked for.
+    """Returns the rows of each requested title.
 
     Raises:
         InputError: The table has no such title.

@@ -165,7 +165,7 @@ def _card(name: str, record: TitleCalibration, scale: LabelScale, apart: float) 
         rated = [entry for entry in record.rated if entry.title == k]
         viewers = sorted({entry.viewers for entry in rated if entry.viewers is not None})
         shown = " to ".join(map(str, dict.fromkeys((viewers[0], viewers[-1])))) if viewers else ""
-        lines.append(f"| {title.source} | {len(rated)} | {shown or 'not told'} |")
+        lines.append(f"| {title.source} | {len(rated)} | {shown or 'not stated'} |")
     lines += [
         "",
         f"`vmaf-jax score --model` of this folder takes what the votes say of each clip by its "

@@ -22,7 +22,7 @@ from vmaf_jax.teacher.model_file import known_teachers
 _SAMPLE = 8  # frames of a clip, on which label columns are held to their models
 _AGREES = 1.5  # deviations of quality from what is usual at the clip's votes
 
-MENDS: Mapping[str, str] = {
+FIXES: Mapping[str, str] = {
     table_faults.OUT_OF_STEP: "measure it again with --sync auto, or --fps match where frames are "
     "dropped on the way; else leave it out",
     table_faults.MISALIGNED: "look at both pictures for crop, bars, scaling and a shift in time, "
@@ -45,10 +45,10 @@ class Finding:
     Attributes:
         clip: Name of the clip; None of a subject.
         source: Of the clip; None of a subject.
-        kind: What is wrong with it, one of `MENDS`.
+        kind: What is wrong with it, one of `FIXES`.
         seen: The figures that say so.
         confidence: That it is so, 0-1.
-        mend: What to do.
+        fix: What to do.
         subject: Name of the subject; None of a clip.
         experiment: The test, where the table or the votes name one.
     """
@@ -58,7 +58,7 @@ class Finding:
     kind: str
     seen: str
     confidence: float
-    mend: str
+    fix: str
     subject: str | None = None
     experiment: str | None = None
 
@@ -123,7 +123,7 @@ def find_subjects(votes: VoteRows, experiment: str | None) -> list[Finding]:
             kind=vote_faults.SUBJECT,
             seen=fault.seen,
             confidence=fault.confidence,
-            mend=MENDS[vote_faults.SUBJECT],
+            fix=FIXES[vote_faults.SUBJECT],
             subject=votes.names[fault.subject],
             experiment=experiment,
         )
@@ -284,7 +284,7 @@ def _finding(fault: Fault, means: FeatureTable) -> Finding:
         kind=fault.kind,
         seen=f"{fault.seen}{other}",
         confidence=round(fault.confidence, 2),
-        mend=MENDS[fault.kind],
+        fix=FIXES[fault.kind],
         experiment=None if means.experiment is None else means.experiment[fault.clip],
     )
 

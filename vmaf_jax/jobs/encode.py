@@ -1,7 +1,7 @@
 """The job `encode`: the cheapest encode of a video that keeps a target score.
 
 Probes, encodes of some segments, tell how scores fall with the encoder's setting. Then the whole
-file is encoded and measured, and again while it misses or is better than asked for. The weakest
+file is encoded and measured, and again while it misses or is better than requested. The weakest
 setting that keeps the target is written; where none does, there is no file.
 """
 
@@ -57,7 +57,7 @@ class EncodeSettings:
         preset: The encoder's speed; None for its default.
         pix_fmt: Of the encode; None for 4:2:0 with 8 bits, 10 where the source has more.
         height: Lines of the encode; None for those of the source.
-        encoder_args: Further options of the encoder, names and values by turns.
+        encoder_args: Further options of the encoder, names and values alternating.
         confidence: At which the finished file keeps the target, in [0.5, 1).
         pool: How frames become a score, of `POOLS`; None for the model's own pooling.
         tolerance: Points above the target that end the search, above 0.
@@ -147,7 +147,7 @@ class Encoding:
     seconds: dict[str, float]
 
     def lines(self) -> list[str]:
-        """Returns the outcome in words; a miss is told by `check`."""
+        """Returns the outcome in words; a miss is reported by `check`."""
         how = f"{self.encoder}, preset {self.preset}, {self.pix_fmt}, {self.height} lines"
         if self.finished is not None:
             done = self.finished

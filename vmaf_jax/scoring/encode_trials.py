@@ -81,7 +81,7 @@ class WholeEncode:
     Attributes:
         setting: The encoder's quality setting.
         score: Points; an estimate where not every frame was measured.
-        lower_bound: Points, which the score keeps at the confidence asked for; the score itself
+        lower_bound: Points, which the score keeps at the requested confidence; the score itself
             where every frame was measured.
         frames_measured: Frames.
         kbps: Rate of its video, kbit/s.

@@ -176,7 +176,7 @@ class CheckResult:
         n_findings: how many clips and subjects were found.
         findings: by clip, in the order of the table; an answer has 500.
         skipped: looks that the table does not allow, and why.
-        out: the file with everything, where one was asked for.
+        out: the file with everything, where one was requested.
     """
 
     n_clips: int

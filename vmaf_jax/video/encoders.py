@@ -99,7 +99,7 @@ class EncodeRecipe:
         preset: Its speed, in its own words.
         pix_fmt: Of the encode.
         height: Lines of the encode; None for those of the source.
-        arguments: Further options of the encoder, names and values by turns.
+        arguments: Further options of the encoder, names and values alternating.
     """
 
     encoder: Encoder
@@ -128,7 +128,7 @@ def find_encoder(ffmpeg: Ffmpeg, name: str) -> Encoder:
 
 
 def check_arguments(ffmpeg: Ffmpeg, encoder: Encoder, arguments: Sequence[str]) -> None:
-    """Checks that further arguments are options of the encoder, names and values by turns.
+    """Checks that further arguments are options of the encoder, names and values alternating.
 
     Raises:
         InputError: An argument is no option of it, is set already, or has no value.
@@ -138,7 +138,7 @@ def check_arguments(ffmpeg: Ffmpeg, encoder: Encoder, arguments: Sequence[str]) 
     allowed = (own | set(_COMMON_OPTIONS)) - set(_OWN_OPTIONS)
     for name in arguments[::2]:
         if name in _OWN_OPTIONS:
-            raise InputError(f"{name}: is set by the search or by an option of ours; drop it.")
+            raise InputError(f"{name}: is set by the search or by an option of vmaf-jax; drop it.")
         if name not in allowed:
             raise InputError(
                 f"{name}: no option of {encoder.name} that can be passed on."
@@ -165,7 +165,7 @@ def encode_video(
         setting: The quality setting.
         with_sound: Whether the source's sound is copied.
         key_frames: Times, seconds, at which frames are coded on their own.
-        on_frames: Told how many more frames are encoded.
+        on_frames: Receives the number of further frames encoded.
 
     Raises:
         InputError: ffmpeg fails.
@@ -191,7 +191,7 @@ def encode_video(
         telling = [line for line in lines if re.search(r"No space|error|invalid|fail|not ", line)]
         raise InputError(
             f"{video.path}: {encoder.name} cannot encode it "
-            f"({' '.join((telling or lines or ['no reason told'])[0].split())[:300]}); correct the "
+            f"({' '.join((telling or lines or ['no reason'])[0].split())[:300]}); correct the "
             f"options, or free space."
         )
 

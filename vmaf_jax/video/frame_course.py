@@ -3,7 +3,7 @@
 The frame that is shown rises with time: mostly by one, by none where a frame is repeated, by more
 where some were dropped; a foreign picture shows none. The likeliest such course is found by
 dynamic programming (Viterbi's; gaps cost as in Gotoh's alignment of sequences). Its ends are free,
-so either video may begin or end first. Where every so many frames one is repeated or dropped, as
+so either video may begin or end first. Where periodically a frame is repeated or dropped, as
 telecine and decimation do, that pattern is found first and costs nothing.
 Source: Viterbi, IEEE Trans. Inf. Theory 13(2), 1967; Gotoh, J. Mol. Biol. 162, 1982.
 """

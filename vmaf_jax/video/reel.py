@@ -36,7 +36,7 @@ def write_reel(
         ],
     )
     if run.code:
-        reason = (run.report.strip().splitlines() or ["no reason told"])[-1]
+        reason = (run.report.strip().splitlines() or ["no reason given"])[-1]
         raise InputError(
             f"{video.path}: its segments cannot be written ({reason}); free space at {out.parent}."
         )

@@ -81,7 +81,7 @@ def survey_source(ffmpeg: Ffmpeg, video: Video) -> Survey:
         if reports_damage(run.faults, [stream]) or re.search(r"; [1-9]\d* decode err", run.report):
             raise InputError(f"{video.path}: damaged, as its decoder reports; get it again.")
         if run.code:
-            reason = (run.report.strip().splitlines() or ["no reason told"])[-1]
+            reason = (run.report.strip().splitlines() or ["no reason given"])[-1]
             raise InputError(f"{video.path}: ffmpeg failed on it ({reason}); check the file.")
         _, score = read_shot_log(work)
         sizes = np.array(read_packet_sizes(work / "sizes.txt"), np.float64)
