@@ -73,7 +73,7 @@ class Alignment:
         """Returns ffmpeg's filters that leave of each video what is measured.
 
         Of the reference it is the whole span, since motion is measured between neighbours; where a
-        frame of it has no partner, it is paired with the distorted frame before, and the row dropped.
+        frame of it has no partner, it is paired with the distorted frame before, its row dropped.
         """
         first = self.first[0]
         picked, places, passed = [], [], 0
