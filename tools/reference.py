@@ -3,8 +3,10 @@
 python tools/reference.py
 """
 
+import dataclasses
 import inspect
 import re
+import textwrap
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -58,20 +60,26 @@ def _function(name: str, function: Callable[..., Any]) -> list[str]:
     """Renders a function's signature, without annotations, and its docstring."""
     given = inspect.signature(function).parameters.values()
     parameters = [p.replace(annotation=p.empty, default=_shown(p.default)) for p in given]
-    shown = inspect.Signature(parameters)
+    signature = f"{name}{inspect.Signature(parameters)}"
+    shown = textwrap.wrap(signature, 96, subsequent_indent="    ", break_on_hyphens=False)
     text = inspect.getdoc(function) or ""
-    return ["", f"### `vmaf_jax.{name}`", "", "```text", f"{name}{shown}", "", text, "```"]
+    return ["", f"### `vmaf_jax.{name}`", "", "```text", *shown, "", text, "```"]
 
 
-class _Object:
-    """Stands for a default whose `repr` is an address, which would change with every run."""
+class _Instance:
+    """A default that is an object, shown by its type and name; its fields would fill the page."""
+
+    def __init__(self, value: object) -> None:
+        own_name = getattr(value, "name", "")
+        self.text = f"{type(value).__name__}({own_name!r})" if own_name else "..."
 
     def __repr__(self) -> str:
-        return "..."
+        return self.text
 
 
 def _shown(default: Any) -> Any:
-    return _Object() if " object at 0x" in repr(default) else default
+    is_object = dataclasses.is_dataclass(default) or " object at 0x" in repr(default)
+    return _Instance(default) if is_object and not inspect.isclass(default) else default
 
 
 def _commands(group: Any, before: str = "") -> Iterable[tuple[str, Any]]:
@@ -106,7 +114,11 @@ def _settings(model: type[pydantic.BaseModel], before: str = "") -> list[str]:
         if inspect.isclass(kind) and issubclass(kind, pydantic.BaseModel):
             lines += _settings(kind, f"{before}{name}.")
             continue
-        default = "required" if field.is_required() else _default(field.default)
+        default = (
+            "required"
+            if field.is_required()
+            else _default(field.get_default(call_default_factory=True))
+        )
         lines.append(f"| `{before}{name}` | {default} | {_cell(described.get(name, ''))} |")
     return lines
 
@@ -122,7 +134,7 @@ def _attributes(docstring: str) -> dict[str, str]:
 
 
 def _default(value: Any) -> str:
-    if value is None or value is False or callable(value) or value == ():
+    if value is None or value is False or callable(value) or value in ((), {}):
         return ""
     return f"`{value}`"
 

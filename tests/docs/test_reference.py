@@ -27,6 +27,13 @@ def test_every_setting_says_what_it_is():
     assert [row[0] for row in rows if not row[2].strip(" |")] == []
 
 
+def test_defaults_are_values_and_signatures_fit():
+    page = render_reference(app)
+    assert "PydanticUndefined" not in page
+    python = page.split("## Python")[1].split("```")[1::2]
+    assert max(len(line) for block in python for line in block.splitlines()) <= 110
+
+
 def test_functions_are_there_with_their_arguments():
     python = render_reference(app).split("## Python")[1]
     assert "score(reference, distorted, model='auto', *, bits=8, backend='libvmaf'," in python
