@@ -6,15 +6,15 @@ A setting is a quality level such as CRF: scores fall as it rises. The score of 
 
 g is a curve through probes, encodes of some segments: isotonic regression, then PCHIP, on the scale
 t = ln((s + 1) / (101 - s)), on which scores fall nearly evenly with CRF; beyond the probes it goes
-on with the encoder's usual slope. d is how much the whole file differs from its segments: unknown
-before the first whole encode, with the variance
+on with the slope of the last two, or the encoder's usual one. d is how much the whole file differs
+from its segments: unknown before the first whole encode, with the variance
 
     V(q) = e^2 + (drift * s'(q))^2
 
 where e is the sampling error of the segments and drift, in settings, is what rate control does
-otherwise in segments. Once whole files are measured, d is interpolated between them, and its error
-grows with the distance in points from the nearest. Without probes g goes through whole files and d
-is 0. A setting is expected to hold where mean - z * sd reaches the target; z is of the confidence.
+otherwise in segments. Once a whole file is measured, d is known there, and its error grows with the
+distance in points. With two, or without probes, g goes through whole files and d is 0. A setting is
+expected to hold where mean - z * sd reaches the target; z is of the confidence.
 Where z * sd is more than half the tolerance, the middle of what is tolerated is aimed at instead: a
 file that is too good costs another encode, as a miss does.
 Sources: Barlow et al., "Statistical inference under order restrictions" (1972); Fritsch and
@@ -32,9 +32,11 @@ from vmaf_jax.video.encoders import SettingRange
 Floats = npt.NDArray[np.float64]
 # Errors of g, as a share of the distance in t to the nearest probe: between two probes, and beyond.
 _INTERPOLATION, _EXTRAPOLATION = 0.1, 0.3
-_CARRY = 0.15  # error of d, as a share of the distance in points to the nearest whole file
+_SLOPES = (1.6, 0.4)  # of the usual slope: the steepest and the flattest that two points tell
+_CARRY = 0.15  # error of d, as a share of the distance in points from the whole file
 _MAY = 2.0  # standard deviations below the target that a forecast may be
-_SETTLED = 0.15  # points; a smaller error of g is left to the first whole encode
+_SETTLED = 0.15  # points; a smaller error of g is left to the first whole encode, and so is one of
+_MINOR = 0.5  # of the error of d, which no probe takes away
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,6 +93,8 @@ def forecast(
         whole: Encodes of the whole file.
     """
     grid = settings.grid()
+    if len(whole) > 1:
+        probes = []
     points = list(probes) or list(whole)
     if not points:
         t = _to_t(np.array(93.0)) + settings.slope * (grid - settings.typical)
@@ -106,14 +110,10 @@ def forecast(
         sampling = np.interp(grid, [p.setting for p in at], [p.error for p in at])
         error = np.hypot(sampling, settings.drift * settings.slope * points_per_t)
     if probes and whole:
-        at = sorted(whole, key=lambda file: file.setting)
-        own = np.array([file.setting for file in at])
-        curve_there = np.interp(own, grid, mean)
-        offset = np.array([file.score for file in at]) - curve_there
-        shift = np.interp(grid, own, offset)
-        away = np.abs(mean[:, None] - curve_there[None])
-        carried = np.hypot(_CARRY * away, [file.error for file in at]).min(axis=1)
-        mean, error = mean + shift, np.minimum(error, carried)
+        (file,) = whole
+        there = float(np.interp(file.setting, grid, mean))
+        carried = np.hypot(_CARRY * np.abs(mean - there), file.error)
+        mean, error = mean + file.score - there, np.minimum(error, carried)
         curve_error = np.minimum(curve_error, carried)
     elif whole:
         error = np.full(len(grid), max(file.error for file in whole))
@@ -141,7 +141,8 @@ def next_probe(
     chosen = settings.best if chosen is None else chosen
     place = int(np.argmin(np.abs(view.setting - chosen)))
     is_probed = any(abs(probe.setting - chosen) < settings.step / 2 for probe in probes)
-    return None if is_probed or view.curve_error[place] <= _SETTLED else chosen
+    enough = max(_SETTLED, _MINOR * known[place])
+    return None if is_probed or view.curve_error[place] <= enough else chosen
 
 
 def next_encode(
@@ -201,8 +202,13 @@ def _curve(
     y = _to_t(np.array([np.mean(by_setting[setting]) for setting in x]))
     y = np.asarray(isotonic_regression(y, increasing=False).x)
     inside = np.clip(grid, x[0], x[-1])
-    t = PchipInterpolator(x, y)(inside) if len(x) > 1 else np.full(len(grid), y[0])
-    t = t + settings.slope * (grid - inside)
+    t, first, last = np.full(len(grid), y[0]), settings.slope, settings.slope
+    if len(x) > 1:
+        t = PchipInterpolator(x, y)(inside)
+        steep, flat = settings.slope * np.array(_SLOPES)
+        slopes = np.clip(np.diff(y) / np.diff(x), steep, flat)
+        first, last = float(slopes[0]), float(slopes[-1])
+    t = t + np.where(grid < inside, first, last) * (grid - inside)
     distance = np.abs(t[:, None] - y[None]).min(axis=1)
     share = np.where(grid == inside, _INTERPOLATION, _EXTRAPOLATION)
     return t, share * distance
