@@ -234,6 +234,19 @@ def test_codecs_are_compared(server):
     assert len(pictures(result)) == 1
 
 
+def test_a_table_is_calibrated_by_votes(server, table):
+    features = "table.parquet"
+    names = read_table(table).clip_groups()[0]
+    asked = server.answer("suggest_clips", features=features, count=1, label_scale=[1, 5])
+    assert asked["n_titles"] == len({source for _, source, _ in names})
+    rated = asked["suggestions"][0]["clips"][0]["clip"]
+    (server.folder / "rated.csv").write_text(f"clip,mos,mos_ci95\n{rated},4.2,0.3\n")
+    request = {"features": features, "votes": "rated.csv", "out": "title", "label_scale": [1, 5]}
+    answer = server.answer("calibrate", **request)
+    assert (answer["n_clips"], answer["n_rated"]) == (len(names), 1)
+    assert (Path(answer["out"]) / "model.onnx").is_file()
+
+
 def test_a_video_is_encoded_to_a_target(server):
     answer = server.answer("encode", reference="ref.y4m", target=80, out="finished.mp4")
     assert answer["finished"]["holds"]

@@ -345,6 +345,40 @@ class LadderRequest(Request):
     ] = None
 
 
+class _CalibrationRequest(Request):
+    features: Table
+    model: Annotated[
+        ModelName, Field(description="The model beneath; it scores frames by the six features.")
+    ] = "vmaf_4k_v0.6.1"
+    titles: list[Word] = Field([], max_length=1000, description="Only these sources.")
+    label_scale: VoteScale = None
+
+
+class SuggestRequest(_CalibrationRequest):
+    """Names the clips of each title of a feature table whose votes would tell most of its other
+    clips, in the order in which to have them rated, with the error to expect after each.
+    """
+
+    count: int = Field(ge=1, le=1000, description="Clips of each title.")
+    already: Annotated[
+        InputFile | None, Field(description="Votes that there are: clip, mos; or subject, vote.")
+    ] = None
+    costs: Annotated[InputFile | None, Field(description="Cost of rating: clip, cost.")] = None
+
+
+class CalibrateRequest(_CalibrationRequest):
+    """Predicts the votes of every clip of a feature table, with intervals, from votes on some of
+    them, and writes a model of these titles to a folder below the output folder.
+    """
+
+    votes: Annotated[
+        InputFile, Field(description="Votes: clip, mos, mos_ci95; or clip, subject, vote.")
+    ]
+    out: Annotated[OutputPath, Field(description="The folder; scores take it as a model.")]
+    interval: float = Field(0.9, gt=0, lt=1, description="Level of the intervals.")
+    overwrite: bool = Field(False, description="Replace an earlier result in that folder.")
+
+
 class EncodeRequest(Request):
     """Encodes a video below the output folder as cheaply as a target score allows: the weakest
     quality setting whose finished file, measured, keeps the target. Without such a setting there
@@ -507,6 +541,8 @@ TOOLS = {
         Tool("check_table", "Check a feature table", CheckRequest, writes=True),
         Tool("ladder", "Compare codecs", LadderRequest, writes=True),
         Tool("encode", "Encode to a target", EncodeRequest, long=True, writes=True),
+        Tool("suggest_clips", "Suggest clips to rate", SuggestRequest),
+        Tool("calibrate", "Calibrate to titles", CalibrateRequest, writes=True),
         Tool("list_models", "List models", ListModelsRequest),
         Tool("list_backends", "List backends", ListBackendsRequest),
         Tool("eval_model_on_split", "Evaluate a model", EvaluateRequest),

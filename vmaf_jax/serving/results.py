@@ -15,6 +15,7 @@ from pydantic_core import core_schema
 
 from vmaf_jax.corpora.encodes import Encode
 from vmaf_jax.evaluation.conformal import ScoreInterval
+from vmaf_jax.jobs.calibrate import CalibratedClip, TitleSuggestions
 from vmaf_jax.jobs.check import Finding
 from vmaf_jax.jobs.ladder import LeftOut
 from vmaf_jax.scoring.intervals import ClipIntervals
@@ -223,6 +224,34 @@ class LadderResult:
     n_hull: int
     hull: list[Encode]
     out: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SuggestResult:
+    """Clips of titles to have rated; errors are on `label_scale`. An answer has 500 titles."""
+
+    label_scale: tuple[float, float]
+    n_titles: int
+    suggestions: list[TitleSuggestions]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CalibrateResult:
+    """Clips with their votes as predicted, on `label_scale`; all in `clips.csv` of the folder.
+
+    Attributes:
+        out: the folder, which is a model.
+        interval: level of the intervals.
+        clips: an answer has 500.
+    """
+
+    out: str
+    model: str
+    label_scale: tuple[float, float]
+    interval: float
+    n_clips: int
+    n_rated: int
+    clips: list[CalibratedClip]
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ import numpy as np
 import pydantic
 
 from vmaf_jax.files import check_output, to_json, write_text
+from vmaf_jax.jobs.calibrate import calibrate, suggest
 from vmaf_jax.jobs.encode import EncodeSettings, Encoding, encode
 from vmaf_jax.jobs.ladder import BdRate, ladder
 from vmaf_jax.progress import Progress
@@ -26,6 +27,7 @@ from vmaf_jax.serving import catalogue, requests, results
 from vmaf_jax.serving.long_results import PART
 from vmaf_jax.serving.requests import Request, fill_settings
 from vmaf_jax.tables.dataset import TableSummary
+from vmaf_jax.tables.opinions import LabelScale
 from vmaf_jax.tables.table import FeatureTable
 
 if TYPE_CHECKING:
@@ -229,6 +231,53 @@ def compare_codecs(
     return Answer(result, [plot_curves(made.curves, hulls)] if request.plot else [])
 
 
+def suggest_clips(
+    request: requests.SuggestRequest, progress: Progress
+) -> Answer[results.SuggestResult]:
+    """Names the clips of each title to have rated."""
+    made = suggest(
+        request.features,
+        request.count,
+        request.model,
+        titles=request.titles,
+        already=None if request.already is None else Path(request.already),
+        costs=None if request.costs is None else Path(request.costs),
+        label_scale=_scale(request.label_scale),
+    )
+    result = results.SuggestResult(
+        label_scale=made.label_scale,
+        n_titles=len(made.suggestions),
+        suggestions=made.suggestions[:PART],
+    )
+    return Answer(result)
+
+
+def calibrate_titles(
+    request: requests.CalibrateRequest, progress: Progress
+) -> Answer[results.CalibrateResult]:
+    """Predicts the votes of a table's clips from those on some, and writes the model."""
+    made = calibrate(
+        request.features,
+        Path(request.votes),
+        Path(request.out),
+        request.model,
+        titles=request.titles,
+        interval=request.interval,
+        label_scale=_scale(request.label_scale),
+        overwrite=request.overwrite,
+    )
+    result = results.CalibrateResult(
+        out=request.out,
+        model=made.model,
+        label_scale=made.label_scale,
+        interval=made.interval,
+        n_clips=len(made.clips),
+        n_rated=sum(clip.rated for clip in made.clips),
+        clips=made.clips[:PART],
+    )
+    return Answer(result)
+
+
 def list_models(
     request: requests.ListModelsRequest, progress: Progress
 ) -> Answer[results.ModelsResult]:
@@ -417,6 +466,8 @@ WORK: dict[type[Request], Work[Any, Any]] = {
         Work(requests.CheckRequest, check_table, results.CheckResult),
         Work(requests.LadderRequest, compare_codecs, results.LadderResult),
         Work(requests.EncodeRequest, encode_to_target, Encoding),
+        Work(requests.SuggestRequest, suggest_clips, results.SuggestResult),
+        Work(requests.CalibrateRequest, calibrate_titles, results.CalibrateResult),
         Work(requests.ListModelsRequest, list_models, results.ModelsResult),
         Work(requests.ListBackendsRequest, list_backends, results.BackendsResult),
         Work(requests.EvaluateRequest, evaluate_model, results.EvaluateResult),
@@ -431,6 +482,10 @@ WORK: dict[type[Request], Work[Any, Any]] = {
 def output_schemas() -> dict[str, dict[str, Any]]:
     """Returns the JSON schema of each tool's result, by the tool's name."""
     return {name: WORK[tool.request].output_schema() for name, tool in requests.TOOLS.items()}
+
+
+def _scale(ends: Sequence[float] | None) -> LabelScale | None:
+    return None if ends is None else (ends[0], ends[1])
 
 
 def _load_scorer(model: str) -> ModelLike:
