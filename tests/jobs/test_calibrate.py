@@ -13,7 +13,8 @@ import pytest
 from tests.support import run_command
 from vmaf_jax.errors import InputError
 from vmaf_jax.features.feature_set import FEATURES
-from vmaf_jax.scoring.model import load_model
+from vmaf_jax.scoring.measured_clips import check_calibratable
+from vmaf_jax.scoring.model import Model, load_model
 from vmaf_jax.tables.dataset import read_table
 from vmaf_jax.tables.opinions import from_hundred
 from vmaf_jax.tables.table import FeatureTable
@@ -237,6 +238,12 @@ def test_three_rated_clips_halve_the_error_on_real_encodes(tmp_path):
         rmse.append(float(np.sqrt(np.mean(errors(read_clips(out), votes) ** 2))))
     assert rmse[0] < 0.47  # 0.53 with none
     assert rmse[1] < 0.38
+
+
+def test_a_model_over_frames_is_refused():
+    model = Model("a", "onnx", FEATURES, lambda rows: rows[:, 0], _clip=lambda rows: 50.0)
+    with pytest.raises(InputError, match=r"a: cannot be calibrated: .* \(attention\)"):
+        check_calibratable(model)
 
 
 def test_what_cannot_be_chosen_or_predicted_is_told(tmp_path, ladder):

@@ -83,6 +83,11 @@ class Model:
         """
         return np.asarray(self._predict(check_features(features, self.feature_set)))
 
+    @property
+    def takes_clips(self) -> bool:
+        """Whether a clip's score is more than a pooling of its frames' scores."""
+        return self._clip is not None
+
     def clip_score(
         self,
         features: Floats,
