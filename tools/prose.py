@@ -106,7 +106,7 @@ def bad_names(module: Path) -> Iterator[Text]:
 
 def find_phrases() -> list[str]:
     """Returns a line for each phrase of `PHRASES` in pages, strings and names of the project."""
-    modules = sorted((ROOT / "vmaf_jax").rglob("*.py"))
+    modules = [m for folder in ("vmaf_jax", "docs") for m in sorted((ROOT / folder).rglob("*.py"))]
     texts = [text for page in pages() for text in page_texts(page)]
     texts += [text for module in modules for text in code_texts(module)]
     found = {

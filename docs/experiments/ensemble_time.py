@@ -1,4 +1,4 @@
-"""An ensemble's processor time in ONNX Runtime beside a single model's, in turns.
+"""An ensemble's processor time in ONNX Runtime beside a single model's, alternating.
 
 python -m docs.experiments.ensemble_time
 

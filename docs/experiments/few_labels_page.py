@@ -55,7 +55,7 @@ def curve(columns: Columns, unit: float) -> list[str]:
 
 
 def monotone(columns: Columns) -> list[str]:
-    """PLCC, SROCC, RMSE as it comes and mapped, MOS on 1-5, of the monotone networks."""
+    """PLCC, SROCC, RMSE unmapped and mapped, MOS on 1-5, of the monotone networks."""
     rows = []
     for name in (n for n in columns if n.startswith("monotone")):
         predicted, mos = columns[name], columns["mos"]
@@ -86,7 +86,7 @@ def page(opinions: Columns, v1: Columns) -> str:
         *curve(v1, 1.0),
         "",
         f"Not tuned at all, `rbf` has {rmse(v1['rbf, not tuned'], v1['mos']):.2f}. Half of from-scratch's error is not",
-        "reached: what is left is what v1 sees and the six features do not (banding, chroma), which no labels mend.",
+        "reached: what is left is what v1 sees and the six features do not (banding, chroma), which labels cannot supply.",
         "",
         "## Monotone networks",
         "",

@@ -101,7 +101,7 @@ def nu_svr(clips: PaddedClips, problem: Problem) -> npt.NDArray[np.float64]:
 
 
 def students(problem: Problem) -> Predictions:
-    """Ours: distilled, from scratch, fine-tuned, by pooling and by prior."""
+    """Students: distilled, from scratch, fine-tuned, by pooling and by prior."""
     out = {}
     for pooling in POOLINGS:
         rbf = {"network": "rbf", "pooling": pooling}

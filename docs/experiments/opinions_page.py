@@ -55,7 +55,7 @@ Columns = dict[str, npt.NDArray[Any]]
 
 
 def figures(predicted: npt.NDArray[Any], columns: Columns) -> list[str]:
-    """PLCC, SROCC, RMSE as it comes and mapped, MOS on 1-5."""
+    """PLCC, SROCC, RMSE unmapped and mapped, MOS on 1-5."""
     mos = columns["mos"]
     mapped = rmse_mapped(predicted, mos, columns["experiment"]).mapped
     errors = (rmse(predicted, mos) / POINTS, mapped / POINTS)

@@ -3,7 +3,7 @@
 python -m docs.experiments.within runs/within.jsonl        # measures, about 15 minutes
 python -m docs.experiments.within runs/within.jsonl page   # the figures, of what lies there
 
-Each of the demo's 72 clips and 50 long ones is scored both ways, one after the other in turns, in
+Each of the demo's 72 clips and 50 long ones is scored both ways, one after the other, in
 one process, with the model loaded and the cache of measurements empty. A file that is there already
 is gone on with.
 """

@@ -5,7 +5,7 @@
 Makes CLIPS pairs of raw video (352x288, FRAMES frames each, all different), and measures them with
 a Ray cluster of this machine alone, once with one core and once with two, into folders of their own,
 caches empty. Ray, its workers, their ffmpeg and this command are bound to as many cores: an ffmpeg of one
-thread otherwise takes some of a second. Then the shards are asked for again, which costs hashing and a look at each shard: what
+thread otherwise takes some of a second. Then the shards are requested again, which costs hashing and a look at each shard: what
 is left of a task when its measurement is taken away. Prints JSON.
 """
 

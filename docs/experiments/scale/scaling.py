@@ -3,7 +3,7 @@
     python docs/experiments/scale/scaling.py measure runs/scaling.jsonl
     python docs/experiments/scale/scaling.py plot runs/scaling.jsonl docs/scaling.png
 
-Made-up rows of 9 sources. Each point trains members of 6-64-32-16-1 on batches of 256 in a process of
+Synthetic rows of 9 sources. Each point trains members of 6-64-32-16-1 on batches of 256 in a process of
 its own, for as many epochs as visit some millions of rows. A line
 of the file is a point; a file that is there is gone on with. `plot` draws what lies in the file.
 """
@@ -24,7 +24,7 @@ FEW_ROWS, FEW_MEMBERS = 10_000, 18
 
 
 def members_of(rows: int) -> int:
-    """How many are trained on so many rows."""
+    """Number of members trained on this number of rows."""
     return 4 if rows > 1_000_000 else FEW_MEMBERS
 
 

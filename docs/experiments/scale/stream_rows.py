@@ -3,7 +3,7 @@
     python docs/experiments/scale/stream_rows.py make FOLDER --rows 10000000
     python docs/experiments/scale/stream_rows.py train FOLDER
 
-`make` writes a dataset of made-up rows, 20 sources, a million rows a shard, labelled by a function of
+`make` writes a dataset of synthetic rows, 20 sources, a million rows a shard, labelled by a function of
 the features. `train` maps it, then trains all folds for some steps on rows from the disk; on 20,000 of
 them by the ordinary path, which holds its table and draws rows in every step; and on all rows with
 their features as an array in memory. It prints nanoseconds a row that a member reads (predictions
