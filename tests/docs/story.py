@@ -70,6 +70,9 @@ def _tables(folder: Path, clips: list[str]) -> None:
     for clip, reference in zip(clips, ("ref", "ref2"), strict=True):
         pair = (folder / f"{reference}.y4m", folder / "encodes" / f"{clip}.mp4")
         assert run_command("score", *pair, "--log", folder / f"{clip}.json").code == 0
+    pair = (folder / "reference.y4m", folder / "distorted.mp4")
+    result = run_command("score", *pair, "--json", "--per-frame").stdout
+    (folder / "baseline.json").write_text(result)
     rows = [f"{clip}.json,{source}" for clip, source in zip(clips, "ab", strict=True)]
     (folder / "unscored.csv").write_text("\n".join(["log,source", *rows]) + "\n")
     scored = [f"{row},{mos}" for row, mos in zip(rows, (4, 2), strict=True)]

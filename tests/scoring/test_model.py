@@ -18,8 +18,10 @@ from vmaf_jax.scoring.model import (
     FOUR_K,
     HD,
     PHONE,
+    V1_VIEWS,
     ModelChoice,
     choose_model,
+    feature_set_of,
     vmaf_model_for,
 )
 from vmaf_jax.scoring.rank import rank
@@ -99,3 +101,56 @@ def test_scores_of_two_models_are_not_ranked(encodes, tmp_path):
     raw = ScoreSettings(width=3840, height=2160, pix_fmt="yuv420p")
     with pytest.raises(InputError, match=f"call for {FOUR_K} and {HD}"):
         rank(folder, [folder], "auto", raw)
+
+
+@pytest.mark.parametrize(
+    ("size", "rate", "display", "model"),
+    [
+        ("352x288", 24, None, "vmaf_v1.0.16_3d0h"),
+        ("352x288", 60, None, "vmaf_v1.0.16_hfr_3d0h"),
+        ("352x288", 30, "1080p@5.0h", "vmaf_v1.0.16_5d0h"),
+        ("3840x64", 50, None, "vmaf_v1.0.16_hfr_1d5h_2160"),
+        ("352x288", 24, "2160@3H", "vmaf_v1.0.16_3d0h_2160"),
+    ],
+)
+def test_v1_follows_display_and_frame_rate(size, rate, display, model, tmp_path, ffmpeg):
+    source = ["-f", "lavfi", "-i", f"color=size={size}:rate={rate}", "-frames:v", "1"]
+    path = tmp_path / "a.y4m"
+    subprocess.run([ffmpeg, "-v", "error", *source, "-pix_fmt", "yuv420p", path], check=True)
+    choice = choose_model("v1", Video(path), display)
+    assert choice.model == model
+    assert f"the reference is {size} at {rate} frames/s" in str(choice.reason)
+    assert choose_model(model, Video(path)) == ModelChoice(model)
+
+
+def test_the_result_names_v1_s_model_and_its_form(encodes):
+    pair = (encodes / "ref.y4m", encodes / "small.mp4", "--model", "v1", "--json")
+    document = json.loads(run_command("score", *pair).stdout)
+    assert document["model"] == "vmaf_v1.0.16_3d0h"
+    assert document["model_choice"].startswith("vmaf_v1.0.16_3d0h: chosen for a 1080p screen at 3")
+    assert document["comparison"]["v1_bits"] == 10
+    ranked = json.loads(run_command("score", pair[0], encodes / "dis.mp4", *pair[1:]).stdout)
+    assert {entry["model"] for entry in ranked["ranked"]} == {document["model"]}
+
+
+def test_every_display_has_a_model_that_is_there():
+    for view in V1_VIEWS.values():
+        for name in (f"vmaf_v1.0.16_{view}", f"vmaf_v1.0.16_hfr_{view}"):
+            assert feature_set_of(name).libvmaf_model == name
+
+
+@pytest.mark.parametrize(
+    ("model", "display", "message"),
+    [
+        ("v1", "4K", "VMAF has no model for it; expected 1080p@3H, 1080p@5H"),
+        ("auto", "1080p@5H", "only VMAF v1 has a model for it; add --model v1"),
+        ("tiny", "1080p@3H", "goes with --model auto or v1"),
+    ],
+)
+def test_displays_without_a_model(encodes, model, display, message):
+    words = (encodes / "ref.y4m", encodes / "dis.mp4", "--model", model, "--display", display)
+    finished = run_command("score", *words)
+    assert (finished.code, finished.stderr.count("\n")) == (2, 1)
+    assert message in finished.stderr
+    screen = run_command("score", *words[:2], "--display", "2160p@1.5H", "--json").stdout
+    assert json.loads(screen)["model"] == FOUR_K

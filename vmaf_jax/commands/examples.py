@@ -24,6 +24,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "score": (
         "vmaf-jax score reference.y4m distorted.mp4",
         "vmaf-jax score reference.y4m encodes/*.mp4 --html page.html",
+        "vmaf-jax score reference.y4m distorted.mp4 --fail-below p5=75 --junit limits.xml",
         "vmaf-jax score reference.yuv distorted.yuv --width 1920 --height 1080 --pix-fmt yuv420p",
     ),
     "encode": (

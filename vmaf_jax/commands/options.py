@@ -10,7 +10,7 @@ from vmaf_jax.video.comparison import DEINTERLACE, SCALES
 
 DIFFERING, PART, RAW = "Videos that differ", "A part of the videos", "Raw YUV files"  # panels
 MEASURING = "How it is measured"
-AUTO, PHONE = "auto", "phone"  # names of models that `scoring.model` gives a meaning
+AUTO, PHONE, V1 = "auto", "phone", "v1"  # names of models that `scoring.model` gives a meaning
 
 
 def complete(*values: str) -> Callable[[str], list[str]]:
@@ -39,7 +39,7 @@ def complete_model(incomplete: str) -> list[str]:
 
 def complete_scored_model(incomplete: str) -> list[str]:
     """Returns what `score --model` takes that goes on as `incomplete` does."""
-    return [*complete(AUTO, PHONE)(incomplete), *complete_model(incomplete)]
+    return [*complete(AUTO, PHONE, V1)(incomplete), *complete_model(incomplete)]
 
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]

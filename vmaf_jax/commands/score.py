@@ -1,5 +1,6 @@
 """The command `vmaf-jax score`: one pair, or several distorted videos as a ranking."""
 
+import contextlib
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from vmaf_jax.commands.limits import Limits
 from vmaf_jax.commands.options import (
     AUTO,
     MEASURING,
@@ -33,7 +35,7 @@ from vmaf_jax.commands.options import (
     complete_scored_model,
 )
 from vmaf_jax.environment import prepare_extraction
-from vmaf_jax.errors import InputError
+from vmaf_jax.errors import GateError, InputError
 from vmaf_jax.files import check_output, is_folder
 from vmaf_jax.printable import printable
 from vmaf_jax.video.comparison import Comparison
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
     from vmaf_jax.scoring.score import ScoreSettings
 
 _FILES = "Files and output"
+_GATE = "Limits (exit code 1 where one is missed)"
 
 
 def _complete_metrics(incomplete: str) -> list[str]:
@@ -54,17 +57,38 @@ def _complete_metrics(incomplete: str) -> list[str]:
     return [f"{before}{comma}{name}" for name in complete(*METRICS)(last)]
 
 
+def _complete_pool(incomplete: str) -> list[str]:
+    """Returns poolings that go on as `incomplete` does."""
+    from vmaf_jax.evaluation.clip_pooling import POOLS  # loads NumPy, which help does without
+
+    return complete(*POOLS)(incomplete)
+
+
 def score(
     reference: Annotated[Path, typer.Argument(help="The pristine video; - for a pipe.")],
     distorted: Annotated[list[Path], typer.Argument(help="The degraded one; several are ranked.")],
     model: Annotated[
         str,
         typer.Option(
-            help="auto: VMAF's own by resolution; phone; a VMAF model or student by name (tiny); a "
-            "run folder, .onnx or .json.",
+            help="auto: VMAF's own by resolution; v1: VMAF v1's; phone; a VMAF model or student by "
+            "name (tiny); a run folder, .onnx or .json.",
             autocompletion=complete_scored_model,
         ),
     ] = AUTO,
+    display: Annotated[
+        str | None,
+        typer.Option(
+            help="Of --model auto and v1: 1080p@3H, 1080p@5H, 2160p@1.5H, 2160p@3H.",
+            autocompletion=complete("1080p@3H", "1080p@5H", "2160p@1.5H", "2160p@3H"),
+        ),
+    ] = None,
+    pool: Annotated[
+        str | None,
+        typer.Option(
+            help="The clip's score: mean, harmonic, p1, p5, p10, median, worst-second, worst-shot.",
+            autocompletion=_complete_pool,
+        ),
+    ] = None,
     interval: Annotated[
         float | None, typer.Option(help="Level, as 0.9, of the interval; of a student.")
     ] = None,
@@ -90,6 +114,24 @@ def score(
         bool,
         typer.Option("--per-frame", help="Print every frame's score.", rich_help_panel=_FILES),
     ] = False,
+    fail_below: Annotated[
+        str | None,
+        typer.Option(help="Least score, as 90, or p5=75,worst-second=60.", rich_help_panel=_GATE),
+    ] = None,
+    baseline: Annotated[
+        Path | None,
+        typer.Option(
+            help="An earlier result of --json, best with --per-frame.", rich_help_panel=_GATE
+        ),
+    ] = None,
+    max_drop: Annotated[
+        str | None,
+        typer.Option(help="Largest drop from it, as 0.5, or mean=0.5,p5=1.", rich_help_panel=_GATE),
+    ] = None,
+    junit: Annotated[
+        Path | None,
+        typer.Option(help="Write the limits as JUnit XML, .xml.", rich_help_panel=_GATE),
+    ] = None,
     teacher: Teachers = None,
     extra_metrics: Annotated[
         str | None,
@@ -154,6 +196,7 @@ def score(
         align=align,
     )
     output = _Output(csv, plot, log, html, per_frame=per_frame, quiet=quiet, json=json_)
+    limits = Limits.from_flags(fail_below, baseline, max_drop, junit, within)
     with stdin_as_file([reference, *distorted], width, height, pix_fmt) as (pristine, *degraded):
         several = len(degraded) > 1 or is_folder(pristine) or is_folder(degraded[0])
         # Before imports that take seconds, so that a mistyped name costs no wait.
@@ -166,6 +209,7 @@ def score(
                 raw = Video(path, width, height, pix_fmt)
                 check_video(raw if raw.is_raw else Video(path))
             output.check([pristine, degraded[0], Path(model)])
+        limits.check_output([pristine, *degraded])
         prepare_extraction(backend)
         from vmaf_jax.scoring.score import ScoreSettings
 
@@ -179,12 +223,14 @@ def score(
             provider=provider,
             interval=interval,
             within=within,
+            pool=pool,
+            display=display,
             comparison=comparison,
         )
         if several:
-            _rank(pristine, degraded, model, settings, engine, address, output)
+            _rank(pristine, degraded, model, settings, engine, address, output, limits)
         else:
-            _score_pair(pristine, degraded[0], model, settings, output)
+            _score_pair(pristine, degraded[0], model, settings, output, limits)
 
 
 def _split_names(text: str | None) -> tuple[str, ...]:
@@ -233,7 +279,12 @@ class _Output:
 
 
 def _score_pair(
-    reference: Path, distorted: Path, model: str, settings: "ScoreSettings", output: _Output
+    reference: Path,
+    distorted: Path,
+    model: str,
+    settings: "ScoreSettings",
+    output: _Output,
+    limits: Limits,
 ) -> None:
     """Scores a pair, writes the files and shows the score."""
     from vmaf_jax.reporting.score_tables import show_extra_metrics, show_scores
@@ -247,6 +298,7 @@ def _score_pair(
 
             terminal.stage("pictures")
             write_clip_page(output.html, [scores])
+    checks = limits.check([scores])
     if output.csv is not None:
         scores.write_csv(output.csv)
     if output.plot is not None:
@@ -256,16 +308,18 @@ def _score_pair(
     if (output.json or output.quiet) and scores.other_title is not None:
         show_lines([scores.other_title], on_error=True)
     if output.json:
-        show_json(scores.to_dict(per_frame=output.per_frame))
-        return
-    if output.quiet:
+        show_json(limits.add_to(scores.to_dict(per_frame=output.per_frame), checks))
+    elif output.quiet:
         show_lines([f"{scores.pooled:.6f}"])
     else:
         frames = scores.frame_lines() if output.per_frame else []
-        show_scores(scores.all_statistics(), frames, "\n".join(scores.summary_lines()))
+        show_scores(
+            scores.all_statistics(), frames, scores.worst_text(), "\n".join(scores.summary_lines())
+        )
         show_extra_metrics(scores.extra_metric_statistics(), on_error=bool(frames))
         if scores.choice is not None:
             show_lines([scores.choice], on_error=True)
+    limits.finish(checks, quiet=output.quiet or output.json)
 
 
 def _rank(
@@ -276,6 +330,7 @@ def _rank(
     engine: str,
     address: str | None,
     output: _Output,
+    limits: Limits,
 ) -> None:
     """Ranks, shows the ranking, and raises InputError where a video has no score."""
     from vmaf_jax.reporting.score_tables import RankedVideo, show_ranking
@@ -298,9 +353,10 @@ def _rank(
 
             terminal.stage("pictures")
             write_clip_page(output.html, ranking.ranked, failed)
+    checks = limits.check(ranking.ranked)
     named = list(zip(ranking.ranked, ranking.names(), strict=True))
     if output.json:
-        show_json(ranking.to_dict(per_frame=output.per_frame))
+        show_json(limits.add_to(ranking.to_dict(per_frame=output.per_frame), checks))
     elif output.quiet:
         show_lines(f"{scores.pooled:.6f}\t{printable(name)}" for scores, (_, name) in named)
     else:
@@ -319,4 +375,8 @@ def _rank(
         show_ranking(rows, failed)
         if ranking.ranked and ranking.ranked[0].choice is not None:
             show_lines([ranking.ranked[0].choice], on_error=True)
-    ranking.check()
+    if ranking.failed:  # what is no input comes before what missed a limit
+        with contextlib.suppress(GateError):
+            limits.finish(checks, ranking.failed, quiet=output.quiet or output.json)
+        ranking.check()
+    limits.finish(checks, quiet=output.quiet or output.json)

@@ -2,8 +2,9 @@
 
 A row is `codec, bitrate, score` and `source` or `clip`: with both, `source` is the content and
 `clip` the encode's name. Optional are `height` or `resolution` (`1080`, `1080p`, `1920x1080`) and
-`model`, what scored. A bare bitrate is kbit/s; `800 kbps`, `1.2 Mbps` and `800000 bps` are read
-too, one unit in a file. A document of `score --json` is a row once `codec` and `bitrate` are added.
+`model`, what scored, and `pooling`, how frames became the score. A bare bitrate is kbit/s;
+`800 kbps`, `1.2 Mbps` and `800000 bps` are read too, one unit in a file. A document of
+`score --json` is a row once `codec` and `bitrate` are added.
 """
 
 import dataclasses
@@ -46,6 +47,7 @@ class _Row(pydantic.BaseModel, frozen=True, extra="ignore", str_strip_whitespace
     height: str | None = pydantic.Field(default=None, coerce_numbers_to_str=True)
     resolution: str | None = pydantic.Field(default=None, coerce_numbers_to_str=True)
     model: str | None = None
+    pooling: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -156,12 +158,13 @@ def _parse_encode(row: _Row, unit: str, path: Path, number: int) -> Encode:
 
 
 def _check_one_model(rows: Sequence[_Row], path: Path) -> None:
-    models = sorted({row.model or "none named" for row in rows})
-    if len(models) > 1:
-        raise InputError(
-            f"{path}: scores of different models ({', '.join(models)[:200]}); a ladder takes one, "
-            f"score all encodes with it."
-        )
+    columns = {"models": [row.model for row in rows], "poolings": [row.pooling for row in rows]}
+    for what, names in columns.items():
+        if len(found := sorted({name or "none named" for name in names})) > 1:
+            raise InputError(
+                f"{path}: scores of different {what} ({', '.join(found)[:200]}); a ladder takes "
+                f"one, score all encodes with it."
+            )
 
 
 def _check_heights(encodes: Sequence[Encode], path: Path) -> None:

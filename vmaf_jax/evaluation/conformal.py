@@ -30,7 +30,7 @@ a new source like the others is called outside.
 import dataclasses
 import functools
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -249,6 +249,33 @@ def pool_held_out(
             label.append(pool(rows.label[clip], clip_pooling))
     labels = np.clip(np.array(label), 0, 100)
     return HeldOutPredictions(np.array(source, np.int64), np.array(predicted), labels)
+
+
+def pool_frames(
+    parts: Sequence[HeldOut], pool_clip: Callable[[Floats], float]
+) -> HeldOutPredictions | None:
+    """Pools the frames of held-out clips by a pooling that is not the model's own.
+
+    Args:
+        parts: Held-out predictions; clips of one row are pooled already, and are left out.
+        pool_clip: From scores of a clip's frames `[t]` to its score, VMAF points.
+
+    Returns:
+        None where all clips have one row.
+    """
+    numbers: dict[tuple[int, str], int] = {}
+    source, predicted, label = [], [], []
+    for part, rows in enumerate(parts):
+        group = _number_clips(rows)
+        order = np.argsort(group, kind="stable")
+        for clip in np.split(order, np.cumsum(np.bincount(group))[:-1]):
+            if len(clip) > 1:
+                source.append(numbers.setdefault((part, rows.source[clip[0]]), len(numbers)))
+                predicted.append(pool_clip(rows.predicted[clip]))
+                label.append(pool_clip(rows.label[clip]))
+    if not source:
+        return None
+    return HeldOutPredictions(np.array(source, np.int64), np.array(predicted), np.array(label))
 
 
 def _has_clip_rows(rows: HeldOut) -> bool:

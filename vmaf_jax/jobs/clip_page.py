@@ -4,25 +4,24 @@ After scoring, each video is decoded once more, for pictures of some frames and 
 the reference. The number and size of the pictures is bounded, whatever the length of the clip.
 """
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from vmaf_jax.errors import InputError
+from vmaf_jax.evaluation.clip_pooling import WORST_SECOND
 from vmaf_jax.files import write_text
 from vmaf_jax.reporting.clip_page import clip_page
 from vmaf_jax.reporting.clip_view import MAX_DRAWN, ClipView, Encode
+from vmaf_jax.scoring.measured_pair import plan_again
 from vmaf_jax.scoring.rank import shortest_paths
 from vmaf_jax.scoring.scores import Scores, VideoPair
 from vmaf_jax.scoring.worst_frames import lowest_frames
-from vmaf_jax.video.alignment import Alignment
 from vmaf_jax.video.ffmpeg import find_ffmpeg
-from vmaf_jax.video.inputs import select_streams
-from vmaf_jax.video.pairing import PairPlan, plan_pair
+from vmaf_jax.video.pairing import PairPlan
 from vmaf_jax.video.pictures import colour_matrix, picture_size, take_pictures
-from vmaf_jax.video.streams import DecodedStream
+from vmaf_jax.video.streams import DecodedStream, StreamPair
 
 MAX_WIDTH = 480  # pixels of a picture
 MAX_BYTES = 6 << 20  # of all pictures, which stand in the page itself
@@ -49,13 +48,16 @@ def write_clip_page(path: Path, scores: Sequence[Scores], failed: Failed = ()) -
 
 def clip_view(scores: Sequence[Scores], failed: Failed = ()) -> ClipView:
     """Returns the content of the page; raises as `write_clip_page`."""
-    pairs = [_select_streams(entry.pair, entry) for entry in scores if entry.pair is not None]
-    if not pairs or len(pairs) < len(scores):
+    if not scores or any(entry.pair is None for entry in scores):
         reason = f" ({failed[0][1]})" if failed else ""
         raise InputError(f"--html: no video was scored{reason}, so there is no page.")
+    pairs, facts, plans = _plan_pairs(scores)
     if len({pair.reference.path for pair in pairs}) > 1:
         raise InputError("--html: a page is of one reference; score each with its encodes.")
-    facts, plans = _plan_pairs(scores, pairs)
+    if len({plan.skip[0] for plan in plans}) > 1:
+        raise InputError(
+            "--html: these encodes begin at other frames of the reference; make a page of each."
+        )
     lead = scores[0].table.provenance["comparison"]
     worst = [_worst_frames(entry) for entry in scores]
     names = shortest_paths([pair.distorted.path for pair in pairs])
@@ -86,42 +88,10 @@ def clip_view(scores: Sequence[Scores], failed: Failed = ()) -> ClipView:
     )
 
 
-def _select_streams(pair: VideoPair, entry: Scores) -> VideoPair:
-    """Returns the pair with the video streams that were measured."""
-    described = entry.table.provenance["comparison"]
-    streams = (described["reference"]["stream"], described["distorted"]["stream"])
-    reference, distorted = select_streams((pair.reference, pair.distorted), streams)
-    return dataclasses.replace(pair, reference=reference, distorted=distorted)
-
-
-def _plan_pairs(
-    scores: Sequence[Scores], pairs: Sequence[VideoPair]
-) -> tuple[tuple[DecodedStream, DecodedStream], list[PairPlan]]:
-    """Returns the first pair's streams, and how each pair was compared."""
-    facts, plans = [], []
-    for entry, pair in zip(scores, pairs, strict=True):
-        described = entry.table.provenance["comparison"]
-        reference, distorted = (
-            DecodedStream.from_description(described[role]) for role in ("reference", "distorted")
-        )
-        facts.append((reference, distorted))
-        videos = (pair.reference, pair.distorted)
-        alignment = described.get("alignment")
-        plans.append(
-            plan_pair(
-                videos,
-                facts[-1],
-                pair.comparison,
-                described["offset"],
-                described["layout"],
-                None if alignment is None else Alignment.from_description(alignment),
-            )
-        )
-    if len({plan.skip[0] for plan in plans}) > 1:
-        raise InputError(
-            "--html: these encodes begin at other frames of the reference; make a page of each."
-        )
-    return facts[0], plans
+def _plan_pairs(scores: Sequence[Scores]) -> tuple[list[VideoPair], StreamPair, list[PairPlan]]:
+    """Returns the videos of each score, the first one's streams, and how each was compared."""
+    pairs, facts, plans = zip(*(plan_again(entry) for entry in scores), strict=True)
+    return list(pairs), facts[0], list(plans)
 
 
 def _worst_frames(entry: Scores) -> list[int]:
@@ -201,6 +171,7 @@ def _encode(
         notes=notes,
         compared=_describe_comparison(entry),
         pictures=pictures,
+        worst_second=entry.moments().get(WORST_SECOND),
     )
 
 

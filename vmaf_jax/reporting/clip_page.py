@@ -81,6 +81,8 @@ def _tiles(view: ClipView) -> list[Tile]:
         kind = f"{100 * lead.interval.level:g} % interval, {lead.interval.kind}"
         sure = Tile("Uncertainty", f"± {width / 2:.2f}", f"{ends}, {kind}")
     worst = f"{100 * share:.1f} % of frames are more than 10 points below the clip's score"
+    if (second := lead.worst_second) is not None:
+        worst += f"; the worst second has {second.score:.2f}, from {view.when(second.first)}"
     return [
         Tile("Score", f"{lead.score:.2f}", f"points of 100, {lead.name}"),
         Tile("Worst frames", f"{low:.2f}", f"5 % of frames are below; {worst}"),
@@ -100,6 +102,7 @@ def _notes(view: ClipView) -> list[str]:
 def _quality(view: ClipView, curves: Sequence[Curve], plot: Plot) -> str:
     several = len(view.drawn) > 1
     note = "Ringed: the lowest frames. Ticks below the axis: frames with pictures."
+    note += " A level line: the worst second and its mean."
     note += f" ▼ and a dotted line: a scene cut ({len(view.cuts)})."
     if any(encode.interval is not None for encode in view.drawn):
         how = "bars at the right" if several else "hatched, and a bar at the right"
@@ -197,10 +200,12 @@ def _encodes(view: ClipView) -> list[str]:
         scores = encode.per_frame
         figures = (encode.score, float(scores.min()), float(np.percentile(scores, 5)))
         cells = [f"{value:.3f}" for value in figures]
+        second = encode.worst_second
+        when = "–" if second is None else f"{second.score:.3f}, {view.when(second.first)}"
         lowest = view.when(encode.worst[0]) if encode.worst else "–"
-        rows.append([f"{rank}: {encode.name}", *cells, between, lowest, f"{len(scores):,}"])
-    header = ["encode", "score", "min", "5 %", "interval", "lowest", "frames"]
-    rows += [[name, "not scored", *["–"] * 5] for name, _ in view.failed[:_MAX_LISTED]]
+        rows.append([f"{rank}: {encode.name}", *cells, when, between, lowest, f"{len(scores):,}"])
+    header = ["encode", "score", "min", "5 %", "worst second", "interval", "lowest", "frames"]
+    rows += [[name, "not scored", *["–"] * 6] for name, _ in view.failed[:_MAX_LISTED]]
     return [table(header, rows)]
 
 
@@ -292,6 +297,9 @@ def _draw_quality(view: ClipView, curves: Sequence[Curve], plot: Plot) -> str:
             parts.append(
                 f'<path class="line s{number}" d="M{right + 10} {ends[0]:.1f}V{ends[1]:.1f}"/>'
             )
+        if (second := encode.worst_second) is not None:
+            ends = np.array([second.first, second.last], np.float64)
+            parts.append(plot.line(ends, np.full(2, second.score), f"line s{number}"))
         for frame in encode.worst:
             x, y = float(plot.px(frame)), float(plot.py(encode.at(frame)))
             parts.append(f'<circle class="ring" cx="{x:.1f}" cy="{y:.1f}" r="6"/>')

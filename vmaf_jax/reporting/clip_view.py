@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from vmaf_jax.evaluation.clip_pooling import PooledScore
 from vmaf_jax.evaluation.conformal import ScoreInterval
+from vmaf_jax.reporting.numbers import format_time
 
 Floats = npt.NDArray[np.float64]
 MAX_BINS = 1200  # columns of a curve, more than a screen tells apart; longer clips share them
@@ -25,6 +27,7 @@ class Encode:
         notes: warnings, a sentence each.
         compared: settings of the comparison, by name.
         pictures: JPEG by frame.
+        worst_second: the mean of the second that is worst, and its frames; None without a rate.
     """
 
     name: str
@@ -36,6 +39,7 @@ class Encode:
     notes: Sequence[str]
     compared: Mapping[str, str]
     pictures: Mapping[int, bytes]
+    worst_second: PooledScore | None = None
 
     def at(self, frame: int) -> float:
         """Returns the score of a frame that was measured, points."""
@@ -84,10 +88,7 @@ class ClipView:
         """Names a frame, with its time in the reference where that is known."""
         if self.rate is None:
             return f"frame {frame}"
-        seconds = (frame + self.start) / self.rate
-        minutes, rest = divmod(seconds, 60)
-        clock = f"{int(minutes)}:{rest:05.2f}" if minutes else f"{rest:.2f} s"
-        return f"frame {frame} ({clock})"
+        return f"frame {frame} ({format_time((frame + self.start) / self.rate)})"
 
 
 @dataclasses.dataclass(frozen=True)

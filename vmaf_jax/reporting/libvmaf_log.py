@@ -16,34 +16,39 @@ import numpy as np
 import numpy.typing as npt
 
 Columns = Mapping[str, npt.NDArray[np.float64]]
+Statistics = Mapping[str, Mapping[str, float]]
+NO_STATISTICS: Statistics = {}
+_ADDED = ("p1", "p5", "p10", "median", "worst_second")
 
 
-def to_json(columns: Columns, version: str) -> str:
+def to_json(columns: Columns, version: str, pooled: Statistics = NO_STATISTICS) -> str:
     """Returns the log as JSON.
 
     Args:
         columns: per-frame values by libvmaf's name, `[frames]`.
         version: of the program that measured.
+        pooled: statistics of those that are scores, by name; percentiles and the worst second are
+            added to libvmaf's four.
     """
     rows = zip(*(values.tolist() for values in columns.values()), strict=True)
     frames = [
         {"frameNum": k, "metrics": {n: _number(v) for n, v in zip(columns, row, strict=True)}}
         for k, row in enumerate(rows)
     ]
-    pooled = {
-        name: {key: _number(value) for key, value in _pool(values).items()}
+    metrics = {
+        name: {key: _number(value) for key, value in _pool(values, pooled.get(name)).items()}
         for name, values in columns.items()
     }
     document = {
         "version": version,
         "frames": frames,
-        "pooled_metrics": pooled,
+        "pooled_metrics": metrics,
         "aggregate_metrics": {},
     }
     return json.dumps(document, indent=2) + "\n"
 
 
-def to_xml(columns: Columns, version: str) -> str:
+def to_xml(columns: Columns, version: str, pooled: Statistics = NO_STATISTICS) -> str:
     """Returns the log as XML; arguments are those of `to_json`."""
     rows = zip(*(values.tolist() for values in columns.values()), strict=True)
     names = [_attribute_name(name) for name in columns]
@@ -55,7 +60,7 @@ def to_xml(columns: Columns, version: str) -> str:
     )
     metrics = "\n".join(
         f"    <metric name={quoteattr(name)} "
-        + " ".join(f'{key}="{value:.6f}"' for key, value in _pool(values).items())
+        + " ".join(f'{key}="{value:.6f}"' for key, value in _pool(values, pooled.get(name)).items())
         + " />"
         for name, values in columns.items()
     )
@@ -76,8 +81,11 @@ def _attribute_name(name: str) -> str:
     return plain if plain[:1].isalpha() else f"_{plain}"
 
 
-def _pool(values: npt.NDArray[np.float64]) -> dict[str, float]:
+def _pool(
+    values: npt.NDArray[np.float64], statistics: Mapping[str, float] | None
+) -> dict[str, float]:
     """Pools values as libvmaf does; its harmonic mean is `1 / mean(1 / (x + 1)) - 1`."""
+    more = {key: value for key, value in (statistics or {}).items() if key in _ADDED}
     with np.errstate(divide="ignore"):  # the reciprocal of an infinite value is 0
         harmonic_mean = float(1 / np.mean(1 / (values + 1)) - 1)
     return {
@@ -85,4 +93,5 @@ def _pool(values: npt.NDArray[np.float64]) -> dict[str, float]:
         "max": float(np.max(values)),
         "mean": float(np.mean(values)),
         "harmonic_mean": harmonic_mean,
+        **more,
     }

@@ -24,7 +24,7 @@ _STYLE = (
 )
 _MAX_POINTS = 800  # of a curve
 _MAX_SOURCES = 8  # of a run that are listed
-_STATISTICS = ("mean", "harmonic_mean", "min", "p1", "p5")
+_STATISTICS = ("mean", "harmonic_mean", "min", "p1", "p5", "worst_second")
 
 
 def clip_html(
@@ -41,7 +41,7 @@ def clip_html(
         remarks: sentences on the uncertainty of the score.
     """
     rows = [
-        [name, *(format_fixed(entry[key], 3) for key in _STATISTICS)]
+        [name, *(format_fixed(entry.get(key), 3) for key in _STATISTICS)]
         for name, entry in statistics.items()
     ]
     svg = _draw_scores(per_frame) if len(per_frame) > 1 else ""

@@ -15,6 +15,15 @@ def format_fixed(value: float | None, digits: int = 4) -> str:
     return f"{value:.{digits}f}"
 
 
+def format_time(seconds: float) -> str:
+    """Formats seconds as "3.21 s", from a minute on as "1:03.21" or "1:02:03.21"."""
+    if (rounded := round(seconds, 2)) < 60:
+        return f"{rounded:.2f} s"
+    minutes, rest = divmod(rounded, 60)
+    hours, minutes = divmod(int(minutes), 60)
+    return f"{hours}:{minutes:02d}:{rest:05.2f}" if hours else f"{minutes}:{rest:05.2f}"
+
+
 def format_points(value: float | None) -> str:
     """Formats VMAF points with three significant digits, whatever their size."""
     if value is None or not math.isfinite(value):

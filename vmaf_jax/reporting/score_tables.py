@@ -6,23 +6,30 @@ from typing import NamedTuple
 
 from rich.table import Table
 
+from vmaf_jax.reporting.numbers import format_fixed
 from vmaf_jax.reporting.terminal import show_lines, show_table
 
+_SHOWN = ("mean", "p5", "worst_second", "min", "harmonic_mean")
 Statistics = Mapping[str, Mapping[str, float]]
 
 
-def show_scores(statistics: Statistics, frames: Sequence[str], pooled: str = "") -> None:
+def show_scores(
+    statistics: Statistics, frames: Sequence[str], worst: str = "", pooled: str = ""
+) -> None:
     """Shows a clip's statistics, a row a model.
 
     Args:
         frames: lines of frames, shown first. With these the table goes to standard error, so that
             programs can read the lines.
+        worst: when the first model's worst second is, "" where that is unknown.
         pooled: lines below, on the clip's score where it is more than a mean.
     """
     show_lines(frames)
-    view = Table("", "mean", "harmonic mean", "min", "1 %", "5 %", "frames")
+    view = Table("", "mean", "5 %", "worst second", "min", "harmonic mean", "frames")
     for name, entry in statistics.items():
-        cells = [f"{entry[k]:.3f}" for k in ("mean", "harmonic_mean", "min", "p1", "p5")]
+        cells = [format_fixed(entry.get(k), 3) for k in _SHOWN]
+        cells[_SHOWN.index("worst_second")] += worst
+        worst = ""
         view.add_row(name, *cells, str(entry["frames"]))
     show_table(view, on_error=bool(frames))
     if pooled:
@@ -84,7 +91,7 @@ def _ranking(ranked: Sequence[RankedVideo]) -> Table:
     several = len({video.reference for video in ranked}) > 1
     with_sure = any(video.sure for video in ranked)
     names = ["", "distorted", *(["reference"] if several else []), model]
-    names += [*(["uncertainty"] if with_sure else []), "min", "5 %", *other_models]
+    names += [*(["uncertainty"] if with_sure else []), "5 %", "worst second", "min", *other_models]
     view = Table(*names, "frames", "kbit/s", "MB")
     for rank, video in enumerate(ranked, 1):
         frames = video.statistics[model]
@@ -94,8 +101,7 @@ def _ranking(ranked: Sequence[RankedVideo]) -> Table:
             *([video.reference] if several else []),
             f"{video.score:.3f}",
             *([video.sure] if with_sure else []),
-            f"{frames['min']:.3f}",
-            f"{frames['p5']:.3f}",
+            *(format_fixed(frames.get(k), 3) for k in ("p5", "worst_second", "min")),
             *(f"{video.statistics[other]['mean']:.3f}" for other in other_models),
             str(frames["frames"]),
             "" if video.bitrate is None else f"{video.bitrate:.0f}",

@@ -1,13 +1,15 @@
 """Intervals of a clip's score, and how often a model's intervals hold on labelled clips."""
 
 import dataclasses
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
 
 from vmaf_jax.errors import InputError
 from vmaf_jax.evaluation import conformal
-from vmaf_jax.evaluation.conformal import ScoreInterval
+from vmaf_jax.evaluation.conformal import ConformalProfile, ScoreInterval
+from vmaf_jax.evaluation.cross_validation import read_held_out
 from vmaf_jax.evaluation.frame_sample import LEVEL, Estimate
 from vmaf_jax.export.sidecar import Calibration, check_level
 from vmaf_jax.models.pooling import OVER_FRAMES, pool
@@ -16,6 +18,7 @@ from vmaf_jax.tables.opinions import LabelScale, from_hundred
 from vmaf_jax.tables.padded_clips import rows_by_clip
 from vmaf_jax.tables.table import FeatureTable
 
+Floats = npt.NDArray[np.float64]
 SAMPLING = "sampling of frames"
 BOTH = f"{conformal.KIND}, and {SAMPLING}"
 
@@ -86,6 +89,35 @@ def score_interval(
         return model.calibration.interval(score, level, model.name)
     wide = model.calibration.interval(score, level + 1 - LEVEL, model.name)
     return ScoreInterval(level, max(0.0, wide.low - half), min(100.0, wide.high + half), BOTH)
+
+
+def pool_profile(model: Model, pool: Callable[[Floats], float]) -> ConformalProfile:
+    """Returns the intervals of a clip's score by a pooling that is not the model's own.
+
+    They are calibrated on the clips of whose frames the model's folder holds held-out predictions:
+    what these pool to, against what the labels of the frames do.
+
+    Args:
+        pool: From scores `[t]` of a clip's frames to the clip's.
+
+    Raises:
+        InputError: The model learnt votes, of which frames have none, or there are no frames of
+            `MIN_SOURCES` sources.
+    """
+    if model.label == "mos":
+        raise InputError(
+            f"{model.name}: people voted on whole clips, so --pool has no interval; drop one."
+        )
+    files = [] if model.folder is None else sorted(model.folder.glob("external_*.parquet"))
+    if model.folder is not None and (folds := model.folder / "folds.parquet").is_file():
+        files = [folds, *files]
+    predictions = conformal.pool_frames([read_held_out(path) for path in files], pool)
+    if predictions is None or predictions.n_sources < conformal.MIN_SOURCES:
+        raise InputError(
+            f"{model.name}: frames of fewer than {conformal.MIN_SOURCES} sources were held out, so "
+            f"--pool has no interval; drop --interval, or take tiny, nano or rbf."
+        )
+    return predictions.profile
 
 
 def is_in_training_region(model: Model, features: npt.NDArray[np.float64]) -> bool | None:

@@ -6,13 +6,15 @@ model; its kind is found out from what is there and recorded, never guessed sile
 `auto` is one of VMAF's own models by the resolution of the reference, since the score is of that
 resolution: `vmaf_v0.6.1` is made for a 1080p screen seen from three times its height,
 `vmaf_4k_v0.6.1` for a 4K screen seen from one and a half. From 3840 pixels on its long side, or
-2160 on its short one, a reference is 4K. `phone` is the first model with its file's score transform
-for phones; a file does not tell on which screen it is watched.
-Source: libvmaf's `resource/doc/models.md`.
+2160 on its short one, a reference is 4K. `v1` is VMAF v1's model for the display, which follows
+the reference alike, and for its frame rate. `phone` is the first model with its file's score
+transform for phones; a file does not tell on which screen it is watched.
+Source: libvmaf's `resource/doc/models.md` and `models_v1.md`.
 """
 
 import dataclasses
 import importlib.util
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -54,6 +56,7 @@ class Model:
         compiles: Whether a new number of rows costs it a compilation.
         calibration: Its held-out errors and training region; None where its files have none.
         titles: The votes that calibrated it to titles; None of other models.
+        folder: Of its files, where its run's held-out predictions may lie; None for VMAF's own.
     """
 
     name: str
@@ -67,6 +70,7 @@ class Model:
     compiles: bool = True
     calibration: Calibration | None = None
     titles: TitleModel | None = None
+    folder: Path | None = None
 
     def __repr__(self) -> str:
         learnt = "" if self.label is None else f", learnt {self.label}"
@@ -216,6 +220,7 @@ def _load_onnx(path: Path) -> Model:
         _clip=_clip_predictor(model) if model.over_frames else None,
         compiles=False,
         calibration=origin.read_calibration(),
+        folder=path.parent,
     )
 
 
@@ -291,12 +296,23 @@ def _load_run(folder: Path) -> Model:
         pooling=run.student.pooling_name,
         _clip=_clip_predictor(predict) if run.student.spec.over_frames else None,
         calibration=identity.calibration,
+        folder=folder,
     )
 
 
-AUTO, PHONE = "auto", "phone"
+AUTO, PHONE, V1 = "auto", "phone", "v1"
 HD, FOUR_K = "vmaf_v0.6.1", "vmaf_4k_v0.6.1"
 _LONG, _SHORT = 3840, 2160  # pixels
+_HD_SCREEN, _FOUR_K_SCREEN = "1080p@3H", "2160p@1.5H"
+_V0_MODELS = {_HD_SCREEN: HD, _FOUR_K_SCREEN: FOUR_K}
+V1_VIEWS = {  # by screen, and distance in its heights
+    _HD_SCREEN: "3d0h",
+    "1080p@5H": "5d0h",
+    _FOUR_K_SCREEN: "1d5h_2160",
+    "2160p@3H": "3d0h_2160",
+}
+_HIGH_RATE = 40.0  # frames per second: the models are for 24 to 30 and, with hfr, for 50 to 60
+_DISPLAY = re.compile(r"(\d{3,4})p?@(\d{1,2}(?:\.\d)?)h?", re.IGNORECASE)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -307,18 +323,27 @@ class ModelChoice:
     reason: str | None = None
 
 
-def choose_model(model: ModelLike, reference: Video) -> ModelChoice:
-    """Returns the model that `auto` or `phone` stands for; any other as it is.
+def choose_model(model: ModelLike, reference: Video, display: str | None = None) -> ModelChoice:
+    """Returns the model that `auto`, `v1` or `phone` stands for; any other as it is.
+
+    Args:
+        display: A key of `V1_VIEWS`, the screen and its distance; None goes by the reference's
+            size.
 
     Raises:
-        InputError: The reference cannot be read.
+        InputError: The reference cannot be read, or no model is for that display.
     """
-    if model == AUTO:
+    if display is not None:
+        display = check_display(model, display)
+    if model in (AUTO, V1):
         check_video(reference)
-        width, height = reference.width, reference.height
+        width, height, rate = reference.width, reference.height, reference.fps
         if width is None or height is None:
-            width, height = probe(find_ffmpeg(), reference)[1].size
-        return choose_by_size(width, height)
+            stream = probe(find_ffmpeg(), reference)[1]
+            (width, height), rate = stream.size, stream.rate
+        if model == V1:
+            return _choose_v1(width, height, rate, display)
+        return choose_by_size(width, height, display)
     if model == PHONE:
         from vmaf_jax.teacher import load_teacher
 
@@ -330,11 +355,51 @@ def choose_model(model: ModelLike, reference: Video) -> ModelChoice:
     return ModelChoice(model)
 
 
-def choose_by_size(width: int, height: int) -> ModelChoice:
+def check_display(model: ModelLike, display: str) -> str:
+    """Returns a display in the form of `V1_VIEWS`, such as `1080p@3H`.
+
+    Raises:
+        InputError: It is none, or the model does not follow it.
+    """
+    match = _DISPLAY.fullmatch(display.strip())
+    name = f"{match[1]}p@{float(match[2]):g}H" if match else display
+    if model not in (AUTO, V1):
+        raise InputError(f"--display {display}: goes with --model auto or v1; drop one of them.")
+    if name not in V1_VIEWS:
+        raise InputError(
+            f"--display {display}: VMAF has no model for it; expected {', '.join(V1_VIEWS)}."
+        )
+    if model == AUTO and name not in _V0_MODELS:
+        raise InputError(f"--display {display}: only VMAF v1 has a model for it; add --model v1.")
+    return name
+
+
+def choose_by_size(width: int, height: int, display: str | None = None) -> ModelChoice:
     """Returns the model that `auto` stands for, of references of that size in pixels."""
-    name = vmaf_model_for(width, height)
-    screen = "a 4K screen at 1.5 heights" if name == FOUR_K else "a 1080p screen at 3 heights"
-    return ModelChoice(name, f"{name}: chosen for {screen}, the reference is {width}x{height}")
+    name = vmaf_model_for(width, height) if display is None else _V0_MODELS[display]
+    screen = next(screen for screen, model in _V0_MODELS.items() if model == name)
+    text = f"{name}: chosen for {_describe_screen(screen)}, the reference is {width}x{height}"
+    return ModelChoice(name, text)
+
+
+def _choose_v1(width: int, height: int, rate: float | None, display: str | None) -> ModelChoice:
+    """Returns the model of VMAF v1 for a display and a frame rate."""
+    if display is None:
+        is_4k = vmaf_model_for(width, height) == FOUR_K
+        display = _FOUR_K_SCREEN if is_4k else _HD_SCREEN
+    is_fast = rate is not None and rate >= _HIGH_RATE
+    name = f"vmaf_v1.0.16_{'hfr_' if is_fast else ''}{V1_VIEWS[display]}"
+    at = "without a frame rate" if rate is None else f"at {rate:g} frames/s"
+    return ModelChoice(
+        name,
+        f"{name}: chosen for {_describe_screen(display)}, the reference is {width}x{height} {at}",
+    )
+
+
+def _describe_screen(display: str) -> str:
+    lines, _, heights = display.partition("@")
+    screen = "4K" if lines == "2160p" else lines
+    return f"a {screen} screen at {heights.removesuffix('H')} heights"
 
 
 def vmaf_model_for(width: int, height: int) -> str:

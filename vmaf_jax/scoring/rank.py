@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 
 from vmaf_jax.corpora.clips import Clip
@@ -19,10 +20,11 @@ from vmaf_jax.extraction.request import Pair, Request, TableOrError
 from vmaf_jax.extraction.shards import check_engine
 from vmaf_jax.files import is_folder
 from vmaf_jax.progress import NO_PROGRESS, Progress
-from vmaf_jax.scoring.intervals import check_interval
+from vmaf_jax.scoring.intervals import check_interval, pool_profile
 from vmaf_jax.scoring.model import (
     AUTO,
     PHONE,
+    V1,
     Model,
     ModelChoice,
     ModelLike,
@@ -35,7 +37,7 @@ from vmaf_jax.scoring.score import (
     ScoreSettings,
     predict_scores,
 )
-from vmaf_jax.scoring.scores import Scores, VideoPair
+from vmaf_jax.scoring.scores import Scores
 from vmaf_jax.video.inputs import VIDEO_SUFFIXES, Video
 
 _MAX_PRINTED = 5  # videos of a ranking where it is printed
@@ -74,10 +76,12 @@ def rank(
     if engine == "ray" and settings.backend != "libvmaf":
         raise InputError(f"--engine ray: libvmaf measures; drop --backend {settings.backend}.")
     pairs = [settings.as_pair(r, d) for r, d in pair_videos(reference, distorted)]
-    choice = _choose_one_model(model, [pair[0] for pair in pairs])
+    choice = _choose_one_model(model, [pair[0] for pair in pairs], settings.display)
     loaded = load_scorer(choice.model)  # before the long work, which a bad model would waste
     if settings.interval is not None:
         check_interval(loaded, settings.interval, within=False)
+        if settings.other_pool(loaded) is not None:
+            pool_profile(loaded, np.mean)
     clips = [Clip("score", r.path.stem, d.path.stem, r, d) for r, d in pairs]
     started = time.perf_counter()
     outcomes = _measure(
@@ -94,9 +98,11 @@ def rank(
         if isinstance(outcome, InputError):
             failed.append(Failure(str(source.path), str(encode.path), str(outcome)))
             continue
-        scores = predict_scores(loaded, outcome, interval=settings.interval, extraction_s=seconds)
-        pair = VideoPair(source, encode, settings.comparison)
-        ranked.append(dataclasses.replace(scores, choice=choice.reason, pair=pair))
+        ranked.append(
+            predict_scores(
+                loaded, choice.reason, outcome, (source, encode), settings, extraction_s=seconds
+            )
+        )
     # By name where scores are equal, so that the order does not depend on who finished first.
     ranked.sort(key=lambda scores: (-scores.pooled, str(scores.table.clip[0])))
     return Ranking(ranked, failed)
@@ -117,15 +123,17 @@ def _measure(
     return extract_each_by_ray(pairs, request, address=address, on_pair=on_pair)
 
 
-def _choose_one_model(model: ModelLike, references: Sequence[Video]) -> ModelChoice:
+def _choose_one_model(
+    model: ModelLike, references: Sequence[Video], display: str | None
+) -> ModelChoice:
     """Returns the one model for all references: scores of two models cannot be ranked together."""
-    if model not in (AUTO, PHONE):
+    if model not in (AUTO, V1, PHONE) and display is None:
         return ModelChoice(model)
-    choices = [choose_model(model, video) for video in dict.fromkeys(references)]
+    choices = [choose_model(model, video, display) for video in dict.fromkeys(references)]
     names = {c.model.name if isinstance(c.model, Model) else str(c.model) for c in choices}
     if len(names) > 1:
         raise InputError(
-            f"--model auto: these references call for {' and '.join(sorted(names))}; score them "
+            f"--model {model}: these references call for {' and '.join(sorted(names))}; score them "
             f"apart, or name one model."
         )
     return choices[0]

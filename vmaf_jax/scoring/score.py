@@ -15,12 +15,19 @@ import numpy as np
 import numpy.typing as npt
 
 from vmaf_jax.errors import InputError
+from vmaf_jax.evaluation.clip_pooling import WORST_SHOT, check_pool, pool_clip
 from vmaf_jax.extraction.extract import VideoLike, as_video, check_backend, extract_one
 from vmaf_jax.extraction.request import Pair, Request, parse_extra_metrics
 from vmaf_jax.features.feature_set import FeatureSet
 from vmaf_jax.progress import NO_PROGRESS, Progress
 from vmaf_jax.scoring.frame_budget import check_within, measure_sample
-from vmaf_jax.scoring.intervals import check_interval, is_in_training_region, score_interval
+from vmaf_jax.scoring.intervals import (
+    check_interval,
+    is_in_training_region,
+    pool_profile,
+    score_interval,
+)
+from vmaf_jax.scoring.measured_pair import find_shots
 from vmaf_jax.scoring.model import (
     AUTO,
     HD,
@@ -61,9 +68,15 @@ class ScoreSettings:
     provider: str | None = None
     interval: float | None = None
     within: float | None = None
+    pool: str | None = None
+    display: str | None = None
     comparison: Comparison = DEFAULT_COMPARISON
 
     def __post_init__(self) -> None:
+        if self.pool is not None:
+            check_pool(self.pool)
+            if self.within is not None and self.pool != "mean":
+                raise InputError(f"--within estimates the mean; drop it, or --pool {self.pool}.")
         if self.backend == "onnx":
             if self.interval is not None or self.within is not None or self.extra_metrics:
                 raise InputError(
@@ -85,6 +98,20 @@ class ScoreSettings:
             as_video(reference, self.width, self.height, self.pix_fmt),
             as_video(distorted, self.width, self.height, self.pix_fmt),
         )
+
+    def other_pool(self, model: Model) -> str | None:
+        """Returns the requested pooling where the model's own is another; else None.
+
+        Raises:
+            InputError: The model's scores are of votes on whole clips, which no pooling gives.
+        """
+        if self.pool is not None and model.titles is not None:
+            raise InputError(f"{model.name}: votes calibrated it to whole clips; drop --pool.")
+        return None if self.pool == model.pooling else self.pool
+
+    def video_pair(self, pair: Pair) -> VideoPair:
+        """Returns the two videos with how they are compared, for the result."""
+        return VideoPair(pair[0], pair[1], self.comparison)
 
     def request(
         self, feature_set: FeatureSet, on_frames: Callable[[int], None] | None = None
@@ -119,6 +146,8 @@ def score(
     provider: str | None = None,
     interval: float | None = None,
     within: float | None = None,
+    pool: str | None = None,
+    display: str | None = None,
     progress: Progress = NO_PROGRESS,
     comparison: Comparison = DEFAULT_COMPARISON,
     **options: Unpack[ComparisonOptions],
@@ -141,9 +170,9 @@ def score(
     Args:
         reference, distorted: Files that ffmpeg decodes, or raw YUV with size and format; or arrays
             of integers, luma `[frames, height, width]` or planes (Y, U, V) of such frames.
-        model: `auto`, VMAF's own by the reference's resolution; `phone`, its model for phones; the
-            name of a VMAF model or a shipped student, a run folder, an ONNX file, a libvmaf JSON
-            file, or a loaded model.
+        model: `auto`, VMAF's own by the reference's resolution; `v1`, VMAF v1's by resolution and
+            frame rate; `phone`, the first one's for phones; the name of a VMAF model or a shipped
+            student, a run folder, an ONNX file, a libvmaf JSON file, or a loaded model.
         bits: Of arrays: 8, 10 or 12.
         backend: What measures the features, `libvmaf`, `jax` or `onnx` (a pixels model).
         width, height, pix_fmt: Of raw files.
@@ -155,6 +184,10 @@ def score(
         interval: Level of an interval for the clip's label, in (0, 1).
         within: VMAF points; measures no more frames than the clip's mean needs to be known that
             well (95 %). By libvmaf, of models that pool by the mean, without teachers or a cache.
+        pool: How frames become the clip's score: mean, harmonic, p1, p5, p10, median, worst-second
+            or worst-shot (of the reference's shots); by default as the model does.
+        display: What `auto` and `v1` score for: 1080p@3H, 1080p@5H, 2160p@1.5H or 2160p@3H, screen
+            and distance in its heights; by default as the reference's resolution suggests.
         progress: Receives how many frames are measured, where all of them are.
         comparison: What is allowed where the two differ.
         options: Attributes of `Comparison` by name, such as `shortest=True`; they replace those of
@@ -175,6 +208,8 @@ def score(
         provider=provider,
         interval=interval,
         within=within,
+        pool=pool,
+        display=display,
         comparison=dataclasses.replace(comparison, **options),
     )
     with arrays_as_files(reference, distorted, bits) as files:
@@ -205,14 +240,14 @@ def score_pair(
     has_format = settings.width or settings.height or settings.pix_fmt
     if has_format and not any(video.is_raw for video in pair):
         raise InputError("width, height and pix_fmt are for raw .yuv files; drop them.")
-    compared = VideoPair(pair[0], pair[1], settings.comparison)
     if settings.backend == "onnx":
-        scores = _score_by_pixels_model(choose_model(model, pair[0]), pair, settings)
-    elif settings.within is not None:
-        scores = _score_sample(choose_model(model, pair[0]), pair, settings, settings.within)
-    else:
-        scores = _score_every_frame(model, pair, settings, progress)
-    return dataclasses.replace(scores, pair=compared)
+        return _score_by_pixels_model(
+            choose_model(model, pair[0], settings.display), pair, settings
+        )
+    if settings.within is not None:
+        choice = choose_model(model, pair[0], settings.display)
+        return _score_sample(choice, pair, settings, settings.within)
+    return _score_every_frame(model, pair, settings, progress)
 
 
 def _score_by_pixels_model(choice: ModelChoice, pair: Pair, settings: ScoreSettings) -> Scores:
@@ -227,7 +262,8 @@ def _score_by_pixels_model(choice: ModelChoice, pair: Pair, settings: ScoreSetti
         provider=settings.provider,
         teachers=settings.teachers,
     )
-    return dataclasses.replace(scores, choice=choice.reason)
+    scores = dataclasses.replace(scores, choice=choice.reason, pair=settings.video_pair(pair))
+    return scores if settings.pool is None else pool_scores(scores, settings.pool)
 
 
 def _score_every_frame(
@@ -236,10 +272,13 @@ def _score_every_frame(
     """Measures all frames, while the model is loaded, and scores them."""
     # Both models of `auto` read the same features, so what is decoded decides; a probe takes longer
     # than all else that a measured pair needs.
-    choice = ModelChoice(HD) if model == AUTO else choose_model(model, pair[0])
+    is_open = model == AUTO and settings.display is None
+    choice = ModelChoice(HD) if is_open else choose_model(model, pair[0], settings.display)
     if settings.interval is not None:  # a model without intervals is refused before the long work
         calibrated = load_scorer(choice.model)
         check_interval(calibrated, settings.interval, within=False)
+        if settings.other_pool(calibrated) is not None:
+            pool_profile(calibrated, np.mean)
         choice = ModelChoice(calibrated, choice.reason)
     feature_set = feature_set_of(choice.model)
 
@@ -262,23 +301,29 @@ def _score_every_frame(
         if loaded.compiles:
             loaded(np.zeros((_BATCH, len(feature_set))))
         table, extraction_s = extraction.result()
-    if model == AUTO:
+    if is_open:
         reference = table.provenance["comparison"]["reference"]
         choice = choose_by_size(reference["width"], reference["height"])
         if choice.model != HD:
             loaded = load_scorer(choice.model)
-    scores = predict_scores(loaded, table, interval=settings.interval, extraction_s=extraction_s)
-    return dataclasses.replace(scores, choice=choice.reason)
+    return predict_scores(loaded, choice.reason, table, pair, settings, extraction_s=extraction_s)
 
 
 def predict_scores(
-    model: Model, table: FeatureTable, *, interval: float | None, extraction_s: float
+    model: Model,
+    reason: str | None,
+    table: FeatureTable,
+    pair: Pair,
+    settings: ScoreSettings,
+    *,
+    extraction_s: float,
 ) -> Scores:
     """Scores the frames of one measured clip.
 
     Args:
+        reason: Why the model was chosen, where it was.
         table: Of the clip alone.
-        interval: Level of the interval; `check_interval` has passed it.
+        settings: `check_interval` has passed its level.
         extraction_s: Seconds that measuring took.
     """
     started = time.perf_counter()
@@ -287,7 +332,13 @@ def predict_scores(
     said = None if titles is None else titles.predict(table.features)
     pooled = model.clip_score(table.features, per_frame) if said is None else said.votes
     inference_s = time.perf_counter() - started
-    return Scores(
+    level, pool = settings.interval, settings.other_pool(model)
+    if titles is None or said is None:
+        interval = score_interval(model, pooled, level)
+        inside = is_in_training_region(model, table.features.mean(axis=0))
+    else:
+        interval, inside = titles.interval(said, level or LEVEL), said.title is not None
+    scores = Scores(
         model=model.name,
         kind=model.kind,
         per_frame=per_frame,
@@ -297,12 +348,34 @@ def predict_scores(
         pooling=model.pooling,
         label_scale=model.label_scale if model.label == "mos" else None,
         label=model.label,
-        interval=score_interval(model, pooled, interval)
-        if titles is None or said is None
-        else titles.interval(said, interval or LEVEL),
-        inside_training_region=is_in_training_region(model, table.features.mean(axis=0))
-        if said is None
-        else said.title is not None,
+        interval=interval,
+        inside_training_region=inside,
+        choice=reason,
+        pair=settings.video_pair(pair),
+    )
+    return scores if pool is None else pool_scores(scores, pool, model, level)
+
+
+def pool_scores(
+    scores: Scores, pool: str, model: Model | None = None, level: float | None = None
+) -> Scores:
+    """Returns the scores with the clip's by a pooling of `evaluation.clip_pooling.POOLS`.
+
+    Args:
+        model: Of the scores, and the level of the interval; None for no interval.
+
+    Raises:
+        InputError: As `Scores.pool` and `pool_profile`.
+    """
+    if pool == WORST_SHOT:
+        scores = dataclasses.replace(scores, cuts=find_shots(scores))
+    pooled, interval = scores.pool(pool).score, None
+    if model is not None and level is not None:
+        profile = pool_profile(model, lambda s: pool_clip(s, pool, rate=scores.rate).score)
+        interval = profile.interval(pooled, level)
+    # Votes are of a clip as a whole, which no other pooling of its frames is.
+    return dataclasses.replace(
+        scores, pooled=pooled, pooling=pool, interval=interval, label_scale=None
     )
 
 
@@ -336,6 +409,7 @@ def _score_sample(
         inside_training_region=is_in_training_region(loaded, sample.mean_features),
         frames=sample.n_frames,
         choice=choice.reason,
+        pair=settings.video_pair(pair),
     )
 
 

@@ -8,13 +8,23 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from vmaf_jax.errors import InputError
+from vmaf_jax.evaluation.clip_pooling import (
+    PERCENTILES,
+    WORST_SECOND,
+    WORST_SHOT,
+    PooledScore,
+    pool_clip,
+)
 from vmaf_jax.evaluation.conformal import ScoreInterval
 from vmaf_jax.extraction.request import METRICS
 from vmaf_jax.files import write_bytes
+from vmaf_jax.reporting.numbers import format_time
 from vmaf_jax.scoring.intervals import SAMPLING, describe_interval, format_interval
 from vmaf_jax.scoring.model import CALIBRATED
 from vmaf_jax.tables.opinions import LabelScale, from_hundred
 from vmaf_jax.tables.table import FeatureTable, to_pandas
+from vmaf_jax.video.alignment import Alignment
 from vmaf_jax.video.comparison import Comparison
 from vmaf_jax.video.inputs import Video
 
@@ -40,7 +50,7 @@ class Scores:
         per_frame: float64 `[frames]`, VMAF points, 0-100.
         table: The features (and the teachers' scores) that the scores were computed from.
         seconds: Of `extraction` (the model loads meanwhile) and of `inference`.
-        pooled: The clip's score by the model's own pooling, VMAF points.
+        pooled: The clip's score, VMAF points: by the model's own pooling, or by the one requested.
         pooling: That pooling's name.
         label_scale: The worst and the best vote behind 0 and 100, of a model of votes.
         label: What the model was trained on: the name of a teacher, or `mos`; None if unknown.
@@ -51,6 +61,7 @@ class Scores:
             those, `pooled` is an estimate for all.
         choice: Why this model was taken, in a sentence, where `auto` or `phone` stood for it.
         pair: The two videos, where they can be read again.
+        cuts: First frames of new shots, where they were looked for.
     """
 
     model: str
@@ -67,6 +78,7 @@ class Scores:
     frames: int | None = None
     choice: str | None = None
     pair: VideoPair | None = None
+    cuts: tuple[int, ...] | None = None
 
     def __repr__(self) -> str:
         frames = len(self.per_frame)
@@ -99,6 +111,57 @@ class Scores:
             return None
 
     @property
+    def rate(self) -> float | None:
+        """Frames per second at which frames are paired; None where neither file has a rate."""
+        comparison = self.table.provenance["comparison"]
+        stated = None if self.pair is None else self.pair.reference.fps
+        rates = (stated, comparison["reference"]["rate"], comparison["distorted"]["rate"])
+        return next((float(rate) for rate in rates if rate), None)
+
+    def pool(self, pool: str) -> PooledScore:
+        """Returns the clip's score by a pooling of `evaluation.clip_pooling.POOLS`.
+
+        Raises:
+            InputError: It is unknown, or needs a frame rate, shots or all frames, which these
+                scores have not.
+        """
+        if pool == WORST_SHOT and self.cuts is None:
+            raise InputError(f"shots were not looked for; score with pool={WORST_SHOT!r}.")
+        if self.frames is not None and pool != "mean":
+            raise InputError(f"--pool {pool}: takes all frames; drop --within.")
+        return pool_clip(self.per_frame, pool, rate=self.rate, cuts=self.cuts or ())
+
+    def moments(self) -> dict[str, PooledScore]:
+        """Returns the worst second, and the worst shot where shots were looked for, by pooling.
+
+        Their frames are numbered as in the table.
+        """
+        known = {WORST_SECOND: self.rate is not None, WORST_SHOT: self.cuts is not None}
+        if self.frames is not None:
+            return {}
+        rows = {name: self.pool(name) for name, is_known in known.items() if is_known}
+        numbers = self.table.index  # which leave frames out where the two were aligned
+        return {
+            name: PooledScore(m.score, int(numbers[m.first]), int(numbers[m.last]))
+            for name, m in rows.items()
+        }
+
+    def seconds_at(self, frame: int) -> float | None:
+        """Returns when a frame begins in the reference, seconds; None where it has no rate.
+
+        Args:
+            frame: Its number in the table.
+        """
+        if self.rate is None:
+            return None
+        comparison = self.table.provenance["comparison"]
+        start = comparison["start"] + max(-comparison["offset"], 0)
+        if (entry := comparison.get("alignment")) is not None:
+            whole = Alignment.from_description(entry)
+            start = whole.part(comparison["start"], comparison["limit"]).first[0]
+        return float(frame + start) / self.rate
+
+    @property
     def bitrate(self) -> float | None:
         """Size of the distorted file, sound included, over its duration, kbit/s; None if unknown.
 
@@ -114,14 +177,19 @@ class Scores:
 
     def all_statistics(self) -> dict[str, dict[str, float]]:
         """Returns statistics of the model's scores and of each teacher's, by name."""
-        return {self.model: statistics(self.per_frame), **self._teacher_statistics()}
+        return {self.model: self.statistics(), **self._teacher_statistics()}
+
+    def statistics(self) -> dict[str, float]:
+        """Returns statistics of the model's scores over frames, VMAF points."""
+        return statistics(self.per_frame, None if self.frames else self.rate)
 
     def extra_metric_statistics(self) -> dict[str, dict[str, float]]:
         """Returns mean, deviation, median, minimum and maximum of the other metrics, by name."""
         return {n: _metric_statistics(v) for n, v in self.table.labels.items() if n in METRICS}
 
     def _teacher_statistics(self) -> dict[str, dict[str, float]]:
-        return {n: statistics(v) for n, v in self.table.labels.items() if n not in METRICS}
+        rate, labels = None if self.frames else self.rate, self.table.labels
+        return {n: statistics(v, rate) for n, v in labels.items() if n not in METRICS}
 
     def to_dict(self, *, per_frame: bool = False) -> dict[str, object]:
         """Returns the result as JSON writes it."""
@@ -137,7 +205,9 @@ class Scores:
         }
         if self.label_scale is not None:
             document |= {"mos": self.mos, "label_scale": self.label_scale}
-        document["statistics"] = statistics(self.per_frame)
+        document["statistics"] = self.statistics()
+        if moments := self.moments():
+            document["moments"] = {n: self.describe_moment(m) for n, m in moments.items()}
         document["teachers"] = self._teacher_statistics()
         if extra := self.extra_metric_statistics():
             document["extra_metrics"] = extra
@@ -155,6 +225,23 @@ class Scores:
             document["frames"] = self.per_frame.tolist()
         return document
 
+    def describe_moment(self, moment: PooledScore) -> dict[str, float | None]:
+        """Returns a moment as JSON writes it; seconds are the reference's."""
+        return {
+            "score": moment.score,
+            "first_frame": moment.first,
+            "last_frame": moment.last,
+            "from_s": self.seconds_at(moment.first),
+            "to_s": self.seconds_at(moment.last + 1),
+        }
+
+    def worst_text(self) -> str:
+        """Returns when the worst second is, for a table: " at 3.21 s"; "" where it is unknown."""
+        if (moment := self.moments().get(WORST_SECOND)) is None:
+            return ""
+        seconds = self.seconds_at(moment.first)
+        return "" if seconds is None else f" at {format_time(seconds)}"
+
     def summary_lines(self) -> list[str]:
         """Returns lines below a table of statistics: pooled score, form of VMAF v1, interval."""
         return [*self._pooled_lines(), *self.v1_lines(), *self.interval_lines()]
@@ -165,6 +252,11 @@ class Scores:
             return []
         how = "by votes" if self.kind == CALIBRATED else f"pooled by {self.pooling}"
         line = f"{self.model}: {self.pooled:.2f} of 100, {how}"
+        if self.pooling in (moments := self.moments()):
+            moment = moments[self.pooling]
+            line += f", frames {moment.first} to {moment.last}"
+            if (seconds := self.seconds_at(moment.first)) is not None:
+                line += f", from {format_time(seconds)}"
         if self.label_scale is not None:
             low, high = self.label_scale
             line += f"; {self.mos:.2f} where people vote {low:g} to {high:g}"
@@ -268,9 +360,10 @@ class Scores:
         for name, values in self.table.labels.items():
             columns[METRICS[name].key if name in METRICS else name] = values
         columns[self.model] = self.per_frame
+        pooled = {"vmaf": self.statistics(), **self.all_statistics()}
         write = libvmaf_log.to_xml if path.suffix == ".xml" else libvmaf_log.to_json
         version = str(self.table.provenance.get("backend_version", "unknown"))
-        write_bytes(path, write(columns, version).encode())
+        write_bytes(path, write(columns, version, pooled).encode())
 
     def write_csv(self, path: Path) -> None:
         """Writes one row a frame: `frame`, `score`, the features and each teacher's score."""
@@ -281,20 +374,22 @@ class Scores:
         write_bytes(path, sink.getvalue().to_pybytes())
 
 
-def statistics(per_frame: Floats) -> dict[str, float]:
-    """Computes mean, harmonic mean, minimum and low percentiles of a clip's frames, VMAF points.
+def statistics(per_frame: Floats, rate: float | None = None) -> dict[str, float]:
+    """Computes means, minimum, percentiles and the worst second of a clip's frames, VMAF points.
 
-    The harmonic mean is libvmaf's: `1 / mean(1 / (score + 1)) - 1`, which bears zeros.
-    Percentiles are NumPy's, linear between ranks.
+    Args:
+        rate: Frames per second; without one there is no worst second.
     """
-    return {
-        "mean": float(np.mean(per_frame)),
-        "harmonic_mean": float(1 / np.mean(1 / (per_frame + 1)) - 1),
+    figures = {
+        "mean": pool_clip(per_frame, "mean").score,
+        "harmonic_mean": pool_clip(per_frame, "harmonic").score,
         "min": float(np.min(per_frame)),
-        "p1": float(np.percentile(per_frame, 1)),
-        "p5": float(np.percentile(per_frame, 5)),
+        **{name: pool_clip(per_frame, name).score for name in PERCENTILES},
         "frames": len(per_frame),
     }
+    if rate is not None:
+        figures["worst_second"] = pool_clip(per_frame, WORST_SECOND, rate=rate).score
+    return figures
 
 
 def _metric_statistics(values: Floats) -> dict[str, float]:

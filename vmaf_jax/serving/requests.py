@@ -60,8 +60,8 @@ Model = Annotated[ModelName, Field(description=_MODEL)]
 ScoredModel = Annotated[
     ModelName,
     Field(
-        description="auto, VMAF's own by the reference's resolution; phone, that for phones; or: "
-        + _MODEL
+        description="auto, VMAF's own by the reference's resolution; v1, VMAF v1's by resolution "
+        "and frame rate; phone, that for phones; or: " + _MODEL
     ),
 ]
 Table = Annotated[InputFile, Field(description=_TABLE)]
@@ -188,6 +188,15 @@ class Scoring(Measurement):
         None, description="For raw .yuv files: ffmpeg's name, such as yuv420p or yuv420p10le."
     )
     model: ScoredModel = "auto"
+    display: Word | None = Field(
+        None,
+        description="Screen and distance that auto and v1 score for: 1080p@3H, 1080p@5H, "
+        "2160p@1.5H or 2160p@3H; by default as the reference's resolution suggests.",
+    )
+    pool: (
+        Literal["mean", "harmonic", "p1", "p5", "p10", "median", "worst-second", "worst-shot"]
+        | None
+    ) = Field(None, description="How frames become the clip's score; by default as the model does.")
 
 
 class Pair(Scoring):
@@ -402,6 +411,11 @@ class EncodeRequest(Request):
     )
     confidence: float = Field(
         0.95, ge=0.5, lt=1, description="At which the finished file keeps the target."
+    )
+    display: Word | None = Field(
+        None,
+        description="Screen and distance that auto and v1 score for: 1080p@3H, 1080p@5H, "
+        "2160p@1.5H or 2160p@3H; by default as the reference's resolution suggests.",
     )
     pool: (
         Literal["mean", "harmonic", "p1", "p5", "p10", "median", "worst-second", "worst-shot"]

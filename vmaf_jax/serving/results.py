@@ -59,7 +59,27 @@ class Statistics:
     min: float
     p1: float
     p5: float
+    p10: float
+    median: float
     frames: int
+    worst_second: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Moment:
+    """A part of a clip.
+
+    Attributes:
+        score: the mean over its frames, points.
+        first_frame, last_frame: both included.
+        from_s, to_s: in the reference, seconds; null where it has no frame rate.
+    """
+
+    score: float
+    first_frame: int
+    last_frame: int
+    from_s: float | None = None
+    to_s: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +90,9 @@ class ScoreResult(Frames):
         kind: run (JAX), onnx, or libvmaf (one of VMAF's own models).
         model_choice: why this model was taken, where auto or phone stood for it.
         backend: what measured the features.
-        score: the clip's score by the model's own pooling, points.
+        score: the clip's score, points.
+        pooling: how frames became the score; the model's own way unless another was requested.
+        moments: worst-second, and worst-shot where that pooling was requested.
         interval: of the score, where it was requested.
         inside_training_region: whether the clip is like those the model learnt from; null if
             unknown.
@@ -83,6 +105,8 @@ class ScoreResult(Frames):
     model_choice: str | None = None
     backend: str
     score: float
+    pooling: str
+    moments: dict[str, Moment]
     interval: ScoreInterval | None = None
     inside_training_region: bool | None = None
     statistics: Statistics
@@ -113,7 +137,7 @@ class RankedVideo:
 
     Attributes:
         rank: from 1, the highest score first.
-        score: the clip's score by the model's own pooling, points.
+        score: the clip's score, points, by the requested pooling or the model's own.
         bytes: of the file.
         kbit_per_s: its size over its duration; null where that is unknown.
         interval: of the score, where it was requested.

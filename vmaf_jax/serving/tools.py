@@ -18,10 +18,10 @@ from vmaf_jax.jobs.calibrate import calibrate, suggest
 from vmaf_jax.jobs.encode import EncodeSettings, Encoding, encode
 from vmaf_jax.jobs.ladder import BdRate, ladder
 from vmaf_jax.progress import Progress
-from vmaf_jax.scoring.model import AUTO, PHONE, Model, ModelLike, load_model
+from vmaf_jax.scoring.model import AUTO, PHONE, V1, Model, ModelLike, load_model
 from vmaf_jax.scoring.rank import rank
 from vmaf_jax.scoring.score import ScoreSettings, score_pair
-from vmaf_jax.scoring.scores import Scores, statistics
+from vmaf_jax.scoring.scores import Scores
 from vmaf_jax.scoring.worst_frames import worst_frames
 from vmaf_jax.serving import catalogue, requests, results
 from vmaf_jax.serving.long_results import PART
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 _Request = TypeVar("_Request", bound=Request)
 _Result = TypeVar("_Result")
 _STATISTICS = pydantic.TypeAdapter(results.Statistics)
+_MOMENTS = pydantic.TypeAdapter(dict[str, results.Moment])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,6 +63,10 @@ def score_video(request: requests.ScoreRequest, progress: Progress) -> Answer[re
         kind=scores.kind,
         backend=scores.table.provenance["backend"],
         score=scores.pooled,
+        pooling=scores.pooling,
+        moments=_MOMENTS.validate_python(
+            {name: scores.describe_moment(moment) for name, moment in scores.moments().items()}
+        ),
         model_choice=scores.choice,
         interval=scores.interval,
         inside_training_region=scores.inside_training_region,
@@ -489,8 +494,8 @@ def _scale(ends: Sequence[float] | None) -> LabelScale | None:
 
 
 def _load_scorer(model: str) -> ModelLike:
-    """Returns what scores a pair: a model that stays loaded, or `auto` or `phone`."""
-    return model if model in (AUTO, PHONE) else _load(model)
+    """Returns what scores a pair: a model that stays loaded, or a name that the pair decides."""
+    return model if model in (AUTO, PHONE, V1) else _load(model)
 
 
 def _load(model: str) -> Model:
@@ -507,7 +512,7 @@ def _load_version(model: str, _stamps: tuple[tuple[str, int, int], ...]) -> Mode
 
 
 def _statistics(scores: Scores) -> results.Statistics:
-    return _STATISTICS.validate_python(statistics(scores.per_frame))
+    return _STATISTICS.validate_python(scores.statistics())
 
 
 def _mean_features(table: FeatureTable) -> dict[str, float]:

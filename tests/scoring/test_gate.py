@@ -1,0 +1,139 @@
+"""The gate: limits, an earlier result, exit codes, JUnit XML."""
+
+import json
+import shutil
+from xml.etree import ElementTree
+
+import pytest
+
+from tests.support import run_command
+from vmaf_jax import score
+
+
+@pytest.fixture(scope="module")
+def pair(encodes):
+    return encodes / "ref.y4m", encodes / "dis.mp4"
+
+
+@pytest.fixture(scope="module")
+def documents(pair, encodes, tmp_path_factory):
+    """Results of `score --json`: of the same pair, with and without frames, and of a ranking."""
+    folder = tmp_path_factory.mktemp("baselines")
+    for name, words in {
+        "plain": pair,
+        "frames": (*pair, "--per-frame"),
+        "short": (*pair, "--frames", 9),
+        "tiny": (*pair, "--model", "tiny", "--interval", 0.9),
+        "ranking": (*pair, encodes / "small.mp4", "--per-frame"),
+    }.items():
+        (folder / f"{name}.json").write_text(run_command("score", *words, "--json").stdout)
+    return folder
+
+
+def raised(path, points, folder):
+    """An earlier result whose scores were higher by `points`."""
+    document = json.loads(path.read_text())
+    document["score"] += points
+    document["statistics"] = {k: v + points for k, v in document["statistics"].items()}
+    document["statistics"]["frames"] -= points
+    if "frames" in document:
+        document["frames"] = [value + points for value in document["frames"]]
+    (folder / "raised.json").write_text(json.dumps(document))
+    return folder / "raised.json"
+
+
+def test_limits_decide_the_exit_code(pair):
+    found = score(*pair)
+    low, high = found.pooled - 1, found.statistics()["p5"] + 1
+    kept = run_command("score", *pair, "--fail-below", f"{low:.3f}", "--quiet")
+    assert (kept.code, kept.stderr) == (0, "")
+    missed = run_command("score", *pair, "--fail-below", f"{low:.3f},p5={high:.3f}", "--quiet")
+    assert (missed.code, missed.stderr.count("\n")) == (1, 1)
+    assert f"dis.mp4: p5 {high - 1:.2f} is below" in missed.stderr
+    assert "(1 of 2 limits missed)" in missed.stderr
+    assert float(missed.stdout) == pytest.approx(found.pooled, abs=1e-6)
+    shown = run_command("score", *pair, "--fail-below", "1,worst-second=1,worst-shot=1")
+    assert shown.stderr.count("is not below 1\n") == 3
+
+
+def test_a_limit_is_of_the_pooling_that_is_the_score(pair):
+    found = score(*pair, pool="p10")
+    between = (found.pooled + found.mean) / 2
+    for flags, code in (((), 0), (("--pool", "p10"), 1)):
+        assert run_command("score", *pair, *flags, "--fail-below", f"{between:.4f}").code == code
+
+
+@pytest.mark.parametrize("name", ["plain", "frames"])
+def test_a_drop_fails_and_the_same_result_does_not(pair, documents, tmp_path, name):
+    path = documents / f"{name}.json"
+    same = run_command("score", *pair, "--baseline", path, "--max-drop", 0, "--json")
+    assert same.code == 0
+    (check,) = json.loads(same.stdout)["gate"]["checks"]
+    assert check["drop"]["points"] == pytest.approx(0, abs=1e-9)
+    earlier = raised(path, 2, tmp_path)
+    flags = ("--baseline", earlier, "--max-drop")
+    assert run_command("score", *pair, *flags, "3,p5=3,worst-second=3").code == 0
+    dropped = run_command("score", *pair, *flags, "1,p5=3", "--json")
+    assert dropped.code == 1
+    assert "mean fell by 2.00" in dropped.stderr
+    gate = json.loads(dropped.stdout)["gate"]
+    assert (gate["passed"], [c["passed"] for c in gate["checks"]]) == (False, [False, True])
+
+
+def test_a_model_s_own_error_is_noise_too(pair, documents, tmp_path):
+    document = json.loads((documents / "tiny.json").read_text())
+    width = document["interval"]["high"] - document["interval"]["low"]
+    flags = ("--model", "tiny", "--interval", 0.9, "--baseline", tmp_path / "raised.json")
+    for points, code in ((width * 0.9, 0), (width * 1.1 + 0.01, 1)):
+        document["score"] = score(*pair, "tiny").pooled + points
+        (tmp_path / "raised.json").write_text(json.dumps(document))
+        assert run_command("score", *pair, *flags, "--max-drop", 0).code == code
+
+
+def test_many_pairs_are_junit_tests(pair, encodes, documents, tmp_path):
+    folder = tmp_path / "encodes"
+    folder.mkdir()
+    for name in ("dis.mp4", "small.mp4", "short.mp4"):
+        shutil.copy(encodes / name, folder / name)
+    flags = ("--baseline", documents / "ranking.json", "--max-drop", "0.5")
+    words = (pair[0], folder, *flags, "--fail-below", "99", "--junit", tmp_path / "o.xml")
+    ended = run_command("score", *words)
+    assert ended.code == 2  # one could not be scored
+    assert "short.mp4" in ended.stderr.splitlines()[-1]
+    suite = ElementTree.parse(tmp_path / "o.xml").getroot().find("testsuite")  # noqa: S314 (our own)
+    assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("5", "2", "1")
+    cases = {case.get("name"): [child.tag for child in case] for case in suite}
+    assert cases["dis.mp4: mean at least 99"] == ["failure"]
+    assert cases["dis.mp4: mean falls by at most 0.5"] == []
+    (folder / "short.mp4").unlink()
+    assert run_command("score", *words).code == 1
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (("--fail-below", "x"), "'x' is no limit"),
+        (("--max-drop", "1"), "--baseline and --max-drop go together"),
+        (("--junit", "o.xml"), "give --fail-below or --baseline"),
+        (("--fail-below", "1", "--junit", "o.txt"), "must end in .xml"),
+        (
+            ("--fail-below", "p5=1", "--within", "1"),
+            "--within estimates the mean; drop it, or --pool p5",
+        ),
+        (("--baseline", "missing.json", "--max-drop", "1"), "missing.json: "),
+        (("--baseline", "tiny.json", "--max-drop", "1"), "scored by tiny, not by vmaf_v0.6.1"),
+        (("--baseline", "short.json", "--max-drop", "1"), "of 9 frames, the clip has 12"),
+        (("--baseline", "plain.json", "--max-drop", "worst-shot=1"), "has no score by worst-shot"),
+        (("--baseline", "text.json", "--max-drop", "1"), "no document of `score --json`"),
+        (("--baseline", "other.json", "--max-drop", "1"), "no scores of dis.mp4 against ref.y4m"),
+    ],
+)
+def test_bad_input_is_one_line(pair, documents, flags, message):
+    (documents / "text.json").write_text("[1, 2")
+    other = json.loads((documents / "plain.json").read_text()) | {"reference": "another"}
+    (documents / "other.json").write_text(json.dumps(other))
+    flags = [documents / flag if flag.endswith(".json") else flag for flag in flags]
+    finished = run_command("score", *pair, *flags, "--quiet")
+    assert finished.code == 2
+    assert message in finished.stderr
+    assert finished.stderr.count("\n") == 1

@@ -1,0 +1,262 @@
+"""A gate on scores: limits on them, and on drops from an earlier document of `score --json`."""
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pydantic
+
+from vmaf_jax.errors import GateError, InputError
+from vmaf_jax.evaluation.clip_pooling import POOLS, WORST_SHOT, pool_clip
+from vmaf_jax.evaluation.gate import Drop, Limit, has_interval, paired_drop, parse_limits
+from vmaf_jax.files import read_limited, write_bytes
+from vmaf_jax.reporting.junit import Case, to_junit
+from vmaf_jax.scoring.measured_pair import find_shots
+from vmaf_jax.scoring.rank import Failure
+from vmaf_jax.scoring.scores import Scores
+
+_MAX_BYTES = 256 << 20  # a document with ten million frames
+
+
+@dataclasses.dataclass(frozen=True)
+class Check:
+    """A limit, and whether a clip's score is within it.
+
+    Attributes:
+        reference, distorted: Names of the files.
+        pool: The pooling that the limit is of.
+        score: By that pooling, VMAF points.
+        limit: The least score; or, where there is a `drop`, the largest drop.
+        baseline: The earlier score; None where the limit is of the score itself.
+        drop: From it.
+        passed: Whether the score is within the limit.
+    """
+
+    reference: str
+    distorted: str
+    pool: str
+    score: float
+    limit: float
+    baseline: float | None
+    drop: Drop | None
+    passed: bool
+
+    @property
+    def requirement(self) -> str:
+        """The limit in words."""
+        if self.drop is None:
+            return f"{self.pool} at least {self.limit:g}"
+        return f"{self.pool} falls by at most {self.limit:g}"
+
+    def __str__(self) -> str:
+        if self.drop is None or self.baseline is None:
+            relation = "not below" if self.passed else "below"
+            return f"{self.pool} {self.score:.2f} is {relation} {self.limit:g}"
+        points, low, high = self.drop
+        if points <= 0:
+            return f"{self.pool} {self.score:.2f} did not fall from {self.baseline:.2f}"
+        sure = "" if low == high else f" (95 % interval {low:.2f} to {high:.2f})"
+        text = f"{self.pool} fell by {points:.2f}{sure} from {self.baseline:.2f}"
+        noise = ", which may be noise" if self.passed and points > self.limit else ""
+        return f"{text}{noise}; at most {self.limit:g} is allowed"
+
+    def to_dict(self) -> dict[str, object]:
+        """Returns the check as JSON writes it."""
+        drop = None if self.drop is None else self.drop._asdict()
+        return {**dataclasses.asdict(self), "drop": drop}
+
+
+class _Moment(pydantic.BaseModel):
+    score: float
+
+
+class _Interval(pydantic.BaseModel):
+    low: float
+    high: float
+
+
+class _Document(pydantic.BaseModel):
+    """A document of `score --json`, as far as a baseline needs it."""
+
+    model: str
+    reference: str
+    distorted: str
+    score: float
+    pooling: str
+    statistics: dict[str, float]
+    moments: dict[str, _Moment] = {}
+    interval: _Interval | None = None
+    frames: list[float] | int | None = None
+
+    def pooled(self, pool: str) -> float | None:
+        """Returns the score by a pooling, as far as the document has it."""
+        if pool == self.pooling:
+            return self.score
+        if pool in self.moments:
+            return self.moments[pool].score
+        return self.statistics.get({"harmonic": "harmonic_mean"}.get(pool, pool))
+
+
+class Gate:
+    """Limits that scores are checked against.
+
+    Args:
+        fail_below: Least scores, such as `90` or `p5=75,worst-second=60`.
+        baseline: An earlier document of `score --json`; with `--per-frame`, drops have intervals.
+        max_drop: Largest drops from it, such as `0.5` or `mean=0.5,p5=1`.
+
+    Raises:
+        InputError: A limit is none, one of `baseline` and `max_drop` lacks the other, or the
+            baseline is no such document.
+    """
+
+    def __init__(
+        self,
+        fail_below: str | None = None,
+        baseline: Path | None = None,
+        max_drop: str | None = None,
+    ) -> None:
+        if (baseline is None) != (max_drop is None):
+            raise InputError("--baseline and --max-drop go together; give both, or neither.")
+        self._least = () if fail_below is None else parse_limits(fail_below, "--fail-below")
+        self._drops = () if max_drop is None else parse_limits(max_drop, "--max-drop")
+        self._path = baseline
+        self._documents = [] if baseline is None else _read_documents(baseline)
+
+    @property
+    def pools(self) -> set[str | None]:
+        """The poolings that limits are of; None is the clip's score."""
+        return {limit.pool for limit in (*self._least, *self._drops)}
+
+    def check(self, scores: Scores) -> list[Check]:
+        """Checks the scores of a pair.
+
+        Raises:
+            InputError: The baseline is of another model or clip, or lacks the pooling; or as
+                `Scores.pool`.
+        """
+        if WORST_SHOT in self.pools and scores.cuts is None:
+            scores = dataclasses.replace(scores, cuts=find_shots(scores))
+        checks = [self._check(scores, limit, None) for limit in self._least]
+        if self._drops:
+            earlier = self._find(scores)
+            checks += [self._check(scores, limit, earlier) for limit in self._drops]
+        return checks
+
+    def _check(self, scores: Scores, limit: Limit, earlier: _Document | None) -> Check:
+        reference, distorted = _names(scores)
+        pool = limit.pool or scores.pooling
+        score = scores.pooled if limit.pool is None else scores.pool(limit.pool).score
+        drop = None if earlier is None else self._drop(scores, score, pool, earlier)
+        return Check(
+            reference=reference.name,
+            distorted=distorted.name,
+            pool=pool,
+            score=score,
+            limit=limit.points,
+            baseline=None if drop is None else score + drop.points,
+            drop=drop,
+            passed=score >= limit.points if drop is None else not drop.is_beyond(limit.points),
+        )
+
+    def _drop(self, scores: Scores, score: float, pool: str, earlier: _Document) -> Drop:
+        if isinstance(earlier.frames, list) and pool in POOLS:
+            frames = np.array(earlier.frames)
+            if has_interval(pool):
+                drop = paired_drop(frames, scores.per_frame, pool, scores.rate)
+            else:
+                before = pool_clip(frames, pool, rate=scores.rate, cuts=scores.cuts or ())
+                drop = Drop.exactly(before.score - score)
+        elif (known := earlier.pooled(pool)) is not None:
+            drop = Drop.exactly(known - score)
+        else:
+            raise InputError(
+                f"{self._path}: has no score by {pool}; make it again with --per-frame, or with "
+                f"--pool {pool}."
+            )
+        if pool == scores.pooling == earlier.pooling and earlier.interval and scores.interval:
+            for interval in (earlier.interval, scores.interval):
+                drop = drop.widen((interval.high - interval.low) / 2)
+        return drop
+
+    def _find(self, scores: Scores) -> _Document:
+        """Returns the baseline's document of the same clip."""
+        reference, distorted = _names(scores)
+        of_clip = [d for d in self._documents if _is_name_of(d.reference, reference)]
+        if len(self._documents) > 1:
+            of_clip = [d for d in of_clip if _is_name_of(d.distorted, distorted)]
+        if len(of_clip) != 1:
+            raise InputError(
+                f"{self._path}: has {len(of_clip) or 'no'} scores of {distorted.name} against "
+                f"{reference.name}; make the baseline of the same files."
+            )
+        (found,) = of_clip
+        if found.model != scores.model:
+            raise InputError(
+                f"{self._path}: scored by {found.model}, not by {scores.model}; score both with "
+                f"one model."
+            )
+        count = found.frames if isinstance(found.frames, int) else found.statistics.get("frames")
+        if count != (scores.frames or len(scores.per_frame)):
+            raise InputError(
+                f"{self._path}: of {count:g} frames, the clip has "
+                f"{scores.frames or len(scores.per_frame)}; make the baseline of the same frames."
+            )
+        return found
+
+
+def gate_document(checks: Sequence[Check]) -> dict[str, object]:
+    """Returns checks as JSON writes them."""
+    return {
+        "passed": all(check.passed for check in checks),
+        "checks": [check.to_dict() for check in checks],
+    }
+
+
+def write_junit(path: Path, checks: Sequence[Check], failed: Sequence[Failure] = ()) -> None:
+    """Writes checks as JUnit XML, a test case each.
+
+    Args:
+        failed: Videos that could not be scored, which are errors.
+    """
+    cases = [
+        Case(
+            group=check.reference,
+            name=f"{check.distorted}: {check.requirement}",
+            failure=None if check.passed else str(check),
+        )
+        for check in checks
+    ]
+    cases += [Case(f.reference, f.distorted, error=f.reason) for f in failed]
+    write_bytes(path, to_junit("vmaf-jax score", cases))
+
+
+def check_gate(checks: Sequence[Check]) -> None:
+    """Raises GateError where a check has failed, with the first of them and their number."""
+    missed = [check for check in checks if not check.passed]
+    if missed:
+        count = f" ({len(missed)} of {len(checks)} limits missed)" if len(checks) > 1 else ""
+        raise GateError(f"{missed[0].distorted}: {missed[0]}{count}.")
+
+
+def _names(scores: Scores) -> tuple[Path, Path]:
+    if scores.pair is None:
+        return Path(str(scores.table.source[0])), Path(str(scores.table.clip[0]))
+    return scores.pair.reference.path, scores.pair.distorted.path
+
+
+def _is_name_of(name: str, path: Path) -> bool:
+    """Tells whether a document's name, with or without folder and ending, is that of a file."""
+    return name == path.stem or Path(name).name == path.name
+
+
+def _read_documents(path: Path) -> list[_Document]:
+    content = read_limited(path, "BASELINE_BYTES", _MAX_BYTES)
+    try:
+        document = json.loads(content)
+        ranked = document.get("ranked") if isinstance(document, dict) else None
+        return [_Document.model_validate(d) for d in ([document] if ranked is None else ranked)]
+    except (ValueError, TypeError, RecursionError) as error:
+        raise InputError(f"{path}: no document of `score --json`; make it again.") from error
