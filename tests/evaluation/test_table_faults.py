@@ -49,7 +49,7 @@ def all_faults(clips):
     return [
         *reference_motion.reference_faults(clips, reference),
         *table_faults.saturation_faults(clips, reference),
-        *table_faults.length_faults(clips),
+        *table_faults.length_faults(clips, reference),
         *table_faults.duplicate_faults(clips),
         *table_faults.ladder_faults(clips, np.zeros(len(clips.start), bool)),
     ]

@@ -106,7 +106,7 @@ def _explain(
     if np.nanmax(np.abs(ratio / middle - 1)) < 0.1:
         seen = f"motion2 is {middle:.3f} times the title's on every frame"
         return [Fault(int(k), MISALIGNED, seen, 0.9) for k in members]
-    if len(members) <= 0.2 * len(leaders):
+    if len(members) <= max(1, 0.2 * len(leaders)):
         seen = f"motion2 of its reference, {_mean(ours)}, is not the title's, {_mean(theirs)}"
         return [Fault(int(k), WRONG_REFERENCE, seen, 0.8) for k in members]
     return []  # many clips: another cut of the same source

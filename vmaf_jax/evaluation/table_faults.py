@@ -2,7 +2,7 @@
 
 A title is one source in one test. Measurements that are in step have this in common:
 
-- The clips of a title have the same number of frames, and no two clips have the same features.
+- The clips of a reference have the same number of frames, and no two clips the same features.
 - At every moment, encodes of different rates differ. Where a pair is out of step or out of place,
   the misalignment sets VIF and not the rate, so a rung above is no better.
 - Where the same encodes were made of several titles, a title's features follow from the encodes'
@@ -27,12 +27,14 @@ WRONG_REFERENCE = "wrong_reference"
 OTHER_LENGTH = "other_length"
 DUPLICATE = "duplicate"
 
-_USUAL = 0.7  # share of a title's clips that must agree on a length
+_USUAL = 0.4  # share of a reference's clips that must agree on a length
 _PARTS = 16  # of a clip, in time
 _REPEATS = 5  # frames: encodes of 15 frames/s repeat 4 at 60, and the best of them is in step
 _LEAST_CLIPS = 5  # of one reference, for saturation
 _GOOD_VIF = 0.95  # above it, encodes of different rates may be alike
-_ALIKE = 0.6  # logits of VIF; ladders in step have 1.2 and more, those out of step 0.35 and less
+_ALIKE = (
+    0.6  # logits of VIF; 47 public ladders in step have 1.2 and more, six out of step 0.34 at most
+)
 _LEAST_LADDER = 20  # clips, for a covariance of five features
 _LEAST_RUNGS = 6  # of a title, for its line
 _LEAST_SCALE = 0.02  # of residuals, logits
@@ -87,17 +89,22 @@ class Fault(NamedTuple):
     other: int = -1
 
 
-def length_faults(clips: ClipFrames) -> list[Fault]:
-    """Finds clips that have another number of frames than most of their title."""
+def length_faults(clips: ClipFrames, reference: Integers) -> list[Fault]:
+    """Finds clips that have another number of frames than most of their reference.
+
+    Args:
+        reference: Number of each clip's reference, `[c]`; of one that is cut, the cut's.
+    """
     faults = []
-    for members in clips.members():
+    for number in np.unique(reference):
+        members = np.flatnonzero(reference == number)
         lengths, counts = np.unique(clips.count[members], return_counts=True)
         most = int(counts.max())
-        if most < 3 or most < _USUAL * len(members):
+        if most < 2 or most < _USUAL * len(members):
             continue
         usual = int(lengths[counts.argmax()])
         for k in members[clips.count[members] != usual]:
-            seen = f"{clips.count[k]} frames, where {most} clips of its title have {usual}"
+            seen = f"{clips.count[k]} frames, where {most} clips of its reference have {usual}"
             faults.append(Fault(int(k), OTHER_LENGTH, seen, 0.6))
     return faults
 

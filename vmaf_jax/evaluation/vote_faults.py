@@ -21,8 +21,8 @@ _SHARE = 0.1  # of a test's clips, on either side, whose median is usual
 _FAR = 8.0  # deviations; clips in step of nine laboratory tests are up to 7 off
 _LEAST_SHORTFALL = 12.0  # points
 _SHRINKAGE = 4.0  # clips that a title's offset counts as none
-_SWAP_FAR, _SWAP_NEAR = 4.0, 2.0  # deviations before, and after the exchange
-_SWAP_APART = 6.0  # before, of clips of two titles, of which there are many more pairs
+_SWAP_NEAR = 2.5  # deviations that both clips may have after the exchange, and have before
+_SWAP_GAIN = 30.0  # squared deviations that it takes away; no chance pair of nine tests has as many
 _AGREEING = 0.25  # correlation with the others; the least of 173 laboratory subjects has 0.54
 _CERTAIN = 2.6  # deviations of Fisher's z
 _COINCIDENCE = 4.0  # decimal logarithm of the ways to give a clip's votes to its subjects
@@ -95,20 +95,19 @@ def swap_faults(
         known_bad: Clips whose features are wrong, so that their votes show nothing, `[c]`.
     """
     faults: list[Fault] = []
-    free = (fit.surplus < -_SWAP_FAR) & ~known_bad
-    high = np.flatnonzero((fit.surplus > _SWAP_FAR) & ~known_bad)
-    for k in high[np.argsort(-fit.surplus[high])].tolist():
-        low = np.flatnonzero(free & (experiment == experiment[k]))
-        if not low.size:
-            continue
+    free = ~known_bad
+    order = np.argsort(-fit.surplus)
+    for k in order[(fit.surplus[order] > _SWAP_NEAR) & free[order]].tolist():
+        low = np.flatnonzero(free & (fit.surplus < -_SWAP_NEAR) & (experiment == experiment[k]))
         given = (votes[low] - votes[k]) / fit.spread[k]
-        worst = np.maximum(np.abs(fit.surplus[k] + given), np.abs(fit.surplus[low] - given))
-        slight = np.minimum(fit.surplus[k], -fit.surplus[low]) < _SWAP_APART
-        worst[(title[low] != title[k]) & slight] = np.inf
-        if worst.min() > _SWAP_NEAR:
+        after = np.stack([fit.surplus[k] + given, fit.surplus[low] - given])
+        gain = np.square(fit.surplus[k]) + np.square(fit.surplus[low]) - np.square(after).sum(0)
+        gain[np.abs(after).max(0, initial=0.0) > _SWAP_NEAR] = 0.0
+        gain[title[low] != title[k]] *= 0.5  # of which there are many more pairs
+        if not (free[k] and low.size and gain.max() > _SWAP_GAIN):
             continue
-        other = int(low[worst.argmin()])
-        free[other] = False
+        other = int(low[gain.argmax()])
+        free[[k, other]] = False
         for one, two in ((k, other), (other, k)):
             seen = (
                 f"votes are {votes[one]:.0f} of 100, {fit.surplus[one]:+.1f} deviations off; with "

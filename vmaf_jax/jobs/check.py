@@ -48,7 +48,7 @@ class Finding:
         kind: What is wrong with it, one of `FIXES`.
         seen: The figures that say so.
         confidence: That it is so, 0-1.
-        fix: What to do.
+        mend: What to do.
         subject: Name of the subject; None of a clip.
         experiment: The test, where the table or the votes name one.
     """
@@ -58,7 +58,7 @@ class Finding:
     kind: str
     seen: str
     confidence: float
-    fix: str
+    mend: str
     subject: str | None = None
     experiment: str | None = None
 
@@ -123,7 +123,7 @@ def find_subjects(votes: VoteRows, experiment: str | None) -> list[Finding]:
             kind=vote_faults.SUBJECT,
             seen=fault.seen,
             confidence=fault.confidence,
-            fix=FIXES[vote_faults.SUBJECT],
+            mend=FIXES[vote_faults.SUBJECT],
             subject=votes.names[fault.subject],
             experiment=experiment,
         )
@@ -207,7 +207,7 @@ def _look_at_frames(table: FeatureTable, clips: ClipFrames, skipped: list[str]) 
     reference = reference_motion.number_references(clips)
     faults = reference_motion.reference_faults(clips, reference)
     faults += table_faults.duplicate_faults(clips)
-    faults += table_faults.length_faults(clips)
+    faults += table_faults.length_faults(clips, reference)
     if table.feature_set.ordered:
         return faults + table_faults.saturation_faults(clips, reference)
     skipped.append(f"{table.feature_set.name} has no VIF: saturation and ladders are not looked at")
@@ -253,7 +253,7 @@ def _look_at_scores(
     known_bad: npt.NDArray[np.bool_],
 ) -> tuple[list[Fault], npt.NDArray[np.bool_]]:
     """Holds opinion scores to features; returns faults, and whose votes are as low, `[c]`."""
-    quality = load_teacher(means.feature_set.teacher)(means.features, clip=False)
+    quality = load_teacher(means.feature_set.teacher)(means.features)
     mos = means.labels["mos"]
     fit = vote_faults.fit_votes(quality, mos, experiment, clips.title)
     faults = vote_faults.shortfall_faults(quality, mos, fit)
@@ -284,7 +284,7 @@ def _finding(fault: Fault, means: FeatureTable) -> Finding:
         kind=fault.kind,
         seen=f"{fault.seen}{other}",
         confidence=round(fault.confidence, 2),
-        fix=FIXES[fault.kind],
+        mend=FIXES[fault.kind],
         experiment=None if means.experiment is None else means.experiment[fault.clip],
     )
 
