@@ -116,8 +116,8 @@ def measure_ffmpeg_builds(folder: Path) -> tuple[Table, Table]:
         models[name] = folder / f"{name}.libvmaf.json"
         export(name, models[name], "libvmaf")
     pairs = [_write_demo_pair(clip, folder) for clip in load_clips()[::23]]
-    pairs.append(_write_golden_pair(folder))
-    programs = {build: _find_program(*FFMPEG_BUILDS[build]) for build in FFMPEG_BUILDS}
+    pairs.append(write_golden_pair(folder))
+    programs = {build: find_program(FFMPEG_BUILDS[build][0]) for build in FFMPEG_BUILDS}
     from_jax: Table = {build: {} for build in programs}
     from_newest: Table = {build: {} for build in programs}
     for name, file in models.items():
@@ -143,7 +143,8 @@ def _write_demo_pair(clip: Clip, folder: Path) -> RawPair:
     return _write_y4m(f"{clip.source}_{clip.name}", inputs, folder)
 
 
-def _write_golden_pair(folder: Path) -> RawPair:
+def write_golden_pair(folder: Path) -> RawPair:
+    """Writes Netflix's golden pair as golden_reference.y4m and golden_distorted.y4m."""
     golden = Path(os.environ.get("VMAF_JAX_GOLDEN_DIR") or "../shared/golden")
     raw = ["-f", "rawvideo", "-s", "576x324", "-pix_fmt", "yuv420p10le", "-i"]
     name = "src01_hrc0{}_576x324.yuv420p10le.yuv"
@@ -159,7 +160,7 @@ def _write_y4m(name: str, inputs: list[list[str]], folder: Path) -> RawPair:
     return RawPair(name, *paths)
 
 
-def _find_program(package: str, _libvmaf: str) -> Path:
+def find_program(package: str) -> Path:
     """Returns the ffmpeg program that a package carries."""
     candidates = [
         path

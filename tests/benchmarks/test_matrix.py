@@ -1,8 +1,10 @@
 """The matrix of builds runs what `export` writes, and tells a refusal from a difference."""
 
+from pathlib import Path
+
 import pytest
 
-from benchmarks import matrix
+from benchmarks import filter_by_build, matrix
 from benchmarks.matrix import Cell, measure_ffmpeg_builds, measure_runtimes, write_table
 
 
@@ -23,6 +25,16 @@ def test_a_runtime_and_the_reference_evaluator(tmp_path, monkeypatch):
     table = measure_runtimes(tmp_path)
     assert table[names[0]]["tiny"].max_abs == 0
     assert "DequantizeLinear" in table[names[1]]["tiny, INT8"].show()
+
+
+@pytest.mark.slow
+def test_the_filter_answers_as_traps_md_says(tmp_path, monkeypatch):
+    monkeypatch.setattr(filter_by_build, "BUILDS", ("9.0.2",))
+    lines = filter_by_build.to_markdown(filter_by_build.measure(tmp_path)).splitlines()[2:]
+    page = Path("docs/traps.md").read_text()
+    for question, answer in (line.strip("| ").rsplit(" | ", 1) for line in lines):
+        (row,) = [row for row in page.splitlines() if row.startswith(f"| {question} |")]
+        assert row.strip("| ").rsplit(" | ", 1)[-1] == answer
 
 
 def test_a_table_replaces_the_one_between_its_marks(tmp_path):

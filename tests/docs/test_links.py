@@ -33,10 +33,9 @@ def test_traps_and_findings_name_each_other():
     scripts = {path.stem for path in Path("findings").glob("*.sh")}
     listed = set(re.findall(r"^\| `(\w+)` \|", Path("findings/README.md").read_text(), re.M))
     assert listed == scripts
-    rows = [
-        line for line in Path("docs/traps.md").read_text().splitlines() if line.startswith("| ")
-    ]
-    for row in rows:
+    page = Path("docs/traps.md").read_text()
+    page = re.sub(r"<!-- matrix \w+ -->.*?<!-- end -->", "", page, flags=re.S)  # a benchmark's
+    for row in (line for line in page.splitlines() if line.startswith("| ")):
         shown_by = row.split("|")[-2].strip()
         if shown_by in ("shown by", "---"):
             continue
