@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint docs checkpoints web clean python-version
+.PHONY: demo test lint docs dist checkpoints web clean python-version
 
 demo: $(STAMP)
 	$(BIN)/python scripts/train.py --config configs/tiny.yaml --overwrite
@@ -19,6 +19,12 @@ web: $(STAMP)  # the page that scores in a browser, in build/web; SIZES="1920x10
 docs: $(STAMP)  # the pages as a site, in build/docs; broken links and anchors fail
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build  # not --quiet, which counts no warnings
+
+dist: $(STAMP)  # sdist and wheel in dist/, checked
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt build twine
+	rm -rf dist
+	$(BIN)/python -m build
+	$(BIN)/python -m twine check --strict dist/*
 
 checkpoints: $(STAMP)
 	$(BIN)/python tools/checkpoints.py

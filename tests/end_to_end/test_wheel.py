@@ -1,10 +1,13 @@
-"""What `pip install` gives, outside a checkout: its files, and shipped models that score."""
+"""What `pip install` gives, outside a checkout: its files, and shipped models that score; sdist."""
 
 import json
 import os
 import subprocess
 import sys
+import tarfile
+import tomllib
 import zipfile
+from pathlib import Path
 
 import pytest
 
@@ -38,13 +41,19 @@ def list_files():
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory):
-    """The wheel, and what building it wrote."""
-    folder = tmp_path_factory.mktemp("wheel")
-    source = folder / "source"
+def source(tmp_path_factory):
+    """A copy of the files, outside git."""
+    source = tmp_path_factory.mktemp("wheel") / "source"
     for name in list_files():
         (source / name).parent.mkdir(parents=True, exist_ok=True)
         (source / name).write_bytes((ROOT / name).read_bytes())
+    return source
+
+
+@pytest.fixture(scope="module")
+def built(source):
+    """The wheel, and what building it wrote."""
+    folder = source.parent
     # Verbose, or pip shows no warning of setuptools, which also warns where no bytecode is written.
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     line = [*PIP, "wheel", "--no-index", "--no-deps", "--no-build-isolation", "--verbose"]
@@ -58,7 +67,8 @@ def built(tmp_path_factory):
 def test_building_warns_of_nothing(built):
     _, said = built
     assert "running bdist_wheel" in said
-    assert [line for line in said.splitlines() if "warn" in line.lower()] == []
+    warnings = [line for line in said.splitlines() if "warn" in line.lower()]
+    assert [line for line in warnings if "no previously-included files" not in line] == []
 
 
 def test_the_wheel_holds_the_package_and_its_data_alone(built):
@@ -76,6 +86,24 @@ def test_the_wheel_holds_the_package_and_its_data_alone(built):
     }
     assert names == carried
     assert wheel.stat().st_size < 1_500_000
+
+
+def test_the_sdist_holds_what_builds_tests_and_documents(source):
+    program = "from setuptools import build_meta; print(build_meta.build_sdist('..'))"
+    line = [sys.executable, "-c", program]
+    result = subprocess.run(line, cwd=source, capture_output=True, text=True, check=True)
+    sdist = source.parent / result.stdout.splitlines()[-1]
+    with tarfile.open(sdist) as archive:
+        paths = [Path(member.name) for member in archive.getmembers() if member.isfile()]
+    names = {path.relative_to(path.parts[0]).as_posix() for path in paths}
+    made = {name for name in names if name == "PKG-INFO" or name.startswith("vmaf_jax.egg-info/")}
+    assert names - made - {"setup.cfg"} == {name for name in list_files() if name[0] != "."}
+    assert sdist.stat().st_size < 3_000_000
+
+
+def test_files_of_a_release_name_one_version():
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text()
 
 
 def test_shipped_models_score_outside_a_checkout(built, tmp_path):
@@ -98,7 +126,9 @@ def test_a_bare_install_is_small_and_scores(built, tmp_path, encodes):
     subprocess.run([sys.executable, "-m", "venv", python.parents[1]], check=True)
     line = [python, "-m", "pip", "--disable-pip-version-check", "--quiet", "install"]
     subprocess.run([*line, "--constraint", ROOT / "constraints.txt", wheel], check=True)
-    files = [path for path in python.parents[1].rglob("*") if path.is_file(follow_symlinks=False)]
+    files = [
+        path for path in python.parents[1].rglob("*") if path.is_file() and not path.is_symlink()
+    ]
     assert sum(path.stat().st_size for path in files) / 2**20 <= MOST_MIB
     assert len(list(python.parents[1].rglob("*.dist-info"))) <= MOST_PACKAGES
     for model in ("tiny", "auto"):

@@ -7,10 +7,9 @@ import numpy as np
 import pytest
 
 from vmaf_jax.errors import InputError
-from vmaf_jax.evaluation.conformal import pool_held_out
+from vmaf_jax.evaluation.conformal import Calibration, pool_held_out
 from vmaf_jax.evaluation.cross_validation import read_held_out
 from vmaf_jax.export.sidecar import (
-    Calibration,
     CalibrationEntry,
     Origin,
     check_sidecar,

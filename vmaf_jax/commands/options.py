@@ -117,7 +117,7 @@ Align = Annotated[
     bool,
     typer.Option(
         "--align",
-        help="Find which frames belong together, where some are dropped, repeated or foreign.",
+        help="Pair frames by their pictures, where some are dropped, repeated or foreign.",
         rich_help_panel=DIFFERING,
     ),
 ]

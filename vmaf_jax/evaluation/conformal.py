@@ -35,6 +35,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from vmaf_jax.errors import InputError
 from vmaf_jax.evaluation.cross_validation import HeldOut
 from vmaf_jax.models.pooling import OVER_FRAMES, pool
 from vmaf_jax.tables.categories import Codes, combine, encode
@@ -376,3 +377,39 @@ def _weighted_moments(features: Floats, weight: Floats) -> tuple[Floats, Floats]
     # A feature that never varies still gets a width: six decimals are all that is measured.
     spread = np.maximum(np.diag(covariance), 1e-6)
     return mean, covariance + _RIDGE * np.diag(spread) + 1e-12 * np.eye(len(spread))
+
+
+@dataclasses.dataclass(frozen=True)
+class Calibration:
+    """The errors of a model on clips whose source it never saw, and where it was trained.
+
+    Attributes:
+        profile: of the held-out residuals of clips.
+        region: of the training clips' mean features.
+    """
+
+    profile: ConformalProfile
+    region: TrainingRegion
+
+    def interval(self, predicted: float, level: float, model: str) -> ScoreInterval:
+        """Returns the interval around a clip's prediction, VMAF points.
+
+        Args:
+            model: its name, for messages.
+
+        Raises:
+            InputError: a level outside (0, 1), or a single source.
+        """
+        check_level(level, "--interval")
+        if self.profile.n_sources < 2:
+            raise InputError(
+                f"{model}: is calibrated on one source, which says nothing of another; train it "
+                f"on clips of several sources."
+            )
+        return self.profile.interval(predicted, level)
+
+
+def check_level(level: float, name: str) -> None:
+    """Raises InputError, naming the option `name`, unless `level` is in (0, 1)."""
+    if not 0 < level < 1:
+        raise InputError(f"{name} {level:g}: expected more than 0 and less than 1, such as 0.9.")

@@ -27,7 +27,6 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
-import scipy
 
 Floats = npt.NDArray[np.float64]
 LEVEL = 0.95
@@ -52,8 +51,10 @@ def jackknife(estimate: float, leave_one_out: Floats) -> Interval:
     g = len(leave_one_out)
     if g < 3:
         return Interval(math.nan, math.nan)
+    from scipy.stats import t as student
+
     variance = (g - 1) / (g - 2) * np.sum(np.square(leave_one_out - leave_one_out.mean()))
-    reach = scipy.stats.t.ppf((1 + LEVEL) / 2, g - 1) * float(np.sqrt(variance))
+    reach = student.ppf((1 + LEVEL) / 2, g - 1) * float(np.sqrt(variance))
     return Interval(estimate - reach, estimate + reach)
 
 
@@ -90,9 +91,11 @@ def paired_jackknife(first: float, second: float, leave_one_out: Floats) -> Pair
         return PairedDifference(first, second, gap, interval, math.nan)
     if reach == 0:  # no source changes the difference: equal models, or a certain difference
         return PairedDifference(first, second, gap, interval, 1.0 if gap == 0 else 0.0)
+    from scipy.stats import t as student
+
     freedom = len(leave_one_out) - 1
-    t = abs(gap) / reach * float(scipy.stats.t.ppf((1 + LEVEL) / 2, freedom))
-    return PairedDifference(first, second, gap, interval, float(2 * scipy.stats.t.sf(t, freedom)))
+    t = abs(gap) / reach * float(student.ppf((1 + LEVEL) / 2, freedom))
+    return PairedDifference(first, second, gap, interval, float(2 * student.sf(t, freedom)))
 
 
 def adjust_p_values(p_values: Sequence[float]) -> list[float]:

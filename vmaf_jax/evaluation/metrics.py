@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import scipy
 
 Floats = npt.NDArray[np.float64]
 Scores = npt.NDArray[np.float32]
@@ -73,17 +72,23 @@ def all_metrics(predicted: npt.ArrayLike, true: npt.ArrayLike) -> Metrics:
 
 def plcc(predicted: npt.ArrayLike, true: npt.ArrayLike) -> float:
     """Computes Pearson's linear correlation, in [-1, 1]."""
-    return _correlation(scipy.stats.pearsonr, predicted, true)
+    from scipy.stats import pearsonr
+
+    return _correlation(pearsonr, predicted, true)
 
 
 def srocc(predicted: npt.ArrayLike, true: npt.ArrayLike) -> float:
     """Computes Spearman's rank correlation, in [-1, 1]."""
-    return _correlation(scipy.stats.spearmanr, predicted, true)
+    from scipy.stats import spearmanr
+
+    return _correlation(spearmanr, predicted, true)
 
 
 def krocc(predicted: npt.ArrayLike, true: npt.ArrayLike) -> float:
     """Computes Kendall's rank correlation (tau-b), in [-1, 1]."""
-    return _correlation(scipy.stats.kendalltau, predicted, true)
+    from scipy.stats import kendalltau
+
+    return _correlation(kendalltau, predicted, true)
 
 
 def rmse(predicted: npt.ArrayLike, true: npt.ArrayLike) -> float:

@@ -17,8 +17,8 @@ from vmaf_jax.errors import InputError
 from vmaf_jax.evaluation.conformal import (
     GRID,
     N_SHARES,
+    Calibration,
     ConformalProfile,
-    ScoreInterval,
     TrainingRegion,
 )
 from vmaf_jax.evaluation.metrics import Metrics
@@ -262,42 +262,6 @@ class Sidecar(Origin, FileFacts, frozen=True):
         if self.calibration is not None and len(self.calibration.region.mean) != d:
             raise ValueError(f"calibration.region is not of {d} features")
         return self
-
-
-@dataclasses.dataclass(frozen=True)
-class Calibration:
-    """The errors of a model on clips whose source it never saw, and where it was trained.
-
-    Attributes:
-        profile: of the held-out residuals of clips.
-        region: of the training clips' mean features.
-    """
-
-    profile: ConformalProfile
-    region: TrainingRegion
-
-    def interval(self, predicted: float, level: float, model: str) -> ScoreInterval:
-        """Returns the interval around a clip's prediction, VMAF points.
-
-        Args:
-            model: its name, for messages.
-
-        Raises:
-            InputError: a level outside (0, 1), or a single source.
-        """
-        check_level(level, "--interval")
-        if self.profile.n_sources < 2:
-            raise InputError(
-                f"{model}: is calibrated on one source, which says nothing of another; train it "
-                f"on clips of several sources."
-            )
-        return self.profile.interval(predicted, level)
-
-
-def check_level(level: float, name: str) -> None:
-    """Raises InputError, naming the option `name`, unless `level` is in (0, 1)."""
-    if not 0 < level < 1:
-        raise InputError(f"{name} {level:g}: expected more than 0 and less than 1, such as 0.9.")
 
 
 def int8_path(onnx_path: Path) -> Path:

@@ -17,6 +17,7 @@ from vmaf_jax.corpora.numbers import Number
 from vmaf_jax.corpora.rated_clips import RatedClip, read_rated_clips
 from vmaf_jax.corpora.records import parse_record, read_records
 from vmaf_jax.errors import InputError
+from vmaf_jax.evaluation.conformal import check_level
 from vmaf_jax.evaluation.title_process import (
     NO_RATINGS,
     Floats,
@@ -27,7 +28,6 @@ from vmaf_jax.evaluation.title_process import (
     half_widths,
     posterior,
 )
-from vmaf_jax.export.sidecar import check_level
 from vmaf_jax.files import atomic_path, check_result_folder, write_text
 from vmaf_jax.jobs.calibrated_folder import Calibration, write_model
 from vmaf_jax.scoring.measured_clips import (

@@ -8,10 +8,14 @@ import numpy.typing as npt
 
 from vmaf_jax.errors import InputError
 from vmaf_jax.evaluation import conformal
-from vmaf_jax.evaluation.conformal import ConformalProfile, ScoreInterval
+from vmaf_jax.evaluation.conformal import (
+    Calibration,
+    ConformalProfile,
+    ScoreInterval,
+    check_level,
+)
 from vmaf_jax.evaluation.cross_validation import read_held_out
 from vmaf_jax.evaluation.frame_sample import LEVEL, Estimate
-from vmaf_jax.export.sidecar import Calibration, check_level
 from vmaf_jax.models.pooling import OVER_FRAMES, pool
 from vmaf_jax.scoring.model import Model
 from vmaf_jax.tables.opinions import LabelScale, from_hundred

@@ -23,8 +23,8 @@ import numpy as np
 import numpy.typing as npt
 
 from vmaf_jax.errors import InputError
+from vmaf_jax.evaluation.conformal import Calibration
 from vmaf_jax.evaluation.vote_curve import VoteCurve
-from vmaf_jax.export.sidecar import Calibration, read_sidecar
 from vmaf_jax.extras import name_missing_extra
 from vmaf_jax.features.checks import check_features
 from vmaf_jax.features.feature_set import FEATURE_SETS, FeatureSet
@@ -242,6 +242,8 @@ def _clip_predictor(model: Callable[..., npt.ArrayLike]) -> Callable[[Floats], f
 
 def _load_calibrated(folder: Path) -> Model:
     """Loads a folder that `vmaf-jax calibrate` wrote."""
+    from vmaf_jax.export.sidecar import read_sidecar
+
     sidecar = read_sidecar(folder / "model.json")
     record = sidecar.calibrated
     if record is None or Path(record.base).name != record.base:

@@ -20,7 +20,6 @@ from vmaf_jax.extraction.extract import VideoLike, as_video, check_backend, extr
 from vmaf_jax.extraction.request import Pair, Request, parse_extra_metrics
 from vmaf_jax.features.feature_set import FeatureSet
 from vmaf_jax.progress import NO_PROGRESS, Progress
-from vmaf_jax.scoring.frame_budget import check_within, measure_sample
 from vmaf_jax.scoring.intervals import (
     check_interval,
     is_in_training_region,
@@ -383,6 +382,8 @@ def _score_sample(
     choice: ModelChoice, pair: Pair, settings: ScoreSettings, within: float
 ) -> Scores:
     """Measures as many frames as it takes to know their mean `within` points, and scores them."""
+    from vmaf_jax.scoring.frame_budget import check_within, measure_sample
+
     loaded = load_scorer(choice.model)
     if settings.interval is not None:
         check_interval(loaded, settings.interval, within=True)

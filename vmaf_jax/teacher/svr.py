@@ -20,11 +20,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from jaxtyping import Float
 
 _BLOCK = 1024  # rows, whose kernel stays in a processor's cache
 
-Array = Any  # NumPy's or JAX's: a name of JAX's own would load it
+Array = Any  # NumPy's or JAX's, of floats: a name of JAX's own, or of jaxtyping, is slow to load
 Floats = npt.NDArray[np.float64]
 
 
@@ -36,8 +35,8 @@ class Correction(NamedTuple):
         guide: `[features]`, 1 for the feature that guides it, 0 for the others.
     """
 
-    at_one: Float[Array, " d"]
-    guide: Float[Array, " d"]
+    at_one: Array
+    guide: Array
 
 
 class ScoreTransform(NamedTuple):
@@ -68,19 +67,19 @@ class SvrParams(NamedTuple):
         correction: of features that could not be measured, or None.
     """
 
-    slope: Float[Array, " d"]
-    intercept: Float[Array, " d"]
-    support_vectors: Float[Array, "s d"]
-    coefficients: Float[Array, " s"]
-    gamma: Float[Array, ""]
-    rho: Float[Array, ""]
-    score_slope: Float[Array, ""]
-    score_intercept: Float[Array, ""]
+    slope: Array
+    intercept: Array
+    support_vectors: Array
+    coefficients: Array
+    gamma: Array
+    rho: Array
+    score_slope: Array
+    score_intercept: Array
     correction: Correction | None = None
 
 
-def svr_score(params: SvrParams, features: Float[Array, "n d"]) -> Float[Array, " n"]:
-    """Computes unclipped, untransformed scores in VMAF points of raw features (no unit), in JAX."""
+def svr_score(params: SvrParams, features: Array) -> Array:
+    """Computes raw scores `[n]` in VMAF points, not clipped, of features `[n, d]`, in JAX."""
     import jax.numpy as jnp
 
     # A product, not a fused sum, whose order would depend on how many folds are mapped.
@@ -103,8 +102,8 @@ def score_rows(params: SvrParams, features: Floats, transform: ScoreTransform | 
     return scores if transform is None else transform_score(scores, transform)
 
 
-def svr_kernel(params: SvrParams, features: Float[Array, "*n d"]) -> Float[Array, "*n s"]:
-    """Computes `exp(-gamma |z - sv|^2)` of raw features (no unit) for each support vector."""
+def svr_kernel(params: SvrParams, features: Array) -> Array:
+    """Computes `exp(-gamma |z - sv|^2)` `[..., s]` of raw features `[..., d]`, no unit."""
     xp = features.__array_namespace__()
     if params.correction is not None:
         features = correct_features(params.correction, features)
@@ -116,22 +115,20 @@ def svr_kernel(params: SvrParams, features: Float[Array, "*n d"]) -> Float[Array
     return xp.exp(-params.gamma * distance)
 
 
-def correct_features(
-    correction: Correction, features: Float[Array, "*n d"]
-) -> Float[Array, "*n d"]:
-    """Replaces features that are exactly 0 where a model says so; no unit."""
+def correct_features(correction: Correction, features: Array) -> Array:
+    """Replaces features `[..., d]` that are exactly 0 where a model says so; no unit."""
     guide = (features * correction.guide).sum(-1, keepdims=True)
     missing = (features == 0) & (correction.at_one != 0)
     xp = features.__array_namespace__()
     return xp.where(missing, correction.at_one * (1 - guide), features)
 
 
-def rescale_decision(params: SvrParams, decision: Float[Array, "*n"]) -> Float[Array, "*n"]:
+def rescale_decision(params: SvrParams, decision: Array) -> Array:
     """Undoes the target's rescale: from `sum_j coef_j kernel_j` to VMAF points."""
     return (decision - params.rho - params.score_intercept) / params.score_slope
 
 
-def transform_score(scores: Float[Array, " n"], transform: ScoreTransform) -> Float[Array, " n"]:
+def transform_score(scores: Array, transform: ScoreTransform) -> Array:
     """Applies the polynomial, then the rectifications; VMAF points."""
     xp = scores.__array_namespace__()
     out = scores
