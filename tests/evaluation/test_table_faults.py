@@ -166,6 +166,11 @@ def test_votes_that_fit_are_not_accused_and_swapped_ones_are_paired():
     assert pairs == {(low, high), (high, low)}
 
 
+def test_a_test_of_few_clips_shows_nothing_usual():
+    quality, votes, experiment, title = (column[:10] for column in voted())
+    assert vote_faults_of(quality, votes[::-1], experiment, title) == []
+
+
 def panel(n_clips=24, n_subjects=12, seed=3):
     rng = np.random.default_rng(seed)
     truth = rng.uniform(1, 5, n_clips)

@@ -254,6 +254,13 @@ def test_a_video_is_encoded_to_a_target(server):
     assert answer["bytes"] == (server.out / "finished.mp4").stat().st_size
 
 
+def test_a_table_is_checked(server, table):
+    answer = server.answer("check_table", table=str(table), out="findings.json")
+    assert (answer["n_clips"], answer["n_findings"], answer["findings"]) == (211, 0, [])
+    assert "frames alone" in answer["skipped"][0]
+    assert json.loads((server.out / "findings.json").read_text())["findings"] == []
+
+
 @pytest.mark.parametrize("split", ["all", "test", "val", "train"])
 def test_models_are_ranked_on_a_split(server, table, split):
     models = ["nano", "tiny", "vmaf_v0.6.1"]

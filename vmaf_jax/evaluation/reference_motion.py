@@ -86,6 +86,8 @@ def _explain(
             seen = f"motion2 is that of another title, {_mean(ours)}; its own has {_mean(theirs)}"
             return [Fault(int(k), WRONG_REFERENCE, seen, 0.99, other) for k in members]
     at_rest = _deviation(theirs, ours)
+    if not np.isfinite(at_rest):
+        return []  # too few frames to tell references apart
     lag, deviation = _best_lag(theirs, ours)
     if lag and deviation < min(_SAME, 0.2 * at_rest):
         seen = f"its reference begins {abs(lag)} frames {'late' if lag > 0 else 'early'} by motion2"

@@ -17,6 +17,7 @@ SUBJECT = "unreliable_subject"
 
 _GOOD = 62.5  # votes, 3.5 on 1 to 5, that a clip of low quality cannot have
 _LEAST_SPREAD = 3.0  # points, of quality at equal votes
+_LEAST_CLIPS = 15  # of a test, that show what is usual
 _SHARE = 0.1  # of a test's clips, on either side, whose median is usual
 _FAR = 8.0  # deviations; clips in step of nine laboratory tests are up to 7 off
 _LEAST_SHORTFALL = 12.0  # points
@@ -33,7 +34,8 @@ class VoteFit(NamedTuple):
 
     Attributes:
         shortfall: Usual quality at the clip's votes less the clip's, points.
-        deviations: The same over the spread of quality at these votes.
+        deviations: The same over the spread of quality at these votes; infinite in a test of few
+            clips, where nothing is known.
         surplus: The clip's votes less what is usual at its quality and in its title, deviations.
         spread: One deviation of these, points of votes.
     """
@@ -52,9 +54,12 @@ def fit_votes(quality: Floats, votes: Floats, experiment: Integers, title: Integ
         experiment: Number of each clip's test, `[c]`.
         title: Number of its source in that test, `[c]`.
     """
-    fit = VoteFit(*(np.zeros(len(votes)) for _ in range(4)))
+    n = len(votes)
+    fit = VoteFit(np.zeros(n), np.full(n, np.inf), np.zeros(n), np.ones(n))
     for test in np.unique(experiment):
         k = np.flatnonzero(experiment == test)
+        if len(k) < _LEAST_CLIPS:
+            continue
         usual, spread = _running_median(votes[k], quality[k])
         fit.shortfall[k] = usual - quality[k]
         fit.deviations[k] = fit.shortfall[k] / np.maximum(spread, _LEAST_SPREAD)

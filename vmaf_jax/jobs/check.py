@@ -170,7 +170,7 @@ def _number_clips(table: FeatureTable) -> tuple[ClipFrames, list[str], Integers]
     start = np.cumsum(count) - count
     first = order[start]
     source = encode(table.source[first])[1]
-    title = combine(source, _number_panels(table)[first])
+    title = combine(encode(table.corpus[first])[1], source, _number_panels(table)[first])
     names = [clip for _, _, clip in named]
     features = table.features[order]
     equal = np.flatnonzero(np.array(table.feature_set.identical) == 1.0)
