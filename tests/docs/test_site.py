@@ -1,10 +1,12 @@
 """The docs as a site: it builds strictly, and no page asks for anything from elsewhere."""
 
 import html.parser
+import json
 import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -48,6 +50,7 @@ def test_every_page_is_there_and_fetches_from_the_site_alone(site):
     for source in Path("docs").rglob("*.md"):
         page = site / source.relative_to("docs").with_suffix(".html")
         addresses = fetched(page)
+        assert 'class="mermaid"' not in page.read_text()  # the theme would fetch what draws it
         assert any(address.endswith(".css") for address in addresses)
         for address in addresses:
             if not address.startswith("data:"):
@@ -61,6 +64,15 @@ def test_style_sheets_fetch_nothing_from_elsewhere(site):
     for sheet in sheets:
         addresses = re.findall(r"(?:url\(|@import)\s*['\"]?([^'\")]+)", sheet.read_text())
         assert [a for a in addresses if re.match(r"https?:|//", a)] == []
+
+
+def test_pages_search_turn_dark_and_name_their_release(site):
+    version = tomllib.loads(Path("pyproject.toml").read_text())["project"]["version"]
+    page = (site / "index.html").read_text()
+    assert f"vmaf-jax {version}" in page
+    assert 'data-md-color-scheme="slate"' in page
+    found = json.loads((site / "search" / "search_index.json").read_text())["docs"]
+    assert any("vmaf_jax.extract_pair" in entry["title"] for entry in found)  # from docstrings
 
 
 def test_broken_links_and_anchors_fail(tmp_path):

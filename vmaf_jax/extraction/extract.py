@@ -48,9 +48,10 @@ def extract_pair(
 ) -> FeatureTable:
     """Measures features and teacher scores of every frame of a pair.
 
-    >>> table = extract_pair("reference.y4m", "distorted.mp4")
-    >>> table.features.shape, list(table.labels)
-    ((24, 6), ['vmaf_v0.6.1'])
+    Examples:
+        >>> table = extract_pair("reference.y4m", "distorted.mp4")
+        >>> table.features.shape, list(table.labels)
+        ((24, 6), ['vmaf_v0.6.1'])
 
     Args:
         reference, distorted: files that ffmpeg decodes, or raw YUV with size and format; or arrays

@@ -25,10 +25,11 @@ def vmaf(
     Features come from JAX, so scores lie within 1e-3 of libvmaf's with its float extractors, and of
     VMAF v1's models within 0.02 of libvmaf's.
 
-    >>> vmaf(luma, luma).shape
-    (3,)
-    >>> bool(vmaf(luma, luma // 2)[0] < vmaf(luma, luma)[0])
-    True
+    Examples:
+        >>> vmaf(luma, luma).shape
+        (3,)
+        >>> bool(vmaf(luma, luma // 2)[0] < vmaf(luma, luma)[0])
+        True
 
     Args:
         reference, distorted: luma of consecutive frames of one clip, integers or floats on the

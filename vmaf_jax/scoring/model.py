@@ -142,9 +142,10 @@ def load_model(model: ModelLike) -> Model:
 
     Called with features in the order of `FEATURES`:
 
-    >>> model = load_model("tiny")
-    >>> model([[0.95, 0.6, 0.9, 0.94, 0.96, 3.2]]).round(1)
-    array([84.8], dtype=float32)
+    Examples:
+        >>> model = load_model("tiny")
+        >>> model([[0.95, 0.6, 0.9, 0.94, 0.96, 3.2]]).round(1)
+        array([84.8], dtype=float32)
 
     Args:
         model: A shipped name, a run folder, a `.onnx` or libvmaf `.json` file, or the name of one

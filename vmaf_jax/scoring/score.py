@@ -153,18 +153,19 @@ def score(
 ) -> Scores:
     """Scores a pair of videos.
 
-    >>> scores = score("reference.y4m", "distorted.mp4")
-    >>> 0 <= scores.pooled <= 100
-    True
-    >>> scores.per_frame.shape
-    (24,)
-    >>> scores.to_arrow().column_names[:3]
-    ['frame', 'score', 'adm2']
+    Examples:
+        >>> scores = score("reference.y4m", "distorted.mp4")
+        >>> 0 <= scores.pooled <= 100
+        True
+        >>> scores.per_frame.shape
+        (24,)
+        >>> scores.to_arrow().column_names[:3]
+        ['frame', 'score', 'adm2']
 
-    Arrays do as well, here luma of 8 bits; such a pair is measured once and kept, as files are:
+        Arrays do as well, here luma of 8 bits; such a pair is measured once and kept, as files are:
 
-    >>> score(luma, luma, model="vmaf_v0.6.1").per_frame.shape
-    (3,)
+        >>> score(luma, luma, model="vmaf_v0.6.1").per_frame.shape
+        (3,)
 
     Args:
         reference, distorted: Files that ffmpeg decodes, or raw YUV with size and format; or arrays

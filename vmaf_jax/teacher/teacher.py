@@ -59,10 +59,11 @@ def load_teacher(name_or_path: str | Path, *, phone: bool = False) -> Teacher:
 
     Called with features in the order of `FEATURES`:
 
-    >>> teacher = load_teacher("vmaf_v0.6.1")
-    >>> features = [[0.95, 0.6, 0.9, 0.94, 0.96, 3.2], [1, 1, 1, 1, 1, 0]]
-    >>> teacher(features).round(2)
-    array([84.75, 97.43])
+    Examples:
+        >>> teacher = load_teacher("vmaf_v0.6.1")
+        >>> features = [[0.95, 0.6, 0.9, 0.94, 0.96, 3.2], [1, 1, 1, 1, 1, 0]]
+        >>> teacher(features).round(2)
+        array([84.75, 97.43])
 
     Args:
         name_or_path: e.g. `vmaf_v0.6.1`, `vmaf_4k_v0.6.1`, `vmaf_v1.0.16_3d0h`, or a `.json` path.
