@@ -48,7 +48,7 @@ class Finding:
         kind: What is wrong with it, one of `FIXES`.
         seen: The figures that say so.
         confidence: That it is so, 0-1.
-        mend: What to do.
+        fix: What to do.
         subject: Name of the subject; None of a clip.
         experiment: The test, where the table or the votes name one.
     """
@@ -58,7 +58,7 @@ class Finding:
     kind: str
     seen: str
     confidence: float
-    mend: str
+    fix: str
     subject: str | None = None
     experiment: str | None = None
 
