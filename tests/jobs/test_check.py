@@ -57,7 +57,7 @@ def test_clips_out_of_step_and_of_another_reference_are_found(faulty):
     kinds = {finding.source: finding.kind for finding in checked.findings}
     assert kinds["bigbuckbunny"] == "out_of_step"
     assert kinds["rocket"] == "wrong_reference"
-    assert all(finding.mend == FIXES[finding.kind] for finding in checked.findings)
+    assert all(finding.fix == FIXES[finding.kind] for finding in checked.findings)
 
 
 def test_swapped_labels_and_another_models_are_found(demo_table):

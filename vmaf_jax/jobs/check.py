@@ -123,7 +123,7 @@ def find_subjects(votes: VoteRows, experiment: str | None) -> list[Finding]:
             kind=vote_faults.SUBJECT,
             seen=fault.seen,
             confidence=fault.confidence,
-            mend=FIXES[vote_faults.SUBJECT],
+            fix=FIXES[vote_faults.SUBJECT],
             subject=votes.names[fault.subject],
             experiment=experiment,
         )
@@ -284,7 +284,7 @@ def _finding(fault: Fault, means: FeatureTable) -> Finding:
         kind=fault.kind,
         seen=f"{fault.seen}{other}",
         confidence=round(fault.confidence, 2),
-        mend=FIXES[fault.kind],
+        fix=FIXES[fault.kind],
         experiment=None if means.experiment is None else means.experiment[fault.clip],
     )
 
