@@ -1,20 +1,28 @@
 """The command `vmaf-jax encode`: the cheapest encode of a video that keeps a target score."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from vmaf_jax.commands.options import Json
+from vmaf_jax.errors import GateError, InputError
+
+if TYPE_CHECKING:
+    from vmaf_jax.jobs.encode import EncodeSettings
 
 
 def encode(
     reference: Annotated[Path, typer.Argument(help="The video to encode.")],
-    target: Annotated[float, typer.Option(help="Points, as 93, that the finished file keeps.")],
-    out: Annotated[Path, typer.Option(help="The finished file: .mp4, .mkv, .mov, .webm.")],
     encoder_args: Annotated[
         list[str] | None,
         typer.Argument(help="After --: further options of the encoder, as -g 240."),
+    ] = None,
+    target: Annotated[
+        float | None, typer.Option(help="Points, as 93, that the finished file keeps.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The finished file: .mp4, .mkv, .mov, .webm.")
     ] = None,
     model: Annotated[
         str, typer.Option(help="Shipped name, run folder, .onnx, libvmaf .json; auto: VMAF.")
@@ -43,6 +51,16 @@ def encode(
     min_saving: Annotated[
         float | None, typer.Option(help="Least percent of the source's bytes to save.")
     ] = None,
+    ladder: Annotated[
+        str | None,
+        typer.Option(help="Heights, as 1080,720,540: find rungs for --targets, encode no file."),
+    ] = None,
+    targets: Annotated[
+        str | None, typer.Option(help="Of the ladder's rungs, points, as 93,85,70.")
+    ] = None,
+    hls: Annotated[
+        Path | None, typer.Option(help="Write the ladder as a playlist of HLS, .m3u8.")
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Look at the source and stop at the plan.")
     ] = False,
@@ -53,8 +71,15 @@ def encode(
     from vmaf_jax.jobs.encode import encode as encode_to_target
     from vmaf_jax.reporting.terminal import Terminal, show_json, show_lines
 
+    if (ladder is None) != (targets is None):
+        raise InputError("--ladder and --targets go together; name both.")
+    rungs = [] if targets is None else _split_numbers("--targets", targets)
+    if ladder is None and (target is None or out is None or hls is not None):
+        raise InputError("--target and --out are needed (--hls is of --ladder); name both.")
+    if ladder is not None and (target is not None or out is not None or dry_run):
+        raise InputError("--ladder writes no video: drop --target, --out and --dry-run.")
     settings = EncodeSettings(
-        target=target,
+        target=rungs[0] if target is None else target,
         votes=votes,
         model=model,
         encoder=encoder,
@@ -68,6 +93,10 @@ def encode(
         max_kbps=max_kbps,
         min_saving=min_saving,
     )
+    if ladder is not None:
+        _make_ladder(reference, ladder, rungs, settings, hls, json=json_)
+        return
+    assert out is not None, "checked above"  # noqa: S101
     with Terminal() as terminal:
         result = encode_to_target(reference, out, settings, dry_run=dry_run, progress=terminal)
     if json_:
@@ -75,3 +104,44 @@ def encode(
     else:
         show_lines(result.lines())
     result.check()
+
+
+def _make_ladder(
+    reference: Path,
+    heights: str,
+    targets: list[float],
+    settings: "EncodeSettings",
+    hls: Path | None,
+    *,
+    json: bool,
+) -> None:
+    """Finds the rungs of a ladder, shows them, and writes the playlist."""
+    from vmaf_jax.files import check_output, write_text
+    from vmaf_jax.jobs.encode_ladder import encode_ladder
+    from vmaf_jax.reporting.ladder_tables import show_rungs
+    from vmaf_jax.reporting.terminal import Terminal, show_json
+
+    if settings.height or settings.max_kbps or settings.min_saving:
+        raise InputError("--ladder: takes no --height, --max-kbps and --min-saving; drop them.")
+    if hls is not None:
+        check_output(hls, ".m3u8", [reference])
+    lines = [int(height) for height in _split_numbers("--ladder", heights)]
+    with Terminal() as terminal:
+        made = encode_ladder(reference, lines, targets, settings, progress=terminal)
+    if hls is not None:
+        write_text(hls, made.to_hls())
+    if json:
+        show_json(made)
+    else:
+        rungs = [(r.target, r.width, r.height, r.setting, r.score, r.kbps) for r in made.rungs]
+        show_rungs(f"ladder: {made.model}, {made.encoder}", rungs)
+    if made.unreached:
+        missed = ", ".join(f"{target:g}" for target in made.unreached)
+        raise GateError(f"--targets: no height reaches {missed}.")
+
+
+def _split_numbers(flag: str, text: str) -> list[float]:
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError as error:
+        raise InputError(f"{flag} {text}: expected numbers with commas between them.") from error

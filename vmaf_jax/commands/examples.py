@@ -30,6 +30,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "encode": (
         "vmaf-jax encode source.mp4 --target 93 --out finished.mp4",
         "vmaf-jax encode source.mp4 --target 93 --out finished.mkv --encoder libsvtav1 -- -g 240",
+        "vmaf-jax encode source.mp4 --ladder 1080,720,540 --targets 93,85,70 --hls ladder.m3u8",
     ),
     "export": (
         "vmaf-jax export --model tiny --out tiny.onnx",

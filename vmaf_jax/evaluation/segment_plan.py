@@ -15,6 +15,7 @@ variance estimation" (2007), 4 (jackknife), 8.2 (successive differences).
 """
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -84,6 +85,13 @@ def plan_segments(
     )
 
 
+def plan_whole(n_frames: int) -> SegmentPlan:
+    """Returns a plan of all frames of a video, in three parts or fewer."""
+    edges = np.unique(np.linspace(0, n_frames, 4).round().astype(int)).tolist()
+    parts = tuple((start, end - start) for start, end in itertools.pairwise(edges))
+    return SegmentPlan(parts, tuple(range(len(parts))), 1.0)
+
+
 def estimate_statistic(
     statistic: Callable[[Sequence[int]], float], n: int, share: float
 ) -> tuple[float, float]:
@@ -91,11 +99,13 @@ def estimate_statistic(
 
     Args:
         statistic: Of some segments, given by their places along the order of difficulty.
-        n: Number of segments, at least 3.
+        n: Number of segments, at least 3 where some were not drawn.
         share: Of all segments, those drawn.
     """
     every = list(range(n))
     total = statistic(every)
+    if share == 1:
+        return total, 0.0
     left_out = np.array([statistic([j for j in every if j != k]) for k in every])
     pseudo = n * total - (n - 1) * left_out
     variance = (1 - share) / n * float(np.sum(np.diff(pseudo) ** 2)) / (2 * (n - 1))

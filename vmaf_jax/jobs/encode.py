@@ -9,6 +9,7 @@ import dataclasses
 import math
 import statistics
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -206,14 +207,15 @@ def encode(
     progress.say("looking at the source")
     source = survey_source(ffmpeg, video)
     model = load_scorer(choose_model(settings.model, source.video).model)
-    settings = _in_points(settings, model)
+    settings = target_in_points(settings, model)
     plan = plan_segments(source.difficulty, source.cuts, source.rate)
-    recipe = _recipe(encoder, settings, source)
+    recipe = make_recipe(encoder, settings, source)
     target = Target(settings.target, settings.pool, settings.confidence)
     times.append(time.perf_counter())
     with work_folder(out.absolute().parent) as work:
         trials = Trials(ffmpeg, source, plan, recipe, model, target, work, progress)
-        probes = [] if dry_run or plan is None else _probe(trials, settings)
+        probes = [] if dry_run or plan is None else probe_settings(trials, settings)
+        _check_not_below(probes, encoder, settings)
         times.append(time.perf_counter())
         best = work / f"best{out.suffix}"
         encodes, finished = ([], None) if dry_run else _encode(trials, probes, settings, best)
@@ -249,19 +251,22 @@ def encode(
     )
 
 
-def _probe(trials: Trials, settings: EncodeSettings) -> list[Probe]:
-    """Encodes the segments at a few settings, each where the decision is made by then."""
-    probes: list[Probe] = []
-    z, scale = statistics.NormalDist().inv_cdf(settings.confidence), trials.recipe.encoder.settings
-    while len(probes) < MAX_PROBES:
-        seen = _observe_probes(probes)
+def probe_settings(
+    trials: Trials, settings: EncodeSettings, known: Sequence[Probe] = ()
+) -> list[Probe]:
+    """Encodes the segments at a few settings, each where the decision is made by then.
+
+    Args:
+        known: Probes that were made before, of another target; they are among those returned.
+    """
+    probes = list(known)
+    z = statistics.NormalDist().inv_cdf(settings.confidence)
+    while len(probes) < len(known) + MAX_PROBES:
+        seen, scale = observe_probes(probes), trials.recipe.encoder.settings
         setting = next_probe(scale, seen, settings.target, z, settings.tolerance)
         if setting is None:
             break
         probes.append(trials.probe(setting))
-    weakest = [probe for probe in probes if probe.setting >= scale.worst]
-    if weakest:
-        _check_not_far(weakest[0].score, trials.recipe.encoder, settings)
     return probes
 
 
@@ -280,7 +285,7 @@ def _encode(
     z = statistics.NormalDist().inv_cdf(settings.confidence)
     while len(encodes) < MAX_ENCODES:
         whole = [Observation(e.setting, e.score, e.error, holds=e.holds) for e in encodes]
-        seen = _observe_probes(probes)
+        seen = observe_probes(probes)
         setting = next_encode(encoder.settings, seen, whole, settings.target, z, tolerance)
         if setting is None:
             break
@@ -294,11 +299,12 @@ def _encode(
     return encodes, finished
 
 
-def _observe_probes(probes: list[Probe]) -> list[Observation]:
+def observe_probes(probes: Sequence[Probe]) -> list[Observation]:
+    """Returns probes as the search takes them."""
     return [Observation(probe.setting, probe.score, probe.error) for probe in probes]
 
 
-def _in_points(settings: EncodeSettings, model: Model) -> EncodeSettings:
+def target_in_points(settings: EncodeSettings, model: Model) -> EncodeSettings:
     """Returns settings whose target is in points, where it is in votes.
 
     Raises:
@@ -318,7 +324,8 @@ def _in_points(settings: EncodeSettings, model: Model) -> EncodeSettings:
     return dataclasses.replace(settings, target=points, votes=False)
 
 
-def _recipe(encoder: Encoder, settings: EncodeSettings, source: Survey) -> EncodeRecipe:
+def make_recipe(encoder: Encoder, settings: EncodeSettings, source: Survey) -> EncodeRecipe:
+    """Returns how a source is encoded."""
     is_deep = sample_bits(source.stream.pix_fmt) > 8
     return EncodeRecipe(
         encoder=encoder,
@@ -351,6 +358,13 @@ def _check_not_far(score: float, encoder: Encoder, settings: EncodeSettings) -> 
         )
 
 
+def _check_not_below(probes: list[Probe], encoder: Encoder, settings: EncodeSettings) -> None:
+    """Raises InputError where a probe at the weakest setting is far above the target."""
+    weakest = [probe.score for probe in probes if probe.setting >= encoder.settings.worst]
+    if weakest:
+        _check_not_far(weakest[0], encoder, settings)
+
+
 def _find_miss(
     probes: list[Probe],
     encodes: list[WholeEncode],
@@ -378,7 +392,7 @@ def _find_miss(
     if not limit:
         return None
     scale = ENCODERS[settings.encoder].settings
-    view = forecast(scale, _observe_probes(probes), [Observation(finished.setting, finished.score)])
+    view = forecast(scale, observe_probes(probes), [Observation(finished.setting, finished.score)])
     logs = {trial.setting: math.log(trial.kbps) for trial in (probes or encodes)}
     slope = scale.slope * _LOG_KBPS_PER_T
     if len(logs) > 1:

@@ -53,6 +53,15 @@ def show_hull(content: str, encodes: Iterable[Encode]) -> None:
     show_table(view)
 
 
+def show_rungs(title: str, rungs: Iterable[tuple[float, int, int, float, float, float]]) -> None:
+    """Shows the rungs of a ladder to encode: target, width, height, setting, score and kbit/s."""
+    view = Table("target", "size", "setting", "score", "kbit/s", title=title)
+    for target, width, height, setting, score, kbps in rungs:
+        size = f"{width}x{height}"
+        view.add_row(f"{target:g}", size, f"{setting:g}", f"{score:.2f}", f"{kbps:.0f}")
+    show_table(view)
+
+
 def rungs_csv(rungs: Iterable[tuple[Encode, bool, bool]]) -> bytes:
     """Returns CSV of encodes with whether each is on the content's hull and on its codec's."""
     buffer = io.StringIO()

@@ -218,9 +218,10 @@ class Trials:
     @cached_property
     def _reel(self) -> Video:
         """The segments of the source, joined; written when they are first needed."""
-        self.progress.say("copying the segments")
         path = self.work / "segments.mkv"
-        write_reel(self.ffmpeg, self.source.video, self._segments, self.source.rate, path)
+        if not path.exists():  # trials of other recipes share it
+            self.progress.say("copying the segments")
+            write_reel(self.ffmpeg, self.source.video, self._segments, self.source.rate, path)
         return Video(path)
 
     def _cache_entry(self, setting: float) -> Path:
