@@ -6,9 +6,8 @@ Both rivals are written from what is documented of them. The search on samples i
 samples of 20 seconds, one for each twelve minutes, interpolated bisection between CRF 10 and 46
 (55 of AV1), in steps of 0.1 (1 of AV1), without a look at the finished file. Bisection encodes and
 measures whole files over the encoder's scale in steps of 1. Frames are counted, since times on a
-shared machine tell little. The rivals' scores are kept
-below the cache beside the clips, so that a broken run goes on; probes of `encode` are not, and
-those of one target are there for the next.
+shared machine tell little. The rivals' scores are kept below the cache beside the clips, so that a
+broken run goes on.
 """
 
 import dataclasses
@@ -146,7 +145,7 @@ def _by_encode(whole: Encodes, target: float) -> Outcome:
     found = encode(whole.clip, out, settings)
     n = found.n_frames
     sampled = sum(length for _, length in found.segments)
-    probed = sum(not probe.is_cached for probe in found.probes) * sampled / n
+    probed = len(found.probes) * sampled / n  # those of another target too, which are cached
     measured = probed + sum(entry.frames_measured for entry in found.encodes) / n
     reached = None
     if found.finished is not None:

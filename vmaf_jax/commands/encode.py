@@ -46,7 +46,7 @@ def encode(
     ] = None,
     tolerance: Annotated[
         float, typer.Option(help="Points above the target beyond which it is encoded again.")
-    ] = 1.0,
+    ] = 1.5,
     max_kbps: Annotated[float | None, typer.Option(help="Most kbit/s of the video.")] = None,
     min_saving: Annotated[
         float | None, typer.Option(help="Least percent of the source's bytes to save.")

@@ -15,7 +15,6 @@ variance estimation" (2007), 4 (jackknife), 8.2 (successive differences).
 """
 
 import dataclasses
-import itertools
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -86,10 +85,8 @@ def plan_segments(
 
 
 def plan_whole(n_frames: int) -> SegmentPlan:
-    """Returns a plan of all frames of a video, in three parts or fewer."""
-    edges = np.unique(np.linspace(0, n_frames, 4).round().astype(int)).tolist()
-    parts = tuple((start, end - start) for start, end in itertools.pairwise(edges))
-    return SegmentPlan(parts, tuple(range(len(parts))), 1.0)
+    """Returns the plan whose only segment is the whole video."""
+    return SegmentPlan(((0, n_frames),), (0,), 1.0)
 
 
 def estimate_statistic(

@@ -30,8 +30,9 @@ import numpy.typing as npt
 from vmaf_jax.video.encoders import SettingRange
 
 Floats = npt.NDArray[np.float64]
-# Errors of g, as a share of the distance in t to the nearest probe: between two probes, and beyond.
-_INTERPOLATION, _EXTRAPOLATION = 0.1, 0.3
+# Errors of g, as a share of the distance in t to the nearest point: between two points, beyond
+# them by their own slope, and by the usual slope.
+_INTERPOLATION, _EXTRAPOLATION, _GUESS = 0.1, 0.15, 0.3
 _SLOPES = (1.6, 0.4)  # of the usual slope: the steepest and the flattest that two points tell
 _CARRY = 0.15  # error of d, as a share of the distance in points from the whole file
 _MAY = 2.0  # standard deviations below the target that a forecast may be
@@ -210,7 +211,8 @@ def _curve(
         first, last = float(slopes[0]), float(slopes[-1])
     t = t + np.where(grid < inside, first, last) * (grid - inside)
     distance = np.abs(t[:, None] - y[None]).min(axis=1)
-    share = np.where(grid == inside, _INTERPOLATION, _EXTRAPOLATION)
+    beyond = _EXTRAPOLATION if len(x) > 1 else _GUESS
+    share = np.where(grid == inside, _INTERPOLATION, beyond)
     return t, share * distance
 
 

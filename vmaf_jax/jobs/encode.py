@@ -78,7 +78,7 @@ class EncodeSettings:
     encoder_args: tuple[str, ...] = ()
     confidence: float = 0.95
     pool: str | None = None
-    tolerance: float = 1.0
+    tolerance: float = 1.5
     max_kbps: float | None = None
     min_saving: float | None = None
     votes: bool = False

@@ -131,12 +131,13 @@ class Trials:
         table = self._read_entry(entry) if is_cached else self._measure_segments(setting)
         if not is_cached:
             table.write(entry)
-        rows = self.plan.rows()
+        rows, is_whole = self.plan.rows(), self.plan.share == 1
 
         def score_some(chosen: Sequence[int]) -> float:
             parts = [table.features[rows[k]] for k in chosen]
             starts = np.cumsum([len(part) for part in parts])[:-1].tolist()
-            return self._score_frames(np.concatenate(parts), starts)
+            cuts = self.source.cuts if is_whole else starts
+            return self._score_frames(np.concatenate(parts), cuts)
 
         score, error = estimate_statistic(score_some, len(rows), self.plan.share)
         kbps = table.provenance["bytes"] * 8 * self.source.rate / len(table) / 1000

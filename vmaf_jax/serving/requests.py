@@ -422,7 +422,7 @@ class EncodeRequest(Request):
         | None
     ) = Field(None, description="How frames become the score; by default the model's own way.")
     tolerance: float = Field(
-        1.0, gt=0, le=100, description="Points above the target beyond which it is encoded again."
+        1.5, gt=0, le=100, description="Points above the target beyond which it is encoded again."
     )
     max_kbps: float | None = Field(None, gt=0, description="Most kbit/s of the video.")
     min_saving: float | None = Field(
