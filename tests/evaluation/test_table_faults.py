@@ -76,6 +76,17 @@ def test_a_clip_measured_against_another_title_is_found_with_that_title():
     assert 16 <= fault.other < 24
 
 
+def test_a_title_measured_against_another_as_a_whole_is_found():
+    fidelity, motions, *rest = ladders()
+    for k in range(8, 16):
+        motions[k], fidelity[k] = motion(2), 0.3 * fidelity[k]
+    clips = clip_frames(fidelity, motions, *rest)
+    faults = reference_motion.reference_faults(clips, reference_motion.number_references(clips))
+    assert {(f.clip, f.kind) for f in faults} == {
+        (k, table_faults.WRONG_REFERENCE) for k in range(8, 16)
+    }
+
+
 def test_a_reference_that_loses_a_frame_counts_only_where_features_fall():
     fidelity, motions, *rest = ladders()
     parted = np.concatenate([motion(1)[:20], motion(1, FRAMES + 1)[21:]])

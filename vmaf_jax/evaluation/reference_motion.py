@@ -6,6 +6,8 @@ was measured against a reference that begins late; one whose motion2 parts from 
 repeats a frame there, and is out of step from there on if its features fall too.
 """
 
+import itertools
+
 import numpy as np
 
 from vmaf_jax.evaluation.table_faults import (
@@ -22,6 +24,7 @@ _SAME = 5e-3  # of a frame's motion2; releases of libvmaf differ by 4e-4
 _LEAST_MOTION = 0.1  # below it, differences count as if motion2 were this
 _MAX_LAG = 12  # frames
 _MIN_OVERLAP = 8  # frames
+_MUCH_LOWER = 0.6  # share of features that a title has against another's reference, at most
 _FALL = 0.02  # of adm2, below what the title's other clips do at the same frame
 
 
@@ -64,6 +67,31 @@ def reference_faults(clips: ClipFrames, reference: Integers) -> list[Fault]:
         if len(title_rows[title]) < 2:
             continue  # one clip against one: nothing says which is right
         faults += _explain(clips, members, title_rows[title], models[title], models)
+    return faults + _shared_references(clips, title_rows, models)
+
+
+def _shared_references(
+    clips: ClipFrames, title_rows: list[Integers], models: list[int]
+) -> list[Fault]:
+    """Finds titles that were measured, as a whole, against the reference of another source."""
+    faults = []
+    for one, two in itertools.combinations(range(len(models)), 2):
+        pair = np.array([models[one], models[two]])
+        if clips.source[pair[0]] == clips.source[pair[1]]:
+            continue
+        if not _is_same(*_motion_rows(clips, pair)):
+            continue
+        level = [np.median(_mean_fidelity(clips, title_rows[title])) for title in (one, two)]
+        if min(level) > _MUCH_LOWER * max(level):
+            continue  # one content under two names, with a ladder of each
+        wrong, right = (one, two) if level[0] < level[1] else (two, one)
+        seen = (
+            f"motion2 of the whole title is that of another title, and its features are lower, "
+            f"{min(level):.2f} on average where that title has {max(level):.2f}"
+        )
+        faults += [
+            Fault(int(k), WRONG_REFERENCE, seen, 0.97, models[right]) for k in title_rows[wrong]
+        ]
     return faults
 
 
@@ -148,6 +176,12 @@ def _best_lag(first: Floats, second: Floats) -> tuple[int, float]:
         late, early = _deviation(first[lag:], second[:-lag]), _deviation(first[:-lag], second[lag:])
         best = min(best, (lag, late), (-lag, early), key=lambda pair: pair[1])
     return best
+
+
+def _mean_fidelity(clips: ClipFrames, members: Integers) -> Floats:
+    """Returns the mean over frames and features of each clip."""
+    spans = ((clips.start[k], clips.start[k] + clips.count[k]) for k in members)
+    return np.array([clips.fidelity[first:end].mean() for first, end in spans])
 
 
 def _fall_after(clips: ClipFrames, members: Integers, frame: int) -> Floats:

@@ -221,6 +221,7 @@ def _write_dataset(
         writer.finish(shards)
     if summary is None:
         raise InputError(f"{listed.path}: lists no clip; add rows.")
+    progress.say(f"not looked at for faults, shard by shard; see `vmaf-jax check {out}`")
     return summary
 
 
