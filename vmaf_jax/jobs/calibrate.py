@@ -29,7 +29,7 @@ from vmaf_jax.evaluation.title_process import (
     posterior,
 )
 from vmaf_jax.files import atomic_path, check_result_folder, write_text
-from vmaf_jax.jobs.calibrated_folder import Calibration, write_model
+from vmaf_jax.jobs.calibrated_folder import CalibratedTitles, write_model
 from vmaf_jax.scoring.measured_clips import (
     DEFAULT_BASE,
     MeasuredClips,
@@ -245,7 +245,7 @@ def calibrate(
     result = Calibrated(
         base.name, scale, interval, _on_scale(measured, rows, ratings, mean, half, scale)
     )
-    calibration = Calibration(
+    calibration = CalibratedTitles(
         model, base, process, measured, rated, ratings, rows, mean, deviation, scale
     )
     with atomic_path(out) as folder:

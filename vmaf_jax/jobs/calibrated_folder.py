@@ -32,7 +32,7 @@ _BASE_LIBVMAF, _BASE_ONNX = "base.libvmaf.json", "base.onnx"
 
 
 @dataclasses.dataclass(frozen=True)
-class Calibration:
+class CalibratedTitles:
     """All that a folder is written from.
 
     Attributes:
@@ -57,7 +57,7 @@ class Calibration:
     scale: LabelScale
 
 
-def write_model(folder: Path, name: str, calibration: Calibration) -> None:
+def write_model(folder: Path, name: str, calibration: CalibratedTitles) -> None:
     """Writes all but `clips.csv` into an empty folder.
 
     Raises:
@@ -109,7 +109,7 @@ def _copy_base(base: str | Path, folder: Path) -> tuple[Teacher | Path, Teacher 
     return copy, load_teacher(libvmaf) if libvmaf.is_file() else None
 
 
-def _record(calibration: Calibration, curve: VoteCurve, base: str) -> TitleCalibration:
+def _record(calibration: CalibratedTitles, curve: VoteCurve, base: str) -> TitleCalibration:
     measured, ratings = calibration.measured, calibration.ratings
     logistic = logistic_of(calibration.model, calibration.process)
     title = measured.clips.title

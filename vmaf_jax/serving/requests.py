@@ -359,7 +359,7 @@ class _CalibrationRequest(Request):
     model: Annotated[
         ModelName, Field(description="The model beneath; it scores frames by the six features.")
     ] = "vmaf_4k_v0.6.1"
-    titles: list[Word] = Field([], max_length=1000, description="Only these sources.")
+    title: Word | None = Field(None, description="Only this source.")
     label_scale: VoteScale = None
 
 
