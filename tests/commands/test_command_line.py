@@ -49,7 +49,7 @@ def test_examples_are_in_the_help_and_have_flags_that_exist(name):
 def test_help_fits_a_screen_and_shows_common_options_first(name, monkeypatch):
     monkeypatch.setenv("COLUMNS", "100")
     lines = run_command(name, "--help").stdout.splitlines()
-    assert len(lines) <= (56 if name == "score" else 50)
+    assert len(lines) <= (62 if name == "score" else 50)  # it has 36 options
     assert max(map(len, lines)) <= 100
     headings = [line for line in lines if line.endswith(":") and not line.startswith(" ")]
     assert headings[0] == ("Arguments:" if "Arguments:" in headings else "Options:")

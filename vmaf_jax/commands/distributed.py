@@ -20,14 +20,23 @@ from vmaf_jax.environment import join_processes
 from vmaf_jax.errors import InputError, WorkerEndedError
 from vmaf_jax.interrupts import end_with_parent
 
+PANEL = "Several processes or machines"
 Distributed = Annotated[
-    bool, typer.Option("--distributed", help="One training over all processes' devices.")
+    bool,
+    typer.Option(
+        "--distributed", help="Train over the devices of several processes.", rich_help_panel=PANEL
+    ),
 ]
 Coordinator = Annotated[
-    str | None, typer.Option(metavar="HOST:PORT", help="With it: where process 0 listens.")
+    str | None,
+    typer.Option(metavar="HOST:PORT", help="Where process 0 listens.", rich_help_panel=PANEL),
 ]
-Processes = Annotated[int | None, typer.Option(min=1, help="With it: how many there are.")]
-Process = Annotated[int | None, typer.Option(min=0, help="With it: which of them this is.")]
+Processes = Annotated[
+    int | None, typer.Option(min=1, help="How many there are.", rich_help_panel=PANEL)
+]
+Process = Annotated[
+    int | None, typer.Option(min=0, help="Which of them this is, from 0.", rich_help_panel=PANEL)
+]
 
 _WORKER = "VMAF_JAX_WORKER"  # set in the worker's environment
 _ADDRESS = "JAX_COORDINATOR_ADDRESS"

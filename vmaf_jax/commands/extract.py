@@ -43,7 +43,9 @@ def extract(
     features: Annotated[
         str, typer.Option(help="vmaf, vmaf_neg (gain limits), vmaf_v1 ...")
     ] = "vmaf",
-    mean_pool: Annotated[bool, typer.Option("--mean-pool", help="Clip means.")] = False,
+    mean_pool: Annotated[
+        bool, typer.Option("--mean-pool", help="Write one row per clip: means of its frames.")
+    ] = False,
     shortest: Shortest = False,
     force: Force = False,
     scale: Scale = None,

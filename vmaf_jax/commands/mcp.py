@@ -8,13 +8,15 @@ import typer
 
 def mcp(
     allow: Annotated[
-        list[Path] | None, typer.Option(help="Folder to read below, repeatable.")
+        list[Path] | None, typer.Option(help="Folder whose files may be read; repeatable.")
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder to write below.")] = None,
-    http: Annotated[bool, typer.Option("--http", help="Streamable HTTP instead of stdio.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Folder that results go to.")] = None,
+    http: Annotated[bool, typer.Option("--http", help="Serve over HTTP instead.")] = False,
     host: Annotated[str, typer.Option(help="Address to bind; others need a token.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Of HTTP.")] = 8765,
-    workers: Annotated[int | None, typer.Option(min=1, max=64, help="Calls side by side.")] = None,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the HTTP server.")] = 8765,
+    workers: Annotated[
+        int | None, typer.Option(min=1, max=64, help="Calls that run at a time.")
+    ] = None,
 ) -> None:
     """Serve the jobs as MCP tools, on standard input and output."""
     from vmaf_jax.serving.settings import make_settings

@@ -43,9 +43,11 @@ def complete_scored_model(incomplete: str) -> list[str]:
 
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
-ConfigFile = Annotated[Path, typer.Option("--config", help="YAML file, or a name as opinions.")]
+ConfigFile = Annotated[
+    Path, typer.Option("--config", help="A YAML file, or a shipped one by name: opinions.")
+]
 DataRoot = Annotated[Path | None, typer.Option(help="Folder of the netflix corpus.")]
-Manifest = Annotated[Path | None, typer.Option(help="CSV, JSON Lines or Parquet.")]
+Manifest = Annotated[Path | None, typer.Option(help="The list of pairs: CSV, JSON Lines, Parquet.")]
 Backend = Annotated[
     str,
     typer.Option(help="What measures: libvmaf, or jax.", autocompletion=complete("libvmaf", "jax")),
@@ -63,15 +65,20 @@ Labeller = Annotated[
 ]
 VoteScale = Annotated[
     tuple[float, float] | None,
-    typer.Option("--label-scale", metavar="LO HI", help="The worst and the best vote, as 1 5."),
+    typer.Option("--label-scale", metavar="LO HI", help="The worst and best vote, such as 1 5."),
 ]
 SaveEvery = Annotated[
-    float | None, typer.Option(min=0, help="Seconds between saved states; resumes from one.")
+    float | None,
+    typer.Option(
+        min=0, help="Seconds between saved states; an ended training goes on from the last."
+    ),
 ]
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Replace an earlier result in that folder.")
 ]
-Overrides = Annotated[list[str] | None, typer.Option("--set", help="key=value, repeatable.")]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", help="Change a setting: key=value; repeatable.")
+]
 Pixels = Annotated[int | None, typer.Option(help="Of a picture.", rich_help_panel=RAW)]
 Quantize = Annotated[str | None, typer.Option(help="dynamic or static: an 8-bit file beside it.")]
 Teachers = Annotated[
@@ -167,7 +174,7 @@ Engine = Annotated[
 ]
 Address = Annotated[
     str | None,
-    typer.Option(help="Of the Ray cluster: HOST:PORT, auto.", rich_help_panel=MEASURING),
+    typer.Option(help="Address of the Ray cluster: HOST:PORT or auto.", rich_help_panel=MEASURING),
 ]
 Provider = Annotated[
     str | None,

@@ -19,7 +19,9 @@ from vmaf_jax.environment import is_first_process, prepare_training
 def train(
     config: ConfigFile,
     set_: Overrides = None,
-    run_dir: Annotated[Path | None, typer.Option(help="By default runs/<name>.")] = None,
+    run_dir: Annotated[
+        Path | None, typer.Option(help="Folder of the run; by default runs/<name>.")
+    ] = None,
     overwrite: Overwrite = False,
     save_every: SaveEvery = None,
     distributed: Distributed = False,
