@@ -188,7 +188,11 @@ def encode_video(
         )
     if run.code:
         lines = [re.sub(r"^(?:\[[^]]*\] ?)+", "", line) for line in run.report.splitlines()]
-        telling = [line for line in lines if re.search(r"No space|error|invalid|fail|not ", line)]
+        telling = [
+            line
+            for line in lines
+            if re.search(r"no space|unknown|error|invalid|fail|not ", line, re.I)
+        ]
         raise InputError(
             f"{video.path}: {encoder.name} cannot encode it "
             f"({' '.join((telling or lines or ['no reason'])[0].split())[:300]}); correct the "
