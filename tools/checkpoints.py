@@ -21,7 +21,7 @@ CONFIGS = (
     *(Path(f"configs/checkpoints/{name}.yaml") for name in ("nano", "tiny", "rbf_4k", "opinions")),
     Path("configs/rbf.yaml"),
 )
-OPINIONS = Path("runs/avt_vqdb_uhd_1.parquet")  # users bring it; without it that model stays
+OPINIONS = Path("runs/opinions.parquet")  # users bring it; without it that model stays
 _COPIED = ("config.yaml", "parity.json", "card.md")
 _PREDICTIONS = ("folds.parquet", "external_*.parquet")
 
@@ -62,7 +62,7 @@ def ship(run: Path, destination: Path) -> None:
         mode = "static" if network.tunable else None
         exported = export(str(run), folder / "model.onnx", quantize_mode=mode)
         metrics["int8"] = exported.int8
-        if network.is_svr and config.student.pooling == "mean":
+        if network.is_svr:
             in_libvmaf = export(str(run), folder / "model.libvmaf.json", "libvmaf")
             metrics["libvmaf"] = in_libvmaf.libvmaf
         (folder / "metrics.json").write_text(to_json(metrics))

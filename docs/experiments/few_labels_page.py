@@ -19,7 +19,7 @@ DOCS = Path(__file__).parents[1]
 VOTES = 25.0  # points of 0-100 for a vote of 1 to 5
 HEAD = """# Few labels
 
-What some labelled clips are worth, and two priors that [opinions.md](opinions.md) left open. Every figure is
+What some labelled clips are worth, and two priors that [opinion-recipes.md](opinion-recipes.md) left open. Every figure is
 held out, leave-one-source-out, each number of labelled clips drawn three times from the sources that a fold
 may see. Made from saved predictions:
 

@@ -3,7 +3,7 @@
     python docs/experiments/opinions.py TABLE.parquet runs/opinions_verdict
 
 TABLE is a table of frames with `mos`, `mos_ci95` and `experiment` (`vmaf-jax import`). Predictions
-go to OUT/predictions.parquet, and docs/opinions.md and its plot are made from that file alone
+go to OUT/predictions.parquet, and docs/opinion-recipes.md and its plot are made from that file alone
 (`opinions_page.py`). The nu-SVR needs scikit-learn.
 """
 

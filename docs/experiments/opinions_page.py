@@ -1,4 +1,4 @@
-"""docs/opinions.md and its plot, from the predictions that opinions.py saved and nothing else.
+"""docs/opinion-recipes.md and its plot, from the predictions that opinions.py saved and nothing else.
 
 python docs/experiments/opinions_page.py runs/opinions_verdict/predictions.parquet
 """
@@ -19,7 +19,7 @@ DOCS = Path(__file__).parents[1]
 POINTS = 25.0  # of 0-100 for a vote of 1 to 5
 KEYS = ("clip", "source", "experiment", "mos", "mos_ci95")
 BASELINE, INCUMBENT = "vmaf_v0.6.1, mean", "vmaf_4k_v0.6.1, 90th percentile"
-HEAD = """# Opinions
+HEAD = """# Recipes for opinion scores
 
 Distil only, train from scratch, or distil and fine-tune? Does attention over frames pay? Answered on 660
 clips of AVT-VQDB-UHD-1 (tests 1 to 3 and half of test 4; 12 sources), leave-one-source-out, MOS on 1-5.
@@ -122,12 +122,12 @@ def page(columns: Columns) -> str:
             f"{low:+.3f} to {high:+.3f}, p {difference.p_value:.2f}."
         )
     by_way = curves(columns)
-    plot(by_way, DOCS / "opinions.png")
+    plot(by_way, DOCS / "opinion-recipes.png")
     counts = sorted(next(iter(by_way.values())))
     cells = [[way, *(f"{np.mean(p[c]):.3f}" for c in counts)] for way, p in by_way.items()]
     lines += ["", "Held-out RMSE by the number of labelled sources (mean of the draws):", ""]
     lines += markdown_table(["way", *map(str, counts)], cells)
-    lines += ["", "![learning curves](opinions.png)", ""]
+    lines += ["", "![learning curves](opinion-recipes.png)", ""]
     lines.append(TAIL)
     return "\n".join(lines) + "\n"
 
@@ -135,4 +135,4 @@ def page(columns: Columns) -> str:
 if __name__ == "__main__":
     arrow = pq.read_table(sys.argv[1])
     data = {name: arrow.column(name).to_numpy(zero_copy_only=False) for name in arrow.column_names}
-    (DOCS / "opinions.md").write_text(page(data))
+    (DOCS / "opinion-recipes.md").write_text(page(data))

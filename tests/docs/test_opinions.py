@@ -1,4 +1,4 @@
-"""Differences and p values in docs/opinions.md, from a model that is trained anew."""
+"""Differences and p values in docs/opinion-recipes.md, from a model that is trained anew."""
 
 import csv
 import re
@@ -19,7 +19,7 @@ from vmaf_jax.runs.problem import load_problem
 from vmaf_jax.tables.padded_clips import pad_clips
 
 OPINIONS = Path("../shared/opinions")
-TEXT = " ".join(Path("docs/opinions.md").read_text().split())
+TEXT = " ".join(Path("docs/opinion-recipes.md").read_text().split())
 # Training rounds otherwise elsewhere: two trainings differed by 8e-4 in RMSE, by 5e-4 in the p of
 # the 4K model's mean (times six by Holm), and by 0.015 in the p near 1.
 RMSE_TOLERANCE, P_TOLERANCE, LARGE_P_TOLERANCE = 2e-3, 2e-3, 2e-2

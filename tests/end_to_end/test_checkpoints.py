@@ -84,6 +84,8 @@ def test_the_model_of_opinions_is_whole_and_holds_no_row_of_its_data(demo_table)
     np.testing.assert_allclose(model(x), OnnxModel(folder / "model.onnx")(x), atol=1e-4)
     in_libvmaf = vmaf_jax.load_teacher(folder / "model.libvmaf.json")
     np.testing.assert_allclose(model(x), in_libvmaf(x), atol=1e-3)
+    assert (model.distance.own, model.distance.nearest, model.distance.farthest) == (1.6, 1.6, 4.8)
+    assert model.pooling == "percentile 80"
     # People and VMAF at 4K agree on the order of most encodes that neither was fitted to.
     truth = vmaf_jax.load_teacher("vmaf_4k_v0.6.1")(x)
     assert all_metrics(model(x), truth).srocc > 0.95
@@ -97,9 +99,9 @@ def test_the_model_of_opinions_agrees_with_them(tmp_path):
     arguments = ("--model", "opinions", "--features", table, "--label", "mos", "--json")
     overall = json.loads(run_command("evaluate", *arguments).stdout)["overall"]
     assert overall["n"] == 660
-    # These taught it; held out, PLCC is 0.856 and RMSE 14.17.
-    assert overall["plcc"] > 0.857
-    assert overall["rmse"] < 14.1
+    # They are among the clips that taught it: PLCC 0.8601, RMSE 14.250.
+    assert overall["plcc"] > 0.859
+    assert overall["rmse"] < 14.3
 
 
 def test_files_match_their_digests(folder):

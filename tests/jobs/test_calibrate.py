@@ -2,25 +2,18 @@
 
 import csv
 import json
-from pathlib import Path
 
 import numpy as np
-import pyarrow.compute as pc
-import pyarrow.csv
-import pyarrow.parquet as pq
 import pytest
 
 from tests.support import run_command
-from vmaf_jax.errors import InputError
 from vmaf_jax.features.feature_set import FEATURES
-from vmaf_jax.scoring.measured_clips import check_calibratable
-from vmaf_jax.scoring.model import Model, load_model
+from vmaf_jax.scoring.model import load_model
 from vmaf_jax.tables.dataset import read_table
 from vmaf_jax.tables.opinions import from_hundred
 from vmaf_jax.tables.table import FeatureTable
 from vmaf_jax.teacher import load_teacher
 
-OPINIONS = Path("../shared/opinions")
 N, FRAMES = 12, 3
 TITLES = {"park": 3.0, "talk": 9.0}  # and their motion
 BEST = np.array([0.98, 0.75, 0.95, 0.97, 0.98])
@@ -183,67 +176,6 @@ def test_bad_votes_are_told_in_a_line(tmp_path, ladder, text, flags, message):
     assert (done.code, len(done.stderr.splitlines())) == (2, 1)
     assert message in done.stderr
     assert not out.exists()
-
-
-@pytest.mark.parametrize(
-    ("place", "value", "message"),
-    [
-        (("curve",), [1, 2], "calibrated.curve"),
-        (("rated", 0, "title"), 7, "a rated clip is of no title"),
-        (("rated", 0, "compared"), [1.0], "compared"),
-        (("rated", 0, "variance"), 0, "greater than 0"),
-        (("hyperparameters", "own_length"), 0, "a hyperparameter is not above 0"),
-        (("base",), "../base.onnx", "holds no calibrated model"),
-        (("titles",), [], "is of no title"),
-    ],
-)
-def test_damaged_sidecars_are_told_in_a_line(tmp_path, ladder, place, value, message):
-    table, votes = ladder
-    rated = write_votes(tmp_path / "rated.csv", votes, ["park_2", "park_6"])
-    out = tmp_path / "out"
-    run_command("calibrate", "--features", table, "--votes", rated, "--out", out)
-    document = json.loads((out / "model.json").read_text())
-    entry = document["calibrated"]
-    for key in place[:-1]:
-        entry = entry[key]
-    entry[place[-1]] = value
-    (out / "model.json").write_text(json.dumps(document))
-    with pytest.raises(InputError, match=message):
-        load_model(out)
-
-
-def test_three_rated_clips_halve_the_error_on_real_encodes(tmp_path):
-    """Votes of a public test, whose titles and hyperparameters have met, through the commands."""
-    if not (OPINIONS / "frames.parquet").is_file():
-        pytest.skip(f"no opinions of real clips at {OPINIONS}")
-    listed = pyarrow.csv.read_csv(OPINIONS / "clips.csv")
-    listed = listed.filter(pc.equal(listed["experiment"], "vd2"))
-    frames = pq.read_table(OPINIONS / "frames.parquet")
-    frames = frames.filter(pc.is_in(frames["clip"], listed["clip"].combine_chunks()))
-    pq.write_table(frames, tmp_path / "frames.parquet")
-    pyarrow.csv.write_csv(listed.select(["clip", "source"]), tmp_path / "clips.csv")
-    table = tmp_path / "table.parquet"
-    files = ("--frames", tmp_path / "frames.parquet", "--clips", tmp_path / "clips.csv")
-    assert run_command("import", *files, "--label-scale", 1, 5, "--out", table).code == 0
-    asked = run_command("calibrate", "--features", table, "--suggest", 3, "--json")
-    titles = json.loads(asked.stdout)["suggestions"]
-    assert len(titles) == 8
-    votes = dict(zip(listed["clip"].to_pylist(), listed["mos"].to_pylist(), strict=True))
-    rmse = []
-    for count in (1, 3):
-        names = [clip["clip"] for title in titles for clip in title["clips"][:count]]
-        rated = write_votes(tmp_path / f"rated{count}.csv", votes, names)
-        out = tmp_path / f"out{count}"
-        run_command("calibrate", "--features", table, "--votes", rated, "--out", out)
-        rmse.append(float(np.sqrt(np.mean(errors(read_clips(out), votes) ** 2))))
-    assert rmse[0] < 0.47  # 0.53 with none
-    assert rmse[1] < 0.38
-
-
-def test_a_model_over_frames_is_refused():
-    model = Model("a", "onnx", FEATURES, lambda rows: rows[:, 0], _clip=lambda rows: 50.0)
-    with pytest.raises(InputError, match=r"a: cannot be calibrated: .* \(attention\)"):
-        check_calibratable(model)
 
 
 def test_what_cannot_be_chosen_or_predicted_is_told(tmp_path, ladder):

@@ -107,6 +107,8 @@ def test_ways_to_learn_opinions_that_lost_are_warned_of(name, overrides, warned)
             {"epochs": 2, "batch_size": 8, "strategy": "teacher_queries"},
             "set steps, not epochs",
         ),
+        ("data", {"distance": 1.6}, "data.distance is of people's votes; set data.label=mos"),
+        ("data", {"distance": 0, "label": "mos"}, "data.distance is 0"),
         ("student", {"network": "tiny", "hidden": [8]}, "tiny has its own layers"),
         ("student", {"network": "mlp", "hidden": []}, "at least 1 item"),
     ],

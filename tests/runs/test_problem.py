@@ -37,6 +37,18 @@ def test_a_label_that_is_not_the_teachers_answer_is_trained_on_itself(demo_table
     assert same.mean() > 0.9  # the mean over frames is not the score of the mean features
 
 
+def test_distances_that_are_to_be_learnt_have_to_be_there(support_vectors, tmp_path):
+    n = len(support_vectors)
+    labels = {"mos": np.linspace(0, 100, n)}
+    table = dataclasses.replace(support_vectors, labels=labels)
+    table.write(tmp_path / "near.parquet")
+    data = DataConfig(features=tmp_path / "near.parquet", label="mos", distance=1.6)
+    with pytest.raises(InputError, match=r"has no column distance, which data\.distance needs"):
+        load_problem(data)
+    dataclasses.replace(table, distance=np.full(n, 3.2)).write(tmp_path / "near.parquet")
+    np.testing.assert_allclose(load_problem(data).log_distance, np.log(2), rtol=1e-6)
+
+
 @pytest.fixture
 def damaged(tmp_path):
     document = json.loads(find_model_file("vmaf_v0.6.1").read_text())

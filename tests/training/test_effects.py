@@ -16,7 +16,16 @@ from vmaf_jax.training.batches import BatchSource, MemberRows, drawn_rows
 CONSTANT = {"steps": 300, "weight_decay": 0.0, "learning_rate": 3e-2}
 
 
-def trained(targets, *, experiment=None, weight=None, start=None, features=None, **settings):
+def trained(
+    targets,
+    *,
+    experiment=None,
+    weight=None,
+    start=None,
+    features=None,
+    log_distance=None,
+    **settings,
+):
     n = len(targets)
     chosen = TrainingSettings(**(CONSTANT | settings))
     if features is None:
@@ -25,8 +34,9 @@ def trained(targets, *, experiment=None, weight=None, start=None, features=None,
         frames=np.ones((n, 1), np.float32),
         weight=np.ones(n, np.float32) if weight is None else np.asarray(weight, np.float32),
         experiment=np.zeros((n, 0), np.float32) if experiment is None else experiment,
+        log_distance=np.zeros(n, np.float32) if log_distance is None else log_distance,
     )
-    student = Student("nano", dropout=0.0)
+    student = Student("nano", dropout=0.0, knows_distance=log_distance is not None)
     source = np.zeros(n, np.int32)
     rows = make_rows(features, np.asarray(targets, np.float32), source, 1, clips, start)
     members = members_of(rows, np.ones((1, 1), bool))
@@ -78,7 +88,7 @@ def test_clips_count_by_their_weights():
 
 def test_clips_drawn_for_a_step_keep_their_weights():
     number = jnp.arange(20.0)
-    clips = ClipRows(jnp.ones((20, 1)), 0.5 + number, jnp.zeros((20, 0)))
+    clips = ClipRows(jnp.ones((20, 1)), 0.5 + number, jnp.zeros((20, 0)), jnp.zeros(20))
     rows = make_rows(np.ones((20, 1, 6)), np.asarray(number), np.zeros(20, np.int32), 1, clips)
     own = MemberRows(rows, jnp.ones(1))
     source = BatchSource(own, jnp.ones(6), jax.random.key(0), lambda scores: scores, None)
@@ -103,3 +113,21 @@ def test_the_anchor_is_the_squared_distance_from_the_start():
     n_parameters = sum(leaf.size for leaf in jax.tree.leaves(fresh["params"]))
     assert anchored[0] == free[0]
     assert anchored[1] - free[1] == pytest.approx(weight * n_parameters * rate**2, rel=0.02)
+
+
+def test_the_gain_of_viewing_distance_is_learnt():
+    """Clips of one look whose votes rise with the distance, as a gain of 0.8 would have it."""
+    away = np.log(np.tile([1.0, 2.0, 3.0], 8)).astype(np.float32)
+    targets = 40 + 0.8 * away * 40 * 60 / 100
+    student, variables, _ = trained(targets, log_distance=away)
+    assert float(student.distance_gain(variables["params"])) == pytest.approx(0.8, abs=0.02)
+    assert says(student, variables) == pytest.approx(40, abs=0.3)
+
+
+def test_hubers_loss_bounds_the_pull_of_wrong_labels():
+    targets = [60.0] * 9 + [0.0]
+    student, variables, _ = trained(targets, loss="huber")
+    # Nine pull by 2 e each, one by its kink of 12.5 points: e = 12.5 / 9.
+    assert says(student, variables) == pytest.approx(60 - 12.5 / 9, abs=0.05)
+    student, variables, _ = trained(targets)
+    assert says(student, variables) == pytest.approx(54, abs=0.05)

@@ -15,6 +15,9 @@ def export(
     quantize: Quantize = None,
     size: PictureSize = None,
     samples: Samples = "float32",
+    distance: Annotated[
+        float | None, typer.Option(help="Viewers' picture heights, as 3.2; of opinions.")
+    ] = None,
     member: Annotated[
         list[str] | None, typer.Option(help="A further model of an ensemble, repeatable.")
     ] = None,
@@ -26,7 +29,7 @@ def export(
     from vmaf_jax.reporting.terminal import Terminal, show_json, show_lines
 
     if member:
-        if format_ != "onnx" or quantize or size:
+        if format_ != "onnx" or quantize or size or distance is not None:
             raise InputError("--member makes an ONNX file of 32-bit floats; drop the other flag.")
         from vmaf_jax.jobs.export import export_ensemble
 
@@ -35,5 +38,7 @@ def export(
         return
     with Terminal() as terminal:
         terminal.stage("export and parity")
-        exported = run_export(model, out, format_, quantize, size=size, samples=samples)
+        exported = run_export(
+            model, out, format_, quantize, size=size, samples=samples, distance=distance
+        )
     show_json(exported) if json_ else show_lines(exported.lines(out))

@@ -95,6 +95,9 @@ def score(
     within: Annotated[
         float | None, typer.Option(help="Points: measure only as many frames as that takes (95 %).")
     ] = None,
+    distance: Annotated[
+        float | None, typer.Option(help="Viewers' picture heights, as 3.2; of --model opinions.")
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="The score and no more.")] = False,
     json_: Json = False,
     html: Annotated[
@@ -222,6 +225,7 @@ def score(
             extra_metrics=_split_names(extra_metrics),
             provider=provider,
             interval=interval,
+            distance=distance,
             within=within,
             pool=pool,
             display=display,

@@ -4,6 +4,7 @@ import dataclasses
 from typing import Any
 
 from vmaf_jax.evaluation.behaviour import Deviation
+from vmaf_jax.evaluation.by_experiment import Experiments
 from vmaf_jax.evaluation.cross_validation import FoldMetrics, Loso
 from vmaf_jax.evaluation.metrics import Distance, Metrics
 from vmaf_jax.evaluation.rivals import Standing
@@ -30,6 +31,8 @@ class RunMetrics:
         behaviour: deviation from the teacher outside the data, by case; None without a teacher.
         beside: comparison of the held-out predictions with models that need no training; None where
             there are none for these rows.
+        experiments: agreement of the held-out predictions, and of VMAF at 4K by its best poolings,
+            with each subjective test; None without tests.
         environment: description of the machine by `environment.environment`.
     """
 
@@ -42,3 +45,4 @@ class RunMetrics:
     environment: dict[str, Any]
     behaviour: dict[str, Deviation] | None
     beside: Standing | None = None
+    experiments: Experiments | None = None

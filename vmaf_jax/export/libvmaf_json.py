@@ -12,7 +12,7 @@ import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 import jax
 import numpy as np
@@ -24,6 +24,7 @@ from vmaf_jax.features.feature_set import FeatureSet, Option
 from vmaf_jax.files import work_folder, write_text
 from vmaf_jax.models import Student, Variables
 from vmaf_jax.models.heads import SCORE_CENTRE, SCORE_SPAN
+from vmaf_jax.models.viewing_distance import WORST_TO_BEST
 from vmaf_jax.teacher import load_teacher
 from vmaf_jax.video.ffmpeg import find_ffmpeg, run_ffmpeg
 
@@ -35,6 +36,15 @@ class ParamDict(TypedDict):
 
     gamma: float
     norm_type: str
+
+
+class ScoreTransformDict(TypedDict):
+    """The `score_transform` of a model file, `p0 + p1 s + p2 s^2`."""
+
+    enabled: bool
+    p0: float
+    p1: float
+    p2: float
 
 
 class ModelDict(TypedDict):
@@ -49,6 +59,7 @@ class ModelDict(TypedDict):
     feature_opts_dicts: list[dict[str, Option]]
     slopes: list[float]
     intercepts: list[float]
+    score_transform: NotRequired[ScoreTransformDict]
 
 
 class LibvmafDocument(TypedDict):
@@ -92,7 +103,7 @@ def rbf_document(
         for c, p in zip(network["coefficients"][:, 0], scale * network["prototypes"], strict=True)
     ]
     text = [f"{key} {value}" for key, value in header.items()]
-    return {
+    document: LibvmafDocument = {
         "param_dict": {"gamma": gamma, "norm_type": "custom_rescale"},
         "model_dict": {
             "model": "\n".join([*text, "SV", *units]) + "\n",
@@ -106,6 +117,15 @@ def rbf_document(
             "intercepts": [-SCORE_CENTRE / SCORE_SPAN, *intercepts.tolist()],
         },
     }
+    if student.knows_distance and student.log_distance:
+        strength = float(student.distance_gain(exact["params"])) * student.log_distance
+        document["model_dict"]["score_transform"] = {
+            "enabled": True,
+            "p0": 0.0,
+            "p1": 1 + strength,
+            "p2": -strength / WORST_TO_BEST,
+        }
+    return document
 
 
 def _names_by_extractor(feature_set: FeatureSet) -> dict[str, list[str]]:

@@ -29,6 +29,7 @@ from vmaf_jax.features.checks import OUTPUT_RANGE
 from vmaf_jax.features.feature_set import FeatureSet
 from vmaf_jax.files import read_limited, to_json, write_text
 from vmaf_jax.models.pooling import check_pooling
+from vmaf_jax.models.viewing_distance import ViewingDistance
 from vmaf_jax.printable import printable
 from vmaf_jax.tables.opinions import LabelScale, check_scale
 
@@ -223,6 +224,7 @@ class Origin(pydantic.BaseModel, frozen=True):
     calibration: CalibrationEntry | None = None
     members: tuple[Member, ...] | None = None
     calibrated: TitleCalibration | None = None
+    distance: ViewingDistance | None = None
 
     @property
     def label_name(self) -> str | None:
@@ -390,6 +392,7 @@ class Identity:
         training: what it was trained with and on.
         label_scale: the worst and the best vote, where people voted; else 0 and 100.
         calibration: of its float32 form, where it is known.
+        distance: the viewing distances that it knows, where it learnt any.
     """
 
     name: str
@@ -399,6 +402,7 @@ class Identity:
     training: TrainingRecord
     label_scale: LabelScale = OUTPUT_RANGE
     calibration: Calibration | None = None
+    distance: ViewingDistance | None = None
 
     @property
     def arch(self) -> Architecture:
@@ -425,6 +429,7 @@ class Identity:
             calibration=None
             if self.calibration is None
             else CalibrationEntry.from_calibration(self.calibration),
+            distance=self.distance,
         )
 
 

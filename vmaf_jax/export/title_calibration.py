@@ -1,23 +1,15 @@
 """What votes on titles made of a model: the entry of its sidecar. No viewer is in it."""
 
-import dataclasses
-from typing import Annotated
-
 import pydantic
 
-from vmaf_jax.evaluation.title_process import COMPARED, Hyperparameters
-from vmaf_jax.evaluation.vote_curve import KNOTS
-
-Number = Annotated[float, pydantic.Field(allow_inf_nan=False)]
-Positive = Annotated[float, pydantic.Field(allow_inf_nan=False, gt=0)]
-Points = Annotated[float, pydantic.Field(ge=0, le=100)]
+from vmaf_jax.evaluation.title_process import Hyperparameters
 
 
 class TitleEntry(pydantic.BaseModel, frozen=True):
     """A title of the table, known again by `motion2`, which is of its reference alone."""
 
     source: str
-    motion2: Annotated[float, pydantic.Field(allow_inf_nan=False, ge=0)]
+    motion2: float
     experiment: str | None = None
 
 
@@ -32,13 +24,11 @@ class RatedEntry(pydantic.BaseModel, frozen=True):
     """
 
     clip: str
-    title: Annotated[int, pydantic.Field(ge=0)]
-    expected: Points
-    compared: Annotated[
-        list[Number], pydantic.Field(min_length=len(COMPARED), max_length=len(COMPARED))
-    ]
-    mos: Points
-    variance: Positive
+    title: int
+    expected: float
+    compared: list[float]
+    mos: float
+    variance: float
     viewers: int | None = None
 
 
@@ -57,18 +47,10 @@ class TitleCalibration(pydantic.BaseModel, frozen=True):
     base: str
     base_name: str
     hyperparameters: Hyperparameters
-    panel: Positive
+    panel: float
     titles: list[TitleEntry]
-    rated: Annotated[list[RatedEntry], pydantic.Field(min_length=1)]
-    curve: Annotated[list[Points], pydantic.Field(min_length=len(KNOTS), max_length=len(KNOTS))]
+    rated: list[RatedEntry]
+    curve: list[float]
     judged_on: str
-    centre: Number | None = None
-    width: Positive | None = None
-
-    @pydantic.model_validator(mode="after")
-    def _check(self) -> "TitleCalibration":
-        if max(entry.title for entry in self.rated) >= len(self.titles):
-            raise ValueError("a rated clip is of no title")
-        if not all(0 < value < 1e6 for value in dataclasses.astuple(self.hyperparameters)):
-            raise ValueError("a hyperparameter is not above 0")
-        return self
+    centre: float | None = None
+    width: float | None = None

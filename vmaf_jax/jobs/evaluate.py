@@ -187,7 +187,7 @@ def _compare(first: Model, second: Model, table: FeatureTable, label: str) -> Co
 def _predict_rows(model: Model, table: FeatureTable, label: str) -> tuple[Floats, Opinions]:
     """Returns a model's scores `[n]` and the labels: of clips for `mos`, else of the table's rows.
 
-    Clips are scored by the model's own pooling.
+    Clips are scored by the model's own pooling, at their viewers' distance where both know it.
     """
     if table.feature_set != model.feature_set:
         raise InputError(
@@ -198,7 +198,15 @@ def _predict_rows(model: Model, table: FeatureTable, label: str) -> tuple[Floats
     if label != "mos":
         return np.asarray(model(table.features), np.float64), Opinions.of(true, table.source)
     clips = table.mean_pool()
-    predicted = [model.clip_score(table.features[rows]) for rows in rows_by_clip(table)]
+    if model.distance is not None and clips.distance is not None:
+        seen = {d: model.seen_from(d) for d in set(clips.distance.tolist())}
+        models = [seen[distance] for distance in clips.distance.tolist()]
+    else:
+        models = [model] * len(clips)
+    predicted = [
+        own.clip_score(table.features[rows])
+        for own, rows in zip(models, rows_by_clip(table), strict=True)
+    ]
     opinions = Opinions.of(clips.labels["mos"], clips.source, clips.experiment, clips.mos_ci95)
     return np.array(predicted), opinions
 

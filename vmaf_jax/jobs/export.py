@@ -54,6 +54,7 @@ from vmaf_jax.export.teacher_onnx import TeacherParity, teacher_onnx, teacher_pa
 from vmaf_jax.files import check_output, work_folder, write_bytes
 from vmaf_jax.models import Deployed, deploy
 from vmaf_jax.models.deployed import MAX_MEMBERS, MIN_MEMBERS, deploy_ensemble
+from vmaf_jax.models.viewing_distance import ViewingDistance
 from vmaf_jax.runs.conclude import calibration_of
 from vmaf_jax.runs.locate import find_run
 from vmaf_jax.runs.problem import Problem, load_problem
@@ -80,6 +81,7 @@ class Exported:
         libvmaf: of a libvmaf JSON file.
         pixels: of a graph from pictures.
         teacher: of an ONNX file of one of VMAF's own models.
+        pooling: by which a libvmaf JSON file's frames become a clip's score.
     """
 
     parity: Parity | None = None
@@ -87,6 +89,7 @@ class Exported:
     libvmaf: LibvmafProof | None = None
     pixels: ExportedPixels | None = None
     teacher: TeacherParity | None = None
+    pooling: str = "mean"
 
     def files(self, out: Path) -> list[Path]:
         """Lists the files written: each model and then its sidecar; libvmaf's JSON has none."""
@@ -117,6 +120,11 @@ class Exported:
                 f"{out}: ffmpeg within {self.libvmaf.max_abs:.2e} points over {self.libvmaf.n} "
                 f"frames"
             )
+        if self.libvmaf is not None and self.pooling != "mean":
+            lines.append(
+                f"{out}: scores frames; libvmaf pools them by the mean, this model by the "
+                f"{self.pooling} of the frames in its log"
+            )
         if self.teacher is not None:
             lines.append(
                 f"{out}: at most {self.teacher.max_abs:.2e} points from the model in float64 over "
@@ -135,6 +143,7 @@ def export(
     *,
     size: str | None = None,
     samples: str = "float32",
+    distance: float | None = None,
 ) -> Exported:
     """Writes `out` in `format_` and verifies it.
 
@@ -146,6 +155,7 @@ def export(
             None.
         size: of the pictures that a pixels model takes, `WxH`.
         samples: their type, `float32` or `uint8`.
+        distance: of the viewers, in picture heights, that the file is for; by default the model's.
 
     Raises:
         InputError: not a model this can be done with, an unknown format, or a wrong suffix.
@@ -154,6 +164,8 @@ def export(
     """
     _check_request(out, format_, quantize_mode)
     check_output(out, _SUFFIXES[format_], [Path(model)])
+    if distance is not None and (format_ == "pixels" or is_teacher(model)):
+        raise InputError("--distance goes with a student's ONNX or libvmaf file; drop it.")
     if format_ == "pixels":
         width, height = parse_size(size)
         return Exported(pixels=export_pixels(model, out, Frame(width, height, samples)))
@@ -162,11 +174,29 @@ def export(
     if is_teacher(model):
         return _export_teacher(load_teacher(model), out, format_, quantize_mode)
     run = open_run(find_run(model))
-    _check_kind(run, format_, quantize_mode)
+    if distance is not None:
+        run = _seen_from(run, distance)
+    _check_kind(run, quantize_mode)
     if format_ == "onnx":
         return _export_onnx(run, out, quantize_mode)
     document = rbf_document(run.student, run.variables, run.identity.feature_set)
-    return Exported(libvmaf=write_verified(document, out))
+    return Exported(libvmaf=write_verified(document, out), pooling=run.student.pooling_name)
+
+
+def _seen_from(run: OpenRun, distance: float) -> OpenRun:
+    """Returns a run whose student scores for viewers at a distance, in picture heights."""
+    known = run.identity.distance
+    if known is None:
+        raise InputError(f"--distance: {run.path} knows no viewing distances; take opinions.")
+    if not known.nearest <= distance <= known.farthest:
+        raise InputError(
+            f"--distance {distance:g}: people voted from {known.nearest:g} to {known.farthest:g} "
+            f"picture heights; choose one of these."
+        )
+    student = dataclasses.replace(run.student, log_distance=known.log_ratio(distance))
+    only = ViewingDistance(distance, distance, distance, known.gain)
+    identity = dataclasses.replace(run.identity, student=student, distance=only)
+    return dataclasses.replace(run, identity=identity)
 
 
 def _export_teacher(
@@ -185,15 +215,10 @@ def _export_teacher(
     return Exported(teacher=parity)
 
 
-def _check_kind(run: OpenRun, format_: str, quantize_mode: str | None) -> None:
+def _check_kind(run: OpenRun, quantize_mode: str | None) -> None:
     """Raises InputError where this student cannot be written in that form."""
     if quantize_mode and run.student.spec.over_frames:
         raise InputError(f"{run.path}: {run.student.network} has no 8-bit form; drop --quantize.")
-    if format_ == "libvmaf" and run.student.pooling != "mean":
-        raise InputError(
-            f"{run.path}: pools frames by {run.student.pooling_name}, libvmaf's hosts by the mean; "
-            f"train with student.pooling=mean."
-        )
 
 
 def _check_request(out: Path, format_: str, quantize_mode: str | None) -> None:

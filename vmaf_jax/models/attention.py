@@ -10,7 +10,7 @@ With keys `k = 0` every frame weighs the same, which is mean pooling. Frames out
 exactly 0. The first channel is a teacher's score, and its query starts where it favours a clip's
 better frames: viewers forgive repeated frames, which full-reference features do not.
 Frames carry no position: with the operators that hosts admit, a graph cannot count its frames, and
-a learnt position was measured to make held-out sources worse (docs/opinions.md).
+a learnt position was measured to make held-out sources worse (docs/opinion-recipes.md).
 Source of the pooling: "Attention-based deep multiple instance learning", arXiv:1802.04712, eq. 7.
 
     s = the teacher's unclipped score, limited to [-25, 125] points
@@ -18,7 +18,8 @@ Source of the pooling: "Attention-based deep multiple instance learning", arXiv:
 
 People near a large screen see the loss of the finest detail, which VMAF's models weigh little:
 where `e` is large, they say less than the teacher does. The choice was made beforehand, by what the
-features mean; docs/opinions.md shows what choosing among many such channels by held-out error does.
+features mean; docs/opinion-recipes.md shows what choosing among many such channels by held-out
+error does.
 """
 
 from collections.abc import Callable

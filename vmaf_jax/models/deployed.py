@@ -22,6 +22,7 @@ import numpy.typing as npt
 from jaxtyping import Array, Float
 
 from vmaf_jax.models.student import Student, Variables
+from vmaf_jax.models.viewing_distance import move_scores
 
 Predict = Callable[..., Float[Array, " n"]]
 
@@ -45,6 +46,14 @@ def deploy(student: Student, variables: Variables) -> Deployed:
     exact = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), dict(variables))
     folded = student.spec.deploy(exact, student.head, student.activation)
     predict, constants = folded or (student.predict, exact)
+    if folded and student.knows_distance and student.log_distance:
+        near = predict
+        gain = np.asarray(student.distance_gain(exact["params"]))
+        constants = {"near": constants, "strength": gain * np.float64(student.log_distance)}
+
+        def predict(constants: Any, features: Float[Array, "n d"]) -> Float[Array, " n"]:
+            return move_scores(near(constants["near"], features), constants["strength"])
+
     return Deployed(predict, jax.tree.map(lambda leaf: leaf.astype(np.float32), constants))
 
 

@@ -25,9 +25,13 @@ from vmaf_jax.models.frame_pooling import POOLINGS
 from vmaf_jax.models.heads import SCORE_CENTRE, SCORE_SPAN, head_outputs, head_score
 from vmaf_jax.models.networks import NETWORKS, Network
 from vmaf_jax.models.sums import AnyArray
+from vmaf_jax.models.viewing_distance import move_scores
 from vmaf_jax.teacher import load_teacher
 
 Variables = Mapping[str, Any]
+_DISTANCE = "distance"
+# Adam moves a parameter by about the learning rate a step, so the gain needs a unit of its own.
+_FIRST_GAIN, _GAIN_UNIT = 0.5, 10.0
 
 
 class _Student(nn.Module):
@@ -59,6 +63,8 @@ class Student:
         pooling: of frames to a clip, a key of `POOLINGS`; a network over frames has its own.
         percentile: the level of the poolings that have one, 0-100.
         teacher: the model whose score a network over frames reads.
+        knows_distance: whether it learns what viewing distance does (`viewing_distance`).
+        log_distance: where its scores hold, the logarithm of a distance over its own.
     """
 
     network: str
@@ -70,6 +76,8 @@ class Student:
     percentile: float = 90.0
     teacher: str = ""
     hidden: tuple[int, ...] = ()
+    knows_distance: bool = False
+    log_distance: float = 0.0
 
     def __post_init__(self) -> None:
         if self.hidden and self.network != "mlp":
@@ -113,9 +121,21 @@ class Student:
         """Returns fresh float32 variables."""
         if self.spec.over_frames:
             clip, frames = jnp.zeros((1, 1, N_CHANNELS)), jnp.ones((1, 1))
-            return dict(self._module().init(key, clip, frames, training=False))
-        blank = jnp.zeros((1, self.n_features), jnp.float32)
-        return dict(self._module().init(key, blank, training=False))
+            inputs: tuple[Array, ...] = (clip, frames)
+        else:
+            inputs = (jnp.zeros((1, self.n_features), jnp.float32),)
+        return self.with_distance(dict(self._module().init(key, *inputs, training=False)))
+
+    def with_distance(self, variables: Variables) -> Variables:
+        """Returns variables with the parameter of viewing distance, 0, or without it."""
+        params = {name: leaf for name, leaf in variables["params"].items() if name != _DISTANCE}
+        if self.knows_distance:
+            params[_DISTANCE] = variables["params"].get(_DISTANCE, jnp.zeros((), jnp.float32))
+        return {**variables, "params": params}
+
+    def distance_gain(self, params: Variables) -> Float[Array, ""]:
+        """Returns the gain of `viewing_distance` that parameters hold, > 0."""
+        return _FIRST_GAIN * jnp.exp(_GAIN_UNIT * params[_DISTANCE])
 
     def start_at(self, params: Variables, rows: Float[Array, "p d"]) -> Variables:
         """Returns `params` with the network's prototypes, if any, at rows of scaled features."""
@@ -170,25 +190,38 @@ class Student:
         variables: Variables,
         features: Float[AnyArray, "n *t d"],
         frames: Float[AnyArray, "n t"] | None = None,
+        log_distance: Float[AnyArray, " n"] | None = None,
     ) -> Float[Array, " n"]:
         """Computes scores of raw features, rows or clips, clipped to 0-100.
 
         The frames of a clip are clipped before they are pooled too: it is what a host does.
+
+        Args:
+            log_distance: logarithm of each row's viewing distance over the student's own, by
+                default that of the student.
         """
         x = self.inputs(jnp.asarray(features))
-        return self.predict_inputs(variables, x, None if frames is None else jnp.asarray(frames))
+        mask = None if frames is None else jnp.asarray(frames)
+        return self.predict_inputs(variables, x, mask, log_distance)
 
     def predict_inputs(
         self,
         variables: Variables,
         x: Float[Array, "n *t m"],
         frames: Float[Array, "n t"] | None = None,
+        log_distance: Float[AnyArray, " n"] | None = None,
     ) -> Float[Array, " n"]:
         """Computes scores of `inputs`, rows or clips, clipped to 0-100."""
         if frames is None or self.spec.over_frames:
-            return jnp.clip(self.score(variables, x, frames), *OUTPUT_RANGE)
+            scores = jnp.clip(self.score(variables, x, frames), *OUTPUT_RANGE)
+            if not self.knows_distance or (log_distance is None and not self.log_distance):
+                return scores
+            gain = self.distance_gain(variables["params"])
+            own = self.log_distance if log_distance is None else jnp.asarray(log_distance)
+            return move_scores(scores, gain * own)
         n_clips, n_frames = frames.shape
-        rows = self.predict_inputs(variables, x.reshape(n_clips * n_frames, -1))
+        away = None if log_distance is None else jnp.repeat(jnp.asarray(log_distance), n_frames)
+        rows = self.predict_inputs(variables, x.reshape(n_clips * n_frames, -1), None, away)
         return POOLINGS[self.pooling](rows.reshape(n_clips, n_frames), frames, self.percentile)
 
     def n_params(self) -> int:

@@ -6,12 +6,15 @@ from typing import Any
 import numpy as np
 
 from vmaf_jax.evaluation.behaviour import CASES, Deviation
+from vmaf_jax.evaluation.by_experiment import Experiments
 from vmaf_jax.evaluation.conformal import HeldOutIntervals
 from vmaf_jax.evaluation.cross_validation import HeldOut
 from vmaf_jax.evaluation.metrics import METRIC_NAMES, RANGES, Distance, all_metrics, range_rmse
 from vmaf_jax.features.checks import OUTPUT_RANGE
 from vmaf_jax.models import Student
+from vmaf_jax.models.viewing_distance import ViewingDistance
 from vmaf_jax.reporting.coverage_tables import coverage_lines
+from vmaf_jax.reporting.experiment_tables import experiment_lines
 from vmaf_jax.reporting.numbers import format_fixed
 from vmaf_jax.reporting.page import markdown_table
 
@@ -41,6 +44,8 @@ def card(
     config_sha256: str,
     label_scale: tuple[float, float] = OUTPUT_RANGE,
     n_swept: int = 1,
+    experiments: Experiments | None = None,
+    distance: ViewingDistance | None = None,
 ) -> str:
     """Returns the text of a model card in Markdown.
 
@@ -53,6 +58,8 @@ def card(
         trained: distance of the student as trained from its deployed form, both in JAX.
         label_scale: the worst and the best vote, for a model of opinions.
         n_swept: number of combinations of settings that this is the best of.
+        experiments: the model in every subjective test; None where there are none.
+        distance: the viewing distances that it knows.
     """
     data = config["data"]
     n_folds = config["training"].get("folds")
@@ -77,6 +84,8 @@ def card(
         "",
         *_agreement(sets, data, label_scale),
         "",
+        *experiment_lines(experiments, label_scale),
+        *_distances(distance, label_scale),
         "## Uncertainty",
         "",
         *coverage_lines(intervals, list(external)),
@@ -239,6 +248,22 @@ def _worst(name: str, rows: HeldOut, count: int = 3) -> list[list[str]]:
             f"{error[k]:+.3f}",
         ]
         for k in np.argsort(-np.abs(error), kind="stable")[:count]
+    ]
+
+
+def _distances(distance: ViewingDistance | None, label_scale: tuple[float, float]) -> list[str]:
+    if distance is None:
+        return []
+    low, high = label_scale
+    gain = (high - low) / 4 * distance.strength(distance.farthest)
+    return [
+        "## Viewing distance",
+        "",
+        f"Plain scores are of viewers at {distance.own:g} picture heights. People voted from "
+        f"{distance.nearest:g} to {distance.farthest:g}; between the two, a score in the middle of "
+        f"the scale rises by {gain:.2f} votes, the ends of the scale stay, and no score falls. "
+        f"`score --distance` and `export --distance` take the distance.",
+        "",
     ]
 
 

@@ -22,11 +22,12 @@ from vmaf_jax.export.parity import Parity, clip_rows, measure_parity, parity_row
 from vmaf_jax.export.sidecar import Identity, TrainingMetrics, TrainingRecord
 from vmaf_jax.files import work_folder
 from vmaf_jax.models import deploy
+from vmaf_jax.models.viewing_distance import ViewingDistance
 from vmaf_jax.progress import Progress
 from vmaf_jax.runs.config import Config
 from vmaf_jax.runs.fit import Fit, predict
 from vmaf_jax.runs.problem import Problem, load_problem, table_digest
-from vmaf_jax.runs.rivals import standing_of
+from vmaf_jax.runs.rivals import experiments_of, standing_of
 from vmaf_jax.runs.run_folder import Run
 from vmaf_jax.tables.table import FeatureTable
 
@@ -95,6 +96,7 @@ def conclude(
         ),
         label_scale=problem.label_scale,
         calibration=calibration,
+        distance=_distance_of(problem, fit),
     )
     progress.say("export and parity")
     onnx, parity = _export(fit, identity, [problem, *others.values()], config)
@@ -108,6 +110,7 @@ def conclude(
         environment=environment(),
         behaviour=_behaviour(fit, problem),
         beside=standing_of(config, problem, held_out),
+        experiments=experiments_of(problem, held_out),
     )
     if metrics.beside is not None:
         progress.say(metrics.beside.verdict)
@@ -125,6 +128,15 @@ def conclude(
         losses=dict(zip([*members, "all"], fit.losses, strict=True)),
         sweep=sweep,
     )
+
+
+def _distance_of(problem: Problem, fit: Fit) -> ViewingDistance | None:
+    """Returns the viewing distances that a fit learnt; None where it learnt none."""
+    distance = problem.table.distance
+    if problem.distance is None or distance is None:
+        return None
+    gain = float(fit.student.distance_gain(fit.final["params"]))
+    return ViewingDistance(problem.distance, float(distance.min()), float(distance.max()), gain)
 
 
 def load_external(config: Config, problem: Problem, progress: Progress) -> dict[str, Problem]:

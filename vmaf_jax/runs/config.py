@@ -20,6 +20,7 @@ from vmaf_jax.models import ACTIVATIONS, NETWORKS, Student
 from vmaf_jax.models.frame_pooling import POOLINGS
 from vmaf_jax.plain_yaml import parse_yaml, read_yaml
 from vmaf_jax.tables.locations import parse_place
+from vmaf_jax.tables.opinions import MAX_DISTANCE
 from vmaf_jax.teacher.model_file import DEFAULT_TEACHER
 from vmaf_jax.training.optimisers import MAX_PARAMS
 from vmaf_jax.training.settings import TrainingSettings
@@ -77,6 +78,8 @@ class DataConfig(_Part):
         frames_per_clip: frames of a clip that training reads at the most, evenly spaced, where the
             labels are of clips (`mos`); evaluation reads them all.
         about: where the labels are from, a sentence each, for the model's card.
+        distance: where the model's plain scores hold, in picture heights; with it, the effect of
+            the table's column `distance` is learnt, and `score --distance` moves scores by it.
         rows_are_public: whether the card may name clips and a shipped model carry predictions of
             them.
     """
@@ -93,6 +96,10 @@ class DataConfig(_Part):
     mean_pool: bool = False
     frames_per_clip: int = pydantic.Field(default=64, ge=1, le=10_000)
     about: tuple[str, ...] = ()
+    # Not written where it is not set, so that the digests of earlier configurations hold.
+    distance: float | None = pydantic.Field(
+        default=None, gt=0, le=MAX_DISTANCE, exclude_if=lambda distance: distance is None
+    )
     rows_are_public: bool = True
 
     @property
@@ -166,8 +173,10 @@ class Config(_Part):
     @pydantic.model_validator(mode="after")
     def _labels_of_clips_are_scores(self) -> "Config":
         clips = self.data.label == "mos" or NETWORKS[self.student.network].over_frames
-        if clips and self.training.loss != "squared_error":
-            raise ValueError("scores of clips are trained with loss squared_error; set that")
+        if clips and self.training.loss == "kl":
+            raise ValueError("scores of clips are trained with squared_error or huber; set one")
+        if self.data.distance is not None and self.data.label != "mos":
+            raise ValueError("data.distance is of people's votes; set data.label=mos, or drop it")
         if clips and self.training.optimiser != "adamw":
             raise ValueError("scores of clips are trained with optimiser adamw; set that")
         if NETWORKS[self.student.network].over_frames and self.data.feature_set != FEATURES.name:
@@ -199,6 +208,7 @@ class Config(_Part):
             percentile=self.student.percentile,
             teacher=self.student.teacher,
             hidden=self.student.hidden or (),
+            knows_distance=self.data.distance is not None,
         )
 
     def external_data(self, corpus: Corpus) -> DataConfig:
@@ -266,7 +276,7 @@ def warn_of_recipe(config: Config) -> str | None:
         return None
     return (
         f"warning: {network} learns opinion scores from scratch, which lost to plain VMAF on 660 "
-        f"clips and is slow there (docs/opinions.md); --config opinions and --config "
+        f"clips and is slow there (docs/opinion-recipes.md); --config opinions and --config "
         f"opinions_ffmpeg are the recipes that did not."
     )
 

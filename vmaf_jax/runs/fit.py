@@ -268,10 +268,14 @@ def predict_held_out(
     jobs = [(k, fold, units) for k in range(n_seeds * n_points) for fold, units in pieces]
     width = max(1, min(len(jobs), _CALL_ROWS // (size * n_frames)))
 
-    def predict_piece(own: Variables, x: jax.Array, frames: jax.Array | None) -> jax.Array:
-        return student.predict(own, x, frames)
+    def predict_piece(
+        own: Variables, x: jax.Array, frames: jax.Array | None, away: jax.Array | None
+    ) -> jax.Array:
+        return student.predict(own, x, frames, away)
 
-    predict_all = jax.jit(jax.vmap(predict_piece, (0, 0, None if frames is None else 0)))
+    at_distance = student.knows_distance and frames is not None
+    axes = (0, 0, None if frames is None else 0, 0 if at_distance else None)
+    predict_all = jax.jit(jax.vmap(predict_piece, axes))
     predicted = np.empty((n_seeds * n_points, problem.n_units))
     for first in range(0, len(jobs), width):
         call = jobs[first : first + width]
@@ -283,7 +287,8 @@ def predict_held_out(
         x = np.asarray(features[index.reshape(-1)], np.float32)
         x = x.reshape(width, size, *features.shape[1:])
         mask = None if frames is None else jnp.asarray(frames)[index]
-        scores = np.asarray(predict_all(own, x, mask), np.float64)
+        away = jnp.asarray(problem.log_distance)[index] if at_distance else None
+        scores = np.asarray(predict_all(own, x, mask, away), np.float64)
         for row, (k, _, units) in enumerate(call):
             predicted[k, units] = scores[row, : len(units)]
     return predicted.reshape(n_seeds, n_points, -1).swapaxes(0, 1).copy()
@@ -307,7 +312,7 @@ def _start(settings: TrainingSettings, student: Student) -> Variables | None:
             f"training.start {settings.start}: is a student of {theirs}, this one is of {ours}; "
             f"name one of the same kind."
         )
-    return run.variables
+    return student.with_distance(run.variables)
 
 
 Key = TypeVar("Key", bound=Hashable)

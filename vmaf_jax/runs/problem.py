@@ -97,6 +97,7 @@ class Problem:
         masks: `[folds, sources]`, False on the sources that a fold holds out.
         buffer_rows: where rows stay on the disk, how many of them are shuffled among each other;
             None where they are in memory.
+        distance: the student's own viewing distance; None where it learns none.
     """
 
     name: str
@@ -110,11 +111,19 @@ class Problem:
     source: npt.NDArray[np.int32]
     masks: npt.NDArray[np.bool_]
     buffer_rows: int | None = None
+    distance: float | None = None
 
     @functools.cached_property
     def fold(self) -> npt.NDArray[np.int64]:
         """The fold that holds each unit out, `[n]`."""
         return np.argmin(self.masks, axis=0)[self.source]
+
+    @functools.cached_property
+    def log_distance(self) -> npt.NDArray[np.float32]:
+        """Logarithm of each clip's viewing distance over the student's own, `[n]`; 0 without."""
+        if self.distance is None or self.clips is None or self.clips.distance is None:
+            return np.zeros(self.n_units, np.float32)
+        return np.log(self.clips.distance / self.distance).astype(np.float32)
 
     @property
     def fold_names(self) -> list[str]:
@@ -160,6 +169,7 @@ class Problem:
             frames=self.clips.frames,
             weight=_weights(self.clips, settings),
             experiment=_experiments(self.clips, settings),
+            log_distance=self.log_distance,
         )
         return make_rows(features, self.target, self.source, n_sources, clip_rows, start)
 
@@ -245,7 +255,21 @@ def load_problem(
     )
     if np.ptp(label) == 0:
         raise InputError(f"{name}: every label is {label[0]:g}; there is nothing to learn from it.")
-    return Problem(name, table, clips, label, target, teacher, no_teacher, sources, source, masks)
+    if data.distance is not None and table.distance is None:
+        raise InputError(f"{name}: has no column distance, which data.distance needs; drop that.")
+    return Problem(
+        name,
+        table,
+        clips,
+        label,
+        target,
+        teacher,
+        no_teacher,
+        sources,
+        source,
+        masks,
+        distance=data.distance,
+    )
 
 
 def make_folds(

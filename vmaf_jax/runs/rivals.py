@@ -6,10 +6,17 @@ import numpy as np
 import numpy.typing as npt
 
 from vmaf_jax.errors import InputError
+from vmaf_jax.evaluation.by_experiment import (
+    Experiments,
+    agree_by_experiment,
+    best_models,
+    judge_by_experiment,
+)
 from vmaf_jax.evaluation.cross_validation import HeldOut
-from vmaf_jax.evaluation.opinions import calibrate_held_out
+from vmaf_jax.evaluation.opinions import Opinions, calibrate_held_out
 from vmaf_jax.evaluation.rivals import Standing, compare_with_rivals
 from vmaf_jax.models import deploy
+from vmaf_jax.models.pooling import pool
 from vmaf_jax.runs.config import Config
 from vmaf_jax.runs.locate import checkpoints
 from vmaf_jax.runs.problem import Problem
@@ -18,6 +25,9 @@ from vmaf_jax.tables.padded_clips import PaddedClips, rows_by_clip
 from vmaf_jax.teacher import known_teachers, load_teacher
 
 _MOST_ROWS = 1_000_000  # of a table; more take minutes to score
+FOUR_K = "vmaf_4k_v0.6.1"
+RIVAL_POOLINGS = ("mean", "harmonic_mean", *(f"percentile {p}" for p in (25, 50, 75, 80, 90)))
+_N_BEST = 3
 
 
 def standing_of(config: Config, problem: Problem, held_out: HeldOut) -> Standing | None:
@@ -59,6 +69,41 @@ def _vmaf_models(problem: Problem, clips: PaddedClips) -> dict[str, npt.NDArray[
         )
         scores[f"{name}, a line per experiment"] = line
     return scores
+
+
+def experiments_of(problem: Problem, held_out: HeldOut) -> Experiments | None:
+    """Judges held-out opinion scores in every test, beside VMAF at 4K by its best poolings.
+
+    Returns:
+        None where the labels are no opinions, of one test, or of features that model does not take.
+    """
+    clips = problem.clips
+    if clips is None or clips.experiment is None or len(set(clips.experiment.tolist())) < 2:
+        return None
+    if len(problem.table) > _MOST_ROWS or FOUR_K not in known_teachers():
+        return None
+    teacher = load_teacher(FOUR_K)
+    if teacher.feature_set != problem.table.feature_set:
+        return None
+    frames = np.asarray(teacher(problem.table.features), np.float64)
+    own = [frames[rows] for rows in rows_by_clip(problem.table)]
+    rivals = {
+        f"{FOUR_K}, {name}": np.array([pool(scores, name) for scores in own])
+        for name in RIVAL_POOLINGS
+    }
+    # VMAF knows one distance, so both are judged where the model's plain scores hold.
+    near = np.asarray(problem.log_distance == 0, np.bool_)
+    votes = Opinions.of(problem.label, clips.source, clips.experiment, clips.mos_ci95)
+    opinions = votes.where(near)
+    rivals = {name: scores[near] for name, scores in rivals.items()}
+    best = best_models(rivals, opinions, _N_BEST)
+    predicted = held_out.predicted.reshape(-1, problem.n_units).mean(axis=0)[near]
+    models = {"this model": predicted} | {name: rivals[name] for name in best}
+    return Experiments(
+        "this model",
+        agree_by_experiment(models, opinions),
+        judge_by_experiment(predicted, {name: rivals[name] for name in best}, opinions),
+    )
 
 
 def _shipped_students(problem: Problem, label: str) -> dict[str, npt.NDArray[np.float64]]:

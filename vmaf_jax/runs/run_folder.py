@@ -254,6 +254,8 @@ def _card(run: Run, intervals: HeldOutIntervals | str) -> str:
         external=run.external,
         intervals=intervals,
         behaviour=run.metrics.behaviour,
+        experiments=run.metrics.experiments,
+        distance=run.identity.distance,
         parity=run.parity.batches[0],
         trained=run.parity.trained_against_deployed,
         config_sha256=run.config.digest(),
@@ -323,5 +325,6 @@ def open_run(path: Path) -> OpenRun:
         training=sidecar.training or TrainingRecord(),
         label_scale=sidecar.label_scale,
         calibration=sidecar.read_calibration(),
+        distance=sidecar.distance,
     )
     return OpenRun(path, config, identity, variables)

@@ -49,11 +49,6 @@ def check_interval(model: Model, level: float, *, within: bool) -> None:
 
 
 def _calibration_of(model: Model, level: float) -> Calibration:
-    if model.titles is not None:
-        raise InputError(
-            f"--interval: {model.name} has intervals of each clip by the votes on its title; they "
-            f"are in its clips.csv, and score shows them; drop it."
-        )
     if model.kind == "libvmaf":
         raise InputError(
             f"--interval: {model.name} is VMAF's own model: it imitates nothing, and its error "

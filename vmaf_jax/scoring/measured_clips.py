@@ -15,6 +15,7 @@ from vmaf_jax.errors import InputError
 from vmaf_jax.evaluation.title_process import ExperimentClips, Logistic, TitleProcess, compare
 from vmaf_jax.evaluation.vote_curve import hat_weights
 from vmaf_jax.features.feature_set import FEATURES
+from vmaf_jax.models.pooling import OVER_FRAMES
 from vmaf_jax.scoring.model import FOUR_K, HD, Model
 from vmaf_jax.scoring.score import predict_frames
 from vmaf_jax.tables.padded_clips import rows_by_clip
@@ -54,9 +55,7 @@ class MeasuredClips:
 
 def check_calibratable(model: Model) -> None:
     """Raises InputError unless a model scores frames by the six features."""
-    if model.titles is not None:
-        raise InputError(f"{model.name}: is calibrated by votes already; name the model beneath.")
-    if model.takes_clips:
+    if model.pooling == OVER_FRAMES:
         raise InputError(
             f"{model.name}: cannot be calibrated: it takes all frames of a clip at once (attention)"
             f" and has no score of a frame to map; take one that scores frames, as {DEFAULT_BASE}."
@@ -80,6 +79,8 @@ def measure_clips(table: FeatureTable, model: Model, process: TitleProcess) -> M
             f"the table holds the features {table.feature_set.name}, expected {FEATURES.name}; "
             f"extract again with --features {FEATURES.name}."
         )
+    if model.titles is not None:
+        raise InputError(f"{model.name}: is calibrated by votes already; name the model beneath.")
     clips, rows = table.mean_pool(), rows_by_clip(table)
     per_frame = predict_frames(model, table.features)
     quality = np.array([model.clip_score(table.features[r], per_frame[r]) for r in rows])

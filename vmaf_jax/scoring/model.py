@@ -29,9 +29,10 @@ from vmaf_jax.extras import name_missing_extra
 from vmaf_jax.features.checks import check_features
 from vmaf_jax.features.feature_set import FEATURE_SETS, FeatureSet
 from vmaf_jax.models.pooling import pool
+from vmaf_jax.models.viewing_distance import ViewingDistance, move_scores
 from vmaf_jax.runs.locate import checkpoints, find_run
 from vmaf_jax.scoring.title_model import TitleModel
-from vmaf_jax.tables.opinions import MOS_RANGE, LabelScale
+from vmaf_jax.tables.opinions import MAX_DISTANCE, MOS_RANGE, LabelScale
 from vmaf_jax.teacher import known_teachers
 from vmaf_jax.video.ffmpeg import find_ffmpeg
 from vmaf_jax.video.inputs import Video, check_video
@@ -57,6 +58,7 @@ class Model:
         calibration: Its held-out errors and training region; None where its files have none.
         titles: The votes that calibrated it to titles; None of other models.
         folder: Of its files, where its run's held-out predictions may lie; None for VMAF's own.
+        distance: The viewing distances that it knows; None where it knows none.
     """
 
     name: str
@@ -71,6 +73,7 @@ class Model:
     calibration: Calibration | None = None
     titles: TitleModel | None = None
     folder: Path | None = None
+    distance: ViewingDistance | None = None
 
     def __repr__(self) -> str:
         learnt = "" if self.label is None else f", learnt {self.label}"
@@ -87,10 +90,34 @@ class Model:
         """
         return np.asarray(self._predict(check_features(features, self.feature_set)))
 
-    @property
-    def takes_clips(self) -> bool:
-        """Whether a clip's score is more than a pooling of its frames' scores."""
-        return self._clip is not None
+    def seen_from(self, distance: float) -> "Model":
+        """Returns the model whose scores are of viewers at a distance, in picture heights.
+
+        Raises:
+            InputError: The model knows no distances, or this is none.
+        """
+        if self.distance is None:
+            raise InputError(
+                f"distance {distance:g}: {self.name} knows no viewing distances; take opinions, or "
+                f"train with data.distance."
+            )
+        if not 0 < distance <= MAX_DISTANCE:
+            raise InputError(
+                f"distance {distance:g}: expected picture heights, above 0 and at most "
+                f"{MAX_DISTANCE:g}, such as 3.2."
+            )
+        near, near_clip, strength = self._predict, self._clip, self.distance.strength(distance)
+
+        def predict(features: Floats) -> npt.NDArray[np.floating[Any]]:
+            scores = np.asarray(near(features), np.float64)
+            return np.asarray(move_scores(scores, strength), np.float64)
+
+        def clip(features: Floats) -> float:
+            return float(move_scores(self.clip_score(features), strength))
+
+        return dataclasses.replace(
+            self, _predict=predict, _clip=None if near_clip is None else clip, distance=None
+        )
 
     def clip_score(
         self,
@@ -222,6 +249,7 @@ def _load_onnx(path: Path) -> Model:
         compiles=False,
         calibration=origin.read_calibration(),
         folder=path.parent,
+        distance=origin.distance,
     )
 
 
@@ -300,7 +328,30 @@ def _load_run(folder: Path) -> Model:
         _clip=_clip_predictor(predict) if run.student.spec.over_frames else None,
         calibration=identity.calibration,
         folder=folder,
+        distance=identity.distance,
     )
+
+
+def choose_at_distance(model: ModelLike, distance: float) -> "ModelChoice":
+    """Returns a MODEL whose scores are of viewers at a distance, in picture heights.
+
+    Raises:
+        InputError: As `load_scorer`, or the model knows no distances.
+    """
+    if model in (AUTO, PHONE, V1):
+        raise InputError(
+            f"distance {distance:g}: {model} stands for a model of VMAF's own, which knows one "
+            f"distance; take opinions."
+        )
+    loaded = load_scorer(model)
+    moved, known = loaded.seen_from(distance), loaded.distance
+    reason = f"{loaded.name}: seen from {distance:g} picture heights"
+    if known is not None and not known.nearest <= distance <= known.farthest:
+        reason += (
+            f", scored as from the nearest that people voted from ({known.nearest:g} to "
+            f"{known.farthest:g})"
+        )
+    return ModelChoice(moved, reason)
 
 
 AUTO, PHONE, V1 = "auto", "phone", "v1"

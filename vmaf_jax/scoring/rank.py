@@ -28,6 +28,7 @@ from vmaf_jax.scoring.model import (
     Model,
     ModelChoice,
     ModelLike,
+    choose_at_distance,
     choose_model,
     load_scorer,
 )
@@ -76,7 +77,10 @@ def rank(
     if engine == "ray" and settings.backend != "libvmaf":
         raise InputError(f"--engine ray: libvmaf measures; drop --backend {settings.backend}.")
     pairs = [settings.as_pair(r, d) for r, d in pair_videos(reference, distorted)]
-    choice = _choose_one_model(model, [pair[0] for pair in pairs], settings.display)
+    if settings.distance is None:
+        choice = _choose_one_model(model, [pair[0] for pair in pairs], settings.display)
+    else:
+        choice = choose_at_distance(model, settings.distance)
     loaded = load_scorer(choice.model)  # before the long work, which a bad model would waste
     if settings.interval is not None:
         check_interval(loaded, settings.interval, within=False)

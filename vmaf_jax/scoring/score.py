@@ -33,6 +33,7 @@ from vmaf_jax.scoring.model import (
     Model,
     ModelChoice,
     ModelLike,
+    choose_at_distance,
     choose_by_size,
     choose_model,
     feature_set_of,
@@ -69,6 +70,7 @@ class ScoreSettings:
     within: float | None = None
     pool: str | None = None
     display: str | None = None
+    distance: float | None = None
     comparison: Comparison = DEFAULT_COMPARISON
 
     def __post_init__(self) -> None:
@@ -77,9 +79,11 @@ class ScoreSettings:
             if self.within is not None and self.pool != "mean":
                 raise InputError(f"--within estimates the mean; drop it, or --pool {self.pool}.")
         if self.backend == "onnx":
-            if self.interval is not None or self.within is not None or self.extra_metrics:
+            numbers = (self.interval, self.within, self.distance)
+            if any(number is not None for number in numbers) or self.extra_metrics:
                 raise InputError(
-                    "--backend onnx: has no --interval, --within and --extra-metrics; drop them."
+                    "--backend onnx: has no --interval, --within, --distance and --extra-metrics; "
+                    "drop them."
                 )
             return
         check_backend(self.backend)
@@ -147,6 +151,7 @@ def score(
     within: float | None = None,
     pool: str | None = None,
     display: str | None = None,
+    distance: float | None = None,
     progress: Progress = NO_PROGRESS,
     comparison: Comparison = DEFAULT_COMPARISON,
     **options: Unpack[ComparisonOptions],
@@ -188,6 +193,8 @@ def score(
             or worst-shot (of the reference's shots); by default as the model does.
         display: What `auto` and `v1` score for: 1080p@3H, 1080p@5H, 2160p@1.5H or 2160p@3H, screen
             and distance in its heights; by default as the reference's resolution suggests.
+        distance: The viewers', in picture heights, for a model that knows distances; by default
+            the model's own.
         progress: Receives how many frames are measured, where all of them are.
         comparison: What is allowed where the two differ.
         options: Attributes of `Comparison` by name, such as `shortest=True`; they replace those of
@@ -210,6 +217,7 @@ def score(
         within=within,
         pool=pool,
         display=display,
+        distance=distance,
         comparison=dataclasses.replace(comparison, **options),
     )
     with arrays_as_files(reference, distorted, bits) as files:
@@ -240,6 +248,11 @@ def score_pair(
     has_format = settings.width or settings.height or settings.pix_fmt
     if has_format and not any(video.is_raw for video in pair):
         raise InputError("width, height and pix_fmt are for raw .yuv files; drop them.")
+    if settings.distance is not None:
+        choice = choose_at_distance(model, settings.distance)
+        near = dataclasses.replace(settings, distance=None)
+        scores = score_pair(reference, distorted, choice.model, near, progress=progress)
+        return dataclasses.replace(scores, choice=choice.reason)
     if settings.backend == "onnx":
         return _score_by_pixels_model(
             choose_model(model, pair[0], settings.display), pair, settings

@@ -88,6 +88,15 @@ ClipLevel = Annotated[
         "calibration.",
     ),
 ]
+Distance = Annotated[
+    float | None,
+    Field(
+        gt=0,
+        le=100,
+        description="How far the viewers sit, in picture heights, as 3.2; of models that know "
+        "viewing distances, such as opinions.",
+    ),
+]
 ClipsLevel = Annotated[
     float | None,
     Field(
@@ -213,6 +222,7 @@ class ScoreRequest(Pair):
     """
 
     interval: ClipLevel = None
+    distance: Distance = None
     plot: bool = Field(False, description="Also draw the scores over the frames.")
     per_frame: bool = Field(False, description="Also each frame's score and features.")
 
@@ -233,6 +243,7 @@ class RankRequest(Scoring):
         "folder, a video's name begins with its reference's.",
     )
     interval: ClipLevel = None
+    distance: Distance = None
     out: Annotated[
         OutputPath | None,
         Field(description="Also write everything, each frame too, to this .json file."),

@@ -34,11 +34,13 @@ class ClipRows(NamedTuple):
         frames: 1 on real frames, `[n, t]`.
         weight: of each clip in the loss, >= 0, `[n]`.
         experiment: 1 at the experiment of each clip, `[n, e]`; `e` is 0 where that is left out.
+        log_distance: logarithm of the viewers' distance over the student's own, `[n]`.
     """
 
     frames: Float[Array | np.ndarray, "n t"]
     weight: Float[Array | np.ndarray, " n"]
     experiment: Float[Array | np.ndarray, "n e"]
+    log_distance: Float[Array | np.ndarray, " n"]
 
 
 class Rows(NamedTuple):

@@ -11,7 +11,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from vmaf_jax.features.checks import OUTPUT_RANGE
 from vmaf_jax.models import Variables
+from vmaf_jax.models.heads import SCORE_CENTRE, SCORE_SPAN
+from vmaf_jax.models.viewing_distance import move_scores
 from vmaf_jax.training.batches import ClipRows
 
 _EFFECTS = "experiments"
@@ -44,6 +47,21 @@ def apply_effects(
     gain = jnp.dot(clips.experiment, effects["gain"], precision="highest")
     offset = jnp.dot(clips.experiment, effects["offset"], precision="highest")
     return outputs * (1.0 + gain[:, None]) + offset[:, None]
+
+
+def apply_distance(
+    gain: Float[Array, ""], outputs: Float[Array, "n k"], clips: ClipRows
+) -> Float[Array, "n k"]:
+    """Moves the outputs of clips to the distance of their viewers, as `viewing_distance` says.
+
+    Args:
+        gain: of the student.
+    """
+    # Beyond the ends of the scale, where outputs may be while training, scores stay as they are.
+    scores = SCORE_CENTRE + SCORE_SPAN * outputs
+    inside = jnp.clip(scores, *OUTPUT_RANGE)
+    moved = move_scores(inside, gain * jnp.asarray(clips.log_distance)[:, None])
+    return outputs + (moved - inside) / SCORE_SPAN
 
 
 def make_penalty(anchor: float) -> Penalty:

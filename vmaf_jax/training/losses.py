@@ -1,4 +1,4 @@
-"""Losses: squared error, or temperature-scaled KL to a soft teacher.
+"""Losses: squared error, Huber's, or temperature-scaled KL to a soft teacher.
 
 Teacher logits for a score s: `l_k = -(c_k - s)^2 / (2 sigma^2)`. With temperature T,
 
@@ -18,6 +18,8 @@ from jaxtyping import Array, Float
 
 from vmaf_jax.models.heads import BINS, SCORE_SPAN, TARGET_RANGE, head_score
 from vmaf_jax.models.sums import sum_of_columns
+
+_KINK = 0.5  # of Huber's loss, in units of 25 points: half a vote of 1 to 5
 
 
 class SoftLabels(NamedTuple):
@@ -86,6 +88,16 @@ def squared_error(predicted: Float[Array, " n"], scores: Float[Array, " n"]) -> 
     return jnp.square((predicted - scores) / SCORE_SPAN)
 
 
+def huber(predicted: Float[Array, " n"], scores: Float[Array, " n"]) -> Float[Array, " n"]:
+    """Computes Huber's loss per row: the squared error up to 12.5 points, then linear.
+
+    Rows whose labels or features are wrong pull no harder than rows that are 12.5 points off.
+    Source: Huber, "Robust Estimation of a Location Parameter" (1964).
+    """
+    error = jnp.abs(predicted - scores) / SCORE_SPAN
+    return jnp.where(error <= _KINK, jnp.square(error), _KINK * (2 * error - _KINK))
+
+
 Labels = Any  # of a loss: scores `[n]` in VMAF points, or `SoftLabels`
 
 
@@ -108,6 +120,13 @@ def _squared_error(_sigma: float) -> Loss:
     return Loss(lambda scores, temperature: scores, per_row)
 
 
+def _huber(_sigma: float) -> Loss:
+    def per_row(outputs: Array, labels: Labels, _temperature: ArrayLike) -> Array:
+        return huber(head_score("scalar", outputs), labels)
+
+    return Loss(lambda scores, temperature: scores, per_row)
+
+
 def _kl(sigma: float) -> Loss:
     def label(scores: Array, temperature: ArrayLike) -> Labels:
         return soft_labels(scores, jnp.asarray(BINS), sigma=sigma, temperature=temperature)
@@ -116,4 +135,8 @@ def _kl(sigma: float) -> Loss:
 
 
 # By name; each is made with the width of the teacher's distribution, VMAF points.
-LOSSES: dict[str, Callable[[float], Loss]] = {"squared_error": _squared_error, "kl": _kl}
+LOSSES: dict[str, Callable[[float], Loss]] = {
+    "squared_error": _squared_error,
+    "huber": _huber,
+    "kl": _kl,
+}

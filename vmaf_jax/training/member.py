@@ -28,7 +28,13 @@ from vmaf_jax.training.batches import (
     streamed_rows,
     teacher_queries,
 )
-from vmaf_jax.training.effects import Penalty, apply_effects, make_penalty, with_effects
+from vmaf_jax.training.effects import (
+    Penalty,
+    apply_distance,
+    apply_effects,
+    make_penalty,
+    with_effects,
+)
 from vmaf_jax.training.effects import without_effects as student_params
 from vmaf_jax.training.losses import LOSSES, Labels, Loss
 from vmaf_jax.training.optimisers import (
@@ -222,6 +228,9 @@ class MemberTraining:
             outputs = self.student.outputs(
                 variables, batch.features, frames, key=key, dropout=member.dropout
             )
+            if self.student.knows_distance and batch.clips is not None:
+                gain = self.student.distance_gain(params)
+                outputs = apply_distance(gain, outputs, batch.clips)
             outputs = apply_effects(params, outputs, batch.clips)
             per_row = self._loss.per_row(outputs, batch.labels, member.temperature)
             # A batch may hold rows of held-out sources alone, where the sum of weights is 0.

@@ -28,7 +28,8 @@ class TrainingSettings(pydantic.BaseModel, frozen=True, extra="forbid"):
         weight_decay: AdamW's.
         second_moment_decay: of squared gradients; by default 0.99, 0.999 with `adam`.
         batch_size: rows or queries a step; by default all rows.
-        loss: `squared_error`, or `kl` on a distribution over quality bins.
+        loss: `squared_error`; `huber`, which bounds the pull of mislabelled and mismeasured clips;
+            or `kl` on a distribution over quality bins.
         temperature: of `kl`; no unit.
         sigma: of `kl`, the width of the teacher's distribution, VMAF points.
         seeds: each is a cross-validation of its own; the final fit takes the first.
@@ -55,7 +56,7 @@ class TrainingSettings(pydantic.BaseModel, frozen=True, extra="forbid"):
     weight_decay: float = pydantic.Field(default=1e-3, ge=0, le=1)
     second_moment_decay: float = pydantic.Field(default=0.99, gt=0, lt=1)
     batch_size: int | None = pydantic.Field(default=None, ge=1, le=1_000_000)
-    loss: Literal["squared_error", "kl"] = "squared_error"
+    loss: Literal["squared_error", "huber", "kl"] = "squared_error"
     temperature: float = pydantic.Field(default=1.0, gt=0)  # no unit; kl only
     sigma: float = pydantic.Field(default=3.0, ge=2 / 1.4, le=10)  # VMAF points; kl only
     seeds: tuple[Annotated[int, pydantic.Field(ge=0, lt=2**31)], ...] = pydantic.Field(
