@@ -59,7 +59,7 @@ def test_a_drop_that_other_seconds_take_back_is_noise(before):
 
 def test_equal_scores_do_not_drop(before):
     assert paired_drop(before, before, "mean", None) == Drop(0, 0, 0)
-    assert not Drop.exactly(5e-4).is_beyond(0)  # as builds of libvmaf differ
+    assert not Drop.exactly(5e-4).is_beyond(0.0)  # as builds of libvmaf differ
     assert Drop.exactly(1.0).widen(2.0) == Drop(1, -1, 3)
 
 

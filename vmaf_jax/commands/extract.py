@@ -13,6 +13,7 @@ from vmaf_jax.commands.options import (
     DataRoot,
     Deinterlace,
     Engine,
+    FilmGrain,
     Force,
     Fps,
     Frames,
@@ -58,6 +59,7 @@ def extract(
     deinterlace: Deinterlace = None,
     stream: Stream = None,
     align: Align = False,
+    film_grain: FilmGrain = None,
     backend: Backend = "libvmaf",
     jobs: Annotated[int | None, typer.Option(min=1, help="Clips measured at a time.")] = None,
     engine: Engine = "local",
@@ -92,6 +94,7 @@ def extract(
             deinterlace=deinterlace,
             stream=stream,
             align=align,
+            film_grain=film_grain,
         ),
     )
     source = CorpusSource(corpus, data_root, manifest, label_scale)

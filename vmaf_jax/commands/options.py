@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from vmaf_jax.video.comparison import DEINTERLACE, SCALES
+from vmaf_jax.video.comparison import DEINTERLACE, FILM_GRAIN, SCALES
 
 DIFFERING, PART, RAW = "Videos that differ", "A part of the videos", "Raw YUV files"  # panels
 MEASURING = "How it is measured"
@@ -151,6 +151,14 @@ Deinterlace = Annotated[
         help="auto: what says it is interlaced; tff, bff: both.",
         rich_help_panel=DIFFERING,
         autocompletion=complete(*DEINTERLACE),
+    ),
+]
+FilmGrain = Annotated[
+    str | None,
+    typer.Option(
+        help="off, on: grain that decoders add; by default off where only an AV1 encode has it.",
+        rich_help_panel=DIFFERING,
+        autocompletion=complete(*FILM_GRAIN),
     ),
 ]
 Stream = Annotated[

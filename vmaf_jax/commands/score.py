@@ -18,6 +18,7 @@ from vmaf_jax.commands.options import (
     Damaged,
     Deinterlace,
     Engine,
+    FilmGrain,
     Force,
     Fps,
     Frames,
@@ -155,6 +156,7 @@ def score(
     deinterlace: Deinterlace = None,
     stream: Stream = None,
     align: Align = False,
+    film_grain: FilmGrain = None,
     width: Pixels = None,
     height: Pixels = None,
     pix_fmt: Annotated[
@@ -197,6 +199,7 @@ def score(
         deinterlace=deinterlace,
         stream=stream,
         align=align,
+        film_grain=film_grain,
     )
     output = _Output(csv, plot, log, html, per_frame=per_frame, quiet=quiet, json=json_)
     limits = Limits.from_flags(fail_below, baseline, max_drop, junit, within)

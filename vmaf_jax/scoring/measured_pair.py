@@ -9,6 +9,7 @@ from vmaf_jax.files import work_folder
 from vmaf_jax.scoring.scores import Scores, VideoPair
 from vmaf_jax.video.alignment import Alignment
 from vmaf_jax.video.ffmpeg import find_ffmpeg, run_ffmpeg
+from vmaf_jax.video.film_grain import without_grain
 from vmaf_jax.video.inputs import select_streams
 from vmaf_jax.video.pairing import PairPlan, plan_pair
 from vmaf_jax.video.report import explain_failure
@@ -27,6 +28,8 @@ def plan_again(scores: Scores) -> tuple[VideoPair, StreamPair, PairPlan]:
     described = scores.table.provenance["comparison"]
     numbers = (described["reference"]["stream"], described["distorted"]["stream"])
     reference, distorted = select_streams((scores.pair.reference, scores.pair.distorted), numbers)
+    if described.get("film_grain") == "off":
+        distorted = without_grain(distorted)
     pair = dataclasses.replace(scores.pair, reference=reference, distorted=distorted)
     streams = (
         DecodedStream.from_description(described["reference"]),

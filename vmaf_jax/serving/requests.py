@@ -176,6 +176,11 @@ class Measurement(Request):
     stream: Word | None = Field(
         None, description="Which video stream of the distorted file, from 0; or of both, as 0:1."
     )
+    film_grain: Literal["off", "on"] | None = Field(
+        None,
+        description="off, on: film grain that decoders add; by default it is left out where an AV1 "
+        "encode carries it and its reference does not.",
+    )
     align: bool = Field(
         False,
         description="Find which frames belong together, where some are dropped, repeated or "
@@ -197,10 +202,10 @@ class Scoring(Measurement):
         None, description="For raw .yuv files: ffmpeg's name, such as yuv420p or yuv420p10le."
     )
     model: ScoredModel = "auto"
-    display: Word | None = Field(
+    display: Literal["1080p@3H", "1080p@5H", "2160p@1.5H", "2160p@3H"] | None = Field(
         None,
-        description="Screen and distance that auto and v1 score for: 1080p@3H, 1080p@5H, "
-        "2160p@1.5H or 2160p@3H; by default as the reference's resolution suggests.",
+        description="Screen, and distance in its heights, that auto and v1 score for; by default "
+        "as the reference's resolution suggests.",
     )
     pool: (
         Literal["mean", "harmonic", "p1", "p5", "p10", "median", "worst-second", "worst-shot"]
@@ -423,10 +428,10 @@ class EncodeRequest(Request):
     confidence: float = Field(
         0.95, ge=0.5, lt=1, description="At which the finished file keeps the target."
     )
-    display: Word | None = Field(
+    display: Literal["1080p@3H", "1080p@5H", "2160p@1.5H", "2160p@3H"] | None = Field(
         None,
-        description="Screen and distance that auto and v1 score for: 1080p@3H, 1080p@5H, "
-        "2160p@1.5H or 2160p@3H; by default as the reference's resolution suggests.",
+        description="Screen, and distance in its heights, that auto and v1 score for; by default "
+        "as the reference's resolution suggests.",
     )
     pool: (
         Literal["mean", "harmonic", "p1", "p5", "p10", "median", "worst-second", "worst-shot"]

@@ -9,6 +9,7 @@ from typing import TypedDict
 
 from vmaf_jax.errors import InputError
 
+FILM_GRAIN = ("off", "on")
 SCALES = ("stretch", "pad", "crop")
 DEINTERLACE = ("auto", "tff", "bff")
 _MAX_OFFSET = 100_000  # frames
@@ -30,6 +31,7 @@ class ComparisonOptions(TypedDict, total=False):
     deinterlace: str | None
     stream: str | int | None
     align: bool
+    film_grain: str | None
 
 
 _CLOCK = re.compile(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d*)?|\.\d+)")
@@ -58,6 +60,8 @@ class Comparison:
             `tff` and `bff` of both, top or bottom field first; None leaves fields as they are.
         stream: which video stream of the distorted file is measured, from 0 (`1`), or of both files
             (`0:1`, the reference's first); None takes the film that a player shows.
+        film_grain: `off` decodes both without the grain that a decoder synthesises, `on` with it;
+            None leaves it out where an AV1 encode carries it and its reference does not.
         align: find by luma which frames belong together, where some are dropped, repeated or
             foreign, and measure those; the others are named.
 
@@ -77,6 +81,7 @@ class Comparison:
     deinterlace: str | None = None
     stream: str | int | None = None
     align: bool = False
+    film_grain: str | None = None
 
     def __post_init__(self) -> None:
         for flag, value, allowed in (
@@ -84,6 +89,7 @@ class Comparison:
             ("--fps", self.fps, ("match",)),
             ("--sync", self.sync, ("auto",)),
             ("--deinterlace", self.deinterlace, DEINTERLACE),
+            ("--film-grain", self.film_grain, FILM_GRAIN),
         ):
             if value is not None and value not in allowed:
                 raise InputError(f"{flag} {value}: expected {' or '.join(allowed)}.")

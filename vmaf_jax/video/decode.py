@@ -16,6 +16,7 @@ from vmaf_jax.errors import InputError
 from vmaf_jax.video.checks import check_run
 from vmaf_jax.video.comparison import DEFAULT_COMPARISON, Comparison
 from vmaf_jax.video.ffmpeg import VERBOSE, Ffmpeg, FfmpegPipe
+from vmaf_jax.video.film_grain import apply_grain_option, leave_grain_out
 from vmaf_jax.video.inputs import Video, check_video, select_streams
 from vmaf_jax.video.pairing import check_chroma, filter_chains
 from vmaf_jax.video.pixel_format import chroma_size, common_bits, common_format
@@ -66,7 +67,9 @@ class DecodedPair:
         check_frame_counts(reference, distorted, counts, shortest=comparison.defers_length_check)
         self._ffmpeg, self._comparison = ffmpeg, comparison
         videos = select_streams((reference, distorted), comparison.streams)
-        self._videos, self._streams = probe_pair(ffmpeg, videos)
+        videos = apply_grain_option(videos, comparison.film_grain)
+        videos, self._streams = probe_pair(ffmpeg, videos)
+        self._videos = leave_grain_out(ffmpeg, videos, self._streams, comparison.film_grain)
         if planes > 1:
             check_chroma(self._videos, self._streams)
         self.plan = plan_comparison(ffmpeg, self._videos, self._streams, comparison)

@@ -41,6 +41,7 @@ class Video:
         stream: which of its video streams, from 0; None leaves it to `choose_stream`.
         keeps_filters: where its tags change on the way, filters go on instead of beginning anew;
             its size must not change then.
+        film_grain: whether the decoder adds the grain that its stream describes.
     """
 
     path: Path
@@ -51,6 +52,7 @@ class Video:
     has_chroma: bool = True
     stream: int | None = None
     keeps_filters: bool = False
+    film_grain: bool = True
 
     @property
     def stream_specifier(self) -> str:
@@ -67,6 +69,8 @@ class Video:
         # file: keeps a name such as `concat:x` or `a%d.png` from meaning a protocol or a pattern,
         # and the whitelist keeps what is in the file from opening an address.
         source = ["-protocol_whitelist", "file", "-i", f"file:{self.path.absolute()}"]
+        if not self.film_grain:
+            source = ["-export_side_data", "film_grain", *source]
         if self.keeps_filters:
             source = ["-reinit_filter", "0", *source]
         if "%" in self.path.name and self.path.suffix.lower() in _PICTURES:

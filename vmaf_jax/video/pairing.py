@@ -29,6 +29,10 @@ from vmaf_jax.video.streams import SWSCALE_MATRIX, DecodedStream, StreamPair
 SAME_RATE = 0.005  # relative; 23.976 and 24 are one rate, 24 and 25 two
 HDR_TRANSFERS = ("smpte2084", "arib-std-b67")
 _ROLES = ("reference", "distorted")
+_GRAIN = (
+    "its decoder synthesises film grain, which its reference has not; it was measured without, "
+    "--film-grain on keeps it"
+)
 
 # The same tags on both inputs: where they differ, ffmpeg 9 converts luma between matrices on the
 # way to libvmaf, and it scales no picture of a matrix that swscale does not know, such as YCgCo
@@ -114,7 +118,7 @@ def plan_pair(
     grid = _grid(videos, streams, comparison)
     timing = "" if grid is None else f"setpts=PTS-STARTPTS,fps={grid:g},"
     warnings += _warn_of_fields(videos, streams, comparison)
-    pairing = _describe_pairing(grid, alignment)  # of the whole, not of a part
+    pairing = _describe_pairing(grid, alignment, videos[1])  # of the whole, not of a part
     warnings += () if alignment is None else _warn_of_gaps(videos, streams, alignment)
     # A frame of fields holds two moments; `bwdif` makes a progressive frame of each, so frames pair
     # by number as before.
@@ -243,9 +247,10 @@ def _warn_of_streams(streams: StreamPair) -> tuple[str, ...]:
 def _warn_of_colour(
     videos: VideoPair, streams: StreamPair, comparison: Comparison
 ) -> tuple[str, ...]:
-    """Returns sentences on colour that differs; refuses what cannot be compared by luma."""
+    """Returns sentences on colour and grain that differ; refuses what luma cannot compare."""
     reference, distorted = streams
-    warnings = []
+    is_left_out = comparison.film_grain is None and not videos[1].film_grain
+    warnings = [_GRAIN] if is_left_out else []
     hdr = [stream.transfer in HDR_TRANSFERS for stream in streams]
     for name, tag, expected in (
         ("transfer", distorted.transfer, reference.transfer),
@@ -307,10 +312,13 @@ def _warn_of_gaps(videos: VideoPair, streams: StreamPair, alignment: Alignment) 
     return tuple(alignment.sentences(rates))
 
 
-def _describe_pairing(grid: float | None, alignment: Alignment | None) -> dict[str, Any]:
+def _describe_pairing(
+    grid: float | None, alignment: Alignment | None, distorted: Video
+) -> dict[str, Any]:
+    grain = {"film_grain": "on" if distorted.film_grain else "off"}
     if alignment is not None:
-        return {"pairing": "content", "alignment": alignment.describe()}
-    return {"pairing": "frame number" if grid is None else "time stamps"}
+        return {"pairing": "content", "alignment": alignment.describe(), **grain}
+    return {"pairing": "frame number" if grid is None else "time stamps", **grain}
 
 
 def _trim(first: int, limit: int | None) -> str:

@@ -13,6 +13,7 @@ from vmaf_jax.errors import InputError
 from vmaf_jax.video.alignment import align_pair
 from vmaf_jax.video.comparison import Comparison
 from vmaf_jax.video.ffmpeg import VERBOSE, CompletedRun, Ffmpeg, run_ffmpeg
+from vmaf_jax.video.film_grain import apply_grain_option, leave_grain_out
 from vmaf_jax.video.inputs import VideoPair, select_streams
 from vmaf_jax.video.pairing import PairPlan, plan_pair
 from vmaf_jax.video.pixel_format import common_bits, planar_format
@@ -63,8 +64,10 @@ def run_comparison(
         InputError: one has no frame, or the two cannot be compared as `comparison` has it.
     """
     plan, videos = None, select_streams(videos, comparison.streams)
+    videos = apply_grain_option(videos, comparison.film_grain)
     if comparison.needs_probe:
         videos, first_frames = probe_pair(ffmpeg, videos)
+        videos = leave_grain_out(ffmpeg, videos, first_frames, comparison.film_grain)
         plan = plan_comparison(ffmpeg, videos, first_frames, comparison)
     result = run(videos, plan)
     if plan is None:
@@ -80,6 +83,12 @@ def run_comparison(
     streams = decoded_streams(result.report)
     if streams is None:
         raise InputError(explain_failure(result.report, *videos, models))
+    if plan is None:
+        plain = leave_grain_out(ffmpeg, videos, streams, comparison.film_grain)
+        if plain != videos:
+            videos = plain
+            result = run(videos, plan)
+            check_formats(result.report, videos[::-1])
     restarted = has_restarted_filters(result.report)
     if plan is None or restarted:
         plan = plan_comparison(ffmpeg, videos, streams, comparison)
