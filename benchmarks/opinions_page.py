@@ -69,7 +69,7 @@ Trainings from scratch, attention over frames, and how many labelled sources it 
 
 - What votes on one, two or three encodes of a title are worth, and which to have rated: [calibrate.md](calibrate.md).
 - Public data hold broken clips. Those that are named above are in every figure; `vmaf-jax check TABLE` finds such
-  clips.
+  clips ([check.md](check.md)).
 """
 
 
