@@ -42,6 +42,7 @@ COMPARISONS = {
     "frames": 5,
     "deinterlace": "tff",
     "stream": "1",
+    "align": True,
 }
 VIDEOS = {
     "path": Path("other.yuv"),

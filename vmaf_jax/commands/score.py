@@ -93,6 +93,9 @@ def score(
     interval: Annotated[
         float | None, typer.Option(help="Level, as 0.9, of the interval; of a student.")
     ] = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="What each feature takes from the score.")
+    ] = False,
     within: Annotated[
         float | None, typer.Option(help="Points: measure only as many frames as that takes (95 %).")
     ] = None,
@@ -232,6 +235,7 @@ def score(
             within=within,
             pool=pool,
             display=display,
+            explain=explain or (html is not None and within is None and backend != "onnx"),
             comparison=comparison,
         )
         if several:

@@ -42,7 +42,7 @@ from vmaf_jax.files import work_folder
 from vmaf_jax.tables.reading import UNLIMITED
 from vmaf_jax.tables.table import FeatureTable
 from vmaf_jax.teacher.model_file import find_model_file, known_teachers, read_model_file
-from vmaf_jax.video.checks import check_run
+from vmaf_jax.video.checks import check_run, check_steps
 from vmaf_jax.video.comparison import DEFAULT_COMPARISON, Comparison
 from vmaf_jax.video.ffmpeg import CompletedRun, Ffmpeg, find_ffmpeg, report_frames, run_ffmpeg
 from vmaf_jax.video.inputs import Video, check_video, file_digest
@@ -51,6 +51,7 @@ from vmaf_jax.video.pixel_format import chroma_size
 from vmaf_jax.video.planning import run_comparison
 from vmaf_jax.video.report import check_frame_counts, explain_failure, explain_libvmaf_error
 from vmaf_jax.video.streams import DecodedStream
+from vmaf_jax.video.synchrony import FILES, SOME_FRAMES, read_some_frames
 
 RECIPE = 6  # of the measurement: raised with every change of values, so that none is served old
 LIBVMAF = "86da14d"  # the build that the figures in the docs are of, that of ffmpeg 9.0.2
@@ -193,6 +194,8 @@ def _measure(
             _check_size(reference, facts[0], chroma_sets)
             raise InputError(explain_failure(result.report, reference, distorted, hints))
         description, expected = check_run(ffmpeg, videos, result, facts, plan, comparison)
+        steps = check_steps(videos, plan, comparison, read_some_frames(work))
+        description["warnings"] = [*description["warnings"], *steps]
         kinds = {reads_banding(model.name, model.path) for model in run_models}
         if len(list(work.glob("log?.json"))) < len(kinds | ({False} if extra_metrics else set())):
             _check_size(reference, facts[0], chroma_sets)
@@ -225,6 +228,7 @@ def measuring_arguments(
 ) -> list[str]:
     """Returns ffmpeg's arguments for a measurement, which writes `log0.json`.
 
+    Small pictures of some frames go to `FILES`, by which `check_steps` tells a pair out of step.
     Models of VMAF v1 see pictures of 10 bits. Where other models or metrics are measured beside
     them, of the pictures as they are, libvmaf runs twice on what is decoded once; then `log1.json`
     is v1's.
@@ -254,19 +258,26 @@ def measuring_arguments(
     for k, (entries, least_bits, metrics) in enumerate(runs):
         # Each brings the pictures together: nothing is rounded to 8 bits before it has 10.
         to_reference, to_distorted = filter_chains(plan, least_bits)
-        parts += [f"[d{k}]{to_distorted}[e{k}]", f"[r{k}]{to_reference}[s{k}]"]
+        some = (",split", "[x0]", "[x1]") if k == 0 else ("", "", "")
+        parts += [
+            f"[d{k}]{to_distorted}{some[0]}[e{k}]{some[1]}",
+            f"[r{k}]{to_reference}{some[0]}[s{k}]{some[2]}",
+        ]
         parts.append(
             f"[e{k}][s{k}]libvmaf=log_fmt=json:log_path=log{k}.json:n_threads={threads}"
             f"{end_options(comparison)}:model={'|'.join(entries)}{metrics}"
         )
+    parts += [f"[x{k}]{SOME_FRAMES}[y{k}]" for k in (0, 1)]
     graph = ";".join(parts)
+    raw = ("-fps_mode", "passthrough", "-f", "rawvideo")
     # With one thread damage is concealed alike every time.
     decoder = ("-threads", "1") if comparison.allow_damaged else ()
     return [
-        *("-nostdin", "-nostats", "-v", "level+verbose"),
+        *("-nostdin", "-nostats", "-y", "-v", "level+verbose"),
         *(*decoder, *distorted.arguments()),
         *(*decoder, *reference.arguments()),
         *("-filter_complex", graph, "-fps_mode", "passthrough", "-f", "null", "-"),
+        *("-map", "[y0]", *raw, FILES[0], "-map", "[y1]", *raw, FILES[1]),
     ]
 
 

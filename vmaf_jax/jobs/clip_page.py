@@ -172,7 +172,17 @@ def _encode(
         compared=_describe_comparison(entry),
         pictures=pictures,
         worst_second=entry.moments().get(WORST_SECOND),
+        why=_explain(entry, worst),
     )
+
+
+def _explain(entry: Scores, worst: Sequence[int]) -> list[tuple[int | None, str]]:
+    """Returns why the clip and its lowest frames are low, in words."""
+    if entry.explanation is None:
+        return []
+    rows = np.searchsorted(entry.table.index, worst).tolist()
+    frames = [entry.explanation.words(row) for row in rows]
+    return [(None, entry.explanation.words()), *zip(worst, frames, strict=True)]
 
 
 def _describe_comparison(entry: Scores) -> dict[str, str]:

@@ -38,6 +38,8 @@ def clip_page(view: ClipView) -> str:
         header(title, _verdict(view), _tiles(view), _notes(view)),
         section("quality", "Quality over time", [_quality(view, curves, plot), _viewer(view)]),
     ]
+    if any(encode.why for encode in view.drawn):
+        body.append(section("why", "Why it is low", _why(view)))
     if len(view.encodes) > 1 or view.failed:
         body.append(section("encodes", "Encodes, the best first", _encodes(view)))
     body += [
@@ -190,6 +192,16 @@ def _shot(view: ClipView, picture: bytes, frame: int, which: int, caption: str) 
         f'data-frame="{frame}" data-which="{which}" alt="{said}" '
         f'src="data:image/jpeg;base64,{data}"><span>{text(caption, 160)}</span></div>'
     )
+
+
+def _why(view: ClipView) -> list[str]:
+    rows = [
+        [f"{k}: {encode.name}", "mean of frames" if frame is None else view.when(frame), words]
+        for k, encode in enumerate(view.drawn, 1)
+        for frame, words in encode.why
+    ]
+    note = "Points that each feature takes from the score of the identical pair (Shapley values)."
+    return [f"<p>{note}</p>", table(["encode", "of", "what lowers it"], rows)]
 
 
 def _encodes(view: ClipView) -> list[str]:

@@ -28,6 +28,8 @@ class Encode:
         compared: settings of the comparison, by name.
         pictures: JPEG by frame.
         worst_second: the mean of the second that is worst, and its frames; None without a rate.
+        why: what each feature takes from the score of the identical pair, in words, of the clip
+            (None) and of its lowest frames.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Encode:
     compared: Mapping[str, str]
     pictures: Mapping[int, bytes]
     worst_second: PooledScore | None = None
+    why: Sequence[tuple[int | None, str]] = ()
 
     def at(self, frame: int) -> float:
         """Returns the score of a frame that was measured, points."""

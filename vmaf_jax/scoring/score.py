@@ -20,6 +20,7 @@ from vmaf_jax.extraction.extract import VideoLike, as_video, check_backend, extr
 from vmaf_jax.extraction.request import Pair, Request, parse_extra_metrics
 from vmaf_jax.features.feature_set import FeatureSet
 from vmaf_jax.progress import NO_PROGRESS, Progress
+from vmaf_jax.scoring.explanation import explain_scores
 from vmaf_jax.scoring.intervals import (
     check_interval,
     is_in_training_region,
@@ -71,6 +72,7 @@ class ScoreSettings:
     pool: str | None = None
     display: str | None = None
     distance: float | None = None
+    explain: bool = False
     comparison: Comparison = DEFAULT_COMPARISON
 
     def __post_init__(self) -> None:
@@ -80,19 +82,20 @@ class ScoreSettings:
                 raise InputError(f"--within estimates the mean; drop it, or --pool {self.pool}.")
         if self.backend == "onnx":
             numbers = (self.interval, self.within, self.distance)
-            if any(number is not None for number in numbers) or self.extra_metrics:
+            if any(number is not None for number in numbers) or self.extra_metrics or self.explain:
                 raise InputError(
-                    "--backend onnx: has no --interval, --within, --distance and --extra-metrics; "
-                    "drop them."
+                    "--backend onnx: has no --interval, --within, --distance, --explain and "
+                    "--extra-metrics; drop them."
                 )
             return
         check_backend(self.backend)
         if self.provider is not None:
             raise InputError("--provider goes with --backend onnx; drop it.")
-        others = bool(self.teachers or self.extra_metrics)
+        others = bool(self.teachers or self.extra_metrics or self.explain)
         if self.within is not None and (others or self.backend != "libvmaf"):
             raise InputError(
-                "--within: libvmaf measures, and no teacher beside it; drop the other."
+                "--within: libvmaf measures some frames, with no --teacher, --extra-metrics or "
+                "--explain; drop the other."
             )
 
     def as_pair(self, reference: VideoLike, distorted: VideoLike) -> Pair:
@@ -152,6 +155,7 @@ def score(
     pool: str | None = None,
     display: str | None = None,
     distance: float | None = None,
+    explain: bool = False,
     progress: Progress = NO_PROGRESS,
     comparison: Comparison = DEFAULT_COMPARISON,
     **options: Unpack[ComparisonOptions],
@@ -195,6 +199,7 @@ def score(
             and distance in its heights; by default as the reference's resolution suggests.
         distance: The viewers', in picture heights, for a model that knows distances; by default
             the model's own.
+        explain: Also computes what each feature takes from the score of the identical pair.
         progress: Receives how many frames are measured, where all of them are.
         comparison: What is allowed where the two differ.
         options: Attributes of `Comparison` by name, such as `shortest=True`; they replace those of
@@ -218,6 +223,7 @@ def score(
         pool=pool,
         display=display,
         distance=distance,
+        explain=explain,
         comparison=dataclasses.replace(comparison, **options),
     )
     with arrays_as_files(reference, distorted, bits) as files:
@@ -351,6 +357,11 @@ def predict_scores(
         inside = is_in_training_region(model, table.features.mean(axis=0))
     else:
         interval, inside = titles.interval(said, level or LEVEL), said.title is not None
+    explanation = None
+    if settings.explain:
+        explanation = explain_scores(
+            lambda rows: predict_frames(model, rows), model.feature_set, table.features
+        )
     scores = Scores(
         model=model.name,
         kind=model.kind,
@@ -363,6 +374,7 @@ def predict_scores(
         label=model.label,
         interval=interval,
         inside_training_region=inside,
+        explanation=explanation,
         choice=reason,
         pair=settings.video_pair(pair),
     )

@@ -20,6 +20,7 @@ from vmaf_jax.evaluation.conformal import ScoreInterval
 from vmaf_jax.extraction.request import METRICS
 from vmaf_jax.files import write_bytes
 from vmaf_jax.reporting.numbers import format_time
+from vmaf_jax.scoring.explanation import Explanation
 from vmaf_jax.scoring.intervals import SAMPLING, describe_interval, format_interval
 from vmaf_jax.scoring.model import CALIBRATED
 from vmaf_jax.tables.opinions import LabelScale, from_hundred
@@ -62,6 +63,7 @@ class Scores:
         choice: Why this model was taken, in a sentence, where `auto` or `phone` stood for it.
         pair: The two videos, where they can be read again.
         cuts: First frames of new shots, where they were looked for.
+        explanation: What each feature takes from the scores, where that was asked for.
     """
 
     model: str
@@ -79,6 +81,7 @@ class Scores:
     choice: str | None = None
     pair: VideoPair | None = None
     cuts: tuple[int, ...] | None = None
+    explanation: Explanation | None = None
 
     def __repr__(self) -> str:
         frames = len(self.per_frame)
@@ -219,6 +222,8 @@ class Scores:
         if self.interval is not None:
             trained_on = {} if self.interval.kind == SAMPLING else {"of": self.label}
             document["interval"] = dataclasses.asdict(self.interval) | trained_on
+        if self.explanation is not None:
+            document["explanation"] = self._describe_explanation(self.explanation)
         if self.frames is not None:
             document |= {"frames_measured": len(self.per_frame), "frames": self.frames}
         elif per_frame:
@@ -244,7 +249,22 @@ class Scores:
 
     def summary_lines(self) -> list[str]:
         """Returns lines below a table of statistics: pooled score, form of VMAF v1, interval."""
-        return [*self._pooled_lines(), *self.v1_lines(), *self.interval_lines()]
+        lines = [*self._pooled_lines(), *self.v1_lines(), *self.interval_lines()]
+        if self.explanation is not None:
+            lowest = int(np.argmin(self.per_frame))
+            lines.append(f"why: {self.explanation.words()}")
+            words = self.explanation.words(lowest)
+            lines.append(f"why frame {self.table.index[lowest]}: {words}")
+        return lines
+
+    def _describe_explanation(self, explanation: Explanation) -> dict[str, object]:
+        """Returns why the mean over frames and the lowest frame are below the identical pair's."""
+        lowest = int(np.argmin(self.per_frame))
+        frame = {"frame": int(self.table.index[lowest]), "score": float(self.per_frame[lowest])}
+        return {
+            **explanation.describe(),
+            "lowest_frame": {**frame, **explanation.describe(lowest)},
+        }
 
     def _pooled_lines(self) -> list[str]:
         """Returns the clip's score in words, where it is more than the mean over frames."""

@@ -14,6 +14,7 @@ from vmaf_jax.video.inputs import Video, VideoPair
 from vmaf_jax.video.pairing import PairPlan
 from vmaf_jax.video.report import check_frame_counts, frame_counts, has_range_change
 from vmaf_jax.video.streams import DecodedStream, StreamPair
+from vmaf_jax.video.synchrony import Pictures, judge_steps
 from vmaf_jax.video.timing import check_spacing, needs_spacing_check
 
 _CORRUPT = "corrupt decoded frame"
@@ -69,6 +70,32 @@ def check_run(
             f"after --start and --offset; lower them."
         )
     return description, expected
+
+
+def check_steps(
+    videos: VideoPair, plan: PairPlan, comparison: Comparison, pictures: tuple[Pictures, Pictures]
+) -> list[str]:
+    """Checks that frames paired by number are of the same moments; returns warnings.
+
+    Args:
+        pictures: small ones of some frames of the reference and of the distorted video.
+
+    Raises:
+        InputError: they are not, and that is not allowed.
+    """
+    if plan.grid is not None or plan.alignment is not None:
+        return []
+    found = judge_steps(*pictures)
+    if found is None:
+        return []
+    count = abs(found.late)
+    text = (
+        f"is out of step: about frame {found.frame} it shows the reference's frames "
+        f"{count} {'frame' if count == 1 else 'frames'} {'late' if found.late > 0 else 'early'}"
+    )
+    if not comparison.force:
+        raise InputError(f"{videos[1].path}: {text}; pass --align, or --force to measure it so.")
+    return [f"the distorted video {text}"]
 
 
 def _limit_counts(counts: tuple[int, int], plan: PairPlan) -> tuple[int, int]:

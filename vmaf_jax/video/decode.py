@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vmaf_jax.errors import InputError
-from vmaf_jax.video.checks import check_run
+from vmaf_jax.video.checks import check_run, check_steps
 from vmaf_jax.video.comparison import DEFAULT_COMPARISON, Comparison
 from vmaf_jax.video.ffmpeg import VERBOSE, Ffmpeg, FfmpegPipe
 from vmaf_jax.video.film_grain import apply_grain_option, leave_grain_out
@@ -28,7 +28,9 @@ from vmaf_jax.video.report import (
     has_restarted_filters,
     join_runs,
 )
+from vmaf_jax.video.small_pictures import shrink
 from vmaf_jax.video.streams import probe_pair
+from vmaf_jax.video.synchrony import is_looked_at
 
 Samples = npt.NDArray[np.unsignedinteger[Any]]
 
@@ -83,6 +85,7 @@ class DecodedPair:
         ending = f",scale=out_range={self.plan.out_range},format={pix_fmt}"
         ending += ",extractplanes=y" if planes == 1 else ""
         self.ended, self._frames_read = False, 0
+        self._some: tuple[list[Samples], list[Samples]] = ([], [])  # small pictures
         self._pipes: list[FfmpegPipe] = []
         try:
             for video, chain in zip(
@@ -115,9 +118,18 @@ class DecodedPair:
 
         with concurrent.futures.ThreadPoolExecutor(2) as pool:
             counts = list(pool.map(fill, self._pipes, (reference, distorted)))
+        self._look_at_some((reference, distorted), min(counts))
         self.ended = min(counts) < len(reference)
         self._frames_read += min(counts)
         return min(counts)
+
+    def _look_at_some(self, pair: tuple[Samples, Samples], count: int) -> None:
+        """Keeps small pictures of some of the `count` frames that were read."""
+        some = [k for k in range(count) if is_looked_at(self._frames_read + k)]
+        pixels = self.height * self.width
+        for kept, frames in zip(self._some, pair, strict=True):
+            luma = frames.reshape(len(frames), -1)[some, :pixels]
+            kept.append(shrink(luma.reshape(-1, self.height, self.width), self.bits))
 
     def finish(self) -> dict[str, Any]:
         """Reads what one of the two has left, and checks that every frame came and was sound.
@@ -147,7 +159,10 @@ class DecodedPair:
                 f"{self._videos[1].path}: {self._frames_read} frames came out of {expected}; "
                 f"encode it again without broken time stamps."
             )
-        return {**description, "frames": self._frames_read}
+        some = (np.concatenate(self._some[0]), np.concatenate(self._some[1]))
+        steps = check_steps(self._videos, self.plan, self._comparison, some)
+        warnings = [*description["warnings"], *steps]
+        return {**description, "warnings": warnings, "frames": self._frames_read}
 
     def close(self) -> None:
         """Ends the decoding, wherever it is."""

@@ -1,5 +1,7 @@
 """Small pictures of a video's luma, by which moments are told apart."""
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -34,3 +36,17 @@ def read_small_pictures(
         pipe.close()
     whole = len(content) // pixels
     return np.frombuffer(content, np.uint8)[: whole * pixels].reshape(-1, pixels)
+
+
+def shrink(luma: npt.NDArray[np.unsignedinteger[Any]], bits: int) -> npt.NDArray[np.uint8]:
+    """Returns luma `[n, h, w]` of so many bits as small pictures `[n, pixels]` of area means."""
+    n, height, width = luma.shape
+    rows, columns = (
+        np.linspace(0, size, parts, endpoint=False).astype(int)
+        for size, parts in ((height, HEIGHT), (width, WIDTH))
+    )
+    sums = np.add.reduceat(np.add.reduceat(luma, rows, 1, dtype=np.uint32), columns, 2)
+    sizes = np.outer(
+        *(np.maximum(np.diff(e, append=s), 1) for e, s in ((rows, height), (columns, width)))
+    )
+    return (sums / sizes / 2 ** (bits - 8)).round().astype(np.uint8).reshape(n, HEIGHT * WIDTH)

@@ -1,0 +1,81 @@
+"""A pair that is a frame out of step is told from one in step, by pictures of some frames."""
+
+import numpy as np
+import pytest
+
+from tests.support import run_command
+from tests.video.test_alignment import H, N, W, add_noise, moving_pictures, write
+from vmaf_jax import extract_pair
+from vmaf_jax.errors import InputError
+from vmaf_jax.video.small_pictures import HEIGHT, WIDTH, shrink
+from vmaf_jax.video.synchrony import is_looked_at, judge_steps
+
+
+def some(pictures):
+    return pictures[[k for k in range(len(pictures)) if is_looked_at(k)]]
+
+
+@pytest.mark.parametrize("late", [-2, -1, 1, 2])
+def test_a_pair_out_of_step_is_found_with_its_place(late):
+    whole = moving_pictures(90)
+    reference, distorted = whole[max(late, 0) :], whole[max(-late, 0) :]
+    assert judge_steps(some(reference), some(add_noise(distorted))) == (0, late)
+
+
+def test_frames_dropped_on_the_way_are_found_where_that_shows():
+    whole = moving_pictures(300)
+    distorted = np.delete(whole, 100, axis=0)
+    assert judge_steps(some(whole), some(add_noise(distorted))) == (128, -1)
+
+
+@pytest.mark.parametrize("name", ["noise", "another exposure", "held", "still", "other", "short"])
+def test_pairs_in_step_and_pairs_that_cannot_tell_are_not_accused(name):
+    whole = moving_pictures(90)
+    reference, distorted = whole, add_noise(whole)
+    if name == "another exposure":  # of a fade, too
+        reference = (whole * np.linspace(1, 0.2, 90)[:, None]).astype(np.uint8)
+        distorted = np.clip(reference * 0.8 + 25, 0, 255).astype(np.uint8)
+    elif name == "held":  # as an encoder with few bits does
+        distorted = (0.6 * whole + 0.4 * np.roll(whole, 1, axis=0)).astype(np.uint8)
+    elif name == "still":
+        reference = np.repeat(whole[:1], 90, axis=0)
+        distorted = add_noise(reference)
+    elif name == "other":
+        distorted = moving_pictures(90, seed=9)
+    elif name == "short":
+        reference, distorted = whole[:7], whole[1:8]
+    assert judge_steps(some(reference), some(distorted)) is None
+
+
+def test_small_pictures_are_area_means():
+    luma = np.random.default_rng(0).integers(0, 1024, (2, 2 * HEIGHT, 3 * WIDTH), np.uint16)
+    means = luma.reshape(2, HEIGHT, 2, WIDTH, 3).mean(axis=(2, 4)) / 4
+    assert np.array_equal(shrink(luma, 10), means.round().astype(np.uint8).reshape(2, -1))
+    assert shrink(luma[:, :20, :20], 10).shape == (2, HEIGHT * WIDTH)
+    assert shrink(luma[:0], 10).shape == (0, HEIGHT * WIDTH)
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory, ffmpeg):
+    """A reference and a distorted video that is a frame early."""
+    out = tmp_path_factory.mktemp("out_of_step")
+    whole = moving_pictures(N + 1).reshape(-1, HEIGHT, WIDTH)
+    large = np.kron(whole, np.ones((1, 3, 3), np.uint8))[:, :H, :W]
+    write(ffmpeg, out / "ref.mkv", large[:N])
+    write(ffmpeg, out / "dis.mkv", large[1:])
+    return out / "ref.mkv", out / "dis.mkv"
+
+
+@pytest.mark.parametrize("backend", ["libvmaf", "jax"])
+def test_a_pair_out_of_step_is_refused_and_its_mend_named(pair, backend):
+    with pytest.raises(InputError, match=r"dis\.mkv: is out of step: about frame 0 .*--align"):
+        extract_pair(*pair, teachers=(), backend=backend)
+    measured = extract_pair(*pair, teachers=(), backend=backend, force=True)
+    assert "out of step" in measured.provenance["comparison"]["warnings"][-1]
+
+
+def test_score_refuses_a_pair_out_of_step_and_measures_it_aligned(pair):
+    refused = run_command("score", *pair)
+    assert (refused.code, refused.stdout) == (2, "")
+    assert "1 frame early; pass --align" in refused.stderr.replace("\n", " ")
+    assert run_command("score", *pair, "--align", "--quiet").code == 0

@@ -1,0 +1,80 @@
+"""The reasons of a score: what each feature takes from that of the identical pair, in words."""
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from vmaf_jax.evaluation.shapley import shapley_values
+from vmaf_jax.features.feature_set import FeatureSet
+
+Floats = npt.NDArray[np.float64]
+_WORDS = {
+    "adm2": "detail loss (ADM)",
+    "vif_scale0": "information lost at the finest scale (VIF 0)",
+    "vif_scale1": "information lost at the second scale (VIF 1)",
+    "vif_scale2": "information lost at the third scale (VIF 2)",
+    "vif_scale3": "information lost at the coarsest scale (VIF 3)",
+    "motion2": "motion",
+    "cambi": "banding (CAMBI)",
+    "speed_chroma_uv": "distortion of chroma (SpEED)",
+    "adm3": "detail loss and impairment (ADM)",
+    "motion3": "motion",
+}
+_LEAST = 0.05  # points; smaller contributions are not named
+
+
+@dataclasses.dataclass(frozen=True)
+class Explanation:
+    """Contributions of the features to the scores of a clip's frames.
+
+    Attributes:
+        features: Their names.
+        contributions: Float64 `[frames, features]`, points; those of a frame add up to its score
+            less that of the identical pair.
+        identical: Float64 `[frames]`, points: scores of the reference against itself.
+    """
+
+    features: tuple[str, ...]
+    contributions: Floats
+    identical: Floats
+
+    def words(self, rows: int | slice = slice(None)) -> str:
+        """Says what lowers the score of a frame, or the mean of some, the largest part first."""
+        points = self._mean(rows)
+        named = [(value, name) for name, value in points.items() if abs(value) >= _LEAST]
+        parts = [f"{value:+.1f} {_WORDS.get(name, name)}" for value, name in sorted(named)]
+        start = float(np.mean(self.identical[rows]))
+        return f"identical {start:.1f}; {', '.join(parts) or 'nothing is taken from it'}"
+
+    def describe(self, rows: int | slice = slice(None)) -> dict[str, object]:
+        """Returns the contributions of a frame, or their means over some, for JSON."""
+        return {
+            "identical": float(np.mean(self.identical[rows])),
+            "contributions": self._mean(rows),
+            "words": self.words(rows),
+        }
+
+    def _mean(self, rows: int | slice) -> dict[str, float]:
+        means = self.contributions[rows].reshape(-1, len(self.features)).mean(axis=0)
+        return dict(zip(self.features, means.tolist(), strict=True))
+
+
+def explain_scores(
+    predict: Callable[[Floats], Floats], feature_set: FeatureSet, features: Floats
+) -> Explanation:
+    """Explains scores of frames by Shapley values against the identical pair.
+
+    The identical pair has the same reference, so its motion is the frame's own and contributes 0.
+
+    Args:
+        predict: From features `[n, d]` to scores `[n]`.
+        features: `[frames, features]`, no unit.
+    """
+    names = feature_set.names
+    baseline = np.broadcast_to(np.array(feature_set.identical), features.shape).copy()
+    kept = [names.index(name) for name in feature_set.reference_only]
+    baseline[:, kept] = features[:, kept]
+    contributions = shapley_values(predict, features, baseline)
+    return Explanation(names, contributions, predict(baseline))

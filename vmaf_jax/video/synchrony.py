@@ -1,0 +1,116 @@
+"""The check that frames measured as pairs are of the same moments, by small pictures of some.
+
+A pair that is a frame out of step has a plausible, wrong score. While a pair is measured, some
+frames of both are scaled down on the way; where the distorted ones are clearly nearer to the
+reference's frames before or after than to their own, the pair is out of step. Brightness and
+contrast do not count, so neither does a fade; and where nothing moves, nothing can be told.
+"""
+
+import itertools
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from vmaf_jax.video.small_pictures import HEIGHT, SHRINK, WIDTH
+
+_WINDOW = 16  # frames that are looked at together
+_APART, _FAR_APART = (
+    64,
+    640,
+)  # from one window's start to the next's, within the first frames, later
+_MANY = 6400  # frames from which windows are far apart
+_REACH = 3  # frames each way
+_LEAST_MOTION = 3e-4  # squared change between frames, of pictures of variance 1
+_MOST_APART = 0.5  # squared difference, of pictures of variance 1, of two of one moment
+_ROUNDING = 1e-5  # of a squared difference, of pictures of variance 1
+_LEAST_CONTRAST = 4.0  # standard deviation of a picture, levels of 255
+# Least evidence, in log ratios of differences from other frames to those from their own: of the
+# pictures, and twice that of their changes, in which what an encoder holds back does not count.
+_EVIDENCE, _CHANGES = 0.5, 2.0
+_SHARE = 0.25  # of the windows in which something moves
+FILES = ("steps0.raw", "steps1.raw")  # of the distorted video and of the reference
+SOME_FRAMES = f"select='lt(mod(n,if(lt(n,{_MANY}),{_APART},{_FAR_APART})),{_WINDOW})',{SHRINK}"
+Pictures = npt.NDArray[np.uint8]
+
+
+class OutOfStep(NamedTuple):
+    """A place where frames are paired with others than their own.
+
+    Attributes:
+        frame: the first of it, of the frames compared.
+        late: frames that the distorted video is late; below zero, early.
+    """
+
+    frame: int
+    late: int
+
+
+def read_some_frames(folder: Path) -> tuple[Pictures, Pictures]:
+    """Reads what `SOME_FRAMES` left in `FILES`, of the reference and of the distorted video."""
+    pixels = WIDTH * HEIGHT
+    parts = [np.fromfile(folder / name, np.uint8) for name in FILES]
+    distorted, reference = (p[: len(p) // pixels * pixels].reshape(-1, pixels) for p in parts)
+    return reference, distorted
+
+
+def is_looked_at(frame: int) -> bool:
+    """Tells whether `SOME_FRAMES` lets a frame pass."""
+    return frame % (_APART if frame < _MANY else _FAR_APART) < _WINDOW
+
+
+def judge_steps(reference: Pictures, distorted: Pictures) -> OutOfStep | None:
+    """Tells whether small pictures `[frames, pixels]` of two videos are of the same moments.
+
+    Args:
+        reference, distorted: of the frames that `SOME_FRAMES` lets pass, paired as measured.
+    """
+    count = min(len(reference), len(distorted))
+    every = filter(is_looked_at, itertools.count())
+    starts = list(itertools.islice(every, 0, count, _WINDOW))
+    verdicts = [
+        _judge_window(
+            _normalise(reference[k : k + _WINDOW]), _normalise(distorted[k : k + _WINDOW])
+        )
+        for k in range(0, count, _WINDOW)
+        if min(count - k, _WINDOW) > 2 * _REACH + 2
+    ]
+    moving = [late for late in verdicts if late is not None]
+    accused = [(start, late) for start, late in zip(starts, verdicts, strict=False) if late]
+    if not accused or len(accused) < _SHARE * len(moving):
+        return None
+    return OutOfStep(*accused[0])
+
+
+def _normalise(pictures: Pictures) -> npt.NDArray[np.float32]:
+    """Returns pictures of mean 0 and variance 1; less where there is hardly any contrast."""
+    centred = pictures - pictures.mean(axis=1, keepdims=True, dtype=np.float32)
+    contrast = np.maximum(centred.std(axis=1, keepdims=True), _LEAST_CONTRAST)
+    return np.asarray(centred / contrast, np.float32)
+
+
+def _judge_window(
+    reference: npt.NDArray[np.float32], distorted: npt.NDArray[np.float32]
+) -> int | None:
+    """Returns how many frames a window is late, 0 where it is in step, None where nothing moves."""
+    own = slice(_REACH + 1, len(reference) - _REACH)
+    before = slice(own.start - 1, own.stop - 1)
+    others = range(-_REACH, _REACH + 1)
+    shifted = {k: reference[own.start - k : own.stop - k] for k in others}
+    if min(_difference(shifted[k], shifted[0]) for k in (-1, 1)) < _LEAST_MOTION:
+        return None
+    errors = {k: _difference(distorted[own], x) for k, x in shifted.items()}
+    best = min(errors, key=lambda k: errors[k])
+    if best == 0 or errors[best] > _MOST_APART:
+        return 0
+    change = distorted[own] - distorted[before]
+    earlier = {k: reference[before.start - k : before.stop - k] for k in (0, best)}
+    changes = {k: _difference(change, shifted[k] - x) for k, x in earlier.items()}
+    evidence = np.log(errors[0] / errors[best])
+    evidence += _CHANGES * max(np.log(changes[0] / changes[best]), 0)
+    return best if evidence > _EVIDENCE else 0
+
+
+def _difference(first: npt.NDArray[np.float32], second: npt.NDArray[np.float32]) -> float:
+    return float(np.square(first - second).mean()) + _ROUNDING
