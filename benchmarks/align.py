@@ -233,10 +233,10 @@ def film_of_pans(n: int, width: int, height: int, generator: np.random.Generator
     left = n
     while left > 0:
         photograph = photographs[generator.integers(len(photographs))][
-            :, :: generator.choice([1, -1])
+            :, :: 1 - 2 * int(generator.integers(2))
         ]
         room = np.maximum(np.array(photograph.shape) - (height, width), 1)
-        length = int(min(left, generator.integers(60, 200)))
+        length = min(left, int(generator.integers(60, 200)))
         speed = generator.uniform(-2.5, 2.5, 2)
         place = generator.uniform(0, room) + speed * np.arange(length)[:, None]
         place = np.abs((place + room) % (2 * room) - room).astype(int)  # turns round at the edges
