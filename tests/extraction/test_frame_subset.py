@@ -109,7 +109,7 @@ def test_other_feature_sets_and_offsets(cut_pair):
     pair = (Video(cut_pair / "reference.y4m"), Video(cut_pair / "distorted.mp4"))
     how = Comparison(offset=2)
     plan = look(pair, how, NEG_FEATURES).plan
-    whole = vmaf_jax.extract_pair(*pair, feature_set=NEG_FEATURES, offset=2).features
+    whole = vmaf_jax.extract_pair(*pair, feature_set=NEG_FEATURES, offset=2, force=True).features
     chosen = measure_chosen(find_ffmpeg(), pair, plan, NEG_FEATURES, [1, 8, 20], threads=1)
     np.testing.assert_array_equal(chosen, whole[[1, 8, 20]])
 

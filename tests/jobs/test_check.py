@@ -38,8 +38,8 @@ def faulty(demo_table):
         clips["rocket", "x265_crf28"], reference=clips["coffee", "x265_crf28"].reference
     )
     parts = [
-        extract_clips([late], Request(comparison=Comparison(offset=2))),
-        extract_clips([early], Request(comparison=Comparison(offset=-3))),
+        extract_clips([late], Request(comparison=Comparison(offset=2, force=True))),
+        extract_clips([early], Request(comparison=Comparison(offset=-3, force=True))),
         extract_clips([swapped]),
     ]
     names = {(clip.source, clip.name) for clip in (late, early, swapped)}
