@@ -87,7 +87,9 @@ def _make_table(
             references = list({c.source: c.reference for c in clips}.items())
             at = [source for source, _ in references].index(clip.source)
             clip = dataclasses.replace(clip, reference=references[(at + 1) % len(references)][1])
-        parts.append(extract_clips([clip], Request(comparison=Comparison(offset=shift, force=True))))
+        parts.append(
+            extract_clips([clip], Request(comparison=Comparison(offset=shift, force=True)))
+        )
         faults[clip.source, clip.name] = f"{kind} by {abs(shift)}" if shift else kind
     names = list(zip(clean.source, clean.clip, strict=True))
     table = concatenate([clean.take(np.array([name not in faults for name in names])), *parts])
