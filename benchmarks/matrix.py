@@ -63,7 +63,7 @@ RUNTIMES = {
     "OpenVINO 2026.4.1, default": (("openvino==2026.4.1", _NUMPY), "openvino by default"),
     "onnx.reference 1.23.2": (("onnx==1.23.2", _NUMPY), "onnx"),
 }
-_WEB = Path("web/node_modules/onnxruntime-web")
+WEB = Path("web/node_modules/onnxruntime-web")
 _WORKER = Path(__file__).with_name("matrix_worker.py")
 _WEB_WORKER = _WORKER.with_suffix(".mjs")
 _FRAME = Frame(64, 48, "float32")
@@ -221,8 +221,8 @@ def measure_runtimes(folder: Path) -> Table:
     for runtime, (packages, worker) in RUNTIMES.items():
         line = [sys.executable, "-S", str(_WORKER), str(_install(packages)), worker]
         table[runtime] = _run_worker(line, cases, folder)
-    if (node := shutil.which("node")) and (module := _WEB / "dist/ort.node.min.mjs").is_file():
-        version = json.loads((_WEB / "package.json").read_text())["version"]
+    if (node := shutil.which("node")) and (module := WEB / "dist/ort.node.min.mjs").is_file():
+        version = json.loads((WEB / "package.json").read_text())["version"]
         line = [node, str(_WEB_WORKER), str(module.resolve())]
         table[f"onnxruntime-web {version}, wasm"] = _run_worker(line, cases, folder)
     else:
