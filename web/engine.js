@@ -89,5 +89,5 @@ export function statistics(scores) {
   };
   const mean = scores.reduce((sum, score) => sum + score, 0) / scores.length;
   const harmonic = scores.length / scores.reduce((sum, score) => sum + 1 / (score + 1), 0) - 1;
-  return { mean, harmonic_mean: harmonic, min: sorted[0], p1: at(0.01), p5: at(0.05), frames: scores.length };
+  return { mean, harmonic_mean: harmonic, min: sorted[0], p1: at(0.01), p5: at(0.05), p10: at(0.1), median: at(0.5), frames: scores.length };
 }

@@ -73,6 +73,8 @@ def _tables(folder: Path, clips: list[str]) -> None:
     pair = (folder / "reference.y4m", folder / "distorted.mp4")
     result = run_command("score", *pair, "--json", "--per-frame").stdout
     (folder / "baseline.json").write_text(result)
+    result = run_command("score", pair[0], folder / "encodes", "--json", "--per-frame").stdout
+    (folder / "encodes.json").write_text(result)
     rows = [f"{clip}.json,{source}" for clip, source in zip(clips, "ab", strict=True)]
     (folder / "unscored.csv").write_text("\n".join(["log,source", *rows]) + "\n")
     scored = [f"{row},{mos}" for row, mos in zip(rows, (4, 2), strict=True)]

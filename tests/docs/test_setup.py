@@ -62,6 +62,8 @@ def test_a_missing_extra_is_told_with_its_command(case, tmp_path, monkeypatch):
     extra, package, words = MISSING[case]
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("VMAF_JAX_CACHE", str(tmp_path / "cache"))
+    for module in [name for name in sys.modules if name.startswith("vmaf_jax.serving")]:
+        monkeypatch.delitem(sys.modules, module)  # an earlier test may have loaded it with mcp
     monkeypatch.setitem(sys.modules, package, None)  # as Python has a package that is not there
     result = run_command(*words)
     assert result.code == 2

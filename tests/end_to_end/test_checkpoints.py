@@ -216,7 +216,7 @@ def test_cards_say_how_sure_a_score_is(name):
     folder = Path("checkpoints") / name
     text = (folder / "card.md").read_text()
     profile = read_sidecar(folder / "model.json").read_calibration().profile
-    assert f"{profile.n_clips} held-out predictions of clips of {profile.n_sources} sour" in text
+    assert f"{profile.n_clips:,} held-out predictions of clips of {profile.n_sources} sour" in text
     for level in LEVELS:
         (row,) = [line for line in text.splitlines() if line.startswith(f"| {level:.0%} |")]
         cells = [cell.strip() for cell in row.strip("|").split("|")]

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
-_ROWS = 4096  # that a model is asked at a time, over all coalitions
+_ROWS = 4096  # of one call of the model, over all coalitions
 
 
 def shapley_values(value: Callable[[Floats], Floats], rows: Floats, baseline: Floats) -> Floats:

@@ -63,7 +63,7 @@ class Scores:
         choice: Why this model was taken, in a sentence, where `auto` or `phone` stood for it.
         pair: The two videos, where they can be read again.
         cuts: First frames of new shots, where they were looked for.
-        explanation: What each feature takes from the scores, where that was asked for.
+        explanation: What each feature takes from the scores, with `--explain`; else None.
     """
 
     model: str

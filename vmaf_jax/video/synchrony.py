@@ -3,7 +3,7 @@
 A pair that is a frame out of step has a plausible, wrong score. While a pair is measured, some
 frames of both are scaled down on the way; where the distorted ones are clearly nearer to the
 reference's frames before or after than to their own, the pair is out of step. Brightness and
-contrast do not count, so neither does a fade; and where nothing moves, nothing can be told.
+contrast do not count, so neither does a fade; a still scene gives no evidence.
 """
 
 import itertools
