@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("mkdocs", reason="pip install 'vmaf-jax[docs]'")
+for module in ("mkdocs", "mkdocstrings"):
+    pytest.importorskip(module, reason="pip install 'vmaf-jax[docs]'")
 
 # Attributes by which a page makes a browser fetch; a link to follow is none of them.
 FETCHING = {

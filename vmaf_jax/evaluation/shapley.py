@@ -16,7 +16,7 @@ def shapley_values(value: Callable[[Floats], Floats], rows: Floats, baseline: Fl
     `phi_i = sum over S without i of |S|! (d - |S| - 1)! / d! * (v(S and i) - v(S))`, where `v(S)`
     is the value of a row whose features in S are its own and whose others are the baseline's. The
     values of a row add up to `value(rows) - value(baseline)`; a feature that is the baseline's
-    everywhere has 0. The model is asked for every one of the `2^d` coalitions.
+    everywhere has 0. The model scores each of the `2^d` coalitions.
 
     Args:
         value: from features `[n, d]` to values `[n]`.
