@@ -36,7 +36,7 @@ def test_train_writes_the_run_folder(trained):
     metrics = json.loads((folder / "metrics.json").read_text())
     assert set(metrics) == {
         "loso", "folds", "external", "parity", "timing", "environment", "behaviour",
-        "held_out_together", "beside",
+        "held_out_together", "beside", "experiments",
     }  # fmt: skip
     assert metrics["held_out_together"] is None  # every source is a fold
     assert len(metrics["folds"]) == 23

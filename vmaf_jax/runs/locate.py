@@ -12,6 +12,13 @@ def checkpoints() -> Path:
     return inside if inside.is_dir() else package.parent / "checkpoints"
 
 
+def shipped_onnx(name: str) -> Path | None:
+    """Returns the exported file of a shipped model; None where `name` is not that of one."""
+    # Among those there are: a name may be none that a file system takes.
+    exported = (path for path in checkpoints().glob("*/model.onnx") if path.parent.name == name)
+    return next(exported, None)
+
+
 def find_run(model: str) -> Path:
     """Returns the folder of a run or of a shipped model.
 

@@ -30,7 +30,7 @@ from vmaf_jax.features.checks import check_features
 from vmaf_jax.features.feature_set import FEATURE_SETS, FeatureSet
 from vmaf_jax.models.pooling import pool
 from vmaf_jax.models.viewing_distance import ViewingDistance, move_scores
-from vmaf_jax.runs.locate import checkpoints, find_run
+from vmaf_jax.runs.locate import find_run, shipped_onnx
 from vmaf_jax.scoring.title_model import TitleModel
 from vmaf_jax.tables.opinions import MAX_DISTANCE, MOS_RANGE, LabelScale
 from vmaf_jax.teacher import known_teachers
@@ -153,7 +153,7 @@ def feature_set_of(model: ModelLike) -> FeatureSet:
         from vmaf_jax.teacher import load_teacher
 
         return load_teacher(text).feature_set
-    if (exported := _shipped_onnx(text)) is not None:
+    if (exported := shipped_onnx(text)) is not None:
         return _check_onnx(exported)
     if (found := find_run(text) / CLIPS_FILE).is_file():
         return _check_onnx(found.with_name("model.onnx"))
@@ -191,7 +191,7 @@ def load_model(model: ModelLike) -> Model:
 
         teacher = load_teacher(text)
         return Model(teacher.name, "libvmaf", teacher.feature_set, teacher, compiles=False)
-    if _shipped_onnx(text) is not None and importlib.util.find_spec("jax") is None:
+    if shipped_onnx(text) is not None and importlib.util.find_spec("jax") is None:
         return load_scorer(text)
     return _load_run(find_run(text))
 
@@ -205,15 +205,9 @@ def load_scorer(model: ModelLike) -> Model:
         InputError: As `load_model`.
     """
     # ONNX Runtime loads in a fraction of the time that JAX takes to start and compile.
-    if isinstance(model, Model) or (exported := _shipped_onnx(str(model))) is None:
+    if isinstance(model, Model) or (exported := shipped_onnx(str(model))) is None:
         return load_model(model)
     return dataclasses.replace(_load_onnx(exported), name=str(model), kind="run")
-
-
-def _shipped_onnx(name: str) -> Path | None:
-    """Returns the exported file of a shipped model; None where `name` is not that of one."""
-    exported = checkpoints() / name / "model.onnx"
-    return exported if Path(name).name == name and exported.is_file() else None
 
 
 def is_teacher(text: str) -> bool:

@@ -53,7 +53,7 @@ from vmaf_jax.export.sidecar import (
 from vmaf_jax.features.checks import OUTPUT_RANGE
 from vmaf_jax.features.feature_set import FeatureSet
 from vmaf_jax.files import cache_dir, to_json, work_folder, write_bytes, write_text
-from vmaf_jax.runs.locate import checkpoints, find_run
+from vmaf_jax.runs.locate import find_run, shipped_onnx
 from vmaf_jax.scoring.model import is_teacher
 from vmaf_jax.teacher import load_teacher
 
@@ -245,12 +245,11 @@ def find_source(model: str) -> Source:
     Raises:
         InputError: it is none of them, takes clips and not frames, or reads more than luma.
     """
-    exported = checkpoints() / model / "model.onnx"
     if is_teacher(model):
         source = _teacher_source(model)
     elif model.endswith(".onnx"):
         source = _onnx_source(Path(model))
-    elif Path(model).name == model and exported.is_file():
+    elif (exported := shipped_onnx(model)) is not None:
         source = _onnx_source(exported, name=model)
     else:
         source = _run_source(model)
