@@ -43,6 +43,7 @@ COMPARISONS = {
     "deinterlace": "tff",
     "stream": "1",
     "align": True,
+    "film_grain": "on",
 }
 VIDEOS = {
     "path": Path("other.yuv"),
@@ -53,6 +54,7 @@ VIDEOS = {
     "has_chroma": False,
     "keeps_filters": True,
     "stream": 1,
+    "film_grain": False,
 }
 
 

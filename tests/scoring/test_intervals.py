@@ -142,7 +142,7 @@ BAD = [
     ([*TINY, "--within", 1, "--interval", 0.95], "--interval 0.95: with --within below 0.95"),
     (["--within", 1, "--per-frame"], "--per-frame lists all"),
     (["--within", 1, "--backend", "jax"], "libvmaf measures"),
-    (["--within", 1, "--teacher", "vmaf_v0.6.1"], "no teacher beside it"),
+    (["--within", 1, "--teacher", "vmaf_v0.6.1"], "with no --teacher"),
     (["--within", 1, "--allow-damaged"], "cannot look for damage"),
     (["--interval", 0.9, "--model", "vmaf_v0.6.1"], "VMAF's own model: it imitates nothing"),
     (["--interval", 0.9], "name a student (--model tiny)"),

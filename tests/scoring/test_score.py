@@ -55,11 +55,17 @@ def test_files_for_others(encodes, tmp_path, capsys):
     [
         ({"backend": "onnx", "interval": 0.9}, "has no --interval"),
         ({"backend": "onnx", "within": 1.0}, "has no --interval, --within"),
-        ({"backend": "onnx", "extra_metrics": ("psnr",)}, "--within and --extra-metrics"),
+        ({"backend": "onnx", "extra_metrics": ("psnr",)}, "--explain and --extra-metrics"),
         ({"backend": "jax", "provider": "CPU"}, "goes with --backend onnx"),
-        ({"backend": "jax", "within": 1.0}, "libvmaf measures, and no teacher"),
-        ({"within": 1.0, "teachers": ("vmaf_v0.6.1",)}, "libvmaf measures, and no teacher"),
-        ({"within": 1.0, "extra_metrics": ("psnr",)}, "libvmaf measures, and no teacher"),
+        ({"backend": "jax", "within": 1.0}, "libvmaf measures some frames, with no --teacher"),
+        (
+            {"within": 1.0, "teachers": ("vmaf_v0.6.1",)},
+            "libvmaf measures some frames, with no --teacher",
+        ),
+        (
+            {"within": 1.0, "extra_metrics": ("psnr",)},
+            "libvmaf measures some frames, with no --teacher",
+        ),
         ({"backend": "cuda"}, "backend 'cuda'"),
     ],
     ids=str,
@@ -85,8 +91,8 @@ def test_a_bad_model_costs_no_measurement(encodes, tmp_path):
         ({"backend": "onnx", "extra_metrics": ("psnr",)}, "--backend onnx: has no --interval"),
         ({"provider": "CPU"}, "--provider goes with --backend onnx"),
         ({"backend": "jax", "within": 1.0}, "--within: libvmaf measures"),
-        ({"within": 1.0, "teachers": ("vmaf_v0.6.1",)}, "no teacher beside it"),
-        ({"within": 1.0, "extra_metrics": ("psnr",)}, "no teacher beside it"),
+        ({"within": 1.0, "teachers": ("vmaf_v0.6.1",)}, "with no --teacher"),
+        ({"within": 1.0, "extra_metrics": ("psnr",)}, "with no --teacher"),
     ],
 )
 def test_settings_that_exclude_each_other_are_refused(settings, message):

@@ -124,7 +124,7 @@ Align = Annotated[
     bool,
     typer.Option(
         "--align",
-        help="Pair frames by their pictures, where some are dropped, repeated or foreign.",
+        help="Pair frames by their pictures (drops, repeats, cuts).",
         rich_help_panel=DIFFERING,
     ),
 ]
@@ -156,7 +156,7 @@ Deinterlace = Annotated[
 FilmGrain = Annotated[
     str | None,
     typer.Option(
-        help="off, on: grain that decoders add; by default off where only an AV1 encode has it.",
+        help="Grain that decoders add: off, on. [default: as the reference]",
         rich_help_panel=DIFFERING,
         autocompletion=complete(*FILM_GRAIN),
     ),

@@ -86,7 +86,7 @@ def score(
     pool: Annotated[
         str | None,
         typer.Option(
-            help="The clip's score: mean, harmonic, p1, p5, p10, median, worst-second, worst-shot.",
+            help="Of frames: mean, harmonic, p1, p5, p10, median, worst-second, worst-shot.",
             autocompletion=_complete_pool,
         ),
     ] = None,
@@ -214,9 +214,7 @@ def score(
         elif engine == "ray":
             raise InputError("--engine ray: spreads several videos; name more, or drop it.")
         else:
-            for path in (pristine, degraded[0]):
-                raw = Video(path, width, height, pix_fmt)
-                check_video(raw if raw.is_raw else Video(path))
+            _check_videos([pristine, degraded[0]], width, height, pix_fmt)
             output.check([pristine, degraded[0], Path(model)])
         limits.check_output([pristine, *degraded])
         prepare_extraction(backend)
@@ -242,6 +240,14 @@ def score(
             _rank(pristine, degraded, model, settings, engine, address, output, limits)
         else:
             _score_pair(pristine, degraded[0], model, settings, output, limits)
+
+
+def _check_videos(
+    paths: list[Path], width: int | None, height: int | None, pix_fmt: str | None
+) -> None:
+    for path in paths:
+        raw = Video(path, width, height, pix_fmt)
+        check_video(raw if raw.is_raw else Video(path))
 
 
 def _split_names(text: str | None) -> tuple[str, ...]:
