@@ -21,6 +21,7 @@ from vmaf_jax.corpora.demo import package_file
 from vmaf_jax.errors import InputError
 from vmaf_jax.files import to_json
 from vmaf_jax.jobs.export import export
+from vmaf_jax.reporting.page import markdown_table
 from vmaf_jax.video.ffmpeg import find_ffmpeg, run_ffmpeg
 
 BUILDS = tuple(build for build in FFMPEG_BUILDS if build != "4.2.2")
@@ -189,9 +190,8 @@ def measure(folder: Path) -> dict[str, dict[str, str]]:
 
 def to_markdown(table: dict[str, dict[str, str]]) -> str:
     """Returns the table with a row for each question."""
-    lines = [["question", *BUILDS], ["---"] * (len(BUILDS) + 1)]
-    lines += [[text, *(answers[build] for build in BUILDS)] for text, answers in table.items()]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+    rows = [[text, *(answers[build] for build in BUILDS)] for text, answers in table.items()]
+    return "\n".join(markdown_table(["question", *BUILDS], rows))
 
 
 def main() -> int:

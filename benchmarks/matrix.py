@@ -36,6 +36,7 @@ from vmaf_jax.export.sidecar import int8_path
 from vmaf_jax.features.feature_set import FEATURES
 from vmaf_jax.files import atomic_path, cache_dir, to_json, write_text
 from vmaf_jax.jobs.export import export, export_ensemble
+from vmaf_jax.reporting.page import markdown_table
 from vmaf_jax.runs.locate import checkpoints
 from vmaf_jax.scoring.model import load_model
 from vmaf_jax.video.ffmpeg import find_ffmpeg, run_ffmpeg
@@ -314,9 +315,8 @@ def _install(packages: Sequence[str]) -> Path:
 def to_markdown(first: str, table: Table) -> str:
     """Returns a table with a row for each build or runtime and a column for each file."""
     columns = list(next(iter(table.values())))
-    lines = [[first, *columns], ["---"] * (len(columns) + 1)]
-    lines += [[row, *(cells[name].show() for name in columns)] for row, cells in table.items()]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+    rows = [[row, *(cells[name].show() for name in columns)] for row, cells in table.items()]
+    return "\n".join(markdown_table([first, *columns], rows))
 
 
 def write_table(path: Path, name: str, markdown: str) -> None:

@@ -309,7 +309,7 @@ def select_split(table: FeatureTable, split: str) -> FeatureTable:
     if split == "all":
         return table
     if split in sources:
-        return _select_rows(table, table.source == split)
+        return table.take(table.source == split)
     if split not in _PARTS:
         raise InputError(
             f"split {split!r}: expected all, train, val, test or a source of the table "
@@ -328,19 +328,4 @@ def select_split(table: FeatureTable, split: str) -> FeatureTable:
         "val": ordered[count : 2 * count],
         "train": ordered[2 * count :],
     }
-    return _select_rows(table, np.isin(table.source.astype(str), parts[split]))
-
-
-def _select_rows(table: FeatureTable, rows: npt.NDArray[np.bool_]) -> FeatureTable:
-    return dataclasses.replace(
-        table,
-        corpus=table.corpus[rows],
-        source=table.source[rows],
-        clip=table.clip[rows],
-        index=table.index[rows],
-        features=table.features[rows],
-        labels={name: column[rows] for name, column in table.labels.items()},
-        mos_ci95=None if table.mos_ci95 is None else table.mos_ci95[rows],
-        experiment=None if table.experiment is None else table.experiment[rows],
-        distance=None if table.distance is None else table.distance[rows],
-    )
+    return table.take(np.isin(table.source.astype(str), parts[split]))

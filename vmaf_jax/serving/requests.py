@@ -193,6 +193,15 @@ class Measurement(Request):
         return fill_settings(Comparison, self)
 
 
+Display = Literal["1080p@3H", "1080p@5H", "2160p@1.5H", "2160p@3H"]
+Pool = Literal["mean", "harmonic", "p1", "p5", "p10", "median", "worst-second", "worst-shot"]
+_DISPLAY = Field(
+    None,
+    description="Screen, and distance in its heights, that auto and v1 score for; by default "
+    "as the reference's resolution suggests.",
+)
+
+
 class Scoring(Measurement):
     """How videos are scored, and the format of raw files."""
 
@@ -202,15 +211,10 @@ class Scoring(Measurement):
         None, description="For raw .yuv files: ffmpeg's name, such as yuv420p or yuv420p10le."
     )
     model: ScoredModel = "auto"
-    display: Literal["1080p@3H", "1080p@5H", "2160p@1.5H", "2160p@3H"] | None = Field(
-        None,
-        description="Screen, and distance in its heights, that auto and v1 score for; by default "
-        "as the reference's resolution suggests.",
+    display: Display | None = _DISPLAY
+    pool: Pool | None = Field(
+        None, description="How frames become the clip's score; by default as the model does."
     )
-    pool: (
-        Literal["mean", "harmonic", "p1", "p5", "p10", "median", "worst-second", "worst-shot"]
-        | None
-    ) = Field(None, description="How frames become the clip's score; by default as the model does.")
 
 
 class Pair(Scoring):
@@ -428,15 +432,10 @@ class EncodeRequest(Request):
     confidence: float = Field(
         0.95, ge=0.5, lt=1, description="At which the finished file keeps the target."
     )
-    display: Literal["1080p@3H", "1080p@5H", "2160p@1.5H", "2160p@3H"] | None = Field(
-        None,
-        description="Screen, and distance in its heights, that auto and v1 score for; by default "
-        "as the reference's resolution suggests.",
+    display: Display | None = _DISPLAY
+    pool: Pool | None = Field(
+        None, description="How frames become the score; by default the model's own way."
     )
-    pool: (
-        Literal["mean", "harmonic", "p1", "p5", "p10", "median", "worst-second", "worst-shot"]
-        | None
-    ) = Field(None, description="How frames become the score; by default the model's own way.")
     tolerance: float = Field(
         1.5, gt=0, le=100, description="Points above the target beyond which it is encoded again."
     )
