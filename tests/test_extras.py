@@ -79,6 +79,12 @@ answers = [scored, loaded, refused, backends]
 MANIFEST = "reference,distorted,source\nref.y4m,dis.mp4,a\n"
 WORKING = {
     "students": ["score", "ref.y4m", "dis.mp4", "--model", "tiny", "--interval", "0.9", "--json"],
+    "votes": ["score", "ref.y4m", "dis.mp4", "--model", "opinions", "--json"],
+    "another distance": [
+        *("score", "ref.y4m", "dis.mp4", "--model", "opinions"),
+        "--distance",
+        "3.2",
+    ],
     "VMAF's own": ["score", "ref.y4m", "dis.mp4", "--model", "auto", "--json"],
     "pages": ["score", "ref.y4m", "dis.mp4", "--html", "page.html", "--json"],
     "tables": [*("extract", "--corpus", "manifest", "--manifest", "m.csv"), "--out", "t.parquet"],
