@@ -1,41 +1,47 @@
 """`encode` beside a search on samples and beside bisection of whole files, on clips made here.
 
-    python -m benchmarks.encode [--repeats 1] [--json]
+    python -m benchmarks.encode --out results.json [--minutes 10] [--json]
 
-Both rivals are written from what is documented of them. The search on samples is that of ab-av1:
-samples of 20 seconds, one for each twelve minutes, interpolated bisection between CRF 10 and 46
-(55 of AV1), in steps of 0.1 (1 of AV1), without a look at the finished file. Bisection encodes and
-measures whole files over the encoder's scale in steps of 1. Frames are counted, since times on a
-shared machine tell little. The rivals' scores are kept below the cache beside the clips, so that a
-broken run goes on.
+Three encoders and four targets, one of them in votes. Both rivals are written from what is
+documented of them. The search on samples is that of ab-av1: samples of 20 seconds, one for each
+twelve minutes, interpolated bisection between CRF 10 and 46 (55 of AV1), in steps of 0.1 (1 of
+AV1), without a look at the finished file. Bisection encodes and measures whole files over the
+encoder's scale in steps of 1. Frames are counted, since times on a shared machine tell little.
+Every search starts with an empty cache. Results are appended to one file, and what is in it is not
+run again: after `--minutes` the benchmark stops with the figures of what there is.
 """
 
+import argparse
+import contextlib
 import dataclasses
+import itertools
 import json
+import os
 import sys
 import tempfile
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.command import run
-from vmaf_jax.benchmarks.timing import Figures, machine
-from vmaf_jax.corpora.demo import load_clips
+from benchmarks.encode_clips import CLIPS, RATE, SECONDS, make_clip
+from vmaf_jax.benchmarks.timing import Figures, machine, to_lines
 from vmaf_jax.errors import InputError
-from vmaf_jax.files import atomic_path, cache_dir, make_dir, write_text
+from vmaf_jax.files import to_json, write_text
 from vmaf_jax.jobs.encode import EncodeSettings, encode
 from vmaf_jax.scoring.score import score
 from vmaf_jax.video.encoders import ENCODERS, EncodeRecipe, encode_video
 from vmaf_jax.video.ffmpeg import Ffmpeg, find_ffmpeg, run_ffmpeg
 from vmaf_jax.video.inputs import Video
 
-_SIZE, _RATE, _SHOT = (320, 180), 24, 48  # pixels; frames per second; frames of a source's clip
-_SECONDS = 40
-_TARGETS = (80.0, 90.0, 95.0)
-_MODEL = "vmaf_v0.6.1"
+_PRESETS = {"libx264": "medium", "libx265": "veryfast", "libsvtav1": "9"}
+_VMAF, _VOTES = "vmaf_v0.6.1", "opinions"
+_TARGETS = ((90.0, _VMAF), (80.0, _VMAF), (95.0, _VMAF), (3.8, _VOTES))
 _SAMPLE_SECONDS = 20  # of the search on samples
 _ALLOWED = 0.25  # points that a finished file may be below the target
+_MISSED = -100.0  # points above the target without a file
+_WAYS = ("encode", "bisection", "samples")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,49 +49,131 @@ class Outcome:
     """A finished file by one way of searching.
 
     Attributes:
-        above: Points by which its score, of all frames, is above the target; None without a file.
+        clip, encoder, target, way: Which search.
+        above: Points by which its score, of all frames, is above the target; None where the target
+            was refused, since the weakest setting is far above it.
         encoded, measured: Frames, in files.
     """
 
+    clip: str
+    encoder: str
+    target: float
+    way: str
     above: float | None
     encoded: float
     measured: float
 
 
-def bench_encode(repeats: int = 1, encoders: tuple[str, ...] = ("libx264", "libsvtav1")) -> Figures:
+class Results:
+    """Outcomes, and scores of the rivals' encodes, kept in one JSON file."""
+
+    def __init__(self, path: Path) -> None:
+        """Starts with what the file holds."""
+        self._path = path
+        kept = json.loads(path.read_text()) if path.exists() else {"outcomes": [], "scores": {}}
+        self.outcomes = [Outcome(**row) for row in kept["outcomes"]]
+        self.scores: dict[str, dict[str, float]] = kept["scores"]
+
+    def has(self, clip: str, encoder: str, target: float, way: str) -> bool:
+        """Returns whether a search was run."""
+        return any(
+            (o.clip, o.encoder, o.target, o.way) == (clip, encoder, target, way)
+            for o in self.outcomes
+        )
+
+    def write(self) -> None:
+        """Writes the file."""
+        rows = [dataclasses.asdict(outcome) for outcome in self.outcomes]
+        write_text(self._path, json.dumps({"outcomes": rows, "scores": self.scores}, indent=0))
+
+
+@dataclasses.dataclass(frozen=True)
+class Encodes:
+    """Scores of encodes of a clip, or of a sample of it, by setting.
+
+    Attributes:
+        part: Filters that cut the sample.
+    """
+
+    ffmpeg: Ffmpeg
+    clip: Path
+    encoder: str
+    model: str
+    results: Results
+    part: str = ""
+
+    def score(self, setting: float) -> float:
+        """Returns the score of the encode at a setting."""
+        key = f"{self.clip.stem} {self.encoder} {setting:g}{' sample' if self.part else ''}"
+        if key not in self.results.scores:
+            with tempfile.TemporaryDirectory() as work:
+                source = Path(work) / "sample.mkv" if self.part else self.clip
+                if self.part:
+                    _cut(self.ffmpeg, self.clip, self.part, source)
+                row, out = ENCODERS[self.encoder], Path(work) / "encode.mkv"
+                recipe = EncodeRecipe(row, _PRESETS[self.encoder], "yuv420p")
+                encode_video(self.ffmpeg, Video(source), recipe, setting, out)
+                self.results.scores[key] = _score(source, out, Path(work))
+        return self.results.scores[key][self.model]
+
+
+def bench_encode(out: Path, minutes: float) -> Figures:
     """Searches for the targets on all clips by every way; the figures are over clips and targets.
 
     Args:
-        repeats: Without effect: a search gives the same every time.
+        out: Where results are kept.
+        minutes: After which no further search is begun.
     """
-    ffmpeg = find_ffmpeg()
-    folder = make_dir(cache_dir() / "benchmark_encode")
-    results: dict[str, dict[str, list[Outcome]]] = {}
-    for name in CLIPS:
-        clip = folder / f"{name}.mkv"
-        if not clip.exists():
-            with atomic_path(clip) as temporary:
-                CLIPS[name](ffmpeg, temporary)
-        for encoder in encoders:
-            ways = results.setdefault(encoder, {})
-            for way, outcomes in _search_clip(ffmpeg, clip, encoder).items():
-                ways.setdefault(way, []).extend(outcomes)
-    return {
-        "machine": machine(),
-        "clips": len(CLIPS),
-        "targets": ", ".join(f"{target:g}" for target in _TARGETS),
-        **{
-            f"{encoder}: {way}": _summary(outcomes)
-            for encoder, ways in results.items()
-            for way, outcomes in ways.items()
-        },
+    ffmpeg, results = find_ffmpeg(), Results(out)
+    end = time.monotonic() + 60 * minutes
+    for way, (target, model), encoder, name in itertools.product(
+        (_WAYS[:1], _WAYS[1:]), _TARGETS, _PRESETS, CLIPS
+    ):
+        for each in way:
+            if time.monotonic() > end:
+                break
+            if not results.has(name, encoder, target, each):
+                encodes = Encodes(ffmpeg, make_clip(ffmpeg, name), encoder, model, results)
+                above, encoded, measured = _SEARCHES[each](encodes, target)
+                results.outcomes.append(
+                    Outcome(name, encoder, target, each, above, encoded, measured)
+                )
+                results.write()
+    return {"machine": machine(), "clips": len(CLIPS), **_summarize(results.outcomes)}
+
+
+def _summarize(outcomes: list[Outcome]) -> dict[str, Figures]:
+    figures: dict[str, Figures] = {}
+    for encoder, (target, _) in itertools.product(_PRESETS, _TARGETS):
+        here = [o for o in outcomes if (o.encoder, o.target) == (encoder, target)]
+        figures |= _compare(f"{encoder} at {target:g}", here)
+    for encoder in _PRESETS:
+        figures |= _compare(encoder, [o for o in outcomes if o.encoder == encoder])
+    return figures | _compare("all", outcomes)
+
+
+def _compare(name: str, outcomes: list[Outcome]) -> dict[str, Figures]:
+    """Returns figures of all searches by `encode`, and of all ways where every way was run."""
+    by_way = {
+        way: {
+            (o.clip, o.encoder, o.target): o
+            for o in outcomes
+            if o.way == way and o.above is not None
+        }
+        for way in _WAYS
     }
+    shared = set.intersection(*(set(searches) for searches in by_way.values()))
+    figures = {name: _figures(list(by_way["encode"].values()))} if by_way["encode"] else {}
+    if shared:
+        for way, searches in by_way.items():
+            figures[f"{name}, {way}"] = _figures([searches[key] for key in sorted(shared)])
+    return figures
 
 
-def _summary(outcomes: list[Outcome]) -> Figures:
-    above = np.array([-100.0 if o.above is None else o.above for o in outcomes])
+def _figures(outcomes: list[Outcome]) -> Figures:
+    above = np.array([o.above for o in outcomes])
     return {
-        "files": len(outcomes),
+        "searches": len(outcomes),
         "at or above target - 0.25 (share)": float(np.mean(above >= -_ALLOWED)),
         "points above (median)": float(np.median(above)),
         "points above (lowest)": float(above.min()),
@@ -95,92 +183,63 @@ def _summary(outcomes: list[Outcome]) -> Figures:
     }
 
 
-def _search_clip(ffmpeg: Ffmpeg, clip: Path, encoder: str) -> dict[str, list[Outcome]]:
-    """Returns an outcome for each target by each way."""
-    with tempfile.TemporaryDirectory(dir=clip.parent) as work:
-        whole = Encodes(ffmpeg, clip, encoder, Path(work))
-        return {
-            "samples": _by_samples(whole),
-            "bisection": [_by_bisection(whole, target) for target in _TARGETS],
-            "encode": [_by_encode(whole, target) for target in _TARGETS],
-        }
+def _search_by_encode(encodes: Encodes, target: float) -> tuple[float | None, float, float]:
+    is_vote = encodes.model == _VOTES
+    settings = EncodeSettings(
+        target=target,
+        votes=is_vote,
+        model=encodes.model,
+        encoder=encodes.encoder,
+        preset=_PRESETS[encodes.encoder],
+    )
+    with tempfile.TemporaryDirectory() as work:
+        out = Path(work) / "finished.mkv"
+        try:
+            with _empty_cache(Path(work)):
+                found = encode(encodes.clip, out, settings)
+        except InputError as error:
+            if "even the weakest" not in str(error):
+                raise
+            return None, 0.0, 0.0
+        n = found.n_frames
+        probed = len(found.probes) * sum(length for _, length in found.segments) / n
+        measured = probed + sum(entry.frames_measured for entry in found.encodes) / n
+        above = _MISSED
+        if found.finished is not None:
+            above = _score(encodes.clip, out, Path(work))[encodes.model] - found.target
+    return above, probed + len(found.encodes), measured
 
 
-class Encodes:
-    """Scores of encodes of a clip, or of a sample of it, by setting; kept beside the clip."""
-
-    def __init__(
-        self, ffmpeg: Ffmpeg, clip: Path, encoder: str, work: Path, part: str = ""
-    ) -> None:
-        """Starts with those that were kept.
-
-        Args:
-            part: Filters that cut the sample.
-        """
-        self.ffmpeg, self.clip, self.encoder, self.work = ffmpeg, clip, encoder, work
-        self._kept = clip.with_name(f"{clip.stem}-{encoder}{'-sample' if part else ''}.json")
-        self._scores = json.loads(self._kept.read_text()) if self._kept.exists() else {}
-        self._source = work / "sample.mkv" if part else clip
-        self._part = part
-
-    def score(self, setting: float) -> float:
-        """Returns the score of the encode at a setting."""
-        key = f"{setting:g}"
-        if key not in self._scores:
-            if self._part and not self._source.exists():
-                _write(
-                    self.ffmpeg, [*Video(self.clip).arguments(), "-vf", self._part], self._source
-                )
-            row = ENCODERS[self.encoder]
-            recipe, out = EncodeRecipe(row, row.preset, "yuv420p"), self.work / "encode.mkv"
-            encode_video(self.ffmpeg, Video(self._source), recipe, setting, out)
-            self._scores[key] = score(self._source, out, _MODEL, cache=self.work).pooled
-            write_text(self._kept, json.dumps(self._scores))
-        return float(self._scores[key])
-
-
-def _by_encode(whole: Encodes, target: float) -> Outcome:
-    out = whole.work / "finished.mkv"
-    settings = EncodeSettings(target=target, model=_MODEL, encoder=whole.encoder)
-    found = encode(whole.clip, out, settings)
-    n = found.n_frames
-    sampled = sum(length for _, length in found.segments)
-    probed = len(found.probes) * sampled / n  # those of another target too, which are cached
-    measured = probed + sum(entry.frames_measured for entry in found.encodes) / n
-    reached = None
-    if found.finished is not None:
-        reached = score(whole.clip, out, _MODEL, cache=whole.work).pooled - target
-        out.unlink()
-    return Outcome(reached, probed + len(found.encodes), measured)
-
-
-def _by_bisection(whole: Encodes, target: float) -> Outcome:
-    scale = ENCODERS[whole.encoder].settings
+def _search_by_bisection(encodes: Encodes, target: float) -> tuple[float | None, float, float]:
+    scale, points = ENCODERS[encodes.encoder].settings, _in_points(encodes, target)
     low, high, tries = int(scale.best), int(scale.worst) + 1, 0
     while high - low > 1:
         middle, tries = (low + high) // 2, tries + 1
-        if whole.score(float(middle)) >= target:
+        if encodes.score(float(middle)) >= points:
             low = middle
         else:
             high = middle
-    return Outcome(whole.score(float(low)) - target, float(tries), float(tries))
+    return encodes.score(float(low)) - points, float(tries), float(tries)
 
 
-def _by_samples(whole: Encodes) -> list[Outcome]:
+def _search_by_samples(encodes: Encodes, target: float) -> tuple[float | None, float, float]:
     """Searches on a sample from the middle; the finished file is measured for the figures alone."""
-    n = _SAMPLE_SECONDS * _RATE
-    first = (_SECONDS * _RATE - n) // 2
+    n, points = _SAMPLE_SECONDS * RATE, _in_points(encodes, target)
+    first = (SECONDS * RATE - n) // 2
     chosen = f"trim=start_frame={first}:end_frame={first + n},setpts=PTS-STARTPTS"
-    parts = Encodes(whole.ffmpeg, whole.clip, whole.encoder, whole.work, chosen)
-    is_x264 = whole.encoder in ("libx264", "libx265")
-    worst, step = (46.0, 0.1) if is_x264 else (55.0, 1.0)
-    outcomes = []
-    for target in _TARGETS:
-        setting, tries = _interpolate(parts.score, target, worst, step)
-        share = tries * n / (_SECONDS * _RATE)
-        above = None if setting is None else whole.score(setting) - target
-        outcomes.append(Outcome(above, share + 1, share))
-    return outcomes
+    parts = dataclasses.replace(encodes, part=chosen)
+    worst, step = (46.0, 0.1) if encodes.encoder in ("libx264", "libx265") else (55.0, 1.0)
+    setting, tries = _interpolate(parts.score, points, worst, step)
+    share = tries * n / (SECONDS * RATE)
+    above = _MISSED if setting is None else encodes.score(setting) - points
+    return above, share + 1, share
+
+
+_SEARCHES: dict[str, Callable[[Encodes, float], tuple[float | None, float, float]]] = {
+    "encode": _search_by_encode,
+    "bisection": _search_by_bisection,
+    "samples": _search_by_samples,
+}
 
 
 def _interpolate(
@@ -206,80 +265,48 @@ def _interpolate(
     return (None if low is None else round(low * step, 1)), len(known)
 
 
-def _mix(seed: int, shots: tuple[int, int], chain: str = "null") -> Callable[[Ffmpeg, Path], None]:
-    """Returns a maker of a clip of windows over the demo corpus's sources, cut one to the next.
-
-    Args:
-        shots: Shortest and longest shot, frames.
-        chain: Filters of the whole.
-    """
-
-    def make(ffmpeg: Ffmpeg, out: Path) -> None:
-        rng = np.random.default_rng(seed)
-        sources = sorted({clip.reference.path for clip in load_clips()})
-        inputs: list[str] = []
-        chains: list[str] = []
-        left = _SECONDS * _RATE
-        while left > 0:
-            length = min(left, int(rng.integers(shots[0], shots[1] + 1)))
-            window = f"{_SIZE[0]}:{_SIZE[1]}:{rng.integers(0, 256)}:{rng.integers(0, 144)}"
-            turns = ",".join(f for f in ("hflip", "vflip", "reverse") if rng.random() < 1 / 3)
-            k = len(chains)
-            inputs += Video(Path(rng.choice([str(path) for path in sources]))).arguments()
-            # Forth and back again, as long as the shot is.
-            there_and_back = f"split[f{k}][b{k}];[b{k}]reverse[r{k}];[f{k}][r{k}]concat"
-            chains.append(
-                f"[{k}:v]{turns or 'null'},crop={window},setsar=1,{there_and_back},"
-                f"loop=-1:{2 * _SHOT}:0,trim=end_frame={length},setpts=N/{_RATE}/TB[s{k}]"
-            )
-            left -= length
-        joined = "".join(f"[s{k}]" for k in range(len(chains)))
-        chains.append(f"{joined}concat=n={len(chains)},{chain},format=yuv420p[o]")
-        _write(ffmpeg, [*inputs, "-filter_complex", ";".join(chains), "-map", "[o]"], out)
-
-    return make
+def _in_points(encodes: Encodes, target: float) -> float:
+    """Returns a target in points; the voters of the model had five grades from 1."""
+    return 100 * (target - 1) / 4 if encodes.model == _VOTES else target
 
 
-def _synthetic(source: str) -> Callable[[Ffmpeg, Path], None]:
-    """Returns a maker of a clip from one of ffmpeg's generators."""
+def _score(reference: Path, encode_: Path, work: Path) -> dict[str, float]:
+    """Returns the scores of all frames by both models."""
+    return {
+        model: score(reference, encode_, model, cache=work / "features").pooled
+        for model in (_VMAF, _VOTES)
+    }
 
-    def make(ffmpeg: Ffmpeg, out: Path) -> None:
-        _write(ffmpeg, ["-f", "lavfi", "-i", source, "-pix_fmt", "yuv420p"], out)
 
-    return make
-
-
-def _write(ffmpeg: Ffmpeg, arguments: list[str], out: Path) -> None:
-    ends = ["-r", str(_RATE), "-t", str(_SECONDS), "-c:v", "ffv1", "-g", "1", "-f", "matroska"]
-    line = ["-nostdin", "-v", "error", "-y", *arguments, *ends, str(out)]
-    if (result := run_ffmpeg(ffmpeg, line)).code:
+def _cut(ffmpeg: Ffmpeg, clip: Path, filters: str, out: Path) -> None:
+    line = ["-nostdin", "-v", "error", *Video(clip).arguments(), "-vf", filters, "-c:v", "ffv1"]
+    if (result := run_ffmpeg(ffmpeg, [*line, str(out)])).code:
         raise InputError(f"{out}: cannot be made ({result.report.strip()[-300:]}).")
 
 
-_FORM = f"size={_SIZE[0]}x{_SIZE[1]}:rate={_RATE}"
-CLIPS = {
-    "cuts_of_a_second": _mix(1, (18, 36)),
-    "cuts_of_two_seconds": _mix(2, (36, 72)),
-    "cuts_of_four_seconds": _mix(3, (72, 120)),
-    "long_shots": _mix(4, (160, 240)),
-    "mixed_shots": _mix(5, (12, 200)),
-    "mixed_shots_again": _mix(6, (12, 200)),
-    "noise": _mix(7, (36, 120), "noise=alls=12:allf=t"),
-    "grain_in_half": _mix(8, (36, 120), "noise=alls=16:allf=t:enable='gte(n,480)'"),
-    "fades_to_black": _mix(
-        9,
-        (96, 144),
-        "fade=in:0:48,eq=brightness='-max(0,1-abs(n-480)/60)':eval=frame,fade=out:912:48",
-    ),
-    "dark": _mix(10, (36, 120), "eq=brightness=-0.25:contrast=0.6"),
-    "soft": _mix(11, (36, 120), "gblur=sigma=1.5"),
-    "screen": _synthetic(f"testsrc2={_FORM}"),
-    "fractal": _synthetic(f"mandelbrot={_FORM}"),
-    "moving_tiles": _synthetic(
-        f"life={_FORM}:mold=10:seed=1:death_color=#C83232:life_color=#00ff00"
-    ),
-}
+@contextlib.contextmanager
+def _empty_cache(folder: Path) -> Iterator[None]:
+    before = os.environ.get("VMAF_JAX_CACHE")
+    os.environ["VMAF_JAX_CACHE"] = str(folder / "cache")
+    try:
+        yield
+    finally:
+        del os.environ["VMAF_JAX_CACHE"]
+        if before is not None:
+            os.environ["VMAF_JAX_CACHE"] = before
+
+
+def main() -> int:
+    """Runs the benchmark as the command line says; returns the exit code."""
+    parser = argparse.ArgumentParser(description=bench_encode.__doc__)
+    parser.add_argument("--out", type=Path, required=True, help="JSON file of the results")
+    parser.add_argument("--minutes", type=float, default=np.inf, help="begin no search after them")
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    options = parser.parse_args()
+    figures = bench_encode(options.out, options.minutes)
+    print(to_json(figures) if options.json else "\n".join(to_lines(figures)))
+    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(run(bench_encode))
+    sys.exit(main())

@@ -187,11 +187,30 @@ def test_probes_lead_to_a_file_that_keeps_the_target(long_clip, tmp_path):
     reached = score(long_clip, tmp_path / "a.mkv", model="vmaf_v0.6.1").pooled
     assert first.finished.lower_bound <= reached + 1e-9
     assert reached >= 85
-    # Another target reads what was measured, and the same one encodes no segment at all.
+    # The same target is one encode more, at the same setting, and nothing before it.
     again = encode(long_clip, tmp_path / "b.mkv", EncodeSettings(target=85.0, preset="fast"))
     assert all(probe.is_cached for probe in again.probes)
-    assert [p.score for p in again.probes] == [p.score for p in first.probes]
+    assert sorted(p.score for p in again.probes) == sorted(p.score for p in first.probes)
+    assert [e.setting for e in again.encodes if not e.is_cached] == [first.finished.setting]
     assert (tmp_path / "b.mkv").stat().st_size == (tmp_path / "a.mkv").stat().st_size
+    # Another target begins with all that is known.
+    other = encode(long_clip, tmp_path / "c.mkv", EncodeSettings(target=88.0, preset="fast"))
+    assert sum(not p.is_cached for p in other.probes) <= 1
+    assert len([e for e in other.encodes if not e.is_cached]) == 1
+    assert score(long_clip, tmp_path / "c.mkv", model="vmaf_v0.6.1").pooled >= 88
+
+
+def test_a_corrupted_cache_is_told_with_the_file(long_clip, tmp_path, monkeypatch):
+    monkeypatch.setenv("VMAF_JAX_CACHE", str(tmp_path / "cache"))
+    words = ["encode", long_clip, "--target", 85, "--preset", "ultrafast"]
+    assert run_command(*words, "--out", tmp_path / "a.mkv").code == 0
+    for kind in ("encodes", "probes", "surveys"):
+        entry = next(path for path in (tmp_path / "cache" / kind).rglob("*") if path.is_file())
+        entry.write_bytes(b"{}")
+        result = run_command(*words, "--out", tmp_path / "b.mkv")
+        assert (result.code, result.stdout) == (2, "")
+        assert f"{entry}: this cache entry is corrupted" in result.stderr
+    assert not (tmp_path / "b.mkv").exists()
 
 
 @pytest.mark.slow

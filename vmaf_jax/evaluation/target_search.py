@@ -12,9 +12,10 @@ from its segments: unknown before the first whole encode, with the variance
     V(q) = e^2 + (drift * s'(q))^2
 
 where e is the sampling error of the segments and drift, in settings, is what rate control does
-otherwise in segments. Once a whole file is measured, d is known there, and its error grows with the
-distance in points. With two, or without probes, g goes through whole files and d is 0. A setting is
-expected to hold where mean - z * sd reaches the target; z is of the confidence.
+otherwise in segments. Once whole files are measured, d is known there: it is linear between them
+and constant beyond, and its error grows with the distance in points. Without probes g goes through
+whole files and d is 0. A setting is expected to hold where mean - z * sd reaches the target; z is
+of the confidence.
 Where z * sd is more than half the tolerance, the middle of what is tolerated is aimed at instead: a
 file that is too good costs another encode, as a miss does.
 Sources: Barlow et al., "Statistical inference under order restrictions" (1972); Fritsch and
@@ -94,8 +95,6 @@ def forecast(
         whole: Encodes of the whole file.
     """
     grid = settings.grid()
-    if len(whole) > 1:
-        probes = []
     points = list(probes) or list(whole)
     if not points:
         t = _to_t(np.array(93.0)) + settings.slope * (grid - settings.typical)
@@ -107,14 +106,19 @@ def forecast(
     curve_error = gap * points_per_t
     error = np.zeros(len(grid))
     if probes:
-        at = sorted(probes, key=lambda probe: probe.setting)
-        sampling = np.interp(grid, [p.setting for p in at], [p.error for p in at])
+        by_setting = sorted(probes, key=lambda probe: probe.setting)
+        places = [probe.setting for probe in by_setting]
+        sampling = np.interp(grid, places, [probe.error for probe in by_setting])
         error = np.hypot(sampling, settings.drift * settings.slope * points_per_t)
     if probes and whole:
-        (file,) = whole
-        there = float(np.interp(file.setting, grid, mean))
-        carried = np.hypot(_CARRY * np.abs(mean - there), file.error)
-        mean, error = mean + file.score - there, np.minimum(error, carried)
+        files = sorted(whole, key=lambda file: file.setting)
+        at = [file.setting for file in files]
+        there = np.interp(at, grid, mean)
+        shift = np.array([file.score for file in files]) - there
+        far = np.abs(mean[:, None] - there).min(axis=1)
+        carried = np.hypot(_CARRY * far, np.interp(grid, at, [file.error for file in files]))
+        mean = np.minimum.accumulate(mean + np.interp(grid, at, shift))
+        error = np.minimum(error, carried)
         curve_error = np.minimum(curve_error, carried)
     elif whole:
         error = np.full(len(grid), max(file.error for file in whole))

@@ -251,14 +251,13 @@ def encode(
     )
 
 
-def probe_settings(
-    trials: Trials, settings: EncodeSettings, known: Sequence[Probe] = ()
-) -> list[Probe]:
+def probe_settings(trials: Trials, settings: EncodeSettings) -> list[Probe]:
     """Encodes the segments at a few settings, each where the decision is made by then.
 
-    Args:
-        known: Probes that were made before, of another target; they are among those returned.
+    Returns:
+        All probes of the segments, those of earlier searches first.
     """
+    known = trials.known_probes()
     probes = list(known)
     z = statistics.NormalDist().inv_cdf(settings.confidence)
     while len(probes) < len(known) + MAX_PROBES:
@@ -276,27 +275,32 @@ def _encode(
     """Encodes the whole file until one keeps the target closely, or none can.
 
     Returns:
-        All encodes, and the one of the weakest setting that keeps the target, whose file is `best`.
+        All encodes, those of earlier searches first, and the one of the weakest setting that keeps
+        the target, whose file is `best`.
     """
-    encodes: list[WholeEncode] = []
+    known = trials.known_encodes()
+    made: list[WholeEncode] = []
     finished = None
     encoder = trials.recipe.encoder
     tolerance = settings.tolerance if probes else min(settings.tolerance, _CLOSE)
     z = statistics.NormalDist().inv_cdf(settings.confidence)
-    while len(encodes) < MAX_ENCODES:
-        whole = [Observation(e.setting, e.score, e.error, holds=e.holds) for e in encodes]
+    while len(made) < MAX_ENCODES:
+        whole = [Observation(e.setting, e.score, e.error, holds=e.holds) for e in (*known, *made)]
         seen = observe_probes(probes)
         setting = next_encode(encoder.settings, seen, whole, settings.target, z, tolerance)
-        if setting is None:
+        if setting is None:  # what is known suffices, but its file may be gone
+            setting = max((file.setting for file in whole if file.holds), default=None)
+        if setting is None or (finished is not None and setting <= finished.setting):
             break
         file = best.with_stem("trial")
-        encodes.append(trials.encode_whole(setting, file))
-        if encodes[-1].holds and (finished is None or setting > finished.setting):
-            finished = encodes[-1]
+        made.append(trials.encode_whole(setting, file))
+        known = [encode for encode in known if encode.setting != setting]
+        if made[-1].holds and (finished is None or setting > finished.setting):
+            finished = made[-1]
             file.replace(best)
     if finished is not None and finished.setting >= encoder.settings.worst:
         _check_not_far(finished.score, encoder, settings)
-    return encodes, finished
+    return [*known, *made], finished
 
 
 def observe_probes(probes: Sequence[Probe]) -> list[Observation]:

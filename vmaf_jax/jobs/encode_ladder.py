@@ -146,8 +146,7 @@ def encode_ladder(
             for entry in wanted:
                 target = Target(entry.target, entry.pool, entry.confidence)
                 trials = Trials(ffmpeg, source, plan, recipe, model, target, work, progress)
-                known = by_height.get(height, [])
-                by_height[height] = probe_settings(trials, entry, known)
+                by_height[height] = probe_settings(trials, entry)
     width = source.stream.width / source.stream.height
     found = [_find_rung(by_height, entry.target, encoder, width) for entry in wanted]
     return EncodeLadder(

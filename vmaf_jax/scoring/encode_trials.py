@@ -1,12 +1,14 @@
 """Trials of an encoder's settings: probes of some segments, and whole files, each measured.
 
-Probes are cached by the content of the source and all that they depend on, as frames' features, so
-that any target and any pooling is read from them again.
+Both are cached by the content of the source and all that they depend on. Probes are kept as frames'
+features, so that any target and any pooling is read from them again, and whole files as the scores
+of one model. A search begins with all trials that earlier ones made.
 """
 
 import dataclasses
 import json
 import statistics
+import time
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -21,7 +23,7 @@ from vmaf_jax.extraction.extract import extract_one
 from vmaf_jax.extraction.frame_subset import check_frames_separable
 from vmaf_jax.extraction.libvmaf import RECIPE
 from vmaf_jax.extraction.request import Request
-from vmaf_jax.files import cache_dir
+from vmaf_jax.files import atomic_path, cache_dir, to_json, write_text
 from vmaf_jax.progress import Progress
 from vmaf_jax.scoring.frame_budget import Floats, measure_sample
 from vmaf_jax.scoring.model import Model
@@ -34,7 +36,10 @@ from vmaf_jax.video.inputs import Video, file_digest, text_digest
 from vmaf_jax.video.reel import segment_starts, write_reel
 from vmaf_jax.video.survey import Survey
 
-_PROBE_RECIPE = 1  # raised with every change of what a probe is, so that none is served old
+_TRIAL_RECIPE = 2  # raised with every change of what a trial is, so that none is served old
+_REELS = "reels"  # folder of lossless segments in the cache
+_MOST_REEL_BYTES, _IN_USE_SECONDS = 4 << 30, 3600
+_SAMPLED_ROWS = 32  # of features, by whose scores models are told apart
 _LEAST_SAMPLED = 300  # frames of a file of which some are measured, not all
 _SAMPLED_UP_TO = (1 + LEVEL) / 2  # confidence that the interval of a sample has on one side
 _SIGMAS = statistics.NormalDist().inv_cdf(_SAMPLED_UP_TO)  # of that interval's half-width
@@ -86,6 +91,7 @@ class WholeEncode:
         frames_measured: Frames.
         kbps: Rate of its video, kbit/s.
         holds: Whether the lower bound reaches the target.
+        is_cached: Whether it was encoded and measured in an earlier search; its file is gone.
     """
 
     setting: float
@@ -94,6 +100,7 @@ class WholeEncode:
     frames_measured: int
     kbps: float
     holds: bool
+    is_cached: bool = False
 
     @property
     def error(self) -> float:
@@ -119,6 +126,11 @@ class Trials:
     work: Path
     progress: Progress
 
+    def known_probes(self) -> list[Probe]:
+        """Returns the probes that earlier searches made of these segments by this recipe."""
+        folder = self._probe_folder
+        return [self.probe(float(entry.stem)) for entry in sorted(folder.glob("*.parquet"))]
+
     def probe(self, setting: float) -> Probe:
         """Encodes the segments at a setting and measures them, unless that was done before.
 
@@ -126,9 +138,9 @@ class Trials:
             InputError: ffmpeg fails, or a cached probe is corrupted.
         """
         assert self.plan is not None, "a whole file has no segments"  # noqa: S101
-        entry = self._cache_entry(setting)
+        entry = self._probe_folder / f"{setting:g}.parquet"
         is_cached = entry.exists()
-        table = self._read_entry(entry) if is_cached else self._measure_segments(setting)
+        table = self._read_probe(entry) if is_cached else self._measure_segments(setting)
         if not is_cached:
             table.write(entry)
         rows, is_whole = self.plan.rows(), self.plan.share == 1
@@ -143,6 +155,22 @@ class Trials:
         kbps = table.provenance["bytes"] * 8 * self.source.rate / len(table) / 1000
         self.progress.say(f"segments at {setting:g}: {score:.2f}, about {kbps:.0f} kbit/s")
         return Probe(setting, score, error, kbps, is_cached)
+
+    def known_encodes(self) -> list[WholeEncode]:
+        """Returns the whole files of earlier searches by this recipe, model and pooling.
+
+        Those are left out whose interval holds the target: more frames would have to be measured.
+        """
+        known = []
+        for entry in sorted(self._encode_folder.glob("*.json")):
+            try:
+                encode = WholeEncode(**json.loads(entry.read_text()))
+            except (OSError, ValueError, TypeError) as error:
+                raise _corrupted(entry) from error
+            holds = encode.lower_bound >= self.target.points
+            if holds or encode.score < self.target.points:
+                known.append(dataclasses.replace(encode, holds=holds, is_cached=True))
+        return known
 
     def encode_whole(self, setting: float, out: Path) -> WholeEncode:
         """Encodes the whole source into `out` at a setting, and measures the file.
@@ -161,7 +189,9 @@ class Trials:
         score, lower_bound, measured = self._measure_whole(out)
         self.progress.say(f"{name}: {score:.2f} at {kbps:.0f} kbit/s")
         holds = lower_bound >= self.target.points
-        return WholeEncode(setting, score, lower_bound, measured, kbps, holds)
+        encode = WholeEncode(setting, score, lower_bound, measured, kbps, holds)
+        write_text(self._encode_folder / f"{setting:g}.json", to_json(encode))
+        return encode
 
     def _measure_whole(self, file: Path) -> tuple[float, float, int]:
         """Returns the score of a whole file, its lower bound, and how many frames were measured."""
@@ -219,32 +249,71 @@ class Trials:
     @cached_property
     def _reel(self) -> Video:
         """The segments of the source, joined; written when they are first needed."""
-        path = self.work / "segments.mkv"
-        if not path.exists():  # trials of other recipes share it
+        path = cache_dir() / _REELS / f"{self._digest(segments=self._segments)}.mkv"
+        if not path.exists():
             self.progress.say("copying the segments")
-            write_reel(self.ffmpeg, self.source.video, self._segments, self.source.rate, path)
+            with atomic_path(path) as out:
+                write_reel(self.ffmpeg, self.source.video, self._segments, self.source.rate, out)
+        path.touch()
+        _remove_old_reels(path.parent)
         return Video(path)
 
-    def _cache_entry(self, setting: float) -> Path:
-        """Returns where the probe of a setting is cached."""
-        key = {
-            "recipe": [_PROBE_RECIPE, RECIPE],
+    @cached_property
+    def _probe_folder(self) -> Path:
+        """Where probes are cached, by setting."""
+        digest = self._digest(
+            encode=dataclasses.asdict(self.recipe),
+            segments=self._segments,
+            features=self.model.feature_set.name,
+        )
+        return cache_dir() / "probes" / digest
+
+    @cached_property
+    def _encode_folder(self) -> Path:
+        """Where scores of whole files are cached, by setting."""
+        # A model is told from others by its scores of some features.
+        features = np.random.default_rng(0).uniform(
+            size=(_SAMPLED_ROWS, len(self.model.feature_set))
+        )
+        digest = self._digest(
+            encode=dataclasses.asdict(self.recipe),
+            features=self.model.feature_set.name,
+            model=[self.model.name, np.asarray(self.model(features)).round(3).tolist()],
+            pool=self.target.pool or self.model.pooling,
+            confidence=self.target.confidence,
+        )
+        return cache_dir() / "encodes" / digest
+
+    def _digest(self, **key: object) -> str:
+        """Returns a digest of the source, the program, and what else a result depends on."""
+        common = {
+            "recipe": [_TRIAL_RECIPE, RECIPE],
             "source": file_digest(self.source.video.path),
             "stream": self.source.video.stream,
-            "segments": self._segments,
-            "encode": dataclasses.asdict(self.recipe),
-            "setting": setting,
-            "features": self.model.feature_set.name,
             "program": [self.ffmpeg.path, self.ffmpeg.version],
         }
-        return cache_dir() / "probes" / f"{text_digest(json.dumps(key))}.parquet"
+        return text_digest(json.dumps({**common, **key}))
 
-    def _read_entry(self, entry: Path) -> FeatureTable:
-        damaged = InputError(f"{entry}: this cached probe is corrupted; delete it and run again.")
+    def _read_probe(self, entry: Path) -> FeatureTable:
         try:
             table = read_file(entry)
         except InputError as error:
-            raise damaged from error
+            raise _corrupted(entry) from error
         if self.plan is None or len(table) != self.plan.n_frames or "bytes" not in table.provenance:
-            raise damaged
+            raise _corrupted(entry)
         return table
+
+
+def _corrupted(entry: Path) -> InputError:
+    return InputError(f"{entry}: this cache entry is corrupted; delete it and run again.")
+
+
+def _remove_old_reels(folder: Path) -> None:
+    """Removes the reels that were used longest ago, until the rest is small."""
+    reels = [(path.stat(), path) for path in folder.glob("*.mkv")]
+    total = 0
+    for stat, path in sorted(reels, key=lambda reel: reel[0].st_mtime, reverse=True):
+        total += stat.st_size
+        # Another process may be reading what was used a moment ago.
+        if total > _MOST_REEL_BYTES and time.time() - stat.st_mtime > _IN_USE_SECONDS:
+            path.unlink(missing_ok=True)

@@ -5,23 +5,27 @@ own MPEG-4 encoder at a fixed quantiser: the bytes of its frames tell how hard t
 """
 
 import dataclasses
+import json
 import re
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import pydantic
 
 from vmaf_jax.errors import InputError
-from vmaf_jax.files import work_folder
+from vmaf_jax.files import cache_dir, work_folder, write_bytes
 from vmaf_jax.video.checks import reports_damage
 from vmaf_jax.video.encoders import read_packet_sizes
 from vmaf_jax.video.ffmpeg import BY_NUMBER, VERBOSE, Ffmpeg, run_ffmpeg
-from vmaf_jax.video.inputs import Video, check_video
+from vmaf_jax.video.inputs import Video, check_video, file_digest, text_digest
 from vmaf_jax.video.pairing import HDR_TRANSFERS
 from vmaf_jax.video.report import check_formats
 from vmaf_jax.video.shots import SHOT_FILTER, read_shot_log, shot_starts
 from vmaf_jax.video.streams import DecodedStream, probe
 from vmaf_jax.video.timing import is_evenly_spaced
 
+_RECIPE = 1  # raised with every change of a survey, so that none is served old
 _LINES = 180  # of the small pictures
 _QUANTISER = 8  # of MPEG-4, 1 to 31
 _ALPHA = re.compile(r"yuva|ya\d|rgba|bgra|argb|abgr|gbrap|ayuv|vuya|pal8")
@@ -54,13 +58,55 @@ class Survey:
 def survey_source(ffmpeg: Ffmpeg, video: Video) -> Survey:
     """Decodes a source once, and refuses what cannot be encoded and compared frame by frame.
 
+    A survey is cached by the content of the source.
+
     Raises:
         InputError: It cannot be read; is raw, damaged, interlaced, HDR or transparent; its frames
-            have no times, or uneven ones; or its pictures change on the way.
+            have no times, or uneven ones; or its pictures change on the way. Or the cached survey
+            is corrupted.
     """
     if video.is_raw:
         raise InputError(f"{video.path}: a raw file has no rate; wrap it as .y4m first.")
     check_video(video)
+    key = [_RECIPE, ffmpeg.path, ffmpeg.version, video.stream, file_digest(video.path)]
+    entry = cache_dir() / "surveys" / f"{text_digest(json.dumps(key))}.json"
+    if entry.exists():
+        return _read_entry(entry, video)
+    survey = _decode_source(ffmpeg, video)
+    kept = _CachedSurvey(
+        number=survey.video.stream,
+        stream=survey.stream,
+        rate=survey.rate,
+        cuts=survey.cuts,
+        difficulty=survey.difficulty.tolist(),
+    )
+    write_bytes(entry, pydantic.TypeAdapter(_CachedSurvey).dump_json(kept))
+    return survey
+
+
+@dataclasses.dataclass(frozen=True)
+class _CachedSurvey:
+    """A survey as it is cached, with the number of the stream in place of the video."""
+
+    number: int | None
+    stream: DecodedStream
+    rate: float
+    cuts: list[int]
+    difficulty: list[float]
+
+
+def _read_entry(entry: Path, video: Video) -> Survey:
+    try:
+        kept = pydantic.TypeAdapter(_CachedSurvey).validate_json(entry.read_bytes())
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{entry}: this cache entry is corrupted; delete it and run again."
+        ) from error
+    video = dataclasses.replace(video, stream=kept.number)
+    return Survey(video, kept.stream, kept.rate, kept.cuts, np.array(kept.difficulty))
+
+
+def _decode_source(ffmpeg: Ffmpeg, video: Video) -> Survey:
     video, stream = probe(ffmpeg, video)
     rate = _check_form(ffmpeg, video, stream)
     small = f"scale=-2:'min({_LINES},ih)':flags=fast_bilinear,format=yuv420p"
