@@ -60,3 +60,13 @@ def test_what_cannot_be_pooled():
         pool_clip(np.ones(3), "p50")
     with pytest.raises(InputError, match="no frame rate"):
         pool_clip(np.ones(3), "worst-second")
+
+
+def test_a_second_is_so_many_frames_though_some_have_no_score():
+    numbers = np.array([0, 1, 2, 3, 8, 9, 10, 11, 12, 13])
+    scores = np.array([90.0, 90, 90, 90, 10, 94, 50, 50, 90, 90])
+    # Four numbers from 5 hold frame 8 alone, whose mean would be the lowest.
+    assert pool_clip(scores, "worst-second", rate=4.0, numbers=numbers) == PooledScore(51, 4, 7)
+    every_second = np.arange(0, 20, 2)
+    found = pool_clip(scores, "worst-second", rate=4.0, numbers=every_second)
+    assert found == PooledScore(50, 3, 4)

@@ -92,7 +92,9 @@ def test_long_clips_are_drawn_in_columns():
     rng = np.random.default_rng(0)
     scores = rng.uniform(0, 100, 100_003)
     frames = np.arange(len(scores), dtype=np.int32)
-    encode = Encode("x", 50.0, None, frames, scores, [int(np.argmin(scores))], [], {}, {})
+    encode = Encode(
+        "x", 50.0, None, frames, scores, range(len(frames)), [int(np.argmin(scores))], [], {}, {}
+    )
     drawn = bin_scores(encode)
     assert len(drawn.mean) == MAX_BINS
     assert drawn.low.min() == scores.min()

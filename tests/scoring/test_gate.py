@@ -137,3 +137,12 @@ def test_bad_input_is_one_line(pair, documents, flags, message):
     assert finished.code == 2
     assert message in finished.stderr
     assert finished.stderr.count("\n") == 1
+
+
+def test_a_baseline_whose_frames_were_aligned_otherwise_is_refused(pair, documents, tmp_path):
+    document = json.loads((documents / "frames.json").read_text())
+    document["frame_numbers"] = [k + (k > 4) for k in range(len(document["frames"]))]
+    (tmp_path / "aligned.json").write_text(json.dumps(document))
+    end = run_command("score", *pair, "--baseline", tmp_path / "aligned.json", "--max-drop", 1)
+    assert end.code == 2
+    assert "aligned otherwise" in end.stderr

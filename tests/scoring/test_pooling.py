@@ -48,6 +48,7 @@ def test_the_worst_shot_and_second_are_found_with_their_times(shots):
         moment = document["moments"][name]
         assert (moment["first_frame"], moment["last_frame"]) == (12, 23)
         assert (moment["from_s"], moment["to_s"]) == (1, 2)
+        assert moment["reference_frames"] == moment["distorted_frames"] == [12, 23]
     assert document["statistics"]["worst_second"] == moment["score"]
     later = score(*shots, start="6f").to_dict()
     assert later["moments"] == {"worst-second": {**moment, "first_frame": 6, "last_frame": 17}}

@@ -14,10 +14,12 @@ from vmaf_jax.video.inputs import Video
 
 def test_lowest_on_a_known_case():
     scores = np.array([5.0, 1.0, 2.0, 9.0, 1.0, 3.0])
-    assert lowest_frames(scores, 3, 1) == [1, 4, 2]
-    assert lowest_frames(scores, 3, 3) == [1, 4]
-    assert lowest_frames(scores, 9, 2) == [1, 4]
-    assert lowest_frames(scores, 2, 1) == [1, 4]
+    assert lowest_frames(scores, np.arange(6), 3, 1) == [1, 4, 2]
+    assert lowest_frames(scores, np.arange(6), 3, 3) == [1, 4]
+    assert lowest_frames(scores, np.arange(6), 9, 2) == [1, 4]
+    assert lowest_frames(scores, np.arange(6), 2, 1) == [1, 4]
+    assert lowest_frames(scores, np.array([0, 1, 9, 10, 11, 12]), 3, 3) == [1, 4]
+    assert lowest_frames(scores, np.array([0, 1, 5, 10, 11, 12]), 3, 3) == [1, 4, 2]
 
 
 @pytest.mark.parametrize("name", ["dis.mp4", "deep.mkv"])

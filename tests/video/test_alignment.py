@@ -1,5 +1,6 @@
 """Frames that are dropped, repeated, foreign or elsewhere are found, and the others measured."""
 
+import json
 import subprocess
 
 import numpy as np
@@ -8,8 +9,14 @@ import pytest
 from tests.support import run_command
 from vmaf_jax import extract_pair
 from vmaf_jax.errors import InputError
+from vmaf_jax.jobs.clip_page import clip_view
+from vmaf_jax.reporting.clip_page import clip_page
+from vmaf_jax.reporting.plots import plot_frame
+from vmaf_jax.scoring.score import ScoreSettings
+from vmaf_jax.scoring.worst_frames import worst_frames
 from vmaf_jax.video import frame_course as course_module
 from vmaf_jax.video.alignment import Alignment, Run, align_frames
+from vmaf_jax.video.comparison import Comparison
 from vmaf_jax.video.frame_course import frame_course
 
 N, H, W = 40, 90, 160
@@ -150,3 +157,55 @@ def test_what_cannot_be_aligned_is_refused_in_one_line(folder, ffmpeg, tmp_path)
         end = run_command("score", folder / "ref.mkv", *extra, "--align")
         assert end.code == 2
         assert words in end.stderr.replace("\n", " ")
+
+
+def test_moments_and_worst_frames_of_an_aligned_pair_are_numbered_as_in_both_files(
+    folder, ffmpeg, tmp_path
+):
+    """In their numbers, times, pictures, log and page: rows are none of these."""
+    reference, cut = late_and_blurred(folder, ffmpeg, tmp_path)
+    scores, worst = worst_frames(
+        reference, cut, "vmaf_v0.6.1", ScoreSettings(comparison=Comparison(align=True)), count=1
+    )
+    (lowest,) = worst
+    assert [place.frame for place in lowest.places] == [34, 28]
+    assert [place.seconds for place in lowest.places] == [34 / 25, 28 / 25]
+    row = int(np.argmin(scores.per_frame))
+    assert (row, lowest.frame) == (27, 29)
+    assert lowest.features["adm2"] == scores.table.features[row, 0]
+    title = "frame 29 (the reference's 34, the distorted video's 28): vmaf_v0.6.1"
+    ours, theirs = read_luma(ffmpeg, reference)[34], read_luma(ffmpeg, cut)[28]
+    assert lowest.picture == plot_frame(ours, theirs, f"{title} {lowest.score:.2f}")
+
+    document = scores.to_dict(per_frame=True)
+    assert document["frame_numbers"] == [*range(15), *range(17, 35)]
+    moment = document["moments"]["worst-second"]
+    first, last = moment["reference_frames"]
+    assert last - first < 25
+    assert first <= 34 <= last
+    assert (moment["from_s"], moment["to_s"]) == (first / 25, (last + 1) / 25)
+    own = moment["distorted_frames"]
+    assert (moment["distorted_from_s"], moment["distorted_to_s"]) == (
+        own[0] / 25,
+        (own[1] + 1) / 25,
+    )
+    scores.write_log(tmp_path / "log.json")
+    log = json.loads((tmp_path / "log.json").read_text())
+    assert [entry["frameNum"] for entry in log["frames"]] == document["frame_numbers"]
+    page = clip_page(clip_view([scores]))
+    assert "frame 29 (1.36 s, the reference&#x27;s 34, the encode&#x27;s 28)" in page
+
+
+def late_and_blurred(folder, ffmpeg, tmp_path):
+    """The cut video without its first 5 frames, and with frame 34 of the reference spoilt."""
+    cut = read_luma(ffmpeg, folder / "cut.mkv")[5:]
+    cut[28] = 0.3 * cut[28] + 60
+    write(ffmpeg, tmp_path / "late.mkv", cut)
+    return folder / "ref.mkv", tmp_path / "late.mkv"
+
+
+def read_luma(ffmpeg, path):
+    line = [ffmpeg, "-v", "error", "-i", str(path), "-vf", "extractplanes=y"]
+    line += ["-f", "rawvideo", "-"]
+    content = subprocess.run(line, capture_output=True, check=True).stdout
+    return np.frombuffer(content, np.uint8).reshape(-1, H, W).copy()

@@ -1,6 +1,6 @@
 """Poolings of a clip that a user chooses (`--pool`): means, percentiles, the worst second or shot.
 
-Scores are of consecutive frames, `[frames]`, VMAF points. Percentiles are NumPy's, linear between
+Scores are of frames in order, `[frames]`, VMAF points. Percentiles are NumPy's, linear between
 ranks. The harmonic mean is libvmaf's, `1 / mean(1 / (s + 1)) - 1`, which bears zeros. The worst
 second is the window of one second with the lowest mean, wherever it starts; the worst shot is the
 shot with the lowest mean.
@@ -15,6 +15,7 @@ import numpy.typing as npt
 from vmaf_jax.errors import InputError, did_you_mean
 
 Floats = npt.NDArray[np.float64]
+Numbers = npt.NDArray[np.integer]
 PERCENTILES = {"p1": 1.0, "p5": 5.0, "p10": 10.0, "median": 50.0}
 WORST_SECOND, WORST_SHOT = "worst-second", "worst-shot"
 POOLS = ("mean", "harmonic", *PERCENTILES, WORST_SECOND, WORST_SHOT)
@@ -25,7 +26,7 @@ class PooledScore(NamedTuple):
 
     Attributes:
         score: VMAF points.
-        first, last: the frames that it is of, both included, counted from 0: a part of the clip for
+        first, last: the scores that it is of, both included, counted from 0: a part of the clip for
             the worst second and shot, else the whole.
     """
 
@@ -35,14 +36,21 @@ class PooledScore(NamedTuple):
 
 
 def pool_clip(
-    per_frame: Floats, pool: str, *, rate: float | None = None, cuts: Sequence[int] = ()
+    per_frame: Floats,
+    pool: str,
+    *,
+    rate: float | None = None,
+    cuts: Sequence[int] = (),
+    numbers: Numbers | None = None,
 ) -> PooledScore:
     """Pools the scores of a clip's frames `[frames]`.
 
     Args:
         pool: One of `POOLS`.
         rate: Frames per second, for the worst second. A clip that is shorter is pooled whole.
-        cuts: First frames of new shots, rising, for the worst shot.
+        cuts: First scores of new shots, rising, for the worst shot.
+        numbers: Of the frames `[frames]`, rising, where some have no score; a second is so many
+            numbers, not so many scores.
 
     Raises:
         InputError: The pooling is unknown, or is the worst second and there is no rate.
@@ -54,7 +62,10 @@ def pool_clip(
                 f"--pool {WORST_SECOND}: the reference has no frame rate, so a second has no "
                 f"number of frames; choose another pooling, or a file with time stamps."
             )
-        return _worst_window(per_frame, max(1, round(rate)))
+        length = max(1, round(rate))
+        if numbers is None or int(numbers[-1] - numbers[0]) == len(numbers) - 1:
+            return _worst_window(per_frame, length)
+        return _worst_window_of_some(per_frame, numbers - numbers[0], length)
     if pool == WORST_SHOT:
         return _worst_part(per_frame, [0, *cuts])
     if pool in PERCENTILES:
@@ -82,6 +93,24 @@ def _worst_window(per_frame: Floats, length: int) -> PooledScore:
     means = np.lib.stride_tricks.sliding_window_view(per_frame, length).mean(axis=1)
     first = int(np.argmin(means))
     return PooledScore(float(means[first]), first, first + length - 1)
+
+
+def _worst_window_of_some(per_frame: Floats, numbers: Numbers, length: int) -> PooledScore:
+    """Finds the worst window of `length` numbers, of those with at least half of the most scores.
+
+    A window of which nearly all frames were dropped is no second: its mean is that of a few.
+    """
+    scores, known = np.zeros((2, int(numbers[-1]) + 1))
+    scores[numbers], known[numbers] = per_frame, 1
+    length = min(length, len(scores))
+    sums, counts = (
+        np.lib.stride_tricks.sliding_window_view(values, length).sum(axis=1)
+        for values in (scores, known)
+    )
+    means = np.where(2 * counts >= counts.max(), sums / np.maximum(counts, 1), np.inf)
+    start = int(np.argmin(means))
+    first, end = np.searchsorted(numbers, [start, start + length]).tolist()
+    return PooledScore(float(means[start]), first, end - 1)
 
 
 def _worst_part(per_frame: Floats, starts: Sequence[int]) -> PooledScore:

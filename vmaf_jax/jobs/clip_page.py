@@ -97,7 +97,8 @@ def _plan_pairs(scores: Sequence[Scores]) -> tuple[list[VideoPair], StreamPair, 
 def _worst_frames(entry: Scores) -> list[int]:
     """Returns numbers of the lowest frames of an encode, the lowest first."""
     apart = max(1, len(entry.per_frame) // _PARTS)
-    return [int(entry.table.index[row]) for row in lowest_frames(entry.per_frame, _N_WORST, apart)]
+    numbers = entry.table.index
+    return [int(numbers[k]) for k in lowest_frames(entry.per_frame, numbers, _N_WORST, apart)]
 
 
 def _choose_frames(drawn: Sequence[Scores], worst: Sequence[Sequence[int]]) -> list[int]:
@@ -166,6 +167,7 @@ def _encode(
         score=entry.pooled,
         interval=entry.interval,
         frames=entry.table.index,
+        own_frames=[entry.places(int(k))[1].frame for k in entry.table.index],
         per_frame=entry.per_frame,
         worst=worst,
         notes=notes,

@@ -68,7 +68,7 @@ def _verdict(view: ClipView) -> str:
             f"{lead.name} is the best of {len(view.encodes)} encodes with {lead.score:.2f} of 100 "
             f"by {view.model}, {last.name} the last with {last.score:.2f}; {pooled}"
         )
-    return f"{words}. Its lowest is {view.when(lowest)} with {lead.at(lowest):.2f}."
+    return f"{words}. Its lowest is {view.when(lowest, lead)} with {lead.at(lowest):.2f}."
 
 
 def _tiles(view: ClipView) -> list[Tile]:
@@ -84,7 +84,7 @@ def _tiles(view: ClipView) -> list[Tile]:
         sure = Tile("Uncertainty", f"± {width / 2:.2f}", f"{ends}, {kind}")
     worst = f"{100 * share:.1f} % of frames are more than 10 points below the clip's score"
     if (second := lead.worst_second) is not None:
-        worst += f"; the worst second has {second.score:.2f}, from {view.when(second.first)}"
+        worst += f"; the worst second has {second.score:.2f}, from {view.when(second.first, lead)}"
     return [
         Tile("Score", f"{lead.score:.2f}", f"points of 100, {lead.name}"),
         Tile("Worst frames", f"{low:.2f}", f"5 % of frames are below; {worst}"),
@@ -196,7 +196,11 @@ def _shot(view: ClipView, picture: bytes, frame: int, which: int, caption: str) 
 
 def _why(view: ClipView) -> list[str]:
     rows = [
-        [f"{k}: {encode.name}", "mean of frames" if frame is None else view.when(frame), words]
+        [
+            f"{k}: {encode.name}",
+            "mean of frames" if frame is None else view.when(frame, encode),
+            words,
+        ]
         for k, encode in enumerate(view.drawn, 1)
         for frame, words in encode.why
     ]
@@ -213,8 +217,8 @@ def _encodes(view: ClipView) -> list[str]:
         figures = (encode.score, float(scores.min()), float(np.percentile(scores, 5)))
         cells = [f"{value:.3f}" for value in figures]
         second = encode.worst_second
-        when = "–" if second is None else f"{second.score:.3f}, {view.when(second.first)}"
-        lowest = view.when(encode.worst[0]) if encode.worst else "–"
+        when = "–" if second is None else f"{second.score:.3f}, {view.when(second.first, encode)}"
+        lowest = view.when(encode.worst[0], encode) if encode.worst else "–"
         rows.append([f"{rank}: {encode.name}", *cells, when, between, lowest, f"{len(scores):,}"])
     header = ["encode", "score", "min", "5 %", "worst second", "interval", "lowest", "frames"]
     rows += [[name, "not scored", *["–"] * 6] for name, _ in view.failed[:_MAX_LISTED]]

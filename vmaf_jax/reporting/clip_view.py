@@ -23,6 +23,7 @@ class Encode:
         name: its file's, with as many folders as tell it from the others.
         score: the clip's, points; `interval` is of it.
         frames: numbers of the frames measured, rising, `[n]`; `per_frame` their scores, points.
+        own_frames: the same frames by their numbers in its file, `[n]`.
         worst: its lowest frames, the lowest first.
         notes: warnings, a sentence each.
         compared: settings of the comparison, by name.
@@ -37,6 +38,7 @@ class Encode:
     interval: ScoreInterval | None
     frames: npt.NDArray[np.int32]
     per_frame: Floats
+    own_frames: Sequence[int]
     worst: Sequence[int]
     notes: Sequence[str]
     compared: Mapping[str, str]
@@ -47,6 +49,10 @@ class Encode:
     def at(self, frame: int) -> float:
         """Returns the score of a frame that was measured, points."""
         return float(self.per_frame[np.searchsorted(self.frames, frame)])
+
+    def own(self, frame: int) -> int:
+        """Returns the number in its file of a frame that was measured."""
+        return self.own_frames[int(np.searchsorted(self.frames, frame))]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,11 +93,19 @@ class ClipView:
         """The encodes with a curve and pictures."""
         return self.encodes[:MAX_DRAWN]
 
-    def when(self, frame: int) -> str:
-        """Names a frame, with its time in the reference where that is known."""
-        if self.rate is None:
-            return f"frame {frame}"
-        return f"frame {frame} ({format_time((frame + self.start) / self.rate)})"
+    def when(self, frame: int, encode: Encode | None = None) -> str:
+        """Names a frame, with its time in the reference where that is known.
+
+        Its numbers in the two files follow where they are others.
+        """
+        own, notes = frame + self.start, []
+        if self.rate is not None:
+            notes.append(format_time(own / self.rate))
+        if own != frame:
+            notes.append(f"the reference's {own}")
+        if encode is not None and encode.own(frame) != own:
+            notes.append(f"the encode's {encode.own(frame)}")
+        return f"frame {frame} ({', '.join(notes)})" if notes else f"frame {frame}"
 
 
 @dataclasses.dataclass(frozen=True)

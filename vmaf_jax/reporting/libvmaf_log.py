@@ -9,7 +9,7 @@ Source: the layout that libvmaf 2 and 3 write (`libvmaf/src/output.c`).
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from xml.sax.saxutils import quoteattr
 
 import numpy as np
@@ -21,7 +21,12 @@ NO_STATISTICS: Statistics = {}
 _ADDED = ("p1", "p5", "p10", "median", "worst_second")
 
 
-def to_json(columns: Columns, version: str, pooled: Statistics = NO_STATISTICS) -> str:
+def to_json(
+    columns: Columns,
+    version: str,
+    pooled: Statistics = NO_STATISTICS,
+    numbers: Sequence[int] | npt.NDArray[np.integer] | None = None,
+) -> str:
     """Returns the log as JSON.
 
     Args:
@@ -29,11 +34,12 @@ def to_json(columns: Columns, version: str, pooled: Statistics = NO_STATISTICS) 
         version: of the program that measured.
         pooled: statistics of those that are scores, by name; percentiles and the worst second are
             added to libvmaf's four.
+        numbers: of the frames, `[frames]`; from 0 by default.
     """
     rows = zip(*(values.tolist() for values in columns.values()), strict=True)
     frames = [
         {"frameNum": k, "metrics": {n: _number(v) for n, v in zip(columns, row, strict=True)}}
-        for k, row in enumerate(rows)
+        for k, row in _numbered(rows, numbers)
     ]
     metrics = {
         name: {key: _number(value) for key, value in _pool(values, pooled.get(name)).items()}
@@ -48,7 +54,12 @@ def to_json(columns: Columns, version: str, pooled: Statistics = NO_STATISTICS) 
     return json.dumps(document, indent=2) + "\n"
 
 
-def to_xml(columns: Columns, version: str, pooled: Statistics = NO_STATISTICS) -> str:
+def to_xml(
+    columns: Columns,
+    version: str,
+    pooled: Statistics = NO_STATISTICS,
+    numbers: Sequence[int] | npt.NDArray[np.integer] | None = None,
+) -> str:
     """Returns the log as XML; arguments are those of `to_json`."""
     rows = zip(*(values.tolist() for values in columns.values()), strict=True)
     names = [_attribute_name(name) for name in columns]
@@ -56,7 +67,7 @@ def to_xml(columns: Columns, version: str, pooled: Statistics = NO_STATISTICS) -
         f'    <frame frameNum="{k}" '
         + " ".join(f'{n}="{v:.6f}"' for n, v in zip(names, row, strict=True))
         + " />"
-        for k, row in enumerate(rows)
+        for k, row in _numbered(rows, numbers)
     )
     metrics = "\n".join(
         f"    <metric name={quoteattr(name)} "
@@ -68,6 +79,12 @@ def to_xml(columns: Columns, version: str, pooled: Statistics = NO_STATISTICS) -
         f"<VMAF version={quoteattr(version)}>\n  <frames>\n{frames}\n  </frames>\n"
         f"  <pooled_metrics>\n{metrics}\n  </pooled_metrics>\n  <aggregate_metrics />\n</VMAF>\n"
     )
+
+
+def _numbered(
+    rows: Iterable[tuple[float, ...]], numbers: Sequence[int] | npt.NDArray[np.integer] | None
+) -> Iterable[tuple[int, tuple[float, ...]]]:
+    return enumerate(rows) if numbers is None else zip(map(int, numbers), rows, strict=True)
 
 
 def _number(value: float) -> float | None:

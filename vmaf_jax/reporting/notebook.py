@@ -32,6 +32,7 @@ def clip_html(
     statistics: Mapping[str, Mapping[str, float]],
     per_frame: npt.NDArray[np.float64],
     remarks: Sequence[str] = (),
+    numbers: npt.NDArray[np.integer] | None = None,
 ) -> str:
     """Returns a clip's scores: a drawing over the frames, a row for each model, and remarks.
 
@@ -39,12 +40,14 @@ def clip_html(
         statistics: by model, from `Scores.all_statistics`.
         per_frame: the model's scores, VMAF points, `[frames]`.
         remarks: sentences on the uncertainty of the score.
+        numbers: of the frames `[frames]`; from 0 by default.
     """
     rows = [
         [name, *(format_fixed(entry.get(key), 3) for key in _STATISTICS)]
         for name, entry in statistics.items()
     ]
-    svg = _draw_scores(per_frame) if len(per_frame) > 1 else ""
+    numbers = np.arange(len(per_frame)) if numbers is None else numbers
+    svg = _draw_scores(per_frame, numbers) if len(per_frame) > 1 else ""
     words = "".join(f"<p>{text(line)}</p>" for line in remarks)
     return _wrap(title, svg + plain_table(["", *_STATISTICS], rows) + words)
 
@@ -96,15 +99,16 @@ def run_html(name: str, held_out: HeldOut) -> str:
     return _wrap(name, draw_agreement(make_scatter(held_out), "label")[1] + figures)
 
 
-def _draw_scores(per_frame: npt.NDArray[np.float64]) -> str:
+def _draw_scores(per_frame: npt.NDArray[np.float64], numbers: npt.NDArray[np.integer]) -> str:
     """Draws scores over frames; of a long clip the lowest of every few, so that no dip is lost."""
     step = -(-len(per_frame) // _MAX_POINTS)
     starts = np.arange(0, len(per_frame), step)
     lowest = np.minimum.reduceat(per_frame, starts)
     low = min(float(lowest.min()), 99.0)
-    plot = Plot((0.0, float(max(starts[-1], 1))), (low, 100.0), height=180)
+    places = numbers[starts].astype(np.float64)
+    plot = Plot((0.0, max(float(places[-1]), 1.0)), (low, 100.0), height=180)
     words = "frame" if step == 1 else f"frame (the lowest of every {step})"
-    parts = [plot.axes(words, "points"), plot.line(starts.astype(np.float64), lowest, "curve")]
+    parts = [plot.axes(words, "points"), plot.line(places, lowest, "curve")]
     return drawing(plot.width, plot.height, "Scores over the frames", parts)
 
 

@@ -89,6 +89,7 @@ class _Document(pydantic.BaseModel):
     moments: dict[str, _Moment] = {}
     interval: _Interval | None = None
     frames: list[float] | int | None = None
+    frame_numbers: list[int] | None = None
 
     def pooled(self, pool: str) -> float | None:
         """Returns the score by a pooling, as far as the document has it."""
@@ -204,6 +205,13 @@ class Gate:
                 f"{self._path}: of {count:g} frames, the clip has "
                 f"{scores.frames or len(scores.per_frame)}; make the baseline of the same frames."
             )
+        if isinstance(found.frames, list):
+            numbers = found.frame_numbers or range(len(found.frames))
+            if list(numbers) != scores.table.index.tolist():
+                raise InputError(
+                    f"{self._path}: aligned otherwise, its scores are of other frames; make the "
+                    f"baseline again."
+                )
         return found
 
 

@@ -1,8 +1,9 @@
 """Scores of a clip, and their forms: JSON, text, tables, a plot, a log, a notebook's HTML."""
 
 import dataclasses
+import functools
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,7 @@ from vmaf_jax.evaluation.clip_pooling import (
     PERCENTILES,
     WORST_SECOND,
     WORST_SHOT,
+    Numbers,
     PooledScore,
     pool_clip,
 )
@@ -39,6 +41,19 @@ class VideoPair:
     reference: Video
     distorted: Video
     comparison: Comparison
+
+
+class Place(NamedTuple):
+    """Where a compared frame lies in one of the two videos.
+
+    Attributes:
+        frame: Its number there, from 0; of the common rate where frames were paired by time.
+        seconds, end: When it begins and ends, by the video's rate; None without one.
+    """
+
+    frame: int
+    seconds: float | None
+    end: float | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,7 +147,13 @@ class Scores:
             raise InputError(f"shots were not looked for; score with pool={WORST_SHOT!r}.")
         if self.frames is not None and pool != "mean":
             raise InputError(f"--pool {pool}: takes all frames; drop --within.")
-        return pool_clip(self.per_frame, pool, rate=self.rate, cuts=self.cuts or ())
+        return pool_clip(
+            self.per_frame,
+            pool,
+            rate=self.rate,
+            cuts=self.cuts or (),
+            numbers=self.table.index,
+        )
 
     def moments(self) -> dict[str, PooledScore]:
         """Returns the worst second, and the worst shot where shots were looked for, by pooling.
@@ -155,14 +176,44 @@ class Scores:
         Args:
             frame: Its number in the table.
         """
-        if self.rate is None:
-            return None
+        return self.places(frame)[0].seconds
+
+    @functools.cached_property
+    def _alignment(self) -> Alignment | None:
         comparison = self.table.provenance["comparison"]
-        start = comparison["start"] + max(-comparison["offset"], 0)
-        if (entry := comparison.get("alignment")) is not None:
-            whole = Alignment.from_description(entry)
-            start = whole.part(comparison["start"], comparison["limit"]).first[0]
-        return float(frame + start) / self.rate
+        if (entry := comparison.get("alignment")) is None:
+            return None
+        return Alignment.from_description(entry).part(comparison["start"], comparison["limit"])
+
+    def places(self, frame: int) -> tuple[Place, Place]:
+        """Returns where a compared frame lies in the reference and in the distorted video.
+
+        Args:
+            frame: Its number in the table.
+        """
+        comparison = self.table.provenance["comparison"]
+        if self._alignment is None:
+            start, offset = comparison["start"], comparison["offset"]
+            numbers = (frame + start + max(-offset, 0), frame + start + max(offset, 0))
+        else:
+            own = frame + self._alignment.first[0]
+            numbers = (own, self._alignment.partner(own))
+        rates = [self.rate, self.rate]
+        if comparison["pairing"] != "time stamps":
+            stated = None if self.pair is None else self.pair.distorted.fps
+            rates[1] = stated or comparison["distorted"]["rate"] or self.rate
+        reference, distorted = (
+            Place(k, None, None) if rate is None else Place(k, k / rate, (k + 1) / rate)
+            for k, rate in zip(numbers, rates, strict=True)
+        )
+        return reference, distorted
+
+    def frame_name(self, frame: int) -> str:
+        """Names a frame, with its numbers in the two videos where these are others."""
+        numbers = [place.frame for place in self.places(frame)]
+        if numbers == [frame, frame]:
+            return f"frame {frame}"
+        return f"frame {frame} (the reference's {numbers[0]}, the distorted video's {numbers[1]})"
 
     @property
     def bitrate(self) -> float | None:
@@ -184,7 +235,7 @@ class Scores:
 
     def statistics(self) -> dict[str, float]:
         """Returns statistics of the model's scores over frames, VMAF points."""
-        return statistics(self.per_frame, None if self.frames else self.rate)
+        return statistics(self.per_frame, None if self.frames else self.rate, self.table.index)
 
     def extra_metric_statistics(self) -> dict[str, dict[str, float]]:
         """Returns mean, deviation, median, minimum and maximum of the other metrics, by name."""
@@ -192,7 +243,8 @@ class Scores:
 
     def _teacher_statistics(self) -> dict[str, dict[str, float]]:
         rate, labels = None if self.frames else self.rate, self.table.labels
-        return {n: statistics(v, rate) for n, v in labels.items() if n not in METRICS}
+        numbers = self.table.index
+        return {n: statistics(v, rate, numbers) for n, v in labels.items() if n not in METRICS}
 
     def to_dict(self, *, per_frame: bool = False) -> dict[str, object]:
         """Returns the result as JSON writes it."""
@@ -228,16 +280,23 @@ class Scores:
             document |= {"frames_measured": len(self.per_frame), "frames": self.frames}
         elif per_frame:
             document["frames"] = self.per_frame.tolist()
+            if self._alignment is not None:  # some have no score
+                document["frame_numbers"] = self.table.index.tolist()
         return document
 
-    def describe_moment(self, moment: PooledScore) -> dict[str, float | None]:
+    def describe_moment(self, moment: PooledScore) -> dict[str, object]:
         """Returns a moment as JSON writes it; seconds are the reference's."""
+        (begins, own_begins), (ends, own_ends) = map(self.places, (moment.first, moment.last))
         return {
             "score": moment.score,
             "first_frame": moment.first,
             "last_frame": moment.last,
-            "from_s": self.seconds_at(moment.first),
-            "to_s": self.seconds_at(moment.last + 1),
+            "from_s": begins.seconds,
+            "to_s": ends.end,
+            "reference_frames": [begins.frame, ends.frame],
+            "distorted_frames": [own_begins.frame, own_ends.frame],
+            "distorted_from_s": own_begins.seconds,
+            "distorted_to_s": own_ends.end,
         }
 
     def worst_text(self) -> str:
@@ -254,16 +313,23 @@ class Scores:
             lowest = int(np.argmin(self.per_frame))
             lines.append(f"why: {self.explanation.words()}")
             words = self.explanation.words(lowest)
-            lines.append(f"why frame {self.table.index[lowest]}: {words}")
+            lines.append(f"why {self.frame_name(int(self.table.index[lowest]))}: {words}")
         return lines
 
     def _describe_explanation(self, explanation: Explanation) -> dict[str, object]:
         """Returns why the mean over frames and the lowest frame are below the identical pair's."""
         lowest = int(np.argmin(self.per_frame))
-        frame = {"frame": int(self.table.index[lowest]), "score": float(self.per_frame[lowest])}
+        number, score = int(self.table.index[lowest]), float(self.per_frame[lowest])
+        places = self.places(number)
         return {
             **explanation.describe(),
-            "lowest_frame": {**frame, **explanation.describe(lowest)},
+            "lowest_frame": {
+                "frame": number,
+                "reference_frame": places[0].frame,
+                "distorted_frame": places[1].frame,
+                "score": score,
+                **explanation.describe(lowest),
+            },
         }
 
     def _pooled_lines(self) -> list[str]:
@@ -354,7 +420,13 @@ class Scores:
         from vmaf_jax.reporting.notebook import clip_html
 
         title = Path(str(self.table.clip[0])).name
-        return clip_html(title, self.all_statistics(), self.per_frame, self.interval_lines())
+        return clip_html(
+            title,
+            self.all_statistics(),
+            self.per_frame,
+            self.interval_lines(),
+            self.table.index,
+        )
 
     def plot(self) -> bytes:
         """Draws the scores over the frames, PNG."""
@@ -383,7 +455,7 @@ class Scores:
         pooled = {"vmaf": self.statistics(), **self.all_statistics()}
         write = libvmaf_log.to_xml if path.suffix == ".xml" else libvmaf_log.to_json
         version = str(self.table.provenance.get("backend_version", "unknown"))
-        write_bytes(path, write(columns, version, pooled).encode())
+        write_bytes(path, write(columns, version, pooled, self.table.index).encode())
 
     def write_csv(self, path: Path) -> None:
         """Writes one row a frame: `frame`, `score`, the features and each teacher's score."""
@@ -394,11 +466,14 @@ class Scores:
         write_bytes(path, sink.getvalue().to_pybytes())
 
 
-def statistics(per_frame: Floats, rate: float | None = None) -> dict[str, float]:
+def statistics(
+    per_frame: Floats, rate: float | None = None, numbers: Numbers | None = None
+) -> dict[str, float]:
     """Computes means, minimum, percentiles and the worst second of a clip's frames, VMAF points.
 
     Args:
         rate: Frames per second; without one there is no worst second.
+        numbers: Of the frames, where some have no score.
     """
     figures = {
         "mean": pool_clip(per_frame, "mean").score,
@@ -408,7 +483,9 @@ def statistics(per_frame: Floats, rate: float | None = None) -> dict[str, float]
         "frames": len(per_frame),
     }
     if rate is not None:
-        figures["worst_second"] = pool_clip(per_frame, WORST_SECOND, rate=rate).score
+        figures["worst_second"] = pool_clip(
+            per_frame, WORST_SECOND, rate=rate, numbers=numbers
+        ).score
     return figures
 
 

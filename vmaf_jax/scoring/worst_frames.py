@@ -1,6 +1,7 @@
 """The frames of a pair that a model scores lowest, with pictures."""
 
 import dataclasses
+from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +11,7 @@ from vmaf_jax.extraction.extract import VideoLike
 from vmaf_jax.reporting.plots import plot_frame
 from vmaf_jax.scoring.model import ModelLike
 from vmaf_jax.scoring.score import DEFAULT_MODEL, DEFAULT_SETTINGS, ScoreSettings, score_pair
-from vmaf_jax.scoring.scores import Scores
+from vmaf_jax.scoring.scores import Place, Scores
 from vmaf_jax.video.comparison import Comparison
 from vmaf_jax.video.decode import DecodedPair, sample_dtype
 from vmaf_jax.video.ffmpeg import find_ffmpeg
@@ -24,7 +25,8 @@ class WorstFrame:
     """A frame of a pair, with its score, features and picture.
 
     Attributes:
-        frame: Its number, from 0.
+        frame: Its number among the compared frames, from 0.
+        places: Where it lies in the reference and in the distorted video.
         score: VMAF points.
         features: By name, no unit.
         picture: Reference, distorted and their absolute difference (luma), as PNG; None where no
@@ -32,6 +34,7 @@ class WorstFrame:
     """
 
     frame: int
+    places: tuple[Place, Place]
     score: float
     features: dict[str, float]
     picture: bytes | None
@@ -59,40 +62,52 @@ def worst_frames(
     if count < 1 or apart < 1:
         raise InputError("count and apart are at least 1; correct them.")
     scores = score_pair(reference, distorted, model, settings)
-    chosen = lowest_frames(scores.per_frame, count, apart)
+    numbers = scores.table.index
+    rows = {int(numbers[k]): k for k in lowest_frames(scores.per_frame, numbers, count, apart)}
     drawn: dict[int, bytes] = {}
     if pictures:
         pair = settings.as_pair(reference, distorted)
-        drawn = _draw(pair, settings.comparison, scores, chosen)
+        drawn = _draw(pair, settings.comparison, scores, rows)
     frames = [
         WorstFrame(
             frame=number,
-            score=float(scores.per_frame[number]),
+            places=scores.places(number),
+            score=float(scores.per_frame[row]),
             features=dict(
-                zip(scores.table.feature_set, scores.table.features[number].tolist(), strict=True)
+                zip(scores.table.feature_set, scores.table.features[row].tolist(), strict=True)
             ),
             picture=drawn.get(number),
         )
-        for number in chosen
+        for number, row in rows.items()
     ]
     return scores, frames
 
 
-def lowest_frames(per_frame: npt.NDArray[np.float64], count: int, apart: int) -> list[int]:
-    """Returns numbers of the `count` lowest scores `[frames]`, at least `apart` frames apart."""
+def lowest_frames(
+    per_frame: npt.NDArray[np.float64], numbers: npt.NDArray[np.integer], count: int, apart: int
+) -> list[int]:
+    """Returns the rows of the `count` lowest scores `[frames]`, at least `apart` frames apart.
+
+    Args:
+        numbers: Of the frames, rising.
+    """
     chosen: list[int] = []
-    for number in np.argsort(per_frame, kind="stable").tolist():
+    for row in np.argsort(per_frame, kind="stable").tolist():
         if len(chosen) == count:
             break
-        if all(abs(number - other) >= apart for other in chosen):
-            chosen.append(number)
+        if all(abs(int(numbers[row]) - int(numbers[other])) >= apart for other in chosen):
+            chosen.append(row)
     return chosen
 
 
 def _draw(
-    videos: tuple[Video, Video], comparison: Comparison, scores: Scores, numbers: list[int]
+    videos: tuple[Video, Video], comparison: Comparison, scores: Scores, rows: Mapping[int, int]
 ) -> dict[int, bytes]:
-    """Draws a picture for each frame number, decoding in one pass up to the last of them."""
+    """Draws a picture for each frame number, decoding in one pass up to the last of them.
+
+    Args:
+        rows: Of the scores, by frame number.
+    """
     pair = DecodedPair(find_ffmpeg(), videos[0], videos[1], comparison=comparison)
     pictures: dict[int, bytes] = {}
     try:
@@ -100,11 +115,12 @@ def _draw(
         ours = np.zeros(shape, sample_dtype(pair.bits))
         theirs = np.zeros_like(ours)
         start = 0
-        while start <= max(numbers) and (n := pair.read(ours, theirs)):
-            for number in numbers:
+        while start <= max(rows) and (n := pair.read(ours, theirs)):
+            for number, row in rows.items():
                 if start <= number < start + n:
-                    value = scores.per_frame[number]
-                    title = f"frame {number}: {scores.model} {value:.2f}"
+                    title = (
+                        f"{scores.frame_name(number)}: {scores.model} {scores.per_frame[row]:.2f}"
+                    )
                     k = number - start
                     pictures[number] = plot_frame(ours[k], theirs[k], title)
             start += n

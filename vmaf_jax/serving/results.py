@@ -28,12 +28,15 @@ class Frame:
     """One frame of a clip.
 
     Attributes:
-        frame: number, from 0.
+        frame: number among the compared frames, from 0.
+        reference_frame, distorted_frame: its numbers in the two videos.
         score: VMAF points, 0-100.
         features: by name, no unit.
     """
 
     frame: int
+    reference_frame: int
+    distorted_frame: int
     score: float
     features: dict[str, float]
 
@@ -73,6 +76,8 @@ class Moment:
         score: the mean over its frames, points.
         first_frame, last_frame: both included.
         from_s, to_s: in the reference, seconds; null where it has no frame rate.
+        reference_frames, distorted_frames: its first and last frame in the two videos.
+        distorted_from_s, distorted_to_s: in the distorted video, seconds.
     """
 
     score: float
@@ -80,6 +85,10 @@ class Moment:
     last_frame: int
     from_s: float | None = None
     to_s: float | None = None
+    reference_frames: tuple[int, int]
+    distorted_frames: tuple[int, int]
+    distorted_from_s: float | None = None
+    distorted_to_s: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,7 +21,7 @@ from vmaf_jax.progress import Progress
 from vmaf_jax.scoring.model import AUTO, PHONE, V1, Model, ModelLike, load_model
 from vmaf_jax.scoring.rank import rank
 from vmaf_jax.scoring.score import ScoreSettings, score_pair
-from vmaf_jax.scoring.scores import Scores
+from vmaf_jax.scoring.scores import Place, Scores
 from vmaf_jax.scoring.worst_frames import worst_frames
 from vmaf_jax.serving import catalogue, requests, results
 from vmaf_jax.serving.long_results import PART
@@ -56,8 +56,10 @@ def score_video(request: requests.ScoreRequest, progress: Progress) -> Answer[re
         _load_scorer(request.model),
         fill_settings(ScoreSettings, request),
     )
-    rows = zip(scores.per_frame.tolist(), scores.table.features.tolist(), strict=True)
-    names = scores.table.feature_set.names
+    table = scores.table
+    rows = zip(
+        table.index.tolist(), scores.per_frame.tolist(), table.features.tolist(), strict=True
+    )
     result = results.ScoreResult(
         model=scores.model,
         kind=scores.kind,
@@ -74,12 +76,26 @@ def score_video(request: requests.ScoreRequest, progress: Progress) -> Answer[re
         features=_mean_features(scores.table),
         seconds=scores.seconds,
         frames=[
-            results.Frame(frame=k, score=value, features=dict(zip(names, row, strict=True)))
-            for k, (value, row) in enumerate(rows)
+            _describe_frame(
+                k, scores.places(k), value, dict(zip(table.feature_set, row, strict=True))
+            )
+            for k, value, row in rows
             if request.per_frame
         ],
     )
     return Answer(result, [scores.plot()] if request.plot else [])
+
+
+def _describe_frame(
+    frame: int, places: tuple[Place, Place], score: float, features: dict[str, float]
+) -> results.Frame:
+    return results.Frame(
+        frame=frame,
+        reference_frame=places[0].frame,
+        distorted_frame=places[1].frame,
+        score=score,
+        features=features,
+    )
 
 
 def describe_worst_frames(
@@ -102,7 +118,7 @@ def describe_worst_frames(
         frames_in_clip=len(scores.per_frame),
         features=_mean_features(scores.table),
         worst=[
-            results.Frame(frame=frame.frame, score=frame.score, features=frame.features)
+            _describe_frame(frame.frame, frame.places, frame.score, frame.features)
             for frame in worst
         ],
     )

@@ -1,5 +1,6 @@
 """The alignment of two videos that are out of step: which frames belong together, which to none."""
 
+import bisect
 import dataclasses
 import itertools
 from collections.abc import Mapping, Sequence
@@ -92,6 +93,11 @@ class Alignment:
         return np.concatenate(
             [np.arange(r.reference - first, r.reference - first + r.length) for r in self.runs]
         )
+
+    def partner(self, frame: int) -> int:
+        """Returns the distorted frame of a frame of the reference that has one."""
+        run = self.runs[bisect.bisect(self.runs, frame, key=lambda run: run.reference) - 1]
+        return run.distorted + frame - run.reference
 
     def dropped(self) -> list[tuple[int, int]]:
         """Returns frames of the reference within the span without a partner, first and count."""
