@@ -17,7 +17,7 @@ from vmaf_jax.evaluation.by_experiment import (
 )
 from vmaf_jax.evaluation.metrics import rmse
 from vmaf_jax.evaluation.opinions import Opinions
-from vmaf_jax.reporting.experiment_tables import agreement_table, verdict_lines
+from vmaf_jax.reporting.card import agreement_table, verdict_lines
 from vmaf_jax.reporting.page import markdown_table
 from vmaf_jax.reporting.plots import png
 from vmaf_jax.runs.rivals import FOUR_K

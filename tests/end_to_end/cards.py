@@ -2,8 +2,8 @@
 
 import json
 
-from vmaf_jax.evaluation.behaviour import Deviation
 from vmaf_jax.evaluation.metrics import BatchDistance, Distance
+from vmaf_jax.evaluation.run_metrics import Deviation
 from vmaf_jax.export.sidecar import read_sidecar
 from vmaf_jax.features.feature_set import FEATURE_SETS
 from vmaf_jax.reporting.card import card

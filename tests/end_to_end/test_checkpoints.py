@@ -15,8 +15,8 @@ from tests.support import opinions_of_uhd_1, run_command
 from vmaf_jax.corpora.support_vectors import support_vector_table
 from vmaf_jax.environment import processor
 from vmaf_jax.evaluation import all_metrics, loso_metrics, read_held_out
-from vmaf_jax.evaluation.behaviour import behaviour
 from vmaf_jax.evaluation.conformal import LEVELS
+from vmaf_jax.evaluation.run_metrics import behaviour
 from vmaf_jax.export.contract import load_onnx
 from vmaf_jax.export.onnx_runtime import OnnxModel
 from vmaf_jax.export.parity import ParityLimits, check_parity, measure_parity, parity_rows

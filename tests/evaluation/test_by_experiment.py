@@ -11,7 +11,7 @@ from vmaf_jax.evaluation.by_experiment import (
     mean_bias,
 )
 from vmaf_jax.evaluation.opinions import Opinions
-from vmaf_jax.reporting.experiment_tables import experiment_lines
+from vmaf_jax.reporting.card import experiment_lines
 
 
 def case():

@@ -8,9 +8,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from vmaf_jax.evaluation import conformal
-from vmaf_jax.evaluation.by_source import pooled_errors, source_errors
 from vmaf_jax.evaluation.conformal import HeldOutPredictions, _has_clip_rows, pool_held_out
-from vmaf_jax.evaluation.cross_validation import HeldOut, loso_metrics, read_held_out
+from vmaf_jax.evaluation.cross_validation import (
+    HeldOut,
+    loso_metrics,
+    pooled_errors,
+    read_held_out,
+    source_errors,
+)
 from vmaf_jax.reporting.scatter import draw_cells, make_scatter
 from vmaf_jax.reporting.svg import Plot
 

@@ -7,7 +7,7 @@ from tests.evaluation.support import run
 from vmaf_jax.errors import InputError
 from vmaf_jax.evaluation.cross_validation import HeldOut, concatenate
 from vmaf_jax.evaluation.metrics import rmse
-from vmaf_jax.evaluation.opinion_comparison import paired_differences
+from vmaf_jax.evaluation.opinion_report import paired_differences
 from vmaf_jax.evaluation.opinions import Opinions
 from vmaf_jax.evaluation.run_comparison import compare_runs
 

@@ -10,8 +10,7 @@ from vmaf_jax.errors import InputError
 from vmaf_jax.runs.config import Config
 from vmaf_jax.runs.fit import fit_folds
 from vmaf_jax.runs.problem import load_problem, load_streamed
-from vmaf_jax.tables.dataset import read_table
-from vmaf_jax.tables.mapped_table import map_table, release
+from vmaf_jax.tables.dataset import map_table, read_table, release
 
 TRAINING = {"steps": 100, "batch_size": 64, "seeds": (0, 1), "learning_rate": 5e-3}
 

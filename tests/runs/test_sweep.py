@@ -13,7 +13,7 @@ from vmaf_jax.evaluation.cross_validation import read_held_out
 from vmaf_jax.jobs.train import train
 from vmaf_jax.models import Student
 from vmaf_jax.progress import NullProgress
-from vmaf_jax.reporting.run_tables import show_sweep
+from vmaf_jax.reporting.evaluation_tables import show_sweep
 from vmaf_jax.runs.config import Config
 from vmaf_jax.runs.fit import Point, fit_folds, programs_of
 from vmaf_jax.runs.problem import load_problem

@@ -10,7 +10,7 @@ import pytest
 from mcp import Client
 
 from tests.serving.support import Family, parameters
-from vmaf_jax.serving.settings import Settings
+from vmaf_jax.serving.path_policy import Settings
 
 
 @dataclasses.dataclass(frozen=True)

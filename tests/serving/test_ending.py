@@ -15,9 +15,9 @@ import pytest
 from tests.serving.conftest import endless_score
 from tests.serving.support import Family, parameters, stdio, wait_until
 from vmaf_jax.errors import InputError
+from vmaf_jax.serving.path_policy import Settings
 from vmaf_jax.serving.pool import open_pool
 from vmaf_jax.serving.requests import TOOLS, ScoreRequest, parse_request
-from vmaf_jax.serving.settings import Settings
 
 CLIENT = """
 import asyncio, json, sys

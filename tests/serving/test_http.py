@@ -21,8 +21,8 @@ from tests.serving.support import Family, command, wait_until
 from tests.support import run_command
 from vmaf_jax.errors import InputError
 from vmaf_jax.serving import http_guard
+from vmaf_jax.serving.path_policy import Settings
 from vmaf_jax.serving.requests import TOOLS
-from vmaf_jax.serving.settings import Settings
 from vmaf_jax.serving.transports import http_app
 
 SECRET = "a-secret-that-is-long-enough"  # noqa: S105 (of these tests alone)

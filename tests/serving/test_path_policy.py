@@ -8,13 +8,14 @@ import pytest
 
 from vmaf_jax.errors import InputError
 from vmaf_jax.serving.path_policy import (
+    Settings,
+    make_settings,
     resolve_folder,
     resolve_model,
     resolve_output,
     resolve_video,
     resolve_videos,
 )
-from vmaf_jax.serving.settings import Settings
 
 
 def refused(text, settings, kind=resolve_video):
@@ -154,3 +155,16 @@ def test_a_folder_is_read_where_nothing_leads_out_of_it(places, tmp_path):
     (allowed / "out.y4m").unlink()
     (allowed / "list.mp4").write_text("#EXTM3U\n/etc/passwd\n")
     assert "playlist" in refused(".", places, resolve_videos)
+
+
+def test_folders_come_from_flags_then_the_environment_then_here(tmp_path, monkeypatch):
+    (tmp_path / "b").mkdir()
+    monkeypatch.setenv("VMAF_JAX_MCP_ALLOW", f"{tmp_path}{os.pathsep}{tmp_path / 'b'}")
+    assert make_settings(None, None, None).allow == (tmp_path, tmp_path / "b")
+    assert make_settings([tmp_path / "b"], None, None).allow == (tmp_path / "b",)
+    monkeypatch.setenv("VMAF_JAX_MCP_ALLOW", str(tmp_path / "absent"))
+    with pytest.raises(InputError, match="no such folder"):
+        make_settings(None, None, None)
+    monkeypatch.delenv("VMAF_JAX_MCP_ALLOW")
+    monkeypatch.chdir(tmp_path / "b")
+    assert make_settings(None, None, None).allow == (tmp_path / "b",)

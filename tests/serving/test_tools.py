@@ -15,7 +15,7 @@ from mcp.shared.exceptions import MCPError
 import vmaf_jax
 from tests.serving.support import command
 from vmaf_jax.jobs.evaluate import rank_models, select_split
-from vmaf_jax.serving import long_results
+from vmaf_jax.serving import resources
 from vmaf_jax.serving.requests import TOOLS
 from vmaf_jax.serving.tools import WORK
 from vmaf_jax.tables.dataset import read_table
@@ -286,11 +286,11 @@ def test_models_are_compared_with_their_intervals(server, table):
             continue
         clips = [dataclasses.asdict(clip) for clip in truth.intervals.clips]
         figures = {name: getattr(truth.intervals, name) for name in ("level", "held", "mean_width")}
-        most = long_results.PART // len(models)
+        most = resources.PART // len(models)
         assert entry["intervals"] == figures | {"n_clips": len(clips), "clips": clips[:most]}
         assert len(clips) > most
     alone = server.answer("eval_model_on_split", model="tiny", **arguments)["intervals"]
-    assert len(alone["clips"]) == alone["n_clips"] > long_results.PART // len(models)
+    assert len(alone["clips"]) == alone["n_clips"] > resources.PART // len(models)
 
 
 def test_a_student_is_trained_evaluated_and_exported(server, table):
@@ -444,11 +444,11 @@ def test_a_long_result_is_read_in_parts(server, encodes, tmp_path):
 
 
 def test_old_long_results_make_room():
-    room = long_results.LongResults()
-    frames = [{"frame": 0, "score": 1.0, "features": {}}] * (long_results.PART + 1)
-    uris = [room.add(frames) for _ in range(long_results.MAX_RESULTS + 2)]
+    room = resources.LongResults()
+    frames = [{"frame": 0, "score": 1.0, "features": {}}] * (resources.PART + 1)
+    uris = [room.add(frames) for _ in range(resources.MAX_RESULTS + 2)]
     keys = [uri.split("/")[-2] for uri in uris]
-    start = long_results.PART
+    start = resources.PART
     assert [room.part(key, start) is None for key in keys] == [True] * 2 + [False] * (len(keys) - 2)
     assert json.loads(room.part(keys[-1], start))["next"] is None
     for other in (0, 1, start + 1, 2 * start):

@@ -14,9 +14,8 @@ from tests.tables.test_table import make_table
 from vmaf_jax.errors import InputError
 from vmaf_jax.runs.config import Config, load_config
 from vmaf_jax.tables import read_table
-from vmaf_jax.tables.dataset import shards_of
+from vmaf_jax.tables.dataset import map_table, shards_of
 from vmaf_jax.tables.locations import locate, parse_place
-from vmaf_jax.tables.mapped_table import map_table
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from tests.training.support import MemorySaver, StoppedError, members_of, same
 from vmaf_jax.features import FEATURES
 from vmaf_jax.models import Student
 from vmaf_jax.models.heads import SCORE_SPAN
-from vmaf_jax.tables.mapped_table import map_array
+from vmaf_jax.tables.dataset import map_array
 from vmaf_jax.training import TrainingSettings, masked_scalers, streams, train_members
 from vmaf_jax.training.member import Keys
 from vmaf_jax.training.streams import StreamRows, chunks

@@ -19,7 +19,7 @@ def mcp(
     ] = None,
 ) -> None:
     """Serve the jobs as MCP tools, on standard input and output."""
-    from vmaf_jax.serving.settings import make_settings
+    from vmaf_jax.serving.path_policy import make_settings
     from vmaf_jax.serving.transports import serve_http, serve_stdio
 
     settings = make_settings(allow, out, workers)

@@ -304,8 +304,13 @@ def _score_pair(
     limits: Limits,
 ) -> None:
     """Scores a pair, writes the files and shows the score."""
-    from vmaf_jax.reporting.score_tables import show_extra_metrics, show_scores
-    from vmaf_jax.reporting.terminal import Terminal, show_json, show_lines
+    from vmaf_jax.reporting.terminal import (
+        Terminal,
+        show_extra_metrics,
+        show_json,
+        show_lines,
+        show_scores,
+    )
     from vmaf_jax.scoring.score import score_pair
 
     with Terminal() as terminal:
@@ -350,8 +355,13 @@ def _rank(
     limits: Limits,
 ) -> None:
     """Ranks, shows the ranking, and raises InputError where a video has no score."""
-    from vmaf_jax.reporting.score_tables import RankedVideo, show_ranking
-    from vmaf_jax.reporting.terminal import Terminal, show_json, show_lines
+    from vmaf_jax.reporting.terminal import (
+        RankedVideo,
+        Terminal,
+        show_json,
+        show_lines,
+        show_ranking,
+    )
     from vmaf_jax.scoring.rank import rank
 
     with Terminal() as terminal:

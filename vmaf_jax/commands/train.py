@@ -36,7 +36,7 @@ def train(
     prepare_training()  # before JAX computes anything: the number of devices is fixed then
     from vmaf_jax.jobs.train import take_part
     from vmaf_jax.jobs.train import train as run_training
-    from vmaf_jax.reporting.run_tables import show_run, show_sweep
+    from vmaf_jax.reporting.evaluation_tables import show_run, show_sweep
     from vmaf_jax.reporting.terminal import Terminal, show_json
     from vmaf_jax.runs.config import load_config
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from vmaf_jax.evaluation.metrics import plcc, rmse, srocc
-from vmaf_jax.evaluation.opinion_comparison import paired_differences
+from vmaf_jax.evaluation.opinion_report import paired_differences
 from vmaf_jax.evaluation.opinions import Floats, Opinions, mapped_metrics
 
 _SIGNIFICANT = 0.05

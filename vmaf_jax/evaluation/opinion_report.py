@@ -1,19 +1,44 @@
-"""All statistics of one model against the opinions of clips, with intervals over sources."""
+"""Statistics of one model against the opinions of clips, and differences of two, with intervals.
+
+Every figure of two models is compared by a jackknife over sources. Beside that stand the tests of
+ITU-T P.1401 and Krasula et al., which take clips, or pairs of clips, as independent:
+
+    PLCC           z = (atanh r1 - atanh r2) / sqrt(2 / (n - 3)), normal             7.6.1
+    outlier ratio  z = (o1 - o2) / sqrt((o1 (1 - o1) + o2 (1 - o2)) / n), normal     7.6.2
+    RMSE*          F = the greater squared over the smaller, F(n - d, n - d)         7.7
+
+Clips of a source depend on each other and both models see the same clips, so these tests find
+differences too often. All p values are two-sided: P.1401 holds F against the one-sided 5 % point,
+which is p < 0.1 here, as the greater RMSE* is always the numerator.
+Source: ITU-T P.1401 (01/2020); `krasula` for the tests over pairs.
+"""
 
 import dataclasses
+import math
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import numpy.typing as npt
+import scipy
 
 from vmaf_jax.evaluation.intervals import (
     Interval,
+    PairedDifference,
+    paired_jackknife,
     plcc_interval,
     rmse_interval,
     rmse_jackknife,
     sum_by_source,
 )
-from vmaf_jax.evaluation.krasula import PairAnalysis, analyse_pairs, pair_clips
-from vmaf_jax.evaluation.opinions import OpinionMetrics, Opinions, all_maps, rmse_mapped
+from vmaf_jax.evaluation.krasula import PairAnalysis, analyse_pairs, compare_on_pairs, pair_clips
+from vmaf_jax.evaluation.opinions import (
+    OpinionMetrics,
+    Opinions,
+    all_maps,
+    mapped_metrics,
+    opinion_metrics,
+    rmse_mapped,
+)
 from vmaf_jax.tables.categories import encode
 
 Floats = npt.NDArray[np.float64]
@@ -76,3 +101,140 @@ def _rmse_mapped_interval(predicted: Floats, opinions: Opinions) -> Interval:
             mapped = rmse_mapped(predicted[rest], opinions.mos[rest], experiment[rest]).mapped
             without.append(mapped)
     return rmse_jackknife(rmse, np.array(without))
+
+
+@dataclasses.dataclass(frozen=True)
+class OpinionComparison:
+    """Two models against the opinions of the same clips; differences are first less second.
+
+    `rmse_mapped`, `rmse_star` and `outlier_ratio` are taken after a line fitted to each experiment.
+    Opinions without intervals have no `rmse_star`, `outlier_ratio` and figures of pairs.
+
+    Attributes:
+        n_clips, n_sources: size of the sample.
+        differences: by figure, with 95 % intervals and p values over sources. Go by these.
+        clip_p_values: by figure, p values of the tests that take clips or pairs as independent:
+            `plcc`, `rmse_star` and `outlier_ratio` by P.1401, `auc_different_similar` and
+            `auc_better_worse` by DeLong's test, `correct` by Fisher's exact test.
+    """
+
+    n_clips: int
+    n_sources: int
+    differences: dict[str, PairedDifference]
+    clip_p_values: dict[str, float]
+
+
+def compare_against_opinions(
+    first: npt.ArrayLike, second: npt.ArrayLike, opinions: Opinions
+) -> OpinionComparison:
+    """Tests whether two models agree differently with opinions, and by how much.
+
+    Args:
+        first, second: scores `[n]` of the same clips, points of 0-100.
+        opinions: of these clips. A teacher's labels can stand in: `Opinions.of(labels, source)`.
+
+    Raises:
+        InputError: a score that is not a number.
+    """
+    models = opinions.check(first), opinions.check(second)
+    differences = paired_differences(_figures, models[0], models[1], opinions)
+    n = len(opinions.mos)
+    correlations = differences["plcc"]
+    p_values = {"plcc": plcc_p_value(correlations.first, correlations.second, n)}
+    if opinions.ci95 is not None:
+        stars, outliers = differences["rmse_star"], differences["outlier_ratio"]
+        # d depends on the maps and the experiments alone, so it is the same for both models.
+        freedom = n - mapped_metrics(models[0], opinions, "linear").freedom
+        p_values["rmse_star"] = rmse_p_value(stars.first, stars.second, (freedom, freedom))
+        p_values["outlier_ratio"] = outlier_p_value(outliers.first, outliers.second, n)
+        p_values |= compare_on_pairs(models[0], models[1], pair_clips(opinions))
+    return OpinionComparison(n, len(set(opinions.source.tolist())), differences, p_values)
+
+
+def _figures(predicted: Floats, opinions: Opinions) -> dict[str, float]:
+    """Computes the figures that two models are compared by."""
+    raw = opinion_metrics(predicted, opinions)
+    mapped = mapped_metrics(predicted, opinions, "linear")
+    figures = {
+        "plcc": raw.plcc,
+        "srocc": raw.srocc,
+        "krocc": raw.krocc,
+        "rmse": raw.rmse,
+        "rmse_mapped": mapped.rmse,
+    }
+    if mapped.rmse_star is None or mapped.outlier_ratio is None:
+        return figures
+    pairs = analyse_pairs(predicted, pair_clips(opinions))
+    return figures | {
+        "rmse_star": mapped.rmse_star,
+        "outlier_ratio": mapped.outlier_ratio,
+        "auc_different_similar": pairs.auc_different_similar,
+        "auc_better_worse": pairs.auc_better_worse,
+        "correct": pairs.correct,
+    }
+
+
+def paired_differences(
+    figures: Callable[[Floats, Opinions], Mapping[str, float]],
+    first: Floats,
+    second: Floats,
+    opinions: Opinions,
+) -> dict[str, PairedDifference]:
+    """Computes figures of two models and their differences, with jackknife intervals over sources.
+
+    Args:
+        figures: from predictions and opinions of some clips to figures by name. Maps are fitted
+            inside it, so that leaving a source out leaves it out of the maps too.
+        first, second: predictions `[n]` for the same clips.
+    """
+    whole = figures(first, opinions), figures(second, opinions)
+    names = sorted(set(opinions.source.tolist()))
+    without: list[tuple[Mapping[str, float], Mapping[str, float]]] = []
+    for name in names if len(names) >= 3 else []:
+        rows = np.asarray(opinions.source != name, np.bool_)
+        rest = opinions.where(rows)
+        without.append((figures(first[rows], rest), figures(second[rows], rest)))
+    return {
+        name: paired_jackknife(
+            whole[0][name], whole[1][name], np.array([a[name] - b[name] for a, b in without])
+        )
+        for name in whole[0]
+    }
+
+
+def plcc_p_value(first: float, second: float, n: int) -> float:
+    """Returns the p value of Fisher's z test that two correlations over `n` clips are equal.
+
+    NaN with fewer than four clips or an undefined correlation.
+    """
+    if n < 4 or not (math.isfinite(first) and math.isfinite(second)):
+        return math.nan
+    if first == second:
+        return 1.0
+    with np.errstate(divide="ignore"):  # a correlation of 1 has no finite z: p is 0
+        z = float(np.arctanh(first) - np.arctanh(second)) / math.sqrt(2 / (n - 3))
+    return float(2 * scipy.stats.norm.sf(abs(z)))
+
+
+def outlier_p_value(first: float, second: float, n: int) -> float:
+    """Returns the p value of the z test that two outlier ratios over `n` clips are equal."""
+    if first == second:
+        return 1.0
+    error = math.sqrt((first * (1 - first) + second * (1 - second)) / n)
+    return float(2 * scipy.stats.norm.sf(abs(first - second) / error)) if error > 0 else 0.0
+
+
+def rmse_p_value(first: float, second: float, freedom: tuple[int, int]) -> float:
+    """Returns the p value of the F test that two RMSE* are equal; NaN where it is undefined.
+
+    Args:
+        freedom: degrees of freedom n - d of each model.
+    """
+    if not (math.isfinite(first) and math.isfinite(second)) or min(freedom) < 1:
+        return math.nan
+    if first == second:
+        return 1.0
+    (small, below), (great, above) = sorted(zip((first, second), freedom, strict=True))
+    if small == 0:
+        return 0.0
+    return min(1.0, 2 * float(scipy.stats.f.sf((great / small) ** 2, above, below)))

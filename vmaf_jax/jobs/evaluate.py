@@ -21,8 +21,12 @@ from vmaf_jax.errors import InputError
 from vmaf_jax.evaluation import Opinions
 from vmaf_jax.evaluation.conformal import check_level
 from vmaf_jax.evaluation.metrics import Metrics, all_metrics
-from vmaf_jax.evaluation.opinion_comparison import OpinionComparison, compare_against_opinions
-from vmaf_jax.evaluation.opinion_report import OpinionReport, opinion_report
+from vmaf_jax.evaluation.opinion_report import (
+    OpinionComparison,
+    OpinionReport,
+    compare_against_opinions,
+    opinion_report,
+)
 from vmaf_jax.extraction.corpus import measure_with_labels
 from vmaf_jax.extraction.extract import check_backend
 from vmaf_jax.extraction.teachers import resolve_teacher

@@ -5,18 +5,17 @@ from typing import Any
 
 import numpy as np
 
-from vmaf_jax.evaluation.behaviour import CASES, Deviation
-from vmaf_jax.evaluation.by_experiment import Experiments
-from vmaf_jax.evaluation.conformal import HeldOutIntervals
+from vmaf_jax.evaluation.by_experiment import Experiments, mean_bias
+from vmaf_jax.evaluation.conformal import LEVELS, HeldOutIntervals
 from vmaf_jax.evaluation.cross_validation import HeldOut
 from vmaf_jax.evaluation.metrics import METRIC_NAMES, RANGES, Distance, all_metrics, range_rmse
+from vmaf_jax.evaluation.run_metrics import CASES, Deviation
 from vmaf_jax.features.checks import OUTPUT_RANGE
 from vmaf_jax.models import Student
 from vmaf_jax.models.viewing_distance import ViewingDistance
-from vmaf_jax.reporting.coverage_tables import coverage_lines
-from vmaf_jax.reporting.experiment_tables import experiment_lines
-from vmaf_jax.reporting.numbers import format_fixed
+from vmaf_jax.reporting.numbers import format_fixed, format_points
 from vmaf_jax.reporting.page import markdown_table
+from vmaf_jax.tables.opinions import LabelScale
 
 _SUPPORT_VECTORS = (
     "- `support_vectors` are clip means of VMAF's own training clips, which the teacher's model "
@@ -277,3 +276,116 @@ def _outside(behaviour: Mapping[str, Deviation] | None) -> list[str]:
             for name, entry in behaviour.items()
         ],
     )
+
+
+def experiment_lines(experiments: Experiments | None, scale: LabelScale) -> list[str]:
+    """Returns the section of a card; no lines where there are no tests.
+
+    Args:
+        scale: the worst and the best vote, of which errors are given.
+    """
+    if experiments is None:
+        return []
+    votes = (scale[1] - scale[0]) / 100.0
+    bias = votes * mean_bias(experiments.agreement, experiments.model)
+    return [
+        "## Every test",
+        "",
+        f"Held out by source, votes of {scale[0]:g} to {scale[1]:g}: unmapped (bias, RMSE) "
+        f"and after a line fitted to the test (mapped), which every row is given. The size of the "
+        f"bias is {bias:.2f} votes on average over tests.",
+        "",
+        *agreement_table(experiments, scale),
+        "",
+        *verdict_lines(experiments, votes),
+        "",
+    ]
+
+
+def agreement_table(experiments: Experiments, scale: LabelScale) -> list[str]:
+    """Returns the table of every model in every test.
+
+    Args:
+        scale: the worst and the best vote, of which errors are given.
+    """
+    votes = (scale[1] - scale[0]) / 100.0
+    rows = [
+        [
+            entry.experiment,
+            entry.model,
+            str(entry.n),
+            f"{entry.plcc:.3f}",
+            f"{entry.srocc:.3f}",
+            f"{votes * entry.bias:+.2f}",
+            f"{votes * entry.rmse:.3f}",
+            f"{votes * entry.rmse_mapped:.3f}",
+        ]
+        for entry in experiments.agreement
+    ]
+    return markdown_table(
+        ["test", "model", "n", "PLCC", "SROCC", "bias", "RMSE", "mapped"],
+        rows,
+    )
+
+
+def verdict_lines(experiments: Experiments, votes: float) -> list[str]:
+    """Returns a line for each test: whether the model or the best of VMAF's poolings is better.
+
+    Args:
+        votes: of a point of 0-100.
+    """
+    return [
+        f"- {entry.experiment}: {experiments.model} is {entry.word} after lines, "
+        f"{votes * entry.difference:+.3f} votes beside {entry.rival}, p {entry.p_value:.2g} over "
+        f"sources."
+        for entry in experiments.verdicts
+    ]
+
+
+_AT = (20.0, 50.0, 80.0)  # predictions whose half-width a card gives, points
+
+
+def coverage_lines(intervals: HeldOutIntervals | str, corpora: Sequence[str]) -> list[str]:
+    """Returns the Markdown lines of a card: half-widths of the model's intervals, and coverage.
+
+    Args:
+        corpora: names of other corpora whose clips are among them.
+    """
+    if isinstance(intervals, str):
+        return [intervals]
+    profile = intervals.profile
+    rows = []
+    for entry in intervals.coverages:
+        half = profile.half_width(np.array(_AT), entry.level)
+        rows.append(
+            [
+                f"{entry.level:.0%}",
+                *(f"±{format_points(float(value))}" for value in half),
+                f"{entry.covered:.1%}",
+                f"{entry.covered_by_source:.1%}",
+                format_points(entry.width),
+            ]
+        )
+    half_widths = [f"at {score:g}" for score in _AT]
+    header = ["level", *half_widths, "held the label", "mean over sources", "mean width"]
+    among = f", those of {', '.join(corpora)} included" if corpora else ""
+    return [
+        f"Conformal intervals across sources, as `score --interval 0.9` gives them, from "
+        f"{profile.n_clips:,} held-out predictions of clips of {profile.n_sources} sources{among}. "
+        f"Half-widths in points, at three scores; then how often such intervals held the label of "
+        f"a source's clips, calibrated without that source, and their mean width:",
+        "",
+        *markdown_table(header, rows),
+        "",
+        f"The levels are for sources like these; one that is unlike all of them is held less often."
+        f"{_caveat(profile.n_sources)}",
+    ]
+
+
+def _caveat(n_sources: int) -> str:
+    """Returns what no calibration on so few sources can promise; "" with enough sources."""
+    # With n exchangeable sources a new one is the most extreme of n + 1 with probability 1/(n + 1).
+    most = n_sources / (n_sources + 1)
+    if most >= LEVELS[-1]:
+        return ""
+    return f" From {n_sources} sources, no method can promise more than {most:.1%} of a new one."

@@ -9,10 +9,9 @@ from collections.abc import Mapping, Sequence
 
 import yaml
 
-from vmaf_jax.evaluation.by_source import pooled_errors
+from vmaf_jax.evaluation.cross_validation import pooled_errors
 from vmaf_jax.evaluation.intervals import LEVEL, adjust_p_values
 from vmaf_jax.evaluation.run_comparison import RunComparison, compare_runs
-from vmaf_jax.reporting.coverage_tables import coverage_section
 from vmaf_jax.reporting.numbers import (
     format_fixed,
     format_interval,
@@ -38,7 +37,7 @@ from vmaf_jax.reporting.row_plots import (
     forest,
     legend,
 )
-from vmaf_jax.reporting.run_view import RunView, number_at, object_at
+from vmaf_jax.reporting.run_view import RunView, coverage_section, number_at, object_at
 
 _METRICS = {"rmse": "RMSE", "mae": "MAE", "plcc": "PLCC"}
 _MAX_SETTINGS = 60

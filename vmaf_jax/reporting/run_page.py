@@ -12,11 +12,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vmaf_jax.evaluation.behaviour import CASES
-from vmaf_jax.evaluation.by_source import pooled_errors, source_errors
-from vmaf_jax.evaluation.cross_validation import HeldOut
+from vmaf_jax.evaluation.cross_validation import HeldOut, pooled_errors, source_errors
 from vmaf_jax.evaluation.metrics import all_metrics
-from vmaf_jax.reporting.coverage_tables import coverage_section
+from vmaf_jax.evaluation.run_metrics import CASES
 from vmaf_jax.reporting.numbers import UNDEFINED, format_fixed, format_interval, format_points
 from vmaf_jax.reporting.page import (
     bullets,
@@ -30,8 +28,15 @@ from vmaf_jax.reporting.page import (
     table,
 )
 from vmaf_jax.reporting.row_plots import MAX_ROWS, Estimate, forest
-from vmaf_jax.reporting.run_verdict import judge_run, list_limits
-from vmaf_jax.reporting.run_view import Curves, RunView, number_at, object_at
+from vmaf_jax.reporting.run_view import (
+    Curves,
+    RunView,
+    coverage_section,
+    judge_run,
+    list_limits,
+    number_at,
+    object_at,
+)
 from vmaf_jax.reporting.scatter import (
     MAX_DOTS,
     N_LARGEST,

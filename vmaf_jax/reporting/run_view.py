@@ -14,9 +14,13 @@ import numpy as np
 import numpy.typing as npt
 
 from vmaf_jax.evaluation.conformal import HeldOutIntervals, held_out_intervals
-from vmaf_jax.evaluation.cross_validation import HeldOut
+from vmaf_jax.evaluation.cross_validation import HeldOut, PooledErrors, pooled_errors
+from vmaf_jax.evaluation.metrics import HIGH_END, LOW_END, range_rmse, rmse
 from vmaf_jax.models.pooling import OVER_FRAMES
 from vmaf_jax.reporting.notebook import run_html
+from vmaf_jax.reporting.numbers import format_interval, format_points
+from vmaf_jax.reporting.page import Tile, paragraph, table
+from vmaf_jax.tables.categories import encode
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,3 +105,183 @@ def object_at(document: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     """Returns the object under a key; an empty one where it is missing or something else."""
     value = document.get(key)
     return value if isinstance(value, Mapping) else {}
+
+
+_FEW_SOURCES, _FEW_ROWS, _MUCH_WORSE = 5, 10, 3.0
+_SIZES = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0, 20.0)  # VMAF points
+
+
+@dataclasses.dataclass(frozen=True)
+class Verdict:
+    """The top of a run's page.
+
+    Attributes:
+        sentence: how good the run is.
+        tiles: accuracy, data, uncertainty.
+        warnings: facts that a reader would otherwise miss.
+    """
+
+    sentence: str
+    tiles: tuple[Tile, Tile, Tile]
+    warnings: tuple[str, ...]
+
+
+def judge_run(run: RunView) -> Verdict:
+    """Judges a run by its held-out predictions."""
+    rows = run.held_out
+    errors = pooled_errors(rows)
+    worst = float(np.max(np.abs(rows.predicted - rows.label)))
+    has_interval = math.isfinite(errors.rmse_interval.low)
+    n_clips = len(set(zip(rows.source.tolist(), rows.clip.tolist(), strict=True)))
+    n_seeds = len(np.unique(rows.seed))
+    n_rows = len(rows.label) // n_seeds
+    counted = f"{n_clips:,} clips" + (f", {n_rows:,} rows" if n_rows != n_clips else "")
+    return Verdict(
+        sentence=_sentence(run, errors),
+        tiles=(
+            Tile(
+                "How good?",
+                format_points(errors.rmse),
+                f"points of RMSE against {run.label_words}{_as_voted(run, errors.rmse)}; PLCC "
+                f"{errors.plcc:.5f}",
+            ),
+            Tile(
+                "On what?",
+                f"{errors.n_sources} unseen {_plural('source', errors.n_sources)}",
+                f"{counted}, {n_seeds} {_plural('seed', n_seeds)}; each row predicted by a student "
+                f"that never saw its source",
+            ),
+            Tile(
+                "Uncertainty",
+                format_interval(errors.rmse_interval) if has_interval else "unknown",
+                f"95 % interval of that RMSE over sources; worst row {format_points(worst)} off"
+                if has_interval
+                else "fewer than three sources give no interval",
+            ),
+        ),
+        warnings=tuple(_warnings(run, errors)),
+    )
+
+
+def list_limits(run: RunView) -> list[str]:
+    """Lists what the figures of a run do not say."""
+    data, training = object_at(run.config, "data"), object_at(run.config, "training")
+    lines = ["It knows libvmaf's features of a frame and nothing else: what they miss, it misses."]
+    if run.label == "mos":
+        lines.append("It was fitted to the opinion scores of its table, and to no others.")
+    else:
+        lines.append(f"Agreement is with {run.label}, not with viewers.")
+    if training.get("strategy") == "teacher_queries":
+        lines.append(
+            "Queries asked the teacher anywhere, held-out clips' surroundings included: the figure "
+            "says how well a known function is approximated, not how a model fitted to labels does "
+            "on new content."
+        )
+    if data.get("corpus") == "support_vectors" and not data.get("features"):
+        lines.append(
+            "The clips are the teacher's own support vectors; their sources are inferred from "
+            "motion2."
+        )
+    n_sources = len(encode(run.held_out.source)[0])
+    lines.append(
+        f"Intervals take the {n_sources} sources as a sample of future content. If yours is of "
+        f"another kind, they say little."
+    )
+    return lines
+
+
+def _sentence(run: RunView, errors: PooledErrors) -> str:
+    size = next((s for s in _SIZES if errors.rmse <= s), None)
+    near = f"to within {size:g} {_plural('point', size)}" if size else "only to tens of points"
+    sentence = (
+        f"On sources it never saw, this student agrees with {run.label_words} {near} "
+        f"(root mean square, on 0–100)"
+    )
+    if run.external:
+        parts = [
+            f"{name} {format_points(rmse(rows.predicted, rows.label))}"
+            for name, rows in run.external.items()
+        ]
+        sentence += f"; on other corpora: {', '.join(parts)}"
+    ulp, distance = number_at(run.parity, "max_ulp"), number_at(run.parity, "max_abs")
+    if distance == 0 and ulp == 0:
+        sentence += ". Its exported file gives the same bits as JAX"
+    elif distance is not None:
+        most = format_points(distance)
+        sentence += f". Its exported file differs from JAX by at most {most} points"
+    return sentence + "."
+
+
+def _as_voted(run: RunView, error: float) -> str:
+    """Returns an error on the scale that people voted on, in brackets; "" for other labels."""
+    if run.label != "mos" or run.label_scale is None:
+        return ""
+    low, high = run.label_scale
+    return f" ({error * (high - low) / 100:.3f} where people vote {low:g} to {high:g})"
+
+
+def _warnings(run: RunView, errors: PooledErrors) -> list[str]:
+    rows, lines = run.held_out, []
+    if isinstance(judgement := object_at(run.metrics, "beside").get("verdict"), str):
+        lines.append(judgement)
+    if errors.n_sources < _FEW_SOURCES:
+        lines.append(
+            f"Only {errors.n_sources} {_plural('source', errors.n_sources)} were held out: the "
+            f"figure may be far from what new content gives."
+        )
+    for name, ends in (("0 to 20", LOW_END), ("80 to 100", HIGH_END)):
+        inside = (rows.label >= ends[0]) & (rows.label <= ends[1])
+        count = int(inside.sum()) // len(np.unique(rows.seed))
+        if count < _FEW_ROWS:
+            lines.append(
+                f"Only {count} of the held-out rows score {name}: that end is hardly known."
+            )
+        elif range_rmse(rows.predicted, rows.label, *ends).rmse > _MUCH_WORSE * errors.rmse:
+            lines.append(
+                f"Where labels are {name}, errors are more than {_MUCH_WORSE:g} times larger."
+            )
+    for name, other in run.external.items():
+        if rmse(other.predicted, other.label) > _MUCH_WORSE * errors.rmse:
+            lines.append(f"On {name} errors are more than {_MUCH_WORSE:g} times larger.")
+    limits = object_at(run.parity, "limits")
+    for key, what in (("max_abs", "points"), ("max_ulp", "ULP")):
+        value, limit = number_at(run.parity, key), number_at(limits, key)
+        if value is not None and limit is not None and value > limit:
+            lines.append(f"ONNX parity missed its limit: {value:g} {what}, {limit:g} allowed.")
+    return lines
+
+
+def _plural(word: str, n: int | float) -> str:
+    return word if n == 1 else f"{word}s"
+
+
+def coverage_section(runs: Mapping[str, RunView]) -> list[str]:
+    """Returns the section of a page: for each run and level, the coverage and the mean width."""
+    rows, without = [], []
+    for name, run in runs.items():
+        intervals = run.intervals
+        if isinstance(intervals, str):
+            without.append(paragraph(f"{name}: {intervals}"))
+            continue
+        rows += [
+            [
+                name,
+                f"{entry.level:.0%}",
+                f"{entry.covered:.1%}",
+                format_points(entry.width),
+                f"{entry.naive_covered:.1%}",
+                format_points(entry.naive_width),
+                f"{intervals.profile.n_clips:,} of {intervals.profile.n_sources} sources",
+            ]
+            for entry in intervals.coverages
+        ]
+    if not rows:
+        return without
+    header = ["run", "level", "held the label", "mean width"]
+    header += ["naive, held", "naive, mean width", "held-out clips"]
+    note = (
+        "<p>Intervals of single clips, as <code>score --interval 0.9</code> gives them, each "
+        "calibrated on the run's other sources, other corpora included. Naive: the prediction with "
+        "a multiple of the other sources' RMSE on both sides.</p>\n"
+    )
+    return [note, table(header, rows), *without]

@@ -11,11 +11,10 @@ import numpy.typing as npt
 
 from vmaf_jax.environment import environment
 from vmaf_jax.evaluation import all_metrics, loso_metrics
-from vmaf_jax.evaluation.behaviour import Deviation, behaviour
 from vmaf_jax.evaluation.conformal import Calibration, fit_region, pool_held_out
 from vmaf_jax.evaluation.cross_validation import HeldOut, SweepTable
 from vmaf_jax.evaluation.metrics import Distance
-from vmaf_jax.evaluation.run_metrics import RunMetrics, Timing
+from vmaf_jax.evaluation.run_metrics import Deviation, RunMetrics, Timing, behaviour
 from vmaf_jax.export.onnx_file import export_onnx
 from vmaf_jax.export.onnx_runtime import OnnxModel
 from vmaf_jax.export.parity import Parity, clip_rows, measure_parity, parity_rows

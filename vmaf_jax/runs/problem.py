@@ -20,9 +20,8 @@ from vmaf_jax.models import Student, Variables
 from vmaf_jax.progress import NO_PROGRESS, Progress
 from vmaf_jax.runs.config import Config, DataConfig
 from vmaf_jax.tables.categories import encode_sorted
-from vmaf_jax.tables.dataset import read_table
+from vmaf_jax.tables.dataset import map_table, read_table
 from vmaf_jax.tables.locations import locate
-from vmaf_jax.tables.mapped_table import map_table
 from vmaf_jax.tables.opinions import MOS_RANGE, LabelScale
 from vmaf_jax.tables.padded_clips import PaddedClips, pad_clips
 from vmaf_jax.tables.table import FeatureTable

@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from vmaf_jax.errors import InputError
-from vmaf_jax.evaluation.by_source import pooled_errors
-from vmaf_jax.evaluation.cross_validation import HeldOut, SweepPoint, SweepTable
+from vmaf_jax.evaluation.cross_validation import HeldOut, SweepPoint, SweepTable, pooled_errors
 from vmaf_jax.evaluation.intervals import Interval
 from vmaf_jax.evaluation.metrics import all_metrics
 from vmaf_jax.evaluation.run_comparison import compare_runs

@@ -23,9 +23,9 @@ from anyio.abc import Process
 from anyio.streams.buffered import BufferedByteReceiveStream
 
 from vmaf_jax.errors import InputError
+from vmaf_jax.printable import replace_surrogates
+from vmaf_jax.serving.path_policy import TOKEN, Settings
 from vmaf_jax.serving.requests import Tool
-from vmaf_jax.serving.settings import TOKEN, Settings
-from vmaf_jax.serving.surrogates import replace_surrogates
 
 _START_S = 120.0
 _GRACE_S = 3.0  # longer than a worker gives itself to remove what is half-written

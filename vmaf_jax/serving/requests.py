@@ -19,6 +19,7 @@ from vmaf_jax.errors import InputError
 from vmaf_jax.features.feature_set import FEATURES
 from vmaf_jax.serving.path_policy import (
     MAX_NAME,
+    Settings,
     check_listed_files,
     resolve_file,
     resolve_folder,
@@ -27,7 +28,6 @@ from vmaf_jax.serving.path_policy import (
     resolve_video,
     resolve_videos,
 )
-from vmaf_jax.serving.settings import Settings
 from vmaf_jax.video.comparison import Comparison
 
 

@@ -24,8 +24,8 @@ from vmaf_jax.scoring.score import ScoreSettings, score_pair
 from vmaf_jax.scoring.scores import Place, Scores
 from vmaf_jax.scoring.worst_frames import worst_frames
 from vmaf_jax.serving import catalogue, requests, results
-from vmaf_jax.serving.long_results import PART
 from vmaf_jax.serving.requests import Request, fill_settings
+from vmaf_jax.serving.resources import PART
 from vmaf_jax.tables.dataset import TableSummary
 from vmaf_jax.tables.opinions import LabelScale
 from vmaf_jax.tables.table import FeatureTable

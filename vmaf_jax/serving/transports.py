@@ -20,9 +20,9 @@ import anyio
 import pydantic
 
 from vmaf_jax.errors import InputError
+from vmaf_jax.printable import replace_surrogates
+from vmaf_jax.serving.path_policy import TOKEN, Settings
 from vmaf_jax.serving.server import make_server
-from vmaf_jax.serving.settings import TOKEN, Settings
-from vmaf_jax.serving.surrogates import replace_surrogates
 
 PATH = "/mcp"
 _MAX_BODY = 1 << 20  # bytes of a request

@@ -33,8 +33,8 @@ from vmaf_jax.errors import GateError, InputError
 from vmaf_jax.extras import name_missing_extra
 from vmaf_jax.interrupts import end_with_parent
 from vmaf_jax.printable import log_to_terminal
+from vmaf_jax.serving.path_policy import Settings
 from vmaf_jax.serving.requests import TOOLS
-from vmaf_jax.serving.settings import Settings
 
 _END_S = 2.0  # for `finally` blocks to remove what is half-written, before the group is killed
 

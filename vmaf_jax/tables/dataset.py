@@ -7,15 +7,23 @@ names. Names that begin with a dot or an underscore are no shards.
 
 A folder that `DatasetWriter` made says in `_dataset.json` whether it is complete, and how many
 shards it has. A writer that is killed leaves whole shards, which the next one takes up.
+
+A dataset that is larger than memory is read with its numbers in a mapped file. What stays in memory
+of a row are its names, three pointers to texts that rows share: 24 bytes.
 """
 
 import contextlib
 import dataclasses
 import json
+import mmap
 import re
+import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -28,12 +36,13 @@ from vmaf_jax.files import (
     make_dir,
     read_limited,
     take_lock,
+    temporary_error,
     write_text,
 )
 from vmaf_jax.tables.locations import Place, for_pyarrow, locate, one_line_errors
 from vmaf_jax.tables.opinions import LabelScale
 from vmaf_jax.tables.reading import MAX_ROWS, read_file
-from vmaf_jax.tables.table import FeatureTable, concatenate
+from vmaf_jax.tables.table import KEYS, FeatureTable, concatenate
 
 ABOUT = "_dataset.json"
 _ABOUT_LIMIT = ("ABOUT_BYTES", 1 << 16)
@@ -282,3 +291,72 @@ def shard_path(folder: Path, digest: str) -> Path:
 
 def _about_json(**values: bool | int) -> str:
     return json.dumps({"kind": "vmaf-jax dataset", **values}, sort_keys=True) + "\n"
+
+
+def map_table(folder: Place) -> FeatureTable:
+    """Reads a dataset into a table whose numbers are mapped, without opinions' columns but `mos`.
+
+    Raises:
+        InputError: as `shards_of` and `read_shards` do, or there is no room for the numbers.
+    """
+    shards = shards_of(folder)
+    n = sum(map(count_rows, shards))
+    row = 0
+    table: FeatureTable | None = None
+    texts: dict[str, str] = {}
+    inputs: dict[str, str] = {}
+    for shard in read_shards(shards):
+        if table is None:
+            table = _empty_table(shard, n)
+        rows = slice(row, row + len(shard))
+        table.features[rows], table.index[rows] = shard.features, shard.index
+        for name, column in table.labels.items():
+            column[rows] = shard.labels[name]
+        for name in KEYS:
+            of_shard = getattr(shard, name).tolist()
+            getattr(table, name)[rows] = [texts.setdefault(text, text) for text in of_shard]
+        inputs.update(shard.provenance.get("inputs", {}))
+        release(table)
+        row += len(shard)
+    if table is None:
+        raise InputError(f"{folder}: holds no rows; extract some clips into it.")
+    return dataclasses.replace(table, provenance={**table.provenance, "inputs": inputs})
+
+
+def release(table: FeatureTable) -> None:
+    """Frees the memory of mapped numbers; what is read again comes back from their file."""
+    columns: tuple[npt.NDArray[Any], ...] = (table.index, table.features, *table.labels.values())
+    for column in columns:
+        pages = column.base
+        if isinstance(pages, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+            pages.madvise(mmap.MADV_DONTNEED)  # of a shared map: nothing written is lost
+
+
+def _empty_table(shard: FeatureTable, n: int) -> FeatureTable:
+    """Returns a table with the columns of `shard` and `n` rows without content."""
+    corpus, source, clip = (np.empty(n, dtype=object) for _ in KEYS)
+    return dataclasses.replace(
+        shard,
+        corpus=corpus,
+        source=source,
+        clip=clip,
+        index=map_array((n,), np.int32),
+        features=map_array((n, len(shard.feature_set)), np.float64),
+        labels={name: map_array((n,), np.float64) for name in shard.labels},
+        mos_ci95=None,
+        experiment=None,
+        distance=None,
+    )
+
+
+def map_array(shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    """Returns an array in a nameless temporary file, which goes when the array does.
+
+    Raises:
+        InputError: there is no room for it.
+    """
+    try:
+        with tempfile.TemporaryFile() as file:
+            return np.memmap(file, dtype=dtype, mode="w+", shape=shape)
+    except OSError as error:
+        raise temporary_error(error) from error
