@@ -62,7 +62,7 @@ _AFTER_INTERRUPTION = {
 
 def _show_version(wanted: bool | None) -> None:
     if wanted:
-        from vmaf_jax.commands.doctor import version_lines
+        from vmaf_jax.commands.installation import version_lines
 
         print("\n".join(version_lines()))
         raise typer.Exit

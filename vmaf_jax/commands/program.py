@@ -27,18 +27,18 @@ COMMANDS = {  # in groups; a module of this package, a function of it, and a lin
     },
     "Train a model": {
         "train": ("train", "train", "Train, cross-validate, export and verify a model."),
-        "select": ("select", "select", "Compare networks and trainings by held-out error."),
-        "evaluate": ("evaluate", "evaluate", "Compare one model, or two, with labels."),
-        "calibrate": ("calibrate", "calibrate", "Fit a model to a title by a few rated encodes."),
-        "report": ("report", "report", "Make the page of a run, or of several compared."),
-        "export": ("export", "export", "Write a model for ONNX Runtime, ffmpeg or a browser."),
+        "select": ("train", "select", "Compare networks and trainings by held-out error."),
+        "evaluate": ("models", "evaluate", "Compare one model, or two, with labels."),
+        "calibrate": ("models", "calibrate", "Fit a model to a title by a few rated encodes."),
+        "report": ("models", "report", "Make the page of a run, or of several compared."),
+        "export": ("models", "export", "Write a model for ONNX Runtime, ffmpeg or a browser."),
     },
     "Check and serve": {
-        "doctor": ("doctor", "doctor", "Say what this machine has and what is missing."),
-        "bench": ("bench", "bench", "Time vmaf-jax beside the plain way."),
-        "compare-backends": ("compare_backends", "compare_backends", "Hold JAX to libvmaf."),
-        "registry": ("doctor", "registry", "Check the models that a folder offers."),
-        "mcp": ("mcp", "mcp", "Serve the commands as MCP tools."),
+        "doctor": ("installation", "doctor", "Say what this machine has and what is missing."),
+        "bench": ("installation", "bench", "Time vmaf-jax beside the plain way."),
+        "compare-backends": ("installation", "compare_backends", "Hold JAX to libvmaf."),
+        "registry": ("installation", "registry", "Check the models that a folder offers."),
+        "mcp": ("installation", "mcp", "Serve the commands as MCP tools."),
     },
 }
 PLACES = {name: place for group in COMMANDS.values() for name, place in group.items()}

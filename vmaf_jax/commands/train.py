@@ -1,4 +1,4 @@
-"""The command `vmaf-jax train`: a configuration to a run folder."""
+"""The commands `train` and `select`: a configuration to a run folder, or to a choice."""
 
 from pathlib import Path
 from typing import Annotated
@@ -57,3 +57,36 @@ def train(
             show_sweep(run.sweep)
         show_run(run.metrics)
     terminal.say(f"run folder: {run.path}")
+
+
+def select(
+    config: ConfigFile,
+    out: Annotated[Path | None, typer.Option(help="Folder, by default runs/<name>.")] = None,
+    overwrite: Overwrite = False,
+    save_every: SaveEvery = None,
+    distributed: Distributed = False,
+    coordinator: Coordinator = None,
+    processes: Processes = None,
+    process: Process = None,
+    json_: Json = False,
+) -> None:
+    """Compare networks and trainings by held-out error, and state a choice."""
+    if distributed:
+        start_process(coordinator, processes, process)
+    prepare_training()  # before JAX computes anything: the number of devices is fixed then
+    from vmaf_jax.jobs.select import load_selection, take_part
+    from vmaf_jax.jobs.select import select as run_selection
+    from vmaf_jax.reporting.terminal import Terminal, show_json, show_lines
+
+    resolved = load_selection(config)
+    if not is_first_process():
+        take_part(resolved, save_every_s=save_every)
+        return
+    folder = out or Path("runs") / resolved.name
+    with Terminal() as terminal:
+        terminal.stage("select")
+        selection = run_selection(
+            resolved, folder, overwrite=overwrite, save_every_s=save_every, progress=terminal
+        )
+    show_json(selection.to_dict()) if json_ else show_lines([str(selection)])
+    terminal.say(f"report: {folder / 'report.html'}")
