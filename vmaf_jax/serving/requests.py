@@ -56,29 +56,7 @@ _MODEL = (
     "an .onnx or a libvmaf .json file; list_models names them. A path has a slash or a suffix."
 )
 _TABLE = "Path of a feature table (.parquet), as `vmaf-jax extract` writes it."
-Model = Annotated[ModelName, Field(description=_MODEL)]
-ScoredModel = Annotated[
-    ModelName,
-    Field(
-        description="auto, VMAF's own by the reference's resolution; v1, VMAF v1's by resolution "
-        "and frame rate; phone, that for phones; or: " + _MODEL
-    ),
-]
 Table = Annotated[InputFile, Field(description=_TABLE)]
-Split = Annotated[
-    Word,
-    Field(
-        description="all, train, val or test (whole sources each), or the name of a source of the "
-        "table."
-    ),
-]
-Label = Annotated[
-    Word | None,
-    Field(
-        description="Label column, such as vmaf_v0.6.1 or mos; by default the one that the model "
-        "learnt."
-    ),
-]
 ClipLevel = Annotated[
     float | None,
     Field(
@@ -95,15 +73,6 @@ Distance = Annotated[
         le=100,
         description="How far the viewers sit, in picture heights, as 3.2; of models that know "
         "viewing distances, such as opinions.",
-    ),
-]
-ClipsLevel = Annotated[
-    float | None,
-    Field(
-        gt=0,
-        lt=1,
-        description="Level, as 0.9: the interval of each clip too, and how often they hold the "
-        "label, of models that are calibrated on it.",
     ),
 ]
 FeatureSetName = Annotated[
@@ -210,7 +179,11 @@ class Scoring(Measurement):
     pix_fmt: Word | None = Field(
         None, description="For raw .yuv files: ffmpeg's name, such as yuv420p or yuv420p10le."
     )
-    model: ScoredModel = "auto"
+    model: ModelName = Field(
+        "auto",
+        description="auto, VMAF's own by the reference's resolution; v1, VMAF v1's by resolution "
+        "and frame rate; phone, that for phones; or: " + _MODEL,
+    )
     display: Display | None = _DISPLAY
     pool: Pool | None = Field(
         None, description="How frames become the clip's score; by default as the model does."
@@ -220,8 +193,8 @@ class Scoring(Measurement):
 class Pair(Scoring):
     """A reference and a distorted video, and how they are scored."""
 
-    reference: Annotated[VideoPath, Field(description="Path of the reference (pristine) video.")]
-    distorted: Annotated[VideoPath, Field(description="Path of the distorted video.")]
+    reference: VideoPath = Field(description="Path of the reference (pristine) video.")
+    distorted: VideoPath = Field(description="Path of the distorted video.")
 
 
 class ScoreRequest(Pair):
@@ -242,9 +215,9 @@ class RankRequest(Scoring):
     Takes as long as measuring them all.
     """
 
-    reference: Annotated[
-        VideosPath, Field(description="Path of the reference video, or of a folder of references.")
-    ]
+    reference: VideosPath = Field(
+        description="Path of the reference video, or of a folder of references."
+    )
     distorted: list[VideosPath] = Field(
         min_length=1,
         max_length=1000,
@@ -253,10 +226,9 @@ class RankRequest(Scoring):
     )
     interval: ClipLevel = None
     distance: Distance = None
-    out: Annotated[
-        OutputPath | None,
-        Field(description="Also write everything, each frame too, to this .json file."),
-    ] = None
+    out: OutputPath | None = Field(
+        None, description="Also write everything, each frame too, to this .json file."
+    )
 
 
 class WorstFramesRequest(Pair):
@@ -279,11 +251,10 @@ class ExtractRequest(Measurement):
         "manifest", description="Which videos."
     )
     out: TableOut
-    manifest: Annotated[
-        InputFile | None,
-        Field(description="List of videos of corpus manifest: reference, distorted, source."),
-    ] = None
-    data_root: Annotated[InputFolder | None, Field(description="Folder of corpus netflix.")] = None
+    manifest: InputFile | None = Field(
+        None, description="List of videos of corpus manifest: reference, distorted, source."
+    )
+    data_root: InputFolder | None = Field(None, description="Folder of corpus netflix.")
     label_scale: VoteScale = None
     teachers: Teachers = Field(None, alias="teacher")  # as the option --teacher
     features: FeatureSetName = FEATURES.name
@@ -302,13 +273,9 @@ class ImportRequest(Request):
     """
 
     out: TableOut
-    logs: Annotated[
-        InputFile | None, Field(description="List of libvmaf's logs: log, source, mos.")
-    ] = None
-    frames: Annotated[
-        InputFile | None, Field(description="Table of clip, frame and the features.")
-    ] = None
-    clips: Annotated[InputFile | None, Field(description="Of frames: clip, source, mos.")] = None
+    logs: InputFile | None = Field(None, description="List of libvmaf's logs: log, source, mos.")
+    frames: InputFile | None = Field(None, description="Table of clip, frame and the features.")
+    clips: InputFile | None = Field(None, description="Of frames: clip, source, mos.")
     corpus: (
         Literal[
             "avt_vqdb_uhd_1",
@@ -319,10 +286,8 @@ class ImportRequest(Request):
         ]
         | None
     ) = Field(None, description="A published corpus, whose clone data_root is.")
-    data_root: Annotated[InputFolder | None, Field(description="Folder of corpus.")] = None
-    ratings: Annotated[InputFile | None, Field(description="Raw votes: clip, subject, score.")] = (
-        None
-    )
+    data_root: InputFolder | None = Field(None, description="Folder of corpus.")
+    ratings: InputFile | None = Field(None, description="Raw votes: clip, subject, score.")
     label_scale: VoteScale = None
     features: FeatureSetName = FEATURES.name
     teachers: Teachers = Field(None, alias="teacher")  # as the option --teacher
@@ -343,12 +308,8 @@ class CheckRequest(Request):
     """
 
     table: Table
-    ratings: Annotated[InputFile | None, Field(description="Raw votes: clip, subject, score.")] = (
-        None
-    )
-    out: Annotated[
-        OutputPath | None, Field(description="Also write all findings to this .json file.")
-    ] = None
+    ratings: InputFile | None = Field(None, description="Raw votes: clip, subject, score.")
+    out: OutputPath | None = Field(None, description="Also write all findings to this .json file.")
 
 
 class LadderRequest(Request):
@@ -356,10 +317,9 @@ class LadderRequest(Request):
     intervals, and each content's convex hull.
     """
 
-    table: Annotated[
-        InputFile,
-        Field(description="Scored encodes (.csv, .json, .jsonl, .parquet): codec, bitrate, score."),
-    ]
+    table: InputFile = Field(
+        description="Scored encodes (.csv, .json, .jsonl, .parquet): codec, bitrate, score."
+    )
     anchor: Word | None = Field(None, description="Codec to compare others with.")
     level: float = Field(0.95, gt=0, lt=1, description="Of BD-rate's intervals.")
     hull: bool | None = Field(
@@ -368,17 +328,16 @@ class LadderRequest(Request):
     allow_crossing: bool = Field(False, description="Compare curves that cross.")
     content: Word | None = Field(None, description="Only this content.")
     plot: bool = Field(False, description="Also draw the curves.")
-    out: Annotated[
-        OutputPath | None,
-        Field(description="Also write everything, each encode too, to this .json file."),
-    ] = None
+    out: OutputPath | None = Field(
+        None, description="Also write everything, each encode too, to this .json file."
+    )
 
 
 class _CalibrationRequest(Request):
     features: Table
-    model: Annotated[
-        ModelName, Field(description="The model beneath; it scores frames by the six features.")
-    ] = "vmaf_4k_v0.6.1"
+    model: ModelName = Field(
+        "vmaf_4k_v0.6.1", description="The model beneath; it scores frames by the six features."
+    )
     title: Word | None = Field(None, description="Only this source.")
     label_scale: VoteScale = None
 
@@ -389,10 +348,10 @@ class SuggestRequest(_CalibrationRequest):
     """
 
     count: int = Field(ge=1, le=1000, description="Clips of each title.")
-    already: Annotated[
-        InputFile | None, Field(description="Votes that there are: clip, mos; or subject, vote.")
-    ] = None
-    costs: Annotated[InputFile | None, Field(description="Cost of rating: clip, cost.")] = None
+    already: InputFile | None = Field(
+        None, description="Votes that there are: clip, mos; or subject, vote."
+    )
+    costs: InputFile | None = Field(None, description="Cost of rating: clip, cost.")
 
 
 class CalibrateRequest(_CalibrationRequest):
@@ -400,10 +359,8 @@ class CalibrateRequest(_CalibrationRequest):
     them, and writes a model of these titles to a folder below the output folder.
     """
 
-    votes: Annotated[
-        InputFile, Field(description="Votes: clip, mos, mos_ci95; or clip, subject, vote.")
-    ]
-    out: Annotated[OutputPath, Field(description="The folder; scores take it as a model.")]
+    votes: InputFile = Field(description="Votes: clip, mos, mos_ci95; or clip, subject, vote.")
+    out: OutputPath = Field(description="The folder; scores take it as a model.")
     interval: float = Field(0.9, gt=0, lt=1, description="Level of the intervals.")
     overwrite: bool = Field(False, description="Replace an earlier result in that folder.")
 
@@ -414,12 +371,10 @@ class EncodeRequest(Request):
     is no file, and the answer says what was reached. Takes several times as long as one encode.
     """
 
-    reference: Annotated[VideoPath, Field(description="Path of the video to encode.")]
+    reference: VideoPath = Field(description="Path of the video to encode.")
     target: float = Field(gt=0, lt=100, description="Points that the finished file keeps.")
-    out: Annotated[
-        OutputPath, Field(description="The finished file: .mp4, .mkv, .mov or .webm; a new one.")
-    ]
-    model: Annotated[ModelName, Field(description=f"{_MODEL} auto is VMAF's own.")] = "auto"
+    out: OutputPath = Field(description="The finished file: .mp4, .mkv, .mov or .webm; a new one.")
+    model: ModelName = Field("auto", description=f"{_MODEL} auto is VMAF's own.")
     votes: bool = Field(False, description="The target is a vote, as 4.2, of a model of votes.")
     encoder: Literal["libx264", "libx265", "libsvtav1", "libvpx-vp9", "libaom-av1"] = Field(
         "libx264", description="ffmpeg's name of the encoder."
@@ -457,26 +412,39 @@ class ListBackendsRequest(Request):
     """
 
 
-class EvaluateRequest(Request):
+class _RowsRequest(Request):
+    features: Table
+    split: Word = Field(
+        "all",
+        description="all, train, val or test (whole sources each), or the name of a source of the "
+        "table.",
+    )
+    label: Word | None = Field(
+        None,
+        description="Label column, such as vmaf_v0.6.1 or mos; by default the one that the model "
+        "learnt.",
+    )
+    interval: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="Level, as 0.9: the interval of each clip too, and how often they hold the "
+        "label, of models that are calibrated on it.",
+    )
+
+
+class EvaluateRequest(_RowsRequest):
     """Computes PLCC, SROCC and RMSE of one model on a split of a feature table."""
 
-    model: Model
-    features: Table
-    split: Split = "all"
-    label: Label = None
-    interval: ClipsLevel = None
+    model: ModelName = Field(description=_MODEL)
 
 
-class CompareRequest(Request):
+class CompareRequest(_RowsRequest):
     """Computes PLCC, SROCC and RMSE of several models on the same split of a feature table, and
     ranks them by RMSE.
     """
 
     models: list[ModelName] = Field(min_length=1, max_length=32, description=_MODEL)
-    features: Table
-    split: Split = "all"
-    label: Label = None
-    interval: ClipsLevel = None
 
 
 class TrainRequest(Request):
@@ -485,17 +453,16 @@ class TrainRequest(Request):
     minute or more.
     """
 
-    name: Annotated[OutputPath, Field(description="Name of the run; its folder's name.")]
+    name: OutputPath = Field(description="Name of the run; its folder's name.")
     overwrite: bool = Field(False, description="Replace an earlier run of that name.")
-    features: Annotated[InputFile | None, Field(description=_TABLE)] = None
+    features: InputFile | None = Field(None, description=_TABLE)
     corpus: Literal["support_vectors", "demo"] = Field(
         "support_vectors", description="What is learnt where no table is given."
     )
     label: Literal["teacher", "mos"] = Field("teacher", description="VMAF's scores, or viewers'.")
-    teacher: Annotated[
-        ModelName,
-        Field(description="The label column of teacher labels, or a libvmaf .json file."),
-    ] = FEATURES.teacher
+    teacher: ModelName = Field(
+        FEATURES.teacher, description="The label column of teacher labels, or a libvmaf .json file."
+    )
     network: Literal["nano", "tiny", "rbf"] = Field("tiny", description="The student's network.")
     steps: int = Field(1500, ge=1, le=20_000, description="Training steps.")
     seed: int = Field(0, ge=0, lt=2**31, description="Of everything random.")
@@ -509,10 +476,10 @@ class ExportRequest(Request):
     verified against JAX.
     """
 
-    model: Annotated[ModelName, Field(description="A shipped student or the path of a run folder.")]
-    out: Annotated[
-        OutputPath, Field(description="File to write below the output folder, such as m/tiny.onnx.")
-    ]
+    model: ModelName = Field(description="A shipped student or the path of a run folder.")
+    out: OutputPath = Field(
+        description="File to write below the output folder, such as m/tiny.onnx."
+    )
     format: Literal["onnx", "libvmaf"] = Field("onnx", description="libvmaf is for rbf students.")
     quantize: Literal["dynamic", "static"] | None = Field(
         None, description="Also write an 8-bit file beside an ONNX one."
