@@ -12,6 +12,9 @@ import re
 import stat
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
 
 from vmaf_jax.errors import InputError
 from vmaf_jax.plain_yaml import read_yaml
@@ -226,6 +229,27 @@ def resolve_output(text: str, settings: Settings) -> Path:
     except (OSError, RuntimeError):
         pass  # a loop of links
     raise InputError(f"{_quote(text)}: leads out of {settings.out}; choose another name.")
+
+
+def _resolved_by(resolve: Callable[[str, Settings], str | Path]) -> AfterValidator:
+    """Returns the validator that replaces a caller's text by the path that may be used.
+
+    Without settings as its context, in a worker, the text is such a path already.
+    """
+
+    return AfterValidator(
+        lambda text, info: text if info.context is None else str(resolve(text, info.context))
+    )
+
+
+Text = Annotated[str, Field(min_length=1, max_length=MAX_NAME)]
+Word = Annotated[str, Field(min_length=1, max_length=200)]
+InputFile = Annotated[Text, _resolved_by(resolve_file)]
+InputFolder = Annotated[Text, _resolved_by(resolve_folder)]
+VideoPath = Annotated[Text, _resolved_by(resolve_video)]
+VideosPath = Annotated[Text, _resolved_by(resolve_videos)]
+OutputPath = Annotated[Text, _resolved_by(resolve_output)]
+ModelName = Annotated[Text, _resolved_by(resolve_model)]
 
 
 def check_listed_files(

@@ -8,7 +8,6 @@ path that may be used; nothing else in a request reaches the file system.
 import dataclasses
 import functools
 import inspect
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -18,38 +17,19 @@ from pydantic import AfterValidator, Field
 from vmaf_jax.errors import InputError
 from vmaf_jax.features.feature_set import FEATURES
 from vmaf_jax.serving.path_policy import (
-    MAX_NAME,
+    InputFile,
+    InputFolder,
+    ModelName,
+    OutputPath,
     Settings,
+    VideoPath,
+    VideosPath,
+    Word,
     check_listed_files,
     resolve_file,
-    resolve_folder,
-    resolve_model,
-    resolve_output,
     resolve_video,
-    resolve_videos,
 )
 from vmaf_jax.video.comparison import Comparison
-
-
-def _resolved_by(resolve: Callable[[str, Settings], str | Path]) -> AfterValidator:
-    """Returns the validator that replaces a caller's text by the path that may be used.
-
-    Without settings as its context, in a worker, the text is such a path already.
-    """
-
-    return AfterValidator(
-        lambda text, info: text if info.context is None else str(resolve(text, info.context))
-    )
-
-
-Text = Annotated[str, Field(min_length=1, max_length=MAX_NAME)]
-Word = Annotated[str, Field(min_length=1, max_length=200)]
-InputFile = Annotated[Text, _resolved_by(resolve_file)]
-InputFolder = Annotated[Text, _resolved_by(resolve_folder)]
-VideoPath = Annotated[Text, _resolved_by(resolve_video)]
-VideosPath = Annotated[Text, _resolved_by(resolve_videos)]
-OutputPath = Annotated[Text, _resolved_by(resolve_output)]
-ModelName = Annotated[Text, _resolved_by(resolve_model)]
 
 _MODEL = (
     "A VMAF model (vmaf_v0.6.1), a shipped student (tiny, nano, rbf), or the path of a run folder, "
