@@ -16,7 +16,7 @@ from vmaf_jax.evaluation.cross_validation import (
     read_held_out,
     source_errors,
 )
-from vmaf_jax.reporting.scatter import draw_cells, make_scatter
+from vmaf_jax.reporting.error_plots import draw_cells, make_scatter
 from vmaf_jax.reporting.svg import Plot
 
 N, CLIP, SOURCES = 100_000, 100, 10

@@ -18,8 +18,8 @@ from vmaf_jax.evaluation import read_held_out
 from vmaf_jax.evaluation.conformal import HeldOutPredictions, coverage
 from vmaf_jax.evaluation.cross_validation import HeldOut
 from vmaf_jax.evaluation.metrics import rmse
+from vmaf_jax.reporting.error_plots import MAX_DOTS, N_LARGEST
 from vmaf_jax.reporting.numbers import format_points
-from vmaf_jax.reporting.scatter import MAX_DOTS, N_LARGEST
 
 
 def made(*arguments):

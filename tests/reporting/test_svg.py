@@ -10,7 +10,7 @@ import scipy.stats
 
 from tests.reporting.support import predictions
 from vmaf_jax.evaluation.cross_validation import HeldOut
-from vmaf_jax.reporting import libvmaf_log
+from vmaf_jax.reporting import score_logs
 from vmaf_jax.reporting.notebook import clip_html, run_html
 from vmaf_jax.reporting.page import plain_table
 from vmaf_jax.reporting.svg import drawing, text
@@ -40,7 +40,7 @@ def test_quotes_are_escaped_in_attributes(name):
     assert attributes == {"viewbox": "0 0 10 20", "role": "img", "aria-label": name}
     ((tag, attributes),) = Elements(f"<i title='{text(name)}'>").found
     assert attributes == {"title": name}
-    log = libvmaf_log.to_xml({name: np.array([1.0])}, name)
+    log = score_logs.to_xml({name: np.array([1.0])}, name)
     root = ElementTree.fromstring(log)  # noqa: S314 (our own)
     assert root.get("version") == name
     assert [metric.get("name") for metric in root.iter("metric")] == [name]

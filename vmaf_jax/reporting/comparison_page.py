@@ -12,6 +12,14 @@ import yaml
 from vmaf_jax.evaluation.cross_validation import pooled_errors
 from vmaf_jax.evaluation.intervals import LEVEL, adjust_p_values
 from vmaf_jax.evaluation.run_comparison import RunComparison, compare_runs
+from vmaf_jax.reporting.error_plots import (
+    MAX_ROWS,
+    N_MARKS,
+    Estimate,
+    errors_by_source,
+    forest,
+    legend,
+)
 from vmaf_jax.reporting.numbers import (
     format_fixed,
     format_interval,
@@ -28,14 +36,6 @@ from vmaf_jax.reporting.page import (
     paragraph,
     section,
     table,
-)
-from vmaf_jax.reporting.row_plots import (
-    MAX_ROWS,
-    N_MARKS,
-    Estimate,
-    errors_by_source,
-    forest,
-    legend,
 )
 from vmaf_jax.reporting.run_view import RunView, coverage_section, number_at, object_at
 

@@ -7,9 +7,9 @@ import numpy.typing as npt
 
 from vmaf_jax.evaluation.cross_validation import HeldOut
 from vmaf_jax.evaluation.metrics import all_metrics
+from vmaf_jax.reporting.error_plots import draw_agreement, make_scatter
 from vmaf_jax.reporting.numbers import format_fixed
 from vmaf_jax.reporting.page import plain_table
-from vmaf_jax.reporting.scatter import draw_agreement, make_scatter
 from vmaf_jax.reporting.svg import Plot, drawing, text
 
 # Notebooks have themes of their own: colours that suit light and dark, and no style of the page.

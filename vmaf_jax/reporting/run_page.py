@@ -15,6 +15,18 @@ import numpy.typing as npt
 from vmaf_jax.evaluation.cross_validation import HeldOut, pooled_errors, source_errors
 from vmaf_jax.evaluation.metrics import all_metrics
 from vmaf_jax.evaluation.run_metrics import CASES
+from vmaf_jax.reporting.error_plots import (
+    MAX_DOTS,
+    MAX_ROWS,
+    N_LARGEST,
+    Estimate,
+    draw_agreement,
+    draw_residuals,
+    forest,
+    make_scatter,
+    scatter_data,
+    scatter_figure,
+)
 from vmaf_jax.reporting.numbers import UNDEFINED, format_fixed, format_interval, format_points
 from vmaf_jax.reporting.page import (
     bullets,
@@ -27,7 +39,6 @@ from vmaf_jax.reporting.page import (
     section,
     table,
 )
-from vmaf_jax.reporting.row_plots import MAX_ROWS, Estimate, forest
 from vmaf_jax.reporting.run_view import (
     Curves,
     RunView,
@@ -36,15 +47,6 @@ from vmaf_jax.reporting.run_view import (
     list_limits,
     number_at,
     object_at,
-)
-from vmaf_jax.reporting.scatter import (
-    MAX_DOTS,
-    N_LARGEST,
-    draw_agreement,
-    draw_residuals,
-    make_scatter,
-    scatter_data,
-    scatter_figure,
 )
 from vmaf_jax.reporting.svg import Plot, drawing, text
 

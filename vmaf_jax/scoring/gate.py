@@ -12,7 +12,7 @@ from vmaf_jax.errors import GateError, InputError
 from vmaf_jax.evaluation.clip_pooling import POOLS, WORST_SHOT, pool_clip
 from vmaf_jax.evaluation.gate import Drop, Limit, has_interval, paired_drop, parse_limits
 from vmaf_jax.files import read_limited, write_bytes
-from vmaf_jax.reporting.junit import Case, to_junit
+from vmaf_jax.reporting.score_logs import Case, to_junit
 from vmaf_jax.scoring.measured_pair import find_shots
 from vmaf_jax.scoring.rank import Failure
 from vmaf_jax.scoring.scores import Scores

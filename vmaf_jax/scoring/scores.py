@@ -443,7 +443,7 @@ class Scores:
 
     def write_log(self, path: Path) -> None:
         """Writes a log laid out as libvmaf's, `.xml` or else JSON."""
-        from vmaf_jax.reporting import libvmaf_log
+        from vmaf_jax.reporting import score_logs
 
         keys = self.table.feature_set.libvmaf_keys
         columns = dict(zip(keys, self.table.features.T, strict=True))
@@ -453,7 +453,7 @@ class Scores:
             columns[METRICS[name].key if name in METRICS else name] = values
         columns[self.model] = self.per_frame
         pooled = {"vmaf": self.statistics(), **self.all_statistics()}
-        write = libvmaf_log.to_xml if path.suffix == ".xml" else libvmaf_log.to_json
+        write = score_logs.to_xml if path.suffix == ".xml" else score_logs.to_json
         version = str(self.table.provenance.get("backend_version", "unknown"))
         write_bytes(path, write(columns, version, pooled, self.table.index).encode())
 

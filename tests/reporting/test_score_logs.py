@@ -2,7 +2,7 @@
 
 from xml.etree import ElementTree
 
-from vmaf_jax.reporting.junit import Case, to_junit
+from vmaf_jax.reporting.score_logs import Case, to_junit
 
 
 def test_text_of_strangers_stays_text():
