@@ -1,6 +1,6 @@
 """`encode` beside a search on samples and beside bisection of whole files, on clips made here.
 
-    python -m benchmarks.encode --out results.json [--minutes 10] [--json]
+    python -m benchmarks.encode --out results.json [--minutes 10] [--encoder libx264] [--json]
 
 Three encoders and four targets, one of them in votes. Both rivals are written from what is
 documented of them. The search on samples is that of ab-av1: samples of 20 seconds, one for each
@@ -20,7 +20,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -117,17 +117,18 @@ class Encodes:
         return self.results.scores[key][self.model]
 
 
-def bench_encode(out: Path, minutes: float) -> Figures:
+def bench_encode(out: Path, minutes: float, encoders: Sequence[str] = tuple(_PRESETS)) -> Figures:
     """Searches for the targets on all clips by every way; the figures are over clips and targets.
 
     Args:
         out: Where results are kept.
         minutes: After which no further search is begun.
+        encoders: Those that are run; the figures are of all that the file has.
     """
     ffmpeg, results = find_ffmpeg(), Results(out)
     end = time.monotonic() + 60 * minutes
     for way, (target, model), encoder, name in itertools.product(
-        (_WAYS[:1], _WAYS[1:]), _TARGETS, _PRESETS, CLIPS
+        (_WAYS[:1], _WAYS[1:]), _TARGETS, encoders, CLIPS
     ):
         for each in way:
             if time.monotonic() > end:
@@ -302,8 +303,9 @@ def main() -> int:
     parser.add_argument("--out", type=Path, required=True, help="JSON file of the results")
     parser.add_argument("--minutes", type=float, default=np.inf, help="begin no search after them")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
+    parser.add_argument("--encoder", action="append", choices=_PRESETS, help="one of several")
     options = parser.parse_args()
-    figures = bench_encode(options.out, options.minutes)
+    figures = bench_encode(options.out, options.minutes, options.encoder or tuple(_PRESETS))
     print(to_json(figures) if options.json else "\n".join(to_lines(figures)))
     return 0
 

@@ -139,6 +139,7 @@ def test_an_output_that_exists_is_kept(encodes, tmp_path):
         (["--target", "90", "--pix-fmt", "yuv999p"], "cannot encode it"),
         (["--target", "90", "--", "-vf", "null"], "no option of libx264"),
         (["--target", "90", "--", "-crf", "3"], "is set by the search"),
+        (["--target", "90", "--", "-forced-idr", "0"], "is set by the search"),
         (["--target", "90", "--", "-g", "24", "-bf"], "-bf: has no value"),
         (["--target", "90", "--", "second.mp4"], "second.mp4: no option"),
         (["--target", "90", "--out", "o.webm"], "is written into"),
@@ -198,6 +199,41 @@ def test_probes_lead_to_a_file_that_keeps_the_target(long_clip, tmp_path):
     assert sum(not p.is_cached for p in other.probes) <= 1
     assert len([e for e in other.encodes if not e.is_cached]) == 1
     assert score(long_clip, tmp_path / "c.mkv", model="vmaf_v0.6.1").pooled >= 88
+
+
+@pytest.mark.parametrize(
+    ("encoder", "preset"),
+    [
+        ("libx264", "fast"),
+        *(
+            pytest.param(*row, marks=pytest.mark.slow)
+            for row in (("libx265", "ultrafast"), ("libsvtav1", "12"), ("libvpx-vp9", "8"))
+        ),
+    ],
+)
+def test_shots_have_settings_of_their_own(long_clip, tmp_path, encoder, preset):
+    folder = tmp_path / "100%d o'clock"  # names that patterns and lists of ffmpeg would misread
+    folder.mkdir()
+    settings = EncodeSettings(target=85.0, encoder=encoder, preset=preset, per_shot=True)
+    result = encode(long_clip, folder / "out.mkv", settings)
+    assert files(folder) == ["out.mkv"]
+    shots, made = result.shots, result.finished
+    assert len(set(shots.settings)) > 1
+    assert made.frames_measured == result.n_frames == 400
+    measured = score(long_clip, folder / "out.mkv", model="vmaf_v0.6.1")
+    assert len(measured.per_frame) == 400
+    assert measured.pooled == pytest.approx(made.score, abs=1e-9)
+    assert 85 <= made.score <= 85.5
+    assert made.kbps < shots.one_setting.kbps
+    assert 0 < shots.saving < 0.5
+    assert f"{len(shots.settings)} shots" in result.lines()[1]
+
+
+def test_a_setting_for_each_shot_is_of_a_mean(encodes, tmp_path):
+    words = ["encode", encodes / "ref.y4m", "--target", 90, "--out", tmp_path / "o.mkv"]
+    result = run_command(*words, "--per-shot", "--pool", "p5")
+    assert (result.code, result.stdout) == (2, "")
+    assert "--per-shot: takes a target of the mean" in result.stderr
 
 
 def test_a_corrupted_cache_is_told_with_the_file(long_clip, tmp_path, monkeypatch):

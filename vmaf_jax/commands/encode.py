@@ -51,6 +51,9 @@ def encode(
     min_saving: Annotated[
         float | None, typer.Option(help="Least percent of the source's bytes to save.")
     ] = None,
+    per_shot: Annotated[
+        bool, typer.Option("--per-shot", help="Give each shot the setting that suits it.")
+    ] = False,
     ladder: Annotated[
         str | None,
         typer.Option(help="Heights, as 1080,720,540: find rungs for --targets, encode no file."),
@@ -92,6 +95,7 @@ def encode(
         tolerance=tolerance,
         max_kbps=max_kbps,
         min_saving=min_saving,
+        per_shot=per_shot,
     )
     if ladder is not None:
         _make_ladder(reference, ladder, rungs, settings, hls, json=json_)
@@ -121,8 +125,10 @@ def _make_ladder(
     from vmaf_jax.reporting.ladder_tables import show_rungs
     from vmaf_jax.reporting.terminal import Terminal, show_json
 
-    if settings.height or settings.max_kbps or settings.min_saving:
-        raise InputError("--ladder: takes no --height, --max-kbps and --min-saving; drop them.")
+    if settings.height or settings.max_kbps or settings.min_saving or settings.per_shot:
+        raise InputError(
+            "--ladder: takes no --height, --max-kbps, --min-saving and --per-shot; drop them."
+        )
     if hls is not None:
         check_output(hls, ".m3u8", [reference])
     lines = [int(height) for height in _split_numbers("--ladder", heights)]

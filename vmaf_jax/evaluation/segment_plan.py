@@ -84,6 +84,11 @@ def plan_segments(
     )
 
 
+def merge_shots(n_frames: int, cuts: Sequence[int], rate: float) -> list[int]:
+    """Returns the first frames of shots, those below half a segment joined to a neighbour."""
+    return _split(n_frames, cuts, max(8, round(_SECONDS * rate)), inside=False)[:-1].tolist()
+
+
 def plan_whole(n_frames: int) -> SegmentPlan:
     """Returns the plan whose only segment is the whole video."""
     return SegmentPlan(((0, n_frames),), (0,), 1.0)
@@ -109,8 +114,14 @@ def estimate_statistic(
     return total, float(np.sqrt(variance))
 
 
-def _split(n_frames: int, cuts: Sequence[int], length: int) -> npt.NDArray[np.int64]:
-    """Returns the edges of segments of about `length` frames that begin with shots, rising."""
+def _split(
+    n_frames: int, cuts: Sequence[int], length: int, *, inside: bool = True
+) -> npt.NDArray[np.int64]:
+    """Returns the edges of segments of about `length` frames that begin with shots, rising.
+
+    Args:
+        inside: Whether shots are split, too.
+    """
     edges = [0]
     for end in (*cuts, n_frames):
         if end - edges[-1] < _SHORTEST * length:
@@ -119,6 +130,6 @@ def _split(n_frames: int, cuts: Sequence[int], length: int) -> npt.NDArray[np.in
             elif end == n_frames:
                 edges.append(n_frames)
             continue
-        parts = max(1, round((end - edges[-1]) / length))
+        parts = max(1, round((end - edges[-1]) / length)) if inside else 1
         edges += np.linspace(edges[-1], end, parts + 1).round().astype(int)[1:].tolist()
     return np.array(edges)

@@ -23,6 +23,7 @@ from vmaf_jax.files import atomic_path, check_replaceable, check_writable, work_
 from vmaf_jax.progress import NO_PROGRESS, Progress
 from vmaf_jax.scoring.encode_trials import Probe, Target, Trials, WholeEncode
 from vmaf_jax.scoring.model import Model, ModelLike, choose_model, load_scorer
+from vmaf_jax.scoring.shot_trials import ShotSettings, choose_shots
 from vmaf_jax.tables.opinions import to_hundred
 from vmaf_jax.video.encoders import (
     CONTAINERS,
@@ -64,6 +65,7 @@ class EncodeSettings:
         tolerance: Points above the target that end the search, above 0.
         max_kbps: Most kbit/s of the finished file's video.
         min_saving: Least percent of the source's bytes that the finished file saves.
+        per_shot: Whether each shot has a setting of its own; for targets that are a mean of frames.
 
     Raises:
         InputError: A value is out of range.
@@ -82,6 +84,7 @@ class EncodeSettings:
     max_kbps: float | None = None
     min_saving: float | None = None
     votes: bool = False
+    per_shot: bool = False
 
     def __post_init__(self) -> None:
         if not self.votes and not 0 < self.target < 100:
@@ -119,7 +122,9 @@ class Encoding:
             the whole file was encoded from the start.
         probes: Encodes of the segments, in their order.
         encodes: Encodes of the whole file, in their order.
-        finished: The encode that was written; None without one.
+        finished: The encode that was written; None without one. Where each shot has a setting of
+            its own, its setting is their mean over frames.
+        shots: The setting of each shot; None where all have the same.
         bytes: Of the finished file, sound included.
         saving: Share of the source's bytes that it saves.
         miss: Why there is no file, in a sentence; None where there is one, and in a dry run.
@@ -142,6 +147,7 @@ class Encoding:
     probes: tuple[Probe, ...]
     encodes: tuple[WholeEncode, ...]
     finished: WholeEncode | None
+    shots: ShotSettings | None
     bytes: int | None
     saving: float | None
     miss: str | None
@@ -151,13 +157,25 @@ class Encoding:
         """Returns the outcome in words; a miss is reported by `check`."""
         how = f"{self.encoder}, preset {self.preset}, {self.pix_fmt}, {self.height} lines"
         if self.finished is not None:
-            done = self.finished
-            return [
-                f"{self.out}: {self.model} {done.score:.2f} (target {self.target:g}) at setting "
-                f"{done.setting:g} of {how}: {done.kbps:.0f} kbit/s, {self.bytes} bytes, "
+            done, shots = self.finished, self.shots
+            setting = f"setting {done.setting:g}"
+            if shots is not None:
+                low, high = min(shots.settings), max(shots.settings)
+                setting = f"settings {low:g} to {high:g}, by shot,"
+            lines = [
+                f"{self.out}: {self.model} {done.score:.2f} (target {self.target:g}) at {setting} "
+                f"of {how}: {done.kbps:.0f} kbit/s, {self.bytes} bytes, "
                 f"{100 * (self.saving or 0):.0f} % less than the source; {len(self.probes)} "
                 f"probes, {len(self.encodes)} encodes"
             ]
+            if shots is not None:
+                one = shots.one_setting
+                lines.append(
+                    f"{len(shots.settings)} shots: {100 * shots.saving:.1f} % less than one "
+                    f"setting for the same score; setting {one.setting:g} takes {one.kbps:.0f} "
+                    f"kbit/s for {one.score:.2f}"
+                )
+            return lines
         if self.miss is not None:
             return []
         sampled = sum(length for _, length in self.segments)
@@ -208,6 +226,8 @@ def encode(
     source = survey_source(ffmpeg, video)
     model = load_scorer(choose_model(settings.model, source.video).model)
     settings = target_in_points(settings, model)
+    if settings.per_shot and (pool := settings.pool or model.pooling) != "mean":
+        raise InputError(f"--per-shot: takes a target of the mean, not of {pool}; drop one.")
     plan = plan_segments(source.difficulty, source.cuts, source.rate)
     recipe = make_recipe(encoder, settings, source)
     target = Target(settings.target, settings.pool, settings.confidence)
@@ -219,6 +239,7 @@ def encode(
         times.append(time.perf_counter())
         best = work / f"best{out.suffix}"
         encodes, finished = ([], None) if dry_run else _encode(trials, probes, settings, best)
+        shots, finished = _choose_shots(trials, finished, settings, best)
         size = None if finished is None else best.stat().st_size
         saving = None if size is None else 1 - size / video.path.stat().st_size
         miss = None if dry_run else _find_miss(probes, encodes, finished, saving, settings)
@@ -244,6 +265,7 @@ def encode(
         probes=tuple(probes),
         encodes=tuple(encodes),
         finished=finished if is_written else None,
+        shots=shots if is_written else None,
         bytes=size if is_written else None,
         saving=saving if is_written else None,
         miss=miss,
@@ -301,6 +323,23 @@ def _encode(
     if finished is not None and finished.setting >= encoder.settings.worst:
         _check_not_far(finished.score, encoder, settings)
     return [*known, *made], finished
+
+
+def _choose_shots(
+    trials: Trials, one: WholeEncode | None, settings: EncodeSettings, best: Path
+) -> tuple[ShotSettings | None, WholeEncode | None]:
+    """Replaces `best` by a file whose shots have settings of their own, where that is smaller.
+
+    Returns:
+        The settings of shots, None where all have the same, and the encode that is `best` then.
+    """
+    if one is None or not settings.per_shot:
+        return None, one
+    joined = best.with_stem("joined")
+    if (found := choose_shots(trials, one, best, joined)) is None:
+        return None, one
+    joined.replace(best)
+    return found
 
 
 def observe_probes(probes: Sequence[Probe]) -> list[Observation]:

@@ -185,19 +185,34 @@ class Trials:
         encode_video(
             self.ffmpeg, video, self.recipe, setting, out, with_sound=True, on_frames=on_frames
         )
-        kbps = stream_bytes(self.ffmpeg, out) * 8 * self.source.rate / n / 1000
-        score, lower_bound, measured = self._measure_whole(out)
-        self.progress.say(f"{name}: {score:.2f} at {kbps:.0f} kbit/s")
-        holds = lower_bound >= self.target.points
-        encode = WholeEncode(setting, score, lower_bound, measured, kbps, holds)
+        encode = self.measure_file(setting, out)
         write_text(self._encode_folder / f"{setting:g}.json", to_json(encode))
         return encode
 
-    def _measure_whole(self, file: Path) -> tuple[float, float, int]:
+    def measure_file(self, setting: float, file: Path, *, sample: bool = True) -> WholeEncode:
+        """Measures an encode of the whole source.
+
+        Args:
+            sample: Whether some frames are enough where they can tell.
+        """
+        n = self.source.n_frames
+        kbps = stream_bytes(self.ffmpeg, file) * 8 * self.source.rate / n / 1000
+        score, lower_bound, measured = self._measure_whole(file, sample=sample)
+        name = f"{self.recipe.encoder.name} at {setting:g}"
+        self.progress.say(f"{name}: {score:.2f} at {kbps:.0f} kbit/s")
+        holds = lower_bound >= self.target.points
+        return WholeEncode(setting, score, lower_bound, measured, kbps, holds)
+
+    def score_every_frame(self, file: Path) -> Floats:
+        """Returns the scores of all frames of an encode of the whole source, `[n]`."""
+        table = self._measure((self.source.video, Video(file)))
+        return np.asarray(self.model(table.features), np.float64)
+
+    def _measure_whole(self, file: Path, *, sample: bool) -> tuple[float, float, int]:
         """Returns the score of a whole file, its lower bound, and how many frames were measured."""
         pair = (self.source.video, Video(file))
-        if self._may_sample():
-            sample = measure_sample(
+        if sample and self._may_sample():
+            some = measure_sample(
                 pair,
                 0.0,
                 lambda features: np.asarray(self.model(features), np.float64),
@@ -205,8 +220,8 @@ class Trials:
                 DEFAULT_COMPARISON,
                 threshold=self.target.points,
             )
-            score = min(max(sample.estimate.mean, 0.0), 100.0)
-            return score, score - sample.estimate.half_width, len(sample.per_frame)
+            score = min(max(some.estimate.mean, 0.0), 100.0)
+            return score, score - some.estimate.half_width, len(some.per_frame)
         table = self._measure(pair)
         score = self._score_frames(table.features, self.source.cuts)
         return score, score, len(table)

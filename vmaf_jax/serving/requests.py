@@ -378,6 +378,7 @@ class EncodeRequest(Request):
     min_saving: float | None = Field(
         None, gt=0, lt=100, description="Least percent of the source's bytes to save."
     )
+    per_shot: bool = Field(False, description="Give each shot the setting that suits it.")
 
 
 class ListModelsRequest(Request):

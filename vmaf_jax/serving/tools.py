@@ -450,6 +450,7 @@ def encode_to_target(request: requests.EncodeRequest, progress: Progress) -> Ans
         tolerance=request.tolerance,
         max_kbps=request.max_kbps,
         min_saving=request.min_saving,
+        per_shot=request.per_shot,
     )
     return Answer(encode(request.reference, Path(request.out), settings, progress=progress))
 

@@ -1,10 +1,11 @@
 """Encoders with a scale of constant quality, and the one way to run them by ffmpeg."""
 
+import contextlib
 import dataclasses
 import functools
 import re
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,9 @@ _COMMON_OPTIONS = (
     *("-color_range", "-tag:v"),
 )
 # Options that are set already, and those that decide the rate or write files.
-_OWN_OPTIONS = ("-crf", "-qp", "-preset", "-cpu-used", "-deadline", "-stats", "-passlogfile")
+_OWN_OPTIONS = (
+    *("-crf", "-qp", "-preset", "-cpu-used", "-deadline", "-stats", "-passlogfile", "-forced-idr"),
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,13 +76,17 @@ class Encoder:
 
 
 _FILM, _WEB = (".mkv", ".mp4", ".mov"), (".mkv", ".mp4", ".webm")
+_CLOSED = ("-forced-idr", "1")  # no frame refers across a key frame that is asked for
 _X264 = SettingRange(best=1.0, worst=51.0, step=0.25, typical=24.0, slope=-0.17, drift=0.3)
 _AV1 = SettingRange(best=1.0, worst=63.0, step=1.0, typical=32.0, slope=-0.08, drift=0.5)
 ENCODERS = {
     encoder.name: encoder
     for encoder in (
-        Encoder("libx264", _X264, "-preset", "medium", _FILM),
-        Encoder("libx265", _X264, "-preset", "medium", _FILM, ("-x265-params", "log-level=error")),
+        Encoder("libx264", _X264, "-preset", "medium", _FILM, _CLOSED),
+        Encoder(
+            *("libx265", _X264, "-preset", "medium", _FILM),
+            fixed=(*_CLOSED, "-x265-params", "log-level=error"),
+        ),
         Encoder("libsvtav1", _AV1, "-preset", "8", _WEB),
         Encoder(
             *("libvpx-vp9", _AV1, "-cpu-used", "4", _WEB),
@@ -157,6 +164,7 @@ def encode_video(
     *,
     with_sound: bool = False,
     key_frames: Sequence[float] = (),
+    split_at: Sequence[int] = (),
     on_frames: Callable[[int], None] | None = None,
 ) -> None:
     """Encodes a video into `out`, whose suffix is one of `CONTAINERS`.
@@ -165,6 +173,8 @@ def encode_video(
         setting: The quality setting.
         with_sound: Whether the source's sound is copied.
         key_frames: Times, seconds, at which frames are coded on their own.
+        split_at: Those frames by number, where a file each is written for the parts between them;
+            `out` then has `%d` for the part, from 0.
         on_frames: Receives the number of further frames encoded.
 
     Raises:
@@ -173,6 +183,12 @@ def encode_video(
     encoder = recipe.encoder
     scale = [] if recipe.height is None else ["-vf", f"scale=-2:{recipe.height}:flags=bicubic"]
     forced = ["-force_key_frames", ",".join(f"{t:.6f}" for t in key_frames)] if key_frames else []
+    muxer = ["-f", CONTAINERS[out.suffix], str(out)]
+    if split_at:
+        frames, folder = ",".join(str(frame) for frame in split_at), str(out.parent)
+        muxer = ["-f", "segment", "-segment_format", CONTAINERS[out.suffix]]
+        muxer += ["-segment_frames", frames, "-reset_timestamps", "1"]
+        muxer += [f"{folder.replace('%', '%%')}/{out.name}"]
     with report_frames(on_frames) as progress:
         run = run_ffmpeg(
             ffmpeg,
@@ -183,7 +199,7 @@ def encode_video(
                 *(("-map", "0:a?", "-c:a", "copy") if with_sound else ()),
                 *("-c:v", encoder.name, "-crf", f"{setting:g}"),
                 *(encoder.preset_option, recipe.preset, *encoder.fixed, *recipe.arguments),
-                *("-pix_fmt", recipe.pix_fmt, *forced, "-f", CONTAINERS[out.suffix], str(out)),
+                *("-pix_fmt", recipe.pix_fmt, *forced, *muxer),
             ],
         )
     if run.code:
@@ -206,13 +222,43 @@ def stream_bytes(ffmpeg: Ffmpeg, path: Path) -> int:
     Raises:
         InputError: ffmpeg cannot read it.
     """
+    return sum(packet_sizes(ffmpeg, path))
+
+
+def packet_sizes(ffmpeg: Ffmpeg, path: Path) -> list[int]:
+    """Returns the bytes of each packet of the first video stream of a file, in coded order.
+
+    Raises:
+        InputError: ffmpeg cannot read it.
+    """
+    with _packet_log(ffmpeg, path) as log:
+        return read_packet_sizes(log)
+
+
+def start_time(ffmpeg: Ffmpeg, path: Path) -> float:
+    """Returns when the first video stream of a file starts, seconds after the file.
+
+    Raises:
+        InputError: ffmpeg cannot read it.
+    """
+    with _packet_log(ffmpeg, path) as log:
+        text = log.read_text()
+    base = re.search(r"^#tb 0: (\d+)/(\d+)", text, re.M)
+    times = [int(time) for time in re.findall(r"^0, *\S+ *(-?\d+),", text, re.M)]
+    if base is None or not times:
+        raise InputError(f"{path}: cannot be read again; free space.")
+    return min(times) * int(base[1]) / int(base[2])
+
+
+@contextlib.contextmanager
+def _packet_log(ffmpeg: Ffmpeg, path: Path) -> Iterator[Path]:
+    """Writes a log of ffmpeg's `framecrc` of the first video stream of a file, and removes it."""
     with work_folder() as work:
         source = ["-nostdin", "-v", "error", *Video(path).arguments(), "-map", "0:V:0"]
-        line = [*source, "-c", "copy", "-fps_mode", "passthrough", "-f", "framecrc", "sizes.txt"]
-        run = run_ffmpeg(ffmpeg, line, folder=work)
-        if run.code:
+        line = [*source, "-c", "copy", "-fps_mode", "passthrough", "-f", "framecrc", "packets.txt"]
+        if run_ffmpeg(ffmpeg, line, folder=work).code:
             raise InputError(f"{path}: cannot be read again; free space.")
-        return sum(read_packet_sizes(work / "sizes.txt"))
+        yield work / "packets.txt"
 
 
 _SIZE = re.compile(r"^0, *\S+ *\S+ *\S+ *(\d+),", re.M)

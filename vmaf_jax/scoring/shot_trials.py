@@ -1,0 +1,107 @@
+"""Settings chosen shot by shot: the cheapest file whose mean score keeps a target.
+
+The source is encoded at a few settings around one that keeps the target, so that no shot refers to
+another, and every frame is measured. The cheapest choice of a setting for each shot is joined
+without being encoded again; the scores of its frames are known before it is measured.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from vmaf_jax.evaluation.segment_plan import merge_shots
+from vmaf_jax.evaluation.shot_allocation import Floats, allocate_settings
+from vmaf_jax.scoring.encode_trials import Trials, WholeEncode
+from vmaf_jax.video.encoders import SettingRange, packet_sizes, start_time
+from vmaf_jax.video.inputs import Video
+from vmaf_jax.video.shot_files import encode_shots, join_shots
+
+_STEPS = (-0.7, -0.35, 0.0, 0.35, 0.7)  # from the one setting, in t (`evaluation.target_search`)
+
+
+@dataclasses.dataclass(frozen=True)
+class ShotSettings:
+    """A setting for each shot.
+
+    Attributes:
+        first_frames: Of the shots, rising.
+        settings: Of the encoder.
+        one_setting: The file of one setting that keeps the target.
+        saving: Share of bits that one setting takes more for the score of the joined file; by the
+            rates of the encodes that shots were taken from.
+    """
+
+    first_frames: tuple[int, ...]
+    settings: tuple[float, ...]
+    one_setting: WholeEncode
+    saving: float
+
+
+def choose_shots(
+    trials: Trials, one: WholeEncode, file: Path, out: Path
+) -> tuple[ShotSettings, WholeEncode] | None:
+    """Writes `out`, the cheapest choice of a setting for each shot, and measures it.
+
+    Args:
+        one: An encode of one setting that keeps the target.
+        file: Its file; the sound and its place in time are taken from it.
+        out: With its suffix.
+
+    Returns:
+        The choice and the measured file; None where there is one shot, or no choice is smaller.
+    """
+    source = trials.source
+    starts = merge_shots(source.n_frames, source.cuts, source.rate)
+    if len(starts) == 1:
+        return None
+    settings = _settings_around(trials.recipe.encoder.settings, one.setting)
+    folder = trials.work / "shots"
+    folder.mkdir()
+    delay = start_time(trials.ffmpeg, file)
+    measured = [_try_setting(trials, setting, starts, delay, folder) for setting in settings]
+    size, score = (np.stack(table, axis=1) for table in zip(*measured, strict=True))
+    share = np.diff([*starts, source.n_frames]) / source.n_frames
+    choice = allocate_settings(size, score, share, trials.target.points)
+    if choice is None:
+        return None
+    files = [folder / f"{settings[k]:g}-{shot}.mp4" for shot, k in enumerate(choice)]
+    join_shots(trials.ffmpeg, files, out, sound=Video(file), delay=delay)
+    chosen = tuple(settings[k] for k in choice)
+    # It is so close to the target that a sample would not tell.
+    joined = trials.measure_file(float(share @ chosen), out, sample=False)
+    if not joined.holds or joined.kbps >= one.kbps:
+        return None
+    saving = 1 - joined.kbps / _kbps_of_one(size.sum(axis=0), share @ score, joined.score, trials)
+    return ShotSettings(tuple(starts), chosen, one, saving), joined
+
+
+def _try_setting(
+    trials: Trials, setting: float, starts: Sequence[int], delay: float, folder: Path
+) -> tuple[Floats, Floats]:
+    """Returns the bytes of each shot at a setting and the mean score of its frames, `[n]` each."""
+    source = trials.source
+    ffmpeg, video, recipe = trials.ffmpeg, source.video, trials.recipe
+    files = encode_shots(ffmpeg, video, recipe, setting, starts, source.rate, delay, folder)
+    whole = folder / "whole.mkv"
+    join_shots(ffmpeg, files, whole)
+    size = np.array(packet_sizes(ffmpeg, whole), np.float64)
+    score = trials.score_every_frame(whole)
+    whole.unlink()
+    count = np.diff([*starts, source.n_frames])
+    trials.progress.say(f"shots at {setting:g}: {score.mean():.2f}")
+    return np.add.reduceat(size, starts), np.add.reduceat(score, starts) / count
+
+
+def _settings_around(scale: SettingRange, setting: float) -> list[float]:
+    """Returns settings around one, rising."""
+    steps = np.round(np.array(_STEPS) / -scale.slope / scale.step) * scale.step
+    return np.unique(np.clip(setting + steps, scale.best, scale.worst)).tolist()
+
+
+def _kbps_of_one(size: Floats, score: Floats, reached: float, trials: Trials) -> float:
+    """Returns the rate of one setting for all shots that reaches a score, kbit/s."""
+    order = np.argsort(score)
+    size = np.exp(np.interp(reached, score[order], np.log(size[order])))
+    return float(size) * 8 * trials.source.rate / trials.source.n_frames / 1000
