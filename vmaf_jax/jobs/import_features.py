@@ -119,7 +119,8 @@ def import_features(
         progress.say(
             f"{old_logs[0]}: of libvmaf 1, as {len(old_logs)} of {summary.n_clips} logs are; if "
             f"the videos have 10 bits, ffmpeg's filter of that age gave motion2 four times too "
-            f"large and VIF too low: log those again, or say bit_depth (8) in the list"
+            f"large and VIF too low: log those again (docs/traps.md), or say bit_depth (8) "
+            f"in the list"
         )
     return summary
 

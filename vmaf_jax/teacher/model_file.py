@@ -116,7 +116,8 @@ def refuse_old_kinds(model: str) -> None:
 def _collection_error(name: str) -> InputError:
     return InputError(
         f"{name}: a bootstrap collection, many models for one interval, which neither ffmpeg's "
-        f"libvmaf filter nor this program runs; take {DEFAULT_TEACHER}, or a model with --interval."
+        f"libvmaf filter nor this program runs (docs/traps.md); take {DEFAULT_TEACHER}, or a "
+        f"model with --interval."
     )
 
 
@@ -361,8 +362,8 @@ def _read_flag(path: Path, entry: dict[str, Any], key: str) -> bool:
     value = entry.get(key, "false")
     if not isinstance(value, str):
         raise InputError(
-            f"{path}: score_transform has {key} {json.dumps(value)}, and no libvmaf loads that; "
-            f'write it as text, "true" or "false".'
+            f"{path}: score_transform has {key} {json.dumps(value)}, and no libvmaf loads that "
+            f'(docs/traps.md); write it as text, "true" or "false".'
         )
     return value == "true"
 
@@ -376,7 +377,7 @@ def _check_knots(path: Path, knots: Any) -> None:
     if len(points) > _MOST_KNOTS:
         raise InputError(
             f"{path}: score_transform has {len(points)} knots, and no libvmaf loads more than "
-            f"{_MOST_KNOTS}; use fewer."
+            f"{_MOST_KNOTS} (docs/traps.md); use fewer."
         )
 
 
@@ -407,6 +408,6 @@ def _read_transform(path: Path, entry: Any) -> tuple[ScoreTransform | None, bool
     if not isinstance(enabled, bool):
         raise InputError(
             f"{path}: score_transform has enabled {json.dumps(enabled)}, and no libvmaf loads "
-            f"that; write true or false, without quotes."
+            f"that (docs/traps.md); write true or false, without quotes."
         )
     return transform, enabled

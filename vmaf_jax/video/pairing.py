@@ -31,7 +31,7 @@ HDR_TRANSFERS = ("smpte2084", "arib-std-b67")
 _ROLES = ("reference", "distorted")
 _GRAIN = (
     "its decoder synthesises film grain, which its reference has not; it was measured without, "
-    "--film-grain on keeps it"
+    "--film-grain on keeps it (docs/traps.md)"
 )
 
 # The same tags on both inputs: where they differ, ffmpeg 9 converts luma between matrices on the
@@ -238,7 +238,8 @@ def _warn_of_streams(streams: StreamPair) -> tuple[str, ...]:
     """Returns sentences on files that hold several videos: which was measured."""
     return tuple(
         f"the {role} file has {stream.streams} video streams; stream {stream.stream} was measured "
-        f"({stream.codec}, {stream.width}x{stream.height}), --stream takes another"
+        f"({stream.codec}, {stream.width}x{stream.height}), --stream takes another "
+        f"(docs/traps.md)"
         for role, stream in zip(_ROLES, streams, strict=True)
         if stream.streams > 1
     )
@@ -269,7 +270,7 @@ def _warn_of_colour(
                 f"or pass --force."
             )
         warnings.append(
-            f"{text}; range is converted" if name == "range" else f"{text}; luma is not converted"
+            f"{text}; {'range is' if name == 'range' else 'luma is not'} converted (docs/traps.md)"
         )
     matrices = {stream.matrix for stream in streams}
     strange = matrices - SWSCALE_MATRIX.keys() - {"gbr", "unknown"}

@@ -1,0 +1,96 @@
+"""What the libraries beneath do with valid input, as docs/traps.md says of their pinned versions.
+
+A failure means that a library has changed: mend the page, and see whether our way around it can go.
+"""
+
+import anyio
+import jax
+import jax.numpy as jnp
+import numpy as np
+import onnxruntime
+import orbax.checkpoint as ocp
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+from jax2onnx import to_onnx
+from mcp import Client
+from mcp.server import MCPServer
+from pydantic import BaseModel
+
+
+def test_jax_divides_by_multiplying():
+    values = np.arange(256, dtype=np.float32)
+    divided = np.asarray(jax.jit(lambda x: x / 255)(values))
+    differ = divided != values / np.float32(255)
+    assert 100 < differ.sum() < 150
+    np.testing.assert_array_max_ulp(divided, values / np.float32(255), maxulp=1)
+
+
+def test_jax_flushes_small_results_to_zero():
+    assert float(jnp.exp(jnp.float32(-88))) == 0
+    assert np.exp(np.float32(-88)) > 0
+
+
+def test_jax_tanh_ends_early():
+    values = np.linspace(7.5, 9.5, 20_001, dtype=np.float32)
+    ones = np.asarray(jax.jit(jnp.tanh)(values)) == 1
+    assert 7.99 < values[np.argmax(ones)] < 8.01
+    exact = np.tanh(values.astype(np.float64)).astype(np.float32) == 1
+    assert values[np.argmax(exact)] > 9
+
+
+def test_log1p_is_exported_as_the_logarithm_of_a_sum():
+    graph = to_onnx(jnp.log1p, [(4,)], opset=17)
+    session = onnxruntime.InferenceSession(graph.SerializeToString())
+    small = np.full(4, 1e-8, np.float32)
+    assert not np.any(session.run(None, {session.get_inputs()[0].name: small})[0])
+    assert np.all(jnp.log1p(small) > 0)
+
+
+def test_a_filter_for_nan_finds_none_in_a_parquet_file(tmp_path):
+    table = pa.table({"score": [1.0, 1.0, float("nan")]})
+    pq.write_table(table, tmp_path / "t.parquet")
+    is_nan = pc.is_nan(pc.field("score"))
+    assert table.filter(is_nan).num_rows == 1
+    assert pq.read_table(tmp_path / "t.parquet", filters=is_nan).num_rows == 0
+
+
+def test_orbax_truncates_weights_for_an_integer_target(tmp_path):
+    with ocp.StandardCheckpointer() as checkpointer:
+        checkpointer.save(tmp_path / "c", {"w": np.full(2, 2.7, np.float32)})
+        checkpointer.wait_until_finished()
+        target = {"w": jax.ShapeDtypeStruct((2,), jnp.int32)}
+        np.testing.assert_array_equal(checkpointer.restore(tmp_path / "c", target)["w"], [2, 2])
+
+
+class Score(BaseModel):
+    score: float
+
+
+def _call(tool):
+    async def ask():
+        server = MCPServer("traps")
+        server.tool(name="ask")(tool)
+        async with Client(server) as client:
+            return await client.call_tool("ask", {})
+
+    return anyio.run(ask)
+
+
+def test_mcp_loses_an_answer_that_holds_nan():
+    def give_nan() -> Score:
+        return Score(score=float("nan"))
+
+    lost = pytest.RaisesExc(RuntimeError, match="None is not of type 'number'")
+    with pytest.RaisesGroup(lost, flatten_subgroups=True):
+        _call(give_nan)
+
+
+def test_mcp_keeps_the_words_of_an_error_to_itself():
+    def fail() -> str:
+        raise ValueError("boom")
+
+    result = _call(fail)
+    assert result.is_error
+    assert "boom" not in result.content[0].text
