@@ -136,7 +136,7 @@ def _values(column: pa.ChunkedArray) -> npt.NDArray[Any]:
     if not pa.types.is_dictionary(column.type) or column.null_count:
         return np.asarray(column.to_numpy(zero_copy_only=False))
     values = np.empty(len(column), object)
-    texts: dict[Any, Any] = {}
+    texts: dict[object, object] = {}
     start = 0
     for chunk in column.chunks:
         dictionary = np.empty(len(chunk.dictionary), object)
@@ -243,7 +243,7 @@ class SweepPoint:
 
     rank: int
     point: int
-    settings: Mapping[str, Any]
+    settings: Mapping[str, object]
     n_params: int
     metrics: Metrics
     rmse_interval: Interval
@@ -265,7 +265,7 @@ class SweepTable:
     same_rows: bool
     held_out: tuple[HeldOut, ...]
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Returns the figures without the predictions, the content of `sweep.json`."""
         return {"about": _ABOUT, "same_rows": self.same_rows, "points": list(self.points)}
 

@@ -7,7 +7,6 @@ corpora, training, parity, times, machine, limits, settings.
 import datetime
 import warnings
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -236,7 +235,7 @@ def _loss_line(plot: Plot, steps: Floats, values: Floats, kind: str) -> str:
     return plot.line(steps[finite], values[finite], kind) if finite.sum() > 1 else ""
 
 
-def _parity(parity: Mapping[str, Any]) -> list[str]:
+def _parity(parity: Mapping[str, object]) -> list[str]:
     n, clipped = number_at(parity, "n"), number_at(parity, "clipped")
     distance, ulp = number_at(parity, "max_abs"), number_at(parity, "max_ulp")
     if n is None or distance is None:
@@ -264,7 +263,7 @@ def _parity(parity: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _outside(cases: Mapping[str, Any]) -> str:
+def _outside(cases: Mapping[str, object]) -> str:
     if not cases:
         return paragraph("No teacher could be asked outside the data.")
     rows = [
@@ -277,7 +276,7 @@ def _outside(cases: Mapping[str, Any]) -> str:
     return table(["case", "rows", "RMSE", "largest"], rows)
 
 
-def _figure_at(document: Mapping[str, Any], key: str) -> str:
+def _figure_at(document: Mapping[str, object], key: str) -> str:
     """Formats the number under a key: counts as such, others as points."""
     value = number_at(document, key)
     if value is None:
@@ -285,7 +284,7 @@ def _figure_at(document: Mapping[str, Any], key: str) -> str:
     return f"{value:,.0f}" if value == int(value) else format_points(value)
 
 
-def _times(timing: Mapping[str, Any]) -> str:
+def _times(timing: Mapping[str, object]) -> str:
     names = {"compile_s": "compiling", "train_s": "training", "total_s": "all of it"}
     rows = [
         [
@@ -298,7 +297,7 @@ def _times(timing: Mapping[str, Any]) -> str:
     return table(["stage", "time"], rows) if rows else paragraph("Times were not recorded.")
 
 
-def _machine(environment: Mapping[str, Any]) -> str:
+def _machine(environment: Mapping[str, object]) -> str:
     rows = [
         [str(key), ", ".join(map(str, value)) if isinstance(value, list) else str(value)]
         for key, value in list(environment.items())[:_MAX_ROWS]

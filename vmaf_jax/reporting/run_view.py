@@ -8,7 +8,6 @@ import dataclasses
 import functools
 import math
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -55,12 +54,12 @@ class RunView:
     """
 
     name: str
-    config: Mapping[str, Any]
+    config: Mapping[str, object]
     config_text: str
     held_out: HeldOut
     external: Mapping[str, HeldOut]
-    metrics: Mapping[str, Any]
-    parity: Mapping[str, Any]
+    metrics: Mapping[str, object]
+    parity: Mapping[str, object]
     curves: Curves | None
     missing: tuple[str, ...] = ()
     label_scale: tuple[float, float] | None = None
@@ -89,7 +88,7 @@ class RunView:
         return held_out_intervals(self.held_out, self.external, self.pooling or OVER_FRAMES)
 
 
-def number_at(document: Mapping[str, Any], key: str) -> float | None:
+def number_at(document: Mapping[str, object], key: str) -> float | None:
     """Returns the finite number under a key; None where it is missing or something else."""
     value = document.get(key)
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -101,7 +100,7 @@ def number_at(document: Mapping[str, Any], key: str) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def object_at(document: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+def object_at(document: Mapping[str, object], key: str) -> Mapping[str, object]:
     """Returns the object under a key; an empty one where it is missing or something else."""
     value = document.get(key)
     return value if isinstance(value, Mapping) else {}

@@ -10,7 +10,6 @@ import re
 import secrets
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from vmaf_jax.errors import InputError
 
@@ -58,7 +57,7 @@ class LongResults:
         """Starts without results."""
         self._parts: collections.OrderedDict[str, dict[int, str]] = collections.OrderedDict()
 
-    def add(self, frames: Sequence[dict[str, Any]]) -> str:
+    def add(self, frames: Sequence[dict[str, object]]) -> str:
         """Keeps the frames after the first part, and returns the URI of the second.
 
         Args:

@@ -410,7 +410,7 @@ class ExportResult:
 class ResultSchema(GenerateJsonSchema):
     """Writes schemas in which docstrings describe dataclasses and their fields."""
 
-    def dataclass_schema(self, schema: core_schema.DataclassSchema) -> dict[str, Any]:
+    def dataclass_schema(self, schema: core_schema.DataclassSchema) -> dict[str, object]:
         """Returns the schema of a dataclass."""
         document = super().dataclass_schema(schema)
         for kind in reversed(schema["cls"].__mro__[:-1]):
@@ -423,6 +423,6 @@ class ResultSchema(GenerateJsonSchema):
                         document["properties"][name]["description"] = text[:1].upper() + text[1:]
         return document
 
-    def field_is_required(self, field: Any, total: bool) -> bool:
+    def field_is_required(self, field: object, total: bool) -> bool:
         """Returns True: an answer has every field, those of default value included."""
         return True

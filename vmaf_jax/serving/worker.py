@@ -26,7 +26,7 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 from vmaf_jax.environment import prepare_training
 from vmaf_jax.errors import GateError, InputError
@@ -47,7 +47,7 @@ class Wire:
         self._file = file
         self._lock = threading.Lock()  # clips are measured, and reported, by several threads
 
-    def send(self, message: dict[str, Any]) -> None:
+    def send(self, message: dict[str, object]) -> None:
         """Writes one message."""
         with self._lock:
             self._file.write(json.dumps(message, allow_nan=False) + "\n")
@@ -73,7 +73,7 @@ class Wire:
         return None
 
 
-def run_call(line: str, wire: Wire, settings: Settings) -> dict[str, Any]:
+def run_call(line: str, wire: Wire, settings: Settings) -> dict[str, object]:
     """Runs the call of one line and returns its last message."""
     from vmaf_jax.serving.tools import WORK
 
@@ -134,7 +134,7 @@ def _end_group(folder: str) -> None:
     os.killpg(0, signal.SIGKILL)
 
 
-def _prepare() -> dict[str, dict[str, Any]]:
+def _prepare() -> dict[str, dict[str, object]]:
     """Loads what every call needs, before the first one waits for it; returns schemas of results.
 
     Schemas are written here because the dataclasses of results belong to the jobs, whose libraries

@@ -17,7 +17,7 @@ LabelScale = tuple[float, float]
 _MOST_VOTE = 1e9  # of any scale
 
 
-def check_scale(scale: Any, where: str) -> LabelScale:
+def check_scale(scale: object, where: str) -> LabelScale:
     """Returns `scale` as two numbers, the worst and the best vote.
 
     Raises:

@@ -162,7 +162,7 @@ class FeatureTable:
 
     def to_arrow(self) -> pa.Table:
         """Returns the table as Arrow, with its metadata."""
-        columns: dict[str, Any] = {
+        columns: dict[str, object] = {
             "corpus": pa.array(self.corpus, pa.string()),
             "source": pa.array(self.source, pa.string()),
             "clip": pa.array(self.clip, pa.string()),
