@@ -26,6 +26,19 @@ def make_clip(ffmpeg: Ffmpeg, name: str) -> Path:
     return path
 
 
+def make_hd_clip(ffmpeg: Ffmpeg) -> Path:
+    """Returns a minute of 1920x1080 with cuts every one to five seconds, in H.264 of high rate."""
+    path = make_dir(cache_dir() / "benchmark_encode_1080p") / "clip.mp4"
+    if not path.exists():
+        inputs, chains = _cut_shots(7, (36, 120), 60 * 24, 24, None)
+        chains.append("[o]scale=1920:1080:flags=lanczos,noise=alls=2:allf=t,format=yuv420p[h]")
+        coder = ["-c:v", "libx264", "-preset", "veryfast", "-crf", "17", "-f", "mp4"]
+        with atomic_path(path) as temporary:
+            line = [*inputs, "-filter_complex", ";".join(chains), "-map", "[h]", *coder]
+            _run(ffmpeg, line, temporary)
+    return path
+
+
 def _mix(seed: int, shots: tuple[int, int], chain: str = "null") -> Callable[[Ffmpeg, Path], None]:
     """Returns a maker of a clip of windows over the demo corpus's sources, cut one to the next.
 
@@ -35,31 +48,52 @@ def _mix(seed: int, shots: tuple[int, int], chain: str = "null") -> Callable[[Ff
     """
 
     def make(ffmpeg: Ffmpeg, out: Path) -> None:
-        rng = np.random.default_rng(seed)
-        sources = sorted({clip.reference.path for clip in load_clips()})
-        inputs: list[str] = []
-        chains: list[str] = []
-        left = _N
-        while left > 0:
-            length = min(left, int(rng.integers(shots[0], shots[1] + 1)))
-            window = f"{SIZE[0]}:{SIZE[1]}:{rng.integers(0, 256)}:{rng.integers(0, 144)}"
-            turns = ",".join(f for f in ("hflip", "vflip", "reverse") if rng.random() < 1 / 3)
-            k = len(chains)
-            inputs += Video(Path(rng.choice([str(path) for path in sources]))).arguments()
-            # Forth and back again, as long as the shot is.
-            there_and_back = f"split[f{k}][b{k}];[b{k}]reverse[r{k}];[f{k}][r{k}]concat"
-            ends = f"fade=in:0:6,fade=out:{length - 6}:6," if chain == "fade" else ""
-            chains.append(
-                f"[{k}:v]{turns or 'null'},crop={window},setsar=1,{there_and_back},"
-                f"loop=-1:{2 * _SHOT}:0,trim=end_frame={length},{ends}setpts=N/{RATE}/TB[s{k}]"
-            )
-            left -= length
-        joined = "".join(f"[s{k}]" for k in range(len(chains)))
-        whole = "null" if chain == "fade" else chain
-        chains.append(f"{joined}concat=n={len(chains)},{whole},format=yuv420p[o]")
-        _write(ffmpeg, [*inputs, "-filter_complex", ";".join(chains), "-map", "[o]"], out)
+        is_faded = chain == "fade"
+        inputs, chains = _cut_shots(seed, shots, _N, RATE, SIZE, is_faded=is_faded)
+        chains.append(f"[o]{'null' if is_faded else chain},format=yuv420p[w]")
+        _write(ffmpeg, [*inputs, "-filter_complex", ";".join(chains), "-map", "[w]"], out)
 
     return make
+
+
+def _cut_shots(
+    seed: int,
+    shots: tuple[int, int],
+    n_frames: int,
+    rate: int,
+    window: tuple[int, int] | None,
+    *,
+    is_faded: bool = False,
+) -> tuple[list[str], list[str]]:
+    """Returns ffmpeg's inputs, and chains that cut shots of the demo corpus to one stream, `[o]`.
+
+    Args:
+        window: Pixels of each shot's own part of the picture; None for the whole.
+    """
+    rng = np.random.default_rng(seed)
+    sources = sorted({clip.reference.path for clip in load_clips()})
+    inputs: list[str] = []
+    chains: list[str] = []
+    left = n_frames
+    while left > 0:
+        length = min(left, int(rng.integers(shots[0], shots[1] + 1)))
+        crop = "null"
+        if window is not None:
+            crop = f"crop={window[0]}:{window[1]}:{rng.integers(0, 256)}:{rng.integers(0, 144)}"
+        turns = ",".join(f for f in ("hflip", "vflip", "reverse") if rng.random() < 1 / 3)
+        k = len(chains)
+        inputs += Video(Path(rng.choice([str(path) for path in sources]))).arguments()
+        # Forth and back again, as long as the shot is.
+        there_and_back = f"split[f{k}][b{k}];[b{k}]reverse[r{k}];[f{k}][r{k}]concat"
+        ends = f"fade=in:0:6,fade=out:{length - 6}:6," if is_faded else ""
+        chains.append(
+            f"[{k}:v]{turns or 'null'},{crop},setsar=1,{there_and_back},"
+            f"loop=-1:{2 * _SHOT}:0,trim=end_frame={length},{ends}setpts=N/{rate}/TB[s{k}]"
+        )
+        left -= length
+    joined = "".join(f"[s{k}]" for k in range(len(chains)))
+    chains.append(f"{joined}concat=n={len(chains)}[o]")
+    return inputs, chains
 
 
 def _synthetic(source: str) -> Callable[[Ffmpeg, Path], None]:
@@ -73,7 +107,11 @@ def _synthetic(source: str) -> Callable[[Ffmpeg, Path], None]:
 
 def _write(ffmpeg: Ffmpeg, arguments: list[str], out: Path) -> None:
     ends = ["-r", str(RATE), "-t", str(SECONDS), "-c:v", "ffv1", "-g", "1", "-f", "matroska"]
-    line = ["-nostdin", "-v", "error", "-y", *arguments, *ends, str(out)]
+    _run(ffmpeg, [*arguments, *ends], out)
+
+
+def _run(ffmpeg: Ffmpeg, arguments: list[str], out: Path) -> None:
+    line = ["-nostdin", "-v", "error", "-y", *arguments, str(out)]
     if (result := run_ffmpeg(ffmpeg, line)).code:
         raise InputError(f"{out}: cannot be made ({result.report.strip()[-300:]}).")
 

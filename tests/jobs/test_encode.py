@@ -36,8 +36,9 @@ def files(folder):
 
 
 def test_the_finished_file_keeps_the_target(encodes, tmp_path):
-    out = tmp_path / "out.mp4"
-    result = run_command("encode", encodes / "ref.y4m", "--target", 90, "--out", out, "--json")
+    out, html = tmp_path / "out.mp4", tmp_path / "out.html"
+    words = ["encode", encodes / "ref.y4m", "--target", 90, "--out", out, "--html", html]
+    result = run_command(*words, "--json")
     assert result.code == 0, result.stderr
     told = json.loads(result.stdout)
     measured = score(encodes / "ref.y4m", out, model="vmaf_v0.6.1").pooled
@@ -48,7 +49,8 @@ def test_the_finished_file_keeps_the_target(encodes, tmp_path):
     # The next weaker setting misses, or the file is close to the target.
     weaker = [e for e in told["encodes"] if e["setting"] > told["finished"]["setting"]]
     assert measured <= 90.25 or any(not e["holds"] for e in weaker)
-    assert files(tmp_path) == ["out.mp4"]
+    assert files(tmp_path) == ["out.html", "out.mp4"]
+    assert f"{measured:.2f}" in html.read_text()
 
 
 def test_a_missed_target_exits_with_1_and_leaves_nothing(encodes, tmp_path):

@@ -64,12 +64,16 @@ def encode(
     hls: Annotated[
         Path | None, typer.Option(help="Write the ladder as a playlist of HLS, .m3u8.")
     ] = None,
+    html: Annotated[
+        Path | None, typer.Option(help="A page: the curve, the probes, the finished file.")
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Look at the source and stop at the plan.")
     ] = False,
     json_: Json = False,
 ) -> None:
     """Encode a video as cheaply as a target score allows."""
+    from vmaf_jax.files import check_output
     from vmaf_jax.jobs.encode import EncodeSettings
     from vmaf_jax.jobs.encode import encode as encode_to_target
     from vmaf_jax.reporting.terminal import Terminal, show_json, show_lines
@@ -79,8 +83,8 @@ def encode(
     rungs = [] if targets is None else _split_numbers("--targets", targets)
     if ladder is None and (target is None or out is None or hls is not None):
         raise InputError("--target and --out are needed (--hls is of --ladder); name both.")
-    if ladder is not None and (target is not None or out is not None or dry_run):
-        raise InputError("--ladder writes no video: drop --target, --out and --dry-run.")
+    if ladder is not None and (target is not None or out is not None or dry_run or html):
+        raise InputError("--ladder writes no video: drop --target, --out, --html and --dry-run.")
     settings = EncodeSettings(
         target=rungs[0] if target is None else target,
         votes=votes,
@@ -101,8 +105,14 @@ def encode(
         _make_ladder(reference, ladder, rungs, settings, hls, json=json_)
         return
     assert out is not None, "checked above"  # noqa: S101
+    if html is not None:
+        check_output(html, ".html", [reference])
     with Terminal() as terminal:
         result = encode_to_target(reference, out, settings, dry_run=dry_run, progress=terminal)
+    if html is not None:
+        from vmaf_jax.jobs.encode_page import write_encode_page
+
+        write_encode_page(html, result)
     if json_:
         show_json(result)
     else:

@@ -36,7 +36,7 @@ from vmaf_jax.video.inputs import Video, file_digest, text_digest
 from vmaf_jax.video.reel import segment_starts, write_reel
 from vmaf_jax.video.survey import Survey
 
-_TRIAL_RECIPE = 2  # raised with every change of what a trial is, so that none is served old
+_TRIAL_RECIPE = 3  # raised with every change of what a trial is, so that none is served old
 _REELS = "reels"  # folder of lossless segments in the cache
 _MOST_REEL_BYTES, _IN_USE_SECONDS = 4 << 30, 3600
 _SAMPLED_ROWS = 32  # of features, by whose scores models are told apart
@@ -91,6 +91,7 @@ class WholeEncode:
         frames_measured: Frames.
         kbps: Rate of its video, kbit/s.
         holds: Whether the lower bound reaches the target.
+        seconds: That encoding and measuring took.
         is_cached: Whether it was encoded and measured in an earlier search; its file is gone.
     """
 
@@ -100,6 +101,7 @@ class WholeEncode:
     frames_measured: int
     kbps: float
     holds: bool
+    seconds: float
     is_cached: bool = False
 
     @property
@@ -178,6 +180,7 @@ class Trials:
         Raises:
             InputError: ffmpeg fails.
         """
+        begin = time.perf_counter()
         name, n = f"{self.recipe.encoder.name} at {setting:g}", self.source.n_frames
         self.progress.say(f"encoding by {name}")
         on_frames = self.progress.steps(name, lambda: n)
@@ -186,6 +189,7 @@ class Trials:
             self.ffmpeg, video, self.recipe, setting, out, with_sound=True, on_frames=on_frames
         )
         encode = self.measure_file(setting, out)
+        encode = dataclasses.replace(encode, seconds=time.perf_counter() - begin)
         write_text(self._encode_folder / f"{setting:g}.json", to_json(encode))
         return encode
 
@@ -195,13 +199,14 @@ class Trials:
         Args:
             sample: Whether some frames are enough where they can tell.
         """
-        n = self.source.n_frames
+        begin, n = time.perf_counter(), self.source.n_frames
         kbps = stream_bytes(self.ffmpeg, file) * 8 * self.source.rate / n / 1000
         score, lower_bound, measured = self._measure_whole(file, sample=sample)
         name = f"{self.recipe.encoder.name} at {setting:g}"
         self.progress.say(f"{name}: {score:.2f} at {kbps:.0f} kbit/s")
         holds = lower_bound >= self.target.points
-        return WholeEncode(setting, score, lower_bound, measured, kbps, holds)
+        seconds = time.perf_counter() - begin
+        return WholeEncode(setting, score, lower_bound, measured, kbps, holds, seconds)
 
     def score_every_frame(self, file: Path) -> Floats:
         """Returns the scores of all frames of an encode of the whole source, `[n]`."""
