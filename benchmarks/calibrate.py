@@ -71,12 +71,13 @@ class RatedTests:
         return dataclasses.replace(self.clips, expected=logistic(self.quality))
 
 
-def load_tests(folder: Path, model: str) -> RatedTests:
-    """Reads the tests and scores their clips."""
+def load_tests(folder: Path, model: str, *, exclude_suspects: bool) -> RatedTests:
+    """Reads the tests, without the clips that `check` suspects where wanted, and scores them."""
     with tempfile.TemporaryDirectory() as work:
         path = Path(work) / "table.parquet"
         source = ImportSource(frames=folder / "frames.parquet", clips=folder / "clips.csv")
-        import_features(source, path, ImportSettings(label_scale=(1.0, 5.0)))
+        settings = ImportSettings(label_scale=(1.0, 5.0), exclude_suspects=exclude_suspects)
+        import_features(source, path, settings)
         table = read_table(path)
     measured = measure_clips(table, load_model(model), load_process())
     pooled = table.mean_pool()
@@ -313,9 +314,11 @@ def main() -> None:
     parser.add_argument("--opinions", type=Path, default=Path("../shared/opinions"))
     parser.add_argument("--model", default=FOUR_K)
     parser.add_argument("--by", choices=("source", "test"), default="source")
+    parser.add_argument("--exclude-suspects", action="store_true")
     parser.add_argument("--write", action="store_true")
     arguments = parser.parse_args()
-    tests = load_tests(arguments.opinions, arguments.model)
+    exclude: bool = arguments.exclude_suspects
+    tests = load_tests(arguments.opinions, arguments.model, exclude_suspects=exclude)
     predictions = list(predict_left_out(tests, arguments.by == "test"))
     freedom, widening = fit_tails(predictions)
     fit = fit_process(tests, np.arange(len(tests.mos)))
@@ -323,7 +326,7 @@ def main() -> None:
     print(hyper, fit.logistic)
     report(tests, predictions, hyper)
     if arguments.write:
-        hd = load_tests(arguments.opinions, HD)
+        hd = load_tests(arguments.opinions, HD, exclude_suspects=exclude)
         logistics = {
             arguments.model: fit.logistic,
             HD: fit_process(hd, np.arange(len(hd.mos))).logistic,

@@ -8,6 +8,7 @@ import pytest
 
 from tests.support import run_command
 from vmaf_jax.features.feature_set import FEATURES
+from vmaf_jax.runs.locate import checkpoints
 from vmaf_jax.scoring.model import load_model
 from vmaf_jax.tables.dataset import read_table
 from vmaf_jax.tables.opinions import from_hundred
@@ -15,6 +16,7 @@ from vmaf_jax.tables.table import FeatureTable
 from vmaf_jax.teacher import load_teacher
 
 N, FRAMES = 12, 3
+UNKNOWN = checkpoints() / "opinions" / "model.libvmaf.json"  # which does not say what it predicts
 TITLES = {"park": 3.0, "talk": 9.0}  # and their motion
 BEST = np.array([0.98, 0.75, 0.95, 0.97, 0.98])
 WORST = np.array([0.55, 0.08, 0.25, 0.35, 0.42])
@@ -156,6 +158,43 @@ def test_the_folder_scores_as_the_list_says_and_tells_other_titles(tmp_path, lad
     assert "is calibrated by votes already" in refused.stderr
 
 
+def test_a_folder_is_exported_as_its_curve_pooled_by_the_mean(tmp_path, ladder):
+    table, votes = ladder
+    rated = write_votes(tmp_path / "rated.csv", votes, ["park_2", "park_6", "park_9", "talk_5"])
+    out, features = tmp_path / "park", read_table(table).features
+    flags = ("--votes", rated, "--out", out, "--model", "opinions")
+    assert run_command("calibrate", "--features", table, *flags).code == 0
+    for format_, file in (("onnx", tmp_path / "a.onnx"), ("libvmaf", tmp_path / "b.json")):
+        done = run_command("export", "--model", out, "--format", format_, "--out", file)
+        assert done.code == 0, done.stderr
+    onnx, libvmaf = load_model(tmp_path / "a.onnx"), load_teacher(tmp_path / "b.json")
+    assert (onnx.pooling, onnx.label_scale) == ("mean", (1.0, 5.0))  # opinions has a percentile
+    assert json.loads((tmp_path / "a.json").read_text())["calibrated"]["rated"]
+    np.testing.assert_allclose(onnx(features), libvmaf(features), atol=1e-2)
+    clips = libvmaf(features).reshape(-1, FRAMES).mean(1)
+    predicted = [float(row["score"]) for row in read_clips(out).values()]
+    assert np.sqrt(np.mean((1 + clips / 25 - predicted) ** 2)) < 0.45  # of both titles
+    for more, message in (
+        (("--quantize", "dynamic"), "has no 8-bit form and no other distance"),
+        (("--distance", 3), "has no 8-bit form and no other distance"),
+    ):
+        done = run_command("export", "--model", out, "--out", tmp_path / "c.onnx", *more)
+        assert (done.code, message in done.stderr) == (2, True)
+
+
+def test_an_interval_of_zero_is_not_taken_for_certainty(tmp_path, ladder):
+    table, votes = ladder
+    rows = [f"{name},{votes[name]:.3f}" for name in ("park_2", "park_6")]
+    for k, width in enumerate(("0", "1e-9", "")):
+        rated = tmp_path / f"{k}.csv"
+        rated.write_text("\n".join(["clip,mos,mos_ci95", *(f"{row},{width}" for row in rows)]))
+        done = run_command(
+            "calibrate", "--features", table, "--votes", rated, "--out", tmp_path / rated.stem
+        )
+        assert (done.code, done.stderr) == (0, "")
+    assert read_clips(tmp_path / "0") == read_clips(tmp_path / "2")
+
+
 @pytest.mark.parametrize(
     ("text", "flags", "message"),
     [
@@ -165,6 +204,7 @@ def test_the_folder_scores_as_the_list_says_and_tells_other_titles(tmp_path, lad
         ("clip,mos\npark_1,2\n", ["--label-scale", 0, 10], "says 1 to 5; drop the flag"),
         ("clip,mos\npark_1,2\n", ["--interval", 1], "--interval 1: expected more than 0"),
         ("clip,mos\npark_1,2\n", ["--model", "vmaf_v1.0.16_3d0h"], "cannot be calibrated"),
+        ("clip,mos\npark_1,2\n", ["--model", UNKNOWN], "how its scores map to votes is known only"),
     ],
 )  # fmt: skip
 def test_bad_votes_are_told_in_a_line(tmp_path, ladder, text, flags, message):

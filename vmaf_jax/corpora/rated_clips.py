@@ -37,7 +37,7 @@ class RatedClip:
     Attributes:
         clip: Its name.
         mos: Mean vote.
-        variance: Of that mean; None where the file does not tell.
+        variance: Of that mean, above 0; None where the file does not tell.
         viewers: How many voted; None where the file does not tell.
     """
 
@@ -96,7 +96,8 @@ def _read_means(rows: Sequence[_Row], scale: LabelScale, path: Path) -> list[Rat
     for number, row in enumerate(rows, 1):
         if row.clip in rated:
             raise InputError(f"{path}: row {number}: a second mos of {row.clip!r}; drop one.")
-        variance = None if row.mos_ci95 is None else (row.mos_ci95 / _Z95) ** 2
+        # An interval of 0 says that all viewers agreed, not that no other would differ.
+        variance = (row.mos_ci95 / _Z95) ** 2 if row.mos_ci95 else None
         if row.mos_ci95 is not None and row.mos_ci95 > scale[1] - scale[0]:
             raise InputError(
                 f"{path}: row {number}, column 'mos_ci95': {row.mos_ci95:g} is wider than the "

@@ -26,6 +26,11 @@ class VoteCurve:
         """Maps scores to votes, both points, any shape; constant beyond 0 and 100."""
         return np.asarray(np.interp(scores, KNOTS, self.votes), np.float64)
 
+    @property
+    def slope(self) -> float:
+        """The steepest rise, points of votes for a point of score."""
+        return float(np.max(np.diff(self.votes) / np.diff(KNOTS)))
+
 
 def hat_weights(scores: Floats) -> Floats:
     """Computes the mean over frames `[t]` of each knot's hat function, `[8]`."""

@@ -5,10 +5,12 @@ which itself reaches 110, stops at 100 here.
 """
 
 import dataclasses
+from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from vmaf_jax.errors import GateError
 from vmaf_jax.export.contract import INPUT_NAME, OPSET, OUTPUT_NAME
@@ -19,6 +21,7 @@ from vmaf_jax.export.pixels.heads import teacher_head
 from vmaf_jax.features.checks import OUTPUT_RANGE
 from vmaf_jax.teacher import Teacher
 
+Rows = npt.NDArray[np.float32]
 # VMAF points: float32 sums of terms of hundreds of points that nearly cancel. Measured: 1.4e-3 for
 # vmaf_v0.6.1, 4.7e-4 for VMAF v1's.
 LIMIT = 2e-3
@@ -69,12 +72,23 @@ def teacher_parity(teacher: Teacher, path: Path) -> TeacherParity:
     rows = parity_rows(teacher.feature_set, [])
     if (correction := teacher.params().correction) is not None:
         rows[::10, correction.at_one != 0] = 0
-    exact = np.clip(teacher(rows), *OUTPUT_RANGE)
+    return measure_float64_parity(teacher.name, teacher, path, rows, LIMIT)
+
+
+def measure_float64_parity(
+    name: str, model: Callable[[Rows], npt.ArrayLike], path: Path, rows: Rows, limit: float
+) -> TeacherParity:
+    """Measures the file at `path` against a model of frames, over rows of features `[n, d]`.
+
+    Raises:
+        GateError: they differ by more than `limit` points on some row.
+    """
+    exact = np.clip(np.asarray(model(rows), np.float64), *OUTPUT_RANGE)
     scores = OnnxModel(path).in_batches(rows, LARGE_BATCH)
-    parity = TeacherParity(len(rows), float(np.abs(scores - exact).max()), LIMIT)
-    if not parity.max_abs <= LIMIT:  # NaN misses too
+    parity = TeacherParity(len(rows), float(np.abs(scores - exact).max()), limit)
+    if not parity.max_abs <= limit:  # NaN misses too
         raise GateError(
-            f"parity: {teacher.name} in ONNX Runtime is {parity.max_abs:.2e} VMAF points from its "
-            f"float64 score, limit {LIMIT:g}."
+            f"parity: {name} in ONNX Runtime is {parity.max_abs:.2e} VMAF points from its "
+            f"float64 score, limit {limit:g}."
         )
     return parity

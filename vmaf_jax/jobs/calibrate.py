@@ -47,6 +47,8 @@ from vmaf_jax.tables.opinions import (
 )
 from vmaf_jax.tables.table import FeatureTable
 
+_LEAST_VARIANCE = 1e-4  # points squared
+
 
 @dataclasses.dataclass(frozen=True)
 class SuggestedClip:
@@ -346,7 +348,8 @@ def _predict(
     for rows in groups:
         said = posterior(measured.clips, ratings, rows, process.hyperparameters)
         mean.append(np.clip(said.mean, 0, 100))
-        deviation.append(np.sqrt(said.covariance.diagonal()))
+        # Rounding takes it below 0 where nearly exact votes leave nothing in doubt.
+        deviation.append(np.sqrt(np.maximum(said.covariance.diagonal(), _LEAST_VARIANCE)))
     return np.concatenate(mean), np.concatenate(deviation)
 
 
@@ -389,6 +392,8 @@ def _read_costs(path: Path, measured: MeasuredClips) -> Floats:
     costs = {}
     for number, values in enumerate(read_records(path, "file of costs", _CostRow), 1):
         row = parse_record(_CostRow, path, number, values)
+        if row.clip in costs:
+            raise InputError(f"{path}: row {number}: a second cost of {row.clip!r}; drop one.")
         costs[row.clip] = row.cost
     if missing := [name for name in measured.name if name not in costs]:
         raise InputError(f"{path}: {missing[0]!r} has no cost; add a row for it.")

@@ -78,7 +78,7 @@ def write_model(folder: Path, name: str, calibration: CalibratedTitles) -> None:
     record = _record(calibration, curve, file)
     origin = Origin(
         name=name,
-        pooling=calibration.model.pooling,
+        pooling="mean",  # of the curve's frames, as libvmaf pools them
         label=Label(name="mos", scale=calibration.scale),
         license=LICENSE,
         calibrated=record,
@@ -170,8 +170,9 @@ def _card(name: str, record: TitleCalibration, scale: LabelScale, apart: float) 
         "",
         f"`vmaf-jax score --model` of this folder takes what the votes say of each clip by its "
         f"features. `model.onnx` and `{LIBVMAF}` put a frame's score on one rising curve instead, "
-        f"and give points: a vote is {scale[0]:g} + {(scale[1] - scale[0]) / 100:g} x points. Over "
-        f"the clips of the table the two differ by {apart:.2f} votes (root mean square).",
+        f"and give points, whose mean over frames is the clip's, as libvmaf pools them: a vote is "
+        f"{scale[0]:g} + {(scale[1] - scale[0]) / 100:g} x points. Over the clips of the table the "
+        f"two differ by {apart:.2f} votes (root mean square).",
         "",
         f"What it was judged on: {record.judged_on}",
         "",

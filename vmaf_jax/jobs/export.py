@@ -23,6 +23,7 @@ from vmaf_jax.errors import GateError, InputError
 from vmaf_jax.evaluation import all_metrics
 from vmaf_jax.evaluation.cross_validation import HeldOut, read_held_out
 from vmaf_jax.evaluation.metrics import Distance, score_distance
+from vmaf_jax.evaluation.vote_curve import VoteCurve
 from vmaf_jax.export.contract import OUTPUT_NAME, SPREAD_NAME
 from vmaf_jax.export.libvmaf_json import LibvmafProof, rbf_document, write_verified
 from vmaf_jax.export.onnx_file import export_onnx
@@ -44,14 +45,22 @@ from vmaf_jax.export.sidecar import (
     Origin,
     TrainingMetrics,
     TrainingRecord,
+    check_sidecar,
     int8_path,
     read_sidecar,
     sidecar_path,
     teacher_origin,
     write_sidecar,
 )
-from vmaf_jax.export.teacher_onnx import TeacherParity, teacher_onnx, teacher_parity
+from vmaf_jax.export.teacher_onnx import LIMIT as TEACHER_LIMIT
+from vmaf_jax.export.teacher_onnx import (
+    TeacherParity,
+    measure_float64_parity,
+    teacher_onnx,
+    teacher_parity,
+)
 from vmaf_jax.files import check_output, work_folder, write_bytes
+from vmaf_jax.jobs.calibrated_folder import LIBVMAF
 from vmaf_jax.models import Deployed, deploy
 from vmaf_jax.models.deployed import MAX_MEMBERS, MIN_MEMBERS, deploy_ensemble
 from vmaf_jax.models.viewing_distance import ViewingDistance
@@ -59,7 +68,7 @@ from vmaf_jax.runs.conclude import calibration_of
 from vmaf_jax.runs.locate import find_run
 from vmaf_jax.runs.problem import Problem, load_problem
 from vmaf_jax.runs.run_folder import OpenRun, open_run
-from vmaf_jax.scoring.model import is_teacher
+from vmaf_jax.scoring.model import CLIPS_FILE, is_teacher, load_model
 from vmaf_jax.scoring.pixels import ExportedPixels, export_pixels, pixels_files
 from vmaf_jax.teacher import Teacher, load_teacher
 from vmaf_jax.training.masks import masked_scalers
@@ -173,7 +182,15 @@ def export(
         raise InputError("--size and --samples go with --format pixels; drop them.")
     if is_teacher(model):
         return _export_teacher(load_teacher(model), out, format_, quantize_mode)
-    run = open_run(find_run(model))
+    folder = find_run(model)
+    if (folder / CLIPS_FILE).is_file():
+        if quantize_mode or distance is not None:
+            raise InputError(
+                f"{folder}: is calibrated by votes, and has no 8-bit form and no other distance; "
+                f"drop --quantize and --distance."
+            )
+        return _export_calibrated(folder, out, format_)
+    run = open_run(folder)
     if distance is not None:
         run = _seen_from(run, distance)
     _check_kind(run, quantize_mode)
@@ -212,6 +229,29 @@ def _export_teacher(
         parity = teacher_parity(teacher, trial)
         write_bytes(out, trial.read_bytes())
     write_sidecar(out, teacher_origin(teacher))
+    return Exported(teacher=parity)
+
+
+def _export_calibrated(folder: Path, out: Path, format_: str) -> Exported:
+    """Writes the curve of a folder that `calibrate` wrote, verified anew."""
+    if format_ == "libvmaf":
+        if not (folder / LIBVMAF).is_file():
+            raise InputError(
+                f"{folder}: the model beneath is not of libvmaf's kind, so that there is no "
+                f"{LIBVMAF}; export with --format onnx."
+            )
+        return _export_teacher(load_teacher(folder / LIBVMAF), out, format_, None)
+    source = folder / "model.onnx"
+    origin = check_sidecar(source)
+    if origin is None or origin.calibrated is None:
+        raise InputError(f"{folder}: has no sidecar of its model (model.json); calibrate again.")
+    steepest = VoteCurve(np.array(origin.calibrated.curve)).slope
+    model = load_model(folder)
+    rows = parity_rows(model.feature_set, [])
+    limit = TEACHER_LIMIT * max(1.0, steepest)
+    parity = measure_float64_parity(model.name, model, source, rows, limit)
+    write_bytes(out, source.read_bytes())
+    write_sidecar(out, origin)
     return Exported(teacher=parity)
 
 

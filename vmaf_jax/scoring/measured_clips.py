@@ -16,7 +16,7 @@ from vmaf_jax.evaluation.title_process import ExperimentClips, Logistic, TitlePr
 from vmaf_jax.evaluation.vote_curve import hat_weights
 from vmaf_jax.features.feature_set import FEATURES
 from vmaf_jax.models.pooling import OVER_FRAMES
-from vmaf_jax.scoring.model import FOUR_K, HD, Model
+from vmaf_jax.scoring.model import FOUR_K, Model
 from vmaf_jax.scoring.score import predict_frames
 from vmaf_jax.tables.padded_clips import rows_by_clip
 from vmaf_jax.tables.table import FeatureTable
@@ -40,7 +40,7 @@ class MeasuredClips:
         experiment: Text, or None where the table does not tell.
         quality: By the model, `[n]`, VMAF points.
         features: Means, `[n, 6]`.
-        weights: Of the knots of `evaluation.vote_curve`, `[n, 8]`.
+        weights: Of the knots of `evaluation.vote_curve`, means over frames, `[n, 8]`.
         clips: What the process takes.
     """
 
@@ -84,8 +84,7 @@ def measure_clips(table: FeatureTable, model: Model, process: TitleProcess) -> M
     clips, rows = table.mean_pool(), rows_by_clip(table)
     per_frame = predict_frames(model, table.features)
     quality = np.array([model.clip_score(table.features[r], per_frame[r]) for r in rows])
-    by_mean = model.pooling == "mean"  # other poolings take a rising curve along, or nearly so
-    weights = [hat_weights(per_frame[r] if by_mean else quality[k]) for k, r in enumerate(rows)]
+    weights = [hat_weights(per_frame[r]) for r in rows]  # libvmaf pools by the mean alone
     source = [str(name) for name in clips.source]
     experiment = None if clips.experiment is None else [str(name) for name in clips.experiment]
     logistic = logistic_of(model, process)
@@ -107,10 +106,20 @@ def measure_clips(table: FeatureTable, model: Model, process: TitleProcess) -> M
 
 
 def logistic_of(model: Model, process: TitleProcess) -> Logistic | None:
-    """Returns the map from a model's scores to votes; None for a model of votes."""
+    """Returns the map from a model's scores to votes; None for a model of votes.
+
+    Raises:
+        InputError: The model predicts something else, whose map is not known.
+    """
     if model.label == "mos":
         return None
-    return process.logistic.get(model.label or model.name, process.logistic[HD])
+    predicted = model.label or model.name
+    if predicted not in process.logistic:
+        raise InputError(
+            f"{model.name}: cannot be calibrated: how its scores map to votes is known only of "
+            f"{', '.join(process.logistic)}, students of these, and models of mos; name one."
+        )
+    return process.logistic[predicted]
 
 
 def _number(keys: list[str] | list[tuple[str, str]]) -> npt.NDArray[np.int64]:

@@ -285,7 +285,7 @@ def _load_calibrated(folder: Path) -> Model:
         _predict=predict,
         label="mos",
         label_scale=sidecar.label_scale,
-        pooling=base.pooling,
+        pooling=sidecar.pooling,
         _clip=lambda features: titles.predict(features).votes,
         compiles=base.compiles,
         titles=titles,

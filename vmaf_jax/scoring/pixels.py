@@ -54,7 +54,7 @@ from vmaf_jax.features.checks import OUTPUT_RANGE
 from vmaf_jax.features.feature_set import FeatureSet
 from vmaf_jax.files import cache_dir, to_json, work_folder, write_bytes, write_text
 from vmaf_jax.runs.locate import find_run, shipped_onnx
-from vmaf_jax.scoring.model import is_teacher
+from vmaf_jax.scoring.model import CLIPS_FILE, is_teacher
 from vmaf_jax.teacher import load_teacher
 
 _MEASURED_APART = 1e-3  # of a feature, or of that share of it above 1: earlier versions' roundings
@@ -251,6 +251,8 @@ def find_source(model: str) -> Source:
         source = _onnx_source(Path(model))
     elif (exported := shipped_onnx(model)) is not None:
         source = _onnx_source(exported, name=model)
+    elif (find_run(model) / CLIPS_FILE).is_file():
+        source = _onnx_source(find_run(model) / "model.onnx")
     else:
         source = _run_source(model)
     if source.feature_set.planes > 1:
