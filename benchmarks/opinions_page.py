@@ -65,6 +65,20 @@ percentile 0.624. The 80th and 300 steps were chosen with such figures in sight,
 Trainings from scratch, attention over frames, and how many labelled sources it takes, on the first four tests:
 [opinion-recipes.md](opinion-recipes.md).
 
+## The table
+
+`opinions` is trained on rows that are not in the project: the configuration `configs/checkpoints/opinions.yaml` reads
+`runs/opinions.parquet`, which you make from the public tests.
+
+    python -m benchmarks.opinions table FOLDER
+
+FOLDER holds `frames.parquet` (`clip, frame` and the six features), `clips.csv` (`clip, experiment, source, mos, mos_ci95`)
+and `distances.csv` (these and `distance`, for the two studies of VD). The features are those of libvmaf's integer
+extractors at 3840x2160. The clips and votes are in five public repositories of the group: AVT-VQDB-UHD-1 and its
+successors NVC, VSR, Appeal and VD; `vmaf-jax import --corpus` reads a clone of each ([opinion-scores.md](opinion-scores.md)).
+Of the first, only [the 660 clips of 12 sources](opinion-recipes.md#the-660-clips) were used. The reader of the first was
+tried on a clone, those of the four others on synthetic files alone.
+
 ## Rated encodes of a title, and broken clips
 
 - What votes on one, two or three encodes of a title are worth, and which to have rated: [calibrate.md](calibrate.md).

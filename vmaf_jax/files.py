@@ -33,6 +33,17 @@ def cache_dir() -> Path:
         raise InputError(f"{chosen}: no such user; name a folder for the cache.") from error
 
 
+def data_folder(name: str) -> Path:
+    """Returns a folder of data: in the package, or beside it in a checkout.
+
+    Args:
+        name: `checkpoints`, `configs` or `docs`.
+    """
+    package = Path(__file__).parent
+    inside = package / name
+    return inside if inside.is_dir() else package.parent / name
+
+
 def make_dir(path: Path) -> Path:
     """Creates a folder and its parents.
 

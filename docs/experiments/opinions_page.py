@@ -50,7 +50,19 @@ all squared error: its reference and encodes are out of step, so that features c
 while people vote 1 to 4.5; nothing in the other sources says so. These trials were not kept as commands.
 
 Gaussian-process heads on clip statistics followed content and fell to PLCC 0.5; beyond those they were not tried.
-What few labelled clips are worth, monotone networks, and VMAF v1 as the opinion: [few-labels.md](few-labels.md)."""
+What few labelled clips are worth, monotone networks, and VMAF v1 as the opinion: [few-labels.md](few-labels.md).
+
+## The 660 clips
+
+The rows are not in the project. A clone of AVT-VQDB-UHD-1 holds 756 clips of 16 sources; the figures of this page, and
+those on "660 clips" elsewhere, are of these twelve:
+
+    vmaf-jax import --corpus avt_vqdb_uhd_1 --data-root AVT-VQDB-UHD-1 --out TABLE.parquet \\
+        --source Dancers --source Giftmord-SDR --source LeagueOfLegends-1 --source Moment_of_Intensity \\
+        --source Sparks --source air_acrobatics_harmonic_0_cropped --source american_football_harmonic \\
+        --source bigbuck_bunny_8bit --source cutting_orange_tuil --source surfing_sony_8bit \\
+        --source vegetables_tuil --source water_netflix
+    vmaf-jax train --config opinions --set data.features=TABLE.parquet"""
 Columns = dict[str, npt.NDArray[Any]]
 
 

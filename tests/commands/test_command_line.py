@@ -45,11 +45,21 @@ def test_examples_are_in_the_help_and_have_flags_that_exist(name):
         assert {word for word in words if word.startswith("--")} <= flags
 
 
+def test_the_help_of_score_names_every_option_and_describes_them_where_asked():
+    brief, whole = (run_command("score", flag) for flag in ("--help", "--help-all"))
+    assert (whole.code, whole.stderr) == (0, "")
+    described = "".join(whole.stdout.split())  # however lines are broken
+    for parameter in COMMANDS["score"].params:
+        if parameter.param_type_name == "option":
+            assert parameter.opts[0] in brief.stdout.replace(",", " ").split()
+            assert "".join(parameter.help.split()) in described
+
+
 @pytest.mark.parametrize("name", PLACES)
 def test_help_fits_a_screen_and_shows_common_options_first(name, monkeypatch):
     monkeypatch.setenv("COLUMNS", "100")
     lines = run_command(name, "--help").stdout.splitlines()
-    assert len(lines) <= (62 if name == "score" else 50)  # it has 36 options
+    assert len(lines) <= 40
     assert max(map(len, lines)) <= 100
     headings = [line for line in lines if line.endswith(":") and not line.startswith(" ")]
     assert headings[0] == ("Arguments:" if "Arguments:" in headings else "Options:")

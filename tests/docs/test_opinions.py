@@ -12,6 +12,7 @@ import pytest
 from docs.experiments.opinions import FINE, held_out, incumbents
 from docs.experiments.opinions_page import INCUMBENT, POINTS
 from tests.support import run_command
+from vmaf_jax.corpora.avt_vqdb_uhd_1 import LAYOUTS, find_source
 from vmaf_jax.evaluation import Opinions, compare_against_opinions
 from vmaf_jax.evaluation.intervals import adjust_p_values
 from vmaf_jax.runs.config import DataConfig
@@ -53,6 +54,18 @@ def differences(tmp_path_factory):
         rival: compare_against_opinions(predicted, other, opinions).differences["rmse"]
         for rival, other in incumbents(clips, problem).items()
     }
+
+
+def test_the_command_for_the_660_clips_names_their_sources():
+    if not OPINIONS.is_dir():
+        pytest.skip("needs the prepared copy of AVT-VQDB-UHD-1's opinions beside the project")
+    with (OPINIONS / "clips.csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if row["experiment"].startswith("test_")]
+    layout = LAYOUTS["avt_vqdb_uhd_1"]
+    videos = [row["clip"].partition("/")[2] for row in rows]
+    sources = {find_source(video, Path("clips.csv"), 1, layout) for video in videos}
+    assert len(rows) == 660
+    assert set(re.findall(r"--source (\S+)", TEXT)) == sources
 
 
 @pytest.mark.slow

@@ -58,7 +58,8 @@ class Command:
 
 
 def commands(page):
-    lines = [line.strip() for block in code_blocks(page) for line in block.text.splitlines()]
+    texts = [block.text.replace("\\\n", " ") for block in code_blocks(page)]
+    lines = [line.strip() for text in texts for line in text.splitlines()]
     for line in lines:
         if not re.match(rf"(\w+=\S+ )*(\S+/)?({'|'.join(PROGRAMS)})( |$)", line):
             continue

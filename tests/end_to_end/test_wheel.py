@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -78,11 +79,8 @@ def test_the_wheel_holds_the_package_and_its_data_alone(built):
     carried = {name for name in tracked if name.startswith("vmaf_jax/")} | {
         f"vmaf_jax/{name}"
         for name in tracked
-        if name.startswith("checkpoints/")
-        or (
-            (name.startswith(("configs/", "docs/")) and name.count("/") == 1)
-            and name.endswith((".yaml", ".md"))
-        )
+        if name.startswith(("checkpoints/", "configs/start/"))
+        or re.fullmatch(r"(configs|docs)/[^/]+\.(yaml|md)", name)
     }
     assert names == carried
     assert wheel.stat().st_size < 1_500_000

@@ -139,6 +139,11 @@ def test_a_clone_of_avt_vqdb_uhd_1(tmp_path):
     assert (table.sources, set(table.corpus)) == (["boat", "park"], {"avt_vqdb_uhd_1"})
     assert table.label("mos").tolist() == [25.0] * 3 + [50.0] * 3
     assert table.label_scale == (1.0, 5.0)
+    kept = ("--corpus", "avt_vqdb_uhd_1", "--data-root", tmp_path, "--source", "park")
+    assert run(tmp_path, *kept).code == 0
+    assert read_table(tmp_path / "out.parquet").sources == ["park"]
+    result = run(tmp_path, *kept[:-1], "pork")
+    assert "no source 'pork' to keep; it has boat, park." in result.stderr
 
 
 def votes(clips=("a1", "a2", "b1"), subjects=("ann", "bob", "eve", "joe")):

@@ -16,6 +16,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "vmaf-jax import --logs logs.csv --label-scale 1 5 --out mine.parquet",
         "vmaf-jax import --frames frames.csv --clips clips.csv --out mine.parquet",
     ),
+    "init": ("vmaf-jax init mine", "vmaf-jax init rated --for opinions"),
     "evaluate": (
         "vmaf-jax evaluate --model tiny --features mine.parquet",
         "vmaf-jax evaluate --model runs/a --features mine.parquet --label mos --json",

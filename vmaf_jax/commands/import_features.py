@@ -24,6 +24,9 @@ def import_features(
     ] = "vmaf",
     teacher: Teachers = None,
     name: Annotated[str | None, typer.Option(help="Name of the corpus.")] = None,
+    source: Annotated[
+        list[str] | None, typer.Option(help="Keep this source's clips; repeatable.")
+    ] = None,
     exclude_suspects: Annotated[
         bool, typer.Option("--exclude-suspects", help="Leave out what `check` finds, and say so.")
     ] = False,
@@ -34,12 +37,17 @@ def import_features(
     from vmaf_jax.jobs.import_features import import_features as run_import
     from vmaf_jax.reporting.terminal import Terminal, show_json, show_summary
 
-    source = ImportSource(logs, frames, clips, corpus, data_root, ratings)
+    files = ImportSource(logs, frames, clips, corpus, data_root, ratings)
     settings = ImportSettings(
-        label_scale, features, tuple(teacher or ()), name, exclude_suspects=exclude_suspects
+        label_scale,
+        features,
+        tuple(teacher or ()),
+        name,
+        exclude_suspects=exclude_suspects,
+        sources=tuple(source or ()),
     )
     with Terminal() as terminal:
-        summary = run_import(source, out, settings, progress=terminal)
+        summary = run_import(files, out, settings, progress=terminal)
     if json_:
         show_json({"out": str(out), **summary.to_dict()})
     else:

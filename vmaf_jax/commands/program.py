@@ -26,6 +26,7 @@ COMMANDS = {  # in groups; a module of this package, a function of it, and a lin
         "check": ("check", "check", "Find clips out of step and labels that are wrong."),
     },
     "Train a model": {
+        "init": ("train", "init", "Write a configuration and a list of clips to start from."),
         "train": ("train", "train", "Train, cross-validate, export and verify a model."),
         "select": ("train", "select", "Compare networks and trainings by held-out error."),
         "evaluate": ("models", "evaluate", "Compare one model, or two, with labels."),
@@ -42,16 +43,22 @@ COMMANDS = {  # in groups; a module of this package, a function of it, and a lin
     },
 }
 PLACES = {name: place for group in COMMANDS.values() for name, place in group.items()}
+HELP_ALL = "vmaf_jax.help_all"  # whether help describes every option, in a context's `meta`
 _WIDTH = {"max_content_width": 100}  # columns, where the terminal has them
 
 
 class Command(TyperCommand):
-    """A command whose options are grouped by their `rich_help_panel`, common ones first."""
+    """A command whose options are grouped by their `rich_help_panel`, common ones first.
+
+    Where it has the option `--help-all`, `--help` shows the groups by the names of their options.
+    """
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Writes arguments, options without a group, then each group."""
         formatter.write_paragraph()
-        _write_parameters(formatter, self.get_params(ctx), ctx)
+        parameters = self.get_params(ctx)
+        brief = any(p.name == "help_all" for p in parameters) and not ctx.meta.get(HELP_ALL)
+        _write_parameters(formatter, parameters, ctx, brief=brief)
 
 
 class Program(TyperGroup):
@@ -105,17 +112,30 @@ def load_command(name: str) -> Any:
     return typer.main.get_command(app)
 
 
-def _write_parameters(formatter: Any, parameters: Iterable[Any], ctx: Any) -> None:
-    """Writes the help of parameters by group, in the order of the groups' first parameters."""
+def _write_parameters(
+    formatter: Any, parameters: Iterable[Any], ctx: Any, *, brief: bool = False
+) -> None:
+    """Writes the help of parameters by group, in the order of the groups' first parameters.
+
+    Args:
+        brief: Of groups with a name of their own, write the names of their options alone.
+    """
     sections: dict[str, list[tuple[str, str]]] = {"Arguments": [], "Options": []}
+    groups: dict[str, list[str]] = {}
     for parameter in parameters:
         if (record := parameter.get_help_record(ctx)) is not None:
             own = "Arguments" if parameter.param_type_name == "argument" else "Options"
-            title = getattr(parameter, "rich_help_panel", None) or own
-            sections.setdefault(title, []).append(record)
+            title = getattr(parameter, "rich_help_panel", None)
+            if brief and title:
+                groups.setdefault(title, []).append(parameter.opts[0])
+            else:
+                sections.setdefault(title or own, []).append(record)
     for title, lines in sections.items():
         if lines:
             _write_section(formatter, title, lines)
+    if groups:
+        named = [(title, "  ".join(names)) for title, names in groups.items()]
+        _write_section(formatter, "More, which --help-all describes", named)
 
 
 def _write_section(formatter: Any, title: str, lines: list[tuple[str, str]]) -> None:

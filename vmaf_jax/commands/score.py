@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -34,6 +34,7 @@ from vmaf_jax.commands.options import (
     complete,
     complete_scored_model,
 )
+from vmaf_jax.commands.program import HELP_ALL
 from vmaf_jax.environment import prepare_extraction
 from vmaf_jax.errors import GateError, InputError
 from vmaf_jax.files import check_output, is_folder
@@ -53,7 +54,7 @@ if TYPE_CHECKING:
 
 
 _FILES = "Files and output"
-_GATE = "Limits (exit code 1 where one is missed)"
+_GATE = "Limits (exit code 1)"
 
 
 def _complete_metrics(incomplete: str) -> list[str]:
@@ -71,6 +72,15 @@ def _complete_pool(incomplete: str) -> list[str]:
     return complete(*POOLS)(incomplete)
 
 
+def _show_all_help(ctx: Any, asked: bool) -> bool:
+    """Shows the help of every option, and ends, where `--help-all` asks for it."""
+    if asked:
+        ctx.meta[HELP_ALL] = True
+        typer.echo(ctx.get_help())
+        raise typer.Exit
+    return asked
+
+
 def score(
     reference: Annotated[Path, typer.Argument(help="The pristine video; - for a pipe.")],
     distorted: Annotated[list[Path], typer.Argument(help="The degraded one; several are ranked.")],
@@ -85,34 +95,38 @@ def score(
     display: Annotated[
         str | None,
         typer.Option(
-            help="Of --model auto and v1: 1080p@3H, 1080p@5H, 2160p@1.5H, 2160p@3H.",
+            help="Screen, for --model auto and v1: 1080p@3H, 1080p@5H, 2160p@1.5H, 2160p@3H.",
             autocompletion=complete("1080p@3H", "1080p@5H", "2160p@1.5H", "2160p@3H"),
         ),
     ] = None,
     pool: Annotated[
         str | None,
         typer.Option(
-            help="Of frames: mean, harmonic, p1, p5, p10, median, worst-second, worst-shot.",
+            help="Frames to clip: mean, harmonic, p1, p5, p10, median, worst-second, worst-shot.",
             autocompletion=_complete_pool,
         ),
     ] = None,
     interval: Annotated[
-        float | None, typer.Option(help="Level, as 0.9, of the interval; of a student.")
+        float | None, typer.Option(help="Interval of a student's score at this level, as 0.9.")
     ] = None,
     explain: Annotated[
-        bool, typer.Option("--explain", help="What each feature takes from the score.")
+        bool, typer.Option("--explain", help="Show what each feature takes from the score.")
     ] = False,
     within: Annotated[
-        float | None, typer.Option(help="Points: measure only as many frames as that takes (95 %).")
+        float | None,
+        typer.Option(help="Points of tolerance: measure only the frames that the mean takes."),
     ] = None,
     distance: Annotated[
-        float | None, typer.Option(help="Viewers' picture heights, as 3.2; of --model opinions.")
+        float | None,
+        typer.Option(help="Viewing distance in picture heights, as 3.2, for --model opinions."),
     ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="The score and no more.")] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Print the score and no more.")
+    ] = False,
     json_: Json = False,
     html: Annotated[
         Path | None,
-        typer.Option(help="A page: quality over time, pictures.", rich_help_panel=_FILES),
+        typer.Option(help="Write a page: quality over time, pictures.", rich_help_panel=_FILES),
     ] = None,
     plot: Annotated[
         Path | None, typer.Option(help="Draw the scores, a .png file.", rich_help_panel=_FILES)
@@ -121,7 +135,8 @@ def score(
         Path | None, typer.Option(help="Write scores and features here.", rich_help_panel=_FILES)
     ] = None,
     log: Annotated[
-        Path | None, typer.Option(help="A log as libvmaf's, .json or .xml.", rich_help_panel=_FILES)
+        Path | None,
+        typer.Option(help="Write a log as libvmaf's, .json or .xml.", rich_help_panel=_FILES),
     ] = None,
     per_frame: Annotated[
         bool,
@@ -185,6 +200,12 @@ def score(
     provider: Provider = None,
     engine: Engine = "local",
     address: Address = None,
+    help_all: Annotated[
+        bool,
+        typer.Option(
+            "--help-all", help="Describe every option.", is_eager=True, callback=_show_all_help
+        ),
+    ] = False,
 ) -> None:
     """Score a video against its reference."""
     from vmaf_jax.extraction.shards import check_engine

@@ -1,5 +1,6 @@
 """The commands `train` and `select`: a configuration to a run folder, or to a choice."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +13,7 @@ from vmaf_jax.commands.distributed import (
     Processes,
     start_process,
 )
-from vmaf_jax.commands.options import ConfigFile, Json, Overrides, Overwrite, SaveEvery
+from vmaf_jax.commands.options import ConfigFile, Json, Overrides, Overwrite, SaveEvery, complete
 from vmaf_jax.environment import is_first_process, prepare_training
 
 
@@ -90,3 +91,37 @@ def select(
         )
     show_json(selection.to_dict()) if json_ else show_lines([str(selection)])
     terminal.say(f"report: {folder / 'report.html'}")
+
+
+def init(
+    folder: Annotated[Path, typer.Argument(help="Where; created if it is missing.")] = Path(),
+    labels: Annotated[
+        str,
+        typer.Option(
+            "--for",
+            help="What a model is to learn: vmaf, or opinions.",
+            autocompletion=complete("vmaf", "opinions"),
+        ),
+    ] = "vmaf",
+    json_: Json = False,
+) -> None:
+    """Write a commented configuration and a list of clips to start from."""
+    from vmaf_jax.jobs.init import CLIPS, CONFIG
+    from vmaf_jax.jobs.init import init as write_start
+    from vmaf_jax.reporting.terminal import show_json, show_lines
+
+    paths = write_start(folder, labels)
+    if json_:
+        show_json({"files": [str(path) for path in paths]})
+        return
+    scale = " --label-scale 1 5" if labels == "opinions" else ""
+    enter = [] if folder == Path() else [f"    cd {shlex.quote(str(folder))}"]
+    show_lines(
+        [
+            f"wrote {' and '.join(map(str, paths))}; list your clips in {CLIPS}, then:",
+            *enter,
+            f"    vmaf-jax extract --corpus manifest --manifest {CLIPS}{scale} "
+            f"--out features.parquet",
+            f"    vmaf-jax train --config {CONFIG}",
+        ]
+    )

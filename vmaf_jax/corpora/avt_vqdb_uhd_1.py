@@ -162,7 +162,7 @@ def _list_test(table: Path, root: Path, layout: Layout, test: str) -> list[Liste
             name = at_distance(name, row.distance)
         if (clip := clips.get(name)) is None:
             opinion = OpinionColumns(mos=row.mos, mos_ci95=row.ci, experiment=experiment)
-            source = _find_source(video, table, number, layout)
+            source = find_source(video, table, number, layout)
             log = _find_log(video, root, layout, test, table)
             clip = ListedClip(
                 name,
@@ -182,7 +182,7 @@ def _list_test(table: Path, root: Path, layout: Layout, test: str) -> list[Liste
     return list(clips.values())
 
 
-def _find_source(video: str, table: Path, number: int, layout: Layout) -> str:
+def find_source(video: str, table: Path, number: int, layout: Layout) -> str:
     """Returns the content that a video is an encode of.
 
     Raises:

@@ -72,6 +72,7 @@ class ImportSettings:
         shard_rows: A shard of a dataset ends with the clip that brings it to this number of rows.
         exclude_suspects: Leave out the clips and subjects that `check` finds; the table's
             metadata names them under `excluded`.
+        sources: Those whose clips are kept; all where there is none.
     """
 
     label_scale: LabelScale | None = None
@@ -80,6 +81,7 @@ class ImportSettings:
     name: str | None = None
     shard_rows: int = 200_000
     exclude_suspects: bool = False
+    sources: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.features not in FEATURE_SETS:
@@ -282,6 +284,7 @@ class ListedClips:
 def _list_clips(source: ImportSource, settings: ImportSettings, progress: Progress) -> ListedClips:
     """Reads the clips of a source with their opinions, and none of their features."""
     path, clips = _read_list(source, progress)
+    clips = _keep_sources(clips, settings.sources, path)
     label_scale = settings.label_scale
     if source.corpus is not None and label_scale is None:
         label_scale = LABEL_SCALE
@@ -294,6 +297,18 @@ def _list_clips(source: ImportSource, settings: ImportSettings, progress: Progre
     clips = _recover_opinions(clips, opinions_from, label_scale, progress)
     opinions = map_opinions([clip.opinion for clip in clips], path, label_scale)
     return ListedClips(path, clips, opinions, FEATURE_SETS[settings.features], suspects)
+
+
+def _keep_sources(clips: list[ListedClip], sources: Sequence[str], path: Path) -> list[ListedClip]:
+    """Returns the clips of some sources, of all where none is named.
+
+    Raises:
+        InputError: A source has no clip.
+    """
+    known = sorted({clip.source for clip in clips})
+    if unknown := sorted(set(sources) - set(known)):
+        raise InputError(f"{path}: no source {unknown[0]!r} to keep; it has {', '.join(known)}.")
+    return [clip for clip in clips if not sources or clip.source in sources]
 
 
 def _look_at_subjects(

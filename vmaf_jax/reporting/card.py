@@ -109,12 +109,20 @@ def card(
         "",
         "## Reproduce",
         "",
-        "    python scripts/train.py --config config.yaml    # the one in this folder",
+        "    vmaf-jax train --config config.yaml    # the one in this folder",
         "",
+        *_own_table(config["data"]),
         f"Config digest (SHA-256): `{config_sha256}`.",
         "",
     ]
     return "\n".join(lines)
+
+
+def _own_table(data: Mapping[str, Any]) -> list[str]:
+    """Says that the configuration reads a table; nothing where it names a corpus."""
+    if data["features"] is None:
+        return []
+    return [f"The configuration reads `{data['features']}`, which is not in this folder.", ""]
 
 
 def _protocol(

@@ -16,6 +16,7 @@ from pydantic_core import PydanticCustomError
 from vmaf_jax.errors import InputError
 from vmaf_jax.export.parity import ParityLimits
 from vmaf_jax.features.feature_set import FEATURE_SETS, FEATURES
+from vmaf_jax.files import data_folder
 from vmaf_jax.models import ACTIVATIONS, NETWORKS, Student
 from vmaf_jax.models.frame_pooling import POOLINGS
 from vmaf_jax.plain_yaml import parse_yaml, read_yaml
@@ -245,10 +246,7 @@ def load_config(path: Path, overrides: list[str] | None = None) -> Config:
 
 def shipped_configs() -> dict[str, Path]:
     """Returns the configurations that come with the package, by name."""
-    package = Path(__file__).parents[1]
-    inside = package / "configs"
-    folder = inside if inside.is_dir() else package.parent / "configs"
-    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+    return {path.stem: path for path in sorted(data_folder("configs").glob("*.yaml"))}
 
 
 def find_config(path: Path) -> Path:

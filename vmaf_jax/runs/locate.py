@@ -3,13 +3,12 @@
 from pathlib import Path
 
 from vmaf_jax.errors import InputError, did_you_mean
+from vmaf_jax.files import data_folder
 
 
 def checkpoints() -> Path:
     """Returns the folder of the shipped models: in the package, or beside it in a checkout."""
-    package = Path(__file__).parents[1]
-    inside = package / "checkpoints"
-    return inside if inside.is_dir() else package.parent / "checkpoints"
+    return data_folder("checkpoints")
 
 
 def shipped_onnx(name: str) -> Path | None:

@@ -272,6 +272,9 @@ class ImportRequest(Request):
     features: FeatureSetName = FEATURES.name
     teachers: Teachers = Field(None, alias="teacher")  # as the option --teacher
     name: Word | None = Field(None, description="Name of the corpus.")
+    sources: list[Word] | None = Field(
+        None, alias="source", max_length=1000, description="Those whose clips are kept, else all."
+    )
     exclude_suspects: bool = Field(
         False, description="Leave out the clips and subjects that check_table finds."
     )

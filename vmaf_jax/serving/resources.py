@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vmaf_jax.errors import InputError
+from vmaf_jax.files import data_folder
 
 SCHEME = "vmaf-jax://"
 _RESULT = re.compile(rf"{SCHEME}results/(?P<key>[0-9a-f]{{1,64}})/(?P<start>\d{{1,9}})")
@@ -27,10 +28,7 @@ def list_pages() -> dict[str, Path]:
     from vmaf_jax.runs.locate import checkpoints
 
     cards = {card_uri(path.parent.name): path for path in checkpoints().glob("*/card.md")}
-    package = Path(__file__).parents[1]
-    docs = package / "docs"
-    if not docs.is_dir():  # in a checkout they stand beside the package
-        docs = package.parent / "docs"
+    docs = data_folder("docs")
     pages = {
         f"{SCHEME}docs/{path.relative_to(docs).with_suffix('').as_posix()}": path
         for path in docs.rglob("*.md")

@@ -2,6 +2,9 @@
 
 A column of names, `[n]`, is an array of objects that rows share: 8 bytes a row. NumPy's own text
 would take four bytes a character and row.
+
+Arrow imports pandas, where it is installed, to make an array of objects and to return one to NumPy.
+That takes longer than a cached score otherwise does; buffers and DLPack do without.
 """
 
 import numpy as np
@@ -9,18 +12,13 @@ import numpy.typing as npt
 import pyarrow as pa
 
 Codes = npt.NDArray[np.int64]
-_BLOCK = 1 << 16  # rows whose texts Arrow copies at a time
 
 
 def encode(names: npt.NDArray[np.object_]) -> tuple[list[str], Codes]:
     """Returns the distinct names in order of appearance, and the number of each row's, `[n]`."""
     numbers: dict[str, int] = {}
-    codes = np.empty(len(names), np.int64)
-    for start in range(0, len(names), _BLOCK):
-        block = pa.array(names[start : start + _BLOCK], pa.string()).dictionary_encode()
-        texts = block.dictionary.to_pylist()
-        number = np.array([numbers.setdefault(text, len(numbers)) for text in texts], np.int64)
-        codes[start : start + _BLOCK] = number[block.indices.to_numpy()]
+    number = (numbers.setdefault(name, len(numbers)) for name in names)
+    codes = np.fromiter(number, np.int64, len(names))
     return list(numbers), codes
 
 
@@ -53,5 +51,6 @@ def first_rows(group: Codes) -> Codes:
 
 def _renumber(column: npt.NDArray[np.integer]) -> Codes:
     """Returns the number of each value, by first appearance."""
-    coded = pa.array(np.ascontiguousarray(column)).dictionary_encode()
-    return np.asarray(coded.indices, np.int64)
+    values = pa.py_buffer(np.ascontiguousarray(column, np.int64))
+    coded = pa.Array.from_buffers(pa.int64(), len(column), [None, values]).dictionary_encode()
+    return np.from_dlpack(coded.indices).astype(np.int64)

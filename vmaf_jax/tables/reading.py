@@ -179,7 +179,7 @@ def coded_text_column(
         raise InputError(f"{path}: column {name!r}, row {row} is empty; fill it in.")
     whole = column.unify_dictionaries() if coded else column.dictionary_encode()
     codes = whole.combine_chunks()
-    return codes.dictionary.to_pylist(), codes.indices.to_numpy()
+    return codes.dictionary.to_pylist(), np.from_dlpack(codes.indices)
 
 
 def number_column(arrow: pa.Table, path: Place, name: str) -> npt.NDArray[np.float64]:
@@ -193,10 +193,11 @@ def number_column(arrow: pa.Table, path: Place, name: str) -> npt.NDArray[np.flo
     if not (pa.types.is_floating(column.type) or pa.types.is_integer(column.type)):
         raise InputError(f"{path}: column {name!r} holds {column.type}, expected numbers.")
     try:
-        floats = column.cast(pa.float64()).to_numpy(zero_copy_only=False)
+        floats = column.cast(pa.float64()).combine_chunks()
     except pa.ArrowException as error:
         raise InputError(f"{path}: column {name!r}: {error}; extract again.") from error
-    values = np.asarray(floats, dtype=np.float64)
+    # By DLPack, which knows no nulls, as to_numpy would import pandas (tables/categories.py).
+    values = np.from_dlpack(floats) if not floats.null_count else floats.to_numpy(False)
     unlimited = np.isposinf(values) & (name in UNLIMITED)
     if (bad := np.flatnonzero(~np.isfinite(values) & ~unlimited)).size:
         raise InputError(
