@@ -1,4 +1,4 @@
-"""The commands `train` and `select`: a configuration to a run folder, or to a choice."""
+"""The commands `init`, `train` and `select`: a folder to start from, a run folder, a choice."""
 
 import shlex
 from pathlib import Path

@@ -44,7 +44,7 @@ def encode_shots(
     files = [folder / f"{setting:g}-{k}.mp4" for k in range(len(starts))]
     if len(list(folder.glob(f"{setting:g}-*.mp4"))) != len(files):
         raise InputError(
-            f"{video.path}: {recipe.encoder.name} does not start shots where it is asked to; drop "
+            f"{video.path}: {recipe.encoder.name} starts shots elsewhere than requested; drop "
             f"--per-shot."
         )
     return files
