@@ -47,6 +47,7 @@ def test_the_lines_it_shows_run_as_far_as_the_clips_are_there(tmp_path, monkeypa
     assert "clips.csv: row 1: ref/park.y4m" in result.stderr
     assert shlex.split(train)[1:] == ["train", "--config", "train.yaml"]
     (row,) = read_records(Path("clips.csv"), "manifest")
+    assert isinstance(row, dict)
     assert ("mos" in row) == (labels == "opinions")
 
 

@@ -179,7 +179,7 @@ def coded_text_column(
         raise InputError(f"{path}: column {name!r}, row {row} is empty; fill it in.")
     whole = column.unify_dictionaries() if coded else column.dictionary_encode()
     codes = whole.combine_chunks()
-    return codes.dictionary.to_pylist(), np.from_dlpack(codes.indices)
+    return codes.dictionary.to_pylist(), np.asarray(np.from_dlpack(codes.indices), np.int64)
 
 
 def number_column(arrow: pa.Table, path: Place, name: str) -> npt.NDArray[np.float64]:
@@ -197,7 +197,8 @@ def number_column(arrow: pa.Table, path: Place, name: str) -> npt.NDArray[np.flo
     except pa.ArrowException as error:
         raise InputError(f"{path}: column {name!r}: {error}; extract again.") from error
     # By DLPack, which knows no nulls, as to_numpy would import pandas (tables/categories.py).
-    values = np.from_dlpack(floats) if not floats.null_count else floats.to_numpy(False)
+    numbers = floats.to_numpy(False) if floats.null_count else np.from_dlpack(floats)
+    values = np.asarray(numbers, np.float64)
     unlimited = np.isposinf(values) & (name in UNLIMITED)
     if (bad := np.flatnonzero(~np.isfinite(values) & ~unlimited)).size:
         raise InputError(
