@@ -32,7 +32,7 @@ from vmaf_jax.runs.config import Config, DataConfig, StudentConfig, load_config
 from vmaf_jax.runs.fit import fit_folds
 from vmaf_jax.runs.problem import Problem, load_problem, make_folds
 from vmaf_jax.runs.rivals import FOUR_K, RIVAL_POOLINGS
-from vmaf_jax.tables.padded_clips import PaddedClips, rows_by_clip
+from vmaf_jax.tables.table import PaddedClips, rows_by_clip
 from vmaf_jax.teacher import load_teacher
 from vmaf_jax.training import TrainingSettings
 

@@ -7,7 +7,8 @@ import numpy.typing as npt
 import pyarrow.parquet as pq
 from matplotlib.figure import Figure
 
-from vmaf_jax.evaluation.by_experiment import (
+from vmaf_jax.evaluation.metrics import rmse
+from vmaf_jax.evaluation.opinion_report import (
     Experiments,
     ExperimentVerdict,
     agree_by_experiment,
@@ -15,7 +16,6 @@ from vmaf_jax.evaluation.by_experiment import (
     judge_by_experiment,
     mean_bias,
 )
-from vmaf_jax.evaluation.metrics import rmse
 from vmaf_jax.evaluation.opinions import Opinions
 from vmaf_jax.reporting.card import agreement_table, verdict_lines
 from vmaf_jax.reporting.page import markdown_table

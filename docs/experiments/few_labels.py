@@ -28,7 +28,7 @@ from vmaf_jax.extraction.request import Request
 from vmaf_jax.features.feature_set import FEATURES
 from vmaf_jax.runs.config import DataConfig
 from vmaf_jax.runs.problem import Problem, load_problem
-from vmaf_jax.tables.padded_clips import pad_clips
+from vmaf_jax.tables.table import pad_clips
 from vmaf_jax.teacher import load_teacher
 
 V1 = "vmaf_v1.0.16_3d0h"

@@ -24,7 +24,7 @@ from vmaf_jax.models.frame_pooling import POOLINGS
 from vmaf_jax.runs.config import Config, DataConfig, StudentConfig
 from vmaf_jax.runs.fit import fit_folds
 from vmaf_jax.runs.problem import Problem, load_problem
-from vmaf_jax.tables.padded_clips import PaddedClips, pad_clips
+from vmaf_jax.tables.table import PaddedClips, pad_clips
 from vmaf_jax.teacher import load_teacher
 from vmaf_jax.training import TrainingSettings
 

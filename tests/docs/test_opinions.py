@@ -17,7 +17,7 @@ from vmaf_jax.evaluation import Opinions, compare_against_opinions
 from vmaf_jax.evaluation.intervals import adjust_p_values
 from vmaf_jax.runs.config import DataConfig
 from vmaf_jax.runs.problem import load_problem
-from vmaf_jax.tables.padded_clips import pad_clips
+from vmaf_jax.tables.table import pad_clips
 
 OPINIONS = Path("../shared/opinions")
 TEXT = " ".join(Path("docs/opinion-recipes.md").read_text().split())

@@ -14,7 +14,12 @@ from vmaf_jax.evaluation.intervals import plcc_interval, rmse_interval, sum_by_s
 from vmaf_jax.evaluation.krasula import analyse_pairs, pair_clips
 from vmaf_jax.evaluation.metrics import plcc, rmse
 from vmaf_jax.evaluation.opinion_report import (
+    Experiments,
+    agree_by_experiment,
+    best_models,
     compare_against_opinions,
+    judge_by_experiment,
+    mean_bias,
     opinion_report,
     outlier_p_value,
     paired_differences,
@@ -22,6 +27,7 @@ from vmaf_jax.evaluation.opinion_report import (
     rmse_p_value,
 )
 from vmaf_jax.evaluation.opinions import Opinions, calibrate_held_out, mapped_metrics, rmse_mapped
+from vmaf_jax.reporting.card import experiment_lines
 
 OPINIONS = Path("../shared/opinions")
 
@@ -303,3 +309,59 @@ def test_opinions_without_intervals_give_fewer_figures():
 def test_a_comparison_over_two_sources_has_no_p_value(sources):
     comparison = compare_against_opinions(*good_and_bad(sources=sources))
     assert math.isnan(comparison.differences["rmse"].p_value)
+
+
+def two_tests():
+    rng = np.random.default_rng(0)
+    n = 160
+    mos = rng.uniform(10, 90, n)
+    opinions = Opinions.of(mos, np.repeat([f"s{k}" for k in range(8)], 20), np.tile(["x", "y"], 80))
+    offset = np.where(opinions.experiment == "x", 10.0, -4.0)
+    models = {
+        "good": mos + offset + rng.normal(0, 3, n),
+        "bad": 20 + 0.5 * mos + rng.normal(0, 12, n),
+        "worst": rng.uniform(0, 100, n),
+    }
+    return models, opinions
+
+
+def test_figures_of_each_test():
+    models, opinions = two_tests()
+    entries = agree_by_experiment(models, opinions)
+    assert [(e.experiment, e.model) for e in entries][:2] == [("x", "good"), ("x", "bad")]
+    rows = opinions.experiment == "x"
+    error = models["good"][rows] - opinions.mos[rows]
+    assert entries[0].bias == pytest.approx(error.mean())
+    assert entries[0].rmse == pytest.approx(np.sqrt(np.mean(error**2)))
+    line = np.polyfit(models["good"][rows], opinions.mos[rows], 1)
+    left = np.polyval(line, models["good"][rows]) - opinions.mos[rows]
+    assert entries[0].rmse_mapped == pytest.approx(np.sqrt(np.mean(left**2)))
+    assert mean_bias(entries, "good") == pytest.approx(7, abs=1)
+    assert best_models(models, opinions, 2) == ["good", "bad"]
+
+
+def test_verdicts_are_over_sources_and_after_lines():
+    models, opinions = two_tests()
+    rivals = {name: models[name] for name in ("bad", "worst")}
+    for verdict in judge_by_experiment(models["good"], rivals, opinions):
+        assert (verdict.word, verdict.rival) == ("better", "bad")
+        assert verdict.p_value < 0.05
+    worse = judge_by_experiment(models["bad"], {"good": models["good"]}, opinions)
+    assert {verdict.word for verdict in worse} == {"worse"}
+    same = judge_by_experiment(models["good"], {"good": models["good"] + 5}, opinions)
+    assert {verdict.word for verdict in same} == {"as good"}
+
+
+def test_a_card_shows_every_test_in_votes():
+    models, opinions = two_tests()
+    rivals = {"bad": models["bad"]}
+    experiments = Experiments(
+        "good",
+        agree_by_experiment({"good": models["good"]} | rivals, opinions),
+        judge_by_experiment(models["good"], rivals, opinions),
+    )
+    text = "\n".join(experiment_lines(experiments, (1.0, 5.0)))
+    assert "| x | good | 80 |" in text
+    assert "is 0.2" in text  # 7 points
+    assert "- y: good is better after lines" in text
+    assert experiment_lines(None, (1.0, 5.0)) == []

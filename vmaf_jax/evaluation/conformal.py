@@ -235,21 +235,15 @@ def pool_held_out(
     Returns:
         None where the rows are frames and the model takes a clip's frames together.
     """
-    parts = {"": held_out, **external}
-    if pooling == OVER_FRAMES and not all(_has_clip_rows(rows) for rows in parts.values()):
+    parts = (held_out, *external.values())
+    if pooling == OVER_FRAMES and not all(_has_clip_rows(rows) for rows in parts):
         return None
-    numbers: dict[tuple[str, str], int] = {}
-    source, predicted, label = [], [], []
-    for name, rows in parts.items():
-        group = _number_clips(rows)
-        order = np.argsort(group, kind="stable")  # rows of a clip keep their order
-        for clip in np.split(order, np.cumsum(np.bincount(group))[:-1]):
-            clip_pooling = pooling if len(clip) > 1 else "mean"  # one row is pooled already
-            source.append(numbers.setdefault((name, rows.source[clip[0]]), len(numbers)))
-            predicted.append(pool(rows.predicted[clip], clip_pooling))
-            label.append(pool(rows.label[clip], clip_pooling))
-    labels = np.clip(np.array(label), 0, 100)
-    return HeldOutPredictions(np.array(source, np.int64), np.array(predicted), labels)
+
+    def pool_rows(scores: Floats) -> float:  # one row is pooled already
+        return pool(scores, pooling if len(scores) > 1 else "mean")
+
+    pooled = _pool_clips(parts, pool_rows, least=1)
+    return pooled and dataclasses.replace(pooled, label=np.clip(pooled.label, 0, 100))
 
 
 def pool_frames(
@@ -264,16 +258,23 @@ def pool_frames(
     Returns:
         None where all clips have one row.
     """
+    return _pool_clips(parts, pool_clip, least=2)
+
+
+def _pool_clips(
+    parts: Sequence[HeldOut], pool_rows: Callable[[Floats], float], least: int
+) -> HeldOutPredictions | None:
+    """Pools the clips of at least so many rows; None without any."""
     numbers: dict[tuple[int, str], int] = {}
     source, predicted, label = [], [], []
     for part, rows in enumerate(parts):
         group = _number_clips(rows)
-        order = np.argsort(group, kind="stable")
+        order = np.argsort(group, kind="stable")  # rows of a clip keep their order
         for clip in np.split(order, np.cumsum(np.bincount(group))[:-1]):
-            if len(clip) > 1:
+            if len(clip) >= least:
                 source.append(numbers.setdefault((part, rows.source[clip[0]]), len(numbers)))
-                predicted.append(pool_clip(rows.predicted[clip]))
-                label.append(pool_clip(rows.label[clip]))
+                predicted.append(pool_rows(rows.predicted[clip]))
+                label.append(pool_rows(rows.label[clip]))
     if not source:
         return None
     return HeldOutPredictions(np.array(source, np.int64), np.array(predicted), np.array(label))

@@ -10,7 +10,7 @@ sqrt(ci95_a^2 + ci95_b^2); otherwise they are *similar*.
     correct            share of different pairs whose better clip has the higher prediction
 
 Two models are compared over the same pairs by DeLong's test. Pairs share clips, so these tests are
-far too optimistic; `opinion_comparison.paired_differences` takes sources as the sample.
+far too optimistic; `opinion_report.paired_differences` takes sources as the sample.
 Source: "On the accuracy of objective image and video quality models: new methodology for
 performance evaluation", Krasula et al., QoMEX 2016; DeLong et al., Biometrics 44 (1988), 837-845.
 """

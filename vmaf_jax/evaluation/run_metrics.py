@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vmaf_jax.evaluation.by_experiment import Experiments
 from vmaf_jax.evaluation.cross_validation import FoldMetrics, Loso
 from vmaf_jax.evaluation.metrics import Distance, Metrics, max_abs, rmse
-from vmaf_jax.evaluation.rivals import Standing
+from vmaf_jax.evaluation.opinion_report import Experiments
+from vmaf_jax.evaluation.run_comparison import Standing
 from vmaf_jax.features.feature_set import FeatureSet
 
 CASES = {

@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from vmaf_jax.evaluation.by_experiment import Experiments, mean_bias
 from vmaf_jax.evaluation.conformal import LEVELS, HeldOutIntervals
 from vmaf_jax.evaluation.cross_validation import HeldOut
 from vmaf_jax.evaluation.metrics import METRIC_NAMES, RANGES, Distance, all_metrics, range_rmse
+from vmaf_jax.evaluation.opinion_report import Experiments, mean_bias
 from vmaf_jax.evaluation.run_metrics import CASES, Deviation
 from vmaf_jax.features.checks import OUTPUT_RANGE
 from vmaf_jax.models import Student

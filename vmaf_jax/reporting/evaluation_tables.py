@@ -10,7 +10,7 @@ from vmaf_jax.evaluation.intervals import Interval, PairedDifference
 from vmaf_jax.evaluation.metrics import METRIC_NAMES, Metrics
 from vmaf_jax.evaluation.opinion_report import OpinionComparison, OpinionReport
 from vmaf_jax.evaluation.opinions import OpinionMetrics
-from vmaf_jax.evaluation.rivals import Standing
+from vmaf_jax.evaluation.run_comparison import Standing
 from vmaf_jax.evaluation.run_metrics import RunMetrics
 from vmaf_jax.reporting.numbers import format_fixed, format_interval, format_p_value
 from vmaf_jax.reporting.terminal import show_lines, show_table

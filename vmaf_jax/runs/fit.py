@@ -23,7 +23,7 @@ from vmaf_jax.runs.problem import Problem
 from vmaf_jax.runs.run_folder import open_run
 from vmaf_jax.runs.state import TrainingState
 from vmaf_jax.tables.dataset import release
-from vmaf_jax.tables.padded_clips import pad_clips
+from vmaf_jax.tables.table import pad_clips
 from vmaf_jax.training import (
     Member,
     Rows,

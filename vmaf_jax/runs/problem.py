@@ -23,8 +23,7 @@ from vmaf_jax.tables.categories import encode_sorted
 from vmaf_jax.tables.dataset import map_table, read_table
 from vmaf_jax.tables.locations import locate
 from vmaf_jax.tables.opinions import MOS_RANGE, LabelScale
-from vmaf_jax.tables.padded_clips import PaddedClips, pad_clips
-from vmaf_jax.tables.table import FeatureTable
+from vmaf_jax.tables.table import FeatureTable, PaddedClips, pad_clips
 from vmaf_jax.teacher import Teacher, known_teachers, load_teacher
 from vmaf_jax.training import (
     ClipRows,

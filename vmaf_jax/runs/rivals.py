@@ -6,22 +6,22 @@ import numpy as np
 import numpy.typing as npt
 
 from vmaf_jax.errors import InputError
-from vmaf_jax.evaluation.by_experiment import (
+from vmaf_jax.evaluation.cross_validation import HeldOut
+from vmaf_jax.evaluation.opinion_report import (
     Experiments,
     agree_by_experiment,
     best_models,
     judge_by_experiment,
 )
-from vmaf_jax.evaluation.cross_validation import HeldOut
 from vmaf_jax.evaluation.opinions import Opinions, calibrate_held_out
-from vmaf_jax.evaluation.rivals import Standing, compare_with_rivals
+from vmaf_jax.evaluation.run_comparison import Standing, compare_with_rivals
 from vmaf_jax.models import deploy
 from vmaf_jax.models.pooling import pool
 from vmaf_jax.runs.config import Config
 from vmaf_jax.runs.locate import checkpoints
 from vmaf_jax.runs.problem import Problem
 from vmaf_jax.runs.run_folder import open_run
-from vmaf_jax.tables.padded_clips import PaddedClips, rows_by_clip
+from vmaf_jax.tables.table import PaddedClips, rows_by_clip
 from vmaf_jax.teacher import known_teachers, load_teacher
 
 _MOST_ROWS = 1_000_000  # of a table; more take minutes to score

@@ -18,8 +18,7 @@ from vmaf_jax.features.feature_set import FEATURES
 from vmaf_jax.models.pooling import OVER_FRAMES
 from vmaf_jax.scoring.model import FOUR_K, Model
 from vmaf_jax.scoring.score import predict_frames
-from vmaf_jax.tables.padded_clips import rows_by_clip
-from vmaf_jax.tables.table import FeatureTable
+from vmaf_jax.tables.table import FeatureTable, rows_by_clip
 
 DEFAULT_BASE = FOUR_K
 FILE = Path(__file__).with_name("title_process.json")  # by benchmarks/calibrate.py
