@@ -16,7 +16,7 @@ import typer
 
 import vmaf_jax
 from vmaf_jax.cli import app
-from vmaf_jax.commands.examples import EXAMPLES
+from vmaf_jax.commands.program import EXAMPLES
 from vmaf_jax.files import write_text
 from vmaf_jax.runs.config import Config
 

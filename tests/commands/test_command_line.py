@@ -14,8 +14,7 @@ import pytest
 import vmaf_jax
 from tests.support import run_command
 from vmaf_jax.cli import main
-from vmaf_jax.commands.examples import EXAMPLES
-from vmaf_jax.commands.program import PLACES, load_command
+from vmaf_jax.commands.program import EXAMPLES, PLACES, load_command
 
 COMMANDS: Any = {name: load_command(name) for name in PLACES}
 

@@ -12,18 +12,82 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from vmaf_jax.commands.examples import epilog
+EXAMPLES: dict[str, tuple[str, ...]] = {  # below the flags in help; a test holds them to these
+    "train": (
+        "vmaf-jax train --config configs/tiny.yaml",
+        "vmaf-jax train --config opinions --set data.features=mine.parquet",
+        "vmaf-jax train --config configs/nano.yaml --set data.features=mine.parquet",
+        "vmaf-jax train --config configs/nano.yaml --set 'sweep={student.dropout: [0, 0.1]}'",
+        "vmaf-jax train --config c.yaml --distributed --processes 2 --process 0",
+    ),
+    "extract": (
+        "vmaf-jax extract --corpus manifest --manifest clips.csv --out mine.parquet",
+        "vmaf-jax extract --corpus demo --out demo.parquet --teacher vmaf_v0.6.1 --mean-pool",
+    ),
+    "import": (
+        "vmaf-jax import --logs logs.csv --label-scale 1 5 --out mine.parquet",
+        "vmaf-jax import --frames frames.csv --clips clips.csv --out mine.parquet",
+    ),
+    "init": ("vmaf-jax init mine", "vmaf-jax init rated --for opinions"),
+    "evaluate": (
+        "vmaf-jax evaluate --model tiny --features mine.parquet",
+        "vmaf-jax evaluate --model runs/a --features mine.parquet --label mos --json",
+        "vmaf-jax evaluate --model runs/a --against tiny --features mine.parquet --label mos",
+    ),
+    "score": (
+        "vmaf-jax score reference.y4m distorted.mp4",
+        "vmaf-jax score reference.y4m encodes/*.mp4 --html page.html",
+        "vmaf-jax score reference.y4m distorted.mp4 --fail-below p5=75 --junit limits.xml",
+        "vmaf-jax score reference.yuv distorted.yuv --width 1920 --height 1080 --pix-fmt yuv420p",
+    ),
+    "encode": (
+        "vmaf-jax encode source.mp4 --target 93 --out finished.mp4",
+        "vmaf-jax encode source.mp4 --target 93 --out finished.mkv --encoder libsvtav1 -- -g 240",
+        "vmaf-jax encode source.mp4 --ladder 1080,720,540 --targets 93,85,70 --hls ladder.m3u8",
+    ),
+    "export": (
+        "vmaf-jax export --model tiny --out tiny.onnx",
+        "vmaf-jax export --model rbf --format libvmaf --out rbf.json",
+    ),
+    "select": ("vmaf-jax select --config selection",),
+    "ladder": (
+        "vmaf-jax ladder encodes.csv --anchor x264 --csv hull.csv --plot curves.png",
+        "vmaf-jax ladder encodes.jsonl --json",
+    ),
+    "calibrate": (
+        "vmaf-jax calibrate --features mine.parquet --suggest 3",
+        "vmaf-jax calibrate --features mine.parquet --votes rated.csv --out calibrated",
+    ),
+    "check": (
+        "vmaf-jax check mine.parquet",
+        "vmaf-jax check mine.parquet --ratings votes.csv --json",
+    ),
+    "report": ("vmaf-jax report runs/tiny", "vmaf-jax report runs/a runs/b --out compared.html"),
+    "compare-backends": ("vmaf-jax compare-backends --corpus demo",),
+    "bench": ("vmaf-jax bench inference", "vmaf-jax bench features --repeats 3 --json"),
+    "doctor": ("vmaf-jax doctor",),
+    "mcp": ("vmaf-jax mcp --allow videos --out results",),
+}
+
+
+def _epilog(command: str) -> str | None:
+    """The examples of a command, a line each."""
+    lines = EXAMPLES.get(command)
+    return (
+        None if lines is None else "\n".join(("\b", "Examples:", *(f"  {line}" for line in lines)))
+    )
+
 
 COMMANDS = {  # in groups; a module of this package, a function of it, and a line for the overview
     "Score": {
         "score": ("score", "score", "Score a video against its reference, or rank several."),
         "encode": ("encode", "encode", "Encode as cheaply as a target score allows."),
-        "ladder": ("ladder", "ladder", "Compare codecs: rate-quality curves, BD-rate, hulls."),
+        "ladder": ("encode", "ladder", "Compare codecs: rate-quality curves, BD-rate, hulls."),
     },
     "Make a table of features": {
         "extract": ("extract", "extract", "Measure a corpus of pairs."),
-        "import": ("import_features", "import_features", "Read logs, features and opinion scores."),
-        "check": ("check", "check", "Find clips out of step and labels that are wrong."),
+        "import": ("tables", "import_features", "Read logs, features and opinion scores."),
+        "check": ("tables", "check", "Find clips out of step and labels that are wrong."),
     },
     "Train a model": {
         "init": ("train", "init", "Write a configuration and a list of clips to start from."),
@@ -108,7 +172,7 @@ def load_command(name: str) -> Any:
     if isinstance(target, typer.Typer):  # a group of commands
         return typer.main.get_command(target)
     app = typer.Typer(add_completion=False, rich_markup_mode=None)
-    app.command(name, cls=Command, context_settings=_WIDTH, epilog=epilog(name))(target)
+    app.command(name, cls=Command, context_settings=_WIDTH, epilog=_epilog(name))(target)
     return typer.main.get_command(app)
 
 
