@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -87,6 +88,7 @@ REFUSED = {
     "interlaced": (("-vf", "setfield=tff", "-c:v", "ffv1"), "is interlaced"),
     "hdr": (("-vf", "setparams=color_trc=smpte2084", "-c:v", "ffv1"), "is HDR"),
     "transparent": (("-c:v", "ffv1", "-pix_fmt", "yuva420p"), "is transparent"),
+    "transparent_vp9": (("-c:v", "libvpx-vp9", "-pix_fmt", "yuva420p"), "is transparent"),
     "uneven": (
         ("-vf", "setpts=N*N/24/TB/4", "-fps_mode", "passthrough", "-c:v", "ffv1"),
         "not evenly spaced",
@@ -119,6 +121,25 @@ def test_a_damaged_source_is_refused(make, encodes, tmp_path):
         encode(source, tmp_path / "out.mp4", EncodeSettings(target=90.0))
 
 
+def test_frames_lost_by_damage_are_told_as_damage(make, encodes, tmp_path):
+    source = make("source.mkv", "-i", encodes / "ref.y4m", "-c:v", "libx264", "-g", "4")
+    content = bytearray(source.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 400] = bytes(400)
+    source.write_bytes(content)
+    with pytest.raises(InputError, match="damaged"):
+        encode(source, tmp_path / "out.mp4", EncodeSettings(target=90.0))
+
+
+def test_a_full_disk_is_one_line_and_leaves_nothing(encodes, tmp_path):
+    words = [sys.executable, "-m", "vmaf_jax", "encode", str(encodes / "ref.y4m"), "--target", "90"]
+    line = ["bash", "-c", 'ulimit -f 24; exec "$@"', "bash", *words, "--out", tmp_path / "out.mp4"]
+    result = subprocess.run(line, capture_output=True, text=True)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert "free space" in result.stderr.splitlines()[-1]
+    assert files(tmp_path) == []
+
+
 def test_an_output_that_exists_is_kept(encodes, tmp_path):
     out, source = tmp_path / "out.mp4", tmp_path / "ref.y4m"
     out.write_bytes(b"mine")
@@ -136,6 +157,7 @@ def test_an_output_that_exists_is_kept(encodes, tmp_path):
         (["--target", "100"], "--target 100"),
         (["--target", "90", "--confidence", "1"], "--confidence 1"),
         (["--target", "90", "--height", "33"], "--height 33"),
+        (["--target", "90", "--height", "300"], "above the source's 288 lines"),
         (["--target", "90", "--encoder", "libx26"], "Did you mean libx26"),
         (["--target", "90", "--preset", "hasty"], "libx264 cannot encode it"),
         (["--target", "90", "--pix-fmt", "yuv999p"], "cannot encode it"),
@@ -277,6 +299,15 @@ def test_a_target_in_votes(encodes, tmp_path):
             encode(encodes / "ref.y4m", tmp_path / "b.mp4", wrong)
 
 
+def test_a_limit_that_another_setting_keeps_is_told_with_its_score(encodes, tmp_path):
+    reached = encode(encodes / "ref.y4m", tmp_path / "a.mp4", EncodeSettings(target=90.0)).finished
+    settings = EncodeSettings(target=90.0, max_kbps=0.7 * reached.kbps)
+    miss = encode(encodes / "ref.y4m", tmp_path / "b.mp4", settings).miss
+    can_be_had = float(re.search(r"within it about ([\d.]+) can be had", miss)[1])
+    there = EncodeSettings(target=can_be_had, max_kbps=0.75 * reached.kbps)
+    assert encode(encodes / "ref.y4m", tmp_path / "c.mp4", there).finished is not None
+
+
 @pytest.mark.parametrize(
     ("limit", "told"), [({"max_kbps": 5.0}, "--max-kbps 5"), ({"min_saving": 99.9}, "--min-saving")]
 )
@@ -288,7 +319,7 @@ def test_a_limit_that_the_target_does_not_fit_is_told_with_what_does(
     assert result.out is None
     assert result.miss is not None
     assert told in result.miss
-    assert "can be had" in result.miss
+    assert "no setting is expected within it" in result.miss
     with pytest.raises(GateError):
         result.check()
     assert files(tmp_path) == []

@@ -368,7 +368,16 @@ def target_in_points(settings: EncodeSettings, model: Model) -> EncodeSettings:
 
 
 def make_recipe(encoder: Encoder, settings: EncodeSettings, source: Survey) -> EncodeRecipe:
-    """Returns how a source is encoded."""
+    """Returns how a source is encoded.
+
+    Raises:
+        InputError: The encode is to have more lines than the source.
+    """
+    if settings.height is not None and settings.height > source.stream.height:
+        raise InputError(
+            f"--height {settings.height}: is above the source's {source.stream.height} lines; "
+            f"lower or drop it."
+        )
     is_deep = sample_bits(source.stream.pix_fmt) > 8
     return EncodeRecipe(
         encoder=encoder,
@@ -442,9 +451,11 @@ def _find_miss(
         slope = float(np.polyfit(list(logs), list(logs.values()), 1)[0])
     kbps = finished.kbps * np.exp(slope * (view.setting - finished.setting))
     within = np.flatnonzero(kbps <= most)
-    score = view.mean[within[0] if len(within) else -1]
+    offer = "no setting is expected within it"
+    if len(within):
+        offer = f"within it about {view.mean[within[0]]:.1f} can be had"
     return (
         f"{asked}: takes {finished.kbps:.0f} kbit/s by {settings.encoder} "
-        f"({100 * (saving or 0):.0f} % less than the source), against {limit}; within it about "
-        f"{score:.1f} can be had. Nothing was written."
+        f"({100 * (saving or 0):.0f} % less than the source), against {limit}; {offer}. Nothing "
+        f"was written."
     )

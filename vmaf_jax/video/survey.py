@@ -25,7 +25,7 @@ from vmaf_jax.video.shots import SHOT_FILTER, read_shot_log, shot_starts
 from vmaf_jax.video.streams import DecodedStream, probe
 from vmaf_jax.video.timing import is_evenly_spaced
 
-_RECIPE = 1  # raised with every change of a survey, so that none is served old
+_RECIPE = 2  # raised with every change of a survey, so that none is served old
 _LINES = 180  # of the small pictures
 _QUANTISER = 8  # of MPEG-4, 1 to 31
 _ALPHA = re.compile(r"yuva|ya\d|rgba|bgra|argb|abgr|gbrap|ayuv|vuya|pal8")
@@ -108,7 +108,7 @@ def _read_entry(entry: Path, video: Video) -> Survey:
 
 def _decode_source(ffmpeg: Ffmpeg, video: Video) -> Survey:
     video, stream = probe(ffmpeg, video)
-    rate = _check_form(ffmpeg, video, stream)
+    rate = _check_form(video, stream)
     small = f"scale=-2:'min({_LINES},ih)':flags=fast_bilinear,format=yuv420p"
     graph = f"[0:{video.stream_specifier}]{BY_NUMBER},{small},split=2[a][b];[a]{SHOT_FILTER}[c]"
     with work_folder() as work:
@@ -126,9 +126,21 @@ def _decode_source(ffmpeg: Ffmpeg, video: Video) -> Survey:
         check_formats(run.report, [video])
         if reports_damage(run.faults, [stream]) or re.search(r"; [1-9]\d* decode err", run.report):
             raise InputError(f"{video.path}: damaged, as its decoder reports; get it again.")
+        # ffmpeg's own decoder of VP9 leaves the second stream out that holds alpha.
+        if re.search(r"^ *alpha_mode *: *1", run.report, re.M | re.I):
+            raise InputError(f"{video.path}: is transparent; put it on a background.")
         if run.code:
             reason = (run.report.strip().splitlines() or ["no reason given"])[-1]
-            raise InputError(f"{video.path}: ffmpeg failed on it ({reason}); check the file.")
+            raise InputError(
+                f"{video.path}: ffmpeg failed on it ({reason}); check the file, or free space at "
+                f"{work.parent}."
+            )
+        # After damage, which loses frames.
+        if not is_evenly_spaced(ffmpeg, video, stream):
+            raise InputError(
+                f"{video.path}: its frames are not evenly spaced in time; give it a constant rate "
+                f"first (ffmpeg -fps_mode cfr)."
+            )
         _, score = read_shot_log(work)
         sizes = np.array(read_packet_sizes(work / "sizes.txt"), np.float64)
     if not len(sizes) or len(score) != len(sizes):
@@ -136,7 +148,7 @@ def _decode_source(ffmpeg: Ffmpeg, video: Video) -> Survey:
     return Survey(video, stream, rate, shot_starts(score), sizes)
 
 
-def _check_form(ffmpeg: Ffmpeg, video: Video, stream: DecodedStream) -> float:
+def _check_form(video: Video, stream: DecodedStream) -> float:
     """Returns the rate of a source whose frames can be encoded as they are."""
     path = video.path
     if stream.scan == "interlaced":
@@ -149,10 +161,5 @@ def _check_form(ffmpeg: Ffmpeg, video: Video, stream: DecodedStream) -> float:
         raise InputError(
             f"{path}: its frames have no times, so neither duration nor rate is known; put it into "
             f"a container that has them (ffmpeg -r RATE -i FILE -c copy FILE.mkv)."
-        )
-    if not is_evenly_spaced(ffmpeg, video, stream):
-        raise InputError(
-            f"{path}: its frames are not evenly spaced in time; give it a constant rate first "
-            f"(ffmpeg -fps_mode cfr)."
         )
     return stream.rate
