@@ -14,7 +14,7 @@ import dataclasses
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -132,7 +132,7 @@ def _read_wide(rows: list[object], path: Path) -> dict[str, Votes]:
     return ratings
 
 
-def check_votes(cells: Mapping[Any, object], where: str) -> Votes:
+def check_votes(cells: Mapping[str, object], where: str) -> Votes:
     """Returns votes by subject out of cells by subject; empty ones and NaN are no votes.
 
     Raises:

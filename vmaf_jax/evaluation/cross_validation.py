@@ -8,7 +8,6 @@ import dataclasses
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -115,7 +114,7 @@ def read_held_out(path: Path) -> HeldOut:
                     f"{path}: {n} rows, at most {most} are read; set VMAF_JAX_MAX_HELD_OUT_ROWS."
                 )
 
-            def read(name: str) -> npt.NDArray[Any]:
+            def read(name: str) -> np.ndarray:
                 # A column at a time, so that Arrow frees its copy before the next is read.
                 return _values(file.read(columns=[name]).column(name))
 
@@ -131,7 +130,7 @@ def read_held_out(path: Path) -> HeldOut:
         raise InputError(f"{path}: not a run's held-out table ({error}); train again.") from error
 
 
-def _values(column: pa.ChunkedArray) -> npt.NDArray[Any]:
+def _values(column: pa.ChunkedArray) -> np.ndarray:
     """Returns a column's values `[n]`; rows of equal text share one object."""
     if not pa.types.is_dictionary(column.type) or column.null_count:
         return np.asarray(column.to_numpy(zero_copy_only=False))

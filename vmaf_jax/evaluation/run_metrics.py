@@ -26,7 +26,7 @@ _WIDENING = 0.2  # of the data's range, half of it at either side
 _N_DRAWN = 20_000
 _CHUNK = 1 << 17  # rows that are predicted at once
 
-Predict = Callable[[npt.NDArray[np.float64]], npt.NDArray[np.floating[Any]]]
+Predict = Callable[[npt.NDArray[np.float64]], npt.NDArray[np.floating]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,7 +70,7 @@ def behaviour(
     return deviations
 
 
-def _in_chunks(predict: Predict, rows: npt.NDArray[np.float64]) -> npt.NDArray[np.floating[Any]]:
+def _in_chunks(predict: Predict, rows: npt.NDArray[np.float64]) -> npt.NDArray[np.floating]:
     return np.concatenate([predict(rows[k : k + _CHUNK]) for k in range(0, len(rows), _CHUNK)])
 
 

@@ -15,7 +15,7 @@ from vmaf_jax.evaluation.rate_quality import Curve
 from vmaf_jax.printable import printable
 
 Floats = npt.NDArray[np.float64]
-Luma = npt.NDArray[np.unsignedinteger[Any]]
+Luma = npt.NDArray[np.unsignedinteger]
 
 
 def plot_agreement(rows: HeldOut, title: str) -> bytes:

@@ -4,7 +4,6 @@ import dataclasses
 import functools
 import hashlib
 import json
-from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -65,7 +64,7 @@ def table_digest(table: FeatureTable) -> str:
             state.update((", " * (at > 0) + part).encode())
         state.update(b"]")
     state.update(b"]")
-    columns: tuple[npt.NDArray[Any], ...] = (table.index, table.features, *table.labels.values())
+    columns: tuple[np.ndarray, ...] = (table.index, table.features, *table.labels.values())
     for column in columns:
         for at in range(0, len(column), _DIGEST_ROWS):
             state.update(np.ascontiguousarray(column[at : at + _DIGEST_ROWS]).tobytes())

@@ -115,7 +115,7 @@ def _predictions(path: Path) -> HeldOut:
     return HeldOut(source, clip, index, seed, label, predicted)
 
 
-def _as_texts(values: npt.NDArray[Any]) -> npt.NDArray[np.object_]:
+def _as_texts(values: np.ndarray) -> npt.NDArray[np.object_]:
     """Returns names as text, where a file has numbers in their place."""
     if values.dtype == object and all(isinstance(value, str) for value in values):
         return values

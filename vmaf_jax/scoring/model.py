@@ -17,7 +17,6 @@ import importlib.util
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -82,7 +81,7 @@ class Model:
             f"pooled by {self.pooling})"
         )
 
-    def __call__(self, features: npt.ArrayLike) -> npt.NDArray[np.floating[Any]]:
+    def __call__(self, features: npt.ArrayLike) -> npt.NDArray[np.floating]:
         """Returns scores `[n]` in VMAF points, clipped, for raw features `[n, d]`.
 
         Raises:
@@ -108,7 +107,7 @@ class Model:
             )
         near, near_clip, strength = self._predict, self._clip, self.distance.strength(distance)
 
-        def predict(features: Floats) -> npt.NDArray[np.floating[Any]]:
+        def predict(features: Floats) -> npt.NDArray[np.floating]:
             scores = np.asarray(near(features), np.float64)
             return np.asarray(move_scores(scores, strength), np.float64)
 
@@ -122,7 +121,7 @@ class Model:
     def clip_score(
         self,
         features: Floats,
-        per_frame: npt.NDArray[np.floating[Any]] | None = None,
+        per_frame: npt.NDArray[np.floating] | None = None,
     ) -> float:
         """Returns the score of a clip, VMAF points, from raw features of its frames `[t, d]`.
 
@@ -307,7 +306,7 @@ def _load_run(folder: Path) -> Model:
     constants = jax.device_put(deployed.constants)  # once, not with every call
     jitted = jax.jit(deployed.predict)
 
-    def predict(*inputs: npt.NDArray[Any]) -> jax.Array:
+    def predict(*inputs: np.ndarray) -> jax.Array:
         return jitted(constants, *(jnp.asarray(array, jnp.float32) for array in inputs))
 
     identity = run.identity

@@ -20,7 +20,6 @@ import re
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -325,7 +324,7 @@ def map_table(folder: Place) -> FeatureTable:
 
 def release(table: FeatureTable) -> None:
     """Frees the memory of mapped numbers; what is read again comes back from their file."""
-    columns: tuple[npt.NDArray[Any], ...] = (table.index, table.features, *table.labels.values())
+    columns: tuple[np.ndarray, ...] = (table.index, table.features, *table.labels.values())
     for column in columns:
         pages = column.base
         if isinstance(pages, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
@@ -349,7 +348,7 @@ def _empty_table(shard: FeatureTable, n: int) -> FeatureTable:
     )
 
 
-def map_array(shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+def map_array(shape: tuple[int, ...], dtype: npt.DTypeLike) -> np.ndarray:
     """Returns an array in a nameless temporary file, which goes when the array does.
 
     Raises:

@@ -4,7 +4,6 @@ Tables hold MOS on 0-100; a 5-point scale [1, 5] is mapped to it linearly, 1 to 
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -55,7 +54,7 @@ def width_to_hundred(widths: npt.NDArray[np.float64], scale: LabelScale) -> npt.
 
 
 def check_within_clips(
-    column: npt.NDArray[Any],
+    column: np.ndarray,
     name: str,
     clips: Sequence[str],
     group: npt.NDArray[np.int64],

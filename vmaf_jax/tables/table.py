@@ -235,10 +235,10 @@ def concatenate(tables: Sequence[FeatureTable]) -> FeatureTable:
     for table in tables:
         inputs.update(table.provenance.get("inputs", {}))
 
-    def joined(column: Callable[[FeatureTable], npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    def joined(column: Callable[[FeatureTable], np.ndarray]) -> np.ndarray:
         return np.concatenate([column(table) for table in tables])
 
-    def joined_if_all(name: str) -> npt.NDArray[Any] | None:
+    def joined_if_all(name: str) -> np.ndarray | None:
         columns = [getattr(table, name) for table in tables]
         return None if any(column is None for column in columns) else np.concatenate(columns)
 

@@ -69,7 +69,7 @@ class Trained:
 def make_rows(
     features: npt.NDArray[Any],
     targets: npt.NDArray[Any],
-    source: npt.NDArray[np.integer[Any]],
+    source: npt.NDArray[np.integer],
     n_sources: int,
     clips: ClipRows | None = None,
     start: Variables | None = None,

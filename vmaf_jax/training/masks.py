@@ -1,7 +1,5 @@
 """Folds as masks by source, and the statistics of the rows that a mask leaves in."""
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
@@ -9,7 +7,7 @@ from vmaf_jax.tables.categories import encode_sorted
 
 _BLOCK = 4096  # rows that are read together
 # `mean` and `inv_std`, `[d]` each, or `[m, d]`; float32 where a training starts from a saved model.
-Scaler = dict[str, npt.NDArray[np.floating[Any]]]
+Scaler = dict[str, npt.NDArray[np.floating]]
 
 
 def source_folds(source: npt.NDArray[np.object_], n_folds: int) -> tuple[tuple[str, ...], ...]:
@@ -51,8 +49,8 @@ def fold_masks(
 
 
 def masked_scalers(
-    features: npt.NDArray[np.floating[Any]],
-    source: npt.NDArray[np.integer[Any]],
+    features: npt.NDArray[np.floating],
+    source: npt.NDArray[np.integer],
     trains: npt.NDArray[np.bool_],
 ) -> Scaler:
     """Computes the mean and reciprocal standard deviation `[m, d]` of the rows of some sources.

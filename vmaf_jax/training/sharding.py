@@ -112,7 +112,7 @@ class Sharding:
         return max(_CORE_GROUP, min(_ACCELERATOR_GROUP, -(-n_members // self.n_devices)))
 
 
-def deal_members(n_rows: npt.NDArray[np.integer[Any]], width: int) -> npt.NDArray[np.int64]:
+def deal_members(n_rows: npt.NDArray[np.integer], width: int) -> npt.NDArray[np.int64]:
     """Returns the members of each round, `[rounds, width]`: members of like many rows together.
 
     No device then waits long for another. The last member fills the last round.

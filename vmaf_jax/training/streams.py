@@ -31,8 +31,8 @@ class StreamRows(NamedTuple):
         source: the number of each row's source, `[n]`.
     """
 
-    features: npt.NDArray[np.floating[Any]]
-    targets: npt.NDArray[np.floating[Any]]
+    features: npt.NDArray[np.floating]
+    targets: npt.NDArray[np.floating]
     source: npt.NDArray[np.int32]
 
 

@@ -21,7 +21,7 @@ from vmaf_jax.files import limit, temporary_error, work_folder
 from vmaf_jax.video.inputs import Video
 from vmaf_jax.video.pixel_format import SUBSAMPLING, chroma_size
 
-Planes = tuple[npt.NDArray[np.integer[Any]], ...]
+Planes = tuple[npt.NDArray[np.integer], ...]
 
 
 @contextlib.contextmanager

@@ -32,7 +32,7 @@ from vmaf_jax.video.small_pictures import shrink
 from vmaf_jax.video.streams import probe_pair
 from vmaf_jax.video.synchrony import is_looked_at
 
-Samples = npt.NDArray[np.unsignedinteger[Any]]
+Samples = npt.NDArray[np.unsignedinteger]
 
 
 class DecodedPair:

@@ -1,7 +1,5 @@
 """Small pictures of a video's luma, by which moments are told apart."""
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
@@ -38,7 +36,7 @@ def read_small_pictures(
     return np.frombuffer(content, np.uint8)[: whole * pixels].reshape(-1, pixels)
 
 
-def shrink(luma: npt.NDArray[np.unsignedinteger[Any]], bits: int) -> npt.NDArray[np.uint8]:
+def shrink(luma: npt.NDArray[np.unsignedinteger], bits: int) -> npt.NDArray[np.uint8]:
     """Returns luma `[n, h, w]` of so many bits as small pictures `[n, pixels]` of area means."""
     n, height, width = luma.shape
     rows, columns = (

@@ -9,7 +9,7 @@ axis everywhere, the only one whose length is free (`None`).
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Union
+from typing import TYPE_CHECKING, Union
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 FRAMES = "N"  # the name of the free axis
 
-Array = npt.NDArray[np.floating[Any]] | npt.NDArray[np.integer[Any]]
+Array = npt.NDArray[np.floating] | npt.NDArray[np.integer]
 Operand = Union["Value", float, int, Array]
 Attribute = int | float | str | Sequence[int]
 Axes = tuple[int, ...]
