@@ -44,6 +44,7 @@ COMPARISONS = {
     "stream": "1",
     "align": True,
     "film_grain": "on",
+    "region": "1,2,64,64",
 }
 VIDEOS = {
     "path": Path("other.yuv"),

@@ -30,6 +30,12 @@ def test_seconds_need_a_rate_and_frames_a_count():
         Comparison(frames=0)
 
 
+@pytest.mark.parametrize("region", ["", "1,2,3", "1,2,3,-4", "a,b,c,d", "1;2;3;4"])
+def test_what_is_no_region_is_refused(region):
+    with pytest.raises(InputError, match=r"--region .*: expected x,y,width,height"):
+        Comparison(region=region)
+
+
 @pytest.mark.parametrize("stream", ["", "v:1", "-1", "1:", "0:1:2", True, "99999"])
 def test_what_is_no_stream_is_refused(stream):
     with pytest.raises(InputError, match=r"--stream .*: expected the number of a video stream"):

@@ -20,10 +20,11 @@ def stream(encodes):
 
 
 def test_a_picture_is_shown_in_its_own_shape(stream):
-    assert picture_size(stream, 176) == (176, 144)
-    assert picture_size(stream, 10_000) == (352, 288)
+    assert picture_size(stream, 176, stream.size) == (176, 144)
+    assert picture_size(stream, 10_000, stream.size) == (352, 288)
+    assert picture_size(stream, 10_000, (64, 32)) == (64, 32)
     anamorphic = dataclasses.replace(stream, sar=Fraction(2))
-    assert picture_size(anamorphic, 352) == (352, 144)
+    assert picture_size(anamorphic, 352, stream.size) == (352, 144)
 
 
 def test_a_matrix_that_is_not_told_goes_by_the_size(stream):

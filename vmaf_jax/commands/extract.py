@@ -20,6 +20,7 @@ from vmaf_jax.commands.options import (
     Json,
     Manifest,
     Offset,
+    PictureRegion,
     Scale,
     Shortest,
     Start,
@@ -56,6 +57,7 @@ def extract(
     allow_damaged: Damaged = False,
     start: Start = None,
     frames: Frames = None,
+    region: PictureRegion = None,
     deinterlace: Deinterlace = None,
     stream: Stream = None,
     align: Align = False,
@@ -95,6 +97,7 @@ def extract(
             stream=stream,
             align=align,
             film_grain=film_grain,
+            region=region,
         ),
     )
     source = CorpusSource(corpus, data_root, manifest, label_scale)

@@ -145,6 +145,12 @@ Start = Annotated[
 Frames = Annotated[
     int | None, typer.Option(help="Measure at most this many frames.", rich_help_panel=PART)
 ]
+PictureRegion = Annotated[
+    str | None,
+    typer.Option(
+        help="Measure a part of the picture alone: x,y,width,height.", rich_help_panel=PART
+    ),
+]
 Deinterlace = Annotated[
     str | None,
     typer.Option(

@@ -23,6 +23,7 @@ from vmaf_jax.commands.options import (
     Frames,
     Json,
     Offset,
+    PictureRegion,
     Pixels,
     Provider,
     Scale,
@@ -170,6 +171,7 @@ def score(
     ] = None,
     start: Start = None,
     frames: Frames = None,
+    region: PictureRegion = None,
     shortest: Shortest = False,
     force: Force = False,
     scale: Scale = None,
@@ -230,6 +232,7 @@ def score(
         stream=stream,
         align=align,
         film_grain=film_grain,
+        region=region,
     )
     output = _Output(csv, plot, log, html, per_frame=per_frame, quiet=quiet, json=json_)
     limits = Limits.from_flags(fail_below, baseline, max_drop, junit, within)

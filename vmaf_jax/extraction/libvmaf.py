@@ -191,14 +191,14 @@ def _measure(
         if problem := too_small_for(extra_metrics, *plan.size[::-1]):
             raise InputError(f"{reference.path}: {problem}")
         if result.code != 0:
-            _check_size(reference, facts[0], chroma_sets)
+            _check_size(reference, facts[0], plan, chroma_sets)
             raise InputError(explain_failure(result.report, reference, distorted, hints))
         description, expected = check_run(ffmpeg, videos, result, facts, plan, comparison)
         steps = check_steps(videos, plan, comparison, read_some_frames(work))
         description["warnings"] = [*description["warnings"], *steps]
         kinds = {reads_banding(model.name, model.path) for model in run_models}
         if len(list(work.glob("log?.json"))) < len(kinds | ({False} if extra_metrics else set())):
-            _check_size(reference, facts[0], chroma_sets)
+            _check_size(reference, facts[0], plan, chroma_sets)
         log = _read_logs(work, result.report)
     if True in kinds:
         description |= describe_v1_form(measured_bits(facts), plan.encode)
@@ -296,15 +296,18 @@ def _sets_with_chroma(feature_set: FeatureSet, models: list[LibvmafModel]) -> li
     return [reader for reader in dict.fromkeys(sets) if reader.planes > 1]
 
 
-def _check_size(reference: Video, facts: DecodedStream, sets: list[FeatureSet]) -> None:
+def _check_size(
+    reference: Video, facts: DecodedStream, plan: PairPlan, sets: list[FeatureSet]
+) -> None:
     """Raises InputError where pictures are too small for v1, which libvmaf's own report hides."""
     if not sets:
         return
     from vmaf_jax.features.v1 import too_small  # imports JAX, which libvmaf needs for nothing else
 
-    chroma = chroma_size(facts.height, facts.width, facts.pix_fmt)
+    width, height = plan.size
+    chroma = chroma_size(height, width, facts.pix_fmt)
     for feature_set in sets:
-        if problem := too_small((facts.height, facts.width), chroma, feature_set):
+        if problem := too_small((height, width), chroma, feature_set):
             raise InputError(f"{reference.path}: {problem}")
 
 

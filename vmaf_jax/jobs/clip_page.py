@@ -62,7 +62,7 @@ def clip_view(scores: Sequence[Scores], failed: Failed = ()) -> ClipView:
     worst = [_worst_frames(entry) for entry in scores]
     names = shortest_paths([pair.distorted.path for pair in pairs])
     frames = _choose_frames(scores[:MAX_DRAWN], worst[:MAX_DRAWN])
-    size = picture_size(facts[0], MAX_WIDTH)
+    size = picture_size(facts[0], MAX_WIDTH, plans[0].size)
     by_video, cuts = _take_pictures(
         pairs[:MAX_DRAWN], facts[0], plans, frames, size, lead["frames"]
     )
@@ -83,7 +83,7 @@ def clip_view(scores: Sequence[Scores], failed: Failed = ()) -> ClipView:
         start=plans[0].skip[0],
         pictures=shown[0],
         size=size,
-        full=(facts[0].width, facts[0].height),
+        full=plans[0].size,
         notes=[scores[0].choice] if scores[0].choice else [],
     )
 
@@ -197,6 +197,7 @@ def _describe_comparison(entry: Scores) -> dict[str, str]:
         "offset": str(described["offset"]),
         "starts at frame": str(described["start"]),
         "deinterlaced": ", ".join(described["deinterlaced"]) or "no",
+        "region": entry.region_text or "the whole picture",
     }
     for role in ("reference", "distorted"):
         stream = described[role]

@@ -216,6 +216,12 @@ class Scores:
         return f"frame {frame} (the reference's {numbers[0]}, the distorted video's {numbers[1]})"
 
     @property
+    def region_text(self) -> str:
+        """The part of the picture that was measured, in words; "" for the whole."""
+        region = self.table.provenance["comparison"].get("region")
+        return "the region {},{},{},{} (x, y, width, height)".format(*region) if region else ""
+
+    @property
     def bitrate(self) -> float | None:
         """Size of the distorted file, sound included, over its duration, kbit/s; None if unknown.
 
@@ -308,7 +314,8 @@ class Scores:
 
     def summary_lines(self) -> list[str]:
         """Returns lines below a table of statistics: pooled score, form of VMAF v1, interval."""
-        lines = [*self._pooled_lines(), *self.v1_lines(), *self.interval_lines()]
+        lines = [f"only {self.region_text} was measured"] if self.region_text else []
+        lines += [*self._pooled_lines(), *self.v1_lines(), *self.interval_lines()]
         if self.explanation is not None:
             lowest = int(np.argmin(self.per_frame))
             lines.append(f"why: {self.explanation.words()}")

@@ -119,6 +119,9 @@ class Measurement(Request):
     frames: int | None = Field(
         None, ge=1, le=100_000_000, description="Measure at most this many frames."
     )
+    region: Word | None = Field(
+        None, description="Measure a part of the picture alone: x,y,width,height in pixels."
+    )
     deinterlace: Literal["auto", "tff", "bff"] | None = Field(
         None, description="auto: what says it is interlaced; tff, bff: both videos."
     )

@@ -5,7 +5,7 @@ The defaults refuse whatever could make a score mean something else than people 
 
 import dataclasses
 import re
-from typing import TypedDict
+from typing import NamedTuple, TypedDict
 
 from vmaf_jax.errors import InputError
 
@@ -32,11 +32,22 @@ class ComparisonOptions(TypedDict, total=False):
     stream: str | int | None
     align: bool
     film_grain: str | None
+    region: str | None
 
 
 _CLOCK = re.compile(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d*)?|\.\d+)")
 _FRAME = re.compile(r"(\d{1,9})f")
 _STREAMS = re.compile(r"(?:([0-9]{1,4}):)?([0-9]{1,4})")
+_REGION = re.compile(r"(\d{1,5}),(\d{1,5}),(\d{1,5}),(\d{1,5})")
+
+
+class Region(NamedTuple):
+    """A part of a picture, pixels from its left and top."""
+
+    x: int
+    y: int
+    width: int
+    height: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,6 +75,8 @@ class Comparison:
             None leaves it out where an AV1 encode carries it and its reference does not.
         align: find by luma which frames belong together, where some are dropped, repeated or
             foreign, and measure those; the others are named.
+        region: measure this part of the picture alone, `x,y,width,height` in pixels of the
+            reference; None measures the whole.
 
     Raises:
         InputError: a value is unknown, or two exclude each other.
@@ -82,6 +95,7 @@ class Comparison:
     stream: str | int | None = None
     align: bool = False
     film_grain: str | None = None
+    region: str | None = None
 
     def __post_init__(self) -> None:
         for flag, value, allowed in (
@@ -109,6 +123,10 @@ class Comparison:
             raise InputError(
                 f"--stream {self.stream}: expected the number of a video stream of the distorted "
                 f"file, from 0 (1), or of both files (0:1)."
+            )
+        if self.region is not None and not _REGION.fullmatch(self.region):
+            raise InputError(
+                f"--region {self.region}: expected x,y,width,height in pixels, as 640,360,128,96."
             )
 
     def start_frame(self, rate: float | None) -> int:
@@ -153,6 +171,12 @@ class Comparison:
         return None if match[1] is None else int(match[1]), int(match[2])
 
     @property
+    def box(self) -> Region | None:
+        """The part of the picture that is measured; None for the whole."""
+        match = _REGION.fullmatch(self.region or "")
+        return Region(*map(int, match.groups())) if match else None
+
+    @property
     def allows_unequal_lengths(self) -> bool:
         """Whether lengths may differ, since only what both have is measured."""
         return self.shortest or bool(self.offset or self.sync or self.align)
@@ -164,8 +188,10 @@ class Comparison:
 
     @property
     def needs_probe(self) -> bool:
-        """Whether frames are left out or made anew, so that measuring all first would be waste."""
-        return bool(self.start or self.frames or self.deinterlace or self.align)
+        """Whether much is left out or made anew, so that measuring all first would be waste."""
+        return bool(
+            self.start or self.frames or self.deinterlace or self.align or self.region is not None
+        )
 
 
 DEFAULT_COMPARISON = Comparison()

@@ -13,7 +13,7 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from vmaf_jax.errors import InputError
-from vmaf_jax.video.comparison import Comparison
+from vmaf_jax.video.comparison import Comparison, Region
 from vmaf_jax.video.inputs import VideoPair
 from vmaf_jax.video.pixel_format import common_bits
 from vmaf_jax.video.streams import DecodedStream, StreamPair
@@ -67,6 +67,17 @@ class Layout:
     is_rival: bool = False
     flag: str = ""
     scaling: tuple[Size, Size] | None = None
+
+    def cut_to(self, region: Region) -> "Layout":
+        """Returns the layout of a part of the picture, which lies within it."""
+        # Without `exact` ffmpeg moves a cut to an even sample where chroma has half of them.
+        cut = f",crop={region.width}:{region.height}:{region.x}:{region.y}:exact=1"
+        return dataclasses.replace(
+            self,
+            to_reference=self.to_reference + cut,
+            to_distorted=self.to_distorted + cut,
+            size=(region.width, region.height),
+        )
 
     def encoded_format(self, distorted: DecodedStream) -> EncodedFormat | None:
         """Returns the encode behind the pictures that are compared; None where they are its own.

@@ -12,7 +12,7 @@ from typing import Any
 from vmaf_jax.errors import InputError
 from vmaf_jax.features.checks import MIN_SIZE
 from vmaf_jax.video.alignment import Alignment
-from vmaf_jax.video.comparison import Comparison
+from vmaf_jax.video.comparison import Comparison, Region
 from vmaf_jax.video.ffmpeg import BY_NUMBER
 from vmaf_jax.video.geometry import SCALING, EncodedFormat, Layout, LayoutChoices, find_layouts
 from vmaf_jax.video.inputs import Video, VideoPair, refuse_pointer
@@ -112,6 +112,9 @@ def plan_pair(
         refuse_pointer(video.path, stream.demuxer)
     layouts = find_layouts(videos, streams, comparison)
     chosen = layouts.find(layout)
+    if comparison.box is not None:
+        _check_region(videos[0], comparison.box, chosen.size)
+        chosen = chosen.cut_to(comparison.box)
     _check_size(videos[0], chosen.size)
     warnings = (*_warn_of_streams(streams), *_warn_of_colour(videos, streams, comparison))
     warnings += (chosen.warning,) if chosen.warning else ()
@@ -158,6 +161,7 @@ def plan_pair(
             **pairing,
             "offset": offset,
             "layout": chosen.name,
+            "region": comparison.box and list(comparison.box),
             "start": start,
             "limit": limit,
             "deinterlaced": [r for r, has in zip(_ROLES, has_fields, strict=True) if has],
@@ -231,6 +235,16 @@ def _check_size(video: Video, size: tuple[int, int]) -> None:
         raise InputError(
             f"{video.path}: pictures of {size[0]}x{size[1]} are too small; VMAF needs at "
             f"least {MIN_SIZE} pixels each way."
+        )
+
+
+def _check_region(video: Video, region: Region, size: tuple[int, int]) -> None:
+    """Refuses a part that is not within pictures of that size, or too small to be measured."""
+    x, y, width, height = region
+    if x + width > size[0] or y + height > size[1]:
+        raise InputError(
+            f"{video.path}: --region {x},{y},{width},{height} reaches out of the picture of "
+            f"{size[0]}x{size[1]}; move it inside."
         )
 
 

@@ -63,10 +63,14 @@ def take_pictures(
     return dict(zip(frames, pictures, strict=True)), cuts
 
 
-def picture_size(stream: DecodedStream, width: int) -> tuple[int, int]:
-    """Returns the size of a small picture in square pixels, so many pixels across at most."""
-    across = min(width, stream.width)
-    return across, max(2, round(across / stream.aspect))
+def picture_size(stream: DecodedStream, width: int, part: tuple[int, int]) -> tuple[int, int]:
+    """Returns the size of a small picture in square pixels, so many pixels across at most.
+
+    Args:
+        part: width and height of what is shown of the stream's picture, pixels.
+    """
+    across = min(width, part[0])
+    return across, max(2, round(across * part[1] / part[0] / float(stream.sar or 1)))
 
 
 def colour_matrix(stream: DecodedStream) -> str:

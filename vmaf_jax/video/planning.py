@@ -109,8 +109,9 @@ def plan_comparison(
     """
     streams = measure_rates(ffmpeg, videos, streams)
     offset, alignment = comparison.offset, None
-    whole = dataclasses.replace(comparison, start=None, frames=None)
-    plan = plan_pair(videos, streams, whole if comparison.align else comparison, offset)
+    whole = dataclasses.replace(comparison, region=None)  # which tells more of how a pair lies
+    every = dataclasses.replace(whole, start=None, frames=None)
+    plan = plan_pair(videos, streams, every if comparison.align else comparison, offset)
     if comparison.align:
         alignment = align_pair(ffmpeg, videos, (plan.to_reference, plan.to_distorted))
         plan = plan_pair(videos, streams, comparison, alignment=alignment)
@@ -120,10 +121,10 @@ def plan_comparison(
     names = [layout.name for layout in plan.layouts.layouts]
     if len(names) == 1:
         return plan
-    plans = {
-        name: plan_pair(videos, streams, comparison, offset, name, alignment) for name in names
-    }
-    return plans[plan.layouts.choose(_measure_luma_errors(ffmpeg, videos, streams, plans)).name]
+    plans = {name: plan_pair(videos, streams, whole, offset, name, alignment) for name in names}
+    errors = _measure_luma_errors(ffmpeg, videos, streams, plans)
+    chosen = plan.layouts.choose(errors).name
+    return plan_pair(videos, streams, comparison, offset, chosen, alignment)
 
 
 def _measure_luma_errors(
