@@ -113,6 +113,9 @@ def score(
     explain: Annotated[
         bool, typer.Option("--explain", help="Show what each feature takes from the score.")
     ] = False,
+    worst_region: Annotated[
+        bool, typer.Option("--worst-region", help="Find the worst part of a picture: box, time.")
+    ] = False,
     within: Annotated[
         float | None,
         typer.Option(help="Points of tolerance: measure only the frames that the mean takes."),
@@ -210,14 +213,11 @@ def score(
     ] = False,
 ) -> None:
     """Score a video against its reference."""
-    from vmaf_jax.extraction.shards import check_engine
     from vmaf_jax.video.arrays import stdin_as_file
 
     if within is not None and per_frame:
         raise InputError("--within measures some frames, --per-frame lists all; drop one of them.")
-    check_engine(engine, address)
-    if engine == "ray" and Path("-") in (reference, *distorted):
-        raise InputError("-: a cluster cannot read a pipe; name a file, or drop --engine ray.")
+    _check_engine(engine, address, [reference, *distorted])
     comparison = Comparison(
         shortest=shortest,
         force=force,
@@ -240,7 +240,9 @@ def score(
         several = len(degraded) > 1 or is_folder(pristine) or is_folder(degraded[0])
         # Before imports that take seconds, so that a mistyped name costs no wait.
         if several:
-            output.check_for_ranking([pristine, *degraded], provider, within)
+            output.check_for_ranking(
+                [pristine, *degraded], provider, within, worst_region=worst_region
+            )
         elif engine == "ray":
             raise InputError("--engine ray: spreads several videos; name more, or drop it.")
         else:
@@ -263,6 +265,7 @@ def score(
             within=within,
             pool=pool,
             display=display,
+            worst_region=worst_region,
             explain=explain or (html is not None and within is None and backend != "onnx"),
             comparison=comparison,
         )
@@ -270,6 +273,14 @@ def score(
             _rank(pristine, degraded, model, settings, engine, address, output, limits)
         else:
             _score_pair(pristine, degraded[0], model, settings, output, limits)
+
+
+def _check_engine(engine: str, address: str | None, videos: Sequence[Path]) -> None:
+    from vmaf_jax.extraction.shards import check_engine
+
+    check_engine(engine, address)
+    if engine == "ray" and Path("-") in videos:
+        raise InputError("-: a cluster cannot read a pipe; name a file, or drop --engine ray.")
 
 
 def _check_videos(
@@ -375,11 +386,21 @@ class _Output:
             raise InputError("--csv and --plot name one file; choose two.")
 
     def check_for_ranking(
-        self, inputs: Sequence[Path], provider: str | None, within: float | None
+        self,
+        inputs: Sequence[Path],
+        provider: str | None,
+        within: float | None,
+        *,
+        worst_region: bool,
     ) -> None:
         """Refuses what is of one pair alone; checks that the page can be written."""
         flags = {"--csv": self.csv, "--plot": self.plot, "--log": self.log}
-        for flag, value in (flags | {"--provider": provider, "--within": within}).items():
+        others = {
+            "--provider": provider,
+            "--within": within,
+            "--worst-region": worst_region or None,
+        }
+        for flag, value in (flags | others).items():
             if value is not None:
                 raise InputError(f"{flag} is of one pair; name one distorted video, or drop it.")
         if self.per_frame and not self.json:

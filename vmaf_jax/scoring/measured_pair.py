@@ -1,13 +1,20 @@
 """The two videos of a score, read again in the way in which they were measured."""
 
+import contextlib
 import dataclasses
+import os
+from collections.abc import Callable
 
 import numpy as np
 
 from vmaf_jax.errors import InputError
+from vmaf_jax.extraction.frame_subset import Features, measure_chosen
+from vmaf_jax.features.tile_errors import WorstTile, worst_tile
 from vmaf_jax.files import work_folder
 from vmaf_jax.scoring.scores import Scores, VideoPair
+from vmaf_jax.scoring.worst_region import WorstRegion
 from vmaf_jax.video.alignment import Alignment
+from vmaf_jax.video.decode import DecodedPair, sample_dtype
 from vmaf_jax.video.ffmpeg import find_ffmpeg, run_ffmpeg
 from vmaf_jax.video.film_grain import without_grain
 from vmaf_jax.video.inputs import select_streams
@@ -16,9 +23,14 @@ from vmaf_jax.video.report import explain_failure
 from vmaf_jax.video.shots import SHOT_FILTER, read_shot_log, shot_starts
 from vmaf_jax.video.streams import DecodedStream, StreamPair
 
+_AT_A_TIME = 8  # frames that are decoded at once: 266 MB of two 4K videos of 16 bits
 
-def plan_again(scores: Scores) -> tuple[VideoPair, StreamPair, PairPlan]:
+
+def plan_again(scores: Scores, region: str | None = None) -> tuple[VideoPair, StreamPair, PairPlan]:
     """Returns the videos of a score, with the streams measured, and how they were compared.
+
+    Args:
+        region: A part of the picture, in place of what was measured of it.
 
     Raises:
         InputError: The videos are not there any more, as those of arrays.
@@ -30,7 +42,10 @@ def plan_again(scores: Scores) -> tuple[VideoPair, StreamPair, PairPlan]:
     reference, distorted = select_streams((scores.pair.reference, scores.pair.distorted), numbers)
     if described.get("film_grain") == "off":
         distorted = without_grain(distorted)
-    pair = dataclasses.replace(scores.pair, reference=reference, distorted=distorted)
+    comparison = scores.pair.comparison
+    if region is not None:
+        comparison = dataclasses.replace(comparison, region=region)
+    pair = VideoPair(reference, distorted, comparison)
     streams = (
         DecodedStream.from_description(described["reference"]),
         DecodedStream.from_description(described["distorted"]),
@@ -66,3 +81,66 @@ def find_shots(scores: Scores) -> tuple[int, ...]:
     numbers = scores.table.index
     rows = np.searchsorted(numbers, shot_starts(score[: int(numbers[-1]) + 1]))
     return tuple(sorted({int(row) for row in rows} - {0}))
+
+
+def find_worst_region(
+    scores: Scores, predict: Callable[[Features], Features], progress: Callable[[int], None] | None
+) -> WorstRegion:
+    """Returns the region that departs most from the rest of its frame, of all frames scored.
+
+    Both videos are decoded once more. The region's score is that of its pixels alone.
+
+    Args:
+        predict: From features `[n, d]` to scores `[n]`, VMAF points.
+        progress: Called with how many more frames were looked at.
+
+    Raises:
+        InputError: As `plan_again`; or a video cannot be decoded any more.
+    """
+    pair, _, plan = plan_again(scores)
+    row, tile = _worst_tile(scores, pair, progress)
+    frame, origin = int(scores.table.index[row]), pair.comparison.box
+    left, top = (0, 0) if origin is None else origin[:2]
+    box = (tile.box[0] + left, tile.box[1] + top, *tile.box[2:])
+    feature_set, score = scores.table.feature_set, None
+    if feature_set.planes == 1:  # VMAF v1 takes no pictures so small
+        again, _, plan = plan_again(scores, ",".join(map(str, box)))
+        features = measure_chosen(
+            find_ffmpeg(),
+            (again.reference, again.distorted),
+            plan,
+            feature_set,
+            [frame],
+            threads=os.cpu_count() or 1,
+        )
+        score = float(predict(features)[0])
+    return WorstRegion(
+        frame=frame,
+        time=scores.seconds_at(frame),
+        box=box,
+        score=score,
+        frame_score=float(scores.per_frame[row]),
+        stands_out=tile.severity >= 1,
+    )
+
+
+def _worst_tile(
+    scores: Scores, pair: VideoPair, progress: Callable[[int], None] | None
+) -> tuple[int, WorstTile]:
+    """Returns the worst tile of all frames scored, and the row of its frame."""
+    rows = {int(number): row for row, number in enumerate(scores.table.index)}
+    worst = (0, WorstTile(-1.0, (0, 0, 0, 0)))
+    decoder = DecodedPair(find_ffmpeg(), pair.reference, pair.distorted, comparison=pair.comparison)
+    with contextlib.closing(decoder):
+        shape = (_AT_A_TIME, decoder.height, decoder.width)
+        ours, theirs = (np.zeros(shape, sample_dtype(decoder.bits)) for _ in range(2))
+        start, last = 0, max(rows)
+        while start <= last and (n := decoder.read(ours, theirs)):
+            for k in range(n):
+                if (row := rows.get(start + k)) is not None:
+                    tile = worst_tile(ours[k], theirs[k], decoder.bits)
+                    worst = max(worst, (row, tile), key=lambda found: found[1].severity)
+            start += n
+            if progress is not None:
+                progress(n)
+    return worst

@@ -27,7 +27,7 @@ from vmaf_jax.scoring.intervals import (
     pool_profile,
     score_interval,
 )
-from vmaf_jax.scoring.measured_pair import find_shots
+from vmaf_jax.scoring.measured_pair import find_shots, find_worst_region
 from vmaf_jax.scoring.model import (
     AUTO,
     HD,
@@ -73,6 +73,7 @@ class ScoreSettings:
     display: str | None = None
     distance: float | None = None
     explain: bool = False
+    worst_region: bool = False
     comparison: Comparison = DEFAULT_COMPARISON
 
     def __post_init__(self) -> None:
@@ -80,6 +81,11 @@ class ScoreSettings:
             check_pool(self.pool)
             if self.within is not None and self.pool != "mean":
                 raise InputError(f"--within estimates the mean; drop it, or --pool {self.pool}.")
+        if self.worst_region and (self.within is not None or self.backend == "onnx"):
+            raise InputError(
+                "--worst-region: libvmaf or jax measure every frame; drop --within and --backend "
+                "onnx."
+            )
         if self.backend == "onnx":
             numbers = (self.interval, self.within, self.distance)
             if any(number is not None for number in numbers) or self.extra_metrics or self.explain:
@@ -156,6 +162,7 @@ def score(
     display: str | None = None,
     distance: float | None = None,
     explain: bool = False,
+    worst_region: bool = False,
     progress: Progress = NO_PROGRESS,
     comparison: Comparison = DEFAULT_COMPARISON,
     **options: Unpack[ComparisonOptions],
@@ -200,6 +207,7 @@ def score(
         distance: The viewers', in picture heights, for a model that knows distances; by default
             the model's own.
         explain: Also computes what each feature takes from the score of the identical pair.
+        worst_region: Also finds the region that departs most from the rest of its frame.
         progress: Receives how many frames are measured, where all of them are.
         comparison: What is allowed where the two differ.
         options: Attributes of `Comparison` by name, such as `shortest=True`; they replace those of
@@ -224,6 +232,7 @@ def score(
         display=display,
         distance=distance,
         explain=explain,
+        worst_region=worst_region,
         comparison=dataclasses.replace(comparison, **options),
     )
     with arrays_as_files(reference, distorted, bits) as files:
@@ -325,7 +334,15 @@ def _score_every_frame(
         choice = choose_by_size(reference["width"], reference["height"])
         if choice.model != HD:
             loaded = load_scorer(choice.model)
-    return predict_scores(loaded, choice.reason, table, pair, settings, extraction_s=extraction_s)
+    scores = predict_scores(loaded, choice.reason, table, pair, settings, extraction_s=extraction_s)
+    if not settings.worst_region:
+        return scores
+    region = find_worst_region(
+        scores,
+        lambda features: predict_frames(loaded, features),
+        progress.steps("frames looked at", lambda: len(table)),
+    )
+    return dataclasses.replace(scores, worst_region=region)
 
 
 def predict_scores(

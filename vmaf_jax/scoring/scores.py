@@ -25,6 +25,7 @@ from vmaf_jax.reporting.numbers import format_time
 from vmaf_jax.scoring.explanation import Explanation
 from vmaf_jax.scoring.intervals import SAMPLING, describe_interval, format_interval
 from vmaf_jax.scoring.model import CALIBRATED
+from vmaf_jax.scoring.worst_region import WorstRegion
 from vmaf_jax.tables.opinions import LabelScale, from_hundred
 from vmaf_jax.tables.table import FeatureTable, to_pandas
 from vmaf_jax.video.alignment import Alignment
@@ -79,6 +80,7 @@ class Scores:
         pair: The two videos, where they can be read again.
         cuts: First frames of new shots, where they were looked for.
         explanation: What each feature takes from the scores, with `--explain`; else None.
+        worst_region: The region that departs most from its frame, with `--worst-region`; else None.
     """
 
     model: str
@@ -97,6 +99,7 @@ class Scores:
     pair: VideoPair | None = None
     cuts: tuple[int, ...] | None = None
     explanation: Explanation | None = None
+    worst_region: WorstRegion | None = None
 
     def __repr__(self) -> str:
         frames = len(self.per_frame)
@@ -282,6 +285,8 @@ class Scores:
             document["interval"] = dataclasses.asdict(self.interval) | trained_on
         if self.explanation is not None:
             document["explanation"] = self._describe_explanation(self.explanation)
+        if self.worst_region is not None:
+            document["worst_region"] = dataclasses.asdict(self.worst_region)
         if self.frames is not None:
             document |= {"frames_measured": len(self.per_frame), "frames": self.frames}
         elif per_frame:
@@ -321,6 +326,8 @@ class Scores:
             lines.append(f"why: {self.explanation.words()}")
             words = self.explanation.words(lowest)
             lines.append(f"why {self.frame_name(int(self.table.index[lowest]))}: {words}")
+        if self.worst_region is not None:
+            lines.append(self.worst_region.sentence())
         return lines
 
     def _describe_explanation(self, explanation: Explanation) -> dict[str, object]:

@@ -189,6 +189,9 @@ class ScoreRequest(Pair):
     interval: ClipLevel = None
     distance: Distance = None
     plot: bool = Field(False, description="Also draw the scores over the frames.")
+    worst_region: bool = Field(
+        False, description="Also find the part of a picture that departs most: frame, time, box."
+    )
     per_frame: bool = Field(False, description="Also each frame's score and features.")
 
 

@@ -20,6 +20,7 @@ from vmaf_jax.jobs.check import Finding
 from vmaf_jax.jobs.ladder import LeftOut
 from vmaf_jax.scoring.intervals import ClipIntervals
 from vmaf_jax.scoring.rank import Failure
+from vmaf_jax.scoring.worst_region import WorstRegion
 from vmaf_jax.serving.catalogue import ListedBackend, ListedModel
 
 
@@ -103,6 +104,7 @@ class ScoreResult(Frames):
         pooling: how frames became the score; the model's own way unless another was requested.
         moments: worst-second, and worst-shot where that pooling was requested.
         interval: of the score, where it was requested.
+        worst_region: the part of a picture that departs most, where it was requested.
         inside_training_region: whether the clip is like those the model learnt from; null if
             unknown.
         features: means over frames, no unit.
@@ -117,6 +119,7 @@ class ScoreResult(Frames):
     pooling: str
     moments: dict[str, Moment]
     interval: ScoreInterval | None = None
+    worst_region: WorstRegion | None = None
     inside_training_region: bool | None = None
     statistics: Statistics
     features: dict[str, float]

@@ -71,6 +71,7 @@ def score_video(request: requests.ScoreRequest, progress: Progress) -> Answer[re
         ),
         model_choice=scores.choice,
         interval=scores.interval,
+        worst_region=scores.worst_region,
         inside_training_region=scores.inside_training_region,
         statistics=_statistics(scores),
         features=_mean_features(scores.table),

@@ -111,11 +111,7 @@ def plan_pair(
     for video, stream in zip(videos, streams, strict=True):
         refuse_pointer(video.path, stream.demuxer)
     layouts = find_layouts(videos, streams, comparison)
-    chosen = layouts.find(layout)
-    if comparison.box is not None:
-        _check_region(videos[0], comparison.box, chosen.size)
-        chosen = chosen.cut_to(comparison.box)
-    _check_size(videos[0], chosen.size)
+    chosen = _cut_to_region(videos[0], layouts.find(layout), comparison.box)
     warnings = (*_warn_of_streams(streams), *_warn_of_colour(videos, streams, comparison))
     warnings += (chosen.warning,) if chosen.warning else ()
     grid = _grid(videos, streams, comparison)
@@ -229,23 +225,23 @@ def _warn_of_fields(
     return (woven,) if named else ()
 
 
-def _check_size(video: Video, size: tuple[int, int]) -> None:
-    """Refuses pictures in which libvmaf reads past its arrays; its score means nothing there."""
-    if min(size) < MIN_SIZE:
+def _cut_to_region(video: Video, layout: Layout, region: Region | None) -> Layout:
+    """Returns the layout of a region, or of the whole; refuses what cannot be measured."""
+    width, height = layout.size
+    if region is not None:
+        if region.x + region.width > width or region.y + region.height > height:
+            raise InputError(
+                f"{video.path}: --region {','.join(map(str, region))} reaches out of the picture "
+                f"of {width}x{height}; move it inside."
+            )
+        layout, width, height = layout.cut_to(region), region.width, region.height
+    # In smaller ones libvmaf reads past its arrays; its score means nothing there.
+    if min(width, height) < MIN_SIZE:
         raise InputError(
-            f"{video.path}: pictures of {size[0]}x{size[1]} are too small; VMAF needs at "
+            f"{video.path}: pictures of {width}x{height} are too small; VMAF needs at "
             f"least {MIN_SIZE} pixels each way."
         )
-
-
-def _check_region(video: Video, region: Region, size: tuple[int, int]) -> None:
-    """Refuses a part that is not within pictures of that size, or too small to be measured."""
-    x, y, width, height = region
-    if x + width > size[0] or y + height > size[1]:
-        raise InputError(
-            f"{video.path}: --region {x},{y},{width},{height} reaches out of the picture of "
-            f"{size[0]}x{size[1]}; move it inside."
-        )
+    return layout
 
 
 def _warn_of_streams(streams: StreamPair) -> tuple[str, ...]:

@@ -1,0 +1,77 @@
+"""The worst region of a clip, by its place, time and score."""
+
+import subprocess
+
+import numpy as np
+import pytest
+
+from vmaf_jax import score
+from vmaf_jax.errors import InputError
+from vmaf_jax.scoring.score import ScoreSettings
+
+
+@pytest.fixture(scope="module")
+def broken(encodes, tmp_path_factory, ffmpeg):
+    """A good encode of 352x288 whose frame 7 has a tile of noise at 200, 104."""
+    path = tmp_path_factory.mktemp("broken") / "broken.mkv"
+    noise = (
+        "[0:v]split[a][b];[b]crop=48:48:200:104,noise=alls=100:all_seed=3[t];"
+        "[a][t]overlay=200:104:enable='eq(n,7)'"
+    )
+    line = [ffmpeg, "-v", "error", "-i", str(encodes / "ref.y4m"), "-lavfi", noise]
+    subprocess.run([*line, "-c:v", "ffv1", str(path)], check=True)
+    return path
+
+
+def test_a_broken_tile_is_named_with_its_time_and_its_score(encodes, broken):
+    scores = score(encodes / "ref.y4m", broken, worst_region=True)
+    region = scores.worst_region
+    assert region.stands_out
+    assert region.frame == 7
+    assert region.time == pytest.approx(7 / 24)
+    x, y, width, height = region.box
+    assert 200 <= x + width / 2 <= 248
+    assert 104 <= y + height / 2 <= 152
+    part = score(encodes / "ref.y4m", broken, region=region.region)
+    assert region.score == pytest.approx(part.per_frame[7], abs=1e-6)
+    assert region.frame_score == scores.per_frame[7] > region.score + 20
+    document = scores.to_dict()["worst_region"]
+    assert (document["frame"], document["box"]) == (7, region.box)
+    assert "frame 7 at 0.29 s" in scores.summary_lines()[-1]
+
+
+def test_a_part_is_looked_at_in_its_own_place(encodes, broken):
+    part = {"start": "4f", "frames": 6, "region": "150,50,160,200"}
+    region = score(encodes / "ref.y4m", broken, worst_region=True, **part).worst_region
+    x, y, width, height = region.box
+    assert region.stands_out
+    assert region.frame == 3
+    assert region.time == pytest.approx(7 / 24)
+    assert 200 <= x + width / 2 <= 248
+    assert 104 <= y + height / 2 <= 152
+
+
+def test_a_sound_encode_is_not_accused(encodes):
+    region = score(encodes / "ref.y4m", encodes / "ref2.y4m", worst_region=True).worst_region
+    assert not region.stands_out
+    assert region.sentence().endswith("no region stands out")
+
+
+def test_vmaf_v1_names_a_region_without_a_score(encodes, broken):
+    region = score(encodes / "ref.y4m", broken, "v1", worst_region=True).worst_region
+    assert region.stands_out
+    assert region.score is None
+
+
+@pytest.mark.parametrize("other", [{"within": 1.0}, {"backend": "onnx"}])
+def test_frames_that_are_not_measured_are_not_looked_at(other):
+    with pytest.raises(InputError, match="--worst-region: libvmaf or jax measure every frame"):
+        ScoreSettings(worst_region=True, **other)
+
+
+def test_arrays_are_looked_at_too():
+    luma = np.random.default_rng(0).integers(60, 200, (3, 240, 320), dtype=np.uint8)
+    worse = luma.copy()
+    worse[1, 64:96, 96:128] = 0
+    region = score(luma, worse, "vmaf_v0.6.1", worst_region=True).worst_region
+    assert (region.frame, region.stands_out, region.time is None) == (1, True, True)
