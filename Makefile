@@ -16,7 +16,7 @@ web: $(STAMP)  # the page that scores in a browser, in build/web; SIZES="1920x10
 	cd web && npm install --no-package-lock --no-audit --no-fund --ignore-scripts --silent
 	$(BIN)/python tools/web.py $(SIZES)
 
-docs: $(STAMP)  # the pages as a site, in build/docs; broken links and anchors fail
+docs: $(STAMP)  # the pages as a site, in build/docs, a folder a release; broken links and anchors fail
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build  # not --quiet, which counts no warnings
 

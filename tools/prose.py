@@ -68,20 +68,21 @@ def pages() -> list[Path]:
 
 
 def page_texts(page: Path) -> Iterator[Text]:
-    """Yields the paragraphs, list items and table rows of a Markdown page, without code blocks."""
+    """Yields paragraphs, list items and table rows of a Markdown page; no code, no formulas."""
     lines: list[str] = []
     fenced = False
     start = 0
     for number, line in enumerate([*page.read_text().splitlines(), ""], 1):
-        if line.startswith("```"):
+        fence = line.startswith(("```", "$$"))
+        if fence:
             fenced = not fenced
         stripped = line.strip()
         indented = line.startswith("    ") and not lines
         begins = re.match(r"([-*]|\d+\.|#+|\|) ?", stripped)
-        if lines and (fenced or not stripped or begins or line.startswith("```")):
+        if lines and (fenced or not stripped or begins or fence):
             yield Text(page, start, " ".join(lines))
             lines = []
-        if not fenced and stripped and not indented and not line.startswith("```"):
+        if not fenced and stripped and not indented and not fence:
             start = start if lines else number
             lines.append(stripped)
 

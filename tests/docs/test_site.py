@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-for module in ("mkdocs", "mkdocstrings"):
+for module in ("mkdocs", "mkdocstrings", "latex2mathml"):
     pytest.importorskip(module, reason="pip install 'vmaf-jax[docs]'")
 
+VERSION = tomllib.loads(Path("pyproject.toml").read_text())["project"]["version"]
 # Attributes by which a page makes a browser fetch; a link to follow is none of them.
 FETCHING = {
     *(("script", "src"), ("img", "src"), ("iframe", "src"), ("source", "src"), ("link", "href")),
@@ -30,9 +31,12 @@ def build(config, out):
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
     folder = tmp_path_factory.mktemp("site")
+    for release in ("0.0.9", "0.0.10"):  # sites of earlier releases
+        (folder / release).mkdir()
+        (folder / release / "index.html").write_text("earlier")
     result = build("mkdocs.yml", folder)
     assert result.returncode == 0, result.stderr
-    return folder
+    return folder / VERSION
 
 
 def fetched(page):
@@ -68,12 +72,25 @@ def test_style_sheets_fetch_nothing_from_elsewhere(site):
 
 
 def test_pages_search_turn_dark_and_name_their_release(site):
-    version = tomllib.loads(Path("pyproject.toml").read_text())["project"]["version"]
     page = (site / "index.html").read_text()
-    assert f"vmaf-jax {version}" in page
+    assert f"vmaf-jax {VERSION}" in page
     assert 'data-md-color-scheme="slate"' in page
     found = json.loads((site / "search" / "search_index.json").read_text())["docs"]
     assert any("vmaf_jax.extract_pair" in entry["title"] for entry in found)  # from docstrings
+
+
+def test_releases_are_listed_for_the_selector_the_newest_first(site):
+    listed = json.loads((site.parent / "versions.json").read_text())
+    assert [entry["version"] for entry in listed] == [VERSION, "0.0.10", "0.0.9"]
+    assert (site.parent / "0.0.9" / "index.html").read_text() == "earlier"
+    assert f"url={VERSION}/index.html" in (site.parent / "index.html").read_text()
+    assert '"version": {"provider": "mike"}' in (site / "index.html").read_text()
+
+
+def test_formulas_are_drawn_by_the_browser_itself(site):
+    pages = {page: page.read_text() for page in site.rglob("*.html")}
+    assert pages[site / "method.html"].count("<math xmlns") > 10
+    assert [page for page, text in pages.items() if 'class="arithmatex"' in text] == []
 
 
 def test_broken_links_and_anchors_fail(tmp_path):

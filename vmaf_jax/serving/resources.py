@@ -32,6 +32,7 @@ def list_pages() -> dict[str, Path]:
     pages = {
         f"{SCHEME}docs/{path.relative_to(docs).with_suffix('').as_posix()}": path
         for path in docs.rglob("*.md")
+        if path.name != "api.md"  # the site fills it from docstrings, as reference.md has them
     }
     return {**dict(sorted(cards.items())), **dict(sorted(pages.items()))}
 
