@@ -39,9 +39,9 @@ Process = Annotated[
 ]
 
 _WORKER = "VMAF_JAX_WORKER"  # set in the worker's environment
-_ADDRESS = "JAX_COORDINATOR_ADDRESS"
+_ADDRESS = "JAX_COORDINATOR_ADDRESS"  # the variable that JAX itself reads
 _CONNECT_S = 60.0  # within which process 0 has to listen; the others may start before it
-_RETRY_S = 0.2
+_RETRY_S = 0.2  # between attempts to reach process 0
 _END_S = 70.0  # a worker saves within 60 s (`interrupts`), then ends
 # Lines of JAX's C++ parts about a lost process: glog's, stack traces, Gloo's, gRPC's.
 _NOISE = re.compile(r"[IWEF]\d{4} \d\d:\d\d:\d\d|\*\*\* Check failure|    @ +0x|\[Gloo\] ")

@@ -48,12 +48,12 @@ N_SHARES = 500  # shares at which a profile has the quantile: 1/500, 2/500, ...,
 GRID = np.linspace(0.0, 100.0, 41)  # predictions at which it has the difficulty, points
 MIN_SOURCES = 3  # coverage leaves one out and two must remain to calibrate by
 MAX_CLIPS = 2000  # coverage compares every pair of clips once for each source
-REGION_SHARE = 0.99
-_PRIOR = 0.1
+REGION_SHARE = 0.99  # a rarer alarm would need more clips than corpora have
+_PRIOR = 0.1  # of all weight; without it a prediction far from all others has no difficulty
 _MAX_PAIRS = 1 << 24  # of clips whose distances are held in memory at once
 _DECIMALS = 6  # of a calibration
 _MIN_ERROR = 1e-6  # points: features have six decimals, so no smaller residual is real
-_RIDGE = 1e-3
+_RIDGE = 1e-3  # features of few clips can lie in a plane, whose covariance has no inverse
 
 
 @dataclasses.dataclass(frozen=True)

@@ -30,7 +30,7 @@ from vmaf_jax.files import atomic_path, limit
 from vmaf_jax.tables.categories import combine, encode, encode_sorted, first_rows
 
 MAX_ROWS = 20_000_000  # some 100 bytes each in memory, a fraction of one on disk
-_TEXTS = ("source", "clip")
+_TEXTS = ("source", "clip")  # read as dictionaries, so that each name is in memory once
 _ROW_GROUP = 1 << 20  # rows that are written together, so that memory stays bounded
 
 

@@ -18,7 +18,7 @@ from vmaf_jax.evaluation.clip_pooling import PERCENTILES, check_pool, pool_clip
 
 Floats = npt.NDArray[np.float64]
 LEVEL = 0.95
-_DRAWS = 400
+_DRAWS = 400  # ten of them beyond each end of the interval
 _LEAST_BLOCKS = 4  # of a clip; shorter ones are cut into blocks of less than a second
 _ROUNDING = 1e-3  # points, by which builds of libvmaf differ on the same pair
 _RATE = 25.0  # frames per second, where files have none

@@ -31,7 +31,7 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 LEVEL = 0.95
 MIN_CLIPS = 5  # fewer give too few different draws for a bootstrap
-N_DRAWS = 9999
+N_DRAWS = 9999  # ends of intervals take thousands, a standard error tens
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,6 +96,11 @@ def paired_jackknife(first: float, second: float, leave_one_out: Floats) -> Pair
     freedom = len(leave_one_out) - 1
     t = abs(gap) / reach * float(student.ppf((1 + LEVEL) / 2, freedom))
     return PairedDifference(first, second, gap, interval, float(2 * student.sf(t, freedom)))
+
+
+def is_significant(p_value: float) -> bool:
+    """Returns whether a difference is certain at `LEVEL`; an undefined p value is not."""
+    return p_value < 1 - LEVEL  # False for NaN
 
 
 def adjust_p_values(p_values: Sequence[float]) -> list[float]:

@@ -27,6 +27,7 @@ import scipy
 from vmaf_jax.evaluation.intervals import (
     Interval,
     PairedDifference,
+    is_significant,
     paired_jackknife,
     plcc_interval,
     rmse_interval,
@@ -244,9 +245,6 @@ def rmse_p_value(first: float, second: float, freedom: tuple[int, int]) -> float
     return min(1.0, 2 * float(scipy.stats.f.sf((great / small) ** 2, above, below)))
 
 
-_SIGNIFICANT = 0.05
-
-
 @dataclasses.dataclass(frozen=True)
 class ExperimentAgreement:
     """Agreement of one model with the votes of one test, points of 0-100.
@@ -348,8 +346,8 @@ def judge_by_experiment(
         own = opinions.where(rows)
         names = best_models({name: rival[rows] for name, rival in rivals.items()}, own, 1)
         pair = paired_differences(figures, model[rows], rivals[names[0]][rows], own)["rmse"]
-        differs = not math.isnan(pair.p_value) and pair.p_value < _SIGNIFICANT
-        word = "as good" if not differs else "better" if pair.difference < 0 else "worse"
+        word = "better" if pair.difference < 0 else "worse"
+        word = word if is_significant(pair.p_value) else "as good"
         verdicts.append(
             ExperimentVerdict(experiment, names[0], pair.difference, pair.p_value, word)
         )

@@ -245,11 +245,11 @@ def calibrate_held_out(
 
 _N_RAYS = 200  # intervals of the range at which a cubic's derivative may touch 0
 # A logistic's centre and width, in standard deviations of the predictions.
-_MAX_CENTRE = 8.0
+_MAX_CENTRE = 8.0  # beyond it only the tail of the curve is over the predictions
 _WIDTHS = (0.02, 20.0)  # past the ends the curve is a step or a line
 _N_CENTRES, _N_WIDTHS = 33, 13  # of the grid that a logistic's descents start from
 _N_STEPS = 64  # predictions, and midpoints of two, that are tried as centres beside the grid's
-_N_STARTS = 8
+_N_STARTS = 8  # of descents, from the lowest points of the grid
 _FLAT = 1e-9  # mean square below which a curve is a constant over the predictions
 
 

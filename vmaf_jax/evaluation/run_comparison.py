@@ -16,6 +16,7 @@ from vmaf_jax.evaluation.intervals import (
     Interval,
     PairedDifference,
     adjust_p_values,
+    is_significant,
     moment_plcc,
     moment_rmse,
     paired_jackknife,
@@ -77,7 +78,7 @@ def compare_runs(runs: Mapping[str, HeldOut]) -> RunComparison:
         sums.append(np.concatenate([moments, absolute[:, None]], axis=1) / n_seeds)
         shared |= np.bincount(group, minlength=len(names)) > 0
     run_sums = np.stack(sums)[:, shared]
-    figures, against = _differences(list(runs), run_sums)
+    figures, against = _differences(list(runs), run_sums)  # the first run is the standard
     source_names = [name for name, inside in zip(names, shared, strict=True) if inside]
     return RunComparison(
         n=len(common),
@@ -151,9 +152,6 @@ def _differences(
         for k, name in enumerate(names[1:], 1)
     }
     return figures, against
-
-
-_SIGNIFICANT = 0.05
 
 
 @dataclasses.dataclass(frozen=True)
@@ -236,7 +234,7 @@ def _judge_by_opinions(best: Rival) -> str:
     if math.isnan(best.p_value):
         return f"Too few sources to tell from VMAF: {gap}."
     gap += f", p {best.p_value:.2g}"
-    if best.p_value >= _SIGNIFICANT:
+    if not is_significant(best.p_value):
         return f"VMAF is as good, as far as these sources can show: {gap}. It needs no training."
     if best.difference < 0:
         return f"Ship it: better than VMAF on sources it never saw, {gap}."

@@ -22,7 +22,7 @@ import scipy.sparse.csgraph
 import scipy.special
 
 LEVEL = 0.95
-_MAX_STEPS = 20_000
+_MAX_STEPS = 20_000  # few votes on many clips converge slowly, at a linear rate
 _TOLERANCE = 1e-10  # change of quality at convergence, as a share of the range of votes
 _LEAST = 1e-7  # least inconsistency, as a share of the range of votes, so that weights are finite
 _DOMINANT = 0.6  # share of a clip's weight of one subject, where three or more voted

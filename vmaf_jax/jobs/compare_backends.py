@@ -131,6 +131,7 @@ def _measure(
     tables = {INTEGER: measure(Request((), integer_set))}
     if float_set is not None:
         tables[FLOAT] = measure(Request((), float_set))
+    # Always on the CPU too, so that a GPU is compared with the same program elsewhere.
     devices = {CPU: jax.devices("cpu")[0]}
     if (first := jax.devices()[0]).platform != "cpu":
         devices[f"JAX {first.platform.upper()}"] = first

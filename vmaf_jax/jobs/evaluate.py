@@ -177,6 +177,7 @@ def _evaluate_on(
 
 def _compare(first: Model, second: Model, table: FeatureTable, label: str) -> ComparedModel:
     """Compares two models on a table's column `label`; a teacher's scores stand in for opinions."""
+    # The labels are the same for both: models over other features are refused.
     ours, opinions = _predict_rows(first, table, label)
     theirs, _ = _predict_rows(second, table, label)
     return ComparedModel(

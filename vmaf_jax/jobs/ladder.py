@@ -168,7 +168,7 @@ def ladder(
     if chosen not in with_curve:
         reason = next(entry for entry in left_out if entry.codec == chosen)
         raise InputError(f"--anchor {chosen}: has no curve in {path}; {reason}.")
-    others = [codec for codec in with_curve if codec != chosen]
+    others = [codec for codec in with_curve if codec != chosen]  # in the order of the file
     rates = [
         _compare_codecs(curves, chosen, c, path, level, allow_crossing, left_out) for c in others
     ]

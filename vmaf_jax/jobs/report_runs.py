@@ -34,7 +34,7 @@ def report(runs: Sequence[str | Path], out: Path | None = None, *, png: Path | N
         raise InputError("--png draws one run; name one.")
     folders = [find_run(str(run)) for run in runs]
     target = out or _default_page(folders)
-    inputs = [folder / "folds.parquet" for folder in folders]
+    inputs = [folder / "folds.parquet" for folder in folders]  # a page must not replace one
     check_output(target, ".html", inputs)
     if png is not None:
         check_output(png, ".png", inputs)

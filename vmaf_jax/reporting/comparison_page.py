@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import yaml
 
 from vmaf_jax.evaluation.cross_validation import pooled_errors
-from vmaf_jax.evaluation.intervals import LEVEL, adjust_p_values
+from vmaf_jax.evaluation.intervals import adjust_p_values, is_significant
 from vmaf_jax.evaluation.run_comparison import RunComparison, compare_runs
 from vmaf_jax.reporting.error_plots import (
     MAX_ROWS,
@@ -40,7 +40,7 @@ from vmaf_jax.reporting.page import (
 from vmaf_jax.reporting.run_view import RunView, coverage_section, number_at, object_at
 
 _METRICS = {"rmse": "RMSE", "mae": "MAE", "plcc": "PLCC"}
-_MAX_SETTINGS = 60
+_MAX_SETTINGS = 60  # of a table; runs of two networks differ in all of theirs
 _MAX_SOURCES = 300  # of a table
 
 
@@ -70,16 +70,12 @@ def comparison_page(runs: Mapping[str, RunView]) -> str:
     return page(f"vmaf-jax: {', '.join(names)}", body)
 
 
-def _is_significant(p: float) -> bool:
-    return not math.isnan(p) and p < 1 - LEVEL
-
-
 def _sentence(compared: RunComparison, names: Sequence[str], p_values: Mapping[str, float]) -> str:
     standard = names[0]
     if all(math.isnan(p) for p in p_values.values()):
         return "Fewer than three sources in common: nothing says whether a difference holds."
     better = [n for n in names[1:] if compared.against[n]["rmse"].difference < 0]
-    sure = [n for n in p_values if _is_significant(p_values[n])]
+    sure = [n for n in p_values if is_significant(p_values[n])]
     parts = []
     for words, group in (
         ("less", [n for n in sure if n in better]),
@@ -99,7 +95,7 @@ def _tiles(
 ) -> list[Tile]:
     best = min(names, key=lambda name: compared.figures[name]["rmse"])
     least = format_points(compared.figures[best]["rmse"])
-    n_sure = sum(_is_significant(p) for p in p_values.values())
+    n_sure = sum(is_significant(p) for p in p_values.values())
     return [
         Tile("Which errs least?", best, f"RMSE {least} points on the rows in common"),
         Tile(

@@ -21,9 +21,9 @@ from vmaf_jax.tables.categories import encode
 
 Floats = npt.NDArray[np.float64]
 MAX_DOTS = 6000  # a page of more is slow to draw, and the dots hide each other
-N_LARGEST = 300
+N_LARGEST = 300  # dots over the cells, few enough to leave these visible
 _COLUMNS, _ROWS = 80, 60  # of the grid of cells
-_SHADES = 6
+_SHADES = 6  # more are not told apart
 _CHUNK = 1 << 18  # rows that are counted at a time
 _NAME = 80  # characters of a name that a page carries
 _N_RINGED = 3  # rows that are numbered in a drawing

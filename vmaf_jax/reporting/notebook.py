@@ -22,7 +22,7 @@ _STYLE = (
     ".vmaf-jax svg text{font:12px sans-serif;fill:currentColor}"
     ".vmaf-jax .mid{text-anchor:middle}.vmaf-jax .end{text-anchor:end}</style>"
 )
-_MAX_POINTS = 800  # of a curve
+_MAX_POINTS = 800  # of a curve; a notebook keeps its drawings in its file
 _MAX_SOURCES = 8  # of a run that are listed
 _STATISTICS = ("mean", "harmonic_mean", "min", "p1", "p5", "worst_second")
 

@@ -211,7 +211,7 @@ def draw_losses(curves: Curves) -> str:
         middle = np.nanmedian(folds, 0)
         top = np.nanmax(folds, 0, initial=-np.inf)
         low, high = float(np.nanmin(logs)), float(np.nanmax(logs))
-    pad = max(0.05 * (high - low), 0.05)
+    pad = max(0.05 * (high - low), 0.05)  # a loss that never changes has a range of 0
     last = float(max(curves.steps[-1], 1))
     plot = Plot((0.0, last), (low - pad, high + pad), log_y=True)
     parts = [plot.axes("step", "training loss")]

@@ -145,6 +145,7 @@ def to_junit(suite: str, cases: Sequence[Case]) -> bytes:
     root = ElementTree.Element("testsuites", attributes)
     parent = ElementTree.SubElement(root, "testsuite", attributes)
     for case in cases:
+        # XML 1.0 has no control characters, not even escaped, and names of files may.
         names = {"classname": printable(case.group), "name": printable(case.name)}
         child = ElementTree.SubElement(parent, "testcase", names)
         for tag, text in (("failure", case.failure), ("error", case.error)):

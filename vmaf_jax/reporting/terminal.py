@@ -124,6 +124,7 @@ def show_table(table: Table, *, on_error: bool = False) -> None:
     plain = _without_markup(table)
     console = Console(stderr=on_error)
     if not console.file.isatty():
+        # Rich takes 80 columns where it finds no terminal, and would cut cells.
         options = console.options.update(width=_MAX_WIDTH, max_width=_MAX_WIDTH)
         width = Measurement.get(console, options, plain).maximum
         console = Console(stderr=on_error, width=max(width, 1))

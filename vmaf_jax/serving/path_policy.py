@@ -74,11 +74,11 @@ def make_settings(allow: list[Path] | None, out: Path | None, workers: int | Non
 
 
 MAX_NAME = 4096  # characters
-MAX_RUN_FILES = 2000
-MAX_FOLDER_FILES = 100_000
+MAX_RUN_FILES = 2000  # a run has some dozens, most of them of its checkpoint
+MAX_FOLDER_FILES = 100_000  # each is looked at, which takes seconds for so many
 _PROTOCOL = re.compile(r"[A-Za-z][A-Za-z0-9+.,-]*:")  # ffmpeg takes `concat:a|b` for a file name
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*")
-_RAW = (".yuv", ".raw")
+_RAW = (".yuv", ".raw")  # samples without a header, which may look like anything
 _HEAD = 1 << 16  # bytes in which a format is recognised
 _Y4M = b"YUV4MPEG2"
 _LIST_STARTS = (b"#EXTM3U", b"ffconcat", b"# VobSub index", b"[playlist]", b"v=0")

@@ -27,7 +27,7 @@ from vmaf_jax.printable import replace_surrogates
 from vmaf_jax.serving.path_policy import TOKEN, Settings
 from vmaf_jax.serving.requests import Tool
 
-_START_S = 120.0
+_START_S = 120.0  # JAX and the jobs load in seconds, on a busy machine in tens of them
 _GRACE_S = 3.0  # longer than a worker gives itself to remove what is half-written
 _BEAT_S = 5.0  # between notifications of a call that has nothing new to say
 _MAX_ANSWER = 64 << 20  # bytes; some 300,000 frames

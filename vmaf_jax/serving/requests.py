@@ -567,6 +567,7 @@ def fill_settings(kind: type[_Settings], request: Request) -> _Settings:
         InputError: as the settings do.
     """
     values = request.model_dump(exclude_none=True)  # what is not given has the settings' default
+    # Settings of jobs hold the comparison as a part; requests have its fields among their own.
     if isinstance(request, Measurement) and kind is not Comparison:
         values["comparison"] = request.comparison
     try:

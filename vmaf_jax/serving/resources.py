@@ -44,7 +44,7 @@ def page_title(path: Path) -> str:
 
 
 PART = 500  # frames of an answer, and of a part
-MAX_RESULTS = 64
+MAX_RESULTS = 64  # a client reads the parts soon after the answer, or never
 MAX_BYTES = 128 << 20  # of all results together, as JSON
 TEMPLATE = SCHEME + "results/{id}/{start}"
 

@@ -419,6 +419,7 @@ class ResultSchema(GenerateJsonSchema):
         for kind in reversed(schema["cls"].__mro__[:-1]):
             summary, _, attributes = inspect.cleandoc(kind.__doc__ or "").partition("Attributes:")
             document["description"] = " ".join(summary.split())
+            # An entry is indented by four spaces, and the lines that continue it by more.
             for entry in re.split(r"\n(?=    \S)", attributes):
                 names, _, text = " ".join(entry.split()).partition(": ")
                 for name in names.split(", "):

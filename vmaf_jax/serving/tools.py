@@ -524,7 +524,7 @@ def _load(model: str) -> Model:
     return _load_version(model, stamps)
 
 
-@functools.lru_cache(maxsize=8)
+@functools.lru_cache(maxsize=8)  # a model in use holds compiled programs
 def _load_version(model: str, _stamps: tuple[tuple[str, int, int], ...]) -> Model:
     return load_model(model)
 

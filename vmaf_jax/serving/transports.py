@@ -26,7 +26,7 @@ from vmaf_jax.serving.server import make_server
 
 PATH = "/mcp"
 _MAX_BODY = 1 << 20  # bytes of a request
-_MAX_SESSIONS = 64
+_MAX_SESSIONS = 64  # each holds a task and its streams until it is idle for too long
 _IDLE_S = 900.0  # after which a session without requests ends
 _MIN_TOKEN = 16  # characters
 _MAX_RECORDS, _LOG_PERIOD_S = 30, 60.0  # the log takes so many records in a period

@@ -45,7 +45,7 @@ from vmaf_jax.tables.table import KEYS, FeatureTable, concatenate
 
 ABOUT = "_dataset.json"
 _ABOUT_LIMIT = ("ABOUT_BYTES", 1 << 16)
-_LOCK = ".lock"
+_LOCK = ".lock"  # begins with a dot, so that it is no shard
 # Names that `extract` and `import` give.
 _WRITTEN_SHARD = re.compile(r"(?:[0-9a-f]{2}/[0-9a-f]+|part-\d{6,})\.parquet")
 _OF_A_SHARD = ("inputs", "files")  # metadata that differs from shard to shard

@@ -27,7 +27,7 @@ from vmaf_jax.tables.opinions import (
 )
 from vmaf_jax.tables.table import KEYS, METADATA_KEY, OPINIONS, SCHEMA_VERSION, FeatureTable
 
-MAX_ROWS = 5_000_000
+MAX_ROWS = 5_000_000  # of one file, which is read whole; longer tables are folders of shards
 MAX_TABLE_BYTES = 4 << 30  # in memory
 _MAX_TEXT = 4096  # characters, as paths have
 UNLIMITED = ("ciede2000", "psnr_hvs")  # dB, so infinite where two pictures are equal

@@ -32,7 +32,7 @@ from vmaf_jax.tables.opinions import MOS_RANGE, LabelScale
 SCHEMA_VERSION = 1
 _SHOWN_ROWS = 5  # in a notebook
 METADATA_KEY = b"vmaf_jax"
-KEYS = ("corpus", "source", "clip")
+KEYS = ("corpus", "source", "clip")  # that tell clips apart
 OPINIONS = ("mos", "mos_ci95", "experiment", "distance")  # of a clip, so equal on its frames
 RESERVED_COLUMNS = frozenset(KEYS + OPINIONS).union({"frame", "n_frames"}, *FEATURE_SETS.values())
 
@@ -231,7 +231,7 @@ def concatenate(tables: Sequence[FeatureTable]) -> FeatureTable:
     shared = [name for name in first.labels if all(name in table.labels for table in tables)]
     if "mos" in shared and len({table.label_scale for table in tables}) > 1:
         raise InputError("opinion scores of different label scales cannot be joined.")
-    inputs: dict[str, str] = {}
+    inputs: dict[str, str] = {}  # digests of all files, by name, as a run records them
     for table in tables:
         inputs.update(table.provenance.get("inputs", {}))
 
