@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vmaf_jax.commands.options import Json
+from vmaf_jax.commands import options
 from vmaf_jax.errors import GateError, InputError
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def encode(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Look at the source and stop at the plan.")
     ] = False,
-    json_: Json = False,
+    json_: options.Json = False,
 ) -> None:
     """Encode a video as cheaply as a target score allows."""
     from vmaf_jax.files import check_output
@@ -176,7 +176,7 @@ def ladder(
     content: Annotated[str | None, typer.Option(help="Only this content.")] = None,
     csv: Annotated[Path | None, typer.Option(help="Write encodes and hulls here.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Draw the curves, a .png file.")] = None,
-    json_: Json = False,
+    json_: options.Json = False,
 ) -> None:
     """Compare codecs by rate and quality: curves, BD-rate, convex hull."""
     from vmaf_jax.files import check_output, write_bytes

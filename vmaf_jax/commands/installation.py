@@ -6,13 +6,13 @@ from typing import Annotated
 
 import typer
 
-from vmaf_jax.commands.options import DataRoot, Json, Labeller, Manifest, Overwrite
+from vmaf_jax.commands import options
 from vmaf_jax.commands.program import Command
 from vmaf_jax.environment import prepare_extraction
 from vmaf_jax.errors import GateError, InputError
 
 
-def doctor(json_: Json = False) -> None:
+def doctor(json_: options.Json = False) -> None:
     """Say what this machine has and what is missing."""
     from vmaf_jax.jobs.doctor import doctor as examine
     from vmaf_jax.reporting.terminal import show_json, show_parts
@@ -39,7 +39,7 @@ def _registry() -> None:
 @registry.command(cls=Command)
 def verify(
     path: Annotated[Path | None, typer.Argument(help="By default that of the shipped.")] = None,
-    json_: Json = False,
+    json_: options.Json = False,
 ) -> None:
     """Check digests, sidecars, operators and schema of every model."""
     from vmaf_jax.jobs.doctor import verify_models
@@ -77,8 +77,8 @@ def bench(
     epochs: Annotated[int, typer.Option(min=1, help="With it: visits of every row.")] = 90,
     batch: Annotated[int, typer.Option(min=1, help="With it: rows of a step.")] = 256,
     seeds: Annotated[int, typer.Option(min=1, help="With it: cross-validations.")] = 5,
-    teacher: Labeller = None,
-    json_: Json = False,
+    teacher: options.Labeller = None,
+    json_: options.Json = False,
 ) -> None:
     """Time vmaf-jax and the plain way side by side; or train a known recipe on a table."""
     from vmaf_jax.benchmarks import run_benchmark
@@ -121,12 +121,12 @@ def _parse_widths(text: str) -> tuple[int, ...]:
 
 def compare_backends(
     corpus: Annotated[str, typer.Option(help="netflix, manifest, demo or demo_1080p.")] = "demo",
-    data_root: DataRoot = None,
-    manifest: Manifest = None,
+    data_root: options.DataRoot = None,
+    manifest: options.Manifest = None,
     out: Annotated[Path | None, typer.Option(help="Folder, by default runs/backends.")] = None,
     teacher: Annotated[str, typer.Option(help="Whose scores are compared.")] = "vmaf_v0.6.1",
-    overwrite: Overwrite = False,
-    json_: Json = False,
+    overwrite: options.Overwrite = False,
+    json_: options.Json = False,
 ) -> None:
     """Hold JAX's features against libvmaf's integer and float ones, frame by frame."""
     prepare_extraction("jax")

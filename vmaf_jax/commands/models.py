@@ -6,43 +6,30 @@ from typing import Annotated
 
 import typer
 
-from vmaf_jax.commands.options import (
-    Backend,
-    DataRoot,
-    Json,
-    Label,
-    Labeller,
-    Manifest,
-    ModelName,
-    Overwrite,
-    PictureSize,
-    Quantize,
-    Samples,
-    VoteScale,
-)
+from vmaf_jax.commands import options
 from vmaf_jax.environment import prepare_extraction
 from vmaf_jax.errors import InputError
 
 
 def evaluate(
-    model: ModelName,
+    model: options.ModelName,
     features: Annotated[
         str | None, typer.Option(help="A feature table: its path or address; or else:")
     ] = None,
     corpus: Annotated[str | None, typer.Option(help="netflix, manifest or demo.")] = None,
-    data_root: DataRoot = None,
-    manifest: Manifest = None,
-    label_scale: VoteScale = None,
-    backend: Backend = "libvmaf",
-    teacher: Labeller = None,
-    label: Label = None,
+    data_root: options.DataRoot = None,
+    manifest: options.Manifest = None,
+    label_scale: options.VoteScale = None,
+    backend: options.Backend = "libvmaf",
+    teacher: options.Labeller = None,
+    label: options.Label = None,
     interval: Annotated[
         float | None, typer.Option(help="Level, as 0.9, of the clips' intervals.")
     ] = None,
     against: Annotated[
         str | None, typer.Option(help="A second model: is it better, and is that sure?")
     ] = None,
-    json_: Json = False,
+    json_: options.Json = False,
 ) -> None:
     """Compare a model's predictions with labels, and two models with each other."""
     if teacher and label:
@@ -91,7 +78,7 @@ def evaluate(
 
 def calibrate(
     features: Annotated[str, typer.Option(help="A feature table: its path or address.")],
-    model: ModelName = "vmaf_4k_v0.6.1",
+    model: options.ModelName = "vmaf_4k_v0.6.1",
     suggest: Annotated[
         int | None, typer.Option(help="So many clips of each title to have rated.")
     ] = None,
@@ -103,9 +90,9 @@ def calibrate(
     out: Annotated[Path | None, typer.Option(help="Of --votes: folder of the result.")] = None,
     title: Annotated[list[str] | None, typer.Option(help="Only this source, repeatable.")] = None,
     interval: Annotated[float, typer.Option(help="Level of the intervals.")] = 0.9,
-    label_scale: VoteScale = None,
-    overwrite: Overwrite = False,
-    json_: Json = False,
+    label_scale: options.VoteScale = None,
+    overwrite: options.Overwrite = False,
+    json_: options.Json = False,
 ) -> None:
     """Choose clips of a title to have rated, and predict the others from their votes."""
     if (suggest is None) == (votes is None):
@@ -152,7 +139,7 @@ def report(
     runs: Annotated[list[Path], typer.Argument(help="Run folders or shipped names.")],
     out: Annotated[Path | None, typer.Option(help="The .html file.")] = None,
     png: Annotated[Path | None, typer.Option(help="Draw one run's agreement, a .png file.")] = None,
-    json_: Json = False,
+    json_: options.Json = False,
 ) -> None:
     """Make a run's report.html again, or a page that compares several runs with the first."""
     from vmaf_jax.jobs.report_runs import report as write_report
@@ -171,16 +158,16 @@ def export(
     model: Annotated[str, typer.Option(help="Shipped name, run folder, libvmaf .json or name.")],
     out: Annotated[Path, typer.Option(help="File to write.")],
     format_: Annotated[str, typer.Option("--format", help="onnx, libvmaf or pixels.")] = "onnx",
-    quantize: Quantize = None,
-    size: PictureSize = None,
-    samples: Samples = "float32",
+    quantize: options.Quantize = None,
+    size: options.PictureSize = None,
+    samples: options.Samples = "float32",
     distance: Annotated[
         float | None, typer.Option(help="Viewers' picture heights, as 3.2; of opinions.")
     ] = None,
     member: Annotated[
         list[str] | None, typer.Option(help="A further model of an ensemble, repeatable.")
     ] = None,
-    json_: Json = False,
+    json_: options.Json = False,
 ) -> None:
     """Export a trained student, verified against JAX."""
     from vmaf_jax.errors import InputError

@@ -85,7 +85,7 @@ COMMANDS = {  # in groups; a module of this package, a function of it, and a lin
         "ladder": ("encode", "ladder", "Compare codecs: rate-quality curves, BD-rate, hulls."),
     },
     "Make a table of features": {
-        "extract": ("extract", "extract", "Measure a corpus of pairs."),
+        "extract": ("tables", "extract", "Measure a corpus of pairs."),
         "import": ("tables", "import_features", "Read logs, features and opinion scores."),
         "check": ("tables", "check", "Find clips out of step and labels that are wrong."),
     },

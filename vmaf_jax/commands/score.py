@@ -8,33 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vmaf_jax.commands.options import (
-    AUTO,
-    MEASURING,
-    RAW,
-    Address,
-    Align,
-    Damaged,
-    Deinterlace,
-    Engine,
-    FilmGrain,
-    Force,
-    Fps,
-    Frames,
-    Json,
-    Offset,
-    PictureRegion,
-    Pixels,
-    Provider,
-    Scale,
-    Shortest,
-    Start,
-    Stream,
-    Sync,
-    Teachers,
-    complete,
-    complete_scored_model,
-)
+from vmaf_jax.commands import options
 from vmaf_jax.commands.program import HELP_ALL
 from vmaf_jax.environment import prepare_extraction
 from vmaf_jax.errors import GateError, InputError
@@ -63,14 +37,14 @@ def _complete_metrics(incomplete: str) -> list[str]:
     from vmaf_jax.extraction.request import METRICS
 
     before, comma, last = incomplete.rpartition(",")
-    return [f"{before}{comma}{name}" for name in complete(*METRICS)(last)]
+    return [f"{before}{comma}{name}" for name in options.complete(*METRICS)(last)]
 
 
 def _complete_pool(incomplete: str) -> list[str]:
     """Returns poolings that go on as `incomplete` does."""
     from vmaf_jax.evaluation.clip_pooling import POOLS  # loads NumPy, which help does without
 
-    return complete(*POOLS)(incomplete)
+    return options.complete(*POOLS)(incomplete)
 
 
 def _show_all_help(ctx: Any, asked: bool) -> bool:
@@ -90,14 +64,14 @@ def score(
         typer.Option(
             help="auto: VMAF's own by resolution; v1: VMAF v1's; phone; a VMAF model or student by "
             "name (tiny); a run folder, .onnx or .json.",
-            autocompletion=complete_scored_model,
+            autocompletion=options.complete_scored_model,
         ),
-    ] = AUTO,
+    ] = options.AUTO,
     display: Annotated[
         str | None,
         typer.Option(
             help="Screen, for --model auto and v1: 1080p@3H, 1080p@5H, 2160p@1.5H, 2160p@3H.",
-            autocompletion=complete("1080p@3H", "1080p@5H", "2160p@1.5H", "2160p@3H"),
+            autocompletion=options.complete("1080p@3H", "1080p@5H", "2160p@1.5H", "2160p@3H"),
         ),
     ] = None,
     pool: Annotated[
@@ -127,7 +101,7 @@ def score(
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Print the score and no more.")
     ] = False,
-    json_: Json = False,
+    json_: options.Json = False,
     html: Annotated[
         Path | None,
         typer.Option(help="Write a page: quality over time, pictures.", rich_help_panel=_FILES),
@@ -164,7 +138,7 @@ def score(
         Path | None,
         typer.Option(help="Write the limits as JUnit XML, .xml.", rich_help_panel=_GATE),
     ] = None,
-    teacher: Teachers = None,
+    teacher: options.Teachers = None,
     extra_metrics: Annotated[
         str | None,
         typer.Option(
@@ -172,39 +146,41 @@ def score(
             autocompletion=_complete_metrics,
         ),
     ] = None,
-    start: Start = None,
-    frames: Frames = None,
-    region: PictureRegion = None,
-    shortest: Shortest = False,
-    force: Force = False,
-    scale: Scale = None,
-    fps: Fps = None,
-    sync: Sync = None,
-    offset: Offset = 0,
-    allow_damaged: Damaged = False,
-    deinterlace: Deinterlace = None,
-    stream: Stream = None,
-    align: Align = False,
-    film_grain: FilmGrain = None,
-    width: Pixels = None,
-    height: Pixels = None,
+    start: options.Start = None,
+    frames: options.Frames = None,
+    region: options.PictureRegion = None,
+    shortest: options.Shortest = False,
+    force: options.Force = False,
+    scale: options.Scale = None,
+    fps: options.Fps = None,
+    sync: options.Sync = None,
+    offset: options.Offset = 0,
+    allow_damaged: options.Damaged = False,
+    deinterlace: options.Deinterlace = None,
+    stream: options.Stream = None,
+    align: options.Align = False,
+    film_grain: options.FilmGrain = None,
+    width: options.Pixels = None,
+    height: options.Pixels = None,
     pix_fmt: Annotated[
         str | None,
         typer.Option(
-            help="Such as yuv420p.", rich_help_panel=RAW, autocompletion=complete(*RAW_FORMATS)
+            help="Such as yuv420p.",
+            rich_help_panel=options.RAW,
+            autocompletion=options.complete(*RAW_FORMATS),
         ),
     ] = None,
     backend: Annotated[
         str,
         typer.Option(
             help="What measures: libvmaf, jax or onnx.",
-            rich_help_panel=MEASURING,
-            autocompletion=complete("libvmaf", "jax", "onnx"),
+            rich_help_panel=options.MEASURING,
+            autocompletion=options.complete("libvmaf", "jax", "onnx"),
         ),
     ] = "libvmaf",
-    provider: Provider = None,
-    engine: Engine = "local",
-    address: Address = None,
+    provider: options.Provider = None,
+    engine: options.Engine = "local",
+    address: options.Address = None,
     help_all: Annotated[
         bool,
         typer.Option(

@@ -1,12 +1,92 @@
-"""Commands that make a table of what is measured already, and check one: `import`, `check`."""
+"""Commands on feature tables: `extract` and `import` make them, `check` finds what is wrong."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from vmaf_jax.commands.options import Json, Teachers, VoteScale
+from vmaf_jax.commands import options
+from vmaf_jax.environment import prepare_extraction
 from vmaf_jax.errors import GateError
+from vmaf_jax.video.comparison import Comparison
+
+
+def extract(
+    corpus: Annotated[
+        str, typer.Option(help="netflix, manifest, demo, demo_1080p or support_vectors.")
+    ],
+    out: Annotated[Path, typer.Option(help="Parquet file, or a folder of shards.")],
+    data_root: options.DataRoot = None,
+    manifest: options.Manifest = None,
+    label_scale: options.VoteScale = None,
+    teacher: options.Teachers = None,
+    features: Annotated[
+        str, typer.Option(help="vmaf, vmaf_neg (gain limits), vmaf_v1 ...")
+    ] = "vmaf",
+    mean_pool: Annotated[
+        bool, typer.Option("--mean-pool", help="Write one row per clip: means of its frames.")
+    ] = False,
+    shortest: options.Shortest = False,
+    force: options.Force = False,
+    scale: options.Scale = None,
+    fps: options.Fps = None,
+    sync: options.Sync = None,
+    offset: options.Offset = 0,
+    allow_damaged: options.Damaged = False,
+    start: options.Start = None,
+    frames: options.Frames = None,
+    region: options.PictureRegion = None,
+    deinterlace: options.Deinterlace = None,
+    stream: options.Stream = None,
+    align: options.Align = False,
+    film_grain: options.FilmGrain = None,
+    backend: options.Backend = "libvmaf",
+    jobs: Annotated[int | None, typer.Option(min=1, help="Clips measured at a time.")] = None,
+    engine: options.Engine = "local",
+    address: options.Address = None,
+    json_: options.Json = False,
+) -> None:
+    """Extract features and teacher scores into a feature table."""
+    prepare_extraction(backend)
+    from vmaf_jax.corpora.by_name import CorpusSource
+    from vmaf_jax.jobs.extract import ExtractSettings
+    from vmaf_jax.jobs.extract import extract as run_extraction
+    from vmaf_jax.reporting.terminal import Terminal, show_json, show_summary
+
+    settings = ExtractSettings(
+        features=features,
+        teachers=tuple(teacher) if teacher else None,
+        mean_pool=mean_pool,
+        backend=backend,
+        jobs=jobs,
+        engine=engine,
+        address=address,
+        comparison=Comparison(
+            shortest=shortest,
+            force=force,
+            scale=scale,
+            fps=fps,
+            sync=sync,
+            offset=offset,
+            allow_damaged=allow_damaged,
+            start=start,
+            frames=frames,
+            deinterlace=deinterlace,
+            stream=stream,
+            align=align,
+            film_grain=film_grain,
+            region=region,
+        ),
+    )
+    source = CorpusSource(corpus, data_root, manifest, label_scale)
+    with Terminal() as terminal:
+        summary = run_extraction(source, out, settings, progress=terminal)
+    if json_:
+        shown = summary.to_dict()
+        del shown["label_scale"]  # of `import` alone, whose votes have one
+        show_json({"out": str(out), **shown})
+    else:
+        show_summary(out, summary)
 
 
 def import_features(
@@ -19,11 +99,11 @@ def import_features(
     ] = None,
     data_root: Annotated[Path | None, typer.Option(help="Folder of --corpus.")] = None,
     ratings: Annotated[Path | None, typer.Option(help="Raw votes: clip, subject, score.")] = None,
-    label_scale: VoteScale = None,
+    label_scale: options.VoteScale = None,
     features: Annotated[
         str, typer.Option(help="vmaf, vmaf_neg, vmaf_float or vmaf_float_neg.")
     ] = "vmaf",
-    teacher: Teachers = None,
+    teacher: options.Teachers = None,
     name: Annotated[str | None, typer.Option(help="Name of the corpus.")] = None,
     source: Annotated[
         list[str] | None, typer.Option(help="Keep this source's clips; repeatable.")
@@ -31,7 +111,7 @@ def import_features(
     exclude_suspects: Annotated[
         bool, typer.Option("--exclude-suspects", help="Leave out what `check` finds, and say so.")
     ] = False,
-    json_: Json = False,
+    json_: options.Json = False,
 ) -> None:
     """Make a feature table from logs or features, and opinion scores, that you have."""
     from vmaf_jax.jobs.import_features import ImportSettings, ImportSource
@@ -58,7 +138,7 @@ def import_features(
 def check(
     table: Annotated[str, typer.Argument(help="A feature table: its path or address.")],
     ratings: Annotated[Path | None, typer.Option(help="Raw votes: clip, subject, score.")] = None,
-    json_: Json = False,
+    json_: options.Json = False,
 ) -> None:
     """Find clips out of step, wrong references, swapped labels and unreliable subjects."""
     from vmaf_jax.jobs.check import FIXES

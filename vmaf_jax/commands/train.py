@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from vmaf_jax.commands import options
 from vmaf_jax.commands.distributed import (
     Coordinator,
     Distributed,
@@ -13,23 +14,22 @@ from vmaf_jax.commands.distributed import (
     Processes,
     start_process,
 )
-from vmaf_jax.commands.options import ConfigFile, Json, Overrides, Overwrite, SaveEvery, complete
 from vmaf_jax.environment import is_first_process, prepare_training
 
 
 def train(
-    config: ConfigFile,
-    set_: Overrides = None,
+    config: options.ConfigFile,
+    set_: options.Overrides = None,
     run_dir: Annotated[
         Path | None, typer.Option(help="Folder of the run; by default runs/<name>.")
     ] = None,
-    overwrite: Overwrite = False,
-    save_every: SaveEvery = None,
+    overwrite: options.Overwrite = False,
+    save_every: options.SaveEvery = None,
     distributed: Distributed = False,
     coordinator: Coordinator = None,
     processes: Processes = None,
     process: Process = None,
-    json_: Json = False,
+    json_: options.Json = False,
 ) -> None:
     """Train, cross-validate, export and verify a student."""
     if distributed:
@@ -61,15 +61,15 @@ def train(
 
 
 def select(
-    config: ConfigFile,
+    config: options.ConfigFile,
     out: Annotated[Path | None, typer.Option(help="Folder, by default runs/<name>.")] = None,
-    overwrite: Overwrite = False,
-    save_every: SaveEvery = None,
+    overwrite: options.Overwrite = False,
+    save_every: options.SaveEvery = None,
     distributed: Distributed = False,
     coordinator: Coordinator = None,
     processes: Processes = None,
     process: Process = None,
-    json_: Json = False,
+    json_: options.Json = False,
 ) -> None:
     """Compare networks and trainings by held-out error, and state a choice."""
     if distributed:
@@ -100,10 +100,10 @@ def init(
         typer.Option(
             "--for",
             help="What a model is to learn: vmaf, or opinions.",
-            autocompletion=complete("vmaf", "opinions"),
+            autocompletion=options.complete("vmaf", "opinions"),
         ),
     ] = "vmaf",
-    json_: Json = False,
+    json_: options.Json = False,
 ) -> None:
     """Write a commented configuration and a list of clips to start from."""
     from vmaf_jax.jobs.init import CLIPS, CONFIG
