@@ -14,7 +14,8 @@ import pytest
 
 from tests.support import run_command
 from vmaf_jax.errors import GateError, InputError
-from vmaf_jax.jobs.encode import EncodeSettings, encode
+from vmaf_jax.jobs.encode import encode
+from vmaf_jax.jobs.encode_settings import EncodeSettings
 from vmaf_jax.scoring.score import score
 from vmaf_jax.video.encoders import _list_encoders
 from vmaf_jax.video.ffmpeg import find_ffmpeg
@@ -133,7 +134,7 @@ def test_frames_lost_by_damage_are_told_as_damage(make, encodes, tmp_path):
 
 def test_a_full_disk_is_one_line_and_leaves_nothing(encodes, tmp_path):
     words = [sys.executable, "-m", "vmaf_jax", "encode", str(encodes / "ref.y4m"), "--target", "90"]
-    line = ["bash", "-c", 'ulimit -f 24; exec "$@"', "bash", *words, "--out", tmp_path / "out.mp4"]
+    line = ["bash", "-c", 'ulimit -f 8; exec "$@"', "bash", *words, "--out", tmp_path / "out.mp4"]
     result = subprocess.run(line, capture_output=True, text=True)
     assert (result.returncode, result.stdout) == (2, "")
     assert "free space" in result.stderr.splitlines()[-1]

@@ -9,7 +9,7 @@ from vmaf_jax.commands import options
 from vmaf_jax.errors import GateError, InputError
 
 if TYPE_CHECKING:
-    from vmaf_jax.jobs.encode import EncodeSettings
+    from vmaf_jax.jobs.encode_settings import EncodeSettings
 
 
 def encode(
@@ -74,8 +74,8 @@ def encode(
 ) -> None:
     """Encode a video as cheaply as a target score allows."""
     from vmaf_jax.files import check_output
-    from vmaf_jax.jobs.encode import EncodeSettings
     from vmaf_jax.jobs.encode import encode as encode_to_target
+    from vmaf_jax.jobs.encode_settings import EncodeSettings
     from vmaf_jax.reporting.terminal import Terminal, show_json, show_lines
 
     if (ladder is None) != (targets is None):

@@ -16,13 +16,8 @@ from vmaf_jax.evaluation.segment_plan import plan_segments, plan_whole
 from vmaf_jax.evaluation.target_search import forecast
 from vmaf_jax.extraction.extract import VideoLike, as_video
 from vmaf_jax.files import work_folder
-from vmaf_jax.jobs.encode import (
-    EncodeSettings,
-    make_recipe,
-    observe_probes,
-    probe_settings,
-    target_in_points,
-)
+from vmaf_jax.jobs.encode import interpolate_kbps, observe_probes, probe_settings
+from vmaf_jax.jobs.encode_settings import EncodeSettings, make_recipe, target_in_points
 from vmaf_jax.progress import NO_PROGRESS, Progress
 from vmaf_jax.scoring.encode_trials import Probe, Target, Trials
 from vmaf_jax.scoring.model import choose_model, load_scorer
@@ -170,9 +165,7 @@ def _find_rung(
         setting = view.weakest(target)
         if setting is None:
             continue
-        at = sorted(probes, key=lambda probe: probe.setting)
-        settings, logs = [p.setting for p in at], [math.log(p.kbps) for p in at]
-        kbps = math.exp(float(np.interp(setting, settings, logs)))
+        kbps = interpolate_kbps(probes, setting)
         score = float(np.interp(setting, view.setting, view.mean))
         width = round(height * aspect / _EVEN) * _EVEN
         rungs.append(LadderRung(target, width, height, setting, score, kbps))

@@ -15,7 +15,8 @@ import pydantic
 
 from vmaf_jax.files import check_output, to_json, write_text
 from vmaf_jax.jobs.calibrate import calibrate, suggest
-from vmaf_jax.jobs.encode import EncodeSettings, Encoding, encode
+from vmaf_jax.jobs.encode import Encoding, encode
+from vmaf_jax.jobs.encode_settings import EncodeSettings
 from vmaf_jax.jobs.ladder import BdRate, ladder
 from vmaf_jax.progress import Progress
 from vmaf_jax.scoring.model import AUTO, PHONE, V1, Model, ModelLike, load_model
