@@ -402,7 +402,9 @@ class ListBackendsRequest(Request):
     """
 
 
-class _RowsRequest(Request):
+class RowsRequest(Request):
+    """The rows of a table that models are judged on."""
+
     features: Table
     split: Word = Field(
         "all",
@@ -423,13 +425,13 @@ class _RowsRequest(Request):
     )
 
 
-class EvaluateRequest(_RowsRequest):
+class EvaluateRequest(RowsRequest):
     """Computes PLCC, SROCC and RMSE of one model on a split of a feature table."""
 
     model: ModelName = Field(description=_MODEL)
 
 
-class CompareRequest(_RowsRequest):
+class CompareRequest(RowsRequest):
     """Computes PLCC, SROCC and RMSE of several models on the same split of a feature table, and
     ranks them by RMSE.
     """

@@ -32,7 +32,7 @@ from vmaf_jax.tables.opinions import LabelScale
 from vmaf_jax.tables.table import FeatureTable
 
 if TYPE_CHECKING:
-    from vmaf_jax.jobs.evaluate import Evaluation
+    from vmaf_jax.jobs.evaluate import Evaluation, ModelRanking
 
 _Request = TypeVar("_Request", bound=Request)
 _Result = TypeVar("_Result")
@@ -319,15 +319,7 @@ def evaluate_model(
     request: requests.EvaluateRequest, progress: Progress
 ) -> Answer[results.EvaluateResult]:
     """Evaluates one model on a split."""
-    from vmaf_jax.jobs import evaluate as evaluate_job
-
-    compared = evaluate_job.rank_models(
-        [_load(request.model)],
-        Path(request.features),
-        split=request.split,
-        label=request.label,
-        interval=request.interval,
-    )
+    compared = _rank_models([request.model], request)
     agreement = _agreement(compared.ranked[0], PART)
     result = results.EvaluateResult(
         label=compared.label,
@@ -349,15 +341,7 @@ def compare_models(
     request: requests.CompareRequest, progress: Progress
 ) -> Answer[results.CompareResult]:
     """Evaluates several models on the same rows, the best first."""
-    from vmaf_jax.jobs import evaluate as evaluate_job
-
-    compared = evaluate_job.rank_models(
-        [_load(model) for model in request.models],
-        Path(request.features),
-        split=request.split,
-        label=request.label,
-        interval=request.interval,
-    )
+    compared = _rank_models(request.models, request)
     max_clips = PART // len(request.models)
     result = results.CompareResult(
         label=compared.label,
@@ -536,6 +520,18 @@ def _statistics(scores: Scores) -> results.Statistics:
 
 def _mean_features(table: FeatureTable) -> dict[str, float]:
     return dict(zip(table.feature_set, np.mean(table.features, axis=0).tolist(), strict=True))
+
+
+def _rank_models(models: Sequence[str], request: requests.RowsRequest) -> "ModelRanking":
+    from vmaf_jax.jobs.evaluate import rank_models
+
+    return rank_models(
+        [_load(model) for model in models],
+        Path(request.features),
+        split=request.split,
+        label=request.label,
+        interval=request.interval,
+    )
 
 
 def _agreement(evaluation: "Evaluation", max_clips: int) -> results.Agreement:
