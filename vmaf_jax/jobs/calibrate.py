@@ -44,6 +44,7 @@ from vmaf_jax.tables.opinions import (
     check_scale,
     from_hundred,
     to_hundred,
+    votes_a_point,
 )
 from vmaf_jax.tables.table import FeatureTable
 
@@ -189,7 +190,7 @@ def suggest(
             rated=rated,
             cost=None if cost is None else cost[rows],
         )
-        unit = (scale[1] - scale[0]) / 100
+        unit = votes_a_point(scale)
         clips = [SuggestedClip(measured.name[rows[c.place]], c.error * unit) for c in chosen]
         experiment = None if measured.experiment is None else measured.experiment[rows[0]]
         suggestions.append(TitleSuggestions(source, clips, experiment))

@@ -15,7 +15,8 @@ from vmaf_jax.models import Student
 from vmaf_jax.models.viewing_distance import ViewingDistance
 from vmaf_jax.reporting.numbers import format_fixed, format_points
 from vmaf_jax.reporting.page import markdown_table
-from vmaf_jax.tables.opinions import LabelScale
+from vmaf_jax.reporting.run_view import common_limits
+from vmaf_jax.tables.opinions import LabelScale, votes_a_point
 
 _SUPPORT_VECTORS = (
     "- `support_vectors` are clip means of VMAF's own training clips, which the teacher's model "
@@ -65,7 +66,8 @@ def card(
     held_out_name = f"{n_folds} folds of whole sources" if n_folds else "leave-one-source-out"
     sets = {held_out_name: held_out}
     sets |= {f"external: {name}": rows for name, rows in external.items()}
-    predicts = "opinion scores" if data["label"] == "mos" else data["teacher"]
+    votes = data["label"] == "mos"
+    predicts = "opinion scores" if votes else data["teacher"]
     lines = [
         f"# {config['name']}",
         "",
@@ -102,8 +104,7 @@ def card(
         "",
         "## Limits",
         "",
-        "- It knows libvmaf's features of a frame and nothing else: what they miss, it misses.",
-        f"- {_agrees_with(data)}",
+        *(f"- {line}" for line in common_limits("mos" if votes else data["teacher"])),
         f"- {int((held_out.label <= 20).sum())} of the {len(held_out.label)} held-out rows score "
         f"20 or less; the table above says how well that end is known.",
         "",
@@ -212,7 +213,7 @@ def _unit(data: Mapping[str, Any], label_scale: tuple[float, float], rmse: float
     low, high = label_scale
     return (
         f"Errors in points of 0-100, to which the votes' {low:g} to {high:g} is mapped: there, the "
-        f"held-out RMSE is {rmse * (high - low) / 100:.3f}."
+        f"held-out RMSE is {rmse * votes_a_point(label_scale):.3f}."
     )
 
 
@@ -226,12 +227,6 @@ def _worst_cases(sets: Mapping[str, HeldOut]) -> list[str]:
             [row for name, rows in sets.items() for row in _worst(name, rows)],
         ),
     ]
-
-
-def _agrees_with(data: Mapping[str, Any]) -> str:
-    if data["label"] == "mos":
-        return "It was fitted to the opinion scores of its table, and to no others."
-    return f"Agreement is with {data['teacher']}, not with viewers."
 
 
 def _figure(value: float) -> str:
@@ -294,7 +289,7 @@ def experiment_lines(experiments: Experiments | None, scale: LabelScale) -> list
     """
     if experiments is None:
         return []
-    votes = (scale[1] - scale[0]) / 100.0
+    votes = votes_a_point(scale)
     bias = votes * mean_bias(experiments.agreement, experiments.model)
     return [
         "## Every test",
@@ -316,7 +311,7 @@ def agreement_table(experiments: Experiments, scale: LabelScale) -> list[str]:
     Args:
         scale: the worst and the best vote, of which errors are given.
     """
-    votes = (scale[1] - scale[0]) / 100.0
+    votes = votes_a_point(scale)
     rows = [
         [
             entry.experiment,

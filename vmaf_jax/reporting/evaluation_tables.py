@@ -14,6 +14,7 @@ from vmaf_jax.evaluation.run_comparison import Standing
 from vmaf_jax.evaluation.run_metrics import RunMetrics
 from vmaf_jax.reporting.numbers import format_fixed, format_interval, format_p_value
 from vmaf_jax.reporting.terminal import show_lines, show_table
+from vmaf_jax.tables.opinions import votes_a_point
 
 Scale = tuple[float, float]
 POINTS: Scale = (0.0, 100.0)
@@ -112,8 +113,14 @@ def show_comparison(
 
 
 def _cells(metrics: OpinionMetrics, scale: Scale) -> list[str]:
-    star = None if metrics.rmse_star is None else metrics.rmse_star * _unit(scale)
-    figures = (metrics.plcc, metrics.srocc, metrics.krocc, metrics.rmse * _unit(scale), star)
+    star = None if metrics.rmse_star is None else metrics.rmse_star * votes_a_point(scale)
+    figures = (
+        metrics.plcc,
+        metrics.srocc,
+        metrics.krocc,
+        metrics.rmse * votes_a_point(scale),
+        star,
+    )
     return [str(metrics.n), *map(format_fixed, figures), format_fixed(metrics.outlier_ratio, 3)]
 
 
@@ -136,17 +143,12 @@ def _scale_lines(scale: Scale) -> list[str]:
     return [] if scale == POINTS else [f"RMSE are on the scale {scale[0]:g} to {scale[1]:g}"]
 
 
-def _unit(scale: Scale) -> float:
-    """Returns the length of one point of 0-100 on the voters' scale."""
-    return (scale[1] - scale[0]) / 100
-
-
 def _scaled(interval: Interval, scale: Scale) -> Interval:
-    return Interval(interval.low * _unit(scale), interval.high * _unit(scale))
+    return Interval(interval.low * votes_a_point(scale), interval.high * votes_a_point(scale))
 
 
 def _on_scale(entry: PairedDifference, scale: Scale) -> PairedDifference:
-    unit = _unit(scale)
+    unit = votes_a_point(scale)
     return dataclasses.replace(
         entry,
         first=entry.first * unit,

@@ -20,6 +20,7 @@ from vmaf_jax.reporting.notebook import run_html
 from vmaf_jax.reporting.numbers import format_interval, format_points
 from vmaf_jax.reporting.page import Tile, paragraph, table
 from vmaf_jax.tables.categories import encode
+from vmaf_jax.tables.opinions import votes_a_point
 
 
 @dataclasses.dataclass(frozen=True)
@@ -165,11 +166,7 @@ def judge_run(run: RunView) -> Verdict:
 def list_limits(run: RunView) -> list[str]:
     """Lists what the figures of a run do not say."""
     data, training = object_at(run.config, "data"), object_at(run.config, "training")
-    lines = ["It knows libvmaf's features of a frame and nothing else: what they miss, it misses."]
-    if run.label == "mos":
-        lines.append("It was fitted to the opinion scores of its table, and to no others.")
-    else:
-        lines.append(f"Agreement is with {run.label}, not with viewers.")
+    lines = list(common_limits(run.label))
     if training.get("strategy") == "teacher_queries":
         lines.append(
             "Queries asked the teacher anywhere, held-out clips' surroundings included: the figure "
@@ -187,6 +184,18 @@ def list_limits(run: RunView) -> list[str]:
         f"another kind, they say little."
     )
     return lines
+
+
+def common_limits(label: str) -> tuple[str, str]:
+    """Returns the limits of every model in two sentences.
+
+    Args:
+        label: what it learnt, a teacher's name or `mos`.
+    """
+    features = "It knows libvmaf's features of a frame and nothing else: what they miss, it misses."
+    if label == "mos":
+        return features, "It was fitted to the opinion scores of its table, and to no others."
+    return features, f"Agreement is with {label}, not with viewers."
 
 
 def _sentence(run: RunView, errors: PooledErrors) -> str:
@@ -216,7 +225,7 @@ def _as_voted(run: RunView, error: float) -> str:
     if run.label != "mos" or run.label_scale is None:
         return ""
     low, high = run.label_scale
-    return f" ({error * (high - low) / 100:.3f} where people vote {low:g} to {high:g})"
+    return f" ({error * votes_a_point(run.label_scale):.3f} where people vote {low:g} to {high:g})"
 
 
 def _warnings(run: RunView, errors: PooledErrors) -> list[str]:

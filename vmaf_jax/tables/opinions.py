@@ -48,6 +48,11 @@ def from_hundred(points: npt.NDArray[np.float64], scale: LabelScale) -> npt.NDAr
     return low + points / 100.0 * (high - low)
 
 
+def votes_a_point(scale: LabelScale) -> float:
+    """Returns the length of a point of 0-100 on `scale`, votes."""
+    return (scale[1] - scale[0]) / 100
+
+
 def width_to_hundred(widths: npt.NDArray[np.float64], scale: LabelScale) -> npt.NDArray[np.float64]:
     """Maps widths of intervals, or deviations, on `scale` to widths on 0-100; any shape."""
     return 100.0 * widths / (scale[1] - scale[0])
