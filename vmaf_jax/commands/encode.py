@@ -181,24 +181,14 @@ def ladder(
     """Compare codecs by rate and quality: curves, BD-rate, convex hull."""
     from vmaf_jax.files import check_output, write_bytes
     from vmaf_jax.jobs.ladder import ladder as make_ladder
-    from vmaf_jax.reporting.ladder_tables import (
-        check_panels,
-        rungs_csv,
-        show_bd_rate,
-        show_hull,
-    )
+    from vmaf_jax.reporting.ladder_tables import check_panels, rungs_csv, show_bd_rate, show_hull
     from vmaf_jax.reporting.terminal import show_json, show_lines
 
     for path, suffix in ((csv, ".csv"), (plot, ".png")):
         if path is not None:
             check_output(path, suffix, [table])
     result = make_ladder(
-        table,
-        anchor=anchor,
-        level=level,
-        hull=hull,
-        allow_crossing=allow_crossing,
-        content=content,
+        table, anchor=anchor, level=level, hull=hull, allow_crossing=allow_crossing, content=content
     )
     show_lines(map(str, result.left_out), on_error=True)
     hulls = result.hulls()

@@ -60,8 +60,7 @@ ModelName = Annotated[
 ]
 Label = Annotated[str | None, typer.Option(help="Label column, e.g. mos.")]
 Labeller = Annotated[
-    str | None,
-    typer.Option(help="Label column of this teacher.", autocompletion=complete_teacher),
+    str | None, typer.Option(help="Label column of this teacher.", autocompletion=complete_teacher)
 ]
 VoteScale = Annotated[
     tuple[float, float] | None,

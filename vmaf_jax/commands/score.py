@@ -117,8 +117,7 @@ def score(
         typer.Option(help="Write a log as libvmaf's, .json or .xml.", rich_help_panel=_FILES),
     ] = None,
     per_frame: Annotated[
-        bool,
-        typer.Option("--per-frame", help="Print every frame's score.", rich_help_panel=_FILES),
+        bool, typer.Option("--per-frame", help="Print every frame's score.", rich_help_panel=_FILES)
     ] = False,
     fail_below: Annotated[
         str | None,
@@ -456,13 +455,7 @@ def _rank(
 
     with Terminal() as terminal:
         ranking = rank(
-            reference,
-            distorted,
-            model,
-            settings,
-            engine=engine,
-            address=address,
-            progress=terminal,
+            reference, distorted, model, settings, engine=engine, address=address, progress=terminal
         )
         failed = [(failure.distorted, failure.reason) for failure in ranking.failed]
         if output.html is not None and ranking.ranked:

@@ -155,10 +155,7 @@ def load_clips_1080p() -> list[Clip]:
 
 
 def _make_clips(
-    corpus: str,
-    form: Format,
-    sources: tuple[Footage | Still, ...],
-    rungs: tuple[Distortion, ...],
+    corpus: str, form: Format, sources: tuple[Footage | Still, ...], rungs: tuple[Distortion, ...]
 ) -> list[Clip]:
     ffmpeg = find_ffmpeg()
     recipe = text_digest(repr((RECIPE, sources, rungs, form, FPS, ffmpeg.version)))

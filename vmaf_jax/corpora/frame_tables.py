@@ -15,12 +15,7 @@ from vmaf_jax.corpora.logs import check_numbers, check_possible
 from vmaf_jax.corpora.records import check_size
 from vmaf_jax.errors import InputError
 from vmaf_jax.features.feature_set import FeatureSet
-from vmaf_jax.tables.reading import (
-    coded_text_column,
-    missing_column,
-    number_column,
-    read_parquet,
-)
+from vmaf_jax.tables.reading import coded_text_column, missing_column, number_column, read_parquet
 from vmaf_jax.tables.table import METADATA_KEY
 
 MAX_FRAMES_BYTES = 4 * 2**30

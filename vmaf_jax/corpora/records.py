@@ -11,13 +11,7 @@ from typing import NoReturn, TypeVar
 import pyarrow as pa
 import pydantic
 
-from vmaf_jax.corpora.csv_files import (
-    NO_UTF_8,
-    CsvFormat,
-    decode,
-    read_csv_format,
-    read_csv_rows,
-)
+from vmaf_jax.corpora.csv_files import NO_UTF_8, CsvFormat, decode, read_csv_format, read_csv_rows
 from vmaf_jax.errors import InputError
 from vmaf_jax.files import limit
 from vmaf_jax.tables.reading import read_parquet
@@ -148,10 +142,7 @@ def read_json(text: str) -> object:
         ValueError, RecursionError: it is no such JSON.
     """
     return json.loads(
-        text,
-        parse_constant=_no_constant,
-        parse_float=_finite_float,
-        object_pairs_hook=unique_keys,
+        text, parse_constant=_no_constant, parse_float=_finite_float, object_pairs_hook=unique_keys
     )
 
 

@@ -39,10 +39,7 @@ class Deviation:
 
 
 def behaviour(
-    student: Predict,
-    teacher: Predict,
-    features: npt.NDArray[np.float64],
-    feature_set: FeatureSet,
+    student: Predict, teacher: Predict, features: npt.NDArray[np.float64], feature_set: FeatureSet
 ) -> dict[str, Deviation]:
     """Measures the deviation of `student` from `teacher` by case.
 

@@ -134,9 +134,7 @@ def _alternate(
 
 
 def _half_width(
-    clip: npt.NDArray[np.int64],
-    residual: npt.NDArray[np.float64],
-    weight: npt.NDArray[np.float64],
+    clip: npt.NDArray[np.int64], residual: npt.NDArray[np.float64], weight: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.float64]:
     """Computes the half-width of each clip's interval from the residuals of its own votes.
 

@@ -126,11 +126,7 @@ def forecast(
 
 
 def next_probe(
-    settings: SettingRange,
-    probes: Sequence[Observation],
-    target: float,
-    z: float,
-    tolerance: float,
+    settings: SettingRange, probes: Sequence[Observation], target: float, z: float, tolerance: float
 ) -> float | None:
     """Returns the setting whose segments are worth encoding next; None where enough is known.
 

@@ -30,12 +30,7 @@ from vmaf_jax.evaluation.title_process import (
 )
 from vmaf_jax.files import atomic_path, check_result_folder, write_text
 from vmaf_jax.jobs.calibrated_folder import CalibratedTitles, write_model
-from vmaf_jax.scoring.measured_clips import (
-    DEFAULT_BASE,
-    MeasuredClips,
-    load_process,
-    measure_clips,
-)
+from vmaf_jax.scoring.measured_clips import DEFAULT_BASE, MeasuredClips, load_process, measure_clips
 from vmaf_jax.scoring.model import CLIPS_FILE, Model, load_scorer
 from vmaf_jax.tables.dataset import read_table
 from vmaf_jax.tables.opinions import (
@@ -339,10 +334,7 @@ def _rows_by_name(names: Sequence[str], measured: MeasuredClips, path: Path) -> 
 
 
 def _predict(
-    measured: MeasuredClips,
-    groups: Sequence[Integers],
-    ratings: Ratings,
-    process: TitleProcess,
+    measured: MeasuredClips, groups: Sequence[Integers], ratings: Ratings, process: TitleProcess
 ) -> tuple[Floats, Floats]:
     """Predicts the votes on the clips of titles: mean and deviation, points, title by title."""
     mean, deviation = [], []

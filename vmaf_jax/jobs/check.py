@@ -247,10 +247,7 @@ def _number_panels(table: FeatureTable) -> Integers:
 
 
 def _look_at_scores(
-    means: FeatureTable,
-    clips: ClipFrames,
-    experiment: Integers,
-    known_bad: npt.NDArray[np.bool_],
+    means: FeatureTable, clips: ClipFrames, experiment: Integers, known_bad: npt.NDArray[np.bool_]
 ) -> tuple[list[Fault], npt.NDArray[np.bool_]]:
     """Holds opinion scores to features; returns faults, and whose votes are as low, `[c]`."""
     quality = load_teacher(means.feature_set.teacher)(means.features)

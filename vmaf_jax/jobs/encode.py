@@ -24,13 +24,7 @@ from vmaf_jax.progress import NO_PROGRESS, Progress
 from vmaf_jax.scoring.encode_trials import Probe, Target, Trials, WholeEncode
 from vmaf_jax.scoring.model import choose_model, load_scorer
 from vmaf_jax.scoring.shot_trials import ShotSettings, choose_shots
-from vmaf_jax.video.encoders import (
-    CONTAINERS,
-    ENCODERS,
-    Encoder,
-    check_arguments,
-    find_encoder,
-)
+from vmaf_jax.video.encoders import CONTAINERS, ENCODERS, Encoder, check_arguments, find_encoder
 from vmaf_jax.video.ffmpeg import find_ffmpeg
 from vmaf_jax.video.inputs import Video, check_video
 from vmaf_jax.video.survey import Survey, survey_source

@@ -30,12 +30,7 @@ def encode_page(found: Encoding) -> str:
     """Returns the page of a search as HTML."""
     name = Path(found.reference).name
     body = [
-        header(
-            f"{name} to {found.target:g}",
-            found.miss or found.lines()[0],
-            _tiles(found),
-            [],
-        ),
+        header(f"{name} to {found.target:g}", found.miss or found.lines()[0], _tiles(found), []),
         section("curve", "Score over setting", [_draw_curves(found)]),
         section("whole", "Whole files", [_list_encodes(found)]),
         section("probes", "Probes of segments", [_list_probes(found)]),

@@ -506,9 +506,7 @@ def _ensemble_identity(
         external={k: all_metrics(rows.predicted, rows.label) for k, rows in external.items()},
     )
     training = TrainingRecord(
-        config_sha256=hashlib.sha256(digests.encode()).hexdigest(),
-        corpora=corpora,
-        metrics=metrics,
+        config_sha256=hashlib.sha256(digests.encode()).hexdigest(), corpora=corpora, metrics=metrics
     )
     return dataclasses.replace(
         first.identity, name=name, training=training, calibration=calibration

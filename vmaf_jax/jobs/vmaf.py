@@ -49,12 +49,7 @@ def vmaf(
     """
     if not all(isinstance(video, (str, os.PathLike, Video)) for video in (reference, distorted)):
         return pixels.vmaf(
-            reference,
-            distorted,
-            model=model,
-            bits=bits,
-            clip=clip,
-            cambi_gradient=cambi_gradient,
+            reference, distorted, model=model, bits=bits, clip=clip, cambi_gradient=cambi_gradient
         )
     teacher = load_teacher(model)
     table = extract_pair(

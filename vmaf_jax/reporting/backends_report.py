@@ -4,12 +4,7 @@ import dataclasses
 
 from rich.table import Table
 
-from vmaf_jax.evaluation.metrics import (
-    FEATURE_LIMIT,
-    MOTION_LIMIT,
-    SCORE_LIMIT,
-    ColumnDifference,
-)
+from vmaf_jax.evaluation.metrics import FEATURE_LIMIT, MOTION_LIMIT, SCORE_LIMIT, ColumnDifference
 from vmaf_jax.reporting.page import markdown_table
 from vmaf_jax.reporting.terminal import show_table
 

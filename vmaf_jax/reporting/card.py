@@ -325,10 +325,7 @@ def agreement_table(experiments: Experiments, scale: LabelScale) -> list[str]:
         ]
         for entry in experiments.agreement
     ]
-    return markdown_table(
-        ["test", "model", "n", "PLCC", "SROCC", "bias", "RMSE", "mapped"],
-        rows,
-    )
+    return markdown_table(["test", "model", "n", "PLCC", "SROCC", "bias", "RMSE", "mapped"], rows)
 
 
 def verdict_lines(experiments: Experiments, votes: float) -> list[str]:

@@ -10,16 +10,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from vmaf_jax.reporting.clip_view import MAX_BINS, MAX_DRAWN, ClipView, Curve, Encode, bin_scores
-from vmaf_jax.reporting.page import (
-    Tile,
-    bullets,
-    details,
-    figure,
-    header,
-    page,
-    section,
-    table,
-)
+from vmaf_jax.reporting.page import Tile, bullets, details, figure, header, page, section, table
 from vmaf_jax.reporting.svg import HATCH, Plot, drawing, page_json, text
 
 _MAX_CUTS = 200  # drawn; a film has more than a drawing can tell apart

@@ -20,12 +20,7 @@ from vmaf_jax.reporting.error_plots import (
     forest,
     legend,
 )
-from vmaf_jax.reporting.numbers import (
-    format_fixed,
-    format_interval,
-    format_p_value,
-    format_points,
-)
+from vmaf_jax.reporting.numbers import format_fixed, format_interval, format_p_value, format_points
 from vmaf_jax.reporting.page import (
     Tile,
     details,

@@ -200,11 +200,7 @@ class Estimate:
 
 
 def forest(
-    rows: Sequence[Estimate],
-    axis: str,
-    *,
-    reference: float | None = None,
-    from_zero: bool = False,
+    rows: Sequence[Estimate], axis: str, *, reference: float | None = None, from_zero: bool = False
 ) -> str:
     """Draws estimates with their intervals, a row each.
 

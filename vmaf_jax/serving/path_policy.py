@@ -253,10 +253,7 @@ ModelName = Annotated[Text, _resolved_by(resolve_model)]
 
 
 def check_listed_files(
-    path: Path,
-    columns: Sequence[str],
-    resolve: Callable[[str, Settings], Path],
-    settings: Settings,
+    path: Path, columns: Sequence[str], resolve: Callable[[str, Settings], Path], settings: Settings
 ) -> None:
     """Checks the files that a list names, before its reader can tell which of them exist.
 

@@ -209,10 +209,7 @@ _PROMPTS = (
     Prompt(
         "explain_score",
         "Why a distorted video scores as it does: the score, its worst moments, what they show.",
-        {
-            "reference": "Path of the reference video.",
-            "distorted": "Path of the distorted video.",
-        },
+        {"reference": "Path of the reference video.", "distorted": "Path of the distorted video."},
         "Explain the quality of {distorted} against its reference {reference}.\n"
         "1. Call vmaf_score with plot=true: report the mean, and how far min, p1 and p5 lie below "
         "it (a wide gap is a few bad moments, a narrow one even loss).\n"

@@ -59,11 +59,7 @@ def width_to_hundred(widths: npt.NDArray[np.float64], scale: LabelScale) -> npt.
 
 
 def check_within_clips(
-    column: np.ndarray,
-    name: str,
-    clips: Sequence[str],
-    group: npt.NDArray[np.int64],
-    where: str,
+    column: np.ndarray, name: str, clips: Sequence[str], group: npt.NDArray[np.int64], where: str
 ) -> None:
     """Checks that a label of clips is equal on all frames of a clip.
 
