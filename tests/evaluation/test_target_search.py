@@ -63,6 +63,21 @@ def test_a_whole_file_corrects_what_segments_said(shift):
     assert len(whole) <= 2
 
 
+@pytest.mark.parametrize("target", [90.0, 95.0])
+def test_a_whole_file_far_below_its_segments_does_not_end_the_search(target):
+    """The segments of one clip scored 95 where its whole file would have 83."""
+    scale = SettingRange(best=1.0, worst=63.0, step=1.0, typical=32.0, slope=-0.08, drift=0.5)
+    curve = logistic(40, -0.07)
+    probes = [Observation(36.0, 98.24, 0.95), Observation(53.0, 95.29, 2.66)]
+    whole: list[Observation] = []
+    while (setting := next_encode(scale, probes, whole, target, Z, 1.5)) is not None:
+        whole.append(Observation(setting, curve(setting), holds=curve(setting) >= target))
+    best = max((file.setting for file in whole if file.holds), default=None)
+    assert best is not None
+    assert curve(best) - target <= 1.5
+    assert len(whole) <= 4
+
+
 def test_a_forecast_is_least_sure_far_from_what_is_known():
     view = forecast(SETTINGS, [Observation(24.0, 93.0)], [])
     assert (np.diff(view.mean) <= 0).all()

@@ -1,13 +1,14 @@
 """Search for the weakest encoder setting whose finished file keeps a target score.
 
-A setting is a quality level such as CRF: scores fall as it rises. The score of the finished file is
+A setting is a quality level such as CRF: scores fall as it rises. On the scale
+t = ln((s + 1) / (101 - s)), on which scores s fall nearly evenly with CRF, the finished file has
 
-    score(q) = g(q) + d(q)
+    t(q) = g(q) + d(q)
 
-g is a curve through probes, encodes of some segments: isotonic regression, then PCHIP, on the scale
-t = ln((s + 1) / (101 - s)), on which scores fall nearly evenly with CRF; beyond the probes it goes
-on with the slope of the last two, or the encoder's usual one. d is how much the whole file differs
-from its segments: unknown before the first whole encode, with the variance
+g is a curve through probes, encodes of some segments: isotonic regression, then PCHIP; beyond the
+probes it goes on with the slope of the last two, or the encoder's usual one. d is how much the
+whole file differs from its segments: unknown before the first whole encode, with the variance, in
+points,
 
     V(q) = e^2 + (drift * s'(q))^2
 
@@ -113,11 +114,11 @@ def forecast(
     if probes and whole:
         files = sorted(whole, key=lambda file: file.setting)
         at = [file.setting for file in files]
-        there = np.interp(at, grid, mean)
-        shift = np.array([file.score for file in files]) - there
-        far = np.abs(mean[:, None] - there).min(axis=1)
+        scores = np.array([file.score for file in files])
+        shift = _to_t(scores) - np.interp(at, grid, t)
+        mean = np.minimum.accumulate(_from_t(t + np.interp(grid, at, shift)))
+        far = np.abs(mean[:, None] - scores).min(axis=1)
         carried = np.hypot(_CARRY * far, np.interp(grid, at, [file.error for file in files]))
-        mean = np.minimum.accumulate(mean + np.interp(grid, at, shift))
         error = np.minimum(error, carried)
         curve_error = np.minimum(curve_error, carried)
     elif whole:
