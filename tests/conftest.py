@@ -44,7 +44,7 @@ LONG_FILES = (
     "web/test_page.py", "serving/test_tools.py", "teacher/test_gradient_compile.py",
     "end_to_end/test_commands.py", "commands/test_distributed.py", "end_to_end/test_wheel.py",
     "features/test_v1.py", "features/test_frames.py", "export/test_pixels.py",
-    "extraction/test_jax.py", "extraction/test_v1_stream.py", "extraction/test_ray.py",
+    "extraction/test_jax.py", "extraction/test_ray.py",
 )  # fmt: skip
 
 

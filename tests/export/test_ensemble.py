@@ -31,14 +31,19 @@ def members(*names):
     return [deploy(run.student, run.variables) for run in map(open_run, map(find_run, names))]
 
 
-@pytest.mark.parametrize("batch", [1, 7, 4096])
-def test_mlps_give_the_same_bits_in_jax_and_onnx_runtime(tmp_path, batch):
-    out = tmp_path / "two.onnx"
+@pytest.fixture(scope="module")
+def of_mlps(tmp_path_factory):
+    out = tmp_path_factory.mktemp("mlps") / "two.onnx"
     assert run_command("export", "--model", "nano", "--member", "tiny", "--out", out).code == 0
+    return out
+
+
+@pytest.mark.parametrize("batch", [1, 7, 4096])
+def test_mlps_give_the_same_bits_in_jax_and_onnx_runtime(of_mlps, batch):
     rows = parity_rows(FEATURES, [])[: min(4096, 100 * batch)]
     both = deploy_ensemble(members("nano", "tiny"))
     jitted = jax.jit(both.predict)
-    model = OnnxModel(out)
+    model = OnnxModel(of_mlps)
     for k in range(0, len(rows), batch):
         part = rows[k : k + batch]
         ours, theirs = jitted(both.constants, part), model.with_spread(part)

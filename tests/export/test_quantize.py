@@ -109,6 +109,7 @@ def test_a_tampered_file_is_refused_at_load(static, tmp_path):
             load_model(tmp_path / name)
 
 
+@pytest.mark.slow  # the same path as of the budget of PLCC, below
 def test_added_error_has_a_budget_too(tmp_path, monkeypatch):
     monkeypatch.setattr(quantize_module, "BUDGET_RMSE", 1e-3)
     with pytest.raises(GateError, match=r"RMSE grows by .* limit 0.001"):

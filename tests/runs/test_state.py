@@ -12,6 +12,7 @@ import time
 import numpy as np
 import pytest
 
+from tests.support import run_command
 from vmaf_jax.errors import InputError
 from vmaf_jax.interrupts import SAVED
 from vmaf_jax.progress import NullProgress
@@ -83,9 +84,8 @@ def config(tmp_path_factory):
 @pytest.fixture(scope="module")
 def undisturbed(config, tmp_path_factory):
     run_dir = tmp_path_factory.mktemp("undisturbed") / "run"
-    process = start(config, run_dir, every=())  # one that never saves
-    _, error = process.communicate()
-    assert process.returncode == 0, error
+    finished = run_command("train", "--config", config, "--run-dir", run_dir)  # never saves
+    assert finished.code == 0, finished.stderr
     assert not run_dir.with_name("run.state").exists()
     return contents(run_dir)
 
@@ -101,10 +101,9 @@ def killed_and_finished(config, run_dir, kills, seed):
         hit += process.poll() is None
         process.kill()
         process.communicate()
-    process = start(config, run_dir)
-    _, error = process.communicate()
-    assert process.returncode == 0, error
-    return hit, error
+    finished = run_command("train", "--config", config, "--run-dir", run_dir, "--save-every", 0.2)
+    assert finished.code == 0, finished.stderr
+    return hit, finished.stderr
 
 
 @pytest.mark.slow

@@ -8,6 +8,8 @@ The graph that JAX's operations become is rewritten into fewer operators of the 
 The bias of every Gemm is a row `[N]`, which is what quantisers and other runtimes expect.
 """
 
+import contextlib
+from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -47,14 +49,16 @@ def export_onnx(
 
     over_frames = identity.student.spec.over_frames
     n_features = len(identity.feature_set)
-    model: onnx.ModelProto = to_onnx(
-        predict,
-        inputs=[("N", "T", n_features), ("N", "T")] if over_frames else [("N", n_features)],
-        model_name=identity.name,
-        opset=OPSET,
-        input_names=[INPUT_NAME, MASK_NAME] if over_frames else [INPUT_NAME],
-        output_names=list(outputs),
-    )
+    # Networks over frames run as they were trained, by Flax's modules.
+    with contextlib.nullcontext() if over_frames else _converters_of_jax():
+        model: onnx.ModelProto = to_onnx(
+            predict,
+            inputs=[("N", "T", n_features), ("N", "T")] if over_frames else [("N", n_features)],
+            model_name=identity.name,
+            opset=OPSET,
+            input_names=[INPUT_NAME, MASK_NAME] if over_frames else [INPUT_NAME],
+            output_names=list(outputs),
+        )
     fuse(model.graph)
     for number, node in enumerate(model.graph.node):
         node.name = f"{node.op_type}_{number}"
@@ -67,6 +71,28 @@ def export_onnx(
         "quant_mode": "fp32",
     }
     return write_onnx(model, path, properties, over_frames=over_frames)
+
+
+@contextlib.contextmanager
+def _converters_of_jax() -> Iterator[None]:
+    """While open, jax2onnx loads its converters of JAX's own operations alone.
+
+    By itself it (0.17) also imports those of Flax, Equinox and dm_pix and all of its examples,
+    which takes longer than the rest of an export. A version without these names loads all.
+    """
+    from jax2onnx.plugins import plugin_system
+
+    loaded = getattr(plugin_system, "_already_imported_plugins", None)
+    if loaded is not False or not hasattr(plugin_system, "_import_tree"):
+        yield
+        return
+    folder = Path(plugin_system.__file__).parent / "jax"
+    plugin_system._import_tree(folder, "jax2onnx.plugins.jax")
+    plugin_system._already_imported_plugins = True
+    try:
+        yield
+    finally:
+        plugin_system._already_imported_plugins = False  # other callers get all of them
 
 
 def fuse(graph: "onnx.GraphProto") -> None:

@@ -189,8 +189,10 @@ class Config(_Part):
 
     @pydantic.model_validator(mode="after")
     def _least_squares_are_for_small_networks(self) -> "Config":
+        if self.training.optimiser != "levenberg_marquardt":
+            return self
         n_params = self.make_student().n_params()
-        if self.training.optimiser == "levenberg_marquardt" and n_params > MAX_PARAMS:
+        if n_params > MAX_PARAMS:
             raise ValueError(
                 f"levenberg_marquardt takes at most {MAX_PARAMS} parameters, "
                 f"{self.student.network} has {n_params}; use adamw"

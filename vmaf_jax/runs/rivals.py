@@ -20,7 +20,7 @@ from vmaf_jax.models.pooling import pool
 from vmaf_jax.runs.config import Config
 from vmaf_jax.runs.locate import checkpoints
 from vmaf_jax.runs.problem import Problem
-from vmaf_jax.runs.run_folder import open_run
+from vmaf_jax.runs.run_folder import open_run, read_config
 from vmaf_jax.tables.table import PaddedClips, rows_by_clip
 from vmaf_jax.teacher import known_teachers, load_teacher
 
@@ -111,9 +111,11 @@ def _shipped_students(problem: Problem, label: str) -> dict[str, npt.NDArray[np.
     scores = {}
     features = jnp.asarray(problem.table.features, jnp.float32)
     for path in sorted(checkpoints().glob("*/config.yaml")):
+        data = read_config(path.parent).data  # a checkpoint is slow to open
+        if (data.label_column, data.feature_set) != (label, problem.table.feature_set.name):
+            continue
         run = open_run(path.parent)
-        if (run.identity.label, run.identity.feature_set) == (label, problem.table.feature_set):
-            deployed = deploy(run.student, run.variables)
-            predicted = jax.jit(deployed.predict)(deployed.constants, features)
-            scores[run.identity.name] = np.asarray(predicted, np.float64)
+        deployed = deploy(run.student, run.variables)
+        predicted = jax.jit(deployed.predict)(deployed.constants, features)
+        scores[run.identity.name] = np.asarray(predicted, np.float64)
     return scores

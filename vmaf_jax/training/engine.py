@@ -6,6 +6,7 @@ number of them. Between two calls, the whole state can be saved; saving changes 
 """
 
 import dataclasses
+import functools
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol, runtime_checkable
@@ -120,6 +121,18 @@ def cross_validation(
 
 
 @dataclasses.dataclass(frozen=True)
+class _Functions:
+    """What `_Programs` are compiled from.
+
+    Attributes:
+        start, advance: jitted, as in `_Programs`.
+    """
+
+    start: Any
+    advance: Any
+
+
+@dataclasses.dataclass(frozen=True)
 class _Programs:
     """Compiled programs of a round.
 
@@ -130,6 +143,18 @@ class _Programs:
 
     start: Callable[..., Any]
     advance: Callable[..., Any]
+
+
+@functools.lru_cache(maxsize=16)
+def _functions_of(training: MemberTraining, sharding: Sharding) -> _Functions:
+    """Returns the functions of one kind of training: the same ones, for which JAX has programs."""
+    advance = sharding.map(training.advance, (False, True, False, True, False))
+    return _Functions(
+        start=jax.jit(sharding.map(training.start, (False, True))),
+        advance=jax.jit(
+            advance, donate_argnums=3, compiler_options=sharding.compiler_options or None
+        ),
+    )
 
 
 def train_members(
@@ -281,17 +306,13 @@ class _Engine:
         self, sample: Rows, rows: Rows, group: Member, teacher: SvrParams | None
     ) -> tuple[_Programs, int]:
         """Compiles the programs of a round; and the bytes that one call takes on a device."""
-        training, sharding = self.training, self.sharding
-        start = jax.jit(sharding.map(training.start, (False, True))).lower(sample, group)
-        advance = jax.jit(
-            sharding.map(training.advance, (False, True, False, True, False)), donate_argnums=3
-        )
+        functions = _functions_of(self.training, self.sharding)
+        start = functions.start.lower(sample, group)
         state = jax.tree.map(
-            lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding.split),
+            lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=self.sharding.split),
             start.out_info,
         )
-        lowered = advance.lower(rows, group, teacher, state, _span(0, 0, 1))
-        program = lowered.compile(sharding.compiler_options)
+        program = functions.advance.lower(rows, group, teacher, state, _span(0, 0, 1)).compile()
         return _Programs(start.compile(), program), _bytes_of(program)
 
     def _leaves(self, rounds: list["_Round"], done: int) -> Leaves:

@@ -6,6 +6,7 @@ even a NaN in them can reach the parameters.
 """
 
 import dataclasses
+import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -258,6 +259,7 @@ class MemberTraining:
         return jax.tree.map(lambda leaf: np.asarray(leaf, np.float32), variables)
 
 
+@functools.cache  # one object for the same settings: programs are looked up by it
 def make_batches(
     settings: TrainingSettings, feature_set: FeatureSet, n_rows: int, *, streamed: bool = False
 ) -> Batches:
