@@ -22,9 +22,9 @@ from vmaf_jax.evaluation.conformal import (
     TrainingRegion,
 )
 from vmaf_jax.evaluation.metrics import Metrics
+from vmaf_jax.evaluation.title_process import Hyperparameters
 from vmaf_jax.export.contract import MAX_BYTES as ONNX_BYTES
 from vmaf_jax.export.contract import OUTPUT_NAME, read_feature_set
-from vmaf_jax.export.title_calibration import TitleCalibration
 from vmaf_jax.features.checks import OUTPUT_RANGE
 from vmaf_jax.features.feature_set import FeatureSet
 from vmaf_jax.files import read_limited, to_json, write_text
@@ -46,6 +46,57 @@ Count = Annotated[int, pydantic.Field(strict=True, gt=0)]
 Number = Annotated[float, pydantic.Field(strict=True, allow_inf_nan=False)]
 FromZero = Annotated[float, pydantic.Field(strict=True, allow_inf_nan=False, ge=0)]
 Text = Annotated[str, pydantic.Field(min_length=1, max_length=256)]
+
+
+class TitleEntry(pydantic.BaseModel, frozen=True):
+    """A title of the table, known again by `motion2`, which is of its reference alone."""
+
+    source: str
+    motion2: float
+    experiment: str | None = None
+
+
+class RatedEntry(pydantic.BaseModel, frozen=True):
+    """A clip that people rated; points of 0-100 but for `compared`.
+
+    Attributes:
+        title: Its place among the titles.
+        expected: Votes by the logistic.
+        compared: Its mean features in the units of the process.
+        mos, variance: Of the mean over `viewers`, where their number is known.
+    """
+
+    clip: str
+    title: int
+    expected: float
+    compared: list[float]
+    mos: float
+    variance: float
+    viewers: int | None = None
+
+
+class TitleCalibration(pydantic.BaseModel, frozen=True):
+    """A model calibrated by votes on titles, as its sidecar says it; no viewer is in it.
+
+    Attributes:
+        base: File of the model beneath, in the same folder.
+        base_name: Its name.
+        centre, width: Of the logistic, VMAF points; None for a model of votes.
+        panel: Variance of a mean over viewers as those who rated, points squared.
+        curve: Votes at the knots of `evaluation.vote_curve`, points.
+        judged_on: What the process was judged on, in a sentence.
+    """
+
+    base: str
+    base_name: str
+    hyperparameters: Hyperparameters
+    panel: float
+    titles: list[TitleEntry]
+    rated: list[RatedEntry]
+    curve: list[float]
+    judged_on: str
+    centre: float | None = None
+    width: float | None = None
 
 
 class Label(pydantic.BaseModel, frozen=True):

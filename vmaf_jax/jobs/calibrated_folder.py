@@ -16,8 +16,16 @@ from vmaf_jax.errors import InputError
 from vmaf_jax.evaluation.title_process import Floats, Integers, Ratings, TitleProcess
 from vmaf_jax.evaluation.vote_curve import KNOTS, VoteCurve, fit_curve
 from vmaf_jax.export.contract import MAX_BYTES
-from vmaf_jax.export.sidecar import LICENSE, Label, Origin, check_sidecar, write_sidecar
-from vmaf_jax.export.title_calibration import RatedEntry, TitleCalibration, TitleEntry
+from vmaf_jax.export.sidecar import (
+    LICENSE,
+    Label,
+    Origin,
+    RatedEntry,
+    TitleCalibration,
+    TitleEntry,
+    check_sidecar,
+    write_sidecar,
+)
 from vmaf_jax.export.vote_curve_files import write_curve_libvmaf, write_curve_onnx
 from vmaf_jax.features.feature_set import FEATURES
 from vmaf_jax.files import read_limited, to_json, write_bytes, write_text

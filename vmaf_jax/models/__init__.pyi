@@ -1,6 +1,6 @@
-from .activations import ACTIVATIONS
 from .deployed import Deployed, deploy
 from .heads import HEADS
+from .mlp import ACTIVATIONS
 from .networks import NETWORKS, ROW_NETWORKS, Network
 from .student import Student, Variables
 

@@ -5,7 +5,7 @@ Dropout acts on the last hidden layer while training and leaves no trace otherwi
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -15,13 +15,36 @@ from flax import linen as nn
 from jaxtyping import Array, Float
 
 from vmaf_jax.features.checks import OUTPUT_RANGE
-from vmaf_jax.models.activations import activation
 from vmaf_jax.models.heads import SCORE_CENTRE, SCORE_SPAN, head_score
 from vmaf_jax.models.sums import AnyArray, sum_of_columns
 
 N_COLUMNS = 64  # of the deployed last product; 32 and 96 were seen to round otherwise
 
 Layers = list[tuple[Any, Any]]  # kernel [d, k] and bias [k] of each
+Activation = Callable[[Float[Array, "n k"]], Float[Array, "n k"]]
+
+
+def hard_gate(h: Float[Array, "n k"]) -> Float[Array, "n k"]:
+    """Computes a piecewise quadratic gate, like SiLU: 0 below -2, `h` above 2.
+
+    `h clip(h / 4 + 1/2, 0, 1)`, of operations that IEEE 754 rounds exactly, so that JAX and ONNX
+    Runtime compute the same bits, where Sigmoid, Tanh and Exp differ between the two. The product
+    by 1/4 is exact: it does not matter whether a compiler fuses it with the sum after it. In ONNX
+    it is HardSigmoid and Mul.
+    """
+    return h * jnp.clip(0.25 * h + 0.5, 0.0, 1.0)
+
+
+_OURS = {"hard_gate": hard_gate}
+ACTIVATIONS = ("silu", "relu", "gelu", "tanh", "softplus", "elu", *_OURS)
+
+
+def activation(name: str) -> Activation:
+    """Returns the activation of a name: `hard_gate`, or one of jax.nn's.
+
+    It is looked up at each call: jax2onnx replaces those of jax.nn.
+    """
+    return _OURS[name] if name in _OURS else getattr(jax.nn, name)
 
 
 class Dropout(nn.Module):

@@ -7,9 +7,8 @@ from typing import Any
 
 from flax import linen as nn
 
-from vmaf_jax.models.activations import ACTIVATIONS
 from vmaf_jax.models.attention import FrameAttention
-from vmaf_jax.models.mlp import Mlp, deploy_mlp
+from vmaf_jax.models.mlp import ACTIVATIONS, Mlp, deploy_mlp
 from vmaf_jax.models.rbf import Rbf, deploy_rbf
 
 

@@ -19,7 +19,7 @@ from vmaf_jax.evaluation.title_process import (
     half_widths,
     posterior,
 )
-from vmaf_jax.export.title_calibration import TitleCalibration
+from vmaf_jax.export.sidecar import TitleCalibration
 from vmaf_jax.features.feature_set import FEATURES
 
 KIND = "Gaussian process over votes"

@@ -15,9 +15,8 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float
 
-from vmaf_jax.models.activations import activation
 from vmaf_jax.models.heads import SCORE_SPAN
-from vmaf_jax.models.mlp import Layers
+from vmaf_jax.models.mlp import Layers, activation
 
 _WEIGHT_LEVELS, _ACTIVATION_LEVELS = 63, 255
 
