@@ -7,6 +7,7 @@ title of its tests are rated, chosen or at random, and the votes of its other cl
 """
 
 import argparse
+import csv
 import dataclasses
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -28,6 +29,7 @@ from vmaf_jax.evaluation.title_process import (
     Ratings,
     TitleProcess,
     choose_clips,
+    fit_codec,
     half_widths,
     posterior,
 )
@@ -71,8 +73,15 @@ class RatedTests:
         return dataclasses.replace(self.clips, expected=logistic(self.quality))
 
 
-def load_tests(folder: Path, model: str, *, exclude_suspects: bool) -> RatedTests:
-    """Reads the tests, without the clips that `check` suspects where wanted, and scores them."""
+def load_tests(
+    folder: Path, model: str, *, exclude_suspects: bool, codecs: bool = False
+) -> RatedTests:
+    """Reads the tests and scores their clips.
+
+    Args:
+        exclude_suspects: Leave out the clips that `check` suspects.
+        codecs: Take each clip's codec from `clips.csv`.
+    """
     with tempfile.TemporaryDirectory() as work:
         path = Path(work) / "table.parquet"
         source = ImportSource(frames=folder / "frames.parquet", clips=folder / "clips.csv")
@@ -80,12 +89,18 @@ def load_tests(folder: Path, model: str, *, exclude_suspects: bool) -> RatedTest
         import_features(source, path, settings)
         table = read_table(path)
     measured = measure_clips(table, load_model(model), load_process())
+    clips = measured.clips
+    if codecs:
+        with (folder / "clips.csv").open() as file:
+            named = {row["clip"]: row["codec"] for row in csv.DictReader(file)}
+        number = np.unique([named[name] for name in measured.name], return_inverse=True)[1]
+        clips = dataclasses.replace(clips, codec=number)
     pooled = table.mean_pool()
     if pooled.mos_ci95 is None or measured.experiment is None:
         raise SystemExit(f"{folder}: has no intervals or no tests")
     return RatedTests(
         names=list(dict.fromkeys(measured.experiment)),
-        clips=measured.clips,
+        clips=clips,
         quality=measured.quality,
         source=np.unique(measured.source, return_inverse=True)[1],
         mos=pooled.labels["mos"],
@@ -227,6 +242,7 @@ def _predict_test(
                 ]
             ).astype(np.int64)
             ratings = Ratings(rated, tests.mos[rated], tests.variance[rated])
+            hyper = fit_codec(clips, ratings, fit.hyperparameters)
             for rows in titles:
                 left = np.setdiff1d(rows, rated)
                 if not judged[rows[0]] or not len(left):
@@ -315,10 +331,13 @@ def main() -> None:
     parser.add_argument("--model", default=FOUR_K)
     parser.add_argument("--by", choices=("source", "test"), default="source")
     parser.add_argument("--exclude-suspects", action="store_true")
+    parser.add_argument("--codecs", action="store_true")
     parser.add_argument("--write", action="store_true")
     arguments = parser.parse_args()
     exclude: bool = arguments.exclude_suspects
-    tests = load_tests(arguments.opinions, arguments.model, exclude_suspects=exclude)
+    tests = load_tests(
+        arguments.opinions, arguments.model, exclude_suspects=exclude, codecs=arguments.codecs
+    )
     predictions = list(predict_left_out(tests, arguments.by == "test"))
     freedom, widening = fit_tails(predictions)
     fit = fit_process(tests, np.arange(len(tests.mos)))

@@ -14,7 +14,9 @@ def read(folder, text):
 
 
 def test_long_and_wide(tmp_path):
-    assert read(tmp_path, LONG) == {"a": {"ann": [4.0], "bob": [5.0]}, "b": {"ann": [2.0, 3.0]}}
+    long = {"a": {"ann": [4.0], "bob": [5.0]}, "b": {"ann": [2.0, 3.0]}}
+    assert read(tmp_path, LONG) == long
+    assert read(tmp_path, LONG.replace("score", "vote")) == long  # as calibrate calls them
     assert read(tmp_path, WIDE) == {"a": {"ann": [4.0], "bob": [5.0]}, "b": {"ann": [2.0]}}
 
 

@@ -16,6 +16,7 @@ from vmaf_jax.evaluation.title_process import (
     Ratings,
     choose_clips,
     covariance,
+    fit_codec,
     half_widths,
     posterior,
 )
@@ -75,6 +76,25 @@ def test_without_ratings_the_logistic_is_what_is_predicted():
     said = posterior(clips, NO_RATINGS, np.arange(3), HYPER)
     np.testing.assert_array_equal(said.mean, clips.expected[:3])
     np.testing.assert_allclose(said.covariance.diagonal(), 12.0**2 + 10.0**2 + 2.5**2)
+
+
+@pytest.mark.parametrize("offset", [0.0, 20.0])
+def test_clips_of_a_codec_share_an_offset_where_votes_show_it(offset):
+    clips = make_clips(n=60, titles=5, experiments=1)
+    far = dataclasses.replace(clips, compared=100 * clips.compared, codec=np.arange(60) // 5 % 4)
+    random = np.random.default_rng(1)
+    truth = far.expected + random.normal(0, 15, 60) + offset * np.array([-1, 1, 1, -1])[far.codec]
+    rated, left = np.arange(40), np.arange(40, 60)
+    ratings = Ratings(rated, truth[rated], np.full(40, 9.0))
+    hyper = fit_codec(far, ratings, HYPER)
+    assert (hyper.codec > 0) == (offset > 0)
+    errors = [
+        np.square(posterior(far, ratings, left, h).mean - truth[left]).mean()
+        for h in (HYPER, hyper)
+    ]
+    assert errors[1] < 0.6 * errors[0] if offset else errors[1] == errors[0]
+    unknown = dataclasses.replace(far, codec=np.full(60, -1))  # unknown codecs are not one codec
+    assert fit_codec(unknown, ratings, HYPER).codec == 0
 
 
 def test_votes_of_one_title_tell_something_of_another_of_the_test_and_nothing_beyond():

@@ -182,6 +182,30 @@ def test_a_folder_is_exported_as_its_curve_pooled_by_the_mean(tmp_path, ladder):
         assert (done.code, message in done.stderr) == (2, True)
 
 
+def test_codecs_that_viewers_mark_down_are_learnt_over_titles(tmp_path, ladder):
+    table, votes = ladder
+    odd = {name for name in votes if int(name.split("_")[1]) % 2}
+    lower = {name: max(1.0, vote - 1.2 * (name in odd)) for name, vote in votes.items()}
+    codecs = tmp_path / "codecs.csv"
+    lines = [f"{name},{'new' if name in odd else 'old'}" for name in votes]
+    codecs.write_text("\n".join(["clip,codec", *lines]))
+    names = [f"{t}_{k}" for t in TITLES for k in (3, 4, 6, 7, 8, 9)]
+    rated = write_votes(tmp_path / "rated.csv", lower, names)
+    rmse = []
+    for out, flags in ((tmp_path / "plain", ()), (tmp_path / "by", ("--codecs", codecs))):
+        command = ("calibrate", "--features", table, "--votes", rated, "--out", out, *flags)
+        done = run_command(*command)
+        assert done.code == 0, done.stderr
+        rmse.append(np.sqrt(np.mean(errors(read_clips(out), lower) ** 2)))
+    assert rmse[1] < 0.8 * rmse[0]
+    model = load_model(out)  # which does not know the codec of what it scores
+    assert {entry.codec for entry in model.titles.record.rated} == {"new", "old"}
+    assert 0 < model.clip_score(read_table(table).features[:FRAMES]) < 100
+    codecs.write_text("clip,codec\npark_0,old\n")
+    refused = run_command(*command, "--overwrite")
+    assert (refused.code, "'park_1' has no codec; add a row" in refused.stderr) == (2, True)
+
+
 def test_an_interval_of_zero_is_not_taken_for_certainty(tmp_path, ladder):
     table, votes = ladder
     rows = [f"{name},{votes[name]:.3f}" for name in ("park_2", "park_6")]

@@ -84,6 +84,9 @@ def calibrate(
     ] = None,
     already: Annotated[Path | None, typer.Option(help="Of --suggest: votes there are.")] = None,
     costs: Annotated[Path | None, typer.Option(help="Of --suggest: clip, cost.")] = None,
+    codecs: Annotated[
+        Path | None, typer.Option(help="clip, codec: those of one codec may err alike.")
+    ] = None,
     votes: Annotated[
         Path | None, typer.Option(help="clip, mos, mos_ci95; or clip, subject, vote.")
     ] = None,
@@ -109,6 +112,7 @@ def calibrate(
             titles=title or (),
             already=already,
             costs=costs,
+            codecs=codecs,
             label_scale=label_scale,
         )
         if json_:
@@ -124,6 +128,7 @@ def calibrate(
         out,
         model,
         titles=title or (),
+        codecs=codecs,
         interval=interval,
         label_scale=label_scale,
         overwrite=overwrite,

@@ -1,9 +1,9 @@
 """Opinion scores and raw votes of subjective tests, read from files and put on the scale 0-100.
 
-Long: columns `clip, subject, score`, a row a vote; a pair may recur. With a column `distance`,
-votes are on the clip at that distance, as a list of clips has it. Wide: `clip` and a column a
-subject; an empty cell is no vote, and columns that summarise or number rows (`mean`, `std`, `id`)
-are no subjects. Scores are on the voters' scale.
+Long: columns `clip, subject, score` (or `vote`), a row a vote; a pair may recur. With a column
+`distance`, votes are on the clip at that distance, as a list of clips has it. Wide: `clip` and a
+column a subject; an empty cell is no vote, and columns that summarise or number rows (`mean`,
+`std`, `id`) are no subjects. Scores are on the voters' scale.
 
 MOS and intervals are read on the scale that people voted on, which is stated (`label_scale`), by a
 flag, a setting or a column, and mapped linearly. A file of small numbers without a stated scale is
@@ -33,7 +33,7 @@ from vmaf_jax.tables.opinions import (
 )
 
 Votes = dict[str, list[float]]  # a clip's votes by subject
-_LONG = {"clip", "subject", "score"}
+_LONG = ({"clip", "subject", "score"}, {"clip", "subject", "vote"})
 _NO_SUBJECT = re.compile(
     r"source|experiment|content|distance|n_frames|log|id|index|unnamed: \d+|mos|dmos|"
     r"mos_ci95|ci|ci95|mean|average|avg|median|n|count|std|sd|stdev|stddev|sem|var|variance|min|max",
@@ -72,7 +72,7 @@ def vote_rows(votes: Sequence[Mapping[str, Sequence[float]]]) -> VoteRows:
 class _Vote(pydantic.BaseModel, frozen=True, extra="ignore", str_strip_whitespace=True):
     clip: str = pydantic.Field(min_length=1, coerce_numbers_to_str=True)
     subject: str = pydantic.Field(min_length=1, coerce_numbers_to_str=True)
-    score: Number
+    score: Number = pydantic.Field(validation_alias=pydantic.AliasChoices("score", "vote"))
     distance: Number | None = pydantic.Field(default=None, gt=0, le=MAX_DISTANCE)
 
 
@@ -91,7 +91,8 @@ def read_ratings(path: Path) -> dict[str, Votes]:
             f"{path}: column 'clip' is missing; ratings are `clip, subject, score`, or `clip` and "
             f"a column for each subject."
         )
-    return _read_long(rows, path) if set(columns) >= _LONG else _read_wide(rows, path)
+    is_long = any(set(columns) >= names for names in _LONG)
+    return _read_long(rows, path) if is_long else _read_wide(rows, path)
 
 
 def at_distance(name: str, distance: float) -> str:

@@ -2,11 +2,13 @@
 
     vote_i = m(q_i) + f_i + e_i             m(q) = 100 / (1 + exp(-(q - centre) / width))
     cov(f_i, f_j) = shared^2 k(d / shared_length) + own^2 k(d / own_length) [same title]
+                    + codec^2 [same codec]
     d = |x_i - x_j|     k(r) = (1 + sqrt(3) r) exp(-sqrt(3) r), Matern 3/2
 
 q is what a model predicts of clip i, x what was measured of it. Votes of a title move all clips of
 that title, the more the more alike two clips are; a part of it (`shared`) holds for other titles of
-the experiment too. Experiments are independent. `e_i` is what the votes of one clip alone say
+the experiment too, and where votes show it (`fit_codec`), clips of one codec share an offset.
+Experiments are independent. `e_i` is what the votes of one clip alone say
 (`noise`) and the doubt of the mean over viewers. All values are points of 0-100 unless said.
 SciPy is imported where it is used: a sidecar's reader needs the hyperparameters alone.
 Source: Rasmussen and Williams, "Gaussian Processes for Machine Learning" (2006), 2.2 and 4.2.1;
@@ -24,6 +26,7 @@ from vmaf_jax.features.feature_set import FEATURES
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 # What k compares, with a unit of each that counts as much as one of the others.
+_CODEC_PRIOR = {0.0: 0.9, 6.0: 0.04, 12.0: 0.03, 18.0: 0.03}  # by deviation, points
 COMPARED = {"adm2": 0.25, "vif_scale0": 0.25, "vif_scale3": 0.25, "motion2": 5.0}
 
 
@@ -38,6 +41,7 @@ class Hyperparameters:
         votes: Of a mean over viewers, where nothing is known of them.
         freedom, widening: Of the errors over their predicted deviation: Student's t of so many
             degrees, times that.
+        codec: Of the part that clips of one codec share in an experiment.
     """
 
     shared: float
@@ -48,6 +52,7 @@ class Hyperparameters:
     votes: float
     freedom: float
     widening: float
+    codec: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,16 +92,22 @@ class ExperimentClips:
         experiment, title: Numbers; a title is of one experiment.
         expected: Votes that a model predicts, m(q), points.
         compared: What the kernel compares, in its units, `[n, d]`.
+        codec: Numbers from 0, or -1 of a clip whose codec is not known; None where none is.
     """
 
     experiment: Integers
     title: Integers
     expected: Floats
     compared: Floats
+    codec: Integers | None = None
 
     def __getitem__(self, rows: Integers) -> "ExperimentClips":
         return ExperimentClips(
-            self.experiment[rows], self.title[rows], self.expected[rows], self.compared[rows]
+            self.experiment[rows],
+            self.title[rows],
+            self.expected[rows],
+            self.compared[rows],
+            None if self.codec is None else self.codec[rows],
         )
 
     def __len__(self) -> int:
@@ -148,7 +159,11 @@ def covariance(a: ExperimentClips, b: ExperimentClips, hyper: Hyperparameters) -
     shared = hyper.shared**2 * _matern(distance / hyper.shared_length)
     own = hyper.own**2 * _matern(distance / hyper.own_length) * same_title
     same_experiment = a.experiment[:, None] == b.experiment
-    return np.asarray(same_experiment * (shared + own), np.float64)
+    total = shared + own
+    if hyper.codec and a.codec is not None and b.codec is not None:
+        same_codec = (a.codec[:, None] == b.codec) & (b.codec >= 0)
+        total += hyper.codec**2 * same_codec
+    return np.asarray(same_experiment * total, np.float64)
 
 
 def _matern(distance: Floats) -> Floats:
@@ -173,6 +188,28 @@ def posterior(
     gain = cho_solve(factor, cross)
     mean = wanted.expected + (ratings.mos - rated.expected) @ gain
     return Posterior(np.asarray(mean), np.asarray(prior - cross.T @ gain))
+
+
+def fit_codec(clips: ExperimentClips, ratings: Ratings, hyper: Hyperparameters) -> Hyperparameters:
+    """Returns hyperparameters with the most probable deviation that clips of a codec share.
+
+    By the marginal likelihood of the ratings and a prior by which codecs rarely differ. It is not
+    fitted to public tests: they would average tests of codecs with tests of upscalers.
+    """
+    from scipy.stats import multivariate_normal
+
+    if clips.codec is None or not len(ratings):
+        return hyper
+    rated = clips[ratings.row]
+    noise = np.diag(hyper.noise**2 + ratings.variance)
+    best, highest = hyper, -np.inf
+    for deviation, probability in _CODEC_PRIOR.items():
+        candidate = dataclasses.replace(hyper, codec=deviation)
+        normal = multivariate_normal(rated.expected, covariance(rated, rated, candidate) + noise)
+        value = float(normal.logpdf(ratings.mos)) + float(np.log(probability))
+        if value > highest:
+            best, highest = candidate, value
+    return best
 
 
 def half_widths(deviation: Floats, level: float, hyper: Hyperparameters) -> Floats:

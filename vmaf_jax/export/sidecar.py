@@ -64,6 +64,7 @@ class RatedEntry(pydantic.BaseModel, frozen=True):
         expected: Votes by the logistic.
         compared: Its mean features in the units of the process.
         mos, variance: Of the mean over `viewers`, where their number is known.
+        codec: Its name, where it was given.
     """
 
     clip: str
@@ -73,6 +74,7 @@ class RatedEntry(pydantic.BaseModel, frozen=True):
     mos: float
     variance: float
     viewers: int | None = None
+    codec: str | None = None
 
 
 class TitleCalibration(pydantic.BaseModel, frozen=True):

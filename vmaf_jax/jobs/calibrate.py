@@ -9,6 +9,7 @@ import dataclasses
 import io
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pydantic
@@ -20,11 +21,14 @@ from vmaf_jax.errors import InputError
 from vmaf_jax.evaluation.conformal import check_level
 from vmaf_jax.evaluation.title_process import (
     NO_RATINGS,
+    ExperimentClips,
     Floats,
+    Hyperparameters,
     Integers,
     Ratings,
     TitleProcess,
     choose_clips,
+    fit_codec,
     half_widths,
     posterior,
 )
@@ -143,6 +147,7 @@ def suggest(
     titles: Sequence[str] = (),
     already: Path | None = None,
     costs: Path | None = None,
+    codecs: Path | None = None,
     label_scale: LabelScale | None = None,
 ) -> Suggestions:
     """Chooses the clips of each title whose votes would tell most of its other clips.
@@ -154,6 +159,7 @@ def suggest(
         titles: Sources, by default all.
         already: Votes that there are; their clips are not chosen again.
         costs: A file with columns `clip, cost`; the choice is by what a clip tells for its cost.
+        codecs: A file with columns `clip, codec`, for `already`; clips of one codec may err alike.
         label_scale: The worst and the best vote, by default the table's.
 
     Raises:
@@ -166,8 +172,11 @@ def suggest(
     ratings = NO_RATINGS
     if already is not None:
         ratings = _place(read_rated_clips(already, scale), measured, scale, process, already)
-    cost = None if costs is None else _read_costs(costs, measured)
-    hyper = process.hyperparameters
+    cost = None
+    if costs is not None:
+        cost = np.array([row.cost for row in _read_rows(costs, "cost", _CostRow, measured)])
+    clips = _name_codecs(measured, codecs)[1]
+    hyper = fit_codec(clips, ratings, process.hyperparameters)
     suggestions = []
     for rows in _titles(measured, titles, features):
         rated = np.flatnonzero(np.isin(rows, ratings.row)).tolist()
@@ -179,16 +188,16 @@ def suggest(
                 f"titles with --title."
             )
         chosen = choose_clips(
-            posterior(measured.clips, ratings, rows, hyper).covariance,
+            posterior(clips, ratings, rows, hyper).covariance,
             count,
             hyper,
             rated=rated,
             cost=None if cost is None else cost[rows],
         )
         unit = votes_a_point(scale)
-        clips = [SuggestedClip(measured.name[rows[c.place]], c.error * unit) for c in chosen]
+        named = [SuggestedClip(measured.name[rows[c.place]], c.error * unit) for c in chosen]
         experiment = None if measured.experiment is None else measured.experiment[rows[0]]
-        suggestions.append(TitleSuggestions(source, clips, experiment))
+        suggestions.append(TitleSuggestions(source, named, experiment))
     return Suggestions(scale, suggestions)
 
 
@@ -199,6 +208,7 @@ def calibrate(
     model: str | Path = DEFAULT_BASE,
     *,
     titles: Sequence[str] = (),
+    codecs: Path | None = None,
     interval: float = 0.9,
     label_scale: LabelScale | None = None,
     overwrite: bool = False,
@@ -211,6 +221,7 @@ def calibrate(
         out: The folder, as `jobs.calibrated_folder` says; `clips.csv` in it has a row a clip.
         model: A MODEL over the six features that scores frames.
         titles: Sources that are predicted, by default all.
+        codecs: A file with columns `clip, codec`; where votes show it, those of one err alike.
         interval: Level of the intervals, in (0, 1).
         label_scale: The worst and the best vote, by default the table's.
         overwrite: Replace an earlier result.
@@ -237,14 +248,17 @@ def calibrate(
             f"{votes}: every clip is rated, so that none is left to predict; leave some out, or "
             f"train a model on them (vmaf-jax train)."
         )
-    mean, deviation = _predict(measured, groups, ratings, process)
+    codec, clips = _name_codecs(measured, codecs)
+    hyper = fit_codec(clips, ratings, process.hyperparameters)
+    process = dataclasses.replace(process, hyperparameters=hyper)
+    mean, deviation = _predict(clips, groups, ratings, hyper)
     panel = float(np.median(ratings.variance))  # a new clip is rated by viewers as these
     half = half_widths(np.sqrt(deviation**2 + panel), interval, process.hyperparameters)
     result = Calibrated(
         base.name, scale, interval, _on_scale(measured, rows, ratings, mean, half, scale)
     )
     calibration = CalibratedTitles(
-        model, base, process, measured, rated, ratings, rows, mean, deviation, scale
+        model, base, process, measured, rated, ratings, codec, rows, mean, deviation, scale
     )
     with atomic_path(out) as folder:
         folder.mkdir()
@@ -334,12 +348,12 @@ def _rows_by_name(names: Sequence[str], measured: MeasuredClips, path: Path) -> 
 
 
 def _predict(
-    measured: MeasuredClips, groups: Sequence[Integers], ratings: Ratings, process: TitleProcess
+    clips: ExperimentClips, groups: Sequence[Integers], ratings: Ratings, hyper: Hyperparameters
 ) -> tuple[Floats, Floats]:
     """Predicts the votes on the clips of titles: mean and deviation, points, title by title."""
     mean, deviation = [], []
     for rows in groups:
-        said = posterior(measured.clips, ratings, rows, process.hyperparameters)
+        said = posterior(clips, ratings, rows, hyper)
         mean.append(np.clip(said.mean, 0, 100))
         # Rounding takes it below 0 where nearly exact votes leave nothing in doubt.
         deviation.append(np.sqrt(np.maximum(said.covariance.diagonal(), _LEAST_VARIANCE)))
@@ -371,26 +385,47 @@ def _on_scale(
     ]
 
 
-class _CostRow(pydantic.BaseModel, frozen=True, extra="ignore"):
+class _ClipRow(pydantic.BaseModel, frozen=True, extra="ignore"):
     clip: str = pydantic.Field(min_length=1, coerce_numbers_to_str=True)
+
+
+class _CostRow(_ClipRow, frozen=True):
     cost: Number = pydantic.Field(gt=0)
 
 
-def _read_costs(path: Path, measured: MeasuredClips) -> Floats:
-    """Reads the cost of rating each clip of the table, `[n]`.
+class _CodecRow(_ClipRow, frozen=True):
+    codec: str = pydantic.Field(min_length=1, coerce_numbers_to_str=True)
+
+
+_Row = TypeVar("_Row", bound=_ClipRow)
+
+
+def _name_codecs(
+    measured: MeasuredClips, path: Path | None
+) -> tuple[list[str] | None, ExperimentClips]:
+    """Returns the codec of each clip of the table, and the clips with its number."""
+    if path is None:
+        return None, measured.clips
+    codecs = [row.codec for row in _read_rows(path, "codec", _CodecRow, measured)]
+    number = np.unique(codecs, return_inverse=True)[1]
+    return codecs, dataclasses.replace(measured.clips, codec=number)
+
+
+def _read_rows(path: Path, what: str, model: type[_Row], measured: MeasuredClips) -> list[_Row]:
+    """Reads a row for each clip of the table, in its order; further rows are left out.
 
     Raises:
-        InputError: A file or row that cannot be, or a clip without a cost.
+        InputError: A file or row that cannot be, a clip that recurs, or one without a row.
     """
-    costs = {}
-    for number, values in enumerate(read_records(path, "file of costs", _CostRow), 1):
-        row = parse_record(_CostRow, path, number, values)
-        if row.clip in costs:
-            raise InputError(f"{path}: row {number}: a second cost of {row.clip!r}; drop one.")
-        costs[row.clip] = row.cost
-    if missing := [name for name in measured.name if name not in costs]:
-        raise InputError(f"{path}: {missing[0]!r} has no cost; add a row for it.")
-    return np.array([costs[name] for name in measured.name])
+    found: dict[str, _Row] = {}
+    for number, values in enumerate(read_records(path, f"file of {what}s", model), 1):
+        row = parse_record(model, path, number, values)
+        if row.clip in found:
+            raise InputError(f"{path}: row {number}: a second {what} of {row.clip!r}; drop one.")
+        found[row.clip] = row
+    if missing := [name for name in measured.name if name not in found]:
+        raise InputError(f"{path}: {missing[0]!r} has no {what}; add a row for it.")
+    return [found[name] for name in measured.name]
 
 
 def _csv(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -48,6 +48,7 @@ class CalibratedTitles:
         model: The same, loaded.
         measured: The table's clips.
         rated, ratings: Votes on some of them, in one order.
+        codec: Of each of the table's clips; None where nobody names them.
         rows: The clips that the curve is fitted to, `[m]`.
         mean, deviation: Predicted of those, points, `[m]`.
         scale: The worst and the best vote.
@@ -59,6 +60,7 @@ class CalibratedTitles:
     measured: MeasuredClips
     rated: Sequence[RatedClip]
     ratings: Ratings
+    codec: Sequence[str] | None
     rows: Integers
     mean: Floats
     deviation: Floats
@@ -142,6 +144,7 @@ def _record(calibration: CalibratedTitles, curve: VoteCurve, base: str) -> Title
             mos=float(ratings.mos[k]),
             variance=float(ratings.variance[k]),
             viewers=clip.viewers,
+            codec=None if calibration.codec is None else calibration.codec[row],
         )
         for k, (row, clip) in enumerate(zip(ratings.row, calibration.rated, strict=True))
     ]

@@ -5,7 +5,7 @@ alone; another title's reference moves as much by chance at most.
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -75,6 +75,7 @@ class TitleModel:
             title=np.array([*titles, len(experiments) if title is None else title]),
             expected=np.append([entry.expected for entry in rated], quality),
             compared=np.concatenate([compared, compare(means[None])]),
+            codec=np.array([*_number_codecs([entry.codec for entry in rated]), -1]),
         )
         ratings = Ratings(
             row=np.arange(len(rated)),
@@ -101,3 +102,9 @@ class TitleModel:
         ]
         nearest = int(np.argmin(apart))
         return nearest if apart[nearest] <= _APART else None
+
+
+def _number_codecs(names: Sequence[str | None]) -> list[int]:
+    """Numbers codecs; -1 where none is known."""
+    known = [name for name in dict.fromkeys(names) if name is not None]
+    return [-1 if name is None else known.index(name) for name in names]

@@ -328,6 +328,9 @@ class _CalibrationRequest(Request):
         "vmaf_4k_v0.6.1", description="The model beneath; it scores frames by the six features."
     )
     title: Word | None = Field(None, description="Only this source.")
+    codecs: InputFile | None = Field(
+        None, description="clip, codec: where votes show it, clips of one codec err alike."
+    )
     label_scale: VoteScale = None
 
 

@@ -265,6 +265,7 @@ def suggest_clips(
         titles=() if request.title is None else (request.title,),
         already=None if request.already is None else Path(request.already),
         costs=None if request.costs is None else Path(request.costs),
+        codecs=None if request.codecs is None else Path(request.codecs),
         label_scale=_scale(request.label_scale),
     )
     result = results.SuggestResult(
@@ -285,6 +286,7 @@ def calibrate_titles(
         Path(request.out),
         request.model,
         titles=() if request.title is None else (request.title,),
+        codecs=None if request.codecs is None else Path(request.codecs),
         interval=request.interval,
         label_scale=_scale(request.label_scale),
         overwrite=request.overwrite,
