@@ -29,6 +29,7 @@ from vmaf_jax.evaluation.title_process import (
     Ratings,
     TitleProcess,
     choose_clips,
+    expect_codecs,
     fit_codec,
     half_widths,
     posterior,
@@ -226,7 +227,7 @@ def _predict_test(
     judged: npt.NDArray[np.bool_],
     random: np.random.Generator,
 ) -> Iterator[Predictions]:
-    hyper = fit.hyperparameters
+    hyper = expect_codecs(clips, fit.hyperparameters)
     test = tests.names[clips.experiment[titles[0][0]]]
     ladders = []
     for rows in titles:
@@ -287,13 +288,14 @@ def coverage(
     return float(np.mean(np.concatenate(inside)))
 
 
-def summarise(tests: RatedTests, predictions: Sequence[Predictions]) -> str:
+def summarise(tests: RatedTests, predictions: Sequence[Predictions], model: str) -> str:
     """Returns the curve of error against rated clips in a sentence, for cards."""
     names = [name for name in tests.names if name != APART]
     means = [np.mean([rmse(predictions, name, n, True) for name in names]) for n in COUNTS]
     errors = ", ".join(f"{mean:.2f}" for mean in means)
     counts = ", ".join(map(str, COUNTS))
     return (
+        f"with {model} beneath (no other model was), "
         f"{len(names)} public tests on 1 to 5, each content left out of every fit: with {counts} "
         f"clips of each title rated, the others are predicted with an RMSE of {errors} votes. "
         f"Upscalers, in a further test, hardly gain."
@@ -350,7 +352,7 @@ def main() -> None:
             arguments.model: fit.logistic,
             HD: fit_process(hd, np.arange(len(hd.mos))).logistic,
         }
-        process = TitleProcess(hyper, logistics, summarise(tests, predictions))
+        process = TitleProcess(hyper, logistics, summarise(tests, predictions, arguments.model))
         write_text(FILE, to_json(process))
 
 

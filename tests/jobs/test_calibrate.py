@@ -198,6 +198,9 @@ def test_codecs_that_viewers_mark_down_are_learnt_over_titles(tmp_path, ladder):
         assert done.code == 0, done.stderr
         rmse.append(np.sqrt(np.mean(errors(read_clips(out), lower) ** 2)))
     assert rmse[1] < 0.8 * rmse[0]
+    asked = run_command("calibrate", "--features", table, "--suggest", 2, "--codecs", codecs)
+    chosen = [row["clip"] in odd for row in csv.DictReader(asked.stdout.splitlines())]
+    assert chosen.count(True) == 2  # one clip of each codec, of both titles
     model = load_model(out)  # which does not know the codec of what it scores
     assert {entry.codec for entry in model.titles.record.rated} == {"new", "old"}
     assert 0 < model.clip_score(read_table(table).features[:FRAMES]) < 100

@@ -26,6 +26,7 @@ from vmaf_jax.features.feature_set import FEATURES
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 # What k compares, with a unit of each that counts as much as one of the others.
+_CODECS_DIFFER = 12.0  # points, half a vote; with less, few codecs are among the chosen clips
 _CODEC_PRIOR = {0.0: 0.9, 6.0: 0.04, 12.0: 0.03, 18.0: 0.03}  # by deviation, points
 COMPARED = {"adm2": 0.25, "vif_scale0": 0.25, "vif_scale3": 0.25, "motion2": 5.0}
 
@@ -210,6 +211,11 @@ def fit_codec(clips: ExperimentClips, ratings: Ratings, hyper: Hyperparameters) 
         if value > highest:
             best, highest = candidate, value
     return best
+
+
+def expect_codecs(clips: ExperimentClips, hyper: Hyperparameters) -> Hyperparameters:
+    """Returns hyperparameters for a choice before votes: codecs that are named may well differ."""
+    return hyper if clips.codec is None else dataclasses.replace(hyper, codec=_CODECS_DIFFER)
 
 
 def half_widths(deviation: Floats, level: float, hyper: Hyperparameters) -> Floats:

@@ -28,6 +28,7 @@ from vmaf_jax.evaluation.title_process import (
     Ratings,
     TitleProcess,
     choose_clips,
+    expect_codecs,
     fit_codec,
     half_widths,
     posterior,
@@ -159,7 +160,7 @@ def suggest(
         titles: Sources, by default all.
         already: Votes that there are; their clips are not chosen again.
         costs: A file with columns `clip, cost`; the choice is by what a clip tells for its cost.
-        codecs: A file with columns `clip, codec`, for `already`; clips of one codec may err alike.
+        codecs: A file with columns `clip, codec`; clips of several are chosen.
         label_scale: The worst and the best vote, by default the table's.
 
     Raises:
@@ -176,7 +177,7 @@ def suggest(
     if costs is not None:
         cost = np.array([row.cost for row in _read_rows(costs, "cost", _CostRow, measured)])
     clips = _name_codecs(measured, codecs)[1]
-    hyper = fit_codec(clips, ratings, process.hyperparameters)
+    hyper = expect_codecs(clips, process.hyperparameters)
     suggestions = []
     for rows in _titles(measured, titles, features):
         rated = np.flatnonzero(np.isin(rows, ratings.row)).tolist()

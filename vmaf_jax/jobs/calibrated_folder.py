@@ -48,7 +48,7 @@ class CalibratedTitles:
         model: The same, loaded.
         measured: The table's clips.
         rated, ratings: Votes on some of them, in one order.
-        codec: Of each of the table's clips; None where nobody names them.
+        codec: Of each of the table's clips; None where they are not named.
         rows: The clips that the curve is fitted to, `[m]`.
         mean, deviation: Predicted of those, points, `[m]`.
         scale: The worst and the best vote.
