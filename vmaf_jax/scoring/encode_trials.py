@@ -272,8 +272,11 @@ class Trials:
         path = cache_dir() / _REELS / f"{self._digest(segments=self._segments)}.mkv"
         if not path.exists():
             self.progress.say("copying the segments")
+            source = self.source
             with atomic_path(path) as out:
-                write_reel(self.ffmpeg, self.source.video, self._segments, self.source.rate, out)
+                write_reel(
+                    self.ffmpeg, source.video, source.stream, self._segments, source.rate, out
+                )
         path.touch()
         _remove_old_reels(path.parent)
         return Video(path)
