@@ -4,12 +4,12 @@ import contextlib
 import dataclasses
 import os
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from vmaf_jax.errors import InputError
 from vmaf_jax.extraction.frame_subset import Features, measure_chosen
-from vmaf_jax.features.tile_errors import WorstTile, worst_tile
 from vmaf_jax.files import work_folder
 from vmaf_jax.scoring.scores import Scores, VideoPair
 from vmaf_jax.scoring.worst_region import WorstRegion
@@ -22,6 +22,9 @@ from vmaf_jax.video.pairing import PairPlan, plan_pair
 from vmaf_jax.video.report import explain_failure
 from vmaf_jax.video.shots import SHOT_FILTER, read_shot_log, shot_starts
 from vmaf_jax.video.streams import DecodedStream, StreamPair
+
+if TYPE_CHECKING:
+    from vmaf_jax.features.tile_errors import WorstTile
 
 _AT_A_TIME = 8  # frames that are decoded at once: 266 MB of two 4K videos of 16 bits
 
@@ -126,8 +129,11 @@ def find_worst_region(
 
 def _worst_tile(
     scores: Scores, pair: VideoPair, progress: Callable[[int], None] | None
-) -> tuple[int, WorstTile]:
+) -> "tuple[int, WorstTile]":
     """Returns the worst tile of all frames scored, and the row of its frame."""
+    # Loads SciPy, which a score without a worst region does not need.
+    from vmaf_jax.features.tile_errors import WorstTile, worst_tile
+
     rows = {int(number): row for row, number in enumerate(scores.table.index)}
     worst = (0, WorstTile(-1.0, (0, 0, 0, 0)))
     decoder = DecodedPair(find_ffmpeg(), pair.reference, pair.distorted, comparison=pair.comparison)
