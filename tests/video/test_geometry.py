@@ -1,14 +1,17 @@
 """The encode behind a picture that is scaled: what CAMBI is told of its size."""
 
+import subprocess
 from fractions import Fraction
 from pathlib import Path
 
 import pytest
 
 from vmaf_jax.video.comparison import Comparison
+from vmaf_jax.video.ffmpeg import find_ffmpeg
 from vmaf_jax.video.geometry import find_layouts
 from vmaf_jax.video.inputs import Video
-from vmaf_jax.video.streams import DecodedStream
+from vmaf_jax.video.planning import plan_comparison
+from vmaf_jax.video.streams import DecodedStream, probe_pair
 
 VIDEOS = (Video(Path("reference.y4m")), Video(Path("distorted.mp4")))
 
@@ -55,3 +58,38 @@ def test_the_depth_is_that_of_the_encode():
     ours = stream(1280, 720, "yuv420p10le")
     choices = find_layouts(VIDEOS, (stream(1920, 1080), ours), Comparison())
     assert choices.layouts[0].encoded_format(ours) == (1280, 720, 10)
+
+
+@pytest.mark.parametrize(
+    ("reference", "distorted", "share", "is_cut"),
+    [
+        # 180 lines of 320 may be 181.3 rounded, so pictures have to say more.
+        ((1920, 1088), (320, 180), 0.86, False),
+        ((1920, 1088), (1280, 720), 0.86, True),
+        ((1920, 1088), (320, 180), 0.6, True),
+    ],
+)
+def test_a_cut_must_clearly_beat_the_whole_where_rounding_explains_the_sizes(
+    reference, distorted, share, is_cut
+):
+    choices = find_layouts(VIDEOS, (stream(*reference), stream(*distorted)), Comparison())
+    cut = next(layout.name for layout in choices.layouts if "cut the reference" in layout.name)
+    errors = {layout.name: 9.0 for layout in choices.layouts} | {"stretch": 1.0, cut: share}
+    assert choices.choose(errors).name == (cut if is_cut else "stretch")
+
+
+def test_a_pan_that_is_out_of_step_is_compared_whole(tmp_path, ffmpeg):
+    """Six columns fewer would fit better: so far the picture has moved in seven frames.
+
+    But no codec pads 570 columns to 576 and leaves 324 lines.
+    """
+    form = "scale=176:100,setsar=1"
+    for name, late, scale in (("ref.y4m", 0, ""), ("dis.y4m", 4, f"{form},")):
+        pan = f"trim=end_frame=1,loop=23:1,crop=576:324:'44-0.8*(n+{late})':20:exact=1"
+        line = [ffmpeg, "-v", "error", "-f", "lavfi", "-i", "testsrc2=size=720x400:rate=24"]
+        line += ["-vf", f"{pan},{scale}format=yuv420p", "-frames:v", "24", str(tmp_path / name)]
+        subprocess.run(line, check=True)
+    pair = (Video(tmp_path / "ref.y4m"), Video(tmp_path / "dis.y4m"))
+    videos, streams = probe_pair(find_ffmpeg(), pair)
+    plan = plan_comparison(find_ffmpeg(), videos, streams, Comparison())
+    assert plan.description["layout"] == "stretch"

@@ -25,6 +25,7 @@ _BARELY = 0.02  # relative; nobody scales by so little on purpose
 _MOST_PLACES = 16  # at which a picture is looked for, of one that is padded to a block
 _ROUNDING = 1.5  # pixels that a side of a ladder's step may be off
 _CLEARLY_LESS = 0.9  # of two errors; where they are nearer, pictures do not tell
+_MUCH_LESS = 0.7  # the same, against what rounding explains; motion alone brought 0.86
 _FAR_LESS = 0.5  # the same, against what somebody asked for
 _CAMBI_LEAST = 216  # pixels; CAMBI takes no encode both of whose sides are shorter
 
@@ -103,6 +104,7 @@ class LayoutChoices:
         refusal: one line, of a pair that is refused.
         is_requested: whether the default is what a flag asks for.
         is_near: whether the two sizes are nearly one.
+        is_rounded: whether the default keeps the shape, up to the rounding of a side.
     """
 
     layouts: tuple[Layout, ...]
@@ -110,6 +112,7 @@ class LayoutChoices:
     refusal: str = ""
     is_requested: bool = False
     is_near: bool = False
+    is_rounded: bool = False
 
     def find(self, name: str | None) -> Layout:
         """Returns the layout of that name, else the default."""
@@ -132,6 +135,8 @@ class LayoutChoices:
         second = next((layout for layout in order[1:] if not layout.is_rival), order[1])
         # Nothing else speaks for a cut that leaves another shape than the whole has.
         clearly = _CLEARLY_LESS if self.default or self.is_near else _FAR_LESS
+        if self.is_rounded:  # where frames are out of step, their motion may favour a cut
+            clearly = _MUCH_LESS
         if errors[first.name] < clearly * errors[second.name] and not first.is_rival:
             return first
         if errors[second.name] == 0:  # black, say, where all layouts come to the same
@@ -188,9 +193,11 @@ def find_layouts(videos: VideoPair, streams: StreamPair, comparison: Comparison)
             "right and at the bottom, or --scale stretch."
         )
         return LayoutChoices((*cuts, stretch), None, refusal, is_near=True)
-    steps = tuple(_cut_ladder_steps(streams)) if scale is None and samples_alike else ()
+    may_be_cut = scale is None and samples_alike
+    steps = tuple(_cut_ladder_steps(streams, is_one_shape=fits)) if may_be_cut else ()
     if fits:
-        return LayoutChoices((stretch, *steps), stretch)
+        is_rounded = _shape_change(distorted.size, target) < _ROUNDING
+        return LayoutChoices((stretch, *steps), stretch, is_rounded=is_rounded)
     if scale is None:
         refusal = (
             f"{path}: display aspect ratio {float(distorted.aspect):.3f} ({stated}), its "
@@ -297,11 +304,15 @@ def _cut_filter(stream: DecodedStream, size: Size, first: int = 0) -> str:
     return f",crop={size[0]}:{size[1]}:{left}:{top}:exact=1"
 
 
-def _cut_ladder_steps(streams: StreamPair) -> Iterator[Layout]:
+def _cut_ladder_steps(streams: StreamPair, *, is_one_shape: bool) -> Iterator[Layout]:
     """Yields cuts of one of two pictures of other resolutions, which is padded on one side.
 
     A side counts as padded where the other picture has the shape of the rest, and the side is
     the rest rounded up to whole blocks.
+
+    Args:
+        is_one_shape: whether the two may be scaled as they are; then the other side has to be of
+            whole blocks too, since codecs pad both.
     """
     reference, distorted = streams
     for k, role in enumerate(("reference", "distorted video")):
@@ -310,7 +321,8 @@ def _cut_ladder_steps(streams: StreamPair) -> Iterator[Layout]:
             exact = Fraction(size[1 - side] * other[side], other[1 - side])
             # The side that a ladder's step has for an exact one: whole, else even.
             rest = int(exact) if exact.denominator == 1 else 2 * round(exact / 2)
-            if size[side] - exact < 1 or size[side] not in (_round_up(rest, b) for b in _BLOCKS):
+            blocks = [b for b in _BLOCKS if not (is_one_shape and size[1 - side] % b)]
+            if size[side] - exact < 1 or size[side] not in (_round_up(rest, b) for b in blocks):
                 continue
             cut = (rest, size[1]) if side == 0 else (size[0], rest)
             filters = ["", ""]
@@ -377,10 +389,14 @@ def _note_of_scaling(before: Size, after: Size, *, samples_alike: bool) -> str:
     """Returns a warning of a picture of which a side is scaled by little, or unlike the other."""
     across, down = after[0] / before[0], after[1] / before[1]
     barely = any(0 < abs(factor - 1) <= _BARELY for factor in (across, down))
-    off = abs(before[0] * after[1] - before[1] * after[0]) / max(after)
-    if not barely and (not samples_alike or off < _ROUNDING):
+    if not barely and (not samples_alike or _shape_change(before, after) < _ROUNDING):
         return ""
     return (
         f"the distorted video is {before[0]}x{before[1]} and was scaled to {after[0]}x{after[1]}, "
         f"{across:.4g} times across and {down:.4g} times down"
     )
+
+
+def _shape_change(before: Size, after: Size) -> float:
+    """Returns by how many pixels a side would be another if both were scaled alike."""
+    return abs(before[0] * after[1] - before[1] * after[0]) / max(after)
