@@ -146,3 +146,21 @@ def test_a_baseline_whose_frames_were_aligned_otherwise_is_refused(pair, documen
     end = run_command("score", *pair, "--baseline", tmp_path / "aligned.json", "--max-drop", 1)
     assert end.code == 2
     assert "aligned otherwise" in end.stderr
+
+
+def test_a_pair_without_a_score_is_an_error_of_the_report(pair, tmp_path):
+    """As it is in a ranking: a report of an earlier run must not stand for it."""
+    junit, bad = tmp_path / "report.xml", tmp_path / "bad.mp4"
+    junit.write_text("earlier")
+    bad.write_text("no video")
+    for distorted, reason in ((bad, "ffmpeg cannot read it"), (tmp_path / "none.mp4", "no such")):
+        end = run_command("score", pair[0], distorted, "--fail-below", 50, "--junit", junit)
+        assert end.code == 2
+        report = junit.read_text()
+        assert f'<testcase classname="{pair[0]}" name="{distorted}">' in report
+        assert reason in report
+
+
+def test_an_unknown_pooling_is_told_of_its_flag(pair):
+    end = run_command("score", *pair, "--fail-below", "p6=75")
+    assert end.stderr.startswith("vmaf-jax: --fail-below p6: no such pooling")

@@ -2,7 +2,7 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -214,6 +214,7 @@ def score(
     with stdin_as_file([reference, *distorted], width, height, pix_fmt) as (pristine, *degraded):
         several = len(degraded) > 1 or is_folder(pristine) or is_folder(degraded[0])
         # Before imports that take seconds, so that a mistyped name costs no wait.
+        limits.check_output([pristine, *degraded])
         if several:
             output.check_for_ranking(
                 [pristine, *degraded], provider, within, worst_region=worst_region
@@ -221,9 +222,9 @@ def score(
         elif engine == "ray":
             raise InputError("--engine ray: spreads several videos; name more, or drop it.")
         else:
-            _check_videos([pristine, degraded[0]], width, height, pix_fmt)
+            with limits.report_failure(pristine, degraded[0]):
+                _check_videos([pristine, degraded[0]], width, height, pix_fmt)
             output.check([pristine, degraded[0], Path(model)])
-        limits.check_output([pristine, *degraded])
         prepare_extraction(backend)
         from vmaf_jax.scoring.score import ScoreSettings
 
@@ -247,7 +248,8 @@ def score(
         if several:
             _rank(pristine, degraded, model, settings, engine, address, output, limits)
         else:
-            _score_pair(pristine, degraded[0], model, settings, output, limits)
+            with limits.report_failure(pristine, degraded[0]):
+                _score_pair(pristine, degraded[0], model, settings, output, limits)
 
 
 def _check_engine(engine: str, address: str | None, videos: Sequence[Path]) -> None:
@@ -304,6 +306,19 @@ class Limits:
         if self.junit is not None:
             others = [] if self.baseline is None else [self.baseline]
             check_output(self.junit, ".xml", [*inputs, *others])
+
+    @contextlib.contextmanager
+    def report_failure(self, reference: Path, distorted: Path) -> Iterator[None]:
+        """Writes the file where the pair has no score, with the reason, and lets the error pass."""
+        try:
+            yield
+        except InputError as error:
+            if self.junit is not None:
+                from vmaf_jax.scoring.gate import write_junit
+                from vmaf_jax.scoring.rank import Failure
+
+                write_junit(self.junit, [], [Failure(str(reference), str(distorted), str(error))])
+            raise
 
     def check(self, scores: "Sequence[Scores]") -> "list[Check]":
         """Checks the scores of all pairs."""

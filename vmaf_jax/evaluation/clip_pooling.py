@@ -77,11 +77,11 @@ def pool_clip(
     return PooledScore(value, 0, len(per_frame) - 1)
 
 
-def check_pool(pool: str) -> None:
-    """Raises InputError where a pooling is none of `POOLS`."""
+def check_pool(pool: str, flag: str = "--pool") -> None:
+    """Raises InputError where a pooling, which `flag` named, is none of `POOLS`."""
     if pool not in POOLS:
         raise InputError(
-            f"--pool {pool}: no such pooling; expected one of {', '.join(POOLS)}."
+            f"{flag} {pool}: no such pooling; expected one of {', '.join(POOLS)}."
             f"{did_you_mean(pool, POOLS)}"
         )
 

@@ -73,7 +73,7 @@ def parse_limits(text: str, flag: str) -> tuple[Limit, ...]:
     for part in text.split(","):
         name, equals, number = part.strip().rpartition("=")
         if equals:
-            check_pool(name)
+            check_pool(name, flag)
         try:
             points = float(number)
         except ValueError:
