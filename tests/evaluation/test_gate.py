@@ -24,7 +24,7 @@ def test_limits_are_of_the_score_or_of_poolings():
         ("101", "no limit"),
         ("-1", "no limit"),
         ("p5=", "'p5=' is no limit"),
-        ("p7=3", "--pool p7: no such pooling"),
+        ("p7=3", "--fail-below p7: no such pooling"),
         ("90,80", "two limits of one pooling"),
     ],
 )

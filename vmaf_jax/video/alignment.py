@@ -17,6 +17,7 @@ from vmaf_jax.video.small_pictures import read_small_pictures
 _LEAST = 8  # frames that two videos must have in common, and a twentieth of the shorter one
 _MAX_FRAMES = 400_000  # of a video: their small pictures are held in memory, 2304 bytes each
 _MAX_RUNS = 3000  # that fit into one argument of a command
+_AS_NEAR, _ROUNDING = 1.25, 0.25  # of squared differences, levels of 255, of small pictures
 _NAMED = 5  # places that one line names
 
 
@@ -233,14 +234,19 @@ def align_frames(reference: Pictures, distorted: Pictures) -> Alignment | None:
 
 
 def _choose_partners(course: Numbers, reference: Pictures, distorted: Pictures) -> Numbers:
-    """Returns the course with -1 for all but the nearest of the frames that show the same one."""
+    """Returns the course with -1 for all but one of the frames that show the same one.
+
+    It is the first that is about as near as the nearest: the best of several encodes of one frame
+    would score better than an encode that has it once.
+    """
     partners = course.copy()
     shown = np.flatnonzero(course >= 0)
     for group in np.split(shown, np.flatnonzero(np.diff(course[shown])) + 1):
         if len(group) > 1:
             own = reference[course[group[0]]].astype(np.float32)
             differences = np.square(distorted[group].astype(np.float32) - own).mean(axis=1)
-            partners[np.delete(group, int(np.argmin(differences)))] = -1
+            is_near = differences <= _AS_NEAR * (differences.min() + _ROUNDING)
+            partners[np.delete(group, int(np.argmax(is_near)))] = -1
     return partners
 
 

@@ -197,19 +197,12 @@ def _compare(
     product = change @ x.T / pixels
     skipped = columns.start - first
     changes = np.zeros((_STEPS, *likeness.shape), np.float32)
-    for k in range(_STEPS):
+    for k in range(1, _STEPS):  # a step of 0 leaves all of the change unexplained
         motion, common = np.zeros(len(x), np.float32), np.zeros_like(product)
-        if k == 0:  # the change that there would have been: not that of a cut
-            steps = _squares(x[1:] - x[:-1])
-            motion = np.minimum(np.append(steps, 0), np.append(0, steps))
-        else:
-            motion[k:] = _squares(x[k:] - x[:-k])
-            common[:, k:] = product[:, k:] - product[:, :-k]
-        sum_ = moved + motion[None]
-        ratio = (sum_ + _FLOOR) / (np.maximum(sum_ - 2 * common, 0) + _FLOOR)
-        if k == 0:
-            ratio = (sum_ + _FLOOR) / (moved + _FLOOR)
-        changes[k] = _WEIGHT * np.log(ratio[:, skipped:])
+        motion[k:] = _squares(x[k:] - x[:-k])
+        common[:, k:] = product[:, k:] - product[:, :-k]
+        left = np.maximum(moved + motion[None] - 2 * common, 0)
+        changes[k] = _WEIGHT * np.log((moved + _FLOOR) / (left + _FLOOR))[:, skipped:]
     return likeness, changes
 
 
