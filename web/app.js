@@ -84,7 +84,7 @@ function duration(milliseconds) {
   return seconds < 60 ? `${seconds} s` : `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
 }
 
-const WORDS = { mean: "mean", harmonic_mean: "harmonic mean", min: "lowest", p1: "1 % below", p5: "5 % below", frames: "frames" };
+const WORDS = { mean: "mean", harmonic_mean: "harmonic mean", min: "lowest", p1: "1 % below", p5: "5 % below", worst_second: "worst second", frames: "frames" };
 
 function show({ result, worst }) {
   const { frames, statistics } = result;
@@ -92,9 +92,10 @@ function show({ result, worst }) {
   $("status").textContent = `${frames.length} frames, ${speed.toFixed(1)} a second (${result.backend})`;
   $("score").textContent = result.score.toFixed(2);
   $("notes").textContent = result.notes.join(" ");
-  $("statistics").replaceChildren(...Object.entries(WORDS).map(([key, word]) => {
+  const shown = Object.entries(WORDS).filter(([key]) => key in statistics);
+  $("statistics").replaceChildren(...shown.map(([key, word]) => {
     const entry = document.createElement("div");
-    entry.append(element("dt", word), element("dd", key === "frames" ? String(statistics[key]) : statistics[key].toFixed(2)));
+    entry.append(element("dt", word), element("dd", figure(key, result)));
     return entry;
   }));
   $("timeline").replaceChildren(timeline(frames.map(({ score }) => score)));
@@ -107,6 +108,13 @@ function show({ result, worst }) {
   }));
   $("result").hidden = false;
   compare(result, worst[0], $("worst").firstChild);
+}
+
+function figure(key, { statistics, moments }) {
+  const value = statistics[key];
+  if (key === "frames") return String(value);
+  const when = key === "worst_second" ? ` at ${moments["worst-second"].from_s.toFixed(2)} s` : "";
+  return value.toFixed(2) + when;
 }
 
 function element(kind, text) {

@@ -59,7 +59,8 @@ async function firstFrame(track, span, name) {
     sample.close();
     const [duration, stats] = [await track.computeDuration({ metadataOnly: true }), await track.computePacketStats(50)];
     const seconds = Math.min(duration, span.to) - Math.max(0, span.from);
-    return { ...facts, count: Math.max(1, Math.round(seconds * stats.averagePacketRate)) };
+    const rate = stats.averagePacketRate || null; // one frame alone has none
+    return { ...facts, rate, count: Math.max(1, Math.round(seconds * stats.averagePacketRate)) };
   }
   throw new Error(`${name}: holds no frame that this browser decodes.`);
 }

@@ -80,8 +80,8 @@ function toBytes(picture) {
   return picture instanceof Uint8Array ? picture : Uint8Array.from(picture, Math.round);
 }
 
-/** How scores are spread, VMAF points; the harmonic mean is libvmaf's. */
-export function statistics(scores) {
+/** How scores are spread, VMAF points; the harmonic mean is libvmaf's. Without a rate there is no worst second. */
+export function statistics(scores, rate) {
   const sorted = Float64Array.from(scores).sort();
   const at = (share) => {
     const place = share * (sorted.length - 1), low = Math.floor(place);
@@ -89,5 +89,18 @@ export function statistics(scores) {
   };
   const mean = scores.reduce((sum, score) => sum + score, 0) / scores.length;
   const harmonic = scores.length / scores.reduce((sum, score) => sum + 1 / (score + 1), 0) - 1;
-  return { mean, harmonic_mean: harmonic, min: sorted[0], p1: at(0.01), p5: at(0.05), p10: at(0.1), median: at(0.5), frames: scores.length };
+  const figures = { mean, harmonic_mean: harmonic, min: sorted[0], p1: at(0.01), p5: at(0.05), p10: at(0.1), median: at(0.5), frames: scores.length };
+  return rate ? { ...figures, worst_second: worstSecond(scores, rate).score } : figures;
+}
+
+/** The second with the lowest mean, wherever it starts, as the command line describes it; a shorter clip is one. */
+export function worstSecond(scores, rate) {
+  const length = Math.min(scores.length, Math.max(1, Math.round(rate)));
+  let lowest = Infinity, first = 0;
+  for (let k = 0; k + length <= scores.length; k += 1) {
+    const mean = scores.slice(k, k + length).reduce((sum, score) => sum + score, 0) / length;
+    if (mean < lowest) [lowest, first] = [mean, k];
+  }
+  const end = first + length;
+  return { score: lowest, first_frame: first, last_frame: end - 1, from_s: first / rate, to_s: end / rate };
 }

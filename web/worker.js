@@ -1,6 +1,6 @@
 // Off the main thread: opens the videos and the model, hands frames to ONNX Runtime, says how far it is.
 
-import { scoreVideos, statistics } from "./engine.js";
+import { scoreVideos, statistics, worstSecond } from "./engine.js";
 import { checkPair, openVideo } from "./video.js";
 
 const LANES = 4; // frames that are scored at a time, at the most
@@ -32,6 +32,7 @@ async function work({ reference, distorted, model, models }) {
   });
   const seconds = (performance.now() - started) / 1000;
   const scores = frames.map(({ score }) => score);
+  const rate = videos[0].rate ?? videos[1].rate;
   return {
     result: {
       model: session.name,
@@ -42,7 +43,8 @@ async function work({ reference, distorted, model, models }) {
       height,
       score: statistics(scores).mean,
       pooling: "mean",
-      statistics: statistics(scores),
+      statistics: statistics(scores, rate),
+      moments: rate ? { "worst-second": worstSecond(scores, rate) } : {},
       notes,
       seconds,
       frames,

@@ -24,6 +24,8 @@ export async function openY4m(file) {
   const start = end + 1;
   const [across, down] = (tags.A ?? "0:0").split(":").map(Number);
   const aspect = across && down ? (width * across) / (height * down) : null;
+  const [frameCount, perSeconds] = (tags.F ?? "0:0").split(":").map(Number);
+  const rate = frameCount && perSeconds ? frameCount / perSeconds : null;
   const interlaced = "tbm".includes(tags.I ?? "p");
   const fullRange = / XCOLORRANGE=FULL\b/.test(head.slice(0, end));
   const count = Math.floor((file.size - start) / (frameBytes + 6));
@@ -46,7 +48,7 @@ export async function openY4m(file) {
     }
   }
 
-  return { name: file.name, width, height, bits, aspect, interlaced, count, notes: [], frames };
+  return { name: file.name, width, height, bits, aspect, rate, interlaced, count, notes: [], frames };
 }
 
 function layout(chroma, width, height, name) {

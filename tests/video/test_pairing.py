@@ -5,7 +5,7 @@ import subprocess
 import numpy as np
 import pytest
 
-from vmaf_jax import extract_pair
+from vmaf_jax import extract_pair, score
 from vmaf_jax.errors import InputError
 from vmaf_jax.video.comparison import Comparison
 from vmaf_jax.video.decode import DecodedPair
@@ -111,3 +111,18 @@ def test_a_file_that_does_not_say_is_deinterlaced_by_order(fields):
     _, description = frames((raw, raw), 8, deinterlace="auto")
     assert description["deinterlaced"] == []
     assert "nothing was deinterlaced" in description["warnings"][0]
+
+
+def test_uneven_times_and_other_sites_of_chroma_are_told_where_they_matter(tmp_path, ffmpeg):
+    line = [ffmpeg, "-v", "error", "-f", "lavfi", "-i", "testsrc2=size=160x90:rate=24"]
+    line += ["-vf", "setpts=N+4*gt(N\\,6)", "-fps_mode", "passthrough", "-frames:v", "12"]
+    line += ["-pix_fmt", "yuv420p", "-c:v", "libx264", "-bf", "0", "-enc_time_base", "1/24"]
+    pair = tmp_path / "left.mp4", tmp_path / "topleft.mp4"
+    for path in pair:
+        subprocess.run([*line, "-chroma_sample_location", path.stem, str(path)], check=True)
+    for metrics in ((), ("ciede2000",)):
+        comparison = score(*pair, "vmaf_v0.6.1", extra_metrics=metrics).to_dict()["comparison"]
+        warnings = "; ".join(comparison["warnings"])
+        assert "means are over frames, not over time" in warnings
+        sites = "chroma is sampled at the topleft, the reference's at the left"
+        assert (sites in warnings) == bool(metrics)

@@ -87,6 +87,7 @@ function look() {
     error: document.getElementById("error").hidden ? null : text("error"),
     status: text("status"),
     score: text("score"),
+    "worst second": [...document.querySelectorAll("#statistics dt")].find((term) => term.textContent === "worst second")?.nextSibling.textContent,
     isolated: crossOriginIsolated,
     scrollsSideways: document.documentElement.scrollWidth > document.documentElement.clientWidth,
     colours: [style.color, style.backgroundColor],

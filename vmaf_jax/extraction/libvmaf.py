@@ -46,7 +46,7 @@ from vmaf_jax.video.checks import check_run, check_steps
 from vmaf_jax.video.comparison import DEFAULT_COMPARISON, Comparison
 from vmaf_jax.video.ffmpeg import CompletedRun, Ffmpeg, find_ffmpeg, report_frames, run_ffmpeg
 from vmaf_jax.video.inputs import Video, check_video, file_digest
-from vmaf_jax.video.pairing import PairPlan, check_chroma, filter_chains
+from vmaf_jax.video.pairing import PairPlan, check_chroma, filter_chains, warn_of_chroma
 from vmaf_jax.video.pixel_format import chroma_size
 from vmaf_jax.video.planning import run_comparison
 from vmaf_jax.video.report import check_frame_counts, explain_failure, explain_libvmaf_error
@@ -195,6 +195,8 @@ def _measure(
             raise InputError(explain_failure(result.report, reference, distorted, hints))
         description, expected = check_run(ffmpeg, videos, result, facts, plan, comparison)
         steps = check_steps(videos, plan, comparison, read_some_frames(work))
+        if chroma_sets or "ciede2000" in extra_metrics:
+            steps += warn_of_chroma(facts)
         description["warnings"] = [*description["warnings"], *steps]
         kinds = {reads_banding(model.name, model.path) for model in run_models}
         if len(list(work.glob("log?.json"))) < len(kinds | ({False} if extra_metrics else set())):

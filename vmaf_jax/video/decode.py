@@ -18,7 +18,7 @@ from vmaf_jax.video.comparison import DEFAULT_COMPARISON, Comparison
 from vmaf_jax.video.ffmpeg import VERBOSE, Ffmpeg, FfmpegPipe
 from vmaf_jax.video.film_grain import apply_grain_option, leave_grain_out
 from vmaf_jax.video.inputs import Video, check_video, select_streams
-from vmaf_jax.video.pairing import check_chroma, filter_chains
+from vmaf_jax.video.pairing import check_chroma, filter_chains, warn_of_chroma
 from vmaf_jax.video.pixel_format import chroma_size, common_bits, common_format
 from vmaf_jax.video.planning import plan_comparison
 from vmaf_jax.video.report import (
@@ -72,8 +72,10 @@ class DecodedPair:
         videos = apply_grain_option(videos, comparison.film_grain)
         videos, self._streams = probe_pair(ffmpeg, videos)
         self._videos = leave_grain_out(ffmpeg, videos, self._streams, comparison.film_grain)
+        self._chroma_warnings: tuple[str, ...] = ()
         if planes > 1:
             check_chroma(self._videos, self._streams)
+            self._chroma_warnings = warn_of_chroma(self._streams)
         self.plan = plan_comparison(ffmpeg, self._videos, self._streams, comparison)
         self.width, self.height = self.plan.size
         formats = [stream.pix_fmt for stream in self._streams]
@@ -161,7 +163,7 @@ class DecodedPair:
             )
         some = (np.concatenate(self._some[0]), np.concatenate(self._some[1]))
         steps = check_steps(self._videos, self.plan, self._comparison, some)
-        warnings = [*description["warnings"], *steps]
+        warnings = [*description["warnings"], *self._chroma_warnings, *steps]
         return {**description, "warnings": warnings, "frames": self._frames_read}
 
     def close(self) -> None:

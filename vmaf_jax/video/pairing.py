@@ -117,6 +117,7 @@ def plan_pair(
     grid = _grid(videos, streams, comparison)
     timing = "" if grid is None else f"setpts=PTS-STARTPTS,fps={grid:g},"
     warnings += _warn_of_fields(videos, streams, comparison)
+    warnings += _warn_of_spacing(streams) if grid is None else ()
     pairing = _describe_pairing(grid, alignment, videos[1])  # of the whole, not of a part
     warnings += () if alignment is None else _warn_of_gaps(videos, streams, alignment)
     # A frame of fields holds two moments; `bwdif` makes a progressive frame of each, so frames pair
@@ -204,6 +205,17 @@ def check_chroma(videos: Sequence[Video], streams: Sequence[DecodedStream]) -> N
         )
 
 
+def warn_of_chroma(streams: StreamPair) -> tuple[str, ...]:
+    """Returns a sentence where chroma, which is measured, was sampled at other places."""
+    reference, distorted = (stream.chroma_location for stream in streams)
+    if "unknown" in (reference, distorted) or reference == distorted:
+        return ()
+    return (
+        f"chroma is sampled at the {distorted}, the reference's at the {reference}; its planes are "
+        f"compared as they are",
+    )
+
+
 def _warn_of_fields(
     videos: VideoPair, streams: StreamPair, comparison: Comparison
 ) -> tuple[str, ...]:
@@ -223,6 +235,17 @@ def _warn_of_fields(
     verb = "is" if len(named) == 1 else "are"
     woven = f"the {' and '.join(named)} {verb} interlaced; fields are compared as interlaced frames"
     return (woven,) if named else ()
+
+
+def _warn_of_spacing(streams: StreamPair) -> tuple[str, ...]:
+    """Returns a sentence on frames that are not evenly spaced in time, and count alike."""
+    uneven = [r for r, s in zip(_ROLES, streams, strict=True) if s.irregular or s.uneven]
+    if not uneven:
+        return ()
+    return (
+        f"frames of the {' and '.join(uneven)} are unevenly spaced in time; each counts alike, so "
+        f"means are over frames, not over time, and times are by the average rate",
+    )
 
 
 def _cut_to_region(video: Video, layout: Layout, region: Region | None) -> Layout:

@@ -51,6 +51,9 @@ class DecodedStream:
         scan: `progressive` or `interlaced`; "unknown" where the stream does not say.
         stream: which of the file's video streams it is, from 0.
         streams: that might be the film, so covers and thumbnails do not count.
+        uneven: whether frames are shown at uneven times, though the other video's at the same ones.
+        chroma_location: where 4:2:0 chroma is sampled, `left`, `center`, ...; "unknown" where the
+            stream does not say, or is Y4M whose `center` is what writers put by default.
         range_changes: whether later frames have another range; `range` is of the first.
     """
 
@@ -71,6 +74,8 @@ class DecodedStream:
     stream: int = 0
     streams: int = 1
     range_changes: bool = False
+    uneven: bool = False
+    chroma_location: str = "unknown"
 
     @property
     def size(self) -> tuple[int, int]:
@@ -179,6 +184,7 @@ def decoded_stream(report: str, number: int) -> DecodedStream | None:
         stream=next((s.number for s in streams if s.index == index), 0),
         streams=sum(stream.is_film for stream in streams),
         range_changes=has_range_change(report, number),
+        chroma_location=_chroma_location(demuxer, rest),
     )
 
 
@@ -237,6 +243,12 @@ def _range(pix_fmt: str, tag: str | None, *, is_still: bool) -> str:
 def _rate(unit: str, rest: str) -> float | None:
     match = re.search(rf"([\d.]+)(k?) {unit}", rest)
     return float(match[1]) * (1000 if match[2] else 1) or None if match else None
+
+
+def _chroma_location(demuxer: str, rest: str) -> str:
+    found = re.search(r"\w\((?:[^)]*, )?((?:top|bottom)?left|center|top|bottom)\)", rest)
+    is_default = demuxer == "yuv4mpegpipe" and found is not None and found[1] == "center"
+    return found[1] if found and not is_default else "unknown"
 
 
 def _scan(rest: str) -> str:

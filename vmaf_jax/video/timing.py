@@ -56,9 +56,17 @@ def measure_rates(ffmpeg: Ffmpeg, videos: VideoPair, streams: StreamPair) -> Str
     ]
     if min(map(len, shown)) > 1 and _furthest_apart(shown[0], shown[1]) is None:
         first, second = (
-            dataclasses.replace(s, rate=rates[0], base_rate=rates[0]) for s in (first, second)
+            dataclasses.replace(s, rate=rates[0], base_rate=rates[0], uneven=_is_uneven(stamps))
+            for s, stamps in zip((first, second), shown, strict=True)
         )
     return first, second
+
+
+def _is_uneven(stamps: Times) -> bool:
+    """Tells whether time stamps leave an even grid, as where frames were left out."""
+    interval = (stamps[-1] - stamps[0]) / (len(stamps) - 1)
+    grid = stamps[0] + interval * np.arange(len(stamps))
+    return bool(np.abs(stamps - grid).max() > _EVEN * interval)
 
 
 def needs_spacing_check(streams: StreamPair) -> bool:
