@@ -226,5 +226,15 @@ class Student:
 
     def n_params(self) -> int:
         """Returns the number of trained parameters; the scaler's are not among them."""
-        shapes = jax.eval_shape(self.init, jax.random.key(0))
-        return sum(leaf.size for leaf in jax.tree.leaves(shapes["params"]))
+        return sum(leaf.size for leaf in jax.tree.leaves(self.param_shapes()))
+
+    def param_shapes(self) -> Variables:
+        """Returns the shapes and types of the trained parameters, in place of their numbers."""
+        return _param_shapes(self)
+
+
+@functools.cache  # Flax takes some 30 ms, and every round of a training asks
+def _param_shapes(student: Student) -> Variables:
+    with jax.enable_x64(False):
+        shapes: Variables = jax.eval_shape(student.init, jax.random.key(0))["params"]
+    return shapes

@@ -5,8 +5,9 @@ differ in (temperature, rate, decay, dropout) are members of one; each of the ot
 """
 
 import dataclasses
+import functools
 import time
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 import jax
@@ -268,14 +269,8 @@ def predict_held_out(
     jobs = [(k, fold, units) for k in range(n_seeds * n_points) for fold, units in pieces]
     width = max(1, min(len(jobs), _CALL_ROWS // (size * n_frames)))
 
-    def predict_piece(
-        own: Variables, x: jax.Array, frames: jax.Array | None, away: jax.Array | None
-    ) -> jax.Array:
-        return student.predict(own, x, frames, away)
-
     at_distance = student.knows_distance and frames is not None
-    axes = (0, 0, None if frames is None else 0, 0 if at_distance else None)
-    predict_all = jax.jit(jax.vmap(predict_piece, axes))
+    predict_all = _predictor(student, of_clips=frames is not None)
     predicted = np.empty((n_seeds * n_points, problem.n_units))
     for first in range(0, len(jobs), width):
         call = jobs[first : first + width]
@@ -292,6 +287,21 @@ def predict_held_out(
         for row, (k, _, units) in enumerate(call):
             predicted[k, units] = scores[row, : len(units)]
     return predicted.reshape(n_seeds, n_points, -1).swapaxes(0, 1).copy()
+
+
+@functools.lru_cache(maxsize=16)  # one function a student, for which JAX keeps the program
+def _predictor(student: Student, *, of_clips: bool) -> Callable[..., jax.Array]:
+    """Returns `student.predict` of several members at once: variables, rows, frames, distance."""
+
+    def predict_piece(
+        own: Variables, x: jax.Array, frames: jax.Array | None, away: jax.Array | None
+    ) -> jax.Array:
+        return student.predict(own, x, frames, away)
+
+    at_distance = student.knows_distance and of_clips
+    axes = (0, 0, 0 if of_clips else None, 0 if at_distance else None)
+    predict_all: Callable[..., jax.Array] = jax.jit(jax.vmap(predict_piece, axes))
+    return predict_all
 
 
 def _start(settings: TrainingSettings, student: Student) -> Variables | None:

@@ -126,7 +126,7 @@ class MemberTraining:
     def _method(self, rows: Rows, member: Member, n_steps: Any) -> Method:
         if self.wide:
             return least_squares_method()
-        shapes = jax.eval_shape(self.student.init, jax.random.key(0))["params"]
+        shapes = self.student.param_shapes()
         zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
         template = with_effects(zeros, rows.clips)
         return gradient_method(self.settings, template, n_steps, member.rates)
