@@ -264,7 +264,7 @@ def pool_frames(
 def _pool_clips(
     parts: Sequence[HeldOut], pool_rows: Callable[[Floats], float], least: int
 ) -> HeldOutPredictions | None:
-    """Pools the clips of at least so many rows; None without any."""
+    """Pools the clips of at least `least` rows; None without any."""
     numbers: dict[tuple[int, str], int] = {}
     source, predicted, label = [], [], []
     for part, rows in enumerate(parts):
