@@ -222,8 +222,7 @@ def score(
         elif engine == "ray":
             raise InputError("--engine ray: spreads several videos; name more, or drop it.")
         else:
-            with limits.report_failure(pristine, degraded[0]):
-                _check_videos([pristine, degraded[0]], width, height, pix_fmt)
+            _check_videos(pristine, degraded[0], width, height, pix_fmt, limits)
             output.check([pristine, degraded[0], Path(model)])
         prepare_extraction(backend)
         from vmaf_jax.scoring.score import ScoreSettings
@@ -248,8 +247,7 @@ def score(
         if several:
             _rank(pristine, degraded, model, settings, engine, address, output, limits)
         else:
-            with limits.report_failure(pristine, degraded[0]):
-                _score_pair(pristine, degraded[0], model, settings, output, limits)
+            _score_pair(pristine, degraded[0], model, settings, output, limits)
 
 
 def _check_engine(engine: str, address: str | None, videos: Sequence[Path]) -> None:
@@ -261,11 +259,17 @@ def _check_engine(engine: str, address: str | None, videos: Sequence[Path]) -> N
 
 
 def _check_videos(
-    paths: list[Path], width: int | None, height: int | None, pix_fmt: str | None
+    reference: Path,
+    distorted: Path,
+    width: int | None,
+    height: int | None,
+    pix_fmt: str | None,
+    limits: "Limits",
 ) -> None:
-    for path in paths:
-        raw = Video(path, width, height, pix_fmt)
-        check_video(raw if raw.is_raw else Video(path))
+    with limits.report_failure(reference, distorted):
+        for path in (reference, distorted):
+            raw = Video(path, width, height, pix_fmt)
+            check_video(raw if raw.is_raw else Video(path))
 
 
 def _split_names(text: str | None) -> tuple[str, ...]:
@@ -418,7 +422,8 @@ def _score_pair(
     from vmaf_jax.scoring.score import score_pair
 
     with Terminal() as terminal:
-        scores = score_pair(reference, distorted, model, settings, progress=terminal)
+        with limits.report_failure(reference, distorted):
+            scores = score_pair(reference, distorted, model, settings, progress=terminal)
         if output.html is not None:
             from vmaf_jax.jobs.clip_page import write_clip_page
 
