@@ -18,7 +18,7 @@ ORDER = (
     ),
     *("features", "tables", "teacher", "video", "corpora", "extraction", "models", "training"),
     *("evaluation", "export", "reporting", "runs", "scoring", "jobs"),
-    *("torch", "benchmarks", "serving", "commands", "cli", "__main__"),
+    *("torch", "torchmetrics", "benchmarks", "serving", "commands", "cli", "__main__"),
 )
 PACKAGE = Path("vmaf_jax")
 MODULES = {

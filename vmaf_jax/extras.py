@@ -13,7 +13,7 @@ _EXTRA_OF = {
     **dict.fromkeys(("jax", "flax", "optax", "orbax", "jax2onnx", "matplotlib"), "train"),
     **dict.fromkeys(("mcp", "anyio"), "mcp"),
     "ray": "ray",
-    "torch": "torch",
+    **dict.fromkeys(("torch", "torchmetrics"), "torch"),
 }
 
 

@@ -1,14 +1,14 @@
 """VMAF and VMAF-NEG as a loss in PyTorch: JAX computes scores and gradients, passed by DLPack.
 
-    loss = -vmaf_jax.torch.vmaf(reference, distorted, model="vmaf_v0.6.1neg", clip=False).mean()
-    loss.backward()
+    criterion = vmaf_jax.torch.VmafLoss(crop=(256, 256))
+    criterion(distorted, reference).backward()  # clips [batch, frames, 1, height, width]
 
 Tensors are shared, not copied, where they lie in memory that both libraries can use. Needs the
-extra `torch`: `pip install 'vmaf-jax[torch]'`.
+extra `torch`: `pip install 'vmaf-jax[torch]'`. `vmaf_jax.torchmetrics` has the metric.
 """
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, get_args
 
 from vmaf_jax.errors import InputError
 from vmaf_jax.extras import name_missing_extra
@@ -21,6 +21,8 @@ with name_missing_extra():
 
     from vmaf_jax.teacher.pixels import vmaf as vmaf_of_arrays
 
+Reduction = Literal["mean", "none"]
+
 
 def vmaf(
     reference: Any,
@@ -30,19 +32,23 @@ def vmaf(
     bits: int = 8,
     clip: bool = True,
 ) -> torch.Tensor:
-    """Computes the score of each frame by a VMAF model, a tensor `[frames]` in VMAF points.
+    """Computes the score of each frame by a VMAF model, in VMAF points.
 
     The result is differentiable once, in either tensor. The gradient of a clipped score is 0, so
     train with `clip=False`.
 
     Args:
-        reference, distorted: luma of consecutive frames, tensors `[frames, height, width]` of
-            floating or integer type on the scale of `bits` (0-255 for 8).
+        reference, distorted: luma on the scale of `bits` (0-255 for 8), tensors of floating or
+            integer type: consecutive frames `[frames, height, width]`, or clips
+            `[batch, frames, 1, height, width]`, which are measured one by one.
         model, bits, clip: as for `vmaf_jax.vmaf`.
 
+    Returns:
+        A float32 tensor `[frames]`, or `[batch, frames]`.
+
     Raises:
-        InputError: as `vmaf_jax.vmaf`; or an argument is not a tensor, or is on a device that JAX
-            does not see.
+        InputError: as `vmaf_jax.vmaf`; or an argument is not a tensor, has another shape, or is on
+            a device that JAX does not see.
     """
     for name, tensor in (("reference", reference), ("distorted", distorted)):
         if not isinstance(tensor, torch.Tensor):
@@ -51,11 +57,96 @@ def vmaf(
     def score(reference: jax.Array, distorted: jax.Array) -> jax.Array:
         return vmaf_of_arrays(reference, distorted, model=model, bits=bits, clip=clip)
 
-    return _JaxFunction.apply(score, reference, distorted)
+    if reference.ndim == 3:
+        return _JaxFunction.apply(score, reference[None], distorted[None])[0]
+    _check_clips(reference, distorted)
+    return _JaxFunction.apply(score, reference[:, :, 0], distorted[:, :, 0])
+
+
+class VmafLoss(torch.nn.Module):
+    """The distance of the score from 100, in VMAF points, of clips `[batch, frames, 1, h, w]`.
+
+    Scores are not clipped, so that the gradient lasts beyond 100, where the loss is negative.
+
+    Args:
+        model: as for `vmaf_jax.vmaf`; NEG by default, as plain VMAF rewards sharpening.
+        bits: 8, 10 or 12; samples are on that scale (0-255 for 8).
+        crop: height and width of a part of each clip that is measured instead of the whole; the
+            same in all of its frames, drawn anew for each clip by PyTorch's generator, and the
+            middle after `eval()`. None measures whole pictures.
+        reduction: `mean` over frames and clips, or `none`, which gives `[batch, frames]`.
+
+    Raises:
+        InputError: an unknown reduction; when called, as `vmaf`, or a crop larger than the picture.
+    """
+
+    def __init__(
+        self,
+        model: str = "vmaf_v0.6.1neg",
+        *,
+        bits: int = 8,
+        crop: tuple[int, int] | None = None,
+        reduction: Reduction = "mean",
+    ) -> None:
+        super().__init__()
+        check_reduction(reduction)
+        self.model, self.bits, self.crop, self.reduction = model, bits, crop, reduction
+
+    def forward(self, distorted: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
+        """Computes the loss; `distorted` and `reference` in the order of PyTorch's own losses."""
+        if self.crop is not None:
+            _check_clips(reference, distorted)
+            distorted, reference = self._cut(distorted, reference, self.crop)
+        scores = vmaf(reference, distorted, model=self.model, bits=self.bits, clip=False)
+        loss = 100 - scores
+        return loss.mean() if self.reduction == "mean" else loss
+
+    def _cut(
+        self, distorted: torch.Tensor, reference: torch.Tensor, crop: tuple[int, int]
+    ) -> list[torch.Tensor]:
+        """Returns both cut to the same place, another one for each clip while training."""
+        spare = [n - size for n, size in zip(distorted.shape[-2:], crop, strict=True)]
+        if min(*spare, *crop) < 0:
+            height, width = distorted.shape[-2:]
+            raise InputError(
+                f"crop {crop[1]}x{crop[0]}: expected a part of the pictures of {width}x{height}."
+            )
+        corners = [
+            [int(torch.randint(n + 1, ())) if self.training else n // 2 for n in spare]
+            for _ in distorted
+        ]
+        return [
+            torch.stack(
+                [
+                    clip[..., top : top + crop[0], left : left + crop[1]]
+                    for clip, (top, left) in zip(clips, corners, strict=True)
+                ]
+            )
+            for clips in (distorted, reference)
+        ]
+
+
+def check_reduction(reduction: str) -> None:
+    """Raises InputError unless `reduction` is one of `Reduction`."""
+    if reduction not in get_args(Reduction):
+        raise InputError(f"reduction {reduction!r}: expected {' or '.join(get_args(Reduction))}.")
+
+
+def _check_clips(reference: torch.Tensor, distorted: torch.Tensor) -> None:
+    if reference.shape != distorted.shape or reference.ndim != 5 or reference.shape[2] != 1:
+        raise InputError(
+            f"reference and distorted have shapes {list(reference.shape)} and "
+            f"{list(distorted.shape)}; expected luma of the same [batch, frames, 1, height, width]."
+        )
+    if not len(reference):
+        raise InputError("reference and distorted hold no clip; pass at least one.")
 
 
 class _JaxFunction(torch.autograd.Function):
-    """A JAX function of two arrays as a differentiable function of two tensors."""
+    """A JAX function of two arrays as a differentiable function of batches of tensors.
+
+    JAX returns before it has computed, so the clips of a batch are computed side by side.
+    """
 
     @staticmethod
     def forward(
@@ -64,43 +155,62 @@ class _JaxFunction(torch.autograd.Function):
         reference: torch.Tensor,
         distorted: torch.Tensor,
     ) -> torch.Tensor:
-        first, second = _to_jax(reference), _to_jax(distorted)
-        ctx.inputs = (reference, distorted)
-        if not any(ctx.needs_input_grad):
-            return _to_torch(function(first, second), distorted)
+        pairs = list(zip(_to_jax(reference), _to_jax(distorted), strict=True))
+        needed = ctx.needs_input_grad[1:]
+        if not any(needed):
+            return _to_torch([function(*pair) for pair in pairs], distorted)
         # JAX differentiates in floating types alone.
-        scores, ctx.vjp = jax.vjp(function, _to_float(first), _to_float(second))
+        pairs = [(_to_float(x), _to_float(y)) for x, y in pairs]
+        scores, ctx.pulls = zip(
+            *(_differentiate(function, x, y, needed) for x, y in pairs), strict=True
+        )
+        ctx.inputs = (reference, distorted)
         return _to_torch(scores, distorted)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, cotangent: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        gradients = ctx.vjp(_to_jax(cotangent))
-        needed = ctx.needs_input_grad[1:]
+        pulled = [pull(part) for pull, part in zip(ctx.pulls, _to_jax(cotangent), strict=True)]
+        gradients = iter(zip(*pulled, strict=True))  # of those that were needed
         first, second = (
-            _to_torch(gradient, tensor).to(tensor.dtype) if wanted else None
-            for gradient, tensor, wanted in zip(gradients, ctx.inputs, needed, strict=True)
+            _to_torch(next(gradients), tensor).to(tensor.dtype) if wanted else None
+            for tensor, wanted in zip(ctx.inputs, ctx.needs_input_grad[1:], strict=True)
         )
         return None, first, second  # the function itself has no gradient
+
+
+def _differentiate(
+    function: Callable[[jax.Array, jax.Array], jax.Array],
+    reference: jax.Array,
+    distorted: jax.Array,
+    needed: tuple[bool, bool],
+) -> tuple[jax.Array, Callable[[jax.Array], tuple[jax.Array, ...]]]:
+    """Returns scores, and what maps their cotangent to the gradients that are needed."""
+    if needed == (True, True):
+        return jax.vjp(function, reference, distorted)
+    if needed == (True, False):
+        return jax.vjp(lambda x: function(x, distorted), reference)
+    return jax.vjp(lambda y: function(reference, y), distorted)
 
 
 def _to_float(array: jax.Array) -> jax.Array:
     return array if jnp.issubdtype(array.dtype, jnp.floating) else array.astype(jnp.float32)
 
 
-def _to_jax(tensor: torch.Tensor) -> jax.Array:
-    plain = tensor.detach().contiguous()
+def _to_jax(batch: torch.Tensor) -> list[jax.Array]:
+    """Returns an array for each item of a batch."""
+    plain = batch.detach()
     if plain.dtype in (torch.float64, torch.bfloat16, torch.float16):
         plain = plain.to(torch.float32)  # JAX computes features in float32
     try:
-        return jax.dlpack.from_dlpack(plain)
+        return [jax.dlpack.from_dlpack(part.contiguous()) for part in plain]
     except (RuntimeError, BufferError, ValueError) as error:
         raise InputError(
-            f"a tensor on {tensor.device}: JAX cannot take it ({str(error).splitlines()[0]}); move "
+            f"a tensor on {batch.device}: JAX cannot take it ({str(error).splitlines()[0]}); move "
             f"it to the CPU, or install JAX for that device."
         ) from error
 
 
-def _to_torch(array: jax.Array, like: torch.Tensor) -> torch.Tensor:
-    # A copy: PyTorch may write to its tensors, and JAX's arrays never change.
-    return torch.from_dlpack(array).clone().to(like.device)
+def _to_torch(arrays: Sequence[jax.Array], like: torch.Tensor) -> torch.Tensor:
+    """Returns arrays as one batch: a copy, since PyTorch may write to it and JAX's never change."""
+    return torch.stack([torch.from_dlpack(array) for array in arrays]).to(like.device)

@@ -33,8 +33,8 @@ def taken_for_granted(page):
     distorted = np.clip(reference + rng.normal(0, 5, _SIZE), 0, 255).astype(np.float32)
     if page.name == "torch.md":
         torch = pytest.importorskip("torch", reason="pip install 'vmaf-jax[torch]'")
-        distorted = torch.tensor(distorted, requires_grad=True)
-        reference = torch.tensor(reference)
+        clips = (torch.tensor(frames)[None, :, None] for frames in (reference, distorted))
+        return dict(zip(("reference", "distorted"), clips, strict=True))
     if page.name == "vmaf-v1.md":
         luma, chroma = np.full((3, 320, 384), 90, np.uint8), np.full((3, 160, 192), 128, np.uint8)
         y, u, v = (

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 import vmaf_jax
+from vmaf_jax.features import clip_features
+from vmaf_jax.teacher import pixels
 
 SCRIPT = """
 import jax, jax.monitoring, jax.numpy as jnp, numpy as np
@@ -102,3 +104,26 @@ def test_adm_gradient_is_that_of_plain_differentiation(gain_limit):
         for gradient, truth in zip(gradients, right, strict=True):
             limit = 2e-5 * float(np.abs(truth).max())  # float32 sums in another order
             np.testing.assert_allclose(gradient, truth, rtol=0, atol=limit)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["vmaf_v0.6.1", "vmaf_v0.6.1neg"])
+def test_gradient_of_scores_is_that_through_the_features(model):
+    """The one that is computed with the scores, and the chain of the model's and the features'."""
+    rng = np.random.default_rng(0)
+    reference = rng.uniform(0, 255, (3, 24, 30)).astype(np.float32)
+    distorted = np.clip(reference * 0.9 + rng.normal(8, 9, reference.shape), 0, 255)
+    distorted = distorted.astype(np.float32)
+    teacher = vmaf_jax.load_teacher(model)
+    limit = teacher.feature_set.gain_limit
+
+    def through_features(y):
+        rows = clip_features(reference, y, gain_limit=limit)
+        return pixels._scores(rows, model=model, clip=False)
+
+    weights = np.array([1, -2, 0.5], np.float32)
+    ours, pull = jax.vjp(lambda y: vmaf_jax.vmaf(reference, y, model=model, clip=False), distorted)
+    theirs, expected = jax.vjp(through_features, distorted)
+    np.testing.assert_allclose(ours, theirs, rtol=0, atol=2e-3)  # another order of float32 sums
+    (gradient,), (truth,) = pull(weights), expected(weights)
+    np.testing.assert_allclose(gradient, truth, rtol=0, atol=1e-3 * float(np.abs(truth).max()))

@@ -32,14 +32,22 @@ def mirror(x: Float[Array, "*b h w"], radius: int) -> Float[Array, "*b h2 w2"]:
     return x
 
 
-def filter_once(x: Float[Array, "b h w"], taps: Taps) -> Float[Array, "b h2 w2"]:
+def filter_once(
+    x: Float[Array, "b h w"], taps: Taps, *, fused: bool = False
+) -> Float[Array, "b h2 w2"]:
     """Filters both axes, columns first, without mirroring, for results of many uses.
 
     XLA on CPU computes a value anew for each of its uses where it deems that cheap. The result of
     a loop it computes once, and so the columns, which are one array.
+
+    Args:
+        fused: Round sums once, not each product: half the work, for gradients.
     """
-    columns = correlate(x, taps, -2, 1)
-    return jax.lax.map(lambda rows: correlate(rows, taps, -1, 1), columns)
+
+    def along(x: Array, axis: int) -> Array:
+        return _fused(x, taps, axis) if fused else correlate(x, taps, axis, 1)
+
+    return jax.lax.map(lambda rows: along(rows, -1), along(x, -2))
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2, 3))

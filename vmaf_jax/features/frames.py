@@ -6,7 +6,7 @@ length. motion2 looks one frame ahead, so chunks give motion, and `motion2` ends
 """
 
 import functools
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -49,33 +49,59 @@ def clip_features(
         InputError: the pictures have no such shape, are on another scale than `bits` says, or
             `bits` or `gain_limit` are out of range.
     """
+    clip = check_clip(reference, distorted, bits, gain_limit)
+    return checked_features(clip, bits=bits, gain_limit=gain_limit)
+
+
+class Clip(NamedTuple):
+    """Luma of a clip that can be measured.
+
+    Attributes:
+        reference, distorted: `[t, h, w]`, of one of the types of `to_few_types`.
+        nan: Which frames of each hold a NaN, where that is known before the program runs.
+    """
+
+    reference: Shaped[Array | np.ndarray, "t h w"]
+    distorted: Shaped[Array | np.ndarray, "t h w"]
+    nan: tuple[Bool[Array | np.ndarray, " t"] | None, Bool[Array | np.ndarray, " t"] | None]
+
+
+def check_clip(reference: Any, distorted: Any, bits: int, gain_limit: float) -> Clip:
+    """Checks the arguments of `clip_features`, whose errors it raises."""
     keep_programs_by_default()
     check_samples(bits, reference=reference, distorted=distorted)
     check_luma(reference, distorted, bits, gain_limit)
-    pair = to_few_types(reference), to_few_types(distorted)
-    nan = find_nan_frames(pair[0], pair[1]), find_nan_frames(pair[1], pair[0])
-    return _clip_features(*pair, nan, bits=bits, gain_limit=gain_limit)
+    x, y = to_few_types(reference), to_few_types(distorted)
+    return Clip(x, y, (find_nan_frames(x, y), find_nan_frames(y, x)))
 
 
 @functools.partial(jax.jit, static_argnames=("bits", "gain_limit"))
-def _clip_features(
-    reference: Shaped[Array, "t h w"],
-    distorted: Shaped[Array, "t h w"],
-    nan: tuple[Bool[Array, " t"] | None, ...],
-    *,
-    bits: int,
-    gain_limit: float,
-) -> Float[Array, "t f"]:
-    starts = jnp.arange(len(reference)) == 0
-    rows = chunk_features(
-        reference, distorted, reference[0], starts, bits=bits, gain_limit=gain_limit
-    )
+def checked_features(clip: Clip, *, bits: int, gain_limit: float) -> Float[Array, "t f"]:
+    """Computes `clip_features` of a clip that was checked."""
+    x, y, _ = clip
+    starts = jnp.arange(len(x)) == 0
+    rows = chunk_features(x, y, x[0], starts, bits=bits, gain_limit=gain_limit)
     rows = rows.at[:, -1].set(motion2(rows[:, -1]))
-    for picture, known in zip((reference, distorted), nan, strict=True):
-        if jnp.issubdtype(picture.dtype, jnp.floating):  # the features' limits would hide a NaN
-            found = jnp.isnan(picture).any((1, 2)) if known is None else known
-            rows = jnp.where(found[:, None], jnp.nan, rows)
-    return rows
+    return jnp.where(nan_frames(clip)[:, None], jnp.nan, rows)
+
+
+def nan_frames(clip: Clip) -> Bool[Array, " t"]:
+    """Returns which frames hold a NaN in either picture: the features' limits would hide it."""
+    found = jnp.zeros(len(clip.reference), bool)
+    for picture, known in zip(clip[:2], clip.nan, strict=True):
+        if jnp.issubdtype(picture.dtype, jnp.floating):
+            found |= jnp.isnan(picture).any((1, 2)) if known is None else known
+    return found
+
+
+def clip_motion2(reference: Shaped[Array, "t h w"], bits: int) -> Float[Array, " t"]:
+    """Computes motion2 of each frame of a whole clip, 8-bit luma steps."""
+
+    def step(last: Array, frame: Array) -> tuple[Array, Array]:
+        x, before = to_eight_bits([frame, last], bits)
+        return frame, frame_motion(x, before)
+
+    return motion2(jax.lax.scan(step, reference[0], reference)[1])
 
 
 def chunk_features(
@@ -102,7 +128,7 @@ def chunk_features(
     def frame_features(
         reference: Array, distorted: Array, before: Array, start: Array
     ) -> Float[Array, " f"]:
-        x, y, x_before = _to_eight_bits([reference, distorted, before], bits)
+        x, y, x_before = to_eight_bits([reference, distorted, before], bits)
         motion = jnp.where(start, 0, frame_motion(x, x_before))
         adm, vif = frame_adm(x, y, gain_limit), frame_vif(x, y, gain_limit)
         return jnp.concatenate([adm[None], vif, motion[None]])
@@ -128,7 +154,7 @@ def chunk_features(
     return rows.reshape(t, len(FEATURES))
 
 
-def _to_eight_bits(pictures: list[Shaped[Array, "h w"]], bits: int) -> list[Float[Array, "h w"]]:
+def to_eight_bits(pictures: list[Shaped[Array, "h w"]], bits: int) -> list[Float[Array, "h w"]]:
     """Returns pictures as floats on the 8-bit scale."""
     if all(jnp.issubdtype(picture.dtype, jnp.floating) for picture in pictures):
         wide = [p.astype(jnp.promote_types(p.dtype, jnp.float32)) for p in pictures]

@@ -194,7 +194,8 @@ def _fidelity_backward(
     x, y, slopes, denominator = saved
     reach = len(taps) - 1
     framed = jnp.pad(slopes, ((0, 0), (reach, reach), (reach, reach)))
-    by_mean, by_square, by_product = unstack(filter_once(framed, taps))  # symmetric: its transpose
+    # The window is symmetric, so that filtering is its own transpose.
+    by_mean, by_square, by_product = unstack(filter_once(framed, taps, fused=True))
     radius = len(taps) // 2
     x2, (y2, unmirror) = mirror(x, radius), jax.vjp(lambda y: mirror(y, radius), y)
     (by_y,) = unmirror(by_mean + 2 * y2 * by_square + x2 * by_product)
