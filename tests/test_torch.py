@@ -10,7 +10,9 @@ from vmaf_jax import InputError  # noqa: E402
 from vmaf_jax import vmaf as vmaf_of_arrays  # noqa: E402
 from vmaf_jax.torch import VmafLoss, vmaf  # noqa: E402
 
-SAME = 2e-3  # VMAF points: programs with and without a gradient round differently (2e-4 measured)
+# VMAF points: programs with and without a gradient round differently (2.1e-3 measured, of
+# pictures this small that are compiled quickly).
+SAME = 5e-3
 NEG = "vmaf_v0.6.1neg"
 
 

@@ -8,7 +8,7 @@ extra `torch`: `pip install 'vmaf-jax[torch]'`. `vmaf_jax.torchmetrics` has the 
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, get_args
+from typing import Any
 
 from vmaf_jax.errors import InputError
 from vmaf_jax.extras import name_missing_extra
@@ -21,7 +21,7 @@ with name_missing_extra():
 
     from vmaf_jax.teacher.pixels import vmaf as vmaf_of_arrays
 
-Reduction = Literal["mean", "none"]
+_REDUCTIONS = ("mean", "none")
 
 
 def vmaf(
@@ -86,7 +86,7 @@ class VmafLoss(torch.nn.Module):
         *,
         bits: int = 8,
         crop: tuple[int, int] | None = None,
-        reduction: Reduction = "mean",
+        reduction: str = "mean",
     ) -> None:
         super().__init__()
         check_reduction(reduction)
@@ -127,9 +127,9 @@ class VmafLoss(torch.nn.Module):
 
 
 def check_reduction(reduction: str) -> None:
-    """Raises InputError unless `reduction` is one of `Reduction`."""
-    if reduction not in get_args(Reduction):
-        raise InputError(f"reduction {reduction!r}: expected {' or '.join(get_args(Reduction))}.")
+    """Raises InputError unless `reduction` is known."""
+    if reduction not in _REDUCTIONS:
+        raise InputError(f"reduction {reduction!r}: expected {' or '.join(_REDUCTIONS)}.")
 
 
 def _check_clips(reference: torch.Tensor, distorted: torch.Tensor) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from vmaf_jax.errors import InputError
 from vmaf_jax.extras import name_missing_extra
-from vmaf_jax.torch import Reduction, check_reduction, vmaf
+from vmaf_jax.torch import check_reduction, vmaf
 
 with name_missing_extra():
     import torch
@@ -48,7 +48,7 @@ class VmafMetric(torchmetrics.Metric):
         *,
         bits: int = 8,
         clip: bool = True,
-        reduction: Reduction = "mean",
+        reduction: str = "mean",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)

@@ -78,7 +78,7 @@ def check_clip(reference: Any, distorted: Any, bits: int, gain_limit: float) -> 
 @functools.partial(jax.jit, static_argnames=("bits", "gain_limit"))
 def checked_features(clip: Clip, *, bits: int, gain_limit: float) -> Float[Array, "t f"]:
     """Computes `clip_features` of a clip that was checked."""
-    x, y, _ = clip
+    x, y = jnp.asarray(clip.reference), jnp.asarray(clip.distorted)
     starts = jnp.arange(len(x)) == 0
     rows = chunk_features(x, y, x[0], starts, bits=bits, gain_limit=gain_limit)
     rows = rows.at[:, -1].set(motion2(rows[:, -1]))

@@ -177,6 +177,7 @@ def _slopes(s: _Statistics) -> Float[Array, "3 h w"]:
     by_cov = jnp.where(s.covariance == s.limited, s.limited, 0) * noise
     by_cov = 2 * scale * (by_cov + jnp.where(free, s.covariance, 0) * signal)
     by_cov = jnp.where(s.above_noise & (s.covariance > 0), by_cov, 0)
+    by_var, by_cov = jax.lax.optimization_barrier((by_var, by_cov))  # else computed for each below
     return jnp.stack([-2 * s.mean_y * by_var - s.mean_x * by_cov, by_var, by_cov])
 
 

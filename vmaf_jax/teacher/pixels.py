@@ -85,7 +85,6 @@ def _clip_scores(
     return _scores(rows, model=scoring.model, clip=scoring.clip)
 
 
-@functools.partial(jax.jit, static_argnames="scoring")
 def _scores_and_slopes(
     clip: Clip, scoring: _Scoring
 ) -> tuple[Float[Array, " t"], Float[Array, "t h w"]]:
@@ -97,11 +96,21 @@ def _scores_and_slopes(
         row = jnp.concatenate([adm[None], vif, motion[None]])
         return _scores(row[None], model=scoring.model, clip=scoring.clip)[0]
 
-    motion = clip_motion2(clip.reference, scoring.bits)
+    reference, distorted = jnp.asarray(clip.reference), jnp.asarray(clip.distorted)
+    motion = clip_motion2(reference, scoring.bits)
     scores, slopes = jax.lax.map(
-        lambda frame: jax.value_and_grad(score)(*frame), (clip.distorted, clip.reference, motion)
+        lambda frame: jax.value_and_grad(score)(*frame), (distorted, reference, motion)
     )
     return jnp.where(nan_frames(clip), jnp.nan, scores), slopes
+
+
+_slopes_inside = jax.jit(_scores_and_slopes, static_argnames="scoring")  # of a caller's program
+# LLVM's costliest passes took a third of the time to compile, and made no step faster.
+_slopes_alone = jax.jit(
+    _scores_and_slopes,
+    static_argnames="scoring",
+    compiler_options={"xla_llvm_disable_expensive_passes": True},
+)
 
 
 class _Saved(NamedTuple):
@@ -115,7 +124,8 @@ def _clip_scores_forward(
     nan = jax.tree.map(lambda known: known.value, nan)
     if not reference.perturbed:
         clip = Clip(reference.value, distorted.value, nan)
-        scores, slopes = _scores_and_slopes(clip, scoring)
+        traced = any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(clip))
+        scores, slopes = (_slopes_inside if traced else _slopes_alone)(clip, scoring)
         return scores, _Saved(slopes, None)
 
     def score(reference: Array, distorted: Array) -> Float[Array, " t"]:
@@ -126,13 +136,14 @@ def _clip_scores_forward(
 
 
 def _clip_scores_backward(
-    scoring: _Scoring, saved: _Saved, gradient: Array | SymbolicZero
+    scoring: _Scoring, saved: _Saved, gradient: Array | np.ndarray | SymbolicZero
 ) -> tuple[Array | None, Array | None, None]:
     if isinstance(gradient, SymbolicZero):
         return None, None, None
+    by_score = jnp.asarray(gradient)
     if saved.pull is not None:
-        return *saved.pull(gradient), None
-    return None, _weigh(saved.slopes, gradient), None
+        return *saved.pull(by_score), None
+    return None, _weigh(saved.slopes, by_score), None
 
 
 @jax.jit
