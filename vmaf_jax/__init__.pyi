@@ -5,6 +5,7 @@ from .extraction.extract import extract_pair
 from .features.feature_set import FEATURES
 from .jobs.vmaf import vmaf
 from .scoring.model import load_model
+from .scoring.quality_map import quality_map
 from .scoring.score import score
 from .teacher.teacher import load_teacher
 
@@ -17,6 +18,7 @@ __all__ = [
     "features",
     "load_model",
     "load_teacher",
+    "quality_map",
     "score",
     "vmaf",
 ]

@@ -27,7 +27,7 @@ PROGRAMS = ("vmaf-jax", "python", "pip", "make", "pytest", "ffmpeg", "docker", "
 FOLDERS = ("benchmarks/", "docs/", "scripts/", "tests/", "tools/")
 DEAR_COMMANDS = {"train", "encode", "select", "calibrate", "bench", "compare-backends", "mcp"}
 DEAR_WORDS = {
-    *("--backend", "--pix-fmt", "--address"),  # compilation; 1080p; a cluster
+    *("--backend", "--maps", "--pix-fmt", "--address"),  # compilation; 1080p; a cluster
     *("demo", "netflix", "avt_vqdb_uhd_1"),  # a corpus that is made for long, or not ours
 }
 STORY = "tutorial.md"  # whose libvmaf export and ffmpeg line stand for those of other pages

@@ -12,7 +12,7 @@ from vmaf_jax.commands import options
 from vmaf_jax.commands.program import HELP_ALL
 from vmaf_jax.environment import prepare_extraction
 from vmaf_jax.errors import GateError, InputError
-from vmaf_jax.files import check_output, is_folder
+from vmaf_jax.files import check_output, check_writable, is_folder
 from vmaf_jax.printable import printable
 from vmaf_jax.video.comparison import Comparison
 from vmaf_jax.video.inputs import Video, check_video
@@ -105,6 +105,12 @@ def score(
     html: Annotated[
         Path | None,
         typer.Option(help="Write a page: quality over time, pictures.", rich_help_panel=_FILES),
+    ] = None,
+    maps: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder for maps of where the worst frames lose.", rich_help_panel=_FILES
+        ),
     ] = None,
     plot: Annotated[
         Path | None, typer.Option(help="Draw the scores, a .png file.", rich_help_panel=_FILES)
@@ -209,7 +215,7 @@ def score(
         film_grain=film_grain,
         region=region,
     )
-    output = _Output(csv, plot, log, html, per_frame=per_frame, quiet=quiet, json=json_)
+    output = _Output(csv, plot, log, html, maps, per_frame=per_frame, quiet=quiet, json=json_)
     limits = Limits.from_flags(fail_below, baseline, max_drop, junit, within)
     with stdin_as_file([reference, *distorted], width, height, pix_fmt) as (pristine, *degraded):
         several = len(degraded) > 1 or is_folder(pristine) or is_folder(degraded[0])
@@ -360,6 +366,7 @@ class _Output:
     plot: Path | None
     log: Path | None
     html: Path | None
+    maps: Path | None
     _: dataclasses.KW_ONLY
     per_frame: bool
     quiet: bool
@@ -376,6 +383,12 @@ class _Output:
         ):
             if path is not None:
                 check_output(path, suffix, inputs)
+        if self.maps is not None:
+            import vmaf_jax.scoring.quality_map  # noqa: F401  a missing extra is named now
+
+            if self.maps.exists() and not is_folder(self.maps):
+                raise InputError(f"{self.maps}: a file; name a folder for --maps.")
+            check_writable(self.maps if is_folder(self.maps) else self.maps.parent)
         if self.csv is not None and self.csv == self.plot:
             raise InputError("--csv and --plot name one file; choose two.")
 
@@ -388,7 +401,7 @@ class _Output:
         worst_region: bool,
     ) -> None:
         """Refuses what is of one pair alone; checks that the page can be written."""
-        flags = {"--csv": self.csv, "--plot": self.plot, "--log": self.log}
+        flags = {"--csv": self.csv, "--plot": self.plot, "--log": self.log, "--maps": self.maps}
         others = {
             "--provider": provider,
             "--within": within,
@@ -429,6 +442,11 @@ def _score_pair(
 
             terminal.stage("pictures")
             write_clip_page(output.html, [scores])
+        if output.maps is not None:
+            from vmaf_jax.scoring.quality_map import write_maps
+
+            terminal.stage("maps")
+            write_maps(output.maps, scores)
     checks = limits.check([scores])
     if output.csv is not None:
         scores.write_csv(output.csv)

@@ -114,9 +114,9 @@ def _v1_rows(
 ) -> Float[Array, "t f"]:
     # `starts` is not needed: `motion3`, in `v1.finish`, sets the first frames of each clip.
     return v1.v1_chunk(
-        _unpack(reference, shape),
-        _unpack(distorted, shape),
-        _unpack(previous, shape).y,
+        unpack_planes(reference, shape),
+        unpack_planes(distorted, shape),
+        unpack_planes(previous, shape).y,
         bits=bits,
         settings=settings,
         block=block,
@@ -124,7 +124,8 @@ def _v1_rows(
     )
 
 
-def _unpack(packed: Shaped[Array, "t s"], shape: FrameShape) -> v1.Planes:
+def unpack_planes(packed: Shaped[Array, "t s"], shape: FrameShape) -> v1.Planes:
+    """Returns the planes `[t, h, w]` of packed frames."""
     luma, chroma = shape.height * shape.width, shape.chroma_height * shape.chroma_width
     y, u, v = jnp.split(packed, [luma, luma + chroma], axis=1)
     u, v = (x.reshape(-1, *shape[2:]) for x in (u, v))

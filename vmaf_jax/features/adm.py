@@ -85,6 +85,36 @@ def _level(
 def _add_norms(
     sums: Sums, x_bands: Sequence[Array], y_bands: Sequence[Array], level: int, gain_limit: float
 ) -> Sums:
+    numerator, denominator = sums
+    for detail in _visible_detail(x_bands, y_bands, level, gain_limit):
+        part = middle(detail.restored.shape)
+        numerator += _pool(detail.restored[part])
+        denominator += _pool(detail.reference[part])
+    return Sums(numerator, denominator)
+
+
+class DetailMap(NamedTuple):
+    """Detail of each coefficient of a band, by the contrast sensitivity function."""
+
+    restored: Float[Array, "h w"]  # above its masking threshold
+    reference: Float[Array, "h w"]
+
+
+def adm_maps(
+    reference: Float[Array, "h w"], distorted: Float[Array, "h w"], gain_limit: float
+) -> list[list[DetailMap]]:
+    """Computes the maps whose norms' ratio is `frame_adm`: of each level's bands, finest first."""
+    x, y = reference - 128, distorted - 128
+    maps = []
+    for level in range(N_LEVELS):
+        (x, *x_bands), (y, *y_bands) = _wavelets(x, y)
+        maps.append(_visible_detail(x_bands, y_bands, level, gain_limit))
+    return maps
+
+
+def _visible_detail(
+    x_bands: Sequence[Array], y_bands: Sequence[Array], level: int, gain_limit: float
+) -> list[DetailMap]:
     csf = csf_weights(level)
     restored = decouple(x_bands, y_bands, gain_limit)
     additive = [
@@ -92,12 +122,10 @@ def _add_norms(
         for weight, y_band, r_band in zip(csf, y_bands, restored, strict=True)
     ]
     threshold = _add_neighbours(additive[0] + additive[1] + additive[2]) / 30
-    part = middle(threshold.shape)
-    numerator, denominator = sums
-    for weight, x_band, r_band in zip(csf, x_bands, restored, strict=True):
-        numerator += _pool(jnp.maximum(weight * jnp.abs(r_band) - threshold, 0)[part])
-        denominator += _pool(weight * jnp.abs(x_band)[part])
-    return Sums(numerator, denominator)
+    return [
+        DetailMap(jnp.maximum(weight * jnp.abs(r_band) - threshold, 0), weight * jnp.abs(x_band))
+        for weight, x_band, r_band in zip(csf, x_bands, restored, strict=True)
+    ]
 
 
 class _Saved(NamedTuple):

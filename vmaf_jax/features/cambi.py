@@ -17,6 +17,7 @@ banding index", PCS 2021; BT.1886 for luminance.
 """
 
 import functools
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -61,19 +62,36 @@ def frame_cambi(luma: Shaped[Array, "h w"], bits: int, settings: CambiSettings) 
         luma: on the scale of `bits`; floats are rounded to whole steps.
         bits: 8, 10 or 12.
     """
+    score, area = jnp.zeros((), jnp.float32), 1
+    for band in cambi_maps(luma, bits, settings):
+        score, area = score + band.weight * pool_top(band.contrast), band.area
+    return jnp.minimum(score / area, settings.most)
+
+
+class BandingMap(NamedTuple):
+    """Contrast of banding at one scale."""
+
+    contrast: Float[Array, "h w"]  # samples of a window
+    weight: int  # of the scale
+    step: int  # pixels of the encode from one sample to the next
+    area: int  # samples of a window
+
+
+def cambi_maps(
+    luma: Shaped[Array, "h w"], bits: int, settings: CambiSettings
+) -> Iterator[BandingMap]:
+    """Yields the maps that `frame_cambi` pools, the finest scale first; each halves the last."""
     image = _to_encode(jax.lax.stop_gradient(luma), bits, settings.encode)
     h, w = image.shape
     mask, halved = spatial_mask(image), _is_halved(h, w, settings)
     radius, steps = _window_radius(h, w, halved=halved), _visible_luma(settings.dark)
-    score = jnp.zeros((), jnp.float32)
     for scale in range(N_SCALES):
         if scale or halved:
             image, mask = image[::2, ::2], mask[::2, ::2]
         image = mode_filter(image)
         contrast = _contrast(image, mask, radius, steps)
-        score += 2 ** (N_SCALES - 1 - scale) * pool_top(contrast)
-    score = score / (2 * radius + 1) ** 2
-    return jnp.minimum(score, settings.most)
+        weight = 2 ** (N_SCALES - 1 - scale)
+        yield BandingMap(contrast, weight, 2 ** (scale + halved), (2 * radius + 1) ** 2)
 
 
 def _to_encode(

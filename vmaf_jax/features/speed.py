@@ -61,18 +61,39 @@ def frame_speed(
     Args:
         reference, distorted: U and V on the 8-bit scale, 0-255, of at least one block.
     """
+    scores, singular = _plane_differences(reference, distorted, settings)
+    u, v = jnp.where(singular, 0, scores.mean(-1))
+    both = jnp.where(singular[0] & ~singular[1], v, (u + v) / 2)
+    both = jnp.where(singular[1] & ~singular[0], u, both)
+    return jnp.minimum(both, settings.most)
+
+
+def speed_map(
+    reference: Float[Array, "2 h w"], distorted: Float[Array, "2 h w"], settings: SpeedSettings
+) -> Float[Array, "rows columns"]:
+    """Computes SpEED of each block of a frame's chroma, whose mean is `frame_speed`.
+
+    Args:
+        reference, distorted: as `frame_speed` takes them.
+    """
+    blocks, singular = _plane_differences(reference, distorted, settings)
+    sound = jnp.where(singular, 0, 1)[:, None]
+    both = (blocks * sound).sum(0) / jnp.maximum(sound.sum(), 1)
+    return both.reshape(blocks_of(*reference.shape[1:], settings.prescale))
+
+
+def _plane_differences(
+    reference: Float[Array, "2 h w"], distorted: Float[Array, "2 h w"], settings: SpeedSettings
+) -> tuple[Float[Array, "2 b"], Bool[Array, " 2"]]:
+    """Returns how far each plane's blocks differ, and which planes are singular."""
     planes = jnp.concatenate([reference, distorted]) - 128
     # One by one: XLA on CPU multiplies a batch of matrices ten times slower.
     small = jnp.stack([_reduce(plane, settings.prescale) for plane in unstack(planes)])
     # One by one again: XLA on CPU gives each of several decompositions to a thread and waits for
     # them, for ever where two computations do so at once.
     entropy, variance, singular = jax.lax.map(lambda x: _statistics(x, settings), small)
-    scores = _difference(entropy[:2], variance[:2], entropy[2:], variance[2:], settings)
-    singular = singular[:2] | singular[2:]
-    u, v = jnp.where(singular, 0, scores)
-    both = jnp.where(singular[0] & ~singular[1], v, (u + v) / 2)
-    both = jnp.where(singular[1] & ~singular[0], u, both)
-    return jnp.minimum(both, settings.most)
+    blocks = _difference(entropy[:2], variance[:2], entropy[2:], variance[2:], settings)
+    return blocks, singular[:2] | singular[2:]
 
 
 def _difference(
@@ -81,13 +102,13 @@ def _difference(
     entropy_y: Float[Array, "p b"],
     variance_y: Float[Array, "p b"],
     settings: SpeedSettings,
-) -> Float[Array, " p"]:
-    """Returns how far the weighted entropies of the two pictures' blocks are apart, in the mean."""
+) -> Float[Array, "p b"]:
+    """Returns how far the weighted entropies of the two pictures' blocks are apart."""
     floor = BLOCK**2 * (math.log2((1 + settings.noise_floor) * settings.noise) + _UNIT)
     visible = (entropy_x >= floor) | (entropy_y >= floor)
     weighted_x = entropy_x * jnp.log2(1 + variance_x)
     weighted_y = entropy_y * jnp.log2(1 + (0.75 * variance_x + 0.25 * variance_y))
-    return jnp.where(visible, jnp.abs(weighted_x - weighted_y), 0).mean(-1)
+    return jnp.where(visible, jnp.abs(weighted_x - weighted_y), 0)
 
 
 _UNIT = math.log2(2 * math.pi * math.e)

@@ -62,8 +62,11 @@ def worst_tile(reference: Samples, distorted: Samples, bits: int = 8) -> WorstTi
     severity = np.minimum(departure / _DEPARTURE, fine / _VISIBLE)
     place = np.unravel_index(int(severity.argmax()), severity.shape)
     row, column = (int(k) for k in place)
-    box = _grow(errors, row, column, float(fine[row, column]))
-    return WorstTile(float(severity[row, column]), _in_pixels(box, errors.side, reference.shape))
+    worst = float(severity[row, column])
+    box = slice(row, row + _CELLS), slice(column, column + _CELLS)
+    if worst >= 1:
+        box = _grow(errors, *box, float(fine[row, column]))
+    return WorstTile(worst, _in_pixels(box, errors.side, reference.shape))
 
 
 def cell_errors(reference: Samples, distorted: Samples, bits: int) -> CellErrors:
@@ -115,12 +118,12 @@ def _elsewhere(tiles: Floats) -> float:
     return max(float(ordered[skipped]), _FLOOR)
 
 
-def _grow(errors: CellErrors, row: int, column: int, mean: float) -> tuple[slice, slice]:
+def _grow(errors: CellErrors, rows: slice, columns: slice, mean: float) -> tuple[slice, slice]:
     """Returns the tile's cells with those bad ones that touch them, as rows and columns."""
     labels, _ = ndimage.label(errors.fine >= mean / 2)
-    tile = labels[row : row + _CELLS, column : column + _CELLS]
+    tile = labels[rows, columns]
     touched = np.isin(labels, tile[tile > 0])
-    touched[row : row + _CELLS, column : column + _CELLS] = True
+    touched[rows, columns] = True
     rows, columns = ndimage.find_objects(touched.astype(np.int8))[0]
     return rows, columns
 

@@ -55,6 +55,28 @@ def frame_vif(
     return jnp.stack(ratios)
 
 
+class InformationMap(NamedTuple):
+    """Information in each sample's window at one scale, bits."""
+
+    conveyed: Float[Array, "h w"]  # about the reference, by the distorted picture
+    reference: Float[Array, "h w"]
+
+
+def vif_maps(
+    reference: Float[Array, "h w"], distorted: Float[Array, "h w"], gain_limit: float
+) -> list[InformationMap]:
+    """Computes the maps whose sums' ratios are `frame_vif`, the finest scale first."""
+    x, y = reference - 128, distorted - 128
+    maps = []
+    for scale in range(N_SCALES):
+        taps = window(scale)
+        if scale:
+            x, y = _halve(x, y, taps)
+        statistics = _statistics(_moments(x, y, taps), gain_limit)
+        maps.append(InformationMap(_numerator(statistics), _denominator(statistics)))
+    return maps
+
+
 def window(scale: int) -> Taps:
     """Computes the Gaussian of one scale: 17, 9, 5 or 3 taps, deviation a fifth of that, sum 1.
 
@@ -154,14 +176,17 @@ def _statistics(moments: Float[Array, "5 h w"], gain_limit: float) -> _Statistic
     )
 
 
-def _denominator(s: _Statistics) -> Float[Array, ""]:
-    return jnp.log2(1 + s.var_x / NOISE).sum()  # 1 where the reference has less than the noise
+def _denominator(s: _Statistics) -> Float[Array, "h w"]:
+    return jnp.log2(1 + s.var_x / NOISE)  # 1 where the reference has less than the noise
+
+
+def _numerator(s: _Statistics) -> Float[Array, "h w"]:
+    information = jnp.log2(1 + s.limited**2 / (s.residual + NOISE * s.var_x))
+    return jnp.where(s.above_noise, information, 1 - PENALTY * s.var_y)
 
 
 def _ratio(s: _Statistics) -> Float[Array, ""]:
-    information = jnp.log2(1 + s.limited**2 / (s.residual + NOISE * s.var_x))
-    numerator = jnp.where(s.above_noise, information, 1 - PENALTY * s.var_y).sum()
-    return numerator / _denominator(s)
+    return _numerator(s).sum() / _denominator(s).sum()
 
 
 def _slopes(s: _Statistics) -> Float[Array, "3 h w"]:
@@ -186,7 +211,7 @@ _Saved = tuple[Array, Array, Array, Array]
 
 def _fidelity_forward(x: Array, y: Array, taps: Taps, gain_limit: float) -> tuple[Array, _Saved]:
     statistics = _statistics(filter_once(_products(x, y, taps), taps), gain_limit)
-    return _ratio(statistics), (x, y, _slopes(statistics), _denominator(statistics))
+    return _ratio(statistics), (x, y, _slopes(statistics), _denominator(statistics).sum())
 
 
 def _fidelity_backward(

@@ -36,9 +36,10 @@ class WorstRegion:
         when = f"frame {self.frame}"
         if self.time is not None:
             when += f" at {format_time(self.time)}"
+        if not self.stands_out:
+            return f"no region stands out; {self.region} of {when} departs most"
         points = "" if self.score is None else f" scores {self.score:.2f}"
-        verdict = "it stands out, look at it" if self.stands_out else "no region stands out"
         return (
             f"worst region: {self.region} of {when}{points}, the frame {self.frame_score:.2f}; "
-            f"{verdict}"
+            f"it stands out, look at it"
         )

@@ -1,0 +1,85 @@
+"""Quality maps: the parts of a frame that its features come from, a value for each tile.
+
+The maps are those that the frame's own features are pooled from. VIF and ADM are the ratio of a
+tile's sums to the reference's; banding and SpEED are the mean over a tile.
+"""
+
+import functools
+from collections.abc import Mapping
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Shaped
+
+from vmaf_jax.features.adm import NOISE_WEIGHT, adm_maps
+from vmaf_jax.features.cambi import cambi_maps
+from vmaf_jax.features.speed import speed_map
+from vmaf_jax.features.v1 import Planes, Settings
+from vmaf_jax.features.vif import vif_maps
+
+TILE = 32  # pixels, the step of CAMBI's coarsest scale
+
+Map = Float[Array, "rows columns"]
+
+
+@functools.partial(jax.jit, static_argnames="gain_limit")
+def luma_maps(
+    reference: Float[Array, "h w"], distorted: Float[Array, "h w"], gain_limit: float
+) -> Mapping[str, Map]:
+    """Computes `vif` and `adm` of each tile of 32x32 pixels; no unit, 1 for identical pictures.
+
+    Args:
+        reference, distorted: Luma on the 8-bit scale, 0-255; at least 17 pixels high and wide.
+        gain_limit: The largest contrast gain that counts, at least 1.
+    """
+    h, w = reference.shape
+    conveyed = known = 0.0
+    for scale, information in enumerate(vif_maps(reference, distorted, gain_limit)):
+        conveyed += _sum_tiles(information.conveyed, 2**scale, h, w)
+        known += _sum_tiles(information.reference, 2**scale, h, w)
+    numerator = denominator = 0.0
+    for level, bands in enumerate(adm_maps(reference, distorted, gain_limit)):
+        step = 2 ** (level + 1)
+        for band in bands:
+            size = _sum_tiles(jnp.ones_like(band.reference), step, h, w)
+            noise = jnp.cbrt(size * NOISE_WEIGHT)
+            numerator += jnp.cbrt(_sum_tiles(band.restored**3, step, h, w)) + noise
+            denominator += jnp.cbrt(_sum_tiles(band.reference**3, step, h, w)) + noise
+    return {"vif": conveyed / jnp.maximum(known, 1e-6), "adm": numerator / denominator}
+
+
+@functools.partial(jax.jit, static_argnames=("bits", "settings"))
+def v1_maps(
+    reference: Planes, distorted: Planes, bits: int, settings: Settings
+) -> Mapping[str, Map]:
+    """Computes `cambi` and `speed_chroma_uv` of each tile; 0 without banding or difference.
+
+    Args:
+        reference, distorted: Planes of one frame, on the scale of `bits`.
+    """
+    h, w = reference.y.shape
+    banding = 0.0
+    for band in cambi_maps(distorted.y, bits, settings.cambi):
+        sizes = _sum_tiles(jnp.ones_like(band.contrast), band.step, h, w)
+        banding += band.weight / band.area * _sum_tiles(band.contrast, band.step, h, w) / sizes
+    chroma = (jnp.stack([p.u, p.v]) / 2.0 ** (bits - 8) for p in (reference, distorted))
+    blocks = speed_map(*chroma, settings.speed)
+    return {"cambi": banding, "speed_chroma_uv": _spread_blocks(blocks, h, w)}
+
+
+def _sum_tiles(values: Shaped[Array, "h2 w2"], step: int, h: int, w: int) -> Map:
+    """Returns sums over the tiles of a picture `[h, w]`, each value standing for `step` pixels."""
+    rows, columns, side = -(-h // TILE), -(-w // TILE), TILE // step
+    values = values[: rows * side, : columns * side]
+    short = (rows * side - values.shape[0], columns * side - values.shape[1])
+    values = jnp.pad(values, ((0, short[0]), (0, short[1])))
+    return values.reshape(rows, side, columns, side).sum((1, 3))
+
+
+def _spread_blocks(blocks: Map, h: int, w: int) -> Map:
+    """Returns the blocks that tiles lie in, or the nearest ones."""
+    rows, columns = (
+        jnp.minimum((jnp.arange(-(-n // TILE)) + 0.5) * TILE / n * count, count - 1).astype(int)
+        for n, count in zip((h, w), blocks.shape, strict=True)
+    )
+    return blocks[rows][:, columns]
