@@ -33,11 +33,10 @@ def luma_maps(
         gain_limit: The largest contrast gain that counts, at least 1.
     """
     h, w = reference.shape
-    conveyed = known = 0.0
+    conveyed = known = numerator = denominator = jnp.zeros((-(-h // TILE), -(-w // TILE)))
     for scale, information in enumerate(vif_maps(reference, distorted, gain_limit)):
         conveyed += _sum_tiles(information.conveyed, 2**scale, h, w)
         known += _sum_tiles(information.reference, 2**scale, h, w)
-    numerator = denominator = 0.0
     for level, bands in enumerate(adm_maps(reference, distorted, gain_limit)):
         step = 2 ** (level + 1)
         for band in bands:
@@ -58,12 +57,12 @@ def v1_maps(
         reference, distorted: Planes of one frame, on the scale of `bits`.
     """
     h, w = reference.y.shape
-    banding = 0.0
+    banding = jnp.zeros((-(-h // TILE), -(-w // TILE)))
     for band in cambi_maps(distorted.y, bits, settings.cambi):
         sizes = _sum_tiles(jnp.ones_like(band.contrast), band.step, h, w)
         banding += band.weight / band.area * _sum_tiles(band.contrast, band.step, h, w) / sizes
-    chroma = (jnp.stack([p.u, p.v]) / 2.0 ** (bits - 8) for p in (reference, distorted))
-    blocks = speed_map(*chroma, settings.speed)
+    x, y = (jnp.stack([p.u, p.v]) / 2.0 ** (bits - 8) for p in (reference, distorted))
+    blocks = speed_map(x, y, settings.speed)
     return {"cambi": banding, "speed_chroma_uv": _spread_blocks(blocks, h, w)}
 
 

@@ -79,7 +79,8 @@ def speed_map(
     blocks, singular = _plane_differences(reference, distorted, settings)
     sound = jnp.where(singular, 0, 1)[:, None]
     both = (blocks * sound).sum(0) / jnp.maximum(sound.sum(), 1)
-    return both.reshape(blocks_of(*reference.shape[1:], settings.prescale))
+    _, h, w = reference.shape
+    return both.reshape(blocks_of(h, w, settings.prescale))
 
 
 def _plane_differences(

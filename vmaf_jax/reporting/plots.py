@@ -103,7 +103,7 @@ def plot_frame(reference: Luma, distorted: Luma, title: str) -> bytes:
     return png(figure)
 
 
-def heat_picture(luma: npt.NDArray[np.float32], loss: npt.NDArray[np.float64]) -> bytes:
+def heat_picture(luma: npt.NDArray[np.float32], loss: npt.NDArray[np.floating[Any]]) -> bytes:
     """Returns a grey picture with heat laid over it where there is loss, PNG.
 
     Args:
@@ -116,7 +116,7 @@ def heat_picture(luma: npt.NDArray[np.float32], loss: npt.NDArray[np.float64]) -
     heat = colormaps["inferno"](0.3 + 0.7 * loss)[..., :3]
     buffer = io.BytesIO()
     mixed = (1 - share) * luma[..., None] + share * heat
-    imsave(buffer, np.clip(mixed, 0, 1), format="png", metadata={"Software": None})
+    imsave(buffer, np.clip(mixed, 0, 1), format="png")
     return buffer.getvalue()
 
 
