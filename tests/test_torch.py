@@ -10,8 +10,8 @@ from vmaf_jax import InputError  # noqa: E402
 from vmaf_jax import vmaf as vmaf_of_arrays  # noqa: E402
 from vmaf_jax.torch import VmafLoss, vmaf  # noqa: E402
 
-# VMAF points: programs with and without a gradient round differently (2.1e-3 measured, of
-# pictures this small that are compiled quickly).
+# VMAF points: programs with and without a gradient round differently: 2.4e-4 measured of
+# photographs of 256x256, 2.8e-3 of pictures as small as these.
 SAME = 5e-3
 NEG = "vmaf_v0.6.1neg"
 
