@@ -71,3 +71,22 @@ def test_bad_input_is_named(clips):
     metric.update(clips[1], clips[0])
     with pytest.raises(InputError, match="clips of 2 frames after clips of 3"):
         metric.update(*(clip[:, :2] for clip in (clips[1], clips[0])))
+
+
+def test_its_own_vmaf_takes_luma_in_full_range():
+    """As docs/traps.md says: of pictures in RGB it is not VMAF of the file's luma."""
+    vmaf_torch = pytest.importorskip("vmaf_torch", reason="pip install vmaf-torch einops yuvio")
+    from torchmetrics.functional.video import video_multi_method_assessment_fusion as theirs
+
+    luma = [torch.tensor(video) for video in make_clip(0)]
+    # Grey samples of limited range, as players show them: 16 to 235 become 0 to 1.
+    shown = [((video - 16) / 219).clip(0, 1) for video in luma]
+    reference, distorted = (video.expand(1, 3, -1, -1, -1) for video in shown)
+    of_pictures = theirs(distorted, reference)[0].numpy()
+
+    def score(videos):
+        return vmaf_torch.VMAF()(*(video[:, None] for video in videos))[:, 0].detach().numpy()
+
+    stretched = score([255 * video for video in shown])
+    np.testing.assert_allclose(of_pictures, stretched, rtol=0, atol=1e-3)
+    assert np.abs(of_pictures - score(luma)).min() > 0.3

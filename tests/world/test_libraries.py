@@ -4,6 +4,7 @@ A failure means that a library has changed: mend the page, and see whether our w
 """
 
 import anyio
+import bjontegaard
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -62,6 +63,22 @@ def test_orbax_truncates_weights_for_an_integer_target(tmp_path):
         checkpointer.wait_until_finished()
         target = {"w": jax.ShapeDtypeStruct((2,), jnp.int32)}
         np.testing.assert_array_equal(checkpointer.restore(tmp_path / "c", target)["w"], [2, 2])
+
+
+def test_cubic_bd_rate_of_saturated_ladders_is_absurd():
+    rate = [500, 1000, 2000, 4000]
+
+    def compute(first, second, method):
+        return bjontegaard.bd_rate(rate, first, rate, second, method=method)
+
+    near_100 = [60, 90, 99.98, 100], [64, 92, 99.99, 100]
+    assert compute(*near_100, "cubic") > 1e6
+    assert -9 < compute(*near_100, "pchip") < -5
+    one_falls = [60, 75, 74, 94], [64, 79, 89, 95.5]
+    assert compute(*one_falls, "cubic") > 200
+    for method in ("pchip", "akima"):
+        with pytest.raises(ValueError, match="increasing"):
+            compute(*one_falls, method)
 
 
 class Score(BaseModel):
