@@ -101,7 +101,7 @@ def test_a_name_in_bytes_is_refused(places, tmp_path):
 
 WORDS = {  # are looked up, and never opened
     *("split", "label", "pix_fmt", "start", "stream", "anchor", "content", "preset"),
-    *("title", "display"),
+    *("title", "display", "region"),
     *("features of extract", "features of import", "name of import", "source of import"),
 }
 

@@ -140,7 +140,7 @@ def _opinion(video: Mapping[str, object], where: str) -> tuple[OpinionColumns, V
         )
     if not isinstance(scores, dict):
         raise InputError(f"{where}: os is no list of votes, nor a dictionary by subject.")
-    return OpinionColumns(), check_votes(scores, where)
+    return OpinionColumns(), check_votes({str(name): cell for name, cell in scores.items()}, where)
 
 
 def _videos(values: Mapping[str, object], name: str, path: Path) -> Iterator[Mapping[str, object]]:
