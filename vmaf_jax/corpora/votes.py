@@ -149,11 +149,11 @@ def check_votes(cells: Mapping[str, object], where: str) -> Votes:
                 scores.append(read_number(value))
             except ValueError as error:
                 raise InputError(
-                    f"{where}, subject {str(subject)[:40]!r}: {show(value)} is no vote; expected a "
+                    f"{where}, subject {subject[:40]!r}: {show(value)} is no vote; expected a "
                     f"number, or an empty cell for none."
                 ) from error
         if scores:
-            votes[str(subject)] = scores
+            votes[subject] = scores
     return votes
 
 
