@@ -8,7 +8,6 @@ import pytest
 ORDER = (
     *(
         "errors",
-        "extras",
         "printable",
         "files",
         "plain_yaml",

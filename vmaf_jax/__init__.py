@@ -22,7 +22,7 @@ _load, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 
 def __getattr__(name: str) -> object:
     """Imports a public name; InputError names the extra that it needs, where one is missing."""
-    from vmaf_jax.extras import name_missing_extra
+    from vmaf_jax.errors import name_missing_extra
 
     with name_missing_extra():
         return _load(name)

@@ -16,8 +16,7 @@ from typing import Annotated, Any
 import typer
 
 from vmaf_jax.commands.program import Program, run_program
-from vmaf_jax.errors import GateError, InputError, WorkerEndedError
-from vmaf_jax.extras import name_missing_extra
+from vmaf_jax.errors import GateError, InputError, WorkerEndedError, name_missing_extra
 from vmaf_jax.interrupts import end_on_signals
 from vmaf_jax.printable import escape_output, log_to_terminal, printable
 

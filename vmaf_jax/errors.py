@@ -3,10 +3,21 @@
 `InputError` (exit 2): something the user can fix; its text is one line that names the thing, what
 is wrong and the fix. `GateError` (exit 1): a figure missed its limit; its text gives both.
 Any other exception is a bug and shows its traceback.
+
+`pip install vmaf-jax` scores, extracts and evaluates; other packages come with extras, such as
+`vmaf-jax[train]`, and the import of a missing one is an InputError too.
 """
 
+import contextlib
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+
+_EXTRA_OF = {
+    **dict.fromkeys(("jax", "flax", "optax", "orbax", "jax2onnx", "matplotlib"), "train"),
+    **dict.fromkeys(("mcp", "anyio"), "mcp"),
+    "ray": "ray",
+    **dict.fromkeys(("torch", "torchmetrics"), "torch"),
+}
 
 
 class InputError(ValueError):
@@ -41,3 +52,22 @@ def did_you_mean(name: str, choices: Iterable[str]) -> str:
     names = list(choices)
     near = difflib.get_close_matches(name, names, 1)
     return "" if name in names or not near else f" Did you mean {near[0]}?"
+
+
+@contextlib.contextmanager
+def name_missing_extra() -> Iterator[None]:
+    """Turns the import of a missing optional package into a line that names its extra.
+
+    Raises:
+        InputError: A package of an extra is not installed.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in _EXTRA_OF:
+            raise
+        raise InputError(
+            f"this needs {package}, which is not installed; "
+            f"pip install 'vmaf-jax[{_EXTRA_OF[package]}]'."
+        ) from error

@@ -10,8 +10,7 @@ extra `torch`: `pip install 'vmaf-jax[torch]'`. `vmaf_jax.torchmetrics` has the 
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from vmaf_jax.errors import InputError
-from vmaf_jax.extras import name_missing_extra
+from vmaf_jax.errors import InputError, name_missing_extra
 
 with name_missing_extra():
     import torch

@@ -9,8 +9,7 @@ Needs the extra `torch`: `pip install 'vmaf-jax[torch]'`.
 
 from typing import Any
 
-from vmaf_jax.errors import InputError
-from vmaf_jax.extras import name_missing_extra
+from vmaf_jax.errors import InputError, name_missing_extra
 from vmaf_jax.torch import check_reduction, vmaf
 
 with name_missing_extra():

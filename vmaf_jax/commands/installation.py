@@ -97,7 +97,7 @@ def bench(
             from vmaf_jax.environment import prepare_training
 
             prepare_training()
-            from vmaf_jax.benchmarks.recipe import bench_recipe
+            from vmaf_jax.benchmarks.training import bench_recipe
 
             recipe = bench_recipe(
                 features,
@@ -132,7 +132,7 @@ def compare_backends(
     prepare_extraction("jax")
     from vmaf_jax.corpora.by_name import CorpusSource
     from vmaf_jax.jobs.compare_backends import compare_backends as compare
-    from vmaf_jax.reporting.backends_report import show_backends
+    from vmaf_jax.jobs.compare_backends import show_backends
     from vmaf_jax.reporting.terminal import Terminal, show_json
 
     folder = out or Path("runs") / "backends"

@@ -4,16 +4,20 @@ Of VMAF v1's features libvmaf has no float extractors, so JAX is compared with t
 score is one model's over each backend's features, so that only the features differ.
 """
 
+import dataclasses
 from pathlib import Path
 
 import jax
 import numpy as np
+from rich.table import Table
 
 from vmaf_jax.corpora.clips import Clip
 from vmaf_jax.evaluation.metrics import (
     FEATURE_LIMIT,
+    MOTION_LIMIT,
     OFFICIAL_SCORE_LIMIT,
     SCORE_LIMIT,
+    ColumnDifference,
     Columns,
     column_differences,
     excess_over_floats,
@@ -32,13 +36,9 @@ from vmaf_jax.features.feature_set import (
 )
 from vmaf_jax.files import atomic_path, check_result_folder, to_json, write_bytes, write_text
 from vmaf_jax.progress import NO_PROGRESS, Progress
-from vmaf_jax.reporting.backends_report import (
-    BackendComparison,
-    BackendsReport,
-    WorstDifference,
-    to_markdown,
-)
+from vmaf_jax.reporting.page import markdown_table
 from vmaf_jax.reporting.plots import plot_frame
+from vmaf_jax.reporting.terminal import show_table
 from vmaf_jax.tables.table import FeatureTable
 from vmaf_jax.teacher import DEFAULT_TEACHER, Teacher, load_teacher
 from vmaf_jax.video.decode import DecodedPair, frame_at
@@ -53,6 +53,52 @@ _INTEGER_AND_FLOAT: dict[str, tuple[FeatureSet, FeatureSet | None]] = {
     **{v1.name: (v1, None) for v1 in V1_SETS},
 }
 INTEGER, FLOAT, CPU = "libvmaf integer", "libvmaf float", "JAX CPU"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class WorstDifference(ColumnDifference):
+    """Difference of a column between two backends, with the frame and clip of its maximum."""
+
+    clip: str
+    frame: int
+
+
+@dataclasses.dataclass(frozen=True)
+class BackendComparison:
+    """Two backends on the same frames; `picture` is the name of the worst frame's file."""
+
+    ours: str
+    theirs: str
+    columns: dict[str, WorstDifference]
+    picture: str
+
+
+@dataclasses.dataclass(frozen=True)
+class BackendsReport:
+    """The content of `backends.json`.
+
+    Attributes:
+        model: name of the model whose scores stand in the column `score`.
+        versions: of each backend.
+        beyond_libvmaf: by how much JAX is farther from libvmaf's integer extractors than libvmaf's
+            own float ones on the same frame, at most, by feature.
+        missed: a sentence on each column over its limit.
+    """
+
+    frames: int
+    clips: int
+    model: str
+    versions: dict[str, str]
+    comparisons: list[BackendComparison]
+    beyond_libvmaf: dict[str, float]
+    missed: list[str]
+    limits: dict[str, float] = dataclasses.field(
+        default_factory=lambda: {
+            "feature": FEATURE_LIMIT,
+            "motion": MOTION_LIMIT,
+            "score": SCORE_LIMIT,
+        }
+    )
 
 
 def compare_backends(
@@ -212,3 +258,60 @@ def _draw_worst_frame(
         f"{worst.theirs:.4f}"
     )
     return plot_frame(reference, distorted, title)
+
+
+def to_markdown(report: BackendsReport) -> str:
+    """Returns the content of `report.md`."""
+    lines = [
+        "# Backends compared",
+        "",
+        f"{report.frames} frames of {report.clips} clips; score: {report.model} over each "
+        f"backend's features, VMAF points.",
+        "",
+        *(f"- {name}: {version}" for name, version in report.versions.items()),
+        "",
+    ]
+    for comparison in report.comparisons:
+        with_ulp = comparison.columns["score"].max_ulp is not None
+        header = ["", "max", "mean", *(["max ULP"] if with_ulp else []), "worst: clip", "frame"]
+        rows = [
+            [
+                name,
+                f"{column.max_abs:.2e}",
+                f"{column.mean_abs:.2e}",
+                *([str(column.max_ulp)] if with_ulp else []),
+                column.clip,
+                str(column.frame),
+            ]
+            for name, column in comparison.columns.items()
+        ]
+        lines += [
+            f"## {comparison.ours} against {comparison.theirs}",
+            "",
+            *markdown_table(header, rows),
+            "",
+            f"![the frame with the largest difference]({comparison.picture})",
+            "",
+        ]
+    if report.beyond_libvmaf:
+        excess = ", ".join(f"{name} {value:.1e}" for name, value in report.beyond_libvmaf.items())
+        lines += [
+            f"By how much JAX is farther from libvmaf's integer extractors than libvmaf's own "
+            f"float ones on the same frame, at most: {excess}.",
+            "",
+        ]
+    missed = "; ".join(report.missed) if report.missed else "all kept"
+    return "\n".join([*lines, f"Limits: {missed}.", ""])
+
+
+def show_backends(report: BackendsReport) -> None:
+    """Shows a section for each pair of backends, a row a column."""
+    view = Table("", "feature", "max", "mean", "worst: clip", "frame")
+    for comparison in report.comparisons:
+        title = f"{comparison.ours} against {comparison.theirs}"
+        for name, column in comparison.columns.items():
+            figures = [f"{column.max_abs:.2e}", f"{column.mean_abs:.2e}"]
+            view.add_row(title, name, *figures, column.clip, str(column.frame))
+            title = ""
+        view.add_section()
+    show_table(view)

@@ -5,6 +5,7 @@ These functions run in a worker. A request that reaches them is valid and its pa
 
 import dataclasses
 import functools
+import importlib.util
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,23 +14,36 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import numpy as np
 import pydantic
 
+from vmaf_jax.errors import InputError
+from vmaf_jax.export.sidecar import read_sidecar
 from vmaf_jax.files import check_output, to_json, write_text
 from vmaf_jax.jobs.calibrate import calibrate, suggest
 from vmaf_jax.jobs.encode import Encoding, encode
 from vmaf_jax.jobs.encode_settings import EncodeSettings
 from vmaf_jax.jobs.ladder import BdRate, ladder
 from vmaf_jax.progress import Progress
-from vmaf_jax.scoring.model import AUTO, PHONE, V1, Model, ModelLike, load_model
+from vmaf_jax.runs.locate import checkpoints
+from vmaf_jax.scoring.model import (
+    AUTO,
+    PHONE,
+    V1,
+    Model,
+    ModelLike,
+    feature_set_of,
+    load_model,
+)
 from vmaf_jax.scoring.rank import rank
 from vmaf_jax.scoring.score import ScoreSettings, score_pair
 from vmaf_jax.scoring.scores import Place, Scores
 from vmaf_jax.scoring.worst_frames import worst_frames
-from vmaf_jax.serving import catalogue, requests, results
+from vmaf_jax.serving import requests, results
 from vmaf_jax.serving.requests import Request, fill_settings
-from vmaf_jax.serving.resources import PART
+from vmaf_jax.serving.resources import PART, card_uri
 from vmaf_jax.tables.dataset import TableSummary
 from vmaf_jax.tables.opinions import LabelScale
 from vmaf_jax.tables.table import FeatureTable
+from vmaf_jax.teacher import known_teachers
+from vmaf_jax.video.ffmpeg import find_ffmpeg
 
 if TYPE_CHECKING:
     from vmaf_jax.jobs.evaluate import Evaluation, ModelRanking
@@ -306,15 +320,62 @@ def calibrate_titles(
 def list_models(
     request: requests.ListModelsRequest, progress: Progress
 ) -> Answer[results.ModelsResult]:
-    """Lists the models that go by their names."""
-    return Answer(results.ModelsResult(catalogue.list_models()))
+    """Lists the shipped students, then VMAF's own models over features that are measured here."""
+    models = []
+    for path in sorted(checkpoints().glob("*/model.json")):
+        sidecar = read_sidecar(path)
+        name, metrics = path.parent.name, sidecar.training and sidecar.training.metrics
+        rmse, unit = metrics.loso.rmse if metrics else None, "VMAF points"
+        if sidecar.label_name == "mos":  # people judge an error better in their own votes
+            low, high = sidecar.label_scale
+            rmse = None if rmse is None else rmse * (high - low) / 100
+            unit = f"votes on {low:g}-{high:g}"
+        models.append(
+            results.ListedModel(
+                name=name,
+                kind="student",
+                feature_set=sidecar.feature_set,
+                label=sidecar.label_name or "",
+                n_params=sidecar.n_params,
+                rmse=rmse,
+                unit=unit,
+                card=card_uri(name) if path.with_name("card.md").is_file() else None,
+            )
+        )
+    for name in sorted(known_teachers()):
+        try:
+            feature_set = feature_set_of(name).name
+        except InputError:
+            continue  # it takes features that are not measured here
+        models.append(
+            results.ListedModel(name=name, kind="vmaf", feature_set=feature_set, label=name)
+        )
+    return Answer(results.ModelsResult(models))
 
 
 def list_backends(
     request: requests.ListBackendsRequest, progress: Progress
 ) -> Answer[results.BackendsResult]:
-    """Lists what measures features on this machine."""
-    return Answer(results.BackendsResult(catalogue.list_backends()))
+    """Lists what measures features on this machine; both backends decode with ffmpeg."""
+    try:
+        version = f"libvmaf in ffmpeg {find_ffmpeg().version}"
+        libvmaf = results.ListedBackend("libvmaf", True, version)
+    except InputError as error:
+        libvmaf = results.ListedBackend("libvmaf", False, str(error))
+    backends = [libvmaf, _describe_jax(libvmaf.live)]
+    return Answer(results.BackendsResult(backends))
+
+
+def _describe_jax(decodes: bool) -> results.ListedBackend:
+    if importlib.util.find_spec("jax") is None:
+        missing = "JAX is not installed; pip install 'vmaf-jax[train]'"
+        return results.ListedBackend("jax", False, missing)
+    import jax
+
+    device = jax.devices()[0]
+    mend = "" if device.platform != "cpu" else "; for a GPU install 'vmaf-jax[cuda]'"
+    detail = f"features in JAX {jax.__version__} on {device.platform} ({device.device_kind}){mend}"
+    return results.ListedBackend("jax", decodes, detail)
 
 
 def evaluate_model(

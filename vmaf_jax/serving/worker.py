@@ -29,8 +29,7 @@ from pathlib import Path
 from typing import TextIO
 
 from vmaf_jax.environment import prepare_training
-from vmaf_jax.errors import GateError, InputError
-from vmaf_jax.extras import name_missing_extra
+from vmaf_jax.errors import GateError, InputError, name_missing_extra
 from vmaf_jax.interrupts import end_with_parent
 from vmaf_jax.printable import log_to_terminal
 from vmaf_jax.serving.path_policy import Settings
