@@ -165,7 +165,7 @@ def find_program(package: str) -> Path:
     """Returns the ffmpeg program that a package carries."""
     candidates = [
         path
-        for path in _install([package]).rglob("ffmpeg*")
+        for path in install([package]).rglob("ffmpeg*")
         if path.is_file() and path.stat().st_size > 10 * 2**20
     ]
     if not candidates:
@@ -220,7 +220,7 @@ def measure_runtimes(folder: Path) -> Table:
     cases = _make_cases(folder)
     table: Table = {}
     for runtime, (packages, worker) in RUNTIMES.items():
-        line = [sys.executable, "-S", str(_WORKER), str(_install(packages)), worker]
+        line = [sys.executable, "-S", str(_WORKER), str(install(packages)), worker]
         table[runtime] = _run_worker(line, cases, folder)
     if (node := shutil.which("node")) and (module := WEB / "dist/ort.node.min.mjs").is_file():
         version = json.loads((WEB / "package.json").read_text())["version"]
@@ -298,7 +298,7 @@ def _run_worker(
 # --- packages, tables and the command line --------------------------------------------------------
 
 
-def _install(packages: Sequence[str]) -> Path:
+def install(packages: Sequence[str]) -> Path:
     """Returns the folder of `pip install --target` for `packages`, filled if it is not there."""
     folder = cache_dir() / "matrix" / "+".join(packages)
     if not folder.is_dir():

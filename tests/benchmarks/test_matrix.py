@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import filter_by_build, matrix
+from benchmarks import filter_by_build, matrix, measure_by_package
 from benchmarks.matrix import Cell, measure_ffmpeg_builds, measure_runtimes, write_table
 
 
@@ -37,6 +37,13 @@ def test_the_filter_answers_as_traps_md_says(tmp_path, monkeypatch):
     for question, answer in (line.strip("| ").rsplit(" | ", 1) for line in lines):
         (row,) = [row for row in page.splitlines() if row.startswith(f"| {question} |")]
         assert row.strip("| ").rsplit(" | ", 1)[-1] == answer
+
+
+@pytest.mark.slow
+def test_packages_measure_as_traps_md_says(tmp_path):
+    page = Path("docs/traps.md").read_text().splitlines()
+    for line in measure_by_package.to_markdown(measure_by_package.measure(tmp_path)).splitlines():
+        assert line in page
 
 
 def test_a_table_replaces_the_one_between_its_marks(tmp_path):

