@@ -39,8 +39,7 @@ from vmaf_jax.video import alignment, frame_course, synchrony
 from vmaf_jax.video.alignment import Alignment
 from vmaf_jax.video.ffmpeg import find_ffmpeg
 from vmaf_jax.video.inputs import Video
-from vmaf_jax.video.small_pictures import read_small_pictures
-from vmaf_jax.video.synchrony import is_looked_at, judge_steps
+from vmaf_jax.video.synchrony import is_looked_at, judge_steps, read_small_pictures
 
 Frames = npt.NDArray[np.uint8]  # planes of 4:2:0 in a row, [frames, samples]
 Size = tuple[int, int]

@@ -26,7 +26,7 @@ from vmaf_jax import score
 from vmaf_jax.benchmarks.timing import Figures
 from vmaf_jax.corpora.demo import SOURCES, Footage, Format, Still, moving_window, package_file
 from vmaf_jax.errors import InputError
-from vmaf_jax.scoring.worst_region import WorstRegion
+from vmaf_jax.scoring.scores import WorstRegion
 from vmaf_jax.video.ffmpeg import find_ffmpeg
 
 Frames = npt.NDArray[np.uint8]  # planes of 4:2:0 in a row, [frames, samples]

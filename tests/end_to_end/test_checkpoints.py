@@ -29,8 +29,8 @@ from vmaf_jax.features import FEATURES
 from vmaf_jax.files import to_json
 from vmaf_jax.reporting.numbers import format_points
 from vmaf_jax.runs.run_folder import open_run
+from vmaf_jax.training.batches import draw_queries
 from vmaf_jax.training.masks import masked_scalers
-from vmaf_jax.training.queries import draw_queries
 
 NAMES = ["nano", "rbf", "tiny"]
 SHIPPED = ["nano", "opinions", "rbf", "rbf_4k", "tiny"]

@@ -4,20 +4,25 @@ import dataclasses
 
 import numpy as np
 import pytest
+import scipy.optimize
 import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
 from vmaf_jax.evaluation.title_process import (
+    KNOTS,
     NO_RATINGS,
     ExperimentClips,
     Hyperparameters,
     Logistic,
     Ratings,
+    VoteCurve,
     choose_clips,
     covariance,
     fit_codec,
+    fit_curve,
     half_widths,
+    hat_weights,
     posterior,
 )
 
@@ -161,3 +166,32 @@ def test_intervals_are_of_student():
     wide = half_widths(np.array([2.0]), 0.9, HYPER)
     assert wide[0] == pytest.approx(2 * 0.8 * scipy.stats.t.ppf(0.95, 4))
     assert Logistic(70.0, 20.0)(np.array([70.0])) == pytest.approx(50)
+
+
+LINE = KNOTS.copy()
+
+
+def test_weights_give_the_mean_of_the_curve_over_frames():
+    random = np.random.default_rng(0)
+    curve = VoteCurve(np.sort(random.uniform(0, 100, len(KNOTS))))
+    scores = random.uniform(0, 100, 50)
+    assert np.isclose(hat_weights(scores) @ curve.votes, curve(scores).mean())
+
+
+def test_a_curve_is_found_again_from_its_own_votes():
+    random = np.random.default_rng(1)
+    true = VoteCurve(np.array([2.0, 5.0, 20.0, 40.0, 60.0, 75.0, 85.0, 92.0]))
+    weights = np.array([hat_weights(random.uniform(0, 100, 3)) for _ in range(200)])
+    fitted = fit_curve(weights, weights @ true.votes, np.full(200, 0.1), LINE)
+    np.testing.assert_allclose(fitted.votes, true.votes, atol=0.1)
+
+
+def test_votes_that_fall_give_a_flat_curve_and_no_clips_the_logistic():
+    weights = np.eye(len(KNOTS))
+    fitted = fit_curve(weights, 100 - KNOTS, np.full(len(KNOTS), 1e-3), LINE)
+    assert (np.diff(fitted.votes) >= 0).all()
+    # Least squares among rising sequences is their mean here, by isotonic regression.
+    isotonic = scipy.optimize.isotonic_regression(100 - KNOTS).x
+    np.testing.assert_allclose(fitted.votes, isotonic, atol=0.1)
+    none = fit_curve(np.zeros((0, len(KNOTS))), np.zeros(0), np.zeros(0), LINE)
+    np.testing.assert_allclose(none.votes, LINE, atol=1e-6)

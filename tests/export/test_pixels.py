@@ -29,8 +29,8 @@ from vmaf_jax.export.pixels.parity import (
     check_pixels_parity,
     measure_pixels,
     rounding_points,
+    sample_pictures,
 )
-from vmaf_jax.export.pixels.pictures import sample_pictures
 from vmaf_jax.export.pixels.runtime import PixelsModel, check_provider, providers
 from vmaf_jax.features.feature_set import FEATURES
 from vmaf_jax.features.frames import chunk_features

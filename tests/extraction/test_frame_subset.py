@@ -6,9 +6,11 @@ import pytest
 
 import vmaf_jax
 from vmaf_jax.errors import InputError
-from vmaf_jax.extraction.first_look import FramePattern, first_look, measure_all
 from vmaf_jax.extraction.frame_subset import (
     MAX_CHOSEN,
+    FramePattern,
+    first_look,
+    measure_all,
     measure_chosen,
     separate_neighbours,
 )

@@ -13,7 +13,7 @@ from vmaf_jax.errors import InputError
 from vmaf_jax.export.registry import verify_registry
 from vmaf_jax.export.sidecar import read_sidecar
 from vmaf_jax.extraction.libvmaf import _parse
-from vmaf_jax.extraction.teachers import LibvmafModel
+from vmaf_jax.extraction.request import LibvmafModel
 from vmaf_jax.features.feature_set import FEATURES
 from vmaf_jax.runs.config import load_config
 from vmaf_jax.tables.dataset import read_table

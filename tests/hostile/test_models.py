@@ -7,7 +7,7 @@ import pytest
 
 from tests.hostile.support import refused
 from vmaf_jax.errors import InputError
-from vmaf_jax.extraction.teachers import resolve_teacher
+from vmaf_jax.extraction.request import resolve_teacher
 from vmaf_jax.scoring.model import feature_set_of
 from vmaf_jax.teacher.model_file import known_teachers
 

@@ -13,10 +13,9 @@ from vmaf_jax.features.feature_set import FEATURES
 from vmaf_jax.models import Student
 from vmaf_jax.teacher import load_teacher
 from vmaf_jax.training import TrainingSettings, fold_masks, make_rows, train_members
-from vmaf_jax.training.batches import Batch
+from vmaf_jax.training.batches import Batch, permutation
 from vmaf_jax.training.member import Keys
 from vmaf_jax.training.optimisers import Objective, gradient_method
-from vmaf_jax.training.permutation import permutation
 from vmaf_jax.training.sharding import deal_members, members_that_fit
 
 QUERIES = {"strategy": "teacher_queries", "batch_size": 64, "learning_rate": 1e-2}

@@ -12,7 +12,7 @@ from vmaf_jax.benchmarks.timing import Comparison, Figures, compare, machine, sa
 from vmaf_jax.corpora.demo import package_file
 from vmaf_jax.extraction.extract import extract_pair
 from vmaf_jax.extraction.libvmaf import measuring_arguments
-from vmaf_jax.extraction.teachers import LibvmafModel
+from vmaf_jax.extraction.request import LibvmafModel
 from vmaf_jax.teacher import DEFAULT_TEACHER
 from vmaf_jax.video.ffmpeg import find_ffmpeg
 from vmaf_jax.video.inputs import Video, forget_digests

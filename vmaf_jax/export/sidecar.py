@@ -85,7 +85,7 @@ class TitleCalibration(pydantic.BaseModel, frozen=True):
         base_name: Its name.
         centre, width: Of the logistic, VMAF points; None for a model of votes.
         panel: Variance of a mean over viewers as those who rated, points squared.
-        curve: Votes at the knots of `evaluation.vote_curve`, points.
+        curve: Votes at the knots of `evaluation.title_process`, points.
         judged_on: What the process was judged on, in a sentence.
     """
 

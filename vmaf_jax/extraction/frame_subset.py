@@ -6,26 +6,44 @@ alone: libvmaf runs extractors with a memory, motion's, on every frame. Chosen f
 three apart would share neighbours, and go to different branches of the filter graph. Frame 0 has a
 branch of its own, which begins as the whole does: what libvmaf gives a first frame for motion it
 gives no other.
+
+*First look.* One pass decodes and judges a pair, as a measurement does. How many frames there are
+is not known before it, nor where shots start, so the frames that libvmaf measures are drawn
+beforehand: one of each few, in a pattern that repeats itself. PSNR and the reference's change from
+frame to frame cost little beside libvmaf. (SSIM took up no more of what varies than its own time
+was worth.)
 """
 
 import dataclasses
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from vmaf_jax.errors import InputError
-from vmaf_jax.extraction.v1_form import libvmaf_keys, model_options
+from vmaf_jax.extraction.libvmaf import (
+    describe_v1_form,
+    end_options,
+    libvmaf_keys,
+    measured_bits,
+    model_options,
+)
 from vmaf_jax.features.feature_set import FeatureSet
 from vmaf_jax.files import work_folder
 from vmaf_jax.video.alignment import interval_expression
+from vmaf_jax.video.checks import check_run
+from vmaf_jax.video.comparison import Comparison
 from vmaf_jax.video.ffmpeg import BY_NUMBER, CompletedRun, Ffmpeg, run_ffmpeg
 from vmaf_jax.video.geometry import EncodedFormat
 from vmaf_jax.video.inputs import Video
-from vmaf_jax.video.pairing import PairPlan, filter_chains
+from vmaf_jax.video.pairing import PairPlan, check_chroma, filter_chains
+from vmaf_jax.video.planning import run_comparison
 from vmaf_jax.video.report import explain_failure
+from vmaf_jax.video.shots import SHOT_FILTER, Floats, read_shot_log, shot_starts
 
 STEP = 3  # frames that go in for each one chosen
 MAX_CHOSEN = 1000  # frames of a run: a longer list does not fit one argument of a command
@@ -245,3 +263,204 @@ def measure_lists(
         for k, (branch, members) in enumerate(zip(branches, lists, strict=True)):
             rows |= branch.read(work / f"log{k}.json", members, libvmaf)
     return rows
+
+
+_LEAST_MSE = 1e-2  # of samples that are equal; the log has two decimals
+_MSE = re.compile(r"\bmse_y:([0-9.]+)")
+
+
+@dataclasses.dataclass(frozen=True)
+class FramePattern:
+    """A choice of frames for clips of any length: frame 0, and one frame of each cell after it.
+
+    Attributes:
+        cell: frames of a cell, two or more: chosen frames of every second cell are then at least
+            three apart.
+        offsets: of the chosen frame in its cell, 0 to `cell - 1`, `[m]`, m even; after m cells the
+            same again.
+    """
+
+    cell: int
+    offsets: npt.NDArray[np.int64]
+
+    @property
+    def shortest_clip(self) -> int:
+        """Frames of a clip in which even and odd cells have a member."""
+        return 2 * self.cell + 1
+
+    def members(self, n_frames: int) -> list[list[int]]:
+        """Returns the frames chosen of a clip, rising, in lists: of even cells, of odd ones, 0."""
+        count = -(-(n_frames - 1) // self.cell)
+        frames = 1 + np.arange(count) * self.cell + np.resize(self.offsets, count)
+        even, odd = (frames[k::2] for k in (0, 1))
+        return [even[even < n_frames].tolist(), odd[odd < n_frames].tolist(), [0]]
+
+    def branches(self) -> list[Branch]:
+        """Returns a branch for each list of `members`."""
+        period = self.cell * len(self.offsets)
+        place = f"mod(n-1,{period})"  # from 0 up; frame 0 is at the end of a period
+        even, odd = self._intervals(0), self._intervals(1)
+        if self.offsets[0] == 0:
+            even.append((period - 1, period - 1))
+        if self.offsets[-1] == self.cell - 1:
+            odd.insert(0, (0, 0))
+        return [
+            Branch(interval_expression(even, place)),
+            Branch(f"gt(n,1)*({interval_expression(odd, place)})"),
+            FIRST_BRANCH,
+        ]
+
+    def _intervals(self, first: int) -> list[tuple[int, int]]:
+        """Returns each chosen frame of every second cell with its neighbours, within a period."""
+        period = self.cell * len(self.offsets)
+        cells = range(first, len(self.offsets), 2)
+        chosen = [self.cell * k + int(self.offsets[k]) for k in cells]
+        return [(max(frame - 1, 0), min(frame + 1, period - 1)) for frame in chosen]
+
+
+@dataclasses.dataclass(frozen=True)
+class FirstLook:
+    """Findings of a first look at a pair.
+
+    Attributes:
+        covariate: what is known of all frames, the most telling first, `[n, 4]` (`_covariate`).
+        cuts: first frames of new shots of the reference.
+        features: of the frames measured, by their numbers, rising.
+        videos: the reference and the distorted one, with the streams that were measured.
+        plan: how the two are brought together.
+        ending: libvmaf's options for videos of different lengths.
+        description: of the comparison, for the result.
+        version: libvmaf's.
+    """
+
+    covariate: Floats
+    cuts: list[int]
+    features: dict[int, list[float]]
+    videos: tuple[Video, Video]
+    plan: PairPlan
+    ending: str
+    description: dict[str, Any]
+    version: str
+
+
+def first_look(
+    ffmpeg: Ffmpeg,
+    videos: tuple[Video, Video],
+    comparison: Comparison,
+    feature_set: FeatureSet,
+    pattern: FramePattern,
+    *,
+    threads: int,
+) -> FirstLook:
+    """Decodes a pair once, or twice where it has to be brought together first.
+
+    Args:
+        videos: the reference and the distorted one.
+        pattern: which frames libvmaf measures.
+        threads: of libvmaf.
+
+    Raises:
+        InputError: as a measurement does.
+    """
+    reference, distorted = videos
+    # Two branches of libvmaf work at a time; frame 0's is soon done.
+    libvmaf = BranchSettings(feature_set, max(1, threads // 2), end_options(comparison))
+    with work_folder() as work:
+
+        def run(pair: tuple[Video, Video], plan: PairPlan | None) -> CompletedRun:
+            graph = _graph(pair, plan, pattern, libvmaf)
+            return run_graph(ffmpeg, pair, graph, ["p", "c", "o0", "o1", "o2"], work)
+
+        result, videos, facts, plan = run_comparison(ffmpeg, videos, comparison, run)
+        if feature_set.planes > 1:
+            check_chroma(videos, facts)
+        if result.code != 0:
+            raise InputError(explain_failure(result.report, reference, distorted))
+        description, expected = check_run(ffmpeg, videos, result, facts, plan, comparison)
+        covariate, cuts = _read_logs(work)
+        n = len(covariate)
+        if expected is not None and n != expected:
+            raise InputError(
+                f"{distorted.path}: {n} frames of {expected} could be compared; "
+                f"re-encode the file without broken time stamps."
+            )
+        if n < (least := pattern.shortest_clip):
+            raise InputError(
+                f"{distorted.path}: {n} frames, --within takes {least} or more; drop it, and all "
+                f"are measured."
+            )
+        settings = dataclasses.replace(libvmaf, encode=plan.encode)
+        rows: dict[int, list[float]] = {}
+        for k, (branch, members) in enumerate(
+            zip(pattern.branches(), pattern.members(n), strict=True)
+        ):
+            rows |= branch.read(work / f"log{k}.json", members, settings)
+        version = str(json.loads((work / "log0.json").read_bytes()).get("version", "unknown"))
+    if feature_set.least_bits > 8:
+        description |= describe_v1_form(measured_bits(facts), plan.encode)
+    features = dict(sorted(rows.items()))
+    return FirstLook(covariate, cuts, features, videos, plan, libvmaf.ending, description, version)
+
+
+def measure_all(
+    ffmpeg: Ffmpeg, look: FirstLook, feature_set: FeatureSet, *, threads: int
+) -> npt.NDArray[np.float64]:
+    """Measures the features `[n, d]` of all frames of a pair that was looked at.
+
+    Raises:
+        InputError: ffmpeg or libvmaf fails, or there are other frames now.
+    """
+    libvmaf = BranchSettings(feature_set, threads, look.ending, look.plan.encode)
+    every = list(range(len(look.covariate)))
+    rows = measure_lists(ffmpeg, look.videos, look.plan, libvmaf, [Branch()], [every])
+    return np.array(list(rows.values()), np.float64)
+
+
+def _graph(
+    videos: tuple[Video, Video],
+    plan: PairPlan | None,
+    pattern: FramePattern,
+    libvmaf: BranchSettings,
+) -> list[str]:
+    """Returns the chains of the graph: PSNR, changes of the reference, and libvmaf's branches."""
+    to_reference, to_distorted = filter_chains(plan, libvmaf.feature_set.least_bits)
+    if plan is not None:
+        libvmaf = dataclasses.replace(libvmaf, encode=plan.encode)
+    graph = [
+        f"[0:{videos[1].stream_specifier}]{to_distorted},split=4[d0][d1][d2][d3]",
+        f"[1:{videos[0].stream_specifier}]{to_reference},split=5[r0][r1][r2][r3][r4]",
+        f"[d3][r3]psnr=stats_file=psnr.log{libvmaf.ending},{RUN_THROUGH}[p]",
+        f"[r4]{SHOT_FILTER},{RUN_THROUGH}[c]",
+    ]
+    for k, branch in enumerate(pattern.branches()):
+        graph += branch.filters(k, libvmaf)
+    return graph
+
+
+def _read_logs(folder: Path) -> tuple[Floats, list[int]]:
+    """Returns the covariate of all frames, and where shots start."""
+    try:
+        mse = np.array(_MSE.findall((folder / "psnr.log").read_text()), np.float64)
+    except (OSError, ValueError) as error:
+        raise InputError(f"ffmpeg wrote no log of PSNR ({error}); free space.") from error
+    change, score = read_shot_log(folder)
+    n = len(mse)
+    if not n or len(change) < n:
+        raise InputError("ffmpeg's log of PSNR is too short; use a newer ffmpeg, or drop --within.")
+    psnr = -10 * np.log10(np.maximum(mse, _LEAST_MSE))
+    return _covariate(psnr, change[:n]), shot_starts(score[:n])
+
+
+def _covariate(psnr: Floats, change: Floats) -> Floats:
+    """Returns four figures of each frame that tell of its score, `[n, 4]`.
+
+    PSNR; the smaller of the reference's changes from the frame before and to the next, as VMAF's
+    motion is; PSNR of the frame before and of the next.
+
+    Args:
+        psnr: of luma, `[n]`, dB but for a constant.
+        change: of the reference's luma from the frame before, `[n]`, of 100.
+    """
+    before, after = np.append(psnr[:1], psnr[:-1]), np.append(psnr[1:], psnr[-1:])
+    motion = np.minimum(change, np.append(change[1:], change[-1:]))
+    return np.stack([psnr, motion, before, after], axis=1)

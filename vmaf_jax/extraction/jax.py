@@ -26,9 +26,8 @@ from vmaf_jax.extraction.jax_features import (
     feature_program,
     frames_side_by_side,
 )
-from vmaf_jax.extraction.request import Pair, Request, TableOrError, request_key
-from vmaf_jax.extraction.teachers import resolve_teachers
-from vmaf_jax.extraction.v1_form import describe_v1_form
+from vmaf_jax.extraction.libvmaf import describe_v1_form
+from vmaf_jax.extraction.request import Pair, Request, TableOrError, request_key, resolve_teachers
 from vmaf_jax.features.feature_set import FEATURES, FeatureSet
 from vmaf_jax.teacher import Teacher, load_teacher
 from vmaf_jax.video.comparison import DEFAULT_COMPARISON, Comparison

@@ -3,6 +3,10 @@
 Frames are paired by number, whatever their time stamps. Values are logged to six decimals. The
 run's own report (`-v verbose`) says how many frames each input really had: ffmpeg itself exits
 with 0 and repeats the last frame where an input is short or cut.
+
+VMAF v1 is measured at 10 bits, and CAMBI at the size of the encode: Netflix recommends 10 bits for
+encodes of 8 bits too, since 8 bits hide banding from CAMBI, and to pass the encode's size and depth
+to CAMBI where it was scaled. Source: `models_v1.md` of libvmaf.
 """
 
 import concurrent.futures
@@ -22,32 +26,27 @@ from vmaf_jax.errors import InputError, did_you_mean
 from vmaf_jax.extraction.cache import Cache
 from vmaf_jax.extraction.request import (
     METRICS,
+    LibvmafModel,
     Pair,
     Request,
     TableOrError,
     filter_option,
     request_key,
+    resolve_teachers,
     too_small_for,
 )
-from vmaf_jax.extraction.teachers import LibvmafModel, resolve_teachers
-from vmaf_jax.extraction.v1_form import (
-    describe_v1_form,
-    libvmaf_keys,
-    measured_bits,
-    model_options,
-    reads_banding,
-)
 from vmaf_jax.features.feature_set import FEATURES, FeatureSet
-from vmaf_jax.files import work_folder
+from vmaf_jax.files import read_limited, work_folder
 from vmaf_jax.tables.reading import UNLIMITED
 from vmaf_jax.tables.table import FeatureTable
-from vmaf_jax.teacher.model_file import find_model_file, known_teachers, read_model_file
+from vmaf_jax.teacher.model_file import MAX_BYTES, find_model_file, known_teachers, read_model_file
 from vmaf_jax.video.checks import check_run, check_steps
 from vmaf_jax.video.comparison import DEFAULT_COMPARISON, Comparison
 from vmaf_jax.video.ffmpeg import CompletedRun, Ffmpeg, find_ffmpeg, report_frames, run_ffmpeg
+from vmaf_jax.video.geometry import EncodedFormat
 from vmaf_jax.video.inputs import Video, check_video, file_digest
 from vmaf_jax.video.pairing import PairPlan, check_chroma, filter_chains, warn_of_chroma
-from vmaf_jax.video.pixel_format import chroma_size
+from vmaf_jax.video.pixel_format import chroma_size, common_bits
 from vmaf_jax.video.planning import run_comparison
 from vmaf_jax.video.report import check_frame_counts, explain_failure, explain_libvmaf_error
 from vmaf_jax.video.streams import DecodedStream
@@ -392,3 +391,44 @@ def libvmaf_version(ffmpeg: Ffmpeg) -> str:
     with work_folder() as work:
         result = run_ffmpeg(ffmpeg, line, folder=work)
         return str(_read_log(work / "log.json", result.report).get("version", "unknown"))
+
+
+def reads_banding(name: str, path: Path | None) -> bool:
+    """Returns whether a model is of VMAF v1's kind: over CAMBI or SpEED, with whichever options."""
+    path = path or known_teachers().get(name)
+    if path is None:
+        return name.startswith("vmaf_v1")
+    try:
+        document = json.loads(read_limited(path, "MODEL_BYTES", MAX_BYTES))
+        names = [str(entry) for entry in document["model_dict"]["feature_names"]]
+    except (InputError, ValueError, KeyError, TypeError, RecursionError):
+        return False  # libvmaf says what is wrong with it
+    return any(not entry.startswith("VMAF_") for entry in names)
+
+
+def model_options(encode: EncodedFormat | None) -> str:
+    """Returns what a v1 model's entry in ffmpeg's libvmaf filter says of the encode, for CAMBI."""
+    if encode is None:
+        return ""
+    values = {"width": encode.width, "height": encode.height, "bitdepth": encode.bits}
+    return "".join(rf"\\:cambi.enc_{key}={value}" for key, value in values.items())
+
+
+def libvmaf_keys(feature_set: FeatureSet, encode: EncodedFormat | None) -> tuple[str, ...]:
+    """Returns a feature set's keys in libvmaf's log, which names options that it was given."""
+    if encode is None or feature_set.planes == 1:
+        return feature_set.libvmaf_keys
+    suffix = f"_encbd_{encode.bits}_ench_{encode.height}_encw_{encode.width}"
+    named = zip(feature_set, feature_set.libvmaf_keys, strict=True)
+    return tuple(key + suffix if name == "cambi" else key for name, key in named)
+
+
+def measured_bits(facts: Sequence[DecodedStream]) -> int:
+    """Returns the bits of the samples that v1 measures: 10, or 12 where a video has 12."""
+    reference, distorted = facts
+    return common_bits(reference.pix_fmt, distorted.pix_fmt, least_bits=10)
+
+
+def describe_v1_form(bits: int, encode: EncodedFormat | None) -> dict[str, object]:
+    """Returns the entries of a result that say in which form v1 measured, `bits` a sample."""
+    return {"v1_bits": bits, "v1_encode": None if encode is None else list(encode)}

@@ -24,9 +24,8 @@ from vmaf_jax.environment import __version__
 from vmaf_jax.errors import InputError, name_missing_extra
 from vmaf_jax.extraction.cache import name_rows
 from vmaf_jax.extraction.extract import extract_one
-from vmaf_jax.extraction.request import Pair, Request, TableOrError
+from vmaf_jax.extraction.request import Pair, Request, TableOrError, resolve_teachers
 from vmaf_jax.extraction.shards import Engine, Shard, ShardSettings, write_shard
-from vmaf_jax.extraction.teachers import resolve_teachers
 from vmaf_jax.video.ffmpeg import find_ffmpeg
 from vmaf_jax.video.inputs import Video
 

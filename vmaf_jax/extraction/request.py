@@ -1,6 +1,7 @@
 """The request to an extraction backend: feature set, teachers, extra metrics and comparison."""
 
 import dataclasses
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -8,8 +9,8 @@ from typing import Any, NamedTuple
 from vmaf_jax.errors import InputError, did_you_mean
 from vmaf_jax.features.feature_set import FEATURES, FeatureSet
 from vmaf_jax.files import cache_dir
-from vmaf_jax.tables.table import FeatureTable
-from vmaf_jax.teacher.model_file import DEFAULT_TEACHER
+from vmaf_jax.tables.table import RESERVED_COLUMNS, FeatureTable
+from vmaf_jax.teacher.model_file import DEFAULT_TEACHER, check_model_file, refuse_old_kinds
 from vmaf_jax.video.comparison import DEFAULT_COMPARISON, Comparison
 from vmaf_jax.video.inputs import Video
 
@@ -137,3 +138,50 @@ def too_small_for(names: Sequence[str], height: int, width: int) -> str | None:
                 f"needs {needed} {ways}; drop it."
             )
     return None
+
+
+# Neither ffmpeg's filter nor a column has to escape these.
+_MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+@dataclasses.dataclass(frozen=True)
+class LibvmafModel:
+    """A model for libvmaf to run: one of its own when `path` is None, else a JSON file."""
+
+    name: str
+    path: Path | None = None
+
+
+def resolve_teacher(name_or_path: str) -> LibvmafModel:
+    """Returns libvmaf's own model of a name, or that of a JSON file, whose stem is its name.
+
+    Raises:
+        InputError: the file is missing or no sound model, or the name has characters no model has.
+    """
+    refuse_old_kinds(name_or_path)
+    if name_or_path.endswith(".json"):
+        path = Path(name_or_path)
+        name = path.stem
+    else:
+        path, name = None, name_or_path
+    if not _MODEL_NAME.fullmatch(name):
+        raise InputError(f"teacher {name!r}: letters, digits, '.', '_' and '-' only; rename it.")
+    if name in RESERVED_COLUMNS:
+        raise InputError(f"teacher {name!r} has the name of another column; rename the file.")
+    if path is not None:
+        check_model_file(path)
+    return LibvmafModel(name, path)
+
+
+def resolve_teachers(names_or_paths: tuple[str, ...]) -> list[LibvmafModel]:
+    """Returns the models of teachers, each once.
+
+    Raises:
+        InputError: as `resolve_teacher`, or two files share a name.
+    """
+    models = [resolve_teacher(name) for name in dict.fromkeys(names_or_paths)]
+    names = [model.name for model in models]
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(f"teacher {name!r} is named twice; rename one of the files.")
+    return models

@@ -16,8 +16,7 @@ from vmaf_jax.corpora.clips import Clip
 from vmaf_jax.errors import InputError
 from vmaf_jax.extraction.extract import extract_one, label_rows
 from vmaf_jax.extraction.libvmaf import measurement_settings
-from vmaf_jax.extraction.request import Request, video_key
-from vmaf_jax.extraction.teachers import resolve_teachers
+from vmaf_jax.extraction.request import Request, resolve_teachers, video_key
 from vmaf_jax.tables.dataset import shard_path
 from vmaf_jax.tables.reading import read_file
 from vmaf_jax.video.ffmpeg import find_ffmpeg

@@ -13,8 +13,15 @@ import numpy as np
 
 from vmaf_jax.corpora.rated_clips import RatedClip
 from vmaf_jax.errors import InputError
-from vmaf_jax.evaluation.title_process import Floats, Integers, Ratings, TitleProcess
-from vmaf_jax.evaluation.vote_curve import KNOTS, VoteCurve, fit_curve
+from vmaf_jax.evaluation.title_process import (
+    KNOTS,
+    Floats,
+    Integers,
+    Ratings,
+    TitleProcess,
+    VoteCurve,
+    fit_curve,
+)
 from vmaf_jax.export.contract import MAX_BYTES
 from vmaf_jax.export.sidecar import (
     LICENSE,
@@ -26,7 +33,7 @@ from vmaf_jax.export.sidecar import (
     check_sidecar,
     write_sidecar,
 )
-from vmaf_jax.export.vote_curve_files import write_curve_libvmaf, write_curve_onnx
+from vmaf_jax.export.teacher_onnx import write_curve_libvmaf, write_curve_onnx
 from vmaf_jax.features.feature_set import FEATURES
 from vmaf_jax.files import read_limited, to_json, write_bytes, write_text
 from vmaf_jax.runs.locate import find_run

@@ -29,7 +29,7 @@ from vmaf_jax.evaluation.opinion_report import (
 )
 from vmaf_jax.extraction.corpus import measure_with_labels
 from vmaf_jax.extraction.extract import check_backend
-from vmaf_jax.extraction.teachers import resolve_teacher
+from vmaf_jax.extraction.request import resolve_teacher
 from vmaf_jax.progress import NO_PROGRESS, Progress
 from vmaf_jax.scoring.intervals import ClipIntervals, check_intervals, clip_intervals
 from vmaf_jax.scoring.model import Model, ModelLike, load_model

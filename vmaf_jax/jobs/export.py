@@ -23,7 +23,7 @@ from vmaf_jax.errors import GateError, InputError
 from vmaf_jax.evaluation import all_metrics
 from vmaf_jax.evaluation.cross_validation import HeldOut, read_held_out
 from vmaf_jax.evaluation.metrics import Distance, score_distance
-from vmaf_jax.evaluation.vote_curve import VoteCurve
+from vmaf_jax.evaluation.title_process import VoteCurve
 from vmaf_jax.export.contract import OUTPUT_NAME, SPREAD_NAME
 from vmaf_jax.export.libvmaf_json import LibvmafProof, rbf_document, write_verified
 from vmaf_jax.export.onnx_file import export_onnx
@@ -71,9 +71,9 @@ from vmaf_jax.runs.run_folder import OpenRun, open_run
 from vmaf_jax.scoring.model import CLIPS_FILE, is_teacher, load_model
 from vmaf_jax.scoring.pixels import ExportedPixels, export_pixels, pixels_files
 from vmaf_jax.teacher import Teacher, load_teacher
+from vmaf_jax.training.batches import draw_queries
 from vmaf_jax.training.masks import masked_scalers
 from vmaf_jax.training.quantisation_aware import fine_tune
-from vmaf_jax.training.queries import draw_queries
 
 _N_QUERIES = 4096
 _N_SMALL = 2000  # rows of an ensemble's small batches

@@ -33,7 +33,7 @@ from vmaf_jax.video.comparison import DEFAULT_COMPARISON
 from vmaf_jax.video.encoders import EncodeRecipe, encode_video, stream_bytes
 from vmaf_jax.video.ffmpeg import Ffmpeg
 from vmaf_jax.video.inputs import Video, file_digest, text_digest
-from vmaf_jax.video.reel import segment_starts, write_reel
+from vmaf_jax.video.shots import segment_starts, write_reel
 from vmaf_jax.video.survey import Survey
 
 _TRIAL_RECIPE = 3  # raised with every change of what a trial is, so that none is served old

@@ -24,8 +24,14 @@ from vmaf_jax.evaluation.frame_sample import (
     stratified_mean,
 )
 from vmaf_jax.extraction.cache import readable_name
-from vmaf_jax.extraction.first_look import FirstLook, FramePattern, first_look, measure_all
-from vmaf_jax.extraction.frame_subset import check_frames_separable, measure_chosen
+from vmaf_jax.extraction.frame_subset import (
+    FirstLook,
+    FramePattern,
+    check_frames_separable,
+    first_look,
+    measure_all,
+    measure_chosen,
+)
 from vmaf_jax.extraction.libvmaf import other_build
 from vmaf_jax.extraction.request import Pair
 from vmaf_jax.features.feature_set import FeatureSet

@@ -12,8 +12,13 @@ import numpy.typing as npt
 import pydantic
 
 from vmaf_jax.errors import InputError
-from vmaf_jax.evaluation.title_process import ExperimentClips, Logistic, TitleProcess, compare
-from vmaf_jax.evaluation.vote_curve import hat_weights
+from vmaf_jax.evaluation.title_process import (
+    ExperimentClips,
+    Logistic,
+    TitleProcess,
+    compare,
+    hat_weights,
+)
 from vmaf_jax.features.feature_set import FEATURES
 from vmaf_jax.models.pooling import OVER_FRAMES
 from vmaf_jax.scoring.model import FOUR_K, Model
@@ -39,7 +44,7 @@ class MeasuredClips:
         experiment: Text, or None where the table does not tell.
         quality: By the model, `[n]`, VMAF points.
         features: Means, `[n, 6]`.
-        weights: Of the knots of `evaluation.vote_curve`, means over frames, `[n, 8]`.
+        weights: Of the knots of `evaluation.title_process`, means over frames, `[n, 8]`.
         clips: What the process takes.
     """
 

@@ -11,17 +11,15 @@ import numpy as np
 from vmaf_jax.errors import InputError
 from vmaf_jax.extraction.frame_subset import Features, measure_chosen
 from vmaf_jax.files import work_folder
-from vmaf_jax.scoring.scores import Scores, VideoPair
-from vmaf_jax.scoring.worst_region import WorstRegion
+from vmaf_jax.scoring.scores import Scores, VideoPair, WorstRegion
 from vmaf_jax.video.alignment import Alignment
 from vmaf_jax.video.decode import DecodedPair, sample_dtype
 from vmaf_jax.video.ffmpeg import find_ffmpeg, run_ffmpeg
-from vmaf_jax.video.film_grain import without_grain
 from vmaf_jax.video.inputs import select_streams
 from vmaf_jax.video.pairing import PairPlan, plan_pair
 from vmaf_jax.video.report import explain_failure
 from vmaf_jax.video.shots import SHOT_FILTER, read_shot_log, shot_starts
-from vmaf_jax.video.streams import DecodedStream, StreamPair
+from vmaf_jax.video.streams import DecodedStream, StreamPair, without_grain
 
 if TYPE_CHECKING:
     from vmaf_jax.features.tile_errors import WorstTile

@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from vmaf_jax.errors import InputError, name_missing_extra
 from vmaf_jax.evaluation.conformal import Calibration
-from vmaf_jax.evaluation.vote_curve import VoteCurve
+from vmaf_jax.evaluation.title_process import VoteCurve
 from vmaf_jax.features.checks import check_features
 from vmaf_jax.features.feature_set import FEATURE_SETS, FeatureSet
 from vmaf_jax.models.pooling import pool

@@ -37,10 +37,10 @@ from vmaf_jax.export.pixels.parity import (
     PixelsParity,
     check_features,
     check_pixels_parity,
+    example_feed,
     measure_features,
     measure_pixels,
 )
-from vmaf_jax.export.pixels.pictures import example_feed
 from vmaf_jax.export.pixels.runtime import PixelsModel
 from vmaf_jax.export.sidecar import (
     Origin,

@@ -16,11 +16,11 @@ import numpy.typing as npt
 
 from vmaf_jax.errors import InputError
 from vmaf_jax.evaluation.clip_pooling import WORST_SHOT, check_pool, pool_clip
+from vmaf_jax.evaluation.explanation import explain_scores
 from vmaf_jax.extraction.extract import VideoLike, as_video, check_backend, extract_one
 from vmaf_jax.extraction.request import Pair, Request, parse_extra_metrics
 from vmaf_jax.features.feature_set import FeatureSet
 from vmaf_jax.progress import NO_PROGRESS, Progress
-from vmaf_jax.scoring.explanation import explain_scores
 from vmaf_jax.scoring.intervals import (
     check_interval,
     is_in_training_region,

@@ -20,7 +20,7 @@ from vmaf_jax.jobs.check import Finding
 from vmaf_jax.jobs.ladder import LeftOut
 from vmaf_jax.scoring.intervals import ClipIntervals
 from vmaf_jax.scoring.rank import Failure
-from vmaf_jax.scoring.worst_region import WorstRegion
+from vmaf_jax.scoring.scores import WorstRegion
 
 
 @dataclass(frozen=True, kw_only=True)

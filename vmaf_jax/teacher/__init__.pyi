@@ -1,6 +1,5 @@
-from .model_file import DEFAULT_TEACHER, known_teachers
+from .model_file import DEFAULT_TEACHER, Teacher, known_teachers, load_teacher
 from .svr import ScoreTransform, SvrParams, svr_score, transform_score
-from .teacher import Teacher, load_teacher
 
 __all__ = [
     "DEFAULT_TEACHER",

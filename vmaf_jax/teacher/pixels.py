@@ -21,8 +21,8 @@ from vmaf_jax.features.frames import (
 )
 from vmaf_jax.features.v1 import check_planes, v1_features
 from vmaf_jax.features.vif import frame_vif
+from vmaf_jax.teacher.model_file import Teacher, load_teacher
 from vmaf_jax.teacher.svr import svr_score, transform_score
-from vmaf_jax.teacher.teacher import Teacher, load_teacher
 
 
 def vmaf(

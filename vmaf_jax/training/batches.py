@@ -12,14 +12,12 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, UInt32
 
 from vmaf_jax.features.feature_set import FeatureSet
 from vmaf_jax.models import Variables
 from vmaf_jax.teacher.svr import SvrParams, svr_score
 from vmaf_jax.training.losses import Labels
-from vmaf_jax.training.permutation import permutation
-from vmaf_jax.training.queries import draw_queries
 
 _PART_ROWS = 1 << 14  # of rows that are gathered in one go: they stay in a core's cache
 _QUERY_ROWS = 1 << 11  # of queries: the teacher's kernel matrix has 211 columns a row
@@ -292,3 +290,143 @@ def _gather(source: BatchSource, index: Array, weight: Float[Array, "s b"]) -> B
     # Perceptrons take rows in columns (models/mlp.py): laid out so once a part, not once a step.
     columns = jnp.swapaxes(features, 1, 2)
     return lambda step: Batch(columns[step].T, source.label(targets[step]), weight[step])
+
+
+SPAN_SHARE = 0.4
+_MIXTURE = (-0.2, 1.2)
+_JITTER = 0.1  # of each feature's standard deviation over the training rows
+
+DrawRows = Callable[[Array, int], Float[Array, "b d"]]  # training rows, from a key and a count
+
+
+def draw_queries(
+    key: Array,
+    draw_rows: DrawRows,
+    inv_std: Float[Array | np.ndarray, " d"],
+    feature_set: FeatureSet,
+    shape: tuple[int, int],
+) -> Float[Array, "s b d"]:
+    """Draws raw feature vectors to ask the teacher about: a share `SPAN_SHARE` from the rows' span.
+
+    That span is mixtures of two training rows, reaching a little past both, with jitter. The rest
+    is from a physical box, the same for every fold and corpus, thinned to plausible combinations:
+    VIF grows with scale (coarser scales keep more of a picture), motion is mostly small, and the
+    corners that matter get rows of their own: identical pictures, no motion, heavy blur.
+
+    Args:
+        draw_rows: draws rows that training may see.
+        inv_std: reciprocal standard deviation of those rows.
+        shape: number of batches, and of vectors in each.
+    """
+    n_batches, size = shape
+    n_span = round(size * SPAN_SHARE)
+    span_key, box_key = jax.random.split(key)
+    span = _draw_span(span_key, draw_rows, inv_std, n_batches * n_span)
+    box = _draw_box(box_key, feature_set, n_batches * (size - n_span))
+    parts = [part.reshape(n_batches, -1, len(feature_set)) for part in (span, box)]
+    lower, upper = jnp.array(feature_set.lower), jnp.array(feature_set.upper)
+    return jnp.clip(jnp.concatenate(parts, axis=1), lower, upper)
+
+
+def _draw_span(
+    key: Array, draw_rows: DrawRows, inv_std: Float[Array | np.ndarray, " d"], count: int
+) -> Float[Array, "q d"]:
+    first_key, second_key, mix_key, jitter_key = jax.random.split(key, 4)
+    first, second = draw_rows(first_key, count), draw_rows(second_key, count)
+    low, high = _MIXTURE
+    share = jax.random.uniform(mix_key, (count, 1), minval=low, maxval=high)
+    jitter = _JITTER * jax.random.normal(jitter_key, first.shape) / inv_std
+    return share * first + (1 - share) * second + jitter
+
+
+def _draw_box(key: Array, feature_set: FeatureSet, count: int) -> Float[Array, "q d"]:
+    """Draws rows of the physical box; those of identical pictures lie near its `identical`."""
+    ordered_key, free_key, motion_key, kind_key, near_key = jax.random.split(key, 5)
+    kind = jax.random.uniform(kind_key, (count, 1))
+    near = jnp.square(jax.random.uniform(near_key, (count, 1)))
+    identical, blurred = kind < 0.1, (kind >= 0.1) & (kind < 0.2)
+    still = (kind >= 0.05) & (kind < 0.25)
+    single = set(feature_set.ordered) | set(feature_set.reference_only)
+    free = [name for name in feature_set if name not in single]
+    of_identical = dict(zip(feature_set, feature_set.identical, strict=True))
+
+    def toward(values: Array, names: tuple[str, ...], reach: float) -> Array:
+        ends = jnp.array([of_identical[name] for name in names])
+        return jnp.where(identical, ends + reach * near * (values - ends), values)
+
+    ordered = jax.random.uniform(ordered_key, (count, len(feature_set.ordered)))
+    ordered = toward(jnp.sort(ordered, axis=1), feature_set.ordered, 0.1)
+    ordered = jnp.where(blurred, 0.3 * ordered, ordered)
+    drawn = toward(jax.random.uniform(free_key, (count, len(free))), tuple(free), 0.05)
+    motion = jax.random.uniform(motion_key, (count, len(feature_set.reference_only)))
+    motion = jnp.where(still, 0.0, jnp.square(motion))
+    columns = dict(zip(feature_set.ordered, ordered.T, strict=True))
+    columns |= dict(zip(free, drawn.T, strict=True))
+    columns |= dict(zip(feature_set.reference_only, motion.T, strict=True))
+    upper = dict(zip(feature_set, feature_set.upper, strict=True))
+    return jnp.stack([columns[name] * upper[name] for name in feature_set], axis=1)
+
+
+# Of rows and columns together. With 4, the distance between two neighbours is visibly uneven among
+# 1000 numbers; with 6 it is even from 500 on, and not quite among fewer.
+_TURNS = 6
+
+
+def permutation(key: Array, count: Int[Array, ""], place: Int[Array, " n"]) -> Int[Array, " n"]:
+    """Returns the numbers at some places of a random order of those below `count`, unsorted.
+
+    A number below `count` is a place in a rectangle, and a cipher moves places to places:
+    alternately, the row goes on by a hash of the column, and the column by a hash of the row. Each
+    such turn can be undone, so no two numbers meet. A number that comes to lie past `count` is
+    moved again until it does not. Eleven thousand numbers take a sixth of the time of sorting as
+    many random integers.
+
+    Args:
+        key: the source of randomness; the same order for the same key and count.
+        count: how many numbers are in order, at least 1; may be traced.
+        place: each at least 0 and below `count`.
+
+    Source: Black and Rogaway, "Ciphers with arbitrary finite domains", CT-RSA 2002: generalised
+    Feistel cipher and cycle walking; for shuffling in parallel, Mitchell, Stokes, Frank and Holmes,
+    arXiv:2106.06161. The hash is multiplications and a shift, as in MurmurHash3's last step.
+    """
+    count, place = count.astype(jnp.uint32), place.astype(jnp.uint32)
+    n_columns = _columns(count)
+    n_rows = (count + n_columns - 1) // n_columns
+    keys = jax.random.bits(key, (_TURNS,))
+
+    def encipher(cell: tuple[Array, Array]) -> tuple[Array, Array]:
+        row, column = cell
+        for k in range(0, _TURNS, 2):
+            row = _turned(row, column ^ keys[k], n_rows)
+            column = _turned(column, row ^ keys[k + 1], n_columns)
+        return row, column
+
+    def outside(cell: tuple[Array, Array]) -> Array:
+        return cell[0] * n_columns + cell[1] >= count
+
+    def again(cell: tuple[Array, Array]) -> tuple[Array, Array]:
+        stays = ~outside(cell)
+        return jax.tree.map(lambda old, new: jnp.where(stays, old, new), cell, encipher(cell))
+
+    start = encipher((place // n_columns, place % n_columns))
+    row, column = jax.lax.while_loop(lambda cell: jnp.any(outside(cell)), again, start)
+    return (row * n_columns + column).astype(jnp.int32)
+
+
+def _columns(count: UInt32[Array, ""]) -> UInt32[Array, ""]:
+    """Returns the columns of a nearly square rectangle, as little larger than `count` as may be."""
+    side = jnp.ceil(jnp.sqrt(count.astype(jnp.float32))).astype(jnp.uint32)
+    sides = side + jnp.arange(32, dtype=jnp.uint32) * side // 128
+    left_over = sides - 1 - (count - 1) % sides
+    return sides[jnp.argmin(left_over)]
+
+
+def _turned(
+    place: UInt32[Array, " n"], hashed: UInt32[Array, " n"], n_places: UInt32[Array, ""]
+) -> UInt32[Array, " n"]:
+    """Moves `place` around a circle of `n_places`, at most 2^16, as far as a hash says."""
+    mixed = hashed * jnp.uint32(0x85EBCA6B)
+    mixed = (mixed ^ (mixed >> 15)) * jnp.uint32(0xC2B2AE35)
+    moved = place + (((mixed >> 16) * n_places) >> 16)
+    return jnp.where(moved >= n_places, moved - n_places, moved)

@@ -12,7 +12,7 @@ from vmaf_jax.errors import InputError
 from vmaf_jax.video.ffmpeg import Ffmpeg
 from vmaf_jax.video.frame_course import Numbers, Pictures, frame_course
 from vmaf_jax.video.inputs import VideoPair
-from vmaf_jax.video.small_pictures import read_small_pictures
+from vmaf_jax.video.synchrony import read_small_pictures
 
 _LEAST = 8  # frames that two videos must have in common, and a twentieth of the shorter one
 _MAX_FRAMES = 400_000  # of a video: their small pictures are held in memory, 2304 bytes each

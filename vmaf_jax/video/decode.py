@@ -16,7 +16,6 @@ from vmaf_jax.errors import InputError
 from vmaf_jax.video.checks import check_run, check_steps
 from vmaf_jax.video.comparison import DEFAULT_COMPARISON, Comparison
 from vmaf_jax.video.ffmpeg import VERBOSE, Ffmpeg, FfmpegPipe
-from vmaf_jax.video.film_grain import apply_grain_option, leave_grain_out
 from vmaf_jax.video.inputs import Video, check_video, select_streams
 from vmaf_jax.video.pairing import check_chroma, filter_chains, warn_of_chroma
 from vmaf_jax.video.pixel_format import chroma_size, common_bits, common_format
@@ -28,9 +27,8 @@ from vmaf_jax.video.report import (
     has_restarted_filters,
     join_runs,
 )
-from vmaf_jax.video.small_pictures import shrink
-from vmaf_jax.video.streams import probe_pair
-from vmaf_jax.video.synchrony import is_looked_at
+from vmaf_jax.video.streams import apply_grain_option, leave_grain_out, probe_pair
+from vmaf_jax.video.synchrony import is_looked_at, shrink
 
 Samples = npt.NDArray[np.unsignedinteger]
 

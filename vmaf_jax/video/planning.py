@@ -13,14 +13,19 @@ from vmaf_jax.errors import InputError
 from vmaf_jax.video.alignment import align_pair
 from vmaf_jax.video.comparison import Comparison
 from vmaf_jax.video.ffmpeg import VERBOSE, CompletedRun, Ffmpeg, run_ffmpeg
-from vmaf_jax.video.film_grain import apply_grain_option, leave_grain_out
 from vmaf_jax.video.inputs import VideoPair, select_streams
 from vmaf_jax.video.pairing import PairPlan, plan_pair
 from vmaf_jax.video.pixel_format import common_bits, planar_format
 from vmaf_jax.video.report import check_formats, explain_failure, has_restarted_filters
 from vmaf_jax.video.stream_choice import choose_stream
-from vmaf_jax.video.streams import StreamPair, decoded_streams, probe_pair
-from vmaf_jax.video.sync import find_offset
+from vmaf_jax.video.streams import (
+    StreamPair,
+    apply_grain_option,
+    decoded_streams,
+    leave_grain_out,
+    probe_pair,
+)
+from vmaf_jax.video.synchrony import find_offset
 from vmaf_jax.video.timing import measure_rates
 
 # Enough to tell how a picture lies, without decoding much: the first ones may be black.

@@ -1,12 +1,17 @@
-"""Changes of shot in a video, by ffmpeg's `scdet` filter."""
+"""Shots and segments of a video: where shots start (ffmpeg's `scdet`), and files of such parts."""
 
 import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from vmaf_jax.errors import InputError
+from vmaf_jax.video.encoders import CONTAINERS, EncodeRecipe, encode_video
+from vmaf_jax.video.ffmpeg import BY_NUMBER, Ffmpeg, run_ffmpeg
+from vmaf_jax.video.inputs import Video
+from vmaf_jax.video.streams import DecodedStream
 
 _CUT = 5.0  # of 100, ffmpeg's score of a change of shot: half its default, for shots that are alike
 Floats = npt.NDArray[np.float64]
@@ -40,3 +45,124 @@ def read_shot_log(folder: Path) -> tuple[Floats, Floats]:
 def shot_starts(score: Floats) -> list[int]:
     """Returns the first frames of new shots, from the scores of a clip's frames `[n]`."""
     return (np.flatnonzero(score[1:] >= _CUT) + 1).tolist()
+
+
+def encode_shots(
+    ffmpeg: Ffmpeg,
+    video: Video,
+    recipe: EncodeRecipe,
+    setting: float,
+    starts: Sequence[int],
+    rate: float,
+    delay: float,
+    folder: Path,
+    on_frames: Callable[[int], None] | None = None,
+) -> list[Path]:
+    """Encodes a video in one pass into a file for each shot; no shot refers to another.
+
+    Args:
+        starts: First frames of the shots, rising from 0.
+        rate: Frames per second.
+        delay: Seconds by which the video starts later than its file.
+
+    Raises:
+        InputError: ffmpeg fails.
+    """
+    later = list(starts[1:])
+    encode_video(
+        ffmpeg,
+        video,
+        recipe,
+        setting,
+        folder / f"{setting:g}-%d.mp4",  # its time stamps are exact
+        key_frames=[delay + (frame - 0.5) / rate for frame in later],
+        split_at=later,
+        on_frames=on_frames,
+    )
+    files = [folder / f"{setting:g}-{k}.mp4" for k in range(len(starts))]
+    if len(list(folder.glob(f"{setting:g}-*.mp4"))) != len(files):
+        raise InputError(
+            f"{video.path}: {recipe.encoder.name} starts shots elsewhere than requested; drop "
+            f"--per-shot."
+        )
+    return files
+
+
+def join_shots(
+    ffmpeg: Ffmpeg, files: Sequence[Path], out: Path, sound: Video | None = None, delay: float = 0.0
+) -> None:
+    """Joins files of shots to one video, without encoding.
+
+    Args:
+        files: Of one recipe and in one folder, in their order.
+        out: With a suffix of `CONTAINERS`.
+        sound: A file whose sound is copied.
+        delay: Seconds by which the video starts later than that file.
+
+    Raises:
+        InputError: ffmpeg fails.
+    """
+    parts = files[0].with_name("shots.txt")  # names in it are of files beside it
+    parts.write_text("".join(f"file {file.name}\n" for file in files))
+    source = ["-itsoffset", f"{delay:.6f}", "-f", "concat", "-i", f"file:{parts}"]
+    copied = [] if sound is None else [*sound.arguments(), "-map", "1:a?"]
+    ends = ["-map", "0:v", "-c", "copy", "-f", CONTAINERS[out.suffix], str(out)]
+    run = run_ffmpeg(ffmpeg, ["-nostdin", "-v", "error", "-y", *source, *copied, *ends])
+    parts.unlink()
+    if run.code:
+        reason = (run.report.strip().splitlines() or ["no reason given"])[-1]
+        raise InputError(f"{out}: its shots cannot be joined ({reason}); drop --per-shot.")
+
+
+_FFV1 = ("-c:v", "ffv1", "-level", "3", "-coder", "0", "-context", "0", "-g", "1", "-slices", "4")
+_QUICK = ("-c:v", "ffvhuff", "-pred", "median")  # a third of FFV1's time, and half as much again
+_QUICK_FORMATS = ("yuv420p", "yuv420p10le")  # of even size; some others it refuses or converts
+
+
+def write_reel(
+    ffmpeg: Ffmpeg,
+    video: Video,
+    stream: DecodedStream,
+    segments: Sequence[tuple[int, int]],
+    rate: float,
+    out: Path,
+) -> None:
+    """Writes segments of a video one after the other, evenly spaced in time, without loss.
+
+    Args:
+        stream: Form of its frames.
+        segments: First frame and number of frames of each, rising.
+        rate: Frames per second.
+        out: A Matroska file.
+
+    Raises:
+        InputError: ffmpeg fails.
+    """
+    chosen = "+".join(f"between(n,{start},{start + length - 1})" for start, length in segments)
+    end = sum(segments[-1])
+    # Frames are told apart by number; decoding ends with the last that is chosen.
+    chain = f"{BY_NUMBER},trim=end_frame={end},select='{chosen}',settb=1/90000,setpts=N/{rate}/TB"
+    is_even = stream.width % 2 == 0 and stream.height % 2 == 0
+    codec = _QUICK if is_even and stream.pix_fmt in _QUICK_FORMATS else _FFV1
+    run = run_ffmpeg(
+        ffmpeg,
+        [
+            *("-nostdin", "-nostats", "-y", "-v", "level+warning", *video.arguments()),
+            *("-filter_complex", f"[0:{video.stream_specifier}]{chain}[o]", "-map", "[o]"),
+            *("-fps_mode", "passthrough", *codec, "-f", "matroska", str(out)),
+        ],
+    )
+    if run.code:
+        reason = (run.report.strip().splitlines() or ["no reason given"])[-1]
+        raise InputError(
+            f"{video.path}: its segments cannot be written ({reason}); free space at {out.parent}."
+        )
+
+
+def segment_starts(segments: Sequence[tuple[int, int]], rate: float) -> list[float]:
+    """Returns when each segment but the first starts in the reel, half a frame early, seconds."""
+    starts, place = [], 0
+    for _, length in segments[:-1]:
+        place += length
+        starts.append((place - 0.5) / rate)
+    return starts

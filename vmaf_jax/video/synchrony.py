@@ -1,4 +1,4 @@
-"""The check that frames measured as pairs are of the same moments, by small pictures of some.
+"""Whether two videos are in step, and by how many frames one is late, by small pictures of both.
 
 A pair that is a frame out of step has a plausible, wrong score. While a pair is measured, some
 frames of both are scaled down on the way; where the distorted ones are clearly nearer to the
@@ -13,13 +13,57 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from vmaf_jax.video.small_pictures import HEIGHT, SHRINK, WIDTH
+from vmaf_jax.errors import InputError
+from vmaf_jax.video.ffmpeg import Ffmpeg, FfmpegPipe
+from vmaf_jax.video.inputs import Video
+
+WIDTH, HEIGHT = 64, 36
+SHRINK = f"scale={WIDTH}:{HEIGHT}:flags=area:out_range=tv,format=gray"
+_AT_A_TIME = 512  # frames
+
+
+def read_small_pictures(
+    ffmpeg: Ffmpeg, video: Video, filters: str, frames: int
+) -> npt.NDArray[np.uint8]:
+    """Returns the first frames of a video as small pictures of luma `[n, pixels]`, 0-255.
+
+    Args:
+        filters: a chain that each frame passes before; "" for none.
+        frames: how many at most.
+    """
+    chain = ",".join(filter(None, (filters, SHRINK)))
+    arguments = ["-nostdin", "-v", "error", *video.arguments()]
+    arguments += ["-map", f"0:{video.stream_specifier}", "-vf", chain, "-frames:v", str(frames)]
+    pipe = FfmpegPipe(ffmpeg, [*arguments, "-fps_mode", "passthrough", "-f", "rawvideo", "-"])
+    pixels = WIDTH * HEIGHT
+    content = bytearray()
+    try:
+        part = memoryview(bytearray(_AT_A_TIME * pixels))
+        while count := pipe.read_into(part):
+            content += part[:count]
+    finally:
+        pipe.close()
+    whole = len(content) // pixels
+    return np.frombuffer(content, np.uint8)[: whole * pixels].reshape(-1, pixels)
+
+
+def shrink(luma: npt.NDArray[np.unsignedinteger], bits: int) -> npt.NDArray[np.uint8]:
+    """Returns luma `[n, h, w]` of so many bits as small pictures `[n, pixels]` of area means."""
+    n, height, width = luma.shape
+    rows, columns = (
+        np.linspace(0, size, parts, endpoint=False).astype(int)
+        for size, parts in ((height, HEIGHT), (width, WIDTH))
+    )
+    sums = np.add.reduceat(np.add.reduceat(luma, rows, 1, dtype=np.uint32), columns, 2)
+    sizes = np.outer(
+        *(np.maximum(np.diff(e, append=s), 1) for e, s in ((rows, height), (columns, width)))
+    )
+    return (sums / sizes / 2 ** (bits - 8)).round().astype(np.uint8).reshape(n, HEIGHT * WIDTH)
+
 
 _WINDOW = 16  # frames that are looked at together
-_APART, _FAR_APART = (
-    64,
-    640,
-)  # from one window's start to the next's, within the first frames, later
+# From one window's start to the next's, within the first frames, later.
+_APART, _FAR_APART = 64, 640
 _MANY = 6400  # frames from which windows are far apart
 _REACH = 3  # frames each way
 _LEAST_MOTION = 3e-4  # squared change between frames, of pictures of variance 1
@@ -114,3 +158,60 @@ def _judge_window(
 
 def _difference(first: npt.NDArray[np.float32], second: npt.NDArray[np.float32]) -> float:
     return float(np.square(first - second).mean()) + _ROUNDING
+
+
+_SEARCHED = 60  # frames each way that are looked at
+_SEARCHED_FRAMES = 4 * _SEARCHED
+_EQUAL = 1e-6  # of two differences (levels of 255), which are means of float32
+
+Thumbnails = npt.NDArray[np.floating]
+
+
+def find_offset(ffmpeg: Ffmpeg, reference: Video, distorted: Video, timing: str = "") -> int:
+    """Returns how many frames the distorted video starts late; below zero, early.
+
+    Args:
+        timing: filters that bring both to one rate.
+
+    Raises:
+        InputError: no offset within reach fits clearly better than the others.
+    """
+    pictures = [
+        read_small_pictures(ffmpeg, video, timing.rstrip(","), _SEARCHED_FRAMES).astype(np.float32)
+        for video in (reference, distorted)
+    ]
+    if min(map(len, pictures)) < 2:
+        raise InputError(f"{distorted.path}: too short for --sync auto; pass --offset.")
+    offset = best_offset(*pictures)
+    if offset is None:
+        raise InputError(
+            f"{distorted.path}: no offset of up to {_SEARCHED} frames fits clearly; pass --offset."
+        )
+    return offset
+
+
+def best_offset(reference: Thumbnails, distorted: Thumbnails) -> int | None:
+    """Returns the offset at which pictures differ least, None where none stands out.
+
+    The difference is a mean over at least half of the shorter of the two. It must be half of what
+    it is at most offsets, and be least within reach: pictures of other moments differ alike at all.
+
+    Args:
+        reference, distorted: luma `[n, pixels]`, 0-255.
+    """
+    n, m = len(reference), len(distorted)
+    differences = {}
+    for offset in range(-_SEARCHED - 1, _SEARCHED + 2):  # one beyond, where it may still fall
+        first, second = max(0, -offset), max(0, offset)
+        count = min(n - first, m - second)
+        if count < (min(n, m) + 1) // 2:
+            continue
+        pair = reference[first : first + count] - distorted[second : second + count]
+        differences[offset] = float(np.mean(np.abs(pair)))
+    order = sorted(differences, key=lambda offset: (differences[offset], abs(offset)))
+    if len(order) > 1 and differences[order[1]] - differences[order[0]] <= _EQUAL:
+        return None  # a still, or a loop
+    best = order[0]
+    usual = float(np.median(list(differences.values())))
+    stands_out = best == 0 or differences[best] <= usual / 2
+    return best if stands_out and abs(best) <= _SEARCHED else None

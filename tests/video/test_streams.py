@@ -10,8 +10,8 @@ from tests.support import run_command
 from vmaf_jax import score
 from vmaf_jax.scoring.measured_pair import plan_again
 from vmaf_jax.video.ffmpeg import find_ffmpeg
-from vmaf_jax.video.film_grain import carries_grain
 from vmaf_jax.video.inputs import Video
+from vmaf_jax.video.streams import carries_grain
 
 WARNING = "its decoder synthesises film grain"
 

@@ -3,7 +3,7 @@ import itertools
 import numpy as np
 import pytest
 
-from vmaf_jax.evaluation.shot_allocation import allocate_settings
+from vmaf_jax.scoring.shot_trials import allocate_settings
 
 
 def make_shots(seed, n, k):

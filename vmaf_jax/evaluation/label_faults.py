@@ -1,9 +1,10 @@
-"""Clips and subjects whose votes cannot belong together with the rest of their test.
+"""Labels that cannot be right: votes apart from the rest of their test, columns of other models.
 
 `quality` is what a VMAF model says of a clip's features, in points; votes are means on 0-100.
 """
 
 import math
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -211,3 +212,36 @@ def _running_median(x: Floats, y: Floats) -> tuple[Floats, Floats]:
     place = np.empty_like(order)
     place[order] = np.arange(len(x))
     return middle[place] + slope * x, spread[place]
+
+
+OTHER_MODEL = "other_model"
+
+_ROUNDING = 0.05  # points; logs have six decimals of features and scores
+_TIMES_USUAL = 10.0  # features of other extractors move all clips a little
+_MOST_USUAL = 1.0  # points; more is another model's column
+
+
+def teacher_faults(label: Floats, name: str, scores: Mapping[str, Floats]) -> list[Fault]:
+    """Finds clips whose label column `name` does not follow from their features.
+
+    Args:
+        label: Of some frames of each clip, points, `[c, s]`.
+        scores: What models say of the same frames, points, `[c, s]`, by name; `name` is among them.
+    """
+    error = np.abs(label - scores[name]).max(1)
+    usual = min(float(np.median(error)), _MOST_USUAL)
+    limit = max(_ROUNDING, _TIMES_USUAL * usual)
+    faults = []
+    for k in np.flatnonzero(error > limit).tolist():
+        off = np.abs(label[k] - scores[name]).max(1)
+        other = int(off.argmin())
+        models = [m for m in scores if np.abs(label[k] - scores[m][k]).max() <= limit]
+        seen = f"{name} is {error[k]:.2f} points off what the model says of the features"
+        if off[other] <= limit and np.ptp(label[k]) > 0:
+            seen = f"{seen}; it is that of the other clip"
+            faults.append(Fault(k, SWAPPED, seen, 0.99, other))
+        elif models:
+            faults.append(Fault(k, OTHER_MODEL, f"{seen}; it is the column of {models[0]}", 0.99))
+        else:
+            faults.append(Fault(k, OTHER_MODEL, f"{seen} (limit {limit:.2f})", 0.9))
+    return faults
