@@ -7,7 +7,7 @@ from .jobs.vmaf import vmaf
 from .scoring.model import load_model
 from .scoring.quality_map import quality_map
 from .scoring.score import score
-from .teacher.teacher import load_teacher
+from .teacher.model_file import load_teacher
 
 __all__ = [
     "FEATURES",
