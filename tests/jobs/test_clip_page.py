@@ -1,5 +1,6 @@
 """A clip's page as values: which frames, which pictures, which cuts, and how much at most."""
 
+import dataclasses
 import io
 import subprocess
 from pathlib import Path
@@ -9,12 +10,14 @@ import pytest
 from PIL import Image
 
 from tests.support import run_command
-from vmaf_jax import score
+from vmaf_jax import quality_map, score
 from vmaf_jax.errors import InputError
 from vmaf_jax.jobs import clip_page
 from vmaf_jax.jobs.clip_page import clip_view, write_clip_page
+from vmaf_jax.reporting.clip_page import clip_page as reporting_page
 from vmaf_jax.reporting.clip_view import MAX_BINS, Encode, bin_scores
 from vmaf_jax.scoring.rank import rank
+from vmaf_jax.scoring.scores import WorstRegion
 from vmaf_jax.video.decode import DecodedPair
 from vmaf_jax.video.ffmpeg import find_ffmpeg
 from vmaf_jax.video.inputs import Video
@@ -59,6 +62,29 @@ def test_pictures_are_of_the_frames_that_they_name(pair):
             distance = np.abs(blocks[k] - limited).mean((1, 2))
             assert int(np.argmin(distance)) == frame + first
             assert distance[frame + first] < 3
+
+
+def test_maps_and_the_box_are_of_the_part_that_was_measured(pair):
+    reference, encode = pair
+    scores = score(reference, encode, "nano", region="10,20,200,100")
+    region = WorstRegion(5, 0.2, (42, 40, 50, 25), 20.0, 90.0, stands_out=True)
+    view = clip_view([dataclasses.replace(scores, worst_region=region)])
+    (drawn,) = view.encodes
+    assert drawn.region.frame == 5
+    assert drawn.region.place == pytest.approx((32 / 200, 20 / 100, 50 / 200, 25 / 100))
+    assert drawn.marked[0] == 5
+    assert set(drawn.maps) == set(drawn.marked)
+    assert view.map_extent == (7 * 32 / 200, 4 * 32 / 100)
+    found = quality_map(reference, encode, 5, region="10,20,200,100")
+    for feature in ("vif", "adm"):
+        np.testing.assert_array_equal(drawn.maps[5][feature], found.loss(feature))
+
+
+def test_a_page_is_made_without_jax(pair, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    view = clip_view([score(*pair, "nano")])
+    assert not view.encodes[0].maps
+    assert "vmaf-jax[train]" in reporting_page(view)
 
 
 def test_a_page_is_of_one_reference_and_of_something(pair, encodes, tmp_path):

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import subprocess
 
 import numpy as np
 import pytest
@@ -30,6 +31,22 @@ def made(tmp_path_factory, encodes):
     return folder / "alone.html", json.loads(result.stdout)
 
 
+@pytest.fixture(scope="module")
+def broken(tmp_path_factory, encodes, ffmpeg):
+    """A page of a good encode whose frame 7 has a tile of noise at 200, 104; and its result."""
+    folder = tmp_path_factory.mktemp("broken")
+    noise = (
+        "[0:v]split[a][b];[b]crop=48:48:200:104,noise=alls=100:all_seed=3[t];"
+        "[a][t]overlay=200:104:enable='eq(n,7)'"
+    )
+    line = [ffmpeg, "-v", "error", "-i", encodes / "ref.y4m", "-lavfi", noise, "-c:v", "ffv1"]
+    subprocess.run([*map(str, line), str(folder / "broken.mkv")], check=True)
+    flags = ["--html", folder / "page.html", "--worst-region", "--json"]
+    result = run_command("score", encodes / "ref.y4m", folder / "broken.mkv", *flags)
+    assert result.code == 0, result.stderr
+    return folder / "page.html", json.loads(result.stdout)["worst_region"]
+
+
 def test_names_that_are_markup_stay_text_and_what_failed_is_named(made):
     page = made[0].read_text()
     assert HOSTILE not in page
@@ -48,7 +65,7 @@ def test_nothing_complains_and_nothing_leaves(browser, made, width, dark):
     assert browser.run("document.querySelectorAll('#time .ring').length") > 1
     assert browser.run("[...document.images].every(i => i.complete && i.naturalWidth > 100)")
     assert browser.complaints == []
-    outside = [url for url in browser.requests if not url.startswith("data:image/jpeg")]
+    outside = [url for url in browser.requests if not url.startswith("data:image/")]
     assert outside == [made[0].as_uri()]
 
 
@@ -109,6 +126,68 @@ def test_wipe_and_difference(browser, made):
         "w.dispatchEvent(new Event('change')); return 1})()"
     )
     assert HOSTILE in said(browser, "pair")
+
+
+def shown_box(browser, selector):
+    """Left, top, width and height of an element in the stage, as shares of its picture."""
+    return browser.run(
+        f"(() => {{const b = document.querySelector('.stage {selector}').getBoundingClientRect();"
+        "const p = document.querySelector('.stage .shot:last-child img').getBoundingClientRect();"
+        "return [(b.left - p.left) / p.width, (b.top - p.top) / p.height,"
+        "b.width / p.width, b.height / p.height]})()"
+    )
+
+
+@browsers
+@pytest.mark.parametrize(("width", "dark"), [(375, True), (1280, False)])
+def test_the_map_of_a_broken_tile_is_over_it_and_the_keys_reach_it(browser, broken, width, dark):
+    page, region = broken
+    browser.open(page, width, dark=dark, phone=width == 375)
+    assert "Boxed, the worst region of broken.mkv: " in said(browser, "pair")
+    expected = np.array(region["box"]) / [352, 288, 352, 288]
+    np.testing.assert_allclose(shown_box(browser, ".box"), expected, atol=0.005)
+    browser.run("document.querySelector('input[value=difference]').click()")
+    browser.run("document.querySelector('input[value=difference]').focus()")
+    browser.press("ArrowRight")
+    assert browser.run("document.querySelector('input[value=map]').checked")
+    np.testing.assert_allclose(shown_box(browser, ".heat"), [0, 0, 1, 1], atol=0.005)
+    np.testing.assert_allclose(shown_box(browser, ".box"), expected, atol=0.005)
+    for name, feature in (("adm", "detail lost (ADM)"), ("vif", "information lost (VIF)")):
+        browser.run(
+            f"(() => {{const f = document.querySelector('#feature'); f.value = '{name}';"
+            "f.dispatchEvent(new Event('change')); return 1})()"
+        )
+        assert f"{feature}: " in said(browser, "pair")
+        assert "at the middle" in said(browser, "pair")
+        assert feature in browser.run("document.querySelector('.heat').alt")
+        opacity = browser.run(
+            "(async () => {const i = document.querySelector('.heat'); await i.decode();"
+            "const c = new OffscreenCanvas(11, 9).getContext('2d'); c.drawImage(i, 0, 0);"
+            "return [...c.getImageData(0, 0, 11, 9).data].filter((_, k) => k % 4 == 3)})()"
+        )
+        tiles = np.array(opacity).reshape(9, 11)
+        assert tiles[3:5, 6:8].max() == tiles.max() > 200
+        assert np.median(tiles) == 0
+    assert browser.run("document.querySelector('p.heat').innerText").endswith(" % lost")
+    assert browser.run("document.documentElement.scrollWidth") <= width
+    assert browser.complaints == []
+
+
+@browsers
+def test_frames_without_a_map_say_so(browser, made):
+    browser.open(made[0])
+    browser.run("document.querySelector('input[value=map]').click()")
+    lines = []
+    for frame in range(12):
+        browser.run(
+            f"(() => {{const a = document.querySelector('#at'); a.value = {frame};"
+            "a.dispatchEvent(new Event('input')); return 1})()"
+        )
+        lines.append(said(browser, "pair"))
+        has_map = browser.run("document.querySelectorAll('.stage .heat').length") == 1
+        assert has_map is ("no map of this frame" not in lines[-1])
+        assert has_map is bool(re.search(r"information lost \(VIF\): \d+ % on average", lines[-1]))
+    assert 0 < sum("no map" in line for line in lines) < 12
 
 
 @browsers

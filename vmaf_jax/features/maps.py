@@ -9,6 +9,8 @@ from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+import numpy.typing as npt
 from jaxtyping import Array, Float, Shaped
 
 from vmaf_jax.features.adm import NOISE_WEIGHT, adm_maps
@@ -35,15 +37,14 @@ def luma_maps(
     h, w = reference.shape
     conveyed = known = numerator = denominator = jnp.zeros((-(-h // TILE), -(-w // TILE)))
     for scale, information in enumerate(vif_maps(reference, distorted, gain_limit)):
-        conveyed += _sum_tiles(information.conveyed, 2**scale, h, w)
-        known += _sum_tiles(information.reference, 2**scale, h, w)
+        sums = _sum_tiles(jnp.stack(information), 2**scale, h, w)
+        conveyed, known = conveyed + sums[0], known + sums[1]
     for level, bands in enumerate(adm_maps(reference, distorted, gain_limit)):
-        step = 2 ** (level + 1)
-        for band in bands:
-            size = _sum_tiles(jnp.ones_like(band.reference), step, h, w)
-            noise = jnp.cbrt(size * NOISE_WEIGHT)
-            numerator += jnp.cbrt(_sum_tiles(band.restored**3, step, h, w)) + noise
-            denominator += jnp.cbrt(_sum_tiles(band.reference**3, step, h, w)) + noise
+        step, detail = 2 ** (level + 1), jnp.array(bands)
+        sizes = _count_samples(detail.shape[-2:], step, h, w)
+        norms = jnp.cbrt(_sum_tiles(detail**3, step, h, w)) + np.cbrt(sizes * NOISE_WEIGHT)
+        restored, whole = norms.sum(0)
+        numerator, denominator = numerator + restored, denominator + whole
     return {"vif": conveyed / jnp.maximum(known, 1e-6), "adm": numerator / denominator}
 
 
@@ -59,20 +60,35 @@ def v1_maps(
     h, w = reference.y.shape
     banding = jnp.zeros((-(-h // TILE), -(-w // TILE)))
     for band in cambi_maps(distorted.y, bits, settings.cambi):
-        sizes = _sum_tiles(jnp.ones_like(band.contrast), band.step, h, w)
+        sizes = _count_samples(band.contrast.shape, band.step, h, w)
         banding += band.weight / band.area * _sum_tiles(band.contrast, band.step, h, w) / sizes
     x, y = (jnp.stack([p.u, p.v]) / 2.0 ** (bits - 8) for p in (reference, distorted))
     blocks = speed_map(x, y, settings.speed)
     return {"cambi": banding, "speed_chroma_uv": _spread_blocks(blocks, h, w)}
 
 
-def _sum_tiles(values: Shaped[Array, "h2 w2"], step: int, h: int, w: int) -> Map:
+def _sum_tiles(
+    values: Shaped[Array, "*n h2 w2"], step: int, h: int, w: int
+) -> Float[Array, "*n rows columns"]:
     """Returns sums over the tiles of a picture `[h, w]`, each value standing for `step` pixels."""
     rows, columns, side = -(-h // TILE), -(-w // TILE), TILE // step
-    values = values[: rows * side, : columns * side]
-    short = (rows * side - values.shape[0], columns * side - values.shape[1])
-    values = jnp.pad(values, ((0, short[0]), (0, short[1])))
-    return values.reshape(rows, side, columns, side).sum((1, 3))
+    values = values[..., : rows * side, : columns * side]
+    short = (rows * side - values.shape[-2], columns * side - values.shape[-1])
+    values = jnp.pad(values, [(0, 0)] * (values.ndim - 2) + [(0, short[0]), (0, short[1])])
+    return values.reshape(*values.shape[:-2], rows, side, columns, side).sum((-3, -1))
+
+
+def _count_samples(shape: tuple[int, ...], step: int, h: int, w: int) -> npt.NDArray[np.float32]:
+    """Returns how many of a map's samples, `step` pixels apart, lie in each tile; at least 1.
+
+    By NumPy, since XLA takes seconds to fold sums of constants.
+    """
+    side = TILE // step
+    down, across = (
+        np.clip(n - side * np.arange(-(-size // TILE)), 1, side)
+        for n, size in zip(shape, (h, w), strict=True)
+    )
+    return np.outer(down, across).astype(np.float32)
 
 
 def _spread_blocks(blocks: Map, h: int, w: int) -> Map:

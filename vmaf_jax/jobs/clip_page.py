@@ -1,9 +1,11 @@
 """The page of `score --html`: a clip, or several encodes of one source.
 
 After scoring, each video is decoded once more, for pictures of some frames and the scene cuts of
-the reference. The number and size of the pictures is bounded, whatever the length of the clip.
+the reference, and once more for quality maps of the worst ones, where JAX is installed. The number
+and size of the pictures is bounded, whatever the length of the clip.
 """
 
+import importlib.util
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -13,10 +15,10 @@ from vmaf_jax.errors import InputError
 from vmaf_jax.evaluation.clip_pooling import WORST_SECOND
 from vmaf_jax.files import write_text
 from vmaf_jax.reporting.clip_page import clip_page
-from vmaf_jax.reporting.clip_view import MAX_DRAWN, ClipView, Encode
+from vmaf_jax.reporting.clip_view import MAX_DRAWN, BoxedRegion, ClipView, Encode
 from vmaf_jax.scoring.measured_pair import plan_again
 from vmaf_jax.scoring.rank import shortest_paths
-from vmaf_jax.scoring.scores import Scores, VideoPair
+from vmaf_jax.scoring.scores import Floats, Scores, VideoPair
 from vmaf_jax.scoring.worst_frames import lowest_frames
 from vmaf_jax.video.ffmpeg import find_ffmpeg
 from vmaf_jax.video.pairing import PairPlan
@@ -28,8 +30,10 @@ MAX_BYTES = 6 << 20  # of all pictures, which stand in the page itself
 _N_EVEN = 24  # evenly spaced frames that have pictures, at most
 _N_WORST = 4  # lowest frames of an encode that have pictures
 _MAX_PICTURES = 180
+_MAX_MAPPED = 40  # frames of all encodes that have maps
 _PARTS = 12  # of a clip; two of an encode's worst frames are at least a part apart
 Failed = Sequence[tuple[str, str]]  # encode and reason
+LossMaps = Mapping[int, Mapping[str, Floats]]  # by frame and feature, 0 to 1
 
 
 def write_clip_page(path: Path, scores: Sequence[Scores], failed: Failed = ()) -> None:
@@ -61,21 +65,31 @@ def clip_view(scores: Sequence[Scores], failed: Failed = ()) -> ClipView:
     lead = scores[0].table.provenance["comparison"]
     worst = [_worst_frames(entry) for entry in scores]
     names = shortest_paths([pair.distorted.path for pair in pairs])
-    frames = _choose_frames(scores[:MAX_DRAWN], worst[:MAX_DRAWN])
+    regions = [_box_region(entry, plans[0].size) for entry in scores]
+    frames = _choose_frames(scores[:MAX_DRAWN], worst[:MAX_DRAWN], regions[:MAX_DRAWN])
     size = picture_size(facts[0], MAX_WIDTH, plans[0].size)
     by_video, cuts = _take_pictures(
         pairs[:MAX_DRAWN], facts[0], plans, frames, size, lead["frames"]
     )
     fitting = _limit_frames(frames, by_video)
     shown = [{frame: pictures[frame] for frame in fitting} for pictures in by_video]
+    marked = {*(frame for numbers in worst for frame in numbers), *(r.frame for r in regions if r)}
+    maps, extent, no_maps = _take_maps(scores[:MAX_DRAWN], [f for f in fitting if f in marked])
     return ClipView(
         reference=pairs[0].reference.path.name,
         model=scores[0].model,
         pooling=scores[0].pooling,
         n_frames=int(lead["frames"]),
         encodes=[
-            _encode(entry, name, shown[k + 1] if k + 1 < len(shown) else {}, numbers)
-            for k, (entry, name, numbers) in enumerate(zip(scores, names, worst, strict=True))
+            _encode(
+                entry,
+                name,
+                shown[k + 1] if k + 1 < len(shown) else {},
+                maps[k] if k < len(maps) else {},
+                worst[k],
+                regions[k],
+            )
+            for k, (entry, name) in enumerate(zip(scores, names, strict=True))
         ],
         failed=failed,
         cuts=cuts,
@@ -85,6 +99,8 @@ def clip_view(scores: Sequence[Scores], failed: Failed = ()) -> ClipView:
         size=size,
         full=plans[0].size,
         notes=[scores[0].choice] if scores[0].choice else [],
+        map_extent=extent,
+        no_maps=no_maps,
     )
 
 
@@ -101,15 +117,37 @@ def _worst_frames(entry: Scores) -> list[int]:
     return [int(numbers[k]) for k in lowest_frames(entry.per_frame, numbers, _N_WORST, apart)]
 
 
-def _choose_frames(drawn: Sequence[Scores], worst: Sequence[Sequence[int]]) -> list[int]:
-    """Returns frames to take pictures of: each encode's lowest first, then evenly spaced ones."""
+def _box_region(entry: Scores, size: tuple[int, int]) -> BoxedRegion | None:
+    """Returns the worst region that stands out, as shares of the picture of `size` pixels."""
+    found = entry.worst_region
+    if found is None or not found.stands_out:
+        return None
+    measured = entry.table.provenance["comparison"].get("region") or (0, 0)
+    left, top, width, height = found.box
+    place = (
+        (left - measured[0]) / size[0],
+        (top - measured[1]) / size[1],
+        width / size[0],
+        height / size[1],
+    )
+    return BoxedRegion(found.frame, place, found.score_text())
+
+
+def _choose_frames(
+    drawn: Sequence[Scores],
+    worst: Sequence[Sequence[int]],
+    regions: Sequence[BoxedRegion | None],
+) -> list[int]:
+    """Returns frames to take pictures of: each encode's worst first, then evenly spaced ones."""
     common = set(drawn[0].table.index.tolist())
     for entry in drawn[1:]:
         common &= set(entry.table.index.tolist())
     measured = sorted(common)
     every = np.linspace(0, len(measured) - 1, min(_N_EVEN, len(measured))).round().astype(int)
     turns = [numbers[k] for k in range(_N_WORST) for numbers in worst if k < len(numbers)]
-    wanted = [frame for frame in turns if frame in common] + [measured[k] for k in every.tolist()]
+    boxed = [region.frame for region in regions if region is not None]
+    wanted = [frame for frame in (*boxed, *turns) if frame in common]
+    wanted += [measured[k] for k in every.tolist()]
     return list(dict.fromkeys(wanted))[: max(1, _MAX_PICTURES // (1 + len(drawn)))]
 
 
@@ -153,11 +191,46 @@ def _limit_frames(frames: Sequence[int], by_video: Sequence[Mapping[int, bytes]]
     return fitting
 
 
+def _take_maps(
+    drawn: Sequence[Scores], frames: Sequence[int]
+) -> tuple[list[LossMaps], tuple[float, float], str]:
+    """Returns each encode's maps of some frames, how far they reach, and why there are none.
+
+    Args:
+        frames: Those to have maps, the worst first.
+    """
+    if importlib.util.find_spec("jax") is None:
+        return [], (1.0, 1.0), "they need JAX: pip install 'vmaf-jax[train]'"
+    from vmaf_jax.features.maps import TILE
+    from vmaf_jax.scoring.quality_map import maps_of_scores
+
+    taken: list[LossMaps] = []
+    extent = (1.0, 1.0)
+    try:
+        for entry in drawn:
+            loss: dict[int, Mapping[str, Floats]] = {}
+            for found in maps_of_scores(entry, frames[: max(1, _MAX_MAPPED // len(drawn))]):
+                loss[found.frame] = {name: found.loss(name) for name in found.values}
+                (rows, columns), (height, width) = loss[found.frame]["vif"].shape, found.luma.shape
+                extent = (TILE * columns / width, TILE * rows / height)
+            taken.append(loss)
+    except InputError as error:  # small pictures, which VMAF v1's maps are not of
+        return [], extent, str(error)
+    return taken, extent, ""
+
+
 def _encode(
-    entry: Scores, name: str, pictures: Mapping[int, bytes], worst: Sequence[int]
+    entry: Scores,
+    name: str,
+    pictures: Mapping[int, bytes],
+    maps: LossMaps,
+    worst: Sequence[int],
+    region: BoxedRegion | None,
 ) -> Encode:
     described = entry.table.provenance["comparison"]
     notes = [str(warning) for warning in described["warnings"]]
+    if region is not None and entry.worst_region is not None:
+        notes.append(entry.worst_region.sentence())
     if entry.inside_training_region is False:
         notes.append("unlike the clips that the model learnt from")
     if entry.frames is not None:
@@ -175,6 +248,8 @@ def _encode(
         pictures=pictures,
         worst_second=entry.moments().get(WORST_SECOND),
         why=_explain(entry, worst),
+        region=region,
+        maps=maps,
     )
 
 
@@ -199,6 +274,8 @@ def _describe_comparison(entry: Scores) -> dict[str, str]:
         "deinterlaced": ", ".join(described["deinterlaced"]) or "no",
         "region": entry.region_text or "the whole picture",
     }
+    if entry.worst_region is not None:
+        rows["worst region"] = entry.worst_region.sentence()
     for role in ("reference", "distorted"):
         stream = described[role]
         rate = "" if stream["rate"] is None else f", {stream['rate']:g} frames/s"

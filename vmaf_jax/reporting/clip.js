@@ -50,24 +50,38 @@
 
   const pair = document.querySelector("#pair");
   const stage = pair && pair.querySelector(".stage");
-  const pictures = {};
+  const pictures = {}; // by frame and encode: a picture, with the box of a region over it
   for (const image of document.querySelectorAll("img[data-frame]")) {
-    (pictures[image.dataset.frame] ??= {})[image.dataset.which] = image.src;
+    (pictures[image.dataset.frame] ??= {})[image.dataset.which] = image.parentElement;
   }
   const at = document.querySelector("#at");
   const which = document.querySelector("#which");
+  const feature = document.querySelector("#feature");
   const way = () => pair.querySelector("input[name=way]:checked").value;
 
   function shot(frame, number, caption) {
     const box = document.createElement("div");
     box.className = "shot";
-    const image = new Image();
-    image.src = pictures[frame][number];
+    const picture = pictures[frame][number].cloneNode(true);
+    const image = picture.querySelector("img");
+    delete image.dataset.frame;
     image.alt = `${when(frame)}: ${caption}`;
     const words = document.createElement("span");
     words.textContent = caption;
-    box.append(image, words);
+    box.append(picture, words);
     return box;
+  }
+  // A picture with a map over it, and the map in words.
+  function mapped(frame, number, caption) {
+    const [source, words] = clip.encodes[number].maps[frame]?.[feature.value] ?? [];
+    const box = shot(frame, number, caption);
+    if (!source) return [box, "no map of this frame; the worst frames have one"];
+    const heat = new Image();
+    heat.className = "heat";
+    heat.src = source;
+    heat.alt = `${feature.selectedOptions[0].text}: ${words}`;
+    box.firstChild.querySelector("img").after(heat);
+    return [box, words];
   }
   function show() {
     if (!pair) return;
@@ -75,14 +89,27 @@
     const chosen = Number(which.value);
     const caption = (k) => `${k + 1}: ${clip.encodes[k].name}, ${fixed(clip.encodes[k].at[frame])}`;
     stage.className = `stage ${way()}`;
-    const numbers = way() === "side" ? clip.encodes.map((_, k) => k) : [chosen];
-    stage.replaceChildren(
-      shot(frame, -1, "reference"), ...numbers.map((k) => shot(frame, k, caption(k))));
+    let said;
+    if (way() === "map") {
+      const [box, words] = mapped(frame, chosen, caption(chosen));
+      stage.replaceChildren(box);
+      said = `${caption(chosen)}; ${feature.selectedOptions[0].text}: ${words}.`;
+      document.querySelector("p.heat b").textContent = feature.selectedOptions[0].dataset.most;
+    } else {
+      const numbers = way() === "side" ? clip.encodes.map((_, k) => k) : [chosen];
+      stage.replaceChildren(
+        shot(frame, -1, "reference"), ...numbers.map((k) => shot(frame, k, caption(k))));
+      const sides = { wipe: "Left: the reference, right: ", difference: "Reference less " };
+      said = way() === "side" ? "" : sides[way()] + caption(chosen);
+    }
     which.parentElement.hidden = clip.encodes.length < 2 || way() === "side";
     document.querySelector("#wiping").hidden = way() !== "wipe";
-    const sides = { side: "", wipe: "Left: the reference, right: ", difference: "Reference less " };
+    document.querySelector("#differing").hidden = way() !== "difference";
+    if (feature) document.querySelector("#mapping").hidden = way() !== "map";
+    const boxed = clip.encodes.filter((encode) => encode.region?.frame === frame)
+      .map((encode) => ` Boxed, the worst region of ${encode.name}: ${encode.region.words}.`);
     pair.querySelector("output").textContent =
-      `${when(frame)}. ${way() === "side" ? "" : sides[way()] + caption(chosen)}`;
+      `${when(frame)}. ${said}${["side", "map"].includes(way()) ? boxed.join("") : ""}`;
   }
   function pictured(frame) {
     if (!pair) return;
@@ -130,6 +157,9 @@
   });
   if (!pair) return;
   pair.hidden = false;
+  stage.style.setProperty("--across", `${clip.extent[0]}%`);
+  stage.style.setProperty("--down", `${clip.extent[1]}%`);
+  feature?.addEventListener("change", show);
   at.addEventListener("input", show);
   which.addEventListener("change", show);
   for (const radio of pair.querySelectorAll("input[name=way]")) radio.addEventListener("change", show);

@@ -1,7 +1,7 @@
 """The page of a clip: quality over time, pairs of frames to compare, the worst frames.
 
 Each picture is in the page once, in its card; the script shows the pictures of two cards side by
-side, as a wipe or as a difference.
+side, as a wipe or as a difference, or one with a quality map over it.
 """
 
 import base64
@@ -9,7 +9,16 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from vmaf_jax.reporting.clip_view import MAX_BINS, MAX_DRAWN, ClipView, Curve, Encode, bin_scores
+from vmaf_jax.reporting.clip_view import (
+    MAX_BINS,
+    MAX_DRAWN,
+    BoxedRegion,
+    ClipView,
+    Curve,
+    Encode,
+    bin_scores,
+)
+from vmaf_jax.reporting.heat import MAP_KINDS, heat_gradient, heat_overlay, scale_top
 from vmaf_jax.reporting.page import Tile, bullets, details, figure, header, page, section, table
 from vmaf_jax.reporting.svg import HATCH, Plot, drawing, page_json, text
 
@@ -96,6 +105,8 @@ def _quality(view: ClipView, curves: Sequence[Curve], plot: Plot) -> str:
     several = len(view.drawn) > 1
     note = "Ringed: the lowest frames. Ticks below the axis: frames with pictures."
     note += " A level line: the worst second and its mean."
+    if any(encode.region is not None for encode in view.drawn):
+        note += " In a square: the frame of an encode's worst region."
     note += f" ▼ and a dotted line: a scene cut ({len(view.cuts)})."
     if any(encode.interval is not None for encode in view.drawn):
         how = "bars at the right" if several else "hatched, and a bar at the right"
@@ -127,7 +138,10 @@ def _viewer(view: ClipView) -> str:
         for k, e in enumerate(view.drawn)
     )
     width, height = view.size
-    ways = (("side", "side by side"), ("wipe", "wipe"), ("difference", "difference"))
+    ways = [("side", "side by side"), ("wipe", "wipe"), ("difference", "difference")]
+    maps = _map_controls(view)
+    if maps:
+        ways.append(("map", "map of losses"))
     modes = "".join(
         f'<label><input type="radio" name="way" value="{way}"{" checked" * (way == "side")}> '
         f"{words}</label> "
@@ -140,20 +154,70 @@ def _viewer(view: ClipView) -> str:
         f'<div class="stage side" style="--shape:{width}/{height}"></div>'
         f'<p class="controls"><label>Pictured frame <input type="range" id="at" min="0" step="1" '
         f'max="{len(view.pictures) - 1}" value="0"></label> <label id="wiping">Wipe '
-        f'<input type="range" id="wipe" min="0" max="100" value="50"></label></p>'
-        f'<output aria-live="polite"></output><p class="note">Difference: of the two small '
-        f"pictures, four times as bright; fine differences are lost in scaling down.</p></figure>\n"
+        f'<input type="range" id="wipe" min="0" max="100" value="50"></label></p>{maps}'
+        f'<output aria-live="polite"></output><p class="note" id="differing">Difference: of the '
+        f"two small pictures, four times as bright; fine differences are lost in scaling down.</p>"
+        f"</figure>\n"
     )
 
 
+def _mapped_features(view: ClipView) -> list[str]:
+    """Returns the features that any frame has maps of, in the order of `MAP_KINDS`."""
+    found = {name for e in view.drawn for maps in e.maps.values() for name in maps}
+    return [name for name in MAP_KINDS if name in found]
+
+
+def _map_top(view: ClipView, feature: str) -> float:
+    """Returns the loss that the scale of a feature's maps ends at, for the whole page."""
+    return scale_top(maps[feature] for e in view.drawn for maps in e.maps.values())
+
+
+def _map_controls(view: ClipView) -> str:
+    """Returns the choice of a map and its scale; "" where there are no maps."""
+    features = _mapped_features(view)
+    if not features:
+        return ""
+    options = ""
+    for name in features:
+        kind = MAP_KINDS[name]
+        most = f"{kind.amount(_map_top(view, name))} {kind.loss}"
+        options += f'<option value="{name}" data-most="{most}">{kind.title}</option>'
+    return (
+        f'<div id="mapping" class="controls"><label>Map <select id="feature">{options}</select>'
+        f'</label><p class="heat"><span>clear: as in the reference</span>'
+        f'<i aria-hidden="true" style="background: {heat_gradient()}, #777"></i>'
+        f"<span>bright: <b></b></span></p></div>"
+    )
+
+
+def _map_data(view: ClipView, encode: Encode) -> dict[str, dict[str, tuple[str, str]]]:
+    """Returns an encode's maps by frame and feature: the overlay's address, and words."""
+    tops = {name: _map_top(view, name) for name in _mapped_features(view)}
+    return {
+        str(frame): {
+            name: (
+                f"data:image/png;base64,{_base64(heat_overlay(tiles, tops[name]))}",
+                MAP_KINDS[name].describe(tiles),
+            )
+            for name, tiles in maps.items()
+        }
+        for frame, maps in encode.maps.items()
+    }
+
+
+def _base64(content: bytes) -> str:
+    return base64.b64encode(content).decode()
+
+
 def _pictured_frames(view: ClipView) -> tuple[list[int], list[int]]:
-    """Returns frames with pictures: the worst by their score, and the others by number."""
+    """Returns frames with pictures: those of worst regions, the worst by score, the others."""
     worst: dict[int, float] = {}
     for encode in view.drawn:
-        for frame in encode.worst:
+        for frame in encode.marked:
             if frame in view.pictures:
                 worst[frame] = min(worst.get(frame, 101.0), encode.at(frame))
-    ordered = sorted(worst, key=lambda frame: (worst[frame], frame))
+    boxed = {encode.region.frame for encode in view.drawn if encode.region is not None}
+    ordered = sorted(worst, key=lambda frame: (frame not in boxed, worst[frame], frame))
     return ordered, [frame for frame in sorted(view.pictures) if frame not in worst]
 
 
@@ -164,7 +228,11 @@ def _cards(view: ClipView, frames: Iterable[int], why: str) -> list[str]:
         for k, encode in enumerate(view.drawn):
             mark = f" ({why})" if why and frame in encode.worst else ""
             caption = f"{k + 1}: {encode.name[:_NAME]}, {encode.at(frame):.2f}{mark}"
-            shots.append(_shot(view, encode.pictures[frame], frame, k, caption))
+            box = ""
+            if encode.region is not None and encode.region.frame == frame:
+                caption += f"; boxed, the worst region: {encode.region.words}"
+                box = _box(encode.region)
+            shots.append(_shot(view, encode.pictures[frame], frame, k, caption, box))
         parts.append(
             f'<section class="card"><h3>{text(view.when(frame))}</h3>'
             f'<div class="shots">{"".join(shots)}</div>'
@@ -174,15 +242,24 @@ def _cards(view: ClipView, frames: Iterable[int], why: str) -> list[str]:
     return [*parts, "</div>\n"]
 
 
-def _shot(view: ClipView, picture: bytes, frame: int, which: int, caption: str) -> str:
-    data = base64.b64encode(picture).decode()
+def _shot(
+    view: ClipView, picture: bytes, frame: int, which: int, caption: str, box: str = ""
+) -> str:
     width, height = view.size
-    said = text(f"{view.when(frame)}: {caption}", 300)
+    said = text(f"{view.when(frame)}: {caption}", 400)
     return (
-        f'<div class="shot"><img width="{width}" height="{height}" decoding="async" '
-        f'data-frame="{frame}" data-which="{which}" alt="{said}" '
-        f'src="data:image/jpeg;base64,{data}"><span>{text(caption, 160)}</span></div>'
+        f'<div class="shot"><div class="picture"><img width="{width}" height="{height}" '
+        f'decoding="async" data-frame="{frame}" data-which="{which}" alt="{said}" '
+        f'src="data:image/jpeg;base64,{_base64(picture)}">{box}</div>'
+        f"<span>{text(caption, 300)}</span></div>"
     )
+
+
+def _box(region: BoxedRegion) -> str:
+    """Returns the outline of a region, to lie over a picture."""
+    sides = zip(("left", "top", "width", "height"), region.place, strict=True)
+    style = ";".join(f"{side}:{100 * share:.2f}%" for side, share in sides)
+    return f'<i class="box" style="{style}"></i>'
 
 
 def _why(view: ClipView) -> list[str]:
@@ -229,11 +306,21 @@ def _limits(view: ClipView) -> list[str]:
         f"Pictures are JPEG of {width}x{height}, scaled from {across}x{down}: what they show of an "
         f"encode is less than a viewer of the video sees. Scores are of the video itself.",
         f"{len(view.pictures)} of {view.n_frames:,} frames have pictures: the worst, and evenly "
-        f"spaced ones.",
+        f"spaced ones. {_describe_maps(view)}",
         "A frame's score is of a model that learnt from clips; it tells frames apart better than "
         "it says how a viewer would judge one. An interval is of the clip's score.",
         "Scene cuts are found by how much the reference changes; fades and flashes can mislead.",
     ]
+
+
+def _describe_maps(view: ClipView) -> str:
+    if view.no_maps:
+        return f"None has a map of where it loses quality: {view.no_maps}"
+    n_mapped = len({frame for encode in view.drawn for frame in encode.maps})
+    return (
+        f"{n_mapped} of the worst have maps, by tiles of 32x32 pixels: of what the features lose "
+        f"there, which is not what the score loses."
+    )
 
 
 def _data(view: ClipView, curves: Sequence[Curve], plot: Plot) -> str:
@@ -245,6 +332,7 @@ def _data(view: ClipView, curves: Sequence[Curve], plot: Plot) -> str:
         "start": view.start,
         "cuts": list(view.cuts[:_MAX_LISTED]),
         "pictures": sorted(view.pictures),
+        "extent": [round(100 * share, 4) for share in view.map_extent],
         "encodes": [
             {
                 "name": encode.name[:_NAME],
@@ -254,6 +342,12 @@ def _data(view: ClipView, curves: Sequence[Curve], plot: Plot) -> str:
                 "low": np.round(c.low, 3).tolist(),
                 "lowest": c.lowest.tolist(),
                 "at": {str(f): round(encode.at(f), 3) for f in sorted(view.pictures)},
+                "maps": _map_data(view, encode),
+                "region": encode.region
+                and {
+                    "frame": encode.region.frame,
+                    "words": encode.region.words,
+                },
             }
             for encode, c in zip(view.drawn, curves, strict=True)
         ],
@@ -310,6 +404,12 @@ def _draw_quality(view: ClipView, curves: Sequence[Curve], plot: Plot) -> str:
         for frame in encode.worst:
             x, y = float(plot.px(frame)), float(plot.py(encode.at(frame)))
             parts.append(f'<circle class="ring" cx="{x:.1f}" cy="{y:.1f}" r="6"/>')
+        if (region := encode.region) is not None:
+            x, y = float(plot.px(region.frame)), float(plot.py(encode.at(region.frame)))
+            parts.append(
+                f'<rect class="ring" x="{x - 7:.1f}" y="{y - 7:.1f}" width="14" height="14">'
+                f"<title>{text(region.words)}</title></rect>"
+            )
     pictured = plot.px(sorted(view.pictures)).tolist()
     ticks = "".join(f"M{x:.1f} {floor}v5" for x in pictured)
     parts.append(f'<path class="axis" d="{ticks}"/>')

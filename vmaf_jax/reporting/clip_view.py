@@ -16,6 +16,21 @@ MAX_DRAWN = 8  # encodes with a curve and pictures; a table has the others
 
 
 @dataclasses.dataclass(frozen=True)
+class BoxedRegion:
+    """The worst region of an encode, as a box in a frame's picture.
+
+    Attributes:
+        frame: its number.
+        place: left, top, width and height, shares of the picture.
+        words: its place in pixels, and its score.
+    """
+
+    frame: int
+    place: tuple[float, float, float, float]
+    words: str
+
+
+@dataclasses.dataclass(frozen=True)
 class Encode:
     """One distorted video.
 
@@ -31,6 +46,9 @@ class Encode:
         worst_second: the mean of the second that is worst, and its frames; None without a rate.
         why: what each feature takes from the score of the identical pair, in words, of the clip
             (None) and of its lowest frames.
+        region: the region that stands out; None where none does, or none was looked for.
+        maps: of some of its pictures, by frame and feature: the loss of each tile, 0 to 1,
+            `[rows, columns]`.
     """
 
     name: str
@@ -45,6 +63,14 @@ class Encode:
     pictures: Mapping[int, bytes]
     worst_second: PooledScore | None = None
     why: Sequence[tuple[int | None, str]] = ()
+    region: BoxedRegion | None = None
+    maps: Mapping[int, Mapping[str, Floats]] = dataclasses.field(default_factory=dict)
+
+    @property
+    def marked(self) -> list[int]:
+        """Its frames to look at: the worst region's, and the lowest."""
+        region = [] if self.region is None else [self.region.frame]
+        return list(dict.fromkeys([*region, *self.worst]))
 
     def at(self, frame: int) -> float:
         """Returns the score of a frame that was measured, points."""
@@ -72,6 +98,9 @@ class ClipView:
         pictures: of the reference, JPEG by frame.
         size: of the pictures, pixels; `full` that of the reference.
         notes: sentences on the whole.
+        map_extent: width and height of maps over the picture's, at least 1: the last tiles reach
+            over its edge.
+        no_maps: why there are none; "" where there are.
     """
 
     reference: str
@@ -87,6 +116,8 @@ class ClipView:
     size: tuple[int, int]
     full: tuple[int, int]
     notes: Sequence[str] = ()
+    map_extent: tuple[float, float] = (1.0, 1.0)
+    no_maps: str = ""
 
     @property
     def drawn(self) -> Sequence[Encode]:

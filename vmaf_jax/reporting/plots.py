@@ -103,23 +103,6 @@ def plot_frame(reference: Luma, distorted: Luma, title: str) -> bytes:
     return png(figure)
 
 
-def heat_picture(luma: npt.NDArray[np.float32], loss: npt.NDArray[np.floating[Any]]) -> bytes:
-    """Returns a grey picture with heat laid over it where there is loss, PNG.
-
-    Args:
-        luma, loss: `[h, w]`, 0 to 1.
-    """
-    from matplotlib import colormaps
-    from matplotlib.image import imsave
-
-    share = 0.8 * loss[..., None]
-    heat = colormaps["inferno"](0.3 + 0.7 * loss)[..., :3]
-    buffer = io.BytesIO()
-    mixed = (1 - share) * luma[..., None] + share * heat
-    imsave(buffer, np.clip(mixed, 0, 1), format="png")
-    return buffer.getvalue()
-
-
 def png(figure: Any) -> bytes:
     """Returns a Matplotlib figure as PNG; the same figure gives the same bytes on one machine.
 

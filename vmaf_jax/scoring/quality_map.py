@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
+from vmaf_jax.environment import keep_programs_by_default
 from vmaf_jax.errors import InputError
 from vmaf_jax.extraction.extract import VideoLike, as_video
 from vmaf_jax.extraction.jax_features import FrameShape, unpack_planes
@@ -20,7 +21,7 @@ from vmaf_jax.features.feature_set import FEATURES, FeatureSet
 from vmaf_jax.features.maps import TILE, luma_maps, v1_maps
 from vmaf_jax.features.v1 import Planes, settings_of, too_small
 from vmaf_jax.files import make_dir, write_bytes
-from vmaf_jax.reporting.plots import heat_picture
+from vmaf_jax.reporting.heat import MAP_KINDS, heat_picture
 from vmaf_jax.scoring.measured_pair import plan_again
 from vmaf_jax.scoring.scores import Scores
 from vmaf_jax.scoring.worst_frames import lowest_frames
@@ -31,7 +32,6 @@ from vmaf_jax.video.ffmpeg import find_ffmpeg
 from vmaf_jax.video.inputs import VideoPair
 
 Floats = npt.NDArray[np.float64]
-_ALL_LOST = {"cambi": 10.0, "speed_chroma_uv": 10.0}  # values that a picture shows as full loss
 _N_LOWEST = 4  # lowest frames of a clip that have maps
 _PARTS = 12  # of a clip; two of them are at least a part apart
 
@@ -55,7 +55,7 @@ class QualityMap:
     def loss(self, feature: str) -> Floats:
         """Returns a feature's map as 0 (as good as the reference) to 1 (all lost)."""
         values = self.values[feature]
-        worst = _ALL_LOST.get(feature)
+        worst = MAP_KINDS[feature].top
         return np.clip(1 - values if worst is None else values / worst, 0, 1)
 
     def png(self, feature: str) -> bytes:
@@ -92,6 +92,7 @@ def quality_map(
     Raises:
         InputError: The pair cannot be measured, or has no such frame.
     """
+    keep_programs_by_default()
     comparison = dataclasses.replace(comparison, **options)
     with arrays_as_files(reference, distorted, bits) as files:
         pair = (as_video(files[0], None, None, None), as_video(files[1], None, None, None))
@@ -143,23 +144,36 @@ def _map(
     return QualityMap(number, (luma[1] / 255).astype(np.float32), values)
 
 
+def maps_of_scores(scores: Scores, frames: Sequence[int]) -> Iterator[QualityMap]:
+    """Yields the quality maps of frames of a scored clip, by rising number.
+
+    Args:
+        frames: Their numbers in the table.
+
+    Raises:
+        InputError: The videos cannot be read again.
+    """
+    keep_programs_by_default()
+    pair, _, _ = plan_again(scores)
+    videos = (pair.reference, pair.distorted)
+    yield from quality_maps(videos, frames, scores.table.feature_set, pair.comparison)
+
+
 def write_maps(folder: Path, scores: Scores) -> list[Path]:
     """Writes the maps of a clip's lowest frames, and of its worst region's, PNG.
 
     Raises:
         InputError: The videos cannot be read again, or the folder cannot be written.
     """
-    pair, _, _ = plan_again(scores)
     numbers = scores.table.index
     apart = max(1, len(scores.per_frame) // _PARTS)
     rows = lowest_frames(scores.per_frame, numbers, _N_LOWEST, apart)
     frames = [int(numbers[row]) for row in rows]
     if scores.worst_region is not None:
         frames.append(scores.worst_region.frame)
-    videos = (pair.reference, pair.distorted)
     pictures = {
         folder / f"frame{found.frame:06d}-{feature}.png": found.png(feature)
-        for found in quality_maps(videos, frames, scores.table.feature_set, pair.comparison)
+        for found in maps_of_scores(scores, frames)
         for feature in found.values
     }
     make_dir(folder)

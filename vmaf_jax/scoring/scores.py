@@ -82,6 +82,12 @@ class WorstRegion:
         """The box as `--region` takes it."""
         return ",".join(map(str, self.box))
 
+    def score_text(self) -> str:
+        """Returns the box with its score, and the frame's, in words."""
+        if self.score is None:
+            return f"{self.region}, in a frame of {self.frame_score:.2f}"
+        return f"{self.region} scores {self.score:.2f}, the frame {self.frame_score:.2f}"
+
     def sentence(self) -> str:
         """Returns the region in words."""
         when = f"frame {self.frame}"
