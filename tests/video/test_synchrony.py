@@ -9,7 +9,17 @@ from tests.support import run_command
 from tests.video.test_alignment import H, N, W, add_noise, moving_pictures, write
 from vmaf_jax import extract_pair
 from vmaf_jax.errors import InputError
-from vmaf_jax.video.synchrony import HEIGHT, WIDTH, best_offset, is_looked_at, judge_steps, shrink
+from vmaf_jax.video.ffmpeg import find_ffmpeg
+from vmaf_jax.video.inputs import Video
+from vmaf_jax.video.synchrony import (
+    HEIGHT,
+    WIDTH,
+    best_offset,
+    is_looked_at,
+    judge_steps,
+    read_small_pictures,
+    shrink,
+)
 
 
 def some(pictures):
@@ -80,6 +90,20 @@ def test_score_refuses_a_pair_out_of_step_and_measures_it_aligned(pair):
     assert (refused.code, refused.stdout) == (2, "")
     assert "1 frame early; pass --align" in refused.stderr.replace("\n", " ")
     assert run_command("score", *pair, "--align", "--quiet").code == 0
+
+
+@pytest.mark.parametrize("matrix", ["bt709", "smpte170m", "bt2020nc"])
+@pytest.mark.parametrize("pixel_format", ["yuv420p", "yuv444p10le"])
+def test_small_pictures_are_of_the_luma_plane(ffmpeg, tmp_path, pixel_format, matrix):
+    path = tmp_path / "green.mkv"
+    green = f"color=s=160x90:d=0.12,format={pixel_format.replace('420', '444')},"
+    green += f"geq=lum={144 * (4 if '10' in pixel_format else 1)}:cb=90:cr=60,"
+    green += f"format={pixel_format},setparams=colorspace={matrix}:range=tv"
+    encode = ["-c:v", "ffv1", str(path)]
+    subprocess.run([ffmpeg, "-v", "error", "-f", "lavfi", "-i", green, *encode], check=True)
+    small = read_small_pictures(find_ffmpeg(), Video(path), "", 9)
+    assert small.shape == (3, WIDTH * HEIGHT)
+    assert np.abs(small.astype(int) - 144).max() <= 1
 
 
 def pictures(n, seed=0):

@@ -18,7 +18,8 @@ from vmaf_jax.video.ffmpeg import Ffmpeg, FfmpegPipe
 from vmaf_jax.video.inputs import Video
 
 WIDTH, HEIGHT = 64, 36
-SHRINK = f"scale={WIDTH}:{HEIGHT}:flags=area:out_range=tv,format=gray"
+# The luma plane, since `format=gray` is luma of BT.601, whatever the video's matrix is.
+SHRINK = f"scale={WIDTH}:{HEIGHT}:flags=area:out_range=tv,format=yuv420p,extractplanes=y"
 _AT_A_TIME = 512  # frames
 
 
