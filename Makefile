@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# Bytecode is kept even where the environment asks for none: tests import the package in many processes.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: demo test lint docs dist checkpoints web clean python-version
 

@@ -6,12 +6,15 @@ import gc
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
+import tempfile
 from importlib import metadata
 from pathlib import Path
 
 import hypothesis
+import jax
 import pytest
 
 from tests.support import ROOT, programs_folder
@@ -22,6 +25,9 @@ for _signal in (signal.SIGINT, signal.SIGHUP):  # a run in the background ignore
         signal.signal(_signal, signal.SIG_DFL)
 os.chdir(ROOT)  # tests name files of the repository, from whichever folder they are run
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(programs_folder()))
+# Where each operation was written is a fifth of tracing and lowering, and nothing here reads it.
+os.environ["JAX_TRACEBACK_IN_LOCATIONS_LIMIT"] = "0"  # of programs that are started
+jax.config.update("jax_traceback_in_locations_limit", 0)
 hypothesis.settings.register_profile("here", deadline=None)  # first calls compile
 hypothesis.settings.load_profile("here")
 # Looking through JAX's many objects took 8 % of the suite's time.
@@ -39,6 +45,8 @@ COMPILED_QUICKLY = {
 }  # fmt: skip
 
 
+PARITY_IN_FULL = {"end_to_end/test_checkpoints.py", "end_to_end/test_rbf.py"}
+
 # What takes longest starts first, or a core would be left with it at the end. pytest-xdist itself
 # orders files by how many tests they hold, so `make test` turns that off.
 LONG_FILES = (
@@ -54,8 +62,6 @@ def pytest_addoption(parser):
 
 
 def pytest_collection_modifyitems(config, items):
-    import jax
-
     gpu = any(device.platform == "gpu" for device in jax.devices())
     ranks = {ROOT / "tests" / name: rank for rank, name in enumerate(LONG_FILES)}
     items.sort(key=lambda item: ranks.get(item.path, len(ranks)))  # stable within a file
@@ -68,8 +74,6 @@ def pytest_collection_modifyitems(config, items):
 
 def compile_quickly(quickly):
     """Whether programs, those of processes that are started included, are optimised little."""
-    import jax
-
     if jax.config.read("jax_disable_most_optimizations") != quickly:
         jax.clear_caches()
         jax.config.update("jax_disable_most_optimizations", quickly)
@@ -83,6 +87,21 @@ def compiling(request):
     quickly = {path.parts[0], path.as_posix()}
     marked = request.node.get_closest_marker("optimised")
     compile_quickly(bool(quickly & COMPILED_QUICKLY) and not marked)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def parity(request):
+    """Trainings measure parity with few rows in small batches, but where parity is what is tested.
+
+    Of a short training, 11,430 calls of ONNX Runtime were two thirds.
+    """
+    from vmaf_jax.export import parity
+
+    path = request.path.relative_to(ROOT / "tests")
+    with pytest.MonkeyPatch.context() as patch:
+        if path.parts[0] != "export" and path.as_posix() not in PARITY_IN_FULL:
+            patch.setattr(parity, "N_SMALL", 500)
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -137,13 +156,41 @@ def golden():
 
 @pytest.fixture(scope="session")
 def demo_table(cache, shared):
-    """Every frame of the demo corpus, encoded and measured once in this run of the suite."""
+    """Every frame of the demo corpus, encoded and measured once by this code and this ffmpeg."""
     from vmaf_jax.corpora import demo
     from vmaf_jax.extraction.extract import extract_clips
 
     with (shared / "demo.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        return extract_clips(demo.load_clips())
+        clips = demo.load_clips()
+        kept = keep_measured(clips)
+        (cache / "features").mkdir(exist_ok=True)
+        for entry in kept.iterdir():
+            shutil.copyfile(entry, cache / "features" / entry.name)
+        return extract_clips(clips)
+
+
+def keep_measured(clips):
+    """Measures the clips unless an earlier run did, by the same modules; returns the entries."""
+    from vmaf_jax.extraction.extract import extract_clips
+    from vmaf_jax.video.ffmpeg import find_ffmpeg
+
+    key = hashlib.sha256(find_ffmpeg().version.encode())
+    for package in ("corpora", "extraction", "features", "tables", "teacher", "video"):
+        for module in sorted((ROOT / "vmaf_jax" / package).glob("*.py")):
+            key.update(module.read_bytes())
+    kept = programs_folder().parent / "measured" / key.hexdigest()[:12]
+    if not kept.is_dir():
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        with (
+            tempfile.TemporaryDirectory(dir=kept.parent) as folder,
+            pytest.MonkeyPatch.context() as m,
+        ):
+            m.setenv("VMAF_JAX_CACHE", folder)
+            extract_clips(clips)
+            with contextlib.suppress(OSError):  # another run of the suite was first
+                (Path(folder) / "features").rename(kept)
+    return kept
 
 
 @pytest.fixture(scope="session")
@@ -169,8 +216,6 @@ def encodes(tmp_path_factory, ffmpeg):
 
 @pytest.fixture(scope="session")
 def support_vectors():
-    import jax
-
     from vmaf_jax.corpora.support_vectors import support_vector_table
     from vmaf_jax.teacher import load_teacher
 

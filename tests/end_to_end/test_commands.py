@@ -296,8 +296,9 @@ def test_a_full_disk_leaves_things_as_they_were(tmp_path, existing):
     out = tmp_path / "x.parquet"
     if existing:
         out.write_bytes(b"before")
-    # A limit on the size of files fails a write half-way, as a full disk does.
-    line = f"ulimit -f 4; exec {sys.executable} scripts/extract.py --corpus support_vectors"
+    # A limit on the size of files fails a write half-way, as a full disk does; -B: Python itself
+    # would leave half a module of bytecode.
+    line = f"ulimit -f 4; exec {sys.executable} -B scripts/extract.py --corpus support_vectors"
     shell = ["bash", "-c", f"{line} --out {out}"]
     result = subprocess.run(shell, capture_output=True, text=True, check=False)
     assert result.returncode == 2, result.stderr

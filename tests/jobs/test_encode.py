@@ -133,7 +133,9 @@ def test_frames_lost_by_damage_are_told_as_damage(make, encodes, tmp_path):
 
 
 def test_a_full_disk_is_one_line_and_leaves_nothing(encodes, tmp_path):
-    words = [sys.executable, "-m", "vmaf_jax", "encode", str(encodes / "ref.y4m"), "--target", "90"]
+    # -B: Python itself would leave half a module of bytecode.
+    words = [sys.executable, "-B", "-m", "vmaf_jax", "encode", str(encodes / "ref.y4m")]
+    words += ["--target", "90"]
     line = ["bash", "-c", 'ulimit -f 8; exec "$@"', "bash", *words, "--out", tmp_path / "out.mp4"]
     result = subprocess.run(line, capture_output=True, text=True)
     assert (result.returncode, result.stdout) == (2, "")

@@ -20,7 +20,10 @@ def command(folder, *flags):
 
 def parameters(folder, *flags, **environment):
     """How the SDK's client starts a server that may read below `folder`."""
-    names = ("VMAF_JAX_CACHE", "JAX_COMPILATION_CACHE_DIR")
+    names = (
+        *("VMAF_JAX_CACHE", "JAX_COMPILATION_CACHE_DIR"),
+        *("JAX_TRACEBACK_IN_LOCATIONS_LIMIT", "PYTHONDONTWRITEBYTECODE"),
+    )
     inherited = {name: os.environ[name] for name in names if name in os.environ}
     program, *arguments = command(folder, *flags)
     env = {**inherited, **environment}
