@@ -26,12 +26,13 @@ def make_clip(ffmpeg: Ffmpeg, name: str) -> Path:
     return path
 
 
-def make_hd_clip(ffmpeg: Ffmpeg) -> Path:
-    """Returns a minute of 1920x1080 with cuts every one to five seconds, in H.264 of high rate."""
-    path = make_dir(cache_dir() / "benchmark_encode_1080p") / "clip.mp4"
+def make_hd_clip(ffmpeg: Ffmpeg, seconds: int = 60, lines: int = 1080) -> Path:
+    """Returns up to a minute of 16:9 with cuts every one to five seconds, in H.264 of high rate."""
+    path = make_dir(cache_dir() / "benchmark_encode_hd") / f"{lines}p_{seconds}s.mp4"
     if not path.exists():
-        inputs, chains = _cut_shots(7, (36, 120), 60 * 24, 24, None)
-        chains.append("[o]scale=1920:1080:flags=lanczos,noise=alls=2:allf=t,format=yuv420p[h]")
+        inputs, chains = _cut_shots(7, (36, 120), seconds * 24, 24, None)
+        size = f"{lines * 16 // 9}:{lines}"
+        chains.append(f"[o]scale={size}:flags=lanczos,noise=alls=2:allf=t,format=yuv420p[h]")
         coder = ["-c:v", "libx264", "-preset", "veryfast", "-crf", "17", "-f", "mp4"]
         with atomic_path(path) as temporary:
             line = [*inputs, "-filter_complex", ";".join(chains), "-map", "[h]", *coder]

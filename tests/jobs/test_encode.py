@@ -256,6 +256,14 @@ def test_shots_have_settings_of_their_own(long_clip, tmp_path, encoder, preset):
     assert f"{len(shots.settings)} shots" in result.lines()[1]
 
 
+def test_a_setting_for_each_shot_of_a_clip_of_one_is_told(encodes, tmp_path):
+    settings = EncodeSettings(target=90.0, preset="ultrafast", per_shot=True)
+    result = encode(encodes / "ref.y4m", tmp_path / "out.mkv", settings)
+    assert result.shots is None
+    assert result.finished is not None
+    assert "the source is one shot, so nothing was split" in result.lines()[-1]
+
+
 def test_a_setting_for_each_shot_is_of_a_mean(encodes, tmp_path):
     words = ["encode", encodes / "ref.y4m", "--target", 90, "--out", tmp_path / "o.mkv"]
     result = run_command(*words, "--per-shot", "--pool", "p5")

@@ -28,6 +28,7 @@ FOUND = Encoding(
     encodes=(dataclasses.replace(DONE, setting=26.0, score=89.1, holds=False), DONE),
     finished=DONE,
     shots=None,
+    note=None,
     bytes=4_000_000,
     saving=0.8,
     miss=None,

@@ -1,13 +1,17 @@
-"""Which models and comparisons a sample of frames can serve."""
+"""Samples of frames: which models and comparisons they can serve, and their values."""
 
 import dataclasses
 
+import numpy as np
 import pytest
 
 from vmaf_jax.errors import InputError
-from vmaf_jax.scoring.frame_budget import check_within
+from vmaf_jax.extraction.extract import extract_pair
+from vmaf_jax.features.feature_set import FEATURES
+from vmaf_jax.scoring.frame_budget import check_within, measure_some
 from vmaf_jax.scoring.model import load_scorer
-from vmaf_jax.video.comparison import Comparison
+from vmaf_jax.video.comparison import DEFAULT_COMPARISON, Comparison
+from vmaf_jax.video.inputs import Video
 
 
 @pytest.fixture(scope="module")
@@ -34,3 +38,12 @@ def test_other_poolings_are_refused(model):
 def test_damage_is_not_looked_for_in_a_sample(model):
     with pytest.raises(InputError, match="cannot look for damage in frames left out"):
         check_within(0.5, model, Comparison(allow_damaged=True))
+
+
+def test_some_frames_are_measured_as_among_all(encodes):
+    pair = (Video(encodes / "ref.y4m"), Video(encodes / "dis.mp4"))
+    some = measure_some(pair, 3, FEATURES, DEFAULT_COMPARISON)
+    every = extract_pair(*pair)
+    assert 3 <= len(some) <= 5
+    assert 0 not in some.index
+    np.testing.assert_allclose(some.features, every.features[some.index], atol=1e-9)

@@ -2,7 +2,7 @@
 
 Frames of a clip are alike within a shot and differ between shots, so a naive standard error is
 wrong. A fixed step is wrong too: encoders repeat a pattern every few frames, and a step may meet it
-at the same place each time. Here one frame is drawn at random in each cell of `CELL` frames, before
+at the same place each time. Here one frame is drawn at random in each cell of a few frames, before
 anything is known of the clip. Frame 0, which has no motion, is always taken and is a block of its
 own. Once the shots are known, they are cut between cells into blocks that hold at least two drawn
 frames, and more frames are drawn at random within blocks where those do not suffice. A cheap
@@ -29,7 +29,7 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 CELL = 6  # frames, of which one is drawn
-N_CELLS = 256  # after which the draw repeats itself: 1,536 frames, a period of no encoder
+N_CELLS = 256  # after which the draw repeats itself: 768 frames or more, a period of no encoder
 LEVEL = 0.95
 LOOKS = 2  # interim estimates that may stop early; after them every frame is measured
 _SHORTEST_SHOT = 4  # frames; a shorter one joins its neighbour
@@ -51,18 +51,21 @@ class Estimate:
     half_width: float
 
 
-def draw_offsets(seed: int) -> Ints:
-    """Draws the frame of each cell, 0 to `CELL - 1`, `[N_CELLS]`."""
-    return np.random.default_rng(seed).integers(0, CELL, N_CELLS)
+def draw_offsets(seed: int, cell: int = CELL) -> Ints:
+    """Draws the frame of each cell, 0 to `cell - 1`, `[N_CELLS]`."""
+    return np.random.default_rng(seed).integers(0, cell, N_CELLS)
 
 
-def split_blocks(n_frames: int, cuts: Sequence[int], drawn: Sequence[int]) -> list[Ints]:
+def split_blocks(
+    n_frames: int, cuts: Sequence[int], drawn: Sequence[int], cell: int = CELL
+) -> list[Ints]:
     """Splits a clip into blocks of frames: frame 0 alone, then parts of shots, in order.
 
     Args:
         n_frames: of the clip, more than two cells.
         cuts: first frames of new shots.
         drawn: frames drawn before the first estimate, increasing, 0 the first.
+        cell: frames, of which one is drawn.
     """
     cell_frames = np.asarray(drawn)[1:]
 
@@ -78,7 +81,7 @@ def split_blocks(n_frames: int, cuts: Sequence[int], drawn: Sequence[int]) -> li
     edges = []
     for start, end in zip(starts, [*starts[1:], n_frames], strict=True):
         edges.append(start)
-        for edge in range(start + CELL - (start - 1) % CELL, end, CELL):
+        for edge in range(start + cell - (start - 1) % cell, end, cell):
             if holds_two(edges[-1], edge) and holds_two(edge, end):
                 edges.append(edge)
     ends = [*edges[1:], n_frames]

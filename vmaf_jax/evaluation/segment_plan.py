@@ -1,10 +1,9 @@
 """A stratified sample of a video's segments, and scores of the whole estimated from it.
 
-A video is cut into segments of about a second that do not cross changes of shot, where shots are
-long enough. They are ordered by how hard they are to encode, and drawn systematically along that
-order, one from each stratum of equal size: hard and easy parts are in the sample as they are in the
-video. A statistic is estimated from the drawn frames, and its error from pseudo-values of the
-delete-one jackknife, in that order,
+A video is cut into segments of about a second. They are ordered by how hard they are to encode, and
+drawn systematically along that order, one from each stratum of equal size: hard and easy parts are
+in the sample as they are in the video. A statistic is estimated from the drawn frames, and its
+error from pseudo-values of the delete-one jackknife, in that order,
 
     p_i = n T - (n - 1) T_(-i)        variance = (1 - f) / n * sum (p_(i+1) - p_i)^2 / (2 (n - 1))
 
@@ -24,7 +23,7 @@ Floats = npt.NDArray[np.float64]
 _SECONDS = 1.2  # of a segment
 _SHORTEST = 0.5  # of a segment's usual length: a shorter shot joins its neighbour
 _LEAST_SEGMENTS, _MOST_SEGMENTS = 6, 40  # drawn
-_SHARE = 0.15  # of the segments that are drawn, within those limits
+_SHARE = 0.12  # of the segments that are drawn, within those limits
 _LEAST_GAIN = 4  # segments for each drawn one, below which the whole video is encoded as soon
 
 
@@ -54,21 +53,18 @@ class SegmentPlan:
         return [rows[k] for k in self.order]
 
 
-def plan_segments(
-    difficulty: Floats, cuts: Sequence[int], rate: float, *, seed: int = 0
-) -> SegmentPlan | None:
+def plan_segments(difficulty: Floats, rate: float, *, seed: int = 0) -> SegmentPlan | None:
     """Draws segments of a video.
 
     Args:
         difficulty: Of each frame: the more, the harder it is to encode, `[n]`.
-        cuts: First frames of new shots, rising.
         rate: Frames per second.
 
     Returns:
         The plan; None for a video so short that the whole is encoded as soon.
     """
-    edges = _split(len(difficulty), cuts, max(8, round(_SECONDS * rate)))
-    count = len(edges) - 1
+    count = max(1, round(len(difficulty) / _segment_frames(rate)))
+    edges = np.linspace(0, len(difficulty), count + 1).round().astype(int)
     n = int(np.clip(round(_SHARE * count), _LEAST_SEGMENTS, _MOST_SEGMENTS))
     if count < _LEAST_GAIN * n:
         return None
@@ -86,7 +82,14 @@ def plan_segments(
 
 def merge_shots(n_frames: int, cuts: Sequence[int], rate: float) -> list[int]:
     """Returns the first frames of shots, those below half a segment joined to a neighbour."""
-    return _split(n_frames, cuts, max(8, round(_SECONDS * rate)), inside=False)[:-1].tolist()
+    least = _SHORTEST * _segment_frames(rate)
+    starts = [0]
+    for cut in cuts:
+        if cut - starts[-1] >= least:
+            starts.append(cut)
+    if len(starts) > 1 and n_frames - starts[-1] < least:
+        starts.pop()
+    return starts
 
 
 def plan_whole(n_frames: int) -> SegmentPlan:
@@ -114,22 +117,6 @@ def estimate_statistic(
     return total, float(np.sqrt(variance))
 
 
-def _split(
-    n_frames: int, cuts: Sequence[int], length: int, *, inside: bool = True
-) -> npt.NDArray[np.int64]:
-    """Returns the edges of segments of about `length` frames that begin with shots, rising.
-
-    Args:
-        inside: Whether shots are split, too.
-    """
-    edges = [0]
-    for end in (*cuts, n_frames):
-        if end - edges[-1] < _SHORTEST * length:
-            if end == n_frames and len(edges) > 1:
-                edges[-1] = n_frames
-            elif end == n_frames:
-                edges.append(n_frames)
-            continue
-        parts = max(1, round((end - edges[-1]) / length)) if inside else 1
-        edges += np.linspace(edges[-1], end, parts + 1).round().astype(int)[1:].tolist()
-    return np.array(edges)
+def _segment_frames(rate: float) -> int:
+    """Returns the usual length of a segment, frames."""
+    return max(8, round(_SECONDS * rate))

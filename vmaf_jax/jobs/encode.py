@@ -19,15 +19,19 @@ from vmaf_jax.evaluation.segment_plan import plan_segments
 from vmaf_jax.evaluation.target_search import Observation, forecast, next_encode, next_probe
 from vmaf_jax.extraction.extract import VideoLike, as_video
 from vmaf_jax.files import atomic_path, check_replaceable, check_writable, work_folder
-from vmaf_jax.jobs.encode_settings import EncodeSettings, make_recipe, target_in_points
+from vmaf_jax.jobs.encode_settings import (
+    EncodeSettings,
+    look_at_source,
+    make_recipe,
+    target_in_points,
+)
 from vmaf_jax.progress import NO_PROGRESS, Progress
 from vmaf_jax.scoring.encode_trials import Probe, Target, Trials, WholeEncode
-from vmaf_jax.scoring.model import choose_model, load_scorer
 from vmaf_jax.scoring.shot_trials import ShotSettings, choose_shots
-from vmaf_jax.video.encoders import CONTAINERS, ENCODERS, Encoder, check_arguments, find_encoder
+from vmaf_jax.video.encoders import CONTAINERS, ENCODERS, Encoder, find_encoder
 from vmaf_jax.video.ffmpeg import find_ffmpeg
-from vmaf_jax.video.inputs import Video, check_video
-from vmaf_jax.video.survey import Survey, survey_source
+from vmaf_jax.video.inputs import Video
+from vmaf_jax.video.survey import Survey
 
 MAX_PROBES = 6
 MAX_ENCODES = 12  # of the whole file; bisection of the finest scale takes eight
@@ -56,6 +60,7 @@ class Encoding:
         finished: The encode that was written; None without one. Where each shot has a setting of
             its own, its setting is their mean over frames.
         shots: The setting of each shot; None where all have the same.
+        note: Why all shots have the same setting though each was to have its own; else None.
         bytes: Of the finished file, sound included.
         saving: Share of the source's bytes that it saves.
         miss: Why there is no file, in a sentence; None where there is one, and in a dry run.
@@ -79,6 +84,7 @@ class Encoding:
     encodes: tuple[WholeEncode, ...]
     finished: WholeEncode | None
     shots: ShotSettings | None
+    note: str | None
     bytes: int | None
     saving: float | None
     miss: str | None
@@ -106,7 +112,7 @@ class Encoding:
                     f"setting for the same score; setting {one.setting:g} takes {one.kbps:.0f} "
                     f"kbit/s for {one.score:.2f}"
                 )
-            return lines
+            return lines if self.note is None else [*lines, self.note]
         if self.miss is not None:
             return []
         sampled = sum(length for _, length in self.segments)
@@ -150,16 +156,12 @@ def encode(
     times = [time.perf_counter()]
     ffmpeg, video = find_ffmpeg(), as_video(reference, None, None, None)
     encoder = find_encoder(ffmpeg, settings.encoder)
-    check_arguments(ffmpeg, encoder, settings.encoder_args)
-    check_video(video)
     _check_out(out, encoder, video)
-    progress.say("looking at the source")
-    source = survey_source(ffmpeg, video)
-    model = load_scorer(choose_model(settings.model, source.video).model)
+    source, model = look_at_source(ffmpeg, video, encoder, settings, progress)
     settings = target_in_points(settings, model)
     if settings.per_shot and (pool := settings.pool or model.pooling) != "mean":
         raise InputError(f"--per-shot: takes a target of the mean, not of {pool}; drop one.")
-    plan = plan_segments(source.difficulty, source.cuts, source.rate)
+    plan = plan_segments(source.difficulty, source.rate)
     recipe = make_recipe(encoder, settings, source)
     target = Target(settings.target, settings.pool, settings.confidence)
     times.append(time.perf_counter())
@@ -172,7 +174,7 @@ def encode(
         times.append(time.perf_counter())
         best = work / f"best{out.suffix}"
         encodes, finished = ([], None) if dry_run else _encode(trials, probes, settings, best)
-        shots, finished = _choose_shots(trials, finished, settings, best)
+        shots, finished, note = _choose_shots(trials, finished, settings, best)
         size = None if finished is None else best.stat().st_size
         saving = None if size is None else 1 - size / video.path.stat().st_size
         miss = None if dry_run else _find_miss(probes, encodes, finished, saving, settings)
@@ -199,6 +201,7 @@ def encode(
         encodes=tuple(encodes),
         finished=finished if is_written else None,
         shots=shots if is_written else None,
+        note=note,
         bytes=size if is_written else None,
         saving=saving if is_written else None,
         miss=miss,
@@ -260,19 +263,21 @@ def _encode(
 
 def _choose_shots(
     trials: Trials, one: WholeEncode | None, settings: EncodeSettings, best: Path
-) -> tuple[ShotSettings | None, WholeEncode | None]:
+) -> tuple[ShotSettings | None, WholeEncode | None, str | None]:
     """Replaces `best` by a file whose shots have settings of their own, where that is smaller.
 
     Returns:
-        The settings of shots, None where all have the same, and the encode that is `best` then.
+        The settings of shots, None where all have the same; the encode that is `best` then; and
+        why all have the same.
     """
     if one is None or not settings.per_shot:
-        return None, one
+        return None, one, None
     joined = best.with_stem("joined")
-    if (found := choose_shots(trials, one, best, joined)) is None:
-        return None, one
+    found = choose_shots(trials, one, best, joined)
+    if isinstance(found, str):
+        return None, one, f"--per-shot: {found}; the file has one setting."
     joined.replace(best)
-    return found
+    return *found, None
 
 
 def _say_expected(

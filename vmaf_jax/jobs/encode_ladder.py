@@ -17,14 +17,16 @@ from vmaf_jax.evaluation.target_search import forecast
 from vmaf_jax.extraction.extract import VideoLike, as_video
 from vmaf_jax.files import work_folder
 from vmaf_jax.jobs.encode import interpolate_kbps, observe_probes, probe_settings
-from vmaf_jax.jobs.encode_settings import EncodeSettings, make_recipe, target_in_points
+from vmaf_jax.jobs.encode_settings import (
+    EncodeSettings,
+    look_at_source,
+    make_recipe,
+    target_in_points,
+)
 from vmaf_jax.progress import NO_PROGRESS, Progress
 from vmaf_jax.scoring.encode_trials import Probe, Target, Trials
-from vmaf_jax.scoring.model import choose_model, load_scorer
-from vmaf_jax.video.encoders import Encoder, check_arguments, find_encoder
+from vmaf_jax.video.encoders import Encoder, find_encoder
 from vmaf_jax.video.ffmpeg import find_ffmpeg
-from vmaf_jax.video.inputs import check_video
-from vmaf_jax.video.survey import survey_source
 
 _EVEN = 2  # lines and columns of 4:2:0 pictures are multiples
 
@@ -122,17 +124,13 @@ def encode_ladder(
     """
     ffmpeg, video = find_ffmpeg(), as_video(reference, None, None, None)
     encoder = find_encoder(ffmpeg, settings.encoder)
-    check_arguments(ffmpeg, encoder, settings.encoder_args)
-    check_video(video)
-    progress.say("looking at the source")
-    source = survey_source(ffmpeg, video)
+    source, model = look_at_source(ffmpeg, video, encoder, settings, progress)
     _check_heights(heights, source.stream.height)
-    model = load_scorer(choose_model(settings.model, source.video).model)
     wanted = [
         target_in_points(dataclasses.replace(settings, target=target), model)
         for target in sorted(set(targets), reverse=True)
     ]
-    plan = plan_segments(source.difficulty, source.cuts, source.rate) or plan_whole(source.n_frames)
+    plan = plan_segments(source.difficulty, source.rate) or plan_whole(source.n_frames)
     by_height: dict[int, list[Probe]] = {}
     with work_folder() as work:
         for height in sorted(heights, reverse=True):

@@ -7,11 +7,15 @@ import numpy as np
 
 from vmaf_jax.errors import InputError
 from vmaf_jax.evaluation.clip_pooling import check_pool
-from vmaf_jax.scoring.model import Model, ModelLike
+from vmaf_jax.progress import Progress
+from vmaf_jax.scoring.encode_trials import choose_segments
+from vmaf_jax.scoring.model import Model, ModelLike, choose_model, load_scorer
 from vmaf_jax.tables.opinions import to_hundred
-from vmaf_jax.video.encoders import Encoder, EncodeRecipe
+from vmaf_jax.video.encoders import Encoder, EncodeRecipe, check_arguments
+from vmaf_jax.video.ffmpeg import Ffmpeg
+from vmaf_jax.video.inputs import Video, check_video
 from vmaf_jax.video.pixel_format import sample_bits
-from vmaf_jax.video.survey import Survey
+from vmaf_jax.video.survey import Survey, survey_source
 
 _LEAST_LINES = 16
 
@@ -73,6 +77,22 @@ class EncodeSettings:
             raise InputError(
                 f"--height {self.height}: expected an even number from {_LEAST_LINES} up."
             )
+
+
+def look_at_source(
+    ffmpeg: Ffmpeg, video: Video, encoder: Encoder, settings: EncodeSettings, progress: Progress
+) -> tuple[Survey, Model]:
+    """Surveys a source, and loads what scores its encodes.
+
+    Raises:
+        InputError: The encoder refuses its options, the source cannot be encoded and compared
+            frame by frame, or the model cannot be loaded.
+    """
+    check_arguments(ffmpeg, encoder, settings.encoder_args)
+    check_video(video)
+    progress.say("looking at the source")
+    source = survey_source(ffmpeg, video, choose_segments)
+    return source, load_scorer(choose_model(settings.model, source.video).model)
 
 
 def target_in_points(settings: EncodeSettings, model: Model) -> EncodeSettings:

@@ -17,15 +17,15 @@ import numpy as np
 
 from vmaf_jax.errors import InputError
 from vmaf_jax.evaluation.clip_pooling import pool_clip
-from vmaf_jax.evaluation.frame_sample import LEVEL
-from vmaf_jax.evaluation.segment_plan import SegmentPlan, estimate_statistic
+from vmaf_jax.evaluation.frame_sample import CELL, LEVEL
+from vmaf_jax.evaluation.segment_plan import SegmentPlan, estimate_statistic, plan_segments
 from vmaf_jax.extraction.extract import extract_one
 from vmaf_jax.extraction.frame_subset import check_frames_separable
 from vmaf_jax.extraction.libvmaf import RECIPE
 from vmaf_jax.extraction.request import Request
-from vmaf_jax.files import atomic_path, cache_dir, to_json, write_text
+from vmaf_jax.files import cache_dir, to_json, write_text
 from vmaf_jax.progress import Progress
-from vmaf_jax.scoring.frame_budget import Floats, measure_sample
+from vmaf_jax.scoring.frame_budget import Floats, measure_sample, measure_some
 from vmaf_jax.scoring.model import Model
 from vmaf_jax.tables.reading import read_file
 from vmaf_jax.tables.table import FeatureTable
@@ -33,14 +33,15 @@ from vmaf_jax.video.comparison import DEFAULT_COMPARISON
 from vmaf_jax.video.encoders import EncodeRecipe, encode_video, stream_bytes
 from vmaf_jax.video.ffmpeg import Ffmpeg
 from vmaf_jax.video.inputs import Video, file_digest, text_digest
-from vmaf_jax.video.shots import segment_starts, write_reel
+from vmaf_jax.video.reel import Segments, find_reel, segment_starts
 from vmaf_jax.video.survey import Survey
 
-_TRIAL_RECIPE = 3  # raised with every change of what a trial is, so that none is served old
-_REELS = "reels"  # folder of lossless segments in the cache
-_MOST_REEL_BYTES, _IN_USE_SECONDS = 4 << 30, 3600
+_TRIAL_RECIPE = 4  # raised with every change of what a trial is, so that none is served old
 _SAMPLED_ROWS = 32  # of features, by whose scores models are told apart
-_LEAST_SAMPLED = 300  # frames of a file of which some are measured, not all
+_LEAST_SAMPLED = 300  # frames of a whole file of which some are measured, not all
+_LONG = 1200  # frames of a whole file of which fewer are looked at first
+_PROBED = 3  # frames of segments, of which one is measured
+_LEAST_PROBED = 100  # frames of segments, of which not all are measured
 _SAMPLED_UP_TO = (1 + LEVEL) / 2  # confidence that the interval of a sample has on one side
 _SIGMAS = statistics.NormalDist().inv_cdf(_SAMPLED_UP_TO)  # of that interval's half-width
 
@@ -145,16 +146,18 @@ class Trials:
         table = self._read_probe(entry) if is_cached else self._measure_segments(setting)
         if not is_cached:
             table.write(entry)
-        rows, is_whole = self.plan.rows(), self.plan.share == 1
+        index, is_whole = np.asarray(table.index), self.plan.share == 1
+        ends = [np.searchsorted(index, (rows.start, rows.stop)) for rows in self.plan.rows()]
+        features = [table.features[start:end] for start, end in ends]
 
         def score_some(chosen: Sequence[int]) -> float:
-            parts = [table.features[rows[k]] for k in chosen]
+            parts = [features[k] for k in chosen]
             starts = np.cumsum([len(part) for part in parts])[:-1].tolist()
             cuts = self.source.cuts if is_whole else starts
             return self._score_frames(np.concatenate(parts), cuts)
 
-        score, error = estimate_statistic(score_some, len(rows), self.plan.share)
-        kbps = table.provenance["bytes"] * 8 * self.source.rate / len(table) / 1000
+        score, error = estimate_statistic(score_some, len(features), self.plan.share)
+        kbps = table.provenance["bytes"] * 8 * self.source.rate / self.plan.n_frames / 1000
         self.progress.say(f"segments at {setting:g}: {score:.2f}, about {kbps:.0f} kbit/s")
         return Probe(setting, score, error, kbps, is_cached)
 
@@ -216,7 +219,8 @@ class Trials:
     def _measure_whole(self, file: Path, *, sample: bool) -> tuple[float, float, int]:
         """Returns the score of a whole file, its lower bound, and how many frames were measured."""
         pair = (self.source.video, Video(file))
-        if sample and self._may_sample():
+        is_long = self.source.n_frames >= _LEAST_SAMPLED
+        if sample and is_long and self.target.confidence <= _SAMPLED_UP_TO and self._may_sample:
             some = measure_sample(
                 pair,
                 0.0,
@@ -224,6 +228,7 @@ class Trials:
                 self.model.feature_set,
                 DEFAULT_COMPARISON,
                 threshold=self.target.points,
+                cell=CELL * (2 if self.source.n_frames >= _LONG else 1),
             )
             score = min(max(some.estimate.mean, 0.0), 100.0)
             return score, score - some.estimate.half_width, len(some.per_frame)
@@ -231,15 +236,15 @@ class Trials:
         score = self._score_frames(table.features, self.source.cuts)
         return score, score, len(table)
 
+    @cached_property
     def _may_sample(self) -> bool:
-        """Returns whether some frames of a whole file can tell what its target asks for."""
+        """Whether some frames can tell what a target asks for."""
         is_mean = self.model.pooling == "mean" and self.target.pool in (None, "mean")
         try:
             check_frames_separable(self.model.feature_set)
         except InputError:
             return False
-        is_long = self.source.n_frames >= _LEAST_SAMPLED
-        return is_mean and is_long and self.target.confidence <= _SAMPLED_UP_TO
+        return is_mean
 
     def _score_frames(self, features: Floats, cuts: Sequence[int]) -> float:
         """Returns the score of consecutive frames by the target's pooling."""
@@ -253,11 +258,15 @@ class Trials:
         return extract_one(pair, request)
 
     def _measure_segments(self, setting: float) -> FeatureTable:
-        """Returns the features of the segments' frames, encoded at a setting."""
+        """Returns the features of frames of the segments, encoded at a setting."""
         file = self.work / f"probe-{setting:g}.mkv"
         starts = segment_starts(self._segments, self.source.rate)
         encode_video(self.ffmpeg, self._reel, self.recipe, setting, file, key_frames=starts)
-        table = self._measure((self._reel, Video(file)))
+        pair, cell = (self._reel, Video(file)), self._probe_cell
+        if cell == 1:
+            table = self._measure(pair)
+        else:
+            table = measure_some(pair, cell, self.model.feature_set, DEFAULT_COMPARISON)
         size = stream_bytes(self.ffmpeg, file)
         file.unlink()
         return dataclasses.replace(table, provenance={**table.provenance, "bytes": size})
@@ -269,17 +278,14 @@ class Trials:
     @cached_property
     def _reel(self) -> Video:
         """The segments of the source, joined; written when they are first needed."""
-        path = cache_dir() / _REELS / f"{self._digest(segments=self._segments)}.mkv"
-        if not path.exists():
-            self.progress.say("copying the segments")
-            source = self.source
-            with atomic_path(path) as out:
-                write_reel(
-                    self.ffmpeg, source.video, source.stream, self._segments, source.rate, out
-                )
-        path.touch()
-        _remove_old_reels(path.parent)
-        return Video(path)
+        source = self.source
+        return find_reel(self.ffmpeg, source.video, source.stream, self._segments, source.rate)
+
+    @property
+    def _probe_cell(self) -> int:
+        """Frames of segments of which one is measured."""
+        is_long = self.plan is not None and self.plan.n_frames >= _LEAST_PROBED
+        return _PROBED if is_long and self._may_sample else 1
 
     @cached_property
     def _probe_folder(self) -> Path:
@@ -288,6 +294,7 @@ class Trials:
             encode=dataclasses.asdict(self.recipe),
             segments=self._segments,
             features=self.model.feature_set.name,
+            cell=self._probe_cell,
         )
         return cache_dir() / "probes" / digest
 
@@ -322,7 +329,7 @@ class Trials:
             table = read_file(entry)
         except InputError as error:
             raise _corrupted(entry) from error
-        if self.plan is None or len(table) != self.plan.n_frames or "bytes" not in table.provenance:
+        if "bytes" not in table.provenance:
             raise _corrupted(entry)
         return table
 
@@ -331,12 +338,7 @@ def _corrupted(entry: Path) -> InputError:
     return InputError(f"{entry}: this cache entry is corrupted; delete it and run again.")
 
 
-def _remove_old_reels(folder: Path) -> None:
-    """Removes the reels that were used longest ago, until the rest is small."""
-    reels = [(path.stat(), path) for path in folder.glob("*.mkv")]
-    total = 0
-    for stat, path in sorted(reels, key=lambda reel: reel[0].st_mtime, reverse=True):
-        total += stat.st_size
-        # Another process may be reading what was used a moment ago.
-        if total > _MOST_REEL_BYTES and time.time() - stat.st_mtime > _IN_USE_SECONDS:
-            path.unlink(missing_ok=True)
+def choose_segments(difficulty: Floats, rate: float) -> Segments:
+    """Returns the segments that probes of a source are of; none of a short one."""
+    plan = plan_segments(difficulty, rate)
+    return () if plan is None else plan.segments

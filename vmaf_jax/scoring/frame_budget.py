@@ -99,6 +99,7 @@ def measure_sample(
     comparison: Comparison,
     *,
     threshold: float | None = None,
+    cell: int = CELL,
 ) -> SampledScores:
     """Measures frames of a pair by libvmaf until the interval of its mean is narrow enough.
 
@@ -106,6 +107,7 @@ def measure_sample(
         within: Half-width of that interval, VMAF points.
         predict: A model, from features `[n, d]` to scores `[n]`.
         threshold: VMAF points; the interval is narrow enough, too, where it does not hold them.
+        cell: Frames, of which the first look measures one.
 
     Raises:
         InputError: The pair cannot be measured, or the clip is shorter than a block.
@@ -116,12 +118,9 @@ def measure_sample(
         check_frame_counts(reference, distorted, counts, shortest=comparison.defers_length_check)
     check_frames_separable(feature_set)
     ffmpeg, threads = find_ffmpeg(), os.cpu_count() or 1
-    pattern = FramePattern(CELL, draw_offsets(_SEED))
-    pilot = first_look(ffmpeg, pair, comparison, feature_set, pattern, threads=threads)
-    n_frames = len(pilot.covariate)
-    features = np.full((n_frames, len(feature_set)), np.nan)  # NaN: not measured yet
-    features[list(pilot.features)] = list(pilot.features.values())
-    block = split_blocks(n_frames, pilot.cuts, list(pilot.features))
+    pilot, features = _look_at(pair, cell, feature_set, comparison)
+    n_frames = len(features)
+    block = split_blocks(n_frames, pilot.cuts, list(pilot.features), cell)
     draw = FrameSample(block, list(pilot.features), _SEED)
     scores = np.full(n_frames, np.nan)
     # Each look that may stop early spends its share of the interval's error (`estimate`), so their
@@ -141,6 +140,34 @@ def measure_sample(
     table = _make_table(pair, features, np.flatnonzero(~np.isnan(scores)), pilot, feature_set)
     means = stratified_mean(draw.sample, block, features)
     return SampledScores(table, scores[table.index], result, n_frames, means)
+
+
+def measure_some(
+    pair: Pair, cell: int, feature_set: FeatureSet, comparison: Comparison
+) -> FeatureTable:
+    """Measures one frame of each cell of frames by libvmaf, and not the first of all.
+
+    Args:
+        cell: Frames, two or more, of which one is drawn at random.
+
+    Raises:
+        InputError: The pair cannot be measured, or is shorter than a few cells.
+    """
+    pilot, features = _look_at(pair, cell, feature_set, comparison)
+    # Without motion the first frame stands for no other.
+    return _make_table(pair, features, np.array(list(pilot.features)[1:]), pilot, feature_set)
+
+
+def _look_at(
+    pair: Pair, cell: int, feature_set: FeatureSet, comparison: Comparison
+) -> tuple[FirstLook, Floats]:
+    """Returns a first look at a pair, and the features `[frames, d]`, NaN where not measured."""
+    pattern = FramePattern(cell, draw_offsets(_SEED, cell))
+    threads = os.cpu_count() or 1
+    pilot = first_look(find_ffmpeg(), pair, comparison, feature_set, pattern, threads=threads)
+    features = np.full((len(pilot.covariate), len(feature_set)), np.nan)
+    features[list(pilot.features)] = list(pilot.features.values())
+    return pilot, features
 
 
 def _measure_drawn(

@@ -54,7 +54,7 @@ class ShotSettings:
 
 def choose_shots(
     trials: Trials, one: WholeEncode, file: Path, out: Path
-) -> tuple[ShotSettings, WholeEncode] | None:
+) -> tuple[ShotSettings, WholeEncode] | str:
     """Writes `out`, the cheapest choice of a setting for each shot, and measures it.
 
     Args:
@@ -63,12 +63,12 @@ def choose_shots(
         out: With its suffix.
 
     Returns:
-        The choice and the measured file; None where there is one shot, or no choice is smaller.
+        The choice and the measured file; or why there is none.
     """
     source = trials.source
     starts = merge_shots(source.n_frames, source.cuts, source.rate)
     if len(starts) == 1:
-        return None
+        return "the source is one shot, so nothing was split"
     settings = _settings_around(trials.recipe.encoder.settings, one.setting)
     folder = trials.work / "shots"
     folder.mkdir()
@@ -77,15 +77,16 @@ def choose_shots(
     size, score = (np.stack(table, axis=1) for table in zip(*measured, strict=True))
     share = np.diff([*starts, source.n_frames]) / source.n_frames
     choice = allocate_settings(size, score, share, trials.target.points)
+    smaller = f"no choice of settings for its {len(starts)} shots is smaller"
     if choice is None:
-        return None
+        return smaller
     files = [folder / f"{settings[k]:g}-{shot}.mp4" for shot, k in enumerate(choice)]
     join_shots(trials.ffmpeg, files, out, sound=Video(file), delay=delay)
     chosen = tuple(settings[k] for k in choice)
     # It is so close to the target that a sample would not tell.
     joined = trials.measure_file(float(share @ chosen), out, sample=False)
     if not joined.holds or joined.kbps >= one.kbps:
-        return None
+        return smaller
     saving = 1 - joined.kbps / _kbps_of_one(size.sum(axis=0), share @ score, joined.score, trials)
     return ShotSettings(tuple(starts), chosen, one, saving), joined
 

@@ -225,14 +225,17 @@ def stream_bytes(ffmpeg: Ffmpeg, path: Path) -> int:
     return sum(packet_sizes(ffmpeg, path))
 
 
-def packet_sizes(ffmpeg: Ffmpeg, path: Path) -> list[int]:
-    """Returns the bytes of each packet of the first video stream of a file, in coded order.
+def packet_sizes(ffmpeg: Ffmpeg, path: Path, stream: int | None = None) -> list[int]:
+    """Returns the bytes of each packet of a video stream of a file, in coded order.
+
+    Args:
+        stream: As that of a `Video`.
 
     Raises:
         InputError: ffmpeg cannot read it.
     """
-    with _packet_log(ffmpeg, path) as log:
-        return read_packet_sizes(log)
+    with _packet_log(ffmpeg, Video(path, stream=stream)) as log:
+        return [int(size) for size in _SIZE.findall(log.read_text())]
 
 
 def start_time(ffmpeg: Ffmpeg, path: Path) -> float:
@@ -241,7 +244,7 @@ def start_time(ffmpeg: Ffmpeg, path: Path) -> float:
     Raises:
         InputError: ffmpeg cannot read it.
     """
-    with _packet_log(ffmpeg, path) as log:
+    with _packet_log(ffmpeg, Video(path)) as log:
         text = log.read_text()
     base = re.search(r"^#tb 0: (\d+)/(\d+)", text, re.M)
     times = [int(time) for time in re.findall(r"^0, *\S+ *(-?\d+),", text, re.M)]
@@ -251,22 +254,18 @@ def start_time(ffmpeg: Ffmpeg, path: Path) -> float:
 
 
 @contextlib.contextmanager
-def _packet_log(ffmpeg: Ffmpeg, path: Path) -> Iterator[Path]:
-    """Writes a log of ffmpeg's `framecrc` of the first video stream of a file, and removes it."""
+def _packet_log(ffmpeg: Ffmpeg, video: Video) -> Iterator[Path]:
+    """Writes a log of ffmpeg's `framecrc` of a video stream, and removes it."""
     with work_folder() as work:
-        source = ["-nostdin", "-v", "error", *Video(path).arguments(), "-map", "0:V:0"]
+        source = ["-nostdin", "-v", "error", *video.arguments()]
+        source += ["-map", f"0:{video.stream_specifier}"]
         line = [*source, "-c", "copy", "-fps_mode", "passthrough", "-f", "framecrc", "packets.txt"]
         if run_ffmpeg(ffmpeg, line, folder=work).code:
-            raise InputError(f"{path}: cannot be read again; free space.")
+            raise InputError(f"{video.path}: cannot be read again; free space.")
         yield work / "packets.txt"
 
 
 _SIZE = re.compile(r"^0, *\S+ *\S+ *\S+ *(\d+),", re.M)
-
-
-def read_packet_sizes(log: Path) -> list[int]:
-    """Returns the bytes of each packet of the first stream in a log of ffmpeg's `framecrc`."""
-    return [int(size) for size in _SIZE.findall(log.read_text())]
 
 
 @functools.lru_cache

@@ -1,12 +1,14 @@
 """A survey of a source before it is encoded: what it is, where its shots start, how hard it is.
 
-One pass decodes the source, finds changes of shot, and encodes it small and coarsely by ffmpeg's
-own MPEG-4 encoder at a fixed quantiser: the bytes of its frames tell how hard they are to encode.
+The bytes of the source's own frames tell how hard they are to encode; by them segments are chosen.
+One pass decodes the source, finds changes of shot, and copies these segments for probes.
 """
 
+import contextlib
 import dataclasses
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,20 +16,22 @@ import numpy.typing as npt
 import pydantic
 
 from vmaf_jax.errors import InputError
-from vmaf_jax.files import cache_dir, work_folder, write_bytes
+from vmaf_jax.files import cache_dir, make_dir, work_folder, write_bytes
 from vmaf_jax.video.checks import reports_damage
-from vmaf_jax.video.encoders import read_packet_sizes
+from vmaf_jax.video.encoders import packet_sizes
 from vmaf_jax.video.ffmpeg import BY_NUMBER, VERBOSE, Ffmpeg, run_ffmpeg
 from vmaf_jax.video.inputs import Video, check_video, file_digest, text_digest
 from vmaf_jax.video.pairing import HDR_TRANSFERS
+from vmaf_jax.video.reel import Segments, reel_filters, reel_output, reel_path, reels_folder
 from vmaf_jax.video.report import check_formats
 from vmaf_jax.video.shots import SHOT_FILTER, read_shot_log, shot_starts
 from vmaf_jax.video.streams import DecodedStream, probe
 from vmaf_jax.video.timing import is_evenly_spaced
 
-_RECIPE = 2  # raised with every change of a survey, so that none is served old
-_LINES = 180  # of the small pictures
-_QUANTISER = 8  # of MPEG-4, 1 to 31
+_RECIPE = 3  # raised with every change of a survey, so that none is served old
+_LINES = 180  # of the small pictures in which changes of shot are found
+_Y4M = "yuv4mpegpipe"  # all frames have the same bytes
+Floats = npt.NDArray[np.float64]
 _ALPHA = re.compile(r"yuva|ya\d|rgba|bgra|argb|abgr|gbrap|ayuv|vuya|pal8")
 
 
@@ -40,14 +44,15 @@ class Survey:
         stream: Form of its frames.
         rate: Frames per second.
         cuts: First frames of new shots, rising.
-        difficulty: Bytes of each frame, encoded small and coarsely, `[n]`.
+        difficulty: Bytes of each frame in the source, in coded order; ones where they tell nothing,
+            `[n]`.
     """
 
     video: Video
     stream: DecodedStream
     rate: float
     cuts: list[int]
-    difficulty: npt.NDArray[np.float64]
+    difficulty: Floats
 
     @property
     def n_frames(self) -> int:
@@ -55,10 +60,15 @@ class Survey:
         return len(self.difficulty)
 
 
-def survey_source(ffmpeg: Ffmpeg, video: Video) -> Survey:
+def survey_source(
+    ffmpeg: Ffmpeg, video: Video, choose: Callable[[Floats, float], Segments]
+) -> Survey:
     """Decodes a source once, and refuses what cannot be encoded and compared frame by frame.
 
-    A survey is cached by the content of the source.
+    A survey is cached by the content of the source, and so is the reel of its segments.
+
+    Args:
+        choose: Gives the segments of a source by the difficulty of its frames and their rate.
 
     Raises:
         InputError: It cannot be read; is raw, damaged, interlaced, HDR or transparent; its frames
@@ -72,7 +82,7 @@ def survey_source(ffmpeg: Ffmpeg, video: Video) -> Survey:
     entry = cache_dir() / "surveys" / f"{text_digest(json.dumps(key))}.json"
     if entry.exists():
         return _read_entry(entry, video)
-    survey = _decode_source(ffmpeg, video)
+    survey = _decode_source(ffmpeg, video, choose)
     kept = _CachedSurvey(
         number=survey.video.stream,
         stream=survey.stream,
@@ -106,20 +116,28 @@ def _read_entry(entry: Path, video: Video) -> Survey:
     return Survey(video, kept.stream, kept.rate, kept.cuts, np.array(kept.difficulty))
 
 
-def _decode_source(ffmpeg: Ffmpeg, video: Video) -> Survey:
+def _decode_source(
+    ffmpeg: Ffmpeg, video: Video, choose: Callable[[Floats, float], Segments]
+) -> Survey:
     video, stream = probe(ffmpeg, video)
     rate = _check_form(video, stream)
+    difficulty = np.empty(0)
+    if stream.demuxer != _Y4M:
+        with contextlib.suppress(InputError):  # what is wrong with it, decoding tells
+            difficulty = np.array(packet_sizes(ffmpeg, video.path, video.stream), np.float64)
+    segments = choose(difficulty, rate) if len(difficulty) else ()
     small = f"scale=-2:'min({_LINES},ih)':flags=fast_bilinear,format=yuv420p"
-    graph = f"[0:{video.stream_specifier}]{BY_NUMBER},{small},split=2[a][b];[a]{SHOT_FILTER}[c]"
-    with work_folder() as work:
+    parts = ["split=2[a][b]", f"[b]{reel_filters(segments, rate)}[r]"] if segments else ["null[a]"]
+    graph = ";".join([f"[0:{video.stream_specifier}]{BY_NUMBER},{parts[0]}", *parts[1:]])
+    graph += f";[a]{small},{SHOT_FILTER}[c]"
+    with work_folder(make_dir(reels_folder())) as work:
+        reel = work / "reel.mkv"
         run = run_ffmpeg(
             ffmpeg,
             [
                 *(*VERBOSE, *video.arguments(), "-filter_complex", graph),
                 *("-map", "[c]", "-fps_mode", "passthrough", "-f", "null", "-"),
-                *("-map", "[b]", "-fps_mode", "passthrough", "-c:v", "mpeg4", "-g", "600"),
-                # In the time base of the source's rate two numbered frames may fall together.
-                *("-enc_time_base", "1:25", "-q:v", str(_QUANTISER), "-f", "framecrc", "sizes.txt"),
+                *(reel_output(stream, "[r]", reel) if segments else ()),
             ],
             folder=work,
         )
@@ -142,10 +160,11 @@ def _decode_source(ffmpeg: Ffmpeg, video: Video) -> Survey:
                 f"first (ffmpeg -fps_mode cfr)."
             )
         _, score = read_shot_log(work)
-        sizes = np.array(read_packet_sizes(work / "sizes.txt"), np.float64)
-    if not len(sizes) or len(score) != len(sizes):
-        raise InputError(f"{video.path}: ffmpeg lost frames of it; re-encode it without faults.")
-    return Survey(video, stream, rate, shot_starts(score), sizes)
+        if len(difficulty) != len(score):
+            difficulty = np.ones(len(score))
+        elif segments:
+            reel.replace(reel_path(ffmpeg, video, segments))
+    return Survey(video, stream, rate, shot_starts(score), difficulty)
 
 
 def _check_form(video: Video, stream: DecodedStream) -> float:
