@@ -4,14 +4,12 @@ A training opens `interruptible`, asks `save_requested` between two calls of its
 then calls `end_if_requested`. Everything else ends as soon as a signal arrives.
 
 Python runs signal handlers between its own instructions, which a long compilation holds up. So the
-interpreter writes a signal's number into a socket, and a thread that reads it does the rest.
+interpreter writes a signal's number into a pipe, and a thread that reads it does the rest.
 """
 
 import contextlib
-import ctypes
 import os
 import signal
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -69,6 +67,8 @@ def end_with_parent() -> None:
 
     Where the system cannot, nothing happens: watch a pipe as well.
     """
+    import ctypes  # for workers of a training alone
+
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
@@ -87,11 +87,11 @@ def end_on_signals(clean_up: Callable[[], int | None], message: str) -> Iterator
     if threading.current_thread() is not threading.main_thread():  # Python allows handlers there
         yield
         return
-    reader, writer = socket.socketpair()
-    writer.setblocking(False)
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
 
     def watch() -> None:
-        numbers = reader.recv(1)
+        numbers = os.read(reader, 1)
         if not numbers or numbers[0] == 0:
             return
         saved = _wait_for_save()
@@ -104,7 +104,7 @@ def end_on_signals(clean_up: Callable[[], int | None], message: str) -> Iterator
         os._exit(code)
 
     before = {number: signal.signal(number, _ignore) for number in _SIGNALS if _is_heeded(number)}
-    previous = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+    previous = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()
     try:
@@ -114,10 +114,10 @@ def end_on_signals(clean_up: Callable[[], int | None], message: str) -> Iterator
         for number, handler in before.items():
             signal.signal(number, handler)
         with contextlib.suppress(OSError):
-            writer.send(b"\0")
+            os.write(writer, b"\0")
         watcher.join()
-        writer.close()
-        reader.close()
+        os.close(writer)
+        os.close(reader)
 
 
 def _wait_for_save() -> bool:

@@ -8,13 +8,19 @@ import pytest
 HEAVY = [
     *("jax", "jaxlib", "flax", "optax", "orbax", "numpy", "scipy"),
     *("pyarrow", "pandas", "matplotlib", "onnx", "onnxruntime", "pydantic", "rich"),
-    "importlib.metadata",
+    *("importlib.metadata", "ssl", "asyncio", "urllib.request", "hashlib", "email"),
+]
+# Our own modules that a measurement needs, and a score from the cache does not.
+MEASURING = [
+    *("vmaf_jax.extraction.libvmaf", "vmaf_jax.video.planning", "vmaf_jax.video.alignment"),
+    *("vmaf_jax.evaluation.cross_validation", "vmaf_jax.export.sidecar"),
 ]
 PROGRAM = f"""
 import sys
 from vmaf_jax.cli import main
+sys.addaudithook(lambda event, _: print("STARTED") if event == "subprocess.Popen" else None)
 main(sys.argv[1:], leave=False)
-print("LOADED", *({set(HEAVY)} & sys.modules.keys()))
+print("LOADED", *({set(HEAVY + MEASURING)} & sys.modules.keys()))
 """
 
 
@@ -24,3 +30,20 @@ def test_help_loads_no_heavy_library(words):
     result = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "Usage" in result.stdout
     assert result.stdout.splitlines()[-1] == "LOADED"
+
+
+def test_a_cached_score_loads_numpy_alone_and_starts_no_process(encodes, tmp_path, monkeypatch):
+    monkeypatch.setenv("VMAF_JAX_CACHE", str(tmp_path))
+    words = ["score", encodes / "ref.y4m", encodes / "dis.mp4"]
+    measured, *cached = (
+        subprocess.run(
+            [sys.executable, "-c", PROGRAM, *map(str, words), flag],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.splitlines()
+        for flag in ("--json", "--json", "--quiet")
+    )
+    assert "STARTED" in measured
+    assert "vmaf_jax.extraction.libvmaf" in measured[-1]
+    assert [lines[1:] for lines in cached] == [["LOADED numpy"]] * 2

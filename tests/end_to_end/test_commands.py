@@ -162,11 +162,11 @@ def test_extract_killed_half_way_resumes_to_the_same_bytes(tmp_path):
     environment = {**os.environ, "VMAF_JAX_CACHE": str(fresh)}
     line = [sys.executable, "scripts/extract.py", *map(str, common), str(out)]
     process = subprocess.Popen(line, env=environment, stderr=subprocess.PIPE)
-    while len(list(fresh.glob("features/*.parquet"))) < 5 and process.poll() is None:
+    while len(list(fresh.glob("features/*.npz"))) < 5 and process.poll() is None:
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
     process.communicate()
-    assert 5 <= len(list(fresh.glob("features/*.parquet"))) < len(clips) == 18
+    assert 5 <= len(list(fresh.glob("features/*.npz"))) < len(clips) == 18
     assert not out.exists()
     resumed = subprocess.run(line, env=environment, capture_output=True, text=True, check=False)
     assert resumed.returncode == 0, resumed.stderr

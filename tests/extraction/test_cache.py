@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from vmaf_jax.corpora.clips import Clip
+from vmaf_jax.errors import InputError
 from vmaf_jax.extraction.extract import extract_pair
 from vmaf_jax.extraction.request import Request, request_key, video_key
 from vmaf_jax.extraction.shards import ShardSettings, locate_shard
@@ -117,3 +118,54 @@ def test_a_shard_of_another_rate_is_another_shard(encodes, tmp_path):
         return locate_shard(Clip("set", "s", "c", *videos), ShardSettings(Request(), tmp_path))
 
     assert path(24.0) == path(24.0) != path(12.0)
+
+
+def test_an_entry_of_an_earlier_version_is_still_read(encodes, tmp_path):
+    pair = encodes / "ref.y4m", encodes / "dis.mp4"
+    first = extract_pair(*pair, cache=tmp_path, **TEACHERS)
+    (entry,) = tmp_path.iterdir()
+    first.write(entry.with_suffix(".parquet"))
+    entry.unlink()
+    again = extract_pair(*pair, cache=tmp_path, **TEACHERS)
+    assert [path.suffix for path in tmp_path.iterdir()] == [".parquet"]
+    assert again.to_arrow().equals(first.to_arrow(), check_metadata=True)
+
+
+def test_a_damaged_entry_is_named_or_says_the_same(encodes, tmp_path):
+    pair = encodes / "ref.y4m", encodes / "dis.mp4"
+    extra = {**TEACHERS, "extra_metrics": ("psnr",)}
+    first = extract_pair(*pair, cache=tmp_path, **extra)
+    (entry,) = tmp_path.iterdir()
+    content, refused = entry.read_bytes(), 0
+    damaged = [content[:k] for k in range(0, len(content), 97)]
+    for k in range(0, len(content), 7):
+        damaged.append(content[:k] + bytes([content[k] ^ 0x55]) + content[k + 1 :])
+    for changed in damaged:
+        entry.write_bytes(changed)
+        try:
+            table = extract_pair(*pair, cache=tmp_path, **extra)
+        except InputError as error:
+            assert str(error).startswith(f"{entry}: this cache entry is corrupted")  # noqa: PT017
+            refused += 1
+        else:  # a time stamp of the archive, say
+            assert table.to_arrow().equals(first.to_arrow(), check_metadata=True)
+    assert refused > 0.8 * len(damaged)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("features", np.nan), ("labels", np.inf), ("index", 5), ("features", None), ("labels", None)],
+)
+def test_an_entry_of_other_values_is_not_believed(name, value, encodes, tmp_path):
+    pair = encodes / "ref.y4m", encodes / "dis.mp4"
+    extract_pair(*pair, cache=tmp_path, **TEACHERS)
+    (entry,) = tmp_path.iterdir()
+    with np.load(entry) as stored:
+        arrays = dict(stored)
+    if value is None:
+        arrays[name] = arrays[name].astype(str)
+    else:
+        arrays[name].flat[0] = value
+    np.savez(entry, **arrays)
+    with pytest.raises(InputError, match="this cache entry is corrupted"):
+        extract_pair(*pair, cache=tmp_path, **TEACHERS)

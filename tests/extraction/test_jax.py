@@ -108,7 +108,7 @@ def test_public_extraction_is_cached_and_says_what_it_is(encodes, tmp_path):
     np.testing.assert_allclose(
         first.label("vmaf_v0.6.1"), vmaf_jax.load_teacher("vmaf_v0.6.1")(first.features)
     )
-    (entry,) = tmp_path.glob("*.parquet")
+    (entry,) = tmp_path.glob("*.npz")
     again = vmaf_jax.extract_pair(*pair, backend="jax", cache=tmp_path)
     np.testing.assert_array_equal(again.features, first.features)
     entry.write_bytes(entry.read_bytes()[:-9])

@@ -178,7 +178,7 @@ def test_a_node_killed_while_it_scores_costs_nothing_but_time(nodes, encodes, tm
     number = nodes.add({"VMAF_JAX_CACHE": str(cache)})
     flags = (encodes / "ref.yuv", tmp_path, *RAW, "--force", "--json")
     process = start_scoring(nodes, *flags)
-    while not list(cache.rglob("*.parquet")):
+    while not list(cache.rglob("*.npz")):
         assert process.poll() is None, process.communicate()
         time.sleep(0.01)
     nodes.kill(number)

@@ -103,13 +103,13 @@ def test_an_interrupted_extraction_in_jax_keeps_what_is_done(tmp_path, demo_tabl
         stderr=subprocess.PIPE,
         text=True,
     )
-    while not list(fresh.glob("features/*.parquet")) and process.poll() is None:
+    while not list(fresh.glob("features/*.npz")) and process.poll() is None:
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
     _, error = process.communicate()
     assert process.returncode == 130
     assert "interrupted; run it again" in error
-    assert 1 <= len(list(fresh.glob("features/*.parquet"))) < 72
+    assert 1 <= len(list(fresh.glob("features/*.npz"))) < 72
     assert not out.exists()
 
 

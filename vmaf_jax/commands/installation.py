@@ -15,7 +15,8 @@ from vmaf_jax.errors import GateError, InputError
 def doctor(json_: options.Json = False) -> None:
     """Say what this machine has and what is missing."""
     from vmaf_jax.jobs.doctor import doctor as examine
-    from vmaf_jax.reporting.terminal import show_json, show_parts
+    from vmaf_jax.reporting.terminal import show_json
+    from vmaf_jax.reporting.terminal_tables import show_parts
 
     diagnosis = examine()
     if json_:

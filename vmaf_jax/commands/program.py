@@ -4,9 +4,11 @@ Loading all of them takes longer than showing their names, and Rich's help longe
 its boxes take twice the lines.
 """
 
+import functools
 import importlib
 import os
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -117,6 +119,13 @@ class Command(TyperCommand):
     Where it has the option `--help-all`, `--help` shows the groups by the names of their options.
     """
 
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Returns all parameters, each of which converts its value by `_process_value`."""
+        parameters: list[Any] = super().get_params(ctx)
+        for parameter in parameters:
+            parameter.process_value = functools.partial(_process_value, parameter)
+        return parameters
+
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Writes arguments, options without a group, then each group."""
         formatter.write_paragraph()
@@ -174,6 +183,20 @@ def load_command(name: str) -> Any:
     app = typer.Typer(add_completion=False, rich_markup_mode=None)
     app.command(name, cls=Command, context_settings=_WIDTH, epilog=_epilog(name))(target)
     return typer.main.get_command(app)
+
+
+def _process_value(parameter: Any, ctx: Any, value: Any) -> Any:
+    """Converts a parameter's value: plain ones here, others by Typer, which loads Pydantic."""
+    kind = getattr(getattr(parameter, "type_descriptor", None), "annotation", None)
+    if kind is Path and isinstance(value, str):
+        value = Path(value)
+    elif kind == list[Path] and value:
+        value = [Path(text) for text in value]
+    elif value is None and not parameter.required:
+        value = () if parameter.multiple or parameter.nargs == -1 else None
+    elif kind is not type(value):
+        return type(parameter).process_value(parameter, ctx, value)
+    return value if parameter.callback is None else parameter.callback(ctx, parameter, value)
 
 
 def _write_parameters(

@@ -19,12 +19,9 @@ from vmaf_jax.video.inputs import Video, check_video
 from vmaf_jax.video.pixel_format import RAW_FORMATS
 
 if TYPE_CHECKING:
-    from vmaf_jax.scoring.score import ScoreSettings
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
     from vmaf_jax.scoring.gate import Check, Gate
     from vmaf_jax.scoring.rank import Failure
+    from vmaf_jax.scoring.score import ScoreSettings
     from vmaf_jax.scoring.scores import Scores
 
 
@@ -257,7 +254,7 @@ def score(
 
 
 def _check_engine(engine: str, address: str | None, videos: Sequence[Path]) -> None:
-    from vmaf_jax.extraction.shards import check_engine
+    from vmaf_jax.extraction.request import check_engine
 
     check_engine(engine, address)
     if engine == "ray" and Path("-") in videos:
@@ -425,13 +422,7 @@ def _score_pair(
     limits: Limits,
 ) -> None:
     """Scores a pair, writes the files and shows the score."""
-    from vmaf_jax.reporting.terminal import (
-        Terminal,
-        show_extra_metrics,
-        show_json,
-        show_lines,
-        show_scores,
-    )
+    from vmaf_jax.reporting.terminal import Terminal, show_json, show_lines
     from vmaf_jax.scoring.score import score_pair
 
     with Terminal() as terminal:
@@ -461,6 +452,8 @@ def _score_pair(
     elif output.quiet:
         show_lines([f"{scores.pooled:.6f}"])
     else:
+        from vmaf_jax.reporting.terminal_tables import show_extra_metrics, show_scores
+
         frames = scores.frame_lines() if output.per_frame else []
         show_scores(
             scores.all_statistics(), frames, scores.worst_text(), "\n".join(scores.summary_lines())
@@ -482,13 +475,8 @@ def _rank(
     limits: Limits,
 ) -> None:
     """Ranks, shows the ranking, and raises InputError where a video has no score."""
-    from vmaf_jax.reporting.terminal import (
-        RankedVideo,
-        Terminal,
-        show_json,
-        show_lines,
-        show_ranking,
-    )
+    from vmaf_jax.reporting.terminal import Terminal, show_json, show_lines
+    from vmaf_jax.reporting.terminal_tables import RankedVideo, show_ranking
     from vmaf_jax.scoring.rank import rank
 
     with Terminal() as terminal:

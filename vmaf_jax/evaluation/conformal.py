@@ -31,14 +31,17 @@ import dataclasses
 import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from vmaf_jax.errors import InputError
-from vmaf_jax.evaluation.cross_validation import HeldOut
 from vmaf_jax.models.pooling import OVER_FRAMES, pool
 from vmaf_jax.tables.categories import Codes, combine, encode
+
+if TYPE_CHECKING:
+    from vmaf_jax.evaluation.cross_validation import HeldOut  # loads pyarrow
 
 Floats = npt.NDArray[np.float64]
 KIND = "conformal across sources"
@@ -139,7 +142,7 @@ class HeldOutIntervals:
 
 
 def held_out_intervals(
-    held_out: HeldOut, external: Mapping[str, HeldOut], pooling: str
+    held_out: "HeldOut", external: "Mapping[str, HeldOut]", pooling: str
 ) -> HeldOutIntervals | str:
     """Computes the intervals of a run's saved predictions, or a sentence that says why it has none.
 
@@ -222,7 +225,7 @@ class HeldOutPredictions:
 
 
 def pool_held_out(
-    held_out: HeldOut, external: Mapping[str, HeldOut], pooling: str
+    held_out: "HeldOut", external: "Mapping[str, HeldOut]", pooling: str
 ) -> HeldOutPredictions | None:
     """Pools the rows of clips that were predicted without their source.
 
@@ -247,7 +250,7 @@ def pool_held_out(
 
 
 def pool_frames(
-    parts: Sequence[HeldOut], pool_clip: Callable[[Floats], float]
+    parts: "Sequence[HeldOut]", pool_clip: Callable[[Floats], float]
 ) -> HeldOutPredictions | None:
     """Pools the frames of held-out clips by a pooling that is not the model's own.
 
@@ -262,7 +265,7 @@ def pool_frames(
 
 
 def _pool_clips(
-    parts: Sequence[HeldOut], pool_rows: Callable[[Floats], float], least: int
+    parts: "Sequence[HeldOut]", pool_rows: Callable[[Floats], float], least: int
 ) -> HeldOutPredictions | None:
     """Pools the clips of at least `least` rows; None without any."""
     numbers: dict[tuple[int, str], int] = {}
@@ -280,12 +283,12 @@ def _pool_clips(
     return HeldOutPredictions(np.array(source, np.int64), np.array(predicted), np.array(label))
 
 
-def _has_clip_rows(rows: HeldOut) -> bool:
+def _has_clip_rows(rows: "HeldOut") -> bool:
     """Returns whether every row is a clip: no clip has two rows of one seed."""
     return int(_number_clips(rows).max(initial=-1)) + 1 == len(rows.label)
 
 
-def _number_clips(rows: HeldOut) -> Codes:
+def _number_clips(rows: "HeldOut") -> Codes:
     """Numbers each row's clip and seed by first appearance, `[n]`."""
     return combine(encode(rows.source)[1], encode(rows.clip)[1], rows.seed)
 

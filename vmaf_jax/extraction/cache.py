@@ -3,11 +3,15 @@
 An entry's name is `<digest of settings and sizes>-<digest of contents>`. Where no entry has the
 first part, the pair is new and can be measured at once, its contents being hashed meanwhile;
 otherwise the contents are hashed first. Nothing of an entry depends on the names of the files.
+
+Entries are NumPy's `.npz`: `index`, `features`, `labels` and a `description` in JSON. They were
+Parquet once, and such an entry is still read.
 """
 
 import dataclasses
 import json
 import logging
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -16,11 +20,12 @@ import numpy.typing as npt
 
 from vmaf_jax.errors import InputError
 from vmaf_jax.extraction.request import Pair, video_key
-from vmaf_jax.features.feature_set import FeatureSet
-from vmaf_jax.tables.reading import read_file
-from vmaf_jax.tables.table import FeatureTable, constant_text
-from vmaf_jax.video.alignment import measured_rows
+from vmaf_jax.features.feature_set import FEATURE_SETS, FeatureSet
+from vmaf_jax.files import atomic_path
+from vmaf_jax.tables.table import UNLIMITED, FeatureTable, constant_text
 from vmaf_jax.video.inputs import Video, file_digest, text_digest
+
+_SUFFIX, _OLD_SUFFIX = ".npz", ".parquet"
 
 log = logging.getLogger("vmaf_jax")
 
@@ -48,10 +53,13 @@ class Cache:
         if not self.folder.is_dir():
             return None
         prefix = self._prefix(pair)
-        if not any(self.folder.glob(f"{prefix}-*.parquet")):
+        if not any(self.folder.glob(f"{prefix}-*")):
             return None
         entry = self._entry(prefix, [file_digest(video.path) for video in pair])
-        return name_rows(self._read(entry), pair) if entry.exists() else None
+        for path in (entry, entry.with_suffix(_OLD_SUFFIX)):
+            if path.exists():
+                return name_rows(self._read(path), pair)
+        return None
 
     def store(
         self,
@@ -71,7 +79,7 @@ class Cache:
             comparison: how the two were compared, for the table's provenance; where they were
                 aligned, rows of frames without a partner are left out.
         """
-        rows = measured_rows(comparison)
+        rows = _measured_rows(comparison)
         if rows is not None:
             features, labels = features[rows], {name: v[rows] for name, v in labels.items()}
             comparison = {**comparison, "frames": len(rows)}
@@ -92,7 +100,7 @@ class Cache:
             },
         )
         try:
-            table.write(self._entry(self._prefix(pair), contents))
+            _write_entry(self._entry(self._prefix(pair), contents), table)
         except InputError as error:  # no reason to lose a measurement
             log.warning("%s Nothing is cached; point VMAF_JAX_CACHE at a writable folder.", error)
         return name_rows(table, pair)
@@ -106,21 +114,95 @@ class Cache:
         return text_digest(json.dumps({**self.settings, "videos": videos, "sizes": sizes}))
 
     def _entry(self, prefix: str, contents: Sequence[str]) -> Path:
-        return self.folder / f"{prefix}-{text_digest(' '.join(contents))}.parquet"
+        return self.folder / f"{prefix}-{text_digest(' '.join(contents))}{_SUFFIX}"
 
     def _read(self, entry: Path) -> FeatureTable:
+        damage = InputError(f"{entry}: this cache entry is corrupted; delete it and run again.")
         try:
-            table = read_file(entry)
-        except InputError as error:
-            raise InputError(
-                f"{entry}: this cache entry is corrupted; delete it and run again."
-            ) from error
-        frames = table.provenance.get("comparison", {}).get("frames")
-        rows = measured_rows(table.provenance.get("comparison", {}))
+            table = _read_old_entry(entry) if entry.suffix == _OLD_SUFFIX else _read_entry(entry)
+            comparison = table.provenance["comparison"]
+            rows = _measured_rows(comparison)
+        except (InputError, *_DAMAGE) as error:
+            raise damage from error
         in_order = np.array_equal(table.index, np.arange(len(table)) if rows is None else rows)
-        if list(table.labels) != list(self.labels) or frames != len(table) or not in_order:
-            raise InputError(f"{entry}: this cache entry is corrupted; delete it and run again.")
+        is_whole = list(table.labels) == list(self.labels) and comparison["frames"] == len(table)
+        if not (is_whole and in_order and _holds_numbers(table)):
+            raise damage
         return table
+
+
+# What NumPy, its zip files and JSON raise for a file that was cut or changed.
+_DAMAGE = (OSError, ValueError, KeyError, TypeError, EOFError, NotImplementedError, zlib.error)
+
+
+def _write_entry(path: Path, table: FeatureTable) -> None:
+    """Writes an entry atomically; the same table gives the same bytes."""
+    description = {
+        "feature_set": table.feature_set.name,
+        "labels": list(table.labels),
+        "provenance": table.provenance,
+    }
+    with atomic_path(path) as temporary, temporary.open("xb") as file:
+        np.savez_compressed(
+            file,
+            index=table.index,
+            features=table.features,
+            labels=np.array(list(table.labels.values()), np.float64),
+            description=np.frombuffer(json.dumps(description, sort_keys=True).encode(), np.uint8),
+        )
+
+
+def _read_entry(path: Path) -> FeatureTable:
+    """Reads an entry; raises one of `_DAMAGE` where it is none."""
+    from zipfile import BadZipFile
+
+    try:
+        # Opened here: NumPy leaves a damaged file open. It checks sums of the content.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in ("index", "features", "labels")}
+            description = json.loads(stored["description"].tobytes())
+    except BadZipFile as error:
+        raise ValueError(str(error)) from error
+    index, features, labels = arrays.values()
+    feature_set, names = FEATURE_SETS[description["feature_set"]], description["labels"]
+    n = len(index)
+    shapes = (n, len(feature_set)), (len(names), n) if names else (0,)
+    if (features.shape, labels.shape) != shapes or n == 0:
+        raise ValueError("arrays of other shapes")
+    blank = constant_text("", n)
+    return FeatureTable(
+        feature_set=feature_set,
+        corpus=blank,
+        source=blank,
+        clip=blank,
+        index=index,
+        features=features,
+        labels=dict(zip(names, labels, strict=True)),
+        provenance=description["provenance"],
+    )
+
+
+def _read_old_entry(path: Path) -> FeatureTable:
+    from vmaf_jax.tables.reading import read_file  # loads pyarrow
+
+    return read_file(path)
+
+
+def _holds_numbers(table: FeatureTable) -> bool:
+    """Returns whether all features and labels are numbers, infinite only where labels may be."""
+    unlimited = [column for name, column in table.labels.items() if name in UNLIMITED]
+    bounded = [column for name, column in table.labels.items() if name not in UNLIMITED]
+    finite = np.isfinite([*table.features.T, *bounded]).all()
+    return bool(finite and not np.isnan(unlimited).any())
+
+
+def _measured_rows(comparison: Mapping[str, object]) -> npt.NDArray[np.intp] | None:
+    """Returns the rows of frames that belong together, where a pair was aligned; None for all."""
+    if "alignment" not in comparison:
+        return None
+    from vmaf_jax.video.alignment import measured_rows
+
+    return measured_rows(comparison)
 
 
 def name_rows(table: FeatureTable, pair: Pair) -> FeatureTable:

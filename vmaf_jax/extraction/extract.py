@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from vmaf_jax.corpora.clips import Clip
 from vmaf_jax.errors import InputError, did_you_mean, name_missing_extra
-from vmaf_jax.extraction.libvmaf import extract_by_libvmaf
+from vmaf_jax.extraction.libvmaf_pairs import extract_by_libvmaf
 from vmaf_jax.extraction.request import METRICS, Pair, Request, TableOrError, parse_extra_metrics
 from vmaf_jax.features.feature_set import FEATURES, FeatureSet
 from vmaf_jax.tables.table import FeatureTable, concatenate, constant_text

@@ -9,13 +9,11 @@ encodes of 8 bits too, since 8 bits hide banding from CAMBI, and to pass the enc
 to CAMBI where it was scaled. Source: `models_v1.md` of libvmaf.
 """
 
-import concurrent.futures
 import contextlib
 import dataclasses
 import json
-import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,28 +21,23 @@ import numpy as np
 import numpy.typing as npt
 
 from vmaf_jax.errors import InputError, did_you_mean
-from vmaf_jax.extraction.cache import Cache
 from vmaf_jax.extraction.request import (
     METRICS,
     LibvmafModel,
     Pair,
     Request,
-    TableOrError,
     filter_option,
-    request_key,
-    resolve_teachers,
     too_small_for,
 )
 from vmaf_jax.features.feature_set import FEATURES, FeatureSet
 from vmaf_jax.files import read_limited, work_folder
-from vmaf_jax.tables.reading import UNLIMITED
-from vmaf_jax.tables.table import FeatureTable
+from vmaf_jax.tables.table import UNLIMITED
 from vmaf_jax.teacher.model_file import MAX_BYTES, find_model_file, known_teachers, read_model_file
 from vmaf_jax.video.checks import check_run, check_steps
 from vmaf_jax.video.comparison import DEFAULT_COMPARISON, Comparison
-from vmaf_jax.video.ffmpeg import CompletedRun, Ffmpeg, find_ffmpeg, report_frames, run_ffmpeg
+from vmaf_jax.video.ffmpeg import CompletedRun, Ffmpeg, report_frames, run_ffmpeg
 from vmaf_jax.video.geometry import EncodedFormat
-from vmaf_jax.video.inputs import Video, check_video, file_digest
+from vmaf_jax.video.inputs import Video, check_video
 from vmaf_jax.video.pairing import PairPlan, check_chroma, filter_chains, warn_of_chroma
 from vmaf_jax.video.pixel_format import chroma_size, common_bits
 from vmaf_jax.video.planning import run_comparison
@@ -52,79 +45,7 @@ from vmaf_jax.video.report import check_frame_counts, explain_failure, explain_l
 from vmaf_jax.video.streams import DecodedStream
 from vmaf_jax.video.synchrony import FILES, SOME_FRAMES, read_some_frames
 
-RECIPE = 6  # of the measurement: raised with every change of values, so that none is served old
 LIBVMAF = "86da14d"  # the build that the figures in the docs are of, that of ffmpeg 9.0.2
-
-
-def extract_by_libvmaf(
-    pairs: Sequence[Pair], request: Request, on_pair: Callable[[int], None]
-) -> list[TableOrError]:
-    """Returns a table per pair, or why there is none, as `extract_each`.
-
-    Raises:
-        InputError: no ffmpeg, or a teacher's name or file is bad.
-    """
-    models = resolve_teachers(request.teachers)
-    ffmpeg = find_ffmpeg()
-    cores = os.cpu_count() or 1
-    workers = max(1, min(request.jobs or cores, len(pairs)))
-    threads = request.threads or max(1, cores // workers)
-
-    def extract(pair: Pair) -> TableOrError:
-        try:
-            table = _extract_cached(pair, request, ffmpeg, models, threads)
-        except InputError as error:
-            return error
-        on_pair(len(table))
-        return table
-
-    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
-        futures = [pool.submit(extract, pair) for pair in pairs]
-        try:
-            concurrent.futures.wait(futures)
-        except KeyboardInterrupt:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-    return [future.result() for future in futures]
-
-
-def measurement_settings(request: Request, models: Sequence[LibvmafModel]) -> dict[str, object]:
-    """Returns all that a measurement depends on besides pair and program, for JSON."""
-    teachers = [(m.name, file_digest(m.path) if m.path else None) for m in models]
-    return {"recipe": RECIPE, **request_key(request, teachers)}
-
-
-def _extract_cached(
-    pair: Pair, request: Request, ffmpeg: Ffmpeg, models: list[LibvmafModel], threads: int
-) -> FeatureTable:
-    for video in pair:
-        check_video(video)
-    settings = {
-        "program": [ffmpeg.path, ffmpeg.version],
-        **measurement_settings(request, models),
-    }
-    labels = [*(model.name for model in models), *request.extra_metrics]
-    cache = Cache(request.cache_folder, settings, labels)
-    if (cached := cache.find(pair)) is not None:
-        return cached
-    with concurrent.futures.ThreadPoolExecutor(len(pair)) as pool:  # hashes while libvmaf measures
-        digests = [pool.submit(file_digest, video.path) for video in pair]
-        measurement = _measure(pair, request, ffmpeg, models, threads)
-        contents = [digest.result() for digest in digests]
-    backend = {
-        "backend": "libvmaf",
-        "backend_version": measurement.version,
-        "ffmpeg_version": ffmpeg.version,
-    }
-    return cache.store(
-        pair,
-        measurement.features,
-        measurement.labels,
-        request.feature_set,
-        backend,
-        contents,
-        measurement.description,
-    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -144,7 +65,7 @@ class Measurement:
     description: dict[str, Any]
 
 
-def _measure(
+def measure_by_libvmaf(
     pair: Pair, request: Request, ffmpeg: Ffmpeg, models: list[LibvmafModel], threads: int
 ) -> Measurement:
     """Measures features and scores of one pair.

@@ -14,6 +14,7 @@ from vmaf_jax.teacher.model_file import DEFAULT_TEACHER, check_model_file, refus
 from vmaf_jax.video.comparison import DEFAULT_COMPARISON, Comparison
 from vmaf_jax.video.inputs import Video
 
+ENGINES = ("local", "ray")  # over which the pairs of one request are spread
 Pair = tuple[Video, Video]
 TableOrError = FeatureTable | InputError  # of one pair: its table, or why there is none
 
@@ -72,6 +73,14 @@ def video_key(video: Video) -> dict[str, object]:
     """Returns all that is said of a file but its name, for JSON."""
     values = dataclasses.asdict(video)
     return {k: v for k, v in values.items() if k != "path"} | {"is_raw": video.is_raw}
+
+
+def check_engine(engine: str, address: str | None) -> None:
+    """Raises InputError for an unknown engine, or for a cluster's address without a cluster."""
+    if engine not in ENGINES:
+        raise InputError(f"--engine {engine}: expected one of {', '.join(ENGINES)}.")
+    if engine == "local" and address is not None:
+        raise InputError("--address is of a Ray cluster; add --engine ray, or drop it.")
 
 
 class Metric(NamedTuple):

@@ -15,14 +15,13 @@ from pathlib import Path
 from vmaf_jax.corpora.clips import Clip
 from vmaf_jax.errors import InputError
 from vmaf_jax.extraction.extract import extract_one, label_rows
-from vmaf_jax.extraction.libvmaf import measurement_settings
+from vmaf_jax.extraction.libvmaf_pairs import measurement_settings
 from vmaf_jax.extraction.request import Request, resolve_teachers, video_key
 from vmaf_jax.tables.dataset import shard_path
 from vmaf_jax.tables.reading import read_file
 from vmaf_jax.video.ffmpeg import find_ffmpeg
 from vmaf_jax.video.inputs import file_digest, text_digest
 
-ENGINES = ("local", "ray")
 _NAMED_FAILURES = 5  # an error is one line
 
 
@@ -52,14 +51,6 @@ class Shard:
 
 # Yields the number of each clip with its shard, or with why it has none, in order of completion.
 Engine = Callable[[Sequence[Clip], ShardSettings], Iterator[tuple[int, Shard | InputError]]]
-
-
-def check_engine(engine: str, address: str | None) -> None:
-    """Raises InputError for an unknown engine, or for a cluster's address without a cluster."""
-    if engine not in ENGINES:
-        raise InputError(f"--engine {engine}: expected one of {', '.join(ENGINES)}.")
-    if engine == "local" and address is not None:
-        raise InputError("--address is of a Ray cluster; add --engine ray, or drop it.")
 
 
 def write_shards(

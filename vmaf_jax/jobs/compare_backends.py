@@ -38,7 +38,7 @@ from vmaf_jax.files import atomic_path, check_result_folder, to_json, write_byte
 from vmaf_jax.progress import NO_PROGRESS, Progress
 from vmaf_jax.reporting.page import markdown_table
 from vmaf_jax.reporting.plots import plot_frame
-from vmaf_jax.reporting.terminal import show_table
+from vmaf_jax.reporting.terminal_tables import show_table
 from vmaf_jax.tables.table import FeatureTable
 from vmaf_jax.teacher import DEFAULT_TEACHER, Teacher, load_teacher
 from vmaf_jax.video.decode import DecodedPair, frame_at

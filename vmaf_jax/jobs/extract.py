@@ -10,12 +10,11 @@ from vmaf_jax.corpora.clips import Clip
 from vmaf_jax.errors import InputError, did_you_mean
 from vmaf_jax.extraction.corpus import measure_corpus
 from vmaf_jax.extraction.extract import check_backend
-from vmaf_jax.extraction.request import Request
+from vmaf_jax.extraction.request import Request, check_engine
 from vmaf_jax.extraction.shards import (
     Engine,
     Shard,
     ShardSettings,
-    check_engine,
     local_engine,
     write_shards,
 )

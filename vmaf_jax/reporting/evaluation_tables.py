@@ -13,7 +13,8 @@ from vmaf_jax.evaluation.opinions import OpinionMetrics
 from vmaf_jax.evaluation.run_comparison import Standing
 from vmaf_jax.evaluation.run_metrics import RunMetrics
 from vmaf_jax.reporting.numbers import format_fixed, format_interval, format_p_value
-from vmaf_jax.reporting.terminal import show_lines, show_table
+from vmaf_jax.reporting.terminal import show_lines
+from vmaf_jax.reporting.terminal_tables import show_table
 from vmaf_jax.tables.opinions import votes_a_point
 
 Scale = tuple[float, float]

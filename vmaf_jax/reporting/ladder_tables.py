@@ -10,7 +10,7 @@ from vmaf_jax.corpora.encodes import Encode
 from vmaf_jax.errors import InputError
 from vmaf_jax.evaluation.rate_quality import METHODS, RateDifference
 from vmaf_jax.reporting.numbers import format_change
-from vmaf_jax.reporting.terminal import show_table
+from vmaf_jax.reporting.terminal_tables import show_table
 
 MAX_PANELS = 24  # contents of one plot
 _MIN_OVERLAP = 0.75  # less is pointed out: the mean is of few of the scores

@@ -2,8 +2,10 @@
 
 import math
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from vmaf_jax.evaluation.intervals import Interval
+if TYPE_CHECKING:
+    from vmaf_jax.evaluation.intervals import Interval
 
 UNDEFINED = "–"
 
@@ -36,7 +38,9 @@ def format_points(value: float | None) -> str:
     return f"{value:.{max(0, 2 - math.floor(math.log10(size)))}f}".replace("-", "\u2212")
 
 
-def format_interval(interval: Interval, format_end: Callable[[float], str] = format_points) -> str:
+def format_interval(
+    interval: "Interval", format_end: Callable[[float], str] = format_points
+) -> str:
     """Formats an interval as "0.12 to 0.34"."""
     if not math.isfinite(interval.low):
         return UNDEFINED

@@ -21,7 +21,7 @@ from vmaf_jax.evaluation.frame_sample import CELL, LEVEL
 from vmaf_jax.evaluation.segment_plan import SegmentPlan, estimate_statistic, plan_segments
 from vmaf_jax.extraction.extract import extract_one
 from vmaf_jax.extraction.frame_subset import check_frames_separable
-from vmaf_jax.extraction.libvmaf import RECIPE
+from vmaf_jax.extraction.libvmaf_pairs import RECIPE
 from vmaf_jax.extraction.request import Request
 from vmaf_jax.files import cache_dir, to_json, write_text
 from vmaf_jax.progress import Progress

@@ -14,7 +14,6 @@ from vmaf_jax.evaluation.conformal import (
     ScoreInterval,
     check_level,
 )
-from vmaf_jax.evaluation.cross_validation import read_held_out
 from vmaf_jax.evaluation.frame_sample import LEVEL, Estimate
 from vmaf_jax.models.pooling import OVER_FRAMES, pool
 from vmaf_jax.scoring.model import Model
@@ -102,6 +101,8 @@ def pool_profile(model: Model, pool: Callable[[Floats], float]) -> ConformalProf
         InputError: The model learnt votes, of which frames have none, or there are no frames of
             `MIN_SOURCES` sources.
     """
+    from vmaf_jax.evaluation.cross_validation import read_held_out  # loads pyarrow
+
     if model.label == "mos":
         raise InputError(
             f"{model.name}: people voted on whole clips, so --pool has no interval; drop one."

@@ -17,24 +17,25 @@ import importlib.util
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from vmaf_jax.errors import InputError, name_missing_extra
-from vmaf_jax.evaluation.conformal import Calibration
-from vmaf_jax.evaluation.title_process import VoteCurve
 from vmaf_jax.features.checks import check_features
 from vmaf_jax.features.feature_set import FEATURE_SETS, FeatureSet
 from vmaf_jax.models.pooling import pool
-from vmaf_jax.models.viewing_distance import ViewingDistance, move_scores
 from vmaf_jax.runs.locate import find_run, shipped_onnx
-from vmaf_jax.scoring.title_model import TitleModel
 from vmaf_jax.tables.opinions import MAX_DISTANCE, MOS_RANGE, LabelScale
 from vmaf_jax.teacher import known_teachers
 from vmaf_jax.video.ffmpeg import find_ffmpeg
 from vmaf_jax.video.inputs import Video, check_video
-from vmaf_jax.video.streams import probe
+
+if TYPE_CHECKING:
+    from vmaf_jax.evaluation.conformal import Calibration
+    from vmaf_jax.models.viewing_distance import ViewingDistance
+    from vmaf_jax.scoring.title_model import TitleModel
 
 Floats = npt.NDArray[np.float64]
 CALIBRATED = "calibrated"  # kind of a model that votes calibrated to titles
@@ -68,10 +69,10 @@ class Model:
     pooling: str = "mean"
     _clip: Callable[[Floats], float] | None = None
     compiles: bool = True
-    calibration: Calibration | None = None
-    titles: TitleModel | None = None
+    calibration: "Calibration | None" = None
+    titles: "TitleModel | None" = None
     folder: Path | None = None
-    distance: ViewingDistance | None = None
+    distance: "ViewingDistance | None" = None
 
     def __repr__(self) -> str:
         learnt = "" if self.label is None else f", learnt {self.label}"
@@ -94,6 +95,8 @@ class Model:
         Raises:
             InputError: The model knows no distances, or this is none.
         """
+        from vmaf_jax.models.viewing_distance import move_scores
+
         if self.distance is None:
             raise InputError(
                 f"distance {distance:g}: {self.name} knows no viewing distances; take opinions, or "
@@ -263,7 +266,9 @@ def _clip_predictor(model: Callable[..., npt.ArrayLike]) -> Callable[[Floats], f
 
 def _load_calibrated(folder: Path) -> Model:
     """Loads a folder that `vmaf-jax calibrate` wrote."""
+    from vmaf_jax.evaluation.title_process import VoteCurve
     from vmaf_jax.export.sidecar import read_sidecar
+    from vmaf_jax.scoring.title_model import TitleModel
 
     sidecar = read_sidecar(folder / "model.json")
     record = sidecar.calibrated
@@ -385,6 +390,8 @@ def choose_model(model: ModelLike, reference: Video, display: str | None = None)
         check_video(reference)
         width, height, rate = reference.width, reference.height, reference.fps
         if width is None or height is None:
+            from vmaf_jax.video.streams import probe
+
             stream = probe(find_ffmpeg(), reference)[1]
             (width, height), rate = stream.size, stream.rate
         if model == V1:

@@ -16,8 +16,7 @@ import pyarrow as pa
 from vmaf_jax.corpora.clips import Clip
 from vmaf_jax.errors import InputError
 from vmaf_jax.extraction.extract import check_backend, extract_each
-from vmaf_jax.extraction.request import Pair, Request, TableOrError
-from vmaf_jax.extraction.shards import check_engine
+from vmaf_jax.extraction.request import Pair, Request, TableOrError, check_engine
 from vmaf_jax.files import is_folder
 from vmaf_jax.progress import NO_PROGRESS, Progress
 from vmaf_jax.scoring.intervals import check_interval, pool_profile

@@ -16,7 +16,6 @@ import numpy.typing as npt
 
 from vmaf_jax.errors import InputError
 from vmaf_jax.evaluation.clip_pooling import WORST_SHOT, check_pool, pool_clip
-from vmaf_jax.evaluation.explanation import explain_scores
 from vmaf_jax.extraction.extract import VideoLike, as_video, check_backend, extract_one
 from vmaf_jax.extraction.request import Pair, Request, parse_extra_metrics
 from vmaf_jax.features.feature_set import FeatureSet
@@ -27,7 +26,6 @@ from vmaf_jax.scoring.intervals import (
     pool_profile,
     score_interval,
 )
-from vmaf_jax.scoring.measured_pair import find_shots, find_worst_region
 from vmaf_jax.scoring.model import (
     AUTO,
     HD,
@@ -41,7 +39,6 @@ from vmaf_jax.scoring.model import (
     load_scorer,
 )
 from vmaf_jax.scoring.scores import Scores, VideoPair
-from vmaf_jax.scoring.title_model import LEVEL
 from vmaf_jax.tables.table import FeatureTable
 from vmaf_jax.video.arrays import arrays_as_files
 from vmaf_jax.video.comparison import DEFAULT_COMPARISON, Comparison, ComparisonOptions
@@ -337,6 +334,8 @@ def _score_every_frame(
     scores = predict_scores(loaded, choice.reason, table, pair, settings, extraction_s=extraction_s)
     if not settings.worst_region:
         return scores
+    from vmaf_jax.scoring.measured_pair import find_worst_region
+
     region = find_worst_region(
         scores,
         lambda features: predict_frames(loaded, features),
@@ -373,9 +372,13 @@ def predict_scores(
         interval = score_interval(model, pooled, level)
         inside = is_in_training_region(model, table.features.mean(axis=0))
     else:
+        from vmaf_jax.scoring.title_model import LEVEL
+
         interval, inside = titles.interval(said, level or LEVEL), said.title is not None
     explanation = None
     if settings.explain:
+        from vmaf_jax.evaluation.explanation import explain_scores
+
         explanation = explain_scores(
             lambda rows: predict_frames(model, rows), model.feature_set, table.features
         )
@@ -410,6 +413,8 @@ def pool_scores(
         InputError: As `Scores.pool` and `pool_profile`.
     """
     if pool == WORST_SHOT:
+        from vmaf_jax.scoring.measured_pair import find_shots
+
         scores = dataclasses.replace(scores, cuts=find_shots(scores))
     pooled, interval = scores.pool(pool).score, None
     if model is not None and level is not None:

@@ -3,11 +3,10 @@
 import dataclasses
 import functools
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
 from vmaf_jax.errors import InputError
 from vmaf_jax.evaluation.clip_pooling import (
@@ -18,8 +17,6 @@ from vmaf_jax.evaluation.clip_pooling import (
     PooledScore,
     pool_clip,
 )
-from vmaf_jax.evaluation.conformal import ScoreInterval
-from vmaf_jax.evaluation.explanation import Explanation
 from vmaf_jax.extraction.request import METRICS
 from vmaf_jax.files import write_bytes
 from vmaf_jax.reporting.numbers import format_time
@@ -27,9 +24,15 @@ from vmaf_jax.scoring.intervals import SAMPLING, describe_interval, format_inter
 from vmaf_jax.scoring.model import CALIBRATED
 from vmaf_jax.tables.opinions import LabelScale, from_hundred
 from vmaf_jax.tables.table import FeatureTable, to_pandas
-from vmaf_jax.video.alignment import Alignment
 from vmaf_jax.video.comparison import Comparison
 from vmaf_jax.video.inputs import Video
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from vmaf_jax.evaluation.conformal import ScoreInterval
+    from vmaf_jax.evaluation.explanation import Explanation
+    from vmaf_jax.video.alignment import Alignment
 
 Floats = npt.NDArray[np.float64]
 
@@ -137,13 +140,13 @@ class Scores:
     pooling: str = "mean"
     label_scale: LabelScale | None = None
     label: str | None = None
-    interval: ScoreInterval | None = None
+    interval: "ScoreInterval | None" = None
     inside_training_region: bool | None = None
     frames: int | None = None
     choice: str | None = None
     pair: VideoPair | None = None
     cuts: tuple[int, ...] | None = None
-    explanation: Explanation | None = None
+    explanation: "Explanation | None" = None
     worst_region: WorstRegion | None = None
 
     def __repr__(self) -> str:
@@ -227,10 +230,12 @@ class Scores:
         return self.places(frame)[0].seconds
 
     @functools.cached_property
-    def _alignment(self) -> Alignment | None:
+    def _alignment(self) -> "Alignment | None":
         comparison = self.table.provenance["comparison"]
         if (entry := comparison.get("alignment")) is None:
             return None
+        from vmaf_jax.video.alignment import Alignment
+
         return Alignment.from_description(entry).part(comparison["start"], comparison["limit"])
 
     def places(self, frame: int) -> tuple[Place, Place]:
@@ -375,7 +380,7 @@ class Scores:
             lines.append(self.worst_region.sentence())
         return lines
 
-    def _describe_explanation(self, explanation: Explanation) -> dict[str, object]:
+    def _describe_explanation(self, explanation: "Explanation") -> dict[str, object]:
         """Returns why the mean over frames and the lowest frame are below the identical pair's."""
         lowest = int(np.argmin(self.per_frame))
         number, score = int(self.table.index[lowest]), float(self.per_frame[lowest])
@@ -461,8 +466,10 @@ class Scores:
         pairs = zip(self.table.index, self.per_frame, strict=True)
         return [f"{index}\t{value:.6f}" for index, value in pairs]
 
-    def to_arrow(self) -> pa.Table:
+    def to_arrow(self) -> "pa.Table":
         """Returns a row a frame: `frame`, `score`, the features and each teacher's score."""
+        import pyarrow as pa
+
         columns = {"frame": self.table.index, "score": self.per_frame}
         columns |= dict(zip(self.table.feature_set, self.table.features.T, strict=True))
         return pa.table({**columns, **self.table.labels})
@@ -518,6 +525,7 @@ class Scores:
 
     def write_csv(self, path: Path) -> None:
         """Writes one row a frame: `frame`, `score`, the features and each teacher's score."""
+        import pyarrow as pa
         from pyarrow import csv
 
         sink = pa.BufferOutputStream()

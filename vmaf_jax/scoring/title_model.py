@@ -6,6 +6,7 @@ alone; another title's reference moves as much by chance at most.
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,8 +20,10 @@ from vmaf_jax.evaluation.title_process import (
     half_widths,
     posterior,
 )
-from vmaf_jax.export.sidecar import TitleCalibration
 from vmaf_jax.features.feature_set import FEATURES
+
+if TYPE_CHECKING:
+    from vmaf_jax.export.sidecar import TitleCalibration
 
 KIND = "Gaussian process over votes"
 LEVEL = 0.9  # of intervals, where nobody asks for another
@@ -53,7 +56,7 @@ class TitleModel:
         quality: The score of a clip by the model beneath, VMAF points, from features `[t, 6]`.
     """
 
-    record: TitleCalibration
+    record: "TitleCalibration"
     quality: Callable[[Floats], float]
 
     def predict(self, features: Floats) -> TitlePrediction:

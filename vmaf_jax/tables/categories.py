@@ -9,7 +9,6 @@ That takes longer than a cached score otherwise does; buffers and DLPack do with
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
 Codes = npt.NDArray[np.int64]
 
@@ -51,6 +50,8 @@ def first_rows(group: Codes) -> Codes:
 
 def _renumber(column: npt.NDArray[np.integer]) -> Codes:
     """Returns the number of each value, by first appearance."""
+    import pyarrow as pa  # here, for what needs names alone
+
     values = pa.py_buffer(np.ascontiguousarray(column, np.int64))
     coded = pa.Array.from_buffers(pa.int64(), len(column), [None, values]).dictionary_encode()
     return np.from_dlpack(coded.indices).astype(np.int64)

@@ -20,12 +20,18 @@ from vmaf_jax.files import limit
 from vmaf_jax.tables.categories import combine, encode, first_rows
 from vmaf_jax.tables.locations import Place, for_pyarrow, one_line_errors
 from vmaf_jax.tables.opinions import MAX_DISTANCE, MOS_RANGE, check_scale, check_within_clips
-from vmaf_jax.tables.table import KEYS, METADATA_KEY, OPINIONS, SCHEMA_VERSION, FeatureTable
+from vmaf_jax.tables.table import (
+    KEYS,
+    METADATA_KEY,
+    OPINIONS,
+    SCHEMA_VERSION,
+    UNLIMITED,
+    FeatureTable,
+)
 
 MAX_ROWS = 5_000_000  # of one file, which is read whole; longer tables are folders of shards
 MAX_TABLE_BYTES = 4 << 30  # in memory
 _MAX_TEXT = 4096  # characters, as paths have
-UNLIMITED = ("ciede2000", "psnr_hvs")  # dB, so infinite where two pictures are equal
 _ANY_RANGE = (-1e6, 1e6)  # far beyond what any feature or score is
 _RANGES = {
     "mos": MOS_RANGE,

@@ -12,16 +12,13 @@ whole number of frames in general, so it does not fall into step with encodes th
 """
 
 import dataclasses
-import html
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from vmaf_jax.errors import InputError
 from vmaf_jax.features.feature_set import FEATURE_SETS, FeatureSet
@@ -29,12 +26,16 @@ from vmaf_jax.files import atomic_path
 from vmaf_jax.tables.categories import combine, encode, first_rows
 from vmaf_jax.tables.opinions import MOS_RANGE, LabelScale
 
+if TYPE_CHECKING:
+    import pyarrow as pa  # takes longer to load than a cached score otherwise does
+
 SCHEMA_VERSION = 1
 _SHOWN_ROWS = 5  # in a notebook
 METADATA_KEY = b"vmaf_jax"
 KEYS = ("corpus", "source", "clip")  # that tell clips apart
 OPINIONS = ("mos", "mos_ci95", "experiment", "distance")  # of a clip, so equal on its frames
 RESERVED_COLUMNS = frozenset(KEYS + OPINIONS).union({"frame", "n_frames"}, *FEATURE_SETS.values())
+UNLIMITED = ("ciede2000", "psnr_hvs")  # labels in dB, infinite where two pictures are equal
 
 
 @dataclasses.dataclass(frozen=True)
@@ -164,8 +165,10 @@ class FeatureTable:
             pooled=True,
         )
 
-    def to_arrow(self) -> pa.Table:
+    def to_arrow(self) -> "pa.Table":
         """Returns the table as Arrow, with its metadata."""
+        import pyarrow as pa
+
         columns: dict[str, object] = {
             "corpus": pa.array(self.corpus, pa.string()),
             "source": pa.array(self.source, pa.string()),
@@ -210,6 +213,8 @@ class FeatureTable:
 
     def write(self, path: Path) -> None:
         """Writes Parquet atomically, with page checksums."""
+        import pyarrow.parquet as pq
+
         arrow = self.to_arrow()
         with atomic_path(path) as temporary:
             # Readers check the sums, so that a damaged page is named instead of trained on.
@@ -262,7 +267,7 @@ def constant_text(value: str, n: int) -> npt.NDArray[np.object_]:
     return np.full(n, value, dtype=object)
 
 
-def to_pandas(arrow: pa.Table) -> Any:
+def to_pandas(arrow: "pa.Table") -> Any:
     """Returns an Arrow table as a pandas data frame.
 
     Raises:
@@ -276,6 +281,8 @@ def to_pandas(arrow: pa.Table) -> Any:
 
 def _cell(value: object) -> str:
     """Returns a value as HTML, escaped, and without characters that hide or reverse others."""
+    import html  # for notebooks alone
+
     text = f"{value:.4f}" if isinstance(value, float) else str(value)[:200]
     return html.escape("".join(c if c.isprintable() else "\ufffd" for c in text))
 

@@ -6,6 +6,8 @@ A user's own, named by `VMAF_JAX_FFMPEG`, comes first; then the one that imageio
 import contextlib
 import dataclasses
 import functools
+import importlib.util
+import json
 import os
 import re
 import shutil
@@ -17,8 +19,8 @@ from pathlib import Path
 from typing import IO, NoReturn
 
 from vmaf_jax.errors import InputError
-from vmaf_jax.files import limit, temporary_error, work_folder
-from vmaf_jax.video.inputs import Video, check_video
+from vmaf_jax.files import cache_dir, limit, temporary_error, work_folder, write_text
+from vmaf_jax.video.inputs import Video, check_video, text_digest
 
 ENVIRONMENT_VARIABLE = "VMAF_JAX_FFMPEG"
 _MAX_SECONDS = 24 * 3600  # of one run; a file without an end is ended then
@@ -48,10 +50,13 @@ def find_ffmpeg() -> Ffmpeg:
     Raises:
         InputError: none of the candidates runs and has the libvmaf filter.
     """
+    chosen = os.environ.get(ENVIRONMENT_VARIABLE)
+    if not chosen and (known := _recall_bundled()) is not None:
+        return known
     import imageio_ffmpeg
 
     candidates: list[str] = []
-    if chosen := os.environ.get(ENVIRONMENT_VARIABLE):
+    if chosen:
         program = Path(shutil.which(chosen) or chosen).absolute()
         if not program.is_file():
             raise InputError(f"{ENVIRONMENT_VARIABLE}={program}: no such program; correct it.")
@@ -61,12 +66,56 @@ def find_ffmpeg() -> Ffmpeg:
     for path in candidates:
         version, has_libvmaf = _inspect(path)
         if has_libvmaf:
-            return Ffmpeg(path, version)
+            found = Ffmpeg(path, version)
+            if not chosen:
+                _remember_bundled(found)
+            return found
     tried = ", ".join(Path(path).as_posix() for path in candidates) or "none to be had"
     raise InputError(
         f"no ffmpeg with the libvmaf filter (tried: {tried}); point {ENVIRONMENT_VARIABLE} at one "
         f"built with --enable-libvmaf, or reinstall imageio-ffmpeg."
     )
+
+
+# Asking imageio-ffmpeg for its program and the program for its filters starts it twice, which takes
+# a fifth of a cached score. Of that program alone the answer is kept: its file is all that it is.
+def _bundled() -> tuple[Path, Path] | None:
+    """Returns the folder of imageio-ffmpeg's program and the file that keeps what it is."""
+    spec = importlib.util.find_spec("imageio_ffmpeg")
+    if spec is None or spec.origin is None or "IMAGEIO_FFMPEG_EXE" in os.environ:
+        return None
+    folder = Path(spec.origin).parent / "binaries"
+    return folder, cache_dir() / "programs" / f"{text_digest(str(folder))}.json"
+
+
+def _identity(program: Path) -> list[int]:
+    stat = program.stat()
+    return [stat.st_size, stat.st_mtime_ns, stat.st_ino]
+
+
+def _recall_bundled() -> Ffmpeg | None:
+    """Returns imageio-ffmpeg's program as it was found before; None where it has changed."""
+    if (places := _bundled()) is None:
+        return None
+    folder, kept = places
+    try:
+        entry = json.loads(kept.read_bytes())
+        program = folder / Path(entry["name"]).name
+        if entry["identity"] == _identity(program):
+            return Ffmpeg(str(program), str(entry["version"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        pass  # it is asked again, and kept anew
+    return None
+
+
+def _remember_bundled(found: Ffmpeg) -> None:
+    """Keeps what imageio-ffmpeg's program is, where the cache can be written."""
+    places, program = _bundled(), Path(found.path)
+    if places is None or program.parent != places[0]:
+        return
+    entry = {"name": program.name, "version": found.version, "identity": _identity(program)}
+    with contextlib.suppress(InputError):
+        write_text(places[1], json.dumps(entry))
 
 
 @functools.lru_cache

@@ -6,7 +6,6 @@ the length must be a whole number of frames. Sizes in bytes, dimensions in pixel
 
 import dataclasses
 import functools
-import hashlib
 import os
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from vmaf_jax.errors import InputError
 from vmaf_jax.video.pixel_format import RAW_FORMATS, frame_bytes
 
 _RAW_SUFFIXES = (".yuv", ".raw")
+_PART = 1 << 18  # bytes of a file that are read at a time
 VIDEO_SUFFIXES = (  # of the files that a folder of videos stands for
     *(".264", ".265", ".avi", ".av1", ".flv", ".h264", ".h265", ".hevc", ".ivf"),
     *(".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpg", ".mxf", ".obu", ".ogv"),
@@ -168,8 +168,11 @@ def _count_raw_frames(video: Video, size: int) -> int:
 # protection against somebody who forges collisions on purpose.
 @functools.lru_cache(maxsize=4096)
 def _digest(path: Path, _identity: tuple[int, ...]) -> str:
-    with path.open("rb", buffering=0) as file:
-        return hashlib.file_digest(file, xxhash.xxh3_128).hexdigest()
+    digest, part = xxhash.xxh3_128(), memoryview(bytearray(_PART))
+    with path.open("rb", buffering=0) as file:  # not by hashlib, which loads OpenSSL
+        while count := file.readinto(part):
+            digest.update(part[:count])
+    return digest.hexdigest()
 
 
 def file_digest(path: Path) -> str:

@@ -1,0 +1,158 @@
+"""Tables at a terminal: a clip's statistics, rankings, names with their values."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from rich.console import Console
+from rich.measure import Measurement
+from rich.table import Table
+from rich.text import Text
+
+from vmaf_jax.printable import printable
+from vmaf_jax.reporting.numbers import format_fixed
+from vmaf_jax.reporting.terminal import show_lines
+
+_MAX_WIDTH = 1_000_000  # columns of a table that is not on a terminal
+
+
+def show_table(table: Table, *, on_error: bool = False) -> None:
+    """Shows a table of plain text on standard output or error.
+
+    Cells that are too long for a terminal continue on a further line. Elsewhere the table is as
+    wide as its content, so that nothing is cut in a pipe or a file.
+    """
+    plain = _without_markup(table)
+    console = Console(stderr=on_error)
+    if not console.file.isatty():
+        # Rich takes 80 columns where it finds no terminal, and would cut cells.
+        options = console.options.update(width=_MAX_WIDTH, max_width=_MAX_WIDTH)
+        width = Measurement.get(console, options, plain).maximum
+        console = Console(stderr=on_error, width=max(width, 1))
+    console.print(plain)
+
+
+def _without_markup(table: Table) -> Table:
+    """Returns the table with its texts as `Text`, which Rich does not interpret."""
+    title = None if table.title is None else Text(printable(str(table.title)), "table.title")
+    plain = Table(title=title, box=table.box, show_header=table.show_header)
+    for column in table.columns:
+        plain.add_column(_cell(column.header), overflow="fold")
+    cells = [list(column.cells) for column in table.columns]
+    for k, row in enumerate(table.rows):
+        plain.add_row(*(_cell(column[k]) for column in cells), end_section=row.end_section)
+    return plain
+
+
+def _cell(value: object) -> Text:
+    return Text(printable(str(value)), overflow="fold")
+
+
+def show_parts(parts: Mapping[str, object]) -> None:
+    """Shows a name and a value a line."""
+    view = Table(show_header=False, box=None)
+    for name, value in parts.items():
+        text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+        view.add_row(name, text)
+    show_table(view)
+
+
+_SHOWN = ("mean", "p5", "worst_second", "min", "harmonic_mean")
+Statistics = Mapping[str, Mapping[str, float]]
+
+
+def show_scores(
+    statistics: Statistics, frames: Sequence[str], worst: str = "", pooled: str = ""
+) -> None:
+    """Shows a clip's statistics, a row a model.
+
+    Args:
+        frames: lines of frames, shown first. With these the table goes to standard error, so that
+            programs can read the lines.
+        worst: when the first model's worst second is, "" where that is unknown.
+        pooled: lines below, on the clip's score where it is more than a mean.
+    """
+    show_lines(frames)
+    view = Table("", "mean", "5 %", "worst second", "min", "harmonic mean", "frames")
+    for name, entry in statistics.items():
+        cells = [format_fixed(entry.get(k), 3) for k in _SHOWN]
+        cells[_SHOWN.index("worst_second")] += worst
+        worst = ""
+        view.add_row(name, *cells, str(entry["frames"]))
+    show_table(view, on_error=bool(frames))
+    if pooled:
+        show_lines(pooled.split("\n"), on_error=bool(frames))
+
+
+def show_extra_metrics(statistics: Statistics, *, on_error: bool = False) -> None:
+    """Shows the spread of each extra metric over the frames; nothing where there is none."""
+    if not statistics:
+        return
+    view = Table("", "mean", "deviation", "median", "min", "max")
+    for name, entry in statistics.items():
+        values = (entry[key] for key in ("mean", "std", "median", "min", "max"))
+        view.add_row(name, *("" if math.isnan(v) else f"{v:.4f}" for v in values))
+    show_table(view, on_error=on_error)
+    for name, entry in statistics.items():
+        if count := entry.get("infinite"):
+            text = f"{name}: infinite on {count} frames, where the two pictures are equal"
+            show_lines([text], on_error=on_error)
+
+
+class RankedVideo(NamedTuple):
+    """A row of a ranking.
+
+    Attributes:
+        reference, distorted: names that tell files apart.
+        score: the clip's, points.
+        statistics: of frames, by model, the scoring model first.
+        sure: the uncertainty of the score, "" where there is nothing to say.
+        size: of the file, bytes; None where it is unknown.
+        bitrate: of the file, kbit/s; None where it is unknown.
+    """
+
+    reference: str
+    distorted: str
+    score: float
+    statistics: Statistics
+    sure: str
+    size: int | None
+    bitrate: float | None
+
+
+def show_ranking(ranked: Sequence[RankedVideo], failed: Sequence[tuple[str, str]]) -> None:
+    """Shows videos, the best first; those without a score follow on standard error.
+
+    Args:
+        ranked: the best first.
+        failed: name of each distorted video without a score, and the reason.
+    """
+    if ranked:
+        show_table(_ranking(ranked))
+    for distorted, reason in failed:
+        line = reason if distorted in reason else f"{distorted}: {reason}"
+        show_lines([f"not scored: {line}"], on_error=True)
+
+
+def _ranking(ranked: Sequence[RankedVideo]) -> Table:
+    model, *other_models = ranked[0].statistics
+    several = len({video.reference for video in ranked}) > 1
+    with_sure = any(video.sure for video in ranked)
+    names = ["", "distorted", *(["reference"] if several else []), model]
+    names += [*(["uncertainty"] if with_sure else []), "5 %", "worst second", "min", *other_models]
+    view = Table(*names, "frames", "kbit/s", "MB")
+    for rank, video in enumerate(ranked, 1):
+        frames = video.statistics[model]
+        view.add_row(
+            str(rank),
+            video.distorted,
+            *([video.reference] if several else []),
+            f"{video.score:.3f}",
+            *([video.sure] if with_sure else []),
+            *(format_fixed(frames.get(k), 3) for k in ("p5", "worst_second", "min")),
+            *(f"{video.statistics[other]['mean']:.3f}" for other in other_models),
+            str(frames["frames"]),
+            "" if video.bitrate is None else f"{video.bitrate:.0f}",
+            "" if video.size is None else f"{video.size / 1e6:.3f}",
+        )
+    return view
