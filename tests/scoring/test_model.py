@@ -67,7 +67,7 @@ def test_the_choice_is_told(encodes):
 def test_what_was_decoded_decides_without_a_probe(tmp_path, ffmpeg, monkeypatch):
     line = [ffmpeg, "-v", "error", "-f", "lavfi", "-i", "testsrc2=size=3840x64:rate=2:duration=1"]
     subprocess.run([*line, "-c:v", "libx264", "-qp", "20", tmp_path / "wide.mp4"], check=True)
-    monkeypatch.setattr("vmaf_jax.scoring.model.probe", None)
+    monkeypatch.setattr("vmaf_jax.video.streams.probe", None)
     scores = score(tmp_path / "wide.mp4", tmp_path / "wide.mp4")
     assert scores.model == FOUR_K
     assert scores.choice.endswith("the reference is 3840x64")
