@@ -29,7 +29,8 @@ from vmaf_jax.features import (
 )
 from vmaf_jax.features.adm import CSF_TABLES
 from vmaf_jax.features.cambi import pool_top, to_ten_bits
-from vmaf_jax.features.v1 import settings_of
+from vmaf_jax.features.maps import v1_maps
+from vmaf_jax.features.v1 import Planes, settings_of
 
 GRAIN = "testsrc2=size={s}:rate=24,noise=alls=12:all_seed=1:allf=t"
 NATURAL = "mandelbrot=size={s}:rate=24"
@@ -183,6 +184,46 @@ def test_speed_is_libvmafs(tmp_path, ffmpeg, size, pix_fmt, prescale, harm):
     ours = float(jax.jit(frame_speed, static_argnums=2)(x, y, SpeedSettings(prescale=prescale)))
     assert (ours == 0) == (truth == 0)
     assert ours == pytest.approx(truth, rel=1e-4, abs=2e-6)
+
+
+@pytest.mark.parametrize(
+    "encode",
+    [None, pytest.param((320, 192, 10), marks=pytest.mark.slow)],
+    ids=["own size", "scaled"],
+)
+def test_maps_are_libvmafs_by_place_and_in_the_mean(tmp_path, ffmpeg, encode):
+    files, pair = make_pair(tmp_path, ffmpeg, "640x384", "yuv420p10le", NATURAL, "gblur=3")
+    x, y = (Planes(*(jnp.asarray(plane[0]) for plane in planes)) for planes in pair)
+    settings = settings_of(V1_SETS[0], encode)
+    ours = v1_maps(x, y, 10, settings._replace(speed=SpeedSettings()))
+    cambi, speed = (np.asarray(ours[name], np.float64) for name in ("cambi", "speed_chroma_uv"))
+
+    fixed: dict = {"cambi_high_res_speedup": 1080, "cambi_vis_lum_threshold": 0.06}
+    if encode is not None:
+        fixed |= dict(zip(("enc_width", "enc_height", "enc_bitdepth"), encode, strict=True))
+    # With all samples in place of the largest 60 %, libvmaf's value is a mean, as the map's is.
+    fixed |= {"topk": 1, "cambi_max_val": 1000, "heatmaps_path": str(tmp_path)}
+    log = libvmaf(ffmpeg, tmp_path, files, options("cambi", **fixed))
+    (truth,) = (v for k, v in log.items() if k.startswith("cambi"))
+    assert truth > 0.01
+    assert cambi.mean() == pytest.approx(truth, rel=1e-5)
+    width, height = (640, 384) if encode is None else encode[:2]
+    by_place = np.zeros((height // 32, width // 32))
+    for path in tmp_path.glob("cambi_heatmap_scale_*.gray"):
+        scale = int(path.name.split("_")[3])
+        heat = np.fromfile(path, "<u2").reshape(height >> scale, width >> scale).astype(float)
+        tiles = heat.reshape(height // 32, 32 >> scale, width // 32, 32 >> scale).mean((1, 3))
+        by_place += 2 ** (4 - scale) * tiles
+    by_place = np.kron(by_place, np.ones((384 // height, 640 // width)))
+    np.testing.assert_allclose(cambi / cambi.mean(), by_place / by_place.mean(), atol=0.01)
+
+    fixed = {"speed_nn_floor": 0.1, "speed_sigma_nn": 0.19, "speed_weight_var_mode": 5}
+    log = libvmaf(ffmpeg, tmp_path, files, options("speed_chroma", **fixed, speed_max_val=1000))
+    (truth,) = (v for k, v in log.items() if k.startswith("speed_chroma_uv"))
+    assert truth > 1
+    assert speed.mean() == pytest.approx(truth, rel=1e-4)
+    blocks = speed.reshape(2, 6, 4, 5)  # of 160 pixels of luma; the last ones stand for the rest
+    np.testing.assert_array_equal(blocks, np.broadcast_to(blocks[:, :1, :, :1], blocks.shape))
 
 
 def test_ten_bits_of_every_depth():

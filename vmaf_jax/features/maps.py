@@ -14,7 +14,7 @@ import numpy.typing as npt
 from jaxtyping import Array, Float, Shaped
 
 from vmaf_jax.features.adm import NOISE_WEIGHT, adm_maps
-from vmaf_jax.features.cambi import cambi_maps
+from vmaf_jax.features.cambi import CambiSettings, cambi_maps
 from vmaf_jax.features.speed import speed_map
 from vmaf_jax.features.v1 import Planes, Settings
 from vmaf_jax.features.vif import vif_maps
@@ -58,13 +58,23 @@ def v1_maps(
         reference, distorted: Planes of one frame, on the scale of `bits`.
     """
     h, w = reference.y.shape
-    banding = jnp.zeros((-(-h // TILE), -(-w // TILE)))
+    eh, ew = _encode_size(h, w, settings.cambi)
+    banding = jnp.zeros((-(-eh // TILE), -(-ew // TILE)))
     for band in cambi_maps(distorted.y, bits, settings.cambi):
-        sizes = _count_samples(band.contrast.shape, band.step, h, w)
-        banding += band.weight / band.area * _sum_tiles(band.contrast, band.step, h, w) / sizes
+        sizes = _count_samples(band.contrast.shape, band.step, eh, ew)
+        banding += band.weight / band.area * _sum_tiles(band.contrast, band.step, eh, ew) / sizes
+    if (eh, ew) != (h, w):
+        banding = _spread_blocks(banding, h, w, (eh / TILE, ew / TILE))
     x, y = (jnp.stack([p.u, p.v]) / 2.0 ** (bits - 8) for p in (reference, distorted))
     blocks = speed_map(x, y, settings.speed)
     return {"cambi": banding, "speed_chroma_uv": _spread_blocks(blocks, h, w)}
+
+
+def _encode_size(h: int, w: int, settings: CambiSettings) -> tuple[int, int]:
+    """Returns the height and width of the picture that CAMBI is measured of."""
+    if settings.encode is None or settings.encode[1] > h or settings.encode[0] > w:
+        return h, w
+    return settings.encode[1], settings.encode[0]
 
 
 def _sum_tiles(
@@ -91,10 +101,16 @@ def _count_samples(shape: tuple[int, ...], step: int, h: int, w: int) -> npt.NDA
     return np.outer(down, across).astype(np.float32)
 
 
-def _spread_blocks(blocks: Map, h: int, w: int) -> Map:
-    """Returns the blocks that tiles lie in, or the nearest ones."""
+def _spread_blocks(
+    blocks: Float[Array, "down across"], h: int, w: int, counts: tuple[float, float] | None = None
+) -> Map:
+    """Returns the blocks that tiles lie in, or the nearest ones.
+
+    Args:
+        counts: Of blocks down and across the picture, where the last ones are cut.
+    """
     rows, columns = (
-        jnp.minimum((jnp.arange(-(-n // TILE)) + 0.5) * TILE / n * count, count - 1).astype(int)
-        for n, count in zip((h, w), blocks.shape, strict=True)
+        jnp.minimum((jnp.arange(-(-n // TILE)) + 0.5) * TILE / n * count, most - 1).astype(int)
+        for n, count, most in zip((h, w), counts or blocks.shape, blocks.shape, strict=True)
     )
     return blocks[rows][:, columns]

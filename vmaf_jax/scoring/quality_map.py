@@ -123,23 +123,24 @@ def quality_maps(
                     f"{wanted[-1]}; lower it."
                 )
             if number in wanted:
-                yield _map(number, packed, shape, decoder.bits, feature_set)
+                yield _map(number, packed, shape, decoder, feature_set)
 
 
 def _map(
     number: int,
     packed: npt.NDArray[Any],
     shape: FrameShape,
-    bits: int,
+    decoder: DecodedPair,
     feature_set: FeatureSet,
 ) -> QualityMap:
+    bits, encode = decoder.bits, decoder.plan.encode
     luma = packed[:, 0, : shape.height * shape.width].reshape(2, *shape[:2]) / 2.0 ** (bits - 8)
     reference, distorted = jnp.asarray(luma, jnp.float32)
     maps = dict(luma_maps(reference, distorted, feature_set.gain_limit))
     if feature_set.planes > 1:
         planes = (unpack_planes(jnp.asarray(frames), shape) for frames in packed)
         x, y = (Planes(*(plane[0] for plane in of_frame)) for of_frame in planes)
-        maps |= v1_maps(x, y, bits, settings_of(feature_set))
+        maps |= v1_maps(x, y, bits, settings_of(feature_set, encode))
     values = {name: np.asarray(value, np.float64) for name, value in maps.items()}
     return QualityMap(number, (luma[1] / 255).astype(np.float32), values)
 
