@@ -205,8 +205,8 @@ def test_maps_are_libvmafs_by_place_and_in_the_mean(tmp_path, ffmpeg, encode):
     fixed |= {"topk": 1, "cambi_max_val": 1000, "heatmaps_path": str(tmp_path)}
     log = libvmaf(ffmpeg, tmp_path, files, options("cambi", **fixed))
     (truth,) = (v for k, v in log.items() if k.startswith("cambi"))
-    assert truth > 0.01
-    assert cambi.mean() == pytest.approx(truth, rel=1e-5)
+    assert truth > 0.001
+    assert cambi.mean() == pytest.approx(truth, abs=1e-6)  # it has six decimals
     width, height = (640, 384) if encode is None else encode[:2]
     by_place = np.zeros((height // 32, width // 32))
     for path in tmp_path.glob("cambi_heatmap_scale_*.gray"):

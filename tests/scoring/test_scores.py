@@ -1,12 +1,18 @@
 """The worst region of a clip, by its place, time and score."""
 
+import json
 import subprocess
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 
+from tests.support import run_command
 from vmaf_jax import score
+from vmaf_jax.corpora.logs import read_log
 from vmaf_jax.errors import InputError
+from vmaf_jax.features.feature_set import FEATURES
+from vmaf_jax.scoring.rank import rank
 from vmaf_jax.scoring.score import ScoreSettings
 
 
@@ -55,6 +61,31 @@ def test_a_sound_encode_is_not_accused(encodes):
     region = score(encodes / "ref.y4m", encodes / "ref2.y4m", worst_region=True).worst_region
     assert not region.stands_out
     assert region.sentence().startswith("no region stands out")
+
+
+def test_a_ranking_and_logs_name_the_region_of_each_video(encodes, broken, tmp_path):
+    pair, settings = (encodes / "ref.y4m", broken), ScoreSettings(worst_region=True)
+    alone = score(*pair, worst_region=True)
+    ranking = rank(encodes / "ref.y4m", [encodes / "ref2.y4m", broken], settings=settings)
+    found = {
+        names[1]: s.worst_region for names, s in zip(ranking.names(), ranking.ranked, strict=True)
+    }
+    assert found["broken.mkv"] == alone.worst_region
+    assert not found["ref2.y4m"].stands_out
+    rows = {row["distorted"]: row["worst_region"] for row in ranking.to_arrow().to_pylist()}
+    assert rows["broken.mkv"]["box"] == list(alone.worst_region.box)
+    shown = run_command("score", *pair, encodes / "ref2.y4m", "--worst-region").stdout
+    assert f"{alone.worst_region.score:.3f} at {alone.worst_region.region}, 0.29 s" in shown
+    assert "none stands out" in shown
+
+    alone.write_log(tmp_path / "log.json")
+    logged = json.loads((tmp_path / "log.json").read_text())["worst_region"]
+    assert logged == json.loads(json.dumps(alone.to_dict()["worst_region"]))
+    alone.write_log(tmp_path / "log.xml")
+    (element,) = ElementTree.parse(tmp_path / "log.xml").iter("worst_region")  # noqa: S314 (ours)
+    assert element.get("box") == alone.worst_region.region
+    assert (element.get("frame"), element.get("stands_out")) == ("7", "true")
+    assert len(read_log(tmp_path / "log.xml", FEATURES).features) == 12
 
 
 def test_vmaf_v1_names_a_region_without_a_score(encodes, broken):

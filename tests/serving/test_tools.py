@@ -143,6 +143,22 @@ def test_a_plot_and_the_worst_frames_are_pictures(server):
     assert pictures(result) == []
 
 
+def test_maps_are_written_below_the_output_folder_alone(server):
+    answer = server.answer("quality_maps", **PAIR, model="nano", out="maps/dis", worst_region=True)
+    files = [Path(name) for name in answer["files"]]
+    assert {path.name.partition("-")[2] for path in files} == {"vif.png", "adm.png"}
+    assert all(path.read_bytes().startswith(PNG) for path in files)
+    assert {path.parent.parts[-2:] for path in files} == {("maps", "dis")}
+    assert f"frame{answer['worst_region']['frame']:06d}-vif.png" in {path.name for path in files}
+    ranked = server.answer("rank", **RANKED, model="nano", worst_region=True)["ranked"]
+    regions = {entry["distorted"]: entry["worst_region"] for entry in ranked}
+    assert regions["dis.mp4"] == answer["worst_region"]
+    for outside in ("../maps", str(server.folder)):
+        assert "not a name to write below" in server.refusal("quality_maps", **PAIR, out=outside)
+    taken = f"maps/dis/{files[0].name}"
+    assert ": a file; name a folder" in server.refusal("quality_maps", **PAIR, out=taken)
+
+
 def test_the_worst_frames_are_told_of_a_comparison_as_scores_are(server):
     whole = server.answer("vmaf_score", **PAIR, per_frame=True)["frames"]
     part = server.call("describe_worst_frames", **PAIR, start="6f", frames=4, count=1)

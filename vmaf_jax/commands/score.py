@@ -12,7 +12,7 @@ from vmaf_jax.commands import options
 from vmaf_jax.commands.program import HELP_ALL
 from vmaf_jax.environment import prepare_extraction
 from vmaf_jax.errors import GateError, InputError
-from vmaf_jax.files import check_output, check_writable, is_folder
+from vmaf_jax.files import check_output, is_folder
 from vmaf_jax.printable import printable
 from vmaf_jax.video.comparison import Comparison
 from vmaf_jax.video.inputs import Video, check_video
@@ -219,9 +219,7 @@ def score(
         # Before imports that take seconds, so that a mistyped name costs no wait.
         limits.check_output([pristine, *degraded])
         if several:
-            output.check_for_ranking(
-                [pristine, *degraded], provider, within, worst_region=worst_region
-            )
+            output.check_for_ranking([pristine, *degraded], provider, within)
         elif engine == "ray":
             raise InputError("--engine ray: spreads several videos; name more, or drop it.")
         else:
@@ -381,11 +379,9 @@ class _Output:
             if path is not None:
                 check_output(path, suffix, inputs)
         if self.maps is not None:
-            import vmaf_jax.scoring.quality_map  # noqa: F401  a missing extra is named now
+            from vmaf_jax.scoring.quality_map import check_map_folder  # names a missing extra
 
-            if self.maps.exists() and not is_folder(self.maps):
-                raise InputError(f"{self.maps}: a file; name a folder for --maps.")
-            check_writable(self.maps if is_folder(self.maps) else self.maps.parent)
+            check_map_folder(self.maps)
         if self.csv is not None and self.csv == self.plot:
             raise InputError("--csv and --plot name one file; choose two.")
 
@@ -394,16 +390,10 @@ class _Output:
         inputs: Sequence[Path],
         provider: str | None,
         within: float | None,
-        *,
-        worst_region: bool,
     ) -> None:
         """Refuses what is of one pair alone; checks that the page can be written."""
         flags = {"--csv": self.csv, "--plot": self.plot, "--log": self.log, "--maps": self.maps}
-        others = {
-            "--provider": provider,
-            "--within": within,
-            "--worst-region": worst_region or None,
-        }
+        others = {"--provider": provider, "--within": within}
         for flag, value in (flags | others).items():
             if value is not None:
                 raise InputError(f"{flag} is of one pair; name one distorted video, or drop it.")
@@ -505,6 +495,7 @@ def _rank(
                 sure=scores.interval_text,
                 size=scores.size,
                 bitrate=scores.bitrate,
+                region="" if scores.worst_region is None else scores.worst_region.cell(),
             )
             for scores, names in named
         ]

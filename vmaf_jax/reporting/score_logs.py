@@ -30,6 +30,7 @@ def to_json(
     version: str,
     pooled: Statistics = NO_STATISTICS,
     numbers: Sequence[int] | npt.NDArray[np.integer] | None = None,
+    worst_region: Mapping[str, object] | None = None,
 ) -> str:
     """Returns the log as JSON.
 
@@ -39,6 +40,7 @@ def to_json(
         pooled: statistics of those that are scores, by name; percentiles and the worst second are
             added to libvmaf's four.
         numbers: of the frames, `[frames]`; from 0 by default.
+        worst_region: its attributes, where it was looked for; libvmaf's logs have no such part.
     """
     rows = zip(*(values.tolist() for values in columns.values()), strict=True)
     frames = [
@@ -54,6 +56,7 @@ def to_json(
         "frames": frames,
         "pooled_metrics": metrics,
         "aggregate_metrics": {},
+        **({} if worst_region is None else {"worst_region": worst_region}),
     }
     return json.dumps(document, indent=2) + "\n"
 
@@ -63,6 +66,7 @@ def to_xml(
     version: str,
     pooled: Statistics = NO_STATISTICS,
     numbers: Sequence[int] | npt.NDArray[np.integer] | None = None,
+    worst_region: Mapping[str, object] | None = None,
 ) -> str:
     """Returns the log as XML; arguments are those of `to_json`."""
     rows = zip(*(values.tolist() for values in columns.values()), strict=True)
@@ -81,8 +85,21 @@ def to_xml(
     )
     return (
         f"<VMAF version={quoteattr(version)}>\n  <frames>\n{frames}\n  </frames>\n"
-        f"  <pooled_metrics>\n{metrics}\n  </pooled_metrics>\n  <aggregate_metrics />\n</VMAF>\n"
+        f"  <pooled_metrics>\n{metrics}\n  </pooled_metrics>\n  <aggregate_metrics />\n"
+        f"{_region_element(worst_region)}</VMAF>\n"
     )
+
+
+def _region_element(region: Mapping[str, object] | None) -> str:
+    """Returns a line of XML with what `--json` has of the worst region."""
+    if region is None:
+        return ""
+    values = {
+        name: ",".join(map(str, value)) if isinstance(value, tuple) else json.dumps(value)
+        for name, value in region.items()
+        if value is not None
+    }
+    return f"  <worst_region {' '.join(f'{k}={quoteattr(v)}' for k, v in values.items())} />\n"
 
 
 def _numbered(

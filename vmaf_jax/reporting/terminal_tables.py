@@ -109,6 +109,7 @@ class RankedVideo(NamedTuple):
         sure: the uncertainty of the score, "" where there is nothing to say.
         size: of the file, bytes; None where it is unknown.
         bitrate: of the file, kbit/s; None where it is unknown.
+        region: the worst region, "" where none was looked for.
     """
 
     reference: str
@@ -118,6 +119,7 @@ class RankedVideo(NamedTuple):
     sure: str
     size: int | None
     bitrate: float | None
+    region: str = ""
 
 
 def show_ranking(ranked: Sequence[RankedVideo], failed: Sequence[tuple[str, str]]) -> None:
@@ -139,7 +141,9 @@ def _ranking(ranked: Sequence[RankedVideo]) -> Table:
     several = len({video.reference for video in ranked}) > 1
     with_sure = any(video.sure for video in ranked)
     names = ["", "distorted", *(["reference"] if several else []), model]
-    names += [*(["uncertainty"] if with_sure else []), "5 %", "worst second", "min", *other_models]
+    with_region = any(video.region for video in ranked)
+    names += [*(["uncertainty"] if with_sure else []), "5 %", "worst second", "min"]
+    names += [*(["worst region"] if with_region else []), *other_models]
     view = Table(*names, "frames", "kbit/s", "MB")
     for rank, video in enumerate(ranked, 1):
         frames = video.statistics[model]
@@ -150,6 +154,7 @@ def _ranking(ranked: Sequence[RankedVideo]) -> Table:
             f"{video.score:.3f}",
             *([video.sure] if with_sure else []),
             *(format_fixed(frames.get(k), 3) for k in ("p5", "worst_second", "min")),
+            *([video.region] if with_region else []),
             *(f"{video.statistics[other]['mean']:.3f}" for other in other_models),
             str(frames["frames"]),
             "" if video.bitrate is None else f"{video.bitrate:.0f}",

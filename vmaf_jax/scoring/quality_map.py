@@ -20,7 +20,7 @@ from vmaf_jax.extraction.jax_features import FrameShape, unpack_planes
 from vmaf_jax.features.feature_set import FEATURES, FeatureSet
 from vmaf_jax.features.maps import TILE, luma_maps, v1_maps
 from vmaf_jax.features.v1 import Planes, settings_of, too_small
-from vmaf_jax.files import make_dir, write_bytes
+from vmaf_jax.files import check_writable, is_folder, make_dir, write_bytes
 from vmaf_jax.reporting.heat import MAP_KINDS, heat_picture
 from vmaf_jax.scoring.measured_pair import plan_again
 from vmaf_jax.scoring.scores import Scores
@@ -158,6 +158,17 @@ def maps_of_scores(scores: Scores, frames: Sequence[int]) -> Iterator[QualityMap
     pair, _, _ = plan_again(scores)
     videos = (pair.reference, pair.distorted)
     yield from quality_maps(videos, frames, scores.table.feature_set, pair.comparison)
+
+
+def check_map_folder(folder: Path) -> None:
+    """Checks, before long work, that maps can be written to a folder, which need not exist.
+
+    Raises:
+        InputError: They cannot.
+    """
+    if folder.exists() and not is_folder(folder):
+        raise InputError(f"{folder}: a file; name a folder for maps.")
+    check_writable(folder if is_folder(folder) else folder.parent)
 
 
 def write_maps(folder: Path, scores: Scores) -> list[Path]:

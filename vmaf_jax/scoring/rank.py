@@ -35,6 +35,7 @@ from vmaf_jax.scoring.score import (
     DEFAULT_MODEL,
     DEFAULT_SETTINGS,
     ScoreSettings,
+    add_worst_region,
     predict_scores,
 )
 from vmaf_jax.scoring.scores import Scores
@@ -101,11 +102,10 @@ def rank(
         if isinstance(outcome, InputError):
             failed.append(Failure(str(source.path), str(encode.path), str(outcome)))
             continue
-        ranked.append(
-            predict_scores(
-                loaded, choice.reason, outcome, (source, encode), settings, extraction_s=seconds
-            )
+        scores = predict_scores(
+            loaded, choice.reason, outcome, (source, encode), settings, extraction_s=seconds
         )
+        ranked.append(add_worst_region(scores, loaded) if settings.worst_region else scores)
     # By name where scores are equal, so that the order does not depend on who finished first.
     ranked.sort(key=lambda scores: (-scores.pooled, str(scores.table.clip[0])))
     return Ranking(ranked, failed)
@@ -202,7 +202,8 @@ class Ranking:
         """Returns a `pyarrow.Table`, a row a video: `rank`, names, `score`, statistics of frames.
 
         `bytes` are of the file, and `kbit_per_s` is its size over its duration. With
-        `inside_training_region`, and the interval's ends `low` and `high` where requested.
+        `inside_training_region`, and the interval's ends `low` and `high` and the `worst_region`
+        (frame, time, box, scores) where requested.
         """
         rows = [
             {
@@ -218,6 +219,11 @@ class Ranking:
                     else {}
                 ),
                 "inside_training_region": scores.inside_training_region,
+                **(
+                    {"worst_region": dataclasses.asdict(scores.worst_region)}
+                    if scores.worst_region is not None
+                    else {}
+                ),
                 **scores.all_statistics()[scores.model],
             }
             for rank, (scores, names) in enumerate(zip(self.ranked, self.names(), strict=True), 1)

@@ -334,13 +334,24 @@ def _score_every_frame(
     scores = predict_scores(loaded, choice.reason, table, pair, settings, extraction_s=extraction_s)
     if not settings.worst_region:
         return scores
+    return add_worst_region(scores, loaded, progress.steps("frames looked at", lambda: len(table)))
+
+
+def add_worst_region(
+    scores: Scores, model: Model, progress: Callable[[int], None] | None = None
+) -> Scores:
+    """Returns scores with the region that departs most from the rest of its frame.
+
+    Args:
+        model: That scored.
+        progress: Called with how many more frames were looked at.
+
+    Raises:
+        InputError: The videos cannot be read again.
+    """
     from vmaf_jax.scoring.measured_pair import find_worst_region
 
-    region = find_worst_region(
-        scores,
-        lambda features: predict_frames(loaded, features),
-        progress.steps("frames looked at", lambda: len(table)),
-    )
+    region = find_worst_region(scores, lambda features: predict_frames(model, features), progress)
     return dataclasses.replace(scores, worst_region=region)
 
 

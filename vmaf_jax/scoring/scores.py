@@ -91,6 +91,14 @@ class WorstRegion:
             return f"{self.region}, in a frame of {self.frame_score:.2f}"
         return f"{self.region} scores {self.score:.2f}, the frame {self.frame_score:.2f}"
 
+    def cell(self) -> str:
+        """Returns the region for a table: its score, box and time, or that none stands out."""
+        if not self.stands_out:
+            return "none stands out"
+        points = "" if self.score is None else f"{self.score:.3f} at "
+        when = f"frame {self.frame}" if self.time is None else format_time(self.time)
+        return f"{points}{self.region}, {when}"
+
     def sentence(self) -> str:
         """Returns the region in words."""
         when = f"frame {self.frame}"
@@ -521,7 +529,9 @@ class Scores:
         pooled = {"vmaf": self.statistics(), **self.all_statistics()}
         write = score_logs.to_xml if path.suffix == ".xml" else score_logs.to_json
         version = str(self.table.provenance.get("backend_version", "unknown"))
-        write_bytes(path, write(columns, version, pooled, self.table.index).encode())
+        region = None if self.worst_region is None else dataclasses.asdict(self.worst_region)
+        log = write(columns, version, pooled, self.table.index, region)
+        write_bytes(path, log.encode())
 
     def write_csv(self, path: Path) -> None:
         """Writes one row a frame: `frame`, `score`, the features and each teacher's score."""

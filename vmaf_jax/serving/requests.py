@@ -46,6 +46,10 @@ ClipLevel = Annotated[
         "calibration.",
     ),
 ]
+WorstRegionWanted = Annotated[
+    bool,
+    Field(description="Also find the part of a picture that departs most: frame, time, box."),
+]
 Distance = Annotated[
     float | None,
     Field(
@@ -189,9 +193,7 @@ class ScoreRequest(Pair):
     interval: ClipLevel = None
     distance: Distance = None
     plot: bool = Field(False, description="Also draw the scores over the frames.")
-    worst_region: bool = Field(
-        False, description="Also find the part of a picture that departs most: frame, time, box."
-    )
+    worst_region: WorstRegionWanted = False
     per_frame: bool = Field(False, description="Also each frame's score and features.")
 
 
@@ -212,6 +214,7 @@ class RankRequest(Scoring):
     )
     interval: ClipLevel = None
     distance: Distance = None
+    worst_region: WorstRegionWanted = False
     out: OutputPath | None = Field(
         None, description="Also write everything, each frame too, to this .json file."
     )
@@ -225,6 +228,15 @@ class WorstFramesRequest(Pair):
     count: int = Field(3, ge=1, le=16, description="How many frames.")
     apart: int = Field(1, ge=1, le=10_000, description="Frames between any two of them.")
     pictures: bool = Field(True, description="Also show each frame.")
+
+
+class MapsRequest(Pair):
+    """Draws where the frames of a pair that score lowest lose quality: pictures (PNG) of VIF and
+    ADM, and with VMAF v1 of banding and chroma, brighter where more is lost, written to a folder.
+    """
+
+    worst_region: WorstRegionWanted = False
+    out: OutputPath = Field(description="Folder to write below the output folder, such as maps.")
 
 
 class ExtractRequest(Measurement):
@@ -539,6 +551,7 @@ TOOLS = {
         Tool("eval_model_on_split", "Evaluate a model", EvaluateRequest),
         Tool("compare_models", "Compare models", CompareRequest),
         Tool("describe_worst_frames", "Describe the worst frames", WorstFramesRequest),
+        Tool("quality_maps", "Draw where quality is lost", MapsRequest, writes=True),
         Tool("run_benchmark", "Run a benchmark", BenchmarkRequest, long=True, ends_worker=True),
         Tool(
             "train_model", "Train a model", TrainRequest, long=True, ends_worker=True, writes=True

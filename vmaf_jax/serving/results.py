@@ -143,6 +143,22 @@ class WorstFramesResult:
 
 
 @dataclass(frozen=True, kw_only=True)
+class MapsResult:
+    """Pictures of where frames lose quality.
+
+    Attributes:
+        score: the clip's score, points.
+        files: PNG; a name has the frame's number and the feature.
+        worst_region: the part of a picture that departs most, where it was requested.
+    """
+
+    model: str
+    score: float
+    files: list[str]
+    worst_region: WorstRegion | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class RankedVideo:
     """One of several videos that were scored.
 
@@ -152,6 +168,7 @@ class RankedVideo:
         bytes: of the file.
         kbit_per_s: its size over its duration; null where that is unknown.
         interval: of the score, where it was requested.
+        worst_region: the part of a picture that departs most, where it was requested.
     """
 
     rank: int
@@ -161,6 +178,7 @@ class RankedVideo:
     bytes: int | None
     kbit_per_s: float | None = None
     interval: ScoreInterval | None = None
+    worst_region: WorstRegion | None = None
     inside_training_region: bool | None = None
     statistics: Statistics
 

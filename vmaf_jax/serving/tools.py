@@ -141,6 +141,29 @@ def describe_worst_frames(
     return Answer(result, [frame.picture for frame in worst if frame.picture is not None])
 
 
+def draw_maps(request: requests.MapsRequest, progress: Progress) -> Answer[results.MapsResult]:
+    """Draws where the lowest frames of a pair lose quality."""
+    from vmaf_jax.scoring.quality_map import check_map_folder, write_maps
+
+    out = Path(request.out)
+    check_map_folder(out)
+    progress.say("measuring")
+    scores = score_pair(
+        request.reference,
+        request.distorted,
+        _load_scorer(request.model),
+        fill_settings(ScoreSettings, request),
+    )
+    progress.say("maps")
+    result = results.MapsResult(
+        model=scores.model,
+        score=scores.pooled,
+        files=[str(path) for path in write_maps(out, scores)],
+        worst_region=scores.worst_region,
+    )
+    return Answer(result)
+
+
 def rank_videos(request: requests.RankRequest, progress: Progress) -> Answer[results.RankResult]:
     """Scores several videos and ranks them, the best first."""
     out = _json_output(request.out, [request.reference, *request.distorted])
@@ -167,6 +190,7 @@ def rank_videos(request: requests.RankRequest, progress: Progress) -> Answer[res
                 bytes=scores.size,
                 kbit_per_s=scores.bitrate,
                 interval=scores.interval,
+                worst_region=scores.worst_region,
                 inside_training_region=scores.inside_training_region,
                 statistics=_statistics(scores),
             )
@@ -532,6 +556,7 @@ WORK: dict[type[Request], Work[Any, Any]] = {
         Work(requests.ScoreRequest, score_video, results.ScoreResult),
         Work(requests.RankRequest, rank_videos, results.RankResult),
         Work(requests.WorstFramesRequest, describe_worst_frames, results.WorstFramesResult),
+        Work(requests.MapsRequest, draw_maps, results.MapsResult),
         Work(requests.ExtractRequest, extract_features, results.TableResult),
         Work(requests.ImportRequest, import_table, results.TableResult),
         Work(requests.CheckRequest, check_table, results.CheckResult),
