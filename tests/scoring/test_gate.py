@@ -129,12 +129,19 @@ def test_many_pairs_are_junit_tests(pair, encodes, documents, tmp_path):
         (("--baseline", "plain.json", "--max-drop", "worst-shot=1"), "has no score by worst-shot"),
         (("--baseline", "text.json", "--max-drop", "1"), "no document of `score --json`"),
         (("--baseline", "other.json", "--max-drop", "1"), "no scores of dis.mp4 against ref.y4m"),
+        (
+            ("--baseline", "part.json", "--max-drop", "1"),
+            "of --region 0,0,64,64 --start 3f, these scores of the whole videos",
+        ),
     ],
 )
 def test_bad_input_is_one_line(pair, documents, flags, message):
     (documents / "text.json").write_text("[1, 2")
     other = json.loads((documents / "plain.json").read_text()) | {"reference": "another"}
     (documents / "other.json").write_text(json.dumps(other))
+    part = {**other["comparison"], "region": [0, 0, 64, 64], "start": 3}
+    part = json.loads((documents / "plain.json").read_text()) | {"comparison": part}
+    (documents / "part.json").write_text(json.dumps(part))
     flags = [documents / flag if flag.endswith(".json") else flag for flag in flags]
     finished = run_command("score", *pair, *flags, "--quiet")
     assert finished.code == 2

@@ -130,6 +130,19 @@ class _Interval(pydantic.BaseModel):
     high: float
 
 
+class _Measured(pydantic.BaseModel):
+    """What of the two videos a document is of."""
+
+    region: tuple[int, ...] | None = None
+    start: int = 0
+
+    def words(self) -> str:
+        """Returns it as options of `score`, or that it is all."""
+        region = None if self.region is None else f"--region {','.join(map(str, self.region))}"
+        start = f"--start {self.start}f" if self.start else None
+        return " ".join(filter(None, (region, start))) or "the whole videos"
+
+
 class _Document(pydantic.BaseModel):
     """A document of `score --json`, as far as a baseline needs it."""
 
@@ -143,6 +156,7 @@ class _Document(pydantic.BaseModel):
     interval: _Interval | None = None
     frames: list[float] | int | None = None
     frame_numbers: list[int] | None = None
+    comparison: _Measured = _Measured()
 
     def pooled(self, pool: str) -> float | None:
         """Returns the score by a pooling, as far as the document has it."""
@@ -251,6 +265,12 @@ class Gate:
             raise InputError(
                 f"{self._path}: scored by {found.model}, not by {scores.model}; score both with "
                 f"one model."
+            )
+        measured = _Measured.model_validate(scores.table.provenance["comparison"])
+        if found.comparison != measured:
+            raise InputError(
+                f"{self._path}: of {found.comparison.words()}, these scores of "
+                f"{measured.words()}; make the baseline of the same part."
             )
         count = found.frames if isinstance(found.frames, int) else found.statistics.get("frames")
         if count != (scores.frames or len(scores.per_frame)):

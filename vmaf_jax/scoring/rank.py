@@ -105,7 +105,10 @@ def rank(
         scores = predict_scores(
             loaded, choice.reason, outcome, (source, encode), settings, extraction_s=seconds
         )
-        ranked.append(add_worst_region(scores, loaded) if settings.worst_region else scores)
+        try:
+            ranked.append(add_worst_region(scores, loaded) if settings.worst_region else scores)
+        except InputError as error:
+            failed.append(Failure(str(source.path), str(encode.path), str(error)))
     # By name where scores are equal, so that the order does not depend on who finished first.
     ranked.sort(key=lambda scores: (-scores.pooled, str(scores.table.clip[0])))
     return Ranking(ranked, failed)
