@@ -32,7 +32,7 @@ from vmaf_jax.runs.config import Config, DataConfig, StudentConfig, load_config
 from vmaf_jax.runs.fit import fit_folds
 from vmaf_jax.runs.problem import Problem, load_problem, make_folds
 from vmaf_jax.runs.rivals import FOUR_K, RIVAL_POOLINGS
-from vmaf_jax.tables.table import PaddedClips, rows_by_clip
+from vmaf_jax.tables.table import FeatureTable, rows_by_clip
 from vmaf_jax.teacher import load_teacher
 from vmaf_jax.training import TrainingSettings
 
@@ -62,11 +62,11 @@ def make_table(folder: Path) -> None:
     import_features(source, TABLE, settings, progress=NO_PROGRESS)
 
 
-def _clips(problem: Problem) -> PaddedClips:
+def _clips(problem: Problem) -> FeatureTable:
     """Returns the clips of a problem of opinions, which has some."""
     if problem.clips is None:
         sys.exit(f"{problem.name}: holds no opinions.")
-    return problem.clips
+    return problem.clips.means
 
 
 def leave_one_test_out(config: Config, problem: Problem) -> Floats:

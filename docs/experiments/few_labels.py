@@ -137,7 +137,7 @@ def v1_problem(folder: Path) -> Problem:
 
 def write(problem: Problem, predictions: Predictions, path: Path) -> None:
     """Keys, labels and predictions of every clip."""
-    clips = pad_clips(problem.table)
+    clips = problem.table.mean_pool()
     columns = {"clip": clips.clip, "source": clips.source, "mos": problem.label, **predictions}
     if clips.experiment is not None:
         columns["experiment"] = clips.experiment

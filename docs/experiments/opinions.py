@@ -161,7 +161,7 @@ class Fewer(Problem):
 
     @property
     def fold(self) -> npt.NDArray[np.int64]:
-        names = self.table.source if self.clips is None else self.clips.source
+        names = self.table.source if self.clips is None else self.clips.means.source
         return np.searchsorted(np.array(self.sources, object), names)
 
 
@@ -176,11 +176,11 @@ def main(table: Path, out: Path) -> None:
     predictions |= students(problem)
     curves = learning_curves(problem)
     columns = {
-        "clip": clips.clip,
-        "source": clips.source,
-        "experiment": clips.experiment,
+        "clip": clips.means.clip,
+        "source": clips.means.source,
+        "experiment": clips.means.experiment,
         "mos": problem.label,
-        "mos_ci95": clips.mos_ci95,
+        "mos_ci95": clips.means.mos_ci95,
         **predictions,
         **{f"curve|{name}": values for name, values in curves.items()},
     }

@@ -49,7 +49,9 @@ def differences(tmp_path_factory):
     clips = pad_clips(problem.table)
     assert len(clips) == 660
     predicted = held_out(problem, {"network": "rbf"}, FINE)
-    opinions = Opinions.of(problem.label, clips.source, clips.experiment, clips.mos_ci95)
+    opinions = Opinions.of(
+        problem.label, clips.means.source, clips.means.experiment, clips.means.mos_ci95
+    )
     return {
         rival: compare_against_opinions(predicted, other, opinions).differences["rmse"]
         for rival, other in incumbents(clips, problem).items()

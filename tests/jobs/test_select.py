@@ -82,8 +82,7 @@ def table_of(errors, sizes, rows=60):
     wave = np.where(np.arange(rows) % 2, 1.0, -1.0) * np.linspace(0.9, 1.1, rows)
     held_out = [HeldOut(texts, texts, index, seed, label, label + e * wave) for e in errors]
     settings = [{"candidates": f"c{k}"} for k in range(len(errors))]
-    table, _ = ranked(settings, sizes, held_out, same_rows=True)
-    return table
+    return ranked(settings, sizes, held_out, same_rows=True)
 
 
 @pytest.mark.parametrize(

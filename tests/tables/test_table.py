@@ -239,14 +239,14 @@ def test_each_clip_has_its_frames_in_order_and_zeros_behind():
     rows = table()
     clips = pad_clips(rows)
     assert clips.features.shape == (3, 5, 6)
-    for k, name in enumerate(clips.clip):
+    for k, name in enumerate(clips.means.clip):
         mine = np.flatnonzero(rows.clip == name)
         expected = rows.features[mine[np.argsort(rows.index[mine])]]
         np.testing.assert_array_equal(clips.features[k, : len(expected)], expected)
         assert (clips.features[k, len(expected) :] == 0).all()
-        assert clips.frames[k].sum() == len(expected) == clips.n_frames[k]
-        assert clips.labels["mos"][k] == 10.0 * int(name[-1])
-        assert (clips.source[k], clips.experiment[k]) == (
+        assert clips.frames[k].sum() == len(expected) == clips.means.index[k]
+        assert clips.means.labels["mos"][k] == 10.0 * int(name[-1])
+        assert (clips.means.source[k], clips.means.experiment[k]) == (
             f"source{name[-1]}",
             f"e{int(name[-1]) % 2}",
         )
@@ -255,7 +255,7 @@ def test_each_clip_has_its_frames_in_order_and_zeros_behind():
 def test_long_clips_are_strided_evenly_and_not_in_step_with_repeats():
     rows = table((601, 7))
     clips = pad_clips(rows, 64)
-    longest = list(clips.n_frames).index(601)
+    longest = list(clips.means.index).index(601)
     by_frame = {tuple(row): int(k) for row, k in zip(rows.features, rows.index, strict=True)}
     frames = np.array([by_frame[tuple(row)] for row in clips.features[longest]])
     assert len(frames) == 64
@@ -269,4 +269,4 @@ def test_clip_means_are_clips_of_one_frame():
     clips = pad_clips(table().mean_pool())
     assert clips.features.shape == (3, 1, 6)
     assert (clips.frames == 1).all()
-    assert sorted(clips.n_frames) == [1, 3, 5]
+    assert sorted(clips.means.index) == [1, 3, 5]

@@ -99,7 +99,7 @@ def rbf_document(
         "rho": repr(-float(network["offset"][0])),
     }
     units = [
-        " ".join([repr(float(c)), *(f"{k}:{float(v)!r}" for k, v in enumerate(p, start=1))])
+        " ".join([repr(float(c))] + [f"{k}:{float(v)!r}" for k, v in enumerate(p, start=1)])
         for c, p in zip(network["coefficients"][:, 0], scale * network["prototypes"], strict=True)
     ]
     text = [f"{key} {value}" for key, value in header.items()]

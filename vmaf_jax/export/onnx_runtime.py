@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -233,11 +233,11 @@ def check_scores(
     return clipped
 
 
-def pack(features: npt.NDArray[Any], frames: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+def pack(features: np.ndarray, frames: np.ndarray) -> npt.NDArray[np.float32]:
     """Returns clips `[n, t, d]` and their mask `[n, t]` as one array `[n, t, d + 1]`."""
     return np.concatenate([features, frames[..., None]], axis=-1).astype(np.float32)
 
 
-def unpack(rows: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], ...]:
+def unpack(rows: np.ndarray) -> tuple[np.ndarray, ...]:
     """Returns the arguments of a model: rows `[n, d]`, or features and mask of packed clips."""
     return (rows,) if rows.ndim == 2 else (rows[..., :-1], rows[..., -1])

@@ -19,7 +19,6 @@ import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -36,8 +35,8 @@ from vmaf_jax.features.feature_set import FeatureSet
 from vmaf_jax.files import work_folder
 from vmaf_jax.video.alignment import interval_expression
 from vmaf_jax.video.checks import check_run
-from vmaf_jax.video.comparison import Comparison
-from vmaf_jax.video.ffmpeg import BY_NUMBER, CompletedRun, Ffmpeg, run_ffmpeg
+from vmaf_jax.video.comparison import Comparison, Description
+from vmaf_jax.video.ffmpeg import BY_NUMBER, TO_NOTHING, VERBOSE, CompletedRun, Ffmpeg, run_ffmpeg
 from vmaf_jax.video.geometry import EncodedFormat
 from vmaf_jax.video.inputs import Video
 from vmaf_jax.video.pairing import PairPlan, check_chroma, filter_chains
@@ -213,20 +212,11 @@ def run_graph(
         folder: where ffmpeg works.
     """
     reference, distorted = videos
-    maps = [word for label in outputs for word in ("-map", f"[{label}]")]
-    return run_ffmpeg(
-        ffmpeg,
-        [
-            *("-nostdin", "-nostats", "-v", "level+verbose"),
-            *distorted.arguments(),
-            *reference.arguments(),
-            # ffmpeg else hands parts of each frame to threads that wait for them.
-            *("-filter_complex_threads", "1", "-filter_complex", ";".join(graph)),
-            *maps,
-            *("-fps_mode", "passthrough", "-f", "null", "-"),
-        ],
-        folder=folder,
-    )
+    line = [*VERBOSE, *distorted.arguments(), *reference.arguments()]
+    # ffmpeg else hands parts of each frame to threads that wait for them.
+    line += ["-filter_complex_threads", "1", "-filter_complex", ";".join(graph)]
+    line += [word for label in outputs for word in ("-map", f"[{label}]")]
+    return run_ffmpeg(ffmpeg, [*line, *TO_NOTHING], folder=folder)
 
 
 def measure_lists(
@@ -339,7 +329,7 @@ class FirstLook:
     videos: tuple[Video, Video]
     plan: PairPlan
     ending: str
-    description: dict[str, Any]
+    description: Description
     version: str
 
 

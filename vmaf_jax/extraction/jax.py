@@ -11,7 +11,7 @@ import json
 import queue
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -30,7 +30,7 @@ from vmaf_jax.extraction.libvmaf import describe_v1_form
 from vmaf_jax.extraction.request import Pair, Request, TableOrError, request_key, resolve_teachers
 from vmaf_jax.features.feature_set import FEATURES, FeatureSet
 from vmaf_jax.teacher import Teacher, load_teacher
-from vmaf_jax.video.comparison import DEFAULT_COMPARISON, Comparison
+from vmaf_jax.video.comparison import DEFAULT_COMPARISON, Comparison, Description
 from vmaf_jax.video.decode import DecodedPair, Samples, sample_dtype
 from vmaf_jax.video.ffmpeg import Ffmpeg, find_ffmpeg
 from vmaf_jax.video.geometry import EncodedFormat
@@ -39,7 +39,6 @@ from vmaf_jax.video.inputs import check_video, file_digest, text_digest
 RECIPE = 5  # of the computation: raised with every change of values, so that none is served old
 _CHUNK_SAMPLES = 2**25  # of each picture: 16 frames of 1080p
 _MAX_FRAMES = 64
-Description = dict[str, Any]  # of how the two videos of a pair were compared
 
 
 def extract_by_jax(

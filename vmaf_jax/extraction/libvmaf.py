@@ -34,8 +34,15 @@ from vmaf_jax.files import read_limited, work_folder
 from vmaf_jax.tables.table import UNLIMITED
 from vmaf_jax.teacher.model_file import MAX_BYTES, find_model_file, known_teachers, read_model_file
 from vmaf_jax.video.checks import check_run, check_steps
-from vmaf_jax.video.comparison import DEFAULT_COMPARISON, Comparison
-from vmaf_jax.video.ffmpeg import CompletedRun, Ffmpeg, report_frames, run_ffmpeg
+from vmaf_jax.video.comparison import DEFAULT_COMPARISON, Comparison, Description
+from vmaf_jax.video.ffmpeg import (
+    TO_NOTHING,
+    VERBOSE,
+    CompletedRun,
+    Ffmpeg,
+    report_frames,
+    run_ffmpeg,
+)
 from vmaf_jax.video.geometry import EncodedFormat
 from vmaf_jax.video.inputs import Video, check_video
 from vmaf_jax.video.pairing import PairPlan, check_chroma, filter_chains, warn_of_chroma
@@ -62,7 +69,7 @@ class Measurement:
     features: npt.NDArray[np.float64]
     labels: dict[str, npt.NDArray[np.float64]]
     version: str
-    description: dict[str, Any]
+    description: Description
 
 
 def measure_by_libvmaf(
@@ -194,13 +201,9 @@ def measuring_arguments(
     raw = ("-fps_mode", "passthrough", "-f", "rawvideo")
     # With one thread damage is concealed alike every time.
     decoder = ("-threads", "1") if comparison.allow_damaged else ()
-    return [
-        *("-nostdin", "-nostats", "-y", "-v", "level+verbose"),
-        *(*decoder, *distorted.arguments()),
-        *(*decoder, *reference.arguments()),
-        *("-filter_complex", graph, "-fps_mode", "passthrough", "-f", "null", "-"),
-        *("-map", "[y0]", *raw, FILES[0], "-map", "[y1]", *raw, FILES[1]),
-    ]
+    line = [*VERBOSE, "-y", *decoder, *distorted.arguments(), *decoder, *reference.arguments()]
+    line += ["-filter_complex", graph, *TO_NOTHING]
+    return [*line, "-map", "[y0]", *raw, FILES[0], "-map", "[y1]", *raw, FILES[1]]
 
 
 def end_options(comparison: Comparison) -> str:

@@ -68,7 +68,7 @@ def _extract_cached(
         "program": [ffmpeg.path, ffmpeg.version],
         **measurement_settings(request, models),
     }
-    labels = [*(model.name for model in models), *request.extra_metrics]
+    labels = [model.name for model in models] + list(request.extra_metrics)
     cache = Cache(request.cache_folder, settings, labels)
     if (cached := cache.find(pair)) is not None:
         return cached

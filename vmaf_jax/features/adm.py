@@ -207,7 +207,9 @@ def _norms_and_slopes(
     part = (slice(None), *middle(x.shape[1:]))
     kept = jnp.maximum(csf * jnp.abs(restored) - neighbours.sum(0) / 30, 0)[part]
     seen = csf * jnp.abs(x)[part]
-    norms = Sums(*(jnp.stack([*map(_pool, unstack(bands))]).sum() for bands in (kept, seen)))
+    kept_norm, seen_norm = (
+        jnp.stack([*map(_pool, unstack(bands))]).sum() for bands in (kept, seen)
+    )
 
     totals = (kept**3).sum((1, 2), keepdims=True)
     inverse = jnp.where(totals > 0, 1 / jnp.cbrt(jnp.where(totals > 0, totals, 1)), 0)
@@ -217,7 +219,8 @@ def _norms_and_slopes(
     by_added = -csf * back.sum(0) / 30 * _slope_of_abs(y - restored)
     at_edge = jnp.where((y == lowest) | (y == highest), 0.5, 0)
     free = jnp.where((lowest < y) & (y < highest), 1, at_edge)
-    return norms, by_added + free * (csf * by_kept * _slope_of_abs(restored) - by_added)
+    by_distorted = by_added + free * (csf * by_kept * _slope_of_abs(restored) - by_added)
+    return Sums(kept_norm, seen_norm), by_distorted
 
 
 _level.defvjp(_level_forward, _level_backward)

@@ -135,7 +135,9 @@ FEATURES = FeatureSet(
 NEG_FEATURES = dataclasses.replace(
     FEATURES,
     name="vmaf_neg",
-    libvmaf_keys=(*(f"integer_{name}_egl_1" for name in _NAMES[:-1]), "integer_motion2"),
+    libvmaf_keys=tuple(
+        "integer_motion2" if name == "motion2" else f"integer_{name}_egl_1" for name in _NAMES
+    ),
     libvmaf_model="vmaf_v0.6.1neg",
     gain_limit=1.0,
     options=_NEG_OPTIONS,
@@ -155,7 +157,7 @@ FLOAT_NEG_FEATURES = dataclasses.replace(
     NEG_FEATURES,
     name="vmaf_float_neg",
     model_names=_FLOAT_NAMES,
-    libvmaf_keys=(*(f"{name}_egl_1" for name in _NAMES[:-1]), "motion2"),
+    libvmaf_keys=tuple(name if name == "motion2" else f"{name}_egl_1" for name in _NAMES),
     libvmaf_model="vmaf_float_v0.6.1neg",
 )
 

@@ -10,14 +10,14 @@ NumPy and SciPy alone, since `score` looks at every frame of a clip and the base
 """
 
 import functools
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
 Floats = npt.NDArray[np.float32]
-Samples = npt.NDArray[np.unsignedinteger[Any]]
+Samples = npt.NDArray[np.unsignedinteger]
 
 _SMOOTHING = 4  # samples each way that are averaged for coarse errors, as in `_sum_blocks`
 _CELLS = 4  # of a tile, each way

@@ -18,7 +18,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import numpy.typing as npt
 from jaxtyping import Array, Float
 
 from vmaf_jax.models.student import Student, Variables
@@ -57,7 +56,7 @@ def deploy(student: Student, variables: Variables) -> Deployed:
     return Deployed(predict, jax.tree.map(lambda leaf: leaf.astype(np.float32), constants))
 
 
-Rows = npt.NDArray[Any]
+Rows = np.ndarray
 
 
 def in_batches(function: Callable[[Rows], Rows], rows: Rows, size: int) -> Rows:

@@ -6,6 +6,7 @@ read as YAML.
 
 import difflib
 import hashlib
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -31,7 +32,7 @@ _Kind = TypeVar("_Kind", bound=pydantic.BaseModel)
 Corpus = Literal["support_vectors", "netflix", "manifest", "demo"]
 
 
-def one_of(choices: Any) -> Any:
+def one_of(choices: Collection[str]) -> pydantic.AfterValidator:
     """Returns a Pydantic validator of names: the error of a wrong one tells the nearest known."""
 
     def check(value: str) -> str:
@@ -44,7 +45,7 @@ def one_of(choices: Any) -> Any:
     return pydantic.AfterValidator(check)
 
 
-def _place(value: Any) -> Any:
+def _place(value: object) -> object:
     """Validates a path or an address."""
     if value is None:
         return None

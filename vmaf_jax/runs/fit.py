@@ -8,7 +8,7 @@ import dataclasses
 import functools
 import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -22,7 +22,7 @@ from vmaf_jax.progress import NO_PROGRESS, Progress
 from vmaf_jax.runs.locate import find_run
 from vmaf_jax.runs.problem import Problem
 from vmaf_jax.runs.run_folder import open_run
-from vmaf_jax.runs.state import TrainingState
+from vmaf_jax.runs.state import Arrays, TrainingState
 from vmaf_jax.tables.dataset import release
 from vmaf_jax.tables.table import pad_clips
 from vmaf_jax.training import (
@@ -85,7 +85,7 @@ class Fit:
         pairs = zip(self.seeds, self.predicted[0], strict=True)
         return concatenate([problem.as_rows(predicted, seed) for seed, predicted in pairs])
 
-    def arrays(self) -> dict[str, Any]:
+    def arrays(self) -> Arrays:
         """Returns the arrays of a state on disk."""
         return {
             "predicted": self.predicted,
@@ -95,7 +95,7 @@ class Fit:
         }
 
     @staticmethod
-    def of(arrays: dict[str, Any], student: Student, seeds: tuple[int, ...]) -> "Fit":
+    def of(arrays: Arrays, student: Student, seeds: tuple[int, ...]) -> "Fit":
         """Returns the fit of such arrays."""
         predicted, losses = np.asarray(arrays["predicted"]), np.asarray(arrays["losses"])
         finals = [
@@ -314,7 +314,7 @@ def _start(settings: TrainingSettings, student: Student) -> Variables | None:
         return None
     run = open_run(find_run(settings.start))
     ours, theirs = (
-        (s.network, *(s.layer_sizes or ()), s.head, s.activation, s.n_features)
+        (s.network, s.layer_sizes, s.head, s.activation, s.n_features)
         for s in (student, run.student)
     )
     if ours != theirs:

@@ -118,9 +118,10 @@ class Problem:
     @functools.cached_property
     def log_distance(self) -> npt.NDArray[np.float32]:
         """Logarithm of each clip's viewing distance over the student's own, `[n]`; 0 without."""
-        if self.distance is None or self.clips is None or self.clips.distance is None:
+        seen_from = None if self.clips is None else self.clips.means.distance
+        if self.distance is None or seen_from is None:
             return np.zeros(self.n_units, np.float32)
-        return np.log(self.clips.distance / self.distance).astype(np.float32)
+        return np.log(seen_from / self.distance).astype(np.float32)
 
     @property
     def fold_names(self) -> list[str]:
@@ -164,20 +165,19 @@ class Problem:
         features = np.asarray(student.inputs(jnp.asarray(self.clips.features, jnp.float32)))
         clip_rows = ClipRows(
             frames=self.clips.frames,
-            weight=_weights(self.clips, settings),
-            experiment=_experiments(self.clips, settings),
+            weight=_weights(self.clips.means, settings),
+            experiment=_experiments(self.clips.means, settings),
             log_distance=self.log_distance,
         )
         return make_rows(features, self.target, self.source, n_sources, clip_rows, start)
 
     def as_rows(self, predicted: npt.NDArray[np.float64], seed: int) -> HeldOut:
         """Returns predictions `[n]` of the units as rows of a run folder's table."""
-        index = self.table.index if self.clips is None else self.clips.n_frames
-        units = self.table if self.clips is None else self.clips
+        units = self.table if self.clips is None else self.clips.means
         return HeldOut(
             source=units.source,
             clip=units.clip,
-            index=index,
+            index=units.index,
             seed=np.full(self.n_units, seed, dtype=np.int32),
             label=self.label,
             predicted=predicted,
@@ -240,31 +240,40 @@ def load_problem(
             there are fewer sources than folds.
     """
     table = _load_table(data, progress)
-    label = table.label(data.label_column)
-    teacher, no_teacher = find_teacher(table, data)
-    target = label if teacher is None else unclipped(teacher, table.features, label)
     clips = pad_clips(table, data.frames_per_clip) if data.label == "mos" else None
-    if clips is not None:
-        label = target = clips.labels[data.label_column]
-    name = str(data.features or data.corpus)
-    sources, source, masks = make_folds(
-        table.source if clips is None else clips.source, folds, name
-    )
+    return _make_problem(str(data.features or data.corpus), table, data, folds, clips=clips)
+
+
+def _make_problem(
+    name: str,
+    table: FeatureTable,
+    data: DataConfig,
+    folds: int | None,
+    *,
+    clips: PaddedClips | None = None,
+    buffer_rows: int | None = None,
+) -> Problem:
+    """Returns a table with its labels, targets, teacher and folds."""
+    units = table if clips is None else clips.means
+    label = units.label(data.label_column)
+    teacher, no_teacher = find_teacher(table, data)
+    sources, source, masks = make_folds(units.source, folds, name)
     if np.ptp(label) == 0:
         raise InputError(f"{name}: every label is {label[0]:g}; there is nothing to learn from it.")
     if data.distance is not None and table.distance is None:
         raise InputError(f"{name}: has no column distance, which data.distance needs; drop that.")
     return Problem(
-        name,
-        table,
-        clips,
-        label,
-        target,
-        teacher,
-        no_teacher,
-        sources,
-        source,
-        masks,
+        name=name,
+        table=table,
+        clips=clips,
+        label=label,
+        target=label if teacher is None else _targets(teacher, table, label),
+        teacher=teacher,
+        no_teacher=no_teacher,
+        sources=sources,
+        source=source,
+        masks=masks,
+        buffer_rows=buffer_rows,
         distance=data.distance,
     )
 
@@ -289,7 +298,7 @@ def make_folds(
     return sources, number, fold_masks(sources, source_folds(source, n_folds))
 
 
-def _weights(clips: PaddedClips, settings: TrainingSettings) -> npt.NDArray[np.float32]:
+def _weights(clips: FeatureTable, settings: TrainingSettings) -> npt.NDArray[np.float32]:
     """Returns the weight of each clip in the loss, mean 1: its precision, if settings ask for it.
 
     The variance of a clip's error is the votes' own, `(ci95 / 1.96)^2`, and the model's.
@@ -302,7 +311,7 @@ def _weights(clips: PaddedClips, settings: TrainingSettings) -> npt.NDArray[np.f
     return (precision / precision.mean()).astype(np.float32)
 
 
-def _experiments(clips: PaddedClips, settings: TrainingSettings) -> npt.NDArray[np.float32]:
+def _experiments(clips: FeatureTable, settings: TrainingSettings) -> npt.NDArray[np.float32]:
     """Returns 1 at each clip's experiment, `[n, e]`; no columns without experiment effects."""
     if not settings.experiment_effects:
         return np.zeros((len(clips), 0), np.float32)
@@ -399,25 +408,8 @@ def load_streamed(config: Config, progress: Progress = NO_PROGRESS) -> Problem:
     progress.say(f"data: {folder}, streamed")
     table = map_table(folder)
     check_table(table, data)
-    label = table.label(data.label_column)
-    if np.ptp(label) == 0:
-        raise InputError(f"{folder}: every label is {label[0]:g}; there is nothing to learn.")
-    teacher, no_teacher = find_teacher(table, data)
-    target = label if teacher is None else _targets(teacher, table, label)
-    sources, source, masks = make_folds(table.source, config.training.folds, str(folder))
-    return Problem(
-        name=str(folder),
-        table=table,
-        clips=None,
-        label=label,
-        target=target,
-        teacher=teacher,
-        no_teacher=no_teacher,
-        sources=sources,
-        source=source,
-        masks=masks,
-        buffer_rows=buffer_rows,
-    )
+    folds = config.training.folds
+    return _make_problem(str(folder), table, data, folds, buffer_rows=buffer_rows)
 
 
 def _check_streamed(config: Config) -> None:

@@ -26,7 +26,7 @@ from vmaf_jax.teacher import known_teachers, load_teacher
 
 _MOST_ROWS = 1_000_000  # of a table; more take minutes to score
 FOUR_K = "vmaf_4k_v0.6.1"
-RIVAL_POOLINGS = ("mean", "harmonic_mean", *(f"percentile {p}" for p in (25, 50, 75, 80, 90)))
+RIVAL_POOLINGS = ["mean", "harmonic_mean"] + [f"percentile {p}" for p in (25, 50, 75, 80, 90)]
 _N_BEST = 3
 
 
@@ -65,7 +65,7 @@ def _vmaf_models(problem: Problem, clips: PaddedClips) -> dict[str, npt.NDArray[
         mean = np.array([frames[own].mean() for own in rows])
         scores[name] = mean
         line = calibrate_held_out(
-            mean, problem.label, problem.fold, clips.experiment, kind="linear"
+            mean, problem.label, problem.fold, clips.means.experiment, kind="linear"
         )
         scores[f"{name}, a line per experiment"] = line
     return scores
@@ -77,7 +77,7 @@ def experiments_of(problem: Problem, held_out: HeldOut) -> Experiments | None:
     Returns:
         None where the labels are no opinions, of one test, or of features that model does not take.
     """
-    clips = problem.clips
+    clips = None if problem.clips is None else problem.clips.means
     if clips is None or clips.experiment is None or len(set(clips.experiment.tolist())) < 2:
         return None
     if len(problem.table) > _MOST_ROWS or FOUR_K not in known_teachers():

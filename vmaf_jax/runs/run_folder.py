@@ -6,7 +6,7 @@ is missing, damaged or of an older schema is named on the page.
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from vmaf_jax.evaluation.cross_validation import HeldOut, SweepTable, read_held_
 from vmaf_jax.evaluation.run_metrics import RunMetrics
 from vmaf_jax.export.checkpoint import load_checkpoint, save_checkpoint
 from vmaf_jax.export.parity import Parity
-from vmaf_jax.export.sidecar import Identity, TrainingRecord, read_sidecar, write_sidecar
+from vmaf_jax.export.sidecar import Identity, Sidecar, TrainingRecord, read_sidecar, write_sidecar
 from vmaf_jax.features.feature_set import FEATURE_SETS
 from vmaf_jax.files import atomic_path, read_limited, to_json, write_bytes, write_text
 from vmaf_jax.models import Student, Variables
@@ -62,6 +62,7 @@ def read_run(folder: Path, written: "Run | None" = None) -> RunView:
         name: _mapping(_text(folder / name, missing), _figures, folder / name, missing)
         for name in ("metrics.json", "parity.json")
     }
+    sidecar = _read_sidecar(folder / "model.json")
     parity = documents["parity.json"] or documents["metrics.json"].get("parity")
     return RunView(
         name=str(config.get("name") or folder.name),
@@ -73,22 +74,15 @@ def read_run(folder: Path, written: "Run | None" = None) -> RunView:
         parity=parity if isinstance(parity, Mapping) else {},
         curves=_curves(folder / "log.jsonl", missing),
         missing=tuple(missing),
-        label_scale=_label_scale(folder / "model.json"),
-        pooling=_pooling(folder / "model.json"),
+        label_scale=None if sidecar is None else sidecar.label_scale,
+        pooling=None if sidecar is None else sidecar.pooling,
     )
 
 
-def _label_scale(path: Path) -> tuple[float, float] | None:
+def _read_sidecar(path: Path) -> Sidecar | None:
     try:
-        return read_sidecar(path).label_scale
+        return read_sidecar(path)
     except InputError:  # an older run's; what it says is said in points alone
-        return None
-
-
-def _pooling(path: Path) -> str | None:
-    try:
-        return read_sidecar(path).pooling
-    except InputError:
         return None
 
 
@@ -130,7 +124,7 @@ def _text(path: Path, missing: list[str], most: int = _MOST_BYTES) -> str:
         return ""
 
 
-def _figures(text: str) -> Any:
+def _figures(text: str) -> object:
     """Parses a JSON document; a number that no run has becomes None, as a missing one is."""
 
     def number(digits: str) -> float | int | None:
@@ -142,7 +136,9 @@ def _figures(text: str) -> Any:
     return json.loads(text, parse_float=number, parse_int=number, parse_constant=lambda _: None)
 
 
-def _mapping(text: str, parse: Any, path: Path, missing: list[str]) -> Mapping[str, Any]:
+def _mapping(
+    text: str, parse: Callable[[str], object], path: Path, missing: list[str]
+) -> Mapping[str, Any]:
     if not text:
         return {}
     try:
@@ -210,7 +206,7 @@ class Run:
     losses: dict[str, npt.NDArray[np.float32]]
     sweep: SweepTable | None = None
 
-    def with_sweep(self) -> dict[str, Any]:
+    def with_sweep(self) -> dict[str, object]:
         """Returns the figures, with those of the sweep beside them."""
         sweep = None if self.sweep is None else self.sweep.to_dict()
         return {**vars(self.metrics), "sweep": sweep}

@@ -41,6 +41,7 @@ from vmaf_jax.files import (
 from vmaf_jax.progress import NO_PROGRESS, Progress
 from vmaf_jax.training.engine import Leaves
 
+Arrays = dict[str, Any]  # a tree of arrays, by name
 _ARRAYS, _LIST = "state", "digests.json"
 _MAX_LIST_BYTES = 64 << 20
 
@@ -49,7 +50,7 @@ class UnfitError(Exception):
     """Arrays that cannot be restored, and why."""
 
 
-def training_digest(*parts: Any) -> str:
+def training_digest(*parts: object) -> str:
     """Computes the SHA-256 of all that a training's result follows from: devices, versions, parts.
 
     Args:
@@ -58,7 +59,8 @@ def training_digest(*parts: Any) -> str:
     digest = hashlib.sha256()
     devices = [f"{device.platform}:{device.device_kind}" for device in jax.devices()]
     versions = [metadata.version(name) for name in ("jax", "jaxlib", "flax", "optax")]
-    for text in (*devices, *versions, *(part for part in parts if isinstance(part, str))):
+    texts = [part for part in parts if isinstance(part, str)]
+    for text in (*devices, *versions, *texts):
         digest.update(f"{text}\n".encode())
     for leaf in jax.tree.leaves([part for part in parts if not isinstance(part, str)]):
         key = jax.numpy.issubdtype(leaf.dtype, jax.dtypes.prng_key)
@@ -68,7 +70,7 @@ def training_digest(*parts: Any) -> str:
     return digest.hexdigest()
 
 
-def write_arrays(place: Path, arrays: dict[str, Any], training: str) -> None:
+def write_arrays(place: Path, arrays: Arrays, training: str) -> None:
     """Writes a tree of arrays to the folder `place`, atomically.
 
     Args:
@@ -81,7 +83,7 @@ def write_arrays(place: Path, arrays: dict[str, Any], training: str) -> None:
         write_text(temporary / _LIST, json.dumps(contents, indent=1))
 
 
-def read_arrays(place: Path, training: str) -> dict[str, Any]:
+def read_arrays(place: Path, training: str) -> Arrays:
     """Reads the tree in the folder `place`.
 
     Raises:
@@ -158,7 +160,7 @@ class TrainingState:
         if self._lock is not None:
             self._lock.close()
 
-    def of(self, *parts: Any) -> "TrainingState":
+    def of(self, *parts: object) -> "TrainingState":
         """Names the training: states and results of another one are not taken up.
 
         Args:
@@ -173,7 +175,7 @@ class TrainingState:
         """The `Saver` of the engine; None where no states are saved."""
         return None if self._every_s is None else self
 
-    def result(self) -> dict[str, Any] | None:
+    def result(self) -> Arrays | None:
         """Returns the result of this training, in every process, where it is finished already."""
         found = None
         if self.folder is not None and self._several and self._result_folder.exists():
@@ -225,7 +227,7 @@ class TrainingState:
             interrupts.request_save()
             interrupts.end_if_requested()
 
-    def end(self, arrays: dict[str, Any]) -> None:
+    def end(self, arrays: Arrays) -> None:
         """Notes that this training is over: a request to end no longer waits for a state.
 
         Args:
@@ -326,7 +328,7 @@ def _of_every_process(flag: bool) -> np.ndarray:
     return np.asarray(process_allgather(np.array([flag])))
 
 
-def _from_first(arrays: dict[str, Any] | None) -> dict[str, Any] | None:
+def _from_first(arrays: Arrays | None) -> Arrays | None:
     """Returns what the first process has, in every process.
 
     Args:

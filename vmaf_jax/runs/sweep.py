@@ -38,7 +38,7 @@ class Swept(NamedTuple):
         state: what is kept of them on disk.
     """
 
-    settings: list[dict[str, Any]]
+    settings: list[dict[str, object]]
     configs: list[Config]
     points: list[Point[str]]
     problems: dict[str, Problem]
@@ -119,7 +119,7 @@ def fit_combinations(
     return Swept(settings, configs, points, problems, others, fits, state)
 
 
-def combinations(config: Config) -> list[tuple[dict[str, Any], Config]]:
+def combinations(config: Config) -> list[tuple[dict[str, object], Config]]:
     """Returns the settings of each point of a sweep, and the configuration that they make.
 
     Raises:
@@ -147,7 +147,7 @@ def combinations(config: Config) -> list[tuple[dict[str, Any], Config]]:
     return points
 
 
-def _set(document: dict[str, Any], key: str, value: Any) -> None:
+def _set(document: dict[str, Any], key: str, value: object) -> None:
     *parents, last = key.split(".")
     for parent in parents:
         document = document[parent]
@@ -164,21 +164,20 @@ def rank_swept(swept: Swept) -> SweepTable:
     ]
     n_params = [fit.student.n_params() for fit in swept.fits]
     same_rows = len(swept.problems) == 1
-    return ranked(swept.settings, n_params, held_out, same_rows=same_rows)[0]
+    return ranked(swept.settings, n_params, held_out, same_rows=same_rows)
 
 
 def ranked(
-    settings: Sequence[dict[str, Any]],
+    settings: Sequence[dict[str, object]],
     n_params: Sequence[int],
     held_out: Sequence[HeldOut],
     *,
     same_rows: bool,
-) -> tuple[SweepTable, int]:
-    """The points by held-out RMSE, those that diverged last; and the number of the first."""
+) -> SweepTable:
+    """Ranks the points by held-out RMSE, those that diverged last."""
     rmse = [all_metrics(rows.predicted, rows.label).rmse for rows in held_out]
     sound = [k for k, value in enumerate(rmse) if math.isfinite(value)]
     order = sorted(range(len(rmse)), key=lambda k: (k not in sound, rmse[k], k))
-    best = order[0]
     against = {}
     if same_rows and len(sound) > 1:
         ordered = [k for k in order if k in sound]
@@ -198,4 +197,4 @@ def ranked(
                 above_best_interval=_UNKNOWN if difference is None else difference.interval,
             )
         )
-    return SweepTable(tuple(points), same_rows, tuple(held_out)), best
+    return SweepTable(tuple(points), same_rows, tuple(held_out))

@@ -199,7 +199,7 @@ def _make_table(
     """Returns the table of the measured frames; logs the comparison's warnings."""
     reference, distorted = pair
     note = other_build(pilot.version)
-    warnings = [*pilot.description["warnings"], *([note] if note else [])]
+    warnings = list(filter(None, [*pilot.description["warnings"], note]))
     for text in warnings:
         log.warning("%s: %s", distorted.path, text)
     comparison = {**pilot.description, "frames": len(features), "warnings": warnings}

@@ -13,7 +13,7 @@ from vmaf_jax.extraction.frame_subset import Features, measure_chosen
 from vmaf_jax.files import work_folder
 from vmaf_jax.scoring.scores import Scores, VideoPair, WorstRegion
 from vmaf_jax.video.alignment import Alignment
-from vmaf_jax.video.decode import DecodedPair, sample_dtype
+from vmaf_jax.video.decode import DecodedPair, luma_frames
 from vmaf_jax.video.ffmpeg import find_ffmpeg, run_ffmpeg
 from vmaf_jax.video.inputs import select_streams
 from vmaf_jax.video.pairing import PairPlan, plan_pair
@@ -23,8 +23,6 @@ from vmaf_jax.video.streams import DecodedStream, StreamPair, without_grain
 
 if TYPE_CHECKING:
     from vmaf_jax.features.tile_errors import WorstTile
-
-_AT_A_TIME = 8  # frames that are decoded at once: 266 MB of two 4K videos of 16 bits
 
 
 def plan_again(scores: Scores, region: str | None = None) -> tuple[VideoPair, StreamPair, PairPlan]:
@@ -136,15 +134,10 @@ def _worst_tile(
     worst = (0, WorstTile(-1.0, (0, 0, 0, 0)))
     decoder = DecodedPair(find_ffmpeg(), pair.reference, pair.distorted, comparison=pair.comparison)
     with contextlib.closing(decoder):
-        shape = (_AT_A_TIME, decoder.height, decoder.width)
-        ours, theirs = (np.zeros(shape, sample_dtype(decoder.bits)) for _ in range(2))
-        start, last = 0, max(rows)
-        while start <= last and (n := decoder.read(ours, theirs)):
-            for k in range(n):
-                if (row := rows.get(start + k)) is not None:
-                    tile = worst_tile(ours[k], theirs[k], decoder.bits)
-                    worst = max(worst, (row, tile), key=lambda found: found[1].severity)
-            start += n
+        for number, reference, distorted in luma_frames(decoder, max(rows) + 1):
+            if (row := rows.get(number)) is not None:
+                tile = worst_tile(reference, distorted, decoder.bits)
+                worst = max(worst, (row, tile), key=lambda found: found[1].severity)
             if progress is not None:
-                progress(n)
+                progress(1)
     return worst

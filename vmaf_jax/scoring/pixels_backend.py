@@ -9,7 +9,6 @@ import concurrent.futures
 import dataclasses
 import time
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +24,7 @@ from vmaf_jax.scoring.scores import Scores
 from vmaf_jax.tables.table import FeatureTable, constant_text
 from vmaf_jax.teacher import load_teacher
 from vmaf_jax.video.alignment import measured_rows
-from vmaf_jax.video.comparison import Comparison
+from vmaf_jax.video.comparison import Comparison, Description
 from vmaf_jax.video.decode import DecodedPair, Samples, sample_dtype
 from vmaf_jax.video.ffmpeg import find_ffmpeg
 from vmaf_jax.video.inputs import file_digest
@@ -48,7 +47,7 @@ class Measurement:
 
     features: npt.NDArray[np.float64]
     scores: npt.NDArray[np.float64]
-    comparison: dict[str, Any]
+    comparison: Description
     seconds: dict[str, float]
     feature_set: FeatureSet
 

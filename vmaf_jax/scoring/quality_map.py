@@ -7,7 +7,7 @@ import contextlib
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Unpack
 
 import jax.numpy as jnp
 import numpy as np
@@ -128,7 +128,7 @@ def quality_maps(
 
 def _map(
     number: int,
-    packed: npt.NDArray[Any],
+    packed: np.ndarray,
     shape: FrameShape,
     decoder: DecodedPair,
     feature_set: FeatureSet,
@@ -139,7 +139,7 @@ def _map(
     maps = dict(luma_maps(reference, distorted, feature_set.gain_limit))
     if feature_set.planes > 1:
         planes = (unpack_planes(jnp.asarray(frames), shape) for frames in packed)
-        x, y = (Planes(*(plane[0] for plane in of_frame)) for of_frame in planes)
+        x, y = (Planes(p.y[0], p.u[0], p.v[0]) for p in planes)
         maps |= v1_maps(x, y, bits, settings_of(feature_set, encode))
     values = {name: np.asarray(value, np.float64) for name, value in maps.items()}
     return QualityMap(number, (luma[1] / 255).astype(np.float32), values)

@@ -1,5 +1,6 @@
 """The frames of a pair that a model scores lowest, with pictures."""
 
+import contextlib
 import dataclasses
 from collections.abc import Mapping
 
@@ -13,11 +14,9 @@ from vmaf_jax.scoring.model import ModelLike
 from vmaf_jax.scoring.score import DEFAULT_MODEL, DEFAULT_SETTINGS, ScoreSettings, score_pair
 from vmaf_jax.scoring.scores import Place, Scores
 from vmaf_jax.video.comparison import Comparison
-from vmaf_jax.video.decode import DecodedPair, sample_dtype
+from vmaf_jax.video.decode import DecodedPair, luma_frames
 from vmaf_jax.video.ffmpeg import find_ffmpeg
 from vmaf_jax.video.inputs import Video
-
-_BLOCK = 4  # frames that are decoded at a time: 133 MB of two 4K videos of 16 bits
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,20 +109,10 @@ def _draw(
     """
     pair = DecodedPair(find_ffmpeg(), videos[0], videos[1], comparison=comparison)
     pictures: dict[int, bytes] = {}
-    try:
-        shape = (_BLOCK, pair.height, pair.width)
-        ours = np.zeros(shape, sample_dtype(pair.bits))
-        theirs = np.zeros_like(ours)
-        start = 0
-        while start <= max(rows) and (n := pair.read(ours, theirs)):
-            for number, row in rows.items():
-                if start <= number < start + n:
-                    title = (
-                        f"{scores.frame_name(number)}: {scores.model} {scores.per_frame[row]:.2f}"
-                    )
-                    k = number - start
-                    pictures[number] = plot_frame(ours[k], theirs[k], title)
-            start += n
-    finally:
-        pair.close()
+    with contextlib.closing(pair):
+        for number, reference, distorted in luma_frames(pair, max(rows) + 1):
+            if number in rows:
+                score = f"{scores.model} {scores.per_frame[rows[number]]:.2f}"
+                title = f"{scores.frame_name(number)}: {score}"
+                pictures[number] = plot_frame(reference, distorted, title)
     return pictures

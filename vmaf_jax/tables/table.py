@@ -96,7 +96,8 @@ class FeatureTable:
 
     def clip_groups(self) -> tuple[list[tuple[str, ...]], npt.NDArray[np.int64]]:
         """Returns clips (corpus, source, clip) by first appearance, and each row's clip, `[n]`."""
-        group = combine(*(encode(column)[1] for column in (self.corpus, self.source, self.clip)))
+        keys = [encode(column)[1] for column in (self.corpus, self.source, self.clip)]
+        group = combine(*keys)
         rows = first_rows(group)
         clips: list[tuple[str, ...]] = list(
             zip(self.corpus[rows], self.source[rows], self.clip[rows], strict=True)
@@ -119,8 +120,8 @@ class FeatureTable:
             raise InputError(f"label {name!r} is not in this table (it has: {names}); {mend}.")
         return self.labels[name]
 
-    def take(self, kept: npt.NDArray[np.bool_]) -> "FeatureTable":
-        """Returns the rows where `kept` is true, `[n]`."""
+    def take(self, kept: npt.NDArray[np.bool_] | npt.NDArray[np.integer]) -> "FeatureTable":
+        """Returns the rows where `kept` is true, `[n]`, or those of these numbers."""
         return dataclasses.replace(
             self,
             corpus=self.corpus[kept],
@@ -138,30 +139,20 @@ class FeatureTable:
         """Returns means of features and labels, a row per clip, in order of first appearance."""
         if self.pooled:
             return self
-        clips, group = self.clip_groups()
-        first = first_rows(group)
-        count = np.bincount(group)
+        _, group = self.clip_groups()
+        first, count = self.take(first_rows(group)), np.bincount(group)
 
         def mean(column: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
             return np.bincount(group, weights=column) / count
 
-        corpus, source, clip = (
-            np.array([k[i] for k in clips], dtype=object) for i in range(len(KEYS))
-        )
         return dataclasses.replace(
-            self,
-            corpus=corpus,
-            source=source,
-            clip=clip,
+            first,
             index=count.astype(np.int32),
             features=np.stack([mean(column) for column in self.features.T], axis=1),
             labels={
-                name: column[first] if name in OPINIONS else mean(column)
+                name: first.labels[name] if name in OPINIONS else mean(column)
                 for name, column in self.labels.items()
             },
-            mos_ci95=None if self.mos_ci95 is None else self.mos_ci95[first],
-            experiment=None if self.experiment is None else self.experiment[first],
-            distance=None if self.distance is None else self.distance[first],
             pooled=True,
         )
 
@@ -294,23 +285,12 @@ class PaddedClips:
     Attributes:
         features: float64 `[c, t, d]`, no unit; 0 where there is no frame.
         frames: float32 `[c, t]`, 1 on real frames, which come first, and 0 behind them.
-        source, clip: text, `[c]`.
-        n_frames: frames of the clip in the table, taken or not; int32 `[c]`.
-        labels: float64 `[c]` per label name, the mean over the clip's frames; points, 0-100.
-        mos_ci95: half-width of the 95 % interval of `mos`, points, `[c]`, or None.
-        experiment: the subjective test, text, `[c]`, or None.
-        distance: the viewers', picture heights, `[c]`, or None.
+        means: the clips' means over all of their frames, taken or not, with labels, in this order.
     """
 
     features: npt.NDArray[np.float64]
     frames: npt.NDArray[np.float32]
-    source: npt.NDArray[np.object_]
-    clip: npt.NDArray[np.object_]
-    n_frames: npt.NDArray[np.int32]
-    labels: Mapping[str, npt.NDArray[np.float64]]
-    mos_ci95: npt.NDArray[np.float64] | None
-    experiment: npt.NDArray[np.object_] | None
-    distance: npt.NDArray[np.float64] | None
+    means: FeatureTable
 
     def __len__(self) -> int:
         return len(self.features)
@@ -330,18 +310,7 @@ def pad_clips(table: FeatureTable, most_frames: int | None = None) -> PaddedClip
     for k, clip_rows in enumerate(strided):
         features[k, : len(clip_rows)] = table.features[clip_rows]
         frames[k, : len(clip_rows)] = 1.0
-    means = table.mean_pool()  # in the same order
-    return PaddedClips(
-        features=features,
-        frames=frames,
-        source=means.source,
-        clip=means.clip,
-        n_frames=means.index,
-        labels=means.labels,
-        mos_ci95=means.mos_ci95,
-        experiment=means.experiment,
-        distance=means.distance,
-    )
+    return PaddedClips(features, frames, table.mean_pool())
 
 
 def rows_by_clip(table: FeatureTable) -> list[npt.NDArray[np.int64]]:

@@ -30,6 +30,7 @@ from vmaf_jax.features.feature_set import (
 from vmaf_jax.files import read_limited
 from vmaf_jax.teacher.svr import Correction, ScoreTransform, SvrParams, score_rows
 
+Entries = dict[str, Any]  # of a JSON object, unchecked
 DEFAULT_TEACHER = "vmaf_v0.6.1"
 _MOST_KNOTS = 10  # libvmaf of 2.3 to today refuses a file with more
 MAX_BYTES = 8 << 20
@@ -65,7 +66,7 @@ class ModelFile:
     transform: ScoreTransform | None
     transform_enabled: bool
     clip: tuple[float, float] | None
-    document: dict[str, Any]
+    document: Entries
 
     def __repr__(self) -> str:
         count = len(self.params.coefficients)
@@ -158,7 +159,7 @@ def check_model_file(path: Path) -> None:
         read_model_file(path)
 
 
-def _parse(path: Path, document: dict[str, Any]) -> ModelFile:
+def _parse(path: Path, document: Entries) -> ModelFile:
     if "model_dict" not in document and "0" in document:
         raise _collection_error(str(path))
     model = document["model_dict"]
@@ -202,7 +203,7 @@ def _parse(path: Path, document: dict[str, Any]) -> ModelFile:
     )
 
 
-def _refuse_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _refuse_repeats(pairs: list[tuple[str, object]]) -> dict[str, object]:
     """Returns a JSON object without equal keys: libvmaf takes the first, Python the last."""
     entries = dict(pairs)
     if len(entries) < len(pairs):
@@ -212,7 +213,7 @@ def _refuse_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return entries
 
 
-def _refuse_nulls(path: Path, entries: Any, where: str) -> None:
+def _refuse_nulls(path: Path, entries: object, where: str) -> None:
     """Raises InputError where an entry is no object, or a key of it that libvmaf reads is null."""
     if not isinstance(entries, Mapping):
         raise InputError(f"{path}: {where} is no JSON object; get the file again.")
@@ -244,7 +245,7 @@ def _check_names(path: Path, names: list[str], options: Any) -> None:
 
 
 def _find_feature_set(
-    path: Path, names: list[str], options: list[dict[str, Any]]
+    path: Path, names: list[str], options: list[Entries]
 ) -> tuple[FeatureSet, list[int]]:
     """Finds the feature set of a file, and the position of each of its features in the file.
 
@@ -269,7 +270,7 @@ def _find_feature_set(
     )
 
 
-def _changed_options(path: Path, options: dict[str, Any], name: str) -> dict[str, Option]:
+def _changed_options(path: Path, options: Entries, name: str) -> dict[str, Option]:
     """Returns the options of a feature that are not libvmaf's defaults; numbers in text parsed."""
     changed: dict[str, Option] = {}
     for key, value in options.items():
@@ -288,9 +289,7 @@ def _changed_options(path: Path, options: dict[str, Any], name: str) -> dict[str
     return changed
 
 
-def _read_correction(
-    path: Path, model: dict[str, Any], feature_set: FeatureSet
-) -> Correction | None:
+def _read_correction(path: Path, model: Entries, feature_set: FeatureSet) -> Correction | None:
     """Reads the substitute for a chroma that could not be measured, where the model has one."""
     factor = float(model.get("chroma_correction_parameter") or 0.0)
     if not factor:
@@ -306,7 +305,7 @@ def _read_correction(
 
 
 def _read_rescale(
-    path: Path, model: dict[str, Any], n: int
+    path: Path, model: Entries, n: int
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Reads slopes and intercepts `[n]`: the score's, then the features' in the file's order."""
     if model["norm_type"] == "none":
@@ -315,7 +314,7 @@ def _read_rescale(
     return slopes, _read_vector(path, "intercepts", model["intercepts"], n)
 
 
-def _read_vector(path: Path, key: str, values: Any, n: int) -> npt.NDArray[np.float64]:
+def _read_vector(path: Path, key: str, values: object, n: int) -> npt.NDArray[np.float64]:
     array = np.asarray(values, dtype=np.float64)
     if array.shape != (n,) or not np.isfinite(array).all():
         raise InputError(f"{path}: {key} has shape {array.shape}, expected {n} finite numbers.")
@@ -358,7 +357,7 @@ def _read_libsvm(
     return header, vectors, coefficients
 
 
-def _read_flag(path: Path, entry: dict[str, Any], key: str) -> bool:
+def _read_flag(path: Path, entry: Entries, key: str) -> bool:
     """Reads a rectification's flag: libvmaf takes the text "true" alone for true."""
     value = entry.get(key, "false")
     if not isinstance(value, str):
@@ -369,7 +368,7 @@ def _read_flag(path: Path, entry: dict[str, Any], key: str) -> bool:
     return value == "true"
 
 
-def _check_knots(path: Path, knots: Any) -> None:
+def _check_knots(path: Path, knots: object) -> None:
     """Raises InputError unless knots are points with rising x, as many as libvmaf loads."""
     points = np.asarray(knots, dtype=np.float64)
     sound = points.ndim == 2 and points.shape[1] == 2 and len(points) > 1
@@ -382,7 +381,7 @@ def _check_knots(path: Path, knots: Any) -> None:
         )
 
 
-def _read_transform(path: Path, entry: Any) -> tuple[ScoreTransform | None, bool]:
+def _read_transform(path: Path, entry: object) -> tuple[ScoreTransform | None, bool]:
     if entry is None:
         return None, False
     if not isinstance(entry, dict):

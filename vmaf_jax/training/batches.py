@@ -268,7 +268,7 @@ def _block_steps(steps: int, size: int, most_rows: int) -> int:
 
 def _like(own: Array, features: Array | np.ndarray) -> Array:
     """Returns `own` `[n]` with axes of size 1 up to the rank of `features`."""
-    return own.reshape(-1, *(1,) * (features.ndim - 1))
+    return own.reshape(own.shape + (1,) * (features.ndim - 1))
 
 
 def _gather(source: BatchSource, index: Array, weight: Float[Array, "s b"]) -> BatchAt:

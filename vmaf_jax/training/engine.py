@@ -7,9 +7,10 @@ number of them. Between two calls, the whole state can be saved; saving changes 
 
 import dataclasses
 import functools
+import itertools
 import time
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Iterator, Sequence
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -23,14 +24,22 @@ from vmaf_jax.teacher.svr import SvrParams
 from vmaf_jax.training.batches import Batches, ClipRows, Rows
 from vmaf_jax.training.masks import Scaler
 from vmaf_jax.training.member import Member, MemberTraining, Span, make_batches
-from vmaf_jax.training.optimisers import Rates
+from vmaf_jax.training.optimisers import Rates, State
 from vmaf_jax.training.settings import TrainingSettings
-from vmaf_jax.training.sharding import Sharding, deal_members, members_that_fit, training_bytes
+from vmaf_jax.training.sharding import (
+    Leaf,
+    Sharding,
+    deal_members,
+    members_that_fit,
+    training_bytes,
+)
 from vmaf_jax.training.streams import Chunk, StreamRows, chunks, columns_of, prefetched
 
 _SAMPLE = 4096  # rows of a stream that prototypes start at
 
 Leaves = list[np.ndarray]  # of a state, in one fixed order
+Program = TypeVar("Program")
+Tree = TypeVar("Tree")
 
 
 @runtime_checkable
@@ -68,8 +77,8 @@ class Trained:
 
 
 def make_rows(
-    features: npt.NDArray[Any],
-    targets: npt.NDArray[Any],
+    features: np.ndarray,
+    targets: np.ndarray,
     source: npt.NDArray[np.integer],
     n_sources: int,
     clips: ClipRows | None = None,
@@ -120,41 +129,25 @@ def cross_validation(
     )
 
 
-@dataclasses.dataclass(frozen=True)
-class _Functions:
-    """What `_Programs` are compiled from.
-
-    Attributes:
-        start, advance: jitted, as in `_Programs`.
-    """
-
-    start: Any
-    advance: Any
-
-
-@dataclasses.dataclass(frozen=True)
-class _Programs:
-    """Compiled programs of a round.
+class _Programs(NamedTuple, Generic[Program]):
+    """Programs of a round, jitted or compiled.
 
     Attributes:
         start: from a sample of rows and members to their first state.
         advance: from rows, members, teacher, a state and a span to the next state and losses.
     """
 
-    start: Callable[..., Any]
-    advance: Callable[..., Any]
+    start: Program
+    advance: Program
 
 
 @functools.lru_cache(maxsize=16)
-def _functions_of(training: MemberTraining, sharding: Sharding) -> _Functions:
+def _functions_of(training: MemberTraining, sharding: Sharding) -> _Programs[jax.stages.Wrapped]:
     """Returns the functions of one kind of training: the same ones, for which JAX has programs."""
+    start = sharding.map(training.start, (False, True))
     advance = sharding.map(training.advance, (False, True, False, True, False))
-    return _Functions(
-        start=jax.jit(sharding.map(training.start, (False, True))),
-        advance=jax.jit(
-            advance, donate_argnums=3, compiler_options=sharding.compiler_options or None
-        ),
-    )
+    options = sharding.compiler_options or None
+    return _Programs(jax.jit(start), jax.jit(advance, donate_argnums=3, compiler_options=options))
 
 
 def train_members(
@@ -224,8 +217,8 @@ class _Engine:
         """Trains all members from the newest saved state on."""
         started = time.perf_counter()
         sharding, batches = self.sharding, self.batches
-        shared = sharding.put(_as_floats((sample, teacher), self.dtype), sharding.shared)
-        on_devices, asked = shared
+        floats = _as_floats((sample, teacher), self.dtype)
+        on_devices, asked = sharding.put(floats, sharding.shared)
         first = on_devices if stream is None else stream.shapes(sharding)
         programs, rounds = self._compile_rounds(on_devices, first, asked, np.asarray(sample.counts))
         sharding.wait()  # for the other processes to have compiled theirs
@@ -254,8 +247,8 @@ class _Engine:
         return Trained(variables, of_members, compile_s, time.perf_counter() - started)
 
     def _compile_rounds(
-        self, sample: Rows, rows: Rows, teacher: SvrParams | None, counts: npt.NDArray[Any]
-    ) -> tuple["_Programs", list["_Round"]]:
+        self, sample: Rows, rows: Rows, teacher: SvrParams | None, counts: np.ndarray
+    ) -> tuple[_Programs[jax.stages.Compiled], list["_Round"]]:
         """Deals members into rounds that fit the devices' memory, and compiles their programs."""
         sharding, batches = self.sharding, self.batches
         n_rows = np.where(np.asarray(self.members.trains) > 0, counts, 0).sum(axis=1)
@@ -267,12 +260,12 @@ class _Engine:
             if fitting >= width:
                 break
             width = fitting
-        n_losses = batches.units * batches.losses_per_unit
+        n_losses, size = batches.units * batches.losses_per_unit, batches.batch_size
         rounds = [
             _Round(
                 index=index,
                 members=self._put(self._own(index)),
-                epoch_steps=_ceil_div(int(n_rows[index].max()), batches.batch_size),
+                epoch_steps=1 if size is None else -(-int(n_rows[index].max()) // size),
                 losses=np.zeros((len(index), n_losses), np.float32),
             )
             for index in dealt
@@ -299,12 +292,11 @@ class _Engine:
         return own
 
     def _put(self, members: Member) -> Member:
-        own: Member = self.sharding.put(_as_floats(members, self.dtype), self.sharding.split)
-        return own
+        return self.sharding.put(_as_floats(members, self.dtype), self.sharding.split)
 
     def _compile(
         self, sample: Rows, rows: Rows, group: Member, teacher: SvrParams | None
-    ) -> tuple[_Programs, int]:
+    ) -> tuple[_Programs[jax.stages.Compiled], int]:
         """Compiles the programs of a round; and the bytes that one call takes on a device."""
         functions = _functions_of(self.training, self.sharding)
         start = functions.start.lower(sample, group)
@@ -318,7 +310,7 @@ class _Engine:
     def _leaves(self, rounds: list["_Round"], done: int) -> Leaves:
         states = [jax.tree.leaves(self.sharding.fetch(group.state)) for group in rounds]
         losses = [group.losses for group in rounds]
-        return [*(leaf for leaves in states for leaf in leaves), *losses, np.asarray(done)]
+        return [*itertools.chain.from_iterable(states), *losses, np.asarray(done)]
 
     def _restore(self, saver: Saver, rounds: list["_Round"]) -> int:
         """Takes up the newest saved state; returns the number of units that are done."""
@@ -351,7 +343,7 @@ class _Round:
     members: Member
     epoch_steps: int
     losses: npt.NDArray[np.float32]
-    state: Any = None
+    state: State = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -392,8 +384,7 @@ class _Stream:
 
         def put(chunk: Chunk) -> Rows:
             rows = Rows(chunk.features, chunk.targets, chunk.source, counts)
-            on_devices: Rows = sharding.put(rows, sharding.shared)
-            return on_devices
+            return sharding.put(rows, sharding.shared)
 
         source = chunks(
             self.rows,
@@ -412,22 +403,19 @@ def _span(first: int, last: int, epoch_steps: int) -> Span:
     )
 
 
-def _ceil_div(n_rows: int, size: int | None) -> int:
-    return 1 if size is None else -(-n_rows // size)
-
-
-def _as_floats(tree: Any, dtype: DTypeLike) -> Any:
+def _as_floats(tree: Tree, dtype: DTypeLike) -> Tree:
     """Returns `tree` with its real numbers in `dtype`, on the host; others stay as they are."""
 
-    def cast(leaf: Any) -> Any:
+    def cast(leaf: Leaf) -> Leaf:
         if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
             return leaf
         return np.asarray(leaf, dtype) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
 
-    return jax.tree.map(cast, tree)
+    floats: Tree = jax.tree.map(cast, tree)
+    return floats
 
 
-def _bytes_of(program: Any) -> int:
+def _bytes_of(program: jax.stages.Compiled) -> int:
     """Returns what a compiled program takes on each device: arguments, results, intermediates."""
     stats = program.memory_analysis()
     if stats is None:

@@ -113,18 +113,13 @@ class Loss(NamedTuple):
     per_row: Callable[[Float[Array, "n k"], Labels, ArrayLike], Float[Array, " n"]]
 
 
-def _squared_error(_sigma: float) -> Loss:
+def _of_scores(error: Callable[[Array, Array], Array]) -> Callable[[float], Loss]:
+    """Returns the loss of a scalar head's score, by an error per row."""
+
     def per_row(outputs: Array, labels: Labels, _temperature: ArrayLike) -> Array:
-        return squared_error(head_score("scalar", outputs), labels)
+        return error(head_score("scalar", outputs), labels)
 
-    return Loss(lambda scores, temperature: scores, per_row)
-
-
-def _huber(_sigma: float) -> Loss:
-    def per_row(outputs: Array, labels: Labels, _temperature: ArrayLike) -> Array:
-        return huber(head_score("scalar", outputs), labels)
-
-    return Loss(lambda scores, temperature: scores, per_row)
+    return lambda _sigma: Loss(lambda scores, _temperature: scores, per_row)
 
 
 def _kl(sigma: float) -> Loss:
@@ -136,7 +131,7 @@ def _kl(sigma: float) -> Loss:
 
 # By name; each is made with the width of the teacher's distribution, VMAF points.
 LOSSES: dict[str, Callable[[float], Loss]] = {
-    "squared_error": _squared_error,
-    "huber": _huber,
+    "squared_error": _of_scores(squared_error),
+    "huber": _of_scores(huber),
     "kl": _kl,
 }

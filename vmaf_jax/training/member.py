@@ -7,11 +7,12 @@ even a NaN in them can reach the parameters.
 
 import dataclasses
 import functools
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from vmaf_jax.features.feature_set import FeatureSet
@@ -42,10 +43,13 @@ from vmaf_jax.training.optimisers import (
     Method,
     Objective,
     Rates,
+    State,
     gradient_method,
     least_squares_method,
 )
 from vmaf_jax.training.settings import TrainingSettings
+
+Carry = tuple[State, Array]  # of loops over steps: the state, and the losses so far
 
 
 class Member(NamedTuple):
@@ -123,7 +127,7 @@ class MemberTraining:
     def _penalty(self) -> Penalty:
         return make_penalty(self.settings.anchor)
 
-    def _method(self, rows: Rows, member: Member, n_steps: Any) -> Method:
+    def _method(self, rows: Rows, member: Member, n_steps: ArrayLike) -> Method:
         if self.wide:
             return least_squares_method()
         shapes = self.student.param_shapes()
@@ -131,7 +135,7 @@ class MemberTraining:
         template = with_effects(zeros, rows.clips)
         return gradient_method(self.settings, template, n_steps, member.rates)
 
-    def start(self, sample: Rows, member: Member) -> Any:
+    def start(self, sample: Rows, member: Member) -> State:
         """Returns the state before the first step.
 
         Args:
@@ -160,8 +164,8 @@ class MemberTraining:
         return self.student.start_at(params, scaled)
 
     def advance(
-        self, rows: Rows, member: Member, teacher: SvrParams | None, state: Any, span: Span
-    ) -> tuple[Any, Float[Array, " l"]]:
+        self, rows: Rows, member: Member, teacher: SvrParams | None, state: State, span: Span
+    ) -> tuple[State, Float[Array, " l"]]:
         """Trains some units; returns the state after them and their losses.
 
         Args:
@@ -170,9 +174,9 @@ class MemberTraining:
         keys = Keys.of(member)
         own = MemberRows(rows, member.trains)
         objective = self._objective(rows, member, own.n_rows)
-        batches, by_epoch = self.batches, self.batches.steps is None
-        count = own.n_rows
-        n_steps: Any = batches.steps
+        batches, count = self.batches, own.n_rows
+        by_epoch = batches.steps is None
+        n_steps: ArrayLike = batches.steps or 0
         if by_epoch:
             n_steps = batches.units * -(-count // (batches.batch_size or 1))
         method = self._method(rows, member, n_steps)
@@ -180,13 +184,13 @@ class MemberTraining:
         def label(scores: Float[Array, " n"]) -> Labels:
             return self._loss.label(scores, member.temperature)
 
-        def train_part(part: Array, carry: Any, unit: Array, steps: Array) -> Any:
+        def train_part(part: Array, carry: Carry, unit: Array, steps: Array) -> Carry:
             first = part * batches.part_steps
             source = BatchSource(own, member.scaler["inv_std"], keys.batches, label, teacher)
             at = batches.draw(source, unit, part)
             dropout_key = jax.random.fold_in(jax.random.fold_in(keys.dropout, unit), part)
 
-            def train_step(k: Array, carry: tuple[Any, Array]) -> tuple[Any, Array]:
+            def train_step(k: Array, carry: Carry) -> Carry:
                 state, losses = carry
                 batch = at(k)
                 key = jax.random.fold_in(dropout_key, k)
@@ -206,7 +210,7 @@ class MemberTraining:
                 0, jnp.minimum(batches.part_steps, steps - first), train_step, carry
             )
 
-        def train_unit(unit: Array, carry: Any) -> Any:
+        def train_unit(unit: Array, carry: Carry) -> Carry:
             steps = batches.unit_steps(unit, jnp.asarray(span.epoch_steps))
             parts = -(-steps // batches.part_steps)
             return jax.lax.fori_loop(
@@ -245,7 +249,7 @@ class MemberTraining:
 
         return Objective(loss, score)
 
-    def finish(self, sample: Rows, member: Member, state: Any) -> Variables:
+    def finish(self, sample: Rows, member: Member, state: State) -> Variables:
         """Returns the student's variables, float32, of the state after the last step.
 
         Args:

@@ -108,12 +108,16 @@ class Objective(NamedTuple):
     score: Callable[[Variables, Array], Float[Array, " b"]]
 
 
+# Of a training: parameters, and the memory of its method, as a tree of arrays.
+State = Any
+
+
 class Method(NamedTuple):
     """A way to train; `step` gives the next state and the loss before it."""
 
-    init: Callable[[Variables], Any]
-    step: Callable[[Any, Array, Batch, Objective], tuple[Any, Array]]
-    params: Callable[[Any], Variables]
+    init: Callable[[Variables], State]
+    step: Callable[[State, Array, Batch, Objective], tuple[State, Array]]
+    params: Callable[[State], Variables]
 
 
 class AdamState(NamedTuple):

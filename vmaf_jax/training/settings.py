@@ -1,6 +1,6 @@
 """How a student is trained; every default once."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import pydantic
 
@@ -74,7 +74,7 @@ class TrainingSettings(pydantic.BaseModel, frozen=True, extra="forbid"):
 
     @pydantic.model_validator(mode="before")
     @classmethod
-    def _fill_in_what_follows(cls, values: Any) -> Any:
+    def _fill_in_what_follows(cls, values: object) -> object:
         """Sets the defaults that depend on other settings, and resolves steps and epochs to one."""
         if not isinstance(values, dict):
             return values

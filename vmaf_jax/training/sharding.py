@@ -8,7 +8,7 @@ import dataclasses
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
@@ -22,6 +22,8 @@ from vmaf_jax.files import limit
 # eight 1.2 times. Two at least: XLA simplifies a batch of one away and rounds otherwise.
 _CORE_GROUP = 2
 _ACCELERATOR_GROUP = 512  # a device of its own is filled by many
+Tree = TypeVar("Tree")
+Leaf = jax.Array | np.ndarray | np.number
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,11 +92,14 @@ class Sharding:
 
             sync_global_devices("members")
 
-    def put(self, tree: Any, sharding: NamedSharding) -> Any:
+    def put(self, tree: Tree, sharding: NamedSharding) -> Tree:
         """Puts `tree`, the same on every host, on the devices."""
+        on_devices: Tree
         if sharding.is_fully_addressable:
-            return jax.device_put(tree, sharding)
-        return jax.tree.map(lambda leaf: _put_everywhere(leaf, sharding), tree)
+            on_devices = jax.device_put(tree, sharding)
+        else:
+            on_devices = jax.tree.map(lambda leaf: _put_everywhere(leaf, sharding), tree)
+        return on_devices
 
     def fetch(self, tree: Any) -> Any:
         """Returns `tree`, whole, as NumPy arrays of this host; every process takes part."""
@@ -126,7 +131,7 @@ def deal_members(n_rows: npt.NDArray[np.integer], width: int) -> npt.NDArray[np.
     return order[np.minimum(np.arange(n_rounds * width), len(order) - 1)].reshape(n_rounds, width)
 
 
-def _put_everywhere(leaf: Any, sharding: NamedSharding) -> jax.Array:
+def _put_everywhere(leaf: Leaf, sharding: NamedSharding) -> jax.Array:
     """Puts one array of the hosts on devices of several processes."""
     if jax.numpy.issubdtype(leaf.dtype, jax.dtypes.prng_key):
         data = _put_everywhere(np.asarray(jax.random.key_data(leaf)), sharding)

@@ -7,9 +7,10 @@ buffer takes, whose rows are then put in random order.
 import contextlib
 import queue
 import threading
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple, TypeVar
 
+import jax
 import numpy as np
 import numpy.typing as npt
 from jaxtyping import Array, Float, Int
@@ -77,35 +78,28 @@ def chunks(
             behind = 0
             n_held += len(held[-1].targets)
             while n_held >= size:
-                whole = _joined(held)
-                head, rest = (
-                    Chunk(*(leaf[part] for leaf in whole))
-                    for part in (slice(size), slice(size, None))
+                whole = held[0]
+                if len(held) > 1:
+                    whole = jax.tree.map(lambda *leaves: np.concatenate(leaves), *held)
+                held, n_held = [jax.tree.map(lambda leaf: leaf[size:], whole)], n_held - size
+                yield jax.tree.map(
+                    lambda leaf: leaf[:size].reshape(steps, batch_size, *leaf.shape[1:]), whole
                 )
-                held, n_held = [rest], n_held - size
-                yield Chunk(*(leaf.reshape(steps, batch_size, *leaf.shape[1:]) for leaf in head))
-
-
-def _joined(parts: list[Chunk]) -> Chunk:
-    if len(parts) == 1:
-        return parts[0]
-    return Chunk(*(np.concatenate(leaves) for leaves in zip(*parts, strict=True)))
 
 
 def _read(rows: StreamRows, blocks: npt.NDArray[np.int64], order: npt.NDArray[np.int64]) -> Chunk:
     """Reads rows of some blocks, float32: those at the places in `order`, in that order."""
     chunk = columns_of(rows, [slice(block * _BLOCK, (block + 1) * _BLOCK) for block in blocks])
-    return Chunk(*(column[order] for column in chunk))
+    return Chunk(chunk.features[order], chunk.targets[order], chunk.source[order])
 
 
-def columns_of(rows: StreamRows, parts: list[Any]) -> Chunk:
+def columns_of(rows: StreamRows, parts: Sequence[slice | np.ndarray]) -> Chunk:
     """Returns some rows, joined, on the host."""
-    return Chunk(
-        *(
-            np.concatenate([np.asarray(column[part], kind) for part in parts])
-            for column, kind in zip(rows, _KINDS, strict=True)
-        )
+    features, targets, source = (
+        np.concatenate([np.asarray(column[part], kind) for part in parts])
+        for column, kind in zip(rows, _KINDS, strict=True)
     )
+    return Chunk(features, targets, source)
 
 
 def prefetched(

@@ -3,12 +3,13 @@
 import bisect
 import dataclasses
 import itertools
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from vmaf_jax.errors import InputError
+from vmaf_jax.video.comparison import Description
 from vmaf_jax.video.ffmpeg import Ffmpeg
 from vmaf_jax.video.frame_course import Numbers, Pictures, frame_course
 from vmaf_jax.video.inputs import VideoPair
@@ -111,7 +112,7 @@ class Alignment:
         ends = [(a.distorted + a.length, b.distorted) for a, b in itertools.pairwise(self.runs)]
         return _group([k for end, start in ends for k in range(end, start) if k not in repeated])
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> Description:
         """Returns the alignment as JSON takes it; `from_description` reads it."""
         (n, m), (first, own_first) = self.frames, self.first
         last = self.runs[-1]
@@ -129,7 +130,7 @@ class Alignment:
         }
 
     @classmethod
-    def from_description(cls, entry: Mapping[str, Any]) -> "Alignment":
+    def from_description(cls, entry: Description) -> "Alignment":
         """Returns the alignment that `describe` described."""
         repeated = [first + k for first, count in entry["repeated"] for k in range(count)]
         frames = (int(entry["frames"][0]), int(entry["frames"][1]))
@@ -202,7 +203,7 @@ def align_pair(ffmpeg: Ffmpeg, videos: VideoPair, chains: tuple[str, str]) -> Al
     return alignment
 
 
-def measured_rows(description: Mapping[str, Any]) -> Numbers | None:
+def measured_rows(description: Description) -> Numbers | None:
     """Returns which rows of a measurement are of frames that belong together; None for all.
 
     Args:

@@ -74,7 +74,7 @@ def _planes(name: str, video: Any, bits: int) -> Planes:
     return arrays
 
 
-def _shapes(arrays: Sequence[npt.NDArray[Any]]) -> str:
+def _shapes(arrays: Sequence[np.ndarray]) -> str:
     return ", ".join(str(list(array.shape)) for array in arrays)
 
 

@@ -5,10 +5,9 @@ Both backends come through here, so that they refuse and describe alike.
 
 import re
 from collections.abc import Sequence
-from typing import Any
 
 from vmaf_jax.errors import InputError
-from vmaf_jax.video.comparison import Comparison
+from vmaf_jax.video.comparison import Comparison, Description
 from vmaf_jax.video.ffmpeg import CompletedRun, Ffmpeg, run_ffmpeg
 from vmaf_jax.video.inputs import Video, VideoPair
 from vmaf_jax.video.pairing import PairPlan
@@ -28,7 +27,7 @@ def check_run(
     streams: StreamPair,
     plan: PairPlan,
     comparison: Comparison,
-) -> tuple[dict[str, Any], int | None]:
+) -> tuple[Description, int | None]:
     """Checks that a whole run over a pair did what was planned, and describes it.
 
     Returns:

@@ -5,10 +5,11 @@ The defaults refuse whatever could make a score mean something else than people 
 
 import dataclasses
 import re
-from typing import NamedTuple, TypedDict
+from typing import Any, NamedTuple, TypedDict
 
 from vmaf_jax.errors import InputError
 
+Description = dict[str, Any]  # of how a pair was compared, as results carry it in JSON
 FILM_GRAIN = ("off", "on")
 SCALES = ("stretch", "pad", "crop")
 DEINTERLACE = ("auto", "tff", "bff")

@@ -7,14 +7,14 @@ exactly as for libvmaf.
 """
 
 import concurrent.futures
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
 
 from vmaf_jax.errors import InputError
 from vmaf_jax.video.checks import check_run, check_steps
-from vmaf_jax.video.comparison import DEFAULT_COMPARISON, Comparison
+from vmaf_jax.video.comparison import DEFAULT_COMPARISON, Comparison, Description
 from vmaf_jax.video.ffmpeg import VERBOSE, Ffmpeg, FfmpegPipe
 from vmaf_jax.video.inputs import Video, check_video, select_streams
 from vmaf_jax.video.pairing import check_chroma, filter_chains, warn_of_chroma
@@ -31,6 +31,7 @@ from vmaf_jax.video.streams import apply_grain_option, leave_grain_out, probe_pa
 from vmaf_jax.video.synchrony import is_looked_at, shrink
 
 Samples = npt.NDArray[np.unsignedinteger]
+_AT_A_TIME = 4  # frames: 133 MB of two 4K videos of 16 bits
 
 
 class DecodedPair:
@@ -98,12 +99,10 @@ class DecodedPair:
 
     def _arguments(self, video: Video, chain: str) -> list[str]:
         # One thread conceals damage alike every time.
-        decoder = ["-threads", "1"] if self._comparison.allow_damaged else []
-        return [
-            *(*VERBOSE, *decoder, *video.arguments()),
-            *("-filter_complex", f"[0:{video.stream_specifier}]{chain}[out]", "-map", "[out]"),
-            *("-fps_mode", "passthrough", "-f", "rawvideo", "-"),
-        ]
+        start = [*VERBOSE, *(["-threads", "1"] if self._comparison.allow_damaged else [])]
+        graph = f"[0:{video.stream_specifier}]{chain}[out]"
+        end = ["-map", "[out]", "-fps_mode", "passthrough", "-f", "rawvideo", "-"]
+        return [*start, *video.arguments(), "-filter_complex", graph, *end]
 
     def read(self, reference: Samples, distorted: Samples) -> int:
         """Fills both arrays `[n, h, w]` with the next frames and returns how many there were.
@@ -131,7 +130,7 @@ class DecodedPair:
             luma = frames.reshape(len(frames), -1)[some, :pixels]
             kept.append(shrink(luma.reshape(-1, self.height, self.width), self.bits))
 
-    def finish(self) -> dict[str, Any]:
+    def finish(self) -> Description:
         """Reads what one of the two has left, and checks that every frame came and was sound.
 
         Returns:
@@ -170,17 +169,30 @@ class DecodedPair:
             pipe.close()
 
 
+def luma_frames(pair: DecodedPair, count: int) -> Iterator[tuple[int, Samples, Samples]]:
+    """Yields the first `count` frames of a pair not yet read: number, reference, distorted.
+
+    Luma `[h, w]`, which the next frames overwrite; fewer where the pair is shorter.
+    """
+    shape = (_AT_A_TIME, pair.height, pair.width)
+    reference, distorted = (np.zeros(shape, sample_dtype(pair.bits)) for _ in range(2))
+    start = 0
+    while start < count and (n := pair.read(reference, distorted)):
+        for k in range(min(n, count - start)):
+            yield start + k, reference[k], distorted[k]
+        start += n
+
+
 def frame_at(pair: DecodedPair, number: int) -> tuple[Samples, Samples]:
     """Returns the reference's and the distorted video's frame `number` of a pair not yet read.
 
     Raises:
         InputError: the pair is shorter.
     """
-    frames = np.zeros((2, 1, pair.height, pair.width), sample_dtype(pair.bits))
-    for _ in range(number + 1):
-        if not pair.read(*frames):
-            raise InputError(f"the pair has fewer than {number + 1} frames.")
-    return frames[0, 0], frames[1, 0]
+    for k, reference, distorted in luma_frames(pair, number + 1):
+        if k == number:
+            return reference, distorted
+    raise InputError(f"the pair has fewer than {number + 1} frames.")
 
 
 def sample_dtype(bits: int) -> type[np.uint8] | type[np.uint16]:

@@ -20,14 +20,15 @@ from vmaf_jax.video.inputs import Video
 CONTAINERS = {".mkv": "matroska", ".mp4": "mp4", ".mov": "mov", ".webm": "webm"}
 _INSPECTION_SECONDS = 60
 # Options of every encoder beside its own; all others could change pictures or write files.
-_COMMON_OPTIONS = (
-    *("-g", "-keyint_min", "-bf", "-refs", "-threads", "-slices", "-profile:v", "-level", "-flags"),
-    *("-maxrate", "-bufsize", "-sc_threshold", "-colorspace", "-color_primaries", "-color_trc"),
-    *("-color_range", "-tag:v"),
+_COMMON_OPTIONS = frozenset(
+    """
+    -g -keyint_min -bf -refs -threads -slices -profile:v -level -flags -maxrate -bufsize
+    -sc_threshold -colorspace -color_primaries -color_trc -color_range -tag:v
+    """.split()  # noqa: SIM905
 )
 # Options that are set already, and those that decide the rate or write files.
-_OWN_OPTIONS = (
-    *("-crf", "-qp", "-preset", "-cpu-used", "-deadline", "-stats", "-passlogfile", "-forced-idr"),
+_OWN_OPTIONS = frozenset(
+    "-crf -qp -preset -cpu-used -deadline -stats -passlogfile -forced-idr".split()  # noqa: SIM905
 )
 
 
@@ -77,22 +78,18 @@ class Encoder:
 
 _FILM, _WEB = (".mkv", ".mp4", ".mov"), (".mkv", ".mp4", ".webm")
 _CLOSED = ("-forced-idr", "1")  # no frame refers across a key frame that is asked for
+_QUIET_X265 = ("-x265-params", "log-level=error")
+_BY_QUALITY = ("-b:v", "0", "-row-mt", "1")
 _X264 = SettingRange(best=1.0, worst=51.0, step=0.25, typical=24.0, slope=-0.17, drift=0.3)
 _AV1 = SettingRange(best=1.0, worst=63.0, step=1.0, typical=32.0, slope=-0.08, drift=0.5)
 ENCODERS = {
     encoder.name: encoder
     for encoder in (
         Encoder("libx264", _X264, "-preset", "medium", _FILM, _CLOSED),
-        Encoder(
-            *("libx265", _X264, "-preset", "medium", _FILM),
-            fixed=(*_CLOSED, "-x265-params", "log-level=error"),
-        ),
+        Encoder("libx265", _X264, "-preset", "medium", _FILM, (*_CLOSED, *_QUIET_X265)),
         Encoder("libsvtav1", _AV1, "-preset", "8", _WEB),
-        Encoder(
-            *("libvpx-vp9", _AV1, "-cpu-used", "4", _WEB),
-            fixed=("-b:v", "0", "-deadline", "good", "-row-mt", "1"),
-        ),
-        Encoder("libaom-av1", _AV1, "-cpu-used", "6", _WEB, ("-b:v", "0", "-row-mt", "1")),
+        Encoder("libvpx-vp9", _AV1, "-cpu-used", "4", _WEB, (*_BY_QUALITY, "-deadline", "good")),
+        Encoder("libaom-av1", _AV1, "-cpu-used", "6", _WEB, _BY_QUALITY),
     )
 }
 
@@ -142,7 +139,7 @@ def check_arguments(ffmpeg: Ffmpeg, encoder: Encoder, arguments: Sequence[str]) 
     """
     help_text = _ask(ffmpeg.path, "-v", "error", "-h", f"encoder={encoder.name}")
     own = {f"-{name}" for name in re.findall(r"^  -(\S+) +<", help_text, re.M)}
-    allowed = (own | set(_COMMON_OPTIONS)) - set(_OWN_OPTIONS)
+    allowed = (own | _COMMON_OPTIONS) - _OWN_OPTIONS
     for name in arguments[::2]:
         if name in _OWN_OPTIONS:
             raise InputError(f"{name}: is set by the search or by an option of vmaf-jax; drop it.")
@@ -189,19 +186,14 @@ def encode_video(
         muxer = ["-f", "segment", "-segment_format", CONTAINERS[out.suffix]]
         muxer += ["-segment_frames", frames, "-reset_timestamps", "1"]
         muxer += [f"{folder.replace('%', '%%')}/{out.name}"]
+    line = [*video.arguments(), "-map", f"0:{video.stream_specifier}", *scale]
+    line += ["-fps_mode", "passthrough"]
+    line += ["-map", "0:a?", "-c:a", "copy"] if with_sound else []
+    line += ["-c:v", encoder.name, "-crf", f"{setting:g}", encoder.preset_option, recipe.preset]
+    line += [*encoder.fixed, *recipe.arguments, "-pix_fmt", recipe.pix_fmt, *forced, *muxer]
     with report_frames(on_frames) as progress:
-        run = run_ffmpeg(
-            ffmpeg,
-            [
-                *("-nostdin", "-nostats", "-y", "-v", "level+warning", *progress),
-                *video.arguments(),
-                *("-map", f"0:{video.stream_specifier}", *scale, "-fps_mode", "passthrough"),
-                *(("-map", "0:a?", "-c:a", "copy") if with_sound else ()),
-                *("-c:v", encoder.name, "-crf", f"{setting:g}"),
-                *(encoder.preset_option, recipe.preset, *encoder.fixed, *recipe.arguments),
-                *("-pix_fmt", recipe.pix_fmt, *forced, *muxer),
-            ],
-        )
+        start = ["-nostdin", "-nostats", "-y", "-v", "level+warning", *progress]
+        run = run_ffmpeg(ffmpeg, [*start, *line])
     if run.code:
         lines = [re.sub(r"^(?:\[[^]]*\] ?)+", "", line) for line in run.report.splitlines()]
         telling = [

@@ -34,6 +34,8 @@ BY_NUMBER = "settb=1/25,setpts=N"
 # Of runs whose report is read: verbose, which tells the form and the number of frames, and with
 # levels, by which faults are told from notes.
 VERBOSE = ("-nostdin", "-nostats", "-v", "level+verbose")
+# The end of a run that is made for its report or for what its filters write.
+TO_NOTHING = ("-fps_mode", "passthrough", "-f", "null", "-")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -16,10 +16,11 @@ from vmaf_jax.video.pixel_format import RAW_FORMATS, frame_bytes
 
 _RAW_SUFFIXES = (".yuv", ".raw")
 _PART = 1 << 18  # bytes of a file that are read at a time
-VIDEO_SUFFIXES = (  # of the files that a folder of videos stands for
-    *(".264", ".265", ".avi", ".av1", ".flv", ".h264", ".h265", ".hevc", ".ivf"),
-    *(".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpg", ".mxf", ".obu", ".ogv"),
-    *(".raw", ".ts", ".vp9", ".webm", ".wmv", ".y4m", ".yuv"),
+VIDEO_SUFFIXES = frozenset(  # of the files that a folder of videos stands for
+    """
+    .264 .265 .avi .av1 .flv .h264 .h265 .hevc .ivf .m2ts .m4v .mkv .mov .mp4 .mpg .mxf .obu .ogv
+    .raw .ts .vp9 .webm .wmv .y4m .yuv
+    """.split()  # noqa: SIM905
 )
 # Files of these suffixes that have a `%` in their name are a numbered sequence to ffmpeg's image2.
 _PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".exr", ".dpx", ".ppm")

@@ -7,12 +7,11 @@ differ. What would make the score mean something else is refused, with the flag 
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
 
 from vmaf_jax.errors import InputError
 from vmaf_jax.features.checks import MIN_SIZE
 from vmaf_jax.video.alignment import Alignment
-from vmaf_jax.video.comparison import Comparison, Region
+from vmaf_jax.video.comparison import Comparison, Description, Region
 from vmaf_jax.video.ffmpeg import BY_NUMBER
 from vmaf_jax.video.geometry import SCALING, EncodedFormat, Layout, LayoutChoices, find_layouts
 from vmaf_jax.video.inputs import Video, VideoPair, refuse_pointer
@@ -81,7 +80,7 @@ class PairPlan:
     alignment: Alignment | None
     encode: EncodedFormat | None
     warnings: tuple[str, ...]
-    description: dict[str, Any]
+    description: Description
 
     @property
     def counts_frames(self) -> bool:
@@ -348,7 +347,7 @@ def _warn_of_gaps(videos: VideoPair, streams: StreamPair, alignment: Alignment) 
 
 def _describe_pairing(
     grid: float | None, alignment: Alignment | None, distorted: Video
-) -> dict[str, Any]:
+) -> Description:
     grain = {"film_grain": "on" if distorted.film_grain else "off"}
     if alignment is not None:
         return {"pairing": "content", "alignment": alignment.describe(), **grain}

@@ -85,14 +85,9 @@ def _write_reel(
     out: Path,
 ) -> None:
     chain = f"{BY_NUMBER},{reel_filters(segments, rate)}"
-    run = run_ffmpeg(
-        ffmpeg,
-        [
-            *("-nostdin", "-nostats", "-y", "-v", "level+warning", *video.arguments()),
-            *("-filter_complex", f"[0:{video.stream_specifier}]{chain}[o]"),
-            *reel_output(stream, "[o]", out),
-        ],
-    )
+    line = ["-nostdin", "-nostats", "-y", "-v", "level+warning", *video.arguments()]
+    line += ["-filter_complex", f"[0:{video.stream_specifier}]{chain}[o]"]
+    run = run_ffmpeg(ffmpeg, line + reel_output(stream, "[o]", out))
     if run.code:
         reason = (run.report.strip().splitlines() or ["no reason given"])[-1]
         raise InputError(

@@ -5,11 +5,10 @@ Sizes in pixels, rates in frames per second.
 
 import dataclasses
 import re
-from collections.abc import Mapping
 from fractions import Fraction
-from typing import Any
 
 from vmaf_jax.errors import InputError
+from vmaf_jax.video.comparison import Description
 from vmaf_jax.video.ffmpeg import BY_NUMBER, VERBOSE, CompletedRun, Ffmpeg, run_ffmpeg
 from vmaf_jax.video.inputs import Video, VideoPair
 from vmaf_jax.video.pixel_format import is_luma_alone, is_rgb
@@ -94,13 +93,13 @@ class DecodedStream:
             return False
         return abs(self.rate / self.base_rate - 1) > _REGULAR
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> Description:
         """Returns the attributes as JSON takes them, for a result's `comparison`."""
         sar = None if self.sar is None else f"{self.sar.numerator}:{self.sar.denominator}"
         return {**dataclasses.asdict(self), "sar": sar}
 
     @classmethod
-    def from_description(cls, entry: Mapping[str, Any]) -> "DecodedStream":
+    def from_description(cls, entry: Description) -> "DecodedStream":
         """Returns the stream that `describe` described."""
         across, _, down = str(entry["sar"]).partition(":")
         return cls(**{**entry, "sar": Fraction(int(across), int(down)) if down else None})

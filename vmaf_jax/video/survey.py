@@ -19,7 +19,7 @@ from vmaf_jax.errors import InputError
 from vmaf_jax.files import cache_dir, make_dir, work_folder, write_bytes
 from vmaf_jax.video.checks import reports_damage
 from vmaf_jax.video.encoders import packet_sizes
-from vmaf_jax.video.ffmpeg import BY_NUMBER, VERBOSE, Ffmpeg, run_ffmpeg
+from vmaf_jax.video.ffmpeg import BY_NUMBER, TO_NOTHING, VERBOSE, Ffmpeg, run_ffmpeg
 from vmaf_jax.video.inputs import Video, check_video, file_digest, text_digest
 from vmaf_jax.video.pairing import HDR_TRANSFERS
 from vmaf_jax.video.reel import Segments, reel_filters, reel_output, reel_path, reels_folder
@@ -132,15 +132,9 @@ def _decode_source(
     graph += f";[a]{small},{SHOT_FILTER}[c]"
     with work_folder(make_dir(reels_folder())) as work:
         reel = work / "reel.mkv"
-        run = run_ffmpeg(
-            ffmpeg,
-            [
-                *(*VERBOSE, *video.arguments(), "-filter_complex", graph),
-                *("-map", "[c]", "-fps_mode", "passthrough", "-f", "null", "-"),
-                *(reel_output(stream, "[r]", reel) if segments else ()),
-            ],
-            folder=work,
-        )
+        line = [*VERBOSE, *video.arguments(), "-filter_complex", graph, "-map", "[c]", *TO_NOTHING]
+        line += reel_output(stream, "[r]", reel) if segments else []
+        run = run_ffmpeg(ffmpeg, line, folder=work)
         check_formats(run.report, [video])
         if reports_damage(run.faults, [stream]) or re.search(r"; [1-9]\d* decode err", run.report):
             raise InputError(f"{video.path}: damaged, as its decoder reports; get it again.")

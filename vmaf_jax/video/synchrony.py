@@ -56,9 +56,10 @@ def shrink(luma: npt.NDArray[np.unsignedinteger], bits: int) -> npt.NDArray[np.u
         for size, parts in ((height, HEIGHT), (width, WIDTH))
     )
     sums = np.add.reduceat(np.add.reduceat(luma, rows, 1, dtype=np.uint32), columns, 2)
-    sizes = np.outer(
-        *(np.maximum(np.diff(e, append=s), 1) for e, s in ((rows, height), (columns, width)))
+    tall, wide = (
+        np.maximum(np.diff(e, append=s), 1) for e, s in ((rows, height), (columns, width))
     )
+    sizes = np.outer(tall, wide)
     return (sums / sizes / 2 ** (bits - 8)).round().astype(np.uint8).reshape(n, HEIGHT * WIDTH)
 
 
