@@ -9,6 +9,7 @@ import pytest
 
 from vmaf_jax.corpora.clips import Clip
 from vmaf_jax.errors import InputError
+from vmaf_jax.extraction.cache import readable_name
 from vmaf_jax.extraction.extract import extract_pair
 from vmaf_jax.extraction.request import Request, request_key, video_key
 from vmaf_jax.extraction.shards import ShardSettings, locate_shard
@@ -169,3 +170,7 @@ def test_an_entry_of_other_values_is_not_believed(name, value, encodes, tmp_path
     np.savez(entry, **arrays)
     with pytest.raises(InputError, match="this cache entry is corrupted"):
         extract_pair(*pair, cache=tmp_path, **TEACHERS)
+
+
+def test_names_that_are_no_utf_8_are_escaped():
+    assert readable_name(Video(Path("a/park_\udcff.mp4"))) == r"park_\udcff"

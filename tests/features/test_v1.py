@@ -19,10 +19,8 @@ from vmaf_jax.features import (
     AdmSettings,
     CambiSettings,
     MotionSettings,
-    SpeedSettings,
     frame_adm3,
     frame_cambi,
-    frame_speed,
     motion3,
     soft_cambi,
     v1_features,
@@ -30,6 +28,7 @@ from vmaf_jax.features import (
 from vmaf_jax.features.adm import CSF_TABLES
 from vmaf_jax.features.cambi import pool_top, to_ten_bits
 from vmaf_jax.features.maps import v1_maps
+from vmaf_jax.features.speed import SpeedSettings, frame_speed
 from vmaf_jax.features.v1 import Planes, settings_of
 
 GRAIN = "testsrc2=size={s}:rate=24,noise=alls=12:all_seed=1:allf=t"

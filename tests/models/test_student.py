@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
-from vmaf_jax.models import ACTIVATIONS, HEADS, ROW_NETWORKS, Student
+from vmaf_jax.models import ACTIVATIONS, HEADS, ROW_NETWORKS
 from vmaf_jax.models.mlp import Dropout, flops_per_row
+from vmaf_jax.models.student import Student
 
 
 def features(n=64, seed=0):

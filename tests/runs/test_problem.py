@@ -202,7 +202,7 @@ def test_clips_with_narrow_intervals_are_trusted_more(support_vectors, tmp_path)
     problem = load_problem(DataConfig(features=tmp_path / "voted.parquet", label="mos"))
     settings = TrainingSettings(interval_weights=True)
     weight = problem.rows(Student("nano"), settings, None).clips.weight
-    plain = np.array([1 / ((ci / 1.96) ** 2 + 10**2) for ci in problem.clips.mos_ci95])
+    plain = np.array([1 / ((ci / 1.96) ** 2 + 10**2) for ci in problem.clips.means.mos_ci95])
     by_source = np.argsort(problem.source, kind="stable")  # as `Rows` are
     np.testing.assert_allclose(weight, (plain / plain.mean())[by_source], rtol=1e-5)
     alike = problem.rows(Student("nano"), TrainingSettings(), None).clips.weight

@@ -11,8 +11,9 @@ from vmaf_jax.errors import InputError
 from vmaf_jax.extraction.extract import extract_pair
 from vmaf_jax.features import FEATURE_SETS, V1_FEATURES, V1_SETS
 from vmaf_jax.scoring.score import score
-from vmaf_jax.teacher import load_teacher, svr_score
+from vmaf_jax.teacher import load_teacher
 from vmaf_jax.teacher.model_file import find_model_file
+from vmaf_jax.teacher.svr import svr_score
 
 # Clip means that libvmaf gives for the golden pair.
 GOLDEN = {

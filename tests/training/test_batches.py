@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vmaf_jax.features import FEATURES
-from vmaf_jax.training import make_rows
 from vmaf_jax.training.batches import MemberRows, draw_queries, permutation
+from vmaf_jax.training.engine import make_rows
 
 
 def own_rows(counts, trains):

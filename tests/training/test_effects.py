@@ -11,6 +11,7 @@ from vmaf_jax.features.feature_set import FEATURES
 from vmaf_jax.models import Student
 from vmaf_jax.training import ClipRows, TrainingSettings, make_rows, train_members
 from vmaf_jax.training.batches import BatchSource, MemberRows, drawn_rows
+from vmaf_jax.training.effects import apply_effects, with_effects, without_effects
 
 # All clips look alike, so that a student can say one score of them, and the best is known.
 CONSTANT = {"steps": 300, "weight_decay": 0.0, "learning_rate": 3e-2}
@@ -131,3 +132,12 @@ def test_hubers_loss_bounds_the_pull_of_wrong_labels():
     assert says(student, variables) == pytest.approx(60 - 12.5 / 9, abs=0.05)
     student, variables, _ = trained(targets)
     assert says(student, variables) == pytest.approx(54, abs=0.05)
+
+
+def test_effects_begin_without_an_effect_and_are_dropped_in_use():
+    clips = ClipRows(np.ones((3, 1)), np.ones(3), np.eye(3)[:, :2], np.zeros(3))
+    params = with_effects({"own": np.ones(2)}, clips)
+    outputs = jnp.arange(6.0).reshape(3, 2)
+    np.testing.assert_array_equal(apply_effects(params, outputs, clips), outputs)
+    assert without_effects(params).keys() == {"own"}
+    assert with_effects({"own": 1}, None) == {"own": 1}

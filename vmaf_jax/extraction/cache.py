@@ -23,6 +23,7 @@ from vmaf_jax.extraction.request import Pair, video_key
 from vmaf_jax.features.feature_set import FEATURE_SETS, FeatureSet
 from vmaf_jax.files import atomic_path
 from vmaf_jax.tables.table import UNLIMITED, FeatureTable, constant_text
+from vmaf_jax.video.comparison import Description
 from vmaf_jax.video.inputs import Video, file_digest, text_digest
 
 _SUFFIX, _OLD_SUFFIX = ".npz", ".parquet"
@@ -69,7 +70,7 @@ class Cache:
         feature_set: FeatureSet,
         backend: Mapping[str, str],
         contents: Sequence[str],
-        comparison: Mapping[str, object],
+        comparison: Description,
     ) -> FeatureTable:
         """Writes a new entry and returns its table.
 
@@ -196,7 +197,7 @@ def _holds_numbers(table: FeatureTable) -> bool:
     return bool(finite and not np.isnan(unlimited).any())
 
 
-def _measured_rows(comparison: Mapping[str, object]) -> npt.NDArray[np.intp] | None:
+def _measured_rows(comparison: Description) -> npt.NDArray[np.intp] | None:
     """Returns the rows of frames that belong together, where a pair was aligned; None for all."""
     if "alignment" not in comparison:
         return None

@@ -208,29 +208,22 @@ class Ranking:
         `inside_training_region`, and the interval's ends `low` and `high` and the `worst_region`
         (frame, time, box, scores) where requested.
         """
-        rows = [
-            {
-                "rank": rank,
-                "reference": names[0],
-                "distorted": names[1],
+        rows: list[dict[str, object]] = []
+        for scores, (reference, distorted) in zip(self.ranked, self.names(), strict=True):
+            row = {
+                "rank": len(rows) + 1,
+                "reference": reference,
+                "distorted": distorted,
                 "score": scores.pooled,
                 "bytes": scores.size,
                 "kbit_per_s": scores.bitrate,
-                **(
-                    {"low": interval.low, "high": interval.high}
-                    if (interval := scores.interval) is not None
-                    else {}
-                ),
-                "inside_training_region": scores.inside_training_region,
-                **(
-                    {"worst_region": dataclasses.asdict(scores.worst_region)}
-                    if scores.worst_region is not None
-                    else {}
-                ),
-                **scores.all_statistics()[scores.model],
             }
-            for rank, (scores, names) in enumerate(zip(self.ranked, self.names(), strict=True), 1)
-        ]
+            if scores.interval is not None:
+                row |= {"low": scores.interval.low, "high": scores.interval.high}
+            row["inside_training_region"] = scores.inside_training_region
+            if scores.worst_region is not None:
+                row["worst_region"] = dataclasses.asdict(scores.worst_region)
+            rows.append(row | scores.all_statistics()[scores.model])
         return pa.Table.from_pylist(rows)
 
     def _repr_html_(self) -> str:

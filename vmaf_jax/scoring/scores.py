@@ -163,8 +163,8 @@ class Scores:
             f"Scores({str(self.table.clip[0])!r} against {str(self.table.source[0])!r}",
             f"  {self.model}: {self.pooled:.3f}, {frames} frames pooled by {self.pooling}, "
             f"{np.min(self.per_frame):.3f} to {np.max(self.per_frame):.3f}",
-            *(f"  {line}" for line in self.interval_lines()),
         ]
+        lines += [f"  {line}" for line in self.interval_lines()]
         return "\n".join(lines) + ")"
 
     @property

@@ -10,7 +10,7 @@ import functools
 import itertools
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar, runtime_checkable
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -129,7 +129,8 @@ def cross_validation(
     )
 
 
-class _Programs(NamedTuple, Generic[Program]):
+@dataclasses.dataclass(frozen=True)
+class _Programs(Generic[Program]):
     """Programs of a round, jitted or compiled.
 
     Attributes:

@@ -99,10 +99,10 @@ class DecodedPair:
 
     def _arguments(self, video: Video, chain: str) -> list[str]:
         # One thread conceals damage alike every time.
-        start = [*VERBOSE, *(["-threads", "1"] if self._comparison.allow_damaged else [])]
+        decoder = ["-threads", "1"] if self._comparison.allow_damaged else []
         graph = f"[0:{video.stream_specifier}]{chain}[out]"
         end = ["-map", "[out]", "-fps_mode", "passthrough", "-f", "rawvideo", "-"]
-        return [*start, *video.arguments(), "-filter_complex", graph, *end]
+        return [*VERBOSE, *decoder, *video.arguments(), "-filter_complex", graph, *end]
 
     def read(self, reference: Samples, distorted: Samples) -> int:
         """Fills both arrays `[n, h, w]` with the next frames and returns how many there were.
