@@ -93,3 +93,14 @@ def test_scores_that_rise_with_the_setting_are_pooled():
     view = forecast(SETTINGS, probes, [])
     assert (np.diff(view.mean) <= 1e-9).all()
     assert view.mean[view.setting == 21][0] == pytest.approx(90.2, abs=0.01)
+
+
+def test_a_file_too_good_is_followed_by_a_setting_that_holds_without_a_margin():
+    """A step of AV1 is two points at 80: the next setting is expected to hold just so."""
+    scale = SettingRange(best=1.0, worst=63.0, step=1.0, typical=32.0, slope=-0.08, drift=0.5)
+    probes = [Observation(40.0, 84.0, 1.0), Observation(44.0, 77.5, 1.0)]
+    whole = [Observation(42.0, 82.2, 0.3, holds=True), Observation(44.0, 78.4, 0.3)]
+    setting = next_encode(scale, probes, whole, 80.0, Z, 1.5)
+    assert setting == 43
+    whole.append(Observation(43.0, 79.9, 0.3))
+    assert next_encode(scale, probes, whole, 80.0, Z, 1.5) is None

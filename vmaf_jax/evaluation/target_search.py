@@ -183,8 +183,8 @@ def next_encode(
     # Where whole files are as cheap as probes, a miss costs no more than a file that is too good.
     if (chosen := inner.weakest(target, z if probes else 0.0, tolerance / 2)) is not None:
         return chosen
-    if probes and held is not None:
-        return None
+    if probes and held is not None:  # too good a file: a setting that may as well hold is tried
+        return inner.weakest(target)
     # Nothing more is expected to hold: the next setting is tried all the same if it may.
     may_hold = inner.mean[0] + max(z, _MAY) * inner.error[0] >= target
     return float(inner.setting[0]) if may_hold else None
