@@ -4,6 +4,7 @@ JAX aborts a process, with a C++ stack trace, when its coordinator or another pr
 the command runs the training in a child process, the worker, and tells its end in one line.
 """
 
+import dataclasses
 import os
 import re
 import signal
@@ -21,23 +22,6 @@ from vmaf_jax.errors import InputError, WorkerEndedError
 from vmaf_jax.interrupts import end_with_parent
 
 PANEL = "Several processes or machines"
-Distributed = Annotated[
-    bool,
-    typer.Option(
-        "--distributed", help="Train over the devices of several processes.", rich_help_panel=PANEL
-    ),
-]
-Coordinator = Annotated[
-    str | None,
-    typer.Option(metavar="HOST:PORT", help="Where process 0 listens.", rich_help_panel=PANEL),
-]
-Processes = Annotated[
-    int | None, typer.Option(min=1, help="How many there are.", rich_help_panel=PANEL)
-]
-Process = Annotated[
-    int | None, typer.Option(min=0, help="Which of them this is, from 0.", rich_help_panel=PANEL)
-]
-
 _WORKER = "VMAF_JAX_WORKER"  # set in the worker's environment
 _ADDRESS = "JAX_COORDINATOR_ADDRESS"  # the variable that JAX itself reads
 _CONNECT_S = 60.0  # within which process 0 has to listen; the others may start before it
@@ -54,21 +38,47 @@ def is_worker() -> bool:
     return _WORKER in os.environ
 
 
-def start_process(coordinator: str | None, processes: int | None, process: int | None) -> None:
-    """Joins the other processes in a worker; elsewhere runs a worker and ends as it does.
+@dataclasses.dataclass(frozen=True)
+class Processes:
+    """The options of a training of several processes."""
 
-    Args:
-        coordinator, processes, process: As for `join_processes`.
+    distributed: Annotated[
+        bool,
+        typer.Option(
+            "--distributed",
+            help="Train over the devices of several processes.",
+            rich_help_panel=PANEL,
+        ),
+    ] = False
+    coordinator: Annotated[
+        str | None,
+        typer.Option(metavar="HOST:PORT", help="Where process 0 listens.", rich_help_panel=PANEL),
+    ] = None
+    processes: Annotated[
+        int | None, typer.Option(min=1, help="How many there are.", rich_help_panel=PANEL)
+    ] = None
+    process: Annotated[
+        int | None,
+        typer.Option(min=0, help="Which of them this is, from 0.", rich_help_panel=PANEL),
+    ] = None
 
-    Raises:
-        InputError: The flags contradict each other, or the coordinator cannot be reached.
-        WorkerEndedError: The worker has ended, in a process that ran one.
-    """
-    check_flags(coordinator, processes, process)
-    if not is_worker():
-        raise WorkerEndedError(watch_worker(coordinator, process))
-    end_with_parent()
-    join_processes(coordinator, processes, process)
+    def join(self) -> None:
+        """Joins the others in a worker; elsewhere runs a worker and ends as it does.
+
+        Raises:
+            InputError: The flags contradict each other, or the coordinator cannot be reached.
+            WorkerEndedError: The worker has ended, in a process that ran one.
+        """
+        if not self.distributed:
+            return
+        check_flags(self.coordinator, self.processes, self.process)
+        if not is_worker():
+            raise WorkerEndedError(watch_worker(self.coordinator, self.process))
+        end_with_parent()
+        join_processes(self.coordinator, self.processes, self.process)
+
+
+ONE_PROCESS = Processes()
 
 
 def check_flags(coordinator: str | None, processes: int | None, process: int | None) -> None:

@@ -1,15 +1,17 @@
 """Options that several commands share, with their help, panel and the values a shell completes."""
 
-from collections.abc import Callable
+import dataclasses
+import functools
+import inspect
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, get_args, get_type_hints
 
 import typer
 
-from vmaf_jax.video.comparison import DEINTERLACE, FILM_GRAIN, SCALES
+from vmaf_jax.video.comparison import Option
 
-DIFFERING, PART, RAW = "Videos that differ", "A part of the videos", "Raw YUV files"  # panels
-MEASURING = "How it is measured"
+RAW, MEASURING = "Raw YUV files", "How it is measured"  # panels
 AUTO, PHONE, V1 = "auto", "phone", "v1"  # names of models that `scoring.model` gives a meaning
 
 
@@ -20,6 +22,53 @@ def complete(*values: str) -> Callable[[str], list[str]]:
         return [value for value in values if value.startswith(incomplete)]
 
     return completion
+
+
+def expand_settings(command: Callable[..., None]) -> Callable[..., None]:
+    """Gives a command an option for each field of its parameters that are dataclasses.
+
+    Typer reads the signature that this sets. A field is annotated with an `Option`, or as options
+    of commands are; the command itself gets the dataclass, made of the values of its options.
+    """
+    parameters: list[inspect.Parameter] = []
+    settings: dict[str, Any] = {}  # kinds of dataclasses, by the parameter's name
+    for parameter in inspect.signature(command, eval_str=True).parameters.values():
+        if dataclasses.is_dataclass(parameter.annotation):
+            settings[parameter.name] = parameter.annotation
+            parameters += _list_options(parameter.annotation)
+        else:
+            parameters.append(parameter.replace(kind=parameter.KEYWORD_ONLY))
+
+    @functools.wraps(command)
+    def run(**values: Any) -> None:
+        for name, kind in settings.items():
+            values[name] = kind(**{f.name: values.pop(f.name) for f in dataclasses.fields(kind)})
+        command(**values)
+
+    run.__dict__["__signature__"] = inspect.Signature(parameters)
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return run
+
+
+def _list_options(kind: Any) -> Iterator[inspect.Parameter]:
+    """Yields an option for each field of a dataclass."""
+    hints = get_type_hints(kind, include_extras=True)
+    for field in dataclasses.fields(kind):
+        annotation, (described, *_) = hints[field.name], hints[field.name].__metadata__
+        if isinstance(described, Option):
+            value = annotation.__origin__
+            annotation = Annotated[
+                str | None if str in get_args(value) else value,  # texts stand for numbers too
+                typer.Option(
+                    f"--{field.name.replace('_', '-')}",
+                    help=described.help,
+                    rich_help_panel=described.group,
+                    autocompletion=complete(*described.choices) if described.choices else None,
+                ),
+            ]
+        yield inspect.Parameter(
+            field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=annotation
+        )
 
 
 def complete_teacher(incomplete: str) -> list[str]:
@@ -83,95 +132,6 @@ Quantize = Annotated[str | None, typer.Option(help="dynamic or static: an 8-bit 
 Teachers = Annotated[
     list[str] | None,
     typer.Option(help="Name or JSON file, repeatable.", autocompletion=complete_teacher),
-]
-Shortest = Annotated[
-    bool, typer.Option("--shortest", help="Allow unequal lengths.", rich_help_panel=DIFFERING)
-]
-Force = Annotated[
-    bool,
-    typer.Option(
-        "--force",
-        help="Measure pairs that do not compare, such as HDR with SDR.",
-        rich_help_panel=DIFFERING,
-    ),
-]
-Scale = Annotated[
-    str | None,
-    typer.Option(
-        help="Other aspect ratio: stretch, pad or crop.",
-        rich_help_panel=DIFFERING,
-        autocompletion=complete(*SCALES),
-    ),
-]
-Fps = Annotated[
-    str | None,
-    typer.Option(
-        help="match: pair frames by time stamp.",
-        rich_help_panel=DIFFERING,
-        autocompletion=complete("match"),
-    ),
-]
-Sync = Annotated[
-    str | None,
-    typer.Option(
-        help="auto: find a constant offset by luma.",
-        rich_help_panel=DIFFERING,
-        autocompletion=complete("auto"),
-    ),
-]
-Align = Annotated[
-    bool,
-    typer.Option(
-        "--align",
-        help="Pair frames by their pictures (drops, repeats, cuts).",
-        rich_help_panel=DIFFERING,
-    ),
-]
-Offset = Annotated[
-    int,
-    typer.Option(help="Frames that the distorted video starts late.", rich_help_panel=DIFFERING),
-]
-Damaged = Annotated[
-    bool,
-    typer.Option("--allow-damaged", help="Measure damaged streams too.", rich_help_panel=DIFFERING),
-]
-Start = Annotated[
-    str | None,
-    typer.Option(
-        help="Where to begin: seconds, 1:02:03.5, or a frame as 48f.", rich_help_panel=PART
-    ),
-]
-Frames = Annotated[
-    int | None, typer.Option(help="Measure at most this many frames.", rich_help_panel=PART)
-]
-PictureRegion = Annotated[
-    str | None,
-    typer.Option(
-        help="Measure a part of the picture alone: x,y,width,height.", rich_help_panel=PART
-    ),
-]
-Deinterlace = Annotated[
-    str | None,
-    typer.Option(
-        help="auto: what says it is interlaced; tff, bff: both.",
-        rich_help_panel=DIFFERING,
-        autocompletion=complete(*DEINTERLACE),
-    ),
-]
-FilmGrain = Annotated[
-    str | None,
-    typer.Option(
-        help="Grain that decoders add: off, on. [default: as the reference]",
-        rich_help_panel=DIFFERING,
-        autocompletion=complete(*FILM_GRAIN),
-    ),
-]
-Stream = Annotated[
-    str | None,
-    typer.Option(
-        help="Video stream of the distorted file, from 0; of both files, as 0:1.",
-        rich_help_panel=DIFFERING,
-    ),
 ]
 PictureSize = Annotated[
     str | None, typer.Option("--size", metavar="WxH", help="Of --format pixels.")

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,7 +15,7 @@ from vmaf_jax.environment import prepare_extraction
 from vmaf_jax.errors import GateError, InputError
 from vmaf_jax.files import check_output, is_folder
 from vmaf_jax.printable import printable
-from vmaf_jax.video.comparison import Comparison
+from vmaf_jax.video.comparison import DEFAULT_COMPARISON, Comparison
 from vmaf_jax.video.inputs import Video, check_video
 from vmaf_jax.video.pixel_format import RAW_FORMATS
 
@@ -53,258 +54,113 @@ def _show_all_help(ctx: Any, asked: bool) -> bool:
     return asked
 
 
-def score(
-    reference: Annotated[Path, typer.Argument(help="The pristine video; - for a pipe.")],
-    distorted: Annotated[list[Path], typer.Argument(help="The degraded one; several are ranked.")],
-    model: Annotated[
-        str,
-        typer.Option(
-            help="auto: VMAF's own by resolution; v1: VMAF v1's; phone; a VMAF model or student by "
-            "name (tiny); a run folder, .onnx or .json.",
-            autocompletion=options.complete_scored_model,
-        ),
-    ] = options.AUTO,
-    display: Annotated[
-        str | None,
-        typer.Option(
-            help="Screen, for --model auto and v1: 1080p@3H, 1080p@5H, 2160p@1.5H, 2160p@3H.",
-            autocompletion=options.complete("1080p@3H", "1080p@5H", "2160p@1.5H", "2160p@3H"),
-        ),
-    ] = None,
-    pool: Annotated[
-        str | None,
-        typer.Option(
-            help="Frames to clip: mean, harmonic, p1, p5, p10, median, worst-second, worst-shot.",
-            autocompletion=_complete_pool,
-        ),
-    ] = None,
-    interval: Annotated[
-        float | None, typer.Option(help="Interval of a student's score at this level, as 0.9.")
-    ] = None,
-    explain: Annotated[
-        bool, typer.Option("--explain", help="Show what each feature takes from the score.")
-    ] = False,
-    worst_region: Annotated[
-        bool, typer.Option("--worst-region", help="Find the worst part of a picture: box, time.")
-    ] = False,
-    within: Annotated[
-        float | None,
-        typer.Option(help="Points of tolerance: measure only the frames that the mean takes."),
-    ] = None,
-    distance: Annotated[
-        float | None,
-        typer.Option(help="Viewing distance in picture heights, as 3.2, for --model opinions."),
-    ] = None,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Print the score and no more.")
-    ] = False,
-    json_: options.Json = False,
+@dataclasses.dataclass(frozen=True)
+class Output:
+    """Files that `score` writes beside its result, and how much of the result it prints."""
+
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the score and no more.")] = (
+        False
+    )
+    json: options.Json = False
     html: Annotated[
         Path | None,
         typer.Option(help="Write a page: quality over time, pictures.", rich_help_panel=_FILES),
-    ] = None,
+    ] = None
     maps: Annotated[
         Path | None,
         typer.Option(
             help="Folder for maps of where the worst frames lose.", rich_help_panel=_FILES
         ),
-    ] = None,
+    ] = None
     plot: Annotated[
         Path | None, typer.Option(help="Draw the scores, a .png file.", rich_help_panel=_FILES)
-    ] = None,
+    ] = None
     csv: Annotated[
         Path | None, typer.Option(help="Write scores and features here.", rich_help_panel=_FILES)
-    ] = None,
+    ] = None
     log: Annotated[
         Path | None,
         typer.Option(help="Write a log as libvmaf's, .json or .xml.", rich_help_panel=_FILES),
-    ] = None,
+    ] = None
     per_frame: Annotated[
         bool, typer.Option("--per-frame", help="Print every frame's score.", rich_help_panel=_FILES)
-    ] = False,
-    fail_below: Annotated[
-        str | None,
-        typer.Option(help="Least score, as 90, or p5=75,worst-second=60.", rich_help_panel=_GATE),
-    ] = None,
-    baseline: Annotated[
-        Path | None,
-        typer.Option(
-            help="An earlier result of --json, best with --per-frame.", rich_help_panel=_GATE
-        ),
-    ] = None,
-    max_drop: Annotated[
-        str | None,
-        typer.Option(help="Largest drop from it, as 0.5, or mean=0.5,p5=1.", rich_help_panel=_GATE),
-    ] = None,
-    junit: Annotated[
-        Path | None,
-        typer.Option(help="Write the limits as JUnit XML, .xml.", rich_help_panel=_GATE),
-    ] = None,
-    teacher: options.Teachers = None,
-    extra_metrics: Annotated[
-        str | None,
-        typer.Option(
-            help="Compute these too, of psnr,ssim,ms_ssim,ciede2000,psnr_hvs,cambi.",
-            autocompletion=_complete_metrics,
-        ),
-    ] = None,
-    start: options.Start = None,
-    frames: options.Frames = None,
-    region: options.PictureRegion = None,
-    shortest: options.Shortest = False,
-    force: options.Force = False,
-    scale: options.Scale = None,
-    fps: options.Fps = None,
-    sync: options.Sync = None,
-    offset: options.Offset = 0,
-    allow_damaged: options.Damaged = False,
-    deinterlace: options.Deinterlace = None,
-    stream: options.Stream = None,
-    align: options.Align = False,
-    film_grain: options.FilmGrain = None,
-    width: options.Pixels = None,
-    height: options.Pixels = None,
-    pix_fmt: Annotated[
-        str | None,
-        typer.Option(
-            help="Such as yuv420p.",
-            rich_help_panel=options.RAW,
-            autocompletion=options.complete(*RAW_FORMATS),
-        ),
-    ] = None,
-    backend: Annotated[
-        str,
-        typer.Option(
-            help="What measures: libvmaf, jax or onnx.",
-            rich_help_panel=options.MEASURING,
-            autocompletion=options.complete("libvmaf", "jax", "onnx"),
-        ),
-    ] = "libvmaf",
-    provider: options.Provider = None,
-    engine: options.Engine = "local",
-    address: options.Address = None,
-    help_all: Annotated[
-        bool,
-        typer.Option(
-            "--help-all", help="Describe every option.", is_eager=True, callback=_show_all_help
-        ),
-    ] = False,
-) -> None:
-    """Score a video against its reference."""
-    from vmaf_jax.video.arrays import stdin_as_file
+    ] = False
 
-    if within is not None and per_frame:
-        raise InputError("--within measures some frames, --per-frame lists all; drop one of them.")
-    _check_engine(engine, address, [reference, *distorted])
-    comparison = Comparison(
-        shortest=shortest,
-        force=force,
-        scale=scale,
-        fps=fps,
-        sync=sync,
-        offset=offset,
-        allow_damaged=allow_damaged,
-        start=start,
-        frames=frames,
-        deinterlace=deinterlace,
-        stream=stream,
-        align=align,
-        film_grain=film_grain,
-        region=region,
-    )
-    output = _Output(csv, plot, log, html, maps, per_frame=per_frame, quiet=quiet, json=json_)
-    limits = Limits.from_flags(fail_below, baseline, max_drop, junit, within)
-    with stdin_as_file([reference, *distorted], width, height, pix_fmt) as (pristine, *degraded):
-        several = len(degraded) > 1 or is_folder(pristine) or is_folder(degraded[0])
-        # Before imports that take seconds, so that a mistyped name costs no wait.
-        limits.check_output([pristine, *degraded])
-        if several:
-            output.check_for_ranking([pristine, *degraded], provider, within)
-        elif engine == "ray":
-            raise InputError("--engine ray: spreads several videos; name more, or drop it.")
-        else:
-            _check_videos(pristine, degraded[0], width, height, pix_fmt, limits)
-            output.check([pristine, degraded[0], Path(model)])
-        prepare_extraction(backend)
-        from vmaf_jax.scoring.score import ScoreSettings
+    def check(self, inputs: Sequence[Path]) -> None:
+        """Checks that the files of one pair can be written."""
+        log_suffix = ".xml" if self.log is not None and self.log.suffix == ".xml" else ".json"
+        for path, suffix in (
+            (self.csv, ".csv"),
+            (self.plot, ".png"),
+            (self.log, log_suffix),
+            (self.html, ".html"),
+        ):
+            if path is not None:
+                check_output(path, suffix, inputs)
+        if self.maps is not None:
+            from vmaf_jax.scoring.quality_map import check_map_folder  # names a missing extra
 
-        settings = ScoreSettings(
-            backend=backend,
-            width=width,
-            height=height,
-            pix_fmt=pix_fmt,
-            teachers=tuple(teacher or ()),
-            extra_metrics=_split_names(extra_metrics),
-            provider=provider,
-            interval=interval,
-            distance=distance,
-            within=within,
-            pool=pool,
-            display=display,
-            worst_region=worst_region,
-            explain=explain or (html is not None and within is None and backend != "onnx"),
-            comparison=comparison,
-        )
-        if several:
-            _rank(pristine, degraded, model, settings, engine, address, output, limits)
-        else:
-            _score_pair(pristine, degraded[0], model, settings, output, limits)
+            check_map_folder(self.maps)
+        if self.csv is not None and self.csv == self.plot:
+            raise InputError("--csv and --plot name one file; choose two.")
 
-
-def _check_engine(engine: str, address: str | None, videos: Sequence[Path]) -> None:
-    from vmaf_jax.extraction.request import check_engine
-
-    check_engine(engine, address)
-    if engine == "ray" and Path("-") in videos:
-        raise InputError("-: a cluster cannot read a pipe; name a file, or drop --engine ray.")
-
-
-def _check_videos(
-    reference: Path,
-    distorted: Path,
-    width: int | None,
-    height: int | None,
-    pix_fmt: str | None,
-    limits: "Limits",
-) -> None:
-    with limits.report_failure(reference, distorted):
-        for path in (reference, distorted):
-            raw = Video(path, width, height, pix_fmt)
-            check_video(raw if raw.is_raw else Video(path))
-
-
-def _split_names(text: str | None) -> tuple[str, ...]:
-    return tuple(name.strip() for name in (text or "").split(",") if name.strip())
+    def check_for_ranking(
+        self,
+        inputs: Sequence[Path],
+        provider: str | None,
+        within: float | None,
+    ) -> None:
+        """Refuses what is of one pair alone; checks that the page can be written."""
+        flags = {"--csv": self.csv, "--plot": self.plot, "--log": self.log, "--maps": self.maps}
+        others = {"--provider": provider, "--within": within}
+        for flag, value in (flags | others).items():
+            if value is not None:
+                raise InputError(f"{flag} is of one pair; name one distorted video, or drop it.")
+        if self.per_frame and not self.json:
+            raise InputError("--per-frame of several videos needs --json.")
+        if self.html is not None:
+            check_output(self.html, ".html", inputs)
 
 
 @dataclasses.dataclass(frozen=True)
 class Limits:
     """Limits of the scores, and the file that says whether they were kept."""
 
-    gate: "Gate | None"
-    junit: Path | None
-    baseline: Path | None
+    fail_below: Annotated[
+        str | None,
+        typer.Option(help="Least score, as 90, or p5=75,worst-second=60.", rich_help_panel=_GATE),
+    ] = None
+    baseline: Annotated[
+        Path | None,
+        typer.Option(
+            help="An earlier result of --json, best with --per-frame.", rich_help_panel=_GATE
+        ),
+    ] = None
+    max_drop: Annotated[
+        str | None,
+        typer.Option(help="Largest drop from it, as 0.5, or mean=0.5,p5=1.", rich_help_panel=_GATE),
+    ] = None
+    junit: Annotated[
+        Path | None,
+        typer.Option(help="Write the limits as JUnit XML, .xml.", rich_help_panel=_GATE),
+    ] = None
 
-    @classmethod
-    def from_flags(
-        cls,
-        fail_below: str | None,
-        baseline: Path | None,
-        max_drop: str | None,
-        junit: Path | None,
-        within: float | None,
-    ) -> "Limits":
-        """Returns the limits of the flags, whose module is not loaded where there are none."""
-        if fail_below is None and baseline is None and max_drop is None:
-            if junit is not None:
-                raise InputError("--junit: states limits; give --fail-below or --baseline.")
-            return cls(None, None, None)
+    @functools.cached_property
+    def gate(self) -> "Gate | None":
+        """The limits, read; None, and their module is not loaded, where there are none."""
+        if self.fail_below is None and self.baseline is None and self.max_drop is None:
+            return None
         from vmaf_jax.scoring.gate import Gate
 
-        gate = Gate(fail_below, baseline, max_drop)
-        if within is not None and (others := gate.pools - {None, "mean"}):
+        return Gate(self.fail_below, self.baseline, self.max_drop)
+
+    def check_flags(self, within: float | None) -> None:
+        """Raises InputError where the limits cannot be read, or do not fit the other flags."""
+        if self.gate is None and self.junit is not None:
+            raise InputError("--junit: states limits; give --fail-below or --baseline.")
+        others = set() if self.gate is None else self.gate.pools - {None, "mean"}
+        if within is not None and others:
             raise InputError(f"--within estimates the mean; drop it, or --pool {others.pop()}.")
-        return cls(gate, junit, baseline)
 
     def check_output(self, inputs: Sequence[Path]) -> None:
         """Checks that the file can be written."""
@@ -353,54 +209,159 @@ class Limits:
         check_gate(checks)
 
 
-@dataclasses.dataclass(frozen=True)
-class _Output:
-    """Files that `score` writes beside its result, and how much of the result it prints."""
+DEFAULT_OUTPUT, NO_LIMITS = Output(), Limits()
 
-    csv: Path | None
-    plot: Path | None
-    log: Path | None
-    html: Path | None
-    maps: Path | None
-    _: dataclasses.KW_ONLY
-    per_frame: bool
-    quiet: bool
-    json: bool
 
-    def check(self, inputs: Sequence[Path]) -> None:
-        """Checks that the files of one pair can be written."""
-        log_suffix = ".xml" if self.log is not None and self.log.suffix == ".xml" else ".json"
-        for path, suffix in (
-            (self.csv, ".csv"),
-            (self.plot, ".png"),
-            (self.log, log_suffix),
-            (self.html, ".html"),
-        ):
-            if path is not None:
-                check_output(path, suffix, inputs)
-        if self.maps is not None:
-            from vmaf_jax.scoring.quality_map import check_map_folder  # names a missing extra
+@options.expand_settings
+def score(
+    reference: Annotated[Path, typer.Argument(help="The pristine video; - for a pipe.")],
+    distorted: Annotated[list[Path], typer.Argument(help="The degraded one; several are ranked.")],
+    model: Annotated[
+        str,
+        typer.Option(
+            help="auto: VMAF's own by resolution; v1: VMAF v1's; phone; a VMAF model or student by "
+            "name (tiny); a run folder, .onnx or .json.",
+            autocompletion=options.complete_scored_model,
+        ),
+    ] = options.AUTO,
+    display: Annotated[
+        str | None,
+        typer.Option(
+            help="Screen, for --model auto and v1: 1080p@3H, 1080p@5H, 2160p@1.5H, 2160p@3H.",
+            autocompletion=options.complete("1080p@3H", "1080p@5H", "2160p@1.5H", "2160p@3H"),
+        ),
+    ] = None,
+    pool: Annotated[
+        str | None,
+        typer.Option(
+            help="Frames to clip: mean, harmonic, p1, p5, p10, median, worst-second, worst-shot.",
+            autocompletion=_complete_pool,
+        ),
+    ] = None,
+    interval: Annotated[
+        float | None, typer.Option(help="Interval of a student's score at this level, as 0.9.")
+    ] = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Show what each feature takes from the score.")
+    ] = False,
+    worst_region: Annotated[
+        bool, typer.Option("--worst-region", help="Find the worst part of a picture: box, time.")
+    ] = False,
+    within: Annotated[
+        float | None,
+        typer.Option(help="Points of tolerance: measure only the frames that the mean takes."),
+    ] = None,
+    distance: Annotated[
+        float | None,
+        typer.Option(help="Viewing distance in picture heights, as 3.2, for --model opinions."),
+    ] = None,
+    output: Output = DEFAULT_OUTPUT,
+    limits: Limits = NO_LIMITS,
+    teacher: options.Teachers = None,
+    extra_metrics: Annotated[
+        str | None,
+        typer.Option(
+            help="Compute these too, of psnr,ssim,ms_ssim,ciede2000,psnr_hvs,cambi.",
+            autocompletion=_complete_metrics,
+        ),
+    ] = None,
+    comparison: Comparison = DEFAULT_COMPARISON,
+    width: options.Pixels = None,
+    height: options.Pixels = None,
+    pix_fmt: Annotated[
+        str | None,
+        typer.Option(
+            help="Such as yuv420p.",
+            rich_help_panel=options.RAW,
+            autocompletion=options.complete(*RAW_FORMATS),
+        ),
+    ] = None,
+    backend: Annotated[
+        str,
+        typer.Option(
+            help="What measures: libvmaf, jax or onnx.",
+            rich_help_panel=options.MEASURING,
+            autocompletion=options.complete("libvmaf", "jax", "onnx"),
+        ),
+    ] = "libvmaf",
+    provider: options.Provider = None,
+    engine: options.Engine = "local",
+    address: options.Address = None,
+    help_all: Annotated[
+        bool,
+        typer.Option(
+            "--help-all", help="Describe every option.", is_eager=True, callback=_show_all_help
+        ),
+    ] = False,
+) -> None:
+    """Score a video against its reference."""
+    from vmaf_jax.video.arrays import stdin_as_file
 
-            check_map_folder(self.maps)
-        if self.csv is not None and self.csv == self.plot:
-            raise InputError("--csv and --plot name one file; choose two.")
+    if within is not None and output.per_frame:
+        raise InputError("--within measures some frames, --per-frame lists all; drop one of them.")
+    _check_engine(engine, address, [reference, *distorted])
+    limits.check_flags(within)
+    with stdin_as_file([reference, *distorted], width, height, pix_fmt) as (pristine, *degraded):
+        several = len(degraded) > 1 or is_folder(pristine) or is_folder(degraded[0])
+        # Before imports that take seconds, so that a mistyped name costs no wait.
+        limits.check_output([pristine, *degraded])
+        if several:
+            output.check_for_ranking([pristine, *degraded], provider, within)
+        elif engine == "ray":
+            raise InputError("--engine ray: spreads several videos; name more, or drop it.")
+        else:
+            _check_videos(pristine, degraded[0], width, height, pix_fmt, limits)
+            output.check([pristine, degraded[0], Path(model)])
+        prepare_extraction(backend)
+        from vmaf_jax.scoring.score import ScoreSettings
 
-    def check_for_ranking(
-        self,
-        inputs: Sequence[Path],
-        provider: str | None,
-        within: float | None,
-    ) -> None:
-        """Refuses what is of one pair alone; checks that the page can be written."""
-        flags = {"--csv": self.csv, "--plot": self.plot, "--log": self.log, "--maps": self.maps}
-        others = {"--provider": provider, "--within": within}
-        for flag, value in (flags | others).items():
-            if value is not None:
-                raise InputError(f"{flag} is of one pair; name one distorted video, or drop it.")
-        if self.per_frame and not self.json:
-            raise InputError("--per-frame of several videos needs --json.")
-        if self.html is not None:
-            check_output(self.html, ".html", inputs)
+        settings = ScoreSettings(
+            backend=backend,
+            width=width,
+            height=height,
+            pix_fmt=pix_fmt,
+            teachers=tuple(teacher or ()),
+            extra_metrics=_split_names(extra_metrics),
+            provider=provider,
+            interval=interval,
+            distance=distance,
+            within=within,
+            pool=pool,
+            display=display,
+            worst_region=worst_region,
+            explain=explain or (output.html is not None and within is None and backend != "onnx"),
+            comparison=comparison,
+        )
+        if several:
+            _rank(pristine, degraded, model, settings, engine, address, output, limits)
+        else:
+            _score_pair(pristine, degraded[0], model, settings, output, limits)
+
+
+def _check_engine(engine: str, address: str | None, videos: Sequence[Path]) -> None:
+    from vmaf_jax.extraction.request import check_engine
+
+    check_engine(engine, address)
+    if engine == "ray" and Path("-") in videos:
+        raise InputError("-: a cluster cannot read a pipe; name a file, or drop --engine ray.")
+
+
+def _check_videos(
+    reference: Path,
+    distorted: Path,
+    width: int | None,
+    height: int | None,
+    pix_fmt: str | None,
+    limits: "Limits",
+) -> None:
+    with limits.report_failure(reference, distorted):
+        for path in (reference, distorted):
+            raw = Video(path, width, height, pix_fmt)
+            check_video(raw if raw.is_raw else Video(path))
+
+
+def _split_names(text: str | None) -> tuple[str, ...]:
+    return tuple(name.strip() for name in (text or "").split(",") if name.strip())
 
 
 def _score_pair(
@@ -408,7 +369,7 @@ def _score_pair(
     distorted: Path,
     model: str,
     settings: "ScoreSettings",
-    output: _Output,
+    output: Output,
     limits: Limits,
 ) -> None:
     """Scores a pair, writes the files and shows the score."""
@@ -461,7 +422,7 @@ def _rank(
     settings: "ScoreSettings",
     engine: str,
     address: str | None,
-    output: _Output,
+    output: Output,
     limits: Limits,
 ) -> None:
     """Ranks, shows the ranking, and raises InputError where a video has no score."""

@@ -8,9 +8,10 @@ import typer
 from vmaf_jax.commands import options
 from vmaf_jax.environment import prepare_extraction
 from vmaf_jax.errors import GateError
-from vmaf_jax.video.comparison import Comparison
+from vmaf_jax.video.comparison import DEFAULT_COMPARISON, Comparison
 
 
+@options.expand_settings
 def extract(
     corpus: Annotated[
         str, typer.Option(help="netflix, manifest, demo, demo_1080p or support_vectors.")
@@ -26,20 +27,7 @@ def extract(
     mean_pool: Annotated[
         bool, typer.Option("--mean-pool", help="Write one row per clip: means of its frames.")
     ] = False,
-    shortest: options.Shortest = False,
-    force: options.Force = False,
-    scale: options.Scale = None,
-    fps: options.Fps = None,
-    sync: options.Sync = None,
-    offset: options.Offset = 0,
-    allow_damaged: options.Damaged = False,
-    start: options.Start = None,
-    frames: options.Frames = None,
-    region: options.PictureRegion = None,
-    deinterlace: options.Deinterlace = None,
-    stream: options.Stream = None,
-    align: options.Align = False,
-    film_grain: options.FilmGrain = None,
+    comparison: Comparison = DEFAULT_COMPARISON,
     backend: options.Backend = "libvmaf",
     jobs: Annotated[int | None, typer.Option(min=1, help="Clips measured at a time.")] = None,
     engine: options.Engine = "local",
@@ -61,22 +49,7 @@ def extract(
         jobs=jobs,
         engine=engine,
         address=address,
-        comparison=Comparison(
-            shortest=shortest,
-            force=force,
-            scale=scale,
-            fps=fps,
-            sync=sync,
-            offset=offset,
-            allow_damaged=allow_damaged,
-            start=start,
-            frames=frames,
-            deinterlace=deinterlace,
-            stream=stream,
-            align=align,
-            film_grain=film_grain,
-            region=region,
-        ),
+        comparison=comparison,
     )
     source = CorpusSource(corpus, data_root, manifest, label_scale)
     with Terminal() as terminal:

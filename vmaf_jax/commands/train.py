@@ -7,16 +7,11 @@ from typing import Annotated
 import typer
 
 from vmaf_jax.commands import options
-from vmaf_jax.commands.distributed import (
-    Coordinator,
-    Distributed,
-    Process,
-    Processes,
-    start_process,
-)
+from vmaf_jax.commands.distributed import ONE_PROCESS, Processes
 from vmaf_jax.environment import is_first_process, prepare_training
 
 
+@options.expand_settings
 def train(
     config: options.ConfigFile,
     set_: options.Overrides = None,
@@ -25,15 +20,11 @@ def train(
     ] = None,
     overwrite: options.Overwrite = False,
     save_every: options.SaveEvery = None,
-    distributed: Distributed = False,
-    coordinator: Coordinator = None,
-    processes: Processes = None,
-    process: Process = None,
+    processes: Processes = ONE_PROCESS,
     json_: options.Json = False,
 ) -> None:
     """Train, cross-validate, export and verify a student."""
-    if distributed:
-        start_process(coordinator, processes, process)
+    processes.join()
     prepare_training()  # before JAX computes anything: the number of devices is fixed then
     from vmaf_jax.jobs.train import take_part
     from vmaf_jax.jobs.train import train as run_training
@@ -60,20 +51,17 @@ def train(
     terminal.say(f"run folder: {run.path}")
 
 
+@options.expand_settings
 def select(
     config: options.ConfigFile,
     out: Annotated[Path | None, typer.Option(help="Folder, by default runs/<name>.")] = None,
     overwrite: options.Overwrite = False,
     save_every: options.SaveEvery = None,
-    distributed: Distributed = False,
-    coordinator: Coordinator = None,
-    processes: Processes = None,
-    process: Process = None,
+    processes: Processes = ONE_PROCESS,
     json_: options.Json = False,
 ) -> None:
     """Compare networks and trainings by held-out error, and state a choice."""
-    if distributed:
-        start_process(coordinator, processes, process)
+    processes.join()
     prepare_training()  # before JAX computes anything: the number of devices is fixed then
     from vmaf_jax.jobs.select import load_selection, take_part
     from vmaf_jax.jobs.select import select as run_selection

@@ -9,7 +9,7 @@ import dataclasses
 import functools
 import inspect
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_type_hints
 
 import pydantic
 from pydantic import AfterValidator, Field
@@ -88,6 +88,23 @@ TableOut = Annotated[
 class Request(pydantic.BaseModel, frozen=True, extra="forbid"):
     """The arguments of a call."""
 
+    def __init_subclass__(cls, settings: type | None = None, **kwargs: Any) -> None:
+        """Adds an argument for each field of a dataclass of settings.
+
+        Pydantic reads the annotations of a class after this.
+        """
+        super().__init_subclass__(**kwargs)
+        if settings is None:
+            return
+        for name, hint in get_type_hints(settings, include_extras=True).items():
+            kind, (option,) = hint.__origin__, hint.__metadata__
+            if option.choices:
+                kind = Literal[option.choices] | None
+            elif str in get_args(kind):
+                kind = Word | None  # a text stands for a number too
+            cls.__annotations__[name] = kind
+            setattr(cls, name, Field(getattr(settings, name), description=option.help))
+
     def check_lists(self, settings: Settings) -> None:
         """Raises InputError where a list that the request names holds a file that may not be read.
 
@@ -95,52 +112,13 @@ class Request(pydantic.BaseModel, frozen=True, extra="forbid"):
         """
 
 
-class Measurement(Request):
+class Measurement(Request, settings=Comparison):
     """How a pair of videos is measured, as on the command line."""
 
     backend: Literal["libvmaf", "jax"] = Field(
         "libvmaf",
         description="What measures the features: libvmaf, the reference, or jax (JAX on its first "
         "device).",
-    )
-    shortest: bool = Field(False, description="Measure what both have where lengths differ.")
-    force: bool = Field(False, description="Measure a pair whose score means little.")
-    scale: Literal["stretch", "pad", "crop"] | None = Field(
-        None, description="How another aspect ratio is brought to the reference's picture."
-    )
-    fps: Literal["match"] | None = Field(None, description="match: pair frames by time stamp.")
-    sync: Literal["auto"] | None = Field(
-        None,
-        description="auto: find by luma how many frames the distorted one starts late or early.",
-    )
-    offset: int = Field(
-        0, ge=-100_000, le=100_000, description="Frames that the distorted one starts late."
-    )
-    allow_damaged: bool = Field(False, description="Measure damaged streams too.")
-    start: Word | None = Field(
-        None, description="Where to begin: seconds, 1:02:03.5, or a frame as 48f."
-    )
-    frames: int | None = Field(
-        None, ge=1, le=100_000_000, description="Measure at most this many frames."
-    )
-    region: Word | None = Field(
-        None, description="Measure a part of the picture alone: x,y,width,height in pixels."
-    )
-    deinterlace: Literal["auto", "tff", "bff"] | None = Field(
-        None, description="auto: what says it is interlaced; tff, bff: both videos."
-    )
-    stream: Word | None = Field(
-        None, description="Which video stream of the distorted file, from 0; or of both, as 0:1."
-    )
-    film_grain: Literal["off", "on"] | None = Field(
-        None,
-        description="off, on: film grain that decoders add; by default it is left out where an AV1 "
-        "encode carries it and its reference does not.",
-    )
-    align: bool = Field(
-        False,
-        description="Find which frames belong together, where some are dropped, repeated or "
-        "foreign, and measure those.",
     )
 
     @property

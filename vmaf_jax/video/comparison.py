@@ -5,7 +5,7 @@ The defaults refuse whatever could make a score mean something else than people 
 
 import dataclasses
 import re
-from typing import Any, NamedTuple, TypedDict
+from typing import Annotated, Any, NamedTuple, TypedDict
 
 from vmaf_jax.errors import InputError
 
@@ -13,6 +13,7 @@ Description = dict[str, Any]  # of how a pair was compared, as results carry it 
 FILM_GRAIN = ("off", "on")
 SCALES = ("stretch", "pad", "crop")
 DEINTERLACE = ("auto", "tff", "bff")
+_PART, _DIFFERING = "A part of the videos", "Videos that differ"  # headings in help
 _MAX_OFFSET = 100_000  # frames
 _MAX_FRAMES = 100_000_000
 
@@ -51,9 +52,25 @@ class Region(NamedTuple):
     height: int
 
 
+class Option(NamedTuple):
+    """How a field of settings is offered: as an option of commands and an argument of MCP tools.
+
+    Attributes:
+        help: What it does, in a line.
+        group: The heading below which help lists it.
+        choices: The values that it takes; none where any may be given.
+    """
+
+    help: str
+    group: str
+    choices: tuple[str, ...] = ()
+
+
 @dataclasses.dataclass(frozen=True)
 class Comparison:
     """Options of a comparison; the defaults refuse all that makes a score mean something else.
+
+    The order of the fields is in the names of cached results.
 
     Attributes:
         shortest: stop at the end of the shorter video instead of refusing unequal lengths.
@@ -83,20 +100,46 @@ class Comparison:
         InputError: a value is unknown, or two exclude each other.
     """
 
-    shortest: bool = False
-    force: bool = False
-    scale: str | None = None
-    fps: str | None = None
-    sync: str | None = None
-    offset: int = 0
-    allow_damaged: bool = False
-    start: str | float | None = None
-    frames: int | None = None
-    deinterlace: str | None = None
-    stream: str | int | None = None
-    align: bool = False
-    film_grain: str | None = None
-    region: str | None = None
+    shortest: Annotated[bool, Option("Allow unequal lengths.", _DIFFERING)] = False
+    force: Annotated[
+        bool, Option("Measure pairs that do not compare, such as HDR with SDR.", _DIFFERING)
+    ] = False
+    scale: Annotated[
+        str | None, Option("Other aspect ratio: stretch, pad or crop.", _DIFFERING, SCALES)
+    ] = None
+    fps: Annotated[
+        str | None, Option("match: pair frames by time stamp.", _DIFFERING, ("match",))
+    ] = None
+    sync: Annotated[
+        str | None, Option("auto: find a constant offset by luma.", _DIFFERING, ("auto",))
+    ] = None
+    offset: Annotated[int, Option("Frames that the distorted video starts late.", _DIFFERING)] = 0
+    allow_damaged: Annotated[bool, Option("Measure damaged streams too.", _DIFFERING)] = False
+    start: Annotated[
+        str | float | None,
+        Option("Where to begin: seconds, 1:02:03.5, or a frame as 48f.", _PART),
+    ] = None
+    frames: Annotated[int | None, Option("Measure at most this many frames.", _PART)] = None
+    deinterlace: Annotated[
+        str | None,
+        Option("auto: what says it is interlaced; tff, bff: both.", _DIFFERING, DEINTERLACE),
+    ] = None
+    stream: Annotated[
+        str | int | None,
+        Option("Video stream of the distorted file, from 0; of both files, as 0:1.", _DIFFERING),
+    ] = None
+    align: Annotated[
+        bool, Option("Pair frames by their pictures (drops, repeats, cuts).", _DIFFERING)
+    ] = False
+    film_grain: Annotated[
+        str | None,
+        Option(
+            "Grain that decoders add: off, on. [default: as the reference]", _DIFFERING, FILM_GRAIN
+        ),
+    ] = None
+    region: Annotated[
+        str | None, Option("Measure a part of the picture alone: x,y,width,height.", _PART)
+    ] = None
 
     def __post_init__(self) -> None:
         for flag, value, allowed in (
