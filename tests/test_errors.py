@@ -66,17 +66,14 @@ print(json.dumps([results, said["answers"], sorted(hidden & {"jax", "matplotlib"
 PYTHON = """
 import sys, vmaf_jax
 from vmaf_jax.features import FEATURES
-from vmaf_jax.progress import NO_PROGRESS
-from vmaf_jax.serving.requests import ListBackendsRequest
-from vmaf_jax.serving.tools import list_backends
+from vmaf_jax.jobs.doctor import list_backends
 scored = vmaf_jax.score("ref.y4m", "dis.mp4", model="nano").pooled
 loaded = float(vmaf_jax.load_model("nano")([[0.95, 0.6, 0.9, 0.94, 0.96, 3.2]])[0])
 try:
     vmaf_jax.vmaf
 except vmaf_jax.InputError as error:
     refused = str(error)
-listed = list_backends(ListBackendsRequest(), NO_PROGRESS).result.backends
-backends = [(backend.name, backend.live) for backend in listed]
+backends = [(backend.name, backend.live) for backend in list_backends()]
 answers = [scored, loaded, refused, backends]
 """
 MANIFEST = "reference,distorted,source\nref.y4m,dis.mp4,a\n"

@@ -1,12 +1,14 @@
 import csv
+import io
 import json
 
 import numpy as np
 import pytest
 
 from tests.support import run_command
+from vmaf_jax.corpora.encodes import Encode
 from vmaf_jax.errors import InputError
-from vmaf_jax.jobs.ladder import ladder
+from vmaf_jax.jobs.ladder import MAX_PANELS, Rung, check_panels, ladder, rungs_csv
 
 SCORES = (41.0, 63.0, 81.0, 94.0)
 
@@ -301,3 +303,19 @@ def test_a_column_that_has_a_use_is_not_proposed_for_another(tmp_path):
     path.write_text("source,codec,bitrate,vmaf\na,x264,1,2\n")
     with pytest.raises(InputError, match="no column 'score'; it has source, codec, bitrate, vmaf"):
         ladder(path)
+
+
+def test_rungs_read_back_as_the_same_numbers():
+    rate, score = 0.1 + 0.2, 100 / 3
+    encodes = [Encode("a, b", "x264", rate, score, 720), Encode('"c"', "av1", 1e-3, 0.0)]
+    content = rungs_csv([Rung(encodes[0], True, False), Rung(encodes[1], False, True)])
+    first, second = csv.DictReader(io.StringIO(content.decode()))
+    assert (float(first["kbps"]), float(first["score"])) == (rate, score)
+    assert (first["content"], first["on_hull"], first["on_codec_hull"]) == ("a, b", "1", "0")
+    assert (second["content"], second["height"], second["on_codec_hull"]) == ('"c"', "", "1")
+
+
+def test_a_plot_has_a_panel_for_every_content():
+    check_panels(range(MAX_PANELS))
+    with pytest.raises(InputError, match="--content"):
+        check_panels(range(MAX_PANELS + 1))

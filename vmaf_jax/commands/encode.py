@@ -132,8 +132,8 @@ def _make_ladder(
     """Finds the rungs of a ladder, shows them, and writes the playlist."""
     from vmaf_jax.files import check_output, write_text
     from vmaf_jax.jobs.encode_ladder import encode_ladder
-    from vmaf_jax.reporting.ladder_tables import show_rungs
     from vmaf_jax.reporting.terminal import Terminal, show_json
+    from vmaf_jax.reporting.terminal_tables import show_rows
 
     if settings.height or settings.max_kbps or settings.min_saving or settings.per_shot:
         raise InputError(
@@ -149,8 +149,18 @@ def _make_ladder(
     if json:
         show_json(made)
     else:
-        rungs = [(r.target, r.width, r.height, r.setting, r.score, r.kbps) for r in made.rungs]
-        show_rungs(f"ladder: {made.model}, {made.encoder}", rungs)
+        rows = [
+            [
+                f"{rung.target:g}",
+                f"{rung.width}x{rung.height}",
+                f"{rung.setting:g}",
+                f"{rung.score:.2f}",
+                f"{rung.kbps:.0f}",
+            ]
+            for rung in made.rungs
+        ]
+        names = ("target", "size", "setting", "score", "kbit/s")
+        show_rows(names, rows, title=f"ladder: {made.model}, {made.encoder}")
     if made.unreached:
         missed = ", ".join(f"{target:g}" for target in made.unreached)
         raise GateError(f"--targets: no height reaches {missed}.")
@@ -180,8 +190,8 @@ def ladder(
 ) -> None:
     """Compare codecs by rate and quality: curves, BD-rate, convex hull."""
     from vmaf_jax.files import check_output, write_bytes
+    from vmaf_jax.jobs.ladder import check_panels, rungs_csv, show_ladder
     from vmaf_jax.jobs.ladder import ladder as make_ladder
-    from vmaf_jax.reporting.ladder_tables import check_panels, rungs_csv, show_bd_rate, show_hull
     from vmaf_jax.reporting.terminal import show_json, show_lines
 
     for path, suffix in ((csv, ".csv"), (plot, ".png")):
@@ -195,16 +205,12 @@ def ladder(
     if plot is not None:
         check_panels(hulls)
     if csv is not None:
-        rungs = ((rung.encode, rung.on_hull, rung.on_codec_hull) for rung in result.rungs)
-        write_bytes(csv, rungs_csv(rungs))
+        write_bytes(csv, rungs_csv(result.rungs))
     if plot is not None:
         from vmaf_jax.reporting.plots import plot_curves
 
         write_bytes(plot, plot_curves(result.curves, hulls))
     if json_:
         show_json(result.to_dict())
-        return
-    for entry in result.bd_rates:
-        show_bd_rate(entry.codec, result.anchor, entry.contents, entry.mean, entry.intervals, level)
-    for name, encodes in hulls.items():
-        show_hull(name, encodes)
+    else:
+        show_ladder(result)

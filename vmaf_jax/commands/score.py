@@ -21,7 +21,7 @@ from vmaf_jax.video.pixel_format import RAW_FORMATS
 
 if TYPE_CHECKING:
     from vmaf_jax.scoring.gate import Check, Gate
-    from vmaf_jax.scoring.rank import Failure
+    from vmaf_jax.scoring.rank import Failure, Ranking
     from vmaf_jax.scoring.score import ScoreSettings
     from vmaf_jax.scoring.scores import Scores
 
@@ -427,7 +427,6 @@ def _rank(
 ) -> None:
     """Ranks, shows the ranking, and raises InputError where a video has no score."""
     from vmaf_jax.reporting.terminal import Terminal, show_json, show_lines
-    from vmaf_jax.reporting.terminal_tables import RankedVideo, show_ranking
     from vmaf_jax.scoring.rank import rank
 
     with Terminal() as terminal:
@@ -441,30 +440,60 @@ def _rank(
             terminal.stage("pictures")
             write_clip_page(output.html, ranking.ranked, failed)
     checks = limits.check(ranking.ranked)
-    named = list(zip(ranking.ranked, ranking.names(), strict=True))
     if output.json:
         show_json(limits.add_to(ranking.to_dict(per_frame=output.per_frame), checks))
     elif output.quiet:
+        named = zip(ranking.ranked, ranking.names(), strict=True)
         show_lines(f"{scores.pooled:.6f}\t{printable(name)}" for scores, (_, name) in named)
     else:
-        rows = [
-            RankedVideo(
-                reference=names[0],
-                distorted=names[1],
-                score=scores.pooled,
-                statistics=scores.all_statistics(),
-                sure=scores.interval_text,
-                size=scores.size,
-                bitrate=scores.bitrate,
-                region="" if scores.worst_region is None else scores.worst_region.cell(),
-            )
-            for scores, names in named
-        ]
-        show_ranking(rows, failed)
-        if ranking.ranked and ranking.ranked[0].choice is not None:
-            show_lines([ranking.ranked[0].choice], on_error=True)
+        _show_ranking(ranking)
     if ranking.failed:  # what is no input comes before what missed a limit
         with contextlib.suppress(GateError):
             limits.finish(checks, ranking.failed, quiet=output.quiet or output.json)
         ranking.check()
     limits.finish(checks, quiet=output.quiet or output.json)
+
+
+def _show_ranking(ranking: "Ranking") -> None:
+    """Shows videos, the best first; those without a score follow on standard error."""
+    from vmaf_jax.reporting.numbers import format_fixed
+    from vmaf_jax.reporting.terminal import show_lines
+    from vmaf_jax.reporting.terminal_tables import show_rows
+
+    if ranking.ranked:
+        names = ranking.names()
+        several = len({reference for reference, _ in names}) > 1
+        uncertain = [scores.interval_text for scores in ranking.ranked]
+        model, *others = ranking.ranked[0].all_statistics()
+        columns = ["", "distorted", *(["reference"] if several else []), model]
+        columns += [*(["uncertainty"] if any(uncertain) else []), "5 %", "worst second", "min"]
+        with_region = any(scores.worst_region is not None for scores in ranking.ranked)
+        columns += ["worst region"] if with_region else []
+        rows = []
+        for rank, (scores, (reference, distorted)) in enumerate(
+            zip(ranking.ranked, names, strict=True), 1
+        ):
+            statistics = scores.all_statistics()
+            frames, region = statistics[model], scores.worst_region
+            rows.append(
+                [
+                    str(rank),
+                    distorted,
+                    *([reference] if several else []),
+                    f"{scores.pooled:.3f}",
+                    *([scores.interval_text] if any(uncertain) else []),
+                    *(format_fixed(frames.get(k), 3) for k in ("p5", "worst_second", "min")),
+                    *(["" if region is None else region.cell()] if with_region else []),
+                    *(f"{statistics[other]['mean']:.3f}" for other in others),
+                    str(frames["frames"]),
+                    "" if scores.bitrate is None else f"{scores.bitrate:.0f}",
+                    "" if scores.size is None else f"{scores.size / 1e6:.3f}",
+                ]
+            )
+        show_rows([*columns, *others, "frames", "kbit/s", "MB"], rows)
+    for failure in ranking.failed:
+        name, reason = failure.distorted, failure.reason
+        line = reason if name in reason else f"{name}: {reason}"
+        show_lines([f"not scored: {line}"], on_error=True)
+    if ranking.ranked and ranking.ranked[0].choice is not None:
+        show_lines([ranking.ranked[0].choice], on_error=True)

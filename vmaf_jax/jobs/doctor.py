@@ -1,7 +1,11 @@
-"""The jobs `doctor` and `registry verify`: what this machine has, and whether models are sound."""
+"""The jobs `doctor` and `registry verify`: what this machine has, and whether models are sound.
+
+MCP clients list the models and what measures features, too.
+"""
 
 import dataclasses
 import importlib.util
+from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -9,9 +13,12 @@ from typing import Any
 from vmaf_jax.environment import environment
 from vmaf_jax.errors import InputError
 from vmaf_jax.export.registry import Registry, verify_registry
+from vmaf_jax.export.sidecar import read_sidecar
 from vmaf_jax.extraction.libvmaf import libvmaf_version, other_build
 from vmaf_jax.files import cache_dir
 from vmaf_jax.runs.locate import checkpoints
+from vmaf_jax.scoring.model import feature_set_of
+from vmaf_jax.teacher import known_teachers
 from vmaf_jax.video.ffmpeg import find_ffmpeg
 
 
@@ -62,3 +69,99 @@ def verify_models(path: Path | None = None) -> Registry:
         InputError: As `verify_registry`.
     """
     return verify_registry(path or checkpoints() / "registry.json")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ListedModel:
+    """One model that goes by its name.
+
+    Attributes:
+        kind: student (shipped) or vmaf (VMAF's own).
+        label: the label column that it learnt.
+        n_params: number of trained parameters; null for VMAF's own.
+        rmse: held-out RMSE against the label, in `unit`.
+        unit: of `rmse`: VMAF points, or votes on the scale that was voted on.
+        card: URI of its card, a resource.
+    """
+
+    name: str
+    kind: str
+    feature_set: str
+    label: str
+    n_params: int | None = None
+    rmse: float | None = None
+    unit: str = "VMAF points"
+    card: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class ListedBackend:
+    """Something that measures features.
+
+    Attributes:
+        name: libvmaf (on the processor) or jax (on JAX's first device).
+        live: whether it runs here, now.
+        detail: what it is, or why it does not run.
+    """
+
+    name: str
+    live: bool
+    detail: str
+
+
+def list_models(name_card: Callable[[str], str]) -> list[ListedModel]:
+    """Lists the shipped students, then VMAF's own models over features that are measured here.
+
+    Args:
+        name_card: returns the URI of a shipped model's card.
+    """
+    models = []
+    for path in sorted(checkpoints().glob("*/model.json")):
+        sidecar = read_sidecar(path)
+        name, metrics = path.parent.name, sidecar.training and sidecar.training.metrics
+        rmse, unit = metrics.loso.rmse if metrics else None, "VMAF points"
+        if sidecar.label_name == "mos":  # people judge an error better in their own votes
+            low, high = sidecar.label_scale
+            rmse = None if rmse is None else rmse * (high - low) / 100
+            unit = f"votes on {low:g}-{high:g}"
+        models.append(
+            ListedModel(
+                name=name,
+                kind="student",
+                feature_set=sidecar.feature_set,
+                label=sidecar.label_name or "",
+                n_params=sidecar.n_params,
+                rmse=rmse,
+                unit=unit,
+                card=name_card(name) if path.with_name("card.md").is_file() else None,
+            )
+        )
+    for name in sorted(known_teachers()):
+        try:
+            feature_set = feature_set_of(name).name
+        except InputError:
+            continue  # it takes features that are not measured here
+        models.append(ListedModel(name=name, kind="vmaf", feature_set=feature_set, label=name))
+    return models
+
+
+def list_backends() -> list[ListedBackend]:
+    """Lists what measures features on this machine; both backends decode with ffmpeg."""
+    try:
+        version = f"libvmaf in ffmpeg {find_ffmpeg().version}"
+        libvmaf = ListedBackend("libvmaf", True, version)
+    except InputError as error:
+        libvmaf = ListedBackend("libvmaf", False, str(error))
+    return [libvmaf, _describe_jax(libvmaf.live)]
+
+
+def _describe_jax(decodes: bool) -> ListedBackend:
+    if importlib.util.find_spec("jax") is None:
+        missing = "JAX is not installed; pip install 'vmaf-jax[train]'"
+        return ListedBackend("jax", False, missing)
+    import jax
+
+    device = jax.devices()[0]
+    mend = "" if device.platform != "cpu" else "; for a GPU install 'vmaf-jax[cuda]'"
+    detail = f"features in JAX {jax.__version__} on {device.platform} ({device.device_kind}){mend}"
+    return ListedBackend("jax", decodes, detail)

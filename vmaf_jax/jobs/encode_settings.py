@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from pathlib import Path
 
 import numpy as np
 
@@ -9,7 +10,7 @@ from vmaf_jax.errors import InputError
 from vmaf_jax.evaluation.clip_pooling import check_pool
 from vmaf_jax.progress import Progress
 from vmaf_jax.scoring.encode_trials import choose_segments
-from vmaf_jax.scoring.model import Model, ModelLike, choose_model, load_scorer
+from vmaf_jax.scoring.model import Model, choose_model, load_scorer
 from vmaf_jax.tables.opinions import to_hundred
 from vmaf_jax.video.encoders import Encoder, EncodeRecipe, check_arguments
 from vmaf_jax.video.ffmpeg import Ffmpeg
@@ -46,7 +47,7 @@ class EncodeSettings:
     """
 
     target: float
-    model: ModelLike = "auto"
+    model: str | Path = "auto"
     encoder: str = "libx264"
     preset: str | None = None
     pix_fmt: str | None = None

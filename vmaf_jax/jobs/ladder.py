@@ -1,11 +1,14 @@
 """The job `ladder`: scored encodes to rate-quality curves, BD-rate and the convex hull."""
 
+import csv
 import dataclasses
-from collections.abc import Sequence
+import io
+from collections.abc import Iterable, Sequence, Sized
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from rich.table import Table
 
 from vmaf_jax.corpora.encodes import Encode, read_encodes
 from vmaf_jax.errors import InputError
@@ -19,6 +22,11 @@ from vmaf_jax.evaluation.rate_quality import (
     rate_difference,
     upper_hull,
 )
+from vmaf_jax.reporting.numbers import format_change
+from vmaf_jax.reporting.terminal_tables import show_table
+
+MAX_PANELS = 24  # contents of one plot
+_MIN_OVERLAP = 0.75  # less is pointed out: the mean is of few of the scores
 
 
 @dataclasses.dataclass(frozen=True)
@@ -293,3 +301,60 @@ def _bd_rate_to_dict(entry: BdRate) -> dict[str, object]:
             for name, difference in entry.contents.items()
         },
     }
+
+
+def rungs_csv(rungs: Iterable[Rung]) -> bytes:
+    """Returns CSV of encodes with whether each is on the content's hull and on its codec's."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(["content", "codec", "height", "kbps", "score", "on_hull", "on_codec_hull"])
+    for rung in rungs:
+        encode = rung.encode
+        height = "" if encode.height is None else encode.height
+        # repr: the shortest digits that read back as the same number.
+        cells = [encode.content, encode.codec, height, repr(encode.kbps), repr(encode.score)]
+        writer.writerow([*cells, int(rung.on_hull), int(rung.on_codec_hull)])
+    return buffer.getvalue().encode()
+
+
+def check_panels(contents: Sized) -> None:
+    """Raises InputError where there are more contents than a plot has panels."""
+    if len(contents) > MAX_PANELS:
+        raise InputError(
+            f"--plot: {len(contents)} contents, at most {MAX_PANELS} in a plot; choose one with "
+            f"--content."
+        )
+
+
+def show_ladder(ladder: Ladder) -> None:
+    """Shows the BD-rate of each codec, and the hull of each content, at a terminal."""
+    for entry in ladder.bd_rates:
+        _show_bd_rate(entry, ladder)
+    for content, encodes in ladder.hulls().items():
+        view = Table("kbit/s", "codec", "lines", "score", title=f"convex hull: {content}")
+        for encode in encodes:
+            height = "" if encode.height is None else str(encode.height)
+            view.add_row(f"{encode.kbps:.1f}", encode.codec, height, f"{encode.score:.2f}")
+        show_table(view)
+
+
+def _show_bd_rate(rate: BdRate, ladder: Ladder) -> None:
+    """Shows a row for each content, and the mean of all with its interval."""
+    title = f"{rate.codec} to {ladder.anchor}"
+    view = Table("content", *METHODS, "scores", "overlap", title=title)
+    for name, entry in rate.contents.items():
+        rates = [format_change(entry.bd_rate[method]) for method in METHODS]
+        few = "" if entry.overlap >= _MIN_OVERLAP else " (little)"
+        scores = f"{entry.low:.1f} to {entry.high:.1f}"
+        view.add_row(name, *rates, scores, f"{100 * entry.overlap:.0f} %{few}")
+    view.add_section()
+    view.add_row("mean", *(format_change(rate.mean[method]) for method in METHODS))
+    intervals = [rate.intervals[method] for method in METHODS]
+    view.add_row(
+        f"{100 * ladder.level:g} % interval",
+        *(
+            "too few contents" if i is None else " to ".join(map(format_change, i))
+            for i in intervals
+        ),
+    )
+    show_table(view)

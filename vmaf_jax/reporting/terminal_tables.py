@@ -1,8 +1,7 @@
-"""Tables at a terminal: a clip's statistics, rankings, names with their values."""
+"""Tables at a terminal: a clip's statistics, texts in rows, names with their values."""
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
 
 from rich.console import Console
 from rich.measure import Measurement
@@ -99,65 +98,11 @@ def show_extra_metrics(statistics: Statistics, *, on_error: bool = False) -> Non
             show_lines([text], on_error=on_error)
 
 
-class RankedVideo(NamedTuple):
-    """A row of a ranking.
-
-    Attributes:
-        reference, distorted: names that tell files apart.
-        score: the clip's, points.
-        statistics: of frames, by model, the scoring model first.
-        sure: the uncertainty of the score, "" where there is nothing to say.
-        size: of the file, bytes; None where it is unknown.
-        bitrate: of the file, kbit/s; None where it is unknown.
-        region: the worst region, "" where none was looked for.
-    """
-
-    reference: str
-    distorted: str
-    score: float
-    statistics: Statistics
-    sure: str
-    size: int | None
-    bitrate: float | None
-    region: str = ""
-
-
-def show_ranking(ranked: Sequence[RankedVideo], failed: Sequence[tuple[str, str]]) -> None:
-    """Shows videos, the best first; those without a score follow on standard error.
-
-    Args:
-        ranked: the best first.
-        failed: name of each distorted video without a score, and the reason.
-    """
-    if ranked:
-        show_table(_ranking(ranked))
-    for distorted, reason in failed:
-        line = reason if distorted in reason else f"{distorted}: {reason}"
-        show_lines([f"not scored: {line}"], on_error=True)
-
-
-def _ranking(ranked: Sequence[RankedVideo]) -> Table:
-    model, *other_models = ranked[0].statistics
-    several = len({video.reference for video in ranked}) > 1
-    with_sure = any(video.sure for video in ranked)
-    names = ["", "distorted", *(["reference"] if several else []), model]
-    with_region = any(video.region for video in ranked)
-    names += [*(["uncertainty"] if with_sure else []), "5 %", "worst second", "min"]
-    names += [*(["worst region"] if with_region else []), *other_models]
-    view = Table(*names, "frames", "kbit/s", "MB")
-    for rank, video in enumerate(ranked, 1):
-        frames = video.statistics[model]
-        view.add_row(
-            str(rank),
-            video.distorted,
-            *([video.reference] if several else []),
-            f"{video.score:.3f}",
-            *([video.sure] if with_sure else []),
-            *(format_fixed(frames.get(k), 3) for k in ("p5", "worst_second", "min")),
-            *([video.region] if with_region else []),
-            *(f"{video.statistics[other]['mean']:.3f}" for other in other_models),
-            str(frames["frames"]),
-            "" if video.bitrate is None else f"{video.bitrate:.0f}",
-            "" if video.size is None else f"{video.size / 1e6:.3f}",
-        )
-    return view
+def show_rows(
+    names: Sequence[str], rows: Iterable[Sequence[str]], *, title: str | None = None
+) -> None:
+    """Shows a table of texts below the names of its columns."""
+    view = Table(*names, title=title)
+    for row in rows:
+        view.add_row(*row)
+    show_table(view)

@@ -369,7 +369,6 @@ class EncodeRequest(Request):
     confidence: float = Field(
         0.95, ge=0.5, lt=1, description="At which the finished file keeps the target."
     )
-    display: Display | None = _DISPLAY
     pool: Pool | None = Field(
         None, description="How frames become the score; by default the model's own way."
     )

@@ -17,6 +17,7 @@ from vmaf_jax.corpora.encodes import Encode
 from vmaf_jax.evaluation.conformal import ScoreInterval
 from vmaf_jax.jobs.calibrate import CalibratedClip, TitleSuggestions
 from vmaf_jax.jobs.check import Finding
+from vmaf_jax.jobs.doctor import ListedBackend, ListedModel
 from vmaf_jax.jobs.ladder import LeftOut
 from vmaf_jax.scoring.intervals import ClipIntervals
 from vmaf_jax.scoring.rank import Failure
@@ -305,44 +306,6 @@ class CalibrateResult:
     n_clips: int
     n_rated: int
     clips: list[CalibratedClip]
-
-
-@dataclass(frozen=True, kw_only=True)
-class ListedModel:
-    """One model that goes by its name.
-
-    Attributes:
-        kind: student (shipped) or vmaf (VMAF's own).
-        label: the label column that it learnt.
-        n_params: number of trained parameters; null for VMAF's own.
-        rmse: held-out RMSE against the label, in `unit`.
-        unit: of `rmse`: VMAF points, or votes on the scale that was voted on.
-        card: URI of its card, a resource.
-    """
-
-    name: str
-    kind: str
-    feature_set: str
-    label: str
-    n_params: int | None = None
-    rmse: float | None = None
-    unit: str = "VMAF points"
-    card: str | None = None
-
-
-@dataclass(frozen=True)
-class ListedBackend:
-    """Something that measures features.
-
-    Attributes:
-        name: libvmaf (on the processor) or jax (on JAX's first device).
-        live: whether it runs here, now.
-        detail: what it is, or why it does not run.
-    """
-
-    name: str
-    live: bool
-    detail: str
 
 
 @dataclass(frozen=True)

@@ -5,31 +5,27 @@ These functions run in a worker. A request that reaches them is valid and its pa
 
 import dataclasses
 import functools
-import importlib.util
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, get_args, get_type_hints
 
 import numpy as np
 import pydantic
 
-from vmaf_jax.errors import InputError
-from vmaf_jax.export.sidecar import read_sidecar
 from vmaf_jax.files import check_output, to_json, write_text
+from vmaf_jax.jobs import doctor
 from vmaf_jax.jobs.calibrate import calibrate, suggest
 from vmaf_jax.jobs.encode import Encoding, encode
 from vmaf_jax.jobs.encode_settings import EncodeSettings
-from vmaf_jax.jobs.ladder import BdRate, ladder
+from vmaf_jax.jobs.ladder import BdRate, check_panels, ladder
 from vmaf_jax.progress import Progress
-from vmaf_jax.runs.locate import checkpoints
 from vmaf_jax.scoring.model import (
     AUTO,
     PHONE,
     V1,
     Model,
     ModelLike,
-    feature_set_of,
     load_model,
 )
 from vmaf_jax.scoring.rank import rank
@@ -42,8 +38,6 @@ from vmaf_jax.serving.resources import PART, card_uri
 from vmaf_jax.tables.dataset import TableSummary
 from vmaf_jax.tables.opinions import LabelScale
 from vmaf_jax.tables.table import FeatureTable
-from vmaf_jax.teacher import known_teachers
-from vmaf_jax.video.ffmpeg import find_ffmpeg
 
 if TYPE_CHECKING:
     from vmaf_jax.jobs.evaluate import Evaluation, ModelRanking
@@ -241,8 +235,7 @@ def check_table(request: requests.CheckRequest, progress: Progress) -> Answer[re
     from vmaf_jax.jobs.check import check
 
     out = _json_output(request.out, [request.table])
-    ratings = None if request.ratings is None else Path(request.ratings)
-    checked = check(request.table, ratings)
+    checked = check(request.table, _path(request.ratings))
     if out is not None:
         write_text(out, to_json(checked.to_dict()) + "\n")
     result = results.CheckResult(
@@ -259,7 +252,6 @@ def compare_codecs(
     request: requests.LadderRequest, progress: Progress
 ) -> Answer[results.LadderResult]:
     """Compares codecs by rate and quality."""
-    from vmaf_jax.reporting.ladder_tables import check_panels
     from vmaf_jax.reporting.plots import plot_curves
 
     out = _json_output(request.out, [request.table])
@@ -301,9 +293,9 @@ def suggest_clips(
         request.count,
         request.model,
         titles=() if request.title is None else (request.title,),
-        already=None if request.already is None else Path(request.already),
-        costs=None if request.costs is None else Path(request.costs),
-        codecs=None if request.codecs is None else Path(request.codecs),
+        already=_path(request.already),
+        costs=_path(request.costs),
+        codecs=_path(request.codecs),
         label_scale=_scale(request.label_scale),
     )
     result = results.SuggestResult(
@@ -324,7 +316,7 @@ def calibrate_titles(
         Path(request.out),
         request.model,
         titles=() if request.title is None else (request.title,),
-        codecs=None if request.codecs is None else Path(request.codecs),
+        codecs=_path(request.codecs),
         interval=request.interval,
         label_scale=_scale(request.label_scale),
         overwrite=request.overwrite,
@@ -344,62 +336,15 @@ def calibrate_titles(
 def list_models(
     request: requests.ListModelsRequest, progress: Progress
 ) -> Answer[results.ModelsResult]:
-    """Lists the shipped students, then VMAF's own models over features that are measured here."""
-    models = []
-    for path in sorted(checkpoints().glob("*/model.json")):
-        sidecar = read_sidecar(path)
-        name, metrics = path.parent.name, sidecar.training and sidecar.training.metrics
-        rmse, unit = metrics.loso.rmse if metrics else None, "VMAF points"
-        if sidecar.label_name == "mos":  # people judge an error better in their own votes
-            low, high = sidecar.label_scale
-            rmse = None if rmse is None else rmse * (high - low) / 100
-            unit = f"votes on {low:g}-{high:g}"
-        models.append(
-            results.ListedModel(
-                name=name,
-                kind="student",
-                feature_set=sidecar.feature_set,
-                label=sidecar.label_name or "",
-                n_params=sidecar.n_params,
-                rmse=rmse,
-                unit=unit,
-                card=card_uri(name) if path.with_name("card.md").is_file() else None,
-            )
-        )
-    for name in sorted(known_teachers()):
-        try:
-            feature_set = feature_set_of(name).name
-        except InputError:
-            continue  # it takes features that are not measured here
-        models.append(
-            results.ListedModel(name=name, kind="vmaf", feature_set=feature_set, label=name)
-        )
-    return Answer(results.ModelsResult(models))
+    """Lists the models that go by their names."""
+    return Answer(results.ModelsResult(doctor.list_models(card_uri)))
 
 
 def list_backends(
     request: requests.ListBackendsRequest, progress: Progress
 ) -> Answer[results.BackendsResult]:
-    """Lists what measures features on this machine; both backends decode with ffmpeg."""
-    try:
-        version = f"libvmaf in ffmpeg {find_ffmpeg().version}"
-        libvmaf = results.ListedBackend("libvmaf", True, version)
-    except InputError as error:
-        libvmaf = results.ListedBackend("libvmaf", False, str(error))
-    backends = [libvmaf, _describe_jax(libvmaf.live)]
-    return Answer(results.BackendsResult(backends))
-
-
-def _describe_jax(decodes: bool) -> results.ListedBackend:
-    if importlib.util.find_spec("jax") is None:
-        missing = "JAX is not installed; pip install 'vmaf-jax[train]'"
-        return results.ListedBackend("jax", False, missing)
-    import jax
-
-    device = jax.devices()[0]
-    mend = "" if device.platform != "cpu" else "; for a GPU install 'vmaf-jax[cuda]'"
-    detail = f"features in JAX {jax.__version__} on {device.platform} ({device.device_kind}){mend}"
-    return results.ListedBackend("jax", decodes, detail)
+    """Lists what measures features on this machine."""
+    return Answer(results.BackendsResult(doctor.list_backends()))
 
 
 def evaluate_model(
@@ -510,35 +455,22 @@ def run_benchmark(
 
 def encode_to_target(request: requests.EncodeRequest, progress: Progress) -> Answer[Encoding]:
     """Encodes a video as cheaply as a target score allows."""
-    settings = EncodeSettings(
-        target=request.target,
-        votes=request.votes,
-        model=request.model,
-        encoder=request.encoder,
-        preset=request.preset,
-        pix_fmt=request.pix_fmt,
-        height=request.height,
-        confidence=request.confidence,
-        pool=request.pool,
-        tolerance=request.tolerance,
-        max_kbps=request.max_kbps,
-        min_saving=request.min_saving,
-        per_shot=request.per_shot,
-    )
+    settings = fill_settings(EncodeSettings, request)
     return Answer(encode(request.reference, Path(request.out), settings, progress=progress))
 
 
-@dataclasses.dataclass(frozen=True)
 class Work(Generic[_Request, _Result]):
-    """The function behind a tool, and the result whose schema clients get."""
+    """The function behind a tool, the kind of its requests, and the schema of its results."""
 
-    request: type[_Request]
-    run: Callable[[_Request, Progress], Answer[_Result]]
-    result: type[_Result]
+    def __init__(self, run: Callable[[_Request, Progress], Answer[_Result]]) -> None:
+        """Reads the kinds from the annotations of `run`."""
+        hints = get_type_hints(run)
+        (self._result,) = get_args(hints["return"])
+        self.run, self.request = run, hints["request"]
 
     @functools.cached_property
     def _adapter(self) -> Any:  # beartype, in tests, does not know TypeAdapter[...]
-        return pydantic.TypeAdapter(self.result)
+        return pydantic.TypeAdapter(self._result)
 
     def output_schema(self) -> dict[str, Any]:
         """Returns the JSON schema of the result, which clients check answers against."""
@@ -550,34 +482,36 @@ class Work(Generic[_Request, _Result]):
         return dict(json.loads(self._adapter.dump_json(result)))
 
 
-WORK: dict[type[Request], Work[Any, Any]] = {
-    work.request: work
-    for work in (
-        Work(requests.ScoreRequest, score_video, results.ScoreResult),
-        Work(requests.RankRequest, rank_videos, results.RankResult),
-        Work(requests.WorstFramesRequest, describe_worst_frames, results.WorstFramesResult),
-        Work(requests.MapsRequest, draw_maps, results.MapsResult),
-        Work(requests.ExtractRequest, extract_features, results.TableResult),
-        Work(requests.ImportRequest, import_table, results.TableResult),
-        Work(requests.CheckRequest, check_table, results.CheckResult),
-        Work(requests.LadderRequest, compare_codecs, results.LadderResult),
-        Work(requests.EncodeRequest, encode_to_target, Encoding),
-        Work(requests.SuggestRequest, suggest_clips, results.SuggestResult),
-        Work(requests.CalibrateRequest, calibrate_titles, results.CalibrateResult),
-        Work(requests.ListModelsRequest, list_models, results.ModelsResult),
-        Work(requests.ListBackendsRequest, list_backends, results.BackendsResult),
-        Work(requests.EvaluateRequest, evaluate_model, results.EvaluateResult),
-        Work(requests.CompareRequest, compare_models, results.CompareResult),
-        Work(requests.TrainRequest, train_model, results.TrainResult),
-        Work(requests.ExportRequest, export_model, results.ExportResult),
-        Work(requests.BenchmarkRequest, run_benchmark, results.BenchmarkResult),
-    )
-}
+_TOOLS: tuple[Callable[[Any, Progress], Answer[Any]], ...] = (
+    score_video,
+    rank_videos,
+    describe_worst_frames,
+    draw_maps,
+    extract_features,
+    import_table,
+    check_table,
+    compare_codecs,
+    encode_to_target,
+    suggest_clips,
+    calibrate_titles,
+    list_models,
+    list_backends,
+    evaluate_model,
+    compare_models,
+    train_model,
+    export_model,
+    run_benchmark,
+)
+WORK: dict[type[Request], Work[Any, Any]] = {work.request: work for work in map(Work, _TOOLS)}
 
 
 def output_schemas() -> dict[str, dict[str, Any]]:
     """Returns the JSON schema of each tool's result, by the tool's name."""
     return {name: WORK[tool.request].output_schema() for name, tool in requests.TOOLS.items()}
+
+
+def _path(name: str | None) -> Path | None:
+    return None if name is None else Path(name)
 
 
 def _scale(ends: Sequence[float] | None) -> LabelScale | None:
