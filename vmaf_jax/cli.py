@@ -45,9 +45,9 @@ _NO_MEMORY = (  # in messages of libraries that ran out of it
 # abort, or wait for a thread that never started, inside C++ where no handler of ours runs.
 _ADDRESSES = 1500
 _ADDRESSES_OF_JAX = 3900
-_WITHOUT_JAX = {
-    *("score", "encode", "extract", "doctor", "ladder", "import", "report", "calibrate", "check"),
-}
+_WITHOUT_JAX = frozenset(
+    ("score", "encode", "extract", "doctor", "ladder", "import", "report", "calibrate", "check")
+)
 _AFTER_INTERRUPTION = {
     **dict.fromkeys(
         ("score", "extract", "evaluate", "compare-backends"),

@@ -23,7 +23,7 @@ def __getattr__(name: str) -> str:
     return package_version("vmaf-jax")
 
 
-def environment() -> dict[str, Any]:
+def environment() -> dict[str, object]:
     """Returns Python, processor, devices and package versions, by name, for `metrics.json`."""
     devices = []
     if importlib.util.find_spec("jax") is not None:

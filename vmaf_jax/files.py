@@ -242,7 +242,7 @@ def write_text(path: Path, content: str) -> None:
     write_bytes(path, content.encode())
 
 
-def to_json(value: Any) -> str:
+def to_json(value: object) -> str:
     """Returns a value as indented JSON: dataclasses as objects, NaN and infinity as null."""
 
     def plain(item: Any) -> Any:

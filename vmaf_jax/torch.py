@@ -24,8 +24,8 @@ _REDUCTIONS = ("mean", "none")
 
 
 def vmaf(
-    reference: Any,
-    distorted: Any,
+    reference: torch.Tensor,
+    distorted: torch.Tensor,
     *,
     model: str = "vmaf_v0.6.1",
     bits: int = 8,

@@ -7,8 +7,8 @@ share of the machine's peak are measured.
 
 import dataclasses
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -58,12 +58,12 @@ def bench_train(repeats: int, steps: int = 200) -> Figures:
     for network in ROW_NETWORKS:
         training = MemberTraining(Student(network), settings, batches)
 
-        def train_one(rows: Rows, member: Member, training: MemberTraining = training) -> Any:
+        def train_one(rows: Rows, member: Member, training: MemberTraining = training) -> object:
             return training.advance(rows, member, None, training.start(rows, member), span)[0]
 
         lone = jax.jit(train_one).lower(rows, jax.tree.map(lambda leaf: leaf[0], members)).compile()
 
-        def in_turn(lone: Any = lone) -> None:
+        def in_turn(lone: Callable[[Rows, Member], object] = lone) -> None:
             for k in range(len(masks) + 1):
                 jax.block_until_ready(lone(rows, jax.tree.map(lambda leaf, k=k: leaf[k], members)))
 

@@ -107,8 +107,12 @@ def _draw_rates(found: Encoding, ends: tuple[float, float]) -> str:
 def _list_encodes(found: Encoding) -> str:
     rows = [
         (
-            *(f"{e.setting:g}", f"{e.score:.2f}", f"{e.lower_bound:.2f}", f"{e.frames_measured}"),
-            *(f"{e.kbps:.0f}", "yes" if e.holds else "no"),
+            f"{e.setting:g}",
+            f"{e.score:.2f}",
+            f"{e.lower_bound:.2f}",
+            f"{e.frames_measured}",
+            f"{e.kbps:.0f}",
+            "yes" if e.holds else "no",
             "earlier search" if e.is_cached else f"{e.seconds:.1f} s",
         )
         for e in found.encodes
@@ -120,7 +124,10 @@ def _list_encodes(found: Encoding) -> str:
 def _list_probes(found: Encoding) -> str:
     rows = [
         (
-            *(f"{p.setting:g}", f"{p.score:.2f}", f"{p.error:.2f}", f"{p.kbps:.0f}"),
+            f"{p.setting:g}",
+            f"{p.score:.2f}",
+            f"{p.error:.2f}",
+            f"{p.kbps:.0f}",
             "earlier search" if p.is_cached else "this search",
         )
         for p in found.probes

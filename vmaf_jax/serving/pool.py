@@ -16,7 +16,7 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import anyio
 from anyio.abc import Process
@@ -33,7 +33,18 @@ _BEAT_S = 5.0  # between notifications of a call that has nothing new to say
 _MAX_ANSWER = 64 << 20  # bytes; some 300,000 frames
 
 OnProgress = Callable[[float, str], Awaitable[None]]
-Schemas = dict[str, dict[str, Any]]
+Schemas = dict[str, dict[str, object]]
+
+
+class Message(TypedDict, total=False):
+    """A line from a worker, as `worker.py` says: some of these."""
+
+    ready: bool
+    schemas: Schemas
+    message: str
+    result: dict[str, object]
+    pictures: list[str]
+    error: str
 
 
 class WorkerLostError(InputError):
@@ -90,8 +101,8 @@ class Worker:
         return worker
 
     async def call(
-        self, tool: str, arguments: dict[str, Any], on_progress: OnProgress
-    ) -> dict[str, Any]:
+        self, tool: str, arguments: dict[str, object], on_progress: OnProgress
+    ) -> Message:
         """Runs a call and returns the message that ends it, `result` and `pictures`.
 
         Args:
@@ -104,9 +115,7 @@ class Worker:
         await self._stdin.send(line.encode())
         stage, started, count = tool, anyio.current_time(), 0
         while True:
-            message: dict[str, Any] = {
-                "message": f"{stage}, {anyio.current_time() - started:.0f} s"
-            }
+            message: Message = {"message": f"{stage}, {anyio.current_time() - started:.0f} s"}
             with anyio.move_on_after(_BEAT_S):
                 message = await self._receive()
                 stage = message.get("message", stage)
@@ -117,7 +126,7 @@ class Worker:
             count += 1
             await on_progress(count, message["message"])
 
-    async def _receive(self) -> dict[str, Any]:
+    async def _receive(self) -> Message:
         try:
             line = await self._lines.receive_until(b"\n", _MAX_ANSWER)
         except (anyio.EndOfStream, anyio.IncompleteRead, anyio.ClosedResourceError) as error:
@@ -126,7 +135,8 @@ class Worker:
             ) from error
         except anyio.DelimiterNotFound as error:
             raise WorkerLostError("the answer is too large; ask about a shorter clip.") from error
-        return dict(json.loads(replace_surrogates(line.decode())))
+        message: Message = json.loads(replace_surrogates(line.decode()))
+        return message
 
     async def end(self) -> None:
         """Ends the process and its children; a cancellation of the caller does not stop that."""
@@ -157,8 +167,8 @@ class Pool:
         self._schemas: Schemas | None = None
 
     async def run(
-        self, tool: Tool, arguments: dict[str, Any], on_progress: OnProgress
-    ) -> dict[str, Any]:
+        self, tool: Tool, arguments: dict[str, object], on_progress: OnProgress
+    ) -> Message:
         """Waits for a turn, runs a call and returns its last message.
 
         Raises:

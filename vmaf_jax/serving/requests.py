@@ -505,7 +505,7 @@ class Tool:
         return " ".join(inspect.cleandoc(self.request.__doc__ or "").split())
 
     @functools.cached_property
-    def input_schema(self) -> dict[str, Any]:
+    def input_schema(self) -> dict[str, object]:
         """The JSON schema of the arguments, without the description that the tool itself has."""
         schema = self.request.model_json_schema()
         return {name: value for name, value in schema.items() if name != "description"}
@@ -542,7 +542,7 @@ _Kind = TypeVar("_Kind", bound=Request)
 _Settings = TypeVar("_Settings")
 
 
-def parse_request(kind: type[_Kind], arguments: dict[str, Any], settings: Settings) -> _Kind:
+def parse_request(kind: type[_Kind], arguments: dict[str, object], settings: Settings) -> _Kind:
     """Validates a caller's arguments, and replaces the files in them by paths that may be used.
 
     Raises:

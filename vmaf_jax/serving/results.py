@@ -8,7 +8,6 @@ from their docstrings. Importing this module loads JAX and the jobs, so only wor
 import inspect
 import re
 from dataclasses import dataclass
-from typing import Any
 
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import core_schema
@@ -391,7 +390,7 @@ class BenchmarkResult:
     """
 
     what: str
-    report: dict[str, Any]
+    report: dict[str, object]
     lines: list[str]
 
 

@@ -9,7 +9,6 @@ import dataclasses
 import json
 from collections.abc import AsyncIterator, Iterator
 from importlib import metadata
-from typing import Any
 
 from mcp import types
 from mcp.server.context import ServerRequestContext
@@ -19,7 +18,7 @@ from mcp.shared.exceptions import MCPError
 from vmaf_jax.errors import InputError
 from vmaf_jax.printable import escape_surrogates
 from vmaf_jax.serving.path_policy import Settings
-from vmaf_jax.serving.pool import Pool, open_pool
+from vmaf_jax.serving.pool import Message, Pool, open_pool
 from vmaf_jax.serving.requests import TOOLS, Tool, parse_request
 from vmaf_jax.serving.resources import (
     PART,
@@ -142,13 +141,14 @@ class _Handlers:
             return get_prompt(request.name, request.arguments or {})
 
 
-def _render_answer(answer: dict[str, Any], long_results: LongResults) -> types.CallToolResult:
+def _render_answer(answer: Message, long_results: LongResults) -> types.CallToolResult:
     """Renders an answer: its JSON, its pictures, and a link to the frames that do not fit."""
     result = answer["result"]
     link: list[types.ContentBlock] = []
-    if len(result.get("frames", ())) > PART:
-        uri = long_results.add(result["frames"])
-        result = {**result, "frames": result["frames"][:PART], "next": uri}
+    frames = result.get("frames")
+    if isinstance(frames, list) and len(frames) > PART:
+        uri = long_results.add(frames)
+        result = {**result, "frames": frames[:PART], "next": uri}
         link.append(
             types.ResourceLink(
                 type="resource_link",
@@ -167,7 +167,7 @@ def _render_answer(answer: dict[str, Any], long_results: LongResults) -> types.C
     return types.CallToolResult(content=[text, *pictures, *link], structured_content=result)
 
 
-def _list_tool(tool: Tool, output_schema: dict[str, Any]) -> types.Tool:
+def _list_tool(tool: Tool, output_schema: dict[str, object]) -> types.Tool:
     return types.Tool(
         name=tool.name,
         title=tool.title,

@@ -91,7 +91,7 @@ class _Pipes:
             await self._out.flush()
 
 
-def _error_answer(line: str) -> dict[str, Any] | None:
+def _error_answer(line: str) -> dict[str, object] | None:
     """Returns the answer to a line that is no JSON-RPC message, None to one that is."""
     from mcp.types import INVALID_REQUEST, PARSE_ERROR, jsonrpc_message_adapter
 
