@@ -7,7 +7,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="no PyTorch here (pip install 'vmaf-jax[torch]')")
 
 from vmaf_jax import InputError  # noqa: E402
-from vmaf_jax import vmaf as vmaf_of_arrays  # noqa: E402
+from vmaf_jax.jobs.vmaf import vmaf as vmaf_of_arrays  # noqa: E402
 from vmaf_jax.torch import VmafLoss, vmaf  # noqa: E402
 
 # VMAF points: programs with and without a gradient round differently: 2.4e-4 measured of

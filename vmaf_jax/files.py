@@ -7,6 +7,7 @@ temporary name and renamed, so a reader never sees half a file and an interrupti
 import contextlib
 import dataclasses
 import fcntl
+import io
 import json
 import math
 import os
@@ -14,7 +15,7 @@ import re
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
@@ -228,6 +229,17 @@ def check_replaceable(path: Path, inputs: Iterable[Path] = ()) -> None:
             raise InputError(f"{path}: is no regular file and is not replaced; choose another.")
     except OSError as error:
         raise InputError(f"{path}: cannot be looked at ({error.strerror}); rename it.") from error
+
+
+def to_csv(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Returns rows as CSV with `\\n` line ends."""
+    import csv
+
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    return buffer.getvalue()
 
 
 def write_bytes(path: Path, content: bytes) -> None:

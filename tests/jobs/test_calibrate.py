@@ -8,6 +8,8 @@ import pytest
 
 from tests.support import run_command
 from vmaf_jax.features.feature_set import FEATURES
+from vmaf_jax.jobs.calibrate import calibrate, suggest
+from vmaf_jax.jobs.calibrated_folder import LIBVMAF
 from vmaf_jax.runs.locate import checkpoints
 from vmaf_jax.scoring.model import load_model
 from vmaf_jax.tables.dataset import read_table
@@ -16,7 +18,7 @@ from vmaf_jax.tables.table import FeatureTable
 from vmaf_jax.teacher import load_teacher
 
 N, FRAMES = 12, 3
-UNKNOWN = checkpoints() / "opinions" / "model.libvmaf.json"  # which does not say what it predicts
+UNKNOWN = checkpoints() / "opinions" / LIBVMAF  # which does not say what it predicts
 TITLES = {"park": 3.0, "talk": 9.0}  # and their motion
 BEST = np.array([0.98, 0.75, 0.95, 0.97, 0.98])
 WORST = np.array([0.55, 0.08, 0.25, 0.35, 0.42])
@@ -103,11 +105,11 @@ def test_as_csv_with_costs_and_rated_clips(tmp_path, ladder):
     table, votes = ladder
     costs = tmp_path / "costs.csv"
     costs.write_text("clip,cost\n" + "".join(f"{name},1\n" for name in votes))
-    plain = ("calibrate", "--features", table, "--title", "park")
-    rows = list(csv.DictReader(run_command(*plain, "--suggest", 2).stdout.splitlines()))
+    rows = list(csv.DictReader(suggest(table, 2, titles=["park"]).to_csv().splitlines()))
     assert [row["source"] for row in rows] == ["park", "park"]
     rated = write_votes(tmp_path / "rated.csv", votes, [rows[0]["clip"]])
-    answer = run_command(*plain, "--suggest", 1, "--already", rated, "--costs", costs)
+    words = ("--title", "park", "--suggest", 1, "--already", rated, "--costs", costs)
+    answer = run_command("calibrate", "--features", table, *words)
     (second,) = csv.DictReader(answer.stdout.splitlines())
     assert second["clip"] == rows[1]["clip"]
 
@@ -162,8 +164,7 @@ def test_a_folder_is_exported_as_its_curve_pooled_by_the_mean(tmp_path, ladder):
     table, votes = ladder
     rated = write_votes(tmp_path / "rated.csv", votes, ["park_2", "park_6", "park_9", "talk_5"])
     out, features = tmp_path / "park", read_table(table).features
-    flags = ("--votes", rated, "--out", out, "--model", "opinions")
-    assert run_command("calibrate", "--features", table, *flags).code == 0
+    calibrate(table, rated, out, "opinions")
     for format_, file in (("onnx", tmp_path / "a.onnx"), ("libvmaf", tmp_path / "b.json")):
         done = run_command("export", "--model", out, "--format", format_, "--out", file)
         assert done.code == 0, done.stderr

@@ -14,12 +14,17 @@ import scipy.stats
 
 from tests.reporting.support import MARKUP, hostile, predictions, shipped
 from tests.support import run_command
+from vmaf_jax.errors import InputError
 from vmaf_jax.evaluation import read_held_out
 from vmaf_jax.evaluation.conformal import HeldOutPredictions, coverage
 from vmaf_jax.evaluation.cross_validation import HeldOut
 from vmaf_jax.evaluation.metrics import rmse
+from vmaf_jax.jobs.report_runs import report
+from vmaf_jax.reporting.comparison_page import comparison_page
 from vmaf_jax.reporting.error_plots import MAX_DOTS, N_LARGEST
 from vmaf_jax.reporting.numbers import format_points
+from vmaf_jax.reporting.run_page import run_page
+from vmaf_jax.runs.run_folder import read_run
 
 
 def made(*arguments):
@@ -43,6 +48,7 @@ def sets(page):
 def test_the_page_is_of_the_saved_predictions(run):
     assert made(run) == str(run / "report.html")
     page = (run / "report.html").read_text()
+    assert page == run_page(read_run(run))
     rows = read_held_out(run / "folds.parquet")
     assert f'<p class="figure">{format_points(rmse(rows.predicted, rows.label))}</p>' in page
     assert "23 unseen sources" in page
@@ -316,9 +322,11 @@ def test_runs_of_one_name_go_by_their_folders(tmp_path, run):
 
 def test_runs_of_other_rows_are_not_compared(tmp_path, run):
     predictions(100).write(run / "folds.parquet")
-    result = run_command("report", "tiny", run, "--out", tmp_path / "c.html")
-    assert result.code == 2
-    assert "no held-out row in common" in result.stderr
+    runs = {name: read_run(path) for name, path in (("a", Path("checkpoints/tiny")), ("b", run))}
+    with pytest.raises(InputError, match="no held-out row in common"):
+        comparison_page(runs)
+    with pytest.raises(InputError, match="no held-out row in common"):
+        report(["tiny", run], tmp_path / "c.html")
     assert not (tmp_path / "c.html").exists()
 
 

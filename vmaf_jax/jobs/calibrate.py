@@ -4,9 +4,7 @@ The process is in `evaluation.title_process`. Votes come from a file alone: the 
 scores are not looked at.
 """
 
-import csv
 import dataclasses
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -33,7 +31,7 @@ from vmaf_jax.evaluation.title_process import (
     half_widths,
     posterior,
 )
-from vmaf_jax.files import atomic_path, check_result_folder, write_text
+from vmaf_jax.files import atomic_path, check_result_folder, to_csv, write_text
 from vmaf_jax.jobs.calibrated_folder import CalibratedTitles, write_model
 from vmaf_jax.scoring.measured_clips import DEFAULT_BASE, MeasuredClips, load_process, measure_clips
 from vmaf_jax.scoring.model import CLIPS_FILE, Model, load_scorer
@@ -92,7 +90,7 @@ class Suggestions:
             for title in self.suggestions
             for clip in title.clips
         ]
-        return _csv(("source", "clip", "expected_rmse"), rows)
+        return to_csv(("source", "clip", "expected_rmse"), rows)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,7 +135,7 @@ class Calibrated:
             )
             for c in self.clips
         ]
-        return _csv(("clip", "source", "score", "low", "high", "rated"), rows)
+        return to_csv(("clip", "source", "score", "low", "high", "rated"), rows)
 
 
 def suggest(
@@ -427,11 +425,3 @@ def _read_rows(path: Path, what: str, model: type[_Row], measured: MeasuredClips
     if missing := [name for name in measured.name if name not in found]:
         raise InputError(f"{path}: {missing[0]!r} has no {what}; add a row for it.")
     return [found[name] for name in measured.name]
-
-
-def _csv(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    return buffer.getvalue()

@@ -1,8 +1,6 @@
 """The job `ladder`: scored encodes to rate-quality curves, BD-rate and the convex hull."""
 
-import csv
 import dataclasses
-import io
 from collections.abc import Iterable, Sequence, Sized
 from pathlib import Path
 
@@ -22,6 +20,7 @@ from vmaf_jax.evaluation.rate_quality import (
     rate_difference,
     upper_hull,
 )
+from vmaf_jax.files import to_csv
 from vmaf_jax.reporting.numbers import format_change
 from vmaf_jax.reporting.terminal_tables import show_table
 
@@ -305,16 +304,14 @@ def _bd_rate_to_dict(entry: BdRate) -> dict[str, object]:
 
 def rungs_csv(rungs: Iterable[Rung]) -> bytes:
     """Returns CSV of encodes with whether each is on the content's hull and on its codec's."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(["content", "codec", "height", "kbps", "score", "on_hull", "on_codec_hull"])
+    header = ["content", "codec", "height", "kbps", "score", "on_hull", "on_codec_hull"]
+    rows = []
     for rung in rungs:
         encode = rung.encode
-        height = "" if encode.height is None else encode.height
         # repr: the shortest digits that read back as the same number.
-        cells = [encode.content, encode.codec, height, repr(encode.kbps), repr(encode.score)]
-        writer.writerow([*cells, int(rung.on_hull), int(rung.on_codec_hull)])
-    return buffer.getvalue().encode()
+        cells = [encode.content, encode.codec, encode.height, repr(encode.kbps), repr(encode.score)]
+        rows.append([*cells, int(rung.on_hull), int(rung.on_codec_hull)])
+    return to_csv(header, rows).encode()
 
 
 def check_panels(contents: Sized) -> None:
