@@ -14,6 +14,7 @@ import pytest
 import vmaf_jax
 from tests.support import run_command
 from vmaf_jax.cli import main
+from vmaf_jax.commands.installation import version_lines
 from vmaf_jax.commands.program import EXAMPLES, PLACES, load_command
 
 COMMANDS: Any = {name: load_command(name) for name in PLACES}
@@ -23,6 +24,7 @@ def test_version_names_what_matters():
     result = run_command("--version")
     assert result.code == 0
     lines = dict(line.split(" ", 1) for line in result.stdout.splitlines())
+    assert result.stdout.splitlines() == version_lines()
     assert lines["vmaf-jax"] == metadata.version("vmaf-jax") == vmaf_jax.__version__
     assert lines["jax"] == metadata.version("jax")
     assert set(lines) >= {"python", "onnxruntime", "numpy", "ffmpeg"}

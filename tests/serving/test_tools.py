@@ -14,9 +14,11 @@ from mcp.shared.exceptions import MCPError
 
 import vmaf_jax
 from tests.serving.support import command
+from vmaf_jax.errors import InputError
 from vmaf_jax.jobs.evaluate import rank_models, select_split
 from vmaf_jax.serving import resources
 from vmaf_jax.serving.requests import TOOLS
+from vmaf_jax.serving.server import get_prompt
 from vmaf_jax.serving.tools import WORK
 from vmaf_jax.tables.dataset import read_table
 
@@ -434,8 +436,10 @@ def test_prompts_take_their_arguments(server):
     assert "'b.mp4'" in text
     assert "describe_worst_frames" in text
     for name, given in (("explain_score", {"reference": "a"}), ("none", {})):
-        with pytest.raises(MCPError, match=r"takes exactly|no prompt"):
-            server.portal.call(server.client.get_prompt, name, given)
+        with pytest.raises(InputError, match=r"takes exactly|no prompt"):
+            get_prompt(name, given)
+    with pytest.raises(MCPError, match="no prompt"):
+        server.portal.call(server.client.get_prompt, "none", {})
 
 
 def test_a_long_result_is_read_in_parts(server, encodes, tmp_path):
