@@ -9,10 +9,15 @@ import importlib
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
+
+if TYPE_CHECKING:  # Typer keeps Click's classes private, in a package that is not in every version
+    from typer._click.core import Command as ClickCommand
+    from typer._click.core import Context, Parameter
+    from typer._click.formatting import HelpFormatter
 
 EXAMPLES: dict[str, tuple[str, ...]] = {  # below the flags in help; a test holds them to these
     "train": (
@@ -119,14 +124,14 @@ class Command(TyperCommand):
     Where it has the option `--help-all`, `--help` shows the groups by the names of their options.
     """
 
-    def get_params(self, ctx: Any) -> list[Any]:
+    def get_params(self, ctx: "Context") -> list[Any]:
         """Returns all parameters, each of which converts its value by `_process_value`."""
         parameters: list[Any] = super().get_params(ctx)
         for parameter in parameters:
             parameter.process_value = functools.partial(_process_value, parameter)
         return parameters
 
-    def format_options(self, ctx: Any, formatter: Any) -> None:
+    def format_options(self, ctx: "Context", formatter: "HelpFormatter") -> None:
         """Writes arguments, options without a group, then each group."""
         formatter.write_paragraph()
         parameters = self.get_params(ctx)
@@ -137,23 +142,25 @@ class Command(TyperCommand):
 class Program(TyperGroup):
     """The program: it knows its commands' names, and loads the one that is called."""
 
-    def list_commands(self, ctx: Any) -> list[str]:
+    def list_commands(self, ctx: "Context") -> list[str]:
         """Returns the names of all commands."""
         return list(PLACES)
 
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+    def get_command(self, ctx: "Context", cmd_name: str) -> "ClickCommand | None":
         """Returns a command, loaded; None where there is none of that name."""
         if cmd_name in PLACES and cmd_name not in self.commands:
             self.commands[cmd_name] = load_command(cmd_name)
         return self.commands.get(cmd_name)
 
-    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+    def resolve_command(
+        self, ctx: "Context", args: list[str]
+    ) -> "tuple[str | None, ClickCommand | None, list[str]]":
         """Finds the command of the words; an unknown one is answered with the nearest of all."""
         if args[0] not in PLACES:
             self.commands = {name: load_command(name) for name in PLACES}
         return super().resolve_command(ctx, args)
 
-    def format_options(self, ctx: Any, formatter: Any) -> None:
+    def format_options(self, ctx: "Context", formatter: "HelpFormatter") -> None:
         """Writes each group of commands, then options."""
         width = max(map(len, PLACES))
         formatter.write_paragraph()
@@ -163,7 +170,7 @@ class Program(TyperGroup):
         _write_parameters(formatter, self.get_params(ctx), ctx)
 
 
-def run_program(app: typer.Typer, words: list[str]) -> Any:
+def run_program(app: typer.Typer, words: list[str]) -> object:
     """Runs the command that the words name; returns what it or Typer returns.
 
     A command runs by itself: as part of the program, its help would wait for Pydantic too.
@@ -174,7 +181,7 @@ def run_program(app: typer.Typer, words: list[str]) -> Any:
     return app(args=words, prog_name="vmaf-jax", standalone_mode=False)
 
 
-def load_command(name: str) -> Any:
+def load_command(name: str) -> "ClickCommand":
     """Imports a command, and returns it as Typer runs it."""
     module, attribute, _ = PLACES[name]
     target = getattr(importlib.import_module(f"vmaf_jax.commands.{module}"), attribute)
@@ -200,7 +207,11 @@ def _process_value(parameter: Any, ctx: Any, value: Any) -> Any:
 
 
 def _write_parameters(
-    formatter: Any, parameters: Iterable[Any], ctx: Any, *, brief: bool = False
+    formatter: "HelpFormatter",
+    parameters: "Iterable[Parameter]",
+    ctx: "Context",
+    *,
+    brief: bool = False,
 ) -> None:
     """Writes the help of parameters by group, in the order of the groups' first parameters.
 
@@ -225,7 +236,7 @@ def _write_parameters(
         _write_section(formatter, "More, which --help-all describes", named)
 
 
-def _write_section(formatter: Any, title: str, lines: list[tuple[str, str]]) -> None:
+def _write_section(formatter: "HelpFormatter", title: str, lines: list[tuple[str, str]]) -> None:
     # Click takes colours away where no terminal shows them, but knows no NO_COLOR.
     heading = title if "NO_COLOR" in os.environ else typer.style(title, fg="cyan")
     formatter.write(f"{heading}:\n")

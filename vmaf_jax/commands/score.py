@@ -5,7 +5,7 @@ import dataclasses
 import functools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -45,7 +45,7 @@ def _complete_pool(incomplete: str) -> list[str]:
     return options.complete(*POOLS)(incomplete)
 
 
-def _show_all_help(ctx: typer.Context, asked: bool) -> bool:
+def _show_all_help(ctx: Any, asked: bool) -> bool:
     """Shows the help of every option, and ends, where `--help-all` asks for it."""
     if asked:
         ctx.meta[HELP_ALL] = True

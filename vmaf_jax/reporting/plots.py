@@ -4,7 +4,7 @@ import functools
 import io
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,9 @@ from vmaf_jax.corpora.encodes import Encode
 from vmaf_jax.evaluation.cross_validation import HeldOut
 from vmaf_jax.evaluation.rate_quality import Curve
 from vmaf_jax.printable import printable
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 Floats = npt.NDArray[np.float64]
 Luma = npt.NDArray[np.unsignedinteger]
@@ -103,7 +106,7 @@ def plot_frame(reference: Luma, distorted: Luma, title: str) -> bytes:
     return png(figure)
 
 
-def png(figure: Any) -> bytes:
+def png(figure: "Figure") -> bytes:
     """Returns a Matplotlib figure as PNG; the same figure gives the same bytes on one machine.
 
     Texts are drawn as they stand: `$` begins no formula, control characters are escaped, and

@@ -14,7 +14,7 @@ import threading
 import time
 import traceback
 from collections.abc import AsyncIterator, Iterator
-from typing import Any
+from typing import TYPE_CHECKING
 
 import anyio
 import pydantic
@@ -23,6 +23,9 @@ from vmaf_jax.errors import InputError
 from vmaf_jax.printable import replace_surrogates
 from vmaf_jax.serving.path_policy import TOKEN, Settings
 from vmaf_jax.serving.server import make_server
+
+if TYPE_CHECKING:
+    from vmaf_jax.serving.http_guard import Guard
 
 PATH = "/mcp"
 _MAX_BODY = 1 << 20  # bytes of a request
@@ -184,7 +187,7 @@ def serve_http(settings: Settings, host: str, port: int) -> None:
         anyio.run(lambda: uvicorn.Server(config).serve(sockets=[listener]))
 
 
-def http_app(settings: Settings, host: str, token: str) -> Any:
+def http_app(settings: Settings, host: str, token: str) -> "Guard":
     """Builds the ASGI application behind `serve_http`.
 
     Raises:
