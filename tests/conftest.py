@@ -50,10 +50,12 @@ PARITY_IN_FULL = {"end_to_end/test_checkpoints.py", "end_to_end/test_rbf.py"}
 # What takes longest starts first, or a core would be left with it at the end. pytest-xdist itself
 # orders files by how many tests they hold, so `make test` turns that off.
 LONG_FILES = (
-    "web/test_page.py", "serving/test_tools.py", "teacher/test_gradient_compile.py",
-    "end_to_end/test_commands.py", "commands/test_distributed.py", "end_to_end/test_wheel.py",
-    "features/test_v1.py", "features/test_frames.py", "export/test_pixels.py",
-    "extraction/test_jax.py", "extraction/test_ray.py",
+    "web/test_page.py", "features/test_v1.py", "serving/test_tools.py", "world/test_pictures.py",
+    "extraction/test_ray.py", "serving/test_ending.py", "jobs/test_encode.py",
+    "features/test_frames.py", "extraction/test_jax.py", "commands/test_distributed.py",
+    "end_to_end/test_commands.py", "runs/test_state.py", "extraction/test_libvmaf.py",
+    "jobs/test_compare_backends.py", "world/test_clocks.py", "end_to_end/test_checkpoints.py",
+    "export/test_pixels.py", "end_to_end/test_wheel.py", "teacher/test_gradient_compile.py",
 )  # fmt: skip
 
 

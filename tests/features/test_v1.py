@@ -356,7 +356,7 @@ from vmaf_jax.features import v1_features
 
 rng = np.random.default_rng(0)
 sizes = (240, 320), (120, 160), (120, 160)
-pair = [tuple(rng.integers(60, 190, (12, *size)).astype(np.uint8) for size in sizes) for _ in "xy"]
+pair = [tuple(rng.integers(60, 190, (3, *size)).astype(np.uint8) for size in sizes) for _ in "xy"]
 alone = np.asarray(v1_features(*pair))
 equal = []
 

