@@ -23,6 +23,7 @@ def folder(encodes, tmp_path, monkeypatch):
         shutil.copy(encodes / name, tmp_path)
     (tmp_path / "clips.csv").write_text("reference,distorted,source\nref.y4m,dis.mp4,s\n")
     (tmp_path / "sub").mkdir()
+    (tmp_path / "empty.onnx").touch()
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -299,7 +300,8 @@ LINES = {
     "an offset beyond": (["--offset", "1000000"], "at most 100000 frames"),
     "a size for no raw": (["--width", "5"], "are for raw"),
     "no such model": (["--model", "nope"], "no run folder"),
-    "no such backend": (["--backend", "gpu"], "expected one of libvmaf, jax"),
+    "an empty model": (["--model", "empty.onnx"], "empty.onnx: empty file"),
+    "no such backend": (["--backend", "gpu"], "expected one of libvmaf, jax, onnx"),
     "no such teacher": (["--teacher", "vmaf_v9"], "cannot load it"),
     "a teacher's path": (["--teacher", "../x"], "letters, digits"),
     "another model's teacher": (

@@ -103,6 +103,8 @@ def read_onnx(
     if not path.exists():
         raise InputError(f"{path}: no such model; check the name.")
     content = read_limited(path, "ONNX_BYTES", MAX_BYTES)
+    if not content:  # a valid message without fields
+        raise InputError(f"{path}: empty file; export it again.")
     try:
         model = onnx.load_model_from_string(content)
         checked = check(model, path)

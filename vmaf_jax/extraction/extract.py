@@ -162,12 +162,12 @@ def extract_each(
     return extract_by_jax(pairs, request, on_pair)
 
 
-def check_backend(backend: str) -> None:
+def check_backend(backend: str, backends: Sequence[str] = BACKENDS) -> None:
     """Raises InputError unless there is such a backend."""
-    if backend not in BACKENDS:
+    if backend not in backends:
         raise InputError(
-            f"backend {backend!r}: expected one of {', '.join(BACKENDS)}."
-            f"{did_you_mean(backend, BACKENDS)}"
+            f"backend {backend!r}: expected one of {', '.join(backends)}."
+            f"{did_you_mean(backend, backends)}"
         )
 
 

@@ -16,7 +16,13 @@ import numpy.typing as npt
 
 from vmaf_jax.errors import InputError
 from vmaf_jax.evaluation.clip_pooling import WORST_SHOT, check_pool, pool_clip
-from vmaf_jax.extraction.extract import VideoLike, as_video, check_backend, extract_one
+from vmaf_jax.extraction.extract import (
+    BACKENDS,
+    VideoLike,
+    as_video,
+    check_backend,
+    extract_one,
+)
 from vmaf_jax.extraction.request import Pair, Request, parse_extra_metrics
 from vmaf_jax.features.feature_set import FeatureSet
 from vmaf_jax.progress import NO_PROGRESS, Progress
@@ -91,7 +97,7 @@ class ScoreSettings:
                     "--extra-metrics; drop them."
                 )
             return
-        check_backend(self.backend)
+        check_backend(self.backend, (*BACKENDS, "onnx"))
         if self.provider is not None:
             raise InputError("--provider goes with --backend onnx; drop it.")
         others = bool(self.teachers or self.extra_metrics or self.explain)
