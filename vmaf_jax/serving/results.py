@@ -21,6 +21,8 @@ from vmaf_jax.jobs.ladder import LeftOut
 from vmaf_jax.scoring.intervals import ClipIntervals
 from vmaf_jax.scoring.rank import Failure
 from vmaf_jax.scoring.scores import WorstRegion
+from vmaf_jax.serving.resources import PART
+from vmaf_jax.tables.dataset import TableSummary
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -219,6 +221,19 @@ class TableResult:
     sources: list[str]
     labels: list[str]
     label_scale: list[float] | None
+
+    @classmethod
+    def of(cls, out: str, summary: TableSummary) -> "TableResult":
+        """Describes the table that was written to `out`."""
+        return cls(
+            out=out,
+            rows=summary.rows,
+            clips=summary.n_clips,
+            n_sources=len(summary.sources),
+            sources=summary.sources[:PART],
+            labels=summary.labels,
+            label_scale=None if summary.label_scale is None else list(summary.label_scale),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

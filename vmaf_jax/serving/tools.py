@@ -35,7 +35,6 @@ from vmaf_jax.scoring.worst_frames import worst_frames
 from vmaf_jax.serving import requests, results
 from vmaf_jax.serving.requests import Request, fill_settings
 from vmaf_jax.serving.resources import PART, card_uri
-from vmaf_jax.tables.dataset import TableSummary
 from vmaf_jax.tables.opinions import LabelScale
 from vmaf_jax.tables.table import FeatureTable
 
@@ -211,7 +210,7 @@ def extract_features(
         fill_settings(ExtractSettings, request),
         progress=progress,
     )
-    return Answer(_describe_table(request.out, summary))
+    return Answer(results.TableResult.of(request.out, summary))
 
 
 def import_table(
@@ -227,7 +226,7 @@ def import_table(
         fill_settings(ImportSettings, request),
         progress=progress,
     )
-    return Answer(_describe_table(request.out, summary))
+    return Answer(results.TableResult.of(request.out, summary))
 
 
 def check_table(request: requests.CheckRequest, progress: Progress) -> Answer[results.CheckResult]:
@@ -449,8 +448,7 @@ def run_benchmark(
     progress.say(f"timing {request.what}")
     report = benchmarks.run_benchmark(request.what, request.repeats)
     plain = json.loads(to_json(report))
-    result = results.BenchmarkResult(what=request.what, report=plain, lines=to_lines(report))
-    return Answer(result)
+    return Answer(results.BenchmarkResult(what=request.what, report=plain, lines=to_lines(report)))
 
 
 def encode_to_target(request: requests.EncodeRequest, progress: Progress) -> Answer[Encoding]:
@@ -587,18 +585,6 @@ def _in_percent(entry: BdRate) -> results.BdRate:
             method: None if ends is None else (100 * ends[0], 100 * ends[1])
             for method, ends in entry.intervals.items()
         },
-    )
-
-
-def _describe_table(out: str, summary: TableSummary) -> results.TableResult:
-    return results.TableResult(
-        out=out,
-        rows=summary.rows,
-        clips=summary.n_clips,
-        n_sources=len(summary.sources),
-        sources=summary.sources[:PART],
-        labels=summary.labels,
-        label_scale=None if summary.label_scale is None else list(summary.label_scale),
     )
 
 
