@@ -175,7 +175,7 @@ def _list_test(table: Path, root: Path, layout: Layout, test: str) -> list[Liste
         elif row.mos is not None:
             raise InputError(f"{table}: row {number}: {row.video!r} is listed twice; remove one.")
         if row.mos is None and row.vote is not None:
-            votes = {**(clip.votes or {})}
+            votes = dict(clip.votes or {})
             votes[row.subject or ""] = [*votes.get(row.subject or "", ()), row.vote]
             clip = dataclasses.replace(clip, votes=votes)
         clips[name] = clip

@@ -24,7 +24,7 @@ from vmaf_jax.export.parity import LARGE_BATCH, parity_rows
 from vmaf_jax.export.pixels.graph import Graph
 from vmaf_jax.export.pixels.heads import map_by_knots, student_head, teacher_head
 from vmaf_jax.features.checks import OUTPUT_RANGE
-from vmaf_jax.features.feature_set import FEATURES
+from vmaf_jax.features.feature_set import FEATURES, FeatureSet
 from vmaf_jax.files import write_text
 from vmaf_jax.teacher import Teacher
 
@@ -50,19 +50,23 @@ def teacher_onnx(teacher: Teacher, path: Path) -> Path:
         InputError: `path` cannot be written.
         GateError: the file does not run alike at every level of graph optimisation.
     """
-    import onnx
-
     graph = Graph()
     rows = graph.input(INPUT_NAME, (None, len(teacher.feature_set)))
     score = graph.op("Clip", teacher_head(graph, teacher, rows), *OUTPUT_RANGE)
     graph.output(OUTPUT_NAME, score, (None,))
+    return _write_graph(graph, teacher.name, teacher.feature_set, path)
+
+
+def _write_graph(graph: Graph, name: str, feature_set: FeatureSet, path: Path) -> Path:
+    import onnx
+
     opset = onnx.helper.make_opsetid("", OPSET)
-    model = onnx.helper.make_model(graph.to_onnx(teacher.name), opset_imports=[opset])
+    model = onnx.helper.make_model(graph.to_onnx(name), opset_imports=[opset])
     properties = {
-        "name": teacher.name,
+        "name": name,
         "version": metadata.version("vmaf-jax"),
-        "feature_set": teacher.feature_set.name,
-        "features": ",".join(teacher.feature_set),
+        "feature_set": feature_set.name,
+        "features": ",".join(feature_set),
         "quant_mode": "fp32",
     }
     return write_onnx(model, path, properties)
@@ -113,8 +117,6 @@ def write_curve_onnx(base: Teacher | Path, curve: VoteCurve, name: str, path: Pa
     Raises:
         InputError: The base breaks the contract.
     """
-    import onnx
-
     graph = Graph()
     rows = graph.input(INPUT_NAME, (None, len(FEATURES)))
     if isinstance(base, Teacher):
@@ -123,16 +125,7 @@ def write_curve_onnx(base: Teacher | Path, curve: VoteCurve, name: str, path: Pa
         score = student_head(graph, read_onnx(base, check_contract).model, rows)
     votes = map_by_knots(graph.op("Clip", score, *OUTPUT_RANGE), _knots(curve)[1:-1])
     graph.output(OUTPUT_NAME, graph.op("Clip", votes, *OUTPUT_RANGE), (None,))
-    opset = onnx.helper.make_opsetid("", OPSET)
-    model = onnx.helper.make_model(graph.to_onnx(name), opset_imports=[opset])
-    properties = {
-        "name": name,
-        "version": metadata.version("vmaf-jax"),
-        "feature_set": FEATURES.name,
-        "features": ",".join(FEATURES),
-        "quant_mode": "fp32",
-    }
-    write_onnx(model, path, properties)
+    _write_graph(graph, name, FEATURES, path)
 
 
 def write_curve_libvmaf(base: Teacher, curve: VoteCurve, path: Path) -> None:
