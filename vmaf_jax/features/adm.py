@@ -1,36 +1,25 @@
-"""ADM, the detail loss of libvmaf's float extractor (adm2), and ADM3 of VMAF v1.
+"""ADM, the detail loss of libvmaf's float extractor (adm2).
 
-Luma of a reference and a distorted frame in, one number out: 1 where all detail is kept, 0 (adm2)
-or at least 0.5 (adm3) where it is lost. Four levels of a db2 wavelet. Decoupling splits each band
-of the distorted picture into a restored part (the reference's detail) and an additive part (what
-was added). Both are weighted by the contrast sensitivity function (CSF). The additive part gives
-the contrast masking threshold, under which restored detail does not count. Numerator (restored) and
-denominator (reference) pool their bands by a 3-norm over the middle 80 % of the picture; adm2 is
-their ratio.
-
-adm3 takes masking twice: the additive part masks the restored one, which gives the detail loss
-measure (DLM, adm2 without a contrast gain), and the restored part masks the additive one, which
-gives the additive impairment measure (AIM). Both are over one denominator;
-`adm3 = 0.7 DLM + 0.3 (1 - AIM)`.
-
-The CSF of adm2 is that of Watson et al. at 3 picture heights of 1080 lines; that of adm3 is a table
-by viewing condition, blended of Barten's and Watson's, of which libvmaf has further ones for other
-distances.
-Source: libvmaf's adm.c, adm_tools.c, adm_tools.h, adm_options.h, integer_adm.c (AIM is not limited
-to 1 there) and barten_csf_tools.h; Li et al., IEEE TMM 13(5), 2011; Watson et al., "Visibility of
-wavelet quantization noise", IEEE TIP 6(8), 1997.
+Luma of a reference and a distorted frame in, one number out: 1 where all detail is kept, 0 where it
+is lost. Four levels of a db2 wavelet. Decoupling splits each band of the distorted picture into a
+restored part (the reference's detail) and an additive part (what was added). Both are weighted by
+the contrast sensitivity function (CSF) of Watson et al. at 3 picture heights of 1080 lines. The
+additive part gives the contrast masking threshold, under which restored detail does not count.
+Numerator (restored) and denominator (reference) pool their bands by a 3-norm over the middle 80 %
+of the picture; adm2 is their ratio.
+Source: libvmaf's adm.c, adm_tools.c, adm_tools.h and adm_options.h; Li et al., IEEE TMM 13(5),
+2011; Watson et al., "Visibility of wavelet quantization noise", IEEE TIP 6(8), 1997.
 """
 
-import functools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from vmaf_jax.features.filters import correlate, rounded, unstack
+from vmaf_jax.features.filters import correlate, differentiate_distorted, rounded, unstack
 
 N_LEVELS = 4
 LOW = (0.482962913144690, 0.836516303737469, 0.224143868041857, -0.129409522550921)
@@ -53,12 +42,7 @@ def frame_adm(
         reference, distorted: luma on the 8-bit scale, 0-255; at least 17 pixels high and wide.
         gain_limit: the largest contrast gain that counts, at least 1 (1 in the NEG models).
     """
-    x, y = reference - 128, distorted - 128  # as libvmaf's float extractor has them
-    zero = jnp.zeros((), x.dtype)
-    sums = Sums(zero, zero)
-    for level in range(N_LEVELS):
-        x, y, sums = _level(x, y, sums, level, gain_limit)
-    return sums.numerator / sums.denominator
+    return _adm(reference, distorted, gain_limit)
 
 
 class Sums(NamedTuple):
@@ -68,18 +52,16 @@ class Sums(NamedTuple):
     denominator: Float[Array, ""]  # of the reference's detail
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(3, 4))
-def _level(
-    x: Float[Array, "h w"], y: Float[Array, "h w"], sums: Sums, level: int, gain_limit: float
-) -> tuple[Float[Array, "h2 w2"], Float[Array, "h2 w2"], Sums]:
-    """Returns the low bands of both pictures, and the sums with the level's norms added.
-
-    Its gradient in `y` is the transposed wavelet of the norms' derivatives by each band, which are
-    computed forwards. JAX's own gradient saves some 200 maps a frame, and its program takes more
-    than twice as long to compile.
-    """
-    (x, x_bands), (y, y_bands) = wavelet(x), wavelet(y)
-    return x, y, _add_norms(sums, x_bands, y_bands, level, gain_limit)
+def _plain_adm(
+    reference: Float[Array, "h w"], distorted: Float[Array, "h w"], gain_limit: float
+) -> Float[Array, ""]:
+    x, y = reference - 128, distorted - 128  # as libvmaf's float extractor has them
+    zero = jnp.zeros((), x.dtype)
+    sums = Sums(zero, zero)
+    for level in range(N_LEVELS):
+        (x, x_bands), (y, y_bands) = wavelet(x), wavelet(y)
+        sums = _add_norms(sums, x_bands, y_bands, level, gain_limit)
+    return sums.numerator / sums.denominator
 
 
 def _add_norms(
@@ -107,7 +89,7 @@ def adm_maps(
     x, y = reference - 128, distorted - 128
     maps = []
     for level in range(N_LEVELS):
-        (x, *x_bands), (y, *y_bands) = _wavelets(x, y)
+        (x, *x_bands), (y, *y_bands) = wavelets(x, y)
         maps.append(_visible_detail(x_bands, y_bands, level, gain_limit))
     return maps
 
@@ -128,38 +110,27 @@ def _visible_detail(
     ]
 
 
-class _Saved(NamedTuple):
-    x: Float[Array, "h w"]
-    y: Float[Array, "h w"]
-    slopes: Float[Array, "3 h2 w2"]  # of the level's numerator by the bands of `y`
+def _adm_and_slope(
+    x: Float[Array, "h w"], y: Float[Array, "h w"], gain_limit: float
+) -> tuple[Float[Array, ""], Float[Array, "h w"]]:
+    """Returns adm2, and its derivatives by the distorted samples.
+
+    Those are the transposed wavelets of the norms' derivatives by each band.
+    """
+    x, y = x - 128, y - 128
+    sums, levels = [], []
+    for level in range(N_LEVELS):
+        like = y
+        (x, *x_bands), (y, *y_bands) = wavelets(x, y)
+        norms, slopes = _norms_and_slopes(jnp.stack(x_bands), jnp.stack(y_bands), level, gain_limit)
+        sums.append(norms)
+        levels.append((slopes, like))
+    numerator, denominator = (sum(parts) for parts in zip(*sums, strict=True))
+    slope = merge_levels(levels, jnp.zeros_like(y))
+    return numerator / denominator, slope / denominator
 
 
-def _level_forward(
-    x: Array, y: Array, sums: Sums, level: int, gain_limit: float
-) -> tuple[tuple[Array, Array, Sums], _Saved]:
-    (x_low, *x_bands), (y_low, *y_bands) = _wavelets(x, y)
-    norms, slopes = _norms_and_slopes(jnp.stack(x_bands), jnp.stack(y_bands), level, gain_limit)
-    after = Sums(sums.numerator + norms.numerator, sums.denominator + norms.denominator)
-    return (x_low, y_low, after), _Saved(x, y, slopes)
-
-
-def _level_backward(
-    level: int, gain_limit: float, saved: _Saved, gradients: tuple[Array, Array, Sums]
-) -> tuple[Array, Array, Sums]:
-    _, by_low, by_sums = gradients
-    by_y = _merge(by_low, saved.slopes * by_sums.numerator, saved.y)
-    zero = jnp.zeros((), by_low.dtype)
-
-    def level_by_reference(x: Array) -> tuple[Array, Array, Sums]:
-        (low, x_bands), (y_low, y_bands) = wavelet(x), wavelet(saved.y)
-        return low, y_low, _add_norms(Sums(zero, zero), x_bands, y_bands, level, gain_limit)
-
-    # Without a use of this gradient, XLA removes its whole computation.
-    (by_x,) = jax.vjp(level_by_reference, saved.x)[1](gradients)
-    return by_x, by_y, by_sums
-
-
-def _wavelets(x: Array, y: Array) -> tuple[list[Array], list[Array]]:
+def wavelets(x: Array, y: Array) -> tuple[list[Array], list[Array]]:
     """Returns the low, horizontal, vertical and diagonal band of each picture, as `wavelet` does.
 
     Rows are split in a loop, since XLA on CPU computes the result of one once, and compiles it
@@ -174,6 +145,20 @@ def _wavelets(x: Array, y: Array) -> tuple[list[Array], list[Array]]:
         [x_low, x_horizontal, x_vertical, x_diagonal],
         [y_low, y_horizontal, y_vertical, y_diagonal],
     )
+
+
+def merge_levels(
+    levels: list[tuple[Float[Array, "3 _ _"], Float[Array, "_ _"]]], low: Float[Array, "_ _"]
+) -> Float[Array, "h w"]:
+    """Applies all levels' transposed wavelets.
+
+    Args:
+        levels: A level's bands, and a picture of the shape that they were made of; finest first.
+        low: The coarsest low band.
+    """
+    for bands, like in reversed(levels):
+        low = _merge(low, bands, like)
+    return low
 
 
 def _merge(
@@ -201,7 +186,7 @@ def _norms_and_slopes(
     """
     csf = jnp.asarray(csf_weights(level), x.dtype)[:, None, None]
     # XLA would compute the gain anew, in code that it compiles anew, for each use of the limits.
-    lowest, highest = _from_zero(jax.lax.optimization_barrier(_gain(x, y, gain_limit)) * x)
+    lowest, highest = from_zero(jax.lax.optimization_barrier(_gain(x, y, gain_limit)) * x)
     restored = jnp.clip(y, lowest, highest)
     neighbours = jax.lax.map(_add_by_axis, csf * jnp.abs(y - restored))
     part = (slice(None), *middle(x.shape[1:]))
@@ -216,17 +201,19 @@ def _norms_and_slopes(
     borders = [(s.start or 0, n - s.stop) for s, n in zip(part[1:], x.shape[1:], strict=True)]
     by_kept = jnp.pad((kept * inverse) ** 2, ((0, 0), *borders))
     back = jax.lax.map(lambda band: jax.vjp(_add_by_axis, band)[1](band)[0], by_kept)
-    by_added = -csf * back.sum(0) / 30 * _slope_of_abs(y - restored)
+    by_added = -csf * back.sum(0) / 30 * slope_of_abs(y - restored)
     at_edge = jnp.where((y == lowest) | (y == highest), 0.5, 0)
     free = jnp.where((lowest < y) & (y < highest), 1, at_edge)
-    by_distorted = by_added + free * (csf * by_kept * _slope_of_abs(restored) - by_added)
+    by_distorted = by_added + free * (csf * by_kept * slope_of_abs(restored) - by_added)
     return Sums(kept_norm, seen_norm), by_distorted
 
 
-_level.defvjp(_level_forward, _level_backward)
+_adm = differentiate_distorted(
+    _plain_adm, _adm_and_slope, lambda _, slope, gradient: slope * gradient
+)
 
 
-def _slope_of_abs(x: Float[Array, "*s"]) -> Float[Array, "*s"]:
+def slope_of_abs(x: Float[Array, "*s"]) -> Float[Array, "*s"]:
     return jnp.where(x >= 0, jnp.ones_like(x), -1)
 
 
@@ -275,7 +262,7 @@ def decouple(x: Sequence[Array], y: Sequence[Array], gain_limit: float) -> Bands
     limit = _gain(x, y, gain_limit)
 
     def restore(x: Float[Array, "h w"], y: Float[Array, "h w"]) -> Float[Array, "h w"]:
-        lowest, highest = _from_zero(limit * x)
+        lowest, highest = from_zero(limit * x)
         return jnp.clip(y, lowest, highest)
 
     return restore(x[0], y[0]), restore(x[1], y[1]), restore(x[2], y[2])
@@ -294,7 +281,7 @@ def _gain(x: Sequence[Array] | Array, y: Sequence[Array] | Array, gain_limit: fl
     return jnp.where(aligned, jnp.asarray(gain_limit, product.dtype), 1)
 
 
-def _from_zero(end: Array) -> tuple[Array, Array]:
+def from_zero(end: Array) -> tuple[Array, Array]:
     """Returns 0 and `end`, the smaller first."""
     return jnp.minimum(end, 0), jnp.maximum(end, 0)
 
@@ -337,142 +324,3 @@ def _pool(x: Float[Array, "h w"]) -> Float[Array, ""]:
     positive = total > 0
     norm = jnp.where(positive, jnp.cbrt(jnp.where(positive, total, 1)), 0)
     return norm + (x.size * NOISE_WEIGHT) ** (1 / 3)
-
-
-Csf = tuple[tuple[float, ...], tuple[float, ...]]  # by level: straight bands, the diagonal one
-
-# By distance in picture heights, and lines of the display; the finest level first.
-CSF_TABLES: Mapping[tuple[float, int], Csf] = {
-    (3.0, 1080): ((0.01183, 0.025026, 0.04295, 0.058621), (0.004302, 0.011778, 0.023918, 0.035901)),
-    (5.0, 1080): ((0.004212, 0.014809, 0.029642, 0.047464), (0.000984, 0.005852, 0.0146, 0.027574)),
-    (3.0, 2160): ((0.00226, 0.01183, 0.025026, 0.04295), (0.000479, 0.004302, 0.011778, 0.023918)),
-    (5.0, 2160): ((0.000092, 0.004212, 0.014809, 0.029642), (0.00005, 0.000984, 0.005852, 0.0146)),
-    (3.0, 720): (
-        (0.018715, 0.035637, 0.052798, 0.061509),
-        (0.007999, 0.018396, 0.031851, 0.037718),
-    ),
-    (5.0, 720): ((0.010144, 0.022561, 0.040309, 0.05672), (0.003463, 0.010282, 0.021839, 0.034641)),
-    (3.0, 480): (
-        (0.027961, 0.045875, 0.060275, 0.056234),
-        (0.013572, 0.026277, 0.036959, 0.034511),
-    ),
-    (5.0, 480): ((0.016781, 0.032822, 0.05032, 0.061594), (0.00691, 0.016545, 0.029917, 0.037777)),
-}
-
-
-class AdmSettings(NamedTuple):
-    """A model's options of ADM3.
-
-    Attributes:
-        distance: from which the picture is seen, in its heights; with `lines`, a key of
-            `CSF_TABLES`, or half and twice of one, where a degree holds as many pixels.
-        lines: of the display.
-        dlm_weight: of the detail loss, in [0, 1]; the rest is of what was added.
-        noise_weight: what a sample of noise adds to a norm.
-        least: the smallest value.
-    """
-
-    distance: float = 3.0
-    lines: int = 1080
-    dlm_weight: float = 0.7
-    noise_weight: float = 0.02
-    least: float = 0.5
-
-    @property
-    def csf(self) -> Csf:
-        """Weights of the bands by level; raises KeyError where there is no such table."""
-        for scale in (1, 2):
-            if (key := (self.distance * scale, self.lines // scale)) in CSF_TABLES:
-                return CSF_TABLES[key]
-        raise KeyError((self.distance, self.lines))
-
-
-def frame_adm3(
-    reference: Float[Array, "h w"], distorted: Float[Array, "h w"], views: Sequence[AdmSettings]
-) -> Float[Array, " views"]:
-    """Computes adm3 of a frame under several viewing conditions, which share the decoupling.
-
-    Args:
-        reference, distorted: luma on the 8-bit scale, 0-255; at least 17 pixels high and wide.
-    """
-    # Both in one array, and levels and thresholds in loops over it: XLA on CPU computes the result
-    # of a loop once, and other values anew for each of their uses.
-    low = jnp.stack([reference, distorted]) - 128
-    sums = [[jnp.zeros((), low.dtype)] * 3 for _ in views]
-    for level in range(N_LEVELS):
-        low, bands = jax.lax.map(wavelet, low)
-        x, y = ([_frame_middle(band[k]) for band in bands] for k in (0, 1))
-        restored = decouple(x, y, 1.0)
-        added = [band - r for band, r in zip(y, restored, strict=True)]
-        inner = [band[1:-1, 1:-1] for band in x]
-        for sum_of_view, view in zip(sums, views, strict=True):
-            straight, diagonal = (weights[level] for weights in view.csf)
-            csf = (straight, straight, diagonal)
-            for k, part in enumerate(_level_norms(csf, restored, added, inner, view.noise_weight)):
-                sum_of_view[k] = sum_of_view[k] + part
-    scores = []
-    for (restored_norm, added_norm, reference_norm), view in zip(sums, views, strict=True):
-        dlm, aim = restored_norm / reference_norm, added_norm / reference_norm
-        score = view.dlm_weight * dlm + (1 - view.dlm_weight) * (1 - aim)
-        scores.append(jnp.maximum(score, view.least))
-    return jnp.stack(scores)
-
-
-def _level_norms(
-    csf: tuple[float, float, float],
-    restored: Sequence[Array],
-    added: Sequence[Array],
-    reference: Sequence[Array],
-    noise_weight: float,
-) -> tuple[Array, Array, Array]:
-    """Returns norms: restored and added detail, each masked by the other, and the reference."""
-    seen_restored = [weight * jnp.abs(band) for weight, band in zip(csf, restored, strict=True)]
-    seen_added = [weight * jnp.abs(band) for weight, band in zip(csf, added, strict=True)]
-    of_reference = [weight * jnp.abs(band) for weight, band in zip(csf, reference, strict=True)]
-    totals = jnp.stack([part[0] + part[1] + part[2] for part in (seen_added, seen_restored)])
-    by_added, by_restored = unstack(jax.lax.map(_threshold, totals))
-    return (
-        _norms(_mask(seen_restored, by_added), noise_weight),
-        _norms(_mask(seen_added, by_restored), 0.0),
-        _norms(of_reference, noise_weight),
-    )
-
-
-def _frame_middle(band: Float[Array, "h w"]) -> Float[Array, "h2 w2"]:
-    """Returns the pooled middle of a band with one more sample on every side.
-
-    Where the middle reaches the edge, the sample before the first mirrors about it, and the one
-    after the last repeats it.
-    """
-    for axis, n in enumerate(band.shape):
-        border = middle_border(n)
-        if border:
-            band = jax.lax.slice_in_dim(band, border - 1, n - border + 1, axis=axis)
-        else:
-            head = jax.lax.slice_in_dim(band, 1, 2, axis=axis)
-            tail = jax.lax.slice_in_dim(band, n - 1, n, axis=axis)
-            band = jnp.concatenate([head, band, tail], axis)
-    return band
-
-
-def _threshold(total: Float[Array, "h w"]) -> Float[Array, "h2 w2"]:
-    """Returns the masking threshold inside a frame: a 30th of each neighbour, a 15th of itself."""
-    rows = total[:-2] + total[1:-1] + total[2:]
-    return (rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:] + total[1:-1, 1:-1]) / 30
-
-
-def _mask(
-    bands: Sequence[Float[Array, "h w"]], threshold: Float[Array, "h2 w2"]
-) -> list[Float[Array, "h2 w2"]]:
-    return [jnp.maximum(band[1:-1, 1:-1] - threshold, 0) for band in bands]
-
-
-def _norms(bands: Sequence[Float[Array, "h w"]], noise_weight: float) -> Float[Array, ""]:
-    """Adds up the bands' 3-norms and their noise; the gradient is 0 where a band is all 0."""
-    total = jnp.zeros((), bands[0].dtype)
-    for band in bands:
-        cubes = (band**3).sum()
-        positive = cubes > 0
-        norm = jnp.where(positive, jnp.cbrt(jnp.where(positive, cubes, 1)), 0)
-        total += norm + (band.size * noise_weight) ** (1 / 3)
-    return total

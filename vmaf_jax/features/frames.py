@@ -6,7 +6,7 @@ length. motion2 looks one frame ahead, so chunks give motion, and `motion2` ends
 """
 
 import functools
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -20,7 +20,7 @@ from vmaf_jax.features.checks import MIN_SIZE
 from vmaf_jax.features.feature_set import FEATURES
 from vmaf_jax.features.filters import unstack
 from vmaf_jax.features.motion import frame_motion, motion2
-from vmaf_jax.features.samples import check_samples, find_nan_frames, to_few_types
+from vmaf_jax.features.samples import Clip, check_samples, make_clip, nan_frames, to_few_types
 from vmaf_jax.features.vif import frame_vif
 
 
@@ -53,26 +53,12 @@ def clip_features(
     return checked_features(clip, bits=bits, gain_limit=gain_limit)
 
 
-class Clip(NamedTuple):
-    """Luma of a clip that can be measured.
-
-    Attributes:
-        reference, distorted: `[t, h, w]`, of one of the types of `to_few_types`.
-        nan: Which frames of each hold a NaN, where that is known before the program runs.
-    """
-
-    reference: Shaped[Array | np.ndarray, "t h w"]
-    distorted: Shaped[Array | np.ndarray, "t h w"]
-    nan: tuple[Bool[Array | np.ndarray, " t"] | None, Bool[Array | np.ndarray, " t"] | None]
-
-
 def check_clip(reference: Any, distorted: Any, bits: int, gain_limit: float) -> Clip:
     """Checks the arguments of `clip_features`, whose errors it raises."""
     keep_programs_by_default()
     check_samples(bits, reference=reference, distorted=distorted)
     check_luma(reference, distorted, bits, gain_limit)
-    x, y = to_few_types(reference), to_few_types(distorted)
-    return Clip(x, y, (find_nan_frames(x, y), find_nan_frames(y, x)))
+    return make_clip(to_few_types(reference), to_few_types(distorted))
 
 
 @functools.partial(jax.jit, static_argnames=("bits", "gain_limit"))
@@ -85,15 +71,6 @@ def checked_features(clip: Clip, *, bits: int, gain_limit: float) -> Float[Array
     return jnp.where(nan_frames(clip)[:, None], jnp.nan, rows)
 
 
-def nan_frames(clip: Clip) -> Bool[Array, " t"]:
-    """Returns which frames hold a NaN in either picture: the features' limits would hide it."""
-    found = jnp.zeros(len(clip.reference), bool)
-    for picture, known in zip(clip[:2], clip.nan, strict=True):
-        if jnp.issubdtype(picture.dtype, jnp.floating):
-            found |= jnp.isnan(picture).any((1, 2)) if known is None else known
-    return found
-
-
 def clip_motion2(reference: Shaped[Array, "t h w"], bits: int) -> Float[Array, " t"]:
     """Computes motion2 of each frame of a whole clip, 8-bit luma steps."""
 
@@ -102,6 +79,20 @@ def clip_motion2(reference: Shaped[Array, "t h w"], bits: int) -> Float[Array, "
         return frame, frame_motion(x, before)
 
     return motion2(jax.lax.scan(step, reference[0], reference)[1])
+
+
+def frame_row(
+    reference: Shaped[Array, "h w"],
+    distorted: Shaped[Array, "h w"],
+    motion: Float[Array, ""],
+    *,
+    bits: int,
+    gain_limit: float,
+) -> Float[Array, " f"]:
+    """Computes the features of a frame whose motion2 is known."""
+    (x,), (y,) = to_eight_bits([reference], bits), to_eight_bits([distorted], bits)
+    adm, vif = frame_adm(x, y, gain_limit), frame_vif(x, y, gain_limit)
+    return jnp.concatenate([adm[None], vif, motion[None]])
 
 
 def chunk_features(

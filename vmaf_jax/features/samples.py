@@ -4,12 +4,12 @@ Values that no decoder gives (floats on 0-1, 10-bit samples said to be 8) would 
 same, and a wrong one.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Shaped
+from jaxtyping import Array, Bool, Shaped
 
 from vmaf_jax.errors import InputError
 
@@ -52,6 +52,35 @@ def to_few_types(picture: Shaped[Array | np.ndarray, "..."]) -> Shaped[Array | n
     else:
         kind = picture.dtype if picture.dtype in (jnp.uint8, jnp.uint16) else jnp.int32
     return picture if picture.dtype == kind else picture.astype(kind)
+
+
+class Clip(NamedTuple):
+    """A pair of clips that can be measured.
+
+    Attributes:
+        reference, distorted: Luma `[t, h, w]`, or planes of it, of types of `to_few_types`.
+        nan: Which frames of each plane of both hold a NaN, where that is known before the program.
+    """
+
+    reference: Any
+    distorted: Any
+    nan: tuple[Bool[Array | np.ndarray, " t"] | None, ...]
+
+
+def make_clip(reference: Any, distorted: Any) -> Clip:
+    """Returns a clip of pictures, or of tuples of planes, that were checked."""
+    planes = jax.tree.leaves((reference, distorted))
+    return Clip(reference, distorted, tuple(find_nan_frames(plane, *planes) for plane in planes))
+
+
+def nan_frames(clip: Clip) -> Bool[Array, " t"]:
+    """Returns which frames hold a NaN in any plane: the features' limits would hide it."""
+    planes = jax.tree.leaves(clip[:2])
+    found = jnp.zeros(len(planes[0]), bool)
+    for plane, known in zip(planes, clip.nan, strict=True):
+        if jnp.issubdtype(plane.dtype, jnp.floating):
+            found |= jnp.isnan(plane).any((1, 2)) if known is None else known
+    return found
 
 
 def find_nan_frames(picture: Any, *others: Any) -> Any:

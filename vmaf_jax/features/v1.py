@@ -12,15 +12,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
-from jaxtyping import Array, Bool, Float, Int, Shaped
+from jaxtyping import Array, Float, Int, Shaped
 
 from vmaf_jax.environment import keep_programs_by_default
 from vmaf_jax.errors import InputError
-from vmaf_jax.features.adm import AdmSettings, frame_adm3
+from vmaf_jax.features.adm3 import AdmSettings, frame_adm3
 from vmaf_jax.features.cambi import MIN_SIZE, CambiSettings, frame_cambi, soft_cambi
 from vmaf_jax.features.feature_set import V1_FEATURES, FeatureSet
 from vmaf_jax.features.motion import MotionSettings, frame_motion, motion3
-from vmaf_jax.features.samples import check_samples, find_nan_frames, to_few_types
+from vmaf_jax.features.samples import Clip, check_samples, make_clip, nan_frames, to_few_types
 from vmaf_jax.features.speed import SpeedSettings, blocks_of, frame_speed
 
 GRADIENTS = ("stopped", "soft")  # of CAMBI
@@ -105,38 +105,48 @@ def v1_features(
         InputError: the planes have no such shapes, are too small for the features, are on another
             scale than `bits` says, or a setting is unknown.
     """
-    keep_programs_by_default()
-    pair = check_planes(reference, distorted, bits, feature_set)
+    clip = make_clip(*check_planes(reference, distorted, bits, feature_set))
+    check_gradient(cambi_gradient)
+    return checked_v1_features(
+        clip, bits=bits, feature_set=feature_set, cambi_gradient=cambi_gradient
+    )
+
+
+def check_gradient(cambi_gradient: str) -> None:
+    """Raises InputError unless CAMBI has such a gradient."""
     if cambi_gradient not in GRADIENTS:
         raise InputError(f"cambi_gradient {cambi_gradient!r}: expected {' or '.join(GRADIENTS)}.")
-    planes = (*pair[0], *pair[1])
-    nan = tuple(find_nan_frames(plane, *planes) for plane in planes)
-    return _v1_features(
-        *pair, nan, bits=bits, feature_set=feature_set, cambi_gradient=cambi_gradient
-    )
 
 
 @functools.partial(jax.jit, static_argnames=("bits", "feature_set", "cambi_gradient"))
-def _v1_features(
-    reference: Planes,
-    distorted: Planes,
-    nan: tuple[Bool[Array, " t"] | None, ...],
-    *,
-    bits: int,
-    feature_set: FeatureSet,
-    cambi_gradient: str,
+def checked_v1_features(
+    clip: Clip, *, bits: int, feature_set: FeatureSet, cambi_gradient: str
 ) -> Float[Array, "t f"]:
-    settings = settings_of(feature_set)
-    before = jnp.stack([reference.y[0]] * settings.motion.apart)
+    """Computes `v1_features` of a clip that was checked."""
+    settings, luma = settings_of(feature_set), clip.reference.y
+    before = jnp.stack([luma[0]] * settings.motion.apart)
     rows = v1_chunk(
-        reference, distorted, before, bits=bits, settings=settings, cambi_gradient=cambi_gradient
+        clip.reference,
+        clip.distorted,
+        before,
+        bits=bits,
+        settings=settings,
+        cambi_gradient=cambi_gradient,
     )
     rows = rows.at[:, -1].set(motion3(rows[:, -1], settings.motion))
-    for plane, known in zip((*reference, *distorted), nan, strict=True):
-        if jnp.issubdtype(plane.dtype, jnp.floating):  # limits and counts would hide a NaN
-            found = jnp.isnan(plane).any((1, 2)) if known is None else known
-            rows = jnp.where(found[:, None], jnp.nan, rows)
-    return rows
+    return jnp.where(nan_frames(clip)[:, None], jnp.nan, rows)
+
+
+def clip_motion3(
+    luma: Shaped[Array, "t h w"], bits: int, settings: MotionSettings
+) -> Float[Array, " t"]:
+    """Computes motion3 of each frame of a whole clip, 8-bit luma steps."""
+    before = jnp.concatenate([luma[:1]] * settings.apart + [luma])[: len(luma)]
+
+    def motion(frames: tuple[Array, Array]) -> Float[Array, ""]:
+        return frame_motion(*(_to_eight_bits(frame, bits) for frame in frames))
+
+    return motion3(jax.lax.map(motion, (luma, before)), settings)
 
 
 def v1_chunk(
@@ -189,21 +199,38 @@ def _frame(
     settings: Settings,
     cambi_gradient: str,
 ) -> Float[Array, " f"]:
-    def eight_bits(plane: Shaped[Array, "h w"]) -> Float[Array, "h w"]:
-        return plane.astype(jnp.promote_types(plane.dtype, jnp.float32)) / 2 ** (bits - 8)
+    motion = frame_motion(_to_eight_bits(reference.y, bits), _to_eight_bits(before, bits))
+    return v1_frame_row(
+        reference, distorted, motion, bits=bits, settings=settings, cambi_gradient=cambi_gradient
+    )
+
+
+def v1_frame_row(
+    reference: Planes,
+    distorted: Planes,
+    motion: Float[Array, ""],
+    *,
+    bits: int,
+    settings: Settings,
+    cambi_gradient: str,
+) -> Float[Array, " f"]:
+    """Computes the features of a frame whose motion or motion3 is known."""
 
     def chroma(planes: Planes) -> Float[Array, "2 h w"]:
-        return jnp.stack([eight_bits(planes.u), eight_bits(planes.v)])
+        return jnp.stack([_to_eight_bits(planes.u, bits), _to_eight_bits(planes.v, bits)])
 
-    x, y = eight_bits(reference.y), eight_bits(distorted.y)
+    x, y = _to_eight_bits(reference.y, bits), _to_eight_bits(distorted.y, bits)
     cambi = frame_cambi(distorted.y, bits, settings.cambi)
     if cambi_gradient == "soft":
         soft = soft_cambi(distorted.y, bits, settings.cambi)
         cambi = cambi + (soft - jax.lax.stop_gradient(soft))
     speed = frame_speed(chroma(reference), chroma(distorted), settings.speed)
     (adm,) = frame_adm3(x, y, (settings.adm,))
-    motion = frame_motion(x, eight_bits(before))
     return jnp.stack([cambi.astype(adm.dtype), speed.astype(adm.dtype), adm, motion])
+
+
+def _to_eight_bits(plane: Shaped[Array, "h w"], bits: int) -> Float[Array, "h w"]:
+    return plane.astype(jnp.promote_types(plane.dtype, jnp.float32)) / 2 ** (bits - 8)
 
 
 def finish(rows: npt.NDArray[np.float64], feature_set: FeatureSet) -> npt.NDArray[np.float64]:
@@ -216,6 +243,7 @@ def check_planes(
     reference: Any, distorted: Any, bits: int, feature_set: FeatureSet
 ) -> tuple[Planes, Planes]:
     """Returns the planes of both; raises as `v1_features`."""
+    keep_programs_by_default()
     pair = []
     for name, planes in (("reference", reference), ("distorted", distorted)):
         if not isinstance(planes, (tuple, list)) or len(planes) != 3:

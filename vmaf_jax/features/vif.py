@@ -24,6 +24,7 @@ from jaxtyping import Array, Bool, Float
 from vmaf_jax.features.filters import (
     Taps,
     correlate,
+    differentiate_distorted,
     filter_once,
     mirror,
     rounded,
@@ -45,14 +46,7 @@ def frame_vif(
         reference, distorted: luma on the 8-bit scale, 0-255; at least 17 pixels high and wide.
         gain_limit: the largest contrast gain that counts, at least 1 (1 in the NEG models).
     """
-    x, y = reference - 128, distorted - 128
-    ratios = []
-    for scale in range(N_SCALES):
-        taps = window(scale)
-        if scale:
-            x, y = _halve(x, y, taps)
-        ratios.append(_fidelity(x, y, taps, gain_limit))
-    return jnp.stack(ratios)
+    return _vif(reference, distorted, gain_limit)
 
 
 class InformationMap(NamedTuple):
@@ -92,43 +86,28 @@ def window(scale: int) -> Taps:
     return tuple(weights.tolist())
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def _plain_vif(
+    reference: Float[Array, "h w"], distorted: Float[Array, "h w"], gain_limit: float
+) -> Float[Array, " scales"]:
+    x, y = reference - 128, distorted - 128
+    ratios = []
+    for scale in range(N_SCALES):
+        taps = window(scale)
+        if scale:
+            x, y = _halve(x, y, taps)
+        ratios.append(_ratio(_statistics(_moments(x, y, taps), gain_limit)))
+    return jnp.stack(ratios)
+
+
 def _halve(x: Float[Array, "h w"], y: Float[Array, "h w"], taps: Taps) -> tuple[Array, Array]:
     """Returns every second sample of every second row of both pictures, smoothed."""
-    h, w = x.shape
-    x, y = unstack(smooth(jnp.stack([x, y]), taps, stride=2)[:, : h // 2, : w // 2])
+    x, y = unstack(_halve_each(jnp.stack([x, y]), taps))
     return x, y
 
 
-def _halve_forward(x: Array, y: Array, taps: Taps) -> tuple[tuple[Array, Array], Array]:
-    return _halve(x, y, taps), x
-
-
-def _halve_backward(taps: Taps, like: Array, gradients: tuple[Array, Array]) -> tuple[Array, ...]:
-    """Returns each gradient apart, so that XLA can remove the reference's where it has no use."""
-    h, w = like.shape
-
-    def halve(x: Array) -> Array:
-        return smooth(x, taps, stride=2)[: h // 2, : w // 2]
-
-    _, transposed = jax.vjp(halve, like)
-    return tuple(transposed(gradient)[0] for gradient in gradients)
-
-
-_halve.defvjp(_halve_forward, _halve_backward)
-
-
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
-def _fidelity(
-    x: Float[Array, "h w"], y: Float[Array, "h w"], taps: Taps, gain_limit: float
-) -> Float[Array, ""]:
-    """Returns numerator over denominator, both summed over the picture.
-
-    With gain g = cov / var_x and noise n, the numerator is
-    log2(1 + g^2 var_x / (var_y - g cov + n)); here both sides of its fraction are multiplied by
-    var_x, which leaves one division.
-    """
-    return _ratio(_statistics(_moments(x, y, taps), gain_limit))
+def _halve_each(x: Float[Array, "*b h w"], taps: Taps) -> Float[Array, "*b h2 w2"]:
+    h, w = x.shape[-2:]
+    return smooth(x, taps, stride=2)[..., : h // 2, : w // 2]
 
 
 def _moments(x: Float[Array, "h w"], y: Float[Array, "h w"], taps: Taps) -> Float[Array, "5 h w"]:
@@ -181,6 +160,10 @@ def _denominator(s: _Statistics) -> Float[Array, "h w"]:
 
 
 def _numerator(s: _Statistics) -> Float[Array, "h w"]:
+    """Returns log2(1 + g^2 var_x / (var_y - g cov + n)) of gain g = cov / var_x and noise n.
+
+    Both sides of its fraction are multiplied by var_x, which leaves one division.
+    """
     information = jnp.log2(1 + s.limited**2 / (s.residual + NOISE * s.var_x))
     return jnp.where(s.above_noise, information, 1 - PENALTY * s.var_y)
 
@@ -206,32 +189,51 @@ def _slopes(s: _Statistics) -> Float[Array, "3 h w"]:
     return jnp.stack([-2 * s.mean_y * by_var - s.mean_x * by_cov, by_var, by_cov])
 
 
-_Saved = tuple[Array, Array, Array, Array]
+class _Saved(NamedTuple):
+    """A scale's pictures, and the derivatives of its ratio by the local means."""
+
+    x: Float[Array, "h w"]
+    y: Float[Array, "h w"]
+    slopes: Float[Array, "3 h w"]
 
 
-def _fidelity_forward(x: Array, y: Array, taps: Taps, gain_limit: float) -> tuple[Array, _Saved]:
-    statistics = _statistics(filter_once(_products(x, y, taps), taps), gain_limit)
-    return _ratio(statistics), (x, y, _slopes(statistics), _denominator(statistics).sum())
+def _vif_and_saved(
+    reference: Array, distorted: Array, gain_limit: float
+) -> tuple[Float[Array, " scales"], list[_Saved]]:
+    x, y = reference - 128, distorted - 128
+    ratios, saved = [], []
+    for scale in range(N_SCALES):
+        taps = window(scale)
+        if scale:
+            x, y = _halve(x, y, taps)
+        statistics = _statistics(filter_once(_products(x, y, taps), taps), gain_limit)
+        ratios.append(_ratio(statistics))
+        saved.append(_Saved(x, y, _slopes(statistics) / _denominator(statistics).sum()))
+    return jnp.stack(ratios), saved
 
 
-def _fidelity_backward(
-    taps: Taps, gain_limit: float, saved: _Saved, gradient: Array
-) -> tuple[Array, Array]:
-    x, y, slopes, denominator = saved
-    reach = len(taps) - 1
-    framed = jnp.pad(slopes, ((0, 0), (reach, reach), (reach, reach)))
+def _pull_vif(
+    _: float, saved: list[_Saved], gradient: Float[Array, " scales"]
+) -> Float[Array, "h w"]:
+    """Returns the gradient of the distorted picture from that of each scale's ratio."""
+    total = jnp.zeros_like(saved[-1].y)
+    for scale in reversed(range(N_SCALES)):
+        total += gradient[scale] * _slope(saved[scale], window(scale))
+        if scale:
+            halve = functools.partial(_halve_each, taps=window(scale))
+            (total,) = jax.vjp(halve, saved[scale - 1].y)[1](total)
+    return total
+
+
+def _slope(saved: _Saved, taps: Taps) -> Float[Array, "h w"]:
+    """Returns the derivatives of a scale's ratio by the samples of its distorted picture."""
+    reach, radius = len(taps) - 1, len(taps) // 2
+    framed = jnp.pad(saved.slopes, ((0, 0), (reach, reach), (reach, reach)))
     # The window is symmetric, so that filtering is its own transpose.
     by_mean, by_square, by_product = unstack(filter_once(framed, taps, fused=True))
-    radius = len(taps) // 2
-    x2, (y2, unmirror) = mirror(x, radius), jax.vjp(lambda y: mirror(y, radius), y)
-    (by_y,) = unmirror(by_mean + 2 * y2 * by_square + x2 * by_product)
-
-    def ratio_by_reference(x: Array) -> Array:
-        return _ratio(_statistics(_moments(x, y, taps), gain_limit))
-
-    # Without a use of this gradient, XLA removes its whole computation.
-    (by_x,) = jax.vjp(ratio_by_reference, x)[1](gradient)
-    return by_x, by_y * (gradient / denominator)
+    x, (y, unmirror) = mirror(saved.x, radius), jax.vjp(lambda y: mirror(y, radius), saved.y)
+    (slope,) = unmirror(by_mean + 2 * y * by_square + x * by_product)
+    return slope
 
 
-_fidelity.defvjp(_fidelity_forward, _fidelity_backward)
+_vif = differentiate_distorted(_plain_vif, _vif_and_saved, _pull_vif)

@@ -7,22 +7,21 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.custom_derivatives import CustomVJPPrimal, SymbolicZero
+from jax.custom_derivatives import SymbolicZero
 from jaxtyping import Array, Float
 
-from vmaf_jax.features.adm import frame_adm
-from vmaf_jax.features.frames import (
-    Clip,
-    check_clip,
-    checked_features,
-    clip_motion2,
-    nan_frames,
-    to_eight_bits,
+from vmaf_jax.features.frames import check_clip, checked_features, clip_motion2, frame_row
+from vmaf_jax.features.samples import Clip, make_clip, nan_frames
+from vmaf_jax.features.v1 import (
+    check_gradient,
+    check_planes,
+    checked_v1_features,
+    clip_motion3,
+    settings_of,
+    v1_frame_row,
 )
-from vmaf_jax.features.v1 import check_planes, v1_features
-from vmaf_jax.features.vif import frame_vif
 from vmaf_jax.teacher.model_file import Teacher, load_teacher
-from vmaf_jax.teacher.svr import svr_score, transform_score
+from vmaf_jax.teacher.svr import precise_score, transform_score
 
 
 def vmaf(
@@ -42,22 +41,19 @@ def vmaf(
     feature_set = _teacher(model).feature_set
     if feature_set.planes == 1:
         checked = check_clip(reference, distorted, bits, feature_set.gain_limit)
-        return _clip_scores(*checked, _Scoring(model, bits, clip, feature_set.gain_limit))
-    pair = check_planes(reference, distorted, bits, feature_set)
-    more = max(feature_set.least_bits - bits, 0)
-    if more:
-        pair = jax.tree.map(lambda plane: _deepen(plane, more), pair)
-    rows = v1_features(
-        *pair,
-        bits=bits + more,
-        feature_set=feature_set,
-        cambi_gradient=cambi_gradient,
-    )
-    return _scores(rows, model=model, clip=clip)
+    else:
+        pair = check_planes(reference, distorted, bits, feature_set)
+        check_gradient(cambi_gradient)
+        more = max(feature_set.least_bits - bits, 0)
+        checked = make_clip(*jax.tree.map(lambda plane: _deepen(plane, more), pair))
+        bits += more
+    return _clip_scores(*checked, _Scoring(model, bits, clip, cambi_gradient))
 
 
 def _deepen(plane: Any, more: int) -> Any:
     """Returns samples on a scale of so many more bits."""
+    if not more:
+        return plane
     library: Any = np if isinstance(plane, np.ndarray) else jnp
     if not library.issubdtype(plane.dtype, library.floating):
         plane = plane.astype(library.uint16)
@@ -68,97 +64,119 @@ class _Scoring(NamedTuple):
     model: str
     bits: int
     clip: bool  # whether scores are limited to the model's range
-    gain_limit: float
+    cambi_gradient: str
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
-def _clip_scores(
-    reference: Array | np.ndarray, distorted: Array | np.ndarray, nan: Any, scoring: _Scoring
-) -> Float[Array, " t"]:
+class _Features(NamedTuple):
+    """The features of a model: of a clip; of a frame, whose motion looks at other frames."""
+
+    of_clip: Callable[[Clip], Array]
+    of_frame: Callable[[Any, Any, Array], Array]
+    motion: Callable[[Any], Array]
+
+
+def _features(scoring: _Scoring) -> _Features:
+    feature_set, bits = _teacher(scoring.model).feature_set, scoring.bits
+    if feature_set.planes == 1:
+        limit = feature_set.gain_limit
+        return _Features(
+            functools.partial(checked_features, bits=bits, gain_limit=limit),
+            functools.partial(frame_row, bits=bits, gain_limit=limit),
+            functools.partial(clip_motion2, bits=bits),
+        )
+    settings, soft = settings_of(feature_set), scoring.cambi_gradient
+    return _Features(
+        functools.partial(
+            checked_v1_features, bits=bits, feature_set=feature_set, cambi_gradient=soft
+        ),
+        functools.partial(v1_frame_row, bits=bits, settings=settings, cambi_gradient=soft),
+        lambda reference: clip_motion3(reference.y, bits, settings.motion),
+    )
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(3,))
+def _clip_scores(reference: Any, distorted: Any, nan: Any, scoring: _Scoring) -> Float[Array, " t"]:
     """Computes the score of each frame.
 
-    A frame's score depends on no other distorted frame, so the gradient in `distorted` is a picture
-    a frame, which is computed with the score: in one loop and one program, without saved maps.
+    A frame's score depends on no other distorted frame, so its derivatives by `distorted` are a
+    picture a frame, which is computed with the score: in one loop and one program, without saved
+    maps.
     """
-    clip = Clip(reference, distorted, nan)
-    rows = checked_features(clip, bits=scoring.bits, gain_limit=scoring.gain_limit)
+    rows = _features(scoring).of_clip(Clip(reference, distorted, nan))
     return _scores(rows, model=scoring.model, clip=scoring.clip)
 
 
 def _scores_and_slopes(
-    clip: Clip, scoring: _Scoring
-) -> tuple[Float[Array, " t"], Float[Array, "t h w"]]:
-    """Computes the score of each frame, and its derivatives by the frame's distorted samples."""
+    clip: Clip, scoring: _Scoring, moving: tuple[bool, ...]
+) -> tuple[Float[Array, " t"], list[Float[Array, "t h w"]]]:
+    """Computes the score of each frame, and its derivatives by its distorted planes that move."""
+    features = _features(scoring)
+    reference, planes = jax.tree.map(jnp.asarray, (clip.reference, jax.tree.leaves(clip.distorted)))
 
-    def score(y: Array, reference: Array, motion: Array) -> Float[Array, ""]:
-        (x,), (y,) = to_eight_bits([reference], scoring.bits), to_eight_bits([y], scoring.bits)
-        adm, vif = frame_adm(x, y, scoring.gain_limit), frame_vif(x, y, scoring.gain_limit)
-        row = jnp.concatenate([adm[None], vif, motion[None]])
+    def score(moved: list[Array], planes: list[Array], x: Any, motion: Array) -> Float[Array, ""]:
+        rest = iter(moved)
+        planes = [next(rest) if m else plane for m, plane in zip(moving, planes, strict=True)]
+        y = jax.tree.unflatten(jax.tree.structure(clip.distorted), planes)
+        row = features.of_frame(x, y, motion)
         return _scores(row[None], model=scoring.model, clip=scoring.clip)[0]
 
-    reference, distorted = jnp.asarray(clip.reference), jnp.asarray(clip.distorted)
-    motion = clip_motion2(reference, scoring.bits)
-    scores, slopes = jax.lax.map(
-        lambda frame: jax.value_and_grad(score)(*frame), (distorted, reference, motion)
-    )
+    moved = [plane for m, plane in zip(moving, planes, strict=True) if m]
+    frames = (moved, planes, reference, features.motion(reference))
+    scores, slopes = jax.lax.map(lambda frame: jax.value_and_grad(score)(*frame), frames)
     return jnp.where(nan_frames(clip), jnp.nan, scores), slopes
 
 
-_slopes_inside = jax.jit(_scores_and_slopes, static_argnames="scoring")  # of a caller's program
+_slopes_inside = jax.jit(  # of a caller's program
+    _scores_and_slopes, static_argnames=("scoring", "moving")
+)
 # LLVM's costliest passes took a third of the time to compile, and made no step faster.
 _slopes_alone = jax.jit(
     _scores_and_slopes,
-    static_argnames="scoring",
+    static_argnames=("scoring", "moving"),
     compiler_options={"xla_llvm_disable_expensive_passes": True},
 )
 
 
-class _Saved(NamedTuple):
-    slopes: Array | None  # of the scores by `distorted`
-    pull: Callable[[Array], tuple[Array, Array]] | None  # where the reference has a gradient too
+def _clip_scores_jvp(
+    scoring: _Scoring, primals: tuple[Any, Any, Any], tangents: tuple[Any, Any, Any]
+) -> tuple[Float[Array, " t"], Float[Array, " t"]]:
+    """Returns scores and their change: by what moves in `distorted` alone, in one pass."""
+    clip = Clip(*primals)
+    by_reference, by_distorted = (jax.tree.leaves(tangent) for tangent in tangents[:2])
+    if any(_moves(tangent) for tangent in by_reference):
+        pair, by_pair = clip[:2], jax.tree.map(_fill, tangents[:2])
+        return jax.jvp(lambda x, y: _clip_scores.fun(x, y, clip.nan, scoring), pair, by_pair)
+    moving = tuple(map(_moves, by_distorted))
+    traced = any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(clip))
+    scores, slopes = (_slopes_inside if traced else _slopes_alone)(clip, scoring, moving)
+    change = [
+        _weigh(slope, by) for slope, by in zip(slopes, filter(_moves, by_distorted), strict=True)
+    ]
+    return scores, sum(change, jnp.zeros_like(scores))
 
 
-def _clip_scores_forward(
-    reference: CustomVJPPrimal, distorted: CustomVJPPrimal, nan: Any, scoring: _Scoring
-) -> tuple[Float[Array, " t"], _Saved]:
-    nan = jax.tree.map(lambda known: known.value, nan)
-    if not reference.perturbed:
-        clip = Clip(reference.value, distorted.value, nan)
-        traced = any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(clip))
-        scores, slopes = (_slopes_inside if traced else _slopes_alone)(clip, scoring)
-        return scores, _Saved(slopes, None)
-
-    def score(reference: Array, distorted: Array) -> Float[Array, " t"]:
-        return _clip_scores.fun(reference, distorted, nan, scoring)
-
-    scores, pull = jax.vjp(score, reference.value, distorted.value)
-    return scores, _Saved(None, pull)
+_clip_scores.defjvp(_clip_scores_jvp, symbolic_zeros=True)
 
 
-def _clip_scores_backward(
-    scoring: _Scoring, saved: _Saved, gradient: Array | np.ndarray | SymbolicZero
-) -> tuple[Array | None, Array | None, None]:
-    if isinstance(gradient, SymbolicZero):
-        return None, None, None
-    by_score = jnp.asarray(gradient)
-    if saved.pull is not None:
-        return *saved.pull(by_score), None
-    return None, _weigh(saved.slopes, by_score), None
+def _moves(tangent: Array | SymbolicZero) -> bool:
+    return not isinstance(tangent, SymbolicZero)
+
+
+def _fill(tangent: Array | SymbolicZero) -> Array | np.ndarray:
+    if isinstance(tangent, SymbolicZero):
+        return np.zeros(tangent.shape, tangent.dtype)
+    return tangent
 
 
 @jax.jit
-def _weigh(slopes: Float[Array, "t h w"], gradient: Float[Array, " t"]) -> Float[Array, "t h w"]:
-    return slopes * gradient[:, None, None]
-
-
-_clip_scores.defvjp(_clip_scores_forward, _clip_scores_backward, symbolic_zeros=True)
+def _weigh(slopes: Float[Array, "t h w"], change: Float[Array, "t h w"]) -> Float[Array, " t"]:
+    return (slopes * change).sum((1, 2))
 
 
 @functools.partial(jax.jit, static_argnames=("model", "clip"))
 def _scores(rows: Float[Array, "t f"], *, model: str, clip: bool) -> Float[Array, " t"]:
     teacher = _teacher(model)
-    params = jax.tree.map(lambda leaf: jnp.asarray(leaf, rows.dtype), teacher.params())
-    scores = svr_score(params, rows)
+    scores = precise_score(teacher.params(), rows)
     if teacher.transform is not None:
         scores = transform_score(scores, teacher.transform)
     return jnp.clip(scores, *teacher.model.clip) if clip and teacher.model.clip else scores
