@@ -121,17 +121,6 @@ def test_a_shard_of_another_rate_is_another_shard(encodes, tmp_path):
     assert path(24.0) == path(24.0) != path(12.0)
 
 
-def test_an_entry_of_an_earlier_version_is_still_read(encodes, tmp_path):
-    pair = encodes / "ref.y4m", encodes / "dis.mp4"
-    first = extract_pair(*pair, cache=tmp_path, **TEACHERS)
-    (entry,) = tmp_path.iterdir()
-    first.write(entry.with_suffix(".parquet"))
-    entry.unlink()
-    again = extract_pair(*pair, cache=tmp_path, **TEACHERS)
-    assert [path.suffix for path in tmp_path.iterdir()] == [".parquet"]
-    assert again.to_arrow().equals(first.to_arrow(), check_metadata=True)
-
-
 def test_a_damaged_entry_is_named_or_says_the_same(encodes, tmp_path):
     pair = encodes / "ref.y4m", encodes / "dis.mp4"
     extra = {**TEACHERS, "extra_metrics": ("psnr",)}

@@ -4,8 +4,7 @@ An entry's name is `<digest of settings and sizes>-<digest of contents>`. Where 
 first part, the pair is new and can be measured at once, its contents being hashed meanwhile;
 otherwise the contents are hashed first. Nothing of an entry depends on the names of the files.
 
-Entries are NumPy's `.npz`: `index`, `features`, `labels` and a `description` in JSON. They were
-Parquet once, and such an entry is still read.
+Entries are NumPy's `.npz`: `index`, `features`, `labels` and a `description` in JSON.
 """
 
 import dataclasses
@@ -25,8 +24,6 @@ from vmaf_jax.files import atomic_path
 from vmaf_jax.tables.table import UNLIMITED, FeatureTable, constant_text
 from vmaf_jax.video.comparison import Description
 from vmaf_jax.video.inputs import Video, file_digest, text_digest
-
-_SUFFIX, _OLD_SUFFIX = ".npz", ".parquet"
 
 log = logging.getLogger("vmaf_jax")
 
@@ -54,13 +51,10 @@ class Cache:
         if not self.folder.is_dir():
             return None
         prefix = self._prefix(pair)
-        if not any(self.folder.glob(f"{prefix}-*")):
+        if not any(self.folder.glob(f"{prefix}-*.npz")):
             return None
         entry = self._entry(prefix, [file_digest(video.path) for video in pair])
-        for path in (entry, entry.with_suffix(_OLD_SUFFIX)):
-            if path.exists():
-                return name_rows(self._read(path), pair)
-        return None
+        return name_rows(self._read(entry), pair) if entry.exists() else None
 
     def store(
         self,
@@ -115,12 +109,12 @@ class Cache:
         return text_digest(json.dumps({**self.settings, "videos": videos, "sizes": sizes}))
 
     def _entry(self, prefix: str, contents: Sequence[str]) -> Path:
-        return self.folder / f"{prefix}-{text_digest(' '.join(contents))}{_SUFFIX}"
+        return self.folder / f"{prefix}-{text_digest(' '.join(contents))}.npz"
 
     def _read(self, entry: Path) -> FeatureTable:
         damage = InputError(f"{entry}: this cache entry is corrupted; delete it and run again.")
         try:
-            table = _read_old_entry(entry) if entry.suffix == _OLD_SUFFIX else _read_entry(entry)
+            table = _read_entry(entry)
             comparison = table.provenance["comparison"]
             rows = _measured_rows(comparison)
         except (InputError, *_DAMAGE) as error:
@@ -181,12 +175,6 @@ def _read_entry(path: Path) -> FeatureTable:
         labels=dict(zip(names, labels, strict=True)),
         provenance=description["provenance"],
     )
-
-
-def _read_old_entry(path: Path) -> FeatureTable:
-    from vmaf_jax.tables.reading import read_file  # loads pyarrow
-
-    return read_file(path)
 
 
 def _holds_numbers(table: FeatureTable) -> bool:
