@@ -124,6 +124,9 @@ def test_the_verdict_on_students():
     assert "take tiny, unless" in standing.verdict
     better = compare_with_rivals(rows(0.01, 1), {"tiny": rows(0.017, 2)}, has_opinions=False)
     assert "take tiny" not in better.verdict
+    alike = compare_with_rivals(rows(0.021, 1), {"tiny": rows(0.017, 2)}, has_opinions=False)
+    assert "which these sources cannot tell apart (p " in alike.verdict
+    assert "take tiny" not in alike.verdict
 
 
 def test_seeds_of_the_new_model_weigh_nothing():

@@ -245,6 +245,9 @@ def _judge_by_teacher(rmse: float, best: Rival) -> str:
     both = (
         f"The shipped {best.name} has RMSE {best.rmse:.3g} on these rows, this student {rmse:.3g}"
     )
-    if best.rmse < rmse:
+    if best.rmse >= rmse:
+        return f"{both}."
+    if is_significant(best.p_value):
         return f"{both}: take {best.name}, unless this one is smaller or knows content like yours."
-    return f"{both}."
+    why = "too few" if math.isnan(best.p_value) else f"p {best.p_value:.2g}"
+    return f"{both}, which these sources cannot tell apart ({why}). {best.name} needs no training."

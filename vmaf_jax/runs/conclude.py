@@ -111,8 +111,6 @@ def conclude(
         beside=standing_of(config, problem, held_out),
         experiments=experiments_of(problem, held_out),
     )
-    if metrics.beside is not None:
-        progress.say(metrics.beside.verdict)
     members = [f"{name}/{seed}" for seed in fit.seeds for name in problem.fold_names]
     return Run(
         path=path.absolute(),

@@ -60,14 +60,15 @@ def make_settings(allow: list[Path] | None, out: Path | None, workers: int | Non
         InputError: a folder to read below does not exist.
     """
     named = [Path(part) for part in os.environ.get(ALLOW, "").split(os.pathsep) if part]
+    source = "--allow" if allow else ALLOW
     folders = []
     for folder in allow or named or [Path()]:
         try:
             resolved = folder.expanduser().resolve(strict=True)
         except (OSError, RuntimeError, ValueError) as error:
-            raise InputError(f"{folder}: no such folder to allow; correct {ALLOW}.") from error
+            raise InputError(f"{folder}: no such folder to allow; correct {source}.") from error
         if not resolved.is_dir():
-            raise InputError(f"{folder}: not a folder; {ALLOW} names folders.")
+            raise InputError(f"{folder}: not a folder; {source} names folders.")
         folders.append(resolved)
     folder_out = (out or Path("runs") / "mcp").expanduser().absolute().resolve()
     return Settings(tuple(folders), folder_out, workers or min(4, os.cpu_count() or 1))
