@@ -31,7 +31,7 @@ def bench_mcp(repeats: int = 31) -> Figures:
         import anyio.from_thread
         from mcp import Client, StdioServerParameters
     except ImportError as error:
-        raise InputError("the MCP SDK is not installed; pip install 'vmaf-jax[mcp]'.") from error
+        raise InputError("the MCP SDK is not installed: pip install '.[mcp]'.") from error
     with raw_pair(*_SIZE) as (reference, distorted):
         folder = reference.path.parent
         command = [*_START, "--allow", str(folder), "--out", str(folder / "out")]

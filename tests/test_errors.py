@@ -134,12 +134,13 @@ def test_a_missing_package_is_told_with_its_extra(bare, case):
     extra = case if case in ("mcp", "ray") else "train"
     assert (code, out) == (2, "")
     (line,) = [line for line in error.splitlines() if line.startswith("vmaf-jax: ")]
-    assert line.endswith(f"which is not installed; pip install 'vmaf-jax[{extra}]'.")
+    assert line.startswith(f"vmaf-jax: this needs the extra {extra} (")
+    assert line.endswith(f"is not installed): pip install '.[{extra}]' in a clone of vmaf-jax.")
 
 
 def test_python_scores_and_tells_too(bare):
     results, (scored, loaded, refused, backends), _ = bare
     assert abs(scored - json.loads(results["students"][1])["score"]) < 1
     assert abs(loaded - 84.8) < 0.1
-    assert refused.endswith("pip install 'vmaf-jax[train]'.")
+    assert refused.endswith("pip install '.[train]' in a clone of vmaf-jax.")
     assert backends == [["libvmaf", True], ["jax", False]]

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch", reason="no PyTorch here (pip install 'vmaf-jax[torch]')")
+torch = pytest.importorskip("torch", reason="no PyTorch here (pip install '.[torch]')")
 
 from vmaf_jax import InputError  # noqa: E402
 from vmaf_jax.jobs.vmaf import vmaf as vmaf_of_arrays  # noqa: E402

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch", reason="no PyTorch here (pip install 'vmaf-jax[torch]')")
-torchmetrics = pytest.importorskip("torchmetrics", reason="pip install 'vmaf-jax[torch]'")
+torch = pytest.importorskip("torch", reason="no PyTorch here (pip install '.[torch]')")
+torchmetrics = pytest.importorskip("torchmetrics", reason="pip install '.[torch]'")
 
 from tests.support import bare_libvmaf  # noqa: E402
 from tests.test_torch import SAME, make_clip  # noqa: E402

@@ -4,8 +4,8 @@
 is wrong and the fix. `GateError` (exit 1): a figure missed its limit; its text gives both.
 Any other exception is a bug and shows its traceback.
 
-`pip install vmaf-jax` scores, extracts and evaluates; other packages come with extras, such as
-`vmaf-jax[train]`, and the import of a missing one is an InputError too.
+The base installation scores, extracts and evaluates; other packages come with extras, such as
+`train`, and the import of a missing one is an InputError too.
 """
 
 import contextlib
@@ -54,6 +54,11 @@ def did_you_mean(name: str, choices: Iterable[str]) -> str:
     return "" if name in names or not near else f" Did you mean {near[0]}?"
 
 
+def install_extra(extra: str) -> str:
+    """Returns the command that installs an extra, and where to run it."""
+    return f"pip install '.[{extra}]' in a clone of vmaf-jax"
+
+
 @contextlib.contextmanager
 def name_missing_extra() -> Iterator[None]:
     """Turns the import of a missing optional package into a line that names its extra.
@@ -67,7 +72,7 @@ def name_missing_extra() -> Iterator[None]:
         package = (error.name or "").partition(".")[0]
         if package not in _EXTRA_OF:
             raise
+        extra = _EXTRA_OF[package]
         raise InputError(
-            f"this needs {package}, which is not installed; "
-            f"pip install 'vmaf-jax[{_EXTRA_OF[package]}]'."
+            f"this needs the extra {extra} ({package} is not installed): {install_extra(extra)}."
         ) from error

@@ -4,7 +4,7 @@
     criterion(distorted, reference).backward()  # clips [batch, frames, 1, height, width]
 
 Tensors are shared, not copied, where they lie in memory that both libraries can use. Needs the
-extra `torch`: `pip install 'vmaf-jax[torch]'`. `vmaf_jax.torchmetrics` has the metric.
+extra `torch`: `pip install '.[torch]'` in a clone. `vmaf_jax.torchmetrics` has the metric.
 """
 
 from collections.abc import Callable, Sequence

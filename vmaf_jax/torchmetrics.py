@@ -4,7 +4,7 @@
     metric.update(distorted, reference)  # clips [batch, frames, 1, height, width]
     metric.compute()
 
-Needs the extra `torch`: `pip install 'vmaf-jax[torch]'`.
+Needs the extra `torch`: `pip install '.[torch]'` in a clone.
 """
 
 from typing import Any

@@ -37,7 +37,7 @@ def photograph(size: int) -> Planes:
     try:
         from skimage import color, data
     except ImportError as error:
-        raise SystemExit("scikit-image is missing; pip install 'vmaf-jax[demo]'.") from error
+        raise SystemExit("scikit-image is missing: pip install '.[demo]' in a clone.") from error
     left, top = 60, 0
     colours = data.astronaut()[top : top + size, left : left + size]
     y, u, v = np.moveaxis(color.rgb2ycbcr(colours), -1, 0)

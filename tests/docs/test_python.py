@@ -32,7 +32,7 @@ def taken_for_granted(page):
     reference = rng.integers(0, 256, _SIZE).astype(np.float32)
     distorted = np.clip(reference + rng.normal(0, 5, _SIZE), 0, 255).astype(np.float32)
     if page.name == "torch.md":
-        torch = pytest.importorskip("torch", reason="pip install 'vmaf-jax[torch]'")
+        torch = pytest.importorskip("torch", reason="pip install '.[torch]'")
         clips = (torch.tensor(frames)[None, :, None] for frames in (reference, distorted))
         return dict(zip(("reference", "distorted"), clips, strict=True))
     if page.name == "vmaf-v1.md":

@@ -67,14 +67,14 @@ def test_a_missing_extra_is_told_with_its_command(case, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, package, None)  # as Python has a package that is not there
     result = run_command(*words)
     assert result.code == 2
-    assert f"pip install 'vmaf-jax[{extra}]'" in result.stderr
+    assert f"pip install '.[{extra}]'" in result.stderr
     assert extra in EXTRAS
 
 
 def test_the_bridge_to_pytorch_tells_too(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
     monkeypatch.delitem(sys.modules, "vmaf_jax.torch", raising=False)
-    with pytest.raises(InputError, match=r"pip install 'vmaf-jax\[torch\]'"):
+    with pytest.raises(InputError, match=r"pip install '\.\[torch\]'"):
         importlib.import_module("vmaf_jax.torch")
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 for module in ("mkdocs", "mkdocstrings", "latex2mathml"):
-    pytest.importorskip(module, reason="pip install 'vmaf-jax[docs]'")
+    pytest.importorskip(module, reason="pip install '.[docs]'")
 
 VERSION = tomllib.loads(Path("pyproject.toml").read_text())["project"]["version"]
 # Attributes by which a page makes a browser fetch; a link to follow is none of them.

@@ -45,6 +45,8 @@ def test_train_writes_the_run_folder(trained):
     for text in ("motion_00.0482", "all held out", "external: demo", "parity:", "time:"):
         assert text in result.stdout
     assert "run folder" in result.stderr
+    (following,) = [line for line in result.stderr.splitlines() if line.startswith("next: ")]
+    assert f"score reference.y4m distorted.mp4 --model {folder}; vmaf-jax export" in following
 
 
 def test_metrics_are_those_of_the_saved_predictions(trained):

@@ -139,5 +139,6 @@ def test_a_bare_install_is_small_and_scores(built, tmp_path, encodes):
     result = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert result.returncode == 2
     assert result.stderr == (
-        "vmaf-jax: this needs jax, which is not installed; pip install 'vmaf-jax[train]'.\n"
+        "vmaf-jax: this needs the extra train (jax is not installed): "
+        "pip install '.[train]' in a clone of vmaf-jax.\n"
     )

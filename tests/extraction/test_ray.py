@@ -250,7 +250,7 @@ def test_what_cannot_be_is_told_in_one_line(manifest, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     ended = run_command(*flags, "--engine", "ray")
     assert ended.code == 2
-    assert "pip install 'vmaf-jax[ray]'" in ended.stderr
+    assert "pip install '.[ray]'" in ended.stderr
     assert not (tmp_path / "set").exists()
 
 

@@ -49,6 +49,10 @@ def train(
             show_sweep(run.sweep)
         show_run(run.metrics)
     terminal.say(f"run folder: {run.path}")
+    # `--model tiny` is the shipped model, not a folder of that name.
+    model = shlex.quote(str(run.path if folder == Path(folder.name) else folder))
+    score = f"vmaf-jax score reference.y4m distorted.mp4 --model {model}"
+    terminal.say(f"next: {score}; vmaf-jax export --model {model} --out model.onnx")
 
 
 @options.expand_settings

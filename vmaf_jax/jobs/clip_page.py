@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vmaf_jax.errors import InputError
+from vmaf_jax.errors import InputError, install_extra
 from vmaf_jax.evaluation.clip_pooling import WORST_SECOND
 from vmaf_jax.files import write_text
 from vmaf_jax.reporting.clip_page import clip_page
@@ -200,7 +200,7 @@ def _take_maps(
         frames: Those to have maps, the worst first.
     """
     if importlib.util.find_spec("jax") is None:
-        return [], (1.0, 1.0), "they need JAX: pip install 'vmaf-jax[train]'"
+        return [], (1.0, 1.0), f"they need JAX: {install_extra('train')}"
     from vmaf_jax.features.maps import TILE
     from vmaf_jax.scoring.quality_map import maps_of_scores
 

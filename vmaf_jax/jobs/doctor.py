@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from vmaf_jax.environment import environment
-from vmaf_jax.errors import InputError
+from vmaf_jax.errors import InputError, install_extra
 from vmaf_jax.export.registry import Registry, verify_registry
 from vmaf_jax.export.sidecar import read_sidecar
 from vmaf_jax.extraction.libvmaf import libvmaf_version, other_build
@@ -59,7 +59,7 @@ def _readiness(extra: str, *packages: str) -> str:
     """Returns whether all packages of an extra are installed, in words."""
     if all(importlib.util.find_spec(name) is not None for name in packages):
         return "ready"
-    return f"needs `pip install 'vmaf-jax[{extra}]'`"
+    return f"needs the extra {extra}: {install_extra(extra)}"
 
 
 def verify_models(path: Path | None = None) -> Registry:
@@ -157,11 +157,10 @@ def list_backends() -> list[ListedBackend]:
 
 def _describe_jax(decodes: bool) -> ListedBackend:
     if importlib.util.find_spec("jax") is None:
-        missing = "JAX is not installed; pip install 'vmaf-jax[train]'"
-        return ListedBackend("jax", False, missing)
+        return ListedBackend("jax", False, f"JAX is not installed: {install_extra('train')}")
     import jax
 
     device = jax.devices()[0]
-    mend = "" if device.platform != "cpu" else "; for a GPU install 'vmaf-jax[cuda]'"
+    mend = "" if device.platform != "cpu" else f"; for a GPU, {install_extra('cuda')}"
     detail = f"features in JAX {jax.__version__} on {device.platform} ({device.device_kind}){mend}"
     return ListedBackend("jax", decodes, detail)
