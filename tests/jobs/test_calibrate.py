@@ -1,6 +1,7 @@
 """Calibration by the command, on ladders of two titles that viewers like less than VMAF does."""
 
 import csv
+import dataclasses
 import json
 
 import numpy as np
@@ -261,6 +262,15 @@ def test_what_cannot_be_chosen_or_predicted_is_told(tmp_path, ladder):
         done = run_command(*command, *words)
         assert (done.code, len(done.stderr.splitlines())) == (2, 1), done.stderr
         assert message in done.stderr
+
+
+def test_clips_that_share_a_name_are_refused_before_they_are_rated(tmp_path, ladder):
+    shared = read_table(ladder[0])
+    names = np.array([name.replace("talk", "park") for name in shared.clip], object)
+    dataclasses.replace(shared, clip=names).write(tmp_path / "shared.parquet")
+    done = run_command("calibrate", "--features", tmp_path / "shared.parquet", "--suggest", 1)
+    assert (done.code, done.stdout) == (2, "")
+    assert "'park_0' is the name of 2 clips of the table" in done.stderr
 
 
 def test_a_table_without_a_scale_names_the_flag(tmp_path, ladder):

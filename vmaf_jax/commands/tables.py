@@ -71,7 +71,7 @@ def import_features(
         str | None, typer.Option(help="Clone of avt_vqdb_uhd_1, or its _nvc, _vsr, _appeal, _vd.")
     ] = None,
     data_root: Annotated[Path | None, typer.Option(help="Folder of --corpus.")] = None,
-    ratings: Annotated[Path | None, typer.Option(help="Raw votes: clip, subject, score.")] = None,
+    ratings: Annotated[Path | None, typer.Option(help="Raw votes: clip, subject, vote.")] = None,
     label_scale: options.VoteScale = None,
     features: Annotated[
         str, typer.Option(help="vmaf, vmaf_neg, vmaf_float or vmaf_float_neg.")
@@ -110,7 +110,7 @@ def import_features(
 
 def check(
     table: Annotated[str, typer.Argument(help="A feature table: its path or address.")],
-    ratings: Annotated[Path | None, typer.Option(help="Raw votes: clip, subject, score.")] = None,
+    ratings: Annotated[Path | None, typer.Option(help="Raw votes: clip, subject, vote.")] = None,
     json_: options.Json = False,
 ) -> None:
     """Find clips out of step, wrong references, swapped labels and unreliable subjects."""

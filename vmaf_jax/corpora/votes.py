@@ -1,6 +1,6 @@
 """Opinion scores and raw votes of subjective tests, read from files and put on the scale 0-100.
 
-Long: columns `clip, subject, score` (or `vote`), a row a vote; a pair may recur. With a column
+Long: columns `clip, subject, vote` (or `score`), a row a vote; a pair may recur. With a column
 `distance`, votes are on the clip at that distance, as a list of clips has it. Wide: `clip` and a
 column a subject; an empty cell is no vote, and columns that summarise or number rows (`mean`,
 `std`, `id`) are no subjects. Scores are on the voters' scale.
@@ -88,7 +88,7 @@ def read_ratings(path: Path) -> dict[str, Votes]:
     columns = list(rows[0]) if isinstance(rows[0], dict) else []
     if "clip" not in columns:
         raise InputError(
-            f"{path}: column 'clip' is missing; ratings are `clip, subject, score`, or `clip` and "
+            f"{path}: column 'clip' is missing; ratings are `clip, subject, vote`, or `clip` and "
             f"a column for each subject."
         )
     is_long = any(set(columns) >= names for names in _LONG)
@@ -118,7 +118,7 @@ def _read_wide(rows: list[object], path: Path) -> dict[str, Votes]:
         if not clip or clip in ratings:
             raise InputError(
                 f"{path}: row {number}, clip {clip!r}: in a wide file each clip has one row with "
-                f"its name; for repeated votes use `clip, subject, score`."
+                f"its name; for repeated votes use `clip, subject, vote`."
             )
         cells = {k: v for k, v in values.items() if k != "clip" and not _NO_SUBJECT.fullmatch(k)}
         votes = check_votes(cells, f"{path}: row {number}")

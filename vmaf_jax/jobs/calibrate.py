@@ -162,7 +162,8 @@ def suggest(
         label_scale: The worst and the best vote, by default the table's.
 
     Raises:
-        InputError: A bad table, model, title, scale or file, or a title with fewer clips to rate.
+        InputError: A bad table, model, title, scale or file, a title with fewer clips to rate,
+            or clips that share a name.
     """
     if count < 1:
         raise InputError(f"--suggest {count}: expected 1 or more clips of each title.")
@@ -176,8 +177,10 @@ def suggest(
         cost = np.array([row.cost for row in _read_rows(costs, "cost", _CostRow, measured)])
     clips = _name_codecs(measured, codecs)[1]
     hyper = expect_codecs(clips, process.hyperparameters)
+    asked = _titles(measured, titles, features)
+    _rows_by_name([measured.name[row] for rows in asked for row in rows], measured, features)
     suggestions = []
-    for rows in _titles(measured, titles, features):
+    for rows in asked:
         rated = np.flatnonzero(np.isin(rows, ratings.row)).tolist()
         source = measured.source[rows[0]]
         if count > len(rows) - len(rated):
@@ -329,7 +332,8 @@ def _place(
     )
 
 
-def _rows_by_name(names: Sequence[str], measured: MeasuredClips, path: Path) -> Integers:
+def _rows_by_name(names: Sequence[str], measured: MeasuredClips, path: str | Path) -> Integers:
+    """Returns the row of each named clip; refuses names of none and of several."""
     rows: dict[str, list[int]] = {}
     for row, name in enumerate(measured.name):
         rows.setdefault(name, []).append(row)
@@ -340,8 +344,8 @@ def _rows_by_name(names: Sequence[str], measured: MeasuredClips, path: Path) -> 
         )
     if double := [name for name in names if len(rows[name]) > 1]:
         raise InputError(
-            f"{path}: {double[0]!r} is the name of {len(rows[double[0]])} clips of the table; give "
-            f"each a name of its own."
+            f"{path}: {double[0]!r} is the name of {len(rows[double[0]])} clips of the table, and "
+            f"votes are by name; give each a name of its own."
         )
     return np.array([rows[name][0] for name in names], np.int64)
 

@@ -104,7 +104,7 @@ def check(table: FeatureTable | str | Path, ratings: Path | None = None) -> Chec
 
     Args:
         table: The table, or its path or address.
-        ratings: Raw votes of its clips, `clip, subject, score`, or wide; subjects are judged too.
+        ratings: Raw votes of its clips, `clip, subject, vote`, or wide; subjects are judged too.
 
     Raises:
         InputError: A file that cannot be read, or votes on clips that are not in the table.

@@ -105,7 +105,10 @@ def target_in_points(settings: EncodeSettings, model: Model) -> EncodeSettings:
     if not settings.votes:
         return settings
     if model.label != "mos":
-        raise InputError(f"--votes: {model.name} is no model of votes; drop it, or name one.")
+        raise InputError(
+            f"--votes: {model.name} is no model of votes; name one, as "
+            f"--model opinions, or drop --votes."
+        )
     low, high = model.label_scale
     if not low < settings.target < high:
         raise InputError(

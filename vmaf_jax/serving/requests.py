@@ -263,7 +263,7 @@ class ImportRequest(Request):
         | None
     ) = Field(None, description="A published corpus, whose clone data_root is.")
     data_root: InputFolder | None = Field(None, description="Folder of corpus.")
-    ratings: InputFile | None = Field(None, description="Raw votes: clip, subject, score.")
+    ratings: InputFile | None = Field(None, description="Raw votes: clip, subject, vote.")
     label_scale: VoteScale = None
     features: FeatureSetName = FEATURES.name
     teachers: Teachers = Field(None, alias="teacher")  # as the option --teacher
@@ -287,7 +287,7 @@ class CheckRequest(Request):
     """
 
     table: Table
-    ratings: InputFile | None = Field(None, description="Raw votes: clip, subject, score.")
+    ratings: InputFile | None = Field(None, description="Raw votes: clip, subject, vote.")
     out: OutputPath | None = Field(None, description="Also write all findings to this .json file.")
 
 
