@@ -42,7 +42,8 @@ def encode(
         float, typer.Option(help="At which the finished file keeps the target.")
     ] = 0.95,
     pool: Annotated[
-        str | None, typer.Option(help="mean, harmonic, p1, p5, p10, worst-second, worst-shot.")
+        str | None,
+        typer.Option(help="mean, harmonic, p1, p5, p10, median, worst-second, worst-shot."),
     ] = None,
     tolerance: Annotated[
         float, typer.Option(help="Points above the target beyond which it is encoded again.")

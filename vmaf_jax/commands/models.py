@@ -16,7 +16,9 @@ def evaluate(
     features: Annotated[
         str | None, typer.Option(help="A feature table: its path or address; or else:")
     ] = None,
-    corpus: Annotated[str | None, typer.Option(help="netflix, manifest or demo.")] = None,
+    corpus: Annotated[
+        str | None, typer.Option(help="netflix, manifest, demo, demo_1080p or support_vectors.")
+    ] = None,
     data_root: options.DataRoot = None,
     manifest: options.Manifest = None,
     label_scale: options.VoteScale = None,
