@@ -1,5 +1,8 @@
 import numpy as np
+import pytest
 
+from vmaf_jax.corpora.by_name import CorpusSource
+from vmaf_jax.errors import InputError
 from vmaf_jax.teacher import load_teacher
 
 
@@ -25,3 +28,8 @@ def test_labels_are_the_teachers_and_features_physical(support_vectors):
     assert (label < 20).sum() == 3
     assert support_vectors.features.min() > 0
     assert (support_vectors.features[:, :5] < 1.001).all()
+
+
+def test_a_job_that_needs_videos_is_told_that_it_has_none():
+    with pytest.raises(InputError, match="holds features, no videos"):
+        CorpusSource("support_vectors").clips()

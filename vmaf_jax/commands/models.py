@@ -17,7 +17,7 @@ def evaluate(
         str | None, typer.Option(help="A feature table: its path or address; or else:")
     ] = None,
     corpus: Annotated[
-        str | None, typer.Option(help="netflix, manifest, demo, demo_1080p or support_vectors.")
+        str | None, typer.Option(help="netflix, manifest, demo or demo_1080p.")
     ] = None,
     data_root: options.DataRoot = None,
     manifest: options.Manifest = None,

@@ -48,6 +48,11 @@ class CorpusSource:
                         "the manifest corpus needs its file: pass --manifest, or set data.manifest."
                     )
                 return manifest.load_clips(self.manifest, self.label_scale)
+            case "support_vectors":
+                raise InputError(
+                    "corpus 'support_vectors' holds features, no videos; name another, or write "
+                    "its table with `vmaf-jax extract --corpus support_vectors`."
+                )
             case name if name.startswith("avt_vqdb_uhd_1"):
                 raise InputError(
                     f"corpus {self.corpus!r} is measured: read it with import --corpus."
