@@ -13,7 +13,7 @@ TOOLS = {
     *("vmaf_score", "list_models", "list_backends", "eval_model_on_split", "compare_models"),
     *("describe_worst_frames", "run_benchmark", "train_model", "export_model"),
     *("rank", "extract", "import", "ladder", "encode", "check_table"),
-    *("suggest_clips", "calibrate"),
+    *("suggest_clips", "calibrate", "quality_maps"),
 }
 
 
