@@ -6,21 +6,17 @@ Packages are those of `benchmarks.matrix`, without ffmpeg 4.2.2, whose libvmaf 1
 and reads no JSON model. `--write` replaces the table in docs/traps.md.
 """
 
-import argparse
 import copy
 import json
 import re
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.matrix import FFMPEG_BUILDS, find_program, write_golden_pair, write_table
+from benchmarks.matrix import FFMPEG_BUILDS, answer, find_program, write_golden_pair
 from vmaf_jax.corpora.demo import package_file
-from vmaf_jax.errors import InputError
-from vmaf_jax.files import to_json
 from vmaf_jax.jobs.export import export
 from vmaf_jax.reporting.page import markdown_table
 from vmaf_jax.video.ffmpeg import find_ffmpeg, run_ffmpeg
@@ -329,23 +325,5 @@ def to_markdown(table: dict[str, dict[str, str]]) -> str:
     return "\n".join(markdown_table(["question", *BUILDS], rows))
 
 
-def main() -> int:
-    """Puts the questions as the command line says and returns the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", action="store_true", help="print one JSON document")
-    parser.add_argument("--write", action="store_true", help="write the table into docs/traps.md")
-    options = parser.parse_args()
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            table = measure(Path(folder))
-        if options.write:
-            write_table(Path("docs/traps.md"), "filter", to_markdown(table))
-        print(to_json(table) if options.json else to_markdown(table))
-    except InputError as error:
-        print(error, file=sys.stderr)
-        return 2
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(answer(__doc__, "filter", measure, to_markdown))

@@ -17,8 +17,9 @@ import subprocess
 import sys
 import tempfile
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -72,6 +73,7 @@ _ROWS = 20_000
 
 Floats = npt.NDArray[np.float64]
 Table = dict[str, dict[str, "Cell"]]
+_Answers = TypeVar("_Answers")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -326,6 +328,38 @@ def write_table(path: Path, name: str, markdown: str) -> None:
         raise InputError(f"{path}: has no mark <!-- matrix {name} -->; add it.")
     after = rest.partition("<!-- end -->")[2]
     write_text(path, f"{before}{mark}{markdown}\n<!-- end -->{after}")
+
+
+def answer(
+    description: str | None,
+    table: str,
+    measure: Callable[[Path], _Answers],
+    to_markdown: Callable[[_Answers], str],
+) -> int:
+    """Runs the questions of a table of docs/traps.md as the command line says.
+
+    Args:
+        description: Of the program, for its help.
+        table: Name of the table's mark.
+        measure: Returns the answers, in a folder for files.
+
+    Returns:
+        The exit code.
+    """
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    parser.add_argument("--write", action="store_true", help="write the table into docs/traps.md")
+    options = parser.parse_args()
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            answers = measure(Path(folder))
+        if options.write:
+            write_table(Path("docs/traps.md"), table, to_markdown(answers))
+        print(to_json(answers) if options.json else to_markdown(answers))
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
 
 
 def main() -> int:

@@ -7,22 +7,19 @@ x264 encode (CRF 34, 480x270), with pinned packages that `benchmarks.matrix` kee
 folder. `--write` replaces the table in docs/traps.md.
 """
 
-import argparse
 import dataclasses
 import os
 import re
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.matrix import FFMPEG_BUILDS, find_program, install, write_table
+from benchmarks.matrix import FFMPEG_BUILDS, answer, find_program, install
 from vmaf_jax.corpora.demo import package_file
 from vmaf_jax.errors import InputError
-from vmaf_jax.files import to_json
 from vmaf_jax.reporting.page import markdown_table
 from vmaf_jax.video.ffmpeg import find_ffmpeg, run_ffmpeg
 
@@ -158,23 +155,5 @@ def to_markdown(answers: dict[str, str]) -> str:
     return "\n".join(markdown_table(["question", "answer"], list(map(list, answers.items()))))
 
 
-def main() -> int:
-    """Puts the questions as the command line says and returns the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", action="store_true", help="print one JSON document")
-    parser.add_argument("--write", action="store_true", help="write the table into docs/traps.md")
-    options = parser.parse_args()
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            answers = measure(Path(folder))
-        if options.write:
-            write_table(Path("docs/traps.md"), "packages", to_markdown(answers))
-        print(to_json(answers) if options.json else to_markdown(answers))
-    except InputError as error:
-        print(error, file=sys.stderr)
-        return 2
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(answer(__doc__, "packages", measure, to_markdown))
