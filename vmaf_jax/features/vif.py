@@ -14,6 +14,7 @@ visual quality", IEEE TIP 15(2), 2006.
 
 import functools
 import math
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import jax
@@ -60,12 +61,8 @@ def vif_maps(
     reference: Float[Array, "h w"], distorted: Float[Array, "h w"], gain_limit: float
 ) -> list[InformationMap]:
     """Computes the maps whose sums' ratios are `frame_vif`, the finest scale first."""
-    x, y = reference - 128, distorted - 128
     maps = []
-    for scale in range(N_SCALES):
-        taps = window(scale)
-        if scale:
-            x, y = _halve(x, y, taps)
+    for x, y, taps in _scales(reference, distorted):
         statistics = _statistics(_moments(x, y, taps), gain_limit)
         maps.append(InformationMap(_numerator(statistics), _denominator(statistics)))
     return maps
@@ -89,14 +86,22 @@ def window(scale: int) -> Taps:
 def _plain_vif(
     reference: Float[Array, "h w"], distorted: Float[Array, "h w"], gain_limit: float
 ) -> Float[Array, " scales"]:
-    x, y = reference - 128, distorted - 128
     ratios = []
+    for x, y, taps in _scales(reference, distorted):
+        ratios.append(_ratio(_statistics(_moments(x, y, taps), gain_limit)))
+    return jnp.stack(ratios)
+
+
+def _scales(
+    reference: Float[Array, "h w"], distorted: Float[Array, "h w"]
+) -> Iterator[tuple[Array, Array, Taps]]:
+    """Yields both pictures at each scale, with its window; the finest first."""
+    x, y = reference - 128, distorted - 128
     for scale in range(N_SCALES):
         taps = window(scale)
         if scale:
             x, y = _halve(x, y, taps)
-        ratios.append(_ratio(_statistics(_moments(x, y, taps), gain_limit)))
-    return jnp.stack(ratios)
+        yield x, y, taps
 
 
 def _halve(x: Float[Array, "h w"], y: Float[Array, "h w"], taps: Taps) -> tuple[Array, Array]:
@@ -200,12 +205,8 @@ class _Saved(NamedTuple):
 def _vif_and_saved(
     reference: Array, distorted: Array, gain_limit: float
 ) -> tuple[Float[Array, " scales"], list[_Saved]]:
-    x, y = reference - 128, distorted - 128
     ratios, saved = [], []
-    for scale in range(N_SCALES):
-        taps = window(scale)
-        if scale:
-            x, y = _halve(x, y, taps)
+    for x, y, taps in _scales(reference, distorted):
         statistics = _statistics(filter_once(_products(x, y, taps), taps), gain_limit)
         ratios.append(_ratio(statistics))
         saved.append(_Saved(x, y, _slopes(statistics) / _denominator(statistics).sum()))
