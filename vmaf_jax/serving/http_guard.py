@@ -19,6 +19,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 MAX_HEADER = 16 << 10  # bytes of a request's line and headers
 _MAX_CONNECTIONS = 256
 _ARRIVAL_S = 20.0  # in which a request must arrive whole
+_REFUSED_BODY = 64 << 10  # bytes of a refused request that are read
 _SESSION = b"mcp-session-id"
 
 Scope = MutableMapping[str, Any]  # of ASGI, as the message is
@@ -96,7 +97,7 @@ class Guard:
             return
         if (refusal := self._refusal(scope)) is not None:
             status, text = refusal
-            await _refuse(send, status, text)
+            await _refuse(receive, send, status, text)
             return
         session = next(iter(_header(scope, _SESSION)), None)
         if session is None and self._sessions.count() >= self._max_sessions:
@@ -200,7 +201,18 @@ def _header(scope: Scope, name: bytes) -> list[str]:
     return [value.decode("latin-1") for key, value in scope["headers"] if key == name]
 
 
-async def _refuse(send: Send, status: int, text: str) -> None:
+async def _refuse(receive: Receive, send: Send, status: int, text: str) -> None:
+    """Answers a request, and asks for the end of its connection.
+
+    The body is read first, up to a limit: what is left unread when the connection is closed resets
+    it, and the client may lose the answer.
+    """
+    left = _REFUSED_BODY
+    while left > 0:
+        message = await receive()
+        left -= len(message.get("body", b""))
+        if not message.get("more_body", False):
+            break
     headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"connection", b"close")]
     if status == 401:
         headers.append((b"www-authenticate", b"Bearer"))
