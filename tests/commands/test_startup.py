@@ -47,3 +47,12 @@ def test_a_cached_score_loads_numpy_alone_and_starts_no_process(encodes, tmp_pat
     assert "STARTED" in measured
     assert "vmaf_jax.extraction.libvmaf" in measured[-1]
     assert [lines[1:] for lines in cached] == [["LOADED numpy"]] * 2
+
+
+@pytest.mark.parametrize("module", ["vmaf_jax.serving.tools", "vmaf_jax.jobs.calibrate"])
+def test_a_worker_and_a_base_install_start_without_what_trains_and_shows(module):
+    heavy = {"jax", "flax", "optax", "orbax", "jax2onnx", "matplotlib", "rich"}
+    code = f"import sys, {module}; print(*({heavy} & sys.modules.keys()))"
+    command = [sys.executable, "-c", code]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert not result.stdout.split()

@@ -20,7 +20,6 @@ from vmaf_jax.errors import GateError
 from vmaf_jax.evaluation.title_process import KNOTS, VoteCurve
 from vmaf_jax.export.contract import INPUT_NAME, OPSET, OUTPUT_NAME, check_contract, read_onnx
 from vmaf_jax.export.onnx_runtime import OnnxModel, write_onnx
-from vmaf_jax.export.parity import LARGE_BATCH, parity_rows
 from vmaf_jax.export.pixels.graph import Graph
 from vmaf_jax.export.pixels.heads import map_by_knots, student_head, teacher_head
 from vmaf_jax.features.checks import OUTPUT_RANGE
@@ -80,6 +79,8 @@ def teacher_parity(teacher: Teacher, path: Path) -> TeacherParity:
     Raises:
         GateError: they differ by more than `LIMIT` on some row.
     """
+    from vmaf_jax.export.parity import parity_rows  # loads Flax, as writing a file does not
+
     rows = parity_rows(teacher.feature_set, [])
     if (correction := teacher.params().correction) is not None:
         rows[::10, correction.at_one != 0] = 0
@@ -94,6 +95,8 @@ def measure_float64_parity(
     Raises:
         GateError: they differ by more than `limit` points on some row.
     """
+    from vmaf_jax.export.parity import LARGE_BATCH
+
     exact = np.clip(np.asarray(model(rows), np.float64), *OUTPUT_RANGE)
     scores = OnnxModel(path).in_batches(rows, LARGE_BATCH)
     parity = TeacherParity(len(rows), float(np.abs(scores - exact).max()), limit)

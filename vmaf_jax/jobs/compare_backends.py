@@ -9,7 +9,6 @@ from pathlib import Path
 
 import jax
 import numpy as np
-from rich.table import Table
 
 from vmaf_jax.corpora.clips import Clip
 from vmaf_jax.evaluation.metrics import (
@@ -38,7 +37,6 @@ from vmaf_jax.files import atomic_path, check_result_folder, to_json, write_byte
 from vmaf_jax.progress import NO_PROGRESS, Progress
 from vmaf_jax.reporting.page import markdown_table
 from vmaf_jax.reporting.plots import plot_frame
-from vmaf_jax.reporting.terminal_tables import show_table
 from vmaf_jax.tables.table import FeatureTable
 from vmaf_jax.teacher import DEFAULT_TEACHER, Teacher, load_teacher
 from vmaf_jax.video.decode import DecodedPair, frame_at
@@ -306,6 +304,10 @@ def to_markdown(report: BackendsReport) -> str:
 
 def show_backends(report: BackendsReport) -> None:
     """Shows a section for each pair of backends, a row a column."""
+    from rich.table import Table
+
+    from vmaf_jax.reporting.terminal_tables import show_table
+
     view = Table("", "feature", "max", "mean", "worst: clip", "frame")
     for comparison in report.comparisons:
         title = f"{comparison.ours} against {comparison.theirs}"

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from rich.table import Table
 
 from vmaf_jax.corpora.encodes import Encode, read_encodes
 from vmaf_jax.errors import InputError
@@ -22,7 +21,6 @@ from vmaf_jax.evaluation.rate_quality import (
 )
 from vmaf_jax.files import to_csv
 from vmaf_jax.reporting.numbers import format_change
-from vmaf_jax.reporting.terminal_tables import show_table
 
 MAX_PANELS = 24  # contents of one plot
 _MIN_OVERLAP = 0.75  # less is pointed out: the mean is of few of the scores
@@ -325,6 +323,10 @@ def check_panels(contents: Sized) -> None:
 
 def show_ladder(ladder: Ladder) -> None:
     """Shows the BD-rate of each codec, and the hull of each content, at a terminal."""
+    from rich.table import Table
+
+    from vmaf_jax.reporting.terminal_tables import show_table
+
     for entry in ladder.bd_rates:
         _show_bd_rate(entry, ladder)
     for content, encodes in ladder.hulls().items():
@@ -337,6 +339,10 @@ def show_ladder(ladder: Ladder) -> None:
 
 def _show_bd_rate(rate: BdRate, ladder: Ladder) -> None:
     """Shows a row for each content, and the mean of all with its interval."""
+    from rich.table import Table
+
+    from vmaf_jax.reporting.terminal_tables import show_table
+
     title = f"{rate.codec} to {ladder.anchor}"
     view = Table("content", *METHODS, "scores", "overlap", title=title)
     for name, entry in rate.contents.items():
