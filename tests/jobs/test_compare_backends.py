@@ -125,7 +125,7 @@ def test_an_interrupted_extraction_in_jax_keeps_what_is_done(tmp_path, demo_tabl
         ),
         (
             ["compare-backends", "--corpus", "support_vectors"],
-            "corpus 'support_vectors' is unknown",
+            "corpus 'support_vectors' holds features, no videos",
         ),
     ],
 )
