@@ -42,3 +42,13 @@ def test_frames_at_other_times_are_refused(ffmpeg, encodes, tmp_path):
     check_spacing(find_ffmpeg(), (pair[0], pair[0]), (streams[0], streams[0]), (12, 12))
     with pytest.raises(InputError, match=r"late.mkv: .* not spaced alike .* pass --fps match"):
         check_spacing(find_ffmpeg(), pair, streams, (12, 12))
+
+
+def test_a_still_beside_a_file_without_a_rate_is_not_unevenly_spaced(ffmpeg, encodes, tmp_path):
+    for name in ("one.png", "one.gif"):  # which claims 25 and 100 frames a second
+        line = [ffmpeg, "-v", "error", "-i", encodes / "ref.y4m", "-frames:v", "1", tmp_path / name]
+        subprocess.run(list(map(str, line)), check=True)
+    pair = Video(tmp_path / "one.png"), Video(tmp_path / "one.gif")
+    streams = tuple(probe(find_ffmpeg(), video)[1] for video in pair)
+    assert streams[1].irregular
+    assert not any(stream.irregular for stream in measure_rates(find_ffmpeg(), pair, streams))

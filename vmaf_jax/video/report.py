@@ -29,16 +29,27 @@ _COUNTS = re.compile(
     r"Input stream #(?P<input>[01]):\d+ \(video\):.*; (?P<frames>\d+) frames decoded; "
     r"(?P<errors>\d+) decode errors"
 )
+_LARGEST_TILT = 0.5  # degrees; ffmpeg takes 1 for none
 
 
 def check_formats(report: str, inputs: Sequence[Video]) -> None:
-    """Raises InputError where frames change in size or format, or are not of the size stated.
+    """Raises InputError where frames are tilted, change in form, or are not of the size stated.
 
     Args:
         inputs: in the order of ffmpeg's, the distorted video first.
     """
     changed = {int(m["input"]) for m in _FRAME_CHANGE.finditer(report) if m["before"] != m["after"]}
     for number, video in enumerate(inputs):
+        described = report.partition(f"Input #{number}, ")[2]
+        described = re.split(r"\n(?:In|Out)put #", described, maxsplit=1)[0]
+        # ffmpeg 9 turns a picture by any other angle inside its own size, with black corners.
+        for angle in map(float, re.findall(r"rotation of (-?[\d.]+)", described)):
+            if abs(angle - 90 * round(angle / 90)) > _LARGEST_TILT:
+                raise InputError(
+                    f"{video.path}: says that players turn it by {angle:g} degrees, and quarter "
+                    f"turns alone are compared; correct that (ffmpeg -display_rotation 0 -i IN -c "
+                    f"copy OUT)."
+                )
         sizes = dict.fromkeys(  # in the order of their coming
             (int(m["width"]), int(m["height"]), m["pix_fmt"])
             for m in GRAPH_INPUT.finditer(report)
@@ -137,13 +148,21 @@ def explain_failure(
     for k, video in enumerate((distorted, reference)):
         if re.search(r"Stream specifier '[^']*' in filtergraph .* matches no streams", report):
             # The line names no input, so the one without a video stream is looked for.
-            has_video = re.search(rf"Stream #{k}:\d+.*: Video:", report)
-            if not has_video:
+            streams = re.findall(rf"Stream #{k}:\d+.*: Video:.*", report)
+            if not streams:
                 return f"{video.path}: has no video stream; give a file with pictures."
+            if all("(attached pic)" in stream for stream in streams):
+                return (
+                    f"{video.path}: has no film, but a cover picture; give another file, or the "
+                    f"picture's stream by --stream."
+                )
         if match := re.search(rf"\[in#{k}\b.*\] Error opening input: (.*)", report):
             return f"{video.path}: ffmpeg cannot read it ({match[1]}); check the file."
         if re.search(rf"vist#{k}:.*(Decode error rate|Error submitting)", report):
-            return f"{video.path}: cannot be decoded; the file is cut or damaged, make it again."
+            return (
+                f"{video.path}: cannot be decoded; the file is cut, damaged or encrypted, make it "
+                f"again."
+            )
         if re.search(rf"Cannot determine format of input.*{k}:\d", report):
             return f"{video.path}: holds no decodable picture; make it again."
     if by_libvmaf := explain_libvmaf_error(report):

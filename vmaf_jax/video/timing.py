@@ -37,12 +37,13 @@ def measure_rates(ffmpeg: Ffmpeg, videos: VideoPair, streams: StreamPair) -> Str
     """
     first, second = map(_with_stated_rate, videos, streams)
     rates = _rates(videos, (first, second))
-    if rates is None or (
-        abs(rates[1] / rates[0] - 1) <= SAME_RATE and not (first.irregular or second.irregular)
-    ):
+    is_alike = rates is None or abs(rates[1] / rates[0] - 1) <= SAME_RATE
+    if is_alike and not (first.irregular or second.irregular):
         return first, second
     times = [
-        None if video.fps or stream.demuxer == _Y4M else packet_times(ffmpeg, video)
+        None
+        if video.fps or stream.rate is None or stream.demuxer == _Y4M
+        else packet_times(ffmpeg, video)
         for video, stream in zip(videos, (first, second), strict=True)
     ]
     first, second = map(_with_measured_rate, (first, second), times)
