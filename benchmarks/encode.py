@@ -1,6 +1,7 @@
 """`encode` beside a search on samples and beside bisection of whole files, on clips made here.
 
-    python -m benchmarks.encode --out results.json [--minutes 10] [--encoder libx264] [--json]
+    python -m benchmarks.encode --out results.json [--minutes 10] [--encoder libx264] [--rotate]
+        [--way encode] [--write] [--json]
 
 Three encoders and four targets, one of them in votes. Both rivals are written from what is
 documented of them. The search on samples is that of ab-av1: samples of 20 seconds, one for each
@@ -8,7 +9,9 @@ twelve minutes, interpolated bisection between CRF 10 and 46 (55 of AV1), in ste
 AV1), without a look at the finished file. Bisection encodes and measures whole files over the
 encoder's scale in steps of 1. Frames are counted, since times on a shared machine tell little.
 Every search starts with an empty cache. Results are appended to one file, and what is in it is not
-run again: after `--minutes` the benchmark stops with the figures of what there is.
+run again: after `--minutes` the benchmark stops with the figures of what there is. With `--rotate`
+each clip has one encoder and one target, in rotation; `--write` puts the table of the searches that
+all ways made into docs/target-quality.md.
 """
 
 import argparse
@@ -26,11 +29,13 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.encode_clips import CLIPS, RATE, SECONDS, make_clip
+from benchmarks.matrix import write_table
 from vmaf_jax.benchmarks.timing import Figures, machine, to_lines
 from vmaf_jax.errors import InputError
 from vmaf_jax.files import to_json, write_text
 from vmaf_jax.jobs.encode import encode
 from vmaf_jax.jobs.encode_settings import EncodeSettings
+from vmaf_jax.reporting.page import markdown_table
 from vmaf_jax.scoring.score import score
 from vmaf_jax.video.encoders import ENCODERS, EncodeRecipe, encode_video
 from vmaf_jax.video.ffmpeg import Ffmpeg, find_ffmpeg, run_ffmpeg
@@ -118,20 +123,34 @@ class Encodes:
         return self.results.scores[key][self.model]
 
 
-def bench_encode(out: Path, minutes: float, encoders: Sequence[str] = tuple(_PRESETS)) -> Figures:
-    """Searches for the targets on all clips by every way; the figures are over clips and targets.
+def bench_encode(
+    out: Path,
+    minutes: float,
+    encoders: Sequence[str] = tuple(_PRESETS),
+    ways: Sequence[str] = _WAYS,
+    *,
+    rotate: bool = False,
+) -> Results:
+    """Searches for the targets on all clips by every way.
 
     Args:
         out: Where results are kept.
         minutes: After which no further search is begun.
-        encoders: Those that are run; the figures are of all that the file has.
+        encoders, ways: Those that are run.
+        rotate: Whether each clip has one encoder and one target.
+
+    Returns:
+        All that the file has then.
     """
     ffmpeg, results = find_ffmpeg(), Results(out)
     end = time.monotonic() + 60 * minutes
     cases = list(itertools.product(_TARGETS, encoders, CLIPS))
+    if rotate:  # 3 and 4 have no common divisor: twelve clips have all pairs
+        cases = list(zip(itertools.cycle(_TARGETS), itertools.cycle(encoders), CLIPS, strict=False))
     # In an order drawn once: those that were run so far are a fair sample of all.
     order = np.random.default_rng(0).permutation(len(cases))
-    for way, place in itertools.product((_WAYS[:1], _WAYS[1:]), order):
+    rivals = [way for way in ways if way != "encode"]
+    for way, place in itertools.product((("encode",) if "encode" in ways else (), rivals), order):
         (target, model), encoder, name = cases[place]
         for each in way:
             if time.monotonic() > end:
@@ -143,7 +162,7 @@ def bench_encode(out: Path, minutes: float, encoders: Sequence[str] = tuple(_PRE
                     Outcome(name, encoder, target, each, above, encoded, measured)
                 )
                 results.write()
-    return {"machine": machine(), "clips": len(CLIPS), **_summarize(results.outcomes)}
+    return results
 
 
 def _summarize(outcomes: list[Outcome]) -> dict[str, Figures]:
@@ -158,7 +177,21 @@ def _summarize(outcomes: list[Outcome]) -> dict[str, Figures]:
 
 def _compare(name: str, outcomes: list[Outcome]) -> dict[str, Figures]:
     """Returns figures of all searches by `encode`, and of all ways where every way was run."""
-    by_way = {
+    by_way = _searches_by_way(outcomes)
+    shared = _shared(by_way)
+    figures = {name: _figures(list(by_way["encode"].values()))} if by_way["encode"] else {}
+    if shared:
+        for way, searches in by_way.items():
+            figures[f"{name}, {way}"] = _figures([searches[key] for key in shared])
+    return figures
+
+
+_Searches = dict[str, dict[tuple[str, str, float], Outcome]]
+
+
+def _searches_by_way(outcomes: Sequence[Outcome]) -> _Searches:
+    """Returns the searches of each way by clip, encoder and target, refused ones left out."""
+    return {
         way: {
             (o.clip, o.encoder, o.target): o
             for o in outcomes
@@ -166,12 +199,11 @@ def _compare(name: str, outcomes: list[Outcome]) -> dict[str, Figures]:
         }
         for way in _WAYS
     }
-    shared = set.intersection(*(set(searches) for searches in by_way.values()))
-    figures = {name: _figures(list(by_way["encode"].values()))} if by_way["encode"] else {}
-    if shared:
-        for way, searches in by_way.items():
-            figures[f"{name}, {way}"] = _figures([searches[key] for key in sorted(shared)])
-    return figures
+
+
+def _shared(by_way: _Searches) -> list[tuple[str, str, float]]:
+    """Returns the searches that all ways made."""
+    return sorted(set.intersection(*(set(searches) for searches in by_way.values())))
 
 
 def _figures(outcomes: list[Outcome]) -> Figures:
@@ -300,15 +332,44 @@ def _empty_cache(folder: Path) -> Iterator[None]:
             os.environ["VMAF_JAX_CACHE"] = before
 
 
+def to_markdown(outcomes: Sequence[Outcome]) -> str:
+    """Returns a table with a row for each way, of the searches that all ways made."""
+    by_way = _searches_by_way(outcomes)
+    rows = []
+    for way, searches in by_way.items():
+        rows_of_way = [searches[key] for key in _shared(by_way)]
+        above = np.array([o.above for o in rows_of_way], np.float64)
+        figures = [np.median(above), above.min(), above.max()]
+        figures += [np.mean([o.encoded for o in rows_of_way])]
+        figures += [np.mean([o.measured for o in rows_of_way])]
+        held = f"{(above >= -_ALLOWED).sum()} of {len(above)}"
+        rows.append([way, held, *(f"{figure:.2f}" for figure in figures)])
+    names = ["", "at or above target - 0.25", "median above", "lowest", "highest"]
+    return "\n".join(markdown_table([*names, "encoded", "measured"], rows))
+
+
 def main() -> int:
     """Runs the benchmark as the command line says; returns the exit code."""
     parser = argparse.ArgumentParser(description=bench_encode.__doc__)
     parser.add_argument("--out", type=Path, required=True, help="JSON file of the results")
     parser.add_argument("--minutes", type=float, default=np.inf, help="begin no search after them")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
+    parser.add_argument("--write", action="store_true", help="write the table into the page")
+    parser.add_argument("--rotate", action="store_true", help="one search for each clip")
     parser.add_argument("--encoder", action="append", choices=_PRESETS, help="one of several")
+    parser.add_argument("--way", action="append", choices=_WAYS, help="one of several")
     options = parser.parse_args()
-    figures = bench_encode(options.out, options.minutes, options.encoder or tuple(_PRESETS))
+    results = bench_encode(
+        options.out,
+        options.minutes,
+        options.encoder or tuple(_PRESETS),
+        options.way or _WAYS,
+        rotate=options.rotate,
+    )
+    summary = _summarize(results.outcomes)
+    figures: Figures = {"machine": machine(), "clips": len(CLIPS), **summary}
+    if options.write:
+        write_table(Path("docs/target-quality.md"), "searches", to_markdown(results.outcomes))
     print(to_json(figures) if options.json else "\n".join(to_lines(figures)))
     return 0
 

@@ -8,6 +8,7 @@ from vmaf_jax.jobs.encode import Encoding
 from vmaf_jax.jobs.encode_page import encode_page
 from vmaf_jax.scoring.encode_trials import Probe, WholeEncode
 from vmaf_jax.scoring.shot_trials import ShotSettings
+from vmaf_jax.video.encoders import ENCODERS
 
 DONE = WholeEncode(25.0, 90.4, 90.1, 161, 800.0, holds=True, seconds=2.0)
 FOUND = Encoding(
@@ -21,6 +22,7 @@ FOUND = Encoding(
     preset="medium",
     pix_fmt="yuv420p",
     height=180,
+    scale=ENCODERS["libx264"].settings,
     n_frames=960,
     rate=24.0,
     segments=((0, 29), (100, 29)),

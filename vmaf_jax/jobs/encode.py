@@ -28,7 +28,7 @@ from vmaf_jax.jobs.encode_settings import (
 from vmaf_jax.progress import NO_PROGRESS, Progress
 from vmaf_jax.scoring.encode_trials import Probe, Target, Trials, WholeEncode
 from vmaf_jax.scoring.shot_trials import ShotSettings, choose_shots
-from vmaf_jax.video.encoders import CONTAINERS, ENCODERS, Encoder, find_encoder
+from vmaf_jax.video.encoders import CONTAINERS, Encoder, SettingRange, find_encoder
 from vmaf_jax.video.ffmpeg import find_ffmpeg
 from vmaf_jax.video.inputs import Video
 from vmaf_jax.video.survey import Survey
@@ -52,6 +52,7 @@ class Encoding:
         confidence: At which the finished file keeps the target.
         model: What scored.
         encoder, preset, pix_fmt, height: How it was encoded.
+        scale: The quality settings of the encoder.
         n_frames, rate: Frames of the source, and its frames per second.
         segments: First frame and number of frames of each segment that probes are of; none where
             the whole file was encoded from the start.
@@ -77,6 +78,7 @@ class Encoding:
     preset: str
     pix_fmt: str
     height: int
+    scale: SettingRange
     n_frames: int
     rate: float
     segments: tuple[tuple[int, int], ...]
@@ -177,7 +179,9 @@ def encode(
         shots, finished, note = _choose_shots(trials, finished, settings, best)
         size = None if finished is None else best.stat().st_size
         saving = None if size is None else 1 - size / video.path.stat().st_size
-        miss = None if dry_run else _find_miss(probes, encodes, finished, saving, settings)
+        miss = None
+        if not dry_run:
+            miss = _find_miss(probes, encodes, finished, saving, settings, encoder.settings)
         if finished is not None and miss is None:
             with atomic_path(out) as temporary:
                 best.replace(temporary)
@@ -194,6 +198,7 @@ def encode(
         preset=recipe.preset,
         pix_fmt=recipe.pix_fmt,
         height=recipe.height or source.stream.height,
+        scale=encoder.settings,
         n_frames=source.n_frames,
         rate=source.rate,
         segments=() if plan is None else plan.segments,
@@ -345,6 +350,7 @@ def _find_miss(
     finished: WholeEncode | None,
     saving: float | None,
     settings: EncodeSettings,
+    scale: SettingRange,
 ) -> str | None:
     """Returns why nothing is written, with the best that can be had; None where all is kept."""
     asked = f"--target {settings.target:g}"
@@ -365,7 +371,6 @@ def _find_miss(
         limit = f"--min-saving {least:g}"
     if not limit:
         return None
-    scale = ENCODERS[settings.encoder].settings
     view = forecast(scale, observe_probes(probes), [Observation(finished.setting, finished.score)])
     logs = {trial.setting: math.log(trial.kbps) for trial in (probes or encodes)}
     slope = scale.slope * _LOG_KBPS_PER_T

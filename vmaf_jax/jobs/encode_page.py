@@ -11,7 +11,6 @@ from vmaf_jax.jobs.encode import Encoding, observe_probes
 from vmaf_jax.reporting.page import Tile, figure, figures, header, page, paragraph, section, table
 from vmaf_jax.reporting.svg import Plot, drawing
 from vmaf_jax.scoring.shot_trials import ShotSettings
-from vmaf_jax.video.encoders import ENCODERS
 
 _MARGIN = 4  # settings that are drawn beyond those tried, in steps of 1
 _MOST_SHOTS = 500  # of the table
@@ -63,7 +62,7 @@ def _draw_curves(found: Encoding) -> str:
     tried = [*probes, *whole]
     if not tried:
         return paragraph("Nothing was encoded.")
-    view = forecast(ENCODERS[found.encoder].settings, probes, whole)
+    view = forecast(found.scale, probes, whole)
     settings = [entry.setting for entry in tried]
     near = (view.setting >= min(settings) - _MARGIN) & (view.setting <= max(settings) + _MARGIN)
     x, mean = view.setting[near], view.mean[near]

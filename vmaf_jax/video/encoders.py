@@ -66,6 +66,8 @@ class Encoder:
         preset_option, preset: The option that `--preset` sets, and its default.
         containers: Suffixes of files that hold its streams.
         fixed: Options that it always has.
+        parameters: The option whose value may say `crf=`, with fractions that `-crf` has not; None
+            where `-crf` is used.
     """
 
     name: str
@@ -74,6 +76,7 @@ class Encoder:
     preset: str
     containers: tuple[str, ...]
     fixed: tuple[str, ...] = ()
+    parameters: str | None = None
 
 
 _FILM, _WEB = (".mkv", ".mp4", ".mov"), (".mkv", ".mp4", ".webm")
@@ -82,6 +85,8 @@ _QUIET_X265 = ("-x265-params", "log-level=error")
 _BY_QUALITY = ("-b:v", "0", "-row-mt", "1")
 _X264 = SettingRange(best=1.0, worst=51.0, step=0.25, typical=24.0, slope=-0.17, drift=0.3)
 _AV1 = SettingRange(best=1.0, worst=63.0, step=1.0, typical=32.0, slope=-0.08, drift=0.5)
+# SVT-AV1 has these by its own parameter: 3.1 knows no fractions, 4.2 does.
+_SVT_PARAMETERS, _FINE_AV1 = "-svtav1-params", dataclasses.replace(_AV1, worst=70.0, step=0.25)
 ENCODERS = {
     encoder.name: encoder
     for encoder in (
@@ -128,7 +133,10 @@ def find_encoder(ffmpeg: Ffmpeg, name: str) -> Encoder:
             f"--encoder {name}: {ffmpeg.path} is built without it; it has "
             f"{', '.join(present) or 'none of those known here'}."
         )
-    return ENCODERS[name]
+    encoder = ENCODERS[name]
+    if name == "libsvtav1" and _takes_fractions(ffmpeg):
+        return dataclasses.replace(encoder, settings=_FINE_AV1, parameters=_SVT_PARAMETERS)
+    return encoder
 
 
 def check_arguments(ffmpeg: Ffmpeg, encoder: Encoder, arguments: Sequence[str]) -> None:
@@ -189,8 +197,8 @@ def encode_video(
     line = [*video.arguments(), "-map", f"0:{video.stream_specifier}", *scale]
     line += ["-fps_mode", "passthrough"]
     line += ["-map", "0:a?", "-c:a", "copy"] if with_sound else []
-    line += ["-c:v", encoder.name, "-crf", f"{setting:g}", encoder.preset_option, recipe.preset]
-    line += [*encoder.fixed, *recipe.arguments, "-pix_fmt", recipe.pix_fmt, *forced, *muxer]
+    line += ["-c:v", encoder.name, encoder.preset_option, recipe.preset, *encoder.fixed]
+    line += [*_quality_arguments(recipe, setting), "-pix_fmt", recipe.pix_fmt, *forced, *muxer]
     with report_frames(on_frames) as progress:
         start = ["-nostdin", "-nostats", "-y", "-v", "level+warning", *progress]
         run = run_ffmpeg(ffmpeg, [*start, *line])
@@ -206,6 +214,17 @@ def encode_video(
             f"({' '.join((telling or lines or ['no reason'])[0].split())[:300]}); correct the "
             f"options, or free space."
         )
+
+
+def _quality_arguments(recipe: EncodeRecipe, setting: float) -> list[str]:
+    """Returns a recipe's further options with the quality setting."""
+    name, arguments = recipe.encoder.parameters, list(recipe.arguments)
+    if name is None:
+        return ["-crf", f"{setting:g}", *arguments]
+    # Of an option that is named twice ffmpeg takes the last: the setting joins what is given.
+    given = dict(zip(arguments[::2], arguments[1::2], strict=True))
+    given[name] = ":".join([*filter(None, [given.get(name)]), f"crf={setting:g}"])
+    return [word for pair in given.items() for word in pair]
 
 
 def stream_bytes(ffmpeg: Ffmpeg, path: Path) -> int:
@@ -264,6 +283,18 @@ _SIZE = re.compile(r"^0, *\S+ *\S+ *\S+ *(\d+),", re.M)
 def _list_encoders(path: str) -> frozenset[str]:
     """Returns the names of all encoders of an ffmpeg."""
     return frozenset(re.findall(r"^ [VAS][A-Z.]{5} (\S+)", _ask(path, "-encoders"), re.M))
+
+
+@functools.lru_cache
+def _takes_fractions(ffmpeg: Ffmpeg) -> bool:
+    """Returns whether the SVT-AV1 of an ffmpeg takes the settings of `_FINE_AV1`.
+
+    Others warn of the fraction, and encode at their default all the same.
+    """
+    tried = ["-nostdin", "-v", "warning", "-f", "lavfi", "-i", "color=size=64x64", "-frames:v", "1"]
+    tried += ["-c:v", "libsvtav1", _SVT_PARAMETERS, f"crf={_FINE_AV1.worst - _FINE_AV1.step:g}"]
+    run = run_ffmpeg(ffmpeg, [*tried, "-f", "null", "-"])
+    return run.code == 0 and "parsing option" not in run.report
 
 
 def _ask(path: str, *words: str) -> str:
