@@ -42,7 +42,7 @@ def measure_features(size: str, small: bool) -> Figures:
     import jax.numpy as jnp
     import numpy as np
 
-    from vmaf_jax.extraction.jax_features import FrameShape, feature_program, frames_side_by_side
+    from vmaf_jax.extraction.jax import FrameShape, feature_program, frames_side_by_side
     from vmaf_jax.features.feature_set import FEATURES, V1_FEATURES
     from vmaf_jax.teacher.pixels import vmaf
 

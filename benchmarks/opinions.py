@@ -28,10 +28,10 @@ from vmaf_jax.jobs.import_features import ImportSettings, ImportSource, import_f
 from vmaf_jax.models import deploy
 from vmaf_jax.models.pooling import pool
 from vmaf_jax.progress import NO_PROGRESS
+from vmaf_jax.runs.conclude import FOUR_K, RIVAL_POOLINGS
 from vmaf_jax.runs.config import Config, DataConfig, StudentConfig, load_config
 from vmaf_jax.runs.fit import fit_folds
 from vmaf_jax.runs.problem import Problem, load_problem, make_folds
-from vmaf_jax.runs.rivals import FOUR_K, RIVAL_POOLINGS
 from vmaf_jax.tables.table import FeatureTable, rows_by_clip
 from vmaf_jax.teacher import load_teacher
 from vmaf_jax.training import TrainingSettings

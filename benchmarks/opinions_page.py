@@ -20,7 +20,7 @@ from vmaf_jax.evaluation.opinions import Opinions
 from vmaf_jax.reporting.card import agreement_table, verdict_lines
 from vmaf_jax.reporting.page import markdown_table
 from vmaf_jax.reporting.plots import png
-from vmaf_jax.runs.rivals import FOUR_K
+from vmaf_jax.runs.conclude import FOUR_K
 
 DOCS = Path("docs")
 SCALE = (1.0, 5.0)

@@ -10,8 +10,8 @@ import shutil
 from pathlib import Path
 
 from vmaf_jax.cli import main
-from vmaf_jax.export.registry import write_registry
-from vmaf_jax.export.sidecar import int8_path
+from vmaf_jax.export.registry import Entry, Registry, verify_registry
+from vmaf_jax.export.sidecar import int8_path, read_sidecar, sidecar_path
 from vmaf_jax.files import atomic_path, to_json
 from vmaf_jax.jobs.export import export
 from vmaf_jax.models import NETWORKS
@@ -93,7 +93,28 @@ def register(checkpoints: Path) -> None:
                 f"{int8['added_rmse']:+.3f} points over {int8['n']} labelled rows.",
                 card,
             )
-    write_registry(checkpoints / "registry.json", descriptions)
+    entries = []
+    for onnx, (description, notes) in descriptions.items():
+        said = read_sidecar(sidecar_path(checkpoints / onnx))
+        entry = Entry.model_validate(
+            {
+                "id": said.name + ("_int8" if onnx.endswith(".int8.onnx") else ""),
+                "kind": said.kind,
+                "onnx": onnx,
+                "sha256": said.sha256,
+                "opset": said.opset,
+                "quant_mode": said.quant_mode,
+                "license": said.license,
+                "description": description,
+                "notes": notes,
+            }
+        )
+        entries.append(entry)
+    registry = Registry(schema_version=1, models=entries)
+    with atomic_path(checkpoints / "registry.json") as temporary:
+        content = json.dumps(registry.model_dump(exclude_none=True), indent=2)
+        temporary.write_text(content + "\n")
+        verify_registry(temporary)
 
 
 if __name__ == "__main__":

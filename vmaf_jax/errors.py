@@ -54,6 +54,21 @@ def did_you_mean(name: str, choices: Iterable[str]) -> str:
     return "" if name in names or not near else f" Did you mean {near[0]}?"
 
 
+def check_choice(what: str, name: str, choices: Iterable[str]) -> None:
+    """Checks that a name is one of `choices`.
+
+    Args:
+        what: Begins the message: the option and the name, as `--engine dask`.
+
+    Raises:
+        InputError: It is none of them; the message lists them, and says which is nearest.
+    """
+    names = list(choices)
+    if name not in names:
+        near = did_you_mean(name, names)
+        raise InputError(f"{what}: expected one of {', '.join(names)}.{near}")
+
+
 def install_extra(extra: str) -> str:
     """Returns the command that installs an extra, and where to run it."""
     return f"pip install '.[{extra}]' in a clone of vmaf-jax"

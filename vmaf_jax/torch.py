@@ -160,9 +160,8 @@ class _JaxFunction(torch.autograd.Function):
             return _to_torch([function(*pair) for pair in pairs], distorted)
         # JAX differentiates in floating types alone.
         pairs = [(_to_float(x), _to_float(y)) for x, y in pairs]
-        scores, ctx.pulls = zip(
-            *(_differentiate(function, x, y, needed) for x, y in pairs), strict=True
-        )
+        results = [_differentiate(function, x, y, needed) for x, y in pairs]
+        scores, ctx.pulls = zip(*results, strict=True)
         ctx.inputs = (reference, distorted)
         return _to_torch(scores, distorted)
 

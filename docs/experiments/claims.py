@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from vmaf_jax.evaluation.cross_validation import HeldOut
 from vmaf_jax.evaluation.intervals import Interval
 from vmaf_jax.evaluation.metrics import HIGH_END, LOW_END, rmse
-from vmaf_jax.evaluation.run_comparison import compare_runs
+from vmaf_jax.evaluation.run_metrics import compare_runs
 
 PLAIN, DECAY, KL = "rows, squared error", "rows, squared error, decay and dropout", "rows, KL"
 Candidate = dict[str, Any]

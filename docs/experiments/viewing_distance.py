@@ -24,7 +24,7 @@ from benchmarks.opinions_page import DISTANCES, OUT_OF_STEP, OWN_DISTANCE, VOTES
 from vmaf_jax.evaluation.metrics import rmse
 from vmaf_jax.features.feature_set import FEATURES
 from vmaf_jax.reporting.page import markdown_table
-from vmaf_jax.runs.rivals import FOUR_K
+from vmaf_jax.runs.conclude import FOUR_K
 from vmaf_jax.teacher import load_teacher
 
 Floats = npt.NDArray[np.float64]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from vmaf_jax.evaluation import label_faults, reference_motion, table_faults
+from vmaf_jax.evaluation import reference_motion, table_faults
 from vmaf_jax.evaluation.table_faults import ClipFrames, Fault
 
 FRAMES = 48
@@ -140,15 +140,15 @@ def test_labels_are_held_to_their_models():
     right, other = rng.uniform(0, 100, (2, 20, 8))
     label = right + rng.normal(0, 1e-3, right.shape)
     scores = {"a": right, "b": other}
-    assert label_faults.teacher_faults(label, "a", scores) == []
+    assert table_faults.teacher_faults(label, "a", scores) == []
     label[[4, 7]] = label[[7, 4]]
     label[11] = other[11]
     label[15] += 3
-    faults = {fault.clip: fault for fault in label_faults.teacher_faults(label, "a", scores)}
+    faults = {fault.clip: fault for fault in table_faults.teacher_faults(label, "a", scores)}
     assert set(faults) == {4, 7, 11, 15}
-    assert (faults[4].kind, faults[4].other) == (label_faults.SWAPPED, 7)
+    assert (faults[4].kind, faults[4].other) == (table_faults.SWAPPED, 7)
     assert "column of b" in faults[11].seen
-    assert faults[15].kind == label_faults.OTHER_MODEL
+    assert faults[15].kind == table_faults.OTHER_MODEL
 
 
 def voted(n=60, seed=2):
@@ -159,11 +159,11 @@ def voted(n=60, seed=2):
 
 
 def vote_faults_of(quality, votes, experiment, title) -> list[Fault]:
-    fit = label_faults.fit_votes(quality, votes, experiment, title)
+    fit = table_faults.fit_votes(quality, votes, experiment, title)
     none = np.zeros(len(votes), bool)
     return [
-        *label_faults.shortfall_faults(quality, votes, fit),
-        *label_faults.swap_faults(votes, fit, experiment, title, none),
+        *table_faults.shortfall_faults(quality, votes, fit),
+        *table_faults.swap_faults(votes, fit, experiment, title, none),
     ]
 
 
@@ -173,7 +173,7 @@ def test_votes_that_fit_are_not_accused_and_swapped_ones_are_paired():
     low, high = int(np.argmin(quality)), int(np.argmax(quality))
     votes[[low, high]] = votes[[high, low]]
     faults = vote_faults_of(quality, votes, *rest)
-    pairs = {(f.clip, f.other) for f in faults if f.kind == label_faults.SWAPPED}
+    pairs = {(f.clip, f.other) for f in faults if f.kind == table_faults.SWAPPED}
     assert pairs == {(low, high), (high, low)}
 
 
@@ -192,10 +192,10 @@ def panel(n_clips=24, n_subjects=12, seed=3):
 
 def test_subjects_who_vote_upside_down_or_at_random_are_found():
     clip, subject, score, rng = panel()
-    assert label_faults.subject_faults(clip, subject, score.ravel()) == []
+    assert table_faults.subject_faults(clip, subject, score.ravel()) == []
     score[:, 4] = 6 - score[:, 4]
     score[:, 9] = rng.integers(1, 6, len(score))
-    faults = label_faults.subject_faults(clip, subject, score.ravel())
+    faults = table_faults.subject_faults(clip, subject, score.ravel())
     assert [(f.subject, f.seen.split(":")[0]) for f in faults] == [
         (4, "votes upside down"),
         (9, "votes at random"),
@@ -207,5 +207,5 @@ def test_votes_that_repeat_subject_by_subject_are_found_where_they_vary():
     score[5] = 1  # all subjects at the end of the scale, twice
     score[6] = 1
     score[8] = score[17] = [1, 2, 3, 4] * 3
-    faults = label_faults.repeated_votes(clip, subject, score.ravel())
+    faults = table_faults.repeated_votes(clip, subject, score.ravel())
     assert {(f.clip, f.other) for f in faults} == {(8, 17), (17, 8)}

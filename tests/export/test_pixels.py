@@ -70,7 +70,7 @@ def test_features_and_score_are_those_of_jax(size, teacher):
 def test_a_whole_clip_is_what_the_jax_backend_and_libvmaf_float_say(encodes, tmp_path):
     from vmaf_jax.extraction.extract import extract_pair
     from vmaf_jax.features.feature_set import FLOAT_FEATURES
-    from vmaf_jax.scoring.pixels_backend import measure_pair
+    from vmaf_jax.scoring.pixels import measure_pair
     from vmaf_jax.video.inputs import Video
 
     teacher = load_model("vmaf_v0.6.1")
@@ -91,7 +91,7 @@ def on_the_demo(clips):
     from vmaf_jax.extraction.extract import extract_clips
     from vmaf_jax.extraction.request import Request
     from vmaf_jax.features.feature_set import FLOAT_FEATURES
-    from vmaf_jax.scoring.pixels_backend import measure_pair
+    from vmaf_jax.scoring.pixels import measure_pair
 
     teacher, how = load_model("vmaf_v0.6.1"), DEFAULT_COMPARISON
     got = [

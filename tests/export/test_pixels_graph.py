@@ -5,7 +5,7 @@ import onnx
 import scipy.ndimage
 
 from vmaf_jax.export.onnx_runtime import open_session
-from vmaf_jax.export.pixels.filters import mirror, smooth_rounded
+from vmaf_jax.export.pixels.features import mirror, smooth_rounded
 from vmaf_jax.export.pixels.graph import Graph
 
 

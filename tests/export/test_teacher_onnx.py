@@ -53,10 +53,10 @@ def test_the_command_writes_a_model_that_score_takes(tmp_path):
 
 
 def test_parity_sees_chroma_that_is_not_replaced(tmp_path, monkeypatch):
-    from vmaf_jax.export.pixels import heads
+    from vmaf_jax.export.pixels import graph
 
     teacher, path = load_teacher("vmaf_v1.0.16_3d0h"), tmp_path / "model.onnx"
-    monkeypatch.setattr(heads, "_correct", lambda correction, features: features)
+    monkeypatch.setattr(graph, "_correct", lambda correction, features: features)
     module.teacher_onnx(teacher, path)
     with pytest.raises(GateError, match="from its float64 score, limit"):
         module.teacher_parity(teacher, path)

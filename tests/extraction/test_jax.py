@@ -3,6 +3,7 @@
 import subprocess
 import threading
 
+import jax.numpy as jnp
 import numpy as np
 import psutil
 import pytest
@@ -11,7 +12,7 @@ import vmaf_jax
 from tests.extraction.held import held_more, make_clip
 from vmaf_jax.errors import InputError
 from vmaf_jax.extraction.extract import extract_pair
-from vmaf_jax.extraction.jax import measure_in_jax
+from vmaf_jax.extraction.jax import FrameShape, measure_in_jax, unpack_planes
 from vmaf_jax.features.feature_set import FEATURE_SETS, FEATURES, FLOAT_FEATURES, NEG_FEATURES
 from vmaf_jax.teacher.model_file import find_model_file
 from vmaf_jax.video.comparison import Comparison
@@ -192,3 +193,19 @@ def test_a_measurement_that_is_given_up_ends_its_decoding(pairs):
     results.close()
     assert threading.active_count() == before
     assert set(psutil.Process().children()) <= set(others)
+
+
+def test_planes_of_a_packed_frame_are_taken_apart():
+    shape = FrameShape(4, 6, 2, 3)
+    assert shape.samples == 4 * 6 + 2 * 2 * 3
+    packed = np.arange(2 * shape.samples, dtype=np.uint16).reshape(2, -1)
+    planes = unpack_planes(jnp.asarray(packed), shape)
+    for plane, size, first in (
+        (planes.y, (4, 6), 0),
+        (planes.u, (2, 3), 24),
+        (planes.v, (2, 3), 30),
+    ):
+        assert plane.shape == (2, *size)
+        np.testing.assert_array_equal(
+            plane.reshape(2, -1), packed[:, first : first + plane[0].size]
+        )

@@ -1,7 +1,7 @@
 """Timings of the engine and the functions that users run, beside what they replace."""
 
 from vmaf_jax.benchmarks.timing import Figures
-from vmaf_jax.errors import InputError, did_you_mean
+from vmaf_jax.errors import check_choice
 
 NAMES = ("extract", "train", "inference", "features")
 
@@ -15,6 +15,7 @@ def run_benchmark(name: str, repeats: int | None = None) -> Figures:
     Raises:
         InputError: There is no such benchmark, or something that it needs is missing.
     """
+    check_choice(f"bench {name}", name, NAMES)
     # Imports stand here because `train` sets up JAX's devices before anything may import models.
     match name:
         case "extract":
@@ -29,10 +30,6 @@ def run_benchmark(name: str, repeats: int | None = None) -> Figures:
             from vmaf_jax.benchmarks.inference import bench_inference
 
             return bench_inference(repeats or 31)
-        case "features":
-            from vmaf_jax.benchmarks.features import bench_features
+    from vmaf_jax.benchmarks.extraction import bench_features
 
-            return bench_features(repeats or 7)
-    raise InputError(
-        f"bench {name}: expected one of {', '.join(NAMES)}.{did_you_mean(name, NAMES)}"
-    )
+    return bench_features(repeats or 7)

@@ -1,4 +1,8 @@
-"""Extraction by `extract_pair` against ffmpeg run bare with the same arguments."""
+"""Measuring: `extract_pair` beside bare ffmpeg; VMAF from pixels by JAX, ONNX and libvmaf.
+
+Of VMAF from pixels, frames lie in memory, and libvmaf reads raw files. JAX runs on its accelerator
+where it sees one.
+"""
 
 import contextlib
 import os
@@ -8,17 +12,39 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from vmaf_jax.benchmarks.timing import Comparison, Figures, compare, machine, sample
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpy.typing as npt
+
+from vmaf_jax.benchmarks.timing import (
+    Comparison,
+    Figure,
+    Figures,
+    compare,
+    machine,
+    sample,
+    throughput,
+)
 from vmaf_jax.corpora.demo import package_file
+from vmaf_jax.export.pixels.model_file import Frame
 from vmaf_jax.extraction.extract import extract_pair
+from vmaf_jax.extraction.jax import chunk_frames, frames_side_by_side, measure_in_jax
 from vmaf_jax.extraction.libvmaf import measuring_arguments
 from vmaf_jax.extraction.request import LibvmafModel
+from vmaf_jax.features.feature_set import FEATURES, FLOAT_FEATURES
+from vmaf_jax.features.frames import chunk_features
+from vmaf_jax.scoring.pixels import open_pixels
 from vmaf_jax.teacher import DEFAULT_TEACHER
+from vmaf_jax.teacher.pixels import vmaf
+from vmaf_jax.video.decode import DecodedPair
 from vmaf_jax.video.ffmpeg import find_ffmpeg
 from vmaf_jax.video.inputs import Video, forget_digests
 
 FRAMES = 48
 SIZES = ((576, 324), (1920, 1080))
+PIXELS = "pixels model in ONNX Runtime"
+_ON_CPU = dict(zip(SIZES, (24, 4), strict=True))  # frames of a call; accelerators get all
 
 
 def bench_extract(repeats: int) -> Figures:
@@ -78,3 +104,70 @@ def raw_pair(width: int, height: int) -> Iterator[tuple[Video, Video]]:
             subprocess.run(line, check=True, capture_output=True)
         reference, distorted = (Video(path, width, height, "yuv420p") for path in paths)
         yield reference, distorted
+
+
+def bench_features(repeats: int) -> Figures:
+    """Times every way to VMAF at 576x324 and 1080p, in frames a second, and a gradient."""
+    device = jax.devices()[0]
+    report: dict[str, Figure] = {"machine": machine(), "device": device.device_kind}
+    for size in SIZES:
+        with raw_pair(*size) as pair:
+            frames = read_luma(pair, _ON_CPU[size] if device.platform == "cpu" else FRAMES)
+            report[f"{size[0]}x{size[1]}"] = _one_size(pair, frames, repeats)
+    return report
+
+
+def _one_size(pair: tuple[Video, Video], frames: npt.NDArray[np.uint8], repeats: int) -> Figures:
+    n = frames.shape[1]
+    reference, distorted = jax.device_put((frames[0], frames[1]))
+    as_floats = reference.astype(jnp.float32), distorted.astype(jnp.float32)
+    gradient = jax.jit(jax.value_and_grad(lambda y: vmaf(as_floats[0], y, clip=False).sum()))
+    block = frames_side_by_side(jax.devices()[0], n)
+    starts = jnp.arange(n) == 0
+    chunk = jax.jit(lambda x, y: chunk_features(x, y, x[0], starts, block=block))
+    from_memory: dict[str, Callable[[], object]] = {
+        PIXELS: _in_onnx_runtime(frames),
+        "features": lambda: jax.block_until_ready(chunk(reference, distorted)),
+        "vmaf": lambda: jax.block_until_ready(vmaf(reference, distorted)),
+        "vmaf of floats": lambda: jax.block_until_ready(vmaf(*as_floats, clip=False)),
+        "vmaf and its gradient": lambda: jax.block_until_ready(gradient(as_floats[1])),
+    }
+    from_files: dict[str, Callable[[], object]] = {
+        "extraction from files": lambda: list(measure_in_jax(find_ffmpeg(), [pair])),
+        "libvmaf, float": bare_libvmaf(pair, FLOAT_FEATURES.libvmaf_model),
+        "libvmaf, integer": bare_libvmaf(pair, FEATURES.libvmaf_model),
+    }
+    rates = {
+        name: throughput(timing, n if name in from_memory else FRAMES)
+        for name, timing in sample(from_memory | from_files, repeats).items()
+    }
+
+    def share(name: str, other: str) -> float:
+        return rates[name].rows_per_s / rates[other].rows_per_s
+
+    return rates | {
+        "pixels model, share of features": share(PIXELS, "features"),
+        "share of libvmaf, float": share("vmaf", "libvmaf, float"),
+        "share of libvmaf, integer": share("vmaf", "libvmaf, integer"),
+        "forward and backward over forward": share("vmaf of floats", "vmaf and its gradient"),
+        "frames of a chunk": chunk_frames(*frames.shape[2:]),
+    }
+
+
+def read_luma(pair: tuple[Video, Video], n: int) -> npt.NDArray[np.uint8]:
+    """Decodes the first `n` frames of both, `[2, n, height, width]`."""
+    luma = DecodedPair(find_ffmpeg(), *pair)
+    frames = np.zeros((2, n, luma.height, luma.width), np.uint8)
+    try:
+        luma.read(*frames)
+    finally:
+        luma.close()
+    return frames
+
+
+def _in_onnx_runtime(frames: npt.NDArray[np.uint8]) -> Callable[[], object]:
+    """Returns a call of a pixels model over frames `[2, n, height, width]`."""
+    height, width = frames.shape[2:]
+    model = open_pixels("vmaf_v0.6.1", Frame(width, height, "uint8"))
+    before = np.concatenate([frames[0, :1], frames[0, :-1]])
+    return lambda: model.features(frames[0], frames[1], before)

@@ -53,7 +53,7 @@ def bench_train(repeats: int, steps: int = 200) -> Figures:
     members = cross_validation(masks, scalers, [0], [1.0])
     settings = TrainingSettings(steps=steps)
     batches = make_batches(settings, table.feature_set, len(table))
-    span = Span(*(np.array(value, np.int32) for value in (0, batches.units, 1)))
+    span = Span(np.array(0, np.int32), np.array(batches.units, np.int32), np.array(1, np.int32))
     report: dict[str, Figure] = {"machine": machine(), "steps": steps, "folds": len(masks)}
     for network in ROW_NETWORKS:
         training = MemberTraining(Student(network), settings, batches)

@@ -10,6 +10,7 @@ from vmaf_jax.errors import GateError, InputError
 
 if TYPE_CHECKING:
     from vmaf_jax.jobs.encode_settings import EncodeSettings
+    from vmaf_jax.jobs.ladder import Ladder
 
 
 def encode(
@@ -191,7 +192,7 @@ def ladder(
 ) -> None:
     """Compare codecs by rate and quality: curves, BD-rate, convex hull."""
     from vmaf_jax.files import check_output, write_bytes
-    from vmaf_jax.jobs.ladder import check_panels, rungs_csv, show_ladder
+    from vmaf_jax.jobs.ladder import check_panels, rungs_csv
     from vmaf_jax.jobs.ladder import ladder as make_ladder
     from vmaf_jax.reporting.terminal import show_json, show_lines
 
@@ -214,4 +215,37 @@ def ladder(
     if json_:
         show_json(result.to_dict())
     else:
-        show_ladder(result)
+        _show_ladder(result)
+
+
+def _show_ladder(ladder: "Ladder") -> None:
+    """Shows the BD-rate of each codec on each content and over all, then each content's hull."""
+    from vmaf_jax.evaluation.rate_quality import METHODS
+    from vmaf_jax.jobs.ladder import MIN_OVERLAP
+    from vmaf_jax.reporting.numbers import format_change
+    from vmaf_jax.reporting.terminal_tables import show_rows
+
+    for rate in ladder.bd_rates:
+        by_content = [
+            [
+                name,
+                *(format_change(entry.bd_rate[method]) for method in METHODS),
+                f"{entry.low:.1f} to {entry.high:.1f}",
+                f"{100 * entry.overlap:.0f} %{'' if entry.overlap >= MIN_OVERLAP else ' (little)'}",
+            ]
+            for name, entry in rate.contents.items()
+        ]
+        ends = [rate.intervals[method] for method in METHODS]
+        intervals = [" to ".join(map(format_change, e)) if e else "too few contents" for e in ends]
+        over_all = [
+            ["mean", *(format_change(rate.mean[method]) for method in METHODS)],
+            [f"{100 * ladder.level:g} % interval", *intervals],
+        ]
+        columns = ("content", *METHODS, "scores", "overlap")
+        show_rows(columns, by_content, over_all, title=f"{rate.codec} to {ladder.anchor}")
+    for content, encodes in ladder.hulls().items():
+        rows = [
+            [f"{e.kbps:.1f}", e.codec, "" if e.height is None else str(e.height), f"{e.score:.2f}"]
+            for e in encodes
+        ]
+        show_rows(("kbit/s", "codec", "lines", "score"), rows, title=f"convex hull: {content}")

@@ -133,14 +133,31 @@ def compare_backends(
     prepare_extraction("jax")
     from vmaf_jax.corpora.by_name import CorpusSource
     from vmaf_jax.jobs.compare_backends import compare_backends as compare
-    from vmaf_jax.jobs.compare_backends import show_backends
     from vmaf_jax.reporting.terminal import Terminal, show_json
+    from vmaf_jax.reporting.terminal_tables import show_rows
 
     folder = out or Path("runs") / "backends"
     with Terminal() as terminal:
         clips = CorpusSource(corpus, data_root, manifest).clips()
         report = compare(clips, folder, teacher=teacher, overwrite=overwrite, progress=terminal)
-    show_json(report) if json_ else show_backends(report)
+    if json_:
+        show_json(report)
+    else:
+        by_pair = [
+            [
+                [
+                    "" if k else f"{pair.ours} against {pair.theirs}",
+                    name,
+                    f"{column.max_abs:.2e}",
+                    f"{column.mean_abs:.2e}",
+                    column.clip,
+                    str(column.frame),
+                ]
+                for k, (name, column) in enumerate(pair.columns.items())
+            ]
+            for pair in report.comparisons
+        ]
+        show_rows(("", "feature", "max", "mean", "worst: clip", "frame"), *by_pair)
     terminal.say(f"report: {folder / 'report.md'}")
     if report.missed:
         raise GateError(f"backends: {report.missed[0]}.")

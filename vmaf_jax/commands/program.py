@@ -100,10 +100,10 @@ COMMANDS = {  # in groups; a module of this package, a function of it, and a lin
         "init": ("train", "init", "Write a configuration and a list of clips to start from."),
         "train": ("train", "train", "Train, cross-validate, export and verify a model."),
         "select": ("train", "select", "Compare networks and trainings by held-out error."),
-        "evaluate": ("models", "evaluate", "Compare one model, or two, with labels."),
-        "calibrate": ("models", "calibrate", "Fit a model to a title by a few rated encodes."),
-        "report": ("models", "report", "Make the page of a run, or of several compared."),
-        "export": ("models", "export", "Write a model for ONNX Runtime, ffmpeg or a browser."),
+        "evaluate": ("train", "evaluate", "Compare one model, or two, with labels."),
+        "calibrate": ("train", "calibrate", "Fit a model to a title by a few rated encodes."),
+        "report": ("train", "report", "Make the page of a run, or of several compared."),
+        "export": ("train", "export", "Write a model for ONNX Runtime, ffmpeg or a browser."),
     },
     "Check and serve": {
         "doctor": ("installation", "doctor", "Say what this machine has and what is missing."),
@@ -194,6 +194,8 @@ def load_command(name: str) -> "ClickCommand":
 
 def _process_value(parameter: Any, ctx: Any, value: Any) -> Any:
     """Converts a parameter's value: plain ones here, others by Typer, which loads Pydantic."""
+    # Typer builds a Pydantic adapter for every value, texts and paths included, and for a `parser`
+    # of an option too. Loading Pydantic takes half as long as all that a cached score loads.
     kind = getattr(getattr(parameter, "type_descriptor", None), "annotation", None)
     if kind is Path and isinstance(value, str):
         value = Path(value)

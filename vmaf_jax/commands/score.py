@@ -209,7 +209,48 @@ class Limits:
         check_gate(checks)
 
 
-DEFAULT_OUTPUT, NO_LIMITS = Output(), Limits()
+@dataclasses.dataclass(frozen=True)
+class Measuring:
+    """The format of raw files, and what measures where."""
+
+    width: options.Pixels = None
+    height: options.Pixels = None
+    pix_fmt: Annotated[
+        str | None,
+        typer.Option(
+            help="Such as yuv420p.",
+            rich_help_panel=options.RAW,
+            autocompletion=options.complete(*RAW_FORMATS),
+        ),
+    ] = None
+    backend: Annotated[
+        str,
+        typer.Option(
+            help="What measures: libvmaf, jax or onnx.",
+            rich_help_panel=options.MEASURING,
+            autocompletion=options.complete("libvmaf", "jax", "onnx"),
+        ),
+    ] = "libvmaf"
+    provider: options.Provider = None
+    engine: options.Engine = "local"
+    address: options.Address = None
+
+    def check_engine(self, videos: Sequence[Path]) -> None:
+        """Raises InputError where the engine is unknown, or cannot read the videos."""
+        from vmaf_jax.extraction.request import check_engine
+
+        check_engine(self.engine, self.address)
+        if self.engine == "ray" and Path("-") in videos:
+            raise InputError("-: a cluster cannot read a pipe; name a file, or drop --engine ray.")
+
+    def check_pair(self, videos: Sequence[Path]) -> None:
+        """Raises InputError where a video is missing, or a raw one's format is."""
+        for path in videos:
+            raw = Video(path, self.width, self.height, self.pix_fmt)
+            check_video(raw if raw.is_raw else Video(path))
+
+
+DEFAULT_OUTPUT, NO_LIMITS, LOCAL_LIBVMAF = Output(), Limits(), Measuring()
 
 
 @options.expand_settings
@@ -266,27 +307,7 @@ def score(
         ),
     ] = None,
     comparison: Comparison = DEFAULT_COMPARISON,
-    width: options.Pixels = None,
-    height: options.Pixels = None,
-    pix_fmt: Annotated[
-        str | None,
-        typer.Option(
-            help="Such as yuv420p.",
-            rich_help_panel=options.RAW,
-            autocompletion=options.complete(*RAW_FORMATS),
-        ),
-    ] = None,
-    backend: Annotated[
-        str,
-        typer.Option(
-            help="What measures: libvmaf, jax or onnx.",
-            rich_help_panel=options.MEASURING,
-            autocompletion=options.complete("libvmaf", "jax", "onnx"),
-        ),
-    ] = "libvmaf",
-    provider: options.Provider = None,
-    engine: options.Engine = "local",
-    address: options.Address = None,
+    measuring: Measuring = LOCAL_LIBVMAF,
     help_all: Annotated[
         bool,
         typer.Option(
@@ -299,65 +320,47 @@ def score(
 
     if within is not None and output.per_frame:
         raise InputError("--within measures some frames, --per-frame lists all; drop one of them.")
-    _check_engine(engine, address, [reference, *distorted])
+    videos = [reference, *distorted]
+    measuring.check_engine(videos)
     limits.check_flags(within)
-    with stdin_as_file([reference, *distorted], width, height, pix_fmt) as (pristine, *degraded):
+    width, height, pix_fmt = measuring.width, measuring.height, measuring.pix_fmt
+    with stdin_as_file(videos, width, height, pix_fmt) as (pristine, *degraded):
         several = len(degraded) > 1 or is_folder(pristine) or is_folder(degraded[0])
         # Before imports that take seconds, so that a mistyped name costs no wait.
         limits.check_output([pristine, *degraded])
         if several:
-            output.check_for_ranking([pristine, *degraded], provider, within)
-        elif engine == "ray":
+            output.check_for_ranking([pristine, *degraded], measuring.provider, within)
+        elif measuring.engine == "ray":
             raise InputError("--engine ray: spreads several videos; name more, or drop it.")
         else:
-            _check_videos(pristine, degraded[0], width, height, pix_fmt, limits)
+            with limits.report_failure(pristine, degraded[0]):
+                measuring.check_pair([pristine, degraded[0]])
             output.check([pristine, degraded[0], Path(model)])
-        prepare_extraction(backend)
+        prepare_extraction(measuring.backend)
         from vmaf_jax.scoring.score import ScoreSettings
 
         settings = ScoreSettings(
-            backend=backend,
+            backend=measuring.backend,
             width=width,
             height=height,
             pix_fmt=pix_fmt,
             teachers=tuple(teacher or ()),
             extra_metrics=_split_names(extra_metrics),
-            provider=provider,
+            provider=measuring.provider,
             interval=interval,
             distance=distance,
             within=within,
             pool=pool,
             display=display,
             worst_region=worst_region,
-            explain=explain or (output.html is not None and within is None and backend != "onnx"),
+            explain=explain
+            or (output.html is not None and within is None and measuring.backend != "onnx"),
             comparison=comparison,
         )
         if several:
-            _rank(pristine, degraded, model, settings, engine, address, output, limits)
+            _rank(pristine, degraded, model, settings, measuring, output, limits)
         else:
             _score_pair(pristine, degraded[0], model, settings, output, limits)
-
-
-def _check_engine(engine: str, address: str | None, videos: Sequence[Path]) -> None:
-    from vmaf_jax.extraction.request import check_engine
-
-    check_engine(engine, address)
-    if engine == "ray" and Path("-") in videos:
-        raise InputError("-: a cluster cannot read a pipe; name a file, or drop --engine ray.")
-
-
-def _check_videos(
-    reference: Path,
-    distorted: Path,
-    width: int | None,
-    height: int | None,
-    pix_fmt: str | None,
-    limits: "Limits",
-) -> None:
-    with limits.report_failure(reference, distorted):
-        for path in (reference, distorted):
-            raw = Video(path, width, height, pix_fmt)
-            check_video(raw if raw.is_raw else Video(path))
 
 
 def _split_names(text: str | None) -> tuple[str, ...]:
@@ -420,8 +423,7 @@ def _rank(
     distorted: Sequence[Path],
     model: str,
     settings: "ScoreSettings",
-    engine: str,
-    address: str | None,
+    measuring: Measuring,
     output: Output,
     limits: Limits,
 ) -> None:
@@ -431,7 +433,13 @@ def _rank(
 
     with Terminal() as terminal:
         ranking = rank(
-            reference, distorted, model, settings, engine=engine, address=address, progress=terminal
+            reference,
+            distorted,
+            model,
+            settings,
+            engine=measuring.engine,
+            address=measuring.address,
+            progress=terminal,
         )
         failed = [(failure.distorted, failure.reason) for failure in ranking.failed]
         if output.html is not None and ranking.ranked:

@@ -1,5 +1,6 @@
-"""The commands `init`, `train` and `select`: a folder to start from, a run folder, a choice."""
+"""Commands that make a model and judge it, from `init` to `export`."""
 
+import dataclasses
 import shlex
 from pathlib import Path
 from typing import Annotated
@@ -8,7 +9,8 @@ import typer
 
 from vmaf_jax.commands import options
 from vmaf_jax.commands.distributed import ONE_PROCESS, Processes
-from vmaf_jax.environment import is_first_process, prepare_training
+from vmaf_jax.environment import is_first_process, prepare_extraction, prepare_training
+from vmaf_jax.errors import InputError
 
 
 @options.expand_settings
@@ -117,3 +119,188 @@ def init(
             f"    vmaf-jax train --config {CONFIG}",
         ]
     )
+
+
+def evaluate(
+    model: options.ModelName,
+    features: Annotated[
+        str | None, typer.Option(help="A feature table: its path or address; or else:")
+    ] = None,
+    corpus: Annotated[
+        str | None, typer.Option(help="netflix, manifest, demo or demo_1080p.")
+    ] = None,
+    data_root: options.DataRoot = None,
+    manifest: options.Manifest = None,
+    label_scale: options.VoteScale = None,
+    backend: options.Backend = "libvmaf",
+    teacher: options.Labeller = None,
+    label: options.Label = None,
+    interval: Annotated[
+        float | None, typer.Option(help="Level, as 0.9, of the clips' intervals.")
+    ] = None,
+    against: Annotated[
+        str | None, typer.Option(help="A second model: is it better, and is that sure?")
+    ] = None,
+    json_: options.Json = False,
+) -> None:
+    """Compare a model's predictions with labels, and two models with each other."""
+    if teacher and label:
+        raise InputError("--teacher and --label both name the labels; pass one.")
+    if features is not None and (data_root or manifest or label_scale):
+        raise InputError("--features is measured already; drop the corpus's flags.")
+    prepare_extraction(backend)
+    from vmaf_jax.corpora.by_name import CorpusSource
+    from vmaf_jax.jobs.evaluate import evaluate as run_evaluation
+    from vmaf_jax.reporting.evaluation_tables import (
+        show_comparison,
+        show_evaluation,
+        show_intervals,
+        show_opinions,
+    )
+    from vmaf_jax.reporting.terminal import Terminal, show_json
+
+    source = None if corpus is None else CorpusSource(corpus, data_root, manifest, label_scale)
+    with Terminal() as terminal:
+        result = run_evaluation(
+            model,
+            features=features,
+            source=source,
+            backend=backend,
+            label=label or teacher,
+            interval=interval,
+            against=against,
+            progress=terminal,
+        )
+    if json_:
+        show_json(result)
+        return
+    title = f"{result.model} ({result.kind}) against {result.label}"
+    show_evaluation(title, result.overall, result.sources)
+    if result.opinions is not None:
+        show_opinions(title, result.opinions, result.label_scale)
+    if (intervals := result.intervals) is not None:
+        show_intervals(
+            [dataclasses.astuple(clip) for clip in intervals.clips],
+            f"{100 * intervals.level:g} % intervals held the label of {intervals.held:.1%} of "
+            f"{len(intervals.clips)} clips; mean width {intervals.mean_width:.3g} points",
+        )
+    if (second := result.against) is not None:
+        show_comparison(result.model, second.model, second.comparison, result.label_scale)
+
+
+def calibrate(
+    features: Annotated[str, typer.Option(help="A feature table: its path or address.")],
+    model: options.ModelName = "vmaf_4k_v0.6.1",
+    suggest: Annotated[
+        int | None, typer.Option(help="So many clips of each title to have rated.")
+    ] = None,
+    already: Annotated[Path | None, typer.Option(help="Of --suggest: votes there are.")] = None,
+    costs: Annotated[Path | None, typer.Option(help="Of --suggest: clip, cost.")] = None,
+    codecs: Annotated[
+        Path | None, typer.Option(help="clip, codec: those of one codec may err alike.")
+    ] = None,
+    votes: Annotated[
+        Path | None, typer.Option(help="clip, mos, mos_ci95; or clip, subject, vote.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Of --votes: folder of the result.")] = None,
+    title: Annotated[list[str] | None, typer.Option(help="Only this source, repeatable.")] = None,
+    interval: Annotated[float, typer.Option(help="Level of the intervals.")] = 0.9,
+    label_scale: options.VoteScale = None,
+    overwrite: options.Overwrite = False,
+    json_: options.Json = False,
+) -> None:
+    """Choose clips of a title to have rated, and predict the others from their votes."""
+    if (suggest is None) == (votes is None):
+        raise InputError("calibrate needs --suggest N, or --votes FILE with --out DIR; pass one.")
+    from vmaf_jax.jobs.calibrate import calibrate as run_calibration
+    from vmaf_jax.jobs.calibrate import suggest as run_suggestion
+    from vmaf_jax.reporting.terminal import show_json, show_lines
+
+    if suggest is not None:
+        suggestions = run_suggestion(
+            features,
+            suggest,
+            model,
+            titles=title or (),
+            already=already,
+            costs=costs,
+            codecs=codecs,
+            label_scale=label_scale,
+        )
+        if json_:
+            show_json(suggestions)
+        else:
+            show_lines(suggestions.to_csv().splitlines())
+        return
+    if votes is None or out is None or already is not None or costs is not None:
+        raise InputError("--votes FILE goes with --out DIR; --already and --costs with --suggest.")
+    result = run_calibration(
+        features,
+        votes,
+        out,
+        model,
+        titles=title or (),
+        codecs=codecs,
+        interval=interval,
+        label_scale=label_scale,
+        overwrite=overwrite,
+    )
+    if json_:
+        show_json(result)
+    else:
+        rated = sum(clip.rated for clip in result.clips)
+        show_lines([f"{out}: {len(result.clips)} clips, {rated} of them rated"])
+
+
+def report(
+    runs: Annotated[list[Path], typer.Argument(help="Run folders or shipped names.")],
+    out: Annotated[Path | None, typer.Option(help="The .html file.")] = None,
+    png: Annotated[Path | None, typer.Option(help="Draw one run's agreement, a .png file.")] = None,
+    json_: options.Json = False,
+) -> None:
+    """Make a run's report.html again, or a page that compares several runs with the first."""
+    from vmaf_jax.jobs.report_runs import report as write_report
+    from vmaf_jax.reporting.terminal import Terminal, show_json, show_lines
+
+    with Terminal() as terminal:
+        terminal.stage("report")
+        page = write_report(runs, out, png=png)
+    if json_:
+        show_json({"report": str(page), "png": None if png is None else str(png)})
+    else:
+        show_lines([str(page)])
+
+
+def export(
+    model: Annotated[str, typer.Option(help="Shipped name, run folder, libvmaf .json or name.")],
+    out: Annotated[Path, typer.Option(help="File to write.")],
+    format_: Annotated[str, typer.Option("--format", help="onnx, libvmaf or pixels.")] = "onnx",
+    quantize: options.Quantize = None,
+    size: options.PictureSize = None,
+    samples: options.Samples = "float32",
+    distance: Annotated[
+        float | None, typer.Option(help="Viewers' picture heights, as 3.2; of opinions.")
+    ] = None,
+    member: Annotated[
+        list[str] | None, typer.Option(help="A further model of an ensemble, repeatable.")
+    ] = None,
+    json_: options.Json = False,
+) -> None:
+    """Export a trained student, verified against JAX."""
+    from vmaf_jax.jobs.export import export as run_export
+    from vmaf_jax.reporting.terminal import Terminal, show_json, show_lines
+
+    if member:
+        if format_ != "onnx" or quantize or size or distance is not None:
+            raise InputError("--member makes an ONNX file of 32-bit floats; drop the other flag.")
+        from vmaf_jax.jobs.export import export_ensemble
+
+        ensemble = export_ensemble([model, *member], out)
+        show_json(ensemble) if json_ else show_lines(ensemble.lines(out))
+        return
+    with Terminal() as terminal:
+        terminal.stage("export and parity")
+        exported = run_export(
+            model, out, format_, quantize, size=size, samples=samples, distance=distance
+        )
+    show_json(exported) if json_ else show_lines(exported.lines(out))

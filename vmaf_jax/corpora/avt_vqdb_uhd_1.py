@@ -24,8 +24,7 @@ from pathlib import Path
 import pydantic
 
 from vmaf_jax.corpora.clip_lists import ListedClip, check_names
-from vmaf_jax.corpora.numbers import Number
-from vmaf_jax.corpora.records import is_file, parse_record, read_records
+from vmaf_jax.corpora.records import Number, is_file, parse_record, read_records
 from vmaf_jax.corpora.votes import OpinionColumns, at_distance
 from vmaf_jax.errors import InputError
 from vmaf_jax.tables.opinions import MAX_DISTANCE, LabelScale

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pydantic
 
-from vmaf_jax.corpora.numbers import Number, Whole
-from vmaf_jax.corpora.records import Row, check_listed, parse_record, read_records
+from vmaf_jax.corpora.records import Number, Row, Whole, check_listed, parse_record, read_records
 from vmaf_jax.corpora.votes import OpinionColumns, at_distance
 from vmaf_jax.errors import InputError
 from vmaf_jax.tables.opinions import MAX_DISTANCE

@@ -17,8 +17,14 @@ from pathlib import Path
 import pydantic
 
 from vmaf_jax.corpora.csv_files import decode
-from vmaf_jax.corpora.numbers import Number, read_number
-from vmaf_jax.corpora.records import MAX_BYTES, parse_record, read_json, read_records
+from vmaf_jax.corpora.records import (
+    MAX_BYTES,
+    Number,
+    parse_record,
+    read_json,
+    read_number,
+    read_records,
+)
 from vmaf_jax.errors import InputError
 from vmaf_jax.files import read_limited
 

@@ -13,8 +13,7 @@ import pydantic
 
 from vmaf_jax.corpora.clips import Clip
 from vmaf_jax.corpora.netflix_py import read_dataset_records
-from vmaf_jax.corpora.numbers import Number, Whole
-from vmaf_jax.corpora.records import hint_at_slashes, parse_record, read_records
+from vmaf_jax.corpora.records import Number, Whole, hint_at_slashes, parse_record, read_records
 from vmaf_jax.corpora.votes import OpinionColumns, map_opinions
 from vmaf_jax.errors import InputError
 from vmaf_jax.tables.opinions import LabelScale

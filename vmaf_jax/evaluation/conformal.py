@@ -38,7 +38,7 @@ import numpy.typing as npt
 
 from vmaf_jax.errors import InputError
 from vmaf_jax.models.pooling import OVER_FRAMES, pool
-from vmaf_jax.tables.categories import Codes, combine, encode
+from vmaf_jax.tables.table import Codes, combine, encode
 
 if TYPE_CHECKING:
     from vmaf_jax.evaluation.cross_validation import HeldOut  # loads pyarrow

@@ -27,7 +27,7 @@ from vmaf_jax.evaluation.intervals import (
 )
 from vmaf_jax.evaluation.metrics import EndpointRmse, Metrics, all_metrics
 from vmaf_jax.files import atomic_path, limit
-from vmaf_jax.tables.categories import combine, encode, encode_sorted, first_rows
+from vmaf_jax.tables.table import combine, encode, encode_sorted, first_rows
 
 MAX_ROWS = 20_000_000  # some 100 bytes each in memory, a fraction of one on disk
 _TEXTS = ("source", "clip")  # read as dictionaries, so that each name is in memory once

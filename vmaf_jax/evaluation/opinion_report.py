@@ -44,7 +44,7 @@ from vmaf_jax.evaluation.opinions import (
     opinion_metrics,
     rmse_mapped,
 )
-from vmaf_jax.tables.categories import encode
+from vmaf_jax.tables.table import encode
 
 Floats = npt.NDArray[np.float64]
 

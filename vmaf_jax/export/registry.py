@@ -4,7 +4,6 @@ Schema 1: an entry a file. Paths are relative to the registry's folder and stay 
 a file's sidecar at `<basename>.json`, and the quantised form of a model at `<basename>.int8.onnx`.
 """
 
-import json
 from pathlib import Path
 from typing import Literal
 
@@ -13,13 +12,8 @@ import pydantic
 from vmaf_jax.errors import InputError
 from vmaf_jax.export.contract import load_onnx
 from vmaf_jax.export.quantize import BUDGET_PLCC
-from vmaf_jax.export.sidecar import (
-    check_sidecar,
-    first_reason,
-    read_sidecar,
-    sidecar_path,
-)
-from vmaf_jax.files import read_limited, write_text
+from vmaf_jax.export.sidecar import check_sidecar, first_reason, sidecar_path
+from vmaf_jax.files import read_limited
 
 MAX_BYTES = 16 << 20
 _SHA256 = r"^[0-9a-f]{64}$"
@@ -60,35 +54,6 @@ class Registry(
         return self
 
 
-def write_registry(path: Path, descriptions: dict[str, tuple[str, str]]) -> Registry:
-    """Writes the registry of the models that lie in the folder of `path`, and verifies it.
-
-    Args:
-        descriptions: by the ONNX file's path relative to that folder, a description and notes.
-    Raises:
-        InputError: a file is missing, or an entry breaks the schema.
-    """
-    entries = []
-    for onnx, (description, notes) in descriptions.items():
-        sidecar = read_sidecar(sidecar_path(path.parent / onnx))
-        entry = {
-            "id": sidecar.name + ("_int8" if onnx.endswith(".int8.onnx") else ""),
-            "kind": sidecar.kind,
-            "onnx": onnx,
-            "sha256": sidecar.sha256,
-            "opset": sidecar.opset,
-            "quant_mode": sidecar.quant_mode,
-            "license": sidecar.license,
-            "description": description,
-            "notes": notes,
-        }
-        entries.append(entry)
-    registry = _parse(json.dumps({"schema_version": 1, "models": entries}), path)
-    _verify(registry, path)
-    write_text(path, json.dumps(registry.model_dump(exclude_none=True), indent=2) + "\n")
-    return registry
-
-
 def verify_registry(path: Path) -> Registry:
     """Reads a registry and holds every file that it names against it.
 
@@ -96,19 +61,11 @@ def verify_registry(path: Path) -> Registry:
         InputError: the registry breaks its schema, or a file is missing, outside its folder,
             changed, outside the ONNX contract, or at odds with its sidecar.
     """
-    registry = _parse(read_limited(path, "REGISTRY_BYTES", MAX_BYTES), path)
-    _verify(registry, path)
-    return registry
-
-
-def _parse(content: bytes | str, path: Path) -> Registry:
+    content = read_limited(path, "REGISTRY_BYTES", MAX_BYTES)
     try:
-        return Registry.model_validate_json(content)
+        registry = Registry.model_validate_json(content)
     except pydantic.ValidationError as error:
         raise InputError(f"{path}: {first_reason(error)}; correct it.") from error
-
-
-def _verify(registry: Registry, path: Path) -> None:
     folder = path.parent.resolve()
     for entry in registry.models:
         onnx = (folder / entry.onnx).resolve()
@@ -136,3 +93,4 @@ def _verify(registry: Registry, path: Path) -> None:
                     f"{path}: {entry.id}: {key} is {listed!r}, its sidecar says {said!r}; export "
                     f"it again."
                 )
+    return registry

@@ -20,8 +20,7 @@ from vmaf_jax.errors import GateError
 from vmaf_jax.evaluation.title_process import KNOTS, VoteCurve
 from vmaf_jax.export.contract import INPUT_NAME, OPSET, OUTPUT_NAME, check_contract, read_onnx
 from vmaf_jax.export.onnx_runtime import OnnxModel, write_onnx
-from vmaf_jax.export.pixels.graph import Graph
-from vmaf_jax.export.pixels.heads import map_by_knots, student_head, teacher_head
+from vmaf_jax.export.pixels.graph import Graph, map_by_knots, student_head, teacher_head
 from vmaf_jax.features.checks import OUTPUT_RANGE
 from vmaf_jax.features.feature_set import FEATURES, FeatureSet
 from vmaf_jax.files import write_text

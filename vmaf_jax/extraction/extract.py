@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vmaf_jax.corpora.clips import Clip
-from vmaf_jax.errors import InputError, did_you_mean, name_missing_extra
+from vmaf_jax.errors import InputError, check_choice, name_missing_extra
 from vmaf_jax.extraction.libvmaf_pairs import extract_by_libvmaf
 from vmaf_jax.extraction.request import METRICS, Pair, Request, TableOrError, parse_extra_metrics
 from vmaf_jax.features.feature_set import FEATURES, FeatureSet
@@ -164,11 +164,7 @@ def extract_each(
 
 def check_backend(backend: str, backends: Sequence[str] = BACKENDS) -> None:
     """Raises InputError unless there is such a backend."""
-    if backend not in backends:
-        raise InputError(
-            f"backend {backend!r}: expected one of {', '.join(backends)}."
-            f"{did_you_mean(backend, backends)}"
-        )
+    check_choice(f"backend {backend!r}", backend, backends)
 
 
 def as_video(video: VideoLike, width: int | None, height: int | None, pix_fmt: str | None) -> Video:

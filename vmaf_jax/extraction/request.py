@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from vmaf_jax.errors import InputError, did_you_mean
+from vmaf_jax.errors import InputError, check_choice, did_you_mean
 from vmaf_jax.features.feature_set import FEATURES, FeatureSet
 from vmaf_jax.files import cache_dir
 from vmaf_jax.tables.table import RESERVED_COLUMNS, FeatureTable
@@ -77,8 +77,7 @@ def video_key(video: Video) -> dict[str, object]:
 
 def check_engine(engine: str, address: str | None) -> None:
     """Raises InputError for an unknown engine, or for a cluster's address without a cluster."""
-    if engine not in ENGINES:
-        raise InputError(f"--engine {engine}: expected one of {', '.join(ENGINES)}.")
+    check_choice(f"--engine {engine}", engine, ENGINES)
     if engine == "local" and address is not None:
         raise InputError("--address is of a Ray cluster; add --engine ray, or drop it.")
 

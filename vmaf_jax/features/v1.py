@@ -144,7 +144,8 @@ def clip_motion3(
     before = jnp.concatenate([luma[:1]] * settings.apart + [luma])[: len(luma)]
 
     def motion(frames: tuple[Array, Array]) -> Float[Array, ""]:
-        return frame_motion(*(_to_eight_bits(frame, bits) for frame in frames))
+        frame, earlier = frames
+        return frame_motion(_to_eight_bits(frame, bits), _to_eight_bits(earlier, bits))
 
     return motion3(jax.lax.map(motion, (luma, before)), settings)
 

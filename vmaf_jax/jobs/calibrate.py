@@ -12,9 +12,8 @@ from typing import TypeVar
 import numpy as np
 import pydantic
 
-from vmaf_jax.corpora.numbers import Number
-from vmaf_jax.corpora.rated_clips import RatedClip, read_rated_clips
-from vmaf_jax.corpora.records import parse_record, read_records
+from vmaf_jax.corpora.records import Number, parse_record, read_records
+from vmaf_jax.corpora.votes import RatedClip, read_rated_clips
 from vmaf_jax.errors import InputError
 from vmaf_jax.evaluation.conformal import check_level
 from vmaf_jax.evaluation.title_process import (
@@ -219,7 +218,7 @@ def calibrate(
 
     Args:
         features: A feature table, by path or address.
-        votes: As `corpora.rated_clips` reads them.
+        votes: As `corpora.votes` reads them.
         out: The folder, as `jobs.calibrated_folder` says; `clips.csv` in it has a row a clip.
         model: A MODEL over the six features that scores frames.
         titles: Sources that are predicted, by default all.

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vmaf_jax.corpora.rated_clips import RatedClip
+from vmaf_jax.corpora.votes import RatedClip
 from vmaf_jax.errors import InputError
 from vmaf_jax.evaluation.title_process import (
     KNOTS,

@@ -11,11 +11,10 @@ import numpy.typing as npt
 
 from vmaf_jax.corpora.votes import VoteRows, Votes, read_ratings, vote_rows
 from vmaf_jax.errors import InputError
-from vmaf_jax.evaluation import label_faults, reference_motion, table_faults
+from vmaf_jax.evaluation import reference_motion, table_faults
 from vmaf_jax.evaluation.table_faults import ClipFrames, Fault, Integers
-from vmaf_jax.tables.categories import combine, encode
 from vmaf_jax.tables.dataset import read_table
-from vmaf_jax.tables.table import FeatureTable
+from vmaf_jax.tables.table import FeatureTable, combine, encode
 from vmaf_jax.teacher import load_teacher
 from vmaf_jax.teacher.model_file import known_teachers
 
@@ -31,10 +30,10 @@ FIXES: Mapping[str, str] = {
     table_faults.OTHER_LENGTH: "measure it again, whole; if frames are missing in the encode, with "
     "--sync auto",
     table_faults.DUPLICATE: "find which of the two it belongs to, and measure or rate the other",
-    label_faults.SWAPPED: "compare both names with the votes or logs, and exchange the labels",
-    label_faults.SUBJECT: "leave the subject out, or turn the scale round where it was read "
+    table_faults.SWAPPED: "compare both names with the votes or logs, and exchange the labels",
+    table_faults.SUBJECT: "leave the subject out, or turn the scale round where it was read "
     "upside down",
-    label_faults.OTHER_MODEL: "drop the column, or import again with --teacher",
+    table_faults.OTHER_MODEL: "drop the column, or import again with --teacher",
 }
 
 
@@ -120,14 +119,14 @@ def find_subjects(votes: VoteRows, experiment: str | None) -> list[Finding]:
         Finding(
             clip=None,
             source=None,
-            kind=label_faults.SUBJECT,
+            kind=table_faults.SUBJECT,
             seen=fault.seen,
             confidence=fault.confidence,
-            fix=FIXES[label_faults.SUBJECT],
+            fix=FIXES[table_faults.SUBJECT],
             subject=votes.names[fault.subject],
             experiment=experiment,
         )
-        for fault in label_faults.subject_faults(votes.clip, votes.subject, votes.score)
+        for fault in table_faults.subject_faults(votes.clip, votes.subject, votes.score)
     ]
 
 
@@ -232,7 +231,7 @@ def _look_at_teachers(table: FeatureTable, clips: ClipFrames, order: Integers) -
         fault
         for name in columns
         if name in scores
-        for fault in label_faults.teacher_faults(table.labels[name][rows], name, scores)
+        for fault in table_faults.teacher_faults(table.labels[name][rows], name, scores)
     ]
 
 
@@ -252,9 +251,9 @@ def _look_at_scores(
     """Holds opinion scores to features; returns faults, and whose votes are as low, `[c]`."""
     quality = load_teacher(means.feature_set.teacher)(means.features)
     mos = means.labels["mos"]
-    fit = label_faults.fit_votes(quality, mos, experiment, clips.title)
-    faults = label_faults.shortfall_faults(quality, mos, fit)
-    faults += label_faults.swap_faults(mos, fit, experiment, clips.title, known_bad)
+    fit = table_faults.fit_votes(quality, mos, experiment, clips.title)
+    faults = table_faults.shortfall_faults(quality, mos, fit)
+    faults += table_faults.swap_faults(mos, fit, experiment, clips.title, known_bad)
     return faults, fit.deviations < _AGREES
 
 
@@ -314,7 +313,7 @@ def _look_at_votes(
         rows = vote_rows([votes[k] for k in clips])
         faults += [
             fault._replace(clip=clips[fault.clip], other=clips[fault.other])
-            for fault in label_faults.repeated_votes(rows.clip, rows.subject, rows.score)
+            for fault in table_faults.repeated_votes(rows.clip, rows.subject, rows.score)
         ]
         name = None if means.experiment is None else str(means.experiment[clips[0]])
         subjects += find_subjects(rows, name)

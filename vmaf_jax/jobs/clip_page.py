@@ -20,9 +20,9 @@ from vmaf_jax.scoring.measured_pair import plan_again
 from vmaf_jax.scoring.rank import shortest_paths
 from vmaf_jax.scoring.scores import Floats, Scores, VideoPair
 from vmaf_jax.scoring.worst_frames import lowest_frames
+from vmaf_jax.video.decode import colour_matrix, picture_size, take_pictures
 from vmaf_jax.video.ffmpeg import find_ffmpeg
 from vmaf_jax.video.pairing import PairPlan
-from vmaf_jax.video.pictures import colour_matrix, picture_size, take_pictures
 from vmaf_jax.video.streams import DecodedStream, StreamPair
 
 MAX_WIDTH = 480  # pixels of a picture
@@ -106,8 +106,8 @@ def clip_view(scores: Sequence[Scores], failed: Failed = ()) -> ClipView:
 
 def _plan_pairs(scores: Sequence[Scores]) -> tuple[list[VideoPair], StreamPair, list[PairPlan]]:
     """Returns the videos of each score, the first one's streams, and how each was compared."""
-    pairs, facts, plans = zip(*(plan_again(entry) for entry in scores), strict=True)
-    return list(pairs), facts[0], list(plans)
+    planned = [plan_again(entry) for entry in scores]
+    return [pair for pair, _, _ in planned], planned[0][1], [plan for _, _, plan in planned]
 
 
 def _worst_frames(entry: Scores) -> list[int]:

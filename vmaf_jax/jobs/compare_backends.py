@@ -300,20 +300,3 @@ def to_markdown(report: BackendsReport) -> str:
         ]
     missed = "; ".join(report.missed) if report.missed else "all kept"
     return "\n".join([*lines, f"Limits: {missed}.", ""])
-
-
-def show_backends(report: BackendsReport) -> None:
-    """Shows a section for each pair of backends, a row a column."""
-    from rich.table import Table
-
-    from vmaf_jax.reporting.terminal_tables import show_table
-
-    view = Table("", "feature", "max", "mean", "worst: clip", "frame")
-    for comparison in report.comparisons:
-        title = f"{comparison.ours} against {comparison.theirs}"
-        for name, column in comparison.columns.items():
-            figures = [f"{column.max_abs:.2e}", f"{column.mean_abs:.2e}"]
-            view.add_row(title, name, *figures, column.clip, str(column.frame))
-            title = ""
-        view.add_section()
-    show_table(view)

@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
-from vmaf_jax.errors import GateError, InputError
+from vmaf_jax.errors import GateError, InputError, check_choice
 from vmaf_jax.evaluation import all_metrics
 from vmaf_jax.evaluation.cross_validation import HeldOut, read_held_out
 from vmaf_jax.evaluation.metrics import Distance, score_distance
@@ -262,9 +262,8 @@ def _check_kind(run: OpenRun, quantize_mode: str | None) -> None:
 
 
 def _check_request(out: Path, format_: str, quantize_mode: str | None) -> None:
-    suffix = _SUFFIXES.get(format_)
-    if suffix is None:
-        raise InputError(f"--format {format_}: expected {', '.join(_SUFFIXES)}.")
+    check_choice(f"--format {format_}", format_, _SUFFIXES)
+    suffix = _SUFFIXES[format_]
     if out.suffix != suffix or out.name.endswith(".int8.onnx"):
         raise InputError(f"{out}: the name must end in {suffix}, without .int8 before it.")
     if quantize_mode not in (None, "dynamic", "static"):

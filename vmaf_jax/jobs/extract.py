@@ -7,7 +7,7 @@ from pathlib import Path
 
 from vmaf_jax.corpora.by_name import CorpusSource
 from vmaf_jax.corpora.clips import Clip
-from vmaf_jax.errors import InputError, did_you_mean
+from vmaf_jax.errors import InputError, check_choice
 from vmaf_jax.extraction.corpus import measure_corpus
 from vmaf_jax.extraction.extract import check_backend
 from vmaf_jax.extraction.request import Request, check_engine
@@ -59,11 +59,7 @@ class ExtractSettings:
         check_backend(self.backend)
         if self.jobs is not None and self.backend == "jax":
             raise InputError("--jobs is for libvmaf; JAX takes clips together, drop it.")
-        if self.features not in FEATURE_SETS:
-            raise InputError(
-                f"--features {self.features}: expected one of {', '.join(FEATURE_SETS)}."
-                f"{did_you_mean(self.features, FEATURE_SETS)}"
-            )
+        check_choice(f"--features {self.features}", self.features, FEATURE_SETS)
         check_engine(self.engine, self.address)
         if self.jobs is not None and self.engine == "ray":
             raise InputError("--jobs is for one machine; a cluster takes a clip a core, drop it.")

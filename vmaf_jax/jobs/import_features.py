@@ -11,8 +11,7 @@ import numpy.typing as npt
 
 from vmaf_jax.corpora.avt_vqdb_uhd_1 import LABEL_SCALE, LAYOUTS, load_listed
 from vmaf_jax.corpora.clip_lists import ListedClip, read_clip_list, read_log_manifest
-from vmaf_jax.corpora.frame_tables import read_frames
-from vmaf_jax.corpora.logs import read_log
+from vmaf_jax.corpora.logs import read_frames, read_log
 from vmaf_jax.corpora.netflix_py import read_dataset_file
 from vmaf_jax.corpora.votes import (
     Opinion,
@@ -24,7 +23,7 @@ from vmaf_jax.corpora.votes import (
     read_ratings,
     vote_rows,
 )
-from vmaf_jax.errors import InputError
+from vmaf_jax.errors import InputError, check_choice
 from vmaf_jax.evaluation.subjects import SubjectModel, recover_quality
 from vmaf_jax.features.feature_set import FEATURE_SETS, FEATURES, FeatureSet
 from vmaf_jax.files import check_output
@@ -84,10 +83,7 @@ class ImportSettings:
     sources: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.features not in FEATURE_SETS:
-            raise InputError(
-                f"--features {self.features}: expected one of {', '.join(FEATURE_SETS)}."
-            )
+        check_choice(f"--features {self.features}", self.features, FEATURE_SETS)
 
 
 DEFAULT_SETTINGS = ImportSettings()

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from vmaf_jax.errors import InputError
+from vmaf_jax.errors import InputError, check_choice
 from vmaf_jax.files import data_folder, make_dir, write_text
 
 CONFIG, CLIPS = "train.yaml", "clips.csv"
@@ -26,8 +26,7 @@ def init(folder: Path, labels: str = "vmaf") -> list[Path]:
     Raises:
         InputError: Unknown labels, or one of the files is there; none is written then.
     """
-    if labels not in CLIP_LISTS:
-        raise InputError(f"--for {labels}: expected one of {', '.join(CLIP_LISTS)}.")
+    check_choice(f"--for {labels}", labels, CLIP_LISTS)
     template = data_folder("configs") / "start" / f"{labels}.yaml"
     contents = {
         folder / CONFIG: template.read_text(encoding="utf-8"),

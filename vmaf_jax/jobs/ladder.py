@@ -20,10 +20,9 @@ from vmaf_jax.evaluation.rate_quality import (
     upper_hull,
 )
 from vmaf_jax.files import to_csv
-from vmaf_jax.reporting.numbers import format_change
 
 MAX_PANELS = 24  # contents of one plot
-_MIN_OVERLAP = 0.75  # less is pointed out: the mean is of few of the scores
+MIN_OVERLAP = 0.75  # less is pointed out: the mean is of few of the scores
 
 
 @dataclasses.dataclass(frozen=True)
@@ -319,45 +318,3 @@ def check_panels(contents: Sized) -> None:
             f"--plot: {len(contents)} contents, at most {MAX_PANELS} in a plot; choose one with "
             f"--content."
         )
-
-
-def show_ladder(ladder: Ladder) -> None:
-    """Shows the BD-rate of each codec, and the hull of each content, at a terminal."""
-    from rich.table import Table
-
-    from vmaf_jax.reporting.terminal_tables import show_table
-
-    for entry in ladder.bd_rates:
-        _show_bd_rate(entry, ladder)
-    for content, encodes in ladder.hulls().items():
-        view = Table("kbit/s", "codec", "lines", "score", title=f"convex hull: {content}")
-        for encode in encodes:
-            height = "" if encode.height is None else str(encode.height)
-            view.add_row(f"{encode.kbps:.1f}", encode.codec, height, f"{encode.score:.2f}")
-        show_table(view)
-
-
-def _show_bd_rate(rate: BdRate, ladder: Ladder) -> None:
-    """Shows a row for each content, and the mean of all with its interval."""
-    from rich.table import Table
-
-    from vmaf_jax.reporting.terminal_tables import show_table
-
-    title = f"{rate.codec} to {ladder.anchor}"
-    view = Table("content", *METHODS, "scores", "overlap", title=title)
-    for name, entry in rate.contents.items():
-        rates = [format_change(entry.bd_rate[method]) for method in METHODS]
-        few = "" if entry.overlap >= _MIN_OVERLAP else " (little)"
-        scores = f"{entry.low:.1f} to {entry.high:.1f}"
-        view.add_row(name, *rates, scores, f"{100 * entry.overlap:.0f} %{few}")
-    view.add_section()
-    view.add_row("mean", *(format_change(rate.mean[method]) for method in METHODS))
-    intervals = [rate.intervals[method] for method in METHODS]
-    view.add_row(
-        f"{100 * ladder.level:g} % interval",
-        *(
-            "too few contents" if i is None else " to ".join(map(format_change, i))
-            for i in intervals
-        ),
-    )
-    show_table(view)

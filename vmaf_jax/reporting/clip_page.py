@@ -18,8 +18,8 @@ from vmaf_jax.reporting.clip_view import (
     Encode,
     bin_scores,
 )
-from vmaf_jax.reporting.heat import MAP_KINDS, heat_gradient, heat_overlay, scale_top
 from vmaf_jax.reporting.page import Tile, bullets, details, figure, header, page, section, table
+from vmaf_jax.reporting.plots import MAP_KINDS, heat_gradient, heat_overlay, scale_top
 from vmaf_jax.reporting.svg import HATCH, Plot, drawing, page_json, text
 
 _MAX_CUTS = 200  # drawn; a film has more than a drawing can tell apart

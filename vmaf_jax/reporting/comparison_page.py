@@ -11,7 +11,7 @@ import yaml
 
 from vmaf_jax.evaluation.cross_validation import pooled_errors
 from vmaf_jax.evaluation.intervals import adjust_p_values, is_significant
-from vmaf_jax.evaluation.run_comparison import RunComparison, compare_runs
+from vmaf_jax.evaluation.run_metrics import RunComparison, compare_runs
 from vmaf_jax.reporting.error_plots import (
     MAX_ROWS,
     N_MARKS,

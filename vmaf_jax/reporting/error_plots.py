@@ -17,7 +17,7 @@ from vmaf_jax.evaluation.metrics import HIGH_END, LOW_END
 from vmaf_jax.reporting.numbers import format_interval, format_points
 from vmaf_jax.reporting.page import figure
 from vmaf_jax.reporting.svg import HATCH, Plot, drawing, page_json, text
-from vmaf_jax.tables.categories import encode
+from vmaf_jax.tables.table import encode
 
 Floats = npt.NDArray[np.float64]
 MAX_DOTS = 6000  # a page of more is slow to draw, and the dots hide each other

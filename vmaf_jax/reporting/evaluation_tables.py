@@ -3,18 +3,15 @@
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 
-from rich.table import Column, Table
-
 from vmaf_jax.evaluation.cross_validation import SweepTable
 from vmaf_jax.evaluation.intervals import Interval, PairedDifference
 from vmaf_jax.evaluation.metrics import METRIC_NAMES, Metrics
 from vmaf_jax.evaluation.opinion_report import OpinionComparison, OpinionReport
 from vmaf_jax.evaluation.opinions import OpinionMetrics
-from vmaf_jax.evaluation.run_comparison import Standing
-from vmaf_jax.evaluation.run_metrics import RunMetrics
+from vmaf_jax.evaluation.run_metrics import RunMetrics, Standing
 from vmaf_jax.reporting.numbers import format_fixed, format_interval, format_p_value
 from vmaf_jax.reporting.terminal import show_lines
-from vmaf_jax.reporting.terminal_tables import show_table
+from vmaf_jax.reporting.terminal_tables import show_rows
 from vmaf_jax.tables.opinions import votes_a_point
 
 Scale = tuple[float, float]
@@ -37,11 +34,11 @@ _FIGURES = {
 
 def show_evaluation(title: str, overall: Metrics, sources: Mapping[str, Metrics]) -> None:
     """Shows the metrics of each source, and of all rows."""
-    view = Table("rows", "n", "PLCC", "SROCC", "KROCC", "RMSE", "MAE", "max", title=title)
-    for source, metrics in [*sources.items(), ("all", overall)]:
-        figures = (getattr(metrics, name) for name in METRIC_NAMES)
-        view.add_row(source, str(metrics.n), *(format_fixed(value, 5) for value in figures))
-    show_table(view)
+    rows = [
+        [name, str(m.n), *(format_fixed(getattr(m, figure), 5) for figure in METRIC_NAMES)]
+        for name, m in [*sources.items(), ("all", overall)]
+    ]
+    show_rows(("rows", "n", "PLCC", "SROCC", "KROCC", "RMSE", "MAE", "max"), rows, title=title)
 
 
 def show_intervals(
@@ -53,11 +50,18 @@ def show_intervals(
         clips: source, clip, and in points its label, its score and the ends of its interval.
         summary: the line on all clips.
     """
-    view = Table("source", "clip", "label", "score", "interval", "")
-    for source, clip, label, score, low, high in clips[:_MAX_CLIPS]:
-        interval, missed = f"{low:.3f} to {high:.3f}", "" if low <= label <= high else "missed"
-        view.add_row(source, clip, f"{label:.3f}", f"{score:.3f}", interval, missed)
-    show_table(view)
+    rows = [
+        [
+            source,
+            clip,
+            f"{label:.3f}",
+            f"{score:.3f}",
+            f"{low:.3f} to {high:.3f}",
+            "" if low <= label <= high else "missed",
+        ]
+        for source, clip, label, score, low, high in clips[:_MAX_CLIPS]
+    ]
+    show_rows(("source", "clip", "label", "score", "interval", ""), rows)
     more = len(clips) - _MAX_CLIPS
     show_lines([f"{summary}; {more} more clips with --json" if more > 0 else summary])
 
@@ -68,17 +72,16 @@ def show_opinions(title: str, report: OpinionReport, scale: Scale = POINTS) -> N
     Args:
         scale: the worst and the best vote; RMSE are shown on this scale.
     """
-    experiment = Column("experiment", no_wrap=True)
-    names = ("mapped by", "n", "PLCC", "SROCC", "KROCC", "RMSE", "RMSE*", "outliers")
-    view = Table(experiment, *names, title=title)
+    names = ("experiment", "mapped by", "n", "PLCC", "SROCC", "KROCC", "RMSE", "RMSE*", "outliers")
     experiments = report.experiments if len(report.experiments) > 1 else {}
-    for name, maps in [*experiments.items(), ("all", report.overall)]:
-        label = name
-        for kind, metrics in maps.items():
-            view.add_row(label, _MAPS[kind], *_cells(metrics, scale))
-            label = ""
-        view.add_section()
-    show_table(view)
+    sections = [
+        [
+            ["" if k else name, _MAPS[kind], *_cells(metrics, scale)]
+            for k, (kind, metrics) in enumerate(maps.items())
+        ]
+        for name, maps in [*experiments.items(), ("all", report.overall)]
+    ]
+    show_rows(names, *sections, title=title)
     show_lines(_lines(report, scale))
 
 
@@ -91,21 +94,22 @@ def show_comparison(
         first, second: the models' names.
         scale: the worst and the best vote; RMSE are shown on this scale.
     """
-    columns = ("difference", "95 % over sources", "p", "p, clips")
-    view = Table(Column("", no_wrap=True), first, second, *columns)
+    rows = []
     for name, entry in comparison.differences.items():
         shown = _on_scale(entry, scale) if name.startswith("rmse") else entry
         clip_p_value = comparison.clip_p_values.get(name)
-        view.add_row(
-            _FIGURES[name],
-            format_fixed(shown.first),
-            format_fixed(shown.second),
-            format_fixed(shown.difference),
-            format_interval(shown.interval, format_fixed),
-            format_p_value(entry.p_value),
-            "" if clip_p_value is None else format_p_value(clip_p_value),
+        rows.append(
+            [
+                _FIGURES[name],
+                format_fixed(shown.first),
+                format_fixed(shown.second),
+                format_fixed(shown.difference),
+                format_interval(shown.interval, format_fixed),
+                format_p_value(entry.p_value),
+                "" if clip_p_value is None else format_p_value(clip_p_value),
+            ]
         )
-    show_table(view)
+    show_rows(("", first, second, "difference", "95 % over sources", "p", "p, clips"), rows)
     lines = [
         f"{comparison.n_clips} clips of {comparison.n_sources} sources; p: over sources, the one "
         "to go by; p, clips: clips (or pairs) taken as independent, which they are not"
@@ -161,14 +165,14 @@ def _on_scale(entry: PairedDifference, scale: Scale) -> PairedDifference:
 
 def show_run(metrics: RunMetrics) -> None:
     """Shows a run's folds, external corpora, rivals, parity and times."""
-    view = Table("held-out source", "n", "PLCC", "SROCC", "RMSE", "max")
-    for fold in metrics.folds:
-        view.add_row(fold.source, *_metric_cells(fold))
-    view.add_section()
-    view.add_row("all held out", *_metric_cells(metrics.loso.pooled))
-    for corpus, entry in metrics.external.items():
-        view.add_row(f"external: {corpus}", *_metric_cells(entry))
-    show_table(view)
+    show_rows(
+        ("held-out source", "n", "PLCC", "SROCC", "RMSE", "max"),
+        [[fold.source, *_metric_cells(fold)] for fold in metrics.folds],
+        [
+            ["all held out", *_metric_cells(metrics.loso.pooled)],
+            *([f"external: {name}", *_metric_cells(m)] for name, m in metrics.external.items()),
+        ],
+    )
     if metrics.beside is not None:
         show_standing(metrics.beside)
     loso, parity, timing = metrics.loso, metrics.parity, metrics.timing
@@ -192,21 +196,15 @@ def _metric_cells(metrics: Metrics) -> list[str]:
 def show_standing(standing: Standing) -> None:
     """Shows the new model and each model that needs no training, and the verdict below."""
     title = "beside models that need no training, on the same held-out rows"
-    columns = ("PLCC", "SROCC", "RMSE", "this less it", "95 % over sources", "p")
-    view = Table("", *columns, title=title)
     new = (standing.plcc, standing.srocc, standing.rmse)
-    view.add_row("this model", *map(format_fixed, new), "", "", "")
+    rows = [["this model", *map(format_fixed, new), "", "", ""]]
     for rival in standing.rivals:
-        view.add_row(
-            rival.name,
-            format_fixed(rival.plcc),
-            format_fixed(rival.srocc),
-            format_fixed(rival.rmse),
-            format_fixed(rival.difference),
-            format_interval(rival.interval, format_fixed),
-            format_p_value(rival.p_value),
-        )
-    show_table(view)
+        figures = (rival.plcc, rival.srocc, rival.rmse, rival.difference)
+        interval = format_interval(rival.interval, format_fixed)
+        cells = [*map(format_fixed, figures), interval, format_p_value(rival.p_value)]
+        rows.append([rival.name, *cells])
+    columns = ("", "PLCC", "SROCC", "RMSE", "this less it", "95 % over sources", "p")
+    show_rows(columns, rows, title=title)
     show_lines(
         [
             standing.verdict,
@@ -219,14 +217,15 @@ def show_standing(standing: Standing) -> None:
 def show_sweep(sweep: SweepTable) -> None:
     """Shows the points of a sweep, the best first."""
     names = [key.rpartition(".")[2] for key in sweep.points[0].settings]
-    view = Table("", *names, "RMSE", "95 %", "above best", "PLCC")
-    for point in sweep.points:
-        view.add_row(
+    rows = [
+        [
             str(point.rank),
-            *(str(value) for value in point.settings.values()),
+            *map(str, point.settings.values()),
             format_fixed(point.metrics.rmse),
             format_interval(point.rmse_interval, format_fixed),
             format_fixed(point.above_best),
             format_fixed(point.metrics.plcc, 5),
-        )
-    show_table(view)
+        ]
+        for point in sweep.points
+    ]
+    show_rows(("", *names, "RMSE", "95 %", "above best", "PLCC"), rows)

@@ -19,8 +19,8 @@ from vmaf_jax.models.pooling import OVER_FRAMES
 from vmaf_jax.reporting.notebook import run_html
 from vmaf_jax.reporting.numbers import format_interval, format_points
 from vmaf_jax.reporting.page import Tile, paragraph, table
-from vmaf_jax.tables.categories import encode
 from vmaf_jax.tables.opinions import votes_a_point
+from vmaf_jax.tables.table import encode
 
 
 @dataclasses.dataclass(frozen=True)

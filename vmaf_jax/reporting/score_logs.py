@@ -42,10 +42,9 @@ def to_json(
         numbers: of the frames, `[frames]`; from 0 by default.
         worst_region: its attributes, where it was looked for; libvmaf's logs have no such part.
     """
-    rows = zip(*(values.tolist() for values in columns.values()), strict=True)
     frames = [
         {"frameNum": k, "metrics": {n: _number(v) for n, v in zip(columns, row, strict=True)}}
-        for k, row in _numbered(rows, numbers)
+        for k, row in _numbered(columns, numbers)
     ]
     metrics = {
         name: {key: _number(value) for key, value in _pool(values, pooled.get(name)).items()}
@@ -69,13 +68,12 @@ def to_xml(
     worst_region: Mapping[str, object] | None = None,
 ) -> str:
     """Returns the log as XML; arguments are those of `to_json`."""
-    rows = zip(*(values.tolist() for values in columns.values()), strict=True)
     names = [_attribute_name(name) for name in columns]
     frames = "\n".join(
         f'    <frame frameNum="{k}" '
         + " ".join(f'{n}="{v:.6f}"' for n, v in zip(names, row, strict=True))
         + " />"
-        for k, row in _numbered(rows, numbers)
+        for k, row in _numbered(columns, numbers)
     )
     metrics = "\n".join(
         f"    <metric name={quoteattr(name)} "
@@ -103,8 +101,10 @@ def _region_element(region: Mapping[str, object] | None) -> str:
 
 
 def _numbered(
-    rows: Iterable[tuple[float, ...]], numbers: Sequence[int] | npt.NDArray[np.integer] | None
+    columns: Columns, numbers: Sequence[int] | npt.NDArray[np.integer] | None
 ) -> Iterable[tuple[int, tuple[float, ...]]]:
+    values = [column.tolist() for column in columns.values()]
+    rows = zip(*values, strict=True)
     return enumerate(rows) if numbers is None else zip(map(int, numbers), rows, strict=True)
 
 

@@ -39,7 +39,8 @@ def _without_markup(table: Table) -> Table:
         plain.add_column(_cell(column.header), overflow="fold")
     cells = [list(column.cells) for column in table.columns]
     for k, row in enumerate(table.rows):
-        plain.add_row(*(_cell(column[k]) for column in cells), end_section=row.end_section)
+        texts = [_cell(column[k]) for column in cells]
+        plain.add_row(*texts, end_section=row.end_section)
     return plain
 
 
@@ -89,8 +90,9 @@ def show_extra_metrics(statistics: Statistics, *, on_error: bool = False) -> Non
         return
     view = Table("", "mean", "deviation", "median", "min", "max")
     for name, entry in statistics.items():
-        values = (entry[key] for key in ("mean", "std", "median", "min", "max"))
-        view.add_row(name, *("" if math.isnan(v) else f"{v:.4f}" for v in values))
+        values = [entry[key] for key in ("mean", "std", "median", "min", "max")]
+        texts = ["" if math.isnan(value) else f"{value:.4f}" for value in values]
+        view.add_row(name, *texts)
     show_table(view, on_error=on_error)
     for name, entry in statistics.items():
         if count := entry.get("infinite"):
@@ -99,10 +101,12 @@ def show_extra_metrics(statistics: Statistics, *, on_error: bool = False) -> Non
 
 
 def show_rows(
-    names: Sequence[str], rows: Iterable[Sequence[str]], *, title: str | None = None
+    names: Sequence[str], *sections: Iterable[Sequence[str]], title: str | None = None
 ) -> None:
-    """Shows a table of texts below the names of its columns."""
+    """Shows a table of texts below the names of its columns, with a line between its sections."""
     view = Table(*names, title=title)
-    for row in rows:
-        view.add_row(*row)
+    for rows in sections:
+        for row in rows:
+            view.add_row(*row)
+        view.add_section()
     show_table(view)

@@ -17,7 +17,6 @@ from vmaf_jax.errors import InputError
 from vmaf_jax.evaluation.conformal import HeldOutIntervals
 from vmaf_jax.evaluation.cross_validation import HeldOut, SweepTable, read_held_out
 from vmaf_jax.evaluation.run_metrics import RunMetrics
-from vmaf_jax.export.checkpoint import load_checkpoint, save_checkpoint
 from vmaf_jax.export.parity import Parity
 from vmaf_jax.export.sidecar import Identity, Sidecar, TrainingRecord, read_sidecar, write_sidecar
 from vmaf_jax.features.feature_set import FEATURE_SETS
@@ -30,6 +29,7 @@ from vmaf_jax.reporting.notebook import run_html
 from vmaf_jax.reporting.run_page import run_page
 from vmaf_jax.reporting.run_view import Curves, RunView
 from vmaf_jax.runs.config import Config, validate
+from vmaf_jax.runs.state import load_checkpoint, save_checkpoint
 
 _MOST_BYTES = 64 << 20
 _MOST_SCORE, _MOST_LOSS, _MOST_FIGURE = 1e9, 1e30, 1e15  # beyond, a file is damaged

@@ -1,6 +1,8 @@
 """Saved states of trainings: written on a schedule, agreed by all processes, resumed exactly.
 
 A folder holds Orbax's files, and a list of their digests with that of the training they belong to.
+A student's variables are plain files per array (no OCDBT, whose file names are random), with time
+stamps of zero: the same variables give the same bytes.
 
 Beside the result folder `NAME` stands `NAME.state`, with a folder for each of the last two states
 of the program that trains, and one for the result of each finished program. The folder goes
@@ -14,13 +16,14 @@ import contextlib
 import hashlib
 import io
 import json
+import logging
 import re
 import shutil
 import time
 from collections.abc import Iterable, Iterator
 from importlib import metadata
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import jax
 import numpy as np
@@ -29,7 +32,6 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from vmaf_jax import interrupts
 from vmaf_jax.environment import is_first_process, several_processes
 from vmaf_jax.errors import InputError
-from vmaf_jax.export.checkpoint import checkpointer_alone, save_checkpoint
 from vmaf_jax.files import (
     atomic_path,
     holds_plain_files,
@@ -38,12 +40,17 @@ from vmaf_jax.files import (
     take_lock,
     write_text,
 )
+from vmaf_jax.models import Student, Variables
 from vmaf_jax.progress import NO_PROGRESS, Progress
 from vmaf_jax.training.engine import Leaves
+
+if TYPE_CHECKING:
+    import orbax.checkpoint as ocp
 
 Arrays = dict[str, Any]  # a tree of arrays, by name
 _ARRAYS, _LIST = "state", "digests.json"
 _MAX_LIST_BYTES = 64 << 20
+_METADATA = "_CHECKPOINT_METADATA"
 
 
 class UnfitError(Exception):
@@ -111,7 +118,7 @@ def _digests(folder: Path) -> dict[str, str]:
     }
 
 
-_KEPT = 2
+_KEPT = 2  # states: where the last one is damaged, training goes on after the one before
 _LOCK = "lock"
 # The lock, states, results, and what a killed process left of writing them.
 _OWN_ENTRY = re.compile(
@@ -347,3 +354,64 @@ def _from_first(arrays: Arrays | None) -> Arrays | None:
     own = np.frombuffer(packed.getvalue() if is_first_process() else bytes(size), np.uint8)
     with np.load(io.BytesIO(np.asarray(broadcast_one_to_all(own)).tobytes())) as unpacked:
         return {name: unpacked[name] for name in unpacked.files}
+
+
+def save_checkpoint(path: Path, variables: Variables) -> None:
+    """Writes `variables` to the folder `path`, atomically, replacing what was there."""
+    import orbax.checkpoint as ocp
+
+    logging.getLogger("absl").setLevel(logging.ERROR)
+    with atomic_path(path) as temporary:
+        tree = jax.tree.map(np.asarray, dict(variables))
+        with checkpointer_alone() as checkpointer:
+            checkpointer.save(temporary.absolute(), args=ocp.args.PyTreeSave(tree))
+        metadata = json.loads((temporary / _METADATA).read_text())
+        for key in ("init_timestamp_nsecs", "commit_timestamp_nsecs"):
+            metadata[key] = 0
+        (temporary / _METADATA).write_text(json.dumps(metadata))
+
+
+def checkpointer_alone() -> "ocp.Checkpointer":
+    """Opens Orbax's reader and writer, which waits for no other process of a training."""
+    import orbax.checkpoint as ocp
+
+    alone = ocp.options.MultiprocessingOptions()
+    if jax.distributed.is_initialized():
+        me = jax.process_index()
+        alone = ocp.options.MultiprocessingOptions(
+            primary_host=me, active_processes={me}, barrier_sync_key_prefix=f"process_{me}"
+        )
+    handler = ocp.PyTreeCheckpointHandler(use_ocdbt=False, multiprocessing_options=alone)
+    return ocp.Checkpointer(handler, multiprocessing_options=alone)
+
+
+def load_checkpoint(path: Path, student: Student) -> Variables:
+    """Reads variables that fit `student`.
+
+    Raises:
+        InputError: missing, damaged, or of another student.
+    """
+    logging.getLogger("absl").setLevel(logging.ERROR)
+    if not path.is_dir():
+        raise InputError(f"{path}: no such checkpoint; train again.")
+    if not holds_plain_files(path):
+        raise InputError(f"{path}: holds something other than files; copy the checkpoint again.")
+    try:
+        with checkpointer_alone() as checkpointer:
+            tree = checkpointer.restore(path.absolute())
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f"{path}: damaged checkpoint ({reason}); train again.") from error
+    with jax.enable_x64(False):  # whatever the host program has switched on
+        expected = jax.eval_shape(student.init, jax.random.key(0))
+
+    def types(variables: Variables) -> Variables:
+        return jax.tree.map(lambda leaf: (leaf.shape, str(leaf.dtype)), variables)
+
+    if types(tree) != types(dict(expected)):
+        raise InputError(
+            f"{path}: parameters of another student than the config says; train again."
+        )
+    if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(tree)):
+        raise InputError(f"{path}: a parameter is not finite; train again.")
+    return tree

@@ -15,7 +15,7 @@ from vmaf_jax.errors import InputError
 from vmaf_jax.evaluation.cross_validation import HeldOut, SweepPoint, SweepTable, pooled_errors
 from vmaf_jax.evaluation.intervals import Interval
 from vmaf_jax.evaluation.metrics import all_metrics
-from vmaf_jax.evaluation.run_comparison import compare_runs
+from vmaf_jax.evaluation.run_metrics import compare_runs
 from vmaf_jax.progress import NO_PROGRESS, Progress
 from vmaf_jax.runs.conclude import conclude, load_external
 from vmaf_jax.runs.config import Config, validate

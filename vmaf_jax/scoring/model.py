@@ -311,7 +311,8 @@ def _load_run(folder: Path) -> Model:
     jitted = jax.jit(deployed.predict)
 
     def predict(*inputs: np.ndarray) -> jax.Array:
-        return jitted(constants, *[jnp.asarray(array, jnp.float32) for array in inputs])
+        arrays = [jnp.asarray(array, jnp.float32) for array in inputs]
+        return jitted(constants, *arrays)
 
     identity = run.identity
     return Model(

@@ -16,12 +16,12 @@ import numpy.typing as npt
 from vmaf_jax.environment import keep_programs_by_default
 from vmaf_jax.errors import InputError
 from vmaf_jax.extraction.extract import VideoLike, as_video
-from vmaf_jax.extraction.jax_features import FrameShape, unpack_planes
+from vmaf_jax.extraction.jax import FrameShape, unpack_planes
 from vmaf_jax.features.feature_set import FEATURES, FeatureSet
 from vmaf_jax.features.maps import TILE, luma_maps, v1_maps
 from vmaf_jax.features.v1 import Planes, settings_of, too_small
 from vmaf_jax.files import check_writable, is_folder, make_dir, write_bytes
-from vmaf_jax.reporting.heat import MAP_KINDS, heat_picture
+from vmaf_jax.reporting.plots import MAP_KINDS, heat_picture
 from vmaf_jax.scoring.measured_pair import plan_again
 from vmaf_jax.scoring.scores import Scores
 from vmaf_jax.scoring.worst_frames import lowest_frames

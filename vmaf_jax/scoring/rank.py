@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 
 from vmaf_jax.corpora.clips import Clip
@@ -19,7 +18,6 @@ from vmaf_jax.extraction.extract import check_backend, extract_each
 from vmaf_jax.extraction.request import Pair, Request, TableOrError, check_engine
 from vmaf_jax.files import is_folder
 from vmaf_jax.progress import NO_PROGRESS, Progress
-from vmaf_jax.scoring.intervals import check_interval, pool_profile
 from vmaf_jax.scoring.model import (
     AUTO,
     PHONE,
@@ -82,10 +80,7 @@ def rank(
     else:
         choice = choose_at_distance(model, settings.distance)
     loaded = load_scorer(choice.model)  # before the long work, which a bad model would waste
-    if settings.interval is not None:
-        check_interval(loaded, settings.interval, within=False)
-        if settings.other_pool(loaded) is not None:
-            pool_profile(loaded, np.mean)
+    settings.check_calibration(loaded)
     clips = [Clip("score", r.path.stem, d.path.stem, r, d) for r, d in pairs]
     started = time.perf_counter()
     outcomes = _measure(

@@ -124,6 +124,14 @@ class ScoreSettings:
             raise InputError(f"{model.name}: votes calibrated it to whole clips; drop --pool.")
         return None if self.pool == model.pooling else self.pool
 
+    def check_calibration(self, model: Model) -> None:
+        """Raises InputError where an interval is requested that the model cannot give."""
+        if self.interval is None:
+            return
+        check_interval(model, self.interval, within=False)
+        if self.other_pool(model) is not None:
+            pool_profile(model, np.mean)
+
     def video_pair(self, pair: Pair) -> VideoPair:
         """Returns the two videos with how they are compared, for the result."""
         return VideoPair(pair[0], pair[1], self.comparison)
@@ -282,7 +290,7 @@ def score_pair(
 
 
 def _score_by_pixels_model(choice: ModelChoice, pair: Pair, settings: ScoreSettings) -> Scores:
-    from vmaf_jax.scoring.pixels_backend import score_pixels
+    from vmaf_jax.scoring.pixels import score_pixels
 
     if isinstance(choice.model, Model):
         raise InputError("--backend onnx: takes a model by name or file, not a loaded one.")
@@ -307,9 +315,7 @@ def _score_every_frame(
     choice = ModelChoice(HD) if is_open else choose_model(model, pair[0], settings.display)
     if settings.interval is not None:  # a model without intervals is refused before the long work
         calibrated = load_scorer(choice.model)
-        check_interval(calibrated, settings.interval, within=False)
-        if settings.other_pool(calibrated) is not None:
-            pool_profile(calibrated, np.mean)
+        settings.check_calibration(calibrated)
         choice = ModelChoice(calibrated, choice.reason)
     feature_set = feature_set_of(choice.model)
 

@@ -17,7 +17,6 @@ import pyarrow.parquet as pq
 from vmaf_jax.errors import InputError
 from vmaf_jax.features.feature_set import FEATURE_SETS
 from vmaf_jax.files import limit
-from vmaf_jax.tables.categories import combine, encode, first_rows
 from vmaf_jax.tables.locations import Place, for_pyarrow, one_line_errors
 from vmaf_jax.tables.opinions import MAX_DISTANCE, MOS_RANGE, check_scale, check_within_clips
 from vmaf_jax.tables.table import (
@@ -27,6 +26,9 @@ from vmaf_jax.tables.table import (
     SCHEMA_VERSION,
     UNLIMITED,
     FeatureTable,
+    combine,
+    encode,
+    first_rows,
 )
 
 MAX_ROWS = 5_000_000  # of one file, which is read whole; longer tables are folders of shards
@@ -197,7 +199,7 @@ def number_column(arrow: pa.Table, path: Place, name: str) -> npt.NDArray[np.flo
         floats = column.cast(pa.float64()).combine_chunks()
     except pa.ArrowException as error:
         raise InputError(f"{path}: column {name!r}: {error}; extract again.") from error
-    # By DLPack, which knows no nulls, as to_numpy would import pandas (tables/categories.py).
+    # By DLPack, which knows no nulls, as to_numpy would import pandas (tables/table.py).
     numbers = floats.to_numpy(False) if floats.null_count else np.from_dlpack(floats)
     values = np.asarray(numbers, np.float64)
     unlimited = np.isposinf(values) & (name in UNLIMITED)

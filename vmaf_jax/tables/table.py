@@ -23,7 +23,6 @@ import numpy.typing as npt
 from vmaf_jax.errors import InputError
 from vmaf_jax.features.feature_set import FEATURE_SETS, FeatureSet
 from vmaf_jax.files import atomic_path
-from vmaf_jax.tables.categories import combine, encode, first_rows
 from vmaf_jax.tables.opinions import MOS_RANGE, LabelScale
 
 if TYPE_CHECKING:
@@ -36,6 +35,7 @@ KEYS = ("corpus", "source", "clip")  # that tell clips apart
 OPINIONS = ("mos", "mos_ci95", "experiment", "distance")  # of a clip, so equal on its frames
 RESERVED_COLUMNS = frozenset(KEYS + OPINIONS).union({"frame", "n_frames"}, *FEATURE_SETS.values())
 UNLIMITED = ("ciede2000", "psnr_hvs")  # labels in dB, infinite where two pictures are equal
+Codes = npt.NDArray[np.int64]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -327,3 +327,51 @@ def _take_evenly(rows: npt.NDArray[np.int64], count: int | None) -> npt.NDArray[
     if count is None or len(rows) <= count:
         return rows
     return rows[np.arange(count) * len(rows) // count]
+
+
+def encode(names: npt.NDArray[np.object_]) -> tuple[list[str], Codes]:
+    """Returns the distinct names in order of appearance, and the number of each row's, `[n]`."""
+    # Names stay objects that rows share, 8 bytes a row: NumPy's own text would take four bytes a
+    # character and row.
+    numbers: dict[str, int] = {}
+    number = (numbers.setdefault(name, len(numbers)) for name in names)
+    codes = np.fromiter(number, np.int64, len(names))
+    return list(numbers), codes
+
+
+def encode_sorted(names: npt.NDArray[np.object_]) -> tuple[list[str], Codes]:
+    """Returns the distinct names, sorted, and the number of each row's, `[n]`."""
+    texts, codes = encode(names)
+    order = sorted(range(len(texts)), key=texts.__getitem__)
+    return [texts[k] for k in order], np.argsort(np.array(order, np.int64))[codes]
+
+
+def combine(*codes: npt.NDArray[np.integer]) -> Codes:
+    """Returns the number of each row's combination of codes, `[n]`, by first appearance.
+
+    Args:
+        codes: whole numbers, `[n]` each.
+    """
+    group = _renumber(codes[0])
+    for column in codes[1:]:
+        number = _renumber(column)
+        # Renumbered after each column, or the product of many would overflow.
+        group = _renumber(group * (int(number.max(initial=0)) + 1) + number)
+    return group
+
+
+def first_rows(group: Codes) -> Codes:
+    """Returns the first row of each group, `[groups]`, numbered by first appearance."""
+    # A group begins where the highest number so far rises.
+    return np.flatnonzero(np.diff(np.maximum.accumulate(group), prepend=-1))
+
+
+def _renumber(column: npt.NDArray[np.integer]) -> Codes:
+    """Returns the number of each value, by first appearance."""
+    import pyarrow as pa  # here, for what needs names alone
+
+    # By buffers and DLPack: Arrow imports pandas, where it is installed, to take an array of
+    # objects or to return one to NumPy, which takes longer than a cached score otherwise does.
+    values = pa.py_buffer(np.ascontiguousarray(column, np.int64))
+    coded = pa.Array.from_buffers(pa.int64(), len(column), [None, values]).dictionary_encode()
+    return np.from_dlpack(coded.indices).astype(np.int64)

@@ -292,8 +292,8 @@ def _gather(source: BatchSource, index: Array, weight: Float[Array, "s b"]) -> B
     return lambda step: Batch(columns[step].T, source.label(targets[step]), weight[step])
 
 
-SPAN_SHARE = 0.4
-_MIXTURE = (-0.2, 1.2)
+SPAN_SHARE = 0.4  # of queries; the others are of the box, most of which no corpus has rows in
+_MIXTURE = (-0.2, 1.2)  # beyond 0 and 1: held-out clips lie a little outside the others' span
 _JITTER = 0.1  # of each feature's standard deviation over the training rows
 
 DrawRows = Callable[[Array, int], Float[Array, "b d"]]  # training rows, from a key and a count

@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from vmaf_jax.tables.categories import encode_sorted
+from vmaf_jax.tables.table import encode_sorted
 
 _BLOCK = 4096  # rows that are read together
 # `mean` and `inv_std`, `[d]` each, or `[m, d]`; float32 where a training starts from a saved model.

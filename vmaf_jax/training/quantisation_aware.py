@@ -7,6 +7,8 @@ Source: "Estimating or propagating gradients through stochastic neurons for cond
 computation", arXiv:1308.3432.
 """
 
+# Not in `export.quantize`: registries read its budgets, and do without JAX and Optax.
+
 from typing import Any
 
 import jax

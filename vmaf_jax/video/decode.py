@@ -4,18 +4,22 @@ ffmpeg decodes while its reader works, and waits when no one reads; so memory do
 the length of a clip. Each video has a run of its own: one run for both would stop when one pipe is
 full and the other is awaited. Frames are paired by number, and brought to one size and format,
 exactly as for libvmaf.
+
+Pictures for pages pass the filters that their video was measured through, so that a picture is of
+the frame that has the score; then they are scaled down, and luma, chroma and matrix become JPEG's.
 """
 
 import concurrent.futures
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from vmaf_jax.errors import InputError
+from vmaf_jax.files import work_folder
 from vmaf_jax.video.checks import check_run, check_steps
 from vmaf_jax.video.comparison import DEFAULT_COMPARISON, Comparison, Description
-from vmaf_jax.video.ffmpeg import VERBOSE, Ffmpeg, FfmpegPipe
+from vmaf_jax.video.ffmpeg import VERBOSE, Ffmpeg, FfmpegPipe, run_ffmpeg
 from vmaf_jax.video.inputs import Video, check_video, select_streams
 from vmaf_jax.video.pairing import check_chroma, filter_chains, warn_of_chroma
 from vmaf_jax.video.pixel_format import chroma_size, common_bits, common_format
@@ -27,11 +31,20 @@ from vmaf_jax.video.report import (
     has_restarted_filters,
     join_runs,
 )
-from vmaf_jax.video.streams import apply_grain_option, leave_grain_out, probe_pair
+from vmaf_jax.video.shots import SHOT_FILTER, read_shot_log, shot_starts
+from vmaf_jax.video.streams import (
+    SWSCALE_MATRIX,
+    DecodedStream,
+    apply_grain_option,
+    leave_grain_out,
+    probe_pair,
+)
 from vmaf_jax.video.synchrony import is_looked_at, shrink
 
 Samples = npt.NDArray[np.unsignedinteger]
 _AT_A_TIME = 4  # frames: 133 MB of two 4K videos of 16 bits
+_QUALITY = 3  # of ffmpeg's JPEG: 2 is its best, 31 its worst
+_HD = 720  # lines from which a file that does not say is taken for BT.709
 
 
 class DecodedPair:
@@ -198,3 +211,64 @@ def frame_at(pair: DecodedPair, number: int) -> tuple[Samples, Samples]:
 def sample_dtype(bits: int) -> type[np.uint8] | type[np.uint16]:
     """Returns the type that samples of so many bits come in."""
     return np.uint8 if bits == 8 else np.uint16
+
+
+def take_pictures(
+    ffmpeg: Ffmpeg,
+    video: Video,
+    chain: str,
+    frames: Sequence[int],
+    size: tuple[int, int],
+    *,
+    matrix: str,
+    shots_of: int = 0,
+) -> tuple[dict[int, bytes], list[int]]:
+    """Returns frames of a video as JPEG, and where its shots start.
+
+    Args:
+        chain: the filters that it was measured through.
+        frames: numbers after them, rising.
+        size: width and height, pixels.
+        matrix: of its luma and chroma, ffmpeg's name.
+        shots_of: frames that there are, where shots are to be found; 0 looks for none.
+
+    Raises:
+        InputError: ffmpeg fails, or the video has not all of the frames.
+    """
+    chosen = "+".join(f"eq(n,{frame})" for frame in frames)
+    convert = f"in_color_matrix={matrix}:out_color_matrix=bt601:out_range=pc"
+    picked = (
+        f"select='{chosen}',scale={size[0]}:{size[1]}:flags=area:{convert},"
+        f"format=yuvj420p,setsar=1[p]"
+    )
+    graph = f"[0:{video.stream_specifier}]{chain},{picked}"
+    outputs = ["-map", "[p]", "-fps_mode", "passthrough", "-c:v", "mjpeg", "-q:v", str(_QUALITY)]
+    # In the time base of the video's rate two frames that the chain counts may fall together.
+    outputs += ["-enc_time_base", "1:1000", "-f", "image2", "p%05d.jpg"]
+    if shots_of:
+        graph = f"[0:{video.stream_specifier}]{chain},split=2[a][b];[a]{picked};[b]{SHOT_FILTER}[c]"
+        outputs += ["-map", "[c]", "-fps_mode", "passthrough", "-f", "null", "-"]
+    with work_folder() as work:
+        start = ["-nostdin", "-nostats", "-v", "error", *video.arguments()]
+        run = run_ffmpeg(ffmpeg, [*start, "-filter_complex", graph, *outputs], folder=work)
+        pictures = [path.read_bytes() for path in sorted(work.glob("p*.jpg"))]
+        if run.code or len(pictures) != len(frames):
+            reason = (run.report.strip().splitlines() or ["too few frames"])[-1]
+            raise InputError(f"{video.path}: no pictures of it ({reason}); check the file.")
+        cuts = shot_starts(read_shot_log(work)[1][:shots_of]) if shots_of else []
+    return dict(zip(frames, pictures, strict=True)), cuts
+
+
+def picture_size(stream: DecodedStream, width: int, part: tuple[int, int]) -> tuple[int, int]:
+    """Returns the size of a small picture in square pixels, so many pixels across at most.
+
+    Args:
+        part: width and height of what is shown of the stream's picture, pixels.
+    """
+    across = min(width, part[0])
+    return across, max(2, round(across * part[1] / part[0] / float(stream.sar or 1)))
+
+
+def colour_matrix(stream: DecodedStream) -> str:
+    """Returns swscale's name of a video's matrix, guessed by its size where it does not say."""
+    return SWSCALE_MATRIX.get(stream.matrix, "bt709" if stream.height >= _HD else "bt601")

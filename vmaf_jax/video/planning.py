@@ -17,10 +17,10 @@ from vmaf_jax.video.inputs import VideoPair, select_streams
 from vmaf_jax.video.pairing import PairPlan, plan_pair
 from vmaf_jax.video.pixel_format import common_bits, planar_format
 from vmaf_jax.video.report import check_formats, explain_failure, has_restarted_filters
-from vmaf_jax.video.stream_choice import choose_stream
 from vmaf_jax.video.streams import (
     StreamPair,
     apply_grain_option,
+    choose_stream,
     decoded_streams,
     leave_grain_out,
     probe_pair,

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from vmaf_jax.errors import InputError
+from vmaf_jax.video.decode import colour_matrix, picture_size, take_pictures
 from vmaf_jax.video.ffmpeg import find_ffmpeg
 from vmaf_jax.video.inputs import Video
-from vmaf_jax.video.pictures import colour_matrix, picture_size, take_pictures
 from vmaf_jax.video.shots import read_shot_log, shot_starts
 from vmaf_jax.video.streams import probe
 

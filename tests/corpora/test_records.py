@@ -5,7 +5,7 @@ import decimal
 import numpy as np
 import pytest
 
-from vmaf_jax.corpora.numbers import read_number, read_whole
+from vmaf_jax.corpora.records import read_number, read_whole
 
 
 @pytest.mark.parametrize(

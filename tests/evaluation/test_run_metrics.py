@@ -12,7 +12,7 @@ from vmaf_jax.evaluation.cross_validation import HeldOut, concatenate
 from vmaf_jax.evaluation.metrics import rmse
 from vmaf_jax.evaluation.opinion_report import paired_differences
 from vmaf_jax.evaluation.opinions import Opinions, calibrate_held_out
-from vmaf_jax.evaluation.run_comparison import compare_runs, compare_with_rivals
+from vmaf_jax.evaluation.run_metrics import compare_runs, compare_with_rivals
 
 
 def test_a_paired_difference_is_that_of_the_opinion_comparison():
