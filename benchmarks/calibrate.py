@@ -9,6 +9,7 @@ title of its tests are rated, chosen or at random, and the votes of its other cl
 import argparse
 import csv
 import dataclasses
+import json
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -326,6 +327,12 @@ def report(tests: RatedTests, predictions: Sequence[Predictions], hyper: Hyperpa
             print(f"{100 * level:g} % intervals held, {name}", *held, sep=" | ")
 
 
+def format_process(process: TitleProcess) -> str:
+    """Returns the process as JSON, its numbers with the digits that every machine finds."""
+    rounded = json.loads(to_json(process), parse_float=lambda text: float(f"{float(text):.4g}"))
+    return to_json(rounded)
+
+
 def main() -> None:
     """Runs the leave-one-out, and fits what is shipped where asked to."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -353,7 +360,7 @@ def main() -> None:
             HD: fit_process(hd, np.arange(len(hd.mos))).logistic,
         }
         process = TitleProcess(hyper, logistics, summarise(tests, predictions, arguments.model))
-        write_text(FILE, to_json(process))
+        write_text(FILE, format_process(process))
 
 
 if __name__ == "__main__":
