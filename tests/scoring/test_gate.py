@@ -119,6 +119,7 @@ def test_many_pairs_are_junit_tests(pair, encodes, documents, tmp_path):
         (("--max-drop", "1"), "--baseline and --max-drop go together"),
         (("--junit", "o.xml"), "give --fail-below or --baseline"),
         (("--fail-below", "1", "--junit", "o.txt"), "must end in .xml"),
+        (("--log", "o.txt"), "must end in .json or .xml"),
         (
             ("--fail-below", "p5=1", "--within", "1"),
             "--within estimates the mean; drop it, or --pool p5",
@@ -128,6 +129,7 @@ def test_many_pairs_are_junit_tests(pair, encodes, documents, tmp_path):
         (("--baseline", "short.json", "--max-drop", "1"), "of 9 frames, the clip has 12"),
         (("--baseline", "plain.json", "--max-drop", "worst-shot=1"), "has no score by worst-shot"),
         (("--baseline", "text.json", "--max-drop", "1"), "no document of `score --json`"),
+        (("--baseline", "nan.json", "--max-drop", "1"), "no document of `score --json`"),
         (("--baseline", "other.json", "--max-drop", "1"), "no scores of dis.mp4 against ref.y4m"),
         (
             ("--baseline", "part.json", "--max-drop", "1"),
@@ -139,6 +141,8 @@ def test_bad_input_is_one_line(pair, documents, flags, message):
     (documents / "text.json").write_text("[1, 2")
     other = json.loads((documents / "plain.json").read_text()) | {"reference": "another"}
     (documents / "other.json").write_text(json.dumps(other))
+    plain = (documents / "plain.json").read_text()
+    (documents / "nan.json").write_text(plain.replace('"score": ', '"score": NaN, "was": ', 1))
     part = {**other["comparison"], "region": [0, 0, 64, 64], "start": 3}
     part = json.loads((documents / "plain.json").read_text()) | {"comparison": part}
     (documents / "part.json").write_text(json.dumps(part))

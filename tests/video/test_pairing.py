@@ -58,6 +58,9 @@ def test_lengths_differ_only_where_they_matter(encodes):
 def test_a_start_behind_the_end_says_so(encodes):
     with pytest.raises(InputError, match="nothing is left after --start"):
         extract_pair(encodes / "ref.y4m", encodes / "dis.mp4", start="99f", **TEACHERS)
+    for flags in ({"offset": 60}, {"start": "9", "fps": "match"}):
+        with pytest.raises(InputError, match=r"left to .*lower --start or --offset"):
+            extract_pair(encodes / "ref.y4m", encodes / "dis.mp4", **flags, **TEACHERS)
 
 
 @pytest.fixture(scope="module")

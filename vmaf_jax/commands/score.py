@@ -88,7 +88,9 @@ class Output:
 
     def check(self, inputs: Sequence[Path]) -> None:
         """Checks that the files of one pair can be written."""
-        log_suffix = ".xml" if self.log is not None and self.log.suffix == ".xml" else ".json"
+        log_suffix = "" if self.log is None else self.log.suffix
+        if self.log is not None and log_suffix not in (".json", ".xml"):
+            raise InputError(f"{self.log}: the name must end in .json or .xml.")
         for path, suffix in (
             (self.csv, ".csv"),
             (self.plot, ".png"),
@@ -101,8 +103,6 @@ class Output:
             from vmaf_jax.scoring.quality_map import check_map_folder  # names a missing extra
 
             check_map_folder(self.maps)
-        if self.csv is not None and self.csv == self.plot:
-            raise InputError("--csv and --plot name one file; choose two.")
 
     def check_for_ranking(
         self,

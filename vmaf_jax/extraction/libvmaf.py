@@ -251,7 +251,9 @@ def _read_log(path: Path, report: str) -> dict[str, Any]:
     except (OSError, ValueError, TypeError, RecursionError) as error:
         # libvmaf can fail on a model (CAMBI on small pictures, say) while ffmpeg ends with 0.
         raise InputError(
-            explain_libvmaf_error(report) or "libvmaf wrote no log; free space."
+            explain_libvmaf_error(report)
+            or "libvmaf wrote no log: no frame was left to measure (lower --start or --offset), or "
+            "the temporary folder is full."
         ) from error
 
 

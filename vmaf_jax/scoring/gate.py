@@ -121,11 +121,17 @@ class Check:
         return {**dataclasses.asdict(self), "drop": drop}
 
 
-class _Moment(pydantic.BaseModel):
+class _Finite(pydantic.BaseModel):
+    """Part of a document; NaN is refused, since no drop from it is beyond a limit."""
+
+    model_config = pydantic.ConfigDict(allow_inf_nan=False)
+
+
+class _Moment(_Finite):
     score: float
 
 
-class _Interval(pydantic.BaseModel):
+class _Interval(_Finite):
     low: float
     high: float
 
@@ -143,7 +149,7 @@ class _Measured(pydantic.BaseModel):
         return " ".join(filter(None, (region, start))) or "the whole videos"
 
 
-class _Document(pydantic.BaseModel):
+class _Document(_Finite):
     """A document of `score --json`, as far as a baseline needs it."""
 
     model: str

@@ -167,6 +167,11 @@ def explain_failure(
             return f"{video.path}: holds no decodable picture; make it again."
     if by_libvmaf := explain_libvmaf_error(report):
         return by_libvmaf
+    if "Could not open encoder before EOF" in report:  # filters left nothing to write
+        return (
+            f"{distorted.path}: no frame of it and its reference is left to compare; lower --start "
+            f"or --offset."
+        )
     reasons = [line for line in report.splitlines() if re.search(r"error|invalid|fail", line, re.I)]
     reason = re.sub(r"^(?:\[[^]]*\] )+", "", (reasons or report.strip().splitlines() or ["?"])[0])
     return f"{distorted.path}: ffmpeg failed on this pair ({reason.strip()}); check both files."
