@@ -58,7 +58,7 @@ class Outcome:
         clip, encoder, target, way: Which search.
         above: Points by which its score, of all frames, is above the target; None where the target
             was refused, since the weakest setting is far above it.
-        encoded, measured: Frames, in files.
+        encoded, measured: Frames, in files; small pictures count by their share of the pixels.
     """
 
     clip: str
@@ -238,8 +238,8 @@ def _search_by_encode(encodes: Encodes, target: float) -> tuple[float | None, fl
                 raise
             return None, 0.0, 0.0
         n = found.n_frames
-        probed = len(found.probes) * sum(length for _, length in found.segments) / n
-        measured = probed + sum(entry.frames_measured for entry in found.encodes) / n
+        probed, measured = (frames / n for frames in found.frames_probed)
+        measured += sum(entry.frames_measured for entry in found.encodes) / n
         above = _MISSED
         if found.finished is not None:
             above = _score(encodes.clip, out, Path(work))[encodes.model] - found.target

@@ -27,7 +27,7 @@ def test_segments_lie_apart():
     plan = plan_segments(hard, RATE)
     ends = [start + n for start, n in plan.segments]
     assert all(end <= start for end, (start, _) in zip(ends, plan.segments[1:], strict=False))
-    assert 0.1 * 3000 < plan.n_frames < 0.25 * 3000
+    assert 0.05 * 3000 < plan.n_frames < 0.25 * 3000
     lengths = [n for _, n in plan.segments]
     assert min(lengths) >= 15
     assert max(lengths) <= 60
@@ -60,7 +60,7 @@ def test_a_statistic_of_equal_segments_has_no_error():
     assert estimate_statistic(lambda chosen: 91.5, 8, 0.1) == (91.5, 0.0)
 
 
-@pytest.mark.parametrize("n_frames", [1, 10, 200, 600])
+@pytest.mark.parametrize("n_frames", [1, 10, 200, 450])
 def test_a_short_clip_has_no_plan(n_frames):
     assert plan_segments(np.ones(n_frames), RATE) is None
 

@@ -195,10 +195,10 @@ def test_a_target_below_every_setting_is_refused(encodes, tmp_path):
 
 @pytest.fixture(scope="module")
 def long_clip(ffmpeg, tmp_path_factory):
-    """Forty seconds of shots between easy and hard, ten small frames a second."""
+    """Forty seconds of shots between easy and hard, large enough for an outline."""
     path = tmp_path_factory.mktemp("long") / "long.mkv"
-    tile = "size=160x120:rate=10:duration=10"
-    sources = [f"testsrc2={tile}", "mandelbrot=size=160x120:rate=10,trim=duration=10"]
+    tile = "size=240x180:rate=10:duration=10"
+    sources = [f"testsrc2={tile}", "mandelbrot=size=240x180:rate=10,trim=duration=10"]
     sources += [f"testsrc2={tile},noise=alls=20:allf=t", f"smptebars={tile}"]
     inputs = [word for source in sources for word in ("-f", "lavfi", "-i", source)]
     line = [ffmpeg, "-v", "error", *inputs, "-lavfi", "concat=n=4,format=yuv420p", "-c:v", "ffv1"]
@@ -224,7 +224,7 @@ def test_probes_lead_to_a_file_that_keeps_the_target(long_clip, tmp_path):
     # Another target begins with all that is known.
     other = encode(long_clip, tmp_path / "c.mkv", EncodeSettings(target=88.0, preset="fast"))
     assert sum(not p.is_cached for p in other.probes) <= 1
-    assert len([e for e in other.encodes if not e.is_cached]) == 1
+    assert len([e for e in other.encodes if not e.is_cached]) <= 2
     assert score(long_clip, tmp_path / "c.mkv", model="vmaf_v0.6.1").pooled >= 88
 
 

@@ -67,6 +67,29 @@ def test_a_survey_copies_the_same_reel(ffmpeg, tmp_path, monkeypatch):
     assert find_reel(program, survey.video, survey.stream, segments, 24.0).path == made
 
 
+def test_an_outline_has_all_frames_in_small_pictures(ffmpeg, tmp_path, monkeypatch):
+    monkeypatch.setenv("VMAF_JAX_CACHE", str(tmp_path / "cache"))
+    source, segments = tmp_path / "source.mp4", ((2, 5), (10, 6))
+    pictures = ["-f", "lavfi", "-i", "testsrc2=size=318x180:rate=24:duration=1"]
+    form = ["-c:v", "libx264", "-pix_fmt", "yuv420p10le"]
+    subprocess.run([ffmpeg, "-v", "error", *pictures, *form, source], check=True)
+    program = find_ffmpeg()
+    survey = survey_source(program, Video(source), lambda difficulty, rate: segments)
+    lines = reels.outline_lines(survey.stream, survey.n_frames)
+    made = reels.outline_path(program, survey.video, lines)
+    assert made.exists()  # by the same pass as the survey
+    video, stream = probe(program, Video(made))
+    assert (stream.width, stream.height, stream.pix_fmt, stream.rate) == (160, 90, "yuv420p", 24)
+    every = frame_digests(ffmpeg, made, "yuv420p")
+    assert len(every) == 24
+    small = find_reel(program, video, stream, segments, 24.0).path
+    assert frame_digests(ffmpeg, small, "yuv420p") == every[2:7] + every[10:16]
+    made.unlink()
+    again = reels.find_outline(program, survey.video, survey.stream, lines, survey.rate).path
+    assert again == made
+    assert frame_digests(ffmpeg, again, "yuv420p") == every
+
+
 def test_reels_used_long_ago_are_removed_beyond_a_size(tmp_path, monkeypatch):
     monkeypatch.setattr(reels, "_MOST_BYTES", 250)
     now = time.time()

@@ -1,9 +1,9 @@
 """A stratified sample of a video's segments, and scores of the whole estimated from it.
 
-A video is cut into segments of about a second. They are ordered by how hard they are to encode, and
-drawn systematically along that order, one from each stratum of equal size: hard and easy parts are
-in the sample as they are in the video. A statistic is estimated from the drawn frames, and its
-error from pseudo-values of the delete-one jackknife, in that order,
+A video is cut into segments of about half a second. They are ordered by how hard they are to
+encode, and drawn systematically along that order, one from each stratum of equal size: hard and
+easy parts are in the sample as they are in the video. A statistic is estimated from the drawn
+frames, and its error from pseudo-values of the delete-one jackknife, in that order,
 
     p_i = n T - (n - 1) T_(-i)        variance = (1 - f) / n * sum (p_(i+1) - p_i)^2 / (2 (n - 1))
 
@@ -20,10 +20,9 @@ import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
-_SECONDS = 1.2  # of a segment
-_SHORTEST = 0.5  # of a segment's usual length: a shorter shot joins its neighbour
-_LEAST_SEGMENTS, _MOST_SEGMENTS = 6, 40  # drawn
-_SHARE = 0.12  # of the segments that are drawn, within those limits
+_SECONDS = 0.6  # of a segment, and of a shot: a shorter one joins its neighbour
+_LEAST_SEGMENTS, _MOST_SEGMENTS = 8, 60  # drawn
+_SHARE = 0.08  # of the segments that are drawn, within those limits
 _LEAST_GAIN = 4  # segments for each drawn one, below which the whole video is encoded as soon
 
 
@@ -81,8 +80,8 @@ def plan_segments(difficulty: Floats, rate: float, *, seed: int = 0) -> SegmentP
 
 
 def merge_shots(n_frames: int, cuts: Sequence[int], rate: float) -> list[int]:
-    """Returns the first frames of shots, those below half a segment joined to a neighbour."""
-    least = _SHORTEST * _segment_frames(rate)
+    """Returns the first frames of shots, those below a segment's length joined to a neighbour."""
+    least = _segment_frames(rate)
     starts = [0]
     for cut in cuts:
         if cut - starts[-1] >= least:

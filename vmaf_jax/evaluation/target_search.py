@@ -98,11 +98,11 @@ def forecast(
     grid = settings.grid()
     points = list(probes) or list(whole)
     if not points:
-        t = _to_t(np.array(93.0)) + settings.slope * (grid - settings.typical)
+        t = to_t(np.array(93.0)) + settings.slope * (grid - settings.typical)
         unknown = np.full(len(grid), 100.0)
-        return Forecast(grid, _from_t(t), unknown, unknown)
+        return Forecast(grid, from_t(t), unknown, unknown)
     t, gap = _curve(settings, points, grid)
-    mean = _from_t(t)
+    mean = from_t(t)
     points_per_t = (mean + 1) * (101 - mean) / 102
     curve_error = gap * points_per_t
     error = np.zeros(len(grid))
@@ -115,8 +115,8 @@ def forecast(
         files = sorted(whole, key=lambda file: file.setting)
         at = [file.setting for file in files]
         scores = np.array([file.score for file in files])
-        shift = _to_t(scores) - np.interp(at, grid, t)
-        mean = np.minimum.accumulate(_from_t(t + np.interp(grid, at, shift)))
+        shift = to_t(scores) - np.interp(at, grid, t)
+        mean = np.minimum.accumulate(from_t(t + np.interp(grid, at, shift)))
         far = np.abs(mean[:, None] - scores).min(axis=1)
         carried = np.hypot(_CARRY * far, np.interp(grid, at, [file.error for file in files]))
         error = np.minimum(error, carried)
@@ -201,7 +201,7 @@ def _curve(
     for point in points:
         by_setting.setdefault(point.setting, []).append(point.score)
     x = np.array(sorted(by_setting))
-    y = _to_t(np.array([np.mean(by_setting[setting]) for setting in x]))
+    y = to_t(np.array([np.mean(by_setting[setting]) for setting in x]))
     y = np.asarray(isotonic_regression(y, increasing=False).x)
     inside = np.clip(grid, x[0], x[-1])
     t, first, last = np.full(len(grid), y[0]), settings.slope, settings.slope
@@ -217,9 +217,12 @@ def _curve(
     return t, share * distance
 
 
-def _to_t(score: Floats) -> Floats:
+def to_t(score: Floats | float) -> Floats:
+    """Returns t of scores, points."""
+    score = np.asarray(score, np.float64)
     return np.asarray(np.log((score + 1) / (101 - score)))
 
 
-def _from_t(t: Floats) -> Floats:
-    return np.clip(101 - 102 / (1 + np.exp(t)), 0, 100)
+def from_t(t: Floats | float) -> Floats:
+    """Returns the scores of t, points, 0 to 100."""
+    return np.asarray(np.clip(101 - 102 / (1 + np.exp(t)), 0, 100))

@@ -26,7 +26,8 @@ from vmaf_jax.jobs.encode_settings import (
     target_in_points,
 )
 from vmaf_jax.progress import NO_PROGRESS, Progress
-from vmaf_jax.scoring.encode_trials import Probe, Target, Trials, WholeEncode
+from vmaf_jax.scoring.encode_probes import Probe, SegmentProbes
+from vmaf_jax.scoring.encode_trials import Target, Trials, WholeEncode
 from vmaf_jax.scoring.shot_trials import ShotSettings, choose_shots
 from vmaf_jax.video.encoders import CONTAINERS, Encoder, SettingRange, find_encoder
 from vmaf_jax.video.ffmpeg import find_ffmpeg
@@ -57,6 +58,9 @@ class Encoding:
         segments: First frame and number of frames of each segment that probes are of; none where
             the whole file was encoded from the start.
         probes: Encodes of the segments, in their order.
+        outlines: Settings at which the outline was encoded, each with its score.
+        frames_probed: Frames encoded, and of them those measured, for all probes and outlines of
+            this source and recipe; small pictures count by their share of the pixels.
         encodes: Encodes of the whole file, in their order.
         finished: The encode that was written; None without one. Where each shot has a setting of
             its own, its setting is their mean over frames.
@@ -83,6 +87,8 @@ class Encoding:
     rate: float
     segments: tuple[tuple[int, int], ...]
     probes: tuple[Probe, ...]
+    outlines: tuple[tuple[float, float], ...]
+    frames_probed: tuple[float, float]
     encodes: tuple[WholeEncode, ...]
     finished: WholeEncode | None
     shots: ShotSettings | None
@@ -168,14 +174,18 @@ def encode(
     target = Target(settings.target, settings.pool, settings.confidence)
     times.append(time.perf_counter())
     with work_folder(out.absolute().parent) as work:
-        trials = Trials(ffmpeg, source, plan, recipe, model, target, work, progress)
-        probes = [] if dry_run or plan is None else probe_settings(trials, settings)
+        trials = Trials(ffmpeg, source, recipe, model, target, work, progress)
+        segments = None if plan is None else SegmentProbes(trials, plan)
+        probes = [] if dry_run or segments is None else probe_settings(segments, settings)
         _check_not_below(probes, encoder, settings)
+        seen = segments.observe(probes) if segments is not None and probes else []
+        outlines = [] if segments is None else segments.known_outlines()
+        frames = (0.0, 0.0) if segments is None else segments.count_frames()
         if probes:
-            progress.say(_say_expected(probes, encoder, settings, source))
+            progress.say(_say_expected(probes, seen, settings, source, encoder.settings))
         times.append(time.perf_counter())
         best = work / f"best{out.suffix}"
-        encodes, finished = ([], None) if dry_run else _encode(trials, probes, settings, best)
+        encodes, finished = ([], None) if dry_run else _encode(trials, seen, settings, best)
         shots, finished, note = _choose_shots(trials, finished, settings, best)
         size = None if finished is None else best.stat().st_size
         saving = None if size is None else 1 - size / video.path.stat().st_size
@@ -203,6 +213,8 @@ def encode(
         rate=source.rate,
         segments=() if plan is None else plan.segments,
         probes=tuple(probes),
+        outlines=tuple(outlines),
+        frames_probed=frames,
         encodes=tuple(encodes),
         finished=finished if is_written else None,
         shots=shots if is_written else None,
@@ -214,26 +226,43 @@ def encode(
     )
 
 
-def probe_settings(trials: Trials, settings: EncodeSettings) -> list[Probe]:
+def probe_settings(segments: SegmentProbes, settings: EncodeSettings) -> list[Probe]:
     """Encodes the segments at a few settings, each where the decision is made by then.
+
+    Where there is an outline, it is encoded first, until it tells about where that is.
 
     Returns:
         All probes of the segments, those of earlier searches first.
     """
-    known = trials.known_probes()
+    known = segments.known_probes()
     probes = list(known)
     z = statistics.NormalDist().inv_cdf(settings.confidence)
+    scale, target = segments.trials.recipe.encoder.settings, settings.target
     while len(probes) < len(known) + MAX_PROBES:
-        seen, scale = observe_probes(probes), trials.recipe.encoder.settings
-        setting = next_probe(scale, seen, settings.target, z, settings.tolerance)
+        seen = segments.observe(probes)
+        setting = next_probe(scale, seen, target, z, settings.tolerance)
+        if segments.has_outline and not probes:
+            if setting is not None and len(seen) < MAX_PROBES:
+                score = segments.score_outline(setting)
+                segments.trials.progress.say(f"small pictures at {setting:g}: {score:.2f}")
+                continue
+            setting = _nearest_outline(scale, seen, target)
         if setting is None:
             break
-        probes.append(trials.probe(setting))
+        probes.append(segments.probe(setting))
     return probes
 
 
+def _nearest_outline(scale: SettingRange, seen: Sequence[Observation], target: float) -> float:
+    """Returns where segments are encoded first: at the outline that is nearest the target."""
+    nearest = min(seen, key=lambda outline: abs(outline.score - target))
+    if abs(nearest.score - target) <= nearest.error:
+        return nearest.setting
+    return forecast(scale, seen, []).weakest(target) or scale.best
+
+
 def _encode(
-    trials: Trials, probes: list[Probe], settings: EncodeSettings, best: Path
+    trials: Trials, seen: list[Observation], settings: EncodeSettings, best: Path
 ) -> tuple[list[WholeEncode], WholeEncode | None]:
     """Encodes the whole file until one keeps the target closely, or none can.
 
@@ -245,11 +274,10 @@ def _encode(
     made: list[WholeEncode] = []
     finished = None
     encoder = trials.recipe.encoder
-    tolerance = settings.tolerance if probes else min(settings.tolerance, _CLOSE)
+    tolerance = settings.tolerance if seen else min(settings.tolerance, _CLOSE)
     z = statistics.NormalDist().inv_cdf(settings.confidence)
     while len(made) < MAX_ENCODES:
         whole = [Observation(e.setting, e.score, e.error, holds=e.holds) for e in (*known, *made)]
-        seen = observe_probes(probes)
         setting = next_encode(encoder.settings, seen, whole, settings.target, z, tolerance)
         if setting is None:  # what is known suffices, but its file may be gone
             setting = max((file.setting for file in whole if file.holds), default=None)
@@ -286,10 +314,14 @@ def _choose_shots(
 
 
 def _say_expected(
-    probes: list[Probe], encoder: Encoder, settings: EncodeSettings, source: Survey
+    probes: list[Probe],
+    seen: list[Observation],
+    settings: EncodeSettings,
+    source: Survey,
+    scale: SettingRange,
 ) -> str:
     """Returns what probes foretell of the finished file, in words."""
-    view = forecast(encoder.settings, observe_probes(probes), [])
+    view = forecast(scale, seen, [])
     setting = view.weakest(settings.target)
     if setting is None:
         return "expected: no setting keeps the target"

@@ -24,7 +24,8 @@ from vmaf_jax.jobs.encode_settings import (
     target_in_points,
 )
 from vmaf_jax.progress import NO_PROGRESS, Progress
-from vmaf_jax.scoring.encode_trials import Probe, Target, Trials
+from vmaf_jax.scoring.encode_probes import Probe, SegmentProbes
+from vmaf_jax.scoring.encode_trials import Target, Trials
 from vmaf_jax.video.encoders import Encoder, find_encoder
 from vmaf_jax.video.ffmpeg import find_ffmpeg
 
@@ -138,8 +139,8 @@ def encode_ladder(
             recipe = make_recipe(encoder, dataclasses.replace(settings, height=own), source)
             for entry in wanted:
                 target = Target(entry.target, entry.pool, entry.confidence)
-                trials = Trials(ffmpeg, source, plan, recipe, model, target, work, progress)
-                by_height[height] = probe_settings(trials, entry)
+                trials = Trials(ffmpeg, source, recipe, model, target, work, progress)
+                by_height[height] = probe_settings(SegmentProbes(trials, plan), entry)
     width = source.stream.width / source.stream.height
     found = [_find_rung(by_height, entry.target, encoder, width) for entry in wanted]
     return EncodeLadder(

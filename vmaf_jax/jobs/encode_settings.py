@@ -9,7 +9,7 @@ import numpy as np
 from vmaf_jax.errors import InputError
 from vmaf_jax.evaluation.clip_pooling import check_pool
 from vmaf_jax.progress import Progress
-from vmaf_jax.scoring.encode_trials import choose_segments
+from vmaf_jax.scoring.encode_probes import choose_segments
 from vmaf_jax.scoring.model import Model, choose_model, load_scorer
 from vmaf_jax.tables.opinions import to_hundred
 from vmaf_jax.video.encoders import Encoder, EncodeRecipe, check_arguments

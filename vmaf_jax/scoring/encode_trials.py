@@ -1,8 +1,7 @@
-"""Trials of an encoder's settings: probes of some segments, and whole files, each measured.
+"""Trials of an encoder's settings on whole files, each measured.
 
-Both are cached by the content of the source and all that they depend on. Probes are kept as frames'
-features, so that any target and any pooling is read from them again, and whole files as the scores
-of one model. A search begins with all trials that earlier ones made.
+Their scores are cached by the content of the source and all that they depend on. A search begins
+with all trials that earlier ones made.
 """
 
 import dataclasses
@@ -18,30 +17,25 @@ import numpy as np
 from vmaf_jax.errors import InputError
 from vmaf_jax.evaluation.clip_pooling import pool_clip
 from vmaf_jax.evaluation.frame_sample import CELL, LEVEL
-from vmaf_jax.evaluation.segment_plan import SegmentPlan, estimate_statistic, plan_segments
 from vmaf_jax.extraction.extract import extract_one
 from vmaf_jax.extraction.frame_subset import check_frames_separable
 from vmaf_jax.extraction.libvmaf_pairs import RECIPE
 from vmaf_jax.extraction.request import Request
 from vmaf_jax.files import cache_dir, to_json, write_text
 from vmaf_jax.progress import Progress
-from vmaf_jax.scoring.frame_budget import Floats, measure_sample, measure_some
+from vmaf_jax.scoring.frame_budget import Floats, measure_sample
 from vmaf_jax.scoring.model import Model
-from vmaf_jax.tables.reading import read_file
 from vmaf_jax.tables.table import FeatureTable
 from vmaf_jax.video.comparison import DEFAULT_COMPARISON
 from vmaf_jax.video.encoders import EncodeRecipe, encode_video, stream_bytes
 from vmaf_jax.video.ffmpeg import Ffmpeg
 from vmaf_jax.video.inputs import Video, file_digest, text_digest
-from vmaf_jax.video.reel import Segments, find_reel, segment_starts
 from vmaf_jax.video.survey import Survey
 
-_TRIAL_RECIPE = 4  # raised with every change of what a trial is, so that none is served old
+_TRIAL_RECIPE = 5  # raised with every change of what a trial is, so that none is served old
 _SAMPLED_ROWS = 32  # of features, by whose scores models are told apart
 _LEAST_SAMPLED = 300  # frames of a whole file of which some are measured, not all
 _LONG = 1200  # frames of a whole file of which fewer are looked at first
-_PROBED = 3  # frames of segments, of which one is measured
-_LEAST_PROBED = 100  # frames of segments, of which not all are measured
 _SAMPLED_UP_TO = (1 + LEVEL) / 2  # confidence that the interval of a sample has on one side
 _SIGMAS = statistics.NormalDist().inv_cdf(_SAMPLED_UP_TO)  # of that interval's half-width
 
@@ -59,25 +53,6 @@ class Target:
     points: float
     pool: str | None
     confidence: float
-
-
-@dataclasses.dataclass(frozen=True)
-class Probe:
-    """A measured encode of the segments that stand for the whole.
-
-    Attributes:
-        setting: The encoder's quality setting.
-        score: Estimate for the whole, points.
-        error: Its standard error by the choice of segments, points.
-        kbps: Of the segments, kbit/s.
-        is_cached: Whether it was measured before.
-    """
-
-    setting: float
-    score: float
-    error: float
-    kbps: float
-    is_cached: bool
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,50 +91,16 @@ class Trials:
     """Encodes of one source by one recipe, measured by one model.
 
     Attributes:
-        plan: Segments of probes; None where the whole file is encoded from the start.
         work: Folder of temporary files.
     """
 
     ffmpeg: Ffmpeg
     source: Survey
-    plan: SegmentPlan | None
     recipe: EncodeRecipe
     model: Model
     target: Target
     work: Path
     progress: Progress
-
-    def known_probes(self) -> list[Probe]:
-        """Returns the probes that earlier searches made of these segments by this recipe."""
-        folder = self._probe_folder
-        return [self.probe(float(entry.stem)) for entry in sorted(folder.glob("*.parquet"))]
-
-    def probe(self, setting: float) -> Probe:
-        """Encodes the segments at a setting and measures them, unless that was done before.
-
-        Raises:
-            InputError: ffmpeg fails, or a cached probe is corrupted.
-        """
-        assert self.plan is not None, "a whole file has no segments"  # noqa: S101
-        entry = self._probe_folder / f"{setting:g}.parquet"
-        is_cached = entry.exists()
-        table = self._read_probe(entry) if is_cached else self._measure_segments(setting)
-        if not is_cached:
-            table.write(entry)
-        index, is_whole = np.asarray(table.index), self.plan.share == 1
-        ends = [np.searchsorted(index, (rows.start, rows.stop)) for rows in self.plan.rows()]
-        features = [table.features[start:end] for start, end in ends]
-
-        def score_some(chosen: Sequence[int]) -> float:
-            parts = [features[k] for k in chosen]
-            starts = np.cumsum([len(part) for part in parts])[:-1].tolist()
-            cuts = self.source.cuts if is_whole else starts
-            return self._score_frames(np.concatenate(parts), cuts)
-
-        score, error = estimate_statistic(score_some, len(features), self.plan.share)
-        kbps = table.provenance["bytes"] * 8 * self.source.rate / self.plan.n_frames / 1000
-        self.progress.say(f"segments at {setting:g}: {score:.2f}, about {kbps:.0f} kbit/s")
-        return Probe(setting, score, error, kbps, is_cached)
 
     def known_encodes(self) -> list[WholeEncode]:
         """Returns the whole files of earlier searches by this recipe, model and pooling.
@@ -171,7 +112,7 @@ class Trials:
             try:
                 encode = WholeEncode(**json.loads(entry.read_text()))
             except (OSError, ValueError, TypeError) as error:
-                raise _corrupted(entry) from error
+                raise corrupted(entry) from error
             holds = encode.lower_bound >= self.target.points
             if holds or encode.score < self.target.points:
                 known.append(dataclasses.replace(encode, holds=holds, is_cached=True))
@@ -213,14 +154,14 @@ class Trials:
 
     def score_every_frame(self, file: Path) -> Floats:
         """Returns the scores of all frames of an encode of the whole source, `[n]`."""
-        table = self._measure((self.source.video, Video(file)))
+        table = self.measure((self.source.video, Video(file)))
         return np.asarray(self.model(table.features), np.float64)
 
     def _measure_whole(self, file: Path, *, sample: bool) -> tuple[float, float, int]:
         """Returns the score of a whole file, its lower bound, and how many frames were measured."""
         pair = (self.source.video, Video(file))
         is_long = self.source.n_frames >= _LEAST_SAMPLED
-        if sample and is_long and self.target.confidence <= _SAMPLED_UP_TO and self._may_sample:
+        if sample and is_long and self.target.confidence <= _SAMPLED_UP_TO and self.may_sample:
             some = measure_sample(
                 pair,
                 0.0,
@@ -232,12 +173,12 @@ class Trials:
             )
             score = min(max(some.estimate.mean, 0.0), 100.0)
             return score, score - some.estimate.half_width, len(some.per_frame)
-        table = self._measure(pair)
-        score = self._score_frames(table.features, self.source.cuts)
+        table = self.measure(pair)
+        score = self.score_frames(table.features, self.source.cuts)
         return score, score, len(table)
 
     @cached_property
-    def _may_sample(self) -> bool:
+    def may_sample(self) -> bool:
         """Whether some frames can tell what a target asks for."""
         is_mean = self.model.pooling == "mean" and self.target.pool in (None, "mean")
         try:
@@ -246,57 +187,17 @@ class Trials:
             return False
         return is_mean
 
-    def _score_frames(self, features: Floats, cuts: Sequence[int]) -> float:
+    def score_frames(self, features: Floats, cuts: Sequence[int]) -> float:
         """Returns the score of consecutive frames by the target's pooling."""
         if self.target.pool is None:
             return self.model.clip_score(features)
         per_frame = np.asarray(self.model(features), np.float64)
         return pool_clip(per_frame, self.target.pool, rate=self.source.rate, cuts=cuts).score
 
-    def _measure(self, pair: tuple[Video, Video]) -> FeatureTable:
+    def measure(self, pair: tuple[Video, Video]) -> FeatureTable:
+        """Measures every frame of a pair."""
         request = Request((), self.model.feature_set, cache=self.work / "features")
         return extract_one(pair, request)
-
-    def _measure_segments(self, setting: float) -> FeatureTable:
-        """Returns the features of frames of the segments, encoded at a setting."""
-        file = self.work / f"probe-{setting:g}.mkv"
-        starts = segment_starts(self._segments, self.source.rate)
-        encode_video(self.ffmpeg, self._reel, self.recipe, setting, file, key_frames=starts)
-        pair, cell = (self._reel, Video(file)), self._probe_cell
-        if cell == 1:
-            table = self._measure(pair)
-        else:
-            table = measure_some(pair, cell, self.model.feature_set, DEFAULT_COMPARISON)
-        size = stream_bytes(self.ffmpeg, file)
-        file.unlink()
-        return dataclasses.replace(table, provenance={**table.provenance, "bytes": size})
-
-    @property
-    def _segments(self) -> tuple[tuple[int, int], ...]:
-        return () if self.plan is None else self.plan.segments
-
-    @cached_property
-    def _reel(self) -> Video:
-        """The segments of the source, joined; written when they are first needed."""
-        source = self.source
-        return find_reel(self.ffmpeg, source.video, source.stream, self._segments, source.rate)
-
-    @property
-    def _probe_cell(self) -> int:
-        """Frames of segments of which one is measured."""
-        is_long = self.plan is not None and self.plan.n_frames >= _LEAST_PROBED
-        return _PROBED if is_long and self._may_sample else 1
-
-    @cached_property
-    def _probe_folder(self) -> Path:
-        """Where probes are cached, by setting."""
-        digest = self._digest(
-            encode=dataclasses.asdict(self.recipe),
-            segments=self._segments,
-            features=self.model.feature_set.name,
-            cell=self._probe_cell,
-        )
-        return cache_dir() / "probes" / digest
 
     @cached_property
     def _encode_folder(self) -> Path:
@@ -305,7 +206,7 @@ class Trials:
         features = np.random.default_rng(0).uniform(
             size=(_SAMPLED_ROWS, len(self.model.feature_set))
         )
-        digest = self._digest(
+        digest = self.digest(
             encode=dataclasses.asdict(self.recipe),
             features=self.model.feature_set.name,
             model=[self.model.name, np.asarray(self.model(features)).round(3).tolist()],
@@ -314,7 +215,7 @@ class Trials:
         )
         return cache_dir() / "encodes" / digest
 
-    def _digest(self, **key: object) -> str:
+    def digest(self, **key: object) -> str:
         """Returns a digest of the source, the program, and what else a result depends on."""
         common = {
             "recipe": [_TRIAL_RECIPE, RECIPE],
@@ -324,21 +225,7 @@ class Trials:
         }
         return text_digest(json.dumps({**common, **key}))
 
-    def _read_probe(self, entry: Path) -> FeatureTable:
-        try:
-            table = read_file(entry)
-        except InputError as error:
-            raise _corrupted(entry) from error
-        if "bytes" not in table.provenance:
-            raise _corrupted(entry)
-        return table
 
-
-def _corrupted(entry: Path) -> InputError:
+def corrupted(entry: Path) -> InputError:
+    """Returns the error of a cache entry that cannot be read."""
     return InputError(f"{entry}: this cache entry is corrupted; delete it and run again.")
-
-
-def choose_segments(difficulty: Floats, rate: float) -> Segments:
-    """Returns the segments that probes of a source are of; none of a short one."""
-    plan = plan_segments(difficulty, rate)
-    return () if plan is None else plan.segments

@@ -1,8 +1,11 @@
-"""Segments of a video, joined into one lossless file, a reel, that stands for it in probes.
+"""Parts of a video in lossless files that stand for it in probes: a reel and an outline.
 
-Reels are cached by the content of the video. They are large: the least recently used are removed.
+A reel has the frames of some segments, joined. An outline has all frames in small pictures: it
+costs little to encode, and tells how segments differ from the whole. Both are cached by the content
+of the video. They are large: the least recently used are removed.
 """
 
+import dataclasses
 import json
 import time
 from collections.abc import Sequence
@@ -18,6 +21,8 @@ _RECIPE = 1  # raised with every change of what a reel is, so that none is serve
 _MOST_BYTES, _IN_USE_SECONDS = 4 << 30, 3600
 _FFV1 = ("-c:v", "ffv1", "-level", "3", "-coder", "0", "-context", "0", "-g", "1", "-slices", "4")
 _QUICK = ("-c:v", "ffvhuff", "-pred", "median")  # a third of FFV1's time, and half as much again
+_OUTLINE = (6, 90, 180)  # lines for each one of an outline, and its fewest and most
+_MOST_OUTLINED = 20_000  # frames; of longer videos there are segments enough
 _QUICK_FORMATS = ("yuv420p", "yuv420p10le")  # of even size; some others it refuses or converts
 
 Segments = Sequence[tuple[int, int]]  # first frame and number of frames of each, rising
@@ -30,9 +35,38 @@ def reels_folder() -> Path:
 
 def reel_path(ffmpeg: Ffmpeg, video: Video, segments: Segments) -> Path:
     """Returns where the reel of these segments is cached."""
+    return _path(ffmpeg, video, [list(segments)])
+
+
+def outline_path(ffmpeg: Ffmpeg, video: Video, lines: int) -> Path:
+    """Returns where the outline of a video is cached."""
+    return _path(ffmpeg, video, ["outline", lines])
+
+
+def _path(ffmpeg: Ffmpeg, video: Video, what: list[object]) -> Path:
     program = [ffmpeg.path, ffmpeg.version]
-    key = [_RECIPE, program, video.stream, file_digest(video.path), list(segments)]
+    key = [_RECIPE, program, video.stream, file_digest(video.path), *what]
     return reels_folder() / f"{text_digest(json.dumps(key))}.mkv"
+
+
+def outline_lines(stream: DecodedStream, n_frames: int) -> int | None:
+    """Returns the lines of an outline's pictures; None for a video that is too small or long."""
+    share, fewest, most = _OUTLINE
+    if stream.height < 2 * fewest or n_frames > _MOST_OUTLINED:
+        return None
+    return 2 * round(min(max(stream.height / share, fewest), most) / 2)
+
+
+def outline_filters(lines: int, rate: float) -> str:
+    """Returns filters that make an outline of frames that are numbered by `BY_NUMBER`."""
+    scale = f"scale=-2:{lines}:flags=bicubic,format=yuv420p"
+    return f"{scale},settb=1/90000,setpts=N/{rate}/TB"
+
+
+def outline_stream(stream: DecodedStream, lines: int) -> DecodedStream:
+    """Returns the form of an outline's frames."""
+    width = 2 * round(stream.width * lines / stream.height / 2)
+    return dataclasses.replace(stream, width=width, height=lines, pix_fmt="yuv420p")
 
 
 def reel_filters(segments: Segments, rate: float) -> str:
@@ -43,7 +77,7 @@ def reel_filters(segments: Segments, rate: float) -> str:
 
 
 def reel_output(stream: DecodedStream, label: str, out: Path) -> list[str]:
-    """Returns ffmpeg's arguments that write what `reel_filters` passes, without loss.
+    """Returns ffmpeg's arguments that write what filters pass, without loss.
 
     Args:
         label: Of the filters' output.
@@ -68,31 +102,44 @@ def find_reel(
         InputError: ffmpeg fails.
     """
     path = reel_path(ffmpeg, video, segments)
+    return _find(ffmpeg, video, path, reel_filters(segments, rate), stream)
+
+
+def find_outline(
+    ffmpeg: Ffmpeg, video: Video, stream: DecodedStream, lines: int, rate: float
+) -> Video:
+    """Returns the outline of a video, evenly spaced in time; writes it if need be.
+
+    Args:
+        stream: Form of the video's frames.
+        lines: Of the outline, of `outline_lines`.
+        rate: Frames per second.
+
+    Raises:
+        InputError: ffmpeg fails.
+    """
+    path = outline_path(ffmpeg, video, lines)
+    filters, small = outline_filters(lines, rate), outline_stream(stream, lines)
+    return _find(ffmpeg, video, path, filters, small)
+
+
+def _find(ffmpeg: Ffmpeg, video: Video, path: Path, filters: str, form: DecodedStream) -> Video:
+    """Returns the cached file of the frames that `filters` pass; writes it if need be."""
     if not path.exists():
         with atomic_path(path) as out:
-            _write_reel(ffmpeg, video, stream, segments, rate, out)
+            line = ["-nostdin", "-nostats", "-y", "-v", "level+warning", *video.arguments()]
+            chain = f"[0:{video.stream_specifier}]{BY_NUMBER},{filters}[o]"
+            line += ["-filter_complex", chain, *reel_output(form, "[o]", out)]
+            run = run_ffmpeg(ffmpeg, line)
+            if run.code:
+                reason = (run.report.strip().splitlines() or ["no reason given"])[-1]
+                raise InputError(
+                    f"{video.path}: its frames cannot be copied ({reason}); free space at "
+                    f"{out.parent}."
+                )
     path.touch()
     _remove_old_reels(path.parent)
     return Video(path)
-
-
-def _write_reel(
-    ffmpeg: Ffmpeg,
-    video: Video,
-    stream: DecodedStream,
-    segments: Segments,
-    rate: float,
-    out: Path,
-) -> None:
-    chain = f"{BY_NUMBER},{reel_filters(segments, rate)}"
-    line = ["-nostdin", "-nostats", "-y", "-v", "level+warning", *video.arguments()]
-    line += ["-filter_complex", f"[0:{video.stream_specifier}]{chain}[o]"]
-    run = run_ffmpeg(ffmpeg, line + reel_output(stream, "[o]", out))
-    if run.code:
-        reason = (run.report.strip().splitlines() or ["no reason given"])[-1]
-        raise InputError(
-            f"{video.path}: its segments cannot be written ({reason}); free space at {out.parent}."
-        )
 
 
 def segment_starts(segments: Segments, rate: float) -> list[float]:

@@ -1,7 +1,8 @@
 """A survey of a source before it is encoded: what it is, where its shots start, how hard it is.
 
 The bytes of the source's own frames tell how hard they are to encode; by them segments are chosen.
-One pass decodes the source, finds changes of shot, and copies these segments for probes.
+One pass decodes the source, finds changes of shot, and copies these segments, and all frames in
+small pictures, for probes.
 """
 
 import contextlib
@@ -22,7 +23,17 @@ from vmaf_jax.video.encoders import packet_sizes
 from vmaf_jax.video.ffmpeg import BY_NUMBER, TO_NOTHING, VERBOSE, Ffmpeg, run_ffmpeg
 from vmaf_jax.video.inputs import Video, check_video, file_digest, text_digest
 from vmaf_jax.video.pairing import HDR_TRANSFERS
-from vmaf_jax.video.reel import Segments, reel_filters, reel_output, reel_path, reels_folder
+from vmaf_jax.video.reel import (
+    Segments,
+    outline_filters,
+    outline_lines,
+    outline_path,
+    outline_stream,
+    reel_filters,
+    reel_output,
+    reel_path,
+    reels_folder,
+)
 from vmaf_jax.video.report import check_formats
 from vmaf_jax.video.shots import SHOT_FILTER, read_shot_log, shot_starts
 from vmaf_jax.video.streams import DecodedStream, probe
@@ -65,7 +76,8 @@ def survey_source(
 ) -> Survey:
     """Decodes a source once, and refuses what cannot be encoded and compared frame by frame.
 
-    A survey is cached by the content of the source, and so is the reel of its segments.
+    A survey is cached by the content of the source, and so are the reel of its segments and its
+    outline.
 
     Args:
         choose: Gives the segments of a source by the difficulty of its frames and their rate.
@@ -127,13 +139,22 @@ def _decode_source(
             difficulty = np.array(packet_sizes(ffmpeg, video.path, video.stream), np.float64)
     segments = choose(difficulty, rate) if len(difficulty) else ()
     small = f"scale=-2:'min({_LINES},ih)':flags=fast_bilinear,format=yuv420p"
-    parts = ["split=2[a][b]", f"[b]{reel_filters(segments, rate)}[r]"] if segments else ["null[a]"]
-    graph = ";".join([f"[0:{video.stream_specifier}]{BY_NUMBER},{parts[0]}", *parts[1:]])
-    graph += f";[a]{small},{SHOT_FILTER}[c]"
+    lines = outline_lines(stream, len(difficulty)) if segments else None
+    chains, outputs = [f"[a]{small},{SHOT_FILTER}[c]"], ["a"]
+    if segments:
+        outputs.append("b")
+        chains.append(f"[b]{reel_filters(segments, rate)}[r]")
+    if lines is not None:
+        outputs.append("d")
+        chains.append(f"[d]{outline_filters(lines, rate)}[o]")
+    split = f"split={len(outputs)}{''.join(f'[{name}]' for name in outputs)}"
+    graph = ";".join([f"[0:{video.stream_specifier}]{BY_NUMBER},{split}", *chains])
     with work_folder(make_dir(reels_folder())) as work:
-        reel = work / "reel.mkv"
+        reel, outline = work / "reel.mkv", work / "outline.mkv"
         line = [*VERBOSE, *video.arguments(), "-filter_complex", graph, "-map", "[c]", *TO_NOTHING]
         line += reel_output(stream, "[r]", reel) if segments else []
+        if lines is not None:
+            line += reel_output(outline_stream(stream, lines), "[o]", outline)
         run = run_ffmpeg(ffmpeg, line, folder=work)
         check_formats(run.report, [video])
         if reports_damage(run.faults, [stream]) or re.search(r"; [1-9]\d* decode err", run.report):
@@ -158,6 +179,8 @@ def _decode_source(
             difficulty = np.ones(len(score))
         elif segments:
             reel.replace(reel_path(ffmpeg, video, segments))
+            if lines is not None:
+                outline.replace(outline_path(ffmpeg, video, lines))
     return Survey(video, stream, rate, shot_starts(score), difficulty)
 
 
