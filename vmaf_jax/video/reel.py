@@ -21,7 +21,7 @@ _RECIPE = 1  # raised with every change of what a reel is, so that none is serve
 _MOST_BYTES, _IN_USE_SECONDS = 4 << 30, 3600
 _FFV1 = ("-c:v", "ffv1", "-level", "3", "-coder", "0", "-context", "0", "-g", "1", "-slices", "4")
 _QUICK = ("-c:v", "ffvhuff", "-pred", "median")  # a third of FFV1's time, and half as much again
-_OUTLINE = (6, 90, 180)  # lines for each one of an outline, and its fewest and most
+_OUTLINE = (6, 90, 180)  # pixels for each one of its shorter side, and the fewest and most of it
 _MOST_OUTLINED = 20_000  # frames; of longer videos there are segments enough
 _QUICK_FORMATS = ("yuv420p", "yuv420p10le")  # of even size; some others it refuses or converts
 
@@ -52,9 +52,11 @@ def _path(ffmpeg: Ffmpeg, video: Video, what: list[object]) -> Path:
 def outline_lines(stream: DecodedStream, n_frames: int) -> int | None:
     """Returns the lines of an outline's pictures; None for a video that is too small or long."""
     share, fewest, most = _OUTLINE
-    if stream.height < 2 * fewest or n_frames > _MOST_OUTLINED:
+    side = min(stream.width, stream.height)
+    if side < 2 * fewest or n_frames > _MOST_OUTLINED:
         return None
-    return 2 * round(min(max(stream.height / share, fewest), most) / 2)
+    small = min(max(side / share, fewest), most)
+    return 2 * round(stream.height * small / side / 2)
 
 
 def outline_filters(lines: int, rate: float) -> str:
