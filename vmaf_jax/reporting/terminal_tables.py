@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
+from rich import box
 from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
@@ -15,46 +16,47 @@ from vmaf_jax.reporting.terminal import show_lines
 _MAX_WIDTH = 1_000_000  # columns of a table that is not on a terminal
 
 
-def show_table(table: Table, *, on_error: bool = False) -> None:
-    """Shows a table of plain text on standard output or error.
+def show_rows(
+    names: Sequence[str],
+    *sections: Iterable[Sequence[str]],
+    title: str | None = None,
+    on_error: bool = False,
+) -> None:
+    """Shows a table of texts on standard output or error, with a line between its sections.
 
     Cells that are too long for a terminal continue on a further line. Elsewhere the table is as
     wide as its content, so that nothing is cut in a pipe or a file.
+
+    Args:
+        names: of the columns; where all are empty there are neither names nor lines.
     """
-    plain = _without_markup(table)
+    has_names = any(names)
+    table = Table(box=box.HEAVY_HEAD if has_names else None, show_header=has_names)
+    # As `Text`, of which Rich interprets nothing: names of files may look like its markup.
+    table.title = None if title is None else Text(printable(title), "table.title")
+    for name in names:
+        table.add_column(_cell(name), overflow="fold")
+    for rows in sections:
+        for row in rows:
+            table.add_row(*map(_cell, row))
+        table.add_section()
     console = Console(stderr=on_error)
     if not console.file.isatty():
         # Rich takes 80 columns where it finds no terminal, and would cut cells.
         options = console.options.update(width=_MAX_WIDTH, max_width=_MAX_WIDTH)
-        width = Measurement.get(console, options, plain).maximum
+        width = Measurement.get(console, options, table).maximum
         console = Console(stderr=on_error, width=max(width, 1))
-    console.print(plain)
+    console.print(table)
 
 
-def _without_markup(table: Table) -> Table:
-    """Returns the table with its texts as `Text`, which Rich does not interpret."""
-    title = None if table.title is None else Text(printable(str(table.title)), "table.title")
-    plain = Table(title=title, box=table.box, show_header=table.show_header)
-    for column in table.columns:
-        plain.add_column(_cell(column.header), overflow="fold")
-    cells = [list(column.cells) for column in table.columns]
-    for k, row in enumerate(table.rows):
-        texts = [_cell(column[k]) for column in cells]
-        plain.add_row(*texts, end_section=row.end_section)
-    return plain
-
-
-def _cell(value: object) -> Text:
-    return Text(printable(str(value)), overflow="fold")
+def _cell(value: str) -> Text:
+    return Text(printable(value), overflow="fold")
 
 
 def show_parts(parts: Mapping[str, object]) -> None:
     """Shows a name and a value a line."""
-    view = Table(show_header=False, box=None)
-    for name, value in parts.items():
-        text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-        view.add_row(name, text)
-    show_table(view)
+    texts = (", ".join(map(str, v)) if isinstance(v, list) else str(v) for v in parts.values())
+    show_rows(("", ""), zip(parts, texts, strict=True))
 
 
 _SHOWN = ("mean", "p5", "worst_second", "min", "harmonic_mean")
@@ -73,13 +75,13 @@ def show_scores(
         pooled: lines below, on the clip's score where it is more than a mean.
     """
     show_lines(frames)
-    view = Table("", "mean", "5 %", "worst second", "min", "harmonic mean", "frames")
+    rows: list[list[str]] = []
     for name, entry in statistics.items():
         cells = [format_fixed(entry.get(k), 3) for k in _SHOWN]
-        cells[_SHOWN.index("worst_second")] += worst
-        worst = ""
-        view.add_row(name, *cells, str(entry["frames"]))
-    show_table(view, on_error=bool(frames))
+        cells[_SHOWN.index("worst_second")] += "" if rows else worst
+        rows.append([name, *cells, str(entry["frames"])])
+    columns = ("", "mean", "5 %", "worst second", "min", "harmonic mean", "frames")
+    show_rows(columns, rows, on_error=bool(frames))
     if pooled:
         show_lines(pooled.split("\n"), on_error=bool(frames))
 
@@ -88,25 +90,14 @@ def show_extra_metrics(statistics: Statistics, *, on_error: bool = False) -> Non
     """Shows the spread of each extra metric over the frames; nothing where there is none."""
     if not statistics:
         return
-    view = Table("", "mean", "deviation", "median", "min", "max")
-    for name, entry in statistics.items():
-        values = [entry[key] for key in ("mean", "std", "median", "min", "max")]
-        texts = ["" if math.isnan(value) else f"{value:.4f}" for value in values]
-        view.add_row(name, *texts)
-    show_table(view, on_error=on_error)
+    keys = ("mean", "std", "median", "min", "max")
+    rows = [
+        [name, *("" if math.isnan(entry[key]) else f"{entry[key]:.4f}" for key in keys)]
+        for name, entry in statistics.items()
+    ]
+    columns = ("", "mean", "deviation", "median", "min", "max")
+    show_rows(columns, rows, on_error=on_error)
     for name, entry in statistics.items():
         if count := entry.get("infinite"):
             text = f"{name}: infinite on {count} frames, where the two pictures are equal"
             show_lines([text], on_error=on_error)
-
-
-def show_rows(
-    names: Sequence[str], *sections: Iterable[Sequence[str]], title: str | None = None
-) -> None:
-    """Shows a table of texts below the names of its columns, with a line between its sections."""
-    view = Table(*names, title=title)
-    for rows in sections:
-        for row in rows:
-            view.add_row(*row)
-        view.add_section()
-    show_table(view)
