@@ -36,6 +36,7 @@ from vmaf_jax.export.sidecar import (
 from vmaf_jax.export.teacher_onnx import write_curve_libvmaf, write_curve_onnx
 from vmaf_jax.features.feature_set import FEATURES
 from vmaf_jax.files import read_limited, to_json, write_bytes, write_text
+from vmaf_jax.reporting.page import markdown_table
 from vmaf_jax.runs.locate import find_run
 from vmaf_jax.scoring.measured_clips import MeasuredClips, logistic_of
 from vmaf_jax.scoring.model import Model, is_teacher
@@ -170,21 +171,19 @@ def _record(calibration: CalibratedTitles, curve: VoteCurve, base: str) -> Title
 
 
 def _card(name: str, record: TitleCalibration, scale: LabelScale, apart: float) -> str:
+    rows = []
+    for k, title in enumerate(record.titles):
+        rated = [entry for entry in record.rated if entry.title == k]
+        viewers = sorted({entry.viewers for entry in rated if entry.viewers is not None})
+        shown = " to ".join(map(str, dict.fromkeys((viewers[0], viewers[-1])))) if viewers else ""
+        rows.append([title.source, str(len(rated)), shown or "not stated"])
     lines = [
         f"# {name}: {record.base_name}, calibrated by votes",
         "",
         f"Predicts the mean vote from {scale[0]:g} to {scale[1]:g}, as the viewers of these titles "
         f"would give it. It is for encodes of these titles; on others it warns.",
         "",
-        "| title | rated clips | viewers of each |",
-        "| --- | --- | --- |",
-    ]
-    for k, title in enumerate(record.titles):
-        rated = [entry for entry in record.rated if entry.title == k]
-        viewers = sorted({entry.viewers for entry in rated if entry.viewers is not None})
-        shown = " to ".join(map(str, dict.fromkeys((viewers[0], viewers[-1])))) if viewers else ""
-        lines.append(f"| {title.source} | {len(rated)} | {shown or 'not stated'} |")
-    lines += [
+        *markdown_table(["title", "rated clips", "viewers of each"], rows),
         "",
         f"`vmaf-jax score --model` of this folder takes what the votes say of each clip by its "
         f"features. `model.onnx` and `{LIBVMAF}` put a frame's score on one rising curve instead, "
