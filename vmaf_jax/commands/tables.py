@@ -120,7 +120,7 @@ def check(
 
     checked = run_check(table, ratings)
     if json_:
-        show_json(checked.to_dict())
+        show_json(checked)
     else:
         show_lines(map(str, checked.findings))
         kinds = dict.fromkeys(finding.kind for finding in checked.findings)

@@ -40,7 +40,7 @@ from vmaf_jax.reporting.page import markdown_table
 from vmaf_jax.runs.locate import find_run
 from vmaf_jax.scoring.measured_clips import MeasuredClips, logistic_of
 from vmaf_jax.scoring.model import Model, is_teacher
-from vmaf_jax.tables.opinions import LabelScale
+from vmaf_jax.tables.opinions import LabelScale, votes_a_point
 from vmaf_jax.teacher import Teacher, load_teacher
 
 LIBVMAF = "model.libvmaf.json"
@@ -103,10 +103,8 @@ def write_model(folder: Path, name: str, calibration: CalibratedTitles) -> None:
     )
     write_sidecar(folder / "model.onnx", origin)
     error = calibration.measured.weights[calibration.rows] @ curve.votes - calibration.mean
-    apart = float(np.sqrt(np.mean(np.square(error)))) * (
-        calibration.scale[1] - calibration.scale[0]
-    )
-    write_text(folder / "card.md", _card(name, record, calibration.scale, apart / 100))
+    apart = float(np.sqrt(np.mean(np.square(error)))) * votes_a_point(calibration.scale)
+    write_text(folder / "card.md", _card(name, record, calibration.scale, apart))
 
 
 def _copy_base(base: str | Path, folder: Path) -> tuple[Teacher | Path, Teacher | None]:
@@ -188,7 +186,7 @@ def _card(name: str, record: TitleCalibration, scale: LabelScale, apart: float) 
         f"`vmaf-jax score --model` of this folder takes what the votes say of each clip by its "
         f"features. `model.onnx` and `{LIBVMAF}` put a frame's score on one rising curve instead, "
         f"and give points, whose mean over frames is the clip's, as libvmaf pools them: a vote is "
-        f"{scale[0]:g} + {(scale[1] - scale[0]) / 100:g} x points. Over the clips of the table the "
+        f"{scale[0]:g} + {votes_a_point(scale):g} x points. Over the clips of the table the "
         f"two differ by {apart:.2f} votes (root mean square).",
         "",
         f"What it was judged on: {record.judged_on}",

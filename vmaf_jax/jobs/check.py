@@ -93,10 +93,6 @@ class Checked:
         more = f" and {subjects} subjects" if subjects else ""
         return f"{len(self.suspects)} of {self.n_clips} clips{more} are suspect"
 
-    def to_dict(self) -> dict[str, object]:
-        """Returns the result as JSON writes it."""
-        return dataclasses.asdict(self)
-
 
 def check(table: FeatureTable | str | Path, ratings: Path | None = None) -> Checked:
     """Looks for clips and subjects of a feature table that deserve no belief.

@@ -18,6 +18,7 @@ from vmaf_jax.extraction.libvmaf import libvmaf_version, other_build
 from vmaf_jax.files import cache_dir
 from vmaf_jax.runs.locate import checkpoints
 from vmaf_jax.scoring.model import feature_set_of
+from vmaf_jax.tables.opinions import votes_a_point
 from vmaf_jax.teacher import known_teachers
 from vmaf_jax.video.ffmpeg import find_ffmpeg
 
@@ -122,7 +123,7 @@ def list_models(name_card: Callable[[str], str]) -> list[ListedModel]:
         rmse, unit = metrics.loso.rmse if metrics else None, "VMAF points"
         if sidecar.label_name == "mos":  # people judge an error better in their own votes
             low, high = sidecar.label_scale
-            rmse = None if rmse is None else rmse * (high - low) / 100
+            rmse = None if rmse is None else rmse * votes_a_point(sidecar.label_scale)
             unit = f"votes on {low:g}-{high:g}"
         models.append(
             ListedModel(

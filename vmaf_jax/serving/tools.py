@@ -169,7 +169,7 @@ def rank_videos(request: requests.RankRequest, progress: Progress) -> Answer[res
         progress=progress,
     )
     if out is not None:
-        write_text(out, to_json(ranking.to_dict(per_frame=True)) + "\n")
+        write_text(out, to_json(ranking.to_dict(per_frame=True)))
     shown = list(zip(ranking.ranked, ranking.names(), strict=True))[:PART]
     result = results.RankResult(
         model=ranking.ranked[0].model if ranking.ranked else None,
@@ -236,7 +236,7 @@ def check_table(request: requests.CheckRequest, progress: Progress) -> Answer[re
     out = _json_output(request.out, [request.table])
     checked = check(request.table, _path(request.ratings))
     if out is not None:
-        write_text(out, to_json(checked.to_dict()) + "\n")
+        write_text(out, to_json(checked))
     result = results.CheckResult(
         n_clips=checked.n_clips,
         n_findings=len(checked.findings),
@@ -266,7 +266,7 @@ def compare_codecs(
     if request.plot:
         check_panels(hulls)  # before anything is written
     if out is not None:
-        write_text(out, to_json(made.to_dict()) + "\n")
+        write_text(out, to_json(made.to_dict()))
     hull = [encode for encodes in hulls.values() for encode in encodes]
     result = results.LadderResult(
         anchor=made.anchor,
