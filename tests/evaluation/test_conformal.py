@@ -5,19 +5,27 @@ import numpy as np
 import pytest
 import scipy.stats
 
+from tests.reporting.support import predictions
 from vmaf_jax.evaluation.conformal import (
     GRID,
+    LEVELS,
+    MAX_CLIPS,
     N_SHARES,
     ConformalProfile,
     HeldOutPredictions,
+    TrainingRegion,
     coverage,
+    fit_region,
+    held_out_intervals,
     pool_held_out,
     weighted_quantiles,
 )
 from vmaf_jax.evaluation.cross_validation import HeldOut, read_held_out
 from vmaf_jax.evaluation.metrics import rmse
+from vmaf_jax.features.feature_set import FEATURES
 
 SHIPPED = ("nano", "rbf", "tiny")
+TINY = Path("checkpoints/tiny")
 
 
 def simulated(n_sources, seed):
@@ -179,3 +187,76 @@ def test_sources_of_one_name_in_two_corpora_are_two_sources():
 def test_coverage_needs_three_sources():
     with pytest.raises(ValueError, match="three sources"):
         coverage(simulated(2, 0), 0.9)
+
+
+def test_they_are_of_all_clips_that_the_model_is_calibrated_on():
+    rows = read_held_out(TINY / "folds.parquet")
+    external = {"demo": read_held_out(TINY / "external_demo.parquet")}
+    intervals = held_out_intervals(rows, external, "mean")
+    residuals = pool_held_out(rows, external, "mean")
+    assert (intervals.profile.n_clips, intervals.profile.n_sources) == (211 + 72, 23 + 9)
+    assert intervals.coverages == tuple(coverage(residuals, level) for level in LEVELS)
+    alone = held_out_intervals(rows, {}, "mean")
+    assert alone.profile.n_clips == 211
+    assert alone.coverages != intervals.coverages
+
+
+def test_half_widths_are_those_of_the_intervals():
+    rows = read_held_out(TINY / "folds.parquet")
+    profile = held_out_intervals(rows, {}, "mean").profile
+    for level in LEVELS:
+        half = profile.half_width(np.array([20.0, 99.99]), level)
+        interval = profile.interval(20.0, level)
+        assert half[0] == pytest.approx((interval.high - interval.low) / 2)
+        assert half[1] > 100 - 99.99  # it does not end where the scale does
+
+
+@pytest.mark.parametrize(
+    ("rows", "pooling", "words"),
+    [
+        (predictions(40, sources=1), "mean", "Fewer than 3 sources"),
+        (predictions(40, sources=2), "mean", "Fewer than 3 sources"),
+        (predictions(4000, clips=20), "attention", "Held out were frames"),
+        (predictions(MAX_CLIPS + 50, clips=100), "mean", "More than 2,000 clips"),
+    ],
+    ids=["one source", "two", "frames", "many"],
+)
+def test_where_there_are_none_a_sentence_says_why(rows, pooling, words):
+    reason = held_out_intervals(rows, {}, pooling)
+    assert isinstance(reason, str)
+    assert words in reason
+
+
+def test_frames_are_pooled_to_clips():
+    rows = predictions(200, sources=5, clips=4)
+    intervals = held_out_intervals(rows, {}, "mean")
+    assert intervals.profile.n_clips == 20
+    assert held_out_intervals(rows, {}, "percentile 50").coverages != intervals.coverages
+
+
+def test_distance_is_mahalanobis():
+    region = TrainingRegion(np.array([1.0, 2.0]), np.array([[4.0, 0], [0, 9]]), 2.0)
+    np.testing.assert_allclose(region.distance(np.array([[3.0, 2], [1, 8], [1, 2]])), [1, 2, 0])
+    assert region.contains(np.array([1.0, 8]))
+    assert not region.contains(np.array([1.0, 8.1]))
+
+
+def test_clips_of_new_sources_are_inside_and_strange_ones_are_not(support_vectors, demo_table):
+    _, group = np.unique(support_vectors.source.astype(str), return_inverse=True)
+    region = fit_region(support_vectors.features, group)
+    assert np.mean(region.distance(support_vectors.features) <= region.limit) >= 0.97
+    clips = demo_table.mean_pool()
+    inside = region.distance(clips.features) <= region.limit
+    assert inside.mean() >= 0.85
+    assert set(clips.clip[~inside]) <= {"x264_crf40_176w"}  # ruined: a third of the width
+    for strange in ([0] * 6, [0.5, 0.9, 0.1, 0.1, 0.1, 5], [0.2, 0.9, 0.9, 0.9, 0.9, 3]):
+        assert len(strange) == len(FEATURES)
+        assert not region.contains(np.array(strange, float))
+
+
+def test_a_feature_that_never_varies_is_no_division_by_zero():
+    rng = np.random.default_rng(0)
+    features = np.column_stack([rng.normal(0, 1, 40), np.full(40, 0.5)])
+    region = fit_region(features, np.arange(40) % 4)
+    assert region.contains(np.array([0.1, 0.5]))
+    assert not region.contains(np.array([0.1, 0.9]))

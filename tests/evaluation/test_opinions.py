@@ -1,15 +1,140 @@
+import math
+
 import numpy as np
 import pytest
 import scipy.optimize
 import scipy.special
+import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vmaf_jax.errors import InputError
-from vmaf_jax.evaluation.opinions import MAP_KINDS, calibrate_held_out, fit_map, map_by_experiment
+from vmaf_jax.evaluation.opinions import (
+    MAP_KINDS,
+    Opinions,
+    all_maps,
+    calibrate_held_out,
+    fit_map,
+    map_by_experiment,
+    mapped_metrics,
+    opinion_metrics,
+    outlier_ratio,
+    rmse_mapped,
+    rmse_star,
+)
 
 
-def case(seed=0, n=80, noise=4.0):
+def case(seed=0, experiments=2, per_experiment=15):
+    rng = np.random.default_rng(seed)
+    n = experiments * per_experiment
+    mos = rng.uniform(0, 100, n)
+    experiment = np.repeat([f"test {k}" for k in range(experiments)], per_experiment)
+    source = np.tile(["a", "b", "c", "d", "e"], n // 5)
+    predicted = 0.8 * mos + 10 + rng.normal(0, 8, n)
+    return predicted, Opinions.of(mos, source, experiment, rng.uniform(2, 9, n))
+
+
+def test_the_figures_are_scipys_and_a_loops():
+    p, opinions = case()
+    m, mos, ci95 = opinion_metrics(p, opinions), opinions.mos, opinions.ci95
+    assert m.plcc == pytest.approx(scipy.stats.pearsonr(p, mos).statistic)
+    assert m.srocc == pytest.approx(scipy.stats.spearmanr(p, mos).statistic)
+    assert m.krocc == pytest.approx(scipy.stats.kendalltau(p, mos).statistic)
+    total = beyond = outliers = 0.0
+    for predicted, score, half in zip(p, mos, ci95, strict=True):
+        error = abs(predicted - score)
+        total += error**2
+        beyond += max(0.0, error - half) ** 2
+        outliers += error > half
+    assert m.rmse == pytest.approx(math.sqrt(total / 30))
+    assert m.rmse_star == pytest.approx(math.sqrt(beyond / 29))  # d = 1 without a map
+    assert m.outlier_ratio == pytest.approx(outliers / 30)
+
+
+def test_an_error_within_the_interval_is_none():
+    truth, half = np.array([50.0, 50.0, 50.0, 50.0]), np.array([5.0, 5.0, 5.0, 0.0])
+    p = np.array([55.0, 46.0, 62.0, 51.0])  # 0, 0, 7 and 1 past the interval
+    assert rmse_star(p, truth, half) == pytest.approx(math.sqrt((49 + 1) / 3))
+    assert outlier_ratio(p, truth, half) == 0.5  # 5 points with a half-width of 5 are none
+
+
+@pytest.mark.parametrize(("kind", "freedom"), [("linear", 4), ("cubic", 8), ("logistic", 8)])
+def test_freedom_is_that_of_the_map_in_every_experiment(kind, freedom):
+    p, opinions = case()
+    m = mapped_metrics(p, opinions, kind)
+    assert m.freedom == freedom
+    assert m.rmse < opinion_metrics(p, opinions).rmse
+
+
+def test_rmse_mapped_by_a_line_of_each_experiment():
+    p, opinions = case()
+    residuals = []
+    for test in ("test 0", "test 1"):
+        rows = opinions.experiment == test
+        fit = np.polyfit(p[rows], opinions.mos[rows], 1)
+        residuals.append(np.polyval(fit, p[rows]) - opinions.mos[rows])
+    both = rmse_mapped(p, opinions.mos, opinions.experiment)
+    assert both.as_it_comes == pytest.approx(np.sqrt(np.mean((p - opinions.mos) ** 2)))
+    assert both.mapped == pytest.approx(np.sqrt(np.mean(np.concatenate(residuals) ** 2)))
+    assert both.unmapped == 0
+
+
+def test_a_constant_model_is_as_good_as_the_means():
+    _, opinions = case()
+    both = rmse_mapped(np.full(30, 70.0), opinions.mos, opinions.experiment)
+    means = [opinions.mos[opinions.experiment == t] for t in ("test 0", "test 1")]
+    assert both.mapped == pytest.approx(np.sqrt(np.mean([np.var(part) for part in means])))
+    metrics = all_maps(np.full(30, 70.0), opinions)
+    assert all(math.isnan(getattr(metrics["none"], n)) for n in ("plcc", "srocc", "krocc"))
+
+
+def test_single_clips_are_not_flattered():
+    mos, p = np.array([20.0, 50.0, 80.0]), np.array([30.0, 40.0, 90.0])
+    both = rmse_mapped(p, mos, ["a", "b", "c"])
+    assert both.mapped == both.as_it_comes == pytest.approx(10.0)
+    assert both.unmapped == 3
+
+
+def test_without_intervals_what_needs_them_is_none():
+    p, opinions = case()
+    m = opinion_metrics(p, Opinions.of(opinions.mos, opinions.source))
+    assert m.rmse_star is m.outlier_ratio is None
+    assert math.isfinite(m.rmse)
+
+
+def test_as_many_clips_as_parameters_leave_rmse_star_undefined():
+    assert math.isnan(rmse_star(np.zeros(2), np.ones(2), np.zeros(2), 2))
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"mos": [1.0, np.nan]}, "mos: clip 1 is not a number"),
+        ({"ci95": [1.0, -1.0]}, "mos_ci95: clip 1 is below 0"),
+        ({"ci95": [np.inf, 1.0]}, "mos_ci95: clip 0 is not a number"),
+        ({"mos": [], "source": [], "ci95": []}, "no clips"),
+    ],
+)
+def test_bad_opinions(change, text):
+    columns = {"mos": [1.0, 2.0], "source": ["a", "b"], "ci95": [1.0, 1.0]} | change
+    with pytest.raises(InputError, match=text):
+        Opinions.of(**columns)
+
+
+def test_experiments_may_be_numbers():
+    opinions = Opinions.of([1.0, 2.0, 3.0], ["a", "b", "c"], [10, 9, None])
+    assert opinions.experiment.tolist() == ["10", "9", "None"]
+
+
+def test_bad_predictions():
+    _, opinions = case()
+    with pytest.raises(InputError, match="predictions: clip 3 is not a number"):
+        opinion_metrics(np.where(np.arange(30) == 3, np.nan, 1.0), opinions)
+    with pytest.raises(ValueError, match="predictions for"):
+        opinion_metrics(np.ones(29), opinions)
+
+
+def noisy_scores(seed=0, n=80, noise=4.0):
     rng = np.random.default_rng(seed)
     x = rng.uniform(20, 100, n)
     return x, 15 + 70 / (1 + np.exp(-(x - 65) / 9)) + rng.normal(0, noise, n)
@@ -20,13 +145,13 @@ def squares(fit, x, y):
 
 
 def test_a_line_is_least_squares():
-    x, y = case()
+    x, y = noisy_scores()
     slope, offset = np.polyfit(x, y, 1)
     np.testing.assert_allclose(fit_map("linear", x, y)(x), offset + slope * x, rtol=1e-10)
 
 
 def test_a_cubic_that_never_falls_is_least_squares():
-    x, _ = case()
+    x, _ = noisy_scores()
     y = 0.001 * (x - 50) ** 3 + 0.4 * x + np.random.default_rng(1).normal(0, 2, len(x))
     free = np.polynomial.Polynomial.fit(x, y, 3)
     assert free.deriv()(np.linspace(x.min(), x.max(), 500)).min() > 0
@@ -35,7 +160,7 @@ def test_a_cubic_that_never_falls_is_least_squares():
 
 def test_a_cubic_held_to_rise_is_the_best_of_them():
     """SciPy's SLSQP, its derivative held at 400 points, gets no lower."""
-    x, y = case(noise=1.0)
+    x, y = noisy_scores(noise=1.0)
     free = np.polynomial.Polynomial.fit(x, y, 3)
     assert free.deriv()(np.linspace(x.min(), x.max(), 500)).min() < 0  # the case asks for it
     t = (2 * x - x.min() - x.max()) / np.ptp(x)
@@ -52,7 +177,7 @@ def test_a_cubic_held_to_rise_is_the_best_of_them():
 
 
 def test_a_logistic_is_that_of_scipys_curve_fit():
-    x, y = case()
+    x, y = noisy_scores()
     peer, _ = scipy.optimize.curve_fit(
         lambda x, low, rise, centre, width: low + rise / (1 + np.exp(-(x - centre) / width)),
         *(x, y, [10, 70, 60, 10]),
@@ -97,7 +222,7 @@ def test_no_map_falls_or_is_worse_than_the_mean(kind, seed, n, gain):
 
 @pytest.mark.parametrize("kind", MAP_KINDS)
 def test_a_model_that_ranks_backwards_gains_nothing(kind):
-    x, y = case(noise=0.0)
+    x, y = noisy_scores(noise=0.0)
     np.testing.assert_allclose(fit_map(kind, -x, y)(-x), y.mean(), rtol=1e-6)
 
 
@@ -109,7 +234,7 @@ def test_constant_predictions_become_the_mean(kind, x):
 
 
 def test_each_experiment_has_a_map_of_its_own():
-    x, _ = case(n=20)
+    x, _ = noisy_scores(n=20)
     y = np.concatenate([0.5 * x[:10] + 10, 0.9 * x[10:] - 5])
     mapped, done = map_by_experiment("linear", x, y, ["a"] * 10 + ["b"] * 10)
     assert done.all()
@@ -124,7 +249,7 @@ def test_an_experiment_too_small_for_a_map_stays_as_it_is():
 
 
 def test_a_held_out_source_does_not_reach_its_map():
-    x, y = case()
+    x, y = noisy_scores()
     source = np.repeat(["a", "b", "c", "d"], 20)
     before = calibrate_held_out(x, y, source)
     changed = np.where(source == "b", 100 - y, y)
