@@ -101,6 +101,14 @@ def read_encodes(path: Path) -> list[Encode]:
     return encodes
 
 
+def group_encodes(encodes: Sequence[Encode]) -> dict[str, dict[str, list[Encode]]]:
+    """Groups encodes by content and codec, in their order."""
+    groups: dict[str, dict[str, list[Encode]]] = {}
+    for encode in encodes:
+        groups.setdefault(encode.content, {}).setdefault(encode.codec, []).append(encode)
+    return groups
+
+
 def _read_rows(path: Path) -> Iterator[object]:
     if path.suffix.lower() != ".json":
         yield from read_records(path, "list of encodes", _Row)
@@ -195,10 +203,7 @@ def _check_unique(encodes: Sequence[Encode], path: Path) -> None:
 
 def _check_rates(encodes: Sequence[Encode], path: Path) -> None:
     """Refuses rates that can only be in different units: codecs, or neighbours, far apart."""
-    groups: dict[str, dict[str, list[Encode]]] = {}
-    for encode in encodes:
-        groups.setdefault(encode.content, {}).setdefault(encode.codec, []).append(encode)
-    for by_codec in groups.values():
+    for by_codec in group_encodes(encodes).values():
         ladders = [sorted(group, key=lambda encode: encode.kbps) for group in by_codec.values()]
         # Ladders of codecs are compared by their middle rates.
         middles = sorted((group[len(group) // 2] for group in ladders), key=lambda e: e.kbps)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from vmaf_jax.corpora.encodes import Encode, read_encodes
+from vmaf_jax.corpora.encodes import Encode, group_encodes, read_encodes
 from vmaf_jax.errors import InputError
 from vmaf_jax.evaluation.intervals import MIN_CLIPS, bootstrap_mean
 from vmaf_jax.evaluation.rate_quality import (
@@ -161,8 +161,8 @@ def ladder(
     if anchor is not None and anchor not in codecs:
         raise InputError(f"--anchor {anchor}: {path} has {', '.join(codecs)[:200]}; name one.")
     # Encodes of several resolutions are no one curve; a ladder is made of those on their hull.
-    through_hull = _has_several_heights(encodes) if hull is None else hull
-    groups = _group_encodes(encodes)
+    groups = group_encodes(encodes)
+    through_hull = _has_several_heights(groups) if hull is None else hull
     left_out: list[LeftOut] = []
     curves = _fit_curves(groups, path, through_hull, left_out)
     with_curve = [codec for codec in codecs if any(codec in found for found in curves.values())]
@@ -201,19 +201,9 @@ def _fit_curves(
     return curves
 
 
-def _group_encodes(encodes: Sequence[Encode]) -> dict[str, dict[str, list[Encode]]]:
-    """Groups encodes by content and codec, in the order of the file."""
-    groups: dict[str, dict[str, list[Encode]]] = {}
-    for encode in encodes:
-        groups.setdefault(encode.content, {}).setdefault(encode.codec, []).append(encode)
-    return groups
-
-
-def _has_several_heights(encodes: Sequence[Encode]) -> bool:
-    heights: dict[tuple[str, str], set[int | None]] = {}
-    for encode in encodes:
-        heights.setdefault((encode.content, encode.codec), set()).add(encode.height)
-    return any(len(values) > 1 for values in heights.values())
+def _has_several_heights(groups: dict[str, dict[str, list[Encode]]]) -> bool:
+    ladders = (ladder for by_codec in groups.values() for ladder in by_codec.values())
+    return any(len({encode.height for encode in ladder}) > 1 for ladder in ladders)
 
 
 def _rates(encodes: Sequence[Encode]) -> npt.NDArray[np.float64]:
