@@ -220,7 +220,7 @@ class Gate:
         return checks
 
     def _check(self, scores: Scores, limit: Limit, earlier: _Document | None) -> Check:
-        reference, distorted = _names(scores)
+        reference, distorted = scores.paths
         pool = limit.pool or scores.pooling
         score = scores.pooled if limit.pool is None else scores.pool(limit.pool).score
         drop = None if earlier is None else self._drop(scores, score, pool, earlier)
@@ -257,7 +257,7 @@ class Gate:
 
     def _find(self, scores: Scores) -> _Document:
         """Returns the baseline's document of the same clip."""
-        reference, distorted = _names(scores)
+        reference, distorted = scores.paths
         of_clip = [d for d in self._documents if _is_name_of(d.reference, reference)]
         if len(self._documents) > 1:
             of_clip = [d for d in of_clip if _is_name_of(d.distorted, distorted)]
@@ -326,12 +326,6 @@ def check_gate(checks: Sequence[Check]) -> None:
     if missed:
         count = f" ({len(missed)} of {len(checks)} limits missed)" if len(checks) > 1 else ""
         raise GateError(f"{missed[0].distorted}: {missed[0]}{count}.")
-
-
-def _names(scores: Scores) -> tuple[Path, Path]:
-    if scores.pair is None:
-        return Path(str(scores.table.source[0])), Path(str(scores.table.clip[0]))
-    return scores.pair.reference.path, scores.pair.distorted.path
 
 
 def _is_name_of(name: str, path: Path) -> bool:

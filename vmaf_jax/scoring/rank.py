@@ -171,14 +171,9 @@ class Ranking:
 
     def names(self) -> list[tuple[str, str]]:
         """Returns reference and distorted video of each, by the shortest paths that differ."""
-        pairs = [
-            (scores.pair.reference.path, scores.pair.distorted.path)
-            if scores.pair is not None
-            else (Path(str(scores.table.source[0])), Path(str(scores.table.clip[0])))
-            for scores in self.ranked
-        ]
-        references = shortest_paths([reference for reference, _ in pairs])
-        return list(zip(references, shortest_paths([path for _, path in pairs]), strict=True))
+        references = shortest_paths([scores.paths[0] for scores in self.ranked])
+        distorted = shortest_paths([scores.paths[1] for scores in self.ranked])
+        return list(zip(references, distorted, strict=True))
 
     def to_dict(self, *, per_frame: bool = False) -> dict[str, object]:
         """Returns the result as JSON writes it."""

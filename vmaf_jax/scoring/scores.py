@@ -180,6 +180,13 @@ class Scores:
         return float(from_hundred(np.array([self.pooled]), self.label_scale)[0])
 
     @property
+    def paths(self) -> tuple[Path, Path]:
+        """The reference and the distorted video; of arrays, names that stand for them."""
+        if self.pair is None:
+            return Path(str(self.table.source[0])), Path(str(self.table.clip[0]))
+        return self.pair.reference.path, self.pair.distorted.path
+
+    @property
     def size(self) -> int | None:
         """Bytes of the distorted file; None where there is no file any more."""
         try:
