@@ -14,7 +14,7 @@ from vmaf_jax.files import work_folder
 from vmaf_jax.scoring.scores import Scores, VideoPair, WorstRegion
 from vmaf_jax.video.alignment import Alignment
 from vmaf_jax.video.decode import DecodedPair, luma_frames
-from vmaf_jax.video.ffmpeg import find_ffmpeg, run_ffmpeg
+from vmaf_jax.video.ffmpeg import TO_NOTHING, find_ffmpeg, run_ffmpeg
 from vmaf_jax.video.inputs import select_streams
 from vmaf_jax.video.pairing import PairPlan, plan_pair
 from vmaf_jax.video.report import explain_failure
@@ -72,8 +72,8 @@ def find_shots(scores: Scores) -> tuple[int, ...]:
     graph = f"[0:{video.stream_specifier}]{plan.to_reference},{SHOT_FILTER}[c]"
     with work_folder() as work:
         start = ["-nostdin", "-nostats", "-v", "error", *video.arguments()]
-        end = ["-map", "[c]", "-fps_mode", "passthrough", "-f", "null", "-"]
-        run = run_ffmpeg(find_ffmpeg(), [*start, "-filter_complex", graph, *end], folder=work)
+        line = [*start, "-filter_complex", graph, "-map", "[c]", *TO_NOTHING]
+        run = run_ffmpeg(find_ffmpeg(), line, folder=work)
         if run.code:
             raise InputError(explain_failure(run.report, video, video))
         score = read_shot_log(work)[1]

@@ -19,7 +19,7 @@ from vmaf_jax.errors import InputError
 from vmaf_jax.files import work_folder
 from vmaf_jax.video.checks import check_run, check_steps
 from vmaf_jax.video.comparison import DEFAULT_COMPARISON, Comparison, Description
-from vmaf_jax.video.ffmpeg import VERBOSE, Ffmpeg, FfmpegPipe, run_ffmpeg
+from vmaf_jax.video.ffmpeg import TO_NOTHING, VERBOSE, Ffmpeg, FfmpegPipe, run_ffmpeg
 from vmaf_jax.video.inputs import Video, check_video, select_streams
 from vmaf_jax.video.pairing import check_chroma, filter_chains, warn_of_chroma
 from vmaf_jax.video.pixel_format import chroma_size, common_bits, common_format
@@ -247,7 +247,7 @@ def take_pictures(
     outputs += ["-enc_time_base", "1:1000", "-f", "image2", "p%05d.jpg"]
     if shots_of:
         graph = f"[0:{video.stream_specifier}]{chain},split=2[a][b];[a]{picked};[b]{SHOT_FILTER}[c]"
-        outputs += ["-map", "[c]", "-fps_mode", "passthrough", "-f", "null", "-"]
+        outputs += ["-map", "[c]", *TO_NOTHING]
     with work_folder() as work:
         start = ["-nostdin", "-nostats", "-v", "error", *video.arguments()]
         run = run_ffmpeg(ffmpeg, [*start, "-filter_complex", graph, *outputs], folder=work)

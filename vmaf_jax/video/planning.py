@@ -12,7 +12,7 @@ from typing import NamedTuple
 from vmaf_jax.errors import InputError
 from vmaf_jax.video.alignment import align_pair
 from vmaf_jax.video.comparison import Comparison
-from vmaf_jax.video.ffmpeg import VERBOSE, CompletedRun, Ffmpeg, run_ffmpeg
+from vmaf_jax.video.ffmpeg import TO_NOTHING, VERBOSE, CompletedRun, Ffmpeg, run_ffmpeg
 from vmaf_jax.video.inputs import VideoPair, select_streams
 from vmaf_jax.video.pairing import PairPlan, plan_pair
 from vmaf_jax.video.pixel_format import common_bits, planar_format
@@ -160,7 +160,7 @@ def _measure_luma_errors(
         ends += ["-map", f"[o{n}]"]
     arguments = [*VERBOSE, *distorted.arguments(), *reference.arguments()]
     arguments += ["-filter_complex", ";".join(parts), *ends]
-    run = run_ffmpeg(ffmpeg, [*arguments, "-fps_mode", "passthrough", "-f", "null", "-"])
+    run = run_ffmpeg(ffmpeg, [*arguments, *TO_NOTHING])
     found = dict(re.findall(r"psnr@way(\d+) @ .*PSNR y:([\d.]+|inf)", run.report))
     if run.code or len(found) < len(plans):
         raise InputError(explain_failure(run.report, reference, distorted))
