@@ -18,8 +18,8 @@ from vmaf_jax.reporting.clip_page import clip_page
 from vmaf_jax.reporting.clip_view import MAX_DRAWN, BoxedRegion, ClipView, Encode
 from vmaf_jax.scoring.measured_pair import plan_again
 from vmaf_jax.scoring.rank import shortest_paths
-from vmaf_jax.scoring.scores import Floats, Scores, VideoPair
-from vmaf_jax.scoring.worst_frames import lowest_frames
+from vmaf_jax.scoring.scores import ComparedPair, Floats, Scores
+from vmaf_jax.scoring.worst_frames import N_MARKED, mark_lowest
 from vmaf_jax.video.decode import colour_matrix, picture_size, take_pictures
 from vmaf_jax.video.ffmpeg import find_ffmpeg
 from vmaf_jax.video.pairing import PairPlan
@@ -28,10 +28,8 @@ from vmaf_jax.video.streams import DecodedStream, StreamPair
 MAX_WIDTH = 480  # pixels of a picture
 MAX_BYTES = 6 << 20  # of all pictures, which stand in the page itself
 _N_EVEN = 24  # evenly spaced frames that have pictures, at most
-_N_WORST = 4  # lowest frames of an encode that have pictures
 _MAX_PICTURES = 180
 _MAX_MAPPED = 40  # frames of all encodes that have maps
-_PARTS = 12  # of a clip; two of an encode's worst frames are at least a part apart
 Failed = Sequence[tuple[str, str]]  # encode and reason
 LossMaps = Mapping[int, Mapping[str, Floats]]  # by frame and feature, 0 to 1
 
@@ -63,7 +61,7 @@ def clip_view(scores: Sequence[Scores], failed: Failed = ()) -> ClipView:
             "--html: these encodes begin at other frames of the reference; make a page of each."
         )
     lead = scores[0].table.provenance["comparison"]
-    worst = [_worst_frames(entry) for entry in scores]
+    worst = [mark_lowest(entry) for entry in scores]
     names = shortest_paths([pair.distorted.path for pair in pairs])
     regions = [_box_region(entry, plans[0].size) for entry in scores]
     frames = _choose_frames(scores[:MAX_DRAWN], worst[:MAX_DRAWN], regions[:MAX_DRAWN])
@@ -104,17 +102,10 @@ def clip_view(scores: Sequence[Scores], failed: Failed = ()) -> ClipView:
     )
 
 
-def _plan_pairs(scores: Sequence[Scores]) -> tuple[list[VideoPair], StreamPair, list[PairPlan]]:
+def _plan_pairs(scores: Sequence[Scores]) -> tuple[list[ComparedPair], StreamPair, list[PairPlan]]:
     """Returns the videos of each score, the first one's streams, and how each was compared."""
     planned = [plan_again(entry) for entry in scores]
     return [pair for pair, _, _ in planned], planned[0][1], [plan for _, _, plan in planned]
-
-
-def _worst_frames(entry: Scores) -> list[int]:
-    """Returns numbers of the lowest frames of an encode, the lowest first."""
-    apart = max(1, len(entry.per_frame) // _PARTS)
-    numbers = entry.table.index
-    return [int(numbers[k]) for k in lowest_frames(entry.per_frame, numbers, _N_WORST, apart)]
 
 
 def _box_region(entry: Scores, size: tuple[int, int]) -> BoxedRegion | None:
@@ -144,7 +135,7 @@ def _choose_frames(
         common &= set(entry.table.index.tolist())
     measured = sorted(common)
     every = np.linspace(0, len(measured) - 1, min(_N_EVEN, len(measured))).round().astype(int)
-    turns = [numbers[k] for k in range(_N_WORST) for numbers in worst if k < len(numbers)]
+    turns = [numbers[k] for k in range(N_MARKED) for numbers in worst if k < len(numbers)]
     boxed = [region.frame for region in regions if region is not None]
     wanted = [frame for frame in (*boxed, *turns) if frame in common]
     wanted += [measured[k] for k in every.tolist()]
@@ -152,7 +143,7 @@ def _choose_frames(
 
 
 def _take_pictures(
-    pairs: Sequence[VideoPair],
+    pairs: Sequence[ComparedPair],
     facts: DecodedStream,
     plans: Sequence[PairPlan],
     frames: Sequence[int],

@@ -11,7 +11,7 @@ import numpy as np
 from vmaf_jax.errors import InputError
 from vmaf_jax.extraction.frame_subset import Features, measure_chosen
 from vmaf_jax.files import work_folder
-from vmaf_jax.scoring.scores import Scores, VideoPair, WorstRegion
+from vmaf_jax.scoring.scores import ComparedPair, Scores, WorstRegion
 from vmaf_jax.video.alignment import Alignment
 from vmaf_jax.video.decode import DecodedPair, luma_frames
 from vmaf_jax.video.ffmpeg import TO_NOTHING, find_ffmpeg, run_ffmpeg
@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from vmaf_jax.features.tile_errors import WorstTile
 
 
-def plan_again(scores: Scores, region: str | None = None) -> tuple[VideoPair, StreamPair, PairPlan]:
+def plan_again(
+    scores: Scores, region: str | None = None
+) -> tuple[ComparedPair, StreamPair, PairPlan]:
     """Returns the videos of a score, with the streams measured, and how they were compared.
 
     Args:
@@ -44,7 +46,7 @@ def plan_again(scores: Scores, region: str | None = None) -> tuple[VideoPair, St
     comparison = scores.pair.comparison
     if region is not None:
         comparison = dataclasses.replace(comparison, region=region)
-    pair = VideoPair(reference, distorted, comparison)
+    pair = ComparedPair(reference, distorted, comparison)
     streams = (
         DecodedStream.from_description(described["reference"]),
         DecodedStream.from_description(described["distorted"]),
@@ -124,7 +126,7 @@ def find_worst_region(
 
 
 def _worst_tile(
-    scores: Scores, pair: VideoPair, progress: Callable[[int], None] | None
+    scores: Scores, pair: ComparedPair, progress: Callable[[int], None] | None
 ) -> "tuple[int, WorstTile]":
     """Returns the worst tile of all frames scored, and the row of its frame."""
     # Loads SciPy, which a score without a worst region does not need.

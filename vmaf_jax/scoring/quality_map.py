@@ -24,7 +24,7 @@ from vmaf_jax.files import check_writable, is_folder, make_dir, write_bytes
 from vmaf_jax.reporting.plots import MAP_KINDS, heat_picture
 from vmaf_jax.scoring.measured_pair import plan_again
 from vmaf_jax.scoring.scores import Scores
-from vmaf_jax.scoring.worst_frames import lowest_frames
+from vmaf_jax.scoring.worst_frames import mark_lowest
 from vmaf_jax.video.arrays import arrays_as_files
 from vmaf_jax.video.comparison import DEFAULT_COMPARISON, Comparison, ComparisonOptions
 from vmaf_jax.video.decode import DecodedPair, sample_dtype
@@ -32,8 +32,6 @@ from vmaf_jax.video.ffmpeg import find_ffmpeg
 from vmaf_jax.video.inputs import VideoPair
 
 Floats = npt.NDArray[np.float64]
-_N_LOWEST = 4  # lowest frames of a clip that have maps
-_PARTS = 12  # of a clip; two of them are at least a part apart
 
 
 @dataclasses.dataclass(frozen=True)
@@ -177,10 +175,7 @@ def write_maps(folder: Path, scores: Scores) -> list[Path]:
     Raises:
         InputError: The videos cannot be read again, or the folder cannot be written.
     """
-    numbers = scores.table.index
-    apart = max(1, len(scores.per_frame) // _PARTS)
-    rows = lowest_frames(scores.per_frame, numbers, _N_LOWEST, apart)
-    frames = [int(numbers[row]) for row in rows]
+    frames = mark_lowest(scores)
     if scores.worst_region is not None:
         frames.append(scores.worst_region.frame)
     pictures = {

@@ -44,7 +44,7 @@ from vmaf_jax.scoring.model import (
     feature_set_of,
     load_scorer,
 )
-from vmaf_jax.scoring.scores import Scores, VideoPair
+from vmaf_jax.scoring.scores import ComparedPair, Scores
 from vmaf_jax.tables.table import FeatureTable
 from vmaf_jax.video.arrays import arrays_as_files
 from vmaf_jax.video.comparison import DEFAULT_COMPARISON, Comparison, ComparisonOptions
@@ -132,9 +132,9 @@ class ScoreSettings:
         if self.other_pool(model) is not None:
             pool_profile(model, np.mean)
 
-    def video_pair(self, pair: Pair) -> VideoPair:
+    def video_pair(self, pair: Pair) -> ComparedPair:
         """Returns the two videos with how they are compared, for the result."""
-        return VideoPair(pair[0], pair[1], self.comparison)
+        return ComparedPair(pair[0], pair[1], self.comparison)
 
     def request(
         self, feature_set: FeatureSet, on_frames: Callable[[int], None] | None = None

@@ -38,7 +38,7 @@ Floats = npt.NDArray[np.float64]
 
 
 @dataclasses.dataclass(frozen=True)
-class VideoPair:
+class ComparedPair:
     """The two videos of a score, and how they were compared."""
 
     reference: Video
@@ -152,7 +152,7 @@ class Scores:
     inside_training_region: bool | None = None
     frames: int | None = None
     choice: str | None = None
-    pair: VideoPair | None = None
+    pair: ComparedPair | None = None
     cuts: tuple[int, ...] | None = None
     explanation: "Explanation | None" = None
     worst_region: WorstRegion | None = None

@@ -18,6 +18,9 @@ from vmaf_jax.video.decode import DecodedPair, luma_frames
 from vmaf_jax.video.ffmpeg import find_ffmpeg
 from vmaf_jax.video.inputs import Video
 
+N_MARKED = 4  # lowest frames of a clip that have pictures on a page, and maps
+_PARTS = 12  # of a clip; two of those are at least a part apart
+
 
 @dataclasses.dataclass(frozen=True)
 class WorstFrame:
@@ -80,6 +83,13 @@ def worst_frames(
         for number, row in rows.items()
     ]
     return scores, frames
+
+
+def mark_lowest(scores: Scores) -> list[int]:
+    """Returns the numbers of the few lowest frames of a clip, the lowest first, spread over it."""
+    numbers, apart = scores.table.index, max(1, len(scores.per_frame) // _PARTS)
+    rows = lowest_frames(scores.per_frame, numbers, N_MARKED, apart)
+    return [int(numbers[row]) for row in rows]
 
 
 def lowest_frames(
