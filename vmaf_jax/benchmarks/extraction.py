@@ -39,7 +39,7 @@ from vmaf_jax.teacher import DEFAULT_TEACHER
 from vmaf_jax.teacher.pixels import vmaf
 from vmaf_jax.video.decode import DecodedPair
 from vmaf_jax.video.ffmpeg import find_ffmpeg
-from vmaf_jax.video.inputs import Video, forget_digests
+from vmaf_jax.video.inputs import Video, VideoPair, forget_digests
 
 FRAMES = 48
 SIZES = ((576, 324), (1920, 1080))
@@ -58,7 +58,7 @@ def bench_extract(repeats: int) -> Figures:
     return {"machine": machine(), "sizes": sizes, "ffmpeg_start_s": start.median_s}
 
 
-def _compare_to_ffmpeg(pair: tuple[Video, Video], repeats: int) -> Comparison:
+def _compare_to_ffmpeg(pair: VideoPair, repeats: int) -> Comparison:
     cache = pair[0].path.parent / "cache"
 
     def extract() -> None:
@@ -70,7 +70,7 @@ def _compare_to_ffmpeg(pair: tuple[Video, Video], repeats: int) -> Comparison:
     return compare(times["ours"], times["theirs"])
 
 
-def bare_libvmaf(pair: tuple[Video, Video], model: str) -> Callable[[], object]:
+def bare_libvmaf(pair: VideoPair, model: str) -> Callable[[], object]:
     """Returns a call that measures a raw pair with a model by one ffmpeg process on all cores."""
     threads = os.cpu_count() or 1
     arguments = measuring_arguments(*pair, [LibvmafModel(model)], threads=threads)
@@ -80,7 +80,7 @@ def bare_libvmaf(pair: tuple[Video, Video], model: str) -> Callable[[], object]:
 
 
 @contextlib.contextmanager
-def raw_pair(width: int, height: int) -> Iterator[tuple[Video, Video]]:
+def raw_pair(width: int, height: int) -> Iterator[VideoPair]:
     """Yields raw files of 48 frames of real footage and of a decoded coarse encode of it.
 
     Both lie in a temporary folder, where more may be written.
@@ -117,7 +117,7 @@ def bench_features(repeats: int) -> Figures:
     return report
 
 
-def _one_size(pair: tuple[Video, Video], frames: npt.NDArray[np.uint8], repeats: int) -> Figures:
+def _one_size(pair: VideoPair, frames: npt.NDArray[np.uint8], repeats: int) -> Figures:
     n = frames.shape[1]
     reference, distorted = jax.device_put((frames[0], frames[1]))
     as_floats = reference.astype(jnp.float32), distorted.astype(jnp.float32)
@@ -154,7 +154,7 @@ def _one_size(pair: tuple[Video, Video], frames: npt.NDArray[np.uint8], repeats:
     }
 
 
-def read_luma(pair: tuple[Video, Video], n: int) -> npt.NDArray[np.uint8]:
+def read_luma(pair: VideoPair, n: int) -> npt.NDArray[np.uint8]:
     """Decodes the first `n` frames of both, `[2, n, height, width]`."""
     luma = DecodedPair(find_ffmpeg(), *pair)
     frames = np.zeros((2, n, luma.height, luma.width), np.uint8)

@@ -18,12 +18,12 @@ import numpy as np
 import numpy.typing as npt
 
 from vmaf_jax.errors import InputError
-from vmaf_jax.extraction.request import Pair, video_key
+from vmaf_jax.extraction.request import video_key
 from vmaf_jax.features.feature_set import FEATURE_SETS, FeatureSet
 from vmaf_jax.files import atomic_path
 from vmaf_jax.tables.table import UNLIMITED, FeatureTable, constant_text
 from vmaf_jax.video.comparison import Description
-from vmaf_jax.video.inputs import Video, file_digest, text_digest
+from vmaf_jax.video.inputs import Video, VideoPair, file_digest, text_digest
 
 log = logging.getLogger("vmaf_jax")
 
@@ -42,7 +42,7 @@ class Cache:
     settings: Mapping[str, object]
     labels: Sequence[str]
 
-    def find(self, pair: Pair) -> FeatureTable | None:
+    def find(self, pair: VideoPair) -> FeatureTable | None:
         """Returns the pair's table, or None if it was not measured with these settings before.
 
         Raises:
@@ -58,7 +58,7 @@ class Cache:
 
     def store(
         self,
-        pair: Pair,
+        pair: VideoPair,
         features: npt.NDArray[np.float64],
         labels: Mapping[str, npt.NDArray[np.float64]],
         feature_set: FeatureSet,
@@ -100,7 +100,7 @@ class Cache:
             log.warning("%s Nothing is cached; point VMAF_JAX_CACHE at a writable folder.", error)
         return name_rows(table, pair)
 
-    def _prefix(self, pair: Pair) -> str:
+    def _prefix(self, pair: VideoPair) -> str:
         try:
             sizes = [video.path.stat().st_size for video in pair]
         except OSError as error:
@@ -194,7 +194,7 @@ def _measured_rows(comparison: Description) -> npt.NDArray[np.intp] | None:
     return measured_rows(comparison)
 
 
-def name_rows(table: FeatureTable, pair: Pair) -> FeatureTable:
+def name_rows(table: FeatureTable, pair: VideoPair) -> FeatureTable:
     """Returns rows under the names that the pair's files have now, and logs the pair's warnings."""
     for text in table.provenance["comparison"]["warnings"]:
         log.warning("%s: %s", pair[1].path, text)

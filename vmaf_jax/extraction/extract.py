@@ -16,13 +16,13 @@ import numpy.typing as npt
 from vmaf_jax.corpora.clips import Clip
 from vmaf_jax.errors import InputError, check_choice, name_missing_extra
 from vmaf_jax.extraction.libvmaf_pairs import extract_by_libvmaf
-from vmaf_jax.extraction.request import METRICS, Pair, Request, TableOrError, parse_extra_metrics
+from vmaf_jax.extraction.request import METRICS, Request, TableOrError, parse_extra_metrics
 from vmaf_jax.features.feature_set import FEATURES, FeatureSet
 from vmaf_jax.tables.table import FeatureTable, concatenate, constant_text
 from vmaf_jax.teacher.model_file import DEFAULT_TEACHER, find_model_file, read_model_file
 from vmaf_jax.video.arrays import arrays_as_files
 from vmaf_jax.video.comparison import DEFAULT_COMPARISON, Comparison, ComparisonOptions
-from vmaf_jax.video.inputs import Video
+from vmaf_jax.video.inputs import Video, VideoPair
 
 BACKENDS = ("libvmaf", "jax")
 # A file, or luma or planes as `arrays_as_files` takes them.
@@ -90,7 +90,7 @@ def extract_pair(
         return extract_one(pair, request, backend=backend)
 
 
-def extract_one(pair: Pair, request: Request, *, backend: str = "libvmaf") -> FeatureTable:
+def extract_one(pair: VideoPair, request: Request, *, backend: str = "libvmaf") -> FeatureTable:
     """Measures one pair.
 
     Raises:
@@ -131,7 +131,7 @@ def extract_clips(
 
 
 def extract_each(
-    pairs: Sequence[Pair],
+    pairs: Sequence[VideoPair],
     request: Request | None = None,
     *,
     backend: str = "libvmaf",

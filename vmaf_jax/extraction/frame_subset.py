@@ -38,7 +38,7 @@ from vmaf_jax.video.checks import check_run
 from vmaf_jax.video.comparison import Comparison, Description
 from vmaf_jax.video.ffmpeg import BY_NUMBER, TO_NOTHING, VERBOSE, CompletedRun, Ffmpeg, run_ffmpeg
 from vmaf_jax.video.geometry import EncodedFormat
-from vmaf_jax.video.inputs import Video
+from vmaf_jax.video.inputs import VideoPair
 from vmaf_jax.video.pairing import PairPlan, check_chroma, filter_chains
 from vmaf_jax.video.planning import run_comparison
 from vmaf_jax.video.report import explain_failure
@@ -63,7 +63,7 @@ def check_frames_separable(feature_set: FeatureSet) -> None:
 
 def measure_chosen(
     ffmpeg: Ffmpeg,
-    videos: tuple[Video, Video],
+    videos: VideoPair,
     plan: PairPlan,
     feature_set: FeatureSet,
     frames: Sequence[int],
@@ -202,7 +202,7 @@ def separate_neighbours(frames: Sequence[int]) -> list[list[int]]:
 
 
 def run_graph(
-    ffmpeg: Ffmpeg, videos: tuple[Video, Video], graph: list[str], outputs: list[str], folder: Path
+    ffmpeg: Ffmpeg, videos: VideoPair, graph: list[str], outputs: list[str], folder: Path
 ) -> CompletedRun:
     """Runs a filter graph of the distorted video, input 0, and the reference, for its files.
 
@@ -221,7 +221,7 @@ def run_graph(
 
 def measure_lists(
     ffmpeg: Ffmpeg,
-    videos: tuple[Video, Video],
+    videos: VideoPair,
     plan: PairPlan,
     libvmaf: BranchSettings,
     branches: list[Branch],
@@ -326,7 +326,7 @@ class FirstLook:
     covariate: Floats
     cuts: list[int]
     features: dict[int, list[float]]
-    videos: tuple[Video, Video]
+    videos: VideoPair
     plan: PairPlan
     ending: str
     description: Description
@@ -335,7 +335,7 @@ class FirstLook:
 
 def first_look(
     ffmpeg: Ffmpeg,
-    videos: tuple[Video, Video],
+    videos: VideoPair,
     comparison: Comparison,
     feature_set: FeatureSet,
     pattern: FramePattern,
@@ -357,7 +357,7 @@ def first_look(
     libvmaf = BranchSettings(feature_set, max(1, threads // 2), end_options(comparison))
     with work_folder() as work:
 
-        def run(pair: tuple[Video, Video], plan: PairPlan | None) -> CompletedRun:
+        def run(pair: VideoPair, plan: PairPlan | None) -> CompletedRun:
             graph = _graph(pair, plan, pattern, libvmaf)
             return run_graph(ffmpeg, pair, graph, ["p", "c", "o0", "o1", "o2"], work)
 
@@ -407,7 +407,7 @@ def measure_all(
 
 
 def _graph(
-    videos: tuple[Video, Video],
+    videos: VideoPair,
     plan: PairPlan | None,
     pattern: FramePattern,
     libvmaf: BranchSettings,

@@ -25,7 +25,7 @@ from jaxtyping import Array, Bool, Float, Int, Shaped
 from vmaf_jax.errors import InputError
 from vmaf_jax.extraction.cache import Cache
 from vmaf_jax.extraction.libvmaf import describe_v1_form
-from vmaf_jax.extraction.request import Pair, Request, TableOrError, request_key, resolve_teachers
+from vmaf_jax.extraction.request import Request, TableOrError, request_key, resolve_teachers
 from vmaf_jax.features import v1
 from vmaf_jax.features.checks import MIN_SIZE
 from vmaf_jax.features.feature_set import FEATURES, FeatureSet
@@ -36,7 +36,7 @@ from vmaf_jax.video.comparison import DEFAULT_COMPARISON, Comparison, Descriptio
 from vmaf_jax.video.decode import DecodedPair, Samples, sample_dtype
 from vmaf_jax.video.ffmpeg import Ffmpeg, find_ffmpeg
 from vmaf_jax.video.geometry import EncodedFormat
-from vmaf_jax.video.inputs import check_video, file_digest, text_digest
+from vmaf_jax.video.inputs import VideoPair, check_video, file_digest, text_digest
 
 RECIPE = 5  # of the computation: raised with every change of values, so that none is served old
 _CHUNK_SAMPLES = 2**25  # of each picture: 16 frames of 1080p
@@ -47,7 +47,7 @@ BLOCK = 8  # frames that are computed side by side where one does not fill the d
 
 
 def extract_by_jax(
-    pairs: Sequence[Pair], request: Request, on_pair: Callable[[int], None]
+    pairs: Sequence[VideoPair], request: Request, on_pair: Callable[[int], None]
 ) -> list[TableOrError]:
     """Returns a table per pair, or why there is none, as `extract_each`.
 
@@ -153,7 +153,7 @@ class MeasuredPair(NamedTuple):
 
 def measure_in_jax(
     ffmpeg: Ffmpeg,
-    pairs: Sequence[Pair],
+    pairs: Sequence[VideoPair],
     *,
     feature_set: FeatureSet = FEATURES,
     comparison: Comparison = DEFAULT_COMPARISON,
@@ -283,7 +283,7 @@ def _compute(
 
 def _decode_pairs(
     ffmpeg: Ffmpeg,
-    pairs: Sequence[Pair],
+    pairs: Sequence[VideoPair],
     comparison: Comparison,
     feature_set: FeatureSet,
     frames: int | None,

@@ -24,7 +24,6 @@ from vmaf_jax.errors import InputError, did_you_mean
 from vmaf_jax.extraction.request import (
     METRICS,
     LibvmafModel,
-    Pair,
     Request,
     filter_option,
     too_small_for,
@@ -44,7 +43,7 @@ from vmaf_jax.video.ffmpeg import (
     run_ffmpeg,
 )
 from vmaf_jax.video.geometry import EncodedFormat
-from vmaf_jax.video.inputs import Video, check_video
+from vmaf_jax.video.inputs import Video, VideoPair, check_video
 from vmaf_jax.video.pairing import PairPlan, check_chroma, filter_chains, warn_of_chroma
 from vmaf_jax.video.pixel_format import chroma_size, common_bits
 from vmaf_jax.video.planning import run_comparison
@@ -73,7 +72,7 @@ class Measurement:
 
 
 def measure_by_libvmaf(
-    pair: Pair, request: Request, ffmpeg: Ffmpeg, models: list[LibvmafModel], threads: int
+    pair: VideoPair, request: Request, ffmpeg: Ffmpeg, models: list[LibvmafModel], threads: int
 ) -> Measurement:
     """Measures features and scores of one pair.
 
@@ -98,7 +97,7 @@ def measure_by_libvmaf(
             if model.path is not None:
                 shutil.copyfile(model.path, work / f"model{k}.json")
 
-        def run(videos: Pair, plan: PairPlan | None) -> CompletedRun:
+        def run(videos: VideoPair, plan: PairPlan | None) -> CompletedRun:
             arguments = measuring_arguments(
                 *videos,
                 run_models,

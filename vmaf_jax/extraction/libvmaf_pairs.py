@@ -8,7 +8,6 @@ from vmaf_jax.errors import InputError
 from vmaf_jax.extraction.cache import Cache
 from vmaf_jax.extraction.request import (
     LibvmafModel,
-    Pair,
     Request,
     TableOrError,
     request_key,
@@ -16,13 +15,13 @@ from vmaf_jax.extraction.request import (
 )
 from vmaf_jax.tables.table import FeatureTable
 from vmaf_jax.video.ffmpeg import Ffmpeg, find_ffmpeg
-from vmaf_jax.video.inputs import check_video, file_digest
+from vmaf_jax.video.inputs import VideoPair, check_video, file_digest
 
 RECIPE = 6  # of the measurement: raised with every change of values, so that none is served old
 
 
 def extract_by_libvmaf(
-    pairs: Sequence[Pair], request: Request, on_pair: Callable[[int], None]
+    pairs: Sequence[VideoPair], request: Request, on_pair: Callable[[int], None]
 ) -> list[TableOrError]:
     """Returns a table per pair, or why there is none, as `extract_each`.
 
@@ -35,7 +34,7 @@ def extract_by_libvmaf(
     workers = max(1, min(request.jobs or cores, len(pairs)))
     threads = request.threads or max(1, cores // workers)
 
-    def extract(pair: Pair) -> TableOrError:
+    def extract(pair: VideoPair) -> TableOrError:
         try:
             table = _extract_cached(pair, request, ffmpeg, models, threads)
         except InputError as error:
@@ -60,7 +59,7 @@ def measurement_settings(request: Request, models: Sequence[LibvmafModel]) -> di
 
 
 def _extract_cached(
-    pair: Pair, request: Request, ffmpeg: Ffmpeg, models: list[LibvmafModel], threads: int
+    pair: VideoPair, request: Request, ffmpeg: Ffmpeg, models: list[LibvmafModel], threads: int
 ) -> FeatureTable:
     for video in pair:
         check_video(video)

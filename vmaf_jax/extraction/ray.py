@@ -24,10 +24,10 @@ from vmaf_jax.environment import __version__
 from vmaf_jax.errors import InputError, name_missing_extra
 from vmaf_jax.extraction.cache import name_rows
 from vmaf_jax.extraction.extract import extract_one
-from vmaf_jax.extraction.request import Pair, Request, TableOrError, resolve_teachers
+from vmaf_jax.extraction.request import Request, TableOrError, resolve_teachers
 from vmaf_jax.extraction.shards import Engine, Shard, ShardSettings, write_shard
 from vmaf_jax.video.ffmpeg import find_ffmpeg
-from vmaf_jax.video.inputs import Video
+from vmaf_jax.video.inputs import Video, VideoPair
 
 Item = TypeVar("Item")
 Settings = TypeVar("Settings")
@@ -49,7 +49,7 @@ def ray_engine(address: str | None) -> Iterator[Engine]:
 
 
 def extract_each_by_ray(
-    pairs: Sequence[Pair],
+    pairs: Sequence[VideoPair],
     request: Request,
     *,
     address: str | None,
@@ -347,7 +347,7 @@ def _absolute(video: Video) -> Video:
     return dataclasses.replace(video, path=video.path.absolute())
 
 
-def _with_given_paths(error: InputError, pair: Pair) -> InputError:
+def _with_given_paths(error: InputError, pair: VideoPair) -> InputError:
     """Returns an error of a node with the paths that this program was given."""
     text = str(error)
     for video in pair:

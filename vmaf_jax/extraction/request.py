@@ -15,7 +15,6 @@ from vmaf_jax.video.comparison import DEFAULT_COMPARISON, Comparison
 from vmaf_jax.video.inputs import Video
 
 ENGINES = ("local", "ray")  # over which the pairs of one request are spread
-Pair = tuple[Video, Video]
 TableOrError = FeatureTable | InputError  # of one pair: its table, or why there is none
 
 

@@ -33,13 +33,12 @@ from vmaf_jax.extraction.frame_subset import (
     measure_chosen,
 )
 from vmaf_jax.extraction.libvmaf import other_build
-from vmaf_jax.extraction.request import Pair
 from vmaf_jax.features.feature_set import FeatureSet
 from vmaf_jax.scoring.model import Model
 from vmaf_jax.tables.table import FeatureTable, constant_text
 from vmaf_jax.video.comparison import Comparison
 from vmaf_jax.video.ffmpeg import Ffmpeg, find_ffmpeg
-from vmaf_jax.video.inputs import check_video
+from vmaf_jax.video.inputs import VideoPair, check_video
 from vmaf_jax.video.report import check_frame_counts
 
 log = logging.getLogger("vmaf_jax")
@@ -92,7 +91,7 @@ def check_within(within: float, model: Model, comparison: Comparison) -> None:
 
 
 def measure_sample(
-    pair: Pair,
+    pair: VideoPair,
     within: float,
     predict: Predict,
     feature_set: FeatureSet,
@@ -143,7 +142,7 @@ def measure_sample(
 
 
 def measure_some(
-    pair: Pair, cell: int, feature_set: FeatureSet, comparison: Comparison
+    pair: VideoPair, cell: int, feature_set: FeatureSet, comparison: Comparison
 ) -> FeatureTable:
     """Measures one frame of each cell of frames by libvmaf, and not the first of all.
 
@@ -159,7 +158,7 @@ def measure_some(
 
 
 def _look_at(
-    pair: Pair, cell: int, feature_set: FeatureSet, comparison: Comparison
+    pair: VideoPair, cell: int, feature_set: FeatureSet, comparison: Comparison
 ) -> tuple[FirstLook, Floats]:
     """Returns a first look at a pair, and the features `[frames, d]`, NaN where not measured."""
     pattern = FramePattern(cell, draw_offsets(_SEED, cell))
@@ -190,7 +189,7 @@ def _measure_drawn(
 
 
 def _make_table(
-    pair: Pair,
+    pair: VideoPair,
     features: Floats,
     measured: npt.NDArray[np.intp],
     pilot: FirstLook,

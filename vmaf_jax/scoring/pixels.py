@@ -55,7 +55,6 @@ from vmaf_jax.export.sidecar import (
     teacher_origin,
     write_sidecar,
 )
-from vmaf_jax.extraction.request import Pair
 from vmaf_jax.features.checks import OUTPUT_RANGE
 from vmaf_jax.features.feature_set import FeatureSet
 from vmaf_jax.files import cache_dir, to_json, work_folder, write_bytes, write_text
@@ -69,7 +68,7 @@ from vmaf_jax.video.alignment import measured_rows
 from vmaf_jax.video.comparison import Comparison, Description
 from vmaf_jax.video.decode import DecodedPair, Samples, sample_dtype
 from vmaf_jax.video.ffmpeg import find_ffmpeg
-from vmaf_jax.video.inputs import file_digest
+from vmaf_jax.video.inputs import VideoPair, file_digest
 
 _MEASURED_APART = 1e-3  # of a feature, or of that share of it above 1: earlier versions' roundings
 MOTION2 = (
@@ -354,7 +353,7 @@ class Measurement:
 
 
 def score_pixels(
-    pair: Pair,
+    pair: VideoPair,
     model: str,
     comparison: Comparison,
     *,
@@ -394,7 +393,9 @@ def score_pixels(
     )
 
 
-def measure_pair(pair: Pair, model: str, comparison: Comparison, *, provider: str) -> Measurement:
+def measure_pair(
+    pair: VideoPair, model: str, comparison: Comparison, *, provider: str
+) -> Measurement:
     """Returns features and scores of every frame of a pair; raises as `score_pixels`."""
     check_provider(provider)
     started = time.perf_counter()
@@ -459,7 +460,7 @@ def _to_eight_bits(picture: Samples, bits: int) -> Pictures:
 
 
 def _make_table(
-    pair: Pair,
+    pair: VideoPair,
     measured: Measurement,
     labels: dict[str, npt.NDArray[np.float64]],
     provider: str,

@@ -15,7 +15,7 @@ import pyarrow as pa
 from vmaf_jax.corpora.clips import Clip
 from vmaf_jax.errors import InputError
 from vmaf_jax.extraction.extract import check_backend, extract_each
-from vmaf_jax.extraction.request import Pair, Request, TableOrError, check_engine
+from vmaf_jax.extraction.request import Request, TableOrError, check_engine
 from vmaf_jax.files import is_folder
 from vmaf_jax.progress import NO_PROGRESS, Progress
 from vmaf_jax.scoring.model import (
@@ -37,7 +37,7 @@ from vmaf_jax.scoring.score import (
     predict_scores,
 )
 from vmaf_jax.scoring.scores import Scores
-from vmaf_jax.video.inputs import VIDEO_SUFFIXES, Video
+from vmaf_jax.video.inputs import VIDEO_SUFFIXES, Video, VideoPair
 
 _MAX_PRINTED = 5  # videos of a ranking where it is printed
 PathLike = str | os.PathLike[str]
@@ -110,7 +110,7 @@ def rank(
 
 
 def _measure(
-    pairs: Sequence[Pair],
+    pairs: Sequence[VideoPair],
     request: Request,
     backend: str,
     engine: str,

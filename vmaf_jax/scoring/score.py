@@ -23,7 +23,7 @@ from vmaf_jax.extraction.extract import (
     check_backend,
     extract_one,
 )
-from vmaf_jax.extraction.request import Pair, Request, parse_extra_metrics
+from vmaf_jax.extraction.request import Request, parse_extra_metrics
 from vmaf_jax.features.feature_set import FeatureSet
 from vmaf_jax.progress import NO_PROGRESS, Progress
 from vmaf_jax.scoring.intervals import (
@@ -49,6 +49,7 @@ from vmaf_jax.tables.table import FeatureTable
 from vmaf_jax.video.arrays import arrays_as_files
 from vmaf_jax.video.comparison import DEFAULT_COMPARISON, Comparison, ComparisonOptions
 from vmaf_jax.video.ffmpeg import estimate_frames, find_ffmpeg
+from vmaf_jax.video.inputs import VideoPair
 
 DEFAULT_MODEL = AUTO
 _BATCH = 256  # rows; a jitted model compiles for so many while the clip is still measured
@@ -107,7 +108,7 @@ class ScoreSettings:
                 "--explain; drop the other."
             )
 
-    def as_pair(self, reference: VideoLike, distorted: VideoLike) -> Pair:
+    def as_pair(self, reference: VideoLike, distorted: VideoLike) -> VideoPair:
         """Returns two files as videos, raw ones of the size and format set."""
         return (
             as_video(reference, self.width, self.height, self.pix_fmt),
@@ -132,7 +133,7 @@ class ScoreSettings:
         if self.other_pool(model) is not None:
             pool_profile(model, np.mean)
 
-    def video_pair(self, pair: Pair) -> ComparedPair:
+    def video_pair(self, pair: VideoPair) -> ComparedPair:
         """Returns the two videos with how they are compared, for the result."""
         return ComparedPair(pair[0], pair[1], self.comparison)
 
@@ -289,7 +290,7 @@ def score_pair(
     return _score_every_frame(model, pair, settings, progress)
 
 
-def _score_by_pixels_model(choice: ModelChoice, pair: Pair, settings: ScoreSettings) -> Scores:
+def _score_by_pixels_model(choice: ModelChoice, pair: VideoPair, settings: ScoreSettings) -> Scores:
     from vmaf_jax.scoring.pixels import score_pixels
 
     if isinstance(choice.model, Model):
@@ -306,7 +307,7 @@ def _score_by_pixels_model(choice: ModelChoice, pair: Pair, settings: ScoreSetti
 
 
 def _score_every_frame(
-    model: ModelLike, pair: Pair, settings: ScoreSettings, progress: Progress
+    model: ModelLike, pair: VideoPair, settings: ScoreSettings, progress: Progress
 ) -> Scores:
     """Measures all frames, while the model is loaded, and scores them."""
     # Both models of `auto` read the same features, so what is decoded decides; a probe takes longer
@@ -371,7 +372,7 @@ def predict_scores(
     model: Model,
     reason: str | None,
     table: FeatureTable,
-    pair: Pair,
+    pair: VideoPair,
     settings: ScoreSettings,
     *,
     extraction_s: float,
@@ -450,7 +451,7 @@ def pool_scores(
 
 
 def _score_sample(
-    choice: ModelChoice, pair: Pair, settings: ScoreSettings, within: float
+    choice: ModelChoice, pair: VideoPair, settings: ScoreSettings, within: float
 ) -> Scores:
     """Measures as many frames as it takes to know their mean `within` points, and scores them."""
     from vmaf_jax.scoring.frame_budget import check_within, measure_sample

@@ -16,7 +16,7 @@ from vmaf_jax.scoring.scores import Place, Scores
 from vmaf_jax.video.comparison import Comparison
 from vmaf_jax.video.decode import DecodedPair, luma_frames
 from vmaf_jax.video.ffmpeg import find_ffmpeg
-from vmaf_jax.video.inputs import Video
+from vmaf_jax.video.inputs import VideoPair
 
 N_MARKED = 4  # lowest frames of a clip that have pictures on a page, and maps
 _PARTS = 12  # of a clip; two of those are at least a part apart
@@ -110,7 +110,7 @@ def lowest_frames(
 
 
 def _draw(
-    videos: tuple[Video, Video], comparison: Comparison, scores: Scores, rows: Mapping[int, int]
+    videos: VideoPair, comparison: Comparison, scores: Scores, rows: Mapping[int, int]
 ) -> dict[int, bytes]:
     """Draws a picture for each frame number, decoding in one pass up to the last of them.
 
