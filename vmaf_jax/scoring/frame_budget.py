@@ -5,7 +5,6 @@ is too wide, more frames are measured, at last all of them, and then there is no
 """
 
 import dataclasses
-import logging
 import os
 from collections.abc import Callable
 
@@ -23,7 +22,7 @@ from vmaf_jax.evaluation.frame_sample import (
     split_blocks,
     stratified_mean,
 )
-from vmaf_jax.extraction.cache import readable_name
+from vmaf_jax.extraction.cache import name_rows
 from vmaf_jax.extraction.frame_subset import (
     FirstLook,
     FramePattern,
@@ -40,8 +39,6 @@ from vmaf_jax.video.comparison import Comparison
 from vmaf_jax.video.ffmpeg import Ffmpeg, find_ffmpeg
 from vmaf_jax.video.inputs import VideoPair, check_video
 from vmaf_jax.video.report import check_frame_counts
-
-log = logging.getLogger("vmaf_jax")
 
 _SEED = 0  # fixed: a clip is scored from the same frames every time
 
@@ -196,18 +193,15 @@ def _make_table(
     feature_set: FeatureSet,
 ) -> FeatureTable:
     """Returns the table of the measured frames; logs the comparison's warnings."""
-    reference, distorted = pair
     note = other_build(pilot.version)
     warnings = list(filter(None, [*pilot.description["warnings"], note]))
-    for text in warnings:
-        log.warning("%s: %s", distorted.path, text)
     comparison = {**pilot.description, "frames": len(features), "warnings": warnings}
-    n = len(measured)
-    return FeatureTable(
+    blank = constant_text("", len(measured))
+    table = FeatureTable(
         feature_set=feature_set,
-        corpus=constant_text("", n),
-        source=constant_text(readable_name(reference), n),
-        clip=constant_text(readable_name(distorted), n),
+        corpus=blank,
+        source=blank,
+        clip=blank,
         index=measured.astype(np.int32),
         features=features[measured],
         labels={},
@@ -218,3 +212,4 @@ def _make_table(
             "comparison": comparison,
         },
     )
+    return name_rows(table, pair)
