@@ -40,7 +40,8 @@ from vmaf_jax.video.reel import (
 _PROBED = 3  # frames of segments, of which one is measured
 _LEAST_PROBED = 60  # frames of segments, of which not all are measured
 _REEL, _OUTLINE, _SMALL_REEL = "reel", "outline", "outline of the reel"  # parts that are encoded
-_OUTLINE_ERROR = 1.5  # points by which an outline's score may be off that of the source
+# Small pictures score lower at the same setting: by about this much of t, give or take the points.
+_OUTLINE_SHIFT, _OUTLINE_ERROR = 0.2, 1.5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,20 +84,20 @@ class SegmentProbes:
     def observe(self, probes: Sequence[Probe]) -> list[Observation]:
         """Returns probes, and outlines at other settings, as far from the whole as the next probe.
 
-        Without probes outlines stand for the whole, with an error.
+        Without probes outlines stand for the whole, with what they usually differ by.
         """
         seen = [Observation(probe.setting, probe.score, probe.error) for probe in probes]
         probed = {probe.setting for probe in probes}
         for setting, score in self.known_outlines():
-            error = _OUTLINE_ERROR
+            apart, error = np.asarray(_OUTLINE_SHIFT), _OUTLINE_ERROR
             if setting in probed:
                 continue
             if probes:
                 next_one = min(probes, key=lambda probe: abs(probe.setting - setting))
                 assert next_one.outline is not None, "there is an outline"  # noqa: S101
                 apart = to_t(next_one.score) - to_t(next_one.outline)
-                score, error = float(from_t(to_t(score) + apart)), next_one.error
-            seen.append(Observation(setting, score, error))
+                error = next_one.error
+            seen.append(Observation(setting, float(from_t(to_t(score) + apart)), error))
         return seen
 
     def known_outlines(self) -> list[tuple[float, float]]:
