@@ -11,11 +11,12 @@ import statistics
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from vmaf_jax.errors import GateError, InputError
-from vmaf_jax.evaluation.segment_plan import plan_segments
+from vmaf_jax.evaluation.segment_plan import SegmentPlan, plan_segments
 from vmaf_jax.evaluation.target_search import Observation, forecast, next_encode, next_probe
 from vmaf_jax.extraction.extract import VideoLike, as_video
 from vmaf_jax.files import atomic_path, check_replaceable, check_writable, work_folder
@@ -175,23 +176,16 @@ def encode(
     times.append(time.perf_counter())
     with work_folder(out.absolute().parent) as work:
         trials = Trials(ffmpeg, source, recipe, model, target, work, progress)
-        segments = None if plan is None else SegmentProbes(trials, plan)
-        probes = [] if dry_run or segments is None else probe_settings(segments, settings)
-        _check_not_below(probes, encoder, settings)
-        seen = segments.observe(probes) if segments is not None and probes else []
-        outlines = [] if segments is None else segments.known_outlines()
-        frames = (0.0, 0.0) if segments is None else segments.count_frames()
-        if probes:
-            progress.say(_say_expected(probes, seen, settings, source, encoder.settings))
+        known = _probe_segments(trials, None if dry_run else plan, settings)
         times.append(time.perf_counter())
         best = work / f"best{out.suffix}"
-        encodes, finished = ([], None) if dry_run else _encode(trials, seen, settings, best)
+        encodes, finished = ([], None) if dry_run else _encode(trials, known.seen, settings, best)
         shots, finished, note = _choose_shots(trials, finished, settings, best)
         size = None if finished is None else best.stat().st_size
         saving = None if size is None else 1 - size / video.path.stat().st_size
         miss = None
         if not dry_run:
-            miss = _find_miss(probes, encodes, finished, saving, settings, encoder.settings)
+            miss = _find_miss(known, encodes, finished, saving, settings, encoder.settings)
         if finished is not None and miss is None:
             with atomic_path(out) as temporary:
                 best.replace(temporary)
@@ -212,9 +206,9 @@ def encode(
         n_frames=source.n_frames,
         rate=source.rate,
         segments=() if plan is None else plan.segments,
-        probes=tuple(probes),
-        outlines=tuple(outlines),
-        frames_probed=frames,
+        probes=tuple(known.probes),
+        outlines=tuple(known.outlines),
+        frames_probed=known.frames,
         encodes=tuple(encodes),
         finished=finished if is_written else None,
         shots=shots if is_written else None,
@@ -224,6 +218,31 @@ def encode(
         miss=miss,
         seconds=dict(zip(("survey", "probes", "encodes"), np.diff(times).tolist(), strict=True)),
     )
+
+
+class _Probed(NamedTuple):
+    """Findings of all probes: themselves, as the search takes them, and as `Encoding` has them."""
+
+    probes: list[Probe]
+    seen: list[Observation]
+    outlines: list[tuple[float, float]]
+    frames: tuple[float, float]
+
+
+def _probe_segments(trials: Trials, plan: SegmentPlan | None, settings: EncodeSettings) -> _Probed:
+    """Encodes segments at a few settings; none without a plan.
+
+    Raises:
+        InputError: Every setting is far above the target.
+    """
+    if plan is None:
+        return _Probed([], [], [], (0.0, 0.0))
+    segments, encoder = SegmentProbes(trials, plan), trials.recipe.encoder
+    probes = probe_settings(segments, settings)
+    _check_not_below(probes, encoder, settings)
+    seen = segments.observe(probes)
+    trials.progress.say(_say_expected(probes, seen, settings, trials.source, encoder.settings))
+    return _Probed(probes, seen, segments.known_outlines(), segments.count_frames())
 
 
 def probe_settings(segments: SegmentProbes, settings: EncodeSettings) -> list[Probe]:
@@ -377,7 +396,7 @@ def _check_not_below(probes: list[Probe], encoder: Encoder, settings: EncodeSett
 
 
 def _find_miss(
-    probes: list[Probe],
+    known: _Probed,
     encodes: list[WholeEncode],
     finished: WholeEncode | None,
     saving: float | None,
@@ -387,7 +406,7 @@ def _find_miss(
     """Returns why nothing is written, with the best that can be had; None where all is kept."""
     asked = f"--target {settings.target:g}"
     if finished is None:
-        tried: list[Probe | WholeEncode] = [*encodes, *probes]
+        tried: list[Probe | WholeEncode] = [*encodes, *known.probes]
         best = max(tried, key=lambda entry: entry.score)
         of = "encodes" if encodes else "probes of segments"
         return (
@@ -403,8 +422,8 @@ def _find_miss(
         limit = f"--min-saving {least:g}"
     if not limit:
         return None
-    view = forecast(scale, observe_probes(probes), [Observation(finished.setting, finished.score)])
-    logs = {trial.setting: math.log(trial.kbps) for trial in (probes or encodes)}
+    view = forecast(scale, known.seen, [Observation(finished.setting, finished.score)])
+    logs = {trial.setting: math.log(trial.kbps) for trial in (known.probes or encodes)}
     slope = scale.slope * _LOG_KBPS_PER_T
     if len(logs) > 1:
         slope = float(np.polyfit(list(logs), list(logs.values()), 1)[0])
