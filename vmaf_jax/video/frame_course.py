@@ -2,9 +2,10 @@
 
 The frame that is shown rises with time: mostly by one, by none where a frame is repeated, by more
 where some were dropped; a foreign picture shows none. The likeliest such course is found by
-dynamic programming (Viterbi's; gaps cost as in Gotoh's alignment of sequences). Its ends are free,
-so either video may begin or end first. Where periodically a frame is repeated or dropped, as
-telecine and decimation do, that pattern is found first and costs nothing.
+dynamic programming (Viterbi's; gaps cost as in Gotoh's alignment of sequences). To begin and to end
+is free where either video does; elsewhere it costs as much as a gap, so that no frame is left out
+that is merely coded badly. Where periodically a frame is repeated or dropped, as telecine and
+decimation do, that pattern is found first and costs nothing.
 Source: Viterbi, IEEE Trans. Inf. Theory 13(2), 1967; Gotoh, J. Mol. Biol. 162, 1982.
 """
 
@@ -128,7 +129,7 @@ def _likeliest_course(
                     for k in range(_STEPS)
                 ]
                 + [v[a + _STEPS - 1 : b + _STEPS - 1] for v in (jumped, foreign)]
-                + [np.zeros(b - a)]
+                + [_cost_of_ends(np.arange(a, b), row, 0, 0)]
             )
             origin = np.argmax(origins, axis=0)
             own = slice(a + _STEPS, b + _STEPS)
@@ -144,9 +145,19 @@ def _likeliest_course(
                 before = slice(int(band.low[row - 1]) + _STEPS, int(band.high[row - 1]) + _STEPS)
                 shown[before] = foreign[before] = jumped[before] = -np.inf
             shown[own], foreign[own], jumped[own] = now, absent, reached - gain
-            if now.max(initial=-np.inf) > best:
-                best, end = float(now.max()), (row, a + int(now.argmax()))
+            ended = now + _cost_of_ends(np.arange(a, b), row, n - 1, m - 1)
+            if ended.max(initial=-np.inf) > best:
+                best, end = float(ended.max()), (row, a + int(ended.argmax()))
     return _trace(moves, band.low, end), best
+
+
+def _cost_of_ends(frames: Numbers, row: int, edge: int, own_edge: int) -> Floats:
+    """Returns log likelihoods of a course that begins or ends with these frames at this row.
+
+    Args:
+        edge, own_edge: the first or the last frame of the reference and of the distorted video.
+    """
+    return np.where((frames == edge) | (row == own_edge), 0.0, -_GAP)
 
 
 def _trace(moves: list[npt.NDArray[np.uint8]], low: Numbers, end: tuple[int, int]) -> Numbers:
