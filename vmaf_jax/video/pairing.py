@@ -119,18 +119,13 @@ def plan_pair(
     warnings += _warn_of_spacing(streams) if grid is None else ()
     pairing = _describe_pairing(grid, alignment, videos[1])  # of the whole, not of a part
     warnings += () if alignment is None else _warn_of_gaps(videos, streams, alignment)
-    # A frame of fields holds two moments; `bwdif` makes a progressive frame of each, so frames pair
-    # by number as before.
-    parity = comparison.deinterlace
-    has_fields = [parity and (parity != "auto" or s.scan == "interlaced") for s in streams]
-    bwdif = f"bwdif=mode=send_frame:parity={parity}:deint=all,"
+    fields = _make_progressive(streams, comparison.deinterlace)
     start = comparison.start_frame(grid or videos[0].fps or reference.rate or distorted.rate)
     skip, limit = (start + max(-offset, 0), start + max(offset, 0)), comparison.frames
     cuts = (_trim(skip[0], limit), _trim(skip[1], limit))
     if alignment is not None:
         alignment = alignment.part(start, limit)
         skip, limit, cuts = alignment.first, alignment.span, alignment.filters()
-    fields = [bwdif if has_them else "" for has_them in has_fields]
     starts = [f"{a}{timing}{b}{BY_NUMBER}" for a, b in zip(fields, cuts, strict=True)]
 
     def chains(least_bits: int) -> tuple[str, str]:
@@ -160,7 +155,7 @@ def plan_pair(
             "region": comparison.box and list(comparison.box),
             "start": start,
             "limit": limit,
-            "deinterlaced": [r for r, has in zip(_ROLES, has_fields, strict=True) if has],
+            "deinterlaced": [r for r, has in zip(_ROLES, fields, strict=True) if has],
             "reference": reference.describe(),
             "distorted": distorted.describe(),
             "warnings": list(warnings),
@@ -337,6 +332,19 @@ def _grid(videos: VideoPair, streams: StreamPair, comparison: Comparison) -> flo
             f"--fps match to pair them by time stamp."
         )
     return None
+
+
+def _make_progressive(streams: StreamPair, parity: str | None) -> list[str]:
+    """Returns the filter that makes pictures of each video's fields; "" where it has none to make.
+
+    Args:
+        parity: as `Comparison.deinterlace`.
+    """
+    # A frame of fields holds two moments; `bwdif` makes a progressive frame of each, so frames pair
+    # by number as before.
+    bwdif = f"bwdif=mode=send_frame:parity={parity}:deint=all,"
+    wanted = [parity and (parity != "auto" or s.scan == "interlaced") for s in streams]
+    return [bwdif if is_wanted else "" for is_wanted in wanted]
 
 
 def _warn_of_gaps(videos: VideoPair, streams: StreamPair, alignment: Alignment) -> tuple[str, ...]:
