@@ -17,8 +17,9 @@ import hypothesis
 import jax
 import pytest
 
+import tests.typechecker  # noqa: F401  # before vmaf_jax, which is checked by it
 from tests.support import ROOT, programs_folder
-from vmaf_jax.environment import keep_compiled_programs, use_all_cores
+from vmaf_jax.environment import available_cores, keep_compiled_programs, use_all_cores
 
 for _signal in (signal.SIGINT, signal.SIGHUP):  # a run in the background ignores them, and so would
     if signal.getsignal(_signal) == signal.SIG_IGN:  # the programs that it starts
@@ -39,9 +40,9 @@ keep_compiled_programs()  # between tests, and between runs
 # optimising programs that run once. The others, and modules marked so, compile as users do:
 # tests/extraction and tests/jobs/test_compare_backends.py hold features to libvmaf in that way.
 COMPILED_QUICKLY = {
-    "benchmarks", "commands", "docs", "export/test_pixels.py", "features", "hostile", "jobs",
-    "reporting", "scoring/test_quality_map.py", "serving", "teacher/test_gradient_compile.py",
-    "test_torch.py", "test_torchmetrics.py", "web",
+    "benchmarks", "commands", "docs", "export/test_pixels.py", "extraction/test_v1_bits.py",
+    "features", "hostile", "jobs", "reporting", "scoring/test_quality_map.py", "serving",
+    "teacher/test_gradient_compile.py", "test_torch.py", "test_torchmetrics.py", "web",
 }  # fmt: skip
 
 
@@ -53,7 +54,7 @@ LONG_FILES = (
     "web/test_page.py", "features/test_v1.py", "serving/test_tools.py", "world/test_pictures.py",
     "extraction/test_ray.py", "serving/test_ending.py", "jobs/test_encode.py",
     "features/test_frames.py", "extraction/test_jax.py", "commands/test_distributed.py",
-    "end_to_end/test_commands.py", "runs/test_state.py", "extraction/test_libvmaf.py",
+    "end_to_end/test_commands.py", "runs/test_state.py", "extraction/test_v1_bits.py",
     "jobs/test_compare_backends.py", "world/test_clocks.py", "end_to_end/test_checkpoints.py",
     "export/test_pixels.py", "end_to_end/test_wheel.py", "teacher/test_gradient_compile.py",
 )  # fmt: skip
@@ -61,6 +62,17 @@ LONG_FILES = (
 
 def pytest_addoption(parser):
     parser.addoption("--slow", action="store_true", help="run tests that take minutes")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config):
+    """One more than cores: tests wait for servers, clusters and browsers meanwhile."""
+    return available_cores() + 1
+
+
+def pytest_collection_finish(session):
+    """Exempts what modules hold from every later look for garbage; at the end there are many."""
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(config, items):

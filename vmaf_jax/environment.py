@@ -63,6 +63,13 @@ def processor() -> str:
     return f"{fields.get('model name', platform.machine())} ({vectors})"
 
 
+def available_cores() -> int:
+    """Returns the number of cores that this process may use; macOS knows no such limit."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def use_all_cores() -> None:
     """Makes each CPU core of this process a JAX device, so that members train side by side.
 
@@ -75,7 +82,7 @@ def use_all_cores() -> None:
     if "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", ""):
         return
     try:
-        jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)))
+        jax.config.update("jax_num_cpu_devices", available_cores())
     except RuntimeError:
         return  # JAX already runs
 

@@ -20,7 +20,6 @@ from vmaf_jax.evaluation import metrics as agreement
 from vmaf_jax.extraction.extract import extract_clips
 from vmaf_jax.extraction.request import Request
 from vmaf_jax.features import FEATURE_SETS, V1_SETS
-from vmaf_jax.files import cache_dir
 from vmaf_jax.jobs import compare_backends as module
 
 pytestmark = pytest.mark.optimised  # how near JAX is to libvmaf is what is tested
@@ -91,15 +90,23 @@ def test_evaluate_measures_a_corpus_in_jax(encodes, tmp_path, capsys):
     assert overall["jax"]["rmse"] != overall["libvmaf"]["rmse"]
 
 
-def test_an_interrupted_extraction_in_jax_keeps_what_is_done(tmp_path, demo_table):
-    fresh = tmp_path / "cache"
-    fresh.mkdir()
-    (fresh / "demo").symlink_to(cache_dir() / "demo")
-    out = tmp_path / "table.parquet"
-    line = [sys.executable, "scripts/extract.py", "--corpus", "demo", "--out", str(out)]
+def test_an_interrupted_extraction_in_jax_keeps_what_is_done(tmp_path, encodes):
+    size = 352 * 288 * 3 // 2
+    content = (encodes / "dis.yuv").read_bytes()
+    rows = ["reference,distorted,source,width,height,pix_fmt"]
+    for k in range(12):  # frames turned around, so that each is another clip
+        (tmp_path / f"d{k}.yuv").write_bytes(content[k * size :] + content[: k * size])
+        rows.append(f"{encodes / 'ref.yuv'},{tmp_path / f'd{k}.yuv'},one,352,288,yuv420p")
+    (tmp_path / "clips.csv").write_text("\n".join(rows))
+    fresh, out = tmp_path / "cache", tmp_path / "table.parquet"
+    line = [sys.executable, "scripts/extract.py", "--corpus", "manifest", "--out", out]
     process = subprocess.Popen(
-        [*line, "--backend", "jax"],
-        env={**os.environ, "VMAF_JAX_CACHE": str(fresh)},
+        [*line, "--manifest", tmp_path / "clips.csv", "--backend", "jax"],
+        env={
+            **os.environ,
+            "VMAF_JAX_CACHE": str(fresh),
+            "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",  # what is measured is not looked at
+        },
         stderr=subprocess.PIPE,
         text=True,
     )
@@ -107,9 +114,9 @@ def test_an_interrupted_extraction_in_jax_keeps_what_is_done(tmp_path, demo_tabl
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
     _, error = process.communicate()
-    assert process.returncode == 130
+    assert process.returncode == 130, error
     assert "interrupted; run it again" in error
-    assert 1 <= len(list(fresh.glob("features/*.npz"))) < 72
+    assert 1 <= len(list(fresh.glob("features/*.npz"))) < 12
     assert not out.exists()
 
 

@@ -144,8 +144,8 @@ class Plot:
 
     def dots(self, x: Values, y: Values, kind: str) -> str:
         """Draws dots as one path."""
-        pairs = zip(self.px(x).tolist(), self.py(y).tolist(), strict=True)
-        path = "".join(f"M{_coordinate(a)} {_coordinate(b)}h0" for a, b in pairs)
+        pairs = zip(_coordinates(self.px(x)), _coordinates(self.py(y)), strict=True)
+        path = "".join(f"M{a} {b}h0" for a, b in pairs)
         return f'<path class="{kind}" d="{path}"/>'
 
 
@@ -176,10 +176,10 @@ def _scale(value: Values, ends: tuple[float, float], start: int, stop: int) -> F
     return np.asarray(start + share * (stop - start))
 
 
-def _coordinate(value: float) -> str:
-    return f"{value:.1f}".removesuffix(".0")
+def _coordinates(values: Floats) -> list[str]:
+    return [f"{value:.1f}".removesuffix(".0") for value in values.tolist()]
 
 
 def _path(x: Floats, y: Floats) -> str:
-    pairs = zip(x.tolist(), y.tolist(), strict=True)
-    return "M" + "L".join(f"{_coordinate(a)} {_coordinate(b)}" for a, b in pairs)
+    pairs = zip(_coordinates(x), _coordinates(y), strict=True)
+    return "M" + "L".join(f"{a} {b}" for a, b in pairs)

@@ -5,12 +5,12 @@ share each of them mostly wait for one another.
 """
 
 import concurrent.futures
-import os
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from vmaf_jax.environment import available_cores
 from vmaf_jax.errors import InputError
 from vmaf_jax.export.contract import INPUT_NAME, OUTPUT_NAME
 from vmaf_jax.export.onnx_runtime import CPU, Feed, check_scores, open_session, run_session
@@ -43,13 +43,6 @@ def check_provider(name: str) -> str:
     return available[short.lower()] + _SUFFIX
 
 
-def cores() -> int:
-    """Number of cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 class PixelsModel:
     """A pixels model, called with pictures; and its head, called with features."""
 
@@ -68,7 +61,7 @@ class PixelsModel:
         self.file, self.path = file, path
         self.frame, self.feature_set = file.frame, file.feature_set
         self.provider = check_provider(provider)
-        self.workers = (workers or cores()) if self.provider == CPU else 1
+        self.workers = (workers or available_cores()) if self.provider == CPU else 1
         # One thread a session on a CPU, where frames run side by side; 0 leaves it to the provider.
         self._session = open_session(
             file.model.SerializeToString(),
