@@ -58,6 +58,24 @@ def test_it_gathers_as_any_metric_does(clips):
     torch.testing.assert_close(parts[0].compute(), parts[1].compute())
 
 
+def test_a_collection_keeps_metrics_of_other_settings_apart(clips):
+    """A first batch within the limits gives the same scores with and without them."""
+    reference, distorted = clips
+    metrics = torchmetrics.MetricCollection(
+        {"limited": VmafMetric(), "bare": VmafMetric(clip=False), "again": VmafMetric()}
+    )
+    worse = 0.5 * distorted
+    for batch in (distorted, worse):
+        metrics.update(batch, reference)
+    found = metrics.compute()
+    bare = [vmaf(reference, batch, clip=False) for batch in (distorted, worse)]
+    torch.testing.assert_close(bare[0], bare[0].clip(0, 100))
+    assert not torch.equal(bare[1], bare[1].clip(0, 100))
+    mean = torch.cat(bare).mean()
+    assert float(found["bare"]) == pytest.approx(float(mean), abs=SAME)
+    assert found["again"] == found["limited"] > found["bare"] + 0.1
+
+
 def test_the_score_of_a_batch_has_a_gradient(clips):
     distorted = clips[1].clone().requires_grad_()
     VmafMetric(clip=False)(distorted, clips[0]).backward()

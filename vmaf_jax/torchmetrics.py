@@ -53,6 +53,10 @@ class VmafMetric(torchmetrics.Metric):
         super().__init__(**kwargs)
         check_reduction(reduction)
         self.model, self.bits, self.clip, self.reduction = model, bits, clip, reduction
+        # A MetricCollection updates only one of the metrics whose states have the same names and,
+        # after the first batch, the same values, which two models or limits can give.
+        settings = f"settings: {model}, bits={bits}, clip={clip}"
+        self.add_state(settings, default=torch.zeros(()), dist_reduce_fx="max")
         if reduction == "mean":
             # Float32 would lose hundredths of a point over millions of frames.
             zero = torch.zeros((), dtype=torch.float64)

@@ -17,9 +17,17 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
-from vmaf_jax.features.filters import correlate, differentiate_distorted, rounded, unstack
+from vmaf_jax.features.filters import (
+    correlate,
+    differentiate_distorted,
+    join_columns,
+    rounded,
+    split_columns,
+    unstack,
+)
 
 N_LEVELS = 4
 LOW = (0.482962913144690, 0.836516303737469, 0.224143868041857, -0.129409522550921)
@@ -113,21 +121,132 @@ def _visible_detail(
 def _adm_and_slope(
     x: Float[Array, "h w"], y: Float[Array, "h w"], gain_limit: float
 ) -> tuple[Float[Array, ""], Float[Array, "h w"]]:
-    """Returns adm2, and its derivatives by the distorted samples.
+    """Returns adm2, and its derivatives by the distorted samples."""
+    levels = split_levels(x, y)
+    csf = [csf_weights(level) for level in range(N_LEVELS)]
+    norms, slope = norms_and_slope(levels, csf, gain_limit, (1.0, 0.0))
+    noise = sum_noise(levels, NOISE_WEIGHT)
+    denominator = norms.reference + noise
+    return (norms.restored + noise) / denominator, slope / denominator
 
-    Those are the transposed wavelets of the norms' derivatives by each band.
-    """
-    x, y = x - 128, y - 128
-    sums, levels = [], []
-    for level in range(N_LEVELS):
-        like = y
+
+class Level(NamedTuple):
+    """Bands of both pictures at one level, and the distorted picture that they were made of."""
+
+    x: Float[Array, "3 h2 w2"]
+    y: Float[Array, "3 h2 w2"]
+    picture: Float[Array, "h w"]
+
+
+def split_levels(reference: Float[Array, "h w"], distorted: Float[Array, "h w"]) -> list[Level]:
+    """Computes the bands of all levels, the finest first."""
+    x, y, levels = reference - 128, distorted - 128, []
+    for _ in range(N_LEVELS):
+        picture = y
         (x, *x_bands), (y, *y_bands) = wavelets(x, y)
-        norms, slopes = _norms_and_slopes(jnp.stack(x_bands), jnp.stack(y_bands), level, gain_limit)
-        sums.append(norms)
-        levels.append((slopes, like))
-    numerator, denominator = (sum(parts) for parts in zip(*sums, strict=True))
-    slope = merge_levels(levels, jnp.zeros_like(y))
-    return numerator / denominator, slope / denominator
+        levels.append(Level(jnp.stack(x_bands), jnp.stack(y_bands), picture))
+    return levels
+
+
+class DetailNorms(NamedTuple):
+    """Sums of 3-norms over levels and bands, without noise."""
+
+    restored: Float[Array, ""]  # above the threshold of what was added
+    added: Float[Array, ""]  # above the threshold of what is restored
+    reference: Float[Array, ""]
+
+
+def norms_and_slope(
+    levels: Sequence[Level],
+    csf: Sequence[tuple[float, float, float]],
+    gain_limit: float,
+    shares: tuple[float, float],
+) -> tuple[DetailNorms, Float[Array, "h w"]]:
+    """Computes norms of detail, and the derivatives of a sum of them by the distorted samples.
+
+    Levels but the finest are computed side by side, in one picture: XLA compiles a loop anew for
+    each size of a picture.
+
+    Args:
+        csf: Weights of each level's bands.
+        shares: Of the restored and the added norm in the sum that is differentiated. Where that of
+            the added one is 0, it is not computed, and 0.
+    """
+    sums: list[Array] = []
+    slopes: list[Array] = []
+    for group in (slice(1), slice(1, N_LEVELS)):
+        x = [_frame_middles(level.x) for level in levels[group]]
+        y, unframe = zip(*(jax.vjp(_frame_middles, v.y) for v in levels[group]), strict=True)
+        shapes = [bands.shape[1:] for bands in x]
+        norms, by_bands = _norms_and_slopes(
+            join_columns(x), join_columns(y), shapes, csf[group], gain_limit, shares
+        )
+        sums.append(jnp.stack(norms))
+        parts = split_columns(by_bands, [w for _, w in shapes])
+        slopes += [
+            pull(part[:, :h])[0] for pull, part, (h, _) in zip(unframe, parts, shapes, strict=True)
+        ]
+    low = jnp.zeros_like(slopes[-1][0])
+    for level, bands in zip(reversed(levels), reversed(slopes), strict=True):
+        low = _merge(low, bands, level.picture)
+    return DetailNorms(*jnp.stack(sums).sum(0)), low
+
+
+def sum_noise(levels: Sequence[Level], weight: float) -> float:
+    """Returns what noise adds to the norms of all levels and bands."""
+    sizes = [math.prod(n - 2 * middle_border(n) for n in level.x.shape[1:]) for level in levels]
+    return sum(3 * (size * weight) ** (1 / 3) for size in sizes)
+
+
+def _norms_and_slopes(
+    x: Float[Array, "3 h w"],
+    y: Float[Array, "3 h w"],
+    shapes: Sequence[tuple[int, ...]],
+    csf: Sequence[tuple[float, float, float]],
+    gain_limit: float,
+    shares: tuple[float, float],
+) -> tuple[DetailNorms, Float[Array, "3 h w"]]:
+    """Returns norms of some levels, and the derivatives of their sum by the bands `y`.
+
+    A clip at its edge has half the derivative, and a magnitude at 0 that of its upper side, as in
+    JAX.
+
+    Args:
+        x, y: Framed bands of the levels, side by side.
+        shapes: Of each level's.
+    """
+    n, widths = 2 if shares[1] else 1, [w for _, w in shapes]
+    weights = jnp.asarray(np.repeat(csf, widths, axis=0).T[:, None], x.dtype)
+    ends = np.concatenate([np.pad(np.full(w - 2, h - 1), 1) for h, w in shapes])
+    rows = jnp.arange(x.shape[1])[:, None]
+    inside = (rows > 0) & (rows < ends)  # neither frame nor filling
+
+    # XLA would compute the gain anew, in code that it compiles anew, for each use of the limits.
+    lowest, highest = from_zero(jax.lax.optimization_barrier(_gain(x, y, gain_limit)) * x)
+    restored = jnp.clip(y, lowest, highest)
+    parts = jnp.stack([restored, y - restored])
+    seen = weights * jnp.abs(parts)
+    thresholds = jax.lax.map(threshold, seen.sum(1)[::-1][:n])  # each part masks the other
+    thresholds = jnp.pad(thresholds, ((0, 0), (1, 1), (1, 1)))
+    kept = jnp.where(inside, jnp.maximum(seen[:n] - thresholds[:, None], 0), 0)
+    cubes = jnp.concatenate([kept, jnp.where(inside, weights * jnp.abs(x), 0)[None]]) ** 3
+    columns = split_columns(cubes.sum(-2), widths)
+    norms = jnp.cbrt(jnp.stack([part.sum(-1) for part in columns]))  # [levels, n + 1, bands]
+
+    inverse = jnp.where(norms > 0, 1 / jnp.where(norms > 0, norms, 1), 0)[:, :n]
+    inverse = jnp.repeat(inverse, np.array(widths), axis=0, total_repeat_length=sum(widths))
+    by_norms = jnp.asarray(shares[:n], x.dtype)[:, None, None, None]
+    by_kept = by_norms * (kept * jnp.moveaxis(inverse, 0, -1)[:, :, None]) ** 2
+    # Weights of neighbours are symmetric, so that the threshold is its own transpose.
+    masking = jax.lax.map(threshold, jnp.pad(by_kept.sum(1), ((0, 0), (1, 1), (1, 1))))
+    none = ((0, 2 - n), (0, 0), (0, 0), (0, 0))
+    by_seen = jnp.pad(by_kept, none) - jnp.pad(masking[:, None], none)[::-1]
+    by_restored, by_added = weights * slope_of_abs(parts) * by_seen
+    at_edge = jnp.where((y == lowest) | (y == highest), 0.5, 0)
+    free = jnp.where((lowest < y) & (y < highest), 1, at_edge)
+    totals = norms.sum((0, 2))
+    added = totals[1] if n == 2 else jnp.zeros_like(totals[0])
+    return DetailNorms(totals[0], added, totals[-1]), by_added + free * (by_restored - by_added)
 
 
 def wavelets(x: Array, y: Array) -> tuple[list[Array], list[Array]]:
@@ -147,20 +266,6 @@ def wavelets(x: Array, y: Array) -> tuple[list[Array], list[Array]]:
     )
 
 
-def merge_levels(
-    levels: list[tuple[Float[Array, "3 _ _"], Float[Array, "_ _"]]], low: Float[Array, "_ _"]
-) -> Float[Array, "h w"]:
-    """Applies all levels' transposed wavelets.
-
-    Args:
-        levels: A level's bands, and a picture of the shape that they were made of; finest first.
-        low: The coarsest low band.
-    """
-    for bands, like in reversed(levels):
-        low = _merge(low, bands, like)
-    return low
-
-
 def _merge(
     low: Float[Array, "h2 w2"], bands: Float[Array, "3 h2 w2"], like: Float[Array, "h w"]
 ) -> Float[Array, "h w"]:
@@ -176,41 +281,36 @@ def _merge(
     return transpose(like, -2, (first, second))
 
 
-def _norms_and_slopes(
-    x: Float[Array, "3 h w"], y: Float[Array, "3 h w"], level: int, gain_limit: float
-) -> tuple[Sums, Float[Array, "3 h w"]]:
-    """Returns a level's norms, and the derivatives of the numerator by the bands `y`.
-
-    A clip at its edge has half the derivative, and a magnitude at 0 that of its upper side, as in
-    JAX.
-    """
-    csf = jnp.asarray(csf_weights(level), x.dtype)[:, None, None]
-    # XLA would compute the gain anew, in code that it compiles anew, for each use of the limits.
-    lowest, highest = from_zero(jax.lax.optimization_barrier(_gain(x, y, gain_limit)) * x)
-    restored = jnp.clip(y, lowest, highest)
-    neighbours = jax.lax.map(_add_by_axis, csf * jnp.abs(y - restored))
-    part = (slice(None), *middle(x.shape[1:]))
-    kept = jnp.maximum(csf * jnp.abs(restored) - neighbours.sum(0) / 30, 0)[part]
-    seen = csf * jnp.abs(x)[part]
-    kept_norm, seen_norm = (
-        jnp.stack([*map(_pool, unstack(bands))]).sum() for bands in (kept, seen)
-    )
-
-    totals = (kept**3).sum((1, 2), keepdims=True)
-    inverse = jnp.where(totals > 0, 1 / jnp.cbrt(jnp.where(totals > 0, totals, 1)), 0)
-    borders = [(s.start or 0, n - s.stop) for s, n in zip(part[1:], x.shape[1:], strict=True)]
-    by_kept = jnp.pad((kept * inverse) ** 2, ((0, 0), *borders))
-    back = jax.lax.map(lambda band: jax.vjp(_add_by_axis, band)[1](band)[0], by_kept)
-    by_added = -csf * back.sum(0) / 30 * slope_of_abs(y - restored)
-    at_edge = jnp.where((y == lowest) | (y == highest), 0.5, 0)
-    free = jnp.where((lowest < y) & (y < highest), 1, at_edge)
-    by_distorted = by_added + free * (csf * by_kept * slope_of_abs(restored) - by_added)
-    return Sums(kept_norm, seen_norm), by_distorted
-
-
 _adm = differentiate_distorted(
     _plain_adm, _adm_and_slope, lambda _, slope, gradient: slope * gradient
 )
+
+
+def frame_middle(band: Float[Array, "h w"]) -> Float[Array, "h2 w2"]:
+    """Returns the pooled middle of a band with one more sample on every side.
+
+    Where the middle reaches the edge, the sample before the first mirrors about it, and the one
+    after the last repeats it.
+    """
+    for axis, n in enumerate(band.shape):
+        border = middle_border(n)
+        if border:
+            band = jax.lax.slice_in_dim(band, border - 1, n - border + 1, axis=axis)
+        else:
+            head = jax.lax.slice_in_dim(band, 1, 2, axis=axis)
+            tail = jax.lax.slice_in_dim(band, n - 1, n, axis=axis)
+            band = jnp.concatenate([head, band, tail], axis)
+    return band
+
+
+def _frame_middles(bands: Float[Array, "3 h w"]) -> Float[Array, "3 h2 w2"]:
+    return jax.vmap(frame_middle)(bands)
+
+
+def threshold(total: Float[Array, "h w"]) -> Float[Array, "h2 w2"]:
+    """Returns the masking threshold inside a frame: a 30th of each neighbour, a 15th of itself."""
+    rows = total[:-2] + total[1:-1] + total[2:]
+    return (rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:] + total[1:-1, 1:-1]) / 30
 
 
 def slope_of_abs(x: Float[Array, "*s"]) -> Float[Array, "*s"]:
@@ -295,12 +395,6 @@ def _add_neighbours(additive: Float[Array, "h w"]) -> Float[Array, "h w"]:
     framed = _frame(additive)
     neighbours = sum(framed[i : i + h, j : j + w] for i in range(3) for j in range(3))
     return neighbours + additive
-
-
-def _add_by_axis(additive: Float[Array, "h w"]) -> Float[Array, "h w"]:
-    """Computes `_add_neighbours` to float32's rounding, in less code, its gradient's too."""
-    ones = (1.0, 1.0, 1.0)
-    return correlate(correlate(_frame(additive), ones, -2, 1), ones, -1, 1) + additive
 
 
 def _frame(x: Float[Array, "h w"]) -> Float[Array, "h2 w2"]:

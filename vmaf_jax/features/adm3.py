@@ -22,12 +22,12 @@ from jaxtyping import Array, Float
 from vmaf_jax.features.adm import (
     N_LEVELS,
     decouple,
-    from_zero,
-    merge_levels,
-    middle_border,
-    slope_of_abs,
+    frame_middle,
+    norms_and_slope,
+    split_levels,
+    sum_noise,
+    threshold,
     wavelet,
-    wavelets,
 )
 from vmaf_jax.features.filters import differentiate_distorted, unstack
 
@@ -111,7 +111,7 @@ def _sum_levels(
     sums = [[jnp.zeros((), low.dtype)] * 3 for _ in views]
     for level in range(N_LEVELS):
         low, bands = jax.lax.map(wavelet, low)
-        x, y = ([_frame_middle(band[k]) for band in bands] for k in (0, 1))
+        x, y = ([frame_middle(band[k]) for band in bands] for k in (0, 1))
         restored = decouple(x, y, 1.0)
         added = [band - r for band, r in zip(y, restored, strict=True)]
         inner = [band[1:-1, 1:-1] for band in x]
@@ -125,12 +125,17 @@ def _sum_levels(
 def _pool_levels(
     sums: Float[Array, "views 3"], views: tuple[AdmSettings, ...]
 ) -> Float[Array, " views"]:
-    scores = []
-    for (restored_norm, added_norm, reference_norm), view in zip(sums, views, strict=True):
-        dlm, aim = restored_norm / reference_norm, added_norm / reference_norm
-        score = view.dlm_weight * dlm + (1 - view.dlm_weight) * (1 - aim)
-        scores.append(jnp.maximum(score, view.least))
-    return jnp.stack(scores)
+    unlimited = [_score(norms, view) for norms, view in zip(sums, views, strict=True)]
+    return jnp.stack(
+        [jnp.maximum(score, view.least) for score, view in zip(unlimited, views, strict=True)]
+    )
+
+
+def _score(norms: Sequence[Array] | Array, view: AdmSettings) -> Float[Array, ""]:
+    """Returns adm3 before its limit, of norms of restored, added and all of the reference's."""
+    restored_norm, added_norm, reference_norm = norms
+    dlm, aim = restored_norm / reference_norm, added_norm / reference_norm
+    return view.dlm_weight * dlm + (1 - view.dlm_weight) * (1 - aim)
 
 
 def _level_norms(
@@ -145,35 +150,12 @@ def _level_norms(
     seen_added = [weight * jnp.abs(band) for weight, band in zip(csf, added, strict=True)]
     of_reference = [weight * jnp.abs(band) for weight, band in zip(csf, reference, strict=True)]
     totals = jnp.stack([part[0] + part[1] + part[2] for part in (seen_added, seen_restored)])
-    by_added, by_restored = unstack(jax.lax.map(_threshold, totals))
+    by_added, by_restored = unstack(jax.lax.map(threshold, totals))
     return (
         _norms(_mask(seen_restored, by_added), noise_weight),
         _norms(_mask(seen_added, by_restored), 0.0),
         _norms(of_reference, noise_weight),
     )
-
-
-def _frame_middle(band: Float[Array, "h w"]) -> Float[Array, "h2 w2"]:
-    """Returns the pooled middle of a band with one more sample on every side.
-
-    Where the middle reaches the edge, the sample before the first mirrors about it, and the one
-    after the last repeats it.
-    """
-    for axis, n in enumerate(band.shape):
-        border = middle_border(n)
-        if border:
-            band = jax.lax.slice_in_dim(band, border - 1, n - border + 1, axis=axis)
-        else:
-            head = jax.lax.slice_in_dim(band, 1, 2, axis=axis)
-            tail = jax.lax.slice_in_dim(band, n - 1, n, axis=axis)
-            band = jnp.concatenate([head, band, tail], axis)
-    return band
-
-
-def _threshold(total: Float[Array, "h w"]) -> Float[Array, "h2 w2"]:
-    """Returns the masking threshold inside a frame: a 30th of each neighbour, a 15th of itself."""
-    rows = total[:-2] + total[1:-1] + total[2:]
-    return (rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:] + total[1:-1, 1:-1]) / 30
 
 
 def _mask(
@@ -193,74 +175,28 @@ def _norms(bands: Sequence[Float[Array, "h w"]], noise_weight: float) -> Float[A
     return total
 
 
-class _Saved(NamedTuple):
-    x: Float[Array, "h w"]
-    y: Float[Array, "h w"]
-    sums: Float[Array, "views 3"]
-
-
-def _adm3_and_saved(
-    x: Array, y: Array, views: tuple[AdmSettings, ...]
-) -> tuple[Float[Array, " views"], _Saved]:
-    sums = _sum_levels(x, y, views)
-    return _pool_levels(sums, views), _Saved(x, y, sums)
+def _adm3_and_slopes(
+    reference: Array, distorted: Array, views: tuple[AdmSettings, ...]
+) -> tuple[Float[Array, " views"], Float[Array, "views h w"]]:
+    """Returns adm3, and its derivatives by the distorted samples, under each view."""
+    levels, scores, slopes = split_levels(reference, distorted), [], []
+    for view in views:
+        shares = (view.dlm_weight, view.dlm_weight - 1)
+        csf = [view.bands(level) for level in range(N_LEVELS)]
+        norms, slope = norms_and_slope(levels, csf, 1.0, shares)
+        noise = sum_noise(levels, view.noise_weight)
+        whole = norms.reference + noise
+        score = _score((norms.restored + noise, norms.added, whole), view)
+        free = jnp.where(score > view.least, 1, 0.5 * (score == view.least))
+        scores.append(jnp.maximum(score, view.least))
+        slopes.append(free / whole * slope)
+    return jnp.stack(scores), jnp.stack(slopes)
 
 
 def _pull_adm3(
-    views: tuple[AdmSettings, ...], saved: _Saved, gradient: Float[Array, " views"]
+    _: tuple[AdmSettings, ...], slopes: Float[Array, "views h w"], gradient: Float[Array, " views"]
 ) -> Float[Array, "h w"]:
-    """Returns the gradient of the distorted picture: the transposed wavelets of each level's."""
-    (by_sums,) = jax.vjp(lambda sums: _pool_levels(sums, views), saved.sums)[1](gradient)
-    x, y, levels = saved.x - 128, saved.y - 128, []
-    for level in range(N_LEVELS):
-        like = y
-        (x, *x_bands), (y, *y_bands) = wavelets(x, y)
-        framed, unframe = jax.vjp(_frame_middles, jnp.stack(y_bands))
-        detail = _split_detail(_frame_middles(jnp.stack(x_bands)), framed)
-        by_bands = [
-            _slopes(detail, jnp.asarray(view.bands(level), y.dtype), by_view)
-            for view, by_view in zip(views, by_sums, strict=True)
-        ]
-        levels.append((unframe(sum(by_bands))[0], like))
-    return merge_levels(levels, jnp.zeros_like(y))
+    return (gradient[:, None, None] * slopes).sum(0)
 
 
-class _Detail(NamedTuple):
-    """The distorted bands as a sum of two parts, restored and added detail."""
-
-    parts: Float[Array, "2 3 h w"]
-    free: Float[Array, "3 h w"]  # the share of a band's change that is the restored part's
-
-
-def _split_detail(x: Float[Array, "3 h w"], y: Float[Array, "3 h w"]) -> _Detail:
-    lowest, highest = from_zero(x)
-    restored = jnp.clip(y, lowest, highest)
-    at_edge = jnp.where((y == lowest) | (y == highest), 0.5, 0)
-    free = jnp.where((lowest < y) & (y < highest), 1, at_edge).astype(y.dtype)
-    return _Detail(jnp.stack([restored, y - restored]), free)
-
-
-def _slopes(
-    detail: _Detail, csf: Float[Array, " 3"], by_norms: Float[Array, " 3"]
-) -> Float[Array, "3 h w"]:
-    """Returns the derivatives of norms, weighted by `by_norms`, by the distorted bands."""
-    csf = csf[:, None, None]
-    seen = csf * jnp.abs(detail.parts)
-    thresholds = jax.lax.map(_threshold, seen.sum(1)[::-1])  # each part masks the other
-    kept = jnp.maximum(seen[..., 1:-1, 1:-1] - thresholds[:, None], 0)
-    cubes = (kept**3).sum((2, 3), keepdims=True)
-    inverse = jnp.where(cubes > 0, 1 / jnp.cbrt(jnp.where(cubes > 0, cubes, 1)), 0)
-    by_kept = by_norms[:2, None, None, None] * (kept * inverse) ** 2
-    # Weights of neighbours are symmetric, so that the threshold is its own transpose.
-    masking = jnp.pad(by_kept.sum(1), ((0, 0), (2, 2), (2, 2)))
-    by_other = jax.lax.map(_threshold, masking)[::-1]
-    by_seen = jnp.pad(by_kept, ((0, 0), (0, 0), (1, 1), (1, 1))) - by_other[:, None]
-    by_restored, by_added = csf * slope_of_abs(detail.parts) * by_seen
-    return by_added + detail.free * (by_restored - by_added)
-
-
-def _frame_middles(bands: Float[Array, "3 h w"]) -> Float[Array, "3 h2 w2"]:
-    return jax.vmap(_frame_middle)(bands)
-
-
-_adm3 = differentiate_distorted(_plain_adm3, _adm3_and_saved, _pull_adm3)
+_adm3 = differentiate_distorted(_plain_adm3, _adm3_and_slopes, _pull_adm3)

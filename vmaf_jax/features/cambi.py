@@ -17,7 +17,7 @@ banding index", PCS 2021; BT.1886 for luminance.
 """
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -26,7 +26,10 @@ import numpy as np
 import numpy.typing as npt
 from jaxtyping import Array, Bool, Float, Int, Shaped
 
+from vmaf_jax.features.filters import join_columns, split_columns
+
 N_SCALES = 5
+_SCALE_WEIGHTS = (16, 8, 4, 2, 1)
 MIN_SIZE = 216  # pixels; at least one side has to be so long
 N_CONTRASTS = 4  # contrasts that are counted, steps of 10 bits
 _CONTRAST_WEIGHTS = (1, 2, 3, 4)
@@ -62,10 +65,9 @@ def frame_cambi(luma: Shaped[Array, "h w"], bits: int, settings: CambiSettings) 
         luma: on the scale of `bits`; floats are rounded to whole steps.
         bits: 8, 10 or 12.
     """
-    score, area = jnp.zeros((), jnp.float32), 1
-    for band in cambi_maps(luma, bits, settings):
-        score, area = score + band.weight * pool_top(band.contrast), band.area
-    return jnp.minimum(score / area, settings.most)
+    bands = cambi_maps(luma, bits, settings)
+    means = pool_top([band.contrast for band in bands])
+    return jnp.minimum(_add_scales(means) / bands[0].area, settings.most)
 
 
 class BandingMap(NamedTuple):
@@ -77,21 +79,32 @@ class BandingMap(NamedTuple):
     area: int  # samples of a window
 
 
-def cambi_maps(
-    luma: Shaped[Array, "h w"], bits: int, settings: CambiSettings
-) -> Iterator[BandingMap]:
-    """Yields the maps that `frame_cambi` pools, the finest scale first; each halves the last."""
+def cambi_maps(luma: Shaped[Array, "h w"], bits: int, settings: CambiSettings) -> list[BandingMap]:
+    """Computes the maps that `frame_cambi` pools, the finest scale first; each halves the last."""
     image = _to_encode(jax.lax.stop_gradient(luma), bits, settings.encode)
     h, w = image.shape
     mask, halved = spatial_mask(image), _is_halved(h, w, settings)
-    radius, steps = _window_radius(h, w, halved=halved), _visible_luma(settings.dark)
+    radius, scales = _window_radius(h, w, halved=halved), []
     for scale in range(N_SCALES):
         if scale or halved:
             image, mask = image[::2, ::2], mask[::2, ::2]
-        image = mode_filter(image)
-        contrast = _contrast(image, mask, radius, steps)
-        weight = 2 ** (N_SCALES - 1 - scale)
-        yield BandingMap(contrast, weight, 2 ** (scale + halved), (2 * radius + 1) ** 2)
+        # Else XLA would filter every scale anew, from the picture, for each of the coarser ones.
+        image, mask = jax.lax.optimization_barrier((mode_filter(image), mask))
+        scales.append((image, mask))
+    # Scales but the finest are one picture: XLA compiles the loop over windows for each size.
+    contrasts = [
+        contrast
+        for group in (scales[:1], scales[1:])
+        for contrast in _contrasts(group, radius, _visible_luma(settings.dark))
+    ]
+    return [
+        BandingMap(contrast, weight, 2 ** (scale + halved), (2 * radius + 1) ** 2)
+        for scale, (contrast, weight) in enumerate(zip(contrasts, _SCALE_WEIGHTS, strict=True))
+    ]
+
+
+def _add_scales(means: Float[Array, " scales"]) -> Float[Array, ""]:
+    return jnp.dot(means, jnp.asarray(_SCALE_WEIGHTS, means.dtype))
 
 
 def _to_encode(
@@ -189,6 +202,22 @@ def _mode(a: Array, b: Array, c: Array) -> Array:
     return jnp.where((a == b) | (a == c), a, jnp.where(b == c, b, least))
 
 
+def _contrasts(
+    scales: Sequence[tuple[Int[Array, "_ _"], Bool[Array, "_ _"]]],
+    radius: int,
+    visible: tuple[tuple[int, int], ...],
+) -> list[Float[Array, "_ _"]]:
+    """Returns the c-values of pictures and their masks, computed side by side."""
+    apart = ((0, 0), (0, radius))  # else windows would reach into the next picture
+    image, mask = (
+        join_columns([jnp.pad(part, apart) for part in parts])
+        for parts in zip(*scales, strict=True)
+    )
+    shapes = [image.shape for image, _ in scales]
+    parts = split_columns(_contrast(image, mask, radius, visible), [w + radius for _, w in shapes])
+    return [part[:h, :w] for part, (h, w) in zip(parts, shapes, strict=True)]
+
+
 def _contrast(
     image: Int[Array, "h w"],
     mask: Bool[Array, "h w"],
@@ -231,34 +260,47 @@ def _window_counts(
     return jax.lax.scan(add_row, none, starts)[0]
 
 
-def pool_top(contrast: Float[Array, "h w"]) -> Float[Array, ""]:
-    """Returns the mean of the largest 60 % of values, which are at least 0."""
-    least, count = _top_threshold(contrast)
-    above = contrast > least
-    return (jnp.where(above, contrast, 0).sum() + (count - above.sum()) * least) / count
+def pool_top(contrasts: Sequence[Float[Array, "_ _"]]) -> Float[Array, " n"]:
+    """Returns of each picture the mean of the largest 60 % of values, which are at least 0."""
+    counts = [min(max(int(_TOP_SHARE * c.size), 1), c.size) for c in contrasts]
+    leasts = _top_thresholds(contrasts, counts)
+    means = []
+    for contrast, count, least in zip(contrasts, counts, leasts, strict=True):
+        above = contrast > least
+        rest = (count - above.sum()) * least
+        means.append((jnp.where(above, contrast, 0).sum() + rest) / count)
+    return jnp.stack(means)
 
 
-def _top_threshold(contrast: Float[Array, "h w"]) -> tuple[Float[Array, ""], int]:
-    """Returns the smallest of the largest 60 % of values, and the number of those.
+def _top_thresholds(
+    contrasts: Sequence[Float[Array, "_ _"]], counts: Sequence[int]
+) -> Float[Array, " n"]:
+    """Returns of each picture the smallest of its so many largest values.
 
     It is found by bisection over the bits, which order floats of one sign.
     """
-    count = min(max(int(_TOP_SHARE * contrast.size), 1), contrast.size)
+    fixed = [jax.lax.stop_gradient(contrast).astype(jnp.float32) for contrast in contrasts]
+
+    def are_enough(least: Float[Array, " n"]) -> Bool[Array, " n"]:
+        found = zip(fixed, least, counts, strict=True)
+        return jnp.stack([(picture >= value).sum() >= count for picture, value, count in found])
 
     def halve(ends: tuple[Array, Array]) -> tuple[Array, Array]:
         low, high = ends
         middle = low + (high - low) // 2
-        enough = (contrast >= jax.lax.bitcast_convert_type(middle, jnp.float32)).sum() >= count
+        enough = are_enough(jax.lax.bitcast_convert_type(middle, jnp.float32))
         return jnp.where(enough, middle, low), jnp.where(enough, high, middle)
 
     def apart(ends: tuple[Array, Array]) -> Array:
-        return ends[1] - ends[0] > 1
+        return (ends[1] - ends[0] > 1).any()
 
-    most = jax.lax.bitcast_convert_type(contrast.max(), jnp.int32) + 1
+    largest = jnp.stack([picture.max() for picture in fixed])
+    most = jax.lax.bitcast_convert_type(largest, jnp.int32) + 1
     # Where most samples are not flat the smallest of the largest is 0, and nothing is to be found.
-    most = jnp.where((contrast > 0).sum() >= count, most, 1)
-    low, _ = jax.lax.while_loop(apart, halve, (jnp.int32(0), most))
-    return jax.lax.bitcast_convert_type(low, jnp.float32), count
+    tiny = jnp.full(len(fixed), np.finfo(np.float32).tiny)
+    most = jnp.where(are_enough(tiny), most, 1)
+    low, _ = jax.lax.while_loop(apart, halve, (jnp.zeros_like(most), most))
+    return jax.lax.bitcast_convert_type(low, jnp.float32)
 
 
 @functools.lru_cache
@@ -300,19 +342,15 @@ def soft_cambi(
     h, w = luma.shape
     mask, halved = spatial_mask(hard), _is_halved(h, w, settings)
     radius = _window_radius(h, w, halved=halved)
-    score = jnp.zeros((), soft.dtype)
+    contrasts = []
     for scale in range(N_SCALES):
         if scale or halved:
             hard, soft, mask = hard[::2, ::2], soft[::2, ::2], mask[::2, ::2]
         hard = mode_filter(hard)
         # The filtered value, with the gradient of the sample that was there.
         soft = hard + (soft - jax.lax.stop_gradient(soft))
-        contrast = _soft_contrast(soft, mask, radius, _visible_luma(settings.dark))
-        top, count = _top_threshold(jax.lax.stop_gradient(contrast).astype(jnp.float32))
-        above = contrast > top
-        mean = (jnp.where(above, contrast, 0).sum() + (count - above.sum()) * top) / count
-        score += 2 ** (N_SCALES - 1 - scale) * mean
-    return jnp.minimum(score / (2 * radius + 1) ** 2, settings.most)
+        contrasts.append(_soft_contrast(soft, mask, radius, _visible_luma(settings.dark)))
+    return jnp.minimum(_add_scales(pool_top(contrasts)) / (2 * radius + 1) ** 2, settings.most)
 
 
 def _soft_ten_bits(luma: Shaped[Array, "h w"], bits: int) -> Float[Array, "h w"]:

@@ -8,13 +8,14 @@ Source: libvmaf's common/convolution_internal.h (the mirror), vif_tools.c (colum
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.custom_derivatives import CustomVJPPrimal, SymbolicZero
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Shaped
 
 Taps = tuple[float, ...]
 
@@ -36,7 +37,7 @@ def mirror(x: Float[Array, "*b h w"], radius: int) -> Float[Array, "*b h2 w2"]:
 
 
 def filter_once(
-    x: Float[Array, "b h w"], taps: Taps, *, fused: bool = False
+    x: Float[Array, "b h w"], taps: Float[np.ndarray, "taps columns"], *, transposed: bool = False
 ) -> Float[Array, "b h2 w2"]:
     """Filters both axes, columns first, without mirroring, for results of many uses.
 
@@ -44,13 +45,25 @@ def filter_once(
     a loop it computes once, and so the columns, which are one array.
 
     Args:
-        fused: Round sums once, not each product: half the work, for gradients.
+        taps: Of each column of the smaller picture, or `[taps, 1]` of all.
+        transposed: Apply the transpose, for symmetric taps. Sums are then rounded once, not each
+            product: half the work.
     """
+    frame = len(taps) - 1 if transposed else 0
+
+    def pad(x: Array, axis: int) -> Array:
+        return jnp.pad(x, [(0, 0)] * (x.ndim + axis) + [(frame, frame)] + [(0, 0)] * (-1 - axis))
 
     def along(x: Array, axis: int) -> Array:
-        return _fused(x, taps, axis) if fused else correlate(x, taps, axis, 1)
+        parts = _shifted(x, len(taps), axis, 1)
+        products = [
+            jnp.asarray(tap[: part.shape[-1]], x.dtype) * part
+            for tap, part in zip(taps, parts, strict=True)
+        ]
+        return sum(products if transposed else map(rounded, products))  # type: ignore[return-value]
 
-    return jax.lax.map(lambda rows: along(rows, -1), along(x, -2))
+    columns = along(pad(x, -2), -2)
+    return jax.lax.map(lambda rows: along(rows, -1), pad(columns, -1))
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2, 3))
@@ -159,3 +172,16 @@ def differentiate_distorted(
 def unstack(x: Float[Array, "b h w"]) -> list[Float[Array, "h w"]]:
     """Returns the pictures of a stack; its gradient is one concatenation, of indexing a sum."""
     return [part[0] for part in jnp.split(x, len(x))]
+
+
+def join_columns(pictures: Sequence[Shaped[Array, "*b _ _"]]) -> Shaped[Array, "*b h w"]:
+    """Returns pictures side by side, with zeros below the lower ones."""
+    height = max(picture.shape[-2] for picture in pictures)
+    none = [(0, 0)] * (pictures[0].ndim - 2)
+    filled = [jnp.pad(p, [*none, (0, height - p.shape[-2]), (0, 0)]) for p in pictures]
+    return jnp.concatenate(filled, -1)
+
+
+def split_columns(x: Shaped[Array, "*b w"], widths: Sequence[int]) -> list[Shaped[Array, "*b _"]]:
+    """Returns the parts of so many columns."""
+    return jnp.split(x, np.cumsum(widths)[:-1].tolist(), -1)

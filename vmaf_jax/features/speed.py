@@ -23,8 +23,6 @@ import numpy as np
 import numpy.typing as npt
 from jaxtyping import Array, Bool, Float
 
-from vmaf_jax.features.filters import unstack
-
 BLOCK = 5  # samples each way
 DECIMATION = 16
 _SMALLEST = 1e-6  # eigenvalue of a covariance that can be inverted
@@ -88,11 +86,12 @@ def _plane_differences(
 ) -> tuple[Float[Array, "2 b"], Bool[Array, " 2"]]:
     """Returns how far each plane's blocks differ, and which planes are singular."""
     planes = jnp.concatenate([reference, distorted]) - 128
-    # One by one: XLA on CPU multiplies a batch of matrices ten times slower.
-    small = jnp.stack([_reduce(plane, settings.prescale) for plane in unstack(planes)])
-    # One by one again: XLA on CPU gives each of several decompositions to a thread and waits for
-    # them, for ever where two computations do so at once.
-    entropy, variance, singular = jax.lax.map(lambda x: _statistics(x, settings), small)
+    # One by one: XLA on CPU multiplies a batch of matrices ten times slower, and gives each of
+    # several decompositions to a thread and waits for them, for ever where two computations do so
+    # at once.
+    entropy, variance, singular = jax.lax.map(
+        lambda plane: _statistics(_reduce(plane, settings.prescale), settings), planes
+    )
     blocks = _difference(entropy[:2], variance[:2], entropy[2:], variance[2:], settings)
     return blocks, singular[:2] | singular[2:]
 

@@ -14,12 +14,13 @@ visual quality", IEEE TIP 15(2), 2006.
 
 import functools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import numpy.typing as npt
 from jaxtyping import Array, Bool, Float
 
 from vmaf_jax.features.filters import (
@@ -27,9 +28,11 @@ from vmaf_jax.features.filters import (
     correlate,
     differentiate_distorted,
     filter_once,
+    join_columns,
     mirror,
     rounded,
     smooth,
+    split_columns,
     unstack,
 )
 
@@ -116,16 +119,11 @@ def _halve_each(x: Float[Array, "*b h w"], taps: Taps) -> Float[Array, "*b h2 w2
 
 
 def _moments(x: Float[Array, "h w"], y: Float[Array, "h w"], taps: Taps) -> Float[Array, "5 h w"]:
-    # The columns of all five are one array, so XLA computes them once and not per row tap.
-    return correlate(correlate(_products(x, y, taps), taps, -2, 1), taps, -1, 1)
-
-
-def _products(
-    x: Float[Array, "h w"], y: Float[Array, "h w"], taps: Taps
-) -> Float[Array, "5 h2 w2"]:
-    """Returns the pictures whose local means are the moments, mirrored at the edges."""
+    """Returns local means of both pictures, of their squares and of their product."""
     x, y = mirror(x, len(taps) // 2), mirror(y, len(taps) // 2)
-    return jnp.stack([x, y, x * x, y * y, x * y])
+    # The columns of all five are one array, so XLA computes them once and not per row tap.
+    products = jnp.stack([x, y, x * x, y * y, x * y])
+    return correlate(correlate(products, taps, -2, 1), taps, -1, 1)
 
 
 class _Statistics(NamedTuple):
@@ -194,47 +192,85 @@ def _slopes(s: _Statistics) -> Float[Array, "3 h w"]:
     return jnp.stack([-2 * s.mean_y * by_var - s.mean_x * by_cov, by_var, by_cov])
 
 
-class _Saved(NamedTuple):
-    """A scale's pictures, and the derivatives of its ratio by the local means."""
-
-    x: Float[Array, "h w"]
-    y: Float[Array, "h w"]
-    slopes: Float[Array, "3 h w"]
-
-
-def _vif_and_saved(
+def _vif_and_slopes(
     reference: Array, distorted: Array, gain_limit: float
-) -> tuple[Float[Array, " scales"], list[_Saved]]:
-    ratios, saved = [], []
-    for x, y, taps in _scales(reference, distorted):
-        statistics = _statistics(filter_once(_products(x, y, taps), taps), gain_limit)
-        ratios.append(_ratio(statistics))
-        saved.append(_Saved(x, y, _slopes(statistics) / _denominator(statistics).sum()))
-    return jnp.stack(ratios), saved
+) -> tuple[Float[Array, " scales"], list[Float[Array, "_ _"]]]:
+    """Returns VIF, and the derivatives of each scale's ratio by its own distorted picture.
+
+    Scales but the finest are computed side by side, in one picture: XLA compiles a loop anew for
+    each size of a picture.
+    """
+    scales, ratios, slopes = list(_scales(reference, distorted)), [], []
+    for group in (scales[:1], scales[1:]):
+        of_group, by_pictures = _ratios_and_slopes(group, gain_limit)
+        ratios += of_group
+        slopes += by_pictures
+    return jnp.stack(ratios), slopes
+
+
+def _ratios_and_slopes(
+    scales: Sequence[tuple[Array, Array, Taps]], gain_limit: float
+) -> tuple[list[Float[Array, ""]], list[Float[Array, "_ _"]]]:
+    """Returns the ratio of each scale, and its derivatives by the scale's distorted picture."""
+    reach = len(scales[0][2]) - 1
+    frames = [functools.partial(_frame, taps=taps, radius=reach // 2) for *_, taps in scales]
+    x = join_columns([frame(x) for frame, (x, *_) in zip(frames, scales, strict=True)])
+    framed, unframe = zip(
+        *(jax.vjp(frame, y) for frame, (_, y, _) in zip(frames, scales, strict=True)), strict=True
+    )
+    y, widths = join_columns(framed), [picture.shape[1] for picture in framed]
+    taps = _taps_by_column([taps for *_, taps in scales], widths)
+    s = _statistics(filter_once(jnp.stack([x, y, x * x, y * y, x * y]), taps), gain_limit)
+
+    heights = np.concatenate(
+        [
+            np.pad(np.full(w - reach, len(x)), (0, reach))
+            for (x, *_), w in zip(scales, widths, strict=True)
+        ]
+    )[: s.mean_x.shape[1]]
+    inside = jnp.arange(len(s.mean_x))[:, None] < heights
+
+    def sums(values: Float[Array, "h w"]) -> Float[Array, " scales"]:
+        columns = jnp.pad(jnp.where(inside, values, 0).sum(0), (0, reach))
+        return jnp.stack([part.sum() for part in split_columns(columns, widths)])
+
+    whole = sums(_denominator(s))
+    inverse = jnp.repeat(1 / whole, np.array(widths), total_repeat_length=sum(widths))
+    by_means = jnp.where(inside, _slopes(s), 0) * inverse[: inside.shape[1]]
+    # The windows are symmetric, so that filtering is its own transpose.
+    by_mean, by_square, by_product = unstack(filter_once(by_means, taps, transposed=True))
+    slopes = split_columns(by_mean + 2 * y * by_square + x * by_product, widths)
+    pulled = [
+        pull(part[: len(f)])[0] for pull, part, f in zip(unframe, slopes, framed, strict=True)
+    ]
+    return list(sums(_numerator(s)) / whole), pulled
+
+
+def _frame(picture: Float[Array, "h w"], taps: Taps, radius: int) -> Float[Array, "h2 w2"]:
+    """Returns a picture mirrored as far as its window reaches, with zeros up to `radius`."""
+    return jnp.pad(mirror(picture, len(taps) // 2), radius - len(taps) // 2)
+
+
+def _taps_by_column(windows: Sequence[Taps], widths: Sequence[int]) -> npt.NDArray[np.float32]:
+    """Returns the window of each column, `[taps, w]`, the shorter ones between zeros."""
+    longest = len(windows[0])
+    even = [np.pad(taps, (longest - len(taps)) // 2) for taps in windows]
+    if len(windows) == 1:
+        return np.array(even, np.float32).T
+    return np.repeat(even, widths, axis=0).T.astype(np.float32)
 
 
 def _pull_vif(
-    _: float, saved: list[_Saved], gradient: Float[Array, " scales"]
+    _: float, slopes: list[Float[Array, "_ _"]], gradient: Float[Array, " scales"]
 ) -> Float[Array, "h w"]:
     """Returns the gradient of the distorted picture from that of each scale's ratio."""
-    total = jnp.zeros_like(saved[-1].y)
+    total = jnp.zeros_like(slopes[-1])
     for scale in reversed(range(N_SCALES)):
-        total += gradient[scale] * _slope(saved[scale], window(scale))
+        total += gradient[scale] * slopes[scale]
         if scale:
             halve = functools.partial(_halve_each, taps=window(scale))
-            (total,) = jax.vjp(halve, saved[scale - 1].y)[1](total)
+            (total,) = jax.vjp(halve, slopes[scale - 1])[1](total)
     return total
 
 
-def _slope(saved: _Saved, taps: Taps) -> Float[Array, "h w"]:
-    """Returns the derivatives of a scale's ratio by the samples of its distorted picture."""
-    reach, radius = len(taps) - 1, len(taps) // 2
-    framed = jnp.pad(saved.slopes, ((0, 0), (reach, reach), (reach, reach)))
-    # The window is symmetric, so that filtering is its own transpose.
-    by_mean, by_square, by_product = unstack(filter_once(framed, taps, fused=True))
-    x, (y, unmirror) = mirror(saved.x, radius), jax.vjp(lambda y: mirror(y, radius), saved.y)
-    (slope,) = unmirror(by_mean + 2 * y * by_square + x * by_product)
-    return slope
-
-
-_vif = differentiate_distorted(_plain_vif, _vif_and_saved, _pull_vif)
+_vif = differentiate_distorted(_plain_vif, _vif_and_slopes, _pull_vif)

@@ -129,11 +129,17 @@ def _scores_and_slopes(
 _slopes_inside = jax.jit(  # of a caller's program
     _scores_and_slopes, static_argnames=("scoring", "moving")
 )
-# LLVM's costliest passes took a third of the time to compile, and made no step faster.
-_slopes_alone = jax.jit(
+# LLVM's costliest passes took a third of the time to compile, and made no step faster. Neither did
+# XLA's emitters of fusions by MLIR for luma alone, and they took another third; but the loops of
+# CAMBI are slow without them: a step takes three times as long.
+_QUICK = {"xla_llvm_disable_expensive_passes": True}
+_slopes_of_luma = jax.jit(
     _scores_and_slopes,
     static_argnames=("scoring", "moving"),
-    compiler_options={"xla_llvm_disable_expensive_passes": True},
+    compiler_options={**_QUICK, "xla_cpu_use_fusion_emitters": False},
+)
+_slopes_of_planes = jax.jit(
+    _scores_and_slopes, static_argnames=("scoring", "moving"), compiler_options=_QUICK
 )
 
 
@@ -148,7 +154,8 @@ def _clip_scores_jvp(
         return jax.jvp(lambda x, y: _clip_scores.fun(x, y, clip.nan, scoring), pair, by_pair)
     moving = tuple(map(_moves, by_distorted))
     traced = any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(clip))
-    scores, slopes = (_slopes_inside if traced else _slopes_alone)(clip, scoring, moving)
+    alone = _slopes_of_luma if len(moving) == 1 else _slopes_of_planes
+    scores, slopes = (_slopes_inside if traced else alone)(clip, scoring, moving)
     change = [
         _weigh(slope, by) for slope, by in zip(slopes, filter(_moves, by_distorted), strict=True)
     ]
