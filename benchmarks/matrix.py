@@ -51,6 +51,7 @@ FFMPEG_BUILDS = {
     "9.0.2": ("imageio-ffmpeg==0.8.1", "86da14d"),
 }
 _OLD_NUMPY, _NUMPY = "numpy==1.26.4", f"numpy=={np.__version__}"
+_OPENCV_NUMPY = "numpy==2.2.6"  # the newest that opencv-python 4.12 admits
 # By name in the table: what pip installs, and the worker's name of the runtime.
 RUNTIMES = {
     # Wheels before 1.19 were built for NumPy 1.
@@ -64,6 +65,10 @@ RUNTIMES = {
     "OpenVINO 2026.4.1, f32": (("openvino==2026.4.1", _NUMPY), "openvino"),
     "OpenVINO 2026.4.1, default": (("openvino==2026.4.1", _NUMPY), "openvino by default"),
     "onnx.reference 1.23.2": (("onnx==1.23.2", _NUMPY), "onnx"),
+    "OpenCV 4.12.0": (("opencv-python-headless==4.12.0.88", _OPENCV_NUMPY), "opencv"),
+    "OpenCV 5.0.0": (("opencv-python-headless==5.0.0.93", _NUMPY), "opencv"),
+    "tract 0.23.9": (("tract==0.23.9", _NUMPY), "tract"),
+    "MNN 3.6.1": (("mnn==3.6.1", _NUMPY), "mnn"),
 }
 WEB = Path("web/node_modules/onnxruntime-web")
 _WORKER = Path(__file__).with_name("matrix_worker.py")

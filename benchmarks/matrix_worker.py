@@ -8,8 +8,12 @@ as JSON the version, and for each model None or why it was refused.
 """
 
 import json
+import os
+import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Mapping
+from importlib.metadata import version
 from pathlib import Path
 
 sys.path.insert(0, sys.argv[1])
@@ -61,11 +65,69 @@ def reference_session() -> tuple[str, Session]:
     return onnx.__version__, run
 
 
+def opencv_session() -> tuple[str, Session]:
+    """Returns OpenCV's version and a function that runs a file in its `dnn` module."""
+    import cv2  # type: ignore[import-not-found]
+
+    def run(path: str, feed: Arrays) -> npt.NDArray[np.float32]:
+        try:
+            net = cv2.dnn.readNetFromONNX(path)
+            for name, array in feed.items():
+                net.setInput(array, name)
+            return np.asarray(net.forward("vmaf"))
+        except cv2.error as error:  # its text starts with the path of a source file
+            raise RuntimeError(error.err) from error
+
+    return cv2.__version__, run
+
+
+def tract_session() -> tuple[str, Session]:
+    """Returns tract's version and a function that runs a file there."""
+    import tract  # type: ignore[import-not-found]
+
+    def run(path: str, feed: Arrays) -> npt.NDArray[np.float32]:
+        model = tract.onnx().load(path).into_model()
+        inputs = [feed[model.input_name(k)] for k in range(model.input_count())]
+        outputs = [tensor.to_numpy() for tensor in model.into_runnable().run(inputs)]
+        # tract keeps no names of outputs; the score is the first that has one number for each row.
+        return next(np.asarray(output) for output in outputs if output.ndim == 1)
+
+    return version("tract"), run
+
+
+def mnn_session() -> tuple[str, Session]:
+    """Returns MNN's version and a function that converts a file and runs it there."""
+    import MNN.expr  # type: ignore[import-not-found]
+    import MNN.nn  # type: ignore[import-not-found]
+
+    def run(path: str, feed: Arrays) -> npt.NDArray[np.float32]:
+        with tempfile.TemporaryDirectory() as folder:
+            converted = Path(folder) / "model.mnn"
+            # A process of its own: a converter that dies is told as a refusal.
+            line = [sys.executable, "-m", "MNN.tools.mnnconvert", "-f", "ONNX", "--bizCode", "MNN"]
+            line += ["--modelFile", path, "--MNNModel", str(converted)]
+            environment = {**os.environ, "PYTHONPATH": sys.path[0]}
+            subprocess.run(line, env=environment, capture_output=True, check=False)
+            if not converted.exists():
+                raise RuntimeError("the converter writes no file")
+            module = MNN.nn.load_module_from_file(str(converted), list(feed), ["vmaf"])
+        inputs = []
+        for array in feed.values():
+            inputs.append(MNN.expr.placeholder(list(array.shape), MNN.expr.NCHW))
+            inputs[-1].write(array)
+        return np.array(module.forward(inputs)[0].read())
+
+    return MNN.version(), run
+
+
 RUNTIMES: dict[str, Callable[[], tuple[str, Session]]] = {
     "onnxruntime": onnxruntime_session,
     "openvino": lambda: openvino_session("f32"),
     "openvino by default": lambda: openvino_session(None),
     "onnx": reference_session,
+    "opencv": opencv_session,
+    "tract": tract_session,
+    "mnn": mnn_session,
 }
 
 
