@@ -180,6 +180,11 @@ def test_bad_input_is_one_line_and_leaves_nothing(encodes, tmp_path, words, reas
     assert files(tmp_path) == []
 
 
+def test_a_raw_source_is_told_to_be_wrapped(encodes, tmp_path):
+    result = run_command("encode", encodes / "ref.yuv", "--target", 90, "--out", tmp_path / "o.mp4")
+    assert (result.code, "wrap it as .y4m" in result.stderr) == (2, True)
+
+
 def test_an_encoder_that_ffmpeg_lacks_is_told_with_those_that_it_has(monkeypatch, tmp_path):
     monkeypatch.setattr("vmaf_jax.video.encoders._list_encoders", lambda path: {"libx264"})
     with pytest.raises(InputError, match=r"built without it; it has libx264\."):

@@ -138,7 +138,9 @@ def test_damaged_and_missing_files(tmp_path):
 
 
 def test_unknown_label_lists_the_known():
-    with pytest.raises(InputError, match=r"'mos' is not in this table \(it has: vmaf_v0.6.1\)"):
+    with pytest.raises(
+        InputError, match=r"'mos' is not in this table \(it has: vmaf_v0.6.1\); take "
+    ):
         make_table().label("mos")
 
 

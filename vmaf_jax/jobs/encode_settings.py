@@ -14,7 +14,7 @@ from vmaf_jax.scoring.model import Model, choose_model, load_scorer
 from vmaf_jax.tables.opinions import to_hundred
 from vmaf_jax.video.encoders import Encoder, EncodeRecipe, check_arguments
 from vmaf_jax.video.ffmpeg import Ffmpeg
-from vmaf_jax.video.inputs import Video, check_video
+from vmaf_jax.video.inputs import Video
 from vmaf_jax.video.pixel_format import sample_bits
 from vmaf_jax.video.survey import Survey, survey_source
 
@@ -90,7 +90,6 @@ def look_at_source(
             frame by frame, or the model cannot be loaded.
     """
     check_arguments(ffmpeg, encoder, settings.encoder_args)
-    check_video(video)
     progress.say("looking at the source")
     source = survey_source(ffmpeg, video, choose_segments)
     return source, load_scorer(choose_model(settings.model, source.video).model)

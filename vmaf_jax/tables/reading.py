@@ -62,7 +62,8 @@ def read_file(path: Place) -> FeatureTable:
         except (OSError, ValueError, pa.ArrowException) as error:
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise InputError(
-                f"{path}: not a readable Parquet file ({reason}); delete it and extract again."
+                f"{path}: not a readable Parquet file ({reason}); name a table that extract or "
+                f"import wrote, or write it again."
             ) from error
     names = arrow.column_names
     metadata = _read_metadata(arrow, path)

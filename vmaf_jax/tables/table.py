@@ -113,10 +113,12 @@ class FeatureTable:
         if name not in self.labels:
             names = ", ".join(self.labels) or "none"
             mend = (
-                "give the manifest a mos column and extract again"
+                "give the list of clips a mos column and extract or import again"
                 if name == "mos"
-                else f"extract again with --teacher {name}"
+                else f"extract or import again with --teacher {name}"
             )
+            if self.labels:
+                mend = f"take one of those (--teacher, --label), or {mend}"
             raise InputError(f"label {name!r} is not in this table (it has: {names}); {mend}.")
         return self.labels[name]
 
