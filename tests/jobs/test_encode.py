@@ -229,7 +229,7 @@ def test_probes_lead_to_a_file_that_keeps_the_target(long_clip, tmp_path):
     # Another target begins with all that is known.
     other = encode(long_clip, tmp_path / "c.mkv", EncodeSettings(target=88.0, preset="fast"))
     assert sum(not p.is_cached for p in other.probes) <= 1
-    assert len([e for e in other.encodes if not e.is_cached]) <= 3
+    assert len([e for e in other.encodes if not e.is_cached]) <= 2  # the first may be too good
     assert score(long_clip, tmp_path / "c.mkv", model="vmaf_v0.6.1").pooled >= 88
 
 
@@ -325,7 +325,8 @@ def test_a_limit_that_another_setting_keeps_is_told_with_its_score(encodes, tmp_
 
 
 @pytest.mark.parametrize(
-    ("limit", "told"), [({"max_kbps": 5.0}, "--max-kbps 5"), ({"min_saving": 99.9}, "--min-saving")]
+    ("limit", "told"),
+    [({"max_kbps": 5.0}, "--max-kbps 5"), ({"min_saving": 99.99}, "--min-saving")],
 )
 def test_a_limit_that_the_target_does_not_fit_is_told_with_what_does(
     encodes, tmp_path, limit, told

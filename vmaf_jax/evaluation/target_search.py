@@ -50,12 +50,14 @@ class Observation:
         setting: Of the encoder.
         score: Points, 0 to 100.
         error: Standard error of the score, points.
+        carried: The part of its error that an encode of segments at its setting takes away, points.
         holds: Of a whole file: whether it keeps the target at the requested confidence.
     """
 
     setting: float
     score: float
     error: float = 0.0
+    carried: float = 0.0
     holds: bool = False
 
 
@@ -111,6 +113,8 @@ def forecast(
         places = [probe.setting for probe in by_setting]
         sampling = np.interp(grid, places, [probe.error for probe in by_setting])
         error = np.hypot(sampling, settings.drift * settings.slope * points_per_t)
+        carried = np.interp(grid, places, [probe.carried for probe in by_setting])
+        curve_error = np.hypot(curve_error, carried)
     if probes and whole:
         files = sorted(whole, key=lambda file: file.setting)
         at = [file.setting for file in files]
@@ -118,9 +122,9 @@ def forecast(
         shift = to_t(scores) - np.interp(at, grid, t)
         mean = np.minimum.accumulate(from_t(t + np.interp(grid, at, shift)))
         far = np.abs(mean[:, None] - scores).min(axis=1)
-        carried = np.hypot(_CARRY * far, np.interp(grid, at, [file.error for file in files]))
-        error = np.minimum(error, carried)
-        curve_error = np.minimum(curve_error, carried)
+        known = np.hypot(_CARRY * far, np.interp(grid, at, [file.error for file in files]))
+        error = np.minimum(error, known)
+        curve_error = np.minimum(curve_error, known)
     elif whole:
         error = np.full(len(grid), max(file.error for file in whole))
     return Forecast(grid, np.clip(mean, 0, 100), np.hypot(error, curve_error), curve_error)

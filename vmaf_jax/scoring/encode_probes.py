@@ -42,6 +42,7 @@ _LEAST_PROBED = 60  # frames of segments, of which not all are measured
 _REEL, _OUTLINE, _SMALL_REEL = "reel", "outline", "outline of the reel"  # parts that are encoded
 # Small pictures score lower at the same setting: by about this much of t, give or take the points.
 _OUTLINE_SHIFT, _OUTLINE_ERROR = 0.2, 1.5
+_OUTLINE_CARRY = 0.1  # error of what they differ by, as a share of the points to the next probe
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,7 +90,7 @@ class SegmentProbes:
         seen = [Observation(probe.setting, probe.score, probe.error) for probe in probes]
         probed = {probe.setting for probe in probes}
         for setting, score in self.known_outlines():
-            apart, error = np.asarray(_OUTLINE_SHIFT), _OUTLINE_ERROR
+            apart, error, carried = np.asarray(_OUTLINE_SHIFT), _OUTLINE_ERROR, 0.0
             if setting in probed:
                 continue
             if probes:
@@ -97,7 +98,9 @@ class SegmentProbes:
                 assert next_one.outline is not None, "there is an outline"  # noqa: S101
                 apart = to_t(next_one.score) - to_t(next_one.outline)
                 error = next_one.error
-            seen.append(Observation(setting, float(from_t(to_t(score) + apart)), error))
+                far = abs(float(from_t(to_t(score) + apart)) - next_one.score)
+                carried = _OUTLINE_CARRY * far
+            seen.append(Observation(setting, float(from_t(to_t(score) + apart)), error, carried))
         return seen
 
     def known_outlines(self) -> list[tuple[float, float]]:
