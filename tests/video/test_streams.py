@@ -11,7 +11,7 @@ from vmaf_jax import extract_pair, score
 from vmaf_jax.errors import InputError
 from vmaf_jax.jobs.clip_page import write_clip_page
 from vmaf_jax.scoring.measured_pair import plan_again
-from vmaf_jax.video.ffmpeg import find_ffmpeg
+from vmaf_jax.video.ffmpeg import find_ffmpeg, run_ffmpeg
 from vmaf_jax.video.inputs import Video
 from vmaf_jax.video.streams import carries_grain, probe, video_streams
 
@@ -183,9 +183,16 @@ def test_an_animated_avif_is_its_film(files, ffmpeg):
 
 
 def test_one_stream_is_decoded_once(files, monkeypatch):
-    """Choosing costs ordinary files no run of ffmpeg."""
-    monkeypatch.setattr("vmaf_jax.video.streams.run_ffmpeg", None)
+    """Choosing costs ordinary files no run of ffmpeg beside the one that reads their form."""
+    runs = []
+
+    def count(*arguments, **settings):
+        runs.append(arguments)
+        return run_ffmpeg(*arguments, **settings)
+
+    monkeypatch.setattr("vmaf_jax.video.streams.run_ffmpeg", count)
     assert probe(find_ffmpeg(), Video(files / "cover last.mp4"))[1].stream == 0
+    assert len(runs) == 1
 
 
 def test_streams_are_read_from_a_report():
