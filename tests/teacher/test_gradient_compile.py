@@ -143,7 +143,8 @@ def test_gradient_of_scores_is_that_through_the_features(model):
     moved, change = jax.jvp(
         lambda y: vmaf_jax.vmaf(reference, y, model=model, clip=False), (distorted,), (direction,)
     )
-    np.testing.assert_array_equal(moved, ours)
+    # Inside a program of the caller's, XLA fuses with other options than for one of our own.
+    np.testing.assert_array_max_ulp(np.asarray(moved), np.asarray(ours), maxulp=1)
     assert float((change * weights).sum()) == pytest.approx(
         float((gradient * direction).sum()), 1e-4
     )

@@ -165,18 +165,20 @@ def _clip_scores_jvp(
 _clip_scores.defjvp(_clip_scores_jvp, symbolic_zeros=True)
 
 
-def _moves(tangent: Array | SymbolicZero) -> bool:
+def _moves(tangent: Array | np.ndarray | SymbolicZero) -> bool:
     return not isinstance(tangent, SymbolicZero)
 
 
-def _fill(tangent: Array | SymbolicZero) -> Array | np.ndarray:
+def _fill(tangent: Array | np.ndarray | SymbolicZero) -> Array | np.ndarray:
     if isinstance(tangent, SymbolicZero):
         return np.zeros(tangent.shape, tangent.dtype)
     return tangent
 
 
 @jax.jit
-def _weigh(slopes: Float[Array, "t h w"], change: Float[Array, "t h w"]) -> Float[Array, " t"]:
+def _weigh(
+    slopes: Float[Array, "t h w"], change: Float[Array, "t h w"] | Float[np.ndarray, "t h w"]
+) -> Float[Array, " t"]:
     return (slopes * change).sum((1, 2))
 
 
