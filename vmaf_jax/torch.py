@@ -7,6 +7,7 @@ Tensors are shared, not copied, where they lie in memory that both libraries can
 extra `torch`: `pip install '.[torch]'` in a clone. `vmaf_jax.torchmetrics` has the metric.
 """
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -18,6 +19,7 @@ with name_missing_extra():
     import jax
     import jax.numpy as jnp
 
+    from vmaf_jax.teacher.pixels import luma_scores_and_slopes
     from vmaf_jax.teacher.pixels import vmaf as vmaf_of_arrays
 
 _REDUCTIONS = ("mean", "none")
@@ -52,14 +54,12 @@ def vmaf(
     for name, tensor in (("reference", reference), ("distorted", distorted)):
         if not isinstance(tensor, torch.Tensor):
             raise InputError(f"{name}: expected a tensor, not {type(tensor).__name__}.")
-
-    def score(reference: jax.Array, distorted: jax.Array) -> jax.Array:
-        return vmaf_of_arrays(reference, distorted, model=model, bits=bits, clip=clip)
-
+    score = functools.partial(vmaf_of_arrays, model=model, bits=bits, clip=clip)
+    slopes = functools.partial(luma_scores_and_slopes, model=model, bits=bits, clip=clip)
     if reference.ndim == 3:
-        return _JaxFunction.apply(score, reference[None], distorted[None])[0]
+        return _Scores.apply(score, slopes, reference[None], distorted[None])[0]
     _check_clips(reference, distorted)
-    return _JaxFunction.apply(score, reference[:, :, 0], distorted[:, :, 0])
+    return _Scores.apply(score, slopes, reference[:, :, 0], distorted[:, :, 0])
 
 
 class VmafLoss(torch.nn.Module):
@@ -141,8 +141,11 @@ def _check_clips(reference: torch.Tensor, distorted: torch.Tensor) -> None:
         raise InputError("reference and distorted hold no clip; pass at least one.")
 
 
-class _JaxFunction(torch.autograd.Function):
-    """A JAX function of two arrays as a differentiable function of batches of tensors.
+_Pull = Callable[[jax.Array], tuple[jax.Array, ...]]  # from a cotangent of scores to gradients
+
+
+class _Scores(torch.autograd.Function):
+    """Scores of clips by JAX as a differentiable function of batches of tensors.
 
     JAX returns before it has computed, so the clips of a batch are computed side by side.
     """
@@ -150,17 +153,22 @@ class _JaxFunction(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any,
-        function: Callable[[jax.Array, jax.Array], jax.Array],
+        score: Callable[[jax.Array, jax.Array], jax.Array],
+        scores_and_slopes: Callable[[jax.Array, jax.Array], tuple[jax.Array, jax.Array]],
         reference: torch.Tensor,
         distorted: torch.Tensor,
     ) -> torch.Tensor:
         pairs = list(zip(_to_jax(reference), _to_jax(distorted), strict=True))
-        needed = ctx.needs_input_grad[1:]
+        needed = ctx.needs_input_grad[2:]
         if not any(needed):
-            return _to_torch([function(*pair) for pair in pairs], distorted)
+            return _to_torch([score(*pair) for pair in pairs], distorted)
         # JAX differentiates in floating types alone.
         pairs = [(_to_float(x), _to_float(y)) for x, y in pairs]
-        results = [_differentiate(function, x, y, needed) for x, y in pairs]
+        if needed[0]:
+            results = [_differentiate(score, x, y, both=needed[1]) for x, y in pairs]
+        else:
+            found = [scores_and_slopes(x, y) for x, y in pairs]
+            results = [(scores, functools.partial(_scale, slopes)) for scores, slopes in found]
         scores, ctx.pulls = zip(*results, strict=True)
         ctx.inputs = (reference, distorted)
         return _to_torch(scores, distorted)
@@ -172,23 +180,28 @@ class _JaxFunction(torch.autograd.Function):
         gradients = iter(zip(*pulled, strict=True))  # of those that were needed
         first, second = (
             _to_torch(next(gradients), tensor).to(tensor.dtype) if wanted else None
-            for tensor, wanted in zip(ctx.inputs, ctx.needs_input_grad[1:], strict=True)
+            for tensor, wanted in zip(ctx.inputs, ctx.needs_input_grad[2:], strict=True)
         )
-        return None, first, second  # the function itself has no gradient
+        return None, None, first, second  # the functions themselves have no gradient
 
 
 def _differentiate(
-    function: Callable[[jax.Array, jax.Array], jax.Array],
+    score: Callable[[jax.Array, jax.Array], jax.Array],
     reference: jax.Array,
     distorted: jax.Array,
-    needed: tuple[bool, bool],
-) -> tuple[jax.Array, Callable[[jax.Array], tuple[jax.Array, ...]]]:
-    """Returns scores, and what maps their cotangent to the gradients that are needed."""
-    if needed == (True, True):
-        return jax.vjp(function, reference, distorted)
-    if needed == (True, False):
-        return jax.vjp(lambda x: function(x, distorted), reference)
-    return jax.vjp(lambda y: function(reference, y), distorted)
+    *,
+    both: bool,
+) -> tuple[jax.Array, _Pull]:
+    """Returns scores, and what maps their cotangent to the reference's gradient, or to both."""
+    if both:
+        return jax.vjp(score, reference, distorted)
+    return jax.vjp(lambda x: score(x, distorted), reference)
+
+
+@jax.jit
+def _scale(slopes: jax.Array, cotangent: jax.Array) -> tuple[jax.Array]:
+    """Returns the gradient by the distorted pictures, of each of which one score depends."""
+    return (slopes * cotangent[:, None, None],)
 
 
 def _to_float(array: jax.Array) -> jax.Array:

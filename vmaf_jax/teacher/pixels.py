@@ -38,16 +38,34 @@ def vmaf(
     Raises:
         TypeError, InputError: as `clip_features`, `v1_features` and `load_teacher` do.
     """
-    feature_set = _teacher(model).feature_set
+    return _clip_scores(*_check(reference, distorted, _Scoring(model, bits, clip, cambi_gradient)))
+
+
+def luma_scores_and_slopes(
+    reference: Any, distorted: Any, *, model: str, bits: int, clip: bool
+) -> tuple[Float[Array, " t"], Float[Array, "t h w"]]:
+    """Computes `vmaf` of luma, and the derivative of each score by its distorted picture.
+
+    It is what `jax.vjp` of `vmaf` computes, without the time that JAX takes to trace a function.
+
+    Raises:
+        TypeError, InputError: as `vmaf`; the model measures chroma.
+    """
+    *pair, scoring = _check(reference, distorted, _Scoring(model, bits, clip, "stopped"))
+    scores, (slopes,) = _slopes_of_luma(Clip(*pair), scoring, (True,))
+    return scores, slopes
+
+
+def _check(reference: Any, distorted: Any, scoring: "_Scoring") -> tuple[Any, Any, Any, "_Scoring"]:
+    """Returns a clip that was checked, on the scale of bits on which it is scored."""
+    feature_set, bits = _teacher(scoring.model).feature_set, scoring.bits
     if feature_set.planes == 1:
-        checked = check_clip(reference, distorted, bits, feature_set.gain_limit)
-    else:
-        pair = check_planes(reference, distorted, bits, feature_set)
-        check_gradient(cambi_gradient)
-        more = max(feature_set.least_bits - bits, 0)
-        checked = make_clip(*jax.tree.map(lambda plane: _deepen(plane, more), pair))
-        bits += more
-    return _clip_scores(*checked, _Scoring(model, bits, clip, cambi_gradient))
+        return *check_clip(reference, distorted, bits, feature_set.gain_limit), scoring
+    pair = check_planes(reference, distorted, bits, feature_set)
+    check_gradient(scoring.cambi_gradient)
+    more = max(feature_set.least_bits - bits, 0)
+    checked = make_clip(*jax.tree.map(lambda plane: _deepen(plane, more), pair))
+    return *checked, scoring._replace(bits=bits + more)
 
 
 def _deepen(plane: Any, more: int) -> Any:
