@@ -1,7 +1,8 @@
-"""The command line that every benchmark of this folder has."""
+"""The command line that every benchmark of this folder has, and processor time."""
 
 import argparse
 import inspect
+import resource
 import sys
 from collections.abc import Callable
 
@@ -24,3 +25,13 @@ def run(benchmark: Callable[[int], Figures]) -> int:
         return 2
     print(to_json(figures) if options.json else "\n".join(to_lines(figures)))
     return 0
+
+
+def processor_s(*who: int) -> float:
+    """Returns the processor seconds used by now, all in all.
+
+    Args:
+        who: `resource.RUSAGE_SELF` for this process, `RUSAGE_CHILDREN` for those that ended.
+    """
+    used = map(resource.getrusage, who)
+    return sum(part.ru_utime + part.ru_stime for part in used)

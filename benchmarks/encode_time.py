@@ -19,6 +19,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.command import processor_s
 from benchmarks.encode_clips import make_hd_clip
 from vmaf_jax.benchmarks.timing import Figures, machine, summarize, to_lines
 from vmaf_jax.files import to_json
@@ -80,13 +81,12 @@ def _measure(clip: Path) -> dict[str, float]:
 
 def _time(line: Sequence[str], environment: dict[str, str]) -> tuple[float, float, str]:
     """Runs a program; returns seconds by the clock, by all its processors, and its output."""
-    before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    before, start = processor_s(resource.RUSAGE_CHILDREN), time.perf_counter()
     done = subprocess.run(
         line, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     )
-    clock, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
-    processor = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
-    return clock, processor, done.stdout
+    clock = time.perf_counter() - start
+    return clock, processor_s(resource.RUSAGE_CHILDREN) - before, done.stdout
 
 
 def main() -> int:

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.command import processor_s
 from vmaf_jax.benchmarks.timing import Figure, Figures, machine, to_lines
 from vmaf_jax.files import to_json
 from vmaf_jax.video.ffmpeg import find_ffmpeg
@@ -78,11 +79,10 @@ def _make_pair(folder: Path) -> None:
 def _run(words: Sequence[str], folder: Path, which: str) -> Spent:
     """Runs a command in `folder`, with a cache of the interpreter's own."""
     environment = {**os.environ, "VMAF_JAX_CACHE": str(folder / f"cache of {which}")}
-    before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    before, start = processor_s(resource.RUSAGE_CHILDREN), time.perf_counter()
     subprocess.run(words, cwd=folder, env=environment, check=True, capture_output=True)
-    wall, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
-    user, system = after.ru_utime - before.ru_utime, after.ru_stime - before.ru_stime
-    return Spent(wall, user + system)
+    wall = time.perf_counter() - start
+    return Spent(wall, processor_s(resource.RUSAGE_CHILDREN) - before)
 
 
 def main() -> int:

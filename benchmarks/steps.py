@@ -26,7 +26,7 @@ from unittest import mock
 import numpy as np
 
 from benchmarks.align import JUDGED, Frames, encode, keep, make_clip, read, x264
-from benchmarks.command import run
+from benchmarks.command import processor_s, run
 from benchmarks.encode_clips import make_hd_clip
 from vmaf_jax import extract_pair
 from vmaf_jax.benchmarks.timing import Figures
@@ -40,6 +40,7 @@ from vmaf_jax.video.synchrony import HEIGHT, WIDTH
 _SIZE, _LENGTH = (320, 180), 96
 _MOTION = 1.0  # mean absolute change of small pictures, levels of 255: a pair with motion
 _LINES, _SECONDS, _TURNS = 540, (10, 60), 3
+_ALL = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)  # whose processor time is counted
 _FILTERS = (
     *("hqdn3d=6:4:9:6", "gblur=2", "noise=alls=30:allf=t", "eq=brightness=0.1:contrast=0.8"),
     *("eq=gamma=1.4", "scale=160:-2,scale=320:180", "atadenoise=s=9", "unsharp"),
@@ -135,20 +136,14 @@ def _compare_times(seconds: int) -> float:
         line = [ffmpeg.path, "-v", "error", "-nostdin", "-i", str(reference), *x264(30)]
         subprocess.run([*line, str(distorted)], check=True)
         for turn, is_checked in itertools.product(range(_TURNS), times):
-            before = _processor_s()
+            before = processor_s(*_ALL)
             # Without the check, one frame of each video is looked at.
             one_frame = f"trim=end_frame=1,{synchrony.SHRINK}"
             some = synchrony.SOME_FRAMES if is_checked else one_frame
             with mock.patch.object(libvmaf, "SOME_FRAMES", some):
                 extract_pair(reference, distorted, cache=Path(work) / f"{turn}{is_checked}")
-            times[is_checked] += _processor_s() - before
+            times[is_checked] += processor_s(*_ALL) - before
     return times[True] / times[False]
-
-
-def _processor_s() -> float:
-    """Returns the processor seconds of this process and of those that ended."""
-    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(part.ru_utime + part.ru_stime for part in used)
 
 
 def _cut(clip: Frames, names: tuple[str, ...], generator: np.random.Generator) -> Frames:
