@@ -67,8 +67,8 @@ def test_a_missed_target_exits_with_1_and_leaves_nothing(encodes, tmp_path):
     assert files(tmp_path) == []
 
 
-def test_a_dry_run_encodes_nothing(encodes, tmp_path):
-    out = tmp_path / "out.mp4"
+def test_a_dry_run_encodes_and_makes_nothing(encodes, tmp_path):
+    out = tmp_path / "new" / "out.mp4"
     result = run_command("encode", encodes / "ref.y4m", "--target", 90, "--out", out, "--dry-run")
     assert result.code == 0
     assert "12 frames" in result.stdout

@@ -19,7 +19,13 @@ from vmaf_jax.errors import GateError, InputError
 from vmaf_jax.evaluation.segment_plan import SegmentPlan, plan_segments
 from vmaf_jax.evaluation.target_search import Observation, forecast, next_encode, next_probe
 from vmaf_jax.extraction.extract import VideoLike, as_video
-from vmaf_jax.files import atomic_path, check_replaceable, check_writable, work_folder
+from vmaf_jax.files import (
+    atomic_path,
+    check_replaceable,
+    check_writable,
+    make_dir,
+    work_folder,
+)
 from vmaf_jax.jobs.encode_settings import (
     EncodeSettings,
     look_at_source,
@@ -174,7 +180,7 @@ def encode(
     recipe = make_recipe(encoder, settings, source)
     target = Target(settings.target, settings.pool, settings.confidence)
     times.append(time.perf_counter())
-    with work_folder(out.absolute().parent) as work:
+    with work_folder(None if dry_run else make_dir(out.absolute().parent)) as work:
         trials = Trials(ffmpeg, source, recipe, model, target, work, progress)
         known = _probe_segments(trials, None if dry_run else plan, settings)
         times.append(time.perf_counter())
@@ -376,7 +382,8 @@ def _check_out(out: Path, encoder: Encoder, video: Video) -> None:
         )
     if out.exists():
         raise InputError(f"{out}: exists already, and is not replaced; name another file.")
-    check_writable(out.parent)
+    # No folder is made for what may be refused yet, or is a dry run.
+    check_writable(next(folder for folder in out.absolute().parents if folder.exists()))
 
 
 def _check_not_far(score: float, encoder: Encoder, settings: EncodeSettings) -> None:
