@@ -10,13 +10,16 @@ from vmaf_jax.extraction.frame_subset import (
     MAX_CHOSEN,
     FramePattern,
     first_look,
+    look_arguments,
     measure_all,
     measure_chosen,
+    read_look,
     separate_neighbours,
 )
 from vmaf_jax.features.feature_set import FEATURE_SETS, FEATURES, NEG_FEATURES
 from vmaf_jax.video.alignment import interval_expression
 from vmaf_jax.video.comparison import DEFAULT_COMPARISON, Comparison
+from vmaf_jax.video.encoders import EncodeRecipe, decodes_beside, encode_video, find_encoder
 from vmaf_jax.video.ffmpeg import find_ffmpeg
 from vmaf_jax.video.inputs import Video
 
@@ -184,3 +187,28 @@ def test_motion_of_five_frames_is_not_measured_apart(cut_pair):
     pair = (cut_pair / "reference.y4m", cut_pair / "distorted.mp4")
     with pytest.raises(InputError, match=r"--within: vmaf_v1.0.16_hfr_3d0h takes motion from five"):
         vmaf_jax.score(*pair, model="vmaf_v1.0.16_hfr_3d0h", within=1.0)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("libx264", "libsvtav1"),
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("libx265", "libvpx-vp9")),
+    ],
+)
+def test_an_encode_is_looked_at_while_it_is_made_as_afterwards(cut_pair, tmp_path, name):
+    ffmpeg, source, out = find_ffmpeg(), Video(cut_pair / "reference.y4m"), tmp_path / "out.mkv"
+    if not decodes_beside(ffmpeg, name):
+        pytest.skip(f"this ffmpeg does not decode {name} beside encoding")
+    encoder = find_encoder(ffmpeg, name)
+    recipe = EncodeRecipe(encoder, encoder.preset, "yuv420p")
+    beside = look_arguments(source, FEATURES, PATTERN, threads=2)
+    encode_video(ffmpeg, source, recipe, 40.0, out, beside=beside, folder=tmp_path)
+    pair = (source, Video(out))
+    made = read_look(ffmpeg, pair, FEATURES, PATTERN, 40, tmp_path)
+    after = look(pair)
+    assert made.features == after.features
+    assert made.cuts == after.cuts == [23]
+    np.testing.assert_array_equal(made.covariate, after.covariate)
+    with pytest.raises(InputError, match="40 frames of 41 could be compared"):
+        read_look(ffmpeg, pair, FEATURES, PATTERN, 41, tmp_path)

@@ -11,7 +11,8 @@ gives no other.
 is not known before it, nor where shots start, so the frames that libvmaf measures are drawn
 beforehand: one of each few, in a pattern that repeats itself. PSNR and the reference's change from
 frame to frame cost little beside libvmaf. (SSIM took up no more of what varies than its own time
-was worth.)
+was worth.) An encode that ffmpeg makes can be looked at by the same run: it decodes what it has
+just encoded, and the source is decoded once for both.
 """
 
 import dataclasses
@@ -35,14 +36,15 @@ from vmaf_jax.features.feature_set import FeatureSet
 from vmaf_jax.files import work_folder
 from vmaf_jax.video.alignment import interval_expression
 from vmaf_jax.video.checks import check_run
-from vmaf_jax.video.comparison import Comparison, Description
+from vmaf_jax.video.comparison import DEFAULT_COMPARISON, Comparison, Description
 from vmaf_jax.video.ffmpeg import BY_NUMBER, TO_NOTHING, VERBOSE, CompletedRun, Ffmpeg, run_ffmpeg
 from vmaf_jax.video.geometry import EncodedFormat
-from vmaf_jax.video.inputs import VideoPair
+from vmaf_jax.video.inputs import Video, VideoPair
 from vmaf_jax.video.pairing import PairPlan, check_chroma, filter_chains
-from vmaf_jax.video.planning import run_comparison
+from vmaf_jax.video.planning import plan_comparison, run_comparison
 from vmaf_jax.video.report import explain_failure
 from vmaf_jax.video.shots import SHOT_FILTER, Floats, read_shot_log, shot_starts
+from vmaf_jax.video.streams import leave_grain_out, probe_pair
 
 STEP = 3  # frames that go in for each one chosen
 MAX_CHOSEN = 1000  # frames of a run: a longer list does not fit one argument of a command
@@ -213,10 +215,14 @@ def run_graph(
     """
     reference, distorted = videos
     line = [*VERBOSE, *distorted.arguments(), *reference.arguments()]
+    return run_ffmpeg(ffmpeg, [*line, *_graph_arguments(graph, outputs)], folder=folder)
+
+
+def _graph_arguments(graph: list[str], outputs: list[str]) -> list[str]:
     # ffmpeg else hands parts of each frame to threads that wait for them.
-    line += ["-filter_complex_threads", "1", "-filter_complex", ";".join(graph)]
+    line = ["-filter_complex_threads", "1", "-filter_complex", ";".join(graph)]
     line += [word for label in outputs for word in ("-map", f"[{label}]")]
-    return run_ffmpeg(ffmpeg, [*line, *TO_NOTHING], folder=folder)
+    return [*line, *TO_NOTHING]
 
 
 def measure_lists(
@@ -255,6 +261,7 @@ def measure_lists(
     return rows
 
 
+_OUTPUTS = ["p", "c", "o0", "o1", "o2"]  # of `_graph`
 _LEAST_MSE = 1e-2  # of samples that are equal; the log has two decimals
 _MSE = re.compile(r"\bmse_y:([0-9.]+)")
 
@@ -353,13 +360,13 @@ def first_look(
         InputError: as a measurement does.
     """
     reference, distorted = videos
-    # Two branches of libvmaf work at a time; frame 0's is soon done.
-    libvmaf = BranchSettings(feature_set, max(1, threads // 2), end_options(comparison))
+    libvmaf = _branch_settings(feature_set, threads, comparison)
     with work_folder() as work:
 
         def run(pair: VideoPair, plan: PairPlan | None) -> CompletedRun:
-            graph = _graph(pair, plan, pattern, libvmaf)
-            return run_graph(ffmpeg, pair, graph, ["p", "c", "o0", "o1", "o2"], work)
+            inputs = f"[0:{pair[1].stream_specifier}]", f"[1:{pair[0].stream_specifier}]"
+            graph = _graph(inputs, plan, pattern, libvmaf)
+            return run_graph(ffmpeg, pair, graph, _OUTPUTS, work)
 
         result, videos, facts, plan = run_comparison(ffmpeg, videos, comparison, run)
         if feature_set.planes > 1:
@@ -367,27 +374,85 @@ def first_look(
         if result.code != 0:
             raise InputError(explain_failure(result.report, reference, distorted))
         description, expected = check_run(ffmpeg, videos, result, facts, plan, comparison)
-        covariate, cuts = _read_logs(work)
-        n = len(covariate)
-        if expected is not None and n != expected:
-            raise InputError(
-                f"{distorted.path}: {n} frames of {expected} could be compared; "
-                f"re-encode the file without broken time stamps."
-            )
-        if n < (least := pattern.shortest_clip):
-            raise InputError(
-                f"{distorted.path}: {n} frames, --within takes {least} or more; drop it, and all "
-                f"are measured."
-            )
-        settings = dataclasses.replace(libvmaf, encode=plan.encode)
-        rows: dict[int, list[float]] = {}
-        for k, (branch, members) in enumerate(
-            zip(pattern.branches(), pattern.members(n), strict=True)
-        ):
-            rows |= branch.read(work / f"log{k}.json", members, settings)
-        version = str(json.loads((work / "log0.json").read_bytes()).get("version", "unknown"))
-    if feature_set.least_bits > 8:
-        description |= describe_v1_form(measured_bits(facts), plan.encode)
+        if feature_set.least_bits > 8:
+            description |= describe_v1_form(measured_bits(facts), plan.encode)
+        libvmaf = dataclasses.replace(libvmaf, encode=plan.encode)
+        return _read_look(work, videos, plan, description, expected, pattern, libvmaf)
+
+
+def look_arguments(
+    source: Video, feature_set: FeatureSet, pattern: FramePattern, *, threads: int
+) -> list[str]:
+    """Returns ffmpeg's arguments that look at an encode while it is made, after those that make it.
+
+    The encode is of input 0, the source, and is the first stream of output 0.
+    """
+    libvmaf = _branch_settings(feature_set, threads, DEFAULT_COMPARISON)
+    graph = _graph(("[dec:0]", f"[0:{source.stream_specifier}]"), None, pattern, libvmaf)
+    return ["-dec", "0:0", *_graph_arguments(graph, _OUTPUTS)]
+
+
+def read_look(
+    ffmpeg: Ffmpeg,
+    videos: VideoPair,
+    feature_set: FeatureSet,
+    pattern: FramePattern,
+    n_frames: int,
+    folder: Path,
+) -> FirstLook | None:
+    """Reads the look at an encode that `look_arguments` wrote into `folder`.
+
+    Args:
+        videos: the source and its encode.
+        n_frames: of the source.
+
+    Returns:
+        The look; None where the two have to be brought together first.
+
+    Raises:
+        InputError: there is no such look, frames are missing, or the two cannot be compared.
+    """
+    videos, streams = probe_pair(ffmpeg, videos)
+    plan = plan_comparison(ffmpeg, videos, streams, DEFAULT_COMPARISON)
+    if plan.changed or leave_grain_out(ffmpeg, videos, streams, None) != videos:
+        return None
+    libvmaf = _branch_settings(feature_set, 1, DEFAULT_COMPARISON)
+    return _read_look(folder, videos, plan, plan.description, n_frames, pattern, libvmaf)
+
+
+def _branch_settings(
+    feature_set: FeatureSet, threads: int, comparison: Comparison
+) -> BranchSettings:
+    # Two branches of libvmaf work at a time; frame 0's is soon done.
+    return BranchSettings(feature_set, max(1, threads // 2), end_options(comparison))
+
+
+def _read_look(
+    folder: Path,
+    videos: VideoPair,
+    plan: PairPlan,
+    description: Description,
+    expected: int | None,
+    pattern: FramePattern,
+    libvmaf: BranchSettings,
+) -> FirstLook:
+    """Reads what a run over the chains of `_graph` wrote, of as many frames as are expected."""
+    covariate, cuts = _read_logs(folder)
+    n = len(covariate)
+    if expected is not None and n != expected:
+        raise InputError(
+            f"{videos[1].path}: {n} frames of {expected} could be compared; "
+            f"re-encode the file without broken time stamps."
+        )
+    if n < (least := pattern.shortest_clip):
+        raise InputError(
+            f"{videos[1].path}: {n} frames, --within takes {least} or more; drop it, and all "
+            f"are measured."
+        )
+    rows: dict[int, list[float]] = {}
+    for k, (branch, members) in enumerate(zip(pattern.branches(), pattern.members(n), strict=True)):
+        rows |= branch.read(folder / f"log{k}.json", members, libvmaf)
+    version = str(json.loads((folder / "log0.json").read_bytes()).get("version", "unknown"))
     features = dict(sorted(rows.items()))
     return FirstLook(covariate, cuts, features, videos, plan, libvmaf.ending, description, version)
 
@@ -407,18 +472,22 @@ def measure_all(
 
 
 def _graph(
-    videos: VideoPair,
+    inputs: tuple[str, str],
     plan: PairPlan | None,
     pattern: FramePattern,
     libvmaf: BranchSettings,
 ) -> list[str]:
-    """Returns the chains of the graph: PSNR, changes of the reference, and libvmaf's branches."""
+    """Returns the chains of the graph: PSNR, changes of the reference, and libvmaf's branches.
+
+    Args:
+        inputs: labels of the distorted video and of the reference.
+    """
     to_reference, to_distorted = filter_chains(plan, libvmaf.feature_set.least_bits)
     if plan is not None:
         libvmaf = dataclasses.replace(libvmaf, encode=plan.encode)
     graph = [
-        f"[0:{videos[1].stream_specifier}]{to_distorted},split=4[d0][d1][d2][d3]",
-        f"[1:{videos[0].stream_specifier}]{to_reference},split=5[r0][r1][r2][r3][r4]",
+        f"{inputs[0]}{to_distorted},split=4[d0][d1][d2][d3]",
+        f"{inputs[1]}{to_reference},split=5[r0][r1][r2][r3][r4]",
         f"[d3][r3]psnr=stats_file=psnr.log{libvmaf.ending},{RUN_THROUGH}[p]",
         f"[r4]{SHOT_FILTER},{RUN_THROUGH}[c]",
     ]

@@ -6,6 +6,7 @@ with all trials that earlier ones made.
 
 import dataclasses
 import json
+import os
 import statistics
 import time
 from collections.abc import Sequence
@@ -18,16 +19,21 @@ from vmaf_jax.errors import InputError
 from vmaf_jax.evaluation.clip_pooling import pool_clip
 from vmaf_jax.evaluation.frame_sample import CELL, LEVEL
 from vmaf_jax.extraction.extract import extract_one
-from vmaf_jax.extraction.frame_subset import check_frames_separable
+from vmaf_jax.extraction.frame_subset import (
+    FirstLook,
+    check_frames_separable,
+    look_arguments,
+    read_look,
+)
 from vmaf_jax.extraction.libvmaf_pairs import RECIPE
 from vmaf_jax.extraction.request import Request
-from vmaf_jax.files import cache_dir, to_json, write_text
+from vmaf_jax.files import cache_dir, to_json, work_folder, write_text
 from vmaf_jax.progress import Progress
-from vmaf_jax.scoring.frame_budget import Floats, measure_sample
+from vmaf_jax.scoring.frame_budget import Floats, draw_pattern, measure_sample
 from vmaf_jax.scoring.model import Model
 from vmaf_jax.tables.table import FeatureTable
 from vmaf_jax.video.comparison import DEFAULT_COMPARISON
-from vmaf_jax.video.encoders import EncodeRecipe, encode_video, stream_bytes
+from vmaf_jax.video.encoders import EncodeRecipe, decodes_beside, encode_video, stream_bytes
 from vmaf_jax.video.ffmpeg import Ffmpeg
 from vmaf_jax.video.inputs import Video, file_digest, text_digest
 from vmaf_jax.video.survey import Survey
@@ -128,24 +134,55 @@ class Trials:
         name, n = f"{self.recipe.encoder.name} at {setting:g}", self.source.n_frames
         self.progress.say(f"encoding by {name}")
         on_frames = self.progress.steps(name, lambda: n)
-        video = self.source.video
-        encode_video(
-            self.ffmpeg, video, self.recipe, setting, out, with_sound=True, on_frames=on_frames
-        )
-        encode = self.measure_file(setting, out)
+        video, look = self.source.video, None
+        with work_folder(self.work) as folder:
+            beside = self._look_beside()
+            encode_video(
+                self.ffmpeg,
+                video,
+                self.recipe,
+                setting,
+                out,
+                with_sound=True,
+                on_frames=on_frames,
+                beside=beside,
+                folder=folder,
+            )
+            if beside:
+                pair, pattern = (video, Video(out)), draw_pattern(self._cell)
+                look = read_look(self.ffmpeg, pair, self.model.feature_set, pattern, n, folder)
+        encode = self.measure_file(setting, out, look=look)
         encode = dataclasses.replace(encode, seconds=time.perf_counter() - begin)
         write_text(self._encode_folder / f"{setting:g}.json", to_json(encode))
         return encode
 
-    def measure_file(self, setting: float, file: Path, *, sample: bool = True) -> WholeEncode:
+    def _look_beside(self) -> list[str]:
+        """Returns ffmpeg's arguments that look at a whole file while it is encoded.
+
+        There are none where its frames have another form than the source's, or all are measured.
+        """
+        recipe, features = self.recipe, self.model.feature_set
+        is_alike = recipe.height is None and recipe.pix_fmt == self.source.stream.pix_fmt
+        if not (self._samples and is_alike and features.least_bits == 8):
+            return []
+        if not decodes_beside(self.ffmpeg, recipe.encoder.name):
+            return []
+        threads = os.cpu_count() or 1
+        pattern = draw_pattern(self._cell)
+        return look_arguments(self.source.video, features, pattern, threads=threads)
+
+    def measure_file(
+        self, setting: float, file: Path, *, sample: bool = True, look: FirstLook | None = None
+    ) -> WholeEncode:
         """Measures an encode of the whole source.
 
         Args:
             sample: Whether some frames are enough where they can tell.
+            look: A first look at some, where there was one.
         """
         begin, n = time.perf_counter(), self.source.n_frames
         kbps = stream_bytes(self.ffmpeg, file) * 8 * self.source.rate / n / 1000
-        score, lower_bound, measured = self._measure_whole(file, sample=sample)
+        score, lower_bound, measured = self._measure_whole(file, look, sample=sample)
         name = f"{self.recipe.encoder.name} at {setting:g}"
         self.progress.say(f"{name}: {score:.2f} at {kbps:.0f} kbit/s")
         holds = lower_bound >= self.target.points
@@ -157,11 +194,12 @@ class Trials:
         table = self.measure((self.source.video, Video(file)))
         return np.asarray(self.model(table.features), np.float64)
 
-    def _measure_whole(self, file: Path, *, sample: bool) -> tuple[float, float, int]:
+    def _measure_whole(
+        self, file: Path, look: FirstLook | None, *, sample: bool
+    ) -> tuple[float, float, int]:
         """Returns the score of a whole file, its lower bound, and how many frames were measured."""
         pair = (self.source.video, Video(file))
-        is_long = self.source.n_frames >= _LEAST_SAMPLED
-        if sample and is_long and self.target.confidence <= _SAMPLED_UP_TO and self.may_sample:
+        if sample and self._samples:
             some = measure_sample(
                 pair,
                 0.0,
@@ -169,13 +207,25 @@ class Trials:
                 self.model.feature_set,
                 DEFAULT_COMPARISON,
                 threshold=self.target.points,
-                cell=CELL * (2 if self.source.n_frames >= _LONG else 1),
+                cell=self._cell,
+                pilot=look,
             )
             score = min(max(some.estimate.mean, 0.0), 100.0)
             return score, score - some.estimate.half_width, len(some.per_frame)
         table = self.measure(pair)
         score = self.score_frames(table.features, self.source.cuts)
         return score, score, len(table)
+
+    @property
+    def _samples(self) -> bool:
+        """Whether some frames of a whole file are measured first."""
+        is_long = self.source.n_frames >= _LEAST_SAMPLED
+        return is_long and self.target.confidence <= _SAMPLED_UP_TO and self.may_sample
+
+    @property
+    def _cell(self) -> int:
+        """Frames of a whole file of which one is measured at first."""
+        return CELL * (2 if self.source.n_frames >= _LONG else 1)
 
     @cached_property
     def may_sample(self) -> bool:

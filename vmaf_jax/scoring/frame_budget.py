@@ -96,6 +96,7 @@ def measure_sample(
     *,
     threshold: float | None = None,
     cell: int = CELL,
+    pilot: FirstLook | None = None,
 ) -> SampledScores:
     """Measures frames of a pair by libvmaf until the interval of its mean is narrow enough.
 
@@ -104,6 +105,7 @@ def measure_sample(
         predict: A model, from features `[n, d]` to scores `[n]`.
         threshold: VMAF points; the interval is narrow enough, too, where it does not hold them.
         cell: Frames, of which the first look measures one.
+        pilot: The first look, by `draw_pattern`, where it was made before.
 
     Raises:
         InputError: The pair cannot be measured, or the clip is shorter than a block.
@@ -114,7 +116,8 @@ def measure_sample(
         check_frame_counts(reference, distorted, counts, shortest=comparison.defers_length_check)
     check_frames_separable(feature_set)
     ffmpeg, threads = find_ffmpeg(), os.cpu_count() or 1
-    pilot, features = _look_at(pair, cell, feature_set, comparison)
+    pilot = pilot or _look_at(pair, cell, feature_set, comparison)
+    features = _known_features(pilot, feature_set)
     n_frames = len(features)
     block = split_blocks(n_frames, pilot.cuts, list(pilot.features), cell)
     draw = FrameSample(block, list(pilot.features), _SEED)
@@ -149,21 +152,30 @@ def measure_some(
     Raises:
         InputError: The pair cannot be measured, or is shorter than a few cells.
     """
-    pilot, features = _look_at(pair, cell, feature_set, comparison)
+    pilot = _look_at(pair, cell, feature_set, comparison)
+    features = _known_features(pilot, feature_set)
     # Without motion the first frame stands for no other.
     return _make_table(pair, features, np.array(list(pilot.features)[1:]), pilot, feature_set)
 
 
+def draw_pattern(cell: int) -> FramePattern:
+    """Draws the frames that a first look measures, one of each cell of frames."""
+    return FramePattern(cell, draw_offsets(_SEED, cell))
+
+
 def _look_at(
     pair: VideoPair, cell: int, feature_set: FeatureSet, comparison: Comparison
-) -> tuple[FirstLook, Floats]:
-    """Returns a first look at a pair, and the features `[frames, d]`, NaN where not measured."""
-    pattern = FramePattern(cell, draw_offsets(_SEED, cell))
+) -> FirstLook:
     threads = os.cpu_count() or 1
-    pilot = first_look(find_ffmpeg(), pair, comparison, feature_set, pattern, threads=threads)
-    features = np.full((len(pilot.covariate), len(feature_set)), np.nan)
-    features[list(pilot.features)] = list(pilot.features.values())
-    return pilot, features
+    pattern = draw_pattern(cell)
+    return first_look(find_ffmpeg(), pair, comparison, feature_set, pattern, threads=threads)
+
+
+def _known_features(look: FirstLook, feature_set: FeatureSet) -> Floats:
+    """Returns features `[frames, d]`, NaN where they were not measured."""
+    features = np.full((len(look.covariate), len(feature_set)), np.nan)
+    features[list(look.features)] = list(look.features.values())
+    return features
 
 
 def _measure_drawn(

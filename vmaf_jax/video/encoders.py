@@ -171,6 +171,8 @@ def encode_video(
     key_frames: Sequence[float] = (),
     split_at: Sequence[int] = (),
     on_frames: Callable[[int], None] | None = None,
+    beside: Sequence[str] = (),
+    folder: Path | None = None,
 ) -> None:
     """Encodes a video into `out`, whose suffix is one of `CONTAINERS`.
 
@@ -181,6 +183,7 @@ def encode_video(
         split_at: Those frames by number, where a file each is written for the parts between them;
             `out` then has `%d` for the part, from 0.
         on_frames: Receives the number of further frames encoded.
+        beside: ffmpeg's arguments for what else is made by the same run, in `folder`.
 
     Raises:
         InputError: ffmpeg fails.
@@ -188,20 +191,21 @@ def encode_video(
     encoder = recipe.encoder
     scale = [] if recipe.height is None else ["-vf", f"scale=-2:{recipe.height}:flags=bicubic"]
     forced = ["-force_key_frames", ",".join(f"{t:.6f}" for t in key_frames)] if key_frames else []
-    muxer = ["-f", CONTAINERS[out.suffix], str(out)]
+    muxer = ["-f", CONTAINERS[out.suffix], str(out.absolute())]
     if split_at:
-        frames, folder = ",".join(str(frame) for frame in split_at), str(out.parent)
+        frames, parent = ",".join(str(frame) for frame in split_at), str(out.parent)
         muxer = ["-f", "segment", "-segment_format", CONTAINERS[out.suffix]]
         muxer += ["-segment_frames", frames, "-reset_timestamps", "1"]
-        muxer += [f"{folder.replace('%', '%%')}/{out.name}"]
+        muxer += [f"{parent.replace('%', '%%')}/{out.name}"]
     line = [*video.arguments(), "-map", f"0:{video.stream_specifier}", *scale]
     line += ["-fps_mode", "passthrough"]
     line += ["-map", "0:a?", "-c:a", "copy"] if with_sound else []
     line += ["-c:v", encoder.name, encoder.preset_option, recipe.preset, *encoder.fixed]
     line += [*_quality_arguments(recipe, setting), "-pix_fmt", recipe.pix_fmt, *forced, *muxer]
+    line += beside
     with report_frames(on_frames) as progress:
         start = ["-nostdin", "-nostats", "-y", "-v", "level+warning", *progress]
-        run = run_ffmpeg(ffmpeg, [*start, *line])
+        run = run_ffmpeg(ffmpeg, [*start, *line], folder=folder)
     if run.code:
         lines = [re.sub(r"^(?:\[[^]]*\] ?)+", "", line) for line in run.report.splitlines()]
         telling = [
@@ -276,6 +280,8 @@ def _packet_log(ffmpeg: Ffmpeg, video: Video) -> Iterator[Path]:
         yield work / "packets.txt"
 
 
+_ONE_PICTURE = ["-nostdin", "-v", "warning", "-f", "lavfi", "-i", "color=size=64x64"]
+_ONE_PICTURE += ["-frames:v", "1"]
 _SIZE = re.compile(r"^0, *\S+ *\S+ *\S+ *(\d+),", re.M)
 
 
@@ -286,14 +292,24 @@ def _list_encoders(path: str) -> frozenset[str]:
 
 
 @functools.lru_cache
+def decodes_beside(ffmpeg: Ffmpeg, encoder: str) -> bool:
+    """Returns whether an ffmpeg decodes what an encoder writes in the run that encodes.
+
+    Versions before 7.1 do not.
+    """
+    tried = ["-c:v", encoder, "-f", "null", "-", "-dec", "0:0"]
+    tried += ["-filter_complex", "[dec:0]null[o]", "-map", "[o]", "-f", "null", "-"]
+    return run_ffmpeg(ffmpeg, [*_ONE_PICTURE, *tried]).code == 0
+
+
+@functools.lru_cache
 def _takes_fractions(ffmpeg: Ffmpeg) -> bool:
     """Returns whether the SVT-AV1 of an ffmpeg takes the settings of `_FINE_AV1`.
 
     Others warn of the fraction, and encode at their default all the same.
     """
-    tried = ["-nostdin", "-v", "warning", "-f", "lavfi", "-i", "color=size=64x64", "-frames:v", "1"]
-    tried += ["-c:v", "libsvtav1", _SVT_PARAMETERS, f"crf={_FINE_AV1.worst - _FINE_AV1.step:g}"]
-    run = run_ffmpeg(ffmpeg, [*tried, "-f", "null", "-"])
+    tried = ["-c:v", "libsvtav1", _SVT_PARAMETERS, f"crf={_FINE_AV1.worst - _FINE_AV1.step:g}"]
+    run = run_ffmpeg(ffmpeg, [*_ONE_PICTURE, *tried, "-f", "null", "-"])
     return run.code == 0 and "parsing option" not in run.report
 
 
