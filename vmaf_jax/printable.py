@@ -1,4 +1,4 @@
-"""Text from outside made safe for a terminal: names of files and sources, contents of files.
+"""Text for people: numbers with their nouns, and text from outside made safe for a terminal.
 
 A name may hold escape sequences that move the cursor, rename the window or hide what follows,
 marks that reverse the order of writing, or line ends that forge a further line. Everything that
@@ -28,6 +28,16 @@ def printable(text: str, *, keep: str = "") -> str:
     return "".join(
         c if c.isprintable() or c in _HARMLESS or c in keep else _escape(c) for c in text
     )
+
+
+def format_count(n: float, noun: str, spec: str = "") -> str:
+    """Formats a number with what it counts: "1 clip", "2 clips".
+
+    Args:
+        noun: In the singular; its plural takes an s.
+        spec: Format of the number, as "," for separators of thousands.
+    """
+    return f"{n:{spec}} {noun}{'' if n == 1 else 's'}"
 
 
 def _escape(character: str) -> str:

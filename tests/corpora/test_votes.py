@@ -92,6 +92,12 @@ def test_raw_votes_are_pooled_and_fewer_viewers_are_more_in_doubt(tmp_path):
     assert b.variance == pytest.approx(spread / 2)
 
 
+def test_one_or_two_clips_may_have_equal_votes(tmp_path):
+    assert [c.mos for c in read_rated(tmp_path, "clip,mos\na,3\nb,3\n")] == [3, 3]
+    votes = "clip,subject,vote\na,s,4\na,t,4\na,u,4\n"
+    assert [c.mos for c in read_rated(tmp_path, votes)] == [4]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -99,7 +105,7 @@ def test_raw_votes_are_pooled_and_fewer_viewers_are_more_in_doubt(tmp_path):
         ("clip,mos\na,6\n", r"row 1, column 'mos': 6 is outside the label scale, 1 to 5"),
         ("clip,subject,vote\na,s,0\na,t,2\n", "row 1, column 'vote': 0 is outside"),
         ("clip,subject,vote\na,s,1\nb,s,2\n", r"one viewer \(s\)"),
-        ("clip,subject,vote\na,s,3\na,t,3\nb,s,3\n", "all 3 rows say 3"),
+        ("clip,subject,vote\na,s,3\na,t,3\nb,s,3\nc,s,3\n", "all 4 rows say 3"),
         ("clip,mos\na,3\nb,3\nc,3\n", "all 3 rows say 3"),
         ("clip,mos\na,3\na,4\n", "row 2: a second mos of 'a'"),
         ("clip,mos,mos_ci95\na,3,9\n", "9 is wider than the scale"),

@@ -57,6 +57,17 @@ def test_the_model_of_opinions():
     assert row[1].startswith("{:.3f} / {:.3f} votes".format(*votes))
 
 
+def test_searches_of_encodes():
+    """The page of all figures repeats those of the page that a benchmark writes."""
+    _, share, median, lowest, _, encoded, measured = cells("docs/target-quality.md", "encode ")
+    _, figures, _ = cells("docs/performance.md", "`encode`, six searches over")
+    assert figures == f"{share}; {median}, {lowest} points"
+    whole = [float(cell) for cell in cells("docs/target-quality.md", "bisection ")[5:]]
+    shares = [float(part) / full for part, full in zip((encoded, measured), whole, strict=True)]
+    _, figures, _ = cells("docs/performance.md", "`encode` beside bisection")
+    assert figures == "{:.2f} of the encoded and {:.2f} of the measured frames".format(*shares)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_errors_on_frames_of_real_encodes(name):

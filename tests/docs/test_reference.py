@@ -1,5 +1,6 @@
 """docs/reference.md is what the code says."""
 
+import re
 from pathlib import Path
 
 import typer
@@ -18,6 +19,14 @@ def test_every_flag_says_what_it_is():
     rows = [line.split(" | ") for line in commands.splitlines() if line.startswith("| `")]
     assert len(rows) > 80
     assert [row[0] for row in rows if len(row) != 3 or not row[2].strip(" |")] == []
+
+
+def test_every_flag_is_explained_on_another_page():
+    commands = render_reference(app).split("## Settings")[0]
+    pages = (page for page in Path("docs").glob("*.md") if page.name != "reference.md")
+    text = Path("README.md").read_text() + "".join(page.read_text() for page in pages)
+    named = set(re.findall(r"--[a-z][a-z-]*", text))
+    assert set(re.findall(r"^\| `(--[a-z-]+)", commands, re.M)) - named == set()
 
 
 def test_every_setting_says_what_it_is():

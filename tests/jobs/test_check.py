@@ -84,7 +84,7 @@ def test_the_command_lists_findings_and_exits_as_a_linter_does(faulty, demo_tabl
     found = run_command("check", tmp_path / "faulty.parquet")
     assert found.code == 1
     assert len(found.stdout.splitlines()) == len(names)
-    assert f"{len(names)} of 72 clips are suspect" in found.stderr
+    assert f"suspect: {len(names)} of 72 clips" in found.stderr
     document = json.loads(run_command("check", tmp_path / "faulty.parquet", "--json").stdout)
     keys = {"clip", "source", "kind", "seen", "confidence", "fix"}
     assert all(keys <= set(finding) for finding in document["findings"])

@@ -260,8 +260,8 @@ BAD_CLIPS = [
     (CLIPS, ("--label-scale", 5, 1), "label scale (5.0, 1.0): expected two numbers"),
     (CLIPS, ("--label-scale", "nan", 5), "expected two numbers"),
     ([row | {"mos": 3} for row in CLIPS], SCALE, "all 3 rows have the mos 3"),
-    (CLIPS[:2], SCALE, "1 of 3 clips are not in"),
-    ([*CLIPS, CLIPS[0] | {"clip": "c"}], SCALE, "1 of 4 clips have no frames in"),
+    (CLIPS[:2], SCALE, "clips.csv: 1 of 3 clips, 'b1' first"),
+    ([*CLIPS, CLIPS[0] | {"clip": "c"}], SCALE, "of 1 of 4 clips, 'c' first"),
     ([*CLIPS, CLIPS[0] | {"mos": 2}], SCALE, "rows 1 and 4 are both of the clip 'a1'"),
     ([*FROM_AFAR, FROM_AFAR[0]], SCALE, "rows 1 and 5 are both of the clip 'a1@1.6H'"),
     (edited(FROM_AFAR, 1, distance=""), SCALE, "1 of 4 rows have no distance, that of 'a2' first"),
@@ -296,7 +296,7 @@ def test_bad_lists_of_clips_exit_2(folder, rows, flags, message):
 BAD_VOTES = [
     (votes(subjects=("ann",)), "votes: one subject (ann)"),
     (votes(clips=("a1", "a2")), "no vote on 1 of 3 clips, 'b1' first"),
-    ([*votes(), votes()[0] | {"clip": "c"}], "votes on 1 clips that have no features, 'c' first"),
+    ([*votes(), votes()[0] | {"clip": "c"}], "votes on 1 clip without features, 'c' first"),
     (
         edited(votes(), 3, score=6),
         "subject 'joe' gave clip 'a1' 6, outside the label scale, 1 to",

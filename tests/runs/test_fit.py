@@ -85,7 +85,7 @@ def test_sources_of_one_fold_teach_its_student_nothing(problem, grouped, clean_g
 
 
 def test_more_folds_than_sources_are_refused():
-    with pytest.raises(InputError, match="23 sources make at most as many folds"):
+    with pytest.raises(InputError, match="has 23 sources and so at most as many folds"):
         load_problem(DataConfig(), folds=24)
 
 

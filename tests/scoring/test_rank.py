@@ -118,9 +118,7 @@ def test_results_print_in_a_few_lines(folder):
         assert len(text) < 500
         assert "array(" not in text
     assert "tiny: " in repr(alone)
-    assert (
-        repr(alone.table) == "FeatureTable(vmaf, 12 frames of 1 clips and 1 sources, labels: none)"
-    )
+    assert repr(alone.table) == "FeatureTable(vmaf, 12 frames of 1 clip and 1 source, labels: none)"
 
 
 CACHED = """

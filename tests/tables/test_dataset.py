@@ -129,7 +129,7 @@ def test_a_dataset_says_whether_it_is_complete(tables, tmp_path):
         writer.finish(paths[:2])
     assert read_table(folder).sources == ["a", "b"]  # the shard of no clip is gone
     paths[1].unlink()
-    with pytest.raises(InputError, match="holds 1 shards of 2"):
+    with pytest.raises(InputError, match="holds 1 shard of 2"):
         read_table(folder)
 
 

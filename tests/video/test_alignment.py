@@ -160,7 +160,7 @@ def test_score_names_what_was_dropped_and_repeated(folder, caplog):
 def test_what_cannot_be_aligned_is_refused_in_one_line(folder, ffmpeg, tmp_path):
     write(ffmpeg, tmp_path / "short.mkv", np.full((4, H, W), 90))
     for extra, words in (
-        ((tmp_path / "short.mkv",), "4 frames are too few to align"),
+        ((tmp_path / "short.mkv",), "too short to align (4 frames)"),
         ((folder / "dis.mkv", "--offset", 2), "--align pairs every frame; drop --sync, --offset"),
         ((folder / "dis.mkv", "--within", 1), "takes pairs that are in step; drop it, or --align"),
     ):

@@ -107,7 +107,7 @@ ModelName = Annotated[
         help="Shipped name, run folder, .onnx or libvmaf .json.", autocompletion=complete_model
     ),
 ]
-Label = Annotated[str | None, typer.Option(help="Label column, e.g. mos.")]
+Label = Annotated[str | None, typer.Option(help="Label column, such as mos.")]
 Labeller = Annotated[
     str | None, typer.Option(help="Label column of this teacher.", autocompletion=complete_teacher)
 ]
@@ -127,16 +127,21 @@ Overwrite = Annotated[
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", help="Change a setting: key=value; repeatable.")
 ]
-Pixels = Annotated[int | None, typer.Option(help="Of a picture.", rich_help_panel=RAW)]
 Quantize = Annotated[str | None, typer.Option(help="dynamic or static: an 8-bit file beside it.")]
 Teachers = Annotated[
     list[str] | None,
-    typer.Option(help="Name or JSON file, repeatable.", autocompletion=complete_teacher),
+    typer.Option(
+        help="A model whose scores to add: name or JSON file; repeatable.",
+        autocompletion=complete_teacher,
+    ),
 ]
 PictureSize = Annotated[
-    str | None, typer.Option("--size", metavar="WxH", help="Of --format pixels.")
+    str | None,
+    typer.Option("--size", metavar="WxH", help="Size of the pictures, for --format pixels."),
 ]
-Samples = Annotated[str, typer.Option(help="Of --format pixels: float32 or uint8.")]
+Samples = Annotated[
+    str, typer.Option(help="Type of the pictures, for --format pixels: float32 or uint8.")
+]
 Engine = Annotated[
     str,
     typer.Option(
@@ -152,7 +157,7 @@ Address = Annotated[
 Provider = Annotated[
     str | None,
     typer.Option(
-        help="ONNX Runtime's, of --backend onnx, as CPU or CUDA.",
+        help="Execution provider of ONNX Runtime, for --backend onnx: CPU, CUDA ...",
         rich_help_panel=MEASURING,
         autocompletion=complete("CPU", "CUDA"),
     ),

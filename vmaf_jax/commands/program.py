@@ -229,7 +229,8 @@ def _write_parameters(
             if brief and title:
                 groups.setdefault(title, []).append(parameter.opts[0])
             else:
-                sections.setdefault(title or own, []).append(record)
+                name = record[0].replace("<list[Path]>", "<path>").replace("<list[str]>", "<str>")
+                sections.setdefault(title or own, []).append((name, record[1]))
     for title, lines in sections.items():
         if lines:
             _write_section(formatter, title, lines)

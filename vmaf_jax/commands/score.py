@@ -69,7 +69,8 @@ class Output:
     maps: Annotated[
         Path | None,
         typer.Option(
-            help="Folder for maps of where the worst frames lose.", rich_help_panel=_FILES
+            help="Folder for pictures of where the worst frames lose quality.",
+            rich_help_panel=_FILES,
         ),
     ] = None
     plot: Annotated[
@@ -213,12 +214,16 @@ class Limits:
 class Measuring:
     """The format of raw files, and what measures where."""
 
-    width: options.Pixels = None
-    height: options.Pixels = None
+    width: Annotated[
+        int | None, typer.Option(help="Width of a picture, pixels.", rich_help_panel=options.RAW)
+    ] = None
+    height: Annotated[
+        int | None, typer.Option(help="Height of a picture, pixels.", rich_help_panel=options.RAW)
+    ] = None
     pix_fmt: Annotated[
         str | None,
         typer.Option(
-            help="Such as yuv420p.",
+            help="Pixel format, such as yuv420p.",
             rich_help_panel=options.RAW,
             autocompletion=options.complete(*RAW_FORMATS),
         ),
@@ -286,11 +291,14 @@ def score(
         bool, typer.Option("--explain", help="Show what each feature takes from the score.")
     ] = False,
     worst_region: Annotated[
-        bool, typer.Option("--worst-region", help="Find the worst part of a picture: box, time.")
+        bool,
+        typer.Option(
+            "--worst-region", help="Find the part of a picture that is worst: its box and time."
+        ),
     ] = False,
     within: Annotated[
         float | None,
-        typer.Option(help="Points of tolerance: measure only the frames that the mean takes."),
+        typer.Option(help="Points, as 0.5: measure only the frames that a mean so close takes."),
     ] = None,
     distance: Annotated[
         float | None,

@@ -8,6 +8,7 @@ import typer
 from vmaf_jax.commands import options
 from vmaf_jax.environment import prepare_extraction
 from vmaf_jax.errors import GateError
+from vmaf_jax.printable import format_count
 from vmaf_jax.video.comparison import DEFAULT_COMPARISON, Comparison
 
 
@@ -65,8 +66,12 @@ def extract(
 def import_features(
     out: Annotated[Path, typer.Option(help="Parquet file, or folder (--logs).")],
     logs: Annotated[Path | None, typer.Option(help="List of libvmaf's logs: log, source.")] = None,
-    frames: Annotated[Path | None, typer.Option(help="clip, frame, the features.")] = None,
-    clips: Annotated[Path | None, typer.Option(help="Of --frames: clip, source, mos.")] = None,
+    frames: Annotated[
+        Path | None, typer.Option(help="Measured features: clip, frame, adm2 ...")
+    ] = None,
+    clips: Annotated[
+        Path | None, typer.Option(help="List of the clips of --frames: clip, source, mos.")
+    ] = None,
     corpus: Annotated[
         str | None, typer.Option(help="Clone of avt_vqdb_uhd_1, or its _nvc, _vsr, _appeal, _vd.")
     ] = None,
@@ -79,14 +84,14 @@ def import_features(
     teacher: options.Teachers = None,
     name: Annotated[str | None, typer.Option(help="Name of the corpus.")] = None,
     source: Annotated[
-        list[str] | None, typer.Option(help="Keep this source's clips; repeatable.")
+        list[str] | None, typer.Option(help="Keep only this source's clips; repeatable.")
     ] = None,
     exclude_suspects: Annotated[
         bool, typer.Option("--exclude-suspects", help="Leave out what `check` finds, and say so.")
     ] = False,
     json_: options.Json = False,
 ) -> None:
-    """Make a feature table from logs or features, and opinion scores, that you have."""
+    """Make a feature table from the logs, features and opinion scores that you have."""
     from vmaf_jax.jobs.import_features import ImportSettings, ImportSource
     from vmaf_jax.jobs.import_features import import_features as run_import
     from vmaf_jax.reporting.terminal import Terminal, show_json, show_summary
@@ -127,6 +132,9 @@ def check(
         fixes = (f"{kind.replace('_', ' ')}: {FIXES[kind]}" for kind in kinds)
         show_lines([*checked.skipped, *fixes], on_error=True)
         if not checked.findings:
-            show_lines([f"{table}: {checked.n_clips} clips, nothing suspect"], on_error=True)
+            show_lines(
+                [f"{table}: {format_count(checked.n_clips, 'clip')}, nothing suspect"],
+                on_error=True,
+            )
     if checked.findings:
         raise GateError(f"{table}: {checked.summary()}.")

@@ -11,6 +11,7 @@ from vmaf_jax.commands import options
 from vmaf_jax.commands.distributed import ONE_PROCESS, Processes
 from vmaf_jax.environment import is_first_process, prepare_extraction, prepare_training
 from vmaf_jax.errors import InputError
+from vmaf_jax.printable import format_count
 
 
 @options.expand_settings
@@ -182,7 +183,8 @@ def evaluate(
         show_intervals(
             [dataclasses.astuple(clip) for clip in intervals.clips],
             f"{100 * intervals.level:g} % intervals held the label of {intervals.held:.1%} of "
-            f"{len(intervals.clips)} clips; mean width {intervals.mean_width:.3g} points",
+            f"{format_count(len(intervals.clips), 'clip')}; mean width {intervals.mean_width:.3g} "
+            f"points",
         )
     if (second := result.against) is not None:
         show_comparison(result.model, second.model, second.comparison, result.label_scale)
@@ -192,18 +194,22 @@ def calibrate(
     features: Annotated[str, typer.Option(help="A feature table: its path or address.")],
     model: options.ModelName = "vmaf_4k_v0.6.1",
     suggest: Annotated[
-        int | None, typer.Option(help="So many clips of each title to have rated.")
+        int | None, typer.Option(help="Print this many clips of each title to have rated.")
     ] = None,
-    already: Annotated[Path | None, typer.Option(help="Of --suggest: votes there are.")] = None,
-    costs: Annotated[Path | None, typer.Option(help="Of --suggest: clip, cost.")] = None,
+    already: Annotated[
+        Path | None,
+        typer.Option(help="For --suggest: clips that are rated already, as for --votes."),
+    ] = None,
+    costs: Annotated[Path | None, typer.Option(help="For --suggest: file of clip, cost.")] = None,
     codecs: Annotated[
-        Path | None, typer.Option(help="clip, codec: those of one codec may err alike.")
+        Path | None, typer.Option(help="File of clip, codec: clips of one codec may err alike.")
     ] = None,
     votes: Annotated[
-        Path | None, typer.Option(help="clip, mos, mos_ci95; or clip, subject, vote.")
+        Path | None,
+        typer.Option(help="File of votes: clip, mos, mos_ci95; or clip, subject, vote."),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Of --votes: folder of the result.")] = None,
-    title: Annotated[list[str] | None, typer.Option(help="Only this source, repeatable.")] = None,
+    out: Annotated[Path | None, typer.Option(help="For --votes: folder of the result.")] = None,
+    title: Annotated[list[str] | None, typer.Option(help="Only this source; repeatable.")] = None,
     interval: Annotated[float, typer.Option(help="Level of the intervals.")] = 0.9,
     label_scale: options.VoteScale = None,
     overwrite: options.Overwrite = False,
@@ -249,7 +255,7 @@ def calibrate(
         show_json(result)
     else:
         rated = sum(clip.rated for clip in result.clips)
-        show_lines([f"{out}: {len(result.clips)} clips, {rated} of them rated"])
+        show_lines([f"{out}: {format_count(len(result.clips), 'clip')}, {rated} of them rated"])
 
 
 def report(
@@ -279,14 +285,15 @@ def export(
     size: options.PictureSize = None,
     samples: options.Samples = "float32",
     distance: Annotated[
-        float | None, typer.Option(help="Viewers' picture heights, as 3.2; of opinions.")
+        float | None,
+        typer.Option(help="Viewing distance in picture heights, as 3.2, for --model opinions."),
     ] = None,
     member: Annotated[
-        list[str] | None, typer.Option(help="A further model of an ensemble, repeatable.")
+        list[str] | None, typer.Option(help="A further model of an ensemble; repeatable.")
     ] = None,
     json_: options.Json = False,
 ) -> None:
-    """Export a trained student, verified against JAX."""
+    """Export a model for ONNX Runtime, ffmpeg or a browser, verified."""
     from vmaf_jax.jobs.export import export as run_export
     from vmaf_jax.reporting.terminal import Terminal, show_json, show_lines
 

@@ -336,7 +336,7 @@ def read_rated_clips(path: Path, scale: LabelScale) -> list[RatedClip]:
 
     Raises:
         InputError: A file or row that cannot be, no vote, one viewer, votes beyond the scale or on
-            another one, votes that are all the same, or a clip with two means.
+            another one, votes on three or more clips that are all equal, or a clip with two means.
     """
     rows = [
         parse_record(_Row, path, number, values)
@@ -387,7 +387,7 @@ def _read_means(rows: Sequence[_Row], scale: LabelScale, path: Path) -> list[Rat
         assert row.mos is not None  # noqa: S101 (read_rated_clips has looked)
         rated[row.clip] = RatedClip(row.clip, row.mos, variance)
     values = [clip.mos for clip in rated.values()]
-    if len(values) > 2 and len(set(values)) == 1:  # two means may well be equal
+    if len(values) > 2 and len(set(values)) == 1:
         raise _all_equal(path, len(values), values[0])
     return list(rated.values())
 
@@ -403,7 +403,7 @@ def _pool_votes(rows: Sequence[_Row], scale: LabelScale, path: Path) -> list[Rat
     votes: dict[str, list[float]] = {}
     for row in rows:
         votes.setdefault(row.clip, []).append(float(row.vote or 0.0))
-    if len(rows) > 2 and len({row.vote for row in rows}) == 1:
+    if len(votes) > 2 and len({row.vote for row in rows}) == 1:  # one or two clips may well agree
         raise _all_equal(path, len(rows), float(rows[0].vote or 0.0))
     typical = np.square(_SPREAD * (scale[1] - scale[0]))
     squares = sum(len(group) * float(np.var(group)) for group in votes.values())

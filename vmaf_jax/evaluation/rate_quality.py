@@ -17,6 +17,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from vmaf_jax.printable import format_count
+
 Floats = npt.NDArray[np.float64]
 MIN_POINTS = 3  # of a curve: two would be a straight line, whatever the codec does between them
 METHODS = ("pchip", "akima")
@@ -50,7 +52,7 @@ class Curve:
             ValueError: rates or scores that do not increase.
         """
         if len(self.rate) < MIN_POINTS:
-            points = "1 point" if len(self.rate) == 1 else f"{len(self.rate)} points"
+            points = format_count(len(self.rate), "point")
             raise NotComparableError(f"has {points}; a curve needs {MIN_POINTS}, add encodes")
         if not (self.rate > 0).all():
             raise ValueError("has a rate that is not above 0; correct it")

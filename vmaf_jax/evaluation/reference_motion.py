@@ -19,6 +19,7 @@ from vmaf_jax.evaluation.table_faults import (
     Floats,
     Integers,
 )
+from vmaf_jax.printable import format_count
 
 _SAME = 5e-3  # of a frame's motion2; releases of libvmaf differ by 4e-4
 _LEAST_MOTION = 0.1  # below it, differences count as if motion2 were this
@@ -118,7 +119,8 @@ def _explain(
         return []  # too few frames to tell references apart
     lag, deviation = _best_lag(theirs, ours)
     if lag and deviation < min(_SAME, 0.2 * at_rest):
-        seen = f"its reference begins {abs(lag)} frames {'late' if lag > 0 else 'early'} by motion2"
+        when = f"{format_count(abs(lag), 'frame')} {'late' if lag > 0 else 'early'}"
+        seen = f"its reference begins {when} by motion2"
         return [Fault(int(k), OUT_OF_STEP, seen, 0.95) for k in members]
     parting = int(_departures(ours[None], theirs)[0])
     if parting >= _MIN_OVERLAP:

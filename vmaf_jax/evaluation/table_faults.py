@@ -25,6 +25,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import gammaln
 
+from vmaf_jax.printable import format_count
+
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 
@@ -126,7 +128,8 @@ def length_faults(clips: ClipFrames, reference: Integers) -> list[Fault]:
             continue
         usual = int(lengths[counts.argmax()])
         for k in members[clips.count[members] != usual]:
-            seen = f"{clips.count[k]} frames, where {most} clips of its reference have {usual}"
+            length, others = format_count(clips.count[k], "frame"), format_count(most, "clip")
+            seen = f"{length}, where {others} of its reference have {usual}"
             faults.append(Fault(int(k), OTHER_LENGTH, seen, 0.6))
     return faults
 

@@ -34,6 +34,7 @@ from vmaf_jax.extraction.libvmaf import (
 )
 from vmaf_jax.features.feature_set import FeatureSet
 from vmaf_jax.files import work_folder
+from vmaf_jax.printable import format_count
 from vmaf_jax.video.alignment import interval_expression
 from vmaf_jax.video.checks import check_run
 from vmaf_jax.video.comparison import DEFAULT_COMPARISON, Comparison, Description
@@ -441,13 +442,13 @@ def _read_look(
     n = len(covariate)
     if expected is not None and n != expected:
         raise InputError(
-            f"{videos[1].path}: {n} frames of {expected} could be compared; "
+            f"{videos[1].path}: {format_count(n, 'frame')} of {expected} could be compared; "
             f"re-encode the file without broken time stamps."
         )
     if n < (least := pattern.shortest_clip):
         raise InputError(
-            f"{videos[1].path}: {n} frames, --within takes {least} or more; drop it, and all "
-            f"are measured."
+            f"{videos[1].path}: {format_count(n, 'frame')}, --within takes {least} or more; drop "
+            f"it, and all are measured."
         )
     rows: dict[int, list[float]] = {}
     for k, (branch, members) in enumerate(zip(pattern.branches(), pattern.members(n), strict=True)):

@@ -30,6 +30,7 @@ from vmaf_jax.extraction.request import (
 )
 from vmaf_jax.features.feature_set import FEATURES, FeatureSet
 from vmaf_jax.files import read_limited, work_folder
+from vmaf_jax.printable import format_count
 from vmaf_jax.tables.table import UNLIMITED
 from vmaf_jax.teacher.model_file import MAX_BYTES, find_model_file, known_teachers, read_model_file
 from vmaf_jax.video.checks import check_run, check_steps
@@ -134,8 +135,8 @@ def measure_by_libvmaf(
     features, labels = _parse(log, keys, models, extra_metrics)
     if expected is not None and len(features) != expected:
         raise InputError(
-            f"{distorted.path}: libvmaf measured {len(features)} frames of {expected}; "
-            f"re-encode the file without broken time stamps."
+            f"{distorted.path}: libvmaf measured {format_count(len(features), 'frame')} of "
+            f"{expected}; re-encode the file without broken time stamps."
         )
     description["frames"] = len(features)
     version = str(log.get("version", "unknown"))

@@ -17,6 +17,7 @@ from vmaf_jax.errors import InputError
 from vmaf_jax.extraction.extract import extract_one, label_rows
 from vmaf_jax.extraction.libvmaf_pairs import measurement_settings
 from vmaf_jax.extraction.request import Request, resolve_teachers, video_key
+from vmaf_jax.printable import format_count
 from vmaf_jax.tables.dataset import shard_path
 from vmaf_jax.tables.reading import read_file
 from vmaf_jax.video.ffmpeg import find_ffmpeg
@@ -78,8 +79,8 @@ def write_shards(
         if (more := len(reasons) - _NAMED_FAILURES) > 0:
             reasons[_NAMED_FAILURES:] = [f"and {more} others"]
         raise InputError(
-            f"{len(failures)} of {len(clips)} clips failed ({'; '.join(reasons)}); the others are "
-            f"kept in {settings.folder}, repair or drop those and run it again."
+            f"{len(failures)} of {format_count(len(clips), 'clip')} failed ({'; '.join(reasons)}); "
+            f"the others are kept in {settings.folder}, repair or drop those and run it again."
         )
     return [shards[k] for k in range(len(clips))]
 

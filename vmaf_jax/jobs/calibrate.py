@@ -32,6 +32,7 @@ from vmaf_jax.evaluation.title_process import (
 )
 from vmaf_jax.files import atomic_path, check_result_folder, to_csv, write_text
 from vmaf_jax.jobs.calibrated_folder import CalibratedTitles, write_model
+from vmaf_jax.printable import format_count
 from vmaf_jax.scoring.measured_clips import DEFAULT_BASE, MeasuredClips, load_process, measure_clips
 from vmaf_jax.scoring.model import CLIPS_FILE, Model, load_scorer
 from vmaf_jax.tables.dataset import read_table
@@ -184,9 +185,10 @@ def suggest(
         source = measured.source[rows[0]]
         if count > len(rows) - len(rated):
             raise InputError(
-                f"--suggest {count}: {source!r} has {len(rows) - len(rated)} clips to rate "
-                f"({len(rows)}, {len(rated)} of them rated already); ask for fewer, or choose "
-                f"titles with --title."
+                f"--suggest {count}: {source!r} has "
+                f"{format_count(len(rows) - len(rated), 'clip')} to rate ({len(rows)}, "
+                f"{len(rated)} of them rated already); ask for fewer, or choose titles with "
+                f"--title."
             )
         chosen = choose_clips(
             posterior(clips, ratings, rows, hyper).covariance,
@@ -338,8 +340,8 @@ def _rows_by_name(names: Sequence[str], measured: MeasuredClips, path: str | Pat
         rows.setdefault(name, []).append(row)
     if strange := [name for name in names if name not in rows]:
         raise InputError(
-            f"{path}: {len(strange)} of {len(names)} clips are not in the table, {strange[0]!r} "
-            f"first; correct the names, or measure the clips."
+            f"{path}: not in the table: {len(strange)} of {format_count(len(names), 'clip')}, "
+            f"{strange[0]!r} first; correct the names, or measure the clips."
         )
     if double := [name for name in names if len(rows[name]) > 1]:
         raise InputError(

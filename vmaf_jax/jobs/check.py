@@ -13,6 +13,7 @@ from vmaf_jax.corpora.votes import VoteRows, Votes, read_ratings, vote_rows
 from vmaf_jax.errors import InputError
 from vmaf_jax.evaluation import reference_motion, table_faults
 from vmaf_jax.evaluation.table_faults import ClipFrames, Fault, Integers
+from vmaf_jax.printable import format_count
 from vmaf_jax.tables.dataset import read_table
 from vmaf_jax.tables.table import FeatureTable, combine, encode
 from vmaf_jax.teacher import load_teacher
@@ -90,8 +91,8 @@ class Checked:
     def summary(self) -> str:
         """Returns in words how many clips and subjects were found."""
         subjects = sum(finding.clip is None for finding in self.findings)
-        more = f" and {subjects} subjects" if subjects else ""
-        return f"{len(self.suspects)} of {self.n_clips} clips{more} are suspect"
+        more = f" and {format_count(subjects, 'subject')}" if subjects else ""
+        return f"suspect: {len(self.suspects)} of {format_count(self.n_clips, 'clip')}{more}"
 
 
 def check(table: FeatureTable | str | Path, ratings: Path | None = None) -> Checked:
@@ -290,8 +291,8 @@ def _votes_of(table: FeatureTable, ratings: Mapping[str, Votes], path: Path) -> 
     names = [clip for _, _, clip in table.clip_groups()[0]]
     if strange := sorted(set(ratings) - set(names)):
         raise InputError(
-            f"{path}: votes on {len(strange)} clips that are not in the table, {strange[0]!r} "
-            f"first; drop them, or name the table that has them."
+            f"{path}: votes on {format_count(len(strange), 'clip')} not in the table, "
+            f"{strange[0]!r} first; drop them, or name the table that has them."
         )
     return [ratings.get(name, {}) for name in names]
 

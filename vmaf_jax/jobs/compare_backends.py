@@ -34,6 +34,7 @@ from vmaf_jax.features.feature_set import (
     FeatureSet,
 )
 from vmaf_jax.files import atomic_path, check_result_folder, to_json, write_bytes, write_text
+from vmaf_jax.printable import format_count
 from vmaf_jax.progress import NO_PROGRESS, Progress
 from vmaf_jax.reporting.page import markdown_table
 from vmaf_jax.reporting.plots import plot_frame
@@ -263,8 +264,8 @@ def to_markdown(report: BackendsReport) -> str:
     lines = [
         "# Backends compared",
         "",
-        f"{report.frames} frames of {report.clips} clips; score: {report.model} over each "
-        f"backend's features, VMAF points.",
+        f"{format_count(report.frames, 'frame')} of {format_count(report.clips, 'clip')}; score: "
+        f"{report.model} over each backend's features, VMAF points.",
         "",
         *(f"- {name}: {version}" for name, version in report.versions.items()),
         "",

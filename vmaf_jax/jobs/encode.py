@@ -32,6 +32,7 @@ from vmaf_jax.jobs.encode_settings import (
     make_recipe,
     target_in_points,
 )
+from vmaf_jax.printable import format_count
 from vmaf_jax.progress import NO_PROGRESS, Progress
 from vmaf_jax.scoring.encode_probes import Probe, SegmentProbes
 from vmaf_jax.scoring.encode_trials import Target, Trials, WholeEncode
@@ -117,8 +118,9 @@ class Encoding:
             lines = [
                 f"{self.out}: {self.model} {done.score:.2f} (target {self.target:g}) at {setting} "
                 f"of {how}: {done.kbps:.0f} kbit/s, {self.bytes} bytes, "
-                f"{100 * (self.saving or 0):.0f} % less than the source; {len(self.probes)} "
-                f"probes, {len(self.encodes)} encodes"
+                f"{100 * (self.saving or 0):.0f} % less than the source; "
+                f"{format_count(len(self.probes), 'probe')}, "
+                f"{format_count(len(self.encodes), 'encode')}"
             ]
             if shots is not None:
                 one = shots.one_setting
@@ -131,7 +133,7 @@ class Encoding:
         if self.miss is not None:
             return []
         sampled = sum(length for _, length in self.segments)
-        probed = f"probes of {sampled} frames in {len(self.segments)} segments"
+        probed = f"probes of {sampled} frames in {format_count(len(self.segments), 'segment')}"
         length = f"{self.n_frames} frames, {self.n_frames / self.rate:.1f} s"
         return [
             f"{self.reference}: {length}, by {how}: "

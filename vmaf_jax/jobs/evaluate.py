@@ -30,6 +30,7 @@ from vmaf_jax.evaluation.opinion_report import (
 from vmaf_jax.extraction.corpus import measure_with_labels
 from vmaf_jax.extraction.extract import check_backend
 from vmaf_jax.extraction.request import resolve_teacher
+from vmaf_jax.printable import format_count
 from vmaf_jax.progress import NO_PROGRESS, Progress
 from vmaf_jax.scoring.intervals import ClipIntervals, check_intervals, clip_intervals
 from vmaf_jax.scoring.model import Model, ModelLike, load_model
@@ -321,8 +322,8 @@ def select_split(table: FeatureTable, split: str) -> FeatureTable:
         )
     if len(sources) < len(_PARTS):
         raise InputError(
-            f"split {split!r}: the table has {len(sources)} sources, three parts need at least "
-            f"{len(_PARTS)}; use all, or the name of a source."
+            f"split {split!r}: the table has {format_count(len(sources), 'source')}, three parts "
+            f"need at least {len(_PARTS)}; use all, or the name of a source."
         )
     # SHA-256, since Python's hash of text differs from process to process.
     ordered = sorted(sources, key=lambda name: hashlib.sha256(name.encode()).digest())

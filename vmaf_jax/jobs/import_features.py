@@ -28,6 +28,7 @@ from vmaf_jax.evaluation.subjects import SubjectModel, recover_quality
 from vmaf_jax.features.feature_set import FEATURE_SETS, FEATURES, FeatureSet
 from vmaf_jax.files import check_output
 from vmaf_jax.jobs.check import Finding, check_rows, find_subjects
+from vmaf_jax.printable import format_count
 from vmaf_jax.progress import NO_PROGRESS, Progress
 from vmaf_jax.tables.dataset import TableSummary, is_dataset, open_writer
 from vmaf_jax.tables.opinions import LabelScale
@@ -181,7 +182,10 @@ def _examine(
     ]
     if not excluded:
         return table
-    progress.say(f"left out: {len(checked.suspects)} clips, {len(subjects)} subjects")
+    progress.say(
+        f"left out: {format_count(len(checked.suspects), 'clip')}, "
+        f"{format_count(len(subjects), 'subject')}"
+    )
     table = table.take(kept)
     return dataclasses.replace(table, provenance={**table.provenance, "excluded": excluded})
 
@@ -400,13 +404,15 @@ def _read_frames(path: Path, listed: ListedClips) -> Mapping[str, Floats]:
     names = dict.fromkeys(name_of.values())
     if without := [name for name in names if name not in frames]:
         raise InputError(
-            f"{listed.path}: {len(without)} of {len(names)} clips have no frames in {path}, "
-            f"{without[0]!r} first; add their features or drop the rows."
+            f"{listed.path}: no frames in {path} of {len(without)} of "
+            f"{format_count(len(names), 'clip')}, {without[0]!r} first; add their features or drop "
+            f"the rows."
         )
     if without := [name for name in frames if name not in names]:
         raise InputError(
-            f"{path}: {len(without)} of {len(frames)} clips are not in {listed.path}, "
-            f"{without[0]!r} first; list them or drop their frames."
+            f"{path}: not in {listed.path}: {len(without)} of "
+            f"{format_count(len(frames), 'clip')}, {without[0]!r} first; list them or drop their "
+            f"frames."
         )
     return {clip: frames[name] for clip, name in name_of.items()}
 
@@ -425,8 +431,8 @@ def _assemble(listed: ListedClips, features: Mapping[str, Floats], corpus: str) 
     for clip, length in zip(clips, lengths, strict=True):
         if clip.n_frames not in (None, length):
             raise InputError(
-                f"{listed.path}: clip {clip.name!r} has {clip.n_frames} frames, its features "
-                f"{length}; frames are missing, measure it again or correct n_frames."
+                f"{listed.path}: clip {clip.name!r} has {format_count(clip.n_frames, 'frame')}, "
+                f"its features {length}; frames are missing, measure it again or correct n_frames."
             )
 
     def repeated(values: Sequence[object]) -> npt.NDArray[np.object_]:
@@ -488,13 +494,13 @@ def _attach_ratings(
         raise InputError(f"{path}: the clips have scores already; drop their mos, or --ratings.")
     if strange := [name for name in ratings if name not in names]:
         raise InputError(
-            f"{path}: votes on {len(strange)} clips that have no features, {strange[0]!r} first; "
-            f"list them or drop the votes."
+            f"{path}: votes on {format_count(len(strange), 'clip')} without features, "
+            f"{strange[0]!r} first; list them or drop the votes."
         )
     if silent_ones := [clip.name for clip in clips if voted_as[clip.name] not in ratings]:
         raise InputError(
-            f"{path}: no vote on {len(silent_ones)} of {len(clips)} clips, {silent_ones[0]!r} "
-            f"first; add votes or drop the clips."
+            f"{path}: no vote on {len(silent_ones)} of {format_count(len(clips), 'clip')}, "
+            f"{silent_ones[0]!r} first; add votes or drop the clips."
         )
     return [dataclasses.replace(clip, votes=ratings[voted_as[clip.name]]) for clip in clips]
 
@@ -537,11 +543,12 @@ def _recover_opinions(
         quality = model.quality.clip(*scale)
         beyond = int(np.sum(quality != model.quality))
         progress.say(
-            f"{title}: {len(group)} clips, {len(model.bias)} subjects, bias "
+            f"{title}: {format_count(len(group), 'clip')}, "
+            f"{format_count(len(model.bias), 'subject')}, bias "
             f"{model.bias.min():.2f} to {model.bias.max():.2f}, inconsistency "
             f"{model.inconsistency.min():.2f} to {model.inconsistency.max():.2f}"
             + (" (too few subjects to tell theirs apart: one for all)" if model.equal else "")
-            + (f"; {beyond} clips put at the end of the scale" if beyond else "")
+            + (f"; {format_count(beyond, 'clip')} put at the end of the scale" if beyond else "")
         )
         for clip, value, width in zip(group, quality, model.half_width, strict=True):
             mean = {"mos": float(value), "mos_ci95": float(width)}

@@ -13,6 +13,7 @@ from vmaf_jax.evaluation.run_metrics import CASES, Deviation
 from vmaf_jax.features.checks import OUTPUT_RANGE
 from vmaf_jax.models import Student
 from vmaf_jax.models.viewing_distance import ViewingDistance
+from vmaf_jax.printable import format_count
 from vmaf_jax.reporting.numbers import format_fixed, format_points
 from vmaf_jax.reporting.page import markdown_table
 from vmaf_jax.reporting.run_view import common_limits
@@ -145,8 +146,9 @@ def _protocol(
     }[training["optimiser"]]
     n_sources = len(set(held_out.source.tolist()))
     lines = [
-        f"- Trained on `{data['features'] or data['corpus']}` ({n_sources} sources) with {rows}, "
-        f"for {length} of {method}, loss {training['loss']}.",
+        f"- Trained on `{data['features'] or data['corpus']}` "
+        f"({format_count(n_sources, 'source')}) with {rows}, for {length} of {method}, loss "
+        f"{training['loss']}.",
         f"- {_folds(training.get('folds'))}, seeds {', '.join(map(str, training['seeds']))}: no "
         f"row of the held-out source and no statistic of it reaches its fold. The shipped "
         f"parameters are a final fit on all sources.",

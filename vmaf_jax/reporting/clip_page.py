@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from vmaf_jax.printable import format_count
 from vmaf_jax.reporting.clip_view import (
     MAX_BINS,
     MAX_DRAWN,
@@ -47,7 +48,7 @@ def clip_page(view: ClipView) -> str:
         section(
             "frames",
             "Frames evenly spaced",
-            [details(f"{len(others)} frames", "".join(_cards(view, others, "")))],
+            [details(format_count(len(others), "frame"), "".join(_cards(view, others, "")))],
         ),
         section("compared", "How they were compared", _compared(view)),
         section("limits", "What these figures do not say", [bullets(_limits(view))]),
@@ -59,7 +60,7 @@ def clip_page(view: ClipView) -> str:
 def _verdict(view: ClipView) -> str:
     lead = view.encodes[0]
     lowest = lead.worst[0]
-    pooled = f"pooled by {view.pooling} over {view.n_frames} frames"
+    pooled = f"pooled by {view.pooling} over {format_count(view.n_frames, 'frame')}"
     if len(view.encodes) == 1:
         words = f"{lead.score:.2f} of 100 by {view.model}, {pooled}"
     else:
@@ -305,8 +306,8 @@ def _limits(view: ClipView) -> list[str]:
     return [
         f"Pictures are JPEG of {width}x{height}, scaled from {across}x{down}: what they show of an "
         f"encode is less than a viewer of the video sees. Scores are of the video itself.",
-        f"{len(view.pictures)} of {view.n_frames:,} frames have pictures: the worst, and evenly "
-        f"spaced ones. {_describe_maps(view)}",
+        f"Pictures are of {len(view.pictures)} of {format_count(view.n_frames, 'frame', ',')}: the "
+        f"worst, and evenly spaced ones. {_describe_maps(view)}",
         "A frame's score is of a model that learnt from clips; it tells frames apart better than "
         "it says how a viewer would judge one. An interval is of the clip's score.",
         "Scene cuts are found by how much the reference changes; fades and flashes can mislead.",
@@ -420,7 +421,8 @@ def _describe(view: ClipView) -> str:
     best = view.encodes[0]
     lowest = best.worst[0]
     return (
-        f"Scores of {len(view.drawn)} encodes over {view.n_frames} frames with {len(view.cuts)} "
-        f"scene cuts. {best.name} has {best.score:.2f}; its lowest frame is {lowest} with "
+        f"Scores of {format_count(len(view.drawn), 'encode')} over "
+        f"{format_count(view.n_frames, 'frame')} with {format_count(len(view.cuts), 'scene cut')}. "
+        f"{best.name} has {best.score:.2f}; its lowest frame is {lowest} with "
         f"{best.at(lowest):.2f}."
     )

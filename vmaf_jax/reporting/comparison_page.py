@@ -12,6 +12,7 @@ import yaml
 from vmaf_jax.evaluation.cross_validation import pooled_errors
 from vmaf_jax.evaluation.intervals import adjust_p_values, is_significant
 from vmaf_jax.evaluation.run_metrics import RunComparison, compare_runs
+from vmaf_jax.printable import format_count
 from vmaf_jax.reporting.error_plots import (
     MAX_ROWS,
     N_MARKS,
@@ -82,7 +83,7 @@ def _sentence(compared: RunComparison, names: Sequence[str], p_values: Mapping[s
             )
     if undecided := [n for n in names[1:] if n not in sure]:
         parts.append(f"no difference is shown between {standard} and {', '.join(undecided)}")
-    return f"Over {compared.n_sources} sources, {'; '.join(parts)}."
+    return f"Over {format_count(compared.n_sources, 'source')}, {'; '.join(parts)}."
 
 
 def _tiles(
@@ -95,8 +96,8 @@ def _tiles(
         Tile("Which errs least?", best, f"RMSE {least} points on the rows in common"),
         Tile(
             "On what?",
-            f"{compared.n_sources} sources",
-            f"{compared.n:,} held-out rows that all {len(names)} runs predicted",
+            format_count(compared.n_sources, "source"),
+            f"{format_count(compared.n, 'held-out row', ',')} that all {len(names)} runs predicted",
         ),
         Tile(
             "Uncertainty",
@@ -115,7 +116,10 @@ def _warnings(compared: RunComparison, runs: Mapping[str, RunView]) -> list[str]
         if not line.startswith("log.jsonl")  # losses are not compared
     ]
     if compared.left_out:
-        lines.append(f"{compared.left_out:,} rows are not in every run and were left out.")
+        lines.append(
+            f"Left out, since not every run has them: "
+            f"{format_count(compared.left_out, 'row', ',')}."
+        )
     if compared.n_sources < 3:
         lines.append("Fewer than three sources in common: no intervals, no p values.")
     if len(runs) > N_MARKS:

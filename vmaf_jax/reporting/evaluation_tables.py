@@ -9,6 +9,7 @@ from vmaf_jax.evaluation.metrics import METRIC_NAMES, Metrics
 from vmaf_jax.evaluation.opinion_report import OpinionComparison, OpinionReport
 from vmaf_jax.evaluation.opinions import OpinionMetrics
 from vmaf_jax.evaluation.run_metrics import RunMetrics, Standing
+from vmaf_jax.printable import format_count
 from vmaf_jax.reporting.numbers import format_fixed, format_interval, format_p_value
 from vmaf_jax.reporting.terminal import show_lines
 from vmaf_jax.reporting.terminal_tables import show_rows
@@ -111,7 +112,8 @@ def show_comparison(
         )
     show_rows(("", first, second, "difference", "95 % over sources", "p", "p, clips"), rows)
     lines = [
-        f"{comparison.n_clips} clips of {comparison.n_sources} sources; p: over sources, the one "
+        f"{format_count(comparison.n_clips, 'clip')} of "
+        f"{format_count(comparison.n_sources, 'source')}; p: over sources, the one "
         "to go by; p, clips: clips (or pairs) taken as independent, which they are not"
     ]
     show_lines([*lines, *_scale_lines(scale)])

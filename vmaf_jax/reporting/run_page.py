@@ -14,6 +14,7 @@ import numpy.typing as npt
 from vmaf_jax.evaluation.cross_validation import HeldOut, pooled_errors, source_errors
 from vmaf_jax.evaluation.metrics import all_metrics
 from vmaf_jax.evaluation.run_metrics import CASES
+from vmaf_jax.printable import format_count
 from vmaf_jax.reporting.error_plots import (
     MAX_DOTS,
     MAX_ROWS,
@@ -155,7 +156,9 @@ def _errors_by_source(run: RunView) -> list[str]:
     entries = source_errors(run.held_out)
     rmse = pooled_errors(run.held_out).rmse
     drawn = [
-        Estimate(entry.source, entry.rmse, entry.interval, f"; {entry.n_clips} clips")
+        Estimate(
+            entry.source, entry.rmse, entry.interval, f"; {format_count(entry.n_clips, 'clip')}"
+        )
         for entry in entries[:MAX_ROWS]
     ]
     together = run.metrics.get("held_out_together")

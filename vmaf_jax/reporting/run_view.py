@@ -16,6 +16,7 @@ from vmaf_jax.evaluation.conformal import HeldOutIntervals, held_out_intervals
 from vmaf_jax.evaluation.cross_validation import HeldOut, PooledErrors, pooled_errors
 from vmaf_jax.evaluation.metrics import HIGH_END, LOW_END, range_rmse, rmse
 from vmaf_jax.models.pooling import OVER_FRAMES
+from vmaf_jax.printable import format_count
 from vmaf_jax.reporting.notebook import run_html
 from vmaf_jax.reporting.numbers import format_interval, format_points
 from vmaf_jax.reporting.page import Tile, paragraph, table
@@ -135,7 +136,9 @@ def judge_run(run: RunView) -> Verdict:
     n_clips = len(set(zip(rows.source.tolist(), rows.clip.tolist(), strict=True)))
     n_seeds = len(np.unique(rows.seed))
     n_rows = len(rows.label) // n_seeds
-    counted = f"{n_clips:,} clips" + (f", {n_rows:,} rows" if n_rows != n_clips else "")
+    counted = format_count(n_clips, "clip", ",")
+    if n_rows != n_clips:
+        counted += f", {format_count(n_rows, 'row', ',')}"
     return Verdict(
         sentence=_sentence(run, errors),
         tiles=(
@@ -147,8 +150,8 @@ def judge_run(run: RunView) -> Verdict:
             ),
             Tile(
                 "On what?",
-                f"{errors.n_sources} unseen {_plural('source', errors.n_sources)}",
-                f"{counted}, {n_seeds} {_plural('seed', n_seeds)}; each row predicted by a student "
+                format_count(errors.n_sources, "unseen source"),
+                f"{counted}, {format_count(n_seeds, 'seed')}; each row predicted by a student "
                 f"that never saw its source",
             ),
             Tile(
@@ -200,7 +203,7 @@ def common_limits(label: str) -> tuple[str, str]:
 
 def _sentence(run: RunView, errors: PooledErrors) -> str:
     size = next((s for s in _SIZES if errors.rmse <= s), None)
-    near = f"to within {size:g} {_plural('point', size)}" if size else "only to tens of points"
+    near = f"to within {format_count(size, 'point', 'g')}" if size else "only to tens of points"
     sentence = (
         f"On sources it never saw, this student agrees with {run.label_words} {near} "
         f"(root mean square, on 0–100)"
@@ -234,7 +237,7 @@ def _warnings(run: RunView, errors: PooledErrors) -> list[str]:
         lines.append(judgement)
     if errors.n_sources < _FEW_SOURCES:
         lines.append(
-            f"Only {errors.n_sources} {_plural('source', errors.n_sources)} were held out: the "
+            f"No more than {format_count(errors.n_sources, 'source')} held out: the "
             f"figure may be far from what new content gives."
         )
     for name, ends in (("0 to 20", LOW_END), ("80 to 100", HIGH_END)):
@@ -257,10 +260,6 @@ def _warnings(run: RunView, errors: PooledErrors) -> list[str]:
         if value is not None and limit is not None and value > limit:
             lines.append(f"ONNX parity missed its limit: {value:g} {what}, {limit:g} allowed.")
     return lines
-
-
-def _plural(word: str, n: int | float) -> str:
-    return word if n == 1 else f"{word}s"
 
 
 def coverage_section(runs: Mapping[str, RunView]) -> list[str]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vmaf_jax.files import to_json
-from vmaf_jax.printable import printable
+from vmaf_jax.printable import format_count, printable
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -98,7 +98,7 @@ class Terminal:
             nonlocal done, total
             done, total = done + 1, total + frames
             fps = total / max(time.monotonic() - started, 1e-9)
-            about = f"{done} of {len(clips)} clips, {fps:.0f} frames/s"
+            about = f"{done} of {format_count(len(clips), 'clip')}, {fps:.0f} frames/s"
             self._bars.update(task, advance=1, about=about)
 
         return on_clip
@@ -119,6 +119,6 @@ def show_lines(lines: Iterable[str], *, on_error: bool = False) -> None:
 
 def show_summary(out: Path, summary: "TableSummary") -> None:
     """Shows in one line which feature table was written."""
-    n_sources = len(summary.sources)
-    counts = f"{summary.rows} rows, {summary.n_clips} clips, {n_sources} sources"
-    show_lines([f"{out}: {counts}"])
+    counts = {"row": summary.rows, "clip": summary.n_clips, "source": len(summary.sources)}
+    words = ", ".join(format_count(n, noun) for noun, n in counts.items())
+    show_lines([f"{out}: {words}"])

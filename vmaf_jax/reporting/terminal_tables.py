@@ -9,7 +9,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from vmaf_jax.printable import printable
+from vmaf_jax.printable import format_count, printable
 from vmaf_jax.reporting.numbers import format_fixed
 from vmaf_jax.reporting.terminal import show_lines
 
@@ -99,5 +99,6 @@ def show_extra_metrics(statistics: Statistics, *, on_error: bool = False) -> Non
     show_rows(columns, rows, on_error=on_error)
     for name, entry in statistics.items():
         if count := entry.get("infinite"):
-            text = f"{name}: infinite on {count} frames, where the two pictures are equal"
+            frames = format_count(count, "frame")
+            text = f"{name}: infinite on {frames}, where the two pictures are equal"
             show_lines([text], on_error=on_error)

@@ -16,6 +16,7 @@ from vmaf_jax.extraction.corpus import measure_corpus
 from vmaf_jax.extraction.request import Request
 from vmaf_jax.features.feature_set import FEATURE_SETS
 from vmaf_jax.models import Student, Variables
+from vmaf_jax.printable import format_count
 from vmaf_jax.progress import NO_PROGRESS, Progress
 from vmaf_jax.runs.config import Config, DataConfig
 from vmaf_jax.tables.dataset import map_table, read_table
@@ -221,8 +222,9 @@ class Problem:
         if shared:
             clip = clip_contents(other.table)[min(shared)]
             raise InputError(
-                f"external corpus {other.name}: holds {len(shared)} clips of the training data "
-                f"({clip}, for one), so it would not be external; drop it from external."
+                f"external corpus {other.name}: holds {format_count(len(shared), 'clip')} of the "
+                f"training data ({clip}, for one), so it would not be external; drop it from "
+                f"external."
             )
 
 
@@ -291,8 +293,8 @@ def make_folds(
         return sources, number, fold_masks(sources)
     if len(sources) < n_folds:
         raise InputError(
-            f"{name}: {len(sources)} sources make at most as many folds, training.folds is "
-            f"{n_folds}; lower it, or leave it out for one a source."
+            f"{name}: has {format_count(len(sources), 'source')} and so at most as many folds, "
+            f"training.folds is {n_folds}; lower it, or leave it out for one a source."
         )
     return sources, number, fold_masks(sources, source_folds(source, n_folds))
 

@@ -21,6 +21,7 @@ import pydantic
 from vmaf_jax.errors import GateError, InputError
 from vmaf_jax.evaluation.clip_pooling import PERCENTILES, POOLS, WORST_SHOT, check_pool, pool_clip
 from vmaf_jax.files import read_limited, write_bytes
+from vmaf_jax.printable import format_count
 from vmaf_jax.reporting.score_logs import Case, to_junit
 from vmaf_jax.scoring.measured_pair import find_shots
 from vmaf_jax.scoring.rank import Failure
@@ -281,7 +282,7 @@ class Gate:
         count = found.frames if isinstance(found.frames, int) else found.statistics.get("frames")
         if count != (scores.frames or len(scores.per_frame)):
             raise InputError(
-                f"{self._path}: of {count:g} frames, the clip has "
+                f"{self._path}: of {format_count(count, 'frame', 'g')}, the clip has "
                 f"{scores.frames or len(scores.per_frame)}; make the baseline of the same frames."
             )
         if isinstance(found.frames, list):

@@ -21,6 +21,7 @@ from vmaf_jax.features.feature_set import FEATURES, FeatureSet
 from vmaf_jax.features.maps import TILE, luma_maps, v1_maps
 from vmaf_jax.features.v1 import Planes, settings_of, too_small
 from vmaf_jax.files import check_writable, is_folder, make_dir, write_bytes
+from vmaf_jax.printable import format_count
 from vmaf_jax.reporting.plots import MAP_KINDS, heat_picture
 from vmaf_jax.scoring.measured_pair import plan_again
 from vmaf_jax.scoring.scores import Scores
@@ -117,8 +118,8 @@ def quality_maps(
         for number in range(wanted[-1] + 1 if wanted else 0):
             if not decoder.read(packed[0], packed[1]):
                 raise InputError(
-                    f"{pair[1].path}: has {number} frames to compare, so there is no map of frame "
-                    f"{wanted[-1]}; lower it."
+                    f"{pair[1].path}: has {format_count(number, 'frame')} to compare, so there is "
+                    f"no map of frame {wanted[-1]}; lower it."
                 )
             if number in wanted:
                 yield _map(number, packed, shape, decoder, feature_set)

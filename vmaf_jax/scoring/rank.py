@@ -17,6 +17,7 @@ from vmaf_jax.errors import InputError
 from vmaf_jax.extraction.extract import check_backend, extract_each
 from vmaf_jax.extraction.request import Request, TableOrError, check_engine
 from vmaf_jax.files import is_folder
+from vmaf_jax.printable import format_count
 from vmaf_jax.progress import NO_PROGRESS, Progress
 from vmaf_jax.scoring.model import (
     AUTO,
@@ -166,7 +167,7 @@ class Ranking:
         lines = [f"  {scores.pooled:.3f} {name}" for scores, (_, name) in rows]
         more = [f"  and {len(lines) - _MAX_PRINTED} more"] if len(lines) > _MAX_PRINTED else []
         failed = f", {len(self.failed)} not scored" if self.failed else ""
-        head = f"Ranking({len(self.ranked)} videos{failed}"
+        head = f"Ranking({format_count(len(self.ranked), 'video')}{failed}"
         return "\n".join([head, *lines[:_MAX_PRINTED], *more]) + ")"
 
     def names(self) -> list[tuple[str, str]]:
@@ -232,7 +233,8 @@ class Ranking:
         if self.failed:
             total = len(self.failed) + len(self.ranked)
             raise InputError(
-                f"{len(self.failed)} of {total} videos not scored: {self.failed[0].reason}"
+                f"{len(self.failed)} of {format_count(total, 'video')} not scored: "
+                f"{self.failed[0].reason}"
             )
 
 

@@ -19,6 +19,7 @@ from vmaf_jax.evaluation.clip_pooling import (
 )
 from vmaf_jax.extraction.request import METRICS
 from vmaf_jax.files import write_bytes
+from vmaf_jax.printable import format_count
 from vmaf_jax.reporting.numbers import format_time
 from vmaf_jax.scoring.intervals import SAMPLING, describe_interval, format_interval
 from vmaf_jax.scoring.model import CALIBRATED
@@ -160,9 +161,9 @@ class Scores:
     def __repr__(self) -> str:
         frames = len(self.per_frame)
         lines = [
-            f"Scores({str(self.table.clip[0])!r} against {str(self.table.source[0])!r}",
-            f"  {self.model}: {self.pooled:.3f}, {frames} frames pooled by {self.pooling}, "
-            f"{np.min(self.per_frame):.3f} to {np.max(self.per_frame):.3f}",
+            f"Scores({self.paths[1].name!r} against {self.paths[0].name!r}",
+            f"  {self.model}: {self.pooled:.3f}, {format_count(frames, 'frame')} pooled by "
+            f"{self.pooling}, {np.min(self.per_frame):.3f} to {np.max(self.per_frame):.3f}",
         ]
         lines += [f"  {line}" for line in self.interval_lines()]
         return "\n".join(lines) + ")"
@@ -327,8 +328,8 @@ class Scores:
             document["model_choice"] = self.choice
         document |= {
             "backend": self.table.provenance["backend"],
-            "reference": str(self.table.source[0]),
-            "distorted": str(self.table.clip[0]),
+            "reference": self.paths[0].name,
+            "distorted": self.paths[1].name,
             "score": self.pooled,
             "pooling": self.pooling,
         }
@@ -500,7 +501,7 @@ class Scores:
     def _repr_html_(self) -> str:
         from vmaf_jax.reporting.notebook import clip_html
 
-        title = Path(str(self.table.clip[0])).name
+        title = self.paths[1].name
         return clip_html(
             title,
             self.all_statistics(),
@@ -513,7 +514,7 @@ class Scores:
         """Draws the scores over the frames, PNG."""
         from vmaf_jax.reporting.plots import plot_scores
 
-        title = Path(str(self.table.clip[0])).name
+        title = self.paths[1].name
         band = None if self.interval is None else (self.interval.low, self.interval.high)
         scores = {self.model: self.per_frame, **self.table.labels}
         return plot_scores(scores, title, self.table.index, band)

@@ -31,7 +31,7 @@ from typing import TextIO
 from vmaf_jax.environment import prepare_training
 from vmaf_jax.errors import GateError, InputError, name_missing_extra
 from vmaf_jax.interrupts import end_with_parent
-from vmaf_jax.printable import log_to_terminal
+from vmaf_jax.printable import format_count, log_to_terminal
 from vmaf_jax.serving.path_policy import Settings
 from vmaf_jax.serving.requests import TOOLS
 
@@ -63,7 +63,10 @@ class Wire:
         def on_clip(frames: int) -> None:
             nonlocal done
             done += 1
-            self.say(f"{done} of {len(clips)} clips measured, {frames} frames in the last")
+            self.say(
+                f"{done} of {format_count(len(clips), 'clip')} measured, "
+                f"{format_count(frames, 'frame')} in the last"
+            )
 
         return on_clip
 

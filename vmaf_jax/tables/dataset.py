@@ -38,6 +38,7 @@ from vmaf_jax.files import (
     temporary_error,
     write_text,
 )
+from vmaf_jax.printable import format_count
 from vmaf_jax.tables.locations import Place, for_pyarrow, locate, one_line_errors
 from vmaf_jax.tables.opinions import LabelScale
 from vmaf_jax.tables.reading import MAX_ROWS, read_file
@@ -87,8 +88,8 @@ def shards_of(folder: Place) -> Sequence[Place]:
         )
     if about is not None and about.get("shards") != len(shards):
         raise InputError(
-            f"{folder}: holds {len(shards)} shards of {about.get('shards')}; run the command that "
-            f"writes it again."
+            f"{folder}: holds {format_count(len(shards), 'shard')} of {about.get('shards')}; run "
+            f"the command that writes it again."
         )
     if not shards:
         raise InputError(f"{folder}: holds no shard (*.parquet); extract some clips into it.")

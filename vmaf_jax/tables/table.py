@@ -23,6 +23,7 @@ import numpy.typing as npt
 from vmaf_jax.errors import InputError
 from vmaf_jax.features.feature_set import FEATURE_SETS, FeatureSet
 from vmaf_jax.files import atomic_path
+from vmaf_jax.printable import format_count
 from vmaf_jax.tables.opinions import MOS_RANGE, LabelScale
 
 if TYPE_CHECKING:
@@ -72,10 +73,11 @@ class FeatureTable:
         return len(self.features)
 
     def __repr__(self) -> str:
-        rows = "clips" if self.pooled else "frames"
+        rows = format_count(len(self), "clip" if self.pooled else "frame")
         return (
-            f"FeatureTable({self.feature_set.name}, {len(self)} {rows} of {self.n_clips} clips and "
-            f"{len(self.sources)} sources, labels: {', '.join(self.labels) or 'none'})"
+            f"FeatureTable({self.feature_set.name}, {rows} of {format_count(self.n_clips, 'clip')} "
+            f"and {format_count(len(self.sources), 'source')}, labels: "
+            f"{', '.join(self.labels) or 'none'})"
         )
 
     @property

@@ -4,6 +4,8 @@ from typing import Annotated, Literal
 
 import pydantic
 
+from vmaf_jax.printable import format_count
+
 _STEPS = 1500
 OF_MEMBERS = ("temperature", "learning_rate", "weight_decay")
 
@@ -113,7 +115,9 @@ class TrainingSettings(pydantic.BaseModel, frozen=True, extra="forbid"):
     @property
     def length(self) -> str:
         """Steps or epochs, for people."""
-        return f"{self.steps} steps" if self.epochs is None else f"{self.epochs} epochs"
+        if self.epochs is None:
+            return format_count(self.steps, "step")
+        return format_count(self.epochs, "epoch")
 
     @property
     def head(self) -> str:

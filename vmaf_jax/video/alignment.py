@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from vmaf_jax.errors import InputError
+from vmaf_jax.printable import format_count
 from vmaf_jax.video.comparison import Description
 from vmaf_jax.video.ffmpeg import Ffmpeg
 from vmaf_jax.video.frame_course import Numbers, Pictures, frame_course
@@ -183,7 +184,8 @@ def align_pair(ffmpeg: Ffmpeg, videos: VideoPair, chains: tuple[str, str]) -> Al
     for video, frames in zip(videos, pictures, strict=True):
         if len(frames) < _LEAST:
             raise InputError(
-                f"{video.path}: {len(frames)} frames are too few to align; pass --offset."
+                f"{video.path}: too short to align ({format_count(len(frames), 'frame')}); pass "
+                f"--offset."
             )
         if len(frames) > _MAX_FRAMES:
             raise InputError(
@@ -286,7 +288,7 @@ def _group(numbers: Sequence[int]) -> list[tuple[int, int]]:
 
 
 def _length(count: int, rate: float | None) -> str:
-    frames = f"{count} frame{'' if count == 1 else 's'}"
+    frames = format_count(count, "frame")
     return frames if rate is None else f"{frames} ({count / rate:.2f} s)"
 
 

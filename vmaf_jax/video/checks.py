@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 
 from vmaf_jax.errors import InputError
+from vmaf_jax.printable import format_count
 from vmaf_jax.video.comparison import Comparison, Description
 from vmaf_jax.video.ffmpeg import CompletedRun, Ffmpeg, run_ffmpeg
 from vmaf_jax.video.inputs import Video, VideoPair
@@ -65,8 +66,8 @@ def check_run(
     expected = _expected_frames(counts, plan)
     if expected is not None and expected < 1:
         raise InputError(
-            f"{distorted.path}: {counts[1]} frames, its reference has {counts[0]}: nothing is left "
-            f"after --start and --offset; lower them."
+            f"{distorted.path}: {format_count(counts[1], 'frame')}, its reference has {counts[0]}: "
+            f"nothing is left after --start and --offset; lower them."
         )
     return description, expected
 
@@ -87,10 +88,10 @@ def check_steps(
     found = judge_steps(*pictures)
     if found is None:
         return []
-    count = abs(found.late)
+    count = format_count(abs(found.late), "frame")
     text = (
         f"is out of step: about frame {found.frame} it shows the reference's frames "
-        f"{count} {'frame' if count == 1 else 'frames'} {'late' if found.late > 0 else 'early'}"
+        f"{count} {'late' if found.late > 0 else 'early'}"
     )
     if not comparison.force:
         raise InputError(f"{videos[1].path}: {text}; pass --align, or --force to measure it so.")
@@ -186,7 +187,8 @@ def _find_damage(
             where = "frames cannot be told apart"
         else:
             more = ", ..." if len(frames) > _NAMED else ""
-            where = f"{len(frames)} frames: {', '.join(map(str, frames[:_NAMED]))}{more}"
+            numbers = ", ".join(map(str, frames[:_NAMED]))
+            where = f"{format_count(len(frames), 'frame')}: {numbers}{more}"
         text = f"damaged, as its decoder reports ({where})"
         if not is_allowed:
             raise InputError(f"{video.path}: {text}; get it again, or pass --allow-damaged.")

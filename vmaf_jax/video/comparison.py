@@ -108,7 +108,10 @@ class Comparison:
         str | None, Option("Other aspect ratio: stretch, pad or crop.", _DIFFERING, SCALES)
     ] = None
     fps: Annotated[
-        str | None, Option("match: pair frames by time stamp.", _DIFFERING, ("match",))
+        str | None,
+        Option(
+            "match: pair frames by time stamp, at the reference's rate.", _DIFFERING, ("match",)
+        ),
     ] = None
     sync: Annotated[
         str | None, Option("auto: find a constant offset by luma.", _DIFFERING, ("auto",))
@@ -122,7 +125,7 @@ class Comparison:
     frames: Annotated[int | None, Option("Measure at most this many frames.", _PART)] = None
     deinterlace: Annotated[
         str | None,
-        Option("auto: what says it is interlaced; tff, bff: both.", _DIFFERING, DEINTERLACE),
+        Option("auto: files marked as interlaced; tff, bff: both files.", _DIFFERING, DEINTERLACE),
     ] = None
     stream: Annotated[
         str | int | None,

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from vmaf_jax.errors import InputError
 from vmaf_jax.files import work_folder
+from vmaf_jax.printable import format_count
 from vmaf_jax.video.checks import check_run, check_steps
 from vmaf_jax.video.comparison import DEFAULT_COMPARISON, Comparison, Description
 from vmaf_jax.video.ffmpeg import TO_NOTHING, VERBOSE, Ffmpeg, FfmpegPipe, run_ffmpeg
@@ -168,8 +169,8 @@ class DecodedPair:
         )
         if expected is not None and self._frames_read != expected:
             raise InputError(
-                f"{self._videos[1].path}: {self._frames_read} frames came out of {expected}; "
-                f"encode it again without broken time stamps."
+                f"{self._videos[1].path}: {format_count(self._frames_read, 'frame')} came out of "
+                f"{expected}; encode it again without broken time stamps."
             )
         some = (np.concatenate(self._some[0]), np.concatenate(self._some[1]))
         steps = check_steps(self._videos, self.plan, self._comparison, some)

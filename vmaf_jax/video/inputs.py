@@ -12,6 +12,7 @@ from pathlib import Path
 import xxhash
 
 from vmaf_jax.errors import InputError
+from vmaf_jax.printable import format_count
 from vmaf_jax.video.pixel_format import RAW_FORMATS, frame_bytes
 
 _RAW_SUFFIXES = (".yuv", ".raw")
@@ -158,9 +159,9 @@ def _count_raw_frames(video: Video, size: int) -> int:
     frames, rest = divmod(size, per_frame)
     if rest:
         raise InputError(
-            f"{path}: {size} bytes is {frames} frames of {video.width}x{video.height} "
-            f"{video.pix_fmt} ({per_frame} bytes each) and {rest} bytes over; the file is cut, or "
-            f"width, height or pix_fmt is wrong."
+            f"{path}: {size} bytes is {format_count(frames, 'frame')} of "
+            f"{video.width}x{video.height} {video.pix_fmt} ({per_frame} bytes each) and {rest} "
+            f"bytes over; the file is cut, or width, height or pix_fmt is wrong."
         )
     return frames
 

@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from vmaf_jax.errors import InputError
+from vmaf_jax.printable import format_count
 from vmaf_jax.video.ffmpeg import CompletedRun
 from vmaf_jax.video.inputs import Video
 
@@ -97,8 +98,9 @@ def frame_counts(
         video = (distorted, reference)[k]
         if int(m["errors"]) and not allow_damaged:
             raise InputError(
-                f"{video.path}: {m['errors']} frames cannot be decoded (after {m['frames']} good "
-                f"ones); the file is cut or damaged, make it again or pass --allow-damaged."
+                f"{video.path}: {format_count(int(m['errors']), 'frame')} cannot be decoded (after "
+                f"{m['frames']} good); the file is cut or damaged, make it again or pass "
+                f"--allow-damaged."
             )
         counts[k] = int(m["frames"])
     if counts[0] is None or counts[1] is None:
@@ -125,9 +127,9 @@ def check_frame_counts(
     if count is None or expected is None or count == expected or shortest:
         return
     raise InputError(
-        f"{distorted.path}: {count} frames, its reference {reference.path.name} has {expected}; "
-        f"pass --sync auto where frames are missing at the start, or --shortest to measure the "
-        f"first {min(count, expected)}."
+        f"{distorted.path}: {format_count(count, 'frame')}, its reference {reference.path.name} "
+        f"has {expected}; pass --sync auto where frames are missing at the start, or --shortest to "
+        f"measure the first {min(count, expected)}."
     )
 
 
