@@ -20,7 +20,7 @@ def encode(
         typer.Argument(help="After --: further options of the encoder, as -g 240."),
     ] = None,
     target: Annotated[
-        float | None, typer.Option(help="Points, as 93, that the finished file keeps.")
+        float | None, typer.Option(help="Score, as 93, that the finished file must have.")
     ] = None,
     out: Annotated[
         Path | None, typer.Option(help="The finished file: .mp4, .mkv, .mov, .webm.")
@@ -40,7 +40,7 @@ def encode(
         int | None, typer.Option(help="Lines of the encode, scaled back for scoring.")
     ] = None,
     confidence: Annotated[
-        float, typer.Option(help="At which the finished file keeps the target.")
+        float, typer.Option(help="Probability, at least, that the finished file meets the target.")
     ] = 0.95,
     pool: Annotated[
         str | None,

@@ -351,7 +351,7 @@ def _say_expected(
     view = forecast(scale, seen, [])
     setting = view.weakest(settings.target)
     if setting is None:
-        return "expected: no setting keeps the target"
+        return "expected: no setting meets the target"
     error = float(np.interp(setting, view.setting, view.error))
     kbps = interpolate_kbps(probes, setting)
     size = kbps * 125 * source.n_frames / source.rate

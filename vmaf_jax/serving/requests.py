@@ -349,7 +349,7 @@ class CalibrateRequest(_CalibrationRequest):
 
 class EncodeRequest(Request):
     """Encodes a video below the output folder as cheaply as a target score allows: the weakest
-    quality setting whose finished file, measured, keeps the target. Without such a setting there
+    quality setting whose finished file, measured, meets the target. Without such a setting there
     is no file, and the answer says what was reached. Takes several times as long as one encode.
     """
 
@@ -367,7 +367,7 @@ class EncodeRequest(Request):
         None, ge=16, le=16384, description="Lines of the encode, scaled back for scoring."
     )
     confidence: float = Field(
-        0.95, ge=0.5, lt=1, description="At which the finished file keeps the target."
+        0.95, ge=0.5, lt=1, description="At which the finished file meets the target."
     )
     pool: Pool | None = Field(
         None, description="How frames become the score; by default the model's own way."
