@@ -30,7 +30,7 @@ def printable(text: str, *, keep: str = "") -> str:
     )
 
 
-def format_count(n: float, noun: str, spec: str = "") -> str:
+def format_count(n: int | float, noun: str, spec: str = "") -> str:
     """Formats a number with what it counts: "1 clip", "2 clips".
 
     Args:

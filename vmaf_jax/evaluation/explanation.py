@@ -64,6 +64,10 @@ _WORDS = {
     "adm3": "detail loss and impairment (ADM)",
     "motion3": "motion",
 }
+_COLUMNS = {  # motion is the reference's own, and adds nothing
+    **{"adm2": "ADM", "adm3": "ADM", "cambi": "CAMBI", "speed_chroma_uv": "SpEED"},
+    **{f"vif_scale{scale}": f"VIF {scale}" for scale in range(4)},
+}
 _LEAST = 0.05  # points; smaller contributions are not named
 
 
@@ -88,7 +92,13 @@ class Explanation:
         named = [(value, name) for name, value in points.items() if abs(value) >= _LEAST]
         parts = [f"{value:+.1f} {_WORDS.get(name, name)}" for value, name in sorted(named)]
         start = float(np.mean(self.identical[rows]))
-        return f"identical {start:.1f}; {', '.join(parts) or 'nothing is taken from it'}"
+        return f"{start:.1f} if identical; {', '.join(parts) or 'nothing is taken from it'}"
+
+    def points(self, rows: int | slice = slice(None)) -> dict[str, float]:
+        """Returns the identical pair's score and what features add to it, by names for a table."""
+        means = {name: value for name, value in self._mean(rows).items() if name in _COLUMNS}
+        named = {_COLUMNS[name]: value for name, value in means.items()}
+        return {"identical pair": float(np.mean(self.identical[rows])), **named}
 
     def describe(self, rows: int | slice = slice(None)) -> dict[str, object]:
         """Returns the contributions of a frame, or their means over some, for JSON."""

@@ -128,7 +128,7 @@ def length_faults(clips: ClipFrames, reference: Integers) -> list[Fault]:
             continue
         usual = int(lengths[counts.argmax()])
         for k in members[clips.count[members] != usual]:
-            length, others = format_count(clips.count[k], "frame"), format_count(most, "clip")
+            length, others = format_count(int(clips.count[k]), "frame"), format_count(most, "clip")
             seen = f"{length}, where {others} of its reference have {usual}"
             faults.append(Fault(int(k), OTHER_LENGTH, seen, 0.6))
     return faults

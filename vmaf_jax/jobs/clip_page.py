@@ -244,13 +244,13 @@ def _encode(
     )
 
 
-def _explain(entry: Scores, worst: Sequence[int]) -> list[tuple[int | None, str]]:
-    """Returns why the clip and its lowest frames are low, in words."""
+def _explain(entry: Scores, worst: Sequence[int]) -> list[tuple[int | None, dict[str, float]]]:
+    """Returns why the clip and its lowest frames are low, in points."""
     if entry.explanation is None:
         return []
     rows = np.searchsorted(entry.table.index, worst).tolist()
-    frames = [entry.explanation.words(row) for row in rows]
-    return [(None, entry.explanation.words()), *zip(worst, frames, strict=True)]
+    frames = [entry.explanation.points(row) for row in rows]
+    return [(None, entry.explanation.points()), *zip(worst, frames, strict=True)]
 
 
 def _describe_comparison(entry: Scores) -> dict[str, str]:

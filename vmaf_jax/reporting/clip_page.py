@@ -69,7 +69,8 @@ def _verdict(view: ClipView) -> str:
             f"{lead.name} is the best of {len(view.encodes)} encodes with {lead.score:.2f} of 100 "
             f"by {view.model}, {last.name} the last with {last.score:.2f}; {pooled}"
         )
-    return f"{words}. Its lowest is {view.when(lowest, lead)} with {lead.at(lowest):.2f}."
+    whose = "The" if len(view.encodes) == 1 else f"{lead.name}'s"
+    return f"{words}. {whose} lowest is {view.when(lowest, lead)} with {lead.at(lowest):.2f}."
 
 
 def _tiles(view: ClipView) -> list[Tile]:
@@ -77,7 +78,7 @@ def _tiles(view: ClipView) -> list[Tile]:
     low = float(np.percentile(lead.per_frame, 5))
     share = float(np.mean(lead.per_frame < lead.score - 10))
     if lead.interval is None:
-        sure = Tile("Uncertainty", "not computed", "--interval 0.9 gives it")
+        sure = Tile("Uncertainty", "not computed", "--interval 0.9 computes it for students")
     else:
         width = lead.interval.high - lead.interval.low
         ends = f"{lead.interval.low:.2f} to {lead.interval.high:.2f}"
@@ -108,7 +109,7 @@ def _quality(view: ClipView, curves: Sequence[Curve], plot: Plot) -> str:
     note += " A level line: the worst second and its mean."
     if any(encode.region is not None for encode in view.drawn):
         note += " In a square: the frame of an encode's worst region."
-    note += f" ▼ and a dotted line: a scene cut ({len(view.cuts)})."
+    note += f" ▼ and a dotted line: a scene cut ({len(view.cuts)})." if view.cuts else ""
     if any(encode.interval is not None for encode in view.drawn):
         how = "bars at the right" if several else "hatched, and a bar at the right"
         note += f" {how[0].upper()}{how[1:]}: the interval of the clip's score, not of a frame's."
@@ -264,17 +265,19 @@ def _box(region: BoxedRegion) -> str:
 
 
 def _why(view: ClipView) -> list[str]:
-    rows = [
-        [
-            f"{k}: {encode.name}",
-            "mean of frames" if frame is None else view.when(frame, encode),
-            words,
-        ]
-        for k, encode in enumerate(view.drawn, 1)
-        for frame, words in encode.why
-    ]
-    note = "Points that each feature takes from the score of the identical pair (Shapley values)."
-    return [f"<p>{note}</p>", table(["encode", "of", "what lowers it"], rows)]
+    rows, columns = [], dict.fromkeys(name for e in view.drawn for _, row in e.why for name in row)
+    for k, encode in enumerate(view.drawn, 1):
+        for frame, points in encode.why:
+            begins = f"{k}: {encode.name}, mean" if frame is None else view.when(frame, encode)
+            start, *added = points.values()
+            total = start + sum(added)
+            rows.append([begins, f"{start:.1f}", *(f"{p:+.1f}" for p in added), f"{total:.1f}"])
+    note = (
+        "Points that an identical pair would have, and what each feature adds to them (Shapley "
+        "values). ADM: lost detail. VIF 0 to 3: lost information, from the finest scale to the "
+        "coarsest. CAMBI: banding. SpEED: chroma."
+    )
+    return [f"<p>{note}</p>", table(["", *columns, "score"], rows)]
 
 
 def _encodes(view: ClipView) -> list[str]:

@@ -44,7 +44,7 @@ class Encode:
         compared: settings of the comparison, by name.
         pictures: JPEG by frame.
         worst_second: the mean of the second that is worst, and its frames; None without a rate.
-        why: what each feature takes from the score of the identical pair, in words, of the clip
+        why: the score of the identical pair and what each feature adds to it, points, of the clip
             (None) and of its lowest frames.
         region: the region that stands out; None where none does, or none was looked for.
         maps: of some of its pictures, by frame and feature: the loss of each tile, 0 to 1,
@@ -62,7 +62,7 @@ class Encode:
     compared: Mapping[str, str]
     pictures: Mapping[int, bytes]
     worst_second: PooledScore | None = None
-    why: Sequence[tuple[int | None, str]] = ()
+    why: Sequence[tuple[int | None, Mapping[str, float]]] = ()
     region: BoxedRegion | None = None
     maps: Mapping[int, Mapping[str, Floats]] = dataclasses.field(default_factory=dict)
 
