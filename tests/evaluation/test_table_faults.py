@@ -65,7 +65,7 @@ def test_a_late_reference_is_found_with_its_lag(lag):
     motions[10] = motion(1, FRAMES + lag)[lag:]
     (fault,) = all_faults(clip_frames(fidelity, motions, *rest))
     assert (fault.clip, fault.kind) == (10, table_faults.OUT_OF_STEP)
-    assert f"begins {lag} frames late" in fault.seen
+    assert f"begins {lag} frame{'' if lag == 1 else 's'} late" in fault.seen
 
 
 def test_a_clip_measured_against_another_title_is_found_with_that_title():

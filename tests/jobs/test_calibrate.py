@@ -227,7 +227,7 @@ def test_an_interval_of_zero_is_not_taken_for_certainty(tmp_path, ladder):
 @pytest.mark.parametrize(
     ("text", "flags", "message"),
     [
-        ("clip,mos\npark_77,3\n", [], "not in the table: 1 of 1 clip, 'park_77' first"),
+        ("clip,mos\npark_77,3\n", [], "clips that the table lacks: 1 of 1, 'park_77' first"),
         ("clip,mos\npark_1,7\n", [], "outside the label scale, 1 to 5"),
         ("clip,mos\npark_1,2\n", ["--title", "lake"], "which has park, talk; name one."),
         ("clip,mos\npark_1,2\n", ["--label-scale", 0, 10], "says 1 to 5; drop the flag"),

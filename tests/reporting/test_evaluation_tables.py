@@ -43,7 +43,7 @@ def test_a_report(capsys):
     low, high = report.rmse_mapped_interval.low / 25, report.rmse_mapped_interval.high / 25
     assert f"95 % over 4 sources: PLCC {report.plcc_interval.low:.4f} to" in text
     assert f"mapped by lines {low:.4f} to {high:.4f}" in text
-    assert "RMSE are on the scale 1 to 5" in text
+    assert "RMSE of this table is on the scale 1 to 5" in text
     assert f"{report.krasula.different} different" in text
 
 

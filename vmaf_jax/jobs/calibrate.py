@@ -340,8 +340,9 @@ def _rows_by_name(names: Sequence[str], measured: MeasuredClips, path: str | Pat
         rows.setdefault(name, []).append(row)
     if strange := [name for name in names if name not in rows]:
         raise InputError(
-            f"{path}: not in the table: {len(strange)} of {format_count(len(names), 'clip')}, "
-            f"{strange[0]!r} first; correct the names, or measure the clips."
+            f"{path}: clips that the table lacks: {len(strange)} of {len(names)}, "
+            f"{strange[0]!r} first (one there is {min(rows)!r}); correct the names, or measure "
+            f"the clips."
         )
     if double := [name for name in names if len(rows[name]) > 1]:
         raise InputError(

@@ -404,15 +404,14 @@ def _read_frames(path: Path, listed: ListedClips) -> Mapping[str, Floats]:
     names = dict.fromkeys(name_of.values())
     if without := [name for name in names if name not in frames]:
         raise InputError(
-            f"{listed.path}: no frames in {path} of {len(without)} of "
-            f"{format_count(len(names), 'clip')}, {without[0]!r} first; add their features or drop "
-            f"the rows."
+            f"{listed.path}: clips without frames in {path}: {len(without)} of {len(names)}, "
+            f"{without[0]!r} first (one there is {min(frames)!r}); correct the names, add their "
+            f"features or drop the rows."
         )
     if without := [name for name in frames if name not in names]:
         raise InputError(
-            f"{path}: not in {listed.path}: {len(without)} of "
-            f"{format_count(len(frames), 'clip')}, {without[0]!r} first; list them or drop their "
-            f"frames."
+            f"{path}: clips that {listed.path} lacks: {len(without)} of {len(frames)}, "
+            f"{without[0]!r} first; list them or drop their frames."
         )
     return {clip: frames[name] for clip, name in name_of.items()}
 

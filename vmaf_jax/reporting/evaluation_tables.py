@@ -147,7 +147,11 @@ def _lines(report: OpinionReport, scale: Scale) -> Iterator[str]:
 
 
 def _scale_lines(scale: Scale) -> list[str]:
-    return [] if scale == POINTS else [f"RMSE are on the scale {scale[0]:g} to {scale[1]:g}"]
+    return (
+        []
+        if scale == POINTS
+        else [f"RMSE of this table is on the scale {scale[0]:g} to {scale[1]:g}"]
+    )
 
 
 def _scaled(interval: Interval, scale: Scale) -> Interval:

@@ -228,7 +228,7 @@ def _as_voted(run: RunView, error: float) -> str:
     if run.label != "mos" or run.label_scale is None:
         return ""
     low, high = run.label_scale
-    return f" ({error * votes_a_point(run.label_scale):.3f} where people vote {low:g} to {high:g})"
+    return f" ({error * votes_a_point(run.label_scale):.3f} votes on {low:g} to {high:g})"
 
 
 def _warnings(run: RunView, errors: PooledErrors) -> list[str]:

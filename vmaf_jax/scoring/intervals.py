@@ -145,7 +145,7 @@ def describe_interval(
     text = f"{100 * interval.level:g} % interval {interval.low:.2f} to {interval.high:.2f}"
     if label_scale is not None:
         low, high = from_hundred(np.array([interval.low, interval.high]), label_scale)
-        text += f" ({low:.2f} to {high:.2f} as people vote)"
+        text += f" (votes of {low:.2f} to {high:.2f})"
     text = f"{text}, {interval.kind}"
     if label_scale is None and interval.kind != SAMPLING:
         text += f": of the model against {label or 'its teacher'}, not against viewers"

@@ -424,7 +424,7 @@ class Scores:
                 line += f", from {format_time(seconds)}"
         if self.label_scale is not None:
             low, high = self.label_scale
-            line += f"; {self.mos:.2f} where people vote {low:g} to {high:g}"
+            line += f"; a vote of {self.mos:.2f} on {low:g} to {high:g}"
         return [line]
 
     def v1_lines(self) -> list[str]:
