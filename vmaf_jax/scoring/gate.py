@@ -282,7 +282,7 @@ class Gate:
         count = found.frames if isinstance(found.frames, int) else found.statistics.get("frames")
         if count != (scores.frames or len(scores.per_frame)):
             raise InputError(
-                f"{self._path}: of {format_count(count, 'frame', 'g')}, the clip has "
+                f"{self._path}: of {format_count(count or 0, 'frame', 'g')}, the clip has "
                 f"{scores.frames or len(scores.per_frame)}; make the baseline of the same frames."
             )
         if isinstance(found.frames, list):

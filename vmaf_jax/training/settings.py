@@ -115,9 +115,9 @@ class TrainingSettings(pydantic.BaseModel, frozen=True, extra="forbid"):
     @property
     def length(self) -> str:
         """Steps or epochs, for people."""
-        if self.epochs is None:
-            return format_count(self.steps, "step")
-        return format_count(self.epochs, "epoch")
+        if self.epochs is not None:
+            return format_count(self.epochs, "epoch")
+        return format_count(self.steps or 0, "step")
 
     @property
     def head(self) -> str:
