@@ -108,6 +108,20 @@ def files(tmp_path_factory, ffmpeg):
     film("programs.ts", "-map", "0", "-map", "2", "-bsf:v", "h264_mp4toannexb", *programs)
     film("cover and two.mkv", "-map", "0", "-map", "2", "-attach", "cover.png",
          "-metadata:s:t", "mimetype=image/png")  # fmt: skip
+    make("-display_rotation", "30", "-i", "other.mp4", "-c", "copy", "tilted.mp4")
+    make(
+        "-i",
+        "film.mp4",
+        "-i",
+        "tilted.mp4",
+        "-map",
+        "0",
+        "-map",
+        "1",
+        "-c",
+        "copy",
+        "tilted second.mp4",
+    )
     return folder
 
 
@@ -125,6 +139,7 @@ CASES = {
     "film first.mov": (0, 2),
     "programs.ts": (0, 2),
     "cover and two.mkv": (0, 2),
+    "tilted second.mp4": (0, 2),
 }
 
 
@@ -160,6 +175,17 @@ def test_a_part_and_an_offset_are_of_the_film(files):
         right = extract_pair(files / "ref.y4m", files / "film.mp4", **options)
         table = extract_pair(files / "ref.y4m", files / "flagged second.mkv", **options)
         assert labels(table) == labels(right)
+
+
+def test_a_rotation_is_read_behind_a_long_title(files, ffmpeg):
+    lying, title = files / "lying.mp4", "title=" + 3000 * "x"
+    turn = [ffmpeg, "-v", "error", "-y", "-i", "film.mp4", "-vf", "transpose=1", "-qp", "20", lying]
+    subprocess.run(turn, check=True, cwd=files)
+    make = [ffmpeg, "-v", "error", "-y", "-display_rotation", "90", "-i", lying, "-c", "copy"]
+    subprocess.run([*make, "-metadata:s:v:0", title, "phone.mkv"], check=True, cwd=files)
+    described = score(files / "ref.y4m", files / "phone.mkv").table.provenance["comparison"]
+    assert described["distorted"]["rotation"] == 90
+    assert (described["distorted"]["width"], described["distorted"]["height"]) == (160, 96)
 
 
 def test_the_page_shows_the_film(files, tmp_path):

@@ -7,6 +7,7 @@ is short or cut, so a report is read after every run.
 
 import re
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from vmaf_jax.errors import InputError
 from vmaf_jax.printable import format_count
@@ -41,10 +42,10 @@ def check_formats(report: str, inputs: Sequence[Video]) -> None:
     """
     changed = {int(m["input"]) for m in _FRAME_CHANGE.finditer(report) if m["before"] != m["after"]}
     for number, video in enumerate(inputs):
-        described = report.partition(f"Input #{number}, ")[2]
-        described = re.split(r"\n(?:In|Out)put #", described, maxsplit=1)[0]
-        # ffmpeg 9 turns a picture by any other angle inside its own size, with black corners.
-        for angle in map(float, re.findall(r"rotation of (-?[\d.]+)", described)):
+        formats = [m for m in GRAPH_INPUT.finditer(report) if int(m["input"]) == number]
+        for index in {int(m["index"]) for m in formats}:
+            angle = shown_angle(container_line(report, number, index).below)
+            # ffmpeg 9 turns a picture by any other angle inside its own size, with black corners.
             if abs(angle - 90 * round(angle / 90)) > _LARGEST_TILT:
                 raise InputError(
                     f"{video.path}: says that players turn it by {angle:g} degrees, and quarter "
@@ -52,9 +53,7 @@ def check_formats(report: str, inputs: Sequence[Video]) -> None:
                     f"copy OUT)."
                 )
         sizes = dict.fromkeys(  # in the order of their coming
-            (int(m["width"]), int(m["height"]), m["pix_fmt"])
-            for m in GRAPH_INPUT.finditer(report)
-            if int(m["input"]) == number
+            (int(m["width"]), int(m["height"]), m["pix_fmt"]) for m in formats
         )
         if len(sizes) > 1 or number in changed:
             stages = [f"{width}x{height} {pix_fmt}" for width, height, pix_fmt in sizes]
@@ -68,6 +67,43 @@ def check_formats(report: str, inputs: Sequence[Video]) -> None:
                     f"{video.path}: is {width}x{height}, was said to be "
                     f"{video.width}x{video.height}; correct one of them."
                 )
+
+
+class ContainerLine(NamedTuple):
+    """A stream as its container describes it.
+
+    Attributes:
+        codec: ffmpeg's name, "unknown" where the report does not say.
+        rest: What follows it in its line.
+        below: The lines of its metadata and side data.
+    """
+
+    codec: str = "unknown"
+    rest: str = ""
+    below: str = ""
+
+
+_VIDEO_LINE = re.compile(r"^ *Stream #(\d+):(\d+).*?: Video: (?P<codec>\w+)(?P<rest>.*)$", re.M)
+_INDENTED = re.compile(r"(?:\n(?! *Stream #) {4}.*)*")
+
+
+def container_line(report: str, number: int, index: int) -> ContainerLine:
+    """Returns how the container of input `number` describes its stream `index`."""
+    for match in _VIDEO_LINE.finditer(report):
+        if (int(match[1]), int(match[2])) == (number, index):
+            below = _INDENTED.match(report, match.end())
+            return ContainerLine(match["codec"], match["rest"], below[0] if below else "")
+    return ContainerLine()
+
+
+def shown_angle(below: str) -> float:
+    """Returns by how many degrees, counter-clockwise, players turn a stream's pictures.
+
+    Args:
+        below: Of its `ContainerLine`.
+    """
+    turned = re.search(r"(?:Display Matrix|displaymatrix): rotation of (-?\d+(?:\.\d+)?)", below)
+    return float(turned[1]) if turned else 0.0
 
 
 def has_restarted_filters(report: str) -> bool:

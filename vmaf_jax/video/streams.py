@@ -17,8 +17,10 @@ from vmaf_jax.video.pixel_format import is_luma_alone, is_rgb
 from vmaf_jax.video.report import (
     GRAPH_INPUT,
     check_formats,
+    container_line,
     explain_failure,
     has_range_change,
+    shown_angle,
 )
 
 # swscale's names of the matrices that ffmpeg's tags name; it knows no others.
@@ -152,7 +154,6 @@ def decoded_streams(report: str) -> StreamPair | None:
 
 
 _DEMUXER = re.compile(r"^Input #(\d+), (\S+), from ", re.M)
-_CODEC = re.compile(r"^ *Stream #(\d+):(\d+).*?: Video: (?P<codec>\w+)(?P<rest>.*)$", re.M)
 
 
 def decoded_stream(report: str, number: int) -> DecodedStream | None:
@@ -164,7 +165,7 @@ def decoded_stream(report: str, number: int) -> DecodedStream | None:
     is_still = _STILLS.fullmatch(demuxer.split(",")[0]) is not None
     is_timed = not _UNTIMED.fullmatch(demuxer.split(",")[0])
     index = int(frame["index"])
-    codec, rest, side_data = _container_line(report, number, index)
+    codec, rest, side_data = container_line(report, number, index)
     width, height, sar, rotation = _shown_shape(frame, side_data)
     matrix, primaries, transfer = _colour(frame, rest)
     streams = video_streams(report, number)
@@ -190,19 +191,9 @@ def decoded_stream(report: str, number: int) -> DecodedStream | None:
     )
 
 
-def _container_line(report: str, number: int, index: int) -> tuple[str, str, str]:
-    """Returns a stream's codec, the rest of the line that describes it, and the lines below it."""
-    for match in _CODEC.finditer(report):
-        if (int(match[1]), int(match[2])) == (number, index):
-            below = re.split(r"\n *(?:Stream|Input) #", report[match.end() : match.end() + 2000])
-            return match["codec"], match["rest"], below[0]
-    return "unknown", "", ""
-
-
 def _shown_shape(frame: re.Match[str], side_data: str) -> tuple[int, int, Fraction | None, int]:
     """Returns width, height, shape of a sample and rotation, as a player shows the picture."""
-    turned = re.search(r"(?:Display Matrix|displaymatrix): rotation of (-?[\d.]+)", side_data)
-    rotation = round(float(turned[1])) % 360 if turned else 0
+    rotation = round(shown_angle(side_data)) % 360
     width, height = int(frame["width"]), int(frame["height"])
     across, _, down = frame["sar"].partition("/")
     is_known = across.isdigit() and down.isdigit() and int(across) and int(down)
