@@ -98,6 +98,22 @@ def test_one_or_two_clips_may_have_equal_votes(tmp_path):
     assert [c.mos for c in read_rated(tmp_path, votes)] == [4]
 
 
+def test_who_votes_twice_on_a_clip_is_one_viewer(tmp_path):
+    once = "clip,subject,vote\na,s,4\na,t,2\nb,s,3\nb,t,3\n"
+    twice = "clip,subject,vote\na,s,5\na,s,3\na,t,2\na,t,2\nb,s,3\nb,t,3\nb,t,3\n"
+    assert read_rated(tmp_path, twice) == read_rated(tmp_path, once)
+
+
+def test_votes_at_several_distances_are_of_a_clip_each(tmp_path):
+    raw = "clip,subject,vote,distance\na,s,4,1.6\na,t,3,1.6\na,s,5,4.8\na,t,5,4.8\nb,s,2,\nb,t,1,\n"
+    means = "clip,mos,distance\na,3.5,1.6\na,5,4.8\nb,1.5,\n"
+    for text in (raw, means):
+        rated = {clip.clip: clip.mos for clip in read_rated(tmp_path, text)}
+        assert rated == {"a@1.6H": 3.5, "a@4.8H": 5.0, "b": 1.5}
+    one = read_rated(tmp_path, "clip,mos,distance\na,3.5,1.6\nb,2,1.6\n")
+    assert [clip.clip for clip in one] == ["a", "b"]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -122,6 +122,19 @@ def test_an_encode_far_below_its_kind_on_other_titles_is_misaligned():
     assert (fault.clip, fault.kind) == (13, table_faults.MISALIGNED)
 
 
+def test_rungs_that_a_title_lacks_move_no_other_title():
+    """A median without the middle title of two hard and two easy ones is another."""
+    rng = np.random.default_rng(0)
+    titles, recipes = np.divmod(np.arange(50), 10)
+    offset = np.array([0, 0.3, 0.6, 2.0, 2.3])[titles] + 0.5 * recipes - 4
+    logit = offset[:, None] + 0.3 * np.arange(5) + rng.normal(0, 0.05, (50, 5))
+    moments = 0.2 * np.sin(np.arange(FRAMES) / 5)[:, None]
+    fidelity = 1 / (1 + np.exp(-logit[:, None] - moments))
+    clips = clip_frames(list(fidelity), [motion(title) for title in titles], titles, recipes)
+    lacking = (titles == 2) & (recipes >= 3) & (recipes < 6)
+    assert table_faults.ladder_faults(clips, lacking) == []
+
+
 def test_lengths_and_duplicates_are_found():
     fidelity, motions, *rest = ladders()
     fidelity[3], motions[3] = fidelity[3][:-2], motions[3][:-2]

@@ -257,6 +257,8 @@ def test_what_cannot_be_chosen_or_predicted_is_told(tmp_path, ladder):
         (("--suggest", 0), "expected 1 or more"),
         (("--votes", whole, "--out", tmp_path / "o"), "every clip is rated"),
         (("--votes", whole), "--votes FILE goes with --out DIR"),
+        (("--suggest", 1, "--out", tmp_path / "o"), "--out and --overwrite go with --votes"),
+        (("--suggest", 1, "--overwrite"), "--out and --overwrite go with --votes"),
         ((), "pass one"),
     ):
         done = run_command(*command, *words)

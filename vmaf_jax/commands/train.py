@@ -218,6 +218,8 @@ def calibrate(
     """Choose clips of a title to have rated, and predict the others from their votes."""
     if (suggest is None) == (votes is None):
         raise InputError("calibrate needs --suggest N, or --votes FILE with --out DIR; pass one.")
+    if suggest is not None and (out is not None or overwrite):
+        raise InputError("--suggest prints its result: --out and --overwrite go with --votes.")
     from vmaf_jax.jobs.calibrate import calibrate as run_calibration
     from vmaf_jax.jobs.calibrate import suggest as run_suggestion
     from vmaf_jax.reporting.terminal import show_json, show_lines

@@ -309,6 +309,7 @@ class _Row(OpinionColumns, frozen=True, extra="ignore"):
     clip: str = pydantic.Field(min_length=1, coerce_numbers_to_str=True)
     subject: str | None = pydantic.Field(default=None, coerce_numbers_to_str=True)
     vote: Number | None = None
+    distance: Number | None = pydantic.Field(default=None, gt=0, le=MAX_DISTANCE)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -345,6 +346,7 @@ def read_rated_clips(path: Path, scale: LabelScale) -> list[RatedClip]:
     if not rows:
         raise InputError(f"{path}: holds no vote; add rows.")
     _check_scales(rows, scale, path)
+    rows = _name_distances(rows)
     if all(row.vote is not None for row in rows):
         return _pool_votes(rows, scale, path)
     if any(row.vote is not None for row in rows) or any(row.mos is None for row in rows):
@@ -355,13 +357,28 @@ def read_rated_clips(path: Path, scale: LabelScale) -> list[RatedClip]:
     return _read_means(rows, scale, path)
 
 
+def _name_distances(rows: Sequence[_Row]) -> list[_Row]:
+    """Returns rows under the names that clips have at a distance, where one has several."""
+    seen_from: dict[str, set[float | None]] = {}
+    for row in rows:
+        seen_from.setdefault(row.clip, set()).add(row.distance)
+    if max(map(len, seen_from.values())) < 2:
+        return list(rows)
+    return [
+        row
+        if row.distance is None
+        else row.model_copy(update={"clip": at_distance(row.clip, row.distance)})
+        for row in rows
+    ]
+
+
 def _check_scales(rows: Sequence[_Row], scale: LabelScale, path: Path) -> None:
     for number, row in enumerate(rows, 1):
         if row.label_scale is not None and check_scale(row.label_scale, str(path)) != scale:
             raise InputError(
                 f"{path}: row {number} is on the scale {row.label_scale[0]:g} to "
-                f"{row.label_scale[1]:g}, the others on {scale[0]:g} to {scale[1]:g}; bring all "
-                f"votes to one scale."
+                f"{row.label_scale[1]:g}, the table or --label-scale says {scale[0]:g} to "
+                f"{scale[1]:g}; bring all votes to one scale."
             )
         value = row.mos if row.vote is None else row.vote
         if value is not None and not scale[0] <= value <= scale[1]:
@@ -400,14 +417,19 @@ def _pool_votes(rows: Sequence[_Row], scale: LabelScale, path: Path) -> list[Rat
             f"{path}: one viewer ({rows[0].subject}), who stands for no other; add the votes of "
             f"more."
         )
-    votes: dict[str, list[float]] = {}
+    # Who votes twice on a clip is one viewer still, with the mean of both: 20 votes of ten viewers
+    # say less than those of twenty.
+    repeated: dict[tuple[str, str | None], list[float]] = {}
     for row in rows:
-        votes.setdefault(row.clip, []).append(float(row.vote or 0.0))
+        repeated.setdefault((row.clip, row.subject), []).append(float(row.vote or 0.0))
+    votes: dict[str, list[float]] = {}
+    for (clip, _), own in repeated.items():
+        votes.setdefault(clip, []).append(float(np.mean(own)))
     if len(votes) > 2 and len({row.vote for row in rows}) == 1:  # one or two clips may well agree
         raise _all_equal(path, len(rows), float(rows[0].vote or 0.0))
     typical = np.square(_SPREAD * (scale[1] - scale[0]))
     squares = sum(len(group) * float(np.var(group)) for group in votes.values())
-    freedom = len(rows) - len(votes)
+    freedom = len(repeated) - len(votes)
     spread = float((squares + _SPREAD_VOTES * typical) / (freedom + _SPREAD_VOTES))
     return [
         RatedClip(clip, float(np.mean(group)), spread / len(group), len(group))

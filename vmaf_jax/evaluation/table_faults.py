@@ -236,11 +236,25 @@ def _ladder_residuals(clips: ClipFrames, used: npt.NDArray[np.bool_]) -> Floats:
         shared = np.flatnonzero(present[title] & (present.sum(0) >= 3))
         if len(shared) < _LEAST_RUNGS:
             continue
-        usual = np.nanmedian(np.delete(table[:, shared], title, axis=0), axis=0)
+        usual = np.median(_fill_holes(np.delete(table[:, shared], title, axis=0)), axis=0)
         errors = [_line_residuals(usual[:, f], table[title, shared, f]) for f in range(n_features)]
         at = members[used[members] & np.isin(clips.recipe[members], shared)]
         residual[at] = np.stack(errors, axis=1)[np.searchsorted(shared, clips.recipe[at])]
     return residual
+
+
+def _fill_holes(level: Floats) -> Floats:
+    """Returns features of titles and encodes, `[t, e, k]`, with values in place of NaN.
+
+    They are the title's offset and what is usual of the encode (Tukey's median polish): a median
+    over fewer titles would be of other offsets than that of the next encode.
+    """
+    level = level[np.isfinite(level[..., 0]).any(1)]
+    offset = np.zeros((len(level), 1, level.shape[2]))
+    for _ in range(_STEPS):
+        usual = np.nanmedian(level - offset, axis=0)
+        offset = np.nanmedian(level - usual, axis=1, keepdims=True)
+    return np.where(np.isfinite(level), level, usual + offset)
 
 
 def _line_residuals(x: Floats, y: Floats) -> Floats:
