@@ -12,15 +12,10 @@ from typing import Any
 from vmaf_jax.errors import InputError
 from vmaf_jax.files import cache_dir
 
+# Written out, since modules that look it up take a tenth of the time of a cached score to load.
+__version__ = "0.2.0"
 _HEARTBEAT_S = 30  # after which JAX takes a silent process for gone
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "onnx", "onnxruntime", "jax2onnx")
-
-
-def __getattr__(name: str) -> str:
-    """Looks `__version__` up on first use, by a module that is slow to load."""
-    if name != "__version__":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return package_version("vmaf-jax")
 
 
 def environment() -> dict[str, object]:

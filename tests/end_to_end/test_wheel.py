@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+import vmaf_jax
 from tests.support import ROOT
 
 SCORE = """
@@ -101,6 +102,7 @@ def test_the_sdist_holds_what_builds_tests_and_documents(source):
 
 def test_files_of_a_release_name_one_version():
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert version == vmaf_jax.__version__
     assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text()
 
 

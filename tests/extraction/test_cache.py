@@ -84,6 +84,13 @@ def test_all_that_is_said_of_a_video_is_in_its_key(field):
     assert (video_key(other) == video_key(video)) == (field.name == "path")
 
 
+def test_the_version_is_in_a_key(monkeypatch):
+    """Warnings and refusals of an earlier version are not served by a later one."""
+    before = key(Request())
+    monkeypatch.setattr("vmaf_jax.extraction.request.__version__", "another")
+    assert key(Request()) != before
+
+
 @pytest.mark.parametrize("backend", ["libvmaf", "jax"])
 def test_another_model_is_another_entry(backend, encodes, tmp_path):
     pair = encodes / "ref.y4m", encodes / "dis.mp4"

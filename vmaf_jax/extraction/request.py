@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from vmaf_jax.environment import __version__
 from vmaf_jax.errors import InputError, check_choice, did_you_mean
 from vmaf_jax.features.feature_set import FEATURES, FeatureSet
 from vmaf_jax.files import cache_dir
@@ -56,16 +57,18 @@ _WITHOUT_EFFECT = ("cache", "jobs", "threads", "on_frames", "device")
 
 
 def request_key(request: Request, teachers: Sequence[tuple[str, str | None]]) -> dict[str, object]:
-    """Returns all of a request that its results depend on, for JSON.
+    """Returns all of a request that its results depend on, for JSON, and this program's version.
 
-    Fields are left out by name, not taken by name, so that a new field is in the names of cached
-    results from its first day.
+    Another version may refuse what this one measures, or warn of it in other words. Fields are left
+    out by name, not taken by name, so that a new field is in the names of cached results from its
+    first day.
 
     Args:
         teachers: name of each teacher, and a digest of its model (None for one of libvmaf's own).
     """
     values = dataclasses.asdict(dataclasses.replace(request, on_frames=None, device=None))
-    return {k: v for k, v in values.items() if k not in _WITHOUT_EFFECT} | {"teachers": teachers}
+    settings = {k: v for k, v in values.items() if k not in _WITHOUT_EFFECT}
+    return settings | {"teachers": teachers, "version": __version__}
 
 
 def video_key(video: Video) -> dict[str, object]:
