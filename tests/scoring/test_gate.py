@@ -175,6 +175,18 @@ def test_a_pair_without_a_score_is_an_error_of_the_report(pair, tmp_path):
         assert reason in report
 
 
+def test_a_pair_that_cannot_be_checked_is_an_error_of_the_report(pair, documents, tmp_path):
+    flags = ("--baseline", documents / "tiny.json", "--max-drop", 1)
+    for several in ((), (tmp_path / "missing.mp4",)):
+        junit = tmp_path / f"{len(several)}.xml"
+        end = run_command("score", *pair, *several, *flags, "--junit", junit)
+        assert end.code == 2
+        report = junit.read_text()
+        assert f'<testcase classname="{pair[0]}" name="{pair[1]}">' in report
+        assert '<error message="' in report
+        assert "scored by tiny, not by vmaf_v0.6.1" in report
+
+
 def test_an_unknown_pooling_is_told_of_its_flag(pair):
     end = run_command("score", *pair, "--fail-below", "p6=75")
     assert end.stderr.startswith("vmaf-jax: --fail-below p6: no such pooling")

@@ -66,6 +66,16 @@ def test_a_broken_one_is_named_and_the_others_ranked(folder):
     assert "Traceback" not in table.stderr
 
 
+def test_one_without_the_requested_pooling_is_named_and_the_others_ranked(encodes):
+    """Raw files have no rate, and so no worst second."""
+    raw = ScoreSettings(width=352, height=288, pix_fmt="yuv420p", pool="worst-second")
+    ranking = rank(encodes / "ref.yuv", [encodes / "dis.yuv", encodes / "dis.mp4"], settings=raw)
+    assert [scores.paths[1].name for scores in ranking.ranked] == ["dis.mp4"]
+    (failure,) = ranking.failed
+    assert failure.distorted == str(encodes / "dis.yuv")
+    assert "worst-second" in failure.reason
+
+
 def test_quiet_is_a_number_alone(folder):
     pair = (folder / "ref.y4m", folder / "encodes" / "b_crf35.mp4")
     result = run_command("score", *pair, "--quiet")

@@ -183,8 +183,14 @@ class Limits:
             raise
 
     def check(self, scores: "Sequence[Scores]") -> "list[Check]":
-        """Checks the scores of all pairs."""
-        return [] if self.gate is None else [c for entry in scores for c in self.gate.check(entry)]
+        """Checks the scores of all pairs; writes the file too where one cannot be checked."""
+        if (gate := self.gate) is None:
+            return []
+        checks: list[Check] = []
+        for entry in scores:
+            with self.report_failure(*entry.paths):
+                checks += gate.check(entry)
+        return checks
 
     def add_to(self, document: dict[str, object], checks: "Sequence[Check]") -> dict[str, object]:
         """Returns the document of a result with its checks."""
@@ -440,15 +446,16 @@ def _rank(
     from vmaf_jax.scoring.rank import rank
 
     with Terminal() as terminal:
-        ranking = rank(
-            reference,
-            distorted,
-            model,
-            settings,
-            engine=measuring.engine,
-            address=measuring.address,
-            progress=terminal,
-        )
+        with limits.report_failure(reference, distorted[0]):
+            ranking = rank(
+                reference,
+                distorted,
+                model,
+                settings,
+                engine=measuring.engine,
+                address=measuring.address,
+                progress=terminal,
+            )
         failed = [(failure.distorted, failure.reason) for failure in ranking.failed]
         if output.html is not None and ranking.ranked:
             from vmaf_jax.jobs.clip_page import write_clip_page

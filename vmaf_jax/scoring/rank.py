@@ -98,10 +98,10 @@ def rank(
         if isinstance(outcome, InputError):
             failed.append(Failure(str(source.path), str(encode.path), str(outcome)))
             continue
-        scores = predict_scores(
-            loaded, choice.reason, outcome, (source, encode), settings, extraction_s=seconds
-        )
         try:
+            scores = predict_scores(
+                loaded, choice.reason, outcome, (source, encode), settings, extraction_s=seconds
+            )
             ranked.append(add_worst_region(scores, loaded) if settings.worst_region else scores)
         except InputError as error:
             failed.append(Failure(str(source.path), str(encode.path), str(error)))
