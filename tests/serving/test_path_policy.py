@@ -81,6 +81,17 @@ def test_links_are_followed_before_they_are_judged(places, tmp_path):
         refused(name, places)
 
 
+def test_names_that_messages_cannot_carry_are_refused(places):
+    (allowed,) = places.allow
+    folder = allowed / os.fsdecode(b"f\xe9")
+    folder.mkdir()
+    shutil.copy(allowed / "a.y4m", allowed / os.fsdecode(b"x\xe9.y4m"))
+    (allowed / "plain").symlink_to(folder)
+    for name in ("plain", "."):  # a folder, and one that holds a video
+        with pytest.raises(InputError, match="leads to a name that is no UTF-8; rename it"):
+            resolve_videos(name, places)
+
+
 def test_only_regular_files_of_sane_size_are_read(places, monkeypatch):
     (allowed,) = places.allow
     (allowed / "folder.y4m").mkdir()

@@ -60,6 +60,14 @@ def test_every_path_of_every_request_is_checked(places):
             parse_request(kind, arguments, places)
 
 
+@pytest.mark.parametrize("name", ["offset", "frames", "interval", "start", "width"])
+def test_a_truth_value_is_no_number(places, name):
+    pair = {"reference": "a.y4m", "distorted": "a.y4m"}
+    with pytest.raises(InputError, match=f"argument '{name}': a truth value is none"):
+        parse_request(ScoreRequest, {**pair, name: True}, places)
+    assert parse_request(ScoreRequest, {**pair, "align": True}, places).comparison.align
+
+
 @pytest.mark.parametrize("absent", [False, True])
 @pytest.mark.parametrize(
     ("kind", "field", "name", "text"),
@@ -87,6 +95,34 @@ def test_files_that_a_list_names_are_checked_before_any_is_looked_at(
             request.check_lists(places)
     (places.allow[0] / name).write_text(text.format("a.y4m"))
     parse_request(kind, {field: name, "out": "t.parquet"}, places).check_lists(places)
+
+
+def test_data_of_a_run_is_checked_where_an_export_reads_it(places, tmp_path):
+    run = places.allow[0] / "run"
+    run.mkdir()
+    (run / "table.parquet").write_text("rows")
+    listed = run / "list.csv"
+    listed.write_text("reference,distorted,source\n../a.y4m,../../secret.y4m,s\n")
+
+    def check(data, quantize="static"):
+        (run / "config.yaml").write_text(f"name: run\ndata: {data}\n")
+        arguments = {"model": "./run", "out": "m.onnx", "quantize": quantize}
+        parse_request(ExportRequest, arguments, places).check_lists(places)
+
+    outside = tmp_path / "secret.parquet"
+    for data in (
+        f"{{features: {outside}}}",
+        "{features: ../secret.y4m}",
+        f"{{data_root: {tmp_path}}}",
+        f"{{manifest: {tmp_path / 'list.csv'}}}",
+        f"{{manifest: {listed}}}",
+    ):
+        with pytest.raises(InputError, match="no such file below"):
+            check(data)
+        check(data, None)  # which reads none of it
+    with pytest.raises(InputError, match="addresses and protocols are not read"):
+        check("{features: 's3://bucket/folder'}")
+    check(f"{{features: {run / 'table.parquet'}}}")
 
 
 def test_a_name_in_bytes_is_refused(places, tmp_path):

@@ -18,6 +18,7 @@ from pydantic import AfterValidator, Field
 
 from vmaf_jax.errors import InputError
 from vmaf_jax.plain_yaml import read_yaml
+from vmaf_jax.printable import escape_surrogates
 from vmaf_jax.video.inputs import VIDEO_SUFFIXES
 
 ALLOW = "VMAF_JAX_MCP_ALLOW"
@@ -101,10 +102,11 @@ def resolve_input(text: str, settings: Settings, *, allow_root: bool = False) ->
     folders = (*settings.allow, settings.out)
     try:
         path = (folders[0] / text).resolve(strict=True)
-        if _is_below(path, folders) or (allow_root and path in folders):
-            return path
+        is_allowed = _is_below(path, folders) or (allow_root and path in folders)
     except (OSError, RuntimeError, ValueError):
-        pass  # absent and outside get one answer, which tells nothing about files outside
+        is_allowed = False  # absent and outside get one answer, which tells nothing about the rest
+    if is_allowed:
+        return _check_utf_8(path, text)
     if _PROTOCOL.match(text):
         raise InputError(
             f"{_quote(text)}: addresses and protocols are not read; give a file's path."
@@ -113,6 +115,14 @@ def resolve_input(text: str, settings: Settings, *, allow_root: bool = False) ->
     raise InputError(
         f"{_quote(text)}: no such file below the allowed folders ({allowed}); check the path."
     )
+
+
+def _check_utf_8(path: Path, text: str) -> Path:
+    """Returns the path; raises InputError where messages, which are JSON, cannot carry it."""
+    name = str(path)
+    if escape_surrogates(name) != name:
+        raise InputError(f"{_quote(text)}: leads to a name that is no UTF-8; rename it.")
+    return path
 
 
 def resolve_file(text: str, settings: Settings) -> Path:
@@ -276,6 +286,22 @@ def check_listed_files(
                 raise InputError(f"{path.name}: column {column!r} holds bytes; store text.")
             if isinstance(name, str) and name:
                 resolve(str(path.parent / name), settings)
+
+
+def check_training_data(run: Path, settings: Settings) -> None:
+    """Raises InputError where a run's configuration names data that may not be read."""
+    config = run / "config.yaml"
+    data = read_yaml(config).get("data") if config.is_file() else None
+    if not isinstance(data, dict):
+        return
+    for name in ("features", "data_root", "manifest"):
+        if (value := data.get(name)) is not None:
+            path = resolve_input(str(value), settings, allow_root=True)
+            resolve = resolve_folder if path.is_dir() else resolve_file
+            resolve(str(value), settings)
+    if data.get("manifest") is not None:
+        columns = ("reference", "distorted")
+        check_listed_files(Path(str(data["manifest"])), columns, resolve_video, settings)
 
 
 def _check_contents(folder: Path, text: str, settings: Settings, max_files: int) -> None:

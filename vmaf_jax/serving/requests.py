@@ -26,6 +26,7 @@ from vmaf_jax.serving.path_policy import (
     VideosPath,
     Word,
     check_listed_files,
+    check_training_data,
     resolve_file,
     resolve_video,
 )
@@ -104,6 +105,16 @@ class Request(pydantic.BaseModel, frozen=True, extra="forbid"):
                 kind = Word | None  # a text stands for a number too
             cls.__annotations__[name] = kind
             setattr(cls, name, Field(getattr(settings, name), description=option.help))
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _truth_values_are_no_numbers(cls, values: dict[str, object]) -> dict[str, object]:
+        """Refuses `true` for 1, which Pydantic takes."""
+        for name, field in cls.model_fields.items():
+            kinds = (field.annotation, *get_args(field.annotation))
+            if isinstance(values.get(name), bool) and bool not in kinds:
+                raise InputError(f"argument {name!r}: a truth value is none of its values.")
+        return values
 
     def check_lists(self, settings: Settings) -> None:
         """Raises InputError where a list that the request names holds a file that may not be read.
@@ -468,6 +479,11 @@ class ExportRequest(Request):
     quantize: Literal["dynamic", "static"] | None = Field(
         None, description="Also write an 8-bit file beside an ONNX one."
     )
+
+    def check_lists(self, settings: Settings) -> None:
+        """Raises InputError where 8 bits are fitted to data of a run that may not be read."""
+        if self.quantize is not None:
+            check_training_data(Path(self.model), settings)
 
 
 class BenchmarkRequest(Request):
