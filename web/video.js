@@ -5,10 +5,16 @@ import { openContainer } from "./container.js";
 import { isY4m, openY4m } from "./y4m.js";
 
 const SAME_ASPECT = 0.015; // relative; as the command line has it
+const SAME_RATE = 0.02; // relative; a container's rate is estimated from its first packets
 
 /** Opens a video file; raises an Error that says in words what is wrong with it. */
 export async function openVideo(file) {
   if (!file.size) throw new Error(`${file.name}: is empty.`);
+  try {
+    await file.slice(0, 1).arrayBuffer();
+  } catch {
+    throw new Error(`${file.name}: cannot be read; it is a folder, or was changed or removed since it was chosen.`);
+  }
   const video = (await isY4m(file)) ? await openY4m(file) : await openContainer(file);
   if (!video) {
     throw new Error(`${file.name}: is neither Y4M, MP4, MOV, MKV, WebM nor MPEG-TS; convert it, for example to Y4M with ffmpeg.`);
@@ -30,6 +36,9 @@ export function checkPair(reference, distorted) {
     throw new Error(`${interlaced[0].name}: is interlaced, the other video is not; deinterlace it first.`);
   }
   const notes = [...reference.notes, ...distorted.notes];
+  if (reference.rate && distorted.rate && Math.abs(reference.rate / distorted.rate - 1) > SAME_RATE) {
+    notes.push(`The reference has ${reference.rate.toFixed(2)} frames a second, the distorted video ${distorted.rate.toFixed(2)}: they are paired by number, and a score means little unless one was sped up.`);
+  }
   if (interlaced.length) notes.push("Both videos are interlaced: fields are compared as frames.");
   return notes;
 }

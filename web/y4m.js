@@ -52,7 +52,7 @@ export async function openY4m(file) {
 }
 
 function layout(chroma, width, height, name) {
-  const depth = /^(?:420|422|444|mono)p?(\d\d)$/.exec(chroma);
+  const depth = /^(?:420|422|444|mono)p?(\d{1,2})$/.exec(chroma);
   const bits = depth ? Number(depth[1]) : 8;
   const halfWidth = Math.ceil(width / 2), halfHeight = Math.ceil(height / 2);
   const planes = { 420: halfWidth * halfHeight * 2, 422: halfWidth * height * 2, 444: width * height * 2, mon: 0 };

@@ -2,7 +2,7 @@
 //
 //     node drive.mjs PLAYWRIGHT CHROMIUM PAGE PROFILE REQUEST
 //
-// REQUEST is JSON: [{reference, distorted, model?, own?, cancel?, viewport?, scheme?}, ...], a visit each.
+// REQUEST is JSON: [{reference, distorted, folder?, model?, own?, cancel?, viewport?, scheme?}, ...], a visit each.
 
 import { createServer } from "node:http";
 import { readFile } from "node:fs/promises";
@@ -61,6 +61,7 @@ async function visited(visit) {
   await page.waitForSelector("body[data-ready]");
   await page.setInputFiles("#reference", visit.reference);
   await page.setInputFiles("#distorted", visit.distorted);
+  if (visit.folder) await drop(page, visit.folder);
   if (visit.model) await page.selectOption("#model", visit.model);
   if (visit.own) await page.setInputFiles("#own", visit.own);
   await page.focus("#start");
@@ -78,6 +79,15 @@ async function visited(visit) {
   if (visit.shot) await page.screenshot({ path: visit.shot, fullPage: true });
   await page.close();
   return told;
+}
+
+/** Drops a folder in the place of the distorted video, which a file chooser does not give. */
+async function drop(page, path) {
+  const session = await page.context().newCDPSession(page);
+  const { x, y } = await page.locator("label[for=distorted]").boundingBox();
+  for (const type of ["dragEnter", "dragOver", "drop"]) {
+    await session.send("Input.dispatchDragEvent", { type, x: x + 5, y: y + 5, data: { items: [], files: [path], dragOperationsMask: 1 } });
+  }
 }
 
 function look() {

@@ -59,6 +59,8 @@ def files(encodes, tmp_path_factory):
     whole = (encodes / "ref.y4m").read_bytes()
     (folder / "cut.y4m").write_bytes(whole[: len(whole) // 2])
     (folder / "text.mp4").write_text("not a video")
+    (folder / "fast.y4m").write_bytes(whole.replace(b" F24:1", b" F30:1", 1))
+    (folder / "nine.y4m").write_bytes(whole.replace(b" C420jpeg", b" C420p9", 1))
     write_forms(encodes, folder)
     return folder
 
@@ -122,6 +124,9 @@ def visits(programs, page, encodes, files, tmp_path_factory):
         },
         "no pixels": {**pair, "own": str(plain)},
         "no model": {**pair, "own": str(files / "text.mp4")},
+        "folder": {**pair, "folder": str(files)},
+        "nine bits": {**pair, "distorted": str(files / "nine.y4m")},
+        "fast": {**pair, "distorted": str(files / "fast.y4m")},
         "cancelled": {**pair, "cancel": True},
         **{name: forms(name, files, reference) for name in FORMS},
         "fields.y4m": {**pair, "distorted": str(files / "fields.y4m")},
@@ -174,6 +179,11 @@ def test_a_page_says_which_of_several_tracks_it_measured(visits):
     assert json.loads(visits["two.mp4"]["json"])["notes"] == [
         "two.mp4 holds 2 video tracks; number 2 was measured."
     ]
+
+
+def test_rates_that_differ_are_told(visits):
+    (note,) = json.loads(visits["fast"]["json"])["notes"]
+    assert "24.00 frames a second, the distorted video 30.00" in note
 
 
 @pytest.fixture(scope="module")
@@ -253,6 +263,8 @@ def test_a_phone_and_the_dark_are_served(visits):
         ("cut y4m", "cut.y4m: ends in the middle of frame 5"),
         ("shorter", "short.mp4 ends after 9 frames, ref.y4m goes on"),
         ("smaller", "352x288 pixels, the distorted video 176x144"),
+        ("folder", "cannot be read; it is a folder"),
+        ("nine bits", "nine.y4m: its format 420p9 is not read here"),
         ("no size", "vmaf-jax export --model tiny --format pixels --size 176x144"),
         ("no pixels", "model.onnx: is no model of pictures"),
         ("no model", "text.mp4: is no ONNX model that runs here"),
