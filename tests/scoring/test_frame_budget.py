@@ -47,3 +47,11 @@ def test_some_frames_are_measured_as_among_all(encodes):
     assert 3 <= len(some) <= 5
     assert 0 not in some.index
     np.testing.assert_allclose(some.features, every.features[some.index], atol=1e-9)
+
+
+@pytest.mark.parametrize("frames", [1, 2, 11])
+def test_a_clip_too_short_for_a_sample_is_told(encodes, frames):
+    files = Video(encodes / "ref.y4m"), Video(encodes / "dis.mp4")
+    said = f"dis.mp4: {frames} frames?, --within takes 13 or more; drop it"
+    with pytest.raises(InputError, match=said):
+        measure_some(files, 6, FEATURES, Comparison(frames=frames))

@@ -187,6 +187,21 @@ def test_a_pair_that_cannot_be_checked_is_an_error_of_the_report(pair, documents
         assert "scored by tiny, not by vmaf_v0.6.1" in report
 
 
+def test_no_output_replaces_the_baseline_or_another_output(pair, documents, tmp_path):
+    baseline = tmp_path / "earlier.json"
+    shutil.copy(documents / "plain.json", baseline)
+    limit, both = ("--baseline", baseline, "--max-drop", 1), tmp_path / "o.xml"
+    for words, message in (
+        (("--log", baseline, *limit), "is the input"),
+        (("--log", both, "--fail-below", 1, "--junit", both), "is --log and --junit both"),
+    ):
+        end = run_command("score", *pair, *words)
+        assert (end.code, end.stderr.count("\n")) == (2, 1)
+        assert message in end.stderr
+    assert baseline.read_bytes() == (documents / "plain.json").read_bytes()
+    assert not both.exists()
+
+
 def test_an_unknown_pooling_is_told_of_its_flag(pair):
     end = run_command("score", *pair, "--fail-below", "p6=75")
     assert end.stderr.startswith("vmaf-jax: --fail-below p6: no such pooling")

@@ -163,9 +163,11 @@ class Limits:
         if within is not None and others:
             raise InputError(f"--within estimates the mean; drop it, or --pool {others.pop()}.")
 
-    def check_output(self, inputs: Sequence[Path]) -> None:
-        """Checks that the file can be written."""
+    def check_output(self, inputs: Sequence[Path], log: Path | None) -> None:
+        """Checks that the file can be written, and is another than the log."""
         if self.junit is not None:
+            if log is not None and log.absolute() == self.junit.absolute():
+                raise InputError(f"{log}: is --log and --junit both; name two files.")
             others = [] if self.baseline is None else [self.baseline]
             check_output(self.junit, ".xml", [*inputs, *others])
 
@@ -341,15 +343,16 @@ def score(
     with stdin_as_file(videos, width, height, pix_fmt) as (pristine, *degraded):
         several = len(degraded) > 1 or is_folder(pristine) or is_folder(degraded[0])
         # Before imports that take seconds, so that a mistyped name costs no wait.
-        limits.check_output([pristine, *degraded])
+        limits.check_output([pristine, *degraded], output.log)
+        read = [pristine, *degraded, *([] if limits.baseline is None else [limits.baseline])]
         if several:
-            output.check_for_ranking([pristine, *degraded], measuring.provider, within)
+            output.check_for_ranking(read, measuring.provider, within)
         elif measuring.engine == "ray":
             raise InputError("--engine ray: spreads several videos; name more, or drop it.")
         else:
             with limits.report_failure(pristine, degraded[0]):
                 measuring.check_pair([pristine, degraded[0]])
-            output.check([pristine, degraded[0], Path(model)])
+            output.check([*read, Path(model)])
         prepare_extraction(measuring.backend)
         from vmaf_jax.scoring.score import ScoreSettings
 

@@ -43,7 +43,7 @@ from vmaf_jax.video.geometry import EncodedFormat
 from vmaf_jax.video.inputs import Video, VideoPair
 from vmaf_jax.video.pairing import PairPlan, check_chroma, filter_chains
 from vmaf_jax.video.planning import plan_comparison, run_comparison
-from vmaf_jax.video.report import explain_failure
+from vmaf_jax.video.report import EMPTY_OUTPUT, explain_failure
 from vmaf_jax.video.shots import SHOT_FILTER, Floats, read_shot_log, shot_starts
 from vmaf_jax.video.streams import leave_grain_out, probe_pair
 
@@ -372,9 +372,14 @@ def first_look(
         result, videos, facts, plan = run_comparison(ffmpeg, videos, comparison, run)
         if feature_set.planes > 1:
             check_chroma(videos, facts)
+        if result.code != 0 and EMPTY_OUTPUT not in result.report:
+            raise InputError(explain_failure(result.report, reference, distorted))
+        # A branch without frames fails a run over a short clip, which is told as such.
+        description, expected = check_run(ffmpeg, videos, result, facts, plan, comparison)
+        if expected is not None:
+            _check_length(distorted, expected, pattern)
         if result.code != 0:
             raise InputError(explain_failure(result.report, reference, distorted))
-        description, expected = check_run(ffmpeg, videos, result, facts, plan, comparison)
         if feature_set.least_bits > 8:
             description |= describe_v1_form(measured_bits(facts), plan.encode)
         libvmaf = dataclasses.replace(libvmaf, encode=plan.encode)
@@ -445,17 +450,21 @@ def _read_look(
             f"{videos[1].path}: {format_count(n, 'frame')} of {expected} could be compared; "
             f"re-encode the file without broken time stamps."
         )
-    if n < (least := pattern.shortest_clip):
-        raise InputError(
-            f"{videos[1].path}: {format_count(n, 'frame')}, --within takes {least} or more; drop "
-            f"it, and all are measured."
-        )
+    _check_length(videos[1], n, pattern)
     rows: dict[int, list[float]] = {}
     for k, (branch, members) in enumerate(zip(pattern.branches(), pattern.members(n), strict=True)):
         rows |= branch.read(folder / f"log{k}.json", members, libvmaf)
     version = str(json.loads((folder / "log0.json").read_bytes()).get("version", "unknown"))
     features = dict(sorted(rows.items()))
     return FirstLook(covariate, cuts, features, videos, plan, libvmaf.ending, description, version)
+
+
+def _check_length(video: Video, n: int, pattern: FramePattern) -> None:
+    if n < (least := pattern.shortest_clip):
+        raise InputError(
+            f"{video.path}: {format_count(n, 'frame')}, --within takes {least} or more; drop "
+            f"it, and all are measured."
+        )
 
 
 def measure_all(

@@ -31,6 +31,7 @@ _COUNTS = re.compile(
     r"Input stream #(?P<input>[01]):\d+ \(video\):.*; (?P<frames>\d+) frames decoded; "
     r"(?P<errors>\d+) decode errors"
 )
+EMPTY_OUTPUT = "Could not open encoder before EOF"  # where filters left nothing to write
 _LARGEST_TILT = 0.5  # degrees; ffmpeg takes 1 for none
 
 
@@ -205,7 +206,7 @@ def explain_failure(
             return f"{video.path}: holds no decodable picture; make it again."
     if by_libvmaf := explain_libvmaf_error(report):
         return by_libvmaf
-    if "Could not open encoder before EOF" in report:  # filters left nothing to write
+    if EMPTY_OUTPUT in report:
         return (
             f"{distorted.path}: no frame of it and its reference is left to compare; lower --start "
             f"or --offset."
