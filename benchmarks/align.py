@@ -34,7 +34,7 @@ from vmaf_jax.benchmarks.timing import Figures
 from vmaf_jax.corpora.demo import SOURCES, Footage, Format, Still, moving_window, package_file
 from vmaf_jax.files import cache_dir, make_dir, write_text
 from vmaf_jax.tables.table import FeatureTable
-from vmaf_jax.video import alignment, frame_course, synchrony
+from vmaf_jax.video import alignment, synchrony
 from vmaf_jax.video.alignment import Alignment
 from vmaf_jax.video.ffmpeg import find_ffmpeg
 
@@ -124,7 +124,7 @@ def _align(k: int) -> Outcome:
 
 def _digest() -> str:
     """Returns a digest of what the outcomes depend on: the cases, and the code that aligns."""
-    modules = (alignment, frame_course, synchrony)
+    modules = (alignment, synchrony)
     content = [inspect.getsource(module).encode() for module in modules]
     return hashlib.sha256(b"".join([_RECIPE, *content])).hexdigest()[:16]
 

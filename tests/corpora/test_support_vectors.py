@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from vmaf_jax.corpora.by_name import CorpusSource
 from vmaf_jax.errors import InputError
+from vmaf_jax.extraction.corpus import CorpusSource
 from vmaf_jax.teacher import load_teacher
 
 

@@ -9,7 +9,7 @@ from pyarrow import csv
 
 from tests.reporting.support import shipped
 from tests.support import run_command
-from vmaf_jax.corpora.by_name import CorpusSource
+from vmaf_jax.extraction.corpus import CorpusSource
 from vmaf_jax.extraction.extract import extract_clips
 
 SOURCE = "testsrc2=size=352x288:rate=24:duration=1,noise=alls=8:all_seed=1"

@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 
-from vmaf_jax.corpora.by_name import CorpusSource
 from vmaf_jax.errors import InputError
-from vmaf_jax.extraction.corpus import measure_corpus
+from vmaf_jax.extraction.corpus import CorpusSource, measure_corpus
 from vmaf_jax.extraction.request import Request
 
 SOURCE = CorpusSource("support_vectors")

@@ -14,9 +14,9 @@ import pytest
 
 from vmaf_jax.cli import main
 from vmaf_jax.corpora import demo
-from vmaf_jax.corpora.by_name import CorpusSource
 from vmaf_jax.errors import InputError
 from vmaf_jax.evaluation import metrics as agreement
+from vmaf_jax.extraction.corpus import CorpusSource
 from vmaf_jax.extraction.extract import extract_clips
 from vmaf_jax.extraction.request import Request
 from vmaf_jax.features import FEATURE_SETS, V1_SETS

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from vmaf_jax.corpora.by_name import CorpusSource
 from vmaf_jax.errors import InputError
+from vmaf_jax.extraction.corpus import CorpusSource
 from vmaf_jax.jobs.extract import ExtractSettings, extract
 from vmaf_jax.tables import read_table
 

@@ -19,8 +19,7 @@ from matplotlib.figure import Figure
 from tests.support import run_command
 from vmaf_jax.printable import PrintableFormatter, printable
 from vmaf_jax.reporting import plots
-from vmaf_jax.reporting.terminal import Terminal, show_json, show_lines
-from vmaf_jax.reporting.terminal_tables import show_rows
+from vmaf_jax.reporting.terminal import Terminal, show_json, show_lines, show_rows
 
 HOSTILE = "a\x1b[2J\x1b]0;title\x07[bold]b[/bold]:bomb:\x9b31m\x7f\u202ecod.mp4\n\rc\u2028\udc80"
 SHOWN = r"a\x1b[2J\x1b]0;title\x07[bold]b[/bold]:bomb:\x9b31m\x7f\u202ecod.mp4\n\rc\u2028\udc80"
@@ -95,7 +94,7 @@ def test_a_table_in_a_pipe_is_as_wide_as_its_names(capsys, monkeypatch):
 
 def test_a_table_on_a_narrow_terminal_wraps_and_cuts_nothing():
     script = (
-        "from vmaf_jax.reporting.terminal_tables import show_rows\n"
+        "from vmaf_jax.reporting.terminal import show_rows\n"
         "show_rows(('name', 'score'), [['x' * 90 + '.mp4', '12.345']])"
     )
     master, slave = pty.openpty()

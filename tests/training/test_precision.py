@@ -8,7 +8,7 @@ import pytest
 from tests.training.support import members_of
 from vmaf_jax.features.feature_set import FEATURES
 from vmaf_jax.models import Student
-from vmaf_jax.models.networks import ROW_NETWORKS
+from vmaf_jax.models.student import ROW_NETWORKS
 from vmaf_jax.training import TrainingSettings, make_rows
 from vmaf_jax.training.member import MemberTraining, Span, make_batches
 

@@ -14,10 +14,9 @@ from vmaf_jax.reporting.clip_page import clip_page
 from vmaf_jax.reporting.plots import plot_frame
 from vmaf_jax.scoring.score import ScoreSettings
 from vmaf_jax.scoring.worst_frames import worst_frames
-from vmaf_jax.video import frame_course as course_module
-from vmaf_jax.video.alignment import Alignment, Run, align_frames
+from vmaf_jax.video import alignment
+from vmaf_jax.video.alignment import Alignment, Run, align_frames, frame_course
 from vmaf_jax.video.comparison import Comparison
-from vmaf_jax.video.frame_course import frame_course
 
 N, H, W = 40, 90, 160
 
@@ -79,8 +78,8 @@ def test_a_first_or_last_frame_that_is_coded_badly_is_not_left_out(row):
 
 
 def test_long_pairs_are_searched_near_anchors_alone(monkeypatch):
-    monkeypatch.setattr(course_module, "_FULL", 0)
-    monkeypatch.setattr(course_module, "_MARGIN", 8)
+    monkeypatch.setattr(alignment, "_FULL", 0)
+    monkeypatch.setattr(alignment, "_MARGIN", 8)
     whole = moving_pictures(400)
     expected = np.array([*range(150, 200), *range(203, 390)])
     assert frame_course(whole, add_noise(whole[expected])).tolist() == expected.tolist()

@@ -134,8 +134,7 @@ def _make_ladder(
     """Finds the rungs of a ladder, shows them, and writes the playlist."""
     from vmaf_jax.files import check_output, write_text
     from vmaf_jax.jobs.encode_ladder import encode_ladder
-    from vmaf_jax.reporting.terminal import Terminal, show_json
-    from vmaf_jax.reporting.terminal_tables import show_rows
+    from vmaf_jax.reporting.terminal import Terminal, show_json, show_rows
 
     if settings.height or settings.max_kbps or settings.min_saving or settings.per_shot:
         raise InputError(
@@ -223,7 +222,7 @@ def _show_ladder(ladder: "Ladder") -> None:
     from vmaf_jax.evaluation.rate_quality import METHODS
     from vmaf_jax.jobs.ladder import MIN_OVERLAP
     from vmaf_jax.reporting.numbers import format_change
-    from vmaf_jax.reporting.terminal_tables import show_rows
+    from vmaf_jax.reporting.terminal import show_rows
 
     for rate in ladder.bd_rates:
         by_content = [

@@ -15,8 +15,7 @@ from vmaf_jax.errors import GateError, InputError
 def doctor(json_: options.Json = False) -> None:
     """Say what this machine has and what is missing."""
     from vmaf_jax.jobs.doctor import doctor as examine
-    from vmaf_jax.reporting.terminal import show_json
-    from vmaf_jax.reporting.terminal_tables import show_parts
+    from vmaf_jax.reporting.terminal import show_json, show_parts
 
     diagnosis = examine()
     if json_:
@@ -131,10 +130,9 @@ def compare_backends(
 ) -> None:
     """Hold JAX's features against libvmaf's integer and float ones, frame by frame."""
     prepare_extraction("jax")
-    from vmaf_jax.corpora.by_name import CorpusSource
+    from vmaf_jax.extraction.corpus import CorpusSource
     from vmaf_jax.jobs.compare_backends import compare_backends as compare
-    from vmaf_jax.reporting.terminal import Terminal, show_json
-    from vmaf_jax.reporting.terminal_tables import show_rows
+    from vmaf_jax.reporting.terminal import Terminal, show_json, show_rows
 
     folder = out or Path("runs") / "backends"
     with Terminal() as terminal:

@@ -423,7 +423,7 @@ def _score_pair(
     elif output.quiet:
         show_lines([f"{scores.pooled:.6f}"])
     else:
-        from vmaf_jax.reporting.terminal_tables import show_extra_metrics, show_scores
+        from vmaf_jax.reporting.terminal import show_extra_metrics, show_scores
 
         frames = scores.frame_lines() if output.per_frame else []
         show_scores(
@@ -483,8 +483,7 @@ def _rank(
 def _show_ranking(ranking: "Ranking") -> None:
     """Shows videos, the best first; those without a score follow on standard error."""
     from vmaf_jax.reporting.numbers import format_fixed
-    from vmaf_jax.reporting.terminal import show_lines
-    from vmaf_jax.reporting.terminal_tables import show_rows
+    from vmaf_jax.reporting.terminal import show_lines, show_rows
 
     if ranking.ranked:
         names = ranking.names()

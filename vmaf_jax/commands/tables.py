@@ -37,7 +37,7 @@ def extract(
 ) -> None:
     """Extract features and teacher scores into a feature table."""
     prepare_extraction(backend)
-    from vmaf_jax.corpora.by_name import CorpusSource
+    from vmaf_jax.extraction.corpus import CorpusSource
     from vmaf_jax.jobs.extract import ExtractSettings
     from vmaf_jax.jobs.extract import extract as run_extraction
     from vmaf_jax.reporting.terminal import Terminal, show_json, show_summary

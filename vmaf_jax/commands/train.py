@@ -150,7 +150,7 @@ def evaluate(
     if features is not None and (data_root or manifest or label_scale):
         raise InputError("--features is measured already; drop the corpus's flags.")
     prepare_extraction(backend)
-    from vmaf_jax.corpora.by_name import CorpusSource
+    from vmaf_jax.extraction.corpus import CorpusSource
     from vmaf_jax.jobs.evaluate import evaluate as run_evaluation
     from vmaf_jax.reporting.evaluation_tables import (
         show_comparison,

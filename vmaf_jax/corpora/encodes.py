@@ -16,10 +16,10 @@ from pathlib import Path
 
 import pydantic
 
-from vmaf_jax.corpora.csv_files import decode
 from vmaf_jax.corpora.records import (
     MAX_BYTES,
     Number,
+    decode,
     parse_record,
     read_json,
     read_number,

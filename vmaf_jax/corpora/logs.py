@@ -24,14 +24,18 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.csv
 
-from vmaf_jax.corpora.csv_files import (
+from vmaf_jax.corpora.records import (
     CsvFormat,
+    check_size,
     decode,
     encoding_of,
     read_csv_format,
     read_csv_rows,
+    read_number,
+    read_whole,
+    show,
+    unique_keys,
 )
-from vmaf_jax.corpora.records import check_size, read_number, read_whole, show, unique_keys
 from vmaf_jax.errors import InputError
 from vmaf_jax.features.feature_set import FeatureSet
 from vmaf_jax.tables.reading import coded_text_column, missing_column, number_column, read_parquet

@@ -15,8 +15,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from vmaf_jax.corpora.clip_lists import ListedClip, check_names
-from vmaf_jax.corpora.csv_files import decode
-from vmaf_jax.corpora.records import check_size, read_number, read_whole, show
+from vmaf_jax.corpora.records import check_size, decode, read_number, read_whole, show
 from vmaf_jax.corpora.votes import OpinionColumns, Votes, check_votes
 from vmaf_jax.errors import InputError
 

@@ -19,11 +19,10 @@ import numpy as np
 
 from vmaf_jax.errors import GateError, InputError
 from vmaf_jax.extraction.extract import extract_pair
-from vmaf_jax.features.checks import OUTPUT_RANGE
-from vmaf_jax.features.feature_set import FeatureSet, Option
+from vmaf_jax.features.feature_set import OUTPUT_RANGE, FeatureSet, Option
 from vmaf_jax.files import work_folder, write_text
 from vmaf_jax.models import Student, Variables
-from vmaf_jax.models.heads import SCORE_CENTRE, SCORE_SPAN
+from vmaf_jax.models.layers import SCORE_CENTRE, SCORE_SPAN
 from vmaf_jax.models.viewing_distance import WORST_TO_BEST
 from vmaf_jax.teacher import load_teacher
 from vmaf_jax.video.ffmpeg import find_ffmpeg, run_ffmpeg

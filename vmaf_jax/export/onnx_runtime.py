@@ -18,8 +18,7 @@ from vmaf_jax.export.contract import (
     check_contract,
     load_onnx,
 )
-from vmaf_jax.features.checks import OUTPUT_RANGE
-from vmaf_jax.features.feature_set import FeatureSet
+from vmaf_jax.features.feature_set import OUTPUT_RANGE, FeatureSet
 from vmaf_jax.files import write_bytes
 
 if TYPE_CHECKING:

@@ -25,8 +25,7 @@ from vmaf_jax.evaluation.metrics import Metrics
 from vmaf_jax.evaluation.title_process import Hyperparameters
 from vmaf_jax.export.contract import MAX_BYTES as ONNX_BYTES
 from vmaf_jax.export.contract import OUTPUT_NAME, read_feature_set
-from vmaf_jax.features.checks import OUTPUT_RANGE
-from vmaf_jax.features.feature_set import FeatureSet
+from vmaf_jax.features.feature_set import OUTPUT_RANGE, FeatureSet
 from vmaf_jax.files import read_limited, to_json, write_text
 from vmaf_jax.models.pooling import check_pooling
 from vmaf_jax.models.viewing_distance import ViewingDistance

@@ -4,6 +4,7 @@ The result of each pair goes into the cache as soon as it is measured, so that a
 extraction goes on where it was. A pair that fails does not stop the others.
 """
 
+import concurrent.futures
 import dataclasses
 import os
 from collections.abc import Callable, Sequence
@@ -15,14 +16,23 @@ import numpy.typing as npt
 
 from vmaf_jax.corpora.clips import Clip
 from vmaf_jax.errors import InputError, check_choice, name_missing_extra
-from vmaf_jax.extraction.libvmaf_pairs import extract_by_libvmaf
-from vmaf_jax.extraction.request import METRICS, Request, TableOrError, parse_extra_metrics
+from vmaf_jax.extraction.cache import Cache
+from vmaf_jax.extraction.request import (
+    METRICS,
+    LibvmafModel,
+    Request,
+    TableOrError,
+    parse_extra_metrics,
+    request_key,
+    resolve_teachers,
+)
 from vmaf_jax.features.feature_set import FEATURES, FeatureSet
 from vmaf_jax.tables.table import FeatureTable, concatenate, constant_text
 from vmaf_jax.teacher.model_file import DEFAULT_TEACHER, find_model_file, read_model_file
 from vmaf_jax.video.arrays import arrays_as_files
 from vmaf_jax.video.comparison import DEFAULT_COMPARISON, Comparison, ComparisonOptions
-from vmaf_jax.video.inputs import Video, VideoPair
+from vmaf_jax.video.ffmpeg import Ffmpeg, find_ffmpeg
+from vmaf_jax.video.inputs import Video, VideoPair, check_video, file_digest
 
 BACKENDS = ("libvmaf", "jax")
 # A file, or luma or planes as `arrays_as_files` takes them.
@@ -216,4 +226,80 @@ def label_rows(table: FeatureTable, clip: Clip) -> FeatureTable:
         mos_ci95=None if clip.mos_ci95 is None else np.full(n, clip.mos_ci95),
         experiment=None if clip.experiment is None else constant_text(clip.experiment, n),
         provenance={**provenance, **scale, "inputs": inputs},
+    )
+
+
+RECIPE = 6  # of the measurement: raised with every change of values, so that none is served old
+
+
+def extract_by_libvmaf(
+    pairs: Sequence[VideoPair], request: Request, on_pair: Callable[[int], None]
+) -> list[TableOrError]:
+    """Returns a table per pair, or why there is none, as `extract_each`.
+
+    Raises:
+        InputError: no ffmpeg, or a teacher's name or file is bad.
+    """
+    models = resolve_teachers(request.teachers)
+    ffmpeg = find_ffmpeg()
+    cores = os.cpu_count() or 1
+    workers = max(1, min(request.jobs or cores, len(pairs)))
+    threads = request.threads or max(1, cores // workers)
+
+    def extract(pair: VideoPair) -> TableOrError:
+        try:
+            table = _extract_cached(pair, request, ffmpeg, models, threads)
+        except InputError as error:
+            return error
+        on_pair(len(table))
+        return table
+
+    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
+        futures = [pool.submit(extract, pair) for pair in pairs]
+        try:
+            concurrent.futures.wait(futures)
+        except KeyboardInterrupt:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return [future.result() for future in futures]
+
+
+def measurement_settings(request: Request, models: Sequence[LibvmafModel]) -> dict[str, object]:
+    """Returns all that a measurement depends on besides pair and program, for JSON."""
+    teachers = [(m.name, file_digest(m.path) if m.path else None) for m in models]
+    return {"recipe": RECIPE, **request_key(request, teachers)}
+
+
+def _extract_cached(
+    pair: VideoPair, request: Request, ffmpeg: Ffmpeg, models: list[LibvmafModel], threads: int
+) -> FeatureTable:
+    for video in pair:
+        check_video(video)
+    settings = {
+        "program": [ffmpeg.path, ffmpeg.version],
+        **measurement_settings(request, models),
+    }
+    labels = [model.name for model in models] + list(request.extra_metrics)
+    cache = Cache(request.cache_folder, settings, labels)
+    if (cached := cache.find(pair)) is not None:
+        return cached
+    from vmaf_jax.extraction.libvmaf import measure_by_libvmaf  # what a cached pair does without
+
+    with concurrent.futures.ThreadPoolExecutor(len(pair)) as pool:  # hashes while libvmaf measures
+        digests = [pool.submit(file_digest, video.path) for video in pair]
+        measurement = measure_by_libvmaf(pair, request, ffmpeg, models, threads)
+        contents = [digest.result() for digest in digests]
+    backend = {
+        "backend": "libvmaf",
+        "backend_version": measurement.version,
+        "ffmpeg_version": ffmpeg.version,
+    }
+    return cache.store(
+        pair,
+        measurement.features,
+        measurement.labels,
+        request.feature_set,
+        backend,
+        contents,
+        measurement.description,
     )

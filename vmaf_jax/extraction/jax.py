@@ -27,8 +27,7 @@ from vmaf_jax.extraction.cache import Cache
 from vmaf_jax.extraction.libvmaf import describe_v1_form
 from vmaf_jax.extraction.request import Request, TableOrError, request_key, resolve_teachers
 from vmaf_jax.features import v1
-from vmaf_jax.features.checks import MIN_SIZE
-from vmaf_jax.features.feature_set import FEATURES, FeatureSet
+from vmaf_jax.features.feature_set import FEATURES, MIN_SIZE, FeatureSet
 from vmaf_jax.features.frames import chunk_features
 from vmaf_jax.features.motion import motion2
 from vmaf_jax.teacher import Teacher, load_teacher

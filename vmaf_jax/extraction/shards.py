@@ -14,8 +14,7 @@ from pathlib import Path
 
 from vmaf_jax.corpora.clips import Clip
 from vmaf_jax.errors import InputError
-from vmaf_jax.extraction.extract import extract_one, label_rows
-from vmaf_jax.extraction.libvmaf_pairs import measurement_settings
+from vmaf_jax.extraction.extract import extract_one, label_rows, measurement_settings
 from vmaf_jax.extraction.request import Request, resolve_teachers, video_key
 from vmaf_jax.printable import format_count
 from vmaf_jax.tables.dataset import shard_path

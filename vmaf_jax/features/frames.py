@@ -16,8 +16,7 @@ from jaxtyping import Array, Bool, Float, Int, Shaped
 from vmaf_jax.environment import keep_programs_by_default
 from vmaf_jax.errors import InputError
 from vmaf_jax.features.adm import frame_adm
-from vmaf_jax.features.checks import MIN_SIZE
-from vmaf_jax.features.feature_set import FEATURES
+from vmaf_jax.features.feature_set import FEATURES, MIN_SIZE
 from vmaf_jax.features.filters import unstack
 from vmaf_jax.features.motion import frame_motion, motion2
 from vmaf_jax.features.samples import Clip, check_samples, make_clip, nan_frames, to_few_types

@@ -16,7 +16,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from vmaf_jax.corpora.by_name import CorpusSource
 from vmaf_jax.errors import InputError
 from vmaf_jax.evaluation import Opinions
 from vmaf_jax.evaluation.conformal import check_level
@@ -27,7 +26,7 @@ from vmaf_jax.evaluation.opinion_report import (
     compare_against_opinions,
     opinion_report,
 )
-from vmaf_jax.extraction.corpus import measure_with_labels
+from vmaf_jax.extraction.corpus import CorpusSource, measure_with_labels
 from vmaf_jax.extraction.extract import check_backend
 from vmaf_jax.extraction.request import resolve_teacher
 from vmaf_jax.printable import format_count

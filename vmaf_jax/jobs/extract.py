@@ -5,10 +5,9 @@ import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
-from vmaf_jax.corpora.by_name import CorpusSource
 from vmaf_jax.corpora.clips import Clip
 from vmaf_jax.errors import InputError, check_choice
-from vmaf_jax.extraction.corpus import measure_corpus
+from vmaf_jax.extraction.corpus import CorpusSource, measure_corpus
 from vmaf_jax.extraction.extract import check_backend
 from vmaf_jax.extraction.request import Request, check_engine
 from vmaf_jax.extraction.shards import (

@@ -30,7 +30,7 @@ import numpy as np
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from vmaf_jax.models.heads import SCORE_CENTRE, SCORE_SPAN, TARGET_RANGE
+from vmaf_jax.models.layers import SCORE_CENTRE, SCORE_SPAN, TARGET_RANGE
 from vmaf_jax.teacher import Teacher
 from vmaf_jax.teacher.svr import rescale_decision, svr_kernel
 

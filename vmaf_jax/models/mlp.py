@@ -14,9 +14,8 @@ import numpy as np
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from vmaf_jax.features.checks import OUTPUT_RANGE
-from vmaf_jax.models.heads import SCORE_CENTRE, SCORE_SPAN, head_score
-from vmaf_jax.models.sums import AnyArray, sum_of_columns
+from vmaf_jax.features.feature_set import OUTPUT_RANGE
+from vmaf_jax.models.layers import SCORE_CENTRE, SCORE_SPAN, AnyArray, head_score, sum_of_columns
 
 N_COLUMNS = 64  # of the deployed last product; 32 and 96 were seen to round otherwise
 

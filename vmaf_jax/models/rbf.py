@@ -13,9 +13,8 @@ import numpy as np
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from vmaf_jax.features.checks import OUTPUT_RANGE
-from vmaf_jax.models.heads import SCORE_CENTRE, SCORE_SPAN
-from vmaf_jax.models.sums import add_bias, scale_columns
+from vmaf_jax.features.feature_set import OUTPUT_RANGE
+from vmaf_jax.models.layers import SCORE_CENTRE, SCORE_SPAN, add_bias, scale_columns
 
 
 class Rbf(nn.Module):

@@ -10,7 +10,7 @@ from vmaf_jax.evaluation.cross_validation import HeldOut
 from vmaf_jax.evaluation.metrics import METRIC_NAMES, RANGES, Distance, all_metrics, range_rmse
 from vmaf_jax.evaluation.opinion_report import Experiments, mean_bias
 from vmaf_jax.evaluation.run_metrics import CASES, Deviation
-from vmaf_jax.features.checks import OUTPUT_RANGE
+from vmaf_jax.features.feature_set import OUTPUT_RANGE
 from vmaf_jax.models import Student
 from vmaf_jax.models.viewing_distance import ViewingDistance
 from vmaf_jax.printable import format_count

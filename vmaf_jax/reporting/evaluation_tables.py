@@ -11,8 +11,7 @@ from vmaf_jax.evaluation.opinions import OpinionMetrics
 from vmaf_jax.evaluation.run_metrics import RunMetrics, Standing
 from vmaf_jax.printable import format_count
 from vmaf_jax.reporting.numbers import format_fixed, format_interval, format_p_value
-from vmaf_jax.reporting.terminal import show_lines
-from vmaf_jax.reporting.terminal_tables import show_rows
+from vmaf_jax.reporting.terminal import show_lines, show_rows
 from vmaf_jax.tables.opinions import votes_a_point
 
 Scale = tuple[float, float]

@@ -34,8 +34,8 @@ from vmaf_jax.training import (
     masked_scalers,
     train_members,
 )
+from vmaf_jax.training.batches import StreamRows
 from vmaf_jax.training.optimisers import Rates
-from vmaf_jax.training.streams import StreamRows
 
 _PIECE_ROWS = 1 << 14  # that one member predicts in a call, at most
 _CALL_ROWS = 1 << 17  # that all members of a call predict; frames count singly

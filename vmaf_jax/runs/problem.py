@@ -9,10 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
-from vmaf_jax.corpora.by_name import CorpusSource
 from vmaf_jax.errors import InputError, OtherFeaturesError
 from vmaf_jax.evaluation.cross_validation import HeldOut
-from vmaf_jax.extraction.corpus import measure_corpus
+from vmaf_jax.extraction.corpus import CorpusSource, measure_corpus
 from vmaf_jax.extraction.request import Request
 from vmaf_jax.features.feature_set import FEATURE_SETS
 from vmaf_jax.models import Student, Variables
@@ -32,7 +31,7 @@ from vmaf_jax.training import (
     make_rows,
     source_folds,
 )
-from vmaf_jax.training.streams import StreamRows
+from vmaf_jax.training.batches import StreamRows
 
 _DIGEST_ROWS = 1 << 16  # that are copied at a time
 _TARGET_ROWS = 1 << 16  # that the teacher is asked about at a time

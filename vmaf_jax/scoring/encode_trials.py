@@ -18,14 +18,13 @@ import numpy as np
 from vmaf_jax.errors import InputError
 from vmaf_jax.evaluation.clip_pooling import pool_clip
 from vmaf_jax.evaluation.frame_sample import CELL, LEVEL
-from vmaf_jax.extraction.extract import extract_one
+from vmaf_jax.extraction.extract import RECIPE, extract_one
 from vmaf_jax.extraction.frame_subset import (
     FirstLook,
     check_frames_separable,
     look_arguments,
     read_look,
 )
-from vmaf_jax.extraction.libvmaf_pairs import RECIPE
 from vmaf_jax.extraction.request import Request
 from vmaf_jax.files import cache_dir, to_json, work_folder, write_text
 from vmaf_jax.progress import Progress

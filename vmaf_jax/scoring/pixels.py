@@ -55,8 +55,7 @@ from vmaf_jax.export.sidecar import (
     teacher_origin,
     write_sidecar,
 )
-from vmaf_jax.features.checks import OUTPUT_RANGE
-from vmaf_jax.features.feature_set import FeatureSet
+from vmaf_jax.features.feature_set import OUTPUT_RANGE, FeatureSet
 from vmaf_jax.files import cache_dir, to_json, work_folder, write_bytes, write_text
 from vmaf_jax.models.pooling import pool
 from vmaf_jax.runs.locate import find_run, shipped_onnx

@@ -200,7 +200,7 @@ def extract_features(
     request: requests.ExtractRequest, progress: Progress
 ) -> Answer[results.TableResult]:
     """Measures a corpus and writes its feature table."""
-    from vmaf_jax.corpora.by_name import CorpusSource
+    from vmaf_jax.extraction.corpus import CorpusSource
     from vmaf_jax.jobs.extract import ExtractSettings, extract
 
     check_output(Path(request.out), ".parquet")  # the job would write a folder of shards too

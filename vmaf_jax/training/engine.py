@@ -21,7 +21,16 @@ from jax.typing import DTypeLike
 from vmaf_jax.features.feature_set import FeatureSet
 from vmaf_jax.models import Student, Variables
 from vmaf_jax.teacher.svr import SvrParams
-from vmaf_jax.training.batches import Batches, ClipRows, Rows
+from vmaf_jax.training.batches import (
+    Batches,
+    Chunk,
+    ClipRows,
+    Rows,
+    StreamRows,
+    chunks,
+    columns_of,
+    prefetched,
+)
 from vmaf_jax.training.masks import Scaler
 from vmaf_jax.training.member import Member, MemberTraining, Span, make_batches
 from vmaf_jax.training.optimisers import Rates, State
@@ -33,7 +42,6 @@ from vmaf_jax.training.sharding import (
     members_that_fit,
     training_bytes,
 )
-from vmaf_jax.training.streams import Chunk, StreamRows, chunks, columns_of, prefetched
 
 _SAMPLE = 4096  # rows of a stream that prototypes start at
 

@@ -16,8 +16,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from vmaf_jax.models.heads import BINS, SCORE_SPAN, TARGET_RANGE, head_score
-from vmaf_jax.models.sums import sum_of_columns
+from vmaf_jax.models.layers import BINS, SCORE_SPAN, TARGET_RANGE, head_score, sum_of_columns
 
 _KINK = 0.5  # of Huber's loss, in units of 25 points: half a vote of 1 to 5
 

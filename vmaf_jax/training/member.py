@@ -3,6 +3,11 @@
 A member is one training: the sources it trains on, a key, a temperature. Nothing of other sources
 is read: rows are gathered from its own sources, or zeroed before anything reads them, so that not
 even a NaN in them can reach the parameters.
+
+Training may draw parameters to priors. Viewers of one laboratory test use the scale in their own
+way, so an offset and a gain may be fitted to each experiment, drawn to 0 and 1 by Gaussian priors,
+and are dropped in use. The anchor draws parameters to where they started, so that few sources
+cannot lead them far.
 """
 
 import dataclasses
@@ -15,13 +20,16 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from vmaf_jax.features.feature_set import FeatureSet
+from vmaf_jax.features.feature_set import OUTPUT_RANGE, FeatureSet
 from vmaf_jax.models import Student, Variables
+from vmaf_jax.models.layers import SCORE_CENTRE, SCORE_SPAN
+from vmaf_jax.models.viewing_distance import move_scores
 from vmaf_jax.teacher.svr import SvrParams
 from vmaf_jax.training.batches import (
     Batch,
     Batches,
     BatchSource,
+    ClipRows,
     MemberRows,
     Rows,
     all_rows,
@@ -30,14 +38,6 @@ from vmaf_jax.training.batches import (
     streamed_rows,
     teacher_queries,
 )
-from vmaf_jax.training.effects import (
-    Penalty,
-    apply_distance,
-    apply_effects,
-    make_penalty,
-    with_effects,
-)
-from vmaf_jax.training.effects import without_effects as student_params
 from vmaf_jax.training.losses import LOSSES, Labels, Loss
 from vmaf_jax.training.optimisers import (
     Method,
@@ -122,10 +122,6 @@ class MemberTraining:
     @property
     def _loss(self) -> Loss:
         return LOSSES[self.settings.loss](self.settings.sigma)
-
-    @property
-    def _penalty(self) -> Penalty:
-        return make_penalty(self.settings.anchor)
 
     def _method(self, rows: Rows, member: Member, n_steps: ArrayLike) -> Method:
         if self.wide:
@@ -229,7 +225,7 @@ class MemberTraining:
 
         def loss(params: Variables, batch: Batch, key: Array) -> Array:
             frames = None if batch.clips is None else jnp.asarray(batch.clips.frames)
-            variables = {"params": student_params(params), "scaler": member.scaler}
+            variables = {"params": without_effects(params), "scaler": member.scaler}
             outputs = self.student.outputs(
                 variables, batch.features, frames, key=key, dropout=member.dropout
             )
@@ -242,7 +238,7 @@ class MemberTraining:
             weight = jnp.sum(batch.weight)
             total = jnp.dot(batch.weight, per_row, precision="highest")
             mean = total / jnp.where(weight > 0, weight, 1.0)
-            return mean + self._penalty(params, start, count)
+            return mean + penalty(params, start, count, anchor=self.settings.anchor)
 
         def score(params: Variables, features: Array) -> Array:
             return self.student.score({"params": params, "scaler": member.scaler}, features)
@@ -258,7 +254,7 @@ class MemberTraining:
         # The state holds the parameters whatever the rates are; those of several members would not
         # fit the vector of one.
         method = self._method(sample, member._replace(rates=None), 1)
-        params = student_params(method.params(state))
+        params = without_effects(method.params(state))
         variables = {"params": params, "scaler": member.scaler}
         return jax.tree.map(lambda leaf: np.asarray(leaf, np.float32), variables)
 
@@ -284,3 +280,71 @@ def make_batches(
     if settings.strategy == "teacher_queries":
         return teacher_queries(steps, size, feature_set)
     return drawn_rows(steps, size)
+
+
+_EFFECTS = "experiments"
+OFFSET_SD, GAIN_SD = 0.2, 0.1  # of the priors: 5 VMAF points (head units of 25), and 10 %
+_RESIDUAL_SD = 0.56  # of a clip's error, head units: how much one clip weighs against a prior
+
+
+def with_effects(params: Variables, clips: ClipRows | None) -> Variables:
+    """Returns `params` and, where clips name experiments, an offset and a gain of 0 for each."""
+    if clips is None or not clips.experiment.shape[1]:
+        return params
+    zeros = jnp.zeros(clips.experiment.shape[1])
+    return {**params, _EFFECTS: {"offset": zeros, "gain": zeros}}
+
+
+def without_effects(params: Variables) -> Variables:
+    """Returns the student's own part of `params`."""
+    return {name: value for name, value in params.items() if name != _EFFECTS}
+
+
+def apply_effects(
+    params: Variables, outputs: Float[Array, "n k"], clips: ClipRows | None
+) -> Float[Array, "n k"]:
+    """Applies the offset and gain of each clip's experiment to outputs."""
+    if clips is None or _EFFECTS not in params:
+        return outputs
+    effects = params[_EFFECTS]
+    gain = jnp.dot(clips.experiment, effects["gain"], precision="highest")
+    offset = jnp.dot(clips.experiment, effects["offset"], precision="highest")
+    return outputs * (1.0 + gain[:, None]) + offset[:, None]
+
+
+def apply_distance(
+    gain: Float[Array, ""], outputs: Float[Array, "n k"], clips: ClipRows
+) -> Float[Array, "n k"]:
+    """Moves the outputs of clips to the distance of their viewers, as `viewing_distance` says.
+
+    Args:
+        gain: of the student.
+    """
+    # Beyond the ends of the scale, where outputs may be while training, scores stay as they are.
+    scores = SCORE_CENTRE + SCORE_SPAN * outputs
+    inside = jnp.clip(scores, *OUTPUT_RANGE)
+    moved = move_scores(inside, gain * jnp.asarray(clips.log_distance)[:, None])
+    return outputs + (moved - inside) / SCORE_SPAN
+
+
+def penalty(
+    params: Variables, start: Variables, n_rows: Array, *, anchor: float
+) -> Float[Array, ""] | float:
+    """Computes what the priors add to the loss of parameters.
+
+    Args:
+        start: where the student's own parameters started.
+        n_rows: that the member trains on.
+        anchor: weight of the squared distance from the start, >= 0.
+    """
+    value: Array | float = 0.0
+    if anchor:
+        student = without_effects(params)
+        moved = jax.tree.map(lambda now, then: jnp.sum(jnp.square(now - then)), student, start)
+        value += anchor * sum(jax.tree.leaves(moved))
+    if _EFFECTS in params:
+        effects = params[_EFFECTS]
+        prior = jnp.sum(jnp.square(effects["offset"] / OFFSET_SD))
+        prior += jnp.sum(jnp.square(effects["gain"] / GAIN_SD))
+        value += _RESIDUAL_SD**2 * prior / n_rows
+    return value

@@ -20,8 +20,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from vmaf_jax.models import Variables
-from vmaf_jax.models.heads import SCORE_SPAN
-from vmaf_jax.models.sums import AnyArray
+from vmaf_jax.models.layers import SCORE_SPAN, AnyArray
 from vmaf_jax.training.batches import Batch
 from vmaf_jax.training.settings import TrainingSettings
 

@@ -17,7 +17,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float
 
-from vmaf_jax.models.heads import SCORE_SPAN
+from vmaf_jax.models.layers import SCORE_SPAN
 from vmaf_jax.models.mlp import Layers, activation
 
 _WEIGHT_LEVELS, _ACTIVATION_LEVELS = 63, 255

@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from vmaf_jax.errors import InputError
-from vmaf_jax.features.checks import MIN_SIZE
+from vmaf_jax.features.feature_set import MIN_SIZE
 from vmaf_jax.video.alignment import Alignment
 from vmaf_jax.video.comparison import Comparison, Description, Region
 from vmaf_jax.video.ffmpeg import BY_NUMBER

@@ -31,8 +31,7 @@ from vmaf_jax.export.contract import (
 )
 from vmaf_jax.export.pixels.features import frame_features
 from vmaf_jax.export.pixels.graph import Graph, Value
-from vmaf_jax.features.checks import MIN_SIZE
-from vmaf_jax.features.feature_set import FeatureSet
+from vmaf_jax.features.feature_set import MIN_SIZE, FeatureSet
 from vmaf_jax.files import limit
 
 if TYPE_CHECKING:

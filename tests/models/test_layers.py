@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from vmaf_jax.models.sums import add_bias, scale_columns, sum_of_columns, sum_of_rows
+from vmaf_jax.models.layers import add_bias, scale_columns, sum_of_columns, sum_of_rows
 
 X = jnp.asarray(np.random.default_rng(0).normal(size=(5, 3)), jnp.float32)
 K = jnp.array([0.5, -2.0, 3.0], jnp.float32)

@@ -11,7 +11,7 @@ from vmaf_jax.features.feature_set import FEATURES
 from vmaf_jax.models import Student
 from vmaf_jax.training import ClipRows, TrainingSettings, make_rows, train_members
 from vmaf_jax.training.batches import BatchSource, MemberRows, drawn_rows
-from vmaf_jax.training.effects import apply_effects, with_effects, without_effects
+from vmaf_jax.training.member import apply_effects, with_effects, without_effects
 
 # All clips look alike, so that a student can say one score of them, and the best is known.
 CONSTANT = {"steps": 300, "weight_decay": 0.0, "learning_rate": 3e-2}

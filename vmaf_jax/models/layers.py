@@ -1,8 +1,14 @@
-"""Sums that come out the same bits however many members are mapped: all of them are products.
+"""What networks share: sums that come out the same bits however many members are mapped, and heads.
 
 XLA adds a fused sum up in an order that depends on the size of the mapped batch, and the order of
 float32 additions shows. A matrix product it computes in one order. So every sum that a training
 depends on is a product here, and a fold trains to the same bits alone and among others.
+
+A head makes a score of a network's outputs. Scalar: `score = 50 + 25 z`, so that unit outputs span
+the scale. Distribution: `z` are logits over bins with centres `c_k`, and the score is the expected
+value `sum_k c_k softmax(z)_k`. The bins reach far enough past 0 and 100, and lie close enough for
+the teacher's width, that the expected value of a discretised teacher is unbiased for scores in
+[-25, 125].
 """
 
 import jax
@@ -56,3 +62,25 @@ def _scale_backward(saved: tuple[Array, Array], g: Array) -> tuple[Array, Array]
 
 
 scale_columns.defvjp(_scale_forward, _scale_backward)
+
+
+SCORE_CENTRE, SCORE_SPAN = 50.0, 25.0  # VMAF points
+BINS = np.arange(-40.0, 140.0 + 1.0, 2.0, dtype=np.float32)  # VMAF points, K = 91
+TARGET_RANGE = (-25.0, 125.0)  # VMAF points
+
+
+HEADS = ("scalar", "distribution")
+
+
+def head_outputs(head: str) -> int:
+    """Returns the number of outputs that the network needs for `head`."""
+    return 1 if head == "scalar" else len(BINS)
+
+
+def head_score(head: str, outputs: Float[Array, "n k"]) -> Float[Array, " n"]:
+    """Computes unclipped scores, VMAF points, from the outputs of the network."""
+    if head == "scalar":
+        return SCORE_CENTRE + SCORE_SPAN * jnp.squeeze(outputs, -1)
+    # A one-column product exports as MatMul; a sum over the broadcast product as six nodes.
+    weights = jax.nn.softmax(outputs)
+    return jnp.squeeze(jnp.dot(weights, BINS[:, None], precision="highest"), -1)
