@@ -19,7 +19,6 @@ import numpy as np
 from benchmarks.command import run
 from vmaf_jax.benchmarks.timing import Figure, Figures
 from vmaf_jax.corpora import demo
-from vmaf_jax.corpora.clips import Clip
 from vmaf_jax.corpora.votes import vote_rows
 from vmaf_jax.extraction.extract import extract_clips
 from vmaf_jax.extraction.request import Request
@@ -27,7 +26,7 @@ from vmaf_jax.jobs.check import check, find_subjects
 from vmaf_jax.tables.table import FeatureTable, concatenate
 from vmaf_jax.video.comparison import Comparison
 from vmaf_jax.video.ffmpeg import find_ffmpeg, run_ffmpeg
-from vmaf_jax.video.inputs import Video
+from vmaf_jax.video.inputs import Clip, Video
 
 _SHIFTS = tuple(k for k in range(-5, 6) if k)
 _FAULTS = 6  # of 72 clips

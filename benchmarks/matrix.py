@@ -24,7 +24,6 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from vmaf_jax.corpora.clips import Clip
 from vmaf_jax.corpora.demo import load_clips
 from vmaf_jax.corpora.logs import read_log
 from vmaf_jax.errors import InputError
@@ -41,6 +40,7 @@ from vmaf_jax.reporting.page import markdown_table
 from vmaf_jax.runs.locate import checkpoints
 from vmaf_jax.scoring.model import load_model
 from vmaf_jax.video.ffmpeg import find_ffmpeg, run_ffmpeg
+from vmaf_jax.video.inputs import Clip
 
 # By version of ffmpeg: the package, and the version of libvmaf in its program.
 FFMPEG_BUILDS = {

@@ -23,10 +23,10 @@ import pyarrow.parquet as pq
 
 from benchmarks.opinions_page import BY_SOURCE, BY_TEST, FORMER, OWN_DISTANCE, write_page
 from vmaf_jax.environment import prepare_training
+from vmaf_jax.evaluation.clip_pooling import apply_pooling
 from vmaf_jax.evaluation.cross_validation import read_held_out
 from vmaf_jax.jobs.import_features import ImportSettings, ImportSource, import_features
 from vmaf_jax.models import deploy
-from vmaf_jax.models.pooling import pool
 from vmaf_jax.progress import NO_PROGRESS
 from vmaf_jax.runs.conclude import FOUR_K, RIVAL_POOLINGS
 from vmaf_jax.runs.config import Config, DataConfig, StudentConfig, load_config
@@ -111,7 +111,9 @@ def vmaf(problem: Problem) -> dict[str, Floats]:
     for name in ("vmaf_v0.6.1", FOUR_K):
         frames = np.asarray(load_teacher(name)(problem.table.features), np.float64)
         for pooling in RIVAL_POOLINGS:
-            out[f"{name}, {pooling}"] = np.array([pool(frames[rows], pooling) for rows in own])
+            out[f"{name}, {pooling}"] = np.array(
+                [apply_pooling(frames[rows], pooling) for rows in own]
+            )
     return out
 
 

@@ -230,7 +230,7 @@ def encodes(tmp_path_factory, ffmpeg):
 
 @pytest.fixture(scope="session")
 def support_vectors():
-    from vmaf_jax.corpora.support_vectors import support_vector_table
+    from vmaf_jax.extraction.corpus import support_vector_table
     from vmaf_jax.teacher import load_teacher
 
     before = jax.config.read("jax_disable_most_optimizations")

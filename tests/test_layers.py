@@ -10,7 +10,6 @@ ORDER = (
         "errors",
         "printable",
         "files",
-        "plain_yaml",
         "interrupts",
         "progress",
         "environment",

@@ -7,10 +7,10 @@ import pytest
 
 from tests.support import run_command
 from vmaf_jax.benchmarks.training import bench_recipe
-from vmaf_jax.corpora.support_vectors import support_vector_table
 from vmaf_jax.errors import InputError
 from vmaf_jax.evaluation.cross_validation import read_held_out
 from vmaf_jax.evaluation.metrics import plcc, rmse
+from vmaf_jax.extraction.corpus import support_vector_table
 from vmaf_jax.teacher import load_teacher
 
 KEYS = [

@@ -8,7 +8,7 @@ import runpy
 from pathlib import Path
 
 from tests.reporting.support import MARKUP, predictions
-from vmaf_jax.corpora.support_vectors import support_vector_table
+from vmaf_jax.extraction.corpus import support_vector_table
 from vmaf_jax.reporting.notebook import run_html
 from vmaf_jax.tables.table import constant_text
 from vmaf_jax.teacher import load_teacher

@@ -12,7 +12,6 @@ import pytest
 import vmaf_jax
 from tests.end_to_end.cards import card_from_files
 from tests.support import opinions_of_uhd_1, run_command
-from vmaf_jax.corpora.support_vectors import support_vector_table
 from vmaf_jax.environment import processor
 from vmaf_jax.evaluation import all_metrics, loso_metrics, read_held_out
 from vmaf_jax.evaluation.conformal import LEVELS
@@ -23,6 +22,7 @@ from vmaf_jax.export.parity import ParityLimits, check_parity, measure_parity, p
 from vmaf_jax.export.quantize import BUDGET_PLCC, BUDGET_RMSE, compare
 from vmaf_jax.export.registry import verify_registry
 from vmaf_jax.export.sidecar import read_sidecar
+from vmaf_jax.extraction.corpus import support_vector_table
 from vmaf_jax.extraction.extract import extract_clips
 from vmaf_jax.extraction.request import Request
 from vmaf_jax.features import FEATURES

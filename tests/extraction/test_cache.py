@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vmaf_jax.corpora.clips import Clip
 from vmaf_jax.errors import InputError
 from vmaf_jax.extraction.cache import readable_name
 from vmaf_jax.extraction.extract import extract_pair
@@ -15,7 +14,7 @@ from vmaf_jax.extraction.request import Request, request_key, video_key
 from vmaf_jax.extraction.shards import ShardSettings, locate_shard
 from vmaf_jax.features.feature_set import FEATURE_SETS
 from vmaf_jax.video.comparison import Comparison
-from vmaf_jax.video.inputs import Video
+from vmaf_jax.video.inputs import Clip, Video
 
 RAW = {"width": 352, "height": 288, "pix_fmt": "yuv420p"}
 TEACHERS = {"teachers": ("vmaf_v0.6.1",)}

@@ -5,12 +5,11 @@ import dataclasses
 import numpy as np
 import pytest
 
-from vmaf_jax.corpora.clips import Clip
 from vmaf_jax.extraction.request import Request
 from vmaf_jax.extraction.shards import ShardSettings, locate_shard, write_shard
 from vmaf_jax.tables import read_table
 from vmaf_jax.video.comparison import Comparison
-from vmaf_jax.video.inputs import Video
+from vmaf_jax.video.inputs import Clip, Video
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from tests.hostile.support import refused
 from tests.reporting.support import shipped
 from tests.support import run_command
 from vmaf_jax.errors import InputError
+from vmaf_jax.files import parse_yaml
 from vmaf_jax.jobs.compare_backends import compare_backends
-from vmaf_jax.plain_yaml import parse_yaml
 
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{b}: &{b} [{', '.join([f'*{a}'] * 9)}]\n" for a, b in zip("abcdefgh", "bcdefghi", strict=True)

@@ -27,7 +27,7 @@ def bench_train(repeats: int, steps: int = 200) -> Figures:
     use_all_cores()
     import jax
 
-    from vmaf_jax.corpora.support_vectors import support_vector_table
+    from vmaf_jax.extraction.corpus import support_vector_table
     from vmaf_jax.models import ROW_NETWORKS, Student
     from vmaf_jax.runs.problem import make_folds
     from vmaf_jax.teacher import load_teacher

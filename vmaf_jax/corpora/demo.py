@@ -20,11 +20,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from vmaf_jax.corpora.clips import Clip
 from vmaf_jax.errors import InputError, install_extra
 from vmaf_jax.files import atomic_path, cache_dir, make_dir
 from vmaf_jax.video.ffmpeg import Ffmpeg, find_ffmpeg, run_ffmpeg
-from vmaf_jax.video.inputs import Video, text_digest
+from vmaf_jax.video.inputs import Clip, Video, text_digest
 
 if TYPE_CHECKING:
     from PIL import Image

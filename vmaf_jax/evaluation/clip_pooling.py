@@ -1,9 +1,14 @@
-"""Poolings of a clip that a user chooses (`--pool`): means, percentiles, the worst second or shot.
+"""Poolings: from the scores of a clip's frames to the clip's, as a user or a model chooses.
+
+`--pool` has means, percentiles, the worst second and the worst shot. A model's own pooling goes by
+the name that its sidecar gives, such as `percentile 90`.
 
 Scores are of frames in order, `[frames]`, VMAF points. Percentiles are NumPy's, linear between
 ranks. The harmonic mean is libvmaf's, `1 / mean(1 / (s + 1)) - 1`, which bears zeros. The worst
 second is the window of one second with the lowest mean, wherever it starts; the worst shot is the
 shot with the lowest mean.
+
+Loads no JAX for the poolings of shipped models, which score where it is not installed.
 """
 
 from collections.abc import Sequence
@@ -120,3 +125,46 @@ def _worst_part(per_frame: Floats, starts: Sequence[int]) -> PooledScore:
     means = sums / (np.array(ends) - np.array(starts))
     worst = int(np.argmin(means))
     return PooledScore(float(means[worst]), int(starts[worst]), int(ends[worst]) - 1)
+
+
+_LEVELLED = ("percentile", "soft_percentile")
+_NAMES = ("mean", "harmonic_mean", "minkowski", *_LEVELLED)
+OVER_FRAMES = "attention"  # a network's own pooling, inside its graph
+
+
+def check_pooling(name: object, where: str) -> str:
+    """Returns `name`, the full name of a pooling, with its level where it has one.
+
+    Raises:
+        InputError: It is none; the message begins with `where`.
+    """
+    words = name.split() if isinstance(name, str) else []
+    if words and words[0] in _LEVELLED and len(words) == 2 and _is_level(words[1]):
+        return str(name)
+    if name in _NAMES[:3] or name == OVER_FRAMES:
+        return str(name)
+    raise InputError(
+        f"{where}: pooling {name!r}: expected {', '.join(_NAMES)} (percentiles with their level, "
+        f"as 'percentile 90') or {OVER_FRAMES}; export the model again."
+    )
+
+
+def _is_level(text: str) -> bool:
+    return text.replace(".", "", 1).isdigit() and 0 <= float(text) <= 100
+
+
+def apply_pooling(scores: npt.NDArray[np.float64], name: str) -> float:
+    """Returns the score of a clip from its frames' `[t]`, VMAF points, by a pooling's full name."""
+    kind, *level = name.split()
+    # Those of the shipped models, by NumPy: a light install scores with them too.
+    if kind == "mean":
+        return float(np.mean(scores))
+    if kind == "percentile":
+        return float(np.percentile(scores, float(level[0])))
+    import jax.numpy as jnp
+
+    from vmaf_jax.models.frame_pooling import POOLINGS
+
+    row = jnp.asarray(scores, jnp.float32)[None]
+    pooled = POOLINGS[kind](row, jnp.ones_like(row), float(level[0]) if level else 0.0)
+    return float(pooled[0])

@@ -37,7 +37,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vmaf_jax.errors import InputError
-from vmaf_jax.models.pooling import OVER_FRAMES, pool
+from vmaf_jax.evaluation.clip_pooling import OVER_FRAMES, apply_pooling
 from vmaf_jax.tables.table import Codes, combine, encode
 
 if TYPE_CHECKING:
@@ -243,7 +243,7 @@ def pool_held_out(
         return None
 
     def pool_rows(scores: Floats) -> float:  # one row is pooled already
-        return pool(scores, pooling if len(scores) > 1 else "mean")
+        return apply_pooling(scores, pooling if len(scores) > 1 else "mean")
 
     pooled = _pool_clips(parts, pool_rows, least=1)
     return pooled and dataclasses.replace(pooled, label=np.clip(pooled.label, 0, 100))

@@ -14,6 +14,7 @@ import numpy as np
 import pydantic
 
 from vmaf_jax.errors import InputError
+from vmaf_jax.evaluation.clip_pooling import check_pooling
 from vmaf_jax.evaluation.conformal import (
     GRID,
     N_SHARES,
@@ -27,7 +28,6 @@ from vmaf_jax.export.contract import MAX_BYTES as ONNX_BYTES
 from vmaf_jax.export.contract import OUTPUT_NAME, read_feature_set
 from vmaf_jax.features.feature_set import OUTPUT_RANGE, FeatureSet
 from vmaf_jax.files import read_limited, to_json, write_text
-from vmaf_jax.models.pooling import check_pooling
 from vmaf_jax.models.viewing_distance import ViewingDistance
 from vmaf_jax.printable import printable
 from vmaf_jax.tables.opinions import LabelScale, check_scale

@@ -14,7 +14,6 @@ from typing import Unpack
 import numpy as np
 import numpy.typing as npt
 
-from vmaf_jax.corpora.clips import Clip
 from vmaf_jax.errors import InputError, check_choice, name_missing_extra
 from vmaf_jax.extraction.cache import Cache
 from vmaf_jax.extraction.request import (
@@ -32,7 +31,7 @@ from vmaf_jax.teacher.model_file import DEFAULT_TEACHER, find_model_file, read_m
 from vmaf_jax.video.arrays import arrays_as_files
 from vmaf_jax.video.comparison import DEFAULT_COMPARISON, Comparison, ComparisonOptions
 from vmaf_jax.video.ffmpeg import Ffmpeg, find_ffmpeg
-from vmaf_jax.video.inputs import Video, VideoPair, check_video, file_digest
+from vmaf_jax.video.inputs import Clip, Video, VideoPair, check_video, file_digest
 
 BACKENDS = ("libvmaf", "jax")
 # A file, or luma or planes as `arrays_as_files` takes them.

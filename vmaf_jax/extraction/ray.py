@@ -19,7 +19,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
 
-from vmaf_jax.corpora.clips import Clip
 from vmaf_jax.environment import __version__
 from vmaf_jax.errors import InputError, name_missing_extra
 from vmaf_jax.extraction.cache import name_rows
@@ -27,7 +26,7 @@ from vmaf_jax.extraction.extract import extract_one
 from vmaf_jax.extraction.request import Request, TableOrError, resolve_teachers
 from vmaf_jax.extraction.shards import Engine, Shard, ShardSettings, write_shard
 from vmaf_jax.video.ffmpeg import find_ffmpeg
-from vmaf_jax.video.inputs import Video, VideoPair
+from vmaf_jax.video.inputs import Clip, Video, VideoPair
 
 Item = TypeVar("Item")
 Settings = TypeVar("Settings")

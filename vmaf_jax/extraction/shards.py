@@ -12,7 +12,6 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from vmaf_jax.corpora.clips import Clip
 from vmaf_jax.errors import InputError
 from vmaf_jax.extraction.extract import extract_one, label_rows, measurement_settings
 from vmaf_jax.extraction.request import Request, resolve_teachers, video_key
@@ -20,7 +19,7 @@ from vmaf_jax.printable import format_count
 from vmaf_jax.tables.dataset import shard_path
 from vmaf_jax.tables.reading import read_file
 from vmaf_jax.video.ffmpeg import find_ffmpeg
-from vmaf_jax.video.inputs import file_digest, text_digest
+from vmaf_jax.video.inputs import Clip, file_digest, text_digest
 
 _NAMED_FAILURES = 5  # an error is one line
 

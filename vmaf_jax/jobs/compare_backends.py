@@ -10,7 +10,6 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from vmaf_jax.corpora.clips import Clip
 from vmaf_jax.evaluation.metrics import (
     FEATURE_LIMIT,
     MOTION_LIMIT,
@@ -42,6 +41,7 @@ from vmaf_jax.tables.table import FeatureTable
 from vmaf_jax.teacher import DEFAULT_TEACHER, Teacher, load_teacher
 from vmaf_jax.video.decode import DecodedPair, frame_at
 from vmaf_jax.video.ffmpeg import find_ffmpeg
+from vmaf_jax.video.inputs import Clip
 
 # The sets of libvmaf's integer and float extractors, by the name of either.
 _INTEGER_AND_FLOAT: dict[str, tuple[FeatureSet, FeatureSet | None]] = {

@@ -5,7 +5,6 @@ import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
-from vmaf_jax.corpora.clips import Clip
 from vmaf_jax.errors import InputError, check_choice
 from vmaf_jax.extraction.corpus import CorpusSource, measure_corpus
 from vmaf_jax.extraction.extract import check_backend
@@ -24,6 +23,7 @@ from vmaf_jax.tables.dataset import TableSummary, check_dataset, is_dataset, ope
 from vmaf_jax.tables.reading import read_file
 from vmaf_jax.tables.table import concatenate
 from vmaf_jax.video.comparison import DEFAULT_COMPARISON, Comparison
+from vmaf_jax.video.inputs import Clip
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from vmaf_jax.corpora.avt_vqdb_uhd_1 import LABEL_SCALE, LAYOUTS, load_listed
 from vmaf_jax.corpora.clip_lists import ListedClip, read_clip_list, read_log_manifest
 from vmaf_jax.corpora.logs import read_frames, read_log
-from vmaf_jax.corpora.netflix_py import read_dataset_file
+from vmaf_jax.corpora.netflix import read_dataset_file
 from vmaf_jax.corpora.votes import (
     Opinion,
     OpinionColumns,

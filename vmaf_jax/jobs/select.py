@@ -11,8 +11,7 @@ import pydantic
 import yaml
 
 from vmaf_jax.evaluation.cross_validation import SweepPoint, SweepTable
-from vmaf_jax.files import atomic_path, check_result_folder, to_json, write_text
-from vmaf_jax.plain_yaml import read_yaml
+from vmaf_jax.files import atomic_path, check_result_folder, read_yaml, to_json, write_text
 from vmaf_jax.progress import NO_PROGRESS, Progress
 from vmaf_jax.reporting.page import markdown_table, page, section, table
 from vmaf_jax.reporting.svg import text

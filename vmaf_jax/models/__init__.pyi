@@ -1,8 +1,7 @@
 from .deployed import Deployed, deploy
-from .heads import HEADS
+from .layers import HEADS
 from .mlp import ACTIVATIONS
-from .networks import NETWORKS, ROW_NETWORKS, Network
-from .student import Student, Variables
+from .student import NETWORKS, ROW_NETWORKS, Network, Student, Variables
 
 __all__ = [
     "ACTIVATIONS",

@@ -12,10 +12,10 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
+from vmaf_jax.evaluation.clip_pooling import OVER_FRAMES
 from vmaf_jax.evaluation.conformal import HeldOutIntervals, held_out_intervals
 from vmaf_jax.evaluation.cross_validation import HeldOut, PooledErrors, pooled_errors
 from vmaf_jax.evaluation.metrics import HIGH_END, LOW_END, range_rmse, rmse
-from vmaf_jax.models.pooling import OVER_FRAMES
 from vmaf_jax.printable import format_count
 from vmaf_jax.reporting.notebook import run_html
 from vmaf_jax.reporting.numbers import format_interval, format_points

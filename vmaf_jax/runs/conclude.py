@@ -15,6 +15,7 @@ import numpy.typing as npt
 from vmaf_jax.environment import environment
 from vmaf_jax.errors import InputError
 from vmaf_jax.evaluation import all_metrics, loso_metrics
+from vmaf_jax.evaluation.clip_pooling import apply_pooling
 from vmaf_jax.evaluation.conformal import Calibration, fit_region, pool_held_out
 from vmaf_jax.evaluation.cross_validation import HeldOut, SweepTable
 from vmaf_jax.evaluation.metrics import Distance
@@ -39,7 +40,6 @@ from vmaf_jax.export.parity import Parity, clip_rows, measure_parity, parity_row
 from vmaf_jax.export.sidecar import Identity, TrainingMetrics, TrainingRecord
 from vmaf_jax.files import work_folder
 from vmaf_jax.models import deploy
-from vmaf_jax.models.pooling import pool
 from vmaf_jax.models.viewing_distance import ViewingDistance
 from vmaf_jax.progress import Progress
 from vmaf_jax.runs.config import Config
@@ -266,7 +266,7 @@ def experiments_of(problem: Problem, held_out: HeldOut) -> Experiments | None:
     frames = np.asarray(teacher(problem.table.features), np.float64)
     own = [frames[rows] for rows in rows_by_clip(problem.table)]
     rivals = {
-        f"{FOUR_K}, {name}": np.array([pool(scores, name) for scores in own])
+        f"{FOUR_K}, {name}": np.array([apply_pooling(scores, name) for scores in own])
         for name in RIVAL_POOLINGS
     }
     # VMAF knows one distance, so both are judged where the model's plain scores hold.

@@ -17,10 +17,9 @@ from pydantic_core import PydanticCustomError
 from vmaf_jax.errors import InputError
 from vmaf_jax.export.parity import ParityLimits
 from vmaf_jax.features.feature_set import FEATURE_SETS, FEATURES
-from vmaf_jax.files import data_folder
+from vmaf_jax.files import data_folder, parse_yaml, read_yaml
 from vmaf_jax.models import ACTIVATIONS, NETWORKS, Student
 from vmaf_jax.models.frame_pooling import POOLINGS
-from vmaf_jax.plain_yaml import parse_yaml, read_yaml
 from vmaf_jax.tables.locations import parse_place
 from vmaf_jax.tables.opinions import MAX_DISTANCE
 from vmaf_jax.teacher.model_file import DEFAULT_TEACHER

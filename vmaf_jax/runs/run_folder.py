@@ -20,10 +20,17 @@ from vmaf_jax.evaluation.run_metrics import RunMetrics
 from vmaf_jax.export.parity import Parity
 from vmaf_jax.export.sidecar import Identity, Sidecar, TrainingRecord, read_sidecar, write_sidecar
 from vmaf_jax.features.feature_set import FEATURE_SETS
-from vmaf_jax.files import atomic_path, read_limited, to_json, write_bytes, write_text
+from vmaf_jax.files import (
+    MAX_YAML_BYTES,
+    atomic_path,
+    parse_yaml,
+    read_limited,
+    read_yaml,
+    to_json,
+    write_bytes,
+    write_text,
+)
 from vmaf_jax.models import Student, Variables
-from vmaf_jax.plain_yaml import MAX_BYTES as MAX_YAML_BYTES
-from vmaf_jax.plain_yaml import parse_yaml, read_yaml
 from vmaf_jax.reporting.card import card
 from vmaf_jax.reporting.notebook import run_html
 from vmaf_jax.reporting.run_page import run_page

@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from vmaf_jax.errors import InputError
 from vmaf_jax.evaluation import conformal
+from vmaf_jax.evaluation.clip_pooling import OVER_FRAMES, apply_pooling
 from vmaf_jax.evaluation.conformal import (
     Calibration,
     ConformalProfile,
@@ -15,7 +16,6 @@ from vmaf_jax.evaluation.conformal import (
     check_level,
 )
 from vmaf_jax.evaluation.frame_sample import LEVEL, Estimate
-from vmaf_jax.models.pooling import OVER_FRAMES, pool
 from vmaf_jax.scoring.model import Model
 from vmaf_jax.tables.opinions import LabelScale, from_hundred
 from vmaf_jax.tables.table import FeatureTable, rows_by_clip
@@ -215,7 +215,9 @@ def clip_intervals(model: Model, table: FeatureTable, label: str, level: float) 
         scores = np.array([model.clip_score(table.features[r], per_frame[r]) for r in rows])
     pooling = "mean" if model.pooling == OVER_FRAMES else model.pooling
     # A clip of one row is a table's mean over frames already, which no pooling changes.
-    true = np.clip([pool(labels[r], pooling if len(r) > 1 else "mean") for r in rows], 0, 100)
+    true = np.clip(
+        [apply_pooling(labels[r], pooling if len(r) > 1 else "mean") for r in rows], 0, 100
+    )
     low, high = calibration.profile.bounds(scores, level)
     return ClipIntervals(
         level=level,

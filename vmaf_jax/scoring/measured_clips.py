@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pydantic
 
 from vmaf_jax.errors import InputError
+from vmaf_jax.evaluation.clip_pooling import OVER_FRAMES
 from vmaf_jax.evaluation.title_process import (
     ExperimentClips,
     Logistic,
@@ -20,7 +21,6 @@ from vmaf_jax.evaluation.title_process import (
     hat_weights,
 )
 from vmaf_jax.features.feature_set import FEATURES
-from vmaf_jax.models.pooling import OVER_FRAMES
 from vmaf_jax.scoring.model import FOUR_K, Model
 from vmaf_jax.scoring.score import predict_frames
 from vmaf_jax.tables.table import FeatureTable, rows_by_clip

@@ -23,8 +23,8 @@ import numpy as np
 import numpy.typing as npt
 
 from vmaf_jax.errors import InputError, name_missing_extra
+from vmaf_jax.evaluation.clip_pooling import apply_pooling
 from vmaf_jax.features.feature_set import FEATURE_SETS, FeatureSet, check_features
-from vmaf_jax.models.pooling import pool
 from vmaf_jax.runs.locate import find_run, shipped_onnx
 from vmaf_jax.tables.opinions import MAX_DISTANCE, MOS_RANGE, LabelScale
 from vmaf_jax.teacher import known_teachers
@@ -132,7 +132,7 @@ class Model:
         if self._clip is not None:
             return self._clip(features)
         scores = self(features) if per_frame is None else per_frame
-        return pool(np.asarray(scores, np.float64), self.pooling)
+        return apply_pooling(np.asarray(scores, np.float64), self.pooling)
 
 
 ModelLike = str | Path | Model

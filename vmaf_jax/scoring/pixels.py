@@ -25,6 +25,7 @@ import onnx
 
 from vmaf_jax.environment import keep_compiled_programs
 from vmaf_jax.errors import InputError
+from vmaf_jax.evaluation.clip_pooling import apply_pooling
 from vmaf_jax.export.contract import load_onnx
 from vmaf_jax.export.onnx_runtime import OnnxModel, check_levels
 from vmaf_jax.export.pixels.graph import Graph, Value, student_head, teacher_head
@@ -57,7 +58,6 @@ from vmaf_jax.export.sidecar import (
 )
 from vmaf_jax.features.feature_set import OUTPUT_RANGE, FeatureSet
 from vmaf_jax.files import cache_dir, to_json, work_folder, write_bytes, write_text
-from vmaf_jax.models.pooling import pool
 from vmaf_jax.runs.locate import find_run, shipped_onnx
 from vmaf_jax.scoring.model import CLIPS_FILE, is_teacher
 from vmaf_jax.scoring.scores import Scores
@@ -386,7 +386,7 @@ def score_pixels(
         per_frame=measured.scores,
         table=_make_table(pair, measured, labels, provider or "CPU"),
         seconds=measured.seconds,
-        pooled=pool(measured.scores, origin.pooling),
+        pooled=apply_pooling(measured.scores, origin.pooling),
         pooling=origin.pooling,
         label_scale=origin.label_scale if origin.label_name == "mos" else None,
     )

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from vmaf_jax.corpora.clips import Clip
 from vmaf_jax.errors import InputError
 from vmaf_jax.extraction.extract import check_backend, extract_each
 from vmaf_jax.extraction.request import Request, TableOrError, check_engine
@@ -38,7 +37,7 @@ from vmaf_jax.scoring.score import (
     predict_scores,
 )
 from vmaf_jax.scoring.scores import Scores
-from vmaf_jax.video.inputs import VIDEO_SUFFIXES, Video, VideoPair
+from vmaf_jax.video.inputs import VIDEO_SUFFIXES, Clip, Video, VideoPair
 
 _MAX_PRINTED = 5  # videos of a ranking where it is printed
 PathLike = str | os.PathLike[str]

@@ -17,7 +17,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from vmaf_jax.errors import InputError
-from vmaf_jax.plain_yaml import read_yaml
+from vmaf_jax.files import read_yaml
 from vmaf_jax.printable import escape_surrogates
 from vmaf_jax.video.inputs import VIDEO_SUFFIXES
 
@@ -276,7 +276,7 @@ def check_listed_files(
     Raises:
         InputError: as `resolve`; or the list cannot be read.
     """
-    from vmaf_jax.corpora.netflix_py import read_dataset_records
+    from vmaf_jax.corpora.netflix import read_dataset_records
     from vmaf_jax.corpora.records import read_records
 
     for row in read_dataset_records(path) if path.suffix == ".py" else read_records(path, "list"):

@@ -1,4 +1,4 @@
-"""Video files: what is checked without decoding, ffmpeg's arguments, and digests of contents.
+"""Video files and clips: what is checked without decoding, ffmpeg's arguments, and digests.
 
 Raw files carry no header, so width, height and pixel format come from the user or the corpus, and
 the length must be a whole number of frames. Sizes in bytes, dimensions in pixels.
@@ -13,6 +13,7 @@ import xxhash
 
 from vmaf_jax.errors import InputError
 from vmaf_jax.printable import format_count
+from vmaf_jax.tables.opinions import LabelScale
 from vmaf_jax.video.pixel_format import RAW_FORMATS, frame_bytes
 
 _RAW_SUFFIXES = (".yuv", ".raw")
@@ -201,3 +202,27 @@ def text_digest(text: str) -> str:
 def forget_digests() -> None:
     """Forgets what this process has read, so that a benchmark reads files again."""
     _digest.cache_clear()
+
+
+@dataclasses.dataclass(frozen=True)
+class Clip:
+    """A pair of videos with its place in a corpus and its opinion score.
+
+    Attributes:
+        corpus, source, name: where it belongs; `source` is what leave-one-source-out leaves out.
+        reference, distorted: the files.
+        mos: opinion score, 0-100, or None.
+        mos_ci95: half-width of its 95 % interval, on 0-100, or None.
+        experiment: the test whose viewers voted, or None.
+        label_scale: the worst and the best vote of the scale that they used, or None.
+    """
+
+    corpus: str
+    source: str
+    name: str
+    reference: Video
+    distorted: Video
+    mos: float | None = None
+    mos_ci95: float | None = None
+    experiment: str | None = None
+    label_scale: LabelScale | None = None

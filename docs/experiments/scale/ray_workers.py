@@ -24,11 +24,10 @@ def main(n_clips: int, n_frames: int) -> None:
     os.environ |= {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_USAGE_STATS_ENABLED": "0"}
     import ray
 
-    from vmaf_jax.corpora.clips import Clip
     from vmaf_jax.extraction.ray import Cluster, local_tools
     from vmaf_jax.extraction.request import Request
     from vmaf_jax.extraction.shards import ShardSettings, local_engine, write_shards
-    from vmaf_jax.video.inputs import Video
+    from vmaf_jax.video.inputs import Clip, Video
 
     ours = sorted(os.sched_getaffinity(0))
     with tempfile.TemporaryDirectory() as name:
