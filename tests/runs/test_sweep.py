@@ -15,10 +15,10 @@ from vmaf_jax.models import Student
 from vmaf_jax.progress import NullProgress
 from vmaf_jax.reporting.evaluation_tables import show_sweep
 from vmaf_jax.runs.config import Config
-from vmaf_jax.runs.fit import Point, fit_folds, programs_of
+from vmaf_jax.runs.fit import Point, fit_folds, fit_points, programs_of
 from vmaf_jax.runs.problem import load_problem
 from vmaf_jax.runs.run_folder import open_run
-from vmaf_jax.runs.sweep import combinations, fit_combinations, ranked
+from vmaf_jax.runs.sweep import combinations, load_combinations, ranked
 from vmaf_jax.training import TrainingSettings
 
 SWEEP = {"training.learning_rate": [0.02, 0.002], "student.activation": ["silu", "relu"]}
@@ -129,14 +129,15 @@ def test_dropouts_are_members_and_each_fit_is_of_its_own_student():
     sweep = {"student.dropout": [0.0, 0.3]}
     config = CONFIG.model_copy(update={"sweep": sweep})
     report = Told()
-    swept = fit_combinations([config], progress=report)
+    tried = load_combinations([config], report)
+    fits = fit_points(tried.points, tried.problems, progress=report)
     assert sum(line.startswith("program 1 of 1") for line in report.lines) == 1
-    assert [fit.student.dropout for fit in swept.fits] == [0.0, 0.3]
-    (problem,) = swept.problems.values()
-    for fit, variant in zip(swept.fits, swept.configs, strict=True):
+    assert [fit.student.dropout for fit in fits] == [0.0, 0.3]
+    (problem,) = tried.problems.values()
+    for fit, variant in zip(fits, tried.configs, strict=True):
         alone = fit_folds(problem, variant.make_student(), variant.training)
         np.testing.assert_allclose(fit.predicted, alone.predicted, atol=1e-3)
-    assert np.abs(swept.fits[0].predicted - swept.fits[1].predicted).max() > 0.1
+    assert np.abs(fits[0].predicted - fits[1].predicted).max() > 0.1
 
 
 @pytest.mark.parametrize(

@@ -167,29 +167,27 @@ def column_differences(
     Args:
         ulp: adds ULP distances, which are meaningful only where both sides were computed.
     """
-    return {
-        name: _column_difference(name, values, theirs[name], ulp) for name, values in ours.items()
-    }
-
-
-def _column_difference(name: str, ours: Floats, theirs: Floats, ulp: bool) -> ColumnDifference:
-    gap = np.abs(ours - theirs)
-    row = int(np.argmax(gap))
-    max_relative = 0.0
-    if name.startswith(tuple(_RELATIVE_LIMITS)):
-        greater = np.maximum(np.abs(ours), np.abs(theirs))
-        large = ~(gap <= FEATURE_LIMIT)  # values near zero are held to the absolute limit
-        max_relative = float((gap[large] / greater[large]).max(initial=0.0))
-    single = ours.astype(np.float32), theirs.astype(np.float32)
-    return ColumnDifference(
-        max_abs=float(gap[row]),
-        mean_abs=float(gap.mean()),
-        row=row,
-        ours=float(ours[row]),
-        theirs=float(theirs[row]),
-        max_relative=max_relative,
-        max_ulp=int(ulp_distance(single[0], single[1]).max()) if ulp else None,
-    )
+    differences = {}
+    for name, a in ours.items():
+        b = theirs[name]
+        gap = np.abs(a - b)
+        row = int(np.argmax(gap))
+        max_relative = 0.0
+        if name.startswith(tuple(_RELATIVE_LIMITS)):
+            greater = np.maximum(np.abs(a), np.abs(b))
+            large = ~(gap <= FEATURE_LIMIT)  # values near zero are held to the absolute limit
+            max_relative = float((gap[large] / greater[large]).max(initial=0.0))
+        distance = ulp_distance(a.astype(np.float32), b.astype(np.float32)) if ulp else None
+        differences[name] = ColumnDifference(
+            max_abs=float(gap[row]),
+            mean_abs=float(gap.mean()),
+            row=row,
+            ours=float(a[row]),
+            theirs=float(b[row]),
+            max_relative=max_relative,
+            max_ulp=None if distance is None else int(distance.max()),
+        )
+    return differences
 
 
 def excess_over_floats(ours: Columns, integer: Columns, floats: Columns) -> dict[str, float]:

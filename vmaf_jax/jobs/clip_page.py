@@ -23,7 +23,7 @@ from vmaf_jax.scoring.worst_frames import N_MARKED, mark_lowest
 from vmaf_jax.video.decode import colour_matrix, picture_size, take_pictures
 from vmaf_jax.video.ffmpeg import find_ffmpeg
 from vmaf_jax.video.pairing import PairPlan
-from vmaf_jax.video.streams import DecodedStream, StreamPair
+from vmaf_jax.video.streams import DecodedStream
 
 MAX_WIDTH = 480  # pixels of a picture
 MAX_BYTES = 6 << 20  # of all pictures, which stand in the page itself
@@ -53,7 +53,9 @@ def clip_view(scores: Sequence[Scores], failed: Failed = ()) -> ClipView:
     if not scores or any(entry.pair is None for entry in scores):
         reason = f" ({failed[0][1]})" if failed else ""
         raise InputError(f"--html: no video was scored{reason}, so there is no page.")
-    pairs, facts, plans = _plan_pairs(scores)
+    planned = [plan_again(entry) for entry in scores]
+    pairs, plans = [pair for pair, _, _ in planned], [plan for _, _, plan in planned]
+    reference = planned[0][1][0]
     if len({pair.reference.path for pair in pairs}) > 1:
         raise InputError("--html: a page is of one reference; score each with its encodes.")
     if len({plan.skip[0] for plan in plans}) > 1:
@@ -65,9 +67,9 @@ def clip_view(scores: Sequence[Scores], failed: Failed = ()) -> ClipView:
     names = shortest_paths([pair.distorted.path for pair in pairs])
     regions = [_box_region(entry, plans[0].size) for entry in scores]
     frames = _choose_frames(scores[:MAX_DRAWN], worst[:MAX_DRAWN], regions[:MAX_DRAWN])
-    size = picture_size(facts[0], MAX_WIDTH, plans[0].size)
+    size = picture_size(reference, MAX_WIDTH, plans[0].size)
     by_video, cuts = _take_pictures(
-        pairs[:MAX_DRAWN], facts[0], plans, frames, size, lead["frames"]
+        pairs[:MAX_DRAWN], reference, plans, frames, size, lead["frames"]
     )
     fitting = _limit_frames(frames, by_video)
     shown = [{frame: pictures[frame] for frame in fitting} for pictures in by_video]
@@ -91,7 +93,7 @@ def clip_view(scores: Sequence[Scores], failed: Failed = ()) -> ClipView:
         ],
         failed=failed,
         cuts=cuts,
-        rate=plans[0].grid or pairs[0].reference.fps or facts[0].rate,
+        rate=plans[0].grid or pairs[0].reference.fps or reference.rate,
         start=plans[0].skip[0],
         pictures=shown[0],
         size=size,
@@ -100,12 +102,6 @@ def clip_view(scores: Sequence[Scores], failed: Failed = ()) -> ClipView:
         map_extent=extent,
         no_maps=no_maps,
     )
-
-
-def _plan_pairs(scores: Sequence[Scores]) -> tuple[list[ComparedPair], StreamPair, list[PairPlan]]:
-    """Returns the videos of each score, the first one's streams, and how each was compared."""
-    planned = [plan_again(entry) for entry in scores]
-    return [pair for pair, _, _ in planned], planned[0][1], [plan for _, _, plan in planned]
 
 
 def _box_region(entry: Scores, size: tuple[int, int]) -> BoxedRegion | None:
@@ -144,14 +140,14 @@ def _choose_frames(
 
 def _take_pictures(
     pairs: Sequence[ComparedPair],
-    facts: DecodedStream,
+    stream: DecodedStream,
     plans: Sequence[PairPlan],
     frames: Sequence[int],
     size: tuple[int, int],
     count: int,
 ) -> tuple[list[Mapping[int, bytes]], list[int]]:
     """Takes pictures of the reference and each encode, by frame; finds the reference's cuts."""
-    ffmpeg, rising, matrix = find_ffmpeg(), sorted(frames), colour_matrix(facts)
+    ffmpeg, rising, matrix = find_ffmpeg(), sorted(frames), colour_matrix(stream)
     reference, cuts = take_pictures(
         ffmpeg,
         pairs[0].reference,

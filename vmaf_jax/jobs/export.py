@@ -193,7 +193,8 @@ def export(
     run = open_run(folder)
     if distance is not None:
         run = _seen_from(run, distance)
-    _check_kind(run, quantize_mode)
+    if quantize_mode and run.student.spec.over_frames:
+        raise InputError(f"{run.path}: {run.student.network} has no 8-bit form; drop --quantize.")
     if format_ == "onnx":
         return _export_onnx(run, out, quantize_mode)
     document = rbf_document(run.student, run.variables, run.identity.feature_set)
@@ -253,12 +254,6 @@ def _export_calibrated(folder: Path, out: Path, format_: str) -> Exported:
     write_bytes(out, source.read_bytes())
     write_sidecar(out, origin)
     return Exported(teacher=parity)
-
-
-def _check_kind(run: OpenRun, quantize_mode: str | None) -> None:
-    """Raises InputError where this student cannot be written in that form."""
-    if quantize_mode and run.student.spec.over_frames:
-        raise InputError(f"{run.path}: {run.student.network} has no 8-bit form; drop --quantize.")
 
 
 def _check_request(out: Path, format_: str, quantize_mode: str | None) -> None:
@@ -468,7 +463,8 @@ def _mean_predictions(runs: Sequence[OpenRun]) -> tuple[HeldOut, dict[str, HeldO
     ]
 
     def mean(file: str) -> HeldOut:
-        tables = [_first_seed(read_held_out(run.path / file)) for run in runs]
+        every_seed = [read_held_out(run.path / file) for run in runs]
+        tables = [rows.where(rows.seed == rows.seed[0]) for rows in every_seed]
         first = tables[0]
         for run, table in zip(runs, tables, strict=True):
             if not (
@@ -484,10 +480,6 @@ def _mean_predictions(runs: Sequence[OpenRun]) -> tuple[HeldOut, dict[str, HeldO
         return dataclasses.replace(first, predicted=predicted)
 
     return mean("folds.parquet"), {name: mean(f"external_{name}.parquet") for name in shared}
-
-
-def _first_seed(rows: HeldOut) -> HeldOut:
-    return rows.where(rows.seed == rows.seed[0])
 
 
 def _ensemble_identity(

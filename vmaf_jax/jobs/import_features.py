@@ -3,6 +3,7 @@
 import collections
 import dataclasses
 import itertools
+import operator
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -160,10 +161,10 @@ def _examine(
     Raises:
         InputError: No clip would be left.
     """
-    checked = check_rows(table)
-    for kind, findings in itertools.groupby(sorted(checked.findings, key=_kind), _kind):
+    checked, kind = check_rows(table), operator.attrgetter("kind")
+    for name, findings in itertools.groupby(sorted(checked.findings, key=kind), kind):
         first, *others = findings
-        more = f" ({len(others)} more {kind.replace('_', ' ')})" if others else ""
+        more = f" ({len(others)} more {name.replace('_', ' ')})" if others else ""
         progress.say(f"{first}{more}")
     if not settings.exclude_suspects:
         if checked.findings:
@@ -188,10 +189,6 @@ def _examine(
     )
     table = table.take(kept)
     return dataclasses.replace(table, provenance={**table.provenance, "excluded": excluded})
-
-
-def _kind(finding: Finding) -> str:
-    return finding.kind
 
 
 def _write_dataset(

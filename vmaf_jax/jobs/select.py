@@ -1,6 +1,5 @@
 """`vmaf-jax select`: which network and which training, by held-out error and size."""
 
-import contextlib
 import dataclasses
 import math
 from collections.abc import Sequence
@@ -16,8 +15,15 @@ from vmaf_jax.progress import NO_PROGRESS, Progress
 from vmaf_jax.reporting.page import markdown_table, page, section, table
 from vmaf_jax.reporting.svg import text
 from vmaf_jax.runs.config import Config, DataConfig, StudentConfig, find_config, validate
-from vmaf_jax.runs.state import TrainingState, open_state
-from vmaf_jax.runs.sweep import Swept, combinations, fit_combinations, rank_swept
+from vmaf_jax.runs.fit import fit_points
+from vmaf_jax.runs.state import open_state
+from vmaf_jax.runs.sweep import (
+    Tried,
+    combinations,
+    load_combinations,
+    rank_fits,
+    take_part_in_sweeps,
+)
 from vmaf_jax.training.settings import TrainingSettings
 
 VISIBLE = 0.1  # VMAF points; a smaller difference in RMSE is not worth parameters
@@ -104,13 +110,10 @@ def select(
         InputError: The rows cannot be had, or `out` cannot be written.
     """
     check_result_folder(out, "selection.json", overwrite=overwrite)
-    with contextlib.ExitStack() as opened:
-
-        def open_own() -> TrainingState | None:
-            return opened.enter_context(open_state(out, save_every_s, progress, several=True))
-
-        swept = fit_combinations(config.sweeps(), open_own, progress)
-        selection = choose(_rank(config, swept))
+    tried = load_combinations(config.sweeps(), progress)
+    with open_state(out, save_every_s, progress, several=True) as state:
+        fits = fit_points(tried.points, tried.problems, state=state, progress=progress)
+        selection = choose(rank_fits(_name_groups(config, tried), fits))
         with atomic_path(out.absolute()) as folder:
             folder.mkdir()
             document = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
@@ -119,31 +122,27 @@ def select(
             selection.table.write_predictions(folder / "predictions.parquet")
             write_text(folder / "report.md", render_markdown(selection))
             write_text(folder / "report.html", render_html(selection))
-        if swept.state is not None:
-            swept.state.remove()
+        if state is not None:
+            state.remove()
     return selection
 
 
 def take_part(config: SelectionConfig, *, save_every_s: float | None = None) -> None:
     """Trains the candidates with the other processes, of which the first writes the result."""
-    with contextlib.ExitStack() as opened:
-
-        def open_own() -> TrainingState | None:
-            return opened.enter_context(open_state(None, save_every_s, several=True))
-
-        fit_combinations(config.sweeps(), open_own)
+    take_part_in_sweeps(config.sweeps(), save_every_s)
 
 
-def _rank(config: SelectionConfig, swept: Swept) -> SweepTable:
+def _name_groups(config: SelectionConfig, tried: Tried) -> Tried:
+    """Returns the combinations, with the name of each one's group among its settings."""
     groups = [
         name
         for name, group in config.candidates.items()
         for _ in range(math.prod(len(values) for values in group.sweep.values()))
     ]
     settings = [
-        {"candidates": name, **tried} for name, tried in zip(groups, swept.settings, strict=True)
+        {"candidates": name, **own} for name, own in zip(groups, tried.settings, strict=True)
     ]
-    return rank_swept(swept._replace(settings=settings))
+    return tried._replace(settings=settings)
 
 
 def choose(table: SweepTable) -> Selection:

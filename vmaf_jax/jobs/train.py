@@ -16,7 +16,7 @@ from vmaf_jax.runs.fit import fit_folds
 from vmaf_jax.runs.problem import problem_of
 from vmaf_jax.runs.run_folder import Run, write_run
 from vmaf_jax.runs.state import open_state
-from vmaf_jax.runs.sweep import sweep, take_part_in_sweep
+from vmaf_jax.runs.sweep import sweep, take_part_in_sweeps
 
 
 def take_part(config: Config, *, save_every_s: float | None = None) -> None:
@@ -29,7 +29,7 @@ def take_part(config: Config, *, save_every_s: float | None = None) -> None:
         InputError: as `train`.
     """
     if config.sweep:
-        take_part_in_sweep(config, save_every_s)
+        take_part_in_sweeps([config], save_every_s)
         return
     problem = problem_of(config)
     with open_state(None, save_every_s) as state:

@@ -8,7 +8,6 @@ import dataclasses
 import functools
 import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from typing import Generic, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -325,19 +324,16 @@ def _start(settings: TrainingSettings, student: Student) -> Variables | None:
     return student.with_distance(run.variables)
 
 
-Key = TypeVar("Key", bound=Hashable)
-
-
 @dataclasses.dataclass(frozen=True)
-class Point(Generic[Key]):
-    """A problem, a student and settings: one training of several."""
+class Point:
+    """A problem, by its key, a student and settings: one training of several."""
 
-    problem: Key
+    problem: str
     student: Student
     settings: TrainingSettings
 
 
-def programs_of(points: Sequence[Point[Key]]) -> list[list[int]]:
+def programs_of(points: Sequence[Point]) -> list[list[int]]:
     """Returns the numbers of the points that each program trains, in order of appearance."""
     groups: dict[Hashable, list[int]] = {}
     for k, point in enumerate(points):
@@ -347,8 +343,8 @@ def programs_of(points: Sequence[Point[Key]]) -> list[list[int]]:
 
 
 def fit_points(
-    points: Sequence[Point[Key]],
-    problems: Mapping[Key, Problem],
+    points: Sequence[Point],
+    problems: Mapping[str, Problem],
     *,
     state: TrainingState | None = None,
     progress: Progress = NO_PROGRESS,

@@ -3,11 +3,10 @@
 combinations -> problems -> few programs -> held-out predictions of each -> ranked -> the best's run
 """
 
-import contextlib
 import itertools
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,29 +21,26 @@ from vmaf_jax.runs.config import Config, validate
 from vmaf_jax.runs.fit import Fit, Point, fit_points
 from vmaf_jax.runs.problem import Problem, problem_of
 from vmaf_jax.runs.run_folder import Run, write_run
-from vmaf_jax.runs.state import TrainingState, open_state
+from vmaf_jax.runs.state import open_state
 
 MOST_POINTS = 1000
 _PARTS = ("data.", "student.", "training.")  # whose settings a sweep may try
 _UNKNOWN = Interval(math.nan, math.nan)
 
 
-class Swept(NamedTuple):
-    """Combinations that were trained.
+class Tried(NamedTuple):
+    """Combinations to train.
 
     Attributes:
-        settings, configs, points, fits: one each, in the order of the configuration.
-        problems, others: what they learnt from, and external corpora, by a point's `problem`.
-        state: what is kept of them on disk.
+        settings, configs, points: one each, in the order of the configuration.
+        problems, others: what they learn from, and external corpora, by a point's `problem`.
     """
 
     settings: list[dict[str, object]]
     configs: list[Config]
-    points: list[Point[str]]
+    points: list[Point]
     problems: dict[str, Problem]
     others: dict[str, dict[str, Problem]]
-    fits: list[Fit]
-    state: TrainingState | None
 
 
 def sweep(config: Config, run_dir: Path, save_every_s: float | None, progress: Progress) -> Run:
@@ -57,50 +53,40 @@ def sweep(config: Config, run_dir: Path, save_every_s: float | None, progress: P
         InputError: a setting that is none, a combination that does not fit together, or as `train`.
     """
     started = time.perf_counter()
-    with contextlib.ExitStack() as opened:
-
-        def open_own() -> TrainingState | None:
-            return opened.enter_context(open_state(run_dir, save_every_s, progress, several=True))
-
-        swept = fit_combinations([config], open_own, progress)
-        table = rank_swept(swept)
+    tried = load_combinations([config], progress)
+    with open_state(run_dir, save_every_s, progress, several=True) as state:
+        fits = fit_points(tried.points, tried.problems, state=state, progress=progress)
+        table = rank_fits(tried, fits)
         best = table.points[0].point
-        key = swept.points[best].problem
+        key = tried.points[best].problem
         run = conclude(
-            swept.configs[best],
-            swept.problems[key],
-            swept.others[key],
-            swept.fits[best],
+            tried.configs[best],
+            tried.problems[key],
+            tried.others[key],
+            fits[best],
             path=run_dir,
             started=started,
             progress=progress,
             sweep=table,
         )
         write_run(run)
-        if swept.state is not None:
-            swept.state.remove()
+        if state is not None:
+            state.remove()
     return run
 
 
-def take_part_in_sweep(config: Config, save_every_s: float | None) -> None:
+def take_part_in_sweeps(sweeps: Sequence[Config], save_every_s: float | None) -> None:
     """Trains every combination with the other processes, of which the first writes."""
-    with contextlib.ExitStack() as opened:
-
-        def open_own() -> TrainingState | None:
-            return opened.enter_context(open_state(None, save_every_s, several=True))
-
-        fit_combinations([config], open_own)
+    tried = load_combinations(sweeps)
+    with open_state(None, save_every_s, several=True) as state:
+        fit_points(tried.points, tried.problems, state=state)
 
 
-def fit_combinations(
-    sweeps: Sequence[Config],
-    open_own: Callable[[], TrainingState | None] = lambda: None,
-    progress: Progress = NO_PROGRESS,
-) -> Swept:
-    """Trains every combination.
+def load_combinations(sweeps: Sequence[Config], progress: Progress = NO_PROGRESS) -> Tried:
+    """Loads what every combination learns from, each problem once.
 
-    Args:
-        open_own: called once all is known to be sound.
+    Raises:
+        InputError: a combination that does not fit together, or as `load_problem`.
     """
     tried = [combination for sweep in sweeps for combination in combinations(sweep)]
     problems: dict[str, Problem] = {}
@@ -113,10 +99,8 @@ def fit_combinations(
             problems[key].check_folds()
             others[key] = load_external(variant, problems[key], progress)
         points.append(Point(key, variant.make_student(), variant.training))
-    state = open_own()
-    fits = fit_points(points, problems, state=state, progress=progress)
     settings, configs = [entry for entry, _ in tried], [variant for _, variant in tried]
-    return Swept(settings, configs, points, problems, others, fits, state)
+    return Tried(settings, configs, points, problems, others)
 
 
 def combinations(config: Config) -> list[tuple[dict[str, object], Config]]:
@@ -156,15 +140,14 @@ def _set(document: dict[str, Any], key: str, value: object) -> None:
     document[last] = value
 
 
-def rank_swept(swept: Swept) -> SweepTable:
-    """Ranks what was trained by held-out RMSE."""
+def rank_fits(tried: Tried, fits: Sequence[Fit]) -> SweepTable:
+    """Ranks the fits of all combinations by held-out RMSE."""
     held_out = [
-        fit.held_out(swept.problems[point.problem])
-        for fit, point in zip(swept.fits, swept.points, strict=True)
+        fit.held_out(tried.problems[point.problem])
+        for fit, point in zip(fits, tried.points, strict=True)
     ]
-    n_params = [fit.student.n_params() for fit in swept.fits]
-    same_rows = len(swept.problems) == 1
-    return ranked(swept.settings, n_params, held_out, same_rows=same_rows)
+    n_params = [fit.student.n_params() for fit in fits]
+    return ranked(tried.settings, n_params, held_out, same_rows=len(tried.problems) == 1)
 
 
 def ranked(

@@ -156,11 +156,6 @@ _INFO_LEVEL = re.compile(r"^\[info\] ", re.M)
 _FAULT = re.compile(r"^.*(?:\[(?:fatal|error)\] |\[warning\] corrupt decoded frame).*$", re.M)
 
 
-def _completed_run(code: int, stderr: bytes) -> CompletedRun:
-    text = stderr.decode(errors="replace")
-    return CompletedRun(code, _INFO_LEVEL.sub("", text), tuple(_FAULT.findall(text)))
-
-
 def run_ffmpeg(
     ffmpeg: Ffmpeg, arguments: Sequence[str], *, folder: Path | None = None, stdin: bytes = b""
 ) -> CompletedRun:
@@ -240,7 +235,8 @@ class FfmpegPipe:
                 f"files end, or set VMAF_JAX_MAX_SECONDS."
             )
         self._stderr.seek(0)
-        return _completed_run(code, self._stderr.read())
+        text = self._stderr.read().decode(errors="replace")
+        return CompletedRun(code, _INFO_LEVEL.sub("", text), tuple(_FAULT.findall(text)))
 
     def close(self) -> None:
         """Ends it, wherever it is."""
