@@ -10,7 +10,7 @@ import pytest
 from tests.support import run_command
 from vmaf_jax import score
 from vmaf_jax.errors import InputError
-from vmaf_jax.scoring.gate import Drop, Limit, paired_drop, parse_limits
+from vmaf_jax.scoring.gate import Drop, paired_drop, parse_limits
 
 
 @pytest.fixture(scope="module")
@@ -208,11 +208,9 @@ def test_an_unknown_pooling_is_told_of_its_flag(pair):
 
 
 def test_limits_are_of_the_score_or_of_poolings():
-    assert parse_limits("90", "--fail-below") == (Limit(None, 90.0),)
-    assert parse_limits("p5=75, worst-second=60", "--fail-below") == (
-        Limit("p5", 75.0),
-        Limit("worst-second", 60.0),
-    )
+    assert parse_limits("90", "--fail-below") == {None: 90.0}
+    limits = parse_limits("p5=75, worst-second=60", "--fail-below")
+    assert limits == {"p5": 75.0, "worst-second": 60.0}
 
 
 @pytest.mark.parametrize(

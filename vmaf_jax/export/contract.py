@@ -10,7 +10,7 @@ import dataclasses
 import math
 from collections.abc import Callable, Container
 from pathlib import Path
-from typing import TYPE_CHECKING, Generic, NoReturn, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from vmaf_jax.errors import InputError
 from vmaf_jax.features.feature_set import FEATURE_SETS, FEATURES, FeatureSet
@@ -71,25 +71,15 @@ def load_onnx(path: Path) -> OnnxFile:
     Raises:
         InputError: missing, too large, not ONNX, or outside the contract.
     """
-    read = read_onnx(path, check_contract)
-    graph = read.model.graph
-    over_frames = any(tensor.name == MASK_NAME for tensor in graph.input)
-    return OnnxFile(read.content, read.checked, over_frames, len(graph.output) > 1)
-
-
-@dataclasses.dataclass(frozen=True)
-class ReadModel(Generic[Checked]):
-    """A model as bytes and as a message, and the result of the check that it passed."""
-
-    content: bytes
-    model: "onnx.ModelProto"
-    checked: Checked
+    content, model, feature_set = read_onnx(path, check_contract)
+    over_frames = any(tensor.name == MASK_NAME for tensor in model.graph.input)
+    return OnnxFile(content, feature_set, over_frames, len(model.graph.output) > 1)
 
 
 def read_onnx(
     path: Path, check: Callable[["onnx.ModelProto", Path], Checked]
-) -> ReadModel[Checked]:
-    """Reads a model file and checks it.
+) -> tuple[bytes, "onnx.ModelProto", Checked]:
+    """Reads a model file and checks it; returns its bytes, the model, and what `check` returns.
 
     Args:
         check: runs before ONNX's own checker, whose cost a hostile graph could drive up.
@@ -117,7 +107,7 @@ def read_onnx(
     ) as error:
         reason = str(error).splitlines()[0] if str(error) else "damaged"
         raise InputError(f"{path}: not a valid ONNX model ({reason}); export it again.") from error
-    return ReadModel(content, model, checked)
+    return content, model, checked
 
 
 def check_contract(model: "onnx.ModelProto", path: Path) -> FeatureSet:

@@ -303,7 +303,7 @@ def write_curve_onnx(base: Teacher | Path, curve: VoteCurve, name: str, path: Pa
     if isinstance(base, Teacher):
         score = teacher_head(graph, base, rows)
     else:
-        score = student_head(graph, read_onnx(base, check_contract).model, rows)
+        score = student_head(graph, read_onnx(base, check_contract)[1], rows)
     votes = map_by_knots(graph.op("Clip", score, *OUTPUT_RANGE), _knots(curve)[1:-1])
     graph.output(OUTPUT_NAME, graph.op("Clip", votes, *OUTPUT_RANGE), (None,))
     _write_graph(graph, name, FEATURES, path)

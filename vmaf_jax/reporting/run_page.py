@@ -33,7 +33,6 @@ from vmaf_jax.reporting.page import (
     details,
     figure,
     figures,
-    header,
     page,
     paragraph,
     section,
@@ -43,10 +42,10 @@ from vmaf_jax.reporting.run_view import (
     Curves,
     RunView,
     coverage_section,
-    judge_run,
     list_limits,
     number_at,
     object_at,
+    run_header,
 )
 from vmaf_jax.reporting.svg import Plot, drawing, text
 
@@ -57,9 +56,8 @@ _MAX_MEMBERS = 200  # whose losses are lines of their own
 
 def run_page(run: RunView) -> str:
     """Returns the page of a run as HTML."""
-    verdict = judge_run(run)
     body = [
-        header(run.name, verdict.sentence, verdict.tiles, [*verdict.warnings, *run.missing]),
+        run_header(run),
         section("held-out", "Sources it never saw", _agreement("held-out", run.held_out, run)),
         section("sources", "Error by source", _errors_by_source(run)),
         section("intervals", "Uncertainty of a score", coverage_section({run.name: run})),

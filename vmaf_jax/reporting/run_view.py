@@ -19,7 +19,7 @@ from vmaf_jax.evaluation.metrics import HIGH_END, LOW_END, range_rmse, rmse
 from vmaf_jax.printable import format_count
 from vmaf_jax.reporting.notebook import run_html
 from vmaf_jax.reporting.numbers import format_interval, format_points
-from vmaf_jax.reporting.page import Tile, paragraph, table
+from vmaf_jax.reporting.page import Tile, header, paragraph, table
 from vmaf_jax.tables.opinions import votes_a_point
 from vmaf_jax.tables.table import encode
 
@@ -112,23 +112,11 @@ _FEW_SOURCES, _FEW_ROWS, _MUCH_WORSE = 5, 10, 3.0
 _SIZES = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0, 20.0)  # VMAF points
 
 
-@dataclasses.dataclass(frozen=True)
-class Verdict:
-    """The top of a run's page.
+def run_header(run: RunView) -> str:
+    """Returns the top of a run's page: how good it is, by its held-out predictions.
 
-    Attributes:
-        sentence: how good the run is.
-        tiles: accuracy, data, uncertainty.
-        warnings: facts that a reader would otherwise miss.
+    Tiles say accuracy, data and uncertainty; warnings are facts that a reader would otherwise miss.
     """
-
-    sentence: str
-    tiles: tuple[Tile, Tile, Tile]
-    warnings: tuple[str, ...]
-
-
-def judge_run(run: RunView) -> Verdict:
-    """Judges a run by its held-out predictions."""
     rows = run.held_out
     errors = pooled_errors(rows)
     worst = float(np.max(np.abs(rows.predicted - rows.label)))
@@ -139,31 +127,28 @@ def judge_run(run: RunView) -> Verdict:
     counted = format_count(n_clips, "clip", ",")
     if n_rows != n_clips:
         counted += f", {format_count(n_rows, 'row', ',')}"
-    return Verdict(
-        sentence=_sentence(run, errors),
-        tiles=(
-            Tile(
-                "How good?",
-                format_points(errors.rmse),
-                f"points of RMSE against {run.label_words}{_as_voted(run, errors.rmse)}; PLCC "
-                f"{errors.plcc:.5f}",
-            ),
-            Tile(
-                "On what?",
-                format_count(errors.n_sources, "unseen source"),
-                f"{counted}, {format_count(n_seeds, 'seed')}; each row predicted by a student "
-                f"that never saw its source",
-            ),
-            Tile(
-                "Uncertainty",
-                format_interval(errors.rmse_interval) if has_interval else "unknown",
-                f"95 % interval of that RMSE over sources; worst row {format_points(worst)} off"
-                if has_interval
-                else "fewer than three sources give no interval",
-            ),
+    tiles = (
+        Tile(
+            "How good?",
+            format_points(errors.rmse),
+            f"points of RMSE against {run.label_words}{_as_voted(run, errors.rmse)}; PLCC "
+            f"{errors.plcc:.5f}",
         ),
-        warnings=tuple(_warnings(run, errors)),
+        Tile(
+            "On what?",
+            format_count(errors.n_sources, "unseen source"),
+            f"{counted}, {format_count(n_seeds, 'seed')}; each row predicted by a student "
+            f"that never saw its source",
+        ),
+        Tile(
+            "Uncertainty",
+            format_interval(errors.rmse_interval) if has_interval else "unknown",
+            f"95 % interval of that RMSE over sources; worst row {format_points(worst)} off"
+            if has_interval
+            else "fewer than three sources give no interval",
+        ),
     )
+    return header(run.name, _sentence(run, errors), tiles, [*_warnings(run, errors), *run.missing])
 
 
 def list_limits(run: RunView) -> list[str]:
@@ -284,11 +269,11 @@ def coverage_section(runs: Mapping[str, RunView]) -> list[str]:
         ]
     if not rows:
         return without
-    header = ["run", "level", "held the label", "mean width"]
-    header += ["naive, held", "naive, mean width", "held-out clips"]
+    columns = ["run", "level", "held the label", "mean width"]
+    columns += ["naive, held", "naive, mean width", "held-out clips"]
     note = (
         "<p>Intervals of single clips, as <code>score --interval 0.9</code> gives them, each "
         "calibrated on the run's other sources, other corpora included. Naive: the prediction with "
         "a multiple of the other sources' RMSE on both sides.</p>\n"
     )
-    return [note, table(header, rows), *without]
+    return [note, table(columns, rows), *without]

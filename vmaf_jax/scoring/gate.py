@@ -10,7 +10,7 @@ Source: Politis and Romano, "A circular block-resampling procedure for stationar
 import dataclasses
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -36,16 +36,8 @@ _ROUNDING = 1e-3  # points, by which builds of libvmaf differ on the same pair
 _RATE = 25.0  # frames per second, where files have none
 
 
-class Limit(NamedTuple):
-    """A number of points, of the clip's score or of one of its poolings.
-
-    Attributes:
-        pool: One of `POOLS`; None is the clip's score, pooled as it is.
-        points: VMAF points.
-    """
-
-    pool: str | None
-    points: float
+# Points by pooling, one of `POOLS`; None is the clip's score, pooled as it is.
+Limits = Mapping[str | None, float]
 
 
 class Drop(NamedTuple):
@@ -195,15 +187,15 @@ class Gate:
     ) -> None:
         if (baseline is None) != (max_drop is None):
             raise InputError("--baseline and --max-drop go together; give both, or neither.")
-        self._least = () if fail_below is None else parse_limits(fail_below, "--fail-below")
-        self._drops = () if max_drop is None else parse_limits(max_drop, "--max-drop")
+        self._least = {} if fail_below is None else parse_limits(fail_below, "--fail-below")
+        self._drops = {} if max_drop is None else parse_limits(max_drop, "--max-drop")
         self._path = baseline
         self._documents = [] if baseline is None else _read_documents(baseline)
 
     @property
     def pools(self) -> set[str | None]:
         """The poolings that limits are of; None is the clip's score."""
-        return {limit.pool for limit in (*self._least, *self._drops)}
+        return {*self._least, *self._drops}
 
     def check(self, scores: Scores) -> list[Check]:
         """Checks the scores of a pair.
@@ -214,26 +206,30 @@ class Gate:
         """
         if WORST_SHOT in self.pools and scores.cuts is None:
             scores = dataclasses.replace(scores, cuts=find_shots(scores))
-        checks = [self._check(scores, limit, None) for limit in self._least]
+        checks = [self._check(scores, pool, least, None) for pool, least in self._least.items()]
         if self._drops:
             earlier = self._find(scores)
-            checks += [self._check(scores, limit, earlier) for limit in self._drops]
+            checks += [
+                self._check(scores, pool, most, earlier) for pool, most in self._drops.items()
+            ]
         return checks
 
-    def _check(self, scores: Scores, limit: Limit, earlier: _Document | None) -> Check:
+    def _check(
+        self, scores: Scores, named: str | None, points: float, earlier: _Document | None
+    ) -> Check:
         reference, distorted = scores.paths
-        pool = limit.pool or scores.pooling
-        score = scores.pooled if limit.pool is None else scores.pool(limit.pool).score
+        pool = named or scores.pooling
+        score = scores.pooled if named is None else scores.pool(named).score
         drop = None if earlier is None else self._drop(scores, score, pool, earlier)
         return Check(
             reference=reference.name,
             distorted=distorted.name,
             pool=pool,
             score=score,
-            limit=limit.points,
+            limit=points,
             baseline=None if drop is None else score + drop.points,
             drop=drop,
-            passed=score >= limit.points if drop is None else not drop.is_beyond(limit.points),
+            passed=score >= points if drop is None else not drop.is_beyond(points),
         )
 
     def _drop(self, scores: Scores, score: float, pool: str, earlier: _Document) -> Drop:
@@ -344,14 +340,14 @@ def _read_documents(path: Path) -> list[_Document]:
         raise InputError(f"{path}: no document of `score --json`; make it again.") from error
 
 
-def parse_limits(text: str, flag: str) -> tuple[Limit, ...]:
+def parse_limits(text: str, flag: str) -> Limits:
     """Parses limits such as `90` or `p5=75,worst-second=60`; a lone number is of the clip's score.
 
     Raises:
         InputError: A limit is no number from 0 to 100, is of an unknown pooling, or is there twice;
             the message begins with `flag`.
     """
-    limits = []
+    limits: dict[str | None, float] = {}
     for part in text.split(","):
         name, equals, number = part.strip().rpartition("=")
         if equals:
@@ -365,10 +361,10 @@ def parse_limits(text: str, flag: str) -> tuple[Limit, ...]:
                 f"{flag} {text}: {part.strip()!r} is no limit; write points from 0 to 100, as 90, "
                 f"or with a pooling, as p5=75,worst-second=60."
             )
-        limits.append(Limit(name if equals else None, points))
-    if len({limit.pool for limit in limits}) < len(limits):
-        raise InputError(f"{flag} {text}: has two limits of one pooling; drop one of them.")
-    return tuple(limits)
+        if (pool := name if equals else None) in limits:
+            raise InputError(f"{flag} {text}: has two limits of one pooling; drop one of them.")
+        limits[pool] = points
+    return limits
 
 
 def paired_drop(earlier: Floats, later: Floats, pool: str, rate: float | None) -> Drop:

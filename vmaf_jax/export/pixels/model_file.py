@@ -172,7 +172,7 @@ def read_pixels(path: Path) -> PixelsFile:
     Raises:
         InputError: missing, too large, not ONNX, or outside the contract.
     """
-    return read_onnx(path, check_pixels).checked
+    return read_onnx(path, check_pixels)[2]
 
 
 def check_pixels(model: "onnx.ModelProto", path: Path) -> PixelsFile:
