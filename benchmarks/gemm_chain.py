@@ -15,7 +15,7 @@ import onnx
 import onnxruntime
 
 from benchmarks.command import run
-from vmaf_jax.benchmarks.inference import open_rows_session
+from vmaf_jax.benchmarks.scoring import open_rows_session
 from vmaf_jax.benchmarks.timing import Figure, Figures, machine, sample
 from vmaf_jax.export.contract import INPUT_NAME, OPSET, OUTPUT_NAME
 from vmaf_jax.export.parity import parity_rows

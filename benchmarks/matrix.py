@@ -31,7 +31,7 @@ from vmaf_jax.export.contract import INPUT_NAME
 from vmaf_jax.export.onnx_runtime import OnnxModel
 from vmaf_jax.export.parity import parity_rows
 from vmaf_jax.export.pixels.model_file import Frame
-from vmaf_jax.export.pixels.parity import example_feed
+from vmaf_jax.export.pixels.runtime import example_feed
 from vmaf_jax.export.sidecar import int8_path
 from vmaf_jax.features.feature_set import FEATURES
 from vmaf_jax.files import atomic_path, cache_dir, to_json, write_text

@@ -10,7 +10,7 @@ import subprocess
 import sys
 
 from benchmarks.command import run
-from vmaf_jax.benchmarks.extraction import raw_pair
+from vmaf_jax.benchmarks.scoring import raw_pair
 from vmaf_jax.benchmarks.timing import Figures, machine, sample
 from vmaf_jax.errors import InputError
 from vmaf_jax.scoring.model import load_model

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.command import run
-from vmaf_jax.benchmarks.extraction import raw_pair, read_luma
+from vmaf_jax.benchmarks.scoring import raw_pair, read_luma
 from vmaf_jax.benchmarks.timing import Figures, Timing, machine, summarize
 from vmaf_jax.errors import InputError
 

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from benchmarks.command import run
-from vmaf_jax.benchmarks.extraction import FRAMES, bare_libvmaf, raw_pair
+from vmaf_jax.benchmarks.scoring import FRAMES, bare_libvmaf, raw_pair
 from vmaf_jax.benchmarks.timing import Figure, Figures, machine, sample, throughput
 from vmaf_jax.extraction.jax import FrameShape, feature_program, frames_side_by_side, measure_in_jax
 from vmaf_jax.features.feature_set import V1_FEATURES

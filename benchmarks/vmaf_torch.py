@@ -16,7 +16,7 @@ import jax
 import numpy as np
 
 from benchmarks.command import run
-from vmaf_jax.benchmarks.extraction import SIZES, raw_pair, read_luma
+from vmaf_jax.benchmarks.scoring import SIZES, raw_pair, read_luma
 from vmaf_jax.benchmarks.timing import Figure, Figures, machine, sample, throughput
 from vmaf_jax.errors import InputError
 from vmaf_jax.teacher.pixels import vmaf

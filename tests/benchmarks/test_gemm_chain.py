@@ -4,7 +4,7 @@ import numpy as np
 import onnx
 
 from benchmarks.gemm_chain import optimised_operators, write_gemm_chain
-from vmaf_jax.benchmarks.inference import open_rows_session
+from vmaf_jax.benchmarks.scoring import open_rows_session
 
 
 def test_the_gemm_chain_is_the_model_without_its_activations(tmp_path):

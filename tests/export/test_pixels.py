@@ -22,16 +22,18 @@ from vmaf_jax.export.pixels.model_file import (
     pixels_model,
     read_pixels,
 )
-from vmaf_jax.export.pixels.parity import (
+from vmaf_jax.export.pixels.runtime import (
     MAX_FEATURE,
     MAX_HEAD,
     ROUNDING,
+    PixelsModel,
     check_pixels_parity,
+    check_provider,
     measure_pixels,
+    providers,
     rounding_points,
     sample_pictures,
 )
-from vmaf_jax.export.pixels.runtime import PixelsModel, check_provider, providers
 from vmaf_jax.features.feature_set import FEATURES
 from vmaf_jax.features.frames import chunk_features
 from vmaf_jax.scoring.model import load_model
@@ -204,7 +206,7 @@ def test_parity_sees_a_wrong_tap(monkeypatch):
 
 
 def test_a_graph_made_on_the_spot_is_held_against_jax_once(monkeypatch, tmp_path):
-    from vmaf_jax.export.pixels import features, parity
+    from vmaf_jax.export.pixels import features, runtime
 
     monkeypatch.setenv("VMAF_JAX_CACHE", str(tmp_path))
     proofs, frame = tmp_path / "pixels", Frame(64, 48)
@@ -216,7 +218,7 @@ def test_a_graph_made_on_the_spot_is_held_against_jax_once(monkeypatch, tmp_path
     open_pixels("vmaf_v0.6.1", frame)
     (proof,) = proofs.iterdir()
     assert max(json.loads(proof.read_text()).values()) <= MAX_FEATURE
-    monkeypatch.delattr(parity, "_both_features")  # what JAX is called by
+    monkeypatch.delattr(runtime, "_both_features")  # what JAX is called by
     open_pixels("nano", frame)  # another head on the same features
     assert list(proofs.iterdir()) == [proof]
 

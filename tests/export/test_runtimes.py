@@ -17,7 +17,7 @@ from vmaf_jax.export.onnx_file import export_onnx, teacher_onnx
 from vmaf_jax.export.onnx_runtime import LEVELS, check_levels, example_feed
 from vmaf_jax.export.parity import parity_rows
 from vmaf_jax.export.pixels.model_file import Frame
-from vmaf_jax.export.pixels.parity import example_feed as example_pictures
+from vmaf_jax.export.pixels.runtime import example_feed as example_pictures
 from vmaf_jax.export.quantize import quantize
 from vmaf_jax.export.sidecar import Identity, TrainingRecord
 from vmaf_jax.features import FEATURES

@@ -11,7 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 from tests.hostile.support import peak, refused
 from vmaf_jax.errors import InputError
 from vmaf_jax.export.pixels.model_file import Frame, check_pixels, read_pixels
-from vmaf_jax.export.pixels.parity import example_feed
+from vmaf_jax.export.pixels.runtime import example_feed
 from vmaf_jax.scoring import pixels
 from vmaf_jax.scoring.pixels import find_source, make_pixels, open_pixels
 

@@ -14,8 +14,8 @@ from vmaf_jax import quality_map, score
 from vmaf_jax.errors import InputError
 from vmaf_jax.jobs import clip_page
 from vmaf_jax.jobs.clip_page import clip_view, write_clip_page
+from vmaf_jax.reporting.clip_page import MAX_BINS, Encode, bin_scores
 from vmaf_jax.reporting.clip_page import clip_page as reporting_page
-from vmaf_jax.reporting.clip_view import MAX_BINS, Encode, bin_scores
 from vmaf_jax.scoring.rank import rank
 from vmaf_jax.scoring.scores import WorstRegion
 from vmaf_jax.video.decode import DecodedPair

@@ -13,7 +13,7 @@ from tests.support import run_command
 from vmaf_jax.errors import InputError
 from vmaf_jax.jobs.clip_page import clip_view
 from vmaf_jax.jobs.evaluate import rank_models
-from vmaf_jax.reporting.clip_view import bin_scores
+from vmaf_jax.reporting.clip_page import bin_scores
 from vmaf_jax.scoring.intervals import clip_intervals
 from vmaf_jax.scoring.model import load_model
 

@@ -19,7 +19,7 @@ def run_benchmark(name: str, repeats: int | None = None) -> Figures:
     # Imports stand here because `train` sets up JAX's devices before anything may import models.
     match name:
         case "extract":
-            from vmaf_jax.benchmarks.extraction import bench_extract
+            from vmaf_jax.benchmarks.scoring import bench_extract
 
             return bench_extract(repeats or 21)
         case "train":
@@ -27,9 +27,9 @@ def run_benchmark(name: str, repeats: int | None = None) -> Figures:
 
             return bench_train(repeats or 3)
         case "inference":
-            from vmaf_jax.benchmarks.inference import bench_inference
+            from vmaf_jax.benchmarks.scoring import bench_inference
 
             return bench_inference(repeats or 31)
-    from vmaf_jax.benchmarks.extraction import bench_features
+    from vmaf_jax.benchmarks.scoring import bench_features
 
     return bench_features(repeats or 7)

@@ -14,8 +14,7 @@ import numpy as np
 from vmaf_jax.errors import InputError, install_extra
 from vmaf_jax.evaluation.clip_pooling import WORST_SECOND
 from vmaf_jax.files import write_text
-from vmaf_jax.reporting.clip_page import clip_page
-from vmaf_jax.reporting.clip_view import MAX_DRAWN, BoxedRegion, ClipView, Encode
+from vmaf_jax.reporting.clip_page import MAX_DRAWN, BoxedRegion, ClipView, Encode, clip_page
 from vmaf_jax.scoring.measured_pair import plan_again
 from vmaf_jax.scoring.rank import shortest_paths
 from vmaf_jax.scoring.scores import ComparedPair, Floats, Scores

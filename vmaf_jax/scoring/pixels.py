@@ -39,15 +39,17 @@ from vmaf_jax.export.pixels.model_file import (
     pixels_model,
     read_pixels,
 )
-from vmaf_jax.export.pixels.parity import (
+from vmaf_jax.export.pixels.runtime import (
+    Pictures,
+    PixelsModel,
     PixelsParity,
     check_features,
     check_pixels_parity,
+    check_provider,
     example_feed,
     measure_features,
     measure_pixels,
 )
-from vmaf_jax.export.pixels.runtime import Pictures, PixelsModel, check_provider
 from vmaf_jax.export.sidecar import (
     Origin,
     PixelsEntry,

@@ -1,21 +1,29 @@
-"""Measuring: `extract_pair` beside bare ffmpeg; VMAF from pixels by JAX, ONNX and libvmaf.
+"""The parts of scoring: measuring, and models everywhere they run.
+
+`extract_pair` beside bare ffmpeg; VMAF from pixels by JAX, ONNX and libvmaf.
 
 Of VMAF from pixels, frames lie in memory, and libvmaf reads raw files. JAX runs on its accelerator
 where it sees one.
+
+The latency of the shipped models is from a NumPy array to a NumPy array: float32, dynamic and
+static INT8 in ONNX Runtime, jitted JAX and the SVR teacher; and the share of inference in `score`.
 """
 
 import contextlib
+import functools
 import os
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
+import onnxruntime
 
 from vmaf_jax.benchmarks.timing import (
     Comparison,
@@ -27,15 +35,23 @@ from vmaf_jax.benchmarks.timing import (
     throughput,
 )
 from vmaf_jax.corpora.demo import package_file
+from vmaf_jax.export.contract import INPUT_NAME, OUTPUT_NAME
+from vmaf_jax.export.onnx_runtime import open_session
+from vmaf_jax.export.parity import parity_rows
 from vmaf_jax.export.pixels.model_file import Frame
+from vmaf_jax.export.quantize import quantize
+from vmaf_jax.export.sidecar import int8_path
 from vmaf_jax.extraction.extract import extract_pair
 from vmaf_jax.extraction.jax import chunk_frames, frames_side_by_side, measure_in_jax
 from vmaf_jax.extraction.libvmaf import measuring_arguments
 from vmaf_jax.extraction.request import LibvmafModel
 from vmaf_jax.features.feature_set import FEATURES, FLOAT_FEATURES
 from vmaf_jax.features.frames import chunk_features
+from vmaf_jax.runs.locate import checkpoints
+from vmaf_jax.scoring.model import load_model
 from vmaf_jax.scoring.pixels import open_pixels
-from vmaf_jax.teacher import DEFAULT_TEACHER
+from vmaf_jax.scoring.score import score
+from vmaf_jax.teacher import DEFAULT_TEACHER, load_teacher
 from vmaf_jax.teacher.pixels import vmaf
 from vmaf_jax.video.decode import DecodedPair
 from vmaf_jax.video.ffmpeg import find_ffmpeg
@@ -171,3 +187,54 @@ def _in_onnx_runtime(frames: npt.NDArray[np.uint8]) -> Callable[[], object]:
     model = open_pixels("vmaf_v0.6.1", Frame(width, height, "uint8"))
     before = np.concatenate([frames[0, :1], frames[0, :-1]])
     return lambda: model.features(frames[0], frames[1], before)
+
+
+BATCHES = (1, 240, 11_040)  # a frame, ten seconds, the frames of a small corpus
+THREADS = (1, 2)
+Rows: TypeAlias = npt.NDArray[np.float32]
+_SAMPLE_S = 0.004
+
+
+def bench_inference(repeats: int) -> Figures:
+    """Times every form of the shipped models over batches of `BATCHES` rows."""
+    report: dict[str, Figure] = {"machine": machine(), "onnxruntime": onnxruntime.__version__}
+    for path in sorted(checkpoints().glob("*/model.onnx")):
+        with tempfile.TemporaryDirectory() as folder:
+            report[path.parent.name] = _bench_model(path, Path(folder), repeats)
+    return report | {"score": _score_share()}
+
+
+def _bench_model(fp32: Path, folder: Path, repeats: int) -> Figures:
+    rows = parity_rows(FEATURES, [])
+    forms = {"fp32": fp32}
+    if (static := int8_path(fp32)).is_file():
+        dynamic = quantize(fp32, folder / "dynamic.onnx", mode="dynamic", calibration=rows[:1])
+        forms |= {"static": static, "dynamic": dynamic}
+    teacher = load_teacher(DEFAULT_TEACHER)
+    callables: dict[str, Callable[[Rows], object]] = {
+        f"{form}, threads {threads}": open_rows_session(path, threads)
+        for form, path in forms.items()
+        for threads in THREADS
+    }
+    callables |= {"jax": load_model(str(fp32.parent)), f"teacher {teacher.name}": teacher}
+    report: dict[str, Figure] = {}
+    for batch in BATCHES:
+        subjects = {name: functools.partial(run, rows[:batch]) for name, run in callables.items()}
+        times = sample(subjects, repeats, at_least_s=_SAMPLE_S)
+        report[f"batch {batch}"] = {name: throughput(t, batch) for name, t in times.items()}
+    return report
+
+
+def open_rows_session(path: Path, threads: int) -> Callable[[Rows], list[Rows]]:
+    """Opens a model over rows in ONNX Runtime; its calls check nothing of their own."""
+    session = open_session(path.read_bytes(), path, threads=threads)
+    return lambda rows: list(session.run([OUTPUT_NAME], {INPUT_NAME: rows}))
+
+
+def _score_share() -> Figures:
+    """Times the stages of scoring 48 uncached frames at 576x324."""
+    with raw_pair(576, 324) as (reference, distorted):
+        forget_digests()
+        cache = reference.path.parent / "cache"
+        seconds = score(reference, distorted, "tiny", cache=cache).seconds
+    return {**seconds, "share": seconds["inference"] / sum(seconds.values())}
