@@ -276,6 +276,19 @@ def to_json(value: object) -> str:
     return json.dumps(plain(value), indent=2) + "\n"
 
 
+def unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """Returns a JSON object whose keys are unique, in `json.loads`; the last would win silently.
+
+    Raises:
+        ValueError: a key occurs twice.
+    """
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"the key {next(n for n in names if names.count(n) > 1)!r} occurs twice")
+    return values
+
+
 def check_result_folder(folder: Path, mark: str, *, overwrite: bool) -> None:
     """Checks, before long work, that a result folder can be written or replaced.
 

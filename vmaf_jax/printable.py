@@ -26,7 +26,10 @@ def printable(text: str, *, keep: str = "") -> str:
     if text.isprintable():
         return text
     return "".join(
-        c if c.isprintable() or c in _HARMLESS or c in keep else _escape(c) for c in text
+        c
+        if c.isprintable() or c in _HARMLESS or c in keep
+        else c.encode("unicode_escape").decode("ascii")
+        for c in text
     )
 
 
@@ -38,10 +41,6 @@ def format_count(n: int | float, noun: str, spec: str = "") -> str:
         spec: Format of the number, as "," for separators of thousands.
     """
     return f"{n:{spec}} {noun}{'' if n == 1 else 's'}"
-
-
-def _escape(character: str) -> str:
-    return character.encode("unicode_escape").decode("ascii")
 
 
 def log_to_terminal() -> None:

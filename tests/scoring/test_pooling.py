@@ -10,7 +10,7 @@ from tests.support import run_command
 from vmaf_jax import score
 from vmaf_jax.errors import InputError
 from vmaf_jax.evaluation.clip_pooling import POOLS, pool_clip
-from vmaf_jax.evaluation.conformal import coverage, pool_frames
+from vmaf_jax.evaluation.conformal import coverage, pool_clips
 from vmaf_jax.evaluation.cross_validation import read_held_out
 from vmaf_jax.runs.locate import checkpoints
 from vmaf_jax.scoring.rank import rank
@@ -147,7 +147,7 @@ def test_a_percentile_has_its_interval(shots, pool):
 @pytest.mark.parametrize("pool", ["p5", "median"])
 def test_intervals_of_percentiles_hold_of_sources_left_out(name, pool):
     rows = [read_held_out(path) for path in checkpoints().glob(f"{name}/*.parquet")]
-    predictions = pool_frames(rows, lambda scores: pool_clip(scores, pool).score)
+    predictions = pool_clips(rows, lambda scores: pool_clip(scores, pool).score, least=2)
     assert (len(predictions.label), predictions.n_sources) == (72, 9)
     held = coverage(predictions, 0.9)
     assert held.covered_by_source >= 0.85

@@ -34,10 +34,10 @@ from vmaf_jax.corpora.records import (
     read_number,
     read_whole,
     show,
-    unique_keys,
 )
 from vmaf_jax.errors import InputError
 from vmaf_jax.features.feature_set import FeatureSet
+from vmaf_jax.files import unique_keys
 from vmaf_jax.tables.reading import coded_text_column, missing_column, number_column, read_parquet
 from vmaf_jax.tables.table import METADATA_KEY
 

@@ -25,7 +25,7 @@ import pyarrow as pa
 import pydantic
 
 from vmaf_jax.errors import InputError
-from vmaf_jax.files import limit
+from vmaf_jax.files import limit, unique_keys
 from vmaf_jax.tables.reading import read_parquet
 
 if TYPE_CHECKING:
@@ -303,19 +303,6 @@ def _finite_float(text: str) -> float:
     if not math.isfinite(number := float(text)):
         raise ValueError(f"{text[:40]} is too large")
     return number
-
-
-def unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    """Returns a JSON object whose keys are unique, in `json.loads`; the last would win silently.
-
-    Raises:
-        ValueError: a key occurs twice.
-    """
-    values = dict(pairs)
-    if len(values) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise ValueError(f"the key {next(n for n in names if names.count(n) > 1)!r} occurs twice")
-    return values
 
 
 def check_listed(listing: Path, number: int, name: str) -> Path:

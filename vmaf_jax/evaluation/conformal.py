@@ -245,29 +245,23 @@ def pool_held_out(
     def pool_rows(scores: Floats) -> float:  # one row is pooled already
         return apply_pooling(scores, pooling if len(scores) > 1 else "mean")
 
-    pooled = _pool_clips(parts, pool_rows, least=1)
+    pooled = pool_clips(parts, pool_rows)
     return pooled and dataclasses.replace(pooled, label=np.clip(pooled.label, 0, 100))
 
 
-def pool_frames(
-    parts: "Sequence[HeldOut]", pool_clip: Callable[[Floats], float]
+def pool_clips(
+    parts: "Sequence[HeldOut]", pool_rows: Callable[[Floats], float], *, least: int = 1
 ) -> HeldOutPredictions | None:
-    """Pools the frames of held-out clips by a pooling that is not the model's own.
+    """Pools the rows of held-out clips.
 
     Args:
-        parts: Held-out predictions; clips of one row are pooled already, and are left out.
-        pool_clip: From scores of a clip's frames `[t]` to its score, VMAF points.
+        pool_rows: from scores of a clip's rows `[t]` to its score, VMAF points.
+        least: rows that a clip must have. Those of one row are pooled already, by the model's own
+            pooling.
 
     Returns:
-        None where all clips have one row.
+        None where no clip has as many rows.
     """
-    return _pool_clips(parts, pool_clip, least=2)
-
-
-def _pool_clips(
-    parts: "Sequence[HeldOut]", pool_rows: Callable[[Floats], float], least: int
-) -> HeldOutPredictions | None:
-    """Pools the clips of at least `least` rows; None without any."""
     numbers: dict[tuple[int, str], int] = {}
     source, predicted, label = [], [], []
     for part, rows in enumerate(parts):

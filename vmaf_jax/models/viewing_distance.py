@@ -35,13 +35,11 @@ class ViewingDistance:
 
     def __post_init__(self) -> None:
         sound = 0 < self.nearest <= self.farthest < math.inf and 0 < self.own < math.inf
-        if not sound or not 0 <= self.gain < math.inf or self._order_is_lost:
+        if not sound or not 0 <= self.gain < math.inf:
             raise ValueError(f"no viewing distances: {self}")
-
-    @property
-    def _order_is_lost(self) -> bool:
-        ends = (self.nearest, self.farthest)
-        return any(self.gain * abs(math.log(end / self.own)) > 1 for end in ends)
+        # Beyond a strength of 1 encodes would lose their order.
+        if any(abs(self.strength(end)) > 1 for end in (self.nearest, self.farthest)):
+            raise ValueError(f"no viewing distances: {self}")
 
     def log_ratio(self, distance: float) -> float:
         """Returns `ln(D / D0)`; a distance without votes counts as the nearest one with votes."""

@@ -309,7 +309,8 @@ def open_state(
             save and another is not.
     """
     saves = every_s is not None
-    if _in_any_process(saves) != _in_every_process(saves):
+    every = _of_every_process(saves)
+    if every.any() != every.all():
         raise InputError("--save-every: start every process with it, or none.")
     if not saves and not several:
         yield None
@@ -321,10 +322,6 @@ def open_state(
 def _in_any_process(flag: bool) -> bool:
     """Whether any process says so; waits for all of them."""
     return bool(_of_every_process(flag).any())
-
-
-def _in_every_process(flag: bool) -> bool:
-    return bool(_of_every_process(flag).all())
 
 
 def _of_every_process(flag: bool) -> np.ndarray:

@@ -110,7 +110,7 @@ def pool_profile(model: Model, pool: Callable[[Floats], float]) -> ConformalProf
     files = [] if model.folder is None else sorted(model.folder.glob("external_*.parquet"))
     if model.folder is not None and (folds := model.folder / "folds.parquet").is_file():
         files = [folds, *files]
-    predictions = conformal.pool_frames([read_held_out(path) for path in files], pool)
+    predictions = conformal.pool_clips([read_held_out(path) for path in files], pool, least=2)
     if predictions is None or predictions.n_sources < conformal.MIN_SOURCES:
         raise InputError(
             f"{model.name}: frames of fewer than {conformal.MIN_SOURCES} sources were held out, so "

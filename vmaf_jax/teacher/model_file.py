@@ -27,7 +27,7 @@ from vmaf_jax.features.feature_set import (
     check_features,
     is_option_of,
 )
-from vmaf_jax.files import read_limited
+from vmaf_jax.files import read_limited, unique_keys
 from vmaf_jax.teacher.svr import Correction, ScoreTransform, SvrParams, score_rows
 
 Entries = dict[str, Any]  # of a JSON object, unchecked
@@ -132,7 +132,8 @@ def read_model_file(path: Path) -> ModelFile:
     """
     content = read_limited(path, "MODEL_BYTES", MAX_BYTES)
     try:
-        document = json.loads(content.decode(), object_pairs_hook=_refuse_repeats)
+        # Of equal keys libvmaf takes the first, Python the last.
+        document = json.loads(content.decode(), object_pairs_hook=unique_keys)
         if not isinstance(document, dict):
             raise TypeError("it holds no JSON object")
         return _parse(path, document)
@@ -201,16 +202,6 @@ def _parse(path: Path, document: Entries) -> ModelFile:
         clip=None if clip is None else (float(clip[0]), float(clip[1])),
         document=document,
     )
-
-
-def _refuse_repeats(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    """Returns a JSON object without equal keys: libvmaf takes the first, Python the last."""
-    entries = dict(pairs)
-    if len(entries) < len(pairs):
-        keys = [key for key, _ in pairs]
-        repeated = next(key for key in keys if keys.count(key) > 1)
-        raise ValueError(f"key {repeated!r} occurs twice")
-    return entries
 
 
 def _refuse_nulls(path: Path, entries: object, where: str) -> None:
