@@ -30,11 +30,12 @@ from vmaf_jax.features.filters import (
 )
 
 N_LEVELS = 4
+# Daubechies' wavelet of four taps (db2), in the digits of libvmaf's `adm_tools.h`.
 LOW = (0.482962913144690, 0.836516303737469, 0.224143868041857, -0.129409522550921)
 HIGH = (-0.129409522550921, -0.224143868041857, 0.836516303737469, -0.482962913144690)
 _BORDER = 0.1  # of the picture, on each side, that is not pooled
-NOISE_WEIGHT = 1 / 32
-COS_SQUARED = math.cos(math.radians(1)) ** 2
+NOISE_WEIGHT = 1 / 32  # of a band's samples, added to both sums: a flat band would divide 0 by 0
+COS_SQUARED = math.cos(math.radians(1)) ** 2  # of 1 degree, within which gained contrast is no loss
 # Watson et al.: amplitudes of the basis functions (straight, diagonal) at each level.
 _AMPLITUDES = ((0.67234, 0.72709), (0.41317, 0.49428), (0.22727, 0.28688), (0.11792, 0.15214))
 

@@ -29,10 +29,10 @@ from jaxtyping import Array, Bool, Float, Int, Shaped
 from vmaf_jax.features.filters import join_columns, split_columns
 
 N_SCALES = 5
-_SCALE_WEIGHTS = (16, 8, 4, 2, 1)
+_SCALE_WEIGHTS = (16, 8, 4, 2, 1)  # libvmaf's, from the finest scale
 MIN_SIZE = 216  # pixels; at least one side has to be so long
 N_CONTRASTS = 4  # contrasts that are counted, steps of 10 bits
-_CONTRAST_WEIGHTS = (1, 2, 3, 4)
+_CONTRAST_WEIGHTS = (1, 2, 3, 4)  # libvmaf's, from the smallest contrast
 _TOP_SHARE = 0.6  # of the samples, which are pooled
 _FOOT, _HEAD = 64, 940  # luma of 10 bits, limited range
 _MASK_SIZE = 7  # samples each way

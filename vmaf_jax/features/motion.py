@@ -19,6 +19,7 @@ from jaxtyping import Array, Float
 
 from vmaf_jax.features.filters import correlate, mirror, smooth
 
+# A Gaussian of five taps, in the digits of libvmaf's `FILTER_5_s`.
 BLUR = (0.054488685, 0.244201342, 0.402619947, 0.244201342, 0.054488685)
 _STRIP = 16  # rows
 

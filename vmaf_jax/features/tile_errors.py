@@ -24,8 +24,8 @@ _CELLS = 4  # of a tile, each way
 _LARGE = 1280 * 720  # pixels from which a tile has 64x64 of them; below 32x32
 _VISIBLE = 64.0  # mean squared error of a tile: 8 steps of 8 bits, which no clean encode has in one
 _DEPARTURE = 4.0  # times what the frame has elsewhere
-_BROKEN = 0.03  # share of a frame's tiles that may be broken at once; of small frames more
-_MOST_BROKEN, _MANY = 0.15, 12
+_BROKEN = 0.03  # share of a frame's tiles that may be broken at once;
+_MOST_BROKEN, _MANY = 0.15, 12  # of small frames up to this share, and so many tiles
 _FLOOR = 0.25  # mean squared error below which frames do not differ: what rounding leaves
 
 

@@ -29,7 +29,7 @@ from vmaf_jax.video.shots import encode_shots, join_shots
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
-_BISECTIONS = 60
+_BISECTIONS = 60  # more than a double has bits: further ones would change nothing
 _ROUNDING = 1e-9  # points kept, so that another order of sums still reaches the target
 _STEPS = (-0.7, -0.35, 0.0, 0.35, 0.7)  # from the one setting, in t (`evaluation.target_search`)
 

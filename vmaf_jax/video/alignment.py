@@ -41,8 +41,10 @@ _SAME = 0.1  # of a picture's variance: the squared difference at which it is as
 _WEIGHT = 0.5  # of changes from frame to frame against that of the pictures themselves
 _ROWS = 64  # distorted frames whose differences are computed at a time
 _SOME_ROWS = 400  # that phases of a pattern are tried on
-_LONGEST_PATTERN = 12
+_LONGEST_PATTERN = 12  # frames after which telecine and decimation repeat themselves, at most
 _FULL = 1 << 24  # cells that are all looked at; of longer pairs, those near anchors
+# Of long pairs: distorted frames that are looked up in the whole reference; how far a course may
+# stray from what is found, frames; and how much better that fits than any frame not near it.
 _ANCHORS, _MARGIN, _NEAR, _DISTINCT = 2000, 64, 8, 1.5
 _JUMP, _FROM_FOREIGN, _START = _STEPS, _STEPS + 1, _STEPS + 2
 _LEAST = 8  # frames that two videos must have in common, and a twentieth of the shorter one
