@@ -21,7 +21,7 @@ from vmaf_jax.features.feature_set import FEATURES, FeatureSet
 from vmaf_jax.progress import NO_PROGRESS, Progress
 from vmaf_jax.tables.opinions import LabelScale
 from vmaf_jax.tables.table import FeatureTable, constant_text
-from vmaf_jax.teacher import Teacher
+from vmaf_jax.teacher import Teacher, load_teacher
 from vmaf_jax.video.comparison import DEFAULT_COMPARISON
 from vmaf_jax.video.inputs import Clip
 
@@ -99,9 +99,6 @@ def measure_corpus(
 
 
 def _support_vectors(request: Request, backend: str) -> FeatureTable:
-    from vmaf_jax.extraction.corpus import support_vector_table
-    from vmaf_jax.teacher import load_teacher
-
     plain = (
         request.feature_set == FEATURES
         and request.comparison == DEFAULT_COMPARISON
