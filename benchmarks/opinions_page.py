@@ -180,10 +180,10 @@ def verdict(
     return [
         "## Verdict",
         "",
-        f"**What travels is the scale, not the ranking.** On tests and content that it never saw, a score of "
-        f"`opinions` can be read as votes: it is off by {ours[3]:.2f} votes on average over tests, VMAF's 4K model by "
-        f"{theirs[3]:.2f} if its 0 to 100 is read as 1 to 5, and the RMSE unmapped is {ours[1]:.2f} votes in "
-        f"place of {theirs[1]:.2f}. After a line for each test, **VMAF is as good**: {ours[2]:.3f} and "
+        f"**Its scores can be read as votes; its ranking is no better than that of VMAF.** On tests and "
+        f"content that it never saw, `opinions` is off by {ours[3]:.2f} votes on average over tests. VMAF's 4K "
+        f"model is off by {theirs[3]:.2f}, if its 0 to 100 is read as 1 to 5. The RMSE unmapped is "
+        f"{ours[1]:.2f} votes in place of {theirs[1]:.2f}. After a line for each test, **VMAF is as good**: {ours[2]:.3f} and "
         f"{theirs[2]:.3f} votes. Beside the best of VMAF's poolings, paired over sources, `opinions` is {in_words(experiments.verdicts)}; beside the model of four tests, {in_words(former)}. "
         f"Whoever only ranks encodes of one title does not need it.",
         "",

@@ -117,8 +117,8 @@ class Encoding:
                 setting = f"settings {low:g} to {high:g}, by shot,"
             lines = [
                 f"{self.out}: {self.model} {done.score:.2f} (target {self.target:g}) at {setting} "
-                f"of {how}: {done.kbps:.0f} kbit/s, {self.bytes} bytes, "
-                f"{100 * (self.saving or 0):.0f} % less than the source; "
+                f"of {how}: {done.kbps:.0f} kbit/s, {self.bytes:,} bytes, "
+                f"{100 * (self.saving or 0):.3g} % less than the source; "
                 f"{format_count(len(self.probes), 'probe')}, "
                 f"{format_count(len(self.encodes), 'encode')}"
             ]
@@ -358,7 +358,7 @@ def _say_expected(
     saving = 1 - size / source.video.path.stat().st_size
     return (
         f"expected: setting {setting:g} (+-{error:.1f} points), at most about {kbps:.0f} kbit/s, "
-        f"{100 * saving:.0f} % less than the source"
+        f"{100 * saving:.3g} % less than the source"
     )
 
 
@@ -443,6 +443,6 @@ def _find_miss(
         offer = f"within it about {view.mean[within[0]]:.1f} can be had"
     return (
         f"{asked}: takes {finished.kbps:.0f} kbit/s by {settings.encoder} "
-        f"({100 * (saving or 0):.0f} % less than the source), against {limit}; {offer}. Nothing "
+        f"({100 * (saving or 0):.3g} % less than the source), against {limit}; {offer}. Nothing "
         f"was written."
     )

@@ -30,7 +30,7 @@ def encode_page(found: Encoding) -> str:
     name = Path(found.reference).name
     body = [
         header(f"{name} to {found.target:g}", found.miss or found.lines()[0], _tiles(found), []),
-        section("curve", "Score over setting", [_draw_curves(found)]),
+        section("curve", "What settings give", [_draw_curves(found)]),
         section("whole", "Whole files", [_list_encodes(found)]),
         section("probes", "Probes of segments", [_list_probes(found)]),
     ]
@@ -50,8 +50,8 @@ def _tiles(found: Encoding) -> list[Tile]:
     return [
         Tile("What does the file reach?", f"{done.score:.2f}", f"{found.model}; {coverage}"),
         Tile("At which setting?", f"{done.setting:g}", f"{found.encoder}, {how}"),
-        Tile("What does it cost?", f"{done.kbps:.0f} kbit/s", f"{found.bytes} bytes"),
-        Tile("Against the source", f"{-100 * (found.saving or 0):+.0f} %", "bytes, sound included"),
+        Tile("What does it cost?", f"{done.kbps:.0f} kbit/s", f"{found.bytes:,} bytes"),
+        Tile("Against the source", f"{-100 * (found.saving or 0):+.3g} %", "bytes, sound included"),
     ]
 
 
@@ -80,9 +80,10 @@ def _draw_curves(found: Encoding) -> str:
     parts.append(plot.dots([e.setting for e in whole], [e.score for e in whole], "pick"))
     note = (
         f"Line and area: expected score of a whole file and its {100 * found.confidence:g} % "
-        "interval. Pale dots: probes of segments, with two standard errors. Strong dots: whole "
-        "files. Dashed: the target."
+        "interval. Strong dots: whole files. Dashed: the target."
     )
+    if probes:
+        note += " Pale dots: probes of segments, with two standard errors."
     drawn = drawing(plot.width, plot.height, f"Scores over settings. {note}", parts)
     return figures(
         figure("by-setting", "Score over setting", drawn, note), _draw_rates(found, ends)
@@ -98,7 +99,9 @@ def _draw_rates(found: Encoding, ends: tuple[float, float]) -> str:
     parts = [plot.axes("kbit/s", "score"), plot.line(plot.x, [found.target] * 2, "equal")]
     parts.append(plot.dots([p.kbps for p in found.probes], [p.score for p in found.probes], "dots"))
     parts.append(plot.dots([e.kbps for e in made], [e.score for e in made], "pick"))
-    note = "Segments have more key frames than whole files, and so a higher rate."
+    note = "Strong dots: whole files. Dashed: the target."
+    if found.probes:
+        note += " Pale dots: segments, which have more key frames, and so a higher rate."
     drawn = drawing(plot.width, plot.height, f"Scores over rates. {note}", parts)
     return figure("by-rate", "Score over rate", drawn, note)
 

@@ -97,7 +97,7 @@ def _tiles(
         Tile(
             "On what?",
             format_count(compared.n_sources, "source"),
-            f"{format_count(compared.n, 'held-out row', ',')} that all {len(names)} runs predicted",
+            f"{format_count(compared.n, 'held-out row', ',')} that all of these runs predicted",
         ),
         Tile(
             "Uncertainty",
@@ -156,7 +156,7 @@ def _differences(
     note = (
         "RMSE of each run less the first's, paired over sources; left of the dashed line is better."
     )
-    columns = ["run", "its", names[0], "difference", "95 %", "p", "p, Holm"]
+    columns = ["run, figure", "of the run", f"of {names[0]}", "difference", "95 %", "p", "p, Holm"]
     return [
         figures(figure("rmse-difference", "Difference in RMSE", svg, note)),
         table(columns, rows),
