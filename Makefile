@@ -6,12 +6,14 @@ STAMP := $(VENV)/.installed
 # Bytecode is kept even where the environment asks for none: tests import the package in many processes.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test lint docs dist checkpoints web clean python-version
+.PHONY: demo test unlinted lint docs dist checkpoints web clean python-version
 
 demo: $(STAMP)
 	$(BIN)/python scripts/train.py --config configs/tiny.yaml --overwrite
 
-test: $(STAMP) lint
+test: lint unlinted
+
+unlinted: $(STAMP)
 	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
 
 web: $(STAMP)  # the page that scores in a browser, in build/web; SIZES="1920x1080 ..." names others

@@ -10,6 +10,12 @@ import subprocess
 import sys
 
 LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_USAGE_STATS_ENABLED": "0"}
+# The head takes a node for dead once five looks in a row failed: by default that is half a minute.
+LOOKS = {
+    "RAY_health_check_initial_delay_ms": "500",
+    "RAY_health_check_period_ms": "500",
+    "RAY_health_check_timeout_ms": "5000",
+}
 
 
 def serve() -> None:
@@ -41,7 +47,7 @@ class Nodes:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env=os.environ | LOOPBACK,
+            env=os.environ | LOOPBACK | LOOKS,
             text=True,
         )
         self.address = self._process.stdout.readline().strip()

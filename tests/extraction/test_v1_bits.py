@@ -47,8 +47,14 @@ def truth_of(ffmpeg, folder, name, chain="scale=384:288:flags=bicubic,format=yuv
     return pair, bare_libvmaf(ffmpeg, *pair, f"version={V1}{own}", chain=chain)
 
 
-@pytest.mark.parametrize("name", ENCODES)
-@pytest.mark.parametrize("backend", ["libvmaf", "jax"])
+# Frames of either backend are scaled by one graph; libvmaf takes every encode.
+SCORED = [("libvmaf", name) for name in ENCODES] + [
+    pytest.param("jax", name, marks=[pytest.mark.slow] * (name in ("smaller", "larger")))
+    for name in ENCODES
+]
+
+
+@pytest.mark.parametrize(("backend", "name"), SCORED)
 def test_scores_are_libvmafs_at_10_bits(ffmpeg, folder, name, backend):
     pair, truth = truth_of(ffmpeg, folder, name)
     found = vmaf_jax.score(*pair, model=V1, backend=backend)
@@ -169,7 +175,14 @@ UNLIKE = {
 }
 
 
-@pytest.mark.parametrize("name", UNLIKE)
+# What differs in two ways is made by the steps of those that differ in one.
+IN_TWO_WAYS = {"full of limited, smaller", "full of 10 bits in limited"}
+UNLIKE_RUNS = [
+    pytest.param(name, marks=[pytest.mark.slow] * (name in IN_TWO_WAYS)) for name in UNLIKE
+]
+
+
+@pytest.mark.parametrize("name", UNLIKE_RUNS)
 def test_unlike_pictures_become_10_bits_in_one_step(ffmpeg, tmp_path, name):
     """A first rounding to 8 bits has moved clips by a point."""
     source, source_form, encode, encode_form = UNLIKE[name]

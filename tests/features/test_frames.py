@@ -55,9 +55,11 @@ def make_pair(folder, ffmpeg, width, height, pix_fmt, source, harm):
         (130, 90, "yuv420p12le", GRAIN, "gblur=1.2"),
         (176, 144, "yuv420p", GRAIN, "null"),
         (176, 144, "yuv420p", "color=black:size={w}x{h}", "noise=alls=4:all_seed=3"),
-        (176, 144, "yuv420p", "color=white:size={w}x{h}", "null"),
+        pytest.param(
+            *(176, 144, "yuv420p", "color=white:size={w}x{h}", "null"), marks=pytest.mark.slow
+        ),
         (176, 144, "yuv420p", NOISE, "gblur=2"),
-        (96, 80, "yuv420p", GRAIN, "eq=contrast=1.3"),
+        pytest.param(96, 80, "yuv420p", GRAIN, "eq=contrast=1.3", marks=pytest.mark.slow),
         (17, 17, "yuv420p", NOISE, "gblur=1"),
         (64, 19, "yuv420p", GRAIN, "gblur=1"),
     ],

@@ -37,8 +37,16 @@ def check(function, *arguments):
     return len(every)
 
 
-@pytest.mark.parametrize("network", ROW_NETWORKS)
-@pytest.mark.parametrize("how", [{"steps": 3}, {"steps": 3, "loss": "kl"}, {"epochs": 2}])
+HOWS = [{"steps": 3}, {"steps": 3, "loss": "kl"}, {"epochs": 2}]
+# A loss and a way through the rows have the products of one network as those of any other.
+RUNS = [
+    pytest.param(network, how, marks=[pytest.mark.slow] * (k > 0 and network != "nano"))
+    for network in ROW_NETWORKS
+    for k, how in enumerate(HOWS)
+]
+
+
+@pytest.mark.parametrize(("network", "how"), RUNS)
 def test_a_training_and_its_student(network, how):
     settings = TrainingSettings(**how, batch_size=16 if "epochs" in how else None)
     features = np.random.default_rng(0).uniform(0, 1, (40, 6)).astype(np.float32)

@@ -17,7 +17,7 @@ To add cases, write a table of them in a module of this folder and one test:
         world.check(case, backend, tmp_path)
 
 Pictures are 172x134, six frames of them, so that JAX compiles once. Files, luma and right scores
-are made once in a session, when they are first asked for.
+are made when they are first asked for, and kept for later runs.
 """
 
 import dataclasses
@@ -31,6 +31,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.world.kept import SCRATCH
 from vmaf_jax.errors import InputError
 from vmaf_jax.extraction.extract import extract_pair
 from vmaf_jax.video.inputs import Video
@@ -105,10 +106,9 @@ class World:
 
     def __init__(self, ffmpeg: str, folder: Path) -> None:
         self._ffmpeg, self._folder = ffmpeg, folder
-        self._scores: dict[tuple[str, str, int], dict[str, np.ndarray]] = {}
         self._luma: dict[Made, np.ndarray] = {}
         for source, (start, filters) in _SOURCES.items():
-            self._run(f"{start} -vf {filters} {source}.y4m")
+            self._make(f"{start} -vf {filters}", f"{source}.y4m")
 
     def check(self, case: Case, backend: str, cache: Path) -> None:
         """Asserts that a case comes out as it says."""
@@ -136,10 +136,15 @@ class World:
 
     def video(self, made: Made) -> Video:
         """The file."""
-        path = self._folder / made.name
-        if not path.exists():
-            self._run(f"-i {self._source(made)} {made.encode} {made.name}")
+        path = self._make(f"-i {self._source(made)} {made.encode}", made.name)
         return Video(path, *made.size, made.raw) if made.raw else Video(path)
+
+    def _make(self, line: str, name: str) -> Path:
+        path = self._folder / name
+        if not path.exists():
+            self._run(f"{line} {SCRATCH}/{name}")
+            (self._folder / SCRATCH / name).replace(path)
+        return path
 
     def _source(self, made: Made) -> str:
         if isinstance(made.of, str):
@@ -154,11 +159,13 @@ class World:
         # In limited range a deeper sample is a shallow one with zeros behind.
         luma = [self.luma(made) << (bits - made.bits) for made in (reference, distorted)]
         assert luma[0].shape == luma[1].shape
-        first, second = (hashlib.sha256(array.tobytes()).hexdigest() for array in luma)
-        key = (first, second, bits)
-        if key not in self._scores:
-            self._scores[key] = self._bare(luma, bits)
-        return self._scores[key]
+        pair = b"".join(array.tobytes() for array in luma)
+        name = f"right_{hashlib.sha256(pair).hexdigest()}_{luma[0].shape[2]}_{bits}.json"
+        if not (self._folder / name).exists():
+            (self._folder / SCRATCH / name).write_text(json.dumps(self._bare(luma, bits)))
+            (self._folder / SCRATCH / name).replace(self._folder / name)
+        scores = json.loads((self._folder / name).read_text())
+        return {backend: np.array(values) for backend, values in scores.items()}
 
     def luma(self, made: Made) -> np.ndarray:
         """Luma `[frames, height, width]`, decoded by ffmpeg alone."""
@@ -169,27 +176,27 @@ class World:
         if made not in self._luma:
             self.video(made)
             filters = f"{made.luma},extractplanes=y" if made.luma else "extractplanes=y"
-            line = f"-i {made.name} -vf {filters} -fps_mode passthrough"
-            self._run(f"{line} -f rawvideo luma")
+            line = f"-i {made.name} -vf {filters} -fps_mode passthrough -f rawvideo"
+            name = f"luma_{hashlib.sha256(repr(made).encode()).hexdigest()}"
             width, height = made.size
-            samples = np.fromfile(self._folder / "luma", "u1" if made.bits == 8 else "<u2")
+            samples = np.fromfile(self._make(line, name), "u1" if made.bits == 8 else "<u2")
             self._luma[made] = samples.reshape(-1, height, width).astype(np.int32)
         return self._luma[made]
 
-    def _bare(self, luma: list[np.ndarray], bits: int) -> dict[str, np.ndarray]:
+    def _bare(self, luma: list[np.ndarray], bits: int) -> dict[str, list[float]]:
         frames, height, width = luma[0].shape
         sample = np.dtype("u1" if bits == 8 else "<u2")
         chroma = np.full((frames, 2 * ((height + 1) // 2) * ((width + 1) // 2)), 1 << (bits - 1))
         for k, array in enumerate(luma):
             content = np.concatenate([array.reshape(frames, -1), chroma], axis=1)
-            (self._folder / f"bare{k}").write_bytes(content.astype(sample).tobytes())
+            (self._folder / SCRATCH / f"bare{k}").write_bytes(content.astype(sample).tobytes())
         pix_fmt = "yuv420p" if bits == 8 else f"yuv420p{bits}le"
-        raw = f"-f rawvideo -pixel_format {pix_fmt} -video_size {width}x{height} -i bare"
+        raw = f"-f rawvideo -pixel_format {pix_fmt} -video_size {width}x{height} -i {SCRATCH}/bare"
         models = "version=vmaf_v0.6.1\\\\:name=libvmaf|version=vmaf_float_v0.6.1\\\\:name=jax"
-        graph = f"libvmaf=log_fmt=json:log_path=o.json:model={models}"
+        graph = f"libvmaf=log_fmt=json:log_path={SCRATCH}/o.json:model={models}"
         self._run(f"{raw}1 {raw}0 -lavfi '{graph}' -f null -")
-        log = json.loads((self._folder / "o.json").read_text())["frames"]
-        return {b: np.array([frame["metrics"][b] for frame in log]) for b in BACKENDS}
+        log = json.loads((self._folder / SCRATCH / "o.json").read_text())["frames"]
+        return {b: [frame["metrics"][b] for frame in log] for b in BACKENDS}
 
     def _run(self, line: str) -> None:
         command = [self._ffmpeg, "-v", "error", "-nostdin", "-y", *shlex.split(line)]

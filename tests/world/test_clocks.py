@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tests.world.clocks import FRAMES, HEIGHT, WIDTH, Clocks
+from tests.world.kept import keep_files
 from vmaf_jax import extract_pair
 from vmaf_jax.errors import InputError
 from vmaf_jax.video.inputs import Video
@@ -177,13 +178,23 @@ CASES = [
 
 @pytest.fixture(scope="module")
 def clocks(ffmpeg, tmp_path_factory):
-    return Clocks(ffmpeg, tmp_path_factory.mktemp("clocks"))
+    with keep_files(tmp_path_factory.mktemp("clocks"), "clocks.py", "test_clocks.py") as folder:
+        yield Clocks(ffmpeg, folder)
 
 
-RUNS = [(case, backend) for case in CASES for backend in case.backends]
+# Containers and clocks are read once for both backends: libvmaf takes every case, JAX those with
+# options or refusals and every third of the others, which are all run under --slow.
+PLAIN = [case for case in CASES if not case.options and not case.refused]
+RARE = [case for k, case in enumerate(PLAIN) if k % 3]
+RUNS = [
+    pytest.param(case, backend, id=f"{case.name}-{backend}", marks=[pytest.mark.slow] * rare)
+    for case in CASES
+    for backend in case.backends
+    for rare in [backend == "jax" and case in RARE]
+]
 
 
-@pytest.mark.parametrize(("case", "backend"), RUNS, ids=[f"{c.name}-{b}" for c, b in RUNS])
+@pytest.mark.parametrize(("case", "backend"), RUNS)
 def test_frames_are_paired_as_they_are_shown(case, backend, clocks, tmp_path):
     distorted = clocks.make(case.name, case.made)
     reference = clocks.make(*case.reference)
