@@ -72,6 +72,18 @@ def test_a_comparison(capsys):
     assert "which they are not" in text.replace("\n", " ")
 
 
+def test_labels_of_frames_are_told_as_rows(capsys):
+    rng = np.random.default_rng(0)
+    label = rng.uniform(0, 100, 24)
+    opinions = Opinions.of(label, np.repeat(np.array(["a", "b", "c"], object), 8))
+    comparison = compare_against_opinions(label + 1, label - 2, opinions)
+    show_comparison("ours", "theirs", comparison, unit="row")
+    shown = capsys.readouterr().out
+    assert "24 rows of 3 sources" in shown
+    assert "p, rows" in shown
+    assert "clip" not in shown
+
+
 def test_a_comparison_without_intervals(capsys):
     first, second, opinions = case(ci95=False)
     show_comparison("ours", "theirs", compare_against_opinions(first, second, opinions))

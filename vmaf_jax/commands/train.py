@@ -187,7 +187,13 @@ def evaluate(
             f"points",
         )
     if (second := result.against) is not None:
-        show_comparison(result.model, second.model, second.comparison, result.label_scale)
+        show_comparison(
+            result.model,
+            second.model,
+            second.comparison,
+            result.label_scale,
+            "clip" if result.label == "mos" else "row",
+        )
 
 
 def calibrate(

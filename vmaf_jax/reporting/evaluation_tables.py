@@ -86,13 +86,18 @@ def show_opinions(title: str, report: OpinionReport, scale: Scale = POINTS) -> N
 
 
 def show_comparison(
-    first: str, second: str, comparison: OpinionComparison, scale: Scale = POINTS
+    first: str,
+    second: str,
+    comparison: OpinionComparison,
+    scale: Scale = POINTS,
+    unit: str = "clip",
 ) -> None:
     """Shows a row for each figure of two models, with the difference and its interval over sources.
 
     Args:
         first, second: the models' names.
         scale: the worst and the best vote; RMSE are shown on this scale.
+        unit: of what the labels are, a clip or a row of the table.
     """
     rows = []
     for name, entry in comparison.differences.items():
@@ -109,11 +114,11 @@ def show_comparison(
                 "" if clip_p_value is None else format_p_value(clip_p_value),
             ]
         )
-    show_rows(("", first, second, "difference", "95 % over sources", "p", "p, clips"), rows)
+    show_rows(("", first, second, "difference", "95 % over sources", "p", f"p, {unit}s"), rows)
     lines = [
-        f"{format_count(comparison.n_clips, 'clip')} of "
+        f"{format_count(comparison.n_clips, unit)} of "
         f"{format_count(comparison.n_sources, 'source')}; p: over sources, the one "
-        "to go by; p, clips: clips (or pairs) taken as independent, which they are not"
+        f"to go by; p, {unit}s: {unit}s (or pairs) taken as independent, which they are not"
     ]
     show_lines([*lines, *_scale_lines(scale)])
 
