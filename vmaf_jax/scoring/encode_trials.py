@@ -9,7 +9,7 @@ import json
 import os
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -35,6 +35,7 @@ from vmaf_jax.video.comparison import DEFAULT_COMPARISON
 from vmaf_jax.video.encoders import EncodeRecipe, decodes_beside, encode_video, stream_bytes
 from vmaf_jax.video.ffmpeg import Ffmpeg
 from vmaf_jax.video.inputs import Video, file_digest, text_digest
+from vmaf_jax.video.streams import DecodedStream
 from vmaf_jax.video.survey import Survey
 
 _TRIAL_RECIPE = 5  # raised with every change of what a trial is, so that none is served old
@@ -133,42 +134,68 @@ class Trials:
         name, n = f"{self.recipe.encoder.name} at {setting:g}", self.source.n_frames
         self.progress.say(f"encoding by {name}")
         on_frames = self.progress.steps(name, lambda: n)
-        video, look = self.source.video, None
-        with work_folder(self.work) as folder:
-            beside = self._look_beside()
-            encode_video(
-                self.ffmpeg,
-                video,
-                self.recipe,
-                setting,
-                out,
-                with_sound=True,
-                on_frames=on_frames,
-                beside=beside,
-                folder=folder,
-            )
-            if beside:
-                pair, pattern = (video, Video(out)), draw_pattern(self._cell)
-                look = read_look(self.ffmpeg, pair, self.model.feature_set, pattern, n, folder)
+        look = self.encode_and_look(
+            (self.source.video, self.source.stream, n),
+            self.recipe,
+            setting,
+            out,
+            self._cell if self._samples else None,
+            with_sound=True,
+            on_frames=on_frames,
+        )
         encode = self.measure_file(setting, out, look=look)
         encode = dataclasses.replace(encode, seconds=time.perf_counter() - begin)
         write_text(self._encode_folder / f"{setting:g}.json", to_json(encode))
         return encode
 
-    def _look_beside(self) -> list[str]:
-        """Returns ffmpeg's arguments that look at a whole file while it is encoded.
+    def encode_and_look(
+        self,
+        source: tuple[Video, DecodedStream, int],
+        recipe: EncodeRecipe,
+        setting: float,
+        out: Path,
+        cell: int | None,
+        *,
+        key_frames: Sequence[float] = (),
+        with_sound: bool = False,
+        on_frames: Callable[[int], None] | None = None,
+    ) -> FirstLook | None:
+        """Encodes a video into `out`, and looks at it meanwhile.
 
-        There are none where its frames have another form than the source's, or all are measured.
+        Args:
+            source: The video, the form of its frames, and their number.
+            cell: Frames of which the look measures one; None for no look.
+            key_frames, with_sound, on_frames: As of `encode_video`.
+
+        Returns:
+            The look; None where frames have another form than the source's, or ffmpeg is too old.
+
+        Raises:
+            InputError: ffmpeg fails.
         """
-        recipe, features = self.recipe, self.model.feature_set
-        is_alike = recipe.height is None and recipe.pix_fmt == self.source.stream.pix_fmt
-        if not (self._samples and is_alike and features.least_bits == 8):
-            return []
-        if not decodes_beside(self.ffmpeg, recipe.encoder.name):
-            return []
-        threads = os.cpu_count() or 1
-        pattern = draw_pattern(self._cell)
-        return look_arguments(self.source.video, features, pattern, threads=threads)
+        video, form, n_frames = source
+        features, beside, pattern = self.model.feature_set, [], draw_pattern(cell or CELL)
+        is_alike = recipe.height is None and recipe.pix_fmt == form.pix_fmt
+        may_look = cell is not None and is_alike and features.least_bits == 8
+        if may_look and decodes_beside(self.ffmpeg, recipe.encoder.name):
+            threads = os.cpu_count() or 1
+            beside = look_arguments(video, features, pattern, threads=threads)
+        with work_folder(self.work) as folder:
+            encode_video(
+                self.ffmpeg,
+                video,
+                recipe,
+                setting,
+                out,
+                with_sound=with_sound,
+                key_frames=key_frames,
+                on_frames=on_frames,
+                beside=beside,
+                folder=folder,
+            )
+            if not beside:
+                return None
+            return read_look(self.ffmpeg, (video, Video(out)), features, pattern, n_frames, folder)
 
     def measure_file(
         self, setting: float, file: Path, *, sample: bool = True, look: FirstLook | None = None

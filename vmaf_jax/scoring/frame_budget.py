@@ -142,17 +142,23 @@ def measure_sample(
 
 
 def measure_some(
-    pair: VideoPair, cell: int, feature_set: FeatureSet, comparison: Comparison
+    pair: VideoPair,
+    cell: int,
+    feature_set: FeatureSet,
+    comparison: Comparison,
+    *,
+    pilot: FirstLook | None = None,
 ) -> FeatureTable:
     """Measures one frame of each cell of frames by libvmaf, and not the first of all.
 
     Args:
         cell: Frames, two or more, of which one is drawn at random.
+        pilot: The first look, by `draw_pattern`, where it was made before.
 
     Raises:
         InputError: The pair cannot be measured, or is shorter than a few cells.
     """
-    pilot = _look_at(pair, cell, feature_set, comparison)
+    pilot = pilot or _look_at(pair, cell, feature_set, comparison)
     features = _known_features(pilot, feature_set)
     # Without motion the first frame stands for no other.
     return _make_table(pair, features, np.array(list(pilot.features)[1:]), pilot, feature_set)
