@@ -38,7 +38,7 @@ import numpy.typing as npt
 
 from vmaf_jax.errors import InputError
 from vmaf_jax.evaluation.clip_pooling import OVER_FRAMES, apply_pooling
-from vmaf_jax.tables.table import Codes, combine, encode
+from vmaf_jax.tables.table import Codes, combine
 
 if TYPE_CHECKING:
     from vmaf_jax.evaluation.cross_validation import HeldOut  # loads pyarrow
@@ -284,7 +284,7 @@ def _has_clip_rows(rows: "HeldOut") -> bool:
 
 def _number_clips(rows: "HeldOut") -> Codes:
     """Numbers each row's clip and seed by first appearance, `[n]`."""
-    return combine(encode(rows.source)[1], encode(rows.clip)[1], rows.seed)
+    return combine(rows.source, rows.clip, rows.seed)[1]
 
 
 def coverage(predictions: HeldOutPredictions, level: float) -> Coverage:

@@ -27,7 +27,7 @@ from vmaf_jax.evaluation.intervals import (
 )
 from vmaf_jax.evaluation.metrics import EndpointRmse, Metrics, all_metrics
 from vmaf_jax.files import atomic_path, limit
-from vmaf_jax.tables.table import combine, encode, encode_sorted, first_rows
+from vmaf_jax.tables.table import combine, encode, encode_sorted
 
 MAX_ROWS = 20_000_000  # some 100 bytes each in memory, a fraction of one on disk
 _TEXTS = ("source", "clip")  # read as dictionaries, so that each name is in memory once
@@ -304,19 +304,18 @@ class SourceError:
 def source_errors(rows: HeldOut) -> list[SourceError]:
     """Computes the errors of each source, the largest RMSE first."""
     names, source = encode(rows.source)
-    clips, clip = encode(rows.clip)
-    pair = combine(source, clip)
-    first = first_rows(pair)
-    pairs = source[first] * len(clips) + clip[first]
-    order = np.argsort(pairs)
+    clips, clip = combine(rows.source, rows.clip)
+    number = dict(zip(names, range(len(names)), strict=True))
+    source_of_clip = np.array([number[name] for name, _ in clips])
+    order = np.argsort(source_of_clip, kind="stable")
     error = rows.predicted - rows.label
-    counts = np.bincount(pair).astype(np.float64)[order]
-    squares = np.bincount(pair, np.square(error)).astype(np.float64)[order]
+    counts = np.bincount(clip).astype(np.float64)[order]
+    squares = np.bincount(clip, np.square(error)).astype(np.float64)[order]
     worst = np.zeros(len(names))
     np.maximum.at(worst, source, np.abs(error))
     bias = np.bincount(source, error) / np.bincount(source)
     entries = []
-    ends = np.searchsorted(pairs[order], np.arange(len(names) + 1) * len(clips))
+    ends = np.searchsorted(source_of_clip[order], np.arange(len(names) + 1))
     for k, name in enumerate(names):
         clips_of_source = slice(ends[k], ends[k + 1])
         n = counts[clips_of_source]

@@ -166,7 +166,7 @@ def _number_clips(table: FeatureTable) -> tuple[ClipFrames, list[str], Integers]
     start = np.cumsum(count) - count
     first = order[start]
     source = encode(table.source[first])[1]
-    title = combine(encode(table.corpus[first])[1], source, _number_panels(table)[first])
+    title = combine(table.corpus[first], source, _number_panels(table)[first])[1]
     names = [clip for _, _, clip in named]
     features = table.features[order]
     equal = np.flatnonzero(np.array(table.feature_set.identical) == 1.0)
@@ -238,7 +238,7 @@ def _number_panels(table: FeatureTable) -> Integers:
     if table.experiment is not None:
         panel = encode(table.experiment)[1]
     if table.distance is not None:
-        panel = combine(panel, np.unique(table.distance, return_inverse=True)[1])
+        panel = combine(panel, np.unique(table.distance, return_inverse=True)[1])[1]
     return panel
 
 

@@ -47,6 +47,7 @@ from vmaf_jax.runs.fit import Fit, predict
 from vmaf_jax.runs.locate import checkpoints
 from vmaf_jax.runs.problem import Problem, load_problem, table_digest
 from vmaf_jax.runs.run_folder import Run, open_run, read_config
+from vmaf_jax.tables.dataset import release
 from vmaf_jax.tables.table import FeatureTable, PaddedClips, rows_by_clip
 from vmaf_jax.teacher import known_teachers, load_teacher
 
@@ -136,6 +137,7 @@ def conclude(
         beside=standing_of(config, problem, held_out),
         experiments=experiments_of(problem, held_out),
     )
+    release(problem.table)  # the card and the page read predictions alone
     members = [f"{name}/{seed}" for seed in fit.seeds for name in problem.fold_names]
     return Run(
         path=path.absolute(),

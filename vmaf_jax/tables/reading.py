@@ -26,9 +26,6 @@ from vmaf_jax.tables.table import (
     SCHEMA_VERSION,
     UNLIMITED,
     FeatureTable,
-    combine,
-    encode,
-    first_rows,
 )
 
 MAX_ROWS = 5_000_000  # of one file, which is read whole; longer tables are folders of shards
@@ -251,10 +248,12 @@ def _read_metadata(arrow: pa.Table, path: Place) -> dict[str, Any]:
 
 def _check_unique(table: FeatureTable, path: Place) -> None:
     """Raises InputError where two rows are of the same frame, or of the same clip's means."""
-    keys = [encode(column)[1] for column in (table.corpus, table.source, table.clip)]
-    group = combine(*keys) if table.pooled else combine(*keys, table.index)
-    first = first_rows(group)
-    if len(first) < len(table):
+    key = table.clip_groups()[1]
+    if not table.pooled:
+        least, most = (int(f(table.index, initial=0)) for f in (np.min, np.max))
+        key = key * (most - least + 1) + table.index - least
+    if len(np.unique(key)) < len(table):
+        _, first, group = np.unique(key, return_index=True, return_inverse=True)
         row = np.setdiff1d(np.arange(len(table)), first)[0]
         raise InputError(f"{path}: row {row} repeats row {first[group[row]]}; remove one of them.")
 

@@ -98,13 +98,7 @@ class FeatureTable:
 
     def clip_groups(self) -> tuple[list[tuple[str, ...]], npt.NDArray[np.int64]]:
         """Returns clips (corpus, source, clip) by first appearance, and each row's clip, `[n]`."""
-        keys = [encode(column)[1] for column in (self.corpus, self.source, self.clip)]
-        group = combine(*keys)
-        rows = first_rows(group)
-        clips: list[tuple[str, ...]] = list(
-            zip(self.corpus[rows], self.source[rows], self.clip[rows], strict=True)
-        )
-        return clips, group
+        return combine(self.corpus, self.source, self.clip)
 
     def label(self, name: str) -> npt.NDArray[np.float64]:
         """Returns one label column, `[n]`.
@@ -350,32 +344,23 @@ def encode_sorted(names: npt.NDArray[np.object_]) -> tuple[list[str], Codes]:
     return [texts[k] for k in order], np.argsort(np.array(order, np.int64))[codes]
 
 
-def combine(*codes: npt.NDArray[np.integer]) -> Codes:
-    """Returns the number of each row's combination of codes, `[n]`, by first appearance.
+def combine(
+    *columns: npt.NDArray[np.object_] | npt.NDArray[np.integer],
+) -> tuple[list[tuple[Any, ...]], Codes]:
+    """Returns distinct combinations in order of appearance, and the number of each row's, `[n]`.
 
     Args:
-        codes: whole numbers, `[n]` each.
+        columns: names or whole numbers, `[n]` each.
     """
-    group = _renumber(codes[0])
-    for column in codes[1:]:
-        number = _renumber(column)
-        # Renumbered after each column, or the product of many would overflow.
-        group = _renumber(group * (int(number.max(initial=0)) + 1) + number)
-    return group
+    # One pass over all columns, since ten million rows need 80 MB for each column of numbers.
+    numbers: dict[tuple[Any, ...], int] = {}
+    rows = zip(*(c if c.dtype == object else c.tolist() for c in columns), strict=True)
+    number = (numbers.setdefault(row, len(numbers)) for row in rows)
+    codes = np.fromiter(number, np.int64, len(columns[0]))
+    return list(numbers), codes
 
 
 def first_rows(group: Codes) -> Codes:
     """Returns the first row of each group, `[groups]`, numbered by first appearance."""
     # A group begins where the highest number so far rises.
     return np.flatnonzero(np.diff(np.maximum.accumulate(group), prepend=-1))
-
-
-def _renumber(column: npt.NDArray[np.integer]) -> Codes:
-    """Returns the number of each value, by first appearance."""
-    import pyarrow as pa  # here, for what needs names alone
-
-    # By buffers and DLPack: Arrow imports pandas, where it is installed, to take an array of
-    # objects or to return one to NumPy, which takes longer than a cached score otherwise does.
-    values = pa.py_buffer(np.ascontiguousarray(column, np.int64))
-    coded = pa.Array.from_buffers(pa.int64(), len(column), [None, values]).dictionary_encode()
-    return np.from_dlpack(coded.indices).astype(np.int64)
