@@ -1,8 +1,9 @@
-"""The command line that every benchmark of this folder has, and processor time."""
+"""The command line that every benchmark of this folder has, and times of processes."""
 
 import argparse
 import inspect
 import resource
+import subprocess
 import sys
 from collections.abc import Callable
 
@@ -35,3 +36,15 @@ def processor_s(*who: int) -> float:
     """
     used = map(resource.getrusage, who)
     return sum(part.ru_utime + part.ru_stime for part in used)
+
+
+def run_python(code: str, *arguments: str) -> tuple[list[float], str]:
+    """Runs code in a new Python; returns the numbers that it prints, and its standard error.
+
+    Raises:
+        InputError: It fails.
+    """
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
+    if done.returncode:
+        raise InputError(f"a Python failed: {done.stderr.strip().splitlines()[-1]}")
+    return list(map(float, done.stdout.split())), done.stderr.strip()

@@ -6,7 +6,6 @@ Needs PyTorch, torchmetrics, vmaf-torch and einops in this Python.
 """
 
 import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -16,10 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.command import run
+from benchmarks.command import run, run_python
 from vmaf_jax.benchmarks.scoring import raw_pair, read_luma
 from vmaf_jax.benchmarks.timing import Figures, Timing, machine, summarize
-from vmaf_jax.errors import InputError
 
 try:
     import torch
@@ -129,11 +127,7 @@ def _ratios(times: Mapping[str, Timing], theirs: list[str]) -> dict[str, float]:
 
 def _first_call(clips: Path) -> Figures:
     """Times the first step of a new process, compiling included."""
-    line = [sys.executable, "-c", _FIRST_CALL, str(clips)]
-    done = subprocess.run(line, capture_output=True, text=True)
-    if done.returncode:
-        raise InputError(f"the first call failed: {done.stderr.strip().splitlines()[-1]}")
-    wall, processor = map(float, done.stdout.split())
+    (wall, processor), _ = run_python(_FIRST_CALL, str(clips))
     return {"wall clock, s": wall, "processor time, s": processor}
 
 

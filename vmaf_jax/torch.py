@@ -141,48 +141,48 @@ def _check_clips(reference: torch.Tensor, distorted: torch.Tensor) -> None:
         raise InputError("reference and distorted hold no clip; pass at least one.")
 
 
-_Pull = Callable[[jax.Array], tuple[jax.Array, ...]]  # from a cotangent of scores to gradients
-
-
 class _Scores(torch.autograd.Function):
-    """Scores of clips by JAX as a differentiable function of batches of tensors.
-
-    JAX returns before it has computed, so the clips of a batch are computed side by side.
-    """
+    """Scores of clips by JAX as a differentiable function of batches of tensors."""
 
     @staticmethod
     def forward(
         ctx: Any,
         score: Callable[[jax.Array, jax.Array], jax.Array],
-        scores_and_slopes: Callable[[jax.Array, jax.Array], tuple[jax.Array, jax.Array]],
+        scores_and_slopes: Callable[..., list[tuple[jax.Array, jax.Array]]],
         reference: torch.Tensor,
         distorted: torch.Tensor,
     ) -> torch.Tensor:
-        pairs = list(zip(_to_jax(reference), _to_jax(distorted), strict=True))
+        first, second = _to_jax(reference), _to_jax(distorted)
         needed = ctx.needs_input_grad[2:]
         if not any(needed):
-            return _to_torch([score(*pair) for pair in pairs], distorted)
+            return _to_torch(list(map(score, first, second)), distorted)
         # JAX differentiates in floating types alone.
-        pairs = [(_to_float(x), _to_float(y)) for x, y in pairs]
-        if needed[0]:
-            results = [_differentiate(score, x, y, both=needed[1]) for x, y in pairs]
-        else:
-            found = [scores_and_slopes(x, y) for x, y in pairs]
-            results = [(scores, functools.partial(_scale, slopes)) for scores, slopes in found]
-        scores, ctx.pulls = zip(*results, strict=True)
+        first, second = ([_to_float(clip) for clip in clips] for clips in (first, second))
         ctx.inputs = (reference, distorted)
+        if needed[0]:
+            results = [
+                _differentiate(score, x, y, both=needed[1])
+                for x, y in zip(first, second, strict=True)
+            ]
+            scores, ctx.pulls = zip(*results, strict=True)
+        else:
+            scores, ctx.slopes = zip(*scores_and_slopes(first, second), strict=True)
         return _to_torch(scores, distorted)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, cotangent: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        _, distorted = ctx.inputs
+        if not ctx.needs_input_grad[2]:
+            slopes = _to_torch(ctx.slopes, distorted)
+            return None, None, None, slopes.mul_(cotangent[..., None, None]).to(distorted.dtype)
         pulled = [pull(part) for pull, part in zip(ctx.pulls, _to_jax(cotangent), strict=True)]
-        gradients = iter(zip(*pulled, strict=True))  # of those that were needed
-        first, second = (
-            _to_torch(next(gradients), tensor).to(tensor.dtype) if wanted else None
-            for tensor, wanted in zip(ctx.inputs, ctx.needs_input_grad[2:], strict=True)
-        )
-        return None, None, first, second  # the functions themselves have no gradient
+        gradients = [
+            _to_torch(parts, tensor).to(tensor.dtype)
+            for parts, tensor in zip(zip(*pulled, strict=True), ctx.inputs, strict=False)
+        ]
+        # The functions themselves have no gradient.
+        return None, None, gradients[0], gradients[1] if ctx.needs_input_grad[3] else None
 
 
 def _differentiate(
@@ -191,17 +191,11 @@ def _differentiate(
     distorted: jax.Array,
     *,
     both: bool,
-) -> tuple[jax.Array, _Pull]:
+) -> tuple[jax.Array, Callable[[jax.Array], tuple[jax.Array, ...]]]:
     """Returns scores, and what maps their cotangent to the reference's gradient, or to both."""
     if both:
         return jax.vjp(score, reference, distorted)
     return jax.vjp(lambda x: score(x, distorted), reference)
-
-
-@jax.jit
-def _scale(slopes: jax.Array, cotangent: jax.Array) -> tuple[jax.Array]:
-    """Returns the gradient by the distorted pictures, of each of which one score depends."""
-    return (slopes * cotangent[:, None, None],)
 
 
 def _to_float(array: jax.Array) -> jax.Array:

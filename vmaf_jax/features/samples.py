@@ -97,6 +97,9 @@ def find_nan_frames(picture: Any, *others: Any) -> Any:
 
 
 def _check_range(name: str, picture: Any, bits: int, *, is_float: bool) -> None:
+    on_cpu = isinstance(picture, jax.Array) and {d.platform for d in picture.devices()} == {"cpu"}
+    if on_cpu and picture.dtype != jnp.bfloat16:  # in which NumPy would warn of a NaN
+        picture = np.asarray(picture)  # not copied, and searched sooner than by JAX
     library: Any = np if isinstance(picture, np.ndarray) else jnp
     low, high = float(library.min(picture)), float(library.max(picture))
     if np.isnan(low):  # scores of those frames are NaN; the others must be possible

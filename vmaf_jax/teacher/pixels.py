@@ -1,7 +1,7 @@
 """VMAF as one differentiable function, from pixels to a teacher's score."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -42,18 +42,21 @@ def vmaf(
 
 
 def luma_scores_and_slopes(
-    reference: Any, distorted: Any, *, model: str, bits: int, clip: bool
-) -> tuple[Float[Array, " t"], Float[Array, "t h w"]]:
-    """Computes `vmaf` of luma, and the derivative of each score by its distorted picture.
+    references: Sequence[Any], distorted: Sequence[Any], *, model: str, bits: int, clip: bool
+) -> list[tuple[Float[Array, " t"], Float[Array, "t h w"]]]:
+    """Computes `vmaf` of clips of luma, and the derivative of each score by its distorted picture.
 
     It is what `jax.vjp` of `vmaf` computes, without the time that JAX takes to trace a function.
+    JAX returns before it has computed, so that the clips are computed side by side. A check waits
+    for its result, and so all of them come first.
 
     Raises:
         TypeError, InputError: as `vmaf`; the model measures chroma.
     """
-    *pair, scoring = _check(reference, distorted, _Scoring(model, bits, clip, "stopped"))
-    scores, (slopes,) = _slopes_of_luma(Clip(*pair), scoring, (True,))
-    return scores, slopes
+    scoring = _Scoring(model, bits, clip, "stopped")
+    checked = [_check(x, y, scoring) for x, y in zip(references, distorted, strict=True)]
+    found = [_slopes_of_luma(Clip(*pair), scoring, (True,)) for *pair, scoring in checked]
+    return [(scores, slopes) for scores, (slopes,) in found]
 
 
 def _check(reference: Any, distorted: Any, scoring: "_Scoring") -> tuple[Any, Any, Any, "_Scoring"]:
