@@ -90,10 +90,7 @@ class Request(pydantic.BaseModel, frozen=True, extra="forbid"):
     """The arguments of a call."""
 
     def __init_subclass__(cls, settings: type | None = None, **kwargs: Any) -> None:
-        """Adds an argument for each field of a dataclass of settings.
-
-        Pydantic reads the annotations of a class after this.
-        """
+        """Adds an argument for each field of a dataclass of settings, before Pydantic looks."""
         super().__init_subclass__(**kwargs)
         if settings is None:
             return
