@@ -295,7 +295,7 @@ def _list_encoders(path: str) -> frozenset[str]:
 def decodes_beside(ffmpeg: Ffmpeg, encoder: str) -> bool:
     """Returns whether an ffmpeg decodes what an encoder writes in the run that encodes.
 
-    Versions before 7.1 do not.
+    Versions before 7.0 do not: 7.0.2, 8.0 and 9.0.2 do, 6.0 does not.
     """
     tried = ["-c:v", encoder, "-f", "null", "-", "-dec", "0:0"]
     tried += ["-filter_complex", "[dec:0]null[o]", "-map", "[o]", "-f", "null", "-"]
