@@ -13,13 +13,14 @@ from onnx.reference import ReferenceEvaluator
 from vmaf_jax.errors import GateError
 from vmaf_jax.export import onnx_file as fusion
 from vmaf_jax.export.contract import IR_VERSION
-from vmaf_jax.export.onnx_file import export_onnx, teacher_onnx
+from vmaf_jax.export.onnx_file import export_onnx
 from vmaf_jax.export.onnx_runtime import LEVELS, check_levels, example_feed
 from vmaf_jax.export.parity import parity_rows
 from vmaf_jax.export.pixels.model_file import Frame
 from vmaf_jax.export.pixels.runtime import example_feed as example_pictures
 from vmaf_jax.export.quantize import quantize
 from vmaf_jax.export.sidecar import Identity, TrainingRecord
+from vmaf_jax.export.teacher_onnx import teacher_onnx
 from vmaf_jax.features import FEATURES
 from vmaf_jax.jobs.export import export_ensemble
 from vmaf_jax.models import ROW_NETWORKS, Student, deploy

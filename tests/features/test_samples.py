@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from vmaf_jax.errors import InputError
-from vmaf_jax.features.feature_set import FEATURES, check_features
+from vmaf_jax.features.checks import check_features
+from vmaf_jax.features.feature_set import FEATURES
 from vmaf_jax.features.samples import check_samples, to_few_types
 
 

@@ -23,7 +23,6 @@ from vmaf_jax.evaluation.title_process import (
     fit_curve,
 )
 from vmaf_jax.export.contract import MAX_BYTES
-from vmaf_jax.export.onnx_file import write_curve_libvmaf, write_curve_onnx
 from vmaf_jax.export.sidecar import (
     LICENSE,
     Label,
@@ -34,6 +33,7 @@ from vmaf_jax.export.sidecar import (
     check_sidecar,
     write_sidecar,
 )
+from vmaf_jax.export.teacher_onnx import write_curve_libvmaf, write_curve_onnx
 from vmaf_jax.features.feature_set import FEATURES
 from vmaf_jax.files import read_limited, to_json, write_bytes, write_text
 from vmaf_jax.reporting.page import markdown_table

@@ -26,14 +26,7 @@ from vmaf_jax.evaluation.metrics import Distance, score_distance
 from vmaf_jax.evaluation.title_process import VoteCurve
 from vmaf_jax.export.contract import OUTPUT_NAME, SPREAD_NAME
 from vmaf_jax.export.libvmaf_json import LibvmafProof, rbf_document, write_verified
-from vmaf_jax.export.onnx_file import LIMIT as TEACHER_LIMIT
-from vmaf_jax.export.onnx_file import (
-    TeacherParity,
-    export_onnx,
-    measure_float64_parity,
-    teacher_onnx,
-    teacher_parity,
-)
+from vmaf_jax.export.onnx_file import export_onnx
 from vmaf_jax.export.onnx_runtime import OnnxModel
 from vmaf_jax.export.parity import (
     LARGE_BATCH,
@@ -58,6 +51,13 @@ from vmaf_jax.export.sidecar import (
     sidecar_path,
     teacher_origin,
     write_sidecar,
+)
+from vmaf_jax.export.teacher_onnx import LIMIT as TEACHER_LIMIT
+from vmaf_jax.export.teacher_onnx import (
+    TeacherParity,
+    measure_float64_parity,
+    teacher_onnx,
+    teacher_parity,
 )
 from vmaf_jax.files import check_output, work_folder, write_bytes
 from vmaf_jax.jobs.calibrated_folder import LIBVMAF

@@ -24,7 +24,8 @@ import numpy.typing as npt
 
 from vmaf_jax.errors import InputError, name_missing_extra
 from vmaf_jax.evaluation.clip_pooling import apply_pooling
-from vmaf_jax.features.feature_set import FEATURE_SETS, FeatureSet, check_features
+from vmaf_jax.features.checks import check_features
+from vmaf_jax.features.feature_set import FEATURE_SETS, FeatureSet
 from vmaf_jax.runs.locate import find_run, shipped_onnx
 from vmaf_jax.tables.opinions import MAX_DISTANCE, MOS_RANGE, LabelScale
 from vmaf_jax.teacher import known_teachers

@@ -13,7 +13,6 @@ import xxhash
 
 from vmaf_jax.errors import InputError
 from vmaf_jax.printable import format_count
-from vmaf_jax.tables.opinions import LabelScale
 from vmaf_jax.video.pixel_format import RAW_FORMATS, frame_bytes
 
 _RAW_SUFFIXES = (".yuv", ".raw")
@@ -225,4 +224,4 @@ class Clip:
     mos: float | None = None
     mos_ci95: float | None = None
     experiment: str | None = None
-    label_scale: LabelScale | None = None
+    label_scale: tuple[float, float] | None = None

@@ -9,11 +9,11 @@ import pytest
 from tests.support import run_command
 from vmaf_jax.errors import GateError
 from vmaf_jax.evaluation.title_process import VoteCurve
-from vmaf_jax.export import onnx_file
+from vmaf_jax.export import teacher_onnx as module
 from vmaf_jax.export.contract import load_onnx
 from vmaf_jax.export.libvmaf_json import write_verified
-from vmaf_jax.export.onnx_file import write_curve_libvmaf, write_curve_onnx
 from vmaf_jax.export.onnx_runtime import OnnxModel
+from vmaf_jax.export.teacher_onnx import write_curve_libvmaf, write_curve_onnx
 from vmaf_jax.features import V1_SETS
 from vmaf_jax.runs.locate import checkpoints
 from vmaf_jax.scoring.model import load_model
@@ -29,8 +29,8 @@ SLOW = ("vmaf_v0.6.1neg", *(s.teacher for s in V1_SETS if s.teacher not in QUICK
 )
 def test_every_model_becomes_a_file_of_the_contract(tmp_path, name):
     teacher, path = load_teacher(name), tmp_path / "model.onnx"
-    onnx_file.teacher_onnx(teacher, path)
-    assert onnx_file.teacher_parity(teacher, path).n >= 100_000
+    module.teacher_onnx(teacher, path)
+    assert module.teacher_parity(teacher, path).n >= 100_000
     assert load_onnx(path).feature_set is teacher.feature_set
     properties = {entry.key: entry.value for entry in onnx.load(path).metadata_props}
     assert properties["feature_set"] == teacher.feature_set.name
@@ -57,9 +57,9 @@ def test_parity_sees_chroma_that_is_not_replaced(tmp_path, monkeypatch):
 
     teacher, path = load_teacher("vmaf_v1.0.16_3d0h"), tmp_path / "model.onnx"
     monkeypatch.setattr(graph, "_correct", lambda correction, features: features)
-    onnx_file.teacher_onnx(teacher, path)
+    module.teacher_onnx(teacher, path)
     with pytest.raises(GateError, match="from its float64 score, limit"):
-        onnx_file.teacher_parity(teacher, path)
+        module.teacher_parity(teacher, path)
 
 
 CURVE = VoteCurve(np.array([3.0, 3.0, 20.0, 41.0, 60.0, 75.0, 85.0, 92.0]))
