@@ -442,7 +442,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return values
 
 
-def parse_yaml(text: str) -> Any:
+def parse_yaml(text: str) -> object:
     """Parses a YAML document into dictionaries, lists and plain values.
 
     Limits are checked before any value is constructed. Aliases are refused: a few nested ones can

@@ -306,7 +306,7 @@ def source_errors(rows: HeldOut) -> list[SourceError]:
     names, source = encode(rows.source)
     clips, clip = combine(rows.source, rows.clip)
     number = dict(zip(names, range(len(names)), strict=True))
-    source_of_clip = np.array([number[name] for name, _ in clips])
+    source_of_clip = np.array([number[str(name)] for name, _ in clips])
     order = np.argsort(source_of_clip, kind="stable")
     error = rows.predicted - rows.label
     counts = np.bincount(clip).astype(np.float64)[order]

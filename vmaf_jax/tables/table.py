@@ -98,7 +98,8 @@ class FeatureTable:
 
     def clip_groups(self) -> tuple[list[tuple[str, ...]], npt.NDArray[np.int64]]:
         """Returns clips (corpus, source, clip) by first appearance, and each row's clip, `[n]`."""
-        return combine(self.corpus, self.source, self.clip)
+        clips, group = combine(self.corpus, self.source, self.clip)
+        return [tuple(map(str, names)) for names in clips], group
 
     def label(self, name: str) -> npt.NDArray[np.float64]:
         """Returns one label column, `[n]`.
@@ -346,14 +347,14 @@ def encode_sorted(names: npt.NDArray[np.object_]) -> tuple[list[str], Codes]:
 
 def combine(
     *columns: npt.NDArray[np.object_] | npt.NDArray[np.integer],
-) -> tuple[list[tuple[Any, ...]], Codes]:
+) -> tuple[list[tuple[object, ...]], Codes]:
     """Returns distinct combinations in order of appearance, and the number of each row's, `[n]`.
 
     Args:
         columns: names or whole numbers, `[n]` each.
     """
     # One pass over all columns, since ten million rows need 80 MB for each column of numbers.
-    numbers: dict[tuple[Any, ...], int] = {}
+    numbers: dict[tuple[object, ...], int] = {}
     rows = zip(*(c if c.dtype == object else c.tolist() for c in columns), strict=True)
     number = (numbers.setdefault(row, len(numbers)) for row in rows)
     codes = np.fromiter(number, np.int64, len(columns[0]))
