@@ -27,7 +27,7 @@ from vmaf_jax.evaluation.intervals import (
 )
 from vmaf_jax.evaluation.metrics import EndpointRmse, Metrics, all_metrics
 from vmaf_jax.files import atomic_path, limit
-from vmaf_jax.tables.table import combine, encode, encode_sorted
+from vmaf_jax.tables.table import combine, encode, encode_sorted, first_rows
 
 MAX_ROWS = 20_000_000  # some 100 bytes each in memory, a fraction of one on disk
 _TEXTS = ("source", "clip")  # read as dictionaries, so that each name is in memory once
@@ -304,9 +304,8 @@ class SourceError:
 def source_errors(rows: HeldOut) -> list[SourceError]:
     """Computes the errors of each source, the largest RMSE first."""
     names, source = encode(rows.source)
-    clips, clip = combine(rows.source, rows.clip)
-    number = dict(zip(names, range(len(names)), strict=True))
-    source_of_clip = np.array([number[str(name)] for name, _ in clips])
+    _, clip = combine(rows.source, rows.clip)
+    source_of_clip = source[first_rows(clip)]
     order = np.argsort(source_of_clip, kind="stable")
     error = rows.predicted - rows.label
     counts = np.bincount(clip).astype(np.float64)[order]
