@@ -151,21 +151,29 @@ def test_gradient_of_scores_is_that_through_the_features(model):
 
 
 @pytest.mark.slow
-def test_gradient_of_v1_scores_is_that_through_the_features():
+@pytest.mark.parametrize("cambi_gradient", ["stopped", "soft"])
+def test_gradient_of_v1_scores_is_that_through_the_features(cambi_gradient):
+    """CAMBI is a program of its own there; half of the picture is flat, so that it has a slope."""
     rng = np.random.default_rng(0)
     shapes = [(2, 240, 320), (2, 120, 160), (2, 120, 160)]
     reference = tuple(rng.uniform(60, 200, shape).astype(np.float32) for shape in shapes)
     luma, *chroma = (plane * 0.9 + 9 for plane in reference)
+    luma[:, :, :160] = 100 + np.arange(160) // 32
     model = "vmaf_v1.0.16_3d0h"
 
     def through_features(y):
         rows = vmaf_jax.features.v1_features(
-            tuple(4 * plane for plane in reference), (4 * y, *(4 * p for p in chroma)), bits=10
+            tuple(4 * plane for plane in reference),
+            (4 * y, *(4 * p for p in chroma)),
+            bits=10,
+            cambi_gradient=cambi_gradient,
         )
         return pixels._scores(rows, model=model, clip=False)
 
     def score(y):
-        return vmaf_jax.vmaf(reference, (y, *chroma), model=model, clip=False)
+        return vmaf_jax.vmaf(
+            reference, (y, *chroma), model=model, clip=False, cambi_gradient=cambi_gradient
+        )
 
     weights = np.array([1, -2], np.float32)
     (ours, pull), (theirs, expected) = (jax.vjp(f, luma) for f in (score, through_features))

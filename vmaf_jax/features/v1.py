@@ -150,6 +150,13 @@ def clip_motion3(
     return motion3(jax.lax.map(motion, (luma, before)), settings)
 
 
+def clip_cambi(
+    luma: Shaped[Array, "t h w"], bits: int, settings: CambiSettings
+) -> Float[Array, " t"]:
+    """Computes CAMBI of each frame."""
+    return jax.lax.map(lambda frame: frame_cambi(frame, bits, settings), luma)
+
+
 def v1_chunk(
     reference: Planes,
     distorted: Planes,
@@ -210,18 +217,20 @@ def v1_frame_row(
     reference: Planes,
     distorted: Planes,
     motion: Float[Array, ""],
+    cambi: Float[Array, ""] | None = None,
     *,
     bits: int,
     settings: Settings,
     cambi_gradient: str,
 ) -> Float[Array, " f"]:
-    """Computes the features of a frame whose motion or motion3 is known."""
+    """Computes the features of a frame whose motion or motion3, and perhaps CAMBI, is known."""
 
     def chroma(planes: Planes) -> Float[Array, "2 h w"]:
         return jnp.stack([_to_eight_bits(planes.u, bits), _to_eight_bits(planes.v, bits)])
 
     x, y = _to_eight_bits(reference.y, bits), _to_eight_bits(distorted.y, bits)
-    cambi = frame_cambi(distorted.y, bits, settings.cambi)
+    if cambi is None:
+        cambi = frame_cambi(distorted.y, bits, settings.cambi)
     if cambi_gradient == "soft":
         soft = soft_cambi(distorted.y, bits, settings.cambi)
         cambi = cambi + (soft - jax.lax.stop_gradient(soft))

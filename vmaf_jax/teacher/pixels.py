@@ -16,6 +16,7 @@ from vmaf_jax.features.v1 import (
     check_gradient,
     check_planes,
     checked_v1_features,
+    clip_cambi,
     clip_motion3,
     settings_of,
     v1_frame_row,
@@ -55,7 +56,7 @@ def luma_scores_and_slopes(
     """
     scoring = _Scoring(model, bits, clip, "stopped")
     checked = [_check(x, y, scoring) for x, y in zip(references, distorted, strict=True)]
-    found = [_slopes_of_luma(Clip(*pair), scoring, (True,)) for *pair, scoring in checked]
+    found = [_slopes(Clip(*pair), scoring, (True,)) for *pair, scoring in checked]
     return [(scores, slopes) for scores, (slopes,) in found]
 
 
@@ -89,11 +90,11 @@ class _Scoring(NamedTuple):
 
 
 class _Features(NamedTuple):
-    """The features of a model: of a clip; of a frame, whose motion looks at other frames."""
+    """The features of a model: of a clip; of a frame, given its motion and perhaps its CAMBI."""
 
     of_clip: Callable[[Clip], Array]
-    of_frame: Callable[[Any, Any, Array], Array]
-    motion: Callable[[Any], Array]
+    of_frame: Callable[..., Array]
+    motion: Callable[[Any], Array]  # looks at other frames
 
 
 def _features(scoring: _Scoring) -> _Features:
@@ -128,21 +129,31 @@ def _clip_scores(reference: Any, distorted: Any, nan: Any, scoring: _Scoring) ->
 
 
 def _scores_and_slopes(
-    clip: Clip, scoring: _Scoring, moving: tuple[bool, ...]
+    clip: Clip,
+    cambi: Float[Array, " t"] | None,
+    scoring: _Scoring,
+    moving: tuple[bool, ...],
 ) -> tuple[Float[Array, " t"], list[Float[Array, "t h w"]]]:
-    """Computes the score of each frame, and its derivatives by its distorted planes that move."""
+    """Computes the score of each frame, and its derivatives by its distorted planes that move.
+
+    Args:
+        cambi: CAMBI of each frame, where the model has it and it is known.
+    """
     features = _features(scoring)
     reference, planes = jax.tree.map(jnp.asarray, (clip.reference, jax.tree.leaves(clip.distorted)))
 
-    def score(moved: list[Array], planes: list[Array], x: Any, motion: Array) -> Float[Array, ""]:
+    def score(
+        moved: list[Array], planes: list[Array], x: Any, given: tuple[Array, ...]
+    ) -> Float[Array, ""]:
         rest = iter(moved)
         planes = [next(rest) if m else plane for m, plane in zip(moving, planes, strict=True)]
         y = jax.tree.unflatten(jax.tree.structure(clip.distorted), planes)
-        row = features.of_frame(x, y, motion)
+        row = features.of_frame(x, y, *given)
         return _scores(row[None], model=scoring.model, clip=scoring.clip)[0]
 
     moved = [plane for m, plane in zip(moving, planes, strict=True) if m]
-    frames = (moved, planes, reference, features.motion(reference))
+    given = (features.motion(reference), *(() if cambi is None else (cambi,)))
+    frames = (moved, planes, reference, given)
     scores, slopes = jax.lax.map(lambda frame: jax.value_and_grad(score)(*frame), frames)
     return jnp.where(nan_frames(clip), jnp.nan, scores), slopes
 
@@ -151,17 +162,35 @@ _slopes_inside = jax.jit(  # of a caller's program
     _scores_and_slopes, static_argnames=("scoring", "moving")
 )
 # LLVM's costliest passes took a third of the time to compile, and made no step faster. Neither did
-# XLA's emitters of fusions by MLIR for luma alone, and they took another third; but the loops of
-# CAMBI are slow without them: a step takes three times as long.
+# XLA's emitters of fusions by MLIR, and they took another third; but the loops of CAMBI are slow
+# without them: a step takes three times as long. So CAMBI, which has no slope, is a program of its
+# own, and its smooth form is compiled with them.
 _QUICK = {"xla_llvm_disable_expensive_passes": True}
-_slopes_of_luma = jax.jit(
+_slopes_by_old_emitters = jax.jit(
     _scores_and_slopes,
     static_argnames=("scoring", "moving"),
     compiler_options={**_QUICK, "xla_cpu_use_fusion_emitters": False},
 )
-_slopes_of_planes = jax.jit(
+_slopes_by_new_emitters = jax.jit(
     _scores_and_slopes, static_argnames=("scoring", "moving"), compiler_options=_QUICK
 )
+
+
+@functools.partial(jax.jit, static_argnames="scoring", compiler_options=_QUICK)
+def _cambi(luma: Any, scoring: _Scoring) -> Float[Array, " t"]:
+    settings = settings_of(_teacher(scoring.model).feature_set)
+    return clip_cambi(jnp.asarray(luma), scoring.bits, settings.cambi)
+
+
+def _slopes(
+    clip: Clip, scoring: _Scoring, moving: tuple[bool, ...]
+) -> tuple[Float[Array, " t"], list[Float[Array, "t h w"]]]:
+    """Computes `_scores_and_slopes` by programs that compile in little time."""
+    if _teacher(scoring.model).feature_set.planes == 1:
+        return _slopes_by_old_emitters(clip, None, scoring, moving)
+    soft = scoring.cambi_gradient == "soft"
+    program = _slopes_by_new_emitters if soft else _slopes_by_old_emitters
+    return program(clip, _cambi(clip.distorted.y, scoring), scoring, moving)
 
 
 def _clip_scores_jvp(
@@ -175,8 +204,10 @@ def _clip_scores_jvp(
         return jax.jvp(lambda x, y: _clip_scores.fun(x, y, clip.nan, scoring), pair, by_pair)
     moving = tuple(map(_moves, by_distorted))
     traced = any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(clip))
-    alone = _slopes_of_luma if len(moving) == 1 else _slopes_of_planes
-    scores, slopes = (_slopes_inside if traced else alone)(clip, scoring, moving)
+    if traced:
+        scores, slopes = _slopes_inside(clip, None, scoring, moving)
+    else:
+        scores, slopes = _slopes(clip, scoring, moving)
     change = [
         _weigh(slope, by) for slope, by in zip(slopes, filter(_moves, by_distorted), strict=True)
     ]
