@@ -284,7 +284,8 @@ def test_a_client_that_vanishes_takes_its_call_along(port, endless, family):
 
 def test_a_token_keeps_others_out(encodes):
     async def check(port):
-        async with httpx2.AsyncClient(headers={"authorization": f"Bearer {SECRET}"}) as http:
+        headers = {"authorization": f"Bearer {SECRET}"}
+        async with httpx2.AsyncClient(headers=headers, timeout=60) as http:
             transport = streamable_http_client(f"http://127.0.0.1:{port}/mcp", http_client=http)
             async with Client(transport) as client:
                 assert len((await client.list_tools()).tools) == len(TOOLS)

@@ -59,12 +59,12 @@ def deploy(student: Student, variables: Variables) -> Deployed:
 Rows = np.ndarray
 
 
-def in_batches(function: Callable[[Rows], Rows], rows: Rows, size: int) -> Rows:
+def in_batches(function: Callable[[Rows], Rows | jax.Array], rows: Rows, size: int) -> Rows:
     """Maps `function` over `rows` `[n, d]`, `size` at a time; the last row fills the last batch."""
     padding = -len(rows) % size
     padded = np.concatenate([rows, np.repeat(rows[-1:], padding, axis=0)])
     parts = [function(padded[k : k + size]) for k in range(0, len(padded), size)]
-    return np.concatenate(parts)[: len(rows)]
+    return np.concatenate([np.asarray(part) for part in parts])[: len(rows)]
 
 
 MIN_MEMBERS, MAX_MEMBERS = 2, 16
