@@ -3,13 +3,14 @@
 import itertools
 import json
 import math
+import re
 
 import numpy as np
 import pytest
 
 from tests.support import run_command
 from vmaf_jax import load_model
-from vmaf_jax.evaluation.explanation import explain_scores, shapley_values
+from vmaf_jax.evaluation.explanation import MEANINGS, Reasons, explain_scores, shapley_values
 
 
 def value(rows):
@@ -51,8 +52,21 @@ def test_contributions_lead_from_the_identical_pair_to_the_score():
     np.testing.assert_allclose(total, model(ROWS), atol=1e-9)
     assert not explanation.contributions[:, -1].any()  # motion is the reference's
     np.testing.assert_allclose(explanation.contributions[1], 0, atol=1e-9)
-    assert "detail loss (ADM)" in explanation.words(0)
-    assert explanation.words(1).endswith("nothing is taken from it")
+    assert "detail loss (ADM)" in explanation.mean(0).words()
+    assert explanation.mean(1).words().endswith("nothing is taken from it")
+    assert explanation.mean(1).main_losses() == "nothing is taken from it"
+
+
+def test_what_takes_at_least_half_as_much_as_the_largest_loss_is_named():
+    points = {
+        "adm2": -3.0,
+        "vif_scale0": -6.0,
+        "vif_scale1": -2.9,
+        "vif_scale2": 1.0,
+        "motion2": 0.0,
+    }
+    expected = "information lost at the finest scale, detail loss"
+    assert Reasons(99.0, points).main_losses() == expected
 
 
 @pytest.fixture
@@ -71,7 +85,12 @@ def test_score_explains_the_mean_and_the_lowest_frame(pair, tmp_path):
     assert abs(points - result["statistics"]["min"]) < 1e-6
     page = tmp_path / "page.html"
     assert run_command("score", *pair, "--html", page, "--quiet").code == 0
-    assert "Why it is low" in page.read_text()
+    text = page.read_text()
+    assert "VIF 0: information lost at the finest scale;" in text
+    (row,) = re.findall(r"<tr><td>1: [^<]*, mean</td><td>([\d.]+)</td><td>([^<]*)</td>", text)
+    assert row[0] == f"{result['score']:.1f}"
+    largest = min(found["contributions"], key=found["contributions"].get)
+    assert row[1].startswith(MEANINGS[largest].loss)
 
 
 def test_what_cannot_be_explained_is_refused(pair):

@@ -115,6 +115,13 @@ def test_as_csv_with_costs_and_rated_clips(tmp_path, ladder):
     assert second["clip"] == rows[1]["clip"]
 
 
+def test_no_error_is_expected_where_no_clip_is_left(ladder):
+    every = suggest(ladder[0], N, titles=["park"])
+    *others, last = every.suggestions[0].clips
+    assert (last.expected_rmse, None in [clip.expected_rmse for clip in others]) == (None, False)
+    assert every.to_csv().endswith(f"park,{last.clip},\n")
+
+
 def test_votes_of_one_title_help_the_other(tmp_path, ladder):
     table, votes = ladder
     rated = write_votes(tmp_path / "rated.csv", votes, ["park_2", "park_6", "park_9"])

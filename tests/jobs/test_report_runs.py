@@ -214,6 +214,13 @@ def test_without_predictions_it_says_so_and_leaves_the_old_page(run):
     assert (run / "report.html").read_text() == "before"
 
 
+def test_a_shipped_model_without_predictions_has_its_card():
+    result = run_command("report", "opinions")
+    assert result.code == 2
+    assert "opinions: shipped without held-out predictions" in result.stderr
+    assert "opinions/card.md has its figures" in result.stderr
+
+
 def test_a_score_that_is_no_number_is_refused(run):
     rows = predictions(50)
     rows.predicted[7] = math.nan

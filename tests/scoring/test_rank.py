@@ -81,6 +81,8 @@ def test_quiet_is_a_number_alone(folder):
     result = run_command("score", *pair, "--quiet")
     assert result.code == 0
     assert result.stdout == f"{score(*pair).pooled:.6f}\n"
+    refused = run_command("score", *pair, "--quiet", "--per-frame")
+    assert (refused.code, "drop one of them." in refused.stderr) == (2, True)
     several = run_command("score", folder / "ref.y4m", folder / "encodes", "-q")
     lines = [line.split("\t") for line in several.stdout.splitlines()]
     assert [float(number) for number, _ in lines] == sorted(

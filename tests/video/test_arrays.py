@@ -1,6 +1,7 @@
 """Arrays and standard input are measured as the files they could have come from."""
 
 import io
+import json
 import math
 import re
 import subprocess
@@ -127,6 +128,9 @@ def test_a_pipe_scores_as_its_file_does(encodes, monkeypatch, name, flags):
     piped(monkeypatch, (encodes / name).read_bytes())
     result = run_command("score", "-", distorted, "--quiet", *flags)
     assert (result.code, result.stdout) == (0, expected.stdout)
+    piped(monkeypatch, (encodes / name).read_bytes())
+    document = json.loads(run_command("score", "-", distorted, "--json", *flags).stdout)
+    assert document["reference"] == f"standard input{Path(name).suffix}"
 
 
 def test_a_real_pipe_as_the_distorted_video(encodes, ffmpeg):
@@ -149,7 +153,7 @@ def test_a_pipe_that_ends_in_a_frame_is_one_line(encodes, monkeypatch, name, fla
     piped(monkeypatch, (encodes / name).read_bytes()[: 4 * FRAME + 5000])
     result = run_command("score", "-", encodes / "dis.mp4", *flags)
     assert result.code == 2
-    assert f"standard input: {reason}" in result.stderr
+    assert f"standard input{Path(name).suffix}: {reason}" in result.stderr
     assert result.stderr.count("\n") == 1
 
 
@@ -157,7 +161,7 @@ def test_a_pipe_that_ends_between_frames_is_too_short(encodes, monkeypatch):
     piped(monkeypatch, (encodes / "ref.yuv").read_bytes()[: 4 * FRAME])
     result = run_command("score", "-", encodes / "dis.mp4", *RAW)
     assert result.code == 2
-    assert "12 frames, its reference standard input has 4" in result.stderr
+    assert "12 frames, its reference standard input.yuv has 4" in result.stderr
 
 
 @pytest.mark.parametrize(

@@ -336,6 +336,10 @@ def score(
 
     if within is not None and output.per_frame:
         raise InputError("--within measures some frames, --per-frame lists all; drop one of them.")
+    if output.quiet and output.per_frame and not output.json:
+        raise InputError(
+            "--quiet prints the score alone, --per-frame all frames; drop one of them."
+        )
     videos = [reference, *distorted]
     measuring.check_engine(videos)
     limits.check_flags(within)

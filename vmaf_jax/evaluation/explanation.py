@@ -3,6 +3,7 @@
 import dataclasses
 import math
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -52,23 +53,59 @@ def shapley_values(value: Callable[[Floats], Floats], rows: Floats, baseline: Fl
     return shares
 
 
-_WORDS = {
-    "adm2": "detail loss (ADM)",
-    "vif_scale0": "information lost at the finest scale (VIF 0)",
-    "vif_scale1": "information lost at the second scale (VIF 1)",
-    "vif_scale2": "information lost at the third scale (VIF 2)",
-    "vif_scale3": "information lost at the coarsest scale (VIF 3)",
-    "motion2": "motion",
-    "cambi": "banding (CAMBI)",
-    "speed_chroma_uv": "distortion of chroma (SpEED)",
-    "adm3": "detail loss and impairment (ADM)",
-    "motion3": "motion",
-}
-_COLUMNS = {  # motion is the reference's own, and adds nothing
-    **{"adm2": "ADM", "adm3": "ADM", "cambi": "CAMBI", "speed_chroma_uv": "SpEED"},
-    **{f"vif_scale{scale}": f"VIF {scale}" for scale in range(4)},
+class Meaning(NamedTuple):
+    """A feature's short name, and what a score loses by it."""
+
+    title: str
+    loss: str
+
+
+MEANINGS = {  # motion is the reference's own, and adds nothing
+    "adm2": Meaning("ADM", "detail loss"),
+    "vif_scale0": Meaning("VIF 0", "information lost at the finest scale"),
+    "vif_scale1": Meaning("VIF 1", "information lost at the second scale"),
+    "vif_scale2": Meaning("VIF 2", "information lost at the third scale"),
+    "vif_scale3": Meaning("VIF 3", "information lost at the coarsest scale"),
+    "cambi": Meaning("CAMBI", "banding"),
+    "speed_chroma_uv": Meaning("SpEED", "distortion of chroma"),
+    "adm3": Meaning("ADM", "detail loss and impairment"),
 }
 _LEAST = 0.05  # points; smaller contributions are not named
+_NOTHING = "nothing is taken from it"
+
+
+@dataclasses.dataclass(frozen=True)
+class Reasons:
+    """Contributions of the features to one score.
+
+    Attributes:
+        identical: Points of the reference against itself.
+        contributions: Points by feature; with `identical` they add up to the score.
+    """
+
+    identical: float
+    contributions: dict[str, float]
+
+    def words(self) -> str:
+        """Says what lowers the score, in points, the largest part first."""
+        named = [(value, name) for name, value in self._rising() if abs(value) >= _LEAST]
+        parts = [f"{value:+.1f} {_describe(name)}" for value, name in named]
+        return f"{self.identical:.1f} if identical; {', '.join(parts) or _NOTHING}"
+
+    def main_losses(self) -> str:
+        """Says what the score loses most by: what takes at least half as much as the largest."""
+        rising = self._rising()
+        limit = min(rising[0][1] / 2, -_LEAST)
+        losses = [MEANINGS[name].loss for name, value in rising if value <= limit]
+        return ", ".join(losses) or _NOTHING
+
+    def _rising(self) -> list[tuple[str, float]]:
+        return sorted(self.contributions.items(), key=lambda item: item[1])
+
+
+def _describe(name: str) -> str:
+    meaning = MEANINGS.get(name)
+    return name if meaning is None else f"{meaning.loss} ({meaning.title})"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,31 +123,16 @@ class Explanation:
     contributions: Floats
     identical: Floats
 
-    def words(self, rows: int | slice = slice(None)) -> str:
-        """Says what lowers the score of a frame, or the mean of some, the largest part first."""
-        points = self._mean(rows)
-        named = [(value, name) for name, value in points.items() if abs(value) >= _LEAST]
-        parts = [f"{value:+.1f} {_WORDS.get(name, name)}" for value, name in sorted(named)]
-        start = float(np.mean(self.identical[rows]))
-        return f"{start:.1f} if identical; {', '.join(parts) or 'nothing is taken from it'}"
-
-    def points(self, rows: int | slice = slice(None)) -> dict[str, float]:
-        """Returns the identical pair's score and what features add to it, by names for a table."""
-        means = {name: value for name, value in self._mean(rows).items() if name in _COLUMNS}
-        named = {_COLUMNS[name]: value for name, value in means.items()}
-        return {"identical pair": float(np.mean(self.identical[rows])), **named}
+    def mean(self, rows: int | slice = slice(None)) -> Reasons:
+        """Returns the reasons of a frame's score, or of the mean of some."""
+        means = self.contributions[rows].reshape(-1, len(self.features)).mean(axis=0)
+        by_name = dict(zip(self.features, means.tolist(), strict=True))
+        return Reasons(float(np.mean(self.identical[rows])), by_name)
 
     def describe(self, rows: int | slice = slice(None)) -> dict[str, object]:
-        """Returns the contributions of a frame, or their means over some, for JSON."""
-        return {
-            "identical": float(np.mean(self.identical[rows])),
-            "contributions": self._mean(rows),
-            "words": self.words(rows),
-        }
-
-    def _mean(self, rows: int | slice) -> dict[str, float]:
-        means = self.contributions[rows].reshape(-1, len(self.features)).mean(axis=0)
-        return dict(zip(self.features, means.tolist(), strict=True))
+        """Returns the reasons of a frame's score, or of the mean of some, for JSON."""
+        reasons = self.mean(rows)
+        return dataclasses.asdict(reasons) | {"words": reasons.words()}
 
 
 def explain_scores(

@@ -238,11 +238,11 @@ class ChosenClip:
     Attributes:
         place: Among the title's clips.
         error: Root of the mean square over the clips that are not rated, against mean votes;
-            points. 0 where none is left.
+            points. None where none is left.
     """
 
     place: int
-    error: float
+    error: float | None
 
 
 def choose_clips(
@@ -274,7 +274,7 @@ def choose_clips(
         place = int(np.argmax(np.where(left, gain, -np.inf)))
         left[place] = False
         prior = prior - np.outer(prior[place], prior[place]) / (prior[place, place] + votes)
-        error = float(np.sqrt(np.mean(prior.diagonal()[left] + votes))) if left.any() else 0.0
+        error = float(np.sqrt(np.mean(prior.diagonal()[left] + votes))) if left.any() else None
         chosen.append(ChosenClip(place, error))
     return chosen
 

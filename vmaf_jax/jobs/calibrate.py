@@ -56,11 +56,11 @@ class SuggestedClip:
     Attributes:
         clip: Its name.
         expected_rmse: Of the predictions of the title's clips that are not rated yet, once this one
-            and those before it are; against mean votes, on their scale.
+            and those before it are; against mean votes, on their scale. None where no clip is left.
     """
 
     clip: str
-    expected_rmse: float
+    expected_rmse: float | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,9 +84,13 @@ class Suggestions:
     suggestions: list[TitleSuggestions]
 
     def to_csv(self) -> str:
-        """Returns a row a clip: `source, clip, expected_rmse`."""
+        """Returns a row a clip: `source, clip, expected_rmse`, the last empty where it is None."""
         rows = [
-            (title.source, clip.clip, f"{clip.expected_rmse:.4f}")
+            (
+                title.source,
+                clip.clip,
+                "" if clip.expected_rmse is None else f"{clip.expected_rmse:.4f}",
+            )
             for title in self.suggestions
             for clip in title.clips
         ]
@@ -198,7 +202,10 @@ def suggest(
             cost=None if cost is None else cost[rows],
         )
         unit = votes_a_point(scale)
-        named = [SuggestedClip(measured.name[rows[c.place]], c.error * unit) for c in chosen]
+        named = [
+            SuggestedClip(measured.name[rows[c.place]], None if c.error is None else c.error * unit)
+            for c in chosen
+        ]
         experiment = None if measured.experiment is None else measured.experiment[rows[0]]
         suggestions.append(TitleSuggestions(source, named, experiment))
     return Suggestions(scale, suggestions)

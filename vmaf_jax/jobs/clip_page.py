@@ -13,6 +13,7 @@ import numpy as np
 
 from vmaf_jax.errors import InputError, install_extra
 from vmaf_jax.evaluation.clip_pooling import WORST_SECOND
+from vmaf_jax.evaluation.explanation import Reasons
 from vmaf_jax.files import write_text
 from vmaf_jax.reporting.clip_page import MAX_DRAWN, BoxedRegion, ClipView, Encode, clip_page
 from vmaf_jax.scoring.measured_pair import plan_again
@@ -239,13 +240,13 @@ def _encode(
     )
 
 
-def _explain(entry: Scores, worst: Sequence[int]) -> list[tuple[int | None, dict[str, float]]]:
-    """Returns why the clip and its lowest frames are low, in points."""
+def _explain(entry: Scores, worst: Sequence[int]) -> list[tuple[int | None, Reasons]]:
+    """Returns why the clip (None) and its lowest frames are low."""
     if entry.explanation is None:
         return []
     rows = np.searchsorted(entry.table.index, worst).tolist()
-    frames = [entry.explanation.points(row) for row in rows]
-    return [(None, entry.explanation.points()), *zip(worst, frames, strict=True)]
+    frames = [entry.explanation.mean(row) for row in rows]
+    return [(None, entry.explanation.mean()), *zip(worst, frames, strict=True)]
 
 
 def _describe_comparison(entry: Scores) -> dict[str, str]:

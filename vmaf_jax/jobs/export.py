@@ -5,7 +5,7 @@ A host's model folder holds `NAME.onnx` and its sidecar `NAME.json` and, when qu
 file.
 
 Members are runs or shipped models over the same features and labels, such as one configuration
-trained with several seeds (`--set training.seeds=[k]`). The file's calibration is of the mean of
+trained with several seeds (`--set "training.seeds=[k]"`). The file's calibration is of the mean of
 their held-out predictions, row by row, never of one of them.
 """
 

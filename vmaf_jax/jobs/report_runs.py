@@ -25,8 +25,8 @@ def report(runs: Sequence[str | Path], out: Path | None = None, *, png: Path | N
         The page's file.
 
     Raises:
-        InputError: A folder is no run, its predictions are damaged, the runs have no rows in
-            common or other labels, or a file cannot be written.
+        InputError: A folder is no run, its predictions are missing or damaged, the runs have no
+            rows in common or other labels, or a file cannot be written.
     """
     if not runs:
         raise InputError("no run to report on; name at least one run folder.")
@@ -38,6 +38,12 @@ def report(runs: Sequence[str | Path], out: Path | None = None, *, png: Path | N
     check_output(target, ".html", inputs)
     if png is not None:
         check_output(png, ".png", inputs)
+    for folder in folders:
+        if folder.parent == checkpoints() and not (folder / "folds.parquet").is_file():
+            raise InputError(
+                f"{folder.name}: shipped without held-out predictions, because they would repeat "
+                f"the votes that it learnt from; {folder / 'card.md'} has its figures."
+            )
     views = [read_run(folder) for folder in folders]
     if len(views) > 1:
         write_text(target, comparison_page(_name_views(views, folders)))

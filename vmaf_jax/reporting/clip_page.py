@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from vmaf_jax.evaluation.clip_pooling import PooledScore
 from vmaf_jax.evaluation.conformal import ScoreInterval
+from vmaf_jax.evaluation.explanation import MEANINGS, Reasons
 from vmaf_jax.printable import format_count
 from vmaf_jax.reporting.numbers import format_time
 from vmaf_jax.reporting.page import Tile, bullets, details, figure, header, page, section, table
@@ -53,8 +54,7 @@ class Encode:
         compared: settings of the comparison, by name.
         pictures: JPEG by frame.
         worst_second: the mean of the second that is worst, and its frames; None without a rate.
-        why: the score of the identical pair and what each feature adds to it, points, of the clip
-            (None) and of its lowest frames.
+        why: the reasons of the scores of the clip (None) and of its lowest frames.
         region: the region that stands out; None where none does, or none was looked for.
         maps: of some of its pictures, by frame and feature: the loss of each tile, 0 to 1,
             `[rows, columns]`.
@@ -71,7 +71,7 @@ class Encode:
     compared: Mapping[str, str]
     pictures: Mapping[int, bytes]
     worst_second: PooledScore | None = None
-    why: Sequence[tuple[int | None, Mapping[str, float]]] = ()
+    why: Sequence[tuple[int | None, Reasons]] = ()
     region: BoxedRegion | None = None
     maps: Mapping[int, Mapping[str, Floats]] = dataclasses.field(default_factory=dict)
 
@@ -423,19 +423,22 @@ def _box(region: BoxedRegion) -> str:
 
 
 def _why(view: ClipView) -> list[str]:
-    rows, columns = [], dict.fromkeys(name for e in view.drawn for _, row in e.why for name in row)
-    for k, encode in enumerate(view.drawn, 1):
-        for frame, points in encode.why:
-            begins = f"{k}: {encode.name}, mean" if frame is None else view.when(frame, encode)
-            start, *added = points.values()
-            total = start + sum(added)
-            rows.append([begins, f"{start:.1f}", *(f"{p:+.1f}" for p in added), f"{total:.1f}"])
+    explained = [(k, e, *reason) for k, e in enumerate(view.drawn, 1) for reason in e.why]
+    names = [name for name in explained[0][3].contributions if name in MEANINGS]
+    rows = []
+    for k, encode, frame, reasons in explained:
+        begins = f"{k}: {encode.name}, mean" if frame is None else view.when(frame, encode)
+        added = [reasons.contributions[name] for name in names]
+        score = f"{reasons.identical + sum(added):.1f}"
+        points = [f"{reasons.identical:.1f}", *(f"{value:+.1f}" for value in added)]
+        rows.append([begins, score, reasons.main_losses(), *points])
     note = (
-        "Points that an identical pair would have, and what each feature adds to them (Shapley "
-        "values). ADM: lost detail. VIF 0 to 3: lost information, from the finest scale to the "
-        "coarsest. CAMBI: banding. SpEED: chroma."
+        "Points of the identical pair, and what each feature adds to them (Shapley values); their "
+        "sum is the score. Mainly: what takes at least half as much as the largest loss."
     )
-    return [f"<p>{note}</p>", table(["", *columns, "score"], rows)]
+    meanings = [f"{MEANINGS[name].title}: {MEANINGS[name].loss}" for name in names]
+    header = ["", "score", "mainly", "identical pair", *(MEANINGS[name].title for name in names)]
+    return [f"<p>{note} {text('; '.join(meanings), 1000)}.</p>", table(header, rows)]
 
 
 def _encodes(view: ClipView) -> list[str]:

@@ -388,8 +388,8 @@ class Scores:
         lines += [*self._pooled_lines(), *self.v1_lines(), *self.interval_lines()]
         if self.explanation is not None:
             lowest = int(np.argmin(self.per_frame))
-            lines.append(f"why: {self.explanation.words()}")
-            words = self.explanation.words(lowest)
+            lines.append(f"why: {self.explanation.mean().words()}")
+            words = self.explanation.mean(lowest).words()
             lines.append(f"why {self.frame_name(int(self.table.index[lowest]))}: {words}")
         if self.worst_region is not None:
             lines.append(self.worst_region.sentence())

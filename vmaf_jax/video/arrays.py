@@ -141,8 +141,7 @@ def stdin_as_file(
         try:
             yield [video if str(path) == "-" else path for path in paths]
         except InputError as error:
-            text = str(error).replace(str(video), _NAME).replace(video.name, _NAME)
-            raise InputError(text) from error
+            raise InputError(str(error).replace(str(video), video.name)) from error
 
 
 def _store_stdin(folder: Path, *, is_raw: bool) -> Path:
@@ -158,7 +157,7 @@ def _store_stdin(folder: Path, *, is_raw: bool) -> Path:
             f"{_NAME}: no Y4M stream; for a raw one give --width, --height and --pix-fmt (ffmpeg: "
             f"-f yuv4mpegpipe -)."
         )
-    path = folder / ("stdin.y4m" if start == _Y4M else "stdin.yuv")
+    path = folder / f"{_NAME}{'.y4m' if start == _Y4M else '.yuv'}"
     try:
         with path.open("wb") as file:
             size = file.write(start)
