@@ -161,6 +161,7 @@ def test_the_folder_scores_as_the_list_says_and_tells_other_titles(tmp_path, lad
     assert model.titles.predict(other).deviation > 1.3 * model.titles.predict(features[5]).deviation
     card = (out / "card.md").read_text()
     assert "| park | 3 | not stated |" in card
+    assert ("`model.libvmaf.json`" in card) == (out / "model.libvmaf.json").is_file()
     onnx = load_model(out / "model.onnx")
     np.testing.assert_allclose(onnx(features[3]), model(features[3]), atol=2e-2)
     assert (out / "model.libvmaf.json").exists() == (base != "tiny")

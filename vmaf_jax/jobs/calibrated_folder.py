@@ -104,7 +104,8 @@ def write_model(folder: Path, name: str, calibration: CalibratedTitles) -> None:
     write_sidecar(folder / "model.onnx", origin)
     error = calibration.measured.weights[calibration.rows] @ curve.votes - calibration.mean
     apart = float(np.sqrt(np.mean(np.square(error)))) * votes_a_point(calibration.scale)
-    write_text(folder / "card.md", _card(name, record, calibration.scale, apart))
+    hosts = [file for file in ("model.onnx", LIBVMAF) if (folder / file).is_file()]
+    write_text(folder / "card.md", _card(name, record, calibration.scale, apart, hosts))
 
 
 def _copy_base(base: str | Path, folder: Path) -> tuple[Teacher | Path, Teacher | None]:
@@ -168,7 +169,9 @@ def _record(calibration: CalibratedTitles, curve: VoteCurve, base: str) -> Title
     )
 
 
-def _card(name: str, record: TitleCalibration, scale: LabelScale, apart: float) -> str:
+def _card(
+    name: str, record: TitleCalibration, scale: LabelScale, apart: float, hosts: Sequence[str]
+) -> str:
     rows = []
     for k, title in enumerate(record.titles):
         rated = [entry for entry in record.rated if entry.title == k]
@@ -178,18 +181,26 @@ def _card(name: str, record: TitleCalibration, scale: LabelScale, apart: float) 
     lines = [
         f"# {name}: {record.base_name}, calibrated by votes",
         "",
-        f"Predicts the mean vote from {scale[0]:g} to {scale[1]:g}, as the viewers of these titles "
-        f"would give it. It is for encodes of these titles; on others it warns.",
+        f"Predicts the mean vote, from {scale[0]:g} to {scale[1]:g}, that the viewers of these "
+        f"titles would give to an encode of them. On others it warns, with wider intervals.",
         "",
         *markdown_table(["title", "rated clips", "viewers of each"], rows),
         "",
-        f"`vmaf-jax score --model` of this folder takes what the votes say of each clip by its "
-        f"features. `model.onnx` and `{LIBVMAF}` put a frame's score on one rising curve instead, "
-        f"and give points, whose mean over frames is the clip's, as libvmaf pools them: a vote is "
-        f"{scale[0]:g} + {votes_a_point(scale):g} x points. Over the clips of the table the "
-        f"two differ by {apart:.2f} votes (root mean square).",
+        "## Use",
         "",
-        f"What it was judged on: {record.judged_on}",
+        f"    vmaf-jax score reference.y4m distorted.mp4 --model {name}",
+        "",
+        "prints points, the vote and its interval. It takes what the votes say of each clip by its "
+        "features.",
+        "",
+        f"For other hosts: {' and '.join(f'`{file}`' for file in hosts)}. There, one rising curve "
+        f"turns the score of a frame into points, and a clip's points are the mean over frames. A "
+        f"vote is {scale[0]:g} + {votes_a_point(scale):g} x points. Over the clips of the table it "
+        f"differs from that of `score` by {apart:.2f} votes (root mean square).",
+        "",
+        "## How near it is",
+        "",
+        f"Judged as follows: {record.judged_on}",
         "",
     ]
     return "\n".join(lines)

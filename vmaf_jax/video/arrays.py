@@ -193,18 +193,18 @@ def _check_y4m(path: Path) -> None:
     with path.open("rb") as file:
         header = file.readline(_HEADER)
         if not header.endswith(b"\n"):
-            raise InputError(f"{_NAME}: ends within its Y4M header; see what feeds it.")
+            raise InputError(f"{path.name}: ends within its Y4M header; see what feeds it.")
         frame = _y4m_frame_bytes(header)
         number = 0
         while frame is not None and (line := file.readline(_HEADER)):
             if not (line.startswith(b"FRAME") and line.endswith(b"\n")):
                 raise InputError(
-                    f"{_NAME}: no frame {number} where it should begin; see what feeds it."
+                    f"{path.name}: no frame {number} where it should begin; see what feeds it."
                 )
             if (left := size - file.tell()) < frame:
                 raise InputError(
-                    f"{_NAME}: ends in the middle of frame {number} ({left} of {frame} bytes); see "
-                    f"what feeds it."
+                    f"{path.name}: ends in the middle of frame {number} ({left} of {frame} bytes); "
+                    f"see what feeds it."
                 )
             file.seek(frame, os.SEEK_CUR)
             number += 1
