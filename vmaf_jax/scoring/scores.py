@@ -467,8 +467,8 @@ class Scores:
         if self.kind != CALIBRATED or self.inside_training_region:
             return None
         return (
-            f"warning: another title than those that calibrated {self.model} (its reference moves "
-            f"otherwise), so that its score rests on the votes on others"
+            f"warning: no title that {self.model} has votes on (the reference's motion is none of "
+            f"theirs); the score is drawn from votes on other titles"
         )
 
     @property
