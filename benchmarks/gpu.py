@@ -12,6 +12,7 @@ import argparse
 import functools
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -23,6 +24,7 @@ from vmaf_jax.files import to_json, write_text
 from vmaf_jax.reporting.page import header, page, plain_table, section
 
 _SIZES = {"576x324": (576, 324, 48), "1920x1080": (1920, 1080, 16), "3840x2160": (3840, 2160, 4)}
+_LARGEST_SHARE = 0.3  # of the time, for one stage, so that a slow one leaves time for the others
 _SEARCH = {
     "name": "temperature",
     "data": {"corpus": "demo"},
@@ -151,35 +153,42 @@ def run_stages(folder: Path, seconds: float, small: bool) -> dict[str, object]:
     for name, (line, variables) in stages.items():
         print(f"{name} ...", file=sys.stderr)
         started = time.monotonic()
-        try:
-            result = subprocess.run(
-                line,
-                env={**os.environ, **variables},
-                capture_output=True,
-                text=True,
-                timeout=max(1.0, end - started),
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            report[name] = {"not run": "no time was left"}
-            continue
-        report[name] = _read_answer(result) | {"wall, s": time.monotonic() - started}
+        left = min(end - started, seconds * _LARGEST_SHARE)
+        answer = _run_within(left, line, {**os.environ, **variables}) if left > 0 else None
+        report[name] = answer or {"not run": "no time was left"}
+        if answer:
+            report[name]["wall, s"] = time.monotonic() - started
     metrics = folder / "temperature" / "metrics.json"
     if metrics.is_file():
         report["temperature search"]["timing"] = json.loads(metrics.read_text())["timing"]
     return {"machine": machine(), **report}
 
 
-def _read_answer(result: "subprocess.CompletedProcess[str]") -> dict[str, object]:
-    """Returns what a stage printed: its JSON, or the last line of words."""
+def _run_within(
+    seconds: float, line: list[str], environment: Mapping[str, str]
+) -> dict[str, object] | None:
+    """Returns what a stage printed, its JSON or the last line of words; None if it takes longer."""
+    with subprocess.Popen(
+        line,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        try:
+            printed, words = process.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            return None
+        finally:
+            if process.returncode is None:  # a stage has processes of its own
+                os.killpg(process.pid, signal.SIGKILL)
     try:
-        answer = json.loads(result.stdout)
+        answer: dict[str, object] = dict(json.loads(printed))
     except ValueError:
-        words = (result.stdout + result.stderr).strip().splitlines()
-        answer = {"said": words[-1] if words else "nothing"}
-    if result.returncode:
-        answer = {"failed with": result.returncode} | answer
-    return dict(answer)
+        said = (printed + words).strip().splitlines()
+        answer = {"said": said[-1] if said else "nothing"}
+    return {"failed with": process.returncode} | answer if process.returncode else answer
 
 
 def show_page(report: Mapping[str, object]) -> str:
