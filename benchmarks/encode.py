@@ -33,8 +33,7 @@ from benchmarks.matrix import write_table
 from vmaf_jax.benchmarks.timing import Figures, machine, to_lines
 from vmaf_jax.errors import InputError
 from vmaf_jax.files import to_json, write_text
-from vmaf_jax.jobs.encode import encode
-from vmaf_jax.jobs.encode_settings import EncodeSettings
+from vmaf_jax.jobs.encode import EncodeSettings, encode
 from vmaf_jax.reporting.page import markdown_table
 from vmaf_jax.scoring.score import score
 from vmaf_jax.video.encoders import ENCODERS, EncodeRecipe, encode_video

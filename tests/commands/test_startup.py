@@ -12,7 +12,7 @@ HEAVY = [
 ]
 # Our own modules that a measurement needs, and a score from the cache does not.
 MEASURING = [
-    *("vmaf_jax.extraction.libvmaf", "vmaf_jax.video.planning", "vmaf_jax.video.alignment"),
+    *("vmaf_jax.extraction.libvmaf", "vmaf_jax.video.comparison_run", "vmaf_jax.video.alignment"),
     *("vmaf_jax.evaluation.cross_validation", "vmaf_jax.export.sidecar"),
 ]
 PROGRAM = f"""

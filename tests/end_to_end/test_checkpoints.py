@@ -27,7 +27,7 @@ from vmaf_jax.extraction.extract import extract_clips
 from vmaf_jax.extraction.request import Request
 from vmaf_jax.features import FEATURES
 from vmaf_jax.files import to_json
-from vmaf_jax.reporting.numbers import format_points
+from vmaf_jax.printable import format_points
 from vmaf_jax.runs.run_folder import open_run
 from vmaf_jax.training.batches import draw_queries
 from vmaf_jax.training.masks import masked_scalers

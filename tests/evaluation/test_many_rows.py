@@ -17,7 +17,7 @@ from vmaf_jax.evaluation.cross_validation import (
     source_errors,
 )
 from vmaf_jax.reporting.error_plots import draw_cells, make_scatter
-from vmaf_jax.reporting.svg import Plot
+from vmaf_jax.reporting.page import Plot
 
 N, CLIP, SOURCES = 100_000, 100, 10
 LONG = "a name as paths are, of some hundred characters, which every row of its clip refers to" * 2

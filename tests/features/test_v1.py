@@ -25,7 +25,7 @@ from vmaf_jax.features import (
     soft_cambi,
     v1_features,
 )
-from vmaf_jax.features.adm3 import CSF_TABLES
+from vmaf_jax.features.adm import CSF_TABLES
 from vmaf_jax.features.cambi import pool_top, to_ten_bits
 from vmaf_jax.features.maps import v1_maps
 from vmaf_jax.features.speed import SpeedSettings, frame_speed

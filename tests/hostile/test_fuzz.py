@@ -18,7 +18,7 @@ from vmaf_jax.features.feature_set import FEATURES
 from vmaf_jax.runs.config import load_config
 from vmaf_jax.tables.dataset import read_table
 from vmaf_jax.teacher.model_file import known_teachers, read_model_file
-from vmaf_jax.video.checks import reports_damage
+from vmaf_jax.video.comparison_run import reports_damage
 from vmaf_jax.video.inputs import Video, check_video
 from vmaf_jax.video.pixel_format import RAW_FORMATS, frame_bytes
 from vmaf_jax.video.report import check_formats, explain_failure, frame_counts

@@ -14,8 +14,7 @@ from vmaf_jax.jobs.calibrated_folder import LIBVMAF
 from vmaf_jax.runs.locate import checkpoints
 from vmaf_jax.scoring.model import load_model
 from vmaf_jax.tables.dataset import read_table
-from vmaf_jax.tables.opinions import from_hundred
-from vmaf_jax.tables.table import FeatureTable
+from vmaf_jax.tables.table import FeatureTable, from_hundred
 from vmaf_jax.teacher import load_teacher
 
 N, FRAMES = 12, 3

@@ -14,8 +14,7 @@ import pytest
 
 from tests.support import run_command
 from vmaf_jax.errors import GateError, InputError
-from vmaf_jax.jobs.encode import encode
-from vmaf_jax.jobs.encode_settings import EncodeSettings
+from vmaf_jax.jobs.encode import EncodeSettings, encode
 from vmaf_jax.scoring.score import score
 from vmaf_jax.video.encoders import _list_encoders
 from vmaf_jax.video.ffmpeg import find_ffmpeg

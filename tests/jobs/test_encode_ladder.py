@@ -5,8 +5,7 @@ import json
 import pytest
 
 from tests.support import run_command
-from vmaf_jax.jobs.encode import encode
-from vmaf_jax.jobs.encode_settings import EncodeSettings
+from vmaf_jax.jobs.encode import EncodeSettings, encode
 
 
 def test_rungs_keep_their_targets_at_the_lowest_rate(encodes, tmp_path):

@@ -20,9 +20,9 @@ from vmaf_jax.evaluation.conformal import HeldOutPredictions, coverage
 from vmaf_jax.evaluation.cross_validation import HeldOut
 from vmaf_jax.evaluation.metrics import rmse
 from vmaf_jax.jobs.report_runs import report
+from vmaf_jax.printable import format_points
 from vmaf_jax.reporting.comparison_page import comparison_page
 from vmaf_jax.reporting.error_plots import MAX_DOTS, N_LARGEST
-from vmaf_jax.reporting.numbers import format_points
 from vmaf_jax.reporting.run_page import run_page
 from vmaf_jax.runs.run_folder import read_run
 

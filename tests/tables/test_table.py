@@ -11,7 +11,16 @@ from hypothesis import strategies as st
 from vmaf_jax.errors import InputError
 from vmaf_jax.features import FEATURES
 from vmaf_jax.tables import FeatureTable, concatenate, read_table
-from vmaf_jax.tables.table import combine, encode, encode_sorted, first_rows, pad_clips
+from vmaf_jax.tables.table import (
+    combine,
+    encode,
+    encode_sorted,
+    first_rows,
+    from_hundred,
+    pad_clips,
+    to_hundred,
+    width_to_hundred,
+)
 
 NAMES = st.lists(st.text("aéb\u4e00 ", max_size=3), max_size=40)
 NUMBERS = st.integers(-3, 2**31 - 1)
@@ -312,3 +321,16 @@ def test_combinations_are_numbered_as_they_appear(rows):
 def test_no_rows_are_no_groups(codes):
     names, group = combine(codes, codes)
     assert names == first_rows(group).tolist() == group.tolist() == []
+
+
+def test_five_points_become_a_hundred():
+    votes = np.array([1.0, 2.0, 3.0, 5.0])
+    assert to_hundred(votes, (1.0, 5.0)).tolist() == [0.0, 25.0, 50.0, 100.0]
+    assert width_to_hundred(np.array([0.2]), (1.0, 5.0)).tolist() == [5.0]
+
+
+@given(st.floats(-10, 10), st.floats(0.5, 200), st.floats(0, 1))
+def test_a_scale_maps_there_and_back(low, width, place):
+    scale = (low, low + width)
+    vote = np.array([low + place * width])
+    np.testing.assert_allclose(from_hundred(to_hundred(vote, scale), scale), vote, atol=1e-9)

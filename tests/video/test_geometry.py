@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from vmaf_jax.video.comparison import Comparison
+from vmaf_jax.video.comparison_run import plan_comparison
 from vmaf_jax.video.ffmpeg import find_ffmpeg
 from vmaf_jax.video.geometry import find_layouts
 from vmaf_jax.video.inputs import Video
-from vmaf_jax.video.planning import plan_comparison
 from vmaf_jax.video.streams import DecodedStream, probe_pair
 
 VIDEOS = (Video(Path("reference.y4m")), Video(Path("distorted.mp4")))

@@ -9,7 +9,7 @@ from vmaf_jax.commands import options
 from vmaf_jax.errors import GateError, InputError
 
 if TYPE_CHECKING:
-    from vmaf_jax.jobs.encode_settings import EncodeSettings
+    from vmaf_jax.jobs.encode import EncodeSettings
     from vmaf_jax.jobs.ladder import Ladder
 
 
@@ -76,8 +76,8 @@ def encode(
 ) -> None:
     """Encode a video as cheaply as a target score allows."""
     from vmaf_jax.files import check_output
+    from vmaf_jax.jobs.encode import EncodeSettings
     from vmaf_jax.jobs.encode import encode as encode_to_target
-    from vmaf_jax.jobs.encode_settings import EncodeSettings
     from vmaf_jax.reporting.terminal import Terminal, show_json, show_lines
 
     if (ladder is None) != (targets is None):
@@ -221,7 +221,7 @@ def _show_ladder(ladder: "Ladder") -> None:
     """Shows the BD-rate of each codec on each content and over all, then each content's hull."""
     from vmaf_jax.evaluation.rate_quality import METHODS
     from vmaf_jax.jobs.ladder import MIN_OVERLAP
-    from vmaf_jax.reporting.numbers import format_change
+    from vmaf_jax.printable import format_change
     from vmaf_jax.reporting.terminal import show_rows
 
     for rate in ladder.bd_rates:

@@ -486,7 +486,7 @@ def _rank(
 
 def _show_ranking(ranking: "Ranking") -> None:
     """Shows videos, the best first; those without a score follow on standard error."""
-    from vmaf_jax.reporting.numbers import format_fixed
+    from vmaf_jax.printable import format_fixed
     from vmaf_jax.reporting.terminal import show_lines, show_rows
 
     if ranking.ranked:

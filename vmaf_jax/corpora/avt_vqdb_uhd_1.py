@@ -27,7 +27,7 @@ from vmaf_jax.corpora.clip_lists import ListedClip, check_names
 from vmaf_jax.corpora.records import Number, is_file, parse_record, read_records
 from vmaf_jax.corpora.votes import OpinionColumns, at_distance
 from vmaf_jax.errors import InputError
-from vmaf_jax.tables.opinions import MAX_DISTANCE, LabelScale
+from vmaf_jax.tables.table import MAX_DISTANCE, LabelScale
 
 LABEL_SCALE: LabelScale = (1.0, 5.0)
 

@@ -10,7 +10,7 @@ import pydantic
 from vmaf_jax.corpora.records import Number, Row, Whole, check_listed, parse_record, read_records
 from vmaf_jax.corpora.votes import OpinionColumns, at_distance
 from vmaf_jax.errors import InputError
-from vmaf_jax.tables.opinions import MAX_DISTANCE
+from vmaf_jax.tables.table import MAX_DISTANCE
 
 
 class _ListRow(OpinionColumns, frozen=True, extra="ignore"):

@@ -15,7 +15,7 @@ from vmaf_jax.corpora.netflix import read_dataset_records
 from vmaf_jax.corpora.records import Number, Whole, hint_at_slashes, parse_record, read_records
 from vmaf_jax.corpora.votes import OpinionColumns, map_opinions
 from vmaf_jax.errors import InputError
-from vmaf_jax.tables.opinions import LabelScale
+from vmaf_jax.tables.table import LabelScale
 from vmaf_jax.video.inputs import Clip, Video, check_video
 
 

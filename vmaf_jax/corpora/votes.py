@@ -28,7 +28,7 @@ import scipy.special
 
 from vmaf_jax.corpora.records import Number, parse_record, read_number, read_records, show
 from vmaf_jax.errors import InputError
-from vmaf_jax.tables.opinions import (
+from vmaf_jax.tables.table import (
     MAX_DISTANCE,
     MOS_RANGE,
     LabelScale,

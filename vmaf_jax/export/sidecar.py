@@ -30,7 +30,7 @@ from vmaf_jax.features.feature_set import OUTPUT_RANGE, FeatureSet
 from vmaf_jax.files import read_limited, to_json, write_text
 from vmaf_jax.models.viewing_distance import ViewingDistance
 from vmaf_jax.printable import printable
-from vmaf_jax.tables.opinions import LabelScale, check_scale
+from vmaf_jax.tables.table import LabelScale, check_scale
 
 if TYPE_CHECKING:  # both load JAX, which reading a sidecar does without
     from vmaf_jax.models import Student

@@ -19,8 +19,7 @@ from vmaf_jax.extraction.extract import extract_clips
 from vmaf_jax.extraction.request import Request
 from vmaf_jax.features.feature_set import FEATURES, FeatureSet
 from vmaf_jax.progress import NO_PROGRESS, Progress
-from vmaf_jax.tables.opinions import LabelScale
-from vmaf_jax.tables.table import FeatureTable, constant_text
+from vmaf_jax.tables.table import FeatureTable, LabelScale, constant_text
 from vmaf_jax.teacher import Teacher, load_teacher
 from vmaf_jax.video.comparison import DEFAULT_COMPARISON
 from vmaf_jax.video.inputs import Clip

@@ -36,13 +36,12 @@ from vmaf_jax.features.feature_set import FeatureSet
 from vmaf_jax.files import work_folder
 from vmaf_jax.printable import format_count
 from vmaf_jax.video.alignment import interval_expression
-from vmaf_jax.video.checks import check_run
 from vmaf_jax.video.comparison import DEFAULT_COMPARISON, Comparison, Description
+from vmaf_jax.video.comparison_run import check_run, plan_comparison, run_comparison
 from vmaf_jax.video.ffmpeg import BY_NUMBER, TO_NOTHING, VERBOSE, CompletedRun, Ffmpeg, run_ffmpeg
 from vmaf_jax.video.geometry import EncodedFormat
 from vmaf_jax.video.inputs import Video, VideoPair
 from vmaf_jax.video.pairing import PairPlan, check_chroma, filter_chains
-from vmaf_jax.video.planning import plan_comparison, run_comparison
 from vmaf_jax.video.report import EMPTY_OUTPUT, explain_failure
 from vmaf_jax.video.shots import SHOT_FILTER, Floats, read_shot_log, shot_starts
 from vmaf_jax.video.streams import leave_grain_out, probe_pair

@@ -33,8 +33,8 @@ from vmaf_jax.files import read_limited, work_folder
 from vmaf_jax.printable import format_count
 from vmaf_jax.tables.table import UNLIMITED
 from vmaf_jax.teacher.model_file import MAX_BYTES, find_model_file, known_teachers, read_model_file
-from vmaf_jax.video.checks import check_run, check_steps
 from vmaf_jax.video.comparison import DEFAULT_COMPARISON, Comparison, Description
+from vmaf_jax.video.comparison_run import check_run, check_steps, run_comparison
 from vmaf_jax.video.ffmpeg import (
     TO_NOTHING,
     VERBOSE,
@@ -47,7 +47,6 @@ from vmaf_jax.video.geometry import EncodedFormat
 from vmaf_jax.video.inputs import Video, VideoPair, check_video
 from vmaf_jax.video.pairing import PairPlan, check_chroma, filter_chains, warn_of_chroma
 from vmaf_jax.video.pixel_format import chroma_size, common_bits
-from vmaf_jax.video.planning import run_comparison
 from vmaf_jax.video.report import check_frame_counts, explain_failure, explain_libvmaf_error
 from vmaf_jax.video.streams import DecodedStream
 from vmaf_jax.video.synchrony import FILES, SOME_FRAMES, read_some_frames

@@ -1,5 +1,4 @@
-from .adm import frame_adm
-from .adm3 import AdmSettings, frame_adm3
+from .adm import AdmSettings, frame_adm, frame_adm3
 from .cambi import CambiSettings, frame_cambi, soft_cambi
 from .feature_set import (
     FEATURE_SETS,

@@ -10,6 +10,13 @@ Source: libvmaf's JSON log, its feature names (`feature_name.c`) and its model f
 import dataclasses
 import math
 from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from vmaf_jax.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 Option = bool | int | float | str
 
@@ -241,3 +248,30 @@ FEATURE_SETS = {
 
 OUTPUT_RANGE = (0.0, 100.0)
 MIN_SIZE = 17  # pixels; in fewer, ADM's coarsest band is one sample and has no neighbours
+
+
+def check_features(features: "npt.ArrayLike", feature_set: FeatureSet) -> "npt.NDArray[np.float64]":
+    """Returns `features` as float64 `[n, features]`.
+
+    Raises:
+        InputError: another shape, or a value that is NaN or infinite; names row and feature.
+    """
+    import numpy as np  # here, since `--help` and a server load the sets without NumPy
+
+    try:
+        x = np.asarray(features, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"features are no array of numbers ({error}); pass [n, d].") from error
+    if x.ndim != 2 or x.shape[1] != len(feature_set):
+        raise InputError(
+            f"features have shape {x.shape}; expected [n, {len(feature_set)}], in the order "
+            f"{', '.join(feature_set)}."
+        )
+    bad = np.argwhere(~np.isfinite(x))
+    if bad.size:
+        row, column = bad[0]
+        raise InputError(
+            f"features: row {row}, {feature_set.names[column]} is {x[row, column]}, expected a "
+            f"finite number; extract that clip again."
+        )
+    return x

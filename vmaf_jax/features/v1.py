@@ -16,7 +16,7 @@ from jaxtyping import Array, Float, Int, Shaped
 
 from vmaf_jax.environment import keep_programs_by_default
 from vmaf_jax.errors import InputError
-from vmaf_jax.features.adm3 import AdmSettings, frame_adm3
+from vmaf_jax.features.adm import AdmSettings, frame_adm3
 from vmaf_jax.features.cambi import MIN_SIZE, CambiSettings, frame_cambi, soft_cambi
 from vmaf_jax.features.feature_set import V1_FEATURES, FeatureSet
 from vmaf_jax.features.motion import MotionSettings, frame_motion, motion3

@@ -36,15 +36,15 @@ from vmaf_jax.printable import format_count
 from vmaf_jax.scoring.measured_clips import DEFAULT_BASE, MeasuredClips, load_process, measure_clips
 from vmaf_jax.scoring.model import CLIPS_FILE, Model, load_scorer
 from vmaf_jax.tables.dataset import read_table
-from vmaf_jax.tables.opinions import (
+from vmaf_jax.tables.table import (
     MOS_RANGE,
+    FeatureTable,
     LabelScale,
     check_scale,
     from_hundred,
     to_hundred,
     votes_a_point,
 )
-from vmaf_jax.tables.table import FeatureTable
 
 _LEAST_VARIANCE = 1e-4  # points squared
 

@@ -40,7 +40,7 @@ from vmaf_jax.reporting.page import markdown_table
 from vmaf_jax.runs.locate import find_run
 from vmaf_jax.scoring.measured_clips import MeasuredClips, logistic_of
 from vmaf_jax.scoring.model import Model, is_teacher
-from vmaf_jax.tables.opinions import LabelScale, votes_a_point
+from vmaf_jax.tables.table import LabelScale, votes_a_point
 from vmaf_jax.teacher import Teacher, load_teacher
 
 LIBVMAF = "model.libvmaf.json"

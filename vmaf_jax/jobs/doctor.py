@@ -18,7 +18,7 @@ from vmaf_jax.extraction.libvmaf import libvmaf_version, other_build
 from vmaf_jax.files import cache_dir
 from vmaf_jax.runs.locate import checkpoints
 from vmaf_jax.scoring.model import feature_set_of
-from vmaf_jax.tables.opinions import votes_a_point
+from vmaf_jax.tables.table import votes_a_point
 from vmaf_jax.teacher import known_teachers
 from vmaf_jax.video.ffmpeg import find_ffmpeg
 

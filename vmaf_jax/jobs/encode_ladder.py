@@ -16,11 +16,13 @@ from vmaf_jax.evaluation.segment_plan import plan_segments, plan_whole
 from vmaf_jax.evaluation.target_search import forecast
 from vmaf_jax.extraction.extract import VideoLike, as_video
 from vmaf_jax.files import work_folder
-from vmaf_jax.jobs.encode import interpolate_kbps, observe_probes, probe_settings
-from vmaf_jax.jobs.encode_settings import (
+from vmaf_jax.jobs.encode import (
     EncodeSettings,
+    interpolate_kbps,
     look_at_source,
     make_recipe,
+    observe_probes,
+    probe_settings,
     target_in_points,
 )
 from vmaf_jax.progress import NO_PROGRESS, Progress

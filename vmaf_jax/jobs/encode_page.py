@@ -8,8 +8,18 @@ import numpy as np
 from vmaf_jax.evaluation.target_search import Observation, forecast
 from vmaf_jax.files import write_text
 from vmaf_jax.jobs.encode import Encoding, observe_probes
-from vmaf_jax.reporting.page import Tile, figure, figures, header, page, paragraph, section, table
-from vmaf_jax.reporting.svg import Plot, drawing
+from vmaf_jax.reporting.page import (
+    Plot,
+    Tile,
+    drawing,
+    figure,
+    figures,
+    header,
+    page,
+    paragraph,
+    section,
+    table,
+)
 from vmaf_jax.scoring.shot_trials import ShotSettings
 
 _MARGIN = 4  # settings that are drawn beyond those tried, in steps of 1

@@ -34,8 +34,7 @@ from vmaf_jax.progress import NO_PROGRESS, Progress
 from vmaf_jax.scoring.intervals import ClipIntervals, check_intervals, clip_intervals
 from vmaf_jax.scoring.model import Model, ModelLike, load_model
 from vmaf_jax.tables.dataset import read_table
-from vmaf_jax.tables.opinions import MOS_RANGE, LabelScale
-from vmaf_jax.tables.table import FeatureTable, rows_by_clip
+from vmaf_jax.tables.table import MOS_RANGE, FeatureTable, LabelScale, rows_by_clip
 from vmaf_jax.teacher.model_file import DEFAULT_TEACHER
 
 Floats = npt.NDArray[np.float64]

@@ -32,8 +32,7 @@ from vmaf_jax.jobs.check import Finding, check_rows, find_subjects
 from vmaf_jax.printable import format_count
 from vmaf_jax.progress import NO_PROGRESS, Progress
 from vmaf_jax.tables.dataset import TableSummary, is_dataset, open_writer
-from vmaf_jax.tables.opinions import LabelScale
-from vmaf_jax.tables.table import FeatureTable
+from vmaf_jax.tables.table import FeatureTable, LabelScale
 from vmaf_jax.teacher import load_teacher
 from vmaf_jax.video.inputs import file_digest
 

@@ -12,8 +12,7 @@ import yaml
 from vmaf_jax.evaluation.cross_validation import SweepPoint, SweepTable
 from vmaf_jax.files import atomic_path, check_result_folder, read_yaml, to_json, write_text
 from vmaf_jax.progress import NO_PROGRESS, Progress
-from vmaf_jax.reporting.page import markdown_table, page, section, table
-from vmaf_jax.reporting.svg import text
+from vmaf_jax.reporting.page import markdown_table, page, section, table, text
 from vmaf_jax.runs.config import Config, DataConfig, StudentConfig, find_config, validate
 from vmaf_jax.runs.fit import fit_points
 from vmaf_jax.runs.state import open_state

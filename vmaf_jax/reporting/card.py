@@ -13,11 +13,10 @@ from vmaf_jax.evaluation.run_metrics import CASES, Deviation
 from vmaf_jax.features.feature_set import OUTPUT_RANGE
 from vmaf_jax.models import Student
 from vmaf_jax.models.viewing_distance import ViewingDistance
-from vmaf_jax.printable import format_count
-from vmaf_jax.reporting.numbers import format_fixed, format_points
+from vmaf_jax.printable import format_count, format_fixed, format_points
 from vmaf_jax.reporting.page import markdown_table
 from vmaf_jax.reporting.run_view import common_limits
-from vmaf_jax.tables.opinions import LabelScale, votes_a_point
+from vmaf_jax.tables.table import LabelScale, votes_a_point
 
 _SUPPORT_VECTORS = (
     "- `support_vectors` are clip means of VMAF's own training clips, which the teacher's model "

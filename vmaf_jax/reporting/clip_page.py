@@ -14,11 +14,23 @@ import numpy.typing as npt
 from vmaf_jax.evaluation.clip_pooling import PooledScore
 from vmaf_jax.evaluation.conformal import ScoreInterval
 from vmaf_jax.evaluation.explanation import MEANINGS, Reasons
-from vmaf_jax.printable import format_count
-from vmaf_jax.reporting.numbers import format_time
-from vmaf_jax.reporting.page import Tile, bullets, details, figure, header, page, section, table
+from vmaf_jax.printable import format_count, format_time
+from vmaf_jax.reporting.page import (
+    HATCH,
+    Plot,
+    Tile,
+    bullets,
+    details,
+    drawing,
+    figure,
+    header,
+    page,
+    page_json,
+    section,
+    table,
+    text,
+)
 from vmaf_jax.reporting.plots import MAP_KINDS, heat_gradient, heat_overlay, scale_top
-from vmaf_jax.reporting.svg import HATCH, Plot, drawing, page_json, text
 
 Floats = npt.NDArray[np.float64]
 MAX_BINS = 1200  # columns of a curve, more than a screen tells apart; longer clips share them
@@ -509,10 +521,7 @@ def _data(view: ClipView, curves: Sequence[Curve], plot: Plot) -> str:
                 "at": {str(f): round(encode.at(f), 3) for f in sorted(view.pictures)},
                 "maps": _map_data(view, encode),
                 "region": encode.region
-                and {
-                    "frame": encode.region.frame,
-                    "words": encode.region.words,
-                },
+                and {"frame": encode.region.frame, "words": encode.region.words},
             }
             for encode, c in zip(view.drawn, curves, strict=True)
         ],

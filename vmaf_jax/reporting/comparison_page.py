@@ -12,7 +12,13 @@ import yaml
 from vmaf_jax.evaluation.cross_validation import pooled_errors
 from vmaf_jax.evaluation.intervals import adjust_p_values, is_significant
 from vmaf_jax.evaluation.run_metrics import RunComparison, compare_runs
-from vmaf_jax.printable import format_count
+from vmaf_jax.printable import (
+    format_count,
+    format_fixed,
+    format_interval,
+    format_p_value,
+    format_points,
+)
 from vmaf_jax.reporting.error_plots import (
     MAX_ROWS,
     N_MARKS,
@@ -21,7 +27,6 @@ from vmaf_jax.reporting.error_plots import (
     forest,
     legend,
 )
-from vmaf_jax.reporting.numbers import format_fixed, format_interval, format_p_value, format_points
 from vmaf_jax.reporting.page import (
     Tile,
     details,

@@ -14,9 +14,8 @@ import numpy.typing as npt
 from vmaf_jax.evaluation.cross_validation import HeldOut
 from vmaf_jax.evaluation.intervals import Interval
 from vmaf_jax.evaluation.metrics import HIGH_END, LOW_END
-from vmaf_jax.reporting.numbers import format_interval, format_points
-from vmaf_jax.reporting.page import figure
-from vmaf_jax.reporting.svg import HATCH, Plot, drawing, page_json, text
+from vmaf_jax.printable import format_interval, format_points
+from vmaf_jax.reporting.page import HATCH, Plot, drawing, figure, page_json, text
 from vmaf_jax.tables.table import encode
 
 Floats = npt.NDArray[np.float64]

@@ -9,10 +9,9 @@ from vmaf_jax.evaluation.metrics import METRIC_NAMES, Metrics
 from vmaf_jax.evaluation.opinion_report import OpinionComparison, OpinionReport
 from vmaf_jax.evaluation.opinions import OpinionMetrics
 from vmaf_jax.evaluation.run_metrics import RunMetrics, Standing
-from vmaf_jax.printable import format_count
-from vmaf_jax.reporting.numbers import format_fixed, format_interval, format_p_value
+from vmaf_jax.printable import format_count, format_fixed, format_interval, format_p_value
 from vmaf_jax.reporting.terminal import show_lines, show_rows
-from vmaf_jax.tables.opinions import votes_a_point
+from vmaf_jax.tables.table import votes_a_point
 
 Scale = tuple[float, float]
 POINTS: Scale = (0.0, 100.0)

@@ -7,10 +7,9 @@ import numpy.typing as npt
 
 from vmaf_jax.evaluation.cross_validation import HeldOut
 from vmaf_jax.evaluation.metrics import all_metrics
+from vmaf_jax.printable import format_fixed
 from vmaf_jax.reporting.error_plots import draw_agreement, make_scatter
-from vmaf_jax.reporting.numbers import format_fixed
-from vmaf_jax.reporting.page import plain_table
-from vmaf_jax.reporting.svg import Plot, drawing, text
+from vmaf_jax.reporting.page import Plot, drawing, plain_table, text
 
 # Notebooks have themes of their own: colours that suit light and dark, and no style of the page.
 _STYLE = (

@@ -1,16 +1,23 @@
-"""The parts of every HTML page: its frame, tiles, notes, tables and figures; tables in Markdown.
+"""The parts of every HTML page: its frame, tiles, notes, tables, figures and drawings as SVG.
 
 A content policy in the page forbids every request and every script but its own, which it names by
-digest: text that got past the escaping could still do nothing.
+digest: text that got past the escaping could still do nothing. A drawing is for a screen of any
+width: text keeps its size at 440 units, which is a phone's width. Dots of one kind are one path of
+round caps, so that thousands of them are one element. Tables are written in Markdown, too.
 """
 
 import base64
 import dataclasses
 import hashlib
+import html
+import json
+import math
+import unicodedata
 from collections.abc import Iterable, Sequence
 from importlib import resources
 
-from vmaf_jax.reporting.svg import text
+import numpy as np
+import numpy.typing as npt
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,3 +130,174 @@ def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list
     return [
         f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines
     ]
+
+
+Floats = npt.NDArray[np.float64]
+Values = Floats | Sequence[int | float] | int | float
+_HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn"}  # control, format (text direction), surrogates, unassigned
+
+
+def text(value: object, most: int = 200) -> str:
+    """Returns a text as HTML: escaped, bounded, and without characters that hide or turn others."""
+    plain = str(value)
+    if len(plain) > most:
+        plain = plain[: most - 1] + "…"
+    shown = "".join("\ufffd" if unicodedata.category(c) in _HIDDEN else c for c in plain)
+    return html.escape(shown)
+
+
+def page_json(value: object) -> str:
+    """Returns JSON that nothing in it can end or leave a page's script element."""
+    encoded = json.dumps(value, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    return encoded.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def drawing(width: int, height: int, label: str, parts: Iterable[str]) -> str:
+    """Returns a whole SVG, with a description for those who do not see it."""
+    return (
+        f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{text(label, 600)}">'
+        f"{''.join(parts)}</svg>"
+    )
+
+
+# A pattern of oblique lines: shaded areas are seen without colour.
+HATCH = (
+    '<defs><pattern id="hatch" width="7" height="7" patternUnits="userSpaceOnUse" '
+    'patternTransform="rotate(45)"><path class="hatch" d="M0 0V7"/></pattern></defs>'
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Plot:
+    """A frame with axes, in SVG units; y grows upward in data, downward on the screen.
+
+    Attributes:
+        x, y: ranges of the data.
+        log_y: whether y is drawn by its logarithm; `y` is then in log10.
+    """
+
+    x: tuple[float, float]
+    y: tuple[float, float]
+    width: int = 440
+    height: int = 320
+    left: int = 58
+    right: int = 12
+    top: int = 12
+    bottom: int = 44
+    log_y: bool = False
+
+    def px(self, value: Values) -> Floats:
+        """Converts data to horizontal units."""
+        return _scale(value, self.x, self.left, self.width - self.right)
+
+    def py(self, value: Values) -> Floats:
+        """Converts data to vertical units."""
+        return _scale(value, self.y, self.height - self.bottom, self.top)
+
+    def axes(self, x_label: str, y_label: str) -> str:
+        """Draws grid lines, numbers and names of both axes."""
+        right, floor = self.width - self.right, self.height - self.bottom
+        parts = [self.x_axis(x_label)]
+        for value in self._y_ticks():
+            at = float(self.py(value))
+            label = format_tick(float(f"{10**value:.2g}") if self.log_y else value)
+            parts.append(f'<path class="grid" d="M{self.left} {at:.1f}H{right}"/>')
+            parts.append(f'<text x="{self.left - 6}" y="{at + 4:.1f}" class="end">{label}</text>')
+        parts.append(f'<path class="axis" d="M{self.left} {self.top}V{floor}H{right}"/>')
+        parts.append(
+            f'<text transform="translate(13 {(self.top + floor) / 2:.0f})rotate(-90)" '
+            f'class="mid name">{text(y_label)}</text>'
+        )
+        return "".join(parts)
+
+    def x_axis(self, label: str, about: int = 5) -> str:
+        """Draws the vertical grid lines, numbers and name of the horizontal axis."""
+        right, floor = self.width - self.right, self.height - self.bottom
+        parts = []
+        for value in ticks(*self.x, about=about):
+            at = float(self.px(value))
+            parts.append(f'<path class="grid" d="M{at:.1f} {self.top}V{floor}"/>')
+            parts.append(
+                f'<text x="{at:.1f}" y="{floor + 16}" class="mid">{format_tick(value)}</text>'
+            )
+        middle = (self.left + right) / 2
+        parts.append(
+            f'<text x="{middle:.0f}" y="{self.height - 8}" class="mid name">{text(label)}</text>'
+        )
+        return "".join(parts)
+
+    def _y_ticks(self) -> list[float]:
+        low, high = self.y
+        if self.log_y and high - low >= 2:  # whole powers of ten, at most about six
+            step = max(1, round((high - low) / 6))
+            return [float(k) for k in range(math.ceil(low), math.floor(high) + 1, step)]
+        return ticks(low, high)
+
+    def band(self, low: float, high: float, name: str) -> str:
+        """Draws a shaded and hatched range of x with a name at its top."""
+        start, end = self.px([low, high])
+        return (
+            f"{self.shade(start, self.top, end, self.height - self.bottom)}"
+            f'<text class="mid small" x="{(start + end) / 2:.1f}" y="{self.top + 12}">'
+            f"{text(name)}</text>"
+        )
+
+    def shade(
+        self, left: int | float, top: int | float, right: int | float, bottom: int | float
+    ) -> str:
+        """Draws a shaded and hatched rectangle, in SVG units; `HATCH` must be in the drawing."""
+        box = f'x="{left:.1f}" y="{top:.1f}" width="{right - left:.1f}" height="{bottom - top:.1f}"'
+        return f'<rect class="band" {box}/><rect fill="url(#hatch)" {box}/>'
+
+    def line(self, x: Values, y: Values, kind: str) -> str:
+        """Draws a line through points."""
+        return f'<path class="{kind}" d="{_path(self.px(x), self.py(y))}"/>'
+
+    def area(self, x: Values, low: Values, high: Values, kind: str) -> str:
+        """Draws the area between two lines."""
+        across = self.px(x)
+        forth = _path(across, self.py(high))
+        back = _path(across[::-1], self.py(low)[::-1]).replace("M", "L", 1)
+        return f'<path class="{kind}" d="{forth}{back}Z"/>'
+
+    def dots(self, x: Values, y: Values, kind: str) -> str:
+        """Draws dots as one path."""
+        pairs = zip(_coordinates(self.px(x)), _coordinates(self.py(y)), strict=True)
+        path = "".join(f"M{a} {b}h0" for a, b in pairs)
+        return f'<path class="{kind}" d="{path}"/>'
+
+
+def ticks(low: float, high: float, about: int = 5) -> list[float]:
+    """Finds `about` that many round numbers from `low` to `high`."""
+    span = high - low
+    if not span > 0 or not math.isfinite(span):
+        return [low]
+    rough = span / about
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(k * power for k in (1, 2, 2.5, 5, 10) if k * power >= rough * 0.999)
+    # 1e-9: ends that are multiples of the step are kept in spite of rounding.
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    return [k * step for k in range(first, last + 1)]
+
+
+def format_tick(value: float) -> str:
+    """Formats a round number as short as it can be."""
+    size = abs(value)
+    if size and (size < 1e-3 or size >= 1e5):
+        return f"{value:.0e}".replace("e-0", "e-").replace("e+0", "e")
+    return f"{value:.6g}".replace("-", "\u2212")
+
+
+def _scale(value: Values, ends: tuple[float, float], start: int, stop: int) -> Floats:
+    low, high = ends
+    share = (np.asarray(value, np.float64) - low) / (high - low)
+    return np.asarray(start + share * (stop - start))
+
+
+def _coordinates(values: Floats) -> list[str]:
+    return [f"{value:.1f}".removesuffix(".0") for value in values.tolist()]
+
+
+def _path(x: Floats, y: Floats) -> str:
+    pairs = zip(_coordinates(x), _coordinates(y), strict=True)
+    return "M" + "L".join(f"{a} {b}" for a, b in pairs)

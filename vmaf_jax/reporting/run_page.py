@@ -14,7 +14,7 @@ import numpy.typing as npt
 from vmaf_jax.evaluation.cross_validation import HeldOut, pooled_errors, source_errors
 from vmaf_jax.evaluation.metrics import all_metrics
 from vmaf_jax.evaluation.run_metrics import CASES
-from vmaf_jax.printable import format_count
+from vmaf_jax.printable import UNDEFINED, format_count, format_fixed, format_interval, format_points
 from vmaf_jax.reporting.error_plots import (
     MAX_DOTS,
     MAX_ROWS,
@@ -27,16 +27,18 @@ from vmaf_jax.reporting.error_plots import (
     scatter_data,
     scatter_figure,
 )
-from vmaf_jax.reporting.numbers import UNDEFINED, format_fixed, format_interval, format_points
 from vmaf_jax.reporting.page import (
+    Plot,
     bullets,
     details,
+    drawing,
     figure,
     figures,
     page,
     paragraph,
     section,
     table,
+    text,
 )
 from vmaf_jax.reporting.run_view import (
     Curves,
@@ -47,7 +49,6 @@ from vmaf_jax.reporting.run_view import (
     object_at,
     run_header,
 )
-from vmaf_jax.reporting.svg import Plot, drawing, text
 
 Floats = npt.NDArray[np.float64]
 _MAX_ROWS = 300  # of a table

@@ -16,12 +16,10 @@ from vmaf_jax.evaluation.clip_pooling import OVER_FRAMES
 from vmaf_jax.evaluation.conformal import HeldOutIntervals, held_out_intervals
 from vmaf_jax.evaluation.cross_validation import HeldOut, PooledErrors, pooled_errors
 from vmaf_jax.evaluation.metrics import HIGH_END, LOW_END, range_rmse, rmse
-from vmaf_jax.printable import format_count
+from vmaf_jax.printable import format_count, format_interval, format_points
 from vmaf_jax.reporting.notebook import run_html
-from vmaf_jax.reporting.numbers import format_interval, format_points
 from vmaf_jax.reporting.page import Tile, header, paragraph, table
-from vmaf_jax.tables.opinions import votes_a_point
-from vmaf_jax.tables.table import encode
+from vmaf_jax.tables.table import encode, votes_a_point
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vmaf_jax.files import to_json
-from vmaf_jax.printable import format_count, printable
-from vmaf_jax.reporting.numbers import format_fixed
+from vmaf_jax.printable import format_count, format_fixed, printable
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID

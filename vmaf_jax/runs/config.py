@@ -21,7 +21,7 @@ from vmaf_jax.files import data_folder, parse_yaml, read_yaml
 from vmaf_jax.models import ACTIVATIONS, NETWORKS, Student
 from vmaf_jax.models.frame_pooling import POOLINGS
 from vmaf_jax.tables.locations import parse_place
-from vmaf_jax.tables.opinions import MAX_DISTANCE
+from vmaf_jax.tables.table import MAX_DISTANCE
 from vmaf_jax.teacher.model_file import DEFAULT_TEACHER
 from vmaf_jax.training.optimisers import MAX_PARAMS
 from vmaf_jax.training.settings import TrainingSettings

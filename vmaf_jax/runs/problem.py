@@ -20,8 +20,14 @@ from vmaf_jax.progress import NO_PROGRESS, Progress
 from vmaf_jax.runs.config import Config, DataConfig
 from vmaf_jax.tables.dataset import map_table, read_table
 from vmaf_jax.tables.locations import locate
-from vmaf_jax.tables.opinions import MOS_RANGE, LabelScale
-from vmaf_jax.tables.table import FeatureTable, PaddedClips, encode_sorted, pad_clips
+from vmaf_jax.tables.table import (
+    MOS_RANGE,
+    FeatureTable,
+    LabelScale,
+    PaddedClips,
+    encode_sorted,
+    pad_clips,
+)
 from vmaf_jax.teacher import Teacher, known_teachers, load_teacher
 from vmaf_jax.training import (
     ClipRows,

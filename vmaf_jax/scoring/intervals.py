@@ -17,8 +17,7 @@ from vmaf_jax.evaluation.conformal import (
 )
 from vmaf_jax.evaluation.frame_sample import LEVEL, Estimate
 from vmaf_jax.scoring.model import Model
-from vmaf_jax.tables.opinions import LabelScale, from_hundred
-from vmaf_jax.tables.table import FeatureTable, rows_by_clip
+from vmaf_jax.tables.table import FeatureTable, LabelScale, from_hundred, rows_by_clip
 
 Floats = npt.NDArray[np.float64]
 SAMPLING = "sampling of frames"

@@ -24,10 +24,9 @@ import numpy.typing as npt
 
 from vmaf_jax.errors import InputError, name_missing_extra
 from vmaf_jax.evaluation.clip_pooling import apply_pooling
-from vmaf_jax.features.checks import check_features
-from vmaf_jax.features.feature_set import FEATURE_SETS, FeatureSet
+from vmaf_jax.features.feature_set import FEATURE_SETS, FeatureSet, check_features
 from vmaf_jax.runs.locate import find_run, shipped_onnx
-from vmaf_jax.tables.opinions import MAX_DISTANCE, MOS_RANGE, LabelScale
+from vmaf_jax.tables.table import MAX_DISTANCE, MOS_RANGE, LabelScale
 from vmaf_jax.teacher import known_teachers
 from vmaf_jax.video.ffmpeg import find_ffmpeg
 from vmaf_jax.video.inputs import Video, check_video

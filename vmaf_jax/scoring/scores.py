@@ -19,12 +19,10 @@ from vmaf_jax.evaluation.clip_pooling import (
 )
 from vmaf_jax.extraction.request import METRICS
 from vmaf_jax.files import write_bytes
-from vmaf_jax.printable import format_count
-from vmaf_jax.reporting.numbers import format_time
+from vmaf_jax.printable import format_count, format_time
 from vmaf_jax.scoring.intervals import SAMPLING, describe_interval, format_interval
 from vmaf_jax.scoring.model import CALIBRATED
-from vmaf_jax.tables.opinions import LabelScale, from_hundred
-from vmaf_jax.tables.table import FeatureTable, to_pandas
+from vmaf_jax.tables.table import FeatureTable, LabelScale, from_hundred, to_pandas
 from vmaf_jax.video.comparison import Comparison
 from vmaf_jax.video.inputs import Video
 

@@ -70,7 +70,7 @@ Teachers = Annotated[
 
 
 def _check_votes(ends: list[float]) -> list[float]:
-    from vmaf_jax.tables.opinions import check_scale
+    from vmaf_jax.tables.table import check_scale
 
     check_scale(ends, "label_scale")
     return ends

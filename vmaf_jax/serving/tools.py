@@ -16,8 +16,7 @@ import pydantic
 from vmaf_jax.files import check_output, to_json, write_text
 from vmaf_jax.jobs import doctor
 from vmaf_jax.jobs.calibrate import calibrate, suggest
-from vmaf_jax.jobs.encode import Encoding, encode
-from vmaf_jax.jobs.encode_settings import EncodeSettings
+from vmaf_jax.jobs.encode import EncodeSettings, Encoding, encode
 from vmaf_jax.jobs.ladder import BdRate, check_panels, ladder
 from vmaf_jax.progress import Progress
 from vmaf_jax.scoring.model import (
@@ -35,8 +34,7 @@ from vmaf_jax.scoring.worst_frames import worst_frames
 from vmaf_jax.serving import requests, results
 from vmaf_jax.serving.requests import Request, fill_settings
 from vmaf_jax.serving.resources import PART, card_uri
-from vmaf_jax.tables.opinions import LabelScale
-from vmaf_jax.tables.table import FeatureTable
+from vmaf_jax.tables.table import FeatureTable, LabelScale
 
 if TYPE_CHECKING:
     from vmaf_jax.jobs.evaluate import Evaluation, ModelRanking

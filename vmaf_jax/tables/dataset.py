@@ -40,9 +40,8 @@ from vmaf_jax.files import (
 )
 from vmaf_jax.printable import format_count
 from vmaf_jax.tables.locations import Place, for_pyarrow, locate, one_line_errors
-from vmaf_jax.tables.opinions import LabelScale
 from vmaf_jax.tables.reading import MAX_ROWS, read_file
-from vmaf_jax.tables.table import KEYS, FeatureTable, concatenate
+from vmaf_jax.tables.table import KEYS, FeatureTable, LabelScale, concatenate
 
 ABOUT = "_dataset.json"
 _ABOUT_LIMIT = ("ABOUT_BYTES", 1 << 16)

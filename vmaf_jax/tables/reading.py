@@ -18,14 +18,17 @@ from vmaf_jax.errors import InputError
 from vmaf_jax.features.feature_set import FEATURE_SETS
 from vmaf_jax.files import limit
 from vmaf_jax.tables.locations import Place, for_pyarrow, one_line_errors
-from vmaf_jax.tables.opinions import MAX_DISTANCE, MOS_RANGE, check_scale, check_within_clips
 from vmaf_jax.tables.table import (
     KEYS,
+    MAX_DISTANCE,
     METADATA_KEY,
+    MOS_RANGE,
     OPINIONS,
     SCHEMA_VERSION,
     UNLIMITED,
     FeatureTable,
+    check_scale,
+    check_within_clips,
 )
 
 MAX_ROWS = 5_000_000  # of one file, which is read whole; longer tables are folders of shards

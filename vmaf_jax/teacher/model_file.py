@@ -18,13 +18,13 @@ import numpy as np
 import numpy.typing as npt
 
 from vmaf_jax.errors import InputError, OtherFeaturesError, did_you_mean
-from vmaf_jax.features.checks import check_features
 from vmaf_jax.features.feature_set import (
     DEFAULT_OPTIONS,
     FEATURE_SETS,
     FEATURES,
     FeatureSet,
     Option,
+    check_features,
     is_option_of,
 )
 from vmaf_jax.files import read_limited, unique_keys

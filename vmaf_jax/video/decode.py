@@ -18,13 +18,12 @@ import numpy.typing as npt
 from vmaf_jax.errors import InputError
 from vmaf_jax.files import work_folder
 from vmaf_jax.printable import format_count
-from vmaf_jax.video.checks import check_run, check_steps
 from vmaf_jax.video.comparison import DEFAULT_COMPARISON, Comparison, Description
+from vmaf_jax.video.comparison_run import check_run, check_steps, plan_comparison
 from vmaf_jax.video.ffmpeg import TO_NOTHING, VERBOSE, Ffmpeg, FfmpegPipe, run_ffmpeg
 from vmaf_jax.video.inputs import Video, check_video, select_streams
 from vmaf_jax.video.pairing import check_chroma, filter_chains, warn_of_chroma
 from vmaf_jax.video.pixel_format import chroma_size, common_bits, common_format
-from vmaf_jax.video.planning import plan_comparison
 from vmaf_jax.video.report import (
     check_formats,
     check_frame_counts,

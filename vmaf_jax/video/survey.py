@@ -18,7 +18,7 @@ import pydantic
 
 from vmaf_jax.errors import InputError
 from vmaf_jax.files import cache_dir, make_dir, work_folder, write_bytes
-from vmaf_jax.video.checks import reports_damage
+from vmaf_jax.video.comparison_run import reports_damage
 from vmaf_jax.video.encoders import packet_sizes
 from vmaf_jax.video.ffmpeg import BY_NUMBER, TO_NOTHING, VERBOSE, Ffmpeg, run_ffmpeg
 from vmaf_jax.video.inputs import Video, check_video, file_digest, text_digest

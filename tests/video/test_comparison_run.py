@@ -7,7 +7,7 @@ import pytest
 
 from vmaf_jax import extract_pair
 from vmaf_jax.errors import InputError
-from vmaf_jax.video.checks import damaged_frames
+from vmaf_jax.video.comparison_run import damaged_frames
 from vmaf_jax.video.ffmpeg import find_ffmpeg
 from vmaf_jax.video.inputs import Video
 

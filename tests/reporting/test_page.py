@@ -12,8 +12,7 @@ from tests.reporting.support import predictions
 from vmaf_jax.evaluation.cross_validation import HeldOut
 from vmaf_jax.reporting import score_logs
 from vmaf_jax.reporting.notebook import clip_html, run_html
-from vmaf_jax.reporting.page import plain_table
-from vmaf_jax.reporting.svg import drawing, text
+from vmaf_jax.reporting.page import drawing, plain_table, text
 
 NAMES = ['a" onload="alert(1)', "a' onload='alert(1)", "<b>a</b> & c", "&quot;", "日本"]
 
