@@ -180,7 +180,9 @@ def test_a_logistic_is_that_of_scipys_curve_fit():
     x, y = noisy_scores()
     peer, _ = scipy.optimize.curve_fit(
         lambda x, low, rise, centre, width: low + rise / (1 + np.exp(-(x - centre) / width)),
-        *(x, y, [10, 70, 60, 10]),
+        x,
+        y,
+        [10, 70, 60, 10],
     )
     expected = peer[0] + peer[1] / (1 + np.exp(-(x - peer[2]) / peer[3]))
     np.testing.assert_allclose(fit_map("logistic", x, y)(x), expected, atol=1e-3)

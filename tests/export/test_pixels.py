@@ -249,9 +249,8 @@ def test_one_picture_that_is_off_misses_the_gate_whatever_the_others_are():
 
 def test_export_writes_the_file_its_sidecar_and_its_parity(tmp_path):
     out = tmp_path / "px.onnx"
-    finished = run_command(
-        *("export", "--model", "tiny", "--format", "pixels", "--size", "64x48", "--out", out)
-    )
+    words = ["export", "--model", "tiny", "--format", "pixels", "--size", "64x48"]
+    finished = run_command(*words, "--out", out)
     assert finished.code == 0, finished.stderr
     assert sorted(tmp_path.iterdir()) == sorted(pixels_files(out))
     assert is_pixels(out)
@@ -289,9 +288,8 @@ def test_export_refuses_in_words(flags, words, tmp_path):
 
 
 def test_size_is_for_pixels_alone(tmp_path):
-    finished = run_command(
-        *("export", "--model", "tiny", "--size", "64x48", "--out", tmp_path / "x.onnx")
-    )
+    words = ["export", "--model", "tiny", "--size", "64x48"]
+    finished = run_command(*words, "--out", tmp_path / "x.onnx")
     assert finished.code == 2
     assert "--format pixels" in finished.stderr
 

@@ -56,7 +56,7 @@ def make_pair(folder, ffmpeg, width, height, pix_fmt, source, harm):
         (176, 144, "yuv420p", GRAIN, "null"),
         (176, 144, "yuv420p", "color=black:size={w}x{h}", "noise=alls=4:all_seed=3"),
         pytest.param(
-            *(176, 144, "yuv420p", "color=white:size={w}x{h}", "null"), marks=pytest.mark.slow
+            176, 144, "yuv420p", "color=white:size={w}x{h}", "null", marks=pytest.mark.slow
         ),
         (176, 144, "yuv420p", NOISE, "gblur=2"),
         pytest.param(96, 80, "yuv420p", GRAIN, "eq=contrast=1.3", marks=pytest.mark.slow),

@@ -25,9 +25,7 @@ TAGS = {
 TOGETHER = {*itertools.pairwise([*TAGS, "untagged"]), ("bt709", "bt709")}
 PAIRS = [
     *(
-        pytest.param(
-            *("64x48", "yuv420p", *tags), marks=[pytest.mark.slow] * (tags not in TOGETHER)
-        )
+        pytest.param("64x48", "yuv420p", *tags, marks=[pytest.mark.slow] * (tags not in TOGETHER))
         for tags in itertools.product(TAGS, TAGS)
     ),
     *itertools.product(["66x50", "63x47"], ["yuv444p", "yuv420p10le"], ["untagged"], ["bt709"]),

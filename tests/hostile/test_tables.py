@@ -93,11 +93,8 @@ def test_a_wrong_manifest_is_refused(case, folder):
     path = folder / "clips.jsonl"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     if message is None:  # only decoding tells: the size is what the files must have
-        refused(
-            folder,
-            "is 352x288, was said to be 64x64",
-            *("extract", "--corpus", "manifest", "--manifest", path, "--out", folder / "o.parquet"),
-        )
+        words = ["extract", "--corpus", "manifest", "--manifest", path]
+        refused(folder, "is 352x288, was said to be 64x64", *words, "--out", folder / "o.parquet")
         return
     with pytest.raises(InputError, match=message) as refusal:
         load_clips(path)

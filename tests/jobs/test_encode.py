@@ -75,10 +75,8 @@ def test_a_dry_run_encodes_and_makes_nothing(encodes, tmp_path):
 
 
 def test_the_sound_is_copied(make, encodes, tmp_path, ffmpeg):
-    source = make(
-        *("s.mkv", "-i", encodes / "ref.y4m", "-i", encodes / "audio.wav"),
-        *("-c:v", "ffv1", "-c:a", "aac"),
-    )
+    inputs = ["-i", encodes / "ref.y4m", "-i", encodes / "audio.wav"]
+    source = make("s.mkv", *inputs, "-c:v", "ffv1", "-c:a", "aac")
     encode(source, tmp_path / "out.mp4", EncodeSettings(target=80.0))
     report = subprocess.run([ffmpeg, "-i", tmp_path / "out.mp4"], capture_output=True, text=True)
     assert "Audio: aac" in report.stderr

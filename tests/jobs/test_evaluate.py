@@ -101,9 +101,7 @@ def test_two_models_are_compared_against_opinions(voted):
 
 
 def test_a_second_model_of_other_features_is_refused(voted):
-    result = run_command(
-        *("evaluate", "--model", "tiny", "--features", voted, "--label", "mos"),
-        *("--against", "vmaf_v0.6.1neg"),
-    )
+    words = ["evaluate", "--model", "tiny", "--label", "mos", "--against", "vmaf_v0.6.1neg"]
+    result = run_command(*words, "--features", voted)
     assert result.code == 2
     assert "'vmaf_v0.6.1neg' takes the feature set vmaf_neg" in result.stderr

@@ -93,15 +93,14 @@ def opinion_report(predicted: npt.ArrayLike, opinions: Opinions) -> OpinionRepor
         InputError: a score that is not a number.
     """
     p = opinions.check(predicted)
-    experiments = {}
-    for name in sorted(set(opinions.experiment.tolist())):
-        rows = np.asarray(opinions.experiment == name, np.bool_)
-        experiments[name] = all_maps(p[rows], opinions.where(rows))
     names, source = encode(opinions.source)
     moments = sum_by_source(p, opinions.mos, source, len(names))
     return OpinionReport(
         overall=all_maps(p, opinions),
-        experiments=experiments,
+        experiments={
+            name: all_maps(p[rows], opinions.where(rows))
+            for name, rows in opinions.experiments().items()
+        },
         plcc_interval=plcc_interval(moments),
         rmse_interval=rmse_interval(moments),
         rmse_mapped_interval=_rmse_mapped_interval(p, opinions),
@@ -319,8 +318,7 @@ def agree_by_experiment(
 ) -> list[ExperimentAgreement]:
     """Computes the agreement of models, scores `[n]` by name, with each test."""
     entries = []
-    for experiment in sorted(set(opinions.experiment.tolist())):
-        rows = np.asarray(opinions.experiment == experiment, np.bool_)
+    for experiment, rows in opinions.experiments().items():
         own = opinions.where(rows)
         for model, scores in models.items():
             predicted = scores[rows]
@@ -356,8 +354,7 @@ def judge_by_experiment(
         return {"rmse": mapped_metrics(predicted, own, "linear").rmse}
 
     verdicts = []
-    for experiment in sorted(set(opinions.experiment.tolist())):
-        rows = np.asarray(opinions.experiment == experiment, np.bool_)
+    for experiment, rows in opinions.experiments().items():
         own = opinions.where(rows)
         names = best_models({name: rival[rows] for name, rival in rivals.items()}, own, 1)
         pair = paired_differences(figures, model[rows], rivals[names[0]][rows], own)["rmse"]
@@ -420,8 +417,8 @@ def pair_clips(opinions: Opinions) -> Pairs:
     """
     if opinions.ci95 is None:
         raise ValueError("pairs need the intervals of the opinion scores.")
-    rows = [np.flatnonzero(opinions.experiment == e) for e in sorted(set(opinions.experiment))]
-    chosen = [r[np.stack(np.triu_indices(len(r), 1))] for r in rows]
+    groups = [np.flatnonzero(rows) for rows in opinions.experiments().values()]
+    chosen = [clips[np.stack(np.triu_indices(len(clips), 1))] for clips in groups]
     first, second = np.concatenate(chosen, axis=1)
     gap = opinions.mos[first] - opinions.mos[second]
     apart = np.abs(gap) > np.hypot(opinions.ci95[first], opinions.ci95[second])

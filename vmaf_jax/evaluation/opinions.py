@@ -97,6 +97,11 @@ class Opinions:
         ci95 = None if self.ci95 is None else self.ci95[rows]
         return Opinions(self.mos[rows], self.source[rows], self.experiment[rows], ci95)
 
+    def experiments(self) -> dict[str, npt.NDArray[np.bool_]]:
+        """Returns which clips are of each experiment, `[n]`, by its name in order."""
+        names = sorted(set(self.experiment.tolist()))
+        return {name: np.asarray(self.experiment == name, np.bool_) for name in names}
+
     def check(self, predicted: npt.ArrayLike) -> Floats:
         """Returns a model's scores of these clips as an array `[n]`, checked.
 

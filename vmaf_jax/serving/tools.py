@@ -55,13 +55,7 @@ class Answer(Generic[_Result]):
 
 def score_video(request: requests.ScoreRequest, progress: Progress) -> Answer[results.ScoreResult]:
     """Scores a pair of videos."""
-    progress.say("measuring")
-    scores = score_pair(
-        request.reference,
-        request.distorted,
-        _load_scorer(request.model),
-        fill_settings(ScoreSettings, request),
-    )
+    scores = _score(request, progress)
     table = scores.table
     rows = zip(
         table.index.tolist(), scores.per_frame.tolist(), table.features.tolist(), strict=True
@@ -69,7 +63,7 @@ def score_video(request: requests.ScoreRequest, progress: Progress) -> Answer[re
     result = results.ScoreResult(
         model=scores.model,
         kind=scores.kind,
-        backend=scores.table.provenance["backend"],
+        backend=table.provenance["backend"],
         score=scores.pooled,
         pooling=scores.pooling,
         moments=_MOMENTS.validate_python(
@@ -80,7 +74,7 @@ def score_video(request: requests.ScoreRequest, progress: Progress) -> Answer[re
         worst_region=scores.worst_region,
         inside_training_region=scores.inside_training_region,
         statistics=_statistics(scores),
-        features=_mean_features(scores.table),
+        features=_mean_features(table),
         seconds=scores.seconds,
         frames=[
             _describe_frame(
@@ -91,6 +85,13 @@ def score_video(request: requests.ScoreRequest, progress: Progress) -> Answer[re
         ],
     )
     return Answer(result, [scores.plot()] if request.plot else [])
+
+
+def _score(request: requests.Pair, progress: Progress) -> Scores:
+    progress.say("measuring")
+    model = _load_scorer(request.model)
+    settings = fill_settings(ScoreSettings, request)
+    return score_pair(request.reference, request.distorted, model, settings)
 
 
 def _describe_frame(
@@ -138,13 +139,7 @@ def draw_maps(request: requests.MapsRequest, progress: Progress) -> Answer[resul
 
     out = Path(request.out)
     check_map_folder(out)
-    progress.say("measuring")
-    scores = score_pair(
-        request.reference,
-        request.distorted,
-        _load_scorer(request.model),
-        fill_settings(ScoreSettings, request),
-    )
+    scores = _score(request, progress)
     progress.say("maps")
     result = results.MapsResult(
         model=scores.model,

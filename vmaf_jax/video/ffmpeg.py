@@ -151,6 +151,11 @@ class CompletedRun:
     report: str
     faults: tuple[str, ...] = ()
 
+    @property
+    def last_line(self) -> str:
+        """The last line of the report, which names the cause where ffmpeg reports errors alone."""
+        return (self.report.strip().splitlines() or ["no reason given"])[-1]
+
 
 _INFO_LEVEL = re.compile(r"^\[info\] ", re.M)
 _FAULT = re.compile(r"^.*(?:\[(?:fatal|error)\] |\[warning\] corrupt decoded frame).*$", re.M)

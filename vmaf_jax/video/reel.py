@@ -134,9 +134,8 @@ def _find(ffmpeg: Ffmpeg, video: Video, path: Path, filters: str, form: DecodedS
             line += ["-filter_complex", chain, *reel_output(form, "[o]", out)]
             run = run_ffmpeg(ffmpeg, line)
             if run.code:
-                reason = (run.report.strip().splitlines() or ["no reason given"])[-1]
                 raise InputError(
-                    f"{video.path}: its frames cannot be copied ({reason}); free space at "
+                    f"{video.path}: its frames cannot be copied ({run.last_line}); free space at "
                     f"{out.parent}."
                 )
     path.touch()

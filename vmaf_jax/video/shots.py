@@ -109,5 +109,4 @@ def join_shots(
     run = run_ffmpeg(ffmpeg, ["-nostdin", "-v", "error", "-y", *source, *copied, *ends])
     parts.unlink()
     if run.code:
-        reason = (run.report.strip().splitlines() or ["no reason given"])[-1]
-        raise InputError(f"{out}: its shots cannot be joined ({reason}); drop --per-shot.")
+        raise InputError(f"{out}: its shots cannot be joined ({run.last_line}); drop --per-shot.")

@@ -163,10 +163,9 @@ def _decode_source(
         if re.search(r"^ *alpha_mode *: *1", run.report, re.M | re.I):
             raise InputError(f"{video.path}: is transparent; put it on a background.")
         if run.code:
-            reason = (run.report.strip().splitlines() or ["no reason given"])[-1]
             raise InputError(
-                f"{video.path}: ffmpeg failed on it ({reason}); check the file, or free space at "
-                f"{work.parent}."
+                f"{video.path}: ffmpeg failed on it ({run.last_line}); check the file, or free "
+                f"space at {work.parent}."
             )
         # After damage, which loses frames.
         if not is_evenly_spaced(ffmpeg, video, stream):
