@@ -17,11 +17,12 @@ from jaxtyping import Array, Float, Int, Shaped
 from vmaf_jax.environment import keep_programs_by_default
 from vmaf_jax.errors import InputError
 from vmaf_jax.features.adm import AdmSettings, frame_adm3
-from vmaf_jax.features.cambi import MIN_SIZE, CambiSettings, frame_cambi, soft_cambi
-from vmaf_jax.features.feature_set import V1_FEATURES, FeatureSet
+from vmaf_jax.features.cambi import MIN_SIZE as CAMBI_MIN_SIZE
+from vmaf_jax.features.cambi import CambiSettings, frame_cambi, soft_cambi
+from vmaf_jax.features.feature_set import MIN_SIZE, V1_FEATURES, FeatureSet
 from vmaf_jax.features.motion import MotionSettings, frame_motion, motion3
 from vmaf_jax.features.samples import Clip, check_samples, make_clip, nan_frames, to_few_types
-from vmaf_jax.features.speed import SpeedSettings, blocks_of, frame_speed
+from vmaf_jax.features.speed import BLOCK, DECIMATION, SpeedSettings, blocks_of, frame_speed
 
 GRADIENTS = ("stopped", "soft")  # of CAMBI
 
@@ -282,13 +283,13 @@ def too_small(
 ) -> str | None:
     """Returns why pictures of these heights and widths cannot be measured; None if they can."""
     (height, width), settings = luma, settings_of(feature_set)
-    if max(height, width) < MIN_SIZE:
+    if max(height, width) < CAMBI_MIN_SIZE:
         return (
             f"pictures of {width}x{height} are too small for {feature_set.teacher}; CAMBI needs "
-            f"{MIN_SIZE} pixels one way at least."
+            f"{CAMBI_MIN_SIZE} pixels one way at least."
         )
-    if not all(blocks_of(*chroma, settings.speed.prescale)) or min(luma) < 17:
-        least = int(2 * 80 / settings.speed.prescale)
+    if not all(blocks_of(*chroma, settings.speed.prescale)) or min(luma) < MIN_SIZE:
+        least = int(2 * DECIMATION * BLOCK / settings.speed.prescale)
         return (
             f"pictures of {width}x{height} are too small for {feature_set.teacher}; SpEED needs "
             f"{least} pixels each way at 4:2:0."

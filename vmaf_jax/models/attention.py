@@ -37,7 +37,9 @@ from vmaf_jax.teacher.svr import rescale_decision, svr_kernel
 _FIRST_KEY = 1.3  # of the first channel on itself, per standard deviation
 _FIRST_WEIGHT, _FIRST_BIAS = 1.5, 0.2
 _KEY_STEP = 0.1  # keys move this much slower than weights: a dozen sources cannot teach them
-_ABSENT = 1e9  # taken from the logits of frames outside the mask
+# Taken from the logits of frames outside the mask, whose exp is then 0 in float32. Finite: of a
+# real frame, infinity times 0 would be NaN.
+_ABSENT = 1e9
 
 
 class FrameAttention(nn.Module):

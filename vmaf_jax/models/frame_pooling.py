@@ -29,7 +29,7 @@ def harmonic_mean(scores: Scores, frames: Scores, level: float) -> Float[Array, 
 
 def minkowski(scores: Scores, frames: Scores, level: float) -> Float[Array, " c"]:
     """Root of the mean square, which favours good frames; scores below 0 count as 0."""
-    powers = jnp.maximum(scores, 1e-3) ** _EXPONENT
+    powers = jnp.maximum(scores, 1e-3) ** _EXPONENT  # at a mean of 0 the root has no slope
     return mean(powers, frames, level) ** (1.0 / _EXPONENT)
 
 

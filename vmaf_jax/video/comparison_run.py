@@ -94,6 +94,7 @@ def run_comparison(
         if chosen != videos:
             videos = chosen
             result = run(videos, plan)
+    # ffmpeg numbers inputs as it gets them: the distorted video first, as its filters take them.
     check_formats(result.report, videos[::-1])
     streams = decoded_streams(result.report)
     if streams is None:
