@@ -385,9 +385,8 @@ def _pictured_frames(view: ClipView) -> tuple[list[int], list[int]]:
     """Returns frames with pictures: those of worst regions, the worst by score, the others."""
     worst: dict[int, float] = {}
     for encode in view.drawn:
-        for frame in encode.marked:
-            if frame in view.pictures:
-                worst[frame] = min(worst.get(frame, 101.0), encode.at(frame))
+        for frame in view.pictures.keys() & encode.marked:
+            worst[frame] = min(worst.get(frame, 101.0), encode.at(frame))
     boxed = {encode.region.frame for encode in view.drawn if encode.region is not None}
     ordered = sorted(worst, key=lambda frame: (frame not in boxed, worst[frame], frame))
     return ordered, [frame for frame in sorted(view.pictures) if frame not in worst]
