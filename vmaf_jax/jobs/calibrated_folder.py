@@ -198,7 +198,7 @@ def _card(
         f"vote is {scale[0]:g} + {votes_a_point(scale):g} x points. Over the clips of the table it "
         f"differs from that of `score` by {apart:.2f} votes (root mean square).",
         "",
-        "## How near it is",
+        "## Accuracy",
         "",
         f"Judged as follows: {record.judged_on}",
         "",

@@ -42,8 +42,8 @@ class ShotSettings:
         first_frames: Of the shots, rising.
         settings: Of the encoder.
         one_setting: The file of one setting that keeps the target.
-        saving: Share of bits that one setting takes more for the score of the joined file; by the
-            rates of the encodes that shots were taken from.
+        saving: Share of the bits of one setting that the joined file takes less at the same score;
+            by the rates of the encodes that shots were taken from.
     """
 
     first_frames: tuple[int, ...]
