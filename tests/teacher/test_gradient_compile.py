@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import vmaf_jax
-from vmaf_jax.features import AdmSettings, adm, adm3, clip_features, vif
+from vmaf_jax.features import AdmSettings, adm, clip_features, vif
 from vmaf_jax.teacher import pixels
 
 VIEWS = (AdmSettings(),)
@@ -92,8 +92,8 @@ def weigh_vif(ratios):
             marks=pytest.mark.slow,
         ),
         (
-            lambda x, y: adm3.frame_adm3(x, y, VIEWS)[0],
-            lambda x, y: adm3._plain_adm3(x, y, VIEWS)[0],
+            lambda x, y: adm.frame_adm3(x, y, VIEWS)[0],
+            lambda x, y: adm._plain_adm3(x, y, VIEWS)[0],
         ),
         pytest.param(
             lambda x, y: weigh_vif(vif.frame_vif(x, y, 100.0)),
