@@ -195,6 +195,15 @@ def test_a_target_below_every_setting_is_refused(encodes, tmp_path):
     assert files(tmp_path) == []
 
 
+def test_a_limit_that_is_refused_names_all_that_is_accepted():
+    with pytest.raises(
+        InputError, match="--min-saving 100: expected percent above 0 and below 100"
+    ):
+        EncodeSettings(90.0, min_saving=100.0)
+    with pytest.raises(InputError, match="--tolerance 101: expected points above 0, up to 100"):
+        EncodeSettings(90.0, tolerance=101.0)
+
+
 @pytest.fixture(scope="module")
 def long_clip(ffmpeg, tmp_path_factory):
     """Forty seconds of shots between easy and hard, large enough for an outline."""

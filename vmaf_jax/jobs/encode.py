@@ -96,13 +96,15 @@ class EncodeSettings:
         if not 0.5 <= self.confidence < 1:
             raise InputError(f"--confidence {self.confidence:g}: expected from 0.5 to below 1.")
         if not 0 < self.tolerance <= 100:
-            raise InputError(f"--tolerance {self.tolerance:g}: expected points above 0.")
+            raise InputError(f"--tolerance {self.tolerance:g}: expected points above 0, up to 100.")
         if self.pool is not None:
             check_pool(self.pool)
         if self.max_kbps is not None and not 0 < self.max_kbps < math.inf:
             raise InputError(f"--max-kbps {self.max_kbps:g}: expected kbit/s above 0.")
         if self.min_saving is not None and not 0 < self.min_saving < 100:
-            raise InputError(f"--min-saving {self.min_saving:g}: expected percent, 0 to 100.")
+            raise InputError(
+                f"--min-saving {self.min_saving:g}: expected percent above 0 and below 100."
+            )
         if self.height is not None and (self.height < _LEAST_LINES or self.height % 2):
             raise InputError(
                 f"--height {self.height}: expected an even number from {_LEAST_LINES} up."
