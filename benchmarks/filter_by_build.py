@@ -61,9 +61,11 @@ class Build:
             errors="replace",
         )
 
-    def filter(self, graph: str, first: str, second: str, value: str) -> str:
+    def filter(
+        self, graph: str, first: str, second: str, value: str, before: Sequence[str] = ()
+    ) -> str:
         """Returns the last number that follows the pattern `value` in what a filter prints."""
-        result = self.call("-i", first, "-i", second, "-filter_complex", graph)
+        result = self.call(*before, "-i", first, "-i", second, "-filter_complex", graph)
         found = re.findall(value + r"([\d.]+)", result.stderr)
         return found[-1] if found else "no such filter"
 
@@ -180,7 +182,10 @@ QUESTIONS: dict[str, Callable[[Build], str]] = {
     "float `vif_scale1` of the golden pair": lambda b: b.run(
         f"{_VMAF}:feature=name=float_vif", "golden_distorted.y4m", "golden_reference.y4m"
     ).mean("vif_scale1"),
-    "VMAF v1's `speed_chroma_uv` of 4:2:0, and of the same as 4:4:4": lambda b: _chroma(b),
+    "VMAF v1's `speed_chroma_uv` of 4:2:0, and of the same as 4:4:4": lambda b: ", ".join(
+        answer.mean(_chroma_name(answer)) for answer in _chroma(b)
+    ),
+    "VMAF v1 of 4:2:0, and of the same as 4:4:4": lambda b: _both(*_chroma(b)),
     "an encode with a cover picture, `[0:v][1:v]` and unlabelled": lambda b: _both(
         b.run(_VMAF, "cover.mp4", "film.y4m"), b.run(_VMAF, "cover.mp4", "film.y4m", labels="")
     ),
@@ -194,6 +199,15 @@ QUESTIONS: dict[str, Callable[[Build], str]] = {
     "a reference without colour tags against its DNxHR copy": lambda b: b.run(
         _VMAF, "dnxhr.mxf"
     ).show(),
+    "luma alone as FFV1 `gray`, tagged limited, and the colour pair": lambda b: _both(
+        b.run(_VMAF, "dis_gray.mkv", "ref_gray.mkv"), b.run(_VMAF)
+    ),
+    "frames in the log of 24 whose colour tags change, and with `-reinit_filter 0`": lambda b: (
+        ", ".join(
+            _whole(b.run(_VMAF, "tags.ts", before=before))
+            for before in ((), ("-reinit_filter", "0"))
+        )
+    ),
     "AV1 with film grain, and with `-export_side_data film_grain`": lambda b: _both(
         b.run(_VMAF, "grain.mkv"),
         b.run(_VMAF, "grain.mkv", before=("-export_side_data", "film_grain")),
@@ -222,10 +236,19 @@ QUESTIONS: dict[str, Callable[[Build], str]] = {
         "dis.y4m",
         "XPSNR  y: ",
     ),
+    "the same with `-cpuflags 0`": lambda b: b.filter(
+        "[0:v]format=yuv420p10[a];[1:v]format=yuv420p10[b];[a][b]xpsnr",
+        "ref.y4m",
+        "dis.y4m",
+        "XPSNR  y: ",
+        before=("-cpuflags", "0"),
+    ),
     "`xpsnr` of 12 identical frames and 12 of the encode": lambda b: b.filter(
         "xpsnr", "ref.y4m", "half.y4m", "XPSNR  y: "
     ),
-    "pixel format of `rawvideo` p010le in NUT, read back": lambda b: _format_of(b, "p010.nut"),
+    "pixel formats of `rawvideo` p010le, nv16 and p210le in NUT, read back": lambda b: ", ".join(
+        _format_of(b, f"{name}.nut") for name in ("p010le", "nv16", "p210le")
+    ),
     "frames of an animated AVIF of 24": lambda b: b.n_decoded("film.avif"),
     "frames of `-ss 0.6 -c copy`, as MP4 and as MKV": lambda b: ", ".join(
         b.n_decoded(f"cut.{ending}") for ending in ("mp4", "mkv")
@@ -246,17 +269,23 @@ def _motion_of_two(build: Build) -> str:
     return ", ".join(map(str, values))
 
 
-def _chroma(build: Build) -> str:
+def _whole(answer: Answer) -> str:
+    """Returns how many frames a log holds of 24; less of them are another number in each run."""
+    n = len(answer.log.get("frames", ()))
+    return "24" if n == 24 else "half or fewer" if n <= 12 else f"{n}"
+
+
+def _chroma(build: Build) -> tuple[Answer, Answer]:
+    """Returns VMAF v1 of the pair, and of the pair as 4:4:4."""
     wide = "[0:v]format=yuv444p[a];[1:v]format=yuv444p[b];[a][b]"
-    answers = [
-        build.run("model=version=vmaf_v1.0.16_3d0h", labels=labels)
-        for labels in ("[0:v][1:v]", wide)
-    ]
-    if any(answer.code != 0 for answer in answers):
-        return "exit code not 0"
-    # libvmaf ends the names of its metrics with their options.
-    (name,) = (n for n in answers[0].log["pooled_metrics"] if n.startswith("speed_chroma_uv"))
-    return ", ".join(answer.mean(name) for answer in answers)
+    model = "model=version=vmaf_v1.0.16_3d0h"
+    return build.run(model), build.run(model, labels=wide)
+
+
+def _chroma_name(answer: Answer) -> str:
+    """Returns the log's name of the chroma feature; libvmaf ends names with their options."""
+    pooled = answer.log.get("pooled_metrics", {})
+    return next((name for name in pooled if name.startswith("speed_chroma_uv")), "")
 
 
 def _format_of(build: Build, file: str) -> str:
@@ -285,6 +314,9 @@ def measure(folder: Path) -> dict[str, dict[str, str]]:
     halves = (
         "[0:v]trim=end_frame=12[a];[1:v]trim=start_frame=12,setpts=PTS-STARTPTS[b];[a][b]concat"
     )
+    limited = ["-vf", "extractplanes=y,setparams=range=tv", "-c:v", "ffv1", "-color_range", "tv"]
+    second_half = ["-vf", "trim=start_frame=12"]
+    parts = "|".join(str(folder / f"{half}.h264") for half in (1, 2))
     cover = ["-map", "0", "-map", "1", "-c", "copy", "-disposition:v:1", "attached_pic"]
     for name, arguments in {
         "ref.y4m": ["-i", film, "-frames:v", "24", *size],
@@ -300,7 +332,17 @@ def measure(folder: Path) -> dict[str, dict[str, str]]:
         "cover.png": [*ref, "-frames:v", "1"],
         "cover.mp4": ["-i", str(folder / "film.mp4"), "-i", str(folder / "cover.png"), *cover],
         "grain.mkv": [*ref, "-c:v", "libsvtav1", "-crf", "30", "-svtav1-params", "film-grain=30"],
-        "p010.nut": [*ref, "-c:v", "rawvideo", "-pix_fmt", "p010le"],
+        **{
+            f"{form}.nut": [*ref, "-c:v", "rawvideo", "-pix_fmt", form]
+            for form in ("p010le", "nv16", "p210le")
+        },
+        **{
+            f"{name}_gray.mkv": ["-i", str(folder / f"{name}.y4m"), *limited]
+            for name in ("ref", "dis")
+        },
+        "1.h264": [*ref, *x264, "-bf", "0", "-frames:v", "12", "-colorspace", "bt709"],
+        "2.h264": [*ref, *x264, "-bf", "0", *second_half, "-colorspace", "smpte170m"],
+        "tags.ts": ["-framerate", "25", "-i", f"concat:{parts}", "-c", "copy"],
         "film.avif": [*ref, "-c:v", "libsvtav1", "-crf", "40"],
         "keys.mp4": [*ref, *x264, "-g", "12", "-bf", "2", "-sc_threshold", "0"],
         "cut.mp4": ["-ss", "0.6", "-i", str(folder / "keys.mp4"), "-c", "copy"],
