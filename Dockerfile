@@ -11,7 +11,7 @@ COPY --from=build /installed /usr/local
 # Any user may write the cache, whoever the container runs as.
 RUN useradd --uid 1000 vmaf && mkdir -m 1777 /cache
 ENV VMAF_JAX_CACHE=/cache MPLCONFIGDIR=/cache/matplotlib
-USER vmaf
+USER 1000
 WORKDIR /data
 ENTRYPOINT ["vmaf-jax"]
 CMD ["--help"]

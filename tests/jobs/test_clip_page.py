@@ -139,3 +139,11 @@ def test_the_page_is_an_output_like_others(pair):
     assert "is the input" in result.stderr
     result = run_command("score", *pair, "--html", Path("page.htm"))
     assert (result.code, ".html" in result.stderr) == (2, True)
+
+
+def test_a_predicted_vote_is_stated(pair):
+    scores = score(*pair, "opinions")
+    view = clip_view([scores])
+    words = f"; a vote of {scores.mos:.2f} on 1 to 5"
+    assert (view.encodes[0].vote, view.pooled) == (words, f"pooled by {scores.pooling}")
+    assert f"points of 100{words}" in reporting_page(view)

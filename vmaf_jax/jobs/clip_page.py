@@ -17,6 +17,7 @@ from vmaf_jax.evaluation.explanation import Reasons
 from vmaf_jax.files import write_text
 from vmaf_jax.reporting.clip_page import MAX_DRAWN, BoxedRegion, ClipView, Encode, clip_page
 from vmaf_jax.scoring.measured_pair import plan_again
+from vmaf_jax.scoring.model import CALIBRATED
 from vmaf_jax.scoring.rank import shortest_paths
 from vmaf_jax.scoring.scores import ComparedPair, Floats, Scores
 from vmaf_jax.scoring.worst_frames import N_MARKED, mark_lowest
@@ -78,7 +79,7 @@ def clip_view(scores: Sequence[Scores], failed: Failed = ()) -> ClipView:
     return ClipView(
         reference=pairs[0].reference.path.name,
         model=scores[0].model,
-        pooling=scores[0].pooling,
+        pooled=scores[0].how_pooled,
         n_frames=int(lead["frames"]),
         encodes=[
             _encode(
@@ -218,8 +219,12 @@ def _encode(
     notes = [str(warning) for warning in described["warnings"]]
     if region is not None and entry.worst_region is not None:
         notes.append(entry.worst_region.sentence())
-    if entry.inside_training_region is False:
+    if entry.other_title is not None:
+        notes.append(entry.other_title.removeprefix("warning: "))
+    elif entry.inside_training_region is False:
         notes.append("unlike the clips that the model learnt from")
+    if entry.kind == CALIBRATED:
+        notes.append("frames are scored by the model beneath; the clip's score is of the votes")
     if entry.frames is not None:
         notes.append(f"{len(entry.per_frame)} of {entry.frames} frames were measured")
     return Encode(
@@ -236,6 +241,7 @@ def _encode(
         worst_second=entry.moments().get(WORST_SECOND),
         why=_explain(entry, worst),
         region=region,
+        vote=entry.vote_words,
         maps=maps,
     )
 

@@ -68,6 +68,7 @@ class Encode:
         worst_second: the mean of the second that is worst, and its frames; None without a rate.
         why: the reasons of the scores of the clip (None) and of its lowest frames.
         region: the region that stands out; None where none does, or none was looked for.
+        vote: the score as a vote, in words that continue a line; "" where none is predicted.
         maps: of some of its pictures, by frame and feature: the loss of each tile, 0 to 1,
             `[rows, columns]`.
     """
@@ -85,6 +86,7 @@ class Encode:
     worst_second: PooledScore | None = None
     why: Sequence[tuple[int | None, Reasons]] = ()
     region: BoxedRegion | None = None
+    vote: str = ""
     maps: Mapping[int, Mapping[str, Floats]] = dataclasses.field(default_factory=dict)
 
     @property
@@ -109,7 +111,7 @@ class ClipView:
     Attributes:
         reference: its file's name.
         model: its name.
-        pooling: of frames to the clip's score.
+        pooled: how the clip's score comes about, such as `pooled by mean`.
         n_frames: of the clip.
         encodes: the best first; the first `MAX_DRAWN` are drawn.
         failed: encodes without a score, each with its reason.
@@ -126,7 +128,7 @@ class ClipView:
 
     reference: str
     model: str
-    pooling: str
+    pooled: str
     n_frames: int
     encodes: Sequence[Encode]
     failed: Sequence[tuple[str, str]]
@@ -230,7 +232,7 @@ def clip_page(view: ClipView) -> str:
 def _verdict(view: ClipView) -> str:
     lead = view.encodes[0]
     lowest = lead.worst[0]
-    pooled = f"pooled by {view.pooling} over {format_count(view.n_frames, 'frame')}"
+    pooled = f"{view.pooled} over {format_count(view.n_frames, 'frame')}"
     if len(view.encodes) == 1:
         words = f"{lead.score:.2f} of 100 by {view.model}, {pooled}"
     else:
@@ -258,7 +260,7 @@ def _tiles(view: ClipView) -> list[Tile]:
     if (second := lead.worst_second) is not None:
         worst += f"; the worst second has {second.score:.2f}, from {view.when(second.first, lead)}"
     return [
-        Tile("Score", f"{lead.score:.2f}", f"points of 100, {lead.name}"),
+        Tile("Score", f"{lead.score:.2f}", f"points of 100{lead.vote}, {lead.name}"),
         Tile("Worst frames", f"{low:.2f}", f"5 % of frames are below; {worst}"),
         sure,
     ]

@@ -160,7 +160,9 @@ class SegmentProbes:
             score_some = _correct(score_some, self._segment_scores(small), outline)
         n = len(self.plan.segments)
         score, error = estimate_statistic(score_some, n, self.plan.share)
-        self.trials.progress.say(f"segments at {setting:g}: {score:.2f}, about {kbps:.0f} kbit/s")
+        lines = "" if (height := self.trials.recipe.height) is None else f" and {height} lines"
+        found = f"segments at {setting:g}{lines}: {score:.2f}, about {kbps:.0f} kbit/s"
+        self.trials.progress.say(found)
         return Probe(setting, score, error, kbps, is_cached, outline)
 
     def _segment_scores(self, table: FeatureTable) -> Callable[[Sequence[int]], float]:

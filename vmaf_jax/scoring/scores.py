@@ -413,17 +413,26 @@ class Scores:
         """Returns the clip's score in words, where it is more than the mean over frames."""
         if self.label_scale is None and self.pooling == "mean":
             return []
-        how = "by votes" if self.kind == CALIBRATED else f"pooled by {self.pooling}"
-        line = f"{self.model}: {self.pooled:.2f} of 100, {how}"
+        line = f"{self.model}: {self.pooled:.2f} of 100, {self.how_pooled}"
         if self.pooling in (moments := self.moments()):
             moment = moments[self.pooling]
             line += f", frames {moment.first} to {moment.last}"
             if (seconds := self.seconds_at(moment.first)) is not None:
                 line += f", from {format_time(seconds)}"
-        if self.label_scale is not None:
-            low, high = self.label_scale
-            line += f"; a vote of {self.mos:.2f} on {low:g} to {high:g}"
-        return [line]
+        return [line + self.vote_words]
+
+    @property
+    def how_pooled(self) -> str:
+        """How the clip's score comes about, in words."""
+        return "by votes" if self.kind == CALIBRATED else f"pooled by {self.pooling}"
+
+    @property
+    def vote_words(self) -> str:
+        """The score as a vote, in words that continue a line; "" where the model predicts none."""
+        if self.label_scale is None:
+            return ""
+        low, high = self.label_scale
+        return f"; a vote of {self.mos:.2f} on {low:g} to {high:g}"
 
     def v1_lines(self) -> list[str]:
         """Returns in which form VMAF v1 was measured; nothing for other models."""
@@ -465,8 +474,8 @@ class Scores:
         if self.kind != CALIBRATED or self.inside_training_region:
             return None
         return (
-            f"warning: no title that {self.model} has votes on (the reference's motion is none of "
-            f"theirs); the score is drawn from votes on other titles"
+            f"warning: of no title that {self.model} has votes on (the reference's motion is none "
+            f"of theirs); the score is drawn from votes on other titles"
         )
 
     @property
