@@ -155,7 +155,8 @@ def run_stages(folder: Path, seconds: float, small: bool) -> dict[str, object]:
         started = time.monotonic()
         left = min(end - started, seconds * _LARGEST_SHARE)
         answer = _run_within(left, line, {**os.environ, **variables}) if left > 0 else None
-        report[name] = answer or {"not run": "no time was left"}
+        reason = f"took longer than {left:.0f} s" if left > 0 else "no time was left"
+        report[name] = answer or {"not run": reason}
         if answer:
             report[name]["wall, s"] = time.monotonic() - started
     metrics = folder / "temperature" / "metrics.json"
