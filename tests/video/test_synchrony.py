@@ -36,10 +36,12 @@ def test_a_pair_out_of_step_is_found_with_its_place(late):
 def test_frames_dropped_on_the_way_are_found_where_that_shows():
     whole = moving_pictures(300)
     distorted = np.delete(whole, 100, axis=0)
-    assert judge_steps(some(whole), some(add_noise(distorted))) == (128, -1)
+    assert judge_steps(some(whole), some(add_noise(distorted))) == (96, -1)
 
 
-@pytest.mark.parametrize("name", ["noise", "another exposure", "held", "still", "other", "short"])
+@pytest.mark.parametrize(
+    "name", ["noise", "another exposure", "held", "still", "other", "short", "dark"]
+)
 def test_pairs_in_step_and_pairs_that_cannot_tell_are_not_accused(name):
     whole = moving_pictures(90)
     reference, distorted = whole, add_noise(whole)
@@ -55,6 +57,9 @@ def test_pairs_in_step_and_pairs_that_cannot_tell_are_not_accused(name):
         distorted = moving_pictures(90, seed=9)
     elif name == "short":
         reference, distorted = whole[:7], whole[1:8]
+    elif name == "dark":  # the start of a fade, which encoders hold back
+        reference = (16 + whole * (5 / whole.std(axis=1).max())).astype(np.uint8)
+        distorted = np.roll(reference, 1, axis=0)
     assert judge_steps(some(reference), some(distorted)) is None
 
 

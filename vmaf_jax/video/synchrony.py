@@ -64,20 +64,23 @@ def shrink(luma: npt.NDArray[np.unsignedinteger], bits: int) -> npt.NDArray[np.u
 
 
 _WINDOW = 16  # frames that are looked at together
-# From one window's start to the next's, within the first frames, later.
-_APART, _FAR_APART = 64, 640
-_MANY = 6400  # frames from which windows are far apart
+# From one window's start to the next's: in short clips, in the first frames of others, later.
+_NEAR, _APART, _FAR_APART = 32, 64, 640
+_FEW, _MANY = 128, 6400  # frames up to which they are near, and from which they are far apart
 _REACH = 3  # frames each way
 _LEAST_MOTION = 3e-4  # squared change between frames, of pictures of variance 1
 _MOST_APART = 0.5  # squared difference, of pictures of variance 1, of two of one moment
 _ROUNDING = 1e-5  # of a squared difference, of pictures of variance 1
 _LEAST_CONTRAST = 4.0  # standard deviation of a picture, levels of 255
+# Of a window, in the mean: of the darkest frames of a fade, encoders keep little, and that late.
+_LEAST_OF_WINDOW = 6.0
 # Least evidence, in log ratios of differences from other frames to those from their own: of the
 # pictures, and twice that of their changes, in which what an encoder holds back does not count.
 _EVIDENCE, _CHANGES = 0.5, 2.0
 _SHARE = 0.25  # of the windows in which something moves
 FILES = ("steps0.raw", "steps1.raw")  # of the distorted video and of the reference
-SOME_FRAMES = f"select='lt(mod(n,if(lt(n,{_MANY}),{_APART},{_FAR_APART})),{_WINDOW})',{SHRINK}"
+_PERIOD = f"if(lt(n,{_FEW}),{_NEAR},if(lt(n,{_MANY}),{_APART},{_FAR_APART}))"
+SOME_FRAMES = f"select='lt(mod(n,{_PERIOD}),{_WINDOW})',{SHRINK}"
 Pictures = npt.NDArray[np.uint8]
 
 
@@ -103,7 +106,8 @@ def read_some_frames(folder: Path) -> tuple[Pictures, Pictures]:
 
 def is_looked_at(frame: int) -> bool:
     """Tells whether `SOME_FRAMES` lets a frame pass."""
-    return frame % (_APART if frame < _MANY else _FAR_APART) < _WINDOW
+    period = _NEAR if frame < _FEW else _APART if frame < _MANY else _FAR_APART
+    return frame % period < _WINDOW
 
 
 def judge_steps(reference: Pictures, distorted: Pictures) -> OutOfStep | None:
@@ -116,9 +120,7 @@ def judge_steps(reference: Pictures, distorted: Pictures) -> OutOfStep | None:
     every = filter(is_looked_at, itertools.count())
     starts = list(itertools.islice(every, 0, count, _WINDOW))
     verdicts = [
-        _judge_window(
-            _normalise(reference[k : k + _WINDOW]), _normalise(distorted[k : k + _WINDOW])
-        )
+        _judge_window(reference[k : k + _WINDOW], distorted[k : k + _WINDOW])
         for k in range(0, count, _WINDOW)
         if min(count - k, _WINDOW) > 2 * _REACH + 2
     ]
@@ -136,23 +138,26 @@ def _normalise(pictures: Pictures) -> npt.NDArray[np.float32]:
     return np.asarray(centred / contrast, np.float32)
 
 
-def _judge_window(
-    reference: npt.NDArray[np.float32], distorted: npt.NDArray[np.float32]
-) -> int | None:
-    """Returns how many frames a window is late, 0 where it is in step, None where nothing moves."""
-    own = slice(_REACH + 1, len(reference) - _REACH)
+def _judge_window(reference: Pictures, distorted: Pictures) -> int | None:
+    """Returns how many frames a window is late, 0 where it is in step, None where nothing moves.
+
+    Nothing is seen to move where the reference has hardly any contrast.
+    """
+    own = slice(_REACH + 1, min(len(reference), len(distorted)) - _REACH)
     before = slice(own.start - 1, own.stop - 1)
-    others = range(-_REACH, _REACH + 1)
-    shifted = {k: reference[own.start - k : own.stop - k] for k in others}
+    if reference[own].std(axis=1).mean() < _LEAST_OF_WINDOW:
+        return None
+    x, y = _normalise(reference), _normalise(distorted)
+    shifted = {k: x[own.start - k : own.stop - k] for k in range(-_REACH, _REACH + 1)}
     if min(_difference(shifted[k], shifted[0]) for k in (-1, 1)) < _LEAST_MOTION:
         return None
-    errors = {k: _difference(distorted[own], x) for k, x in shifted.items()}
+    errors = {k: _difference(y[own], part) for k, part in shifted.items()}
     best = min(errors, key=lambda k: errors[k])
     if best == 0 or errors[best] > _MOST_APART:
         return 0
-    change = distorted[own] - distorted[before]
-    earlier = {k: reference[before.start - k : before.stop - k] for k in (0, best)}
-    changes = {k: _difference(change, shifted[k] - x) for k, x in earlier.items()}
+    change = y[own] - y[before]
+    earlier = {k: x[before.start - k : before.stop - k] for k in (0, best)}
+    changes = {k: _difference(change, shifted[k] - part) for k, part in earlier.items()}
     evidence = np.log(errors[0] / errors[best])
     evidence += _CHANGES * max(np.log(changes[0] / changes[best]), 0)
     return best if evidence > _EVIDENCE else 0
