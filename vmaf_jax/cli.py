@@ -88,9 +88,8 @@ def main(arguments: list[str] | None = None, *, leave: bool = True) -> None:
         leave: Whether the process is to end on success and on signals too; a test says False.
     """
     gc.set_threshold(50_000)  # libraries make many objects that stay: 5 % of a cached score's time
-    if (
-        leave
-    ):  # else they are searched for garbage when the process ends, a third of a short command
+    if leave:
+        # Else Python searches all of them for garbage once more: a quarter of a short command.
         atexit.register(gc.freeze)
     log_to_terminal()
     escape_output()
