@@ -150,7 +150,10 @@ def test_a_damaged_entry_is_named_or_says_the_same(encodes, tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("features", np.nan), ("labels", np.inf), ("index", 5), ("features", None), ("labels", None)],
+    [
+        *[("features", np.nan), ("labels", np.inf), ("index", 5)],
+        *[("features", None), ("labels", None), ("index", None)],
+    ],
 )
 def test_an_entry_of_other_values_is_not_believed(name, value, encodes, tmp_path):
     pair = encodes / "ref.y4m", encodes / "dis.mp4"

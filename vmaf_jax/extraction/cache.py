@@ -158,6 +158,8 @@ def _read_entry(path: Path) -> FeatureTable:
             description = json.loads(stored["description"].tobytes())
     except BadZipFile as error:
         raise ValueError(str(error)) from error
+    if [array.dtype.kind for array in arrays.values()] != ["i", "f", "f"]:
+        raise ValueError("arrays of other types")
     index, features, labels = arrays.values()
     feature_set, names = FEATURE_SETS[description["feature_set"]], description["labels"]
     n = len(index)
