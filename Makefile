@@ -21,7 +21,7 @@ web: $(STAMP)  # the page that scores in a browser, in build/web; SIZES="1920x10
 	$(BIN)/python tools/web.py $(SIZES)
 
 docs: $(STAMP)  # the pages as a site, in build/docs, a folder a release; broken links and anchors fail
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'
+	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build  # not --quiet, which counts no warnings
 
 dist: $(STAMP)  # sdist and wheel in dist/, checked
@@ -43,9 +43,10 @@ python-version:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "vmaf-jax needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1 || echo not there). Try: make PYTHON=python3.11 $(MAKECMDGOALS)" >&2; exit 2; }
 
+# Modules are compiled when they are first imported; to compile all of them takes pip over a minute.
 $(STAMP): pyproject.toml constraints.txt | python-version
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[train,demo,dev,mcp,ray]'
+	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check --constraint constraints.txt --editable '.[train,demo,dev,mcp,ray]'
 	touch $@
 
 clean:
