@@ -276,14 +276,13 @@ def _notes(view: ClipView) -> list[str]:
 
 
 def _quality(view: ClipView, curves: Sequence[Curve], plot: Plot) -> str:
-    several = len(view.drawn) > 1
     note = "Ringed: the lowest frames. Ticks below the axis: frames with pictures."
     note += " A level line: the worst second and its mean."
     if any(encode.region is not None for encode in view.drawn):
         note += " In a square: the frame of an encode's worst region."
     note += f" ▼ and a dotted line: a scene cut ({len(view.cuts)})." if view.cuts else ""
     if any(encode.interval is not None for encode in view.drawn):
-        how = "bars at the right" if several else "hatched, and a bar at the right"
+        how = "bars at the right" if len(view.drawn) > 1 else "hatched, and a bar at the right"
         note += f" {how[0].upper()}{how[1:]}: the interval of the clip's score, not of a frame's."
     if any(len(c.mean) < len(e.per_frame) for c, e in zip(curves, view.drawn, strict=True)):
         note += f" {MAX_BINS} columns of several frames each: their mean, down to their lowest."
@@ -299,8 +298,8 @@ def _quality(view: ClipView, curves: Sequence[Curve], plot: Plot) -> str:
         f'<ul class="key">{key}</ul><div class="scroll">{svg}</div>'
         f'<output aria-live="polite">Point at a frame, or use the arrow keys.</output>'
     )
-    attributes = 'class="wide" tabindex="0"'
-    return figure("time", "Score of every frame", drawn, note, attributes=attributes)
+    wide = 'class="wide" tabindex="0"'
+    return figure("time", "Score of every frame", drawn, note, attributes=wide)
 
 
 def _viewer(view: ClipView) -> str:
@@ -441,17 +440,16 @@ def _why(view: ClipView) -> list[str]:
     rows = []
     for k, encode, frame, reasons in explained:
         begins = f"{k}: {encode.name}, mean" if frame is None else view.when(frame, encode)
-        added = [reasons.contributions[name] for name in names]
-        score = f"{reasons.identical + sum(added):.1f}"
-        points = [f"{reasons.identical:.1f}", *(f"{value:+.1f}" for value in added)]
-        rows.append([begins, score, reasons.main_losses(), *points])
+        start, added = reasons.identical, [reasons.contributions[name] for name in names]
+        points = [f"{start:.1f}", *(f"{value:+.1f}" for value in added)]
+        rows.append([begins, f"{start + sum(added):.1f}", reasons.main_losses(), *points])
     note = (
         "Points of the identical pair, and what each feature adds to them (Shapley values); their "
         "sum is the score. Mainly: what takes at least half as much as the largest loss."
     )
     meanings = [f"{MEANINGS[name].title}: {MEANINGS[name].loss}" for name in names]
-    header = ["", "score", "mainly", "identical pair", *(MEANINGS[name].title for name in names)]
-    return [f"<p>{note} {text('; '.join(meanings), 1000)}.</p>", table(header, rows)]
+    columns = ["", "score", "mainly", "identical pair", *(MEANINGS[name].title for name in names)]
+    return [f"<p>{note} {text('; '.join(meanings), 1000)}.</p>", table(columns, rows)]
 
 
 def _encodes(view: ClipView) -> list[str]:
