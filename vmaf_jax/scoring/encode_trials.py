@@ -38,10 +38,11 @@ from vmaf_jax.video.inputs import Video, file_digest, text_digest
 from vmaf_jax.video.streams import DecodedStream
 from vmaf_jax.video.survey import Survey
 
-_TRIAL_RECIPE = 5  # raised with every change of what a trial is, so that none is served old
+_TRIAL_RECIPE = 6  # raised with every change of what a trial is, so that none is served old
 _SAMPLED_ROWS = 32  # of features, by whose scores models are told apart
 _LEAST_SAMPLED = 300  # frames of a whole file of which some are measured, not all
-_LONG = 1200  # frames of a whole file of which fewer are looked at first
+_ENOUGH_SAMPLED = 100  # frames of a whole file, the fewest that are measured first of a long one
+_WIDEST_CELL = 8 * CELL  # measuring one frame of 48 costs little beside encoding them
 _SAMPLED_UP_TO = (1 + LEVEL) / 2  # confidence that the interval of a sample has on one side
 _SIGMAS = statistics.NormalDist().inv_cdf(_SAMPLED_UP_TO)  # of that interval's half-width
 
@@ -139,7 +140,7 @@ class Trials:
             self.recipe,
             setting,
             out,
-            self._cell if self._samples else None,
+            first_cell(n) if self._samples else None,
             with_sound=True,
             on_frames=on_frames,
         )
@@ -233,7 +234,7 @@ class Trials:
                 self.model.feature_set,
                 DEFAULT_COMPARISON,
                 threshold=self.target.points,
-                cell=self._cell,
+                cell=first_cell(self.source.n_frames),
                 pilot=look,
             )
             score = min(max(some.estimate.mean, 0.0), 100.0)
@@ -247,11 +248,6 @@ class Trials:
         """Whether some frames of a whole file are measured first."""
         is_long = self.source.n_frames >= _LEAST_SAMPLED
         return is_long and self.target.confidence <= _SAMPLED_UP_TO and self.may_sample
-
-    @property
-    def _cell(self) -> int:
-        """Frames of a whole file of which one is measured at first."""
-        return CELL * (2 if self.source.n_frames >= _LONG else 1)
 
     @cached_property
     def may_sample(self) -> bool:
@@ -300,6 +296,14 @@ class Trials:
             "program": [self.ffmpeg.path, self.ffmpeg.version],
         }
         return text_digest(json.dumps({**common, **key}))
+
+
+def first_cell(n_frames: int) -> int:
+    """Returns how many frames of a file one is measured of at first: 6, 12, 24 or 48."""
+    cell = CELL
+    while cell < _WIDEST_CELL and n_frames >= 2 * cell * _ENOUGH_SAMPLED:
+        cell *= 2
+    return cell
 
 
 def corrupted(entry: Path) -> InputError:
