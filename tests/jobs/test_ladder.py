@@ -157,7 +157,7 @@ def apart():
         (damaged(bitrate="fast"), [], "row 6, bitrate 'fast'"),
         (damaged(score=101), [], "row 6, column 'score'"),
         (damaged(score="nan"), [], "row 6, column 'score'"),
-        (damaged(score=20), [], "'c0' by av1 does not rise"),
+        (damaged(score=20), [], "better score, or pass --hull (docs/traps.md)."),
         (damaged(bitrate=rows(2)[4]["bitrate"]), [], "rows 5 and 6 are both of 'c0'"),
         (damaged(model="nano"), [], "scores of different models"),
         (damaged(height=1080), [], "has no height, others have one"),

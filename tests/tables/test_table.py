@@ -105,7 +105,7 @@ def _with_value(table, column, row, value):
     [
         (lambda t: t.drop_columns(["motion2"]), "column 'motion2' is missing"),
         (lambda t: t.drop_columns(["vmaf_v0.6.1"]), "column 'vmaf_v0.6.1' is missing"),
-        (lambda t: _with_value(t, "adm2", 4, float("nan")), "'adm2', row 4 is nan"),
+        (lambda t: _with_value(t, "adm2", 4, float("nan")), "'adm2', row 4 is nan.*docs/traps"),
         (lambda t: _with_value(t, "adm2", 2, float("inf")), "'adm2', row 2 is inf"),
         (lambda t: _with_value(t, "motion2", 7, None), "'motion2', row 7 is nan"),
         (lambda t: _with_value(t, "source", 1, None), "'source', row 1 is empty"),

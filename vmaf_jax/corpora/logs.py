@@ -111,7 +111,7 @@ def read_log(path: Path, feature_set: FeatureSet, *, bit_depth: int | None = Non
         raise InputError(
             f"{path}: libvmaf {version} measured {bit_depth} bits, for which ffmpeg's filter of "
             f"that age gives motion2 four times too large and VIF too low; log again with libvmaf "
-            f"2 or newer."
+            f"2 or newer (docs/traps.md)."
         )
     check_possible(log.features, feature_set, str(path))
     return log
@@ -125,7 +125,7 @@ def check_numbers(numbers: npt.NDArray[np.float64], where: str) -> None:
         before = f"after frame {numbers[k - 1]:g}" if k else "at the start"
         raise InputError(
             f"{where}: frame {numbers[k]:g} stands {before}, expected {expected[k]}; frames are "
-            f"missing or mixed up, measure every frame (no n_subsample)."
+            f"missing or mixed up, measure every frame (no n_subsample; docs/traps.md)."
         )
 
 

@@ -64,7 +64,7 @@ class Curve:
             raise ValueError(
                 f"does not rise: score {self.score[k]:g} at {self.rate[k]:g} kbit/s, "
                 f"{self.score[k + 1]:g} at {self.rate[k + 1]:g}; remove encodes that cost more "
-                f"for no better score, or pass --hull"
+                f"for no better score, or pass --hull (docs/traps.md)"
             )
 
     def log_rate(self, method: str) -> Callable[[Floats], Floats]:

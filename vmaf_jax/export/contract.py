@@ -118,7 +118,10 @@ def check_contract(model: "onnx.ModelProto", path: Path) -> FeatureSet:
     if opsets != {"": OPSET}:
         _refuse(path, f"opset {opsets}, expected {OPSET} of the default domain alone")
     if not 3 <= model.ir_version <= MAX_IR_VERSION:
-        _refuse(path, f"IR version {model.ir_version}, expected at most {MAX_IR_VERSION}")
+        _refuse(
+            path,
+            f"IR version {model.ir_version}, expected at most {MAX_IR_VERSION} (docs/traps.md)",
+        )
     if model.functions:
         _refuse(path, "holds local functions")
     properties = {entry.key: entry.value for entry in model.metadata_props}

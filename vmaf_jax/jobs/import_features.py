@@ -37,6 +37,7 @@ from vmaf_jax.teacher import load_teacher
 from vmaf_jax.video.inputs import file_digest
 
 Floats = npt.NDArray[np.float64]
+_ONE_INCONSISTENCY = " (too few subjects to tell theirs apart: one for all, docs/traps.md)"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -427,7 +428,8 @@ def _assemble(listed: ListedClips, features: Mapping[str, Floats], corpus: str) 
         if clip.n_frames not in (None, length):
             raise InputError(
                 f"{listed.path}: clip {clip.name!r} has {format_count(clip.n_frames, 'frame')}, "
-                f"its features {length}; frames are missing, measure it again or correct n_frames."
+                f"its features {length}; frames are missing (docs/traps.md), measure it again or "
+                f"correct n_frames."
             )
 
     def repeated(values: Sequence[object]) -> npt.NDArray[np.object_]:
@@ -542,7 +544,7 @@ def _recover_opinions(
             f"{format_count(len(model.bias), 'subject')}, bias "
             f"{model.bias.min():.2f} to {model.bias.max():.2f}, inconsistency "
             f"{model.inconsistency.min():.2f} to {model.inconsistency.max():.2f}"
-            + (" (too few subjects to tell theirs apart: one for all)" if model.equal else "")
+            + (_ONE_INCONSISTENCY if model.equal else "")
             + (f"; {format_count(beyond, 'clip')} put at the end of the scale" if beyond else "")
         )
         for clip, value, width in zip(group, quality, model.half_width, strict=True):

@@ -207,7 +207,7 @@ def number_column(arrow: pa.Table, path: Place, name: str) -> npt.NDArray[np.flo
     if (bad := np.flatnonzero(~np.isfinite(values) & ~unlimited)).size:
         raise InputError(
             f"{path}: column {name!r}, row {bad[0]} is {values[bad[0]]}, expected a finite number; "
-            f"extract that clip again."
+            f"extract that clip again (a filter may find no NaN, docs/traps.md)."
         )
     low, high = _RANGES.get(name, _ANY_RANGE)
     if (beyond := np.flatnonzero(((values < low) | (values > high)) & ~unlimited)).size:

@@ -204,7 +204,7 @@ def _check_y4m(path: Path) -> None:
             if (left := size - file.tell()) < frame:
                 raise InputError(
                     f"{path.name}: ends in the middle of frame {number} ({left} of {frame} bytes); "
-                    f"see what feeds it."
+                    f"see what feeds it (docs/traps.md)."
                 )
             file.seek(frame, os.SEEK_CUR)
             number += 1

@@ -209,7 +209,10 @@ def check_run(
         warnings += more
     for number, role in ((1, "reference"), (0, "distorted video")):
         if has_range_change(run.report, number):
-            warnings.append(f"range changes within the {role}; each frame is taken by its own tag")
+            warnings.append(
+                f"range changes within the {role}; each frame is taken by its own tag "
+                f"(docs/traps.md)"
+            )
     counts = frame_counts(run.report, *videos, allow_damaged=comparison.allow_damaged)
     counts = _limit_counts(counts, plan)
     if plan.timing:
@@ -293,7 +296,7 @@ def _check_durations(videos: VideoPair, counts: tuple[int, int], plan: PairPlan)
         raise InputError(
             f"{videos[1].path}: {seconds[1]:.3f} s, its reference {videos[0].path.name} has "
             f"{seconds[0]:.3f} s; pass --sync auto where frames are missing at the start, or "
-            f"--shortest."
+            f"--shortest (docs/traps.md)."
         )
 
 

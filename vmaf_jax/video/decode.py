@@ -161,7 +161,7 @@ class DecodedPair:
         if has_restarted_filters(run.report) and self.plan.counts_frames:
             raise InputError(
                 f"{self._videos[1].path}: tags change in it or its reference, and a part was "
-                f"requested; pass --backend libvmaf, or split it where they change."
+                f"requested; pass --backend libvmaf, or split it where they change (docs/traps.md)."
             )
         description, expected = check_run(
             self._ffmpeg, self._videos, run, self._streams, self.plan, self._comparison

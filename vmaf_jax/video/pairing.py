@@ -195,7 +195,8 @@ def check_chroma(videos: Sequence[Video], streams: Sequence[DecodedStream]) -> N
     if layouts[0] != layouts[1]:
         raise InputError(
             f"{videos[1].path}: chroma of {streams[1].pix_fmt} against {streams[0].pix_fmt} in its "
-            f"reference; convert one, so that both are yuv{layouts[0]}p or both yuv{layouts[1]}p."
+            f"reference; convert one, so that both are yuv{layouts[0]}p or both yuv{layouts[1]}p "
+            f"(docs/traps.md)."
         )
 
 
@@ -238,7 +239,8 @@ def _warn_of_spacing(streams: StreamPair) -> tuple[str, ...]:
         return ()
     return (
         f"frames of the {' and '.join(uneven)} are unevenly spaced in time; each counts alike, so "
-        f"means are over frames, not over time, and times are by the average rate",
+        f"means are over frames, not over time, and times are by the average rate "
+        f"(docs/traps.md)",
     )
 
 
@@ -302,9 +304,11 @@ def _warn_of_colour(
     matrices = {stream.matrix for stream in streams}
     strange = matrices - SWSCALE_MATRIX.keys() - {"gbr", "unknown"}
     if "gbr" in matrices and strange:
-        warnings.append(f"matrix is {strange.pop()}, and RGB was brought to luma by BT.601's")
+        warnings.append(
+            f"matrix is {strange.pop()}, and RGB was brought to luma by BT.601's (docs/traps.md)"
+        )
     if hdr[0] != hdr[1] and "unknown" in (reference.transfer, distorted.transfer):
-        warnings.append("only one of the two says that it is HDR")
+        warnings.append("only one of the two says that it is HDR (docs/traps.md)")
     return tuple(warnings)
 
 
@@ -324,12 +328,13 @@ def _grid(videos: VideoPair, streams: StreamPair, comparison: Comparison) -> flo
     if abs(rate / expected - 1) > SAME_RATE:
         raise InputError(
             f"{path}: {rate:g} frames/s, its reference has {expected:g}; pass --fps "
-            f"match to pair frames by time stamp, or --force by number (film sped up)."
+            f"match to pair frames by time stamp, or --force by number (film sped up; "
+            f"docs/traps.md)."
         )
     if reference.irregular != distorted.irregular:
         raise InputError(
             f"{path}: its frames and its reference's are not spaced alike in time; pass "
-            f"--fps match to pair them by time stamp."
+            f"--fps match to pair them by time stamp (docs/traps.md)."
         )
     return None
 

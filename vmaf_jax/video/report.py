@@ -166,7 +166,7 @@ def check_frame_counts(
     raise InputError(
         f"{distorted.path}: {format_count(count, 'frame')}, its reference {reference.path.name} "
         f"has {expected}; pass --sync auto where frames are missing at the start, or --shortest to "
-        f"measure the first {min(count, expected)}."
+        f"measure the first {min(count, expected)} (docs/traps.md)."
     )
 
 

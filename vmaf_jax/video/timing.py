@@ -103,7 +103,8 @@ def check_spacing(
         frame, seconds = found
         raise InputError(
             f"{videos[1].path}: its frames and its reference's are not spaced alike in time (frame "
-            f"{frame} is {seconds:.3f} s apart); pass --fps match to pair them by time stamp."
+            f"{frame} is {seconds:.3f} s apart); pass --fps match to pair them by time stamp "
+            f"(docs/traps.md)."
         )
 
 
