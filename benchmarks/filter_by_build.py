@@ -15,11 +15,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.matrix import FFMPEG_BUILDS, answer, find_program, write_golden_pair
+from benchmarks.matrix import (
+    FFMPEG_BUILDS,
+    answer,
+    find_program,
+    write_golden_pair,
+    write_video,
+)
 from vmaf_jax.corpora.demo import package_file
 from vmaf_jax.jobs.export import export
 from vmaf_jax.reporting.page import markdown_table
-from vmaf_jax.video.ffmpeg import find_ffmpeg, run_ffmpeg
 
 BUILDS = tuple(build for build in FFMPEG_BUILDS if build != "4.2.2")
 
@@ -348,7 +353,7 @@ def measure(folder: Path) -> dict[str, dict[str, str]]:
         "cut.mp4": ["-ss", "0.6", "-i", str(folder / "keys.mp4"), "-c", "copy"],
         "cut.mkv": ["-ss", "0.6", "-i", str(folder / "keys.mp4"), "-c", "copy"],
     }.items():
-        run_ffmpeg(find_ffmpeg(), [*arguments, str(folder / name)])
+        write_video(arguments, folder / name)
     builds = [Build(name, folder) for name in BUILDS]
     table: dict[str, dict[str, str]] = {}
     for question, ask in QUESTIONS.items():

@@ -154,6 +154,8 @@ def _write_demo_pair(clip: Clip, folder: Path) -> RawPair:
 def write_golden_pair(folder: Path) -> RawPair:
     """Writes Netflix's golden pair as golden_reference.y4m and golden_distorted.y4m."""
     golden = Path(os.environ.get("VMAF_JAX_GOLDEN_DIR") or "../shared/golden")
+    if not golden.is_dir():
+        raise InputError(f"{golden}: no golden pair there; point VMAF_JAX_GOLDEN_DIR at it.")
     raw = ["-f", "rawvideo", "-s", "576x324", "-pix_fmt", "yuv420p10le", "-i"]
     name = "src01_hrc0{}_576x324.yuv420p10le.yuv"
     inputs = [[*raw, str(golden / name.format(k)), "-strict", "-1"] for k in (0, 1)]
@@ -164,8 +166,16 @@ def _write_y4m(name: str, inputs: list[list[str]], folder: Path) -> RawPair:
     """Decodes the inputs of a reference and its encode, each ffmpeg's arguments, to Y4M files."""
     paths = (folder / f"{name}_reference.y4m", folder / f"{name}_distorted.y4m")
     for arguments, path in zip(inputs, paths, strict=True):
-        run_ffmpeg(find_ffmpeg(), [*arguments, str(path)])
+        write_video(arguments, path)
     return RawPair(name, *paths)
+
+
+def write_video(arguments: Sequence[str], path: Path) -> None:
+    """Writes `path` by ffmpeg with `arguments`; raises InputError where it is not written."""
+    run = run_ffmpeg(find_ffmpeg(), [*arguments, str(path)])
+    if run.code or not path.is_file():
+        reason = (run.report.strip().splitlines() or ["no reason given"])[-1]
+        raise InputError(f"{path.name}: ffmpeg does not write it ({reason}); see its input.")
 
 
 def find_program(package: str) -> Path:
@@ -202,6 +212,7 @@ def _run_libvmaf(
         if old:
             return "libvmaf 1 reads .pkl models alone"
         lines = [text for text in result.stderr.splitlines() if "vmaf" in text.lower()]
+        lines = [text for text in lines if "configuration:" not in text]  # of the build
         return (lines or [f"exit code {result.returncode}"])[-1][:120]
     return scores, read_log(log, FEATURES).features
 

@@ -17,11 +17,11 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.matrix import FFMPEG_BUILDS, answer, find_program, install
+from benchmarks.matrix import FFMPEG_BUILDS, answer, find_program, install, write_video
 from vmaf_jax.corpora.demo import package_file
 from vmaf_jax.errors import InputError
 from vmaf_jax.reporting.page import markdown_table
-from vmaf_jax.video.ffmpeg import find_ffmpeg, run_ffmpeg
+from vmaf_jax.video.ffmpeg import find_ffmpeg
 
 _NUMPY = f"numpy=={np.__version__}"
 _SITI = ("siti-tools==0.6.0",)
@@ -146,7 +146,7 @@ def measure(folder: Path) -> dict[str, str]:
         "dis.gray": ["-i", "dis.y4m", "-vf", "extractplanes=y", "-f", "rawvideo"],
     }.items():
         words = [str(folder / word) if (folder / word).is_file() else word for word in arguments]
-        run_ffmpeg(find_ffmpeg(), [*words, str(folder / name)])
+        write_video(words, folder / name)
     return {question: ask(folder) for question, ask in QUESTIONS.items()}
 
 
