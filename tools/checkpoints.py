@@ -10,9 +10,9 @@ import shutil
 from pathlib import Path
 
 from vmaf_jax.cli import main
-from vmaf_jax.export.registry import Entry, Registry, verify_registry
 from vmaf_jax.export.sidecar import int8_path, read_sidecar, sidecar_path
 from vmaf_jax.files import atomic_path, to_json
+from vmaf_jax.jobs.doctor import Entry, Registry, verify_registry
 from vmaf_jax.jobs.export import export
 from vmaf_jax.models import NETWORKS
 from vmaf_jax.runs.run_folder import read_config

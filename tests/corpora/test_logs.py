@@ -9,7 +9,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
-from vmaf_jax.corpora.logs import read_frames, read_log
+from vmaf_jax.corpora.logs import read_clip_list, read_frames, read_log, read_log_manifest
 from vmaf_jax.errors import InputError
 from vmaf_jax.extraction.extract import extract_pair
 from vmaf_jax.features import FEATURES, FLOAT_FEATURES, NEG_FEATURES
@@ -520,3 +520,23 @@ def test_a_number_that_is_none_is_told_with_its_column(tmp_path):
     path.write_text("\n".join([*lines[:2], ",".join(cells), *lines[3:]]))
     with pytest.raises(InputError, match=r"column 'vif_scale2': .*90%"):
         read_frames(path, FEATURES)
+
+
+def test_clips_at_several_distances_are_clips_of_each(tmp_path):
+    path = tmp_path / "clips.csv"
+    path.write_text("clip,source,distance,note\npark,a,1.5,x\npark,a,3,y\nsea,b,3,z\n")
+    clips, unused = read_clip_list(path)
+    assert [clip.name for clip in clips] == ["park@1.5H", "park@3H", "sea"]
+    assert {clip.measured_as for clip in clips} == {"park", "sea"}
+    assert unused == ["note"]
+
+
+def test_logs_are_beside_their_manifest_and_named_by_it(tmp_path):
+    (tmp_path / "one.json").write_text("{}")
+    path = tmp_path / "logs.csv"
+    path.write_text("log,source\none.json,a\n")
+    (clip,), _ = read_log_manifest(path)
+    assert (clip.name, clip.log) == ("one", tmp_path / "one.json")
+    path.write_text("log,source\ntwo.json,a\n")
+    with pytest.raises(InputError, match=r"row 1: .*two.json: no such file"):
+        read_log_manifest(path)

@@ -20,13 +20,13 @@ from vmaf_jax.export.contract import load_onnx
 from vmaf_jax.export.onnx_runtime import OnnxModel
 from vmaf_jax.export.parity import ParityLimits, check_parity, measure_parity, parity_rows
 from vmaf_jax.export.quantize import BUDGET_PLCC, BUDGET_RMSE, compare
-from vmaf_jax.export.registry import verify_registry
 from vmaf_jax.export.sidecar import read_sidecar
 from vmaf_jax.extraction.corpus import support_vector_table
 from vmaf_jax.extraction.extract import extract_clips
 from vmaf_jax.extraction.request import Request
 from vmaf_jax.features import FEATURES
 from vmaf_jax.files import to_json
+from vmaf_jax.jobs.doctor import verify_registry
 from vmaf_jax.printable import format_points
 from vmaf_jax.runs.run_folder import open_run
 from vmaf_jax.training.batches import draw_queries

@@ -20,7 +20,7 @@ import json, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 import vmaf_jax
-from vmaf_jax.export.registry import verify_registry
+from vmaf_jax.jobs.doctor import verify_registry
 from vmaf_jax.runs.config import load_config
 from vmaf_jax.runs.locate import checkpoints
 rows = [[0.95, 0.5, 0.8, 0.85, 0.9, 4.0]]

@@ -1,4 +1,4 @@
-"""JAX's features against libvmaf's float extractors on real files, and as functions."""
+"""JAX's features against libvmaf's float extractors, and as functions; arrays that are refused."""
 
 import functools
 import subprocess
@@ -16,6 +16,7 @@ from vmaf_jax.errors import InputError
 from vmaf_jax.extraction.extract import extract_pair
 from vmaf_jax.features import chunk_features, clip_features, motion2
 from vmaf_jax.features.feature_set import FLOAT_FEATURES, NEG_FEATURES
+from vmaf_jax.features.frames import check_samples, to_few_types
 from vmaf_jax.teacher import load_teacher
 from vmaf_jax.video.inputs import Video
 
@@ -234,3 +235,22 @@ def test_gradients_are_right(gain_limit):
 def test_bad_luma_is_named(arguments, settings, message):
     with pytest.raises(InputError, match=message):
         clip_features(*(np.zeros(shape, np.uint8) for shape in arguments), **settings)
+
+
+@pytest.mark.parametrize(
+    ("picture", "bits", "message"),
+    [
+        (np.full((1, 2, 2), 1023, np.uint16), 8, "pass the bits they have"),
+        (np.full((1, 2, 2), 300.0), 8, "expected 0 to 255"),
+        (np.full((1, 2, 2), 0.5), 8, "multiply by 255"),
+    ],
+)
+def test_samples_of_another_scale_are_refused(picture, bits, message):
+    with pytest.raises(InputError, match=message):
+        check_samples(bits, luma=picture)
+
+
+def test_programs_see_few_types():
+    assert to_few_types(np.zeros(1, np.uint16)).dtype == np.uint16
+    assert to_few_types(np.zeros(1, np.int64)).dtype == np.int32
+    assert to_few_types(np.zeros(1, np.float16)).dtype == np.float32

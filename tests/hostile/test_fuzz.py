@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from vmaf_jax.corpora.manifest import load_clips
 from vmaf_jax.errors import InputError
-from vmaf_jax.export.registry import verify_registry
 from vmaf_jax.export.sidecar import read_sidecar
 from vmaf_jax.extraction.libvmaf import _parse
 from vmaf_jax.extraction.request import LibvmafModel
 from vmaf_jax.features.feature_set import FEATURES
+from vmaf_jax.jobs.doctor import verify_registry
 from vmaf_jax.runs.config import load_config
 from vmaf_jax.tables.dataset import read_table
 from vmaf_jax.teacher.model_file import known_teachers, read_model_file

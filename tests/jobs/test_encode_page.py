@@ -7,8 +7,7 @@ import pytest
 from vmaf_jax.jobs.encode import Encoding
 from vmaf_jax.jobs.encode_page import encode_page
 from vmaf_jax.scoring.encode_probes import Probe
-from vmaf_jax.scoring.encode_trials import WholeEncode
-from vmaf_jax.scoring.shot_trials import ShotSettings
+from vmaf_jax.scoring.encode_trials import ShotSettings, WholeEncode
 from vmaf_jax.video.encoders import ENCODERS
 
 DONE = WholeEncode(25.0, 90.4, 90.1, 161, 800.0, holds=True, seconds=2.0)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from vmaf_jax.evaluation.segment_plan import estimate_statistic
+from vmaf_jax.evaluation.sampling import estimate_statistic
 from vmaf_jax.evaluation.target_search import from_t, to_t
 from vmaf_jax.scoring.encode_probes import _correct
 

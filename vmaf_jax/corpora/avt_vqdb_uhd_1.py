@@ -23,7 +23,7 @@ from pathlib import Path
 
 import pydantic
 
-from vmaf_jax.corpora.clip_lists import ListedClip, check_names
+from vmaf_jax.corpora.logs import ListedClip, check_names
 from vmaf_jax.corpora.records import Number, is_file, parse_record, read_records
 from vmaf_jax.corpora.votes import OpinionColumns, at_distance
 from vmaf_jax.errors import InputError

@@ -27,7 +27,7 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from vmaf_jax.corpora.clip_lists import ListedClip, check_names
+from vmaf_jax.corpora.logs import ListedClip, check_names
 from vmaf_jax.corpora.records import check_size, decode, read_number, read_whole, show
 from vmaf_jax.corpora.votes import OpinionColumns, Votes, check_votes
 from vmaf_jax.errors import InputError

@@ -20,8 +20,8 @@ from vmaf_jax.features.adm import AdmSettings, frame_adm3
 from vmaf_jax.features.cambi import MIN_SIZE as CAMBI_MIN_SIZE
 from vmaf_jax.features.cambi import CambiSettings, frame_cambi, soft_cambi
 from vmaf_jax.features.feature_set import MIN_SIZE, V1_FEATURES, FeatureSet
+from vmaf_jax.features.frames import Clip, check_samples, make_clip, nan_frames, to_few_types
 from vmaf_jax.features.motion import MotionSettings, frame_motion, motion3
-from vmaf_jax.features.samples import Clip, check_samples, make_clip, nan_frames, to_few_types
 from vmaf_jax.features.speed import BLOCK, DECIMATION, SpeedSettings, blocks_of, frame_speed
 
 GRADIENTS = ("stopped", "soft")  # of CAMBI

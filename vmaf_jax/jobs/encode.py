@@ -17,7 +17,7 @@ import numpy as np
 
 from vmaf_jax.errors import GateError, InputError
 from vmaf_jax.evaluation.clip_pooling import check_pool
-from vmaf_jax.evaluation.segment_plan import SegmentPlan, plan_segments
+from vmaf_jax.evaluation.sampling import SegmentPlan, plan_segments
 from vmaf_jax.evaluation.target_search import Observation, forecast, next_encode, next_probe
 from vmaf_jax.extraction.extract import VideoLike, as_video
 from vmaf_jax.files import (
@@ -30,9 +30,8 @@ from vmaf_jax.files import (
 from vmaf_jax.printable import format_count
 from vmaf_jax.progress import NO_PROGRESS, Progress
 from vmaf_jax.scoring.encode_probes import Probe, SegmentProbes, choose_segments
-from vmaf_jax.scoring.encode_trials import Target, Trials, WholeEncode
+from vmaf_jax.scoring.encode_trials import ShotSettings, Target, Trials, WholeEncode, choose_shots
 from vmaf_jax.scoring.model import Model, choose_model, load_scorer
-from vmaf_jax.scoring.shot_trials import ShotSettings, choose_shots
 from vmaf_jax.tables.table import to_hundred
 from vmaf_jax.video.encoders import (
     CONTAINERS,

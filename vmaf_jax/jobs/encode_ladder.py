@@ -12,7 +12,7 @@ import numpy as np
 
 from vmaf_jax.errors import InputError
 from vmaf_jax.evaluation.rate_quality import upper_hull
-from vmaf_jax.evaluation.segment_plan import plan_segments, plan_whole
+from vmaf_jax.evaluation.sampling import plan_segments, plan_whole
 from vmaf_jax.evaluation.target_search import forecast
 from vmaf_jax.extraction.extract import VideoLike, as_video
 from vmaf_jax.files import work_folder

@@ -20,7 +20,7 @@ from vmaf_jax.reporting.page import (
     section,
     table,
 )
-from vmaf_jax.scoring.shot_trials import ShotSettings
+from vmaf_jax.scoring.encode_trials import ShotSettings
 
 _MARGIN = 4  # settings that are drawn beyond those tried, in steps of 1
 _MOST_SHOTS = 500  # of the table

@@ -11,8 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from vmaf_jax.corpora.avt_vqdb_uhd_1 import LABEL_SCALE, LAYOUTS, load_listed
-from vmaf_jax.corpora.clip_lists import ListedClip, read_clip_list, read_log_manifest
-from vmaf_jax.corpora.logs import read_frames, read_log
+from vmaf_jax.corpora.logs import (
+    ListedClip,
+    read_clip_list,
+    read_frames,
+    read_log,
+    read_log_manifest,
+)
 from vmaf_jax.corpora.netflix import read_dataset_file
 from vmaf_jax.corpora.votes import (
     Opinion,
@@ -25,7 +30,7 @@ from vmaf_jax.corpora.votes import (
     vote_rows,
 )
 from vmaf_jax.errors import InputError, check_choice
-from vmaf_jax.evaluation.subjects import SubjectModel, recover_quality
+from vmaf_jax.evaluation.opinions import SubjectModel, recover_quality
 from vmaf_jax.features.feature_set import FEATURE_SETS, FEATURES, FeatureSet
 from vmaf_jax.files import check_output
 from vmaf_jax.jobs.check import Finding, check_rows, find_subjects

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from vmaf_jax.errors import InputError
-from vmaf_jax.evaluation.segment_plan import SegmentPlan, estimate_statistic, plan_segments
+from vmaf_jax.evaluation.sampling import SegmentPlan, estimate_statistic, plan_segments
 from vmaf_jax.evaluation.target_search import Observation, from_t, to_t
 from vmaf_jax.files import cache_dir
 from vmaf_jax.scoring.encode_trials import Trials, corrupted
@@ -28,7 +28,8 @@ from vmaf_jax.tables.table import FeatureTable
 from vmaf_jax.video.comparison import DEFAULT_COMPARISON
 from vmaf_jax.video.encoders import EncodeRecipe, stream_bytes
 from vmaf_jax.video.inputs import Video
-from vmaf_jax.video.reel import (
+from vmaf_jax.video.streams import DecodedStream
+from vmaf_jax.video.survey import (
     Segments,
     find_outline,
     find_reel,
@@ -36,7 +37,6 @@ from vmaf_jax.video.reel import (
     outline_stream,
     segment_starts,
 )
-from vmaf_jax.video.streams import DecodedStream
 
 _PROBED = 3  # frames of segments, of which one is measured
 _LEAST_PROBED = 60  # frames of segments, of which not all are measured

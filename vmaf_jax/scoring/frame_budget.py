@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vmaf_jax.errors import InputError
-from vmaf_jax.evaluation.frame_sample import (
+from vmaf_jax.evaluation.sampling import (
     CELL,
     LOOKS,
     Estimate,

@@ -15,7 +15,7 @@ from vmaf_jax.evaluation.conformal import (
     ScoreInterval,
     check_level,
 )
-from vmaf_jax.evaluation.frame_sample import LEVEL, Estimate
+from vmaf_jax.evaluation.sampling import LEVEL, Estimate
 from vmaf_jax.scoring.model import Model
 from vmaf_jax.tables.table import FeatureTable, LabelScale, from_hundred, rows_by_clip
 

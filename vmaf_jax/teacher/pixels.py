@@ -10,8 +10,15 @@ import numpy as np
 from jax.custom_derivatives import SymbolicZero
 from jaxtyping import Array, Float
 
-from vmaf_jax.features.frames import check_clip, checked_features, clip_motion2, frame_row
-from vmaf_jax.features.samples import Clip, make_clip, nan_frames
+from vmaf_jax.features.frames import (
+    Clip,
+    check_clip,
+    checked_features,
+    clip_motion2,
+    frame_row,
+    make_clip,
+    nan_frames,
+)
 from vmaf_jax.features.v1 import (
     check_gradient,
     check_planes,

@@ -55,7 +55,7 @@ def _is_array(video: Any) -> bool:
 
 
 def _planes(name: str, video: Any, bits: int) -> Planes:
-    from vmaf_jax.features.samples import check_samples  # imports JAX
+    from vmaf_jax.features.frames import check_samples  # imports JAX
 
     planes = video if isinstance(video, (tuple, list)) else (video,)
     check_samples(bits, **{f"{name}[{k}]": plane for k, plane in enumerate(planes)})
