@@ -159,7 +159,9 @@ RGB = [
 
 def to_luma(bits: int, matrix: str = "bt601") -> str:
     depth = f"{bits}le" if bits > 8 else ""
-    return f"scale=out_color_matrix={matrix}:out_range=tv,format=yuv420p{depth}"
+    # By the flag all layouts of one RGB have the same luma; without it `bgr24` is rounded down.
+    flags = "flags=bicubic+accurate_rnd"
+    return f"scale=out_color_matrix={matrix}:out_range=tv:{flags},format=yuv420p{depth}"
 
 
 def rgb(k: int, source: str = "blurred", matrix: str = "bt601") -> Made:
@@ -254,6 +256,15 @@ SECOND = Made(
     luma=LIMITED,
 )
 CHANGING = Made("changing.h264", (FIRST, SECOND), "-c copy")
+# The decoder of HEVC says full range by another pixel format.
+FIRST_HEVC = Made("first.hevc", "clean", f"-vf trim=end_frame=3 {X265}:range=limited -f hevc")
+SECOND_HEVC = Made(
+    "second.hevc",
+    "clean",
+    f"-vf trim=start_frame=3,setpts=PTS-STARTPTS,{FULL[4:]} {X265}:range=full -color_range pc",
+    luma=LIMITED,
+)
+CHANGING_HEVC = Made("changing.hevc", (FIRST_HEVC, SECOND_HEVC), "-c copy")
 FULL_CLEAN = Made("full.mkv", "clean", f"{FULL} -c:v ffv1 -color_range pc")
 FULL_BLURRED = Made("full_blurred.mp4", "blurred", f"{FULL} {X264} -color_range pc")
 
@@ -301,6 +312,7 @@ CASES += [
         Made("tv.mkv", "blurred", "-vf setparams=range=tv -c:v ffv1", holds="blurred"),
     ),
     Case("range_changes", CLEAN, CHANGING, warns="range changes"),
+    Case("range_changes_with_the_format", CLEAN, CHANGING_HEVC, warns="range changes"),
     Case("range_changes_in_the_reference", CHANGING, BLURRED, warns=r"range changes.*docs/traps"),
 ]
 

@@ -401,6 +401,9 @@ def _conversions(streams: StreamPair, layout: Layout, least_bits: int) -> tuple[
         if is_rgb(stream.pix_fmt):
             # swscale takes RGB for full range and grey for full luma, whatever their tags say.
             to_luma = f"out_color_matrix={matrix}"
+            if SCALING not in fit:
+                # Without the flag, swscale rounds luma of `bgr24` down, half a level on average.
+                to_luma += f"{SCALING}+accurate_rnd"
             if stream.range == "tv":
                 full = _convert(fit, f"{to_luma}:out_range=pc", same_depth)
                 return f"{full}{retag}{_convert('', 'out_range=tv', common)}"

@@ -41,7 +41,11 @@ def check_formats(report: str, inputs: Sequence[Video]) -> None:
     Args:
         inputs: in the order of ffmpeg's, the distorted video first.
     """
-    changed = {int(m["input"]) for m in _FRAME_CHANGE.finditer(report) if m["before"] != m["after"]}
+    changed = {
+        int(m["input"])
+        for m in _FRAME_CHANGE.finditer(report)
+        if _without_range(m["before"]) != _without_range(m["after"])
+    }
     for number, video in enumerate(inputs):
         formats = [m for m in GRAPH_INPUT.finditer(report) if int(m["input"]) == number]
         for index in {int(m["index"]) for m in formats}:
@@ -54,7 +58,8 @@ def check_formats(report: str, inputs: Sequence[Video]) -> None:
                     f"copy OUT)."
                 )
         sizes = dict.fromkeys(  # in the order of their coming
-            (int(m["width"]), int(m["height"]), m["pix_fmt"]) for m in formats
+            (int(m["width"]), int(m["height"]), m["pix_fmt"].replace("yuvj", "yuv"))
+            for m in formats
         )
         if len(sizes) > 1 or number in changed:
             stages = [f"{width}x{height} {pix_fmt}" for width, height, pix_fmt in sizes]
@@ -68,6 +73,17 @@ def check_formats(report: str, inputs: Sequence[Video]) -> None:
                     f"{video.path}: is {width}x{height}, was said to be "
                     f"{video.width}x{video.height}; correct one of them."
                 )
+
+
+# Numbers of `yuvj420p`, `yuvj422p` and `yuvj444p` in every ffmpeg, and of the formats without a j:
+# decoders of HEVC and MJPEG, for one, say full range so.
+_NUMBERS_OF_FULL_RANGE = {"12": "0", "13": "4", "14": "5"}
+
+
+def _without_range(form: str) -> str:
+    """Returns the form of a frame, as `_FRAME_CHANGE` has it, without the range in its format."""
+    rest, number = form.rsplit(maxsplit=1)
+    return f"{rest} {_NUMBERS_OF_FULL_RANGE.get(number, number)}"
 
 
 class ContainerLine(NamedTuple):
