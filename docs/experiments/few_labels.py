@@ -51,7 +51,8 @@ def fewer_clips(problem: Problem, count: int, rng: np.random.Generator) -> Probl
         masks[fold, rng.choice(np.flatnonzero(allowed), count, replace=False)] = True
     whole = {f.name: getattr(problem, f.name) for f in dataclasses.fields(problem)}
     own_sources = {"source": np.arange(problem.n_units, dtype=np.int32), "masks": masks}
-    return Fewer(**(whole | own_sources | {"sources": [str(k) for k in range(problem.n_units)]}))
+    names = {"sources": [str(k) for k in range(problem.n_units)]}
+    return Fewer(**(whole | own_sources | names), left_out=problem.fold)
 
 
 def untuned(problem: Problem, start: str) -> npt.NDArray[np.float64]:

@@ -22,7 +22,9 @@ HEAD = """# Few labels
 How much some labelled clips improve a model. Fine-tuning a distilled `rbf` on 20 labelled clips
 reaches what 320 clips reach; training from scratch does not get there with 320. Every figure is
 held out (leave-one-source-out), and each number of labelled clips is drawn three times from the
-sources that a fold may see. The experiment reads saved predictions:
+sources that a fold may see. The first command trains on a table of
+[the 660 clips](opinion-recipes.md#the-660-clips) and saves the predictions; the second writes this
+page from them:
 
     python -m docs.experiments.few_labels TABLE.parquet runs/few_labels
     python -m docs.experiments.few_labels_page runs/few_labels

@@ -149,7 +149,7 @@ def learning_curves(problem: Problem) -> Predictions:
                 chosen = rng.choice(others, count, replace=False)
                 masks[fold, chosen] = True
             whole = {f.name: getattr(problem, f.name) for f in dataclasses.fields(problem)}
-            fewer = Fewer(**(whole | {"masks": masks}))
+            fewer = Fewer(**(whole | {"masks": masks}), left_out=problem.fold)
             for way, (student, training) in ways.items():
                 out[f"{way}|{count}|{draw}"] = held_out(fewer, student, training)
     return out
@@ -157,12 +157,17 @@ def learning_curves(problem: Problem) -> Predictions:
 
 @dataclasses.dataclass(frozen=True)
 class Fewer(Problem):
-    """A problem whose folds train on a few sources; each still predicts the one it leaves out."""
+    """A problem whose folds train on few sources or clips; each predicts the source it leaves out.
+
+    Attributes:
+        left_out: the fold that predicts each unit, `[n]`; masks leave out more than that.
+    """
+
+    left_out: npt.NDArray[np.int64] = dataclasses.field(kw_only=True)
 
     @property
     def fold(self) -> npt.NDArray[np.int64]:
-        names = self.table.source if self.clips is None else self.clips.means.source
-        return np.searchsorted(np.array(self.sources, object), names)
+        return self.left_out
 
 
 def main(table: Path, out: Path) -> None:

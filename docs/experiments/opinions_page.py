@@ -29,17 +29,18 @@ better: after a line for each test, the distilled model as it is has 0.518 and t
 - **Pooling.** Give the better frames more weight (Minkowski: RMSE 0.557). Attention over frames is
   as good as the best fixed pooling, not better: a dozen sources are too few to learn more than its
   start.
-- **Length.** Longer training is worse: 600 steps have 0.598. The model then learns its training
-  content by heart.
-- **Against VMAF.** No row has a lower RMSE than the best of VMAF's own models (4K, 90th
-  percentile) by more than 12 sources can show. Beside that model, the fine-tuned `rbf` with the
+- **Length.** Longer training is worse: 600 steps have 0.598. The model then memorises its training
+  content.
+- **Against VMAF.** No row's RMSE is significantly below that of the best of VMAF's own models (4K,
+  90th percentile); there are only 12 sources. Beside that model, the fine-tuned `rbf` with the
   mean has 0.004 less, p 0.92. Beside the 4K model's mean it has 0.0285 less, p 0.010 alone, and
   0.061 adjusted for the six pooled models of VMAF in the table (Holm).
 
 The figures are of 660 clips of AVT-VQDB-UHD-1 (tests 1 to 3 and half of test 4; 12 sources), held
 out by source, MOS on 1 to 5. `mapped` is the RMSE after the line for each experiment that P.1401
 allows. VMAF's own models are given a four-parameter logistic, fitted to each fold's training
-clips. The page is made from saved predictions:
+clips. The first command trains all models on [the 660 clips](#the-660-clips) and saves their
+predictions (it needs scikit-learn, for the nu-SVR); the second writes this page from them:
 
     python docs/experiments/opinions.py TABLE.parquet runs/opinions_verdict
     python docs/experiments/opinions_page.py runs/opinions_verdict/predictions.parquet

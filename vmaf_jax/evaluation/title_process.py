@@ -82,7 +82,7 @@ class TitleProcess:
     Attributes:
         hyperparameters: Of the kernel, the noise and the intervals.
         logistic: By the VMAF model that is predicted.
-        judged_on: What it was judged on, in a sentence.
+        judged_on: What it was judged on, in sentences.
     """
 
     hyperparameters: Hyperparameters

@@ -85,7 +85,7 @@ class TitleCalibration(pydantic.BaseModel, frozen=True):
         centre, width: Of the logistic, VMAF points; None for a model of votes.
         panel: Variance of a mean over viewers as those who rated, points squared.
         curve: Votes at the knots of `evaluation.title_process`, points.
-        judged_on: What the process was judged on, in a sentence.
+        judged_on: What the process was judged on, in sentences.
     """
 
     base: str

@@ -200,7 +200,7 @@ def _card(
         "",
         "## Accuracy",
         "",
-        f"Judged as follows: {record.judged_on}",
+        record.judged_on,
         "",
     ]
     return "\n".join(lines)
