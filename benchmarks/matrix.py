@@ -316,12 +316,16 @@ def _run_worker(
 # --- packages, tables and the command line --------------------------------------------------------
 
 
-def install(packages: Sequence[str]) -> Path:
-    """Returns the folder of `pip install --target` for `packages`, filled if it is not there."""
+def install(packages: Sequence[str], python: str = sys.executable) -> Path:
+    """Returns the folder of `pip install --target` for `packages`, filled if it is not there.
+
+    Args:
+        python: The interpreter that is to load them.
+    """
     folder = cache_dir() / "matrix" / "+".join(packages)
     if not folder.is_dir():
         with atomic_path(folder) as temporary:
-            line = [sys.executable, "-m", "pip", "install", "--quiet", "--target", str(temporary)]
+            line = [python, "-m", "pip", "install", "--quiet", "--target", str(temporary)]
             line += ["--disable-pip-version-check", *packages]
             result = subprocess.run(line, capture_output=True, text=True, check=False)
             if result.returncode:

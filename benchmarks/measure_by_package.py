@@ -8,8 +8,10 @@ folder. `--write` replaces the table in docs/traps.md.
 """
 
 import dataclasses
+import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,7 +19,14 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.matrix import FFMPEG_BUILDS, answer, find_program, install, write_video
+from benchmarks.matrix import (
+    FFMPEG_BUILDS,
+    answer,
+    find_program,
+    install,
+    write_golden_pair,
+    write_video,
+)
 from vmaf_jax.corpora.demo import package_file
 from vmaf_jax.errors import InputError
 from vmaf_jax.reporting.page import markdown_table
@@ -25,6 +34,10 @@ from vmaf_jax.video.ffmpeg import find_ffmpeg
 
 _NUMPY = f"numpy=={np.__version__}"
 _SITI = ("siti-tools==0.6.0",)
+_SSIM_PACKAGES = (
+    *("vapoursynth-vszip==23.1.0", "VapourSynth==81", "ssimulacra2==0.3.0"),
+    *("pillow==13.0.0", "numpy==2.2.6", "scipy==1.18.1"),
+)
 _TORCHMETRICS = ("torchmetrics==1.9.0", "torch==2.13.0", _NUMPY)
 
 _SI = """
@@ -76,18 +89,56 @@ print(f"{np.min(low + high):.3f} to {np.max(low + high):.3f}")
 """
 
 
+_SSIMULACRA2 = """
+import sys
+import numpy as np, vapoursynth
+from PIL import Image
+from ssimulacra2 import compute_ssimulacra2
+y, x = np.mgrid[:192, :256]
+film = 128 + 60 * np.sin(x / 9.0) * np.cos(y / 13.0)
+film += 6 * np.random.default_rng(0).normal(size=x.shape)
+blurred = sum(np.roll(film, shift, axis) for shift in (-1, 0, 1) for axis in (0, 1)) / 6
+pair = [np.clip(np.round(picture), 0, 255).astype(np.uint8) for picture in (film, blurred)]
+core = vapoursynth.core
+blank = core.std.BlankClip(format=vapoursynth.RGB24, width=256, height=192, length=1)
+def clip(picture):
+    def fill(n, f):
+        f = f.copy()
+        for plane in range(3):
+            np.asarray(f[plane])[...] = picture
+        return f
+    return core.std.ModifyFrame(blank, blank, fill)
+for name, picture in zip("ab", pair):
+    Image.fromarray(np.dstack([picture] * 3)).save(f"{name}.png")
+for second in ("b", "a"):
+    if sys.argv[1] == "ssimulacra2":
+        score = compute_ssimulacra2("a.png", f"{second}.png")
+    else:
+        clips = [clip(pair[0]), clip(pair["ab".index(second)])]
+        score = core.vszip.SSIMULACRA2(*clips).get_frame(0).props["SSIMULACRA2"]
+    print(f"{score:.2f}", end=", " if second == "b" else "\\n")
+"""
+
+
 @dataclasses.dataclass(frozen=True)
 class Script:
-    """A script in an environment of pinned packages; what it prints is the answer."""
+    """A script in an environment of pinned packages; what it prints is the answer.
+
+    Attributes:
+        python: The interpreter, by path or name; packages may need a newer one than this project.
+    """
 
     packages: tuple[str, ...]
     text: str
     argument: str = ""
+    python: str = sys.executable
 
     def ask(self, folder: Path) -> str:
         """Runs the script in `folder` and returns the last line that it printed."""
-        line = [sys.executable, "-c", self.text, *self.argument.split()]
-        environment = {**os.environ, "PYTHONPATH": str(install(self.packages))}
+        if (python := shutil.which(self.python)) is None:
+            raise InputError(f"no {self.python}, which {self.packages[0]} needs; install it.")
+        line = [python, "-c", self.text, *self.argument.split()]
+        environment = {**os.environ, "PYTHONPATH": str(install(self.packages, python))}
         result = subprocess.run(
             line, cwd=folder, env=environment, capture_output=True, text=True, check=False
         )
@@ -117,6 +168,28 @@ def _log_of_libvmaf_1(folder: Path) -> str:
     return "XML" if start.startswith("<") else "CSV"
 
 
+def _ten_bits_of_libvmaf_1(folder: Path) -> str:
+    """Returns VMAF and frame 1's `motion2` of Netflix's golden pair, by ffmpeg 4.2.2 and 8.0."""
+    pair = write_golden_pair(folder)
+    package = install([FFMPEG_BUILDS["6.0"][0]])
+    model = next(package.rglob("vmaf_float_v0.6.1.pkl"))
+    answers = []
+    for build, option in (
+        ("4.2.2", f"model_path={model}"),
+        ("8.0", "model=version=vmaf_float_v0.6.1"),
+    ):
+        graph = f"[0:v][1:v]libvmaf={option}:log_fmt=json:log_path=ten.json"
+        line = [str(find_program(FFMPEG_BUILDS[build][0])), "-nostdin", "-i", str(pair.distorted)]
+        line += ["-i", str(pair.reference), "-filter_complex", graph, "-f", "null", "-"]
+        subprocess.run(line, cwd=folder, capture_output=True, check=True)
+        frames = [
+            entry["metrics"] for entry in json.loads((folder / "ten.json").read_text())["frames"]
+        ]
+        mean = np.mean([frame["vmaf"] for frame in frames])
+        answers.append(f"{mean:.2f} and {frames[1]['motion2']:.2f}")
+    return ", ".join(answers)
+
+
 # By its words in docs/traps.md, how a question is answered in the folder of the pair.
 QUESTIONS: dict[str, Callable[[Path], str]] = {
     "mean SI, ffmpeg 9.0.2 `siti`": _si_of_ffmpeg,
@@ -124,10 +197,19 @@ QUESTIONS: dict[str, Callable[[Path], str]] = {
     "mean SI, siti-tools 0.6.0 `--legacy`": Script(_SITI, _SI, "--legacy").ask,
     "VIF of luma of 0 to 255, torchmetrics 1.9.0": Script(_TORCHMETRICS, _VIF, "1").ask,
     "VIF of luma of 0 to 1, torchmetrics 1.9.0": Script(_TORCHMETRICS, _VIF, "255").ask,
+    "SSIMULACRA2 of a blurred picture, and of identical ones, ssimulacra2 0.3.0": Script(
+        _SSIM_PACKAGES, _SSIMULACRA2, "ssimulacra2", "python3.12"
+    ).ask,
+    "SSIMULACRA2 of the same, vapoursynth-vszip 23.1.0": Script(
+        _SSIM_PACKAGES, _SSIMULACRA2, "vszip", "python3.12"
+    ).ask,
     "onnxruntime 1.30.0 loads a model of opset 17 by onnx 1.23.2": Script(
         ("onnx==1.23.2", "onnxruntime==1.30.0", _NUMPY), _IR
     ).ask,
     "log of ffmpeg 4.2.2 (libvmaf 1.3.14) with `log_fmt=csv`": _log_of_libvmaf_1,
+    "VMAF of 10 bits and `motion2` of frame 1, float model, ffmpeg 4.2.2, and 8.0": (
+        _ten_bits_of_libvmaf_1
+    ),
     "widths of 95 % intervals of 20 clips, P.910's model in sureal 0.9.0": Script(
         ("sureal==0.9.0", _NUMPY), _WIDTHS
     ).ask,

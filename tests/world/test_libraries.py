@@ -3,6 +3,8 @@
 A failure means that a library has changed: mend the page, and see whether our way around it can go.
 """
 
+from pathlib import Path
+
 import anyio
 import bjontegaard
 import jax
@@ -26,6 +28,19 @@ def test_jax_divides_by_multiplying():
     differ = divided != values / np.float32(255)
     assert 100 < differ.sum() < 150
     np.testing.assert_array_max_ulp(divided, values / np.float32(255), maxulp=1)
+
+
+@pytest.mark.skipif(
+    "fma" not in Path("/proc/cpuinfo").read_text().split(), reason="this CPU fuses no products"
+)
+def test_jax_fuses_a_product_and_a_difference():
+    values = np.random.default_rng(0).standard_normal(1_000_000).astype(np.float32)
+    fused = np.asarray(jax.jit(lambda a, b: a * a - b * b)(values, values.copy()))
+    assert np.mean(fused != 0) > 0.999
+    assert 0.49 < np.mean(fused < 0) < 0.51
+    assert np.abs(fused).max() < 1e-6
+    eager = jnp.asarray(values) * jnp.asarray(values)
+    assert not np.any(np.asarray(eager - jnp.asarray(values) * jnp.asarray(values)))
 
 
 def test_jax_flushes_small_results_to_zero():
