@@ -21,7 +21,7 @@ def command(folder, *flags):
 def parameters(folder, *flags, **environment):
     """How the SDK's client starts a server that may read below `folder`."""
     names = (
-        *("VMAF_JAX_CACHE", "JAX_COMPILATION_CACHE_DIR"),
+        *("VMAF_JAX_CACHE", "JAX_COMPILATION_CACHE_DIR", "PYTHONPATH"),
         *("JAX_TRACEBACK_IN_LOCATIONS_LIMIT", "PYTHONDONTWRITEBYTECODE"),
     )
     inherited = {name: os.environ[name] for name in names if name in os.environ}

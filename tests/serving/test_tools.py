@@ -20,6 +20,7 @@ from vmaf_jax.serving import resources
 from vmaf_jax.serving.requests import TOOLS
 from vmaf_jax.serving.server import get_prompt
 from vmaf_jax.serving.tools import WORK
+from vmaf_jax.serving.worker import MAX_PICTURES
 from vmaf_jax.tables.dataset import read_table
 
 pytestmark = pytest.mark.optimised  # scores of workers are held to this process's, bit for bit
@@ -143,6 +144,15 @@ def test_a_plot_and_the_worst_frames_are_pictures(server):
     assert len(pictures(result)) == len(worst) == 3
     result = server.call("describe_worst_frames", **PAIR, count=2, pictures=False)
     assert pictures(result) == []
+
+
+def test_pictures_of_an_answer_fit_an_event_of_the_client(server):
+    """The SDK's client refuses events above 1 MiB; the server's own pictures would have more."""
+    result = server.call("describe_worst_frames", **PAIR, count=12)
+    shown = pictures(result)
+    assert len(shown) == 12
+    assert len(result.model_dump_json()) < 1 << 20
+    assert sum(map(len, shown)) > MAX_PICTURES / 3
 
 
 def test_maps_are_written_below_the_output_folder_alone(server):

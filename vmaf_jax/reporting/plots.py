@@ -141,6 +141,29 @@ def png(figure: "Figure") -> bytes:
     return buffer.getvalue()
 
 
+def shrink_pictures(pictures: Sequence[bytes], max_bytes: int) -> list[bytes]:
+    """Makes pictures grey and smaller until all of them together have at most `max_bytes`, PNG.
+
+    Pictures that fit are returned as they are. A picture is not made smaller than an eighth.
+    """
+    fitting = list(pictures)
+    for divisor in (1, 1.5, 2, 3, 4, 6, 8):
+        if sum(map(len, fitting)) <= max_bytes:
+            break
+        fitting = [_shrink_picture(picture, divisor) for picture in pictures]
+    return fitting
+
+
+def _shrink_picture(picture: bytes, divisor: float) -> bytes:
+    from PIL import Image
+
+    grey = Image.open(io.BytesIO(picture)).convert("L")
+    buffer = io.BytesIO()
+    size = (round(grey.width / divisor), round(grey.height / divisor))
+    grey.resize(size, Image.Resampling.LANCZOS).save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
+
+
 def _legend_label(name: str) -> str:
     """Returns a name as a legend's label; Matplotlib leaves out those that begin with `_`."""
     return f" {name}" if name.startswith("_") else name

@@ -35,6 +35,8 @@ from vmaf_jax.printable import format_count, log_to_terminal
 from vmaf_jax.serving.path_policy import Settings
 from vmaf_jax.serving.requests import TOOLS
 
+# The SDK's client refuses events above 1 MiB over HTTP; base64 takes a third more than these.
+MAX_PICTURES = 550_000  # bytes of the pictures of an answer
 _END_S = 2.0  # for `finally` blocks to remove what is half-written, before the group is killed
 
 
@@ -95,8 +97,17 @@ def run_call(line: str, wire: Wire, settings: Settings) -> dict[str, object]:
     except Exception:  # a bug: its traceback is for whoever runs the server
         traceback.print_exc()
         return {"error": f"{name}: failed unexpectedly; the server's standard error says where."}
-    pictures = [base64.b64encode(picture).decode() for picture in answer.pictures]
+    pictures = [base64.b64encode(picture).decode() for picture in _fit(answer.pictures)]
     return {"result": result, "pictures": pictures}
+
+
+def _fit(pictures: Sequence[bytes]) -> Sequence[bytes]:
+    """Returns pictures that fit an answer; few answers have so many that they are read at all."""
+    if sum(map(len, pictures)) <= MAX_PICTURES:
+        return pictures
+    from vmaf_jax.reporting.plots import shrink_pictures
+
+    return shrink_pictures(pictures, MAX_PICTURES)
 
 
 def main() -> None:
