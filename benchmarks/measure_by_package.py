@@ -18,6 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from ffmpeg_quality_metrics import FfmpegQualityMetrics
 
 from benchmarks.matrix import (
     FFMPEG_BUILDS,
@@ -190,6 +191,74 @@ def _ten_bits_of_libvmaf_1(folder: Path) -> str:
     return ", ".join(answers)
 
 
+def _super_resolution(folder: Path) -> str:
+    """Returns the size that a file of SVT-AV1 states, and that of its frames."""
+    parameters = ["-svtav1-params", "superres-mode=1:superres-denom=14"]
+    line = ["-i", str(folder / "ref.y4m"), "-c:v", "libsvtav1", "-crf", "30", *parameters]
+    write_video(line, folder / "small.mp4")
+    printed = _run_ffmpeg(folder, "-v", "verbose", "-i", "small.mp4", "-frames:v", "1")
+    sizes = re.findall(r"Video: [^\n]*? ([1-9]\d+x\d+)", printed)
+    compared = _run_ffmpeg(folder, "-i", "small.mp4", "-i", "ref.y4m", "-lavfi", "libvmaf")
+    refused = "height must match" in compared
+    return f"{sizes[0]}, {sizes[-1]}, libvmaf {'refuses' if refused else 'runs'}"
+
+
+def _padded_lines(folder: Path) -> str:
+    """Returns VMAF of 272 lines that hold 270, as ffmpeg-quality-metrics has it, and cut."""
+    padded = ["-i", str(folder / "ref.y4m"), "-vf", "pad=480:272", "-c:v", "libx264"]
+    write_video([*padded, "-crf", "26", "-threads", "1"], folder / "padded.mp4")
+    cut = "[0:v]crop=480:270:0:0[a];[a][1:v]libvmaf"
+    files = (str(folder / "padded.mp4"), str(folder / "ref.y4m"))
+    program = str(find_ffmpeg().path)
+    scaled = FfmpegQualityMetrics(files[1], files[0], ffmpeg_path=program).calculate(["vmaf"])
+    mean = np.mean([frame["vmaf"] for frame in scaled["vmaf"]])
+    return f"{mean:.2f}, {_score(folder, 'padded.mp4', cut):.2f}"
+
+
+def _pulldown(folder: Path) -> str:
+    """Returns VMAF and frames of MPEG-2 with 3:2 pulldown by time stamps, then by number."""
+    film = ["-i", str(folder / "ref.y4m"), "-vf", "setpts=N*1001/24000/TB", "-r", "24000/1001"]
+    write_video(film, folder / "film.y4m")
+    coded = [*film, "-c:v", "mpeg2video", "-q:v", "2", "-flags", "+ildct", "-bf", "0"]
+    write_video(coded, folder / "film.m2v")
+    data = bytearray((folder / "film.m2v").read_bytes())
+    picture = 0
+    for match in re.finditer(b"\x00\x00\x01\xb5", bytes(data)):
+        at = match.end()
+        if data[at] >> 4 == 1:  # a sequence that is not progressive, where flags may be set
+            data[at + 1] &= ~0x08
+        elif data[at] >> 4 == 8:  # top field first, and repeat the first field
+            first, repeat = ((1, 1), (0, 0), (0, 1), (1, 0))[picture % 4]
+            data[at + 3] = (data[at + 3] & ~0x82) | first << 7 | repeat << 1
+            data[at + 4] |= 0x80
+            picture += 1
+    (folder / "soft.m2v").write_bytes(data)
+    for before, after in (("soft.m2v", "soft.mp4"), ("soft.mp4", "soft.ts")):
+        write_video(["-i", str(folder / before), "-c", "copy"], folder / after)
+    number = "settb=1/25,setpts=N"
+    graphs = ("[0:v][1:v]libvmaf", f"[0:v]{number}[a];[1:v]{number}[b];[a][b]libvmaf")
+    found = []
+    for graph in graphs:
+        score = _score(folder, "soft.ts", graph, "film.y4m")
+        n_frames = len(json.loads((folder / "score.json").read_text())["frames"])
+        found.append(f"{score:.2f} of {n_frames} frames")
+    return ", ".join(found)
+
+
+def _run_ffmpeg(folder: Path, *arguments: str) -> str:
+    """Returns what the installed ffmpeg prints, whether it fails or not."""
+    line = [str(find_ffmpeg().path), "-nostdin", *arguments, "-f", "null", "-"]
+    return subprocess.run(line, cwd=folder, capture_output=True, text=True, check=False).stderr
+
+
+def _score(folder: Path, distorted: str, graph: str, reference: str = "ref.y4m") -> float:
+    """Returns the mean VMAF of a filter graph that ends in libvmaf, logged as score.json."""
+    log = "=log_fmt=json:log_path=score.json"
+    _run_ffmpeg(folder, "-i", distorted, "-i", reference, "-filter_complex", graph + log)
+    content = json.loads((folder / "score.json").read_text())
+    return float(content["pooled_metrics"]["vmaf"]["mean"])
+
+
 # By its words in docs/traps.md, how a question is answered in the folder of the pair.
 QUESTIONS: dict[str, Callable[[Path], str]] = {
     "mean SI, ffmpeg 9.0.2 `siti`": _si_of_ffmpeg,
@@ -207,6 +276,9 @@ QUESTIONS: dict[str, Callable[[Path], str]] = {
         ("onnx==1.23.2", "onnxruntime==1.30.0", _NUMPY), _IR
     ).ask,
     "log of ffmpeg 4.2.2 (libvmaf 1.3.14) with `log_fmt=csv`": _log_of_libvmaf_1,
+    "AV1 super-resolution of 480x270: size stated, size decoded, ffmpeg 9.0.2": _super_resolution,
+    "272 lines that hold 270: ffmpeg-quality-metrics 3.13.0, and cut": _padded_lines,
+    "MPEG-2 with 3:2 pulldown, ffmpeg 9.0.2 by time stamp, and by number": _pulldown,
     "VMAF of 10 bits and `motion2` of frame 1, float model, ffmpeg 4.2.2, and 8.0": (
         _ten_bits_of_libvmaf_1
     ),
