@@ -3,6 +3,7 @@
 A failure means that a library has changed: mend the page, and see whether our way around it can go.
 """
 
+import threading
 from pathlib import Path
 
 import anyio
@@ -127,3 +128,24 @@ def test_mcp_keeps_the_words_of_an_error_to_itself():
     result = _call(fail)
     assert result.is_error
     assert "boom" not in result.content[0].text
+
+
+def test_mcp_runs_synchronous_tools_in_threads():
+    """Four calls that wait for each other end, so that they run at one time."""
+    barrier = threading.Barrier(4)
+
+    def meet() -> int:
+        return barrier.wait(timeout=60)
+
+    async def ask():
+        server = MCPServer("traps")
+        server.tool(name="meet")(meet)
+        async with Client(server) as client, anyio.create_task_group() as group:
+            for _ in range(4):
+                group.start_soon(call, client)
+
+    async def call(client):
+        result = await client.call_tool("meet", {})
+        assert not result.is_error
+
+    anyio.run(ask)
