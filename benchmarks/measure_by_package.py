@@ -5,6 +5,7 @@
 Each question runs in a process of its own on the first 24 frames of the demo's first clip and their
 x264 encode (CRF 34, 480x270), with pinned packages that `benchmarks.matrix` keeps in the cache
 folder. `--write` replaces the table in docs/traps.md.
+The questions about SSIMULACRA2 need a `python3.12` beside this project's interpreter.
 """
 
 import dataclasses
