@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 from tests.hostile.support import refused
+from tests.support import run_command
 from vmaf_jax.errors import InputError
 from vmaf_jax.files import read_limited, take_lock, write_bytes
 from vmaf_jax.runs.state import UnfitError, read_arrays, write_arrays
 from vmaf_jax.tables.dataset import open_writer
+from vmaf_jax.video.ffmpeg import find_ffmpeg
 
 WORK = b"a year of work\n"
 
@@ -113,6 +115,32 @@ def test_a_saved_state_with_a_fifo_is_damaged_and_not_waited_for(tmp_path):
     os.mkfifo(place / "digests.json")
     with pytest.raises(UnfitError, match="not a regular file"):
         read_arrays(place, "this")
+
+
+@pytest.mark.parametrize("kind", ["features", "surveys", "encodes"])
+def test_a_fifo_in_the_cache_is_a_damaged_entry_and_not_waited_for(kind, folder, monkeypatch):
+    monkeypatch.setenv("VMAF_JAX_CACHE", str(folder / "cache"))
+    command = ["score", "ref.y4m", "dis.mp4"]
+    if kind != "features":
+        command = ["encode", "ref.y4m", "--target", "80", "--out", "out.mp4"]
+    assert run_command(*command).code == 0
+    (folder / "out.mp4").unlink(missing_ok=True)
+    entries = [path for path in (folder / "cache" / kind).rglob("*") if path.is_file()]
+    assert entries
+    for entry in entries:
+        entry.unlink()
+        os.mkfifo(entry)
+    refused(folder, f"cache/{kind}/.*: this cache entry is corrupted; delete it", *command)
+
+
+def test_a_fifo_where_the_bundled_program_is_remembered_is_not_waited_for(tmp_path, monkeypatch):
+    monkeypatch.delenv("VMAF_JAX_FFMPEG", raising=False)
+    monkeypatch.setenv("VMAF_JAX_CACHE", str(tmp_path))
+    found = find_ffmpeg()
+    for entry in (tmp_path / "programs").iterdir():
+        entry.unlink()
+        os.mkfifo(entry)
+    assert find_ffmpeg() == found
 
 
 def test_files_are_made_and_not_written_through_links(tmp_path):

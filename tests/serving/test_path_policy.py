@@ -148,6 +148,22 @@ def test_models_are_names_or_lie_below(places, tmp_path):
     assert "leads elsewhere" in refused("./run", places, resolve_model)
 
 
+@pytest.mark.parametrize("name", ["m.json", "m.parity.json", "folds.parquet", "external_a.parquet"])
+def test_a_link_beside_a_model_file_tells_nothing_of_what_is_outside(name, places, tmp_path):
+    (allowed,) = places.allow
+    (allowed / "m.onnx").write_bytes(b"x")
+    (tmp_path / "there").write_text("{}")
+    said = []
+    for target in ("there", "absent"):
+        (allowed / name).symlink_to(tmp_path / target)
+        said.append(refused("m.onnx", places, resolve_model))
+        (allowed / name).unlink()
+    assert said[0] == said[1]
+    assert f"comes with {name}, which leads elsewhere" in said[0]
+    (allowed / name).symlink_to(allowed / "m.onnx")
+    assert resolve_model("m.onnx", places) == str(allowed / "m.onnx")
+
+
 def test_what_is_written_stays_below_the_output_folder(places, tmp_path):
     assert resolve_output("mine/m.onnx", places) == places.out / "mine" / "m.onnx"
     places.out.mkdir()

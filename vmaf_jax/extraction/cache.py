@@ -20,7 +20,7 @@ import numpy.typing as npt
 from vmaf_jax.errors import InputError
 from vmaf_jax.extraction.request import video_key
 from vmaf_jax.features.feature_set import FEATURE_SETS, FeatureSet
-from vmaf_jax.files import atomic_path
+from vmaf_jax.files import atomic_path, open_regular
 from vmaf_jax.tables.table import UNLIMITED, FeatureTable, constant_text
 from vmaf_jax.video.comparison import Description
 from vmaf_jax.video.inputs import Video, VideoPair, file_digest, text_digest
@@ -153,7 +153,7 @@ def _read_entry(path: Path) -> FeatureTable:
 
     try:
         # Opened here: NumPy leaves a damaged file open. It checks sums of the content.
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+        with open_regular(path) as file, np.load(file, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in ("index", "features", "labels")}
             description = json.loads(stored["description"].tobytes())
     except BadZipFile as error:

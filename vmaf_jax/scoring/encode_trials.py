@@ -41,7 +41,7 @@ from vmaf_jax.extraction.frame_subset import (
     read_look,
 )
 from vmaf_jax.extraction.request import Request
-from vmaf_jax.files import cache_dir, to_json, work_folder, write_text
+from vmaf_jax.files import cache_dir, open_regular, to_json, work_folder, write_text
 from vmaf_jax.progress import Progress
 from vmaf_jax.scoring.frame_budget import Floats, draw_pattern, measure_sample
 from vmaf_jax.scoring.model import Model
@@ -145,8 +145,9 @@ class Trials:
         known = []
         for entry in sorted(self._encode_folder.glob("*.json")):
             try:
-                encode = WholeEncode(**json.loads(entry.read_text()))
-            except (OSError, ValueError, TypeError) as error:
+                with open_regular(entry) as file:
+                    encode = WholeEncode(**json.load(file))
+            except (InputError, OSError, ValueError, TypeError) as error:
                 raise corrupted(entry) from error
             holds = encode.lower_bound >= self.target.points
             if holds or encode.score < self.target.points:

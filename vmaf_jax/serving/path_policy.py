@@ -175,13 +175,20 @@ def resolve_model(text: str, settings: Settings) -> str:
 
     Raises:
         InputError: as `resolve_file`; or a run folder with links out of the allowed folders, or
-            whose configuration names a file outside them.
+            whose configuration names a file outside them; or a file beside which such a link stands
+            for its sidecar or for another file that is read with it.
     """
     if _NAME.fullmatch(text) and not text.endswith((".onnx", ".json")):
         return text
     path = resolve_input(text, settings)
     if not path.is_dir():
-        return str(resolve_file(text, settings))
+        path = resolve_file(text, settings)
+        companions = [path.with_suffix(".json"), path.with_name(f"{path.stem}.parity.json")]
+        companions += [path.with_name(name) for name in ("model.libvmaf.json", "folds.parquet")]
+        for entry in (*companions, *path.parent.glob("external_*.parquet")):
+            if os.path.lexists(entry):
+                _check_entry(entry, text, settings)
+        return str(path)
     _check_contents(path, text, settings, MAX_RUN_FILES)
     _check_teachers(path / "config.yaml", settings)
     return str(path)
@@ -306,19 +313,23 @@ def check_training_data(run: Path, settings: Settings) -> None:
 
 def _check_contents(folder: Path, text: str, settings: Settings, max_files: int) -> None:
     """Raises InputError where a folder has too many files, or one outside the allowed folders."""
-    folders = (*settings.allow, settings.out)
     for count, entry in enumerate(folder.rglob("*")):
         if count >= max_files:
             raise InputError(f"{_quote(text)}: more than {max_files} files; name another folder.")
-        try:
-            inside = _is_below(entry.resolve(strict=True), folders)
-        except (OSError, RuntimeError):
-            inside = False
-        if not inside or not (entry.is_file() or entry.is_dir()):
-            raise InputError(
-                f"{_quote(text)}: holds {_quote(entry.name)}, which leads elsewhere; copy the "
-                f"folder."
-            )
+        _check_entry(entry, text, settings)
+
+
+def _check_entry(entry: Path, text: str, settings: Settings) -> None:
+    """Raises InputError where what is read with `text` leads elsewhere, or is no plain file."""
+    try:
+        inside = _is_below(entry.resolve(strict=True), (*settings.allow, settings.out))
+    except (OSError, RuntimeError):
+        inside = False
+    if not inside or not (entry.is_file() or entry.is_dir()):
+        raise InputError(
+            f"{_quote(text)}: comes with {_quote(entry.name)}, which leads elsewhere; copy the "
+            f"files themselves."
+        )
 
 
 def _check_teachers(config: Path, settings: Settings) -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO, NoReturn
 
 from vmaf_jax.errors import InputError
-from vmaf_jax.files import cache_dir, limit, temporary_error, work_folder, write_text
+from vmaf_jax.files import cache_dir, limit, open_regular, temporary_error, work_folder, write_text
 from vmaf_jax.video.inputs import Video, check_video, text_digest
 
 ENVIRONMENT_VARIABLE = "VMAF_JAX_FFMPEG"
@@ -101,11 +101,12 @@ def _recall_bundled() -> Ffmpeg | None:
         return None
     folder, kept = places
     try:
-        entry = json.loads(kept.read_bytes())
+        with open_regular(kept) as file:
+            entry = json.load(file)
         program = folder / Path(entry["name"]).name
         if entry["identity"] == _identity(program):
             return Ffmpeg(str(program), str(entry["version"]))
-    except (OSError, ValueError, KeyError, TypeError):
+    except (InputError, OSError, ValueError, KeyError, TypeError):
         pass  # it is asked again, and kept anew
     return None
 

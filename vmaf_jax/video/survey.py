@@ -21,7 +21,7 @@ import numpy.typing as npt
 import pydantic
 
 from vmaf_jax.errors import InputError
-from vmaf_jax.files import atomic_path, cache_dir, make_dir, work_folder, write_bytes
+from vmaf_jax.files import atomic_path, cache_dir, make_dir, open_regular, work_folder, write_bytes
 from vmaf_jax.video.comparison_run import reports_damage
 from vmaf_jax.video.encoders import packet_sizes
 from vmaf_jax.video.ffmpeg import BY_NUMBER, TO_NOTHING, VERBOSE, Ffmpeg, run_ffmpeg
@@ -121,8 +121,9 @@ class _CachedSurvey:
 
 def _read_entry(entry: Path, video: Video) -> Survey:
     try:
-        kept = pydantic.TypeAdapter(_CachedSurvey).validate_json(entry.read_bytes())
-    except (OSError, ValueError) as error:
+        with open_regular(entry) as file:
+            kept = pydantic.TypeAdapter(_CachedSurvey).validate_json(file.read())
+    except (InputError, OSError, ValueError) as error:
         raise InputError(
             f"{entry}: this cache entry is corrupted; delete it and run again."
         ) from error
