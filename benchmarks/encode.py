@@ -331,20 +331,37 @@ def _empty_cache(folder: Path) -> Iterator[None]:
             os.environ["VMAF_JAX_CACHE"] = before
 
 
+_COLUMNS = ["at or above target - 0.25", "median above", "lowest", "highest", "encoded", "measured"]
+
+
 def to_markdown(outcomes: Sequence[Outcome]) -> str:
     """Returns a table with a row for each way, of the searches that all ways made."""
     by_way = _searches_by_way(outcomes)
-    rows = []
-    for way, searches in by_way.items():
-        rows_of_way = [searches[key] for key in _shared(by_way)]
-        above = np.array([o.above for o in rows_of_way], np.float64)
-        figures = [np.median(above), above.min(), above.max()]
-        figures += [np.mean([o.encoded for o in rows_of_way])]
-        figures += [np.mean([o.measured for o in rows_of_way])]
-        held = f"{(above >= -_ALLOWED).sum()} of {len(above)}"
-        rows.append([way, held, *(f"{figure:.2f}" for figure in figures)])
-    names = ["", "at or above target - 0.25", "median above", "lowest", "highest"]
-    return "\n".join(markdown_table([*names, "encoded", "measured"], rows))
+    shared = _shared(by_way)
+    rows = [[way, *_cells([found[key] for key in shared])] for way, found in by_way.items()]
+    return "\n".join(markdown_table(["", *_COLUMNS], rows))
+
+
+def encode_to_markdown(outcomes: Sequence[Outcome]) -> str:
+    """Returns a table of the searches by `encode`: of each encoder, of each target, and of all."""
+    made = list(_searches_by_way(outcomes)["encode"].values())
+    parts = {
+        f"{encoder}, {preset}": [o for o in made if o.encoder == encoder]
+        for encoder, preset in _PRESETS.items()
+    }
+    for target, model in sorted(_TARGETS, reverse=True):
+        name = f"target {target:g}" + (" in votes" if model == _VOTES else "")
+        parts[name] = [o for o in made if o.target == target]
+    rows = [[name, *_cells(part)] for name, part in {**parts, "all": made}.items() if part]
+    return "\n".join(markdown_table(["", *_COLUMNS], rows))
+
+
+def _cells(outcomes: Sequence[Outcome]) -> list[str]:
+    above = np.array([o.above for o in outcomes], np.float64)
+    figures = [np.median(above), above.min(), above.max()]
+    figures += [np.mean([o.encoded for o in outcomes]), np.mean([o.measured for o in outcomes])]
+    held = f"{(above >= -_ALLOWED).sum()} of {len(above)}"
+    return [held, *(f"{figure:.2f}" for figure in figures)]
 
 
 def main() -> int:
@@ -353,7 +370,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, required=True, help="JSON file of the results")
     parser.add_argument("--minutes", type=float, default=np.inf, help="begin no search after them")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
-    parser.add_argument("--write", action="store_true", help="write the table into the page")
+    parser.add_argument("--write", action="store_true", help="write the tables into the page")
     parser.add_argument("--rotate", action="store_true", help="one search for each clip")
     parser.add_argument("--encoder", action="append", choices=_PRESETS, help="one of several")
     parser.add_argument("--way", action="append", choices=_WAYS, help="one of several")
@@ -368,7 +385,9 @@ def main() -> int:
     summary = _summarize(results.outcomes)
     figures: Figures = {"machine": machine(), "clips": len(CLIPS), **summary}
     if options.write:
-        write_table(Path("docs/target-quality.md"), "searches", to_markdown(results.outcomes))
+        page = Path("docs/target-quality.md")
+        write_table(page, "searches", to_markdown(results.outcomes))
+        write_table(page, "searches of encode", encode_to_markdown(results.outcomes))
     print(to_json(figures) if options.json else "\n".join(to_lines(figures)))
     return 0
 

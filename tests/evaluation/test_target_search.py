@@ -44,13 +44,22 @@ def test_a_target_that_no_setting_reaches_ends_at_the_best_setting():
 def test_probes_are_taken_where_the_decision_is_made():
     curve = logistic(31)
     probes: list[Observation] = []
-    while (setting := next_probe(SETTINGS, probes, 90.0, Z, 1.0)) is not None:
+    while (setting := next_probe(SETTINGS, probes, [], 90.0, Z, 1.0)) is not None:
         probes.append(Observation(setting, curve(setting), error=0.2))
     assert len(probes) <= 4
     chosen = forecast(SETTINGS, probes, []).weakest(90.0, Z, 0.5)
     assert chosen is not None
     assert min(abs(probe.setting - chosen) for probe in probes) <= 1
     assert 90 <= curve(chosen) <= 92
+
+
+def test_a_whole_file_of_an_earlier_search_spares_a_probe():
+    curve = logistic(28)
+    # Small pictures tell of 93, give or take what they are carried over.
+    probes = [Observation(31.0, curve(31), 0.4), Observation(26.0, curve(26), 0.4, carried=0.8)]
+    assert next_probe(SETTINGS, probes, [], 93.0, Z, 1.5) is not None
+    earlier = [Observation(29.0, curve(29), holds=True)]
+    assert next_probe(SETTINGS, probes, earlier, 93.0, Z, 1.5) is None
 
 
 @pytest.mark.parametrize("shift", [-1.5, -0.5, 0.5, 1.5])

@@ -286,7 +286,7 @@ def test_a_corrupted_cache_is_told_with_the_file(long_clip, tmp_path, monkeypatc
     monkeypatch.setenv("VMAF_JAX_CACHE", str(tmp_path / "cache"))
     words = ["encode", long_clip, "--target", 85, "--preset", "ultrafast"]
     assert run_command(*words, "--out", tmp_path / "a.mkv").code == 0
-    for kind in ("encodes", "probes", "surveys"):
+    for kind in ("probes", "encodes", "surveys"):  # the last is read first
         entry = next(path for path in (tmp_path / "cache" / kind).rglob("*") if path.is_file())
         entry.write_bytes(b"{}")
         result = run_command(*words, "--out", tmp_path / "b.mkv")

@@ -27,7 +27,7 @@ FOUND = Encoding(
     rate=24.0,
     segments=((0, 29), (100, 29)),
     probes=(Probe(26.0, 89.0, 0.5, 900.0, False), Probe(22.0, 94.0, 0.4, 1500.0, True)),
-    outlines=((26.0, 88.5),),
+    small_pictures=((26.0, 88.5),),
     frames_probed=(120.0, 60.0),
     encodes=(dataclasses.replace(DONE, setting=26.0, score=89.1, holds=False), DONE),
     finished=DONE,

@@ -193,9 +193,10 @@ class Encoding:
         segments: First frame and number of frames of each segment that probes are of; none where
             the whole file was encoded from the start.
         probes: Encodes of the segments, in their order.
-        outlines: Settings at which the outline was encoded, each with its score.
-        frames_probed: Frames encoded, and of them those measured, for all probes and outlines of
-            this source and recipe; small pictures count by their share of the pixels.
+        small_pictures: Settings at which the segments were encoded in small pictures, each with
+            its score.
+        frames_probed: Frames encoded, and of them those measured, for all probes of this source
+            and recipe; small pictures count by their share of the pixels.
         encodes: Encodes of the whole file, in their order.
         finished: The encode that was written; None without one. Where each shot has a setting of
             its own, its setting is their mean over frames.
@@ -222,7 +223,7 @@ class Encoding:
     rate: float
     segments: tuple[tuple[int, int], ...]
     probes: tuple[Probe, ...]
-    outlines: tuple[tuple[float, float], ...]
+    small_pictures: tuple[tuple[float, float], ...]
     frames_probed: tuple[float, float]
     encodes: tuple[WholeEncode, ...]
     finished: WholeEncode | None
@@ -342,7 +343,7 @@ def encode(
         rate=source.rate,
         segments=() if plan is None else plan.segments,
         probes=tuple(known.probes),
-        outlines=tuple(known.outlines),
+        small_pictures=tuple(known.small),
         frames_probed=known.frames,
         encodes=tuple(encodes),
         finished=finished if is_written else None,
@@ -360,7 +361,7 @@ class _Probed(NamedTuple):
 
     probes: list[Probe]
     seen: list[Observation]
-    outlines: list[tuple[float, float]]
+    small: list[tuple[float, float]]
     frames: tuple[float, float]
 
 
@@ -373,17 +374,22 @@ def _probe_segments(trials: Trials, plan: SegmentPlan | None, settings: EncodeSe
     if plan is None:
         return _Probed([], [], [], (0.0, 0.0))
     segments, encoder = SegmentProbes(trials, plan), trials.recipe.encoder
-    probes = probe_settings(segments, settings)
+    probes = probe_settings(segments, settings, _observe_files(trials.known_encodes()))
     _check_not_below(probes, encoder, settings)
     seen = segments.observe(probes)
     trials.progress.say(_say_expected(probes, seen, settings, trials.source, encoder.settings))
-    return _Probed(probes, seen, segments.known_outlines(), segments.count_frames())
+    return _Probed(probes, seen, segments.known_small(), segments.count_frames())
 
 
-def probe_settings(segments: SegmentProbes, settings: EncodeSettings) -> list[Probe]:
+def probe_settings(
+    segments: SegmentProbes, settings: EncodeSettings, whole: Sequence[Observation] = ()
+) -> list[Probe]:
     """Encodes the segments at a few settings, each where the decision is made by then.
 
-    Where there is an outline, it is encoded first, until it tells about where that is.
+    Where there are small pictures, they are encoded first, until they tell about where that is.
+
+    Args:
+        whole: Encodes of the whole file by earlier searches.
 
     Returns:
         All probes of the segments, those of earlier searches first.
@@ -394,25 +400,17 @@ def probe_settings(segments: SegmentProbes, settings: EncodeSettings) -> list[Pr
     scale, target = segments.trials.recipe.encoder.settings, settings.target
     while len(probes) < len(known) + MAX_PROBES:
         seen = segments.observe(probes)
-        setting = next_probe(scale, seen, target, z, settings.tolerance)
+        setting = next_probe(scale, seen, whole, target, z, settings.tolerance)
         if segments.has_outline and not probes:
             if setting is not None and len(seen) < MAX_PROBES:
-                score = segments.score_outline(setting)
+                score = segments.score_small(setting)
                 segments.trials.progress.say(f"small pictures at {setting:g}: {score:.2f}")
                 continue
-            setting = _nearest_outline(scale, seen, target)
+            setting = forecast(scale, seen, []).weakest(target) or scale.best
         if setting is None:
             break
         probes.append(segments.probe(setting))
     return probes
-
-
-def _nearest_outline(scale: SettingRange, seen: Sequence[Observation], target: float) -> float:
-    """Returns where segments are encoded first: at the outline that is nearest the target."""
-    nearest = min(seen, key=lambda outline: abs(outline.score - target))
-    if abs(nearest.score - target) <= nearest.error:
-        return nearest.setting
-    return forecast(scale, seen, []).weakest(target) or scale.best
 
 
 def _encode(
@@ -431,7 +429,7 @@ def _encode(
     tolerance = settings.tolerance if seen else min(settings.tolerance, _CLOSE)
     z = statistics.NormalDist().inv_cdf(settings.confidence)
     while len(made) < MAX_ENCODES:
-        whole = [Observation(e.setting, e.score, e.error, holds=e.holds) for e in (*known, *made)]
+        whole = _observe_files([*known, *made])
         setting = next_encode(encoder.settings, seen, whole, settings.target, z, tolerance)
         if setting is None:  # what is known suffices, but its file may be gone
             setting = max((file.setting for file in whole if file.holds), default=None)
@@ -494,6 +492,11 @@ def interpolate_kbps(probes: Sequence[Probe], setting: float) -> float:
     at = sorted(probes, key=lambda probe: probe.setting)
     logs = np.interp(setting, [p.setting for p in at], np.log([p.kbps for p in at]))
     return math.exp(float(logs))
+
+
+def _observe_files(encodes: Sequence[WholeEncode]) -> list[Observation]:
+    """Returns encodes of the whole file as the search takes them."""
+    return [Observation(e.setting, e.score, e.error, holds=e.holds) for e in encodes]
 
 
 def observe_probes(probes: Sequence[Probe]) -> list[Observation]:

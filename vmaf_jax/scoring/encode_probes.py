@@ -6,7 +6,8 @@ pictures, costs little, and its scores rise and fall with those of the source: w
     t(whole) = t(segments) + t(outline) - t(outline of the segments)
 
 with t as in `evaluation.target_search`, all three encoded at one setting. It takes away most of the
-error by the choice of segments (a difference estimator; Cochran, "Sampling techniques", 7.1).
+error by the choice of segments (a difference estimator; Cochran, "Sampling techniques", 7.1). The
+outline of the segments costs next to nothing, and tells first about which setting that is.
 Probes are cached as frames' features, so that any target and pooling is read from them again.
 """
 
@@ -41,11 +42,11 @@ from vmaf_jax.video.survey import (
 _PROBED = 3  # frames of segments, of which one is measured
 _LEAST_PROBED = 60  # frames of segments, of which not all are measured
 _REEL, _OUTLINE, _SMALL_REEL = "reel", "outline", "outline of the reel"  # parts that are encoded
-# Small pictures score lower at the same setting: by about this much of t, give or take the points.
-_OUTLINE_SHIFT, _OUTLINE_ERROR = 0.2, 1.5
-# Error of what they differ by, as a share of the points to the next probe: 0.07 to 0.17 on five
-# clips by three encoders, 0.38 on a fractal, and 1.1 on noise, which small pictures have not.
-_OUTLINE_CARRY = 0.1
+# Small pictures of segments differ from the whole by about this much of t, give or take the points.
+_SMALL_SHIFT, _SMALL_ERROR = 0.2, 2.0
+# Error of what they differ by, as a share of the points to the next probe: 0.08, 0.08, 0.11 and
+# 0.22 on four clips by libx264 at six settings.
+_SMALL_CARRY = 0.15
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,7 +59,7 @@ class Probe:
         error: Its standard error by the choice of segments, points.
         kbps: Of the segments, kbit/s; by the outline's rate, that of the whole.
         is_cached: Whether it was measured before.
-        outline: Score of the outline, points; None without one.
+        small: Score of the segments in small pictures, points; None without an outline.
     """
 
     setting: float
@@ -66,7 +67,7 @@ class Probe:
     error: float
     kbps: float
     is_cached: bool
-    outline: float | None = None
+    small: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,29 +87,29 @@ class SegmentProbes:
         return [self.probe(setting) for setting in self._known_settings(_REEL)]
 
     def observe(self, probes: Sequence[Probe]) -> list[Observation]:
-        """Returns probes, and outlines at other settings, as far from the whole as the next probe.
+        """Returns probes, and small pictures at other settings, as far apart as at the next probe.
 
-        Without probes outlines stand for the whole, with what they usually differ by.
+        Without probes small pictures stand for the whole, with what they usually differ by.
         """
         seen = [Observation(probe.setting, probe.score, probe.error) for probe in probes]
         probed = {probe.setting for probe in probes}
-        for setting, score in self.known_outlines():
-            apart, error, carried = np.asarray(_OUTLINE_SHIFT), _OUTLINE_ERROR, 0.0
+        for setting, score in self.known_small():
+            apart, error, carried = np.asarray(_SMALL_SHIFT), _SMALL_ERROR, 0.0
             if setting in probed:
                 continue
             if probes:
                 next_one = min(probes, key=lambda probe: abs(probe.setting - setting))
-                assert next_one.outline is not None, "there is an outline"  # noqa: S101
-                apart = to_t(next_one.score) - to_t(next_one.outline)
+                assert next_one.small is not None, "there is an outline"  # noqa: S101
+                apart = to_t(next_one.score) - to_t(next_one.small)
                 error = next_one.error
                 far = abs(float(from_t(to_t(score) + apart)) - next_one.score)
-                carried = _OUTLINE_CARRY * far
+                carried = _SMALL_CARRY * far
             seen.append(Observation(setting, float(from_t(to_t(score) + apart)), error, carried))
         return seen
 
-    def known_outlines(self) -> list[tuple[float, float]]:
-        """Returns the settings at which the outline was encoded by this recipe, and its scores."""
-        return [(at, self.score_outline(at)) for at in self._known_settings(_OUTLINE)]
+    def known_small(self) -> list[tuple[float, float]]:
+        """Returns the settings of small pictures of the segments by this recipe, and the scores."""
+        return [(at, self.score_small(at)) for at in self._known_settings(_SMALL_REEL)]
 
     def count_frames(self) -> tuple[float, float]:
         """Returns the frames that were encoded, and measured, of all parts by this recipe.
@@ -131,14 +132,14 @@ class SegmentProbes:
         """Whether there are small pictures that tell of the source's."""
         return self._outline_lines is not None
 
-    def score_outline(self, setting: float) -> float:
-        """Encodes the outline at a setting, and returns its score, points.
+    def score_small(self, setting: float) -> float:
+        """Encodes the segments in small pictures, and returns their score, points.
 
         Raises:
             InputError: As `probe`.
         """
-        table = self._read_or_measure(_OUTLINE, setting)
-        return self.trials.score_frames(table.features, self.trials.source.cuts)
+        score_some = self._segment_scores(self._read_or_measure(_SMALL_REEL, setting))
+        return score_some(range(len(self.plan.segments)))
 
     def probe(self, setting: float) -> Probe:
         """Encodes the segments at a setting and measures them, unless that was done before.
@@ -148,22 +149,23 @@ class SegmentProbes:
         """
         is_cached = self._entry(_REEL, setting).exists()
         table = self._read_or_measure(_REEL, setting)
-        seconds, outline = self.plan.n_frames / self.trials.source.rate, None
+        seconds, small = self.plan.n_frames / self.trials.source.rate, None
         kbps = table.provenance["bytes"] * 8 / 1000 / seconds
         score_some = self._segment_scores(table)
         if self.has_outline:
-            outline = self.score_outline(setting)
-            small = self._read_or_measure(_SMALL_REEL, setting)
-            whole = self._read_or_measure(_OUTLINE, setting)
-            more = whole.provenance["bytes"] / small.provenance["bytes"]
+            small = self.score_small(setting)
+            small_table = self._read_or_measure(_SMALL_REEL, setting)
+            outline = self._read_or_measure(_OUTLINE, setting)
+            more = outline.provenance["bytes"] / small_table.provenance["bytes"]
             kbps *= more * self.plan.n_frames / self.trials.source.n_frames
-            score_some = _correct(score_some, self._segment_scores(small), outline)
+            whole = self.trials.score_frames(outline.features, self.trials.source.cuts)
+            score_some = _correct(score_some, self._segment_scores(small_table), whole)
         n = len(self.plan.segments)
         score, error = estimate_statistic(score_some, n, self.plan.share)
         lines = "" if (height := self.trials.recipe.height) is None else f" and {height} lines"
         found = f"segments at {setting:g}{lines}: {score:.2f}, about {kbps:.0f} kbit/s"
         self.trials.progress.say(found)
-        return Probe(setting, score, error, kbps, is_cached, outline)
+        return Probe(setting, score, error, kbps, is_cached, small)
 
     def _segment_scores(self, table: FeatureTable) -> Callable[[Sequence[int]], float]:
         """Returns a function from places of segments, in order of difficulty, to their score."""
