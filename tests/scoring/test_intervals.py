@@ -87,6 +87,7 @@ def test_within_too_little_measures_every_frame(pair):
     assert some.interval_lines() == [
         f"{some.pooled:.2f}: the mean of 200 frames, of which none was left out"
     ]
+    assert some.moments() == vmaf_jax.score(*pair).moments() != {}
 
 
 def test_within_goes_on_until_the_interval_is_as_narrow_as_asked(pair):

@@ -128,7 +128,7 @@ def compare_backends(
     overwrite: options.Overwrite = False,
     json_: options.Json = False,
 ) -> None:
-    """Hold JAX's features against libvmaf's integer and float ones, frame by frame."""
+    """Compare JAX's features with libvmaf's integer and float ones, frame by frame."""
     prepare_extraction("jax")
     from vmaf_jax.extraction.corpus import CorpusSource
     from vmaf_jax.jobs.compare_backends import compare_backends as compare

@@ -108,7 +108,7 @@ COMMANDS = {  # in groups; a module of this package, a function of it, and a lin
     "Check and serve": {
         "doctor": ("installation", "doctor", "Say what this machine has and what is missing."),
         "bench": ("installation", "bench", "Time vmaf-jax beside the plain way."),
-        "compare-backends": ("installation", "compare_backends", "Hold JAX to libvmaf."),
+        "compare-backends": ("installation", "compare_backends", "Compare JAX with libvmaf."),
         "registry": ("installation", "registry", "Check the models that a folder offers."),
         "mcp": ("installation", "mcp", "Serve the commands as MCP tools."),
     },

@@ -80,7 +80,7 @@ class TitleCalibration(pydantic.BaseModel, frozen=True):
     """A model calibrated by votes on titles, as its sidecar says it; no viewer is in it.
 
     Attributes:
-        base: File of the model beneath, in the same folder.
+        base: File of the base model, in the same folder.
         base_name: Its name.
         centre, width: Of the logistic, VMAF points; None for a model of votes.
         panel: Variance of a mean over viewers as those who rated, points squared.

@@ -1,7 +1,7 @@
 """The folder that `calibrate` writes: a model of titles, its files for other hosts, and its card.
 
 `clips.csv`, `model.onnx`, its sidecar `model.json` with the calibration, `base.onnx` or
-`base.libvmaf.json`, which is the model beneath, `model.libvmaf.json` where that is one of libvmaf's
+`base.libvmaf.json`, which is the base model, `model.libvmaf.json` where that is one of libvmaf's
 kind, and `card.md`. `score --model FOLDER` takes it.
 """
 
@@ -52,7 +52,7 @@ class CalibratedTitles:
     """All that a folder is written from.
 
     Attributes:
-        base: The model beneath, as the user named it.
+        base: The base model, as the user named it.
         model: The same, loaded.
         measured: The table's clips.
         rated, ratings: Votes on some of them, in one order.
@@ -79,7 +79,7 @@ def write_model(folder: Path, name: str, calibration: CalibratedTitles) -> None:
     """Writes all but `clips.csv` into an empty folder.
 
     Raises:
-        InputError: The model beneath has no file that could be copied.
+        InputError: The base model has no file that could be copied.
     """
     logistic = logistic_of(calibration.model, calibration.process)
     curve = fit_curve(
@@ -109,7 +109,7 @@ def write_model(folder: Path, name: str, calibration: CalibratedTitles) -> None:
 
 
 def _copy_base(base: str | Path, folder: Path) -> tuple[Teacher | Path, Teacher | None]:
-    """Copies the model beneath; returns it, and its libvmaf form where it has one."""
+    """Copies the base model; returns it, and its libvmaf form where it has one."""
     text = str(base)
     if is_teacher(text):
         teacher = load_teacher(text)
@@ -117,7 +117,7 @@ def _copy_base(base: str | Path, folder: Path) -> tuple[Teacher | Path, Teacher 
         return teacher, teacher
     source = Path(text) if text.endswith(".onnx") else find_run(text) / "model.onnx"
     if not source.is_file():
-        raise InputError(f"{source}: no such file, of the model beneath; export it there first.")
+        raise InputError(f"{source}: no such file, of the base model; export it there first.")
     copy = folder / _BASE_ONNX
     write_bytes(copy, read_limited(source, "ONNX_BYTES", MAX_BYTES))
     if (origin := check_sidecar(source)) is not None:

@@ -224,7 +224,7 @@ def _encode(
     elif entry.inside_training_region is False:
         notes.append("unlike the clips that the model learnt from")
     if entry.kind == CALIBRATED:
-        notes.append("frames are scored by the model beneath; the clip's score is of the votes")
+        notes.append("frames are scored by the base model; the clip's score is of the votes")
     if entry.frames is not None:
         notes.append(f"{len(entry.per_frame)} of {entry.frames} frames were measured")
     return Encode(

@@ -238,7 +238,7 @@ def _export_calibrated(folder: Path, out: Path, format_: str) -> Exported:
     if format_ == "libvmaf":
         if not (folder / LIBVMAF).is_file():
             raise InputError(
-                f"{folder}: the model beneath is not of libvmaf's kind, so that there is no "
+                f"{folder}: the base model is not of libvmaf's kind, so that there is no "
                 f"{LIBVMAF}; export with --format onnx."
             )
         return _export_teacher(load_teacher(folder / LIBVMAF), out, format_, None)

@@ -84,7 +84,7 @@ def measure_clips(table: FeatureTable, model: Model, process: TitleProcess) -> M
             f"extract again with --features {FEATURES.name}."
         )
     if model.titles is not None:
-        raise InputError(f"{model.name}: is calibrated by votes already; name the model beneath.")
+        raise InputError(f"{model.name}: is calibrated by votes already; name its base model.")
     clips, rows = table.mean_pool(), rows_by_clip(table)
     per_frame = predict_frames(model, table.features)
     quality = np.array([model.clip_score(table.features[r], per_frame[r]) for r in rows])

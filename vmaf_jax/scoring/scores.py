@@ -200,6 +200,11 @@ class Scores:
         rates = (stated, comparison["reference"]["rate"], comparison["distorted"]["rate"])
         return next((float(rate) for rate in rates if rate), None)
 
+    @property
+    def _is_sample(self) -> bool:
+        """Whether frames between those measured were left out."""
+        return self.frames is not None and len(self.per_frame) < self.frames
+
     def pool(self, pool: str) -> PooledScore:
         """Returns the clip's score by a pooling of `evaluation.clip_pooling.POOLS`.
 
@@ -209,7 +214,7 @@ class Scores:
         """
         if pool == WORST_SHOT and self.cuts is None:
             raise InputError(f"shots were not looked for; score with pool={WORST_SHOT!r}.")
-        if self.frames is not None and pool != "mean":
+        if self._is_sample and pool != "mean":
             raise InputError(f"--pool {pool}: takes all frames; drop --within.")
         return pool_clip(
             self.per_frame,
@@ -225,7 +230,7 @@ class Scores:
         Their frames are numbered as in the table.
         """
         known = {WORST_SECOND: self.rate is not None, WORST_SHOT: self.cuts is not None}
-        if self.frames is not None:
+        if self._is_sample:
             return {}
         rows = {name: self.pool(name) for name, is_known in known.items() if is_known}
         numbers = self.table.index  # which leave frames out where the two were aligned
@@ -307,14 +312,14 @@ class Scores:
 
     def statistics(self) -> dict[str, float]:
         """Returns statistics of the model's scores over frames, VMAF points."""
-        return statistics(self.per_frame, None if self.frames else self.rate, self.table.index)
+        return statistics(self.per_frame, None if self._is_sample else self.rate, self.table.index)
 
     def extra_metric_statistics(self) -> dict[str, dict[str, float]]:
         """Returns mean, deviation, median, minimum and maximum of the other metrics, by name."""
         return {n: _metric_statistics(v) for n, v in self.table.labels.items() if n in METRICS}
 
     def _teacher_statistics(self) -> dict[str, dict[str, float]]:
-        rate, labels = None if self.frames else self.rate, self.table.labels
+        rate, labels = None if self._is_sample else self.rate, self.table.labels
         numbers = self.table.index
         return {n: statistics(v, rate, numbers) for n, v in labels.items() if n not in METRICS}
 

@@ -49,11 +49,11 @@ class TitlePrediction:
 
 @dataclasses.dataclass(frozen=True)
 class TitleModel:
-    """A calibration and the model beneath it.
+    """A calibration and its base model.
 
     Attributes:
         record: Of the sidecar.
-        quality: The score of a clip by the model beneath, VMAF points, from features `[t, 6]`.
+        quality: The score of a clip by the base model, VMAF points, from features `[t, 6]`.
     """
 
     record: "TitleCalibration"
