@@ -15,11 +15,14 @@ import re
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any, BinaryIO
+from typing import IO, TYPE_CHECKING, Any, BinaryIO
 
 from vmaf_jax.errors import InputError
+
+if TYPE_CHECKING:
+    import yaml
 
 
 def cache_dir() -> Path:
@@ -61,16 +64,40 @@ def make_dir(path: Path) -> Path:
 
 
 @contextlib.contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """Creates a folder and its parents; those of them that are empty at the end are removed.
+
+    A command that fails thus leaves no folder that it made for its result.
+
+    Raises:
+        InputError: As `make_dir`.
+    """
+    made = [folder for folder in (path, *path.parents) if not os.path.lexists(folder)]
+    try:
+        yield make_dir(path)
+    finally:
+        with contextlib.suppress(OSError):  # the first that is not empty ends it
+            for folder in made:
+                folder.rmdir()
+
+
+@contextlib.contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
     """Yields a temporary path beside `path` that replaces it when the block succeeds.
 
-    The block may create a file or a folder there. On any failure it is removed.
+    The block may create a file or a folder there. On any failure it is removed, and so are folders
+    that were made for it.
 
     Raises:
         InputError: The place is read-only, full, or otherwise not writable.
     """
     check_replaceable(path)
-    make_dir(path.parent)
+    with new_folder(path.parent):
+        yield from _replace(path)
+
+
+def _replace(path: Path) -> Iterator[Path]:
+    """Yields a temporary path in the folder of `path`, as `atomic_path`."""
     mark = f"{os.getpid()}-{os.urandom(4).hex()}"
     temporary = path.with_name(f".{path.name[:200]}.{mark}.tmp")
     remove_leftovers(path.parent, f".{path.name[:200]}.", ".tmp")
@@ -254,6 +281,18 @@ def write_text(path: Path, content: str) -> None:
     write_bytes(path, content.encode())
 
 
+def write_together(contents: Mapping[Path, bytes]) -> None:
+    """Writes several files: all of their contents first, and only then are they renamed.
+
+    Raises:
+        InputError: One cannot be written; then none is.
+    """
+    with contextlib.ExitStack() as stack:
+        for path, content in contents.items():
+            with stack.enter_context(atomic_path(path)).open("xb") as file:
+                file.write(content)
+
+
 def to_json(value: object) -> str:
     """Returns a value as indented JSON: dataclasses as objects, NaN and infinity as null."""
 
@@ -274,6 +313,21 @@ def to_json(value: object) -> str:
         return None if isinstance(item, float) and not math.isfinite(item) else item
 
     return json.dumps(plain(value), indent=2) + "\n"
+
+
+def check_json_keys(content: bytes) -> None:
+    """Checks that each key of a JSON document occurs once in its object.
+
+    Pydantic's reader of JSON keeps the last of equal keys silently. A document that is broken
+    otherwise passes: that reader states what is wrong with it.
+
+    Raises:
+        ValueError: A key occurs twice.
+    """
+    try:
+        json.loads(content, object_pairs_hook=unique_keys)
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError):
+        return
 
 
 def unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -351,13 +405,20 @@ def holds_plain_files(folder: Path) -> bool:
 
 
 def check_writable(folder: Path) -> None:
-    """Checks, before long work, that a file can be created in `folder`.
+    """Checks, before long work, that a file can be created in `folder`, which need not exist.
+
+    Nothing is made yet, since what is asked for may still be refused.
 
     Raises:
         InputError: It cannot.
     """
     try:
-        with tempfile.TemporaryFile(dir=make_dir(folder)):
+        whole = folder.absolute()
+        place = next(each for each in (whole, *whole.parents) if os.path.lexists(each))
+        for name in whole.relative_to(place).parts:
+            with contextlib.suppress(FileNotFoundError):
+                (place / name).lstat()  # fails where the name is too long
+        with tempfile.TemporaryFile(dir=place):
             pass
     except OSError as error:
         raise InputError(
@@ -449,8 +510,8 @@ def parse_yaml(text: str) -> object:
     stand for more values than memory holds.
 
     Raises:
-        ValueError: The text is broken, holds several documents, aliases or tags of programs, is
-            nested deeper than 50 levels, or has more than 100,000 values.
+        ValueError: The text is broken, holds several documents, aliases, tags of programs or a key
+            twice, is nested deeper than 50 levels, or has more than 100,000 values.
     """
     import yaml
 
@@ -467,6 +528,35 @@ def parse_yaml(text: str) -> object:
                 raise ValueError(f"nested deeper than {_MAX_DEPTH} levels")
             if count > most:
                 raise ValueError(f"more than {most} values")
+        check_yaml_keys(yaml.compose(text, loader))
         return yaml.load(text, loader)  # noqa: S506 (a SafeLoader)
     except (yaml.YAMLError, OverflowError, RecursionError, TypeError, AttributeError) as error:
         raise ValueError(str(error) or type(error).__name__) from error
+
+
+def check_yaml_keys(node: "yaml.Node | None", parent: str = "") -> None:
+    """Checks that each key of a composed YAML document occurs once in its mapping.
+
+    PyYAML keeps the last of equal keys silently; YAML 1.2 (section 3.2.1.3) forbids them.
+
+    Args:
+        parent: Name of the node, with a point at its end, for the message.
+
+    Raises:
+        ValueError: A key occurs twice; the message names both lines.
+    """
+    import yaml
+
+    first: dict[tuple[str, str], int] = {}
+    for entry in node.value if isinstance(node, yaml.CollectionNode) else ():
+        if not isinstance(entry, tuple):  # of a list
+            check_yaml_keys(entry, parent)
+            continue
+        key, value = entry
+        name, line = f"{parent}{str(key.value)[:60]}", key.start_mark.line + 1
+        if (same := (key.tag, str(key.value))) in first:
+            raise ValueError(
+                f"line {line}: the key {name} occurs twice, first in line {first[same]}; keep one"
+            )
+        first[same] = line
+        check_yaml_keys(value, f"{name}.")

@@ -192,7 +192,8 @@ def test_a_wrong_configuration_is_refused(case, folder):
 
 
 @pytest.mark.parametrize(
-    "override", ["a", "=", "a=[", "data.features=*x", "name.x=1", "a=2026-99-99"]
+    "override",
+    ["a", "=", "a=[", "data.features=*x", "name.x=1", "a=2026-99-99", "sweep={a: [1], a: [2]}"],
 )
 def test_a_wrong_override_is_refused(override, folder):
     with pytest.raises(InputError):

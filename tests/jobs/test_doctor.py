@@ -1,6 +1,7 @@
 """`doctor` and results say which libvmaf measures; registries are held against their files."""
 
 import json
+import re
 import shutil
 import subprocess
 import tomllib
@@ -53,6 +54,24 @@ def test_the_command_takes_the_shipped_registry_unless_it_is_given_one(tmp_path)
     result = run_command("registry", "verify", tmp_path / "none.json")
     assert result.code == 2
     assert f"{tmp_path / 'none.json'}: cannot read" in result.stderr
+
+
+def test_a_folder_stands_for_its_registry(folder):
+    assert verify_registry(folder) == verify_registry(folder / "registry.json")
+    (folder / "registry.json").unlink()
+    with pytest.raises(InputError, match=f"{folder}: holds no registry.json, .* name a folder"):
+        verify_registry(folder)
+
+
+def test_a_key_that_occurs_twice_is_refused(folder):
+    """Pydantic would take the last."""
+    for name, key in (("registry.json", "id"), ("nano/model.json", "opset")):
+        path = folder / name
+        text = path.read_text()
+        path.write_text(text.replace(entry := re.search(f'"{key}": [^,]*,', text)[0], entry * 2, 1))
+        with pytest.raises(InputError, match=f"{path}: the key '{key}' occurs twice; "):
+            verify_registry(folder)
+        path.write_text(text)
 
 
 @pytest.fixture

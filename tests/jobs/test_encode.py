@@ -133,11 +133,12 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(encodes, tmp_path):
     # -B: Python itself would leave half a module of bytecode.
     words = [sys.executable, "-B", "-m", "vmaf_jax", "encode", str(encodes / "ref.y4m")]
     words += ["--target", "90"]
-    line = ["bash", "-c", 'ulimit -f 8; exec "$@"', "bash", *words, "--out", tmp_path / "out.mp4"]
+    words += ["--out", str(tmp_path / "new" / "out.mp4")]
+    line = ["bash", "-c", 'ulimit -f 8; exec "$@"', "bash", *words]
     result = subprocess.run(line, capture_output=True, text=True)
     assert (result.returncode, result.stdout) == (2, "")
     assert "free space" in result.stderr.splitlines()[-1]
-    assert files(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_output_that_exists_is_kept(encodes, tmp_path):

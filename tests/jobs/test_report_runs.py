@@ -214,6 +214,25 @@ def test_without_predictions_it_says_so_and_leaves_the_old_page(run):
     assert (run / "report.html").read_text() == "before"
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("config.yaml", None, r"not a run folder \(no config.yaml\)"),
+        ("config.yaml", "name: a\nname: b\n", "config.yaml: .*the key name occurs twice"),
+        ("model.json", "{", "model.json: .*; export the model again"),
+        ("metrics.json", None, r"folds.parquet: missing.* \(metrics.json is missing too\)"),
+    ],
+)
+def test_without_predictions_it_says_what_else_is_wrong(run, name, content, told):
+    (run / "folds.parquet").unlink()
+    (run / name).unlink()
+    if content is not None:
+        (run / name).write_text(content)
+    result = run_command("report", run)
+    assert result.code == 2
+    assert re.search(told, result.stderr), result.stderr
+
+
 def test_a_shipped_model_without_predictions_has_its_card():
     result = run_command("report", "opinions")
     assert result.code == 2

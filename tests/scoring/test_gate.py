@@ -276,3 +276,11 @@ def test_intervals_hold_the_drop_of_content_about_as_often_as_they_say():
         drop = paired_drop(np.full(400, 90.0), 90 - np.repeat(seconds, 10) - noise, "mean", 10.0)
         held += drop.low <= 1 <= drop.high
     assert held >= 52  # of 57 expected; three standard deviations
+
+
+def test_a_baseline_with_a_key_twice_is_refused(pair, documents, tmp_path):
+    text = (documents / "tiny.json").read_text()
+    (tmp_path / "twice.json").write_text(text.replace("{", '{"score": 1.0, ', 1))
+    end = run_command("score", *pair, "--baseline", tmp_path / "twice.json", "--max-drop", 1)
+    assert end.code == 2
+    assert "twice.json: the key 'score' occurs twice; make it again" in end.stderr

@@ -38,7 +38,10 @@ def _registry() -> None:
 
 @registry.command(cls=Command)
 def verify(
-    path: Annotated[Path | None, typer.Argument(help="By default that of the shipped.")] = None,
+    path: Annotated[
+        Path | None,
+        typer.Argument(help="A registry.json, or its folder; by default of the shipped models."),
+    ] = None,
     json_: options.Json = False,
 ) -> None:
     """Check digests, sidecars, operators and schema of every model."""

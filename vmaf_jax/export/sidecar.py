@@ -27,7 +27,7 @@ from vmaf_jax.evaluation.title_process import Hyperparameters
 from vmaf_jax.export.contract import MAX_BYTES as ONNX_BYTES
 from vmaf_jax.export.contract import OUTPUT_NAME, read_feature_set
 from vmaf_jax.features.feature_set import OUTPUT_RANGE, FeatureSet
-from vmaf_jax.files import read_limited, to_json, write_text
+from vmaf_jax.files import check_json_keys, read_limited, to_json, write_text
 from vmaf_jax.models.viewing_distance import ViewingDistance
 from vmaf_jax.printable import printable
 from vmaf_jax.tables.table import LabelScale, check_scale
@@ -332,12 +332,17 @@ def read_sidecar(path: Path) -> Sidecar:
     """Reads a sidecar and checks that each of its entries makes sense.
 
     Raises:
-        InputError: missing, not JSON, or an entry is missing or cannot be.
+        InputError: missing, not JSON, or an entry is missing, there twice or cannot be.
     """
+    content = read_limited(path, "SIDECAR_BYTES", MAX_BYTES)
     try:
-        return Sidecar.model_validate_json(read_limited(path, "SIDECAR_BYTES", MAX_BYTES))
+        sidecar = Sidecar.model_validate_json(content)
+        check_json_keys(content)
     except pydantic.ValidationError as error:
         raise InputError(f"{path}: {first_reason(error)}; export the model again.") from error
+    except ValueError as error:
+        raise InputError(f"{path}: {error}; export the model again.") from error
+    return sidecar
 
 
 def first_reason(error: pydantic.ValidationError) -> str:

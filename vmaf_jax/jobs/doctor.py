@@ -22,7 +22,7 @@ from vmaf_jax.export.contract import load_onnx
 from vmaf_jax.export.quantize import BUDGET_PLCC
 from vmaf_jax.export.sidecar import check_sidecar, first_reason, read_sidecar, sidecar_path
 from vmaf_jax.extraction.libvmaf import libvmaf_version, other_build
-from vmaf_jax.files import cache_dir, read_limited
+from vmaf_jax.files import cache_dir, check_json_keys, read_limited
 from vmaf_jax.runs.locate import checkpoints
 from vmaf_jax.scoring.model import feature_set_of
 from vmaf_jax.tables.table import votes_a_point
@@ -120,15 +120,28 @@ def verify_models(path: Path | None = None) -> Registry:
 def verify_registry(path: Path) -> Registry:
     """Reads a registry and holds every file that it names against it.
 
+    Args:
+        path: The file, or a folder that holds it as `registry.json`.
+
     Raises:
         InputError: the registry breaks its schema, or a file is missing, outside its folder,
             changed, outside the ONNX contract, or at odds with its sidecar.
     """
+    if path.is_dir():
+        if not (path / "registry.json").exists():
+            raise InputError(
+                f"{path}: holds no registry.json, which lists a folder's models; name a folder or "
+                f"file that does, or none for the shipped models."
+            )
+        path = path / "registry.json"
     content = read_limited(path, "REGISTRY_BYTES", _MAX_BYTES)
     try:
         registry = Registry.model_validate_json(content)
+        check_json_keys(content)
     except pydantic.ValidationError as error:
         raise InputError(f"{path}: {first_reason(error)}; correct it.") from error
+    except ValueError as error:
+        raise InputError(f"{path}: {error}; keep one of them.") from error
     folder = path.parent.resolve()
     for entry in registry.models:
         onnx = (folder / entry.onnx).resolve()

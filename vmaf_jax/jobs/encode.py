@@ -5,6 +5,7 @@ file is encoded and measured, and again while it misses or is better than reques
 setting that keeps the target is written; where none does, there is no file.
 """
 
+import contextlib
 import dataclasses
 import math
 import statistics
@@ -24,7 +25,7 @@ from vmaf_jax.files import (
     atomic_path,
     check_replaceable,
     check_writable,
-    make_dir,
+    new_folder,
     work_folder,
 )
 from vmaf_jax.printable import format_count
@@ -310,7 +311,9 @@ def encode(
     recipe = make_recipe(encoder, settings, source)
     target = Target(settings.target, settings.pool, settings.confidence)
     times.append(time.perf_counter())
-    with work_folder(None if dry_run else make_dir(out.absolute().parent)) as work:
+    with contextlib.ExitStack() as folders:
+        place = None if dry_run else folders.enter_context(new_folder(out.absolute().parent))
+        work = folders.enter_context(work_folder(place))
         trials = Trials(ffmpeg, source, recipe, model, target, work, progress)
         known = _probe_segments(trials, None if dry_run else plan, settings)
         times.append(time.perf_counter())
@@ -514,8 +517,7 @@ def _check_out(out: Path, encoder: Encoder, video: Video) -> None:
         )
     if out.exists():
         raise InputError(f"{out}: exists already, and is not replaced; name another file.")
-    # No folder is made for what may be refused yet, or is a dry run.
-    check_writable(next(folder for folder in out.absolute().parents if folder.exists()))
+    check_writable(out.absolute().parent)
 
 
 def _check_not_far(score: float, encoder: Encoder, settings: EncodeSettings) -> None:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from vmaf_jax.errors import InputError, check_choice
-from vmaf_jax.files import data_folder, make_dir, write_text
+from vmaf_jax.files import data_folder, write_together
 
 CONFIG, CLIPS = "train.yaml", "clips.csv"
 # What the list of clips of each kind of start holds: columns, and a line as an example.
@@ -35,7 +35,5 @@ def init(folder: Path, labels: str = "vmaf") -> list[Path]:
     for path in contents:
         if path.exists() or path.is_symlink():
             raise InputError(f"{path}: is there already; name another folder, or remove it.")
-    make_dir(folder)
-    for path, content in contents.items():
-        write_text(path, content)
+    write_together({path: content.encode() for path, content in contents.items()})
     return list(contents)

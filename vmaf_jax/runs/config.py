@@ -318,7 +318,10 @@ def _apply(values: dict[str, Any], override: str) -> None:
     try:
         value = parse_yaml(text)
     except ValueError as error:
-        raise InputError(f"--set {override}: the value is not valid YAML; quote it.") from error
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(
+            f"--set {override}: the value is not valid YAML ({reason}); quote or correct it."
+        ) from error
     *parents, last = key.strip().split(".")
     for parent in parents:
         inner = values.setdefault(parent, {})

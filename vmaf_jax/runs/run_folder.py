@@ -95,7 +95,7 @@ def _read_sidecar(path: Path) -> Sidecar | None:
 
 def _predictions(path: Path) -> HeldOut:
     if not path.is_file():
-        raise InputError(f"{path}: missing, and every figure comes from it; train again.")
+        raise _no_predictions(path)
     rows = read_held_out(path)
     if not rows.label.size:
         raise InputError(f"{path}: holds no rows; train again.")
@@ -114,6 +114,25 @@ def _predictions(path: Path) -> HeldOut:
     index, seed = numbers
     label, predicted = scores
     return HeldOut(source, clip, index, seed, label, predicted)
+
+
+def _no_predictions(path: Path) -> InputError:
+    """Returns the error of a folder without predictions, which names what else it lacks.
+
+    Raises:
+        InputError: It is no run folder, or its configuration or sidecar is damaged.
+    """
+    folder = path.parent
+    read_config(folder)
+    if (folder / "model.json").is_file():
+        read_sidecar(folder / "model.json")
+    names = ("metrics.json", "model.json", "model.onnx", "checkpoint")
+    others = [name for name in names if not (folder / name).exists()]
+    also = f" ({', '.join(others)} {'is' if len(others) == 1 else 'are'} missing too)"
+    return InputError(
+        f"{path}: missing, and every figure comes from it{also if others else ''}; restore it, or "
+        f"train again."
+    )
 
 
 def _as_texts(values: np.ndarray) -> npt.NDArray[np.object_]:

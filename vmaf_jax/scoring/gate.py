@@ -20,7 +20,7 @@ import pydantic
 
 from vmaf_jax.errors import GateError, InputError
 from vmaf_jax.evaluation.clip_pooling import PERCENTILES, POOLS, WORST_SHOT, check_pool, pool_clip
-from vmaf_jax.files import read_limited, write_bytes
+from vmaf_jax.files import check_json_keys, read_limited, write_bytes
 from vmaf_jax.printable import format_count
 from vmaf_jax.reporting.score_logs import Case, to_junit
 from vmaf_jax.scoring.measured_pair import find_shots
@@ -332,6 +332,10 @@ def _is_name_of(name: str, path: Path) -> bool:
 
 def _read_documents(path: Path) -> list[_Document]:
     content = read_limited(path, "BASELINE_BYTES", _MAX_BYTES)
+    try:
+        check_json_keys(content)
+    except ValueError as error:
+        raise InputError(f"{path}: {error}; make it again by `score --json`.") from error
     try:
         document = json.loads(content)
         ranked = document.get("ranked") if isinstance(document, dict) else None

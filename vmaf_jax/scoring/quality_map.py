@@ -20,7 +20,7 @@ from vmaf_jax.extraction.jax import FrameShape, unpack_planes
 from vmaf_jax.features.feature_set import FEATURES, FeatureSet
 from vmaf_jax.features.maps import TILE, luma_maps, v1_maps
 from vmaf_jax.features.v1 import Planes, settings_of, too_small
-from vmaf_jax.files import check_writable, is_folder, make_dir, write_bytes
+from vmaf_jax.files import check_writable, is_folder, write_together
 from vmaf_jax.printable import format_count
 from vmaf_jax.reporting.plots import MAP_KINDS, heat_picture
 from vmaf_jax.scoring.measured_pair import plan_again
@@ -167,7 +167,7 @@ def check_map_folder(folder: Path) -> None:
     """
     if folder.exists() and not is_folder(folder):
         raise InputError(f"{folder}: a file; name a folder for maps.")
-    check_writable(folder if is_folder(folder) else folder.parent)
+    check_writable(folder)
 
 
 def write_maps(folder: Path, scores: Scores) -> list[Path]:
@@ -184,7 +184,5 @@ def write_maps(folder: Path, scores: Scores) -> list[Path]:
         for found in maps_of_scores(scores, frames)
         for feature in found.values
     }
-    make_dir(folder)
-    for path, picture in pictures.items():
-        write_bytes(path, picture)
+    write_together(pictures)
     return list(pictures)
