@@ -13,6 +13,7 @@ from vmaf_jax.errors import InputError
 from vmaf_jax.export.pixels.model_file import Frame, check_pixels, read_pixels
 from vmaf_jax.export.pixels.runtime import example_feed
 from vmaf_jax.scoring import pixels
+from vmaf_jax.scoring.model import load_model
 from vmaf_jax.scoring.pixels import find_source, make_pixels, open_pixels
 
 FRAME = Frame(64, 48)
@@ -202,6 +203,42 @@ def times(name, factor, shift=0.0):
         node("Add", ["larger", "shift"], name),
         initializers=[floats("factor", factor), floats("shift", shift)],
     )
+
+
+MIXED = {  # one score for all frames, though as many as there are
+    "the mean": (
+        node("ReduceMean", ["was"], "mean", axes=[0], keepdims=1),
+        node("Sub", ["was", "was"], "none"),
+        node("Add", ["none", "mean"], "vmaf"),
+    ),
+    "the largest": (
+        node("ReduceMax", ["was"], "most", axes=[0], keepdims=1),
+        node("Max", ["was", "most"], "vmaf"),
+    ),
+    "shares": (node("Softmax", ["was"], "vmaf", axis=0),),
+}
+
+
+@pytest.mark.parametrize("case", MIXED)
+def test_a_score_that_depends_on_other_frames_is_refused(case, sound, tmp_path):
+    model, path = copied(sound), tmp_path / "px.onnx"
+    with_output("vmaf", *MIXED[case])(model)
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(InputError, match=r"px\.onnx: the score of a frame depends on the frames"):
+        run(path)
+
+
+def test_so_is_one_of_a_model_of_features(tmp_path):
+    model, path = onnx.load("checkpoints/nano/model.onnx"), tmp_path / "m.onnx"
+    with_output("vmaf", *MIXED["the mean"])(model)
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(InputError, match=r"m\.onnx: the score of a frame depends on the frames"):
+        load_model(path)
+
+
+@pytest.mark.parametrize("file", sorted(Path("checkpoints").glob("*/*.onnx")), ids=str)
+def test_ours_do_not(file):
+    assert load_model(file)(np.full((2, 6), 0.9)).shape == (2,)
 
 
 RUNNING = {

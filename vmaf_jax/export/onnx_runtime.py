@@ -1,6 +1,6 @@
 """ONNX files that keep the contract: how they are written, and how ONNX Runtime runs them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,12 +25,14 @@ if TYPE_CHECKING:
     import onnx
     import onnxruntime
 
+_DYNAMIC = b"DynamicQuantizeLinear"
 Feed = Mapping[str, npt.NDArray[np.generic]]  # an array for each input
 CPU = "CPUExecutionProvider"
 LEVELS = ("ORT_DISABLE_ALL", "ORT_ENABLE_BASIC", "ORT_ENABLE_EXTENDED", "ORT_ENABLE_ALL")
 # Between levels, of an output or of that share of it above 1: fused operators round otherwise, and
 # a value may fall into the next of 256 steps (0.09 points, in 4 of 100,000 rows of `tiny`).
 LEVELS_APART = 1e-3
+ROWS_APART = 1e-2  # VMAF points; of one row and of several, products are summed otherwise
 
 
 def write_onnx(
@@ -120,6 +122,8 @@ class OnnxModel:
         self.path, self.feature_set, self.over_frames = path, file.feature_set, file.over_frames
         self.has_spread = file.has_spread
         self.session = open_session(file.content, path, threads=threads)
+        if _DYNAMIC not in file.content:  # whose steps follow from all rows of a call
+            check_rows(self, self.feature_set, path)
 
     def __call__(
         self, features: npt.ArrayLike, frames: npt.ArrayLike | None = None
@@ -230,6 +234,27 @@ def check_scores(
             f"in [{low:g}, {high:g}]; export it again."
         )
     return clipped
+
+
+def check_rows(
+    score: Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]],
+    feature_set: FeatureSet,
+    path: Path,
+) -> None:
+    """Checks that a model scores each row of features `[n, d]` by itself.
+
+    Raises:
+        InputError: rows that are scored together get other scores than each alone, by more than
+            `ROWS_APART`.
+    """
+    rows = example_feed(feature_set)[INPUT_NAME].astype(np.float32)
+    alone = np.concatenate([score(rows[k : k + 1]) for k in range(len(rows))])
+    apart = np.abs(score(rows) - alone).max()
+    if apart > ROWS_APART:
+        raise InputError(
+            f"{path}: the score of a frame depends on the frames that are scored with it (by "
+            f"{apart:.3g} points); export it again."
+        )
 
 
 def pack(features: np.ndarray, frames: np.ndarray) -> npt.NDArray[np.float32]:

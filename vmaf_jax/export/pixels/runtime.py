@@ -21,7 +21,14 @@ import numpy.typing as npt
 from vmaf_jax.environment import available_cores
 from vmaf_jax.errors import GateError, InputError
 from vmaf_jax.export.contract import INPUT_NAME, OUTPUT_NAME
-from vmaf_jax.export.onnx_runtime import CPU, Feed, check_scores, open_session, run_session
+from vmaf_jax.export.onnx_runtime import (
+    CPU,
+    Feed,
+    check_rows,
+    check_scores,
+    open_session,
+    run_session,
+)
 from vmaf_jax.export.pixels.model_file import HEAD_ROWS, PICTURES, Frame, PixelsFile, head_model
 from vmaf_jax.features.frames import chunk_features
 
@@ -84,6 +91,7 @@ class PixelsModel:
                 f"drivers, or choose CPU."
             )
         self._head = open_session(head_model(file.model).SerializeToString(), path, threads=1)
+        check_rows(self.score, self.feature_set, path)
 
     def features(
         self, reference: Pictures, distorted: Pictures, previous: Pictures
@@ -112,7 +120,7 @@ class PixelsModel:
             InputError: ONNX Runtime fails, or a feature is none that pictures can have.
         """
         n = len(feed[PICTURES[0]])
-        if self.workers == 1 or n == 1:
+        if self.provider != CPU or n == 1:
             return self._run_features(feed)
 
         def run_frame(k: int) -> npt.NDArray[np.float32]:
