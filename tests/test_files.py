@@ -11,6 +11,7 @@ from vmaf_jax.files import (
     check_result_folder,
     parse_yaml,
     read_yaml,
+    work_folder,
     write_together,
 )
 from vmaf_jax.tables.dataset import check_dataset
@@ -105,6 +106,18 @@ def test_a_failed_write_leaves_no_folder_that_was_made_for_it(tmp_path):
     with pytest.raises(InputError), atomic_path(tmp_path / "a" / "b" / "c") as temporary:
         fill(temporary)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_folder_of_temporary_files_is_named_by_its_variable():
+    def fill(temporary):
+        raise OSError(28, "No space left on device")
+
+    with (
+        work_folder() as work,
+        pytest.raises(InputError, match=r"\(No space left on device\); .* TMPDIR"),
+        atomic_path(work / "model.onnx") as temporary,
+    ):
+        fill(temporary)
 
 
 def test_files_written_together_are_all_there_or_none(tmp_path):

@@ -115,6 +115,9 @@ def _replace(path: Path) -> Iterator[Path]:
         else:
             temporary.replace(path)
     except OSError as error:
+        folders = [Path(folder) for folder in _WORK_FOLDERS]
+        if any(f.parent == Path(tempfile.gettempdir()) and f in path.parents for f in folders):
+            raise temporary_error(error) from error
         raise InputError(
             f"{path}: cannot write ({error.strerror or error}); free space or choose a writable "
             f"place."
@@ -223,9 +226,11 @@ def temporary_error(error: OSError) -> InputError:
 
 
 def remove_work_folders() -> None:
-    """Removes the temporary folders of this process, before it ends."""
+    """Removes the temporary folders and locks of this process, before it ends."""
     for folder in list(_WORK_FOLDERS):
         shutil.rmtree(folder, ignore_errors=True)
+    for path in list(_CLAIMS):
+        path.unlink(missing_ok=True)
 
 
 def check_local(path: Path) -> None:
@@ -369,6 +374,35 @@ def check_result_folder(folder: Path, mark: str, *, overwrite: bool) -> None:
             f"replace it."
         )
     check_writable(folder.absolute().parent)
+
+
+@contextlib.contextmanager
+def claim_result_folder(folder: Path, mark: str, *, overwrite: bool) -> Iterator[None]:
+    """Keeps other programs from writing a result folder until the block ends.
+
+    Else the later of two would replace the result of the other, without `overwrite`.
+
+    Args:
+        mark, overwrite: As for `check_result_folder`, which is asked before and under the lock.
+
+    Raises:
+        InputError: As `check_result_folder`, or another program holds the folder.
+    """
+    check_result_folder(folder, mark, overwrite=overwrite)
+    folder = folder.absolute()
+    busy = f"{folder}: another program writes its result here; wait for it, or choose another."
+    path = folder.with_name(f".{folder.name[:200]}.lock")
+    with new_folder(folder.parent), take_lock(path, busy):
+        _CLAIMS.add(path)
+        try:
+            check_result_folder(folder, mark, overwrite=overwrite)
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+            _CLAIMS.discard(path)
+
+
+_CLAIMS: set[Path] = set()
 
 
 def check_output(path: Path, suffix: str, inputs: Iterable[Path] = ()) -> None:

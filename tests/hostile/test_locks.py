@@ -9,8 +9,9 @@ import pytest
 
 from tests.hostile.support import refused
 from tests.support import run_command
+from vmaf_jax import files
 from vmaf_jax.errors import InputError
-from vmaf_jax.files import read_limited, take_lock, write_bytes
+from vmaf_jax.files import claim_result_folder, read_limited, take_lock, write_bytes
 from vmaf_jax.runs.state import UnfitError, read_arrays, write_arrays
 from vmaf_jax.tables.dataset import open_writer
 from vmaf_jax.video.ffmpeg import find_ffmpeg
@@ -31,7 +32,11 @@ def folder(encodes, tmp_path, monkeypatch):
 
 TRAIN = ("train", "--config", "c.yaml", "--run-dir", "out", "--save-every", "100")
 EXTRACT = ("extract", "--corpus", "manifest", "--manifest", "clips.csv", "--out", "out")
-LOCKS = {"a training's": (TRAIN, "out.state/lock"), "a dataset's": (EXTRACT, "out/.lock")}
+LOCKS = {
+    "a result's": (TRAIN, ".out.lock"),
+    "a training's": (TRAIN, "out.state/lock"),
+    "a dataset's": (EXTRACT, "out/.lock"),
+}
 PUT = {
     "a link to a file": (lambda path: path.symlink_to("../work.txt"), "a link, .* remove it"),
     "a link to nothing": (lambda path: path.symlink_to("../new.txt"), "a link, .* remove it"),
@@ -44,7 +49,7 @@ PUT = {
 @pytest.mark.parametrize("lock", LOCKS)
 def test_a_lock_that_is_none_is_refused_and_left_alone(lock, put, folder):
     command, name = LOCKS[lock]
-    (folder / name).parent.mkdir()
+    (folder / name).parent.mkdir(exist_ok=True)
     if command == EXTRACT:
         (folder / "out" / "_dataset.json").write_text("{}")
     make, line = PUT[put]
@@ -52,6 +57,41 @@ def test_a_lock_that_is_none_is_refused_and_left_alone(lock, put, folder):
     refused(folder, f"{name}: {line}", *command)
     assert (folder / "work.txt").read_bytes() == WORK
     assert not (folder / "new.txt").exists()
+
+
+@pytest.mark.parametrize("command", ["train", "select"])
+def test_a_result_folder_has_one_writer(command, folder):
+    """The later of two trainings replaced the run of the other silently."""
+    (folder / "s.yaml").write_text(
+        "name: x\ndata: {corpus: support_vectors}\ncandidates:\n"
+        "  a: {training: {steps: 2}, sweep: {student.network: [nano]}}\n"
+    )
+    words = {"train": TRAIN[:-2], "select": ("select", "--config", "s.yaml", "--out", "out")}
+    with claim_result_folder(folder / "out", "metrics.json", overwrite=False):
+        refused(folder, "/out: another program writes its result here; wait", *words[command])
+    assert not (folder / ".out.lock").exists()
+
+
+def test_a_result_that_another_program_has_just_written_is_kept(tmp_path, monkeypatch):
+    take = files.take_lock
+
+    def take_late(path, busy):
+        (tmp_path / "out").mkdir()
+        (tmp_path / "out" / "mark").write_text("of the other program")
+        return take(path, busy)
+
+    monkeypatch.setattr(files, "take_lock", take_late)
+    claim = claim_result_folder(tmp_path / "out", "mark", overwrite=False)
+    with pytest.raises(InputError, match="holds an earlier result"), claim:
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_an_interrupted_program_leaves_no_lock(tmp_path):
+    with claim_result_folder(tmp_path / "out", "mark", overwrite=False):
+        assert [path.name for path in tmp_path.iterdir()] == [".out.lock"]
+        files.remove_work_folders()
+        assert list(tmp_path.iterdir()) == []
 
 
 def test_a_lock_is_held_by_one_and_never_emptied(tmp_path):

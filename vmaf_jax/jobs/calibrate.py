@@ -30,7 +30,7 @@ from vmaf_jax.evaluation.title_process import (
     half_widths,
     posterior,
 )
-from vmaf_jax.files import atomic_path, check_result_folder, to_csv, write_text
+from vmaf_jax.files import atomic_path, check_result_folder, claim_result_folder, to_csv, write_text
 from vmaf_jax.jobs.calibrated_folder import CalibratedTitles, write_model
 from vmaf_jax.printable import format_count
 from vmaf_jax.scoring.measured_clips import DEFAULT_BASE, MeasuredClips, load_process, measure_clips
@@ -270,7 +270,8 @@ def calibrate(
     calibration = CalibratedTitles(
         model, base, process, measured, rated, ratings, codec, rows, mean, deviation, scale
     )
-    with atomic_path(out) as folder:
+    claim = claim_result_folder(out, CLIPS_FILE, overwrite=overwrite)
+    with claim, atomic_path(out) as folder:
         folder.mkdir()
         write_model(folder, out.name, calibration)
         write_text(folder / CLIPS_FILE, result.to_csv())

@@ -32,7 +32,14 @@ from vmaf_jax.features.feature_set import (
     V1_SETS,
     FeatureSet,
 )
-from vmaf_jax.files import atomic_path, check_result_folder, to_json, write_bytes, write_text
+from vmaf_jax.files import (
+    atomic_path,
+    check_result_folder,
+    claim_result_folder,
+    to_json,
+    write_bytes,
+    write_text,
+)
 from vmaf_jax.printable import format_count
 from vmaf_jax.progress import NO_PROGRESS, Progress
 from vmaf_jax.reporting.page import markdown_table
@@ -132,7 +139,8 @@ def compare_backends(
     if FLOAT in tables:
         pairs = [(FLOAT, INTEGER), (CPU, FLOAT), *pairs]
     pairs += [(name, CPU) for name in tables if name not in (INTEGER, FLOAT, CPU)]
-    with atomic_path(out.absolute()) as folder:
+    claim = claim_result_folder(out, "backends.json", overwrite=overwrite)
+    with claim, atomic_path(out.absolute()) as folder:
         folder.mkdir()
         comparisons = [_compare(pair, columns, index, clips, folder) for pair in pairs]
         excess = {}

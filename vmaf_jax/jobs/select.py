@@ -1,5 +1,6 @@
 """`vmaf-jax select`: which network and which training, by held-out error and size."""
 
+import contextlib
 import dataclasses
 import math
 from collections.abc import Sequence
@@ -10,7 +11,7 @@ import pydantic
 import yaml
 
 from vmaf_jax.evaluation.cross_validation import SweepPoint, SweepTable
-from vmaf_jax.files import atomic_path, check_result_folder, read_yaml, to_json, write_text
+from vmaf_jax.files import atomic_path, claim_result_folder, read_yaml, to_json, write_text
 from vmaf_jax.progress import NO_PROGRESS, Progress
 from vmaf_jax.reporting.page import markdown_table, page, section, table, text
 from vmaf_jax.runs.config import Config, DataConfig, StudentConfig, find_config, validate
@@ -108,9 +109,10 @@ def select(
     Raises:
         InputError: The rows cannot be had, or `out` cannot be written.
     """
-    check_result_folder(out, "selection.json", overwrite=overwrite)
-    tried = load_combinations(config.sweeps(), progress)
-    with open_state(out, save_every_s, progress, several=True) as state:
+    with contextlib.ExitStack() as claims:
+        claims.enter_context(claim_result_folder(out, "selection.json", overwrite=overwrite))
+        tried = load_combinations(config.sweeps(), progress)
+        state = claims.enter_context(open_state(out, save_every_s, progress, several=True))
         fits = fit_points(tried.points, tried.problems, state=state, progress=progress)
         selection = choose(rank_fits(_name_groups(config, tried), fits))
         with atomic_path(out.absolute()) as folder:

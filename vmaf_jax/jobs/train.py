@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from vmaf_jax.export.parity import check_parity
-from vmaf_jax.files import check_result_folder
+from vmaf_jax.files import claim_result_folder
 from vmaf_jax.progress import NO_PROGRESS, Progress
 from vmaf_jax.runs.conclude import conclude, load_external
 from vmaf_jax.runs.config import Config, warn_of_recipe
@@ -63,13 +63,23 @@ def train(
         GateError: parity missed its limit; the run folder is written all the same.
     """
     started = time.perf_counter()
-    check_result_folder(run_dir, "metrics.json", overwrite=overwrite)
+    with claim_result_folder(run_dir, "metrics.json", overwrite=overwrite):
+        run = _train(config, run_dir, started, save_every_s, progress)
+    check_parity(run.parity)
+    return run
+
+
+def _train(
+    config: Config,
+    run_dir: Path,
+    started: float,
+    save_every_s: float | None,
+    progress: Progress,
+) -> Run:
     if (warning := warn_of_recipe(config)) is not None:
         progress.say(warning)
     if config.sweep:
-        run = sweep(config, run_dir, save_every_s, progress)
-        check_parity(run.parity)
-        return run
+        return sweep(config, run_dir, save_every_s, progress)
     problem = problem_of(config, progress)
     problem.check_folds()
     # Loaded before training, so that a missing corpus costs no training.
@@ -83,5 +93,4 @@ def train(
         write_run(run)
         if state is not None:
             state.remove()
-    check_parity(run.parity)
     return run
