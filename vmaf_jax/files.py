@@ -441,7 +441,7 @@ def holds_plain_files(folder: Path) -> bool:
 def check_writable(folder: Path) -> None:
     """Checks, before long work, that a file can be created in `folder`, which need not exist.
 
-    Nothing is made yet, since what is asked for may still be refused.
+    Nothing is made yet, since the request may still be refused.
 
     Raises:
         InputError: It cannot.

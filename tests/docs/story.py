@@ -52,6 +52,9 @@ def _videos(folder: Path, ffmpeg: str) -> None:
     make("-f", "lavfi", "-i", SOURCE, "-pix_fmt", "yuv420p", "ref.y4m")
     for name, crf in ENCODES.items():
         make("-i", "ref.y4m", "-c:v", "libx264", "-crf", crf, f"encodes/{name}")
+    pattern = "testsrc=size=352x288:rate=24:duration=2"
+    make("-f", "lavfi", "-i", pattern, "-pix_fmt", "yuv420p", "pattern.y4m")
+    make("-i", "pattern.y4m", "-threads", 1, "-c:v", "libx264", "-crf", 30, "pattern.mp4")
     for name in ("reference.y4m", "ref2.y4m"):
         shutil.copy(folder / "ref.y4m", folder / name)
     for name in ("distorted.mp4", "phone.mp4", "late.mp4"):

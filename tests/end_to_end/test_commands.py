@@ -215,7 +215,7 @@ BAD = [
     (["train", "--config", "none.yaml"], "none.yaml: no such file; by name there are"),
     (["train", "--config", "configs/nano.yaml", "--set", "training.stepz=1"], "unknown key"),
     (["train", "--config", "configs/nano.yaml", "--set", "training.steps=-1"], "training.steps"),
-    (["train", "--config", "configs/nano.yaml", "--run-dir", "{file}/x"], "cannot create"),
+    (["train", "--config", "configs/nano.yaml", "--run-dir", "{file}/x"], "cannot write here"),
     (["train", "--config", "configs/nano.yaml", "--set", "data.features={one}"], "1 source"),
     (["train", "--config", "configs/nano.yaml", "--set", "data.features={nan}"], "row 0 is nan"),
     (["extract", "--corpus", "netflix", "--out", "{tmp}/x.parquet"], "--data-root"),

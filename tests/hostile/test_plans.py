@@ -162,7 +162,8 @@ def test_what_points_to_other_files_is_refused(demuxer, force):
 @pytest.mark.parametrize(("matrix", "expected"), [("bt709", "bt709"), ("unknown", "bt601")])
 def test_rgb_becomes_luma_by_the_others_matrix(matrix, expected):
     made = plan(reference={"matrix": matrix}, matrix="gbr", pix_fmt="gbrp", range="pc")
-    assert f"scale=out_color_matrix={expected}:out_range=tv" in made.to_distorted
+    scale = f"scale=out_color_matrix={expected}:flags=bicubic+accurate_rnd:out_range=tv"
+    assert scale in made.to_distorted
     assert made.to_distorted.endswith(SAME_COLOUR)
 
 
