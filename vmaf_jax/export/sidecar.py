@@ -26,7 +26,7 @@ from vmaf_jax.evaluation.metrics import Metrics
 from vmaf_jax.evaluation.title_process import Hyperparameters
 from vmaf_jax.export.contract import MAX_BYTES as ONNX_BYTES
 from vmaf_jax.export.contract import OUTPUT_NAME, read_feature_set
-from vmaf_jax.features.feature_set import OUTPUT_RANGE, FeatureSet
+from vmaf_jax.features.feature_set import FEATURE_SETS, OUTPUT_RANGE, FeatureSet
 from vmaf_jax.files import check_json_keys, read_limited, to_json, write_text
 from vmaf_jax.models.viewing_distance import ViewingDistance
 from vmaf_jax.printable import printable
@@ -43,6 +43,8 @@ _REQUIRED = ("pooling", "label", "arch", "n_params", "license", "training")
 
 Count = Annotated[int, pydantic.Field(strict=True, gt=0)]
 Number = Annotated[float, pydantic.Field(strict=True, allow_inf_nan=False)]
+_ROUNDING = 1e-5  # calibrations are stored to six decimals
+_MOST_ERROR = OUTPUT_RANGE[1] + 0.1  # points, with what rounding adds
 FromZero = Annotated[float, pydantic.Field(strict=True, allow_inf_nan=False, ge=0)]
 Text = Annotated[str, pydantic.Field(min_length=1, max_length=256)]
 
@@ -193,6 +195,9 @@ class CalibrationEntry(pydantic.BaseModel, frozen=True):
             raise ValueError("n_sources exceeds n_clips")
         if (np.diff(self.quantile) < 0).any():
             raise ValueError("quantile falls")
+        # A residual is an error, of at most 100 points, over the difficulty of its prediction.
+        if max(self.quantile[-1] * min(self.difficulty), *self.difficulty) > _MOST_ERROR:
+            raise ValueError("its errors exceed the scale of 100 points")
         return self
 
     @classmethod
@@ -315,6 +320,13 @@ class Sidecar(Origin, FileFacts, frozen=True):
         d = len(self.features)
         if self.calibration is not None and len(self.calibration.region.mean) != d:
             raise ValueError(f"calibration.region is not of {d} features")
+        if self.calibration is None or self.feature_set not in FEATURE_SETS:
+            return self
+        possible = FEATURE_SETS[self.feature_set].possible
+        for name, mean in zip(self.features, self.calibration.region.mean, strict=True):
+            low, high = possible.get(name, (-np.inf, np.inf))
+            if not low - _ROUNDING <= mean <= high + _ROUNDING:
+                raise ValueError(f"calibration.region has a mean {name} of {mean:g}")
         return self
 
 
