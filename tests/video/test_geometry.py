@@ -60,22 +60,66 @@ def test_the_depth_is_that_of_the_encode():
     assert choices.layouts[0].encoded_format(ours) == (1280, 720, 10)
 
 
+def test_a_cut_of_the_reference_must_leave_much_less_where_rounding_explains_the_sizes():
+    """180 lines of 320 may be 181.3 rounded, so pictures have to say more than of 720 lines."""
+    for size, share, is_cut in (
+        ((320, 180), 0.86, False),
+        ((320, 180), 0.6, True),
+        ((1280, 720), 0.86, True),
+    ):
+        choices = find_layouts(VIDEOS, (stream(1920, 1088), stream(*size)), Comparison())
+        cut = next(layout.name for layout in choices.layouts if "cut the reference" in layout.name)
+        errors = {layout.name: 9.0 for layout in choices.layouts} | {"stretch": 1.0, cut: share}
+        apart = {(a.name, b.name): 1 - share for a, b in choices.comparisons()}
+        assert choices.choose(errors, apart).name == (cut if is_cut else "stretch")
+
+
+def plan_encode(ffmpeg, folder, filters, encode, contrast=1.0):
+    """Plans a noisy picture that moves against an encode of it, which filters were applied to."""
+    source = "testsrc2=size=480x270:rate=24:duration=0.6,noise=alls=20:allf=t:all_seed=1"
+    source += f",lutyuv=y=16+(val-16)*{contrast}"
+    line = [ffmpeg, "-v", "error", "-f", "lavfi", "-i", source, "-pix_fmt", "yuv420p"]
+    subprocess.run([*line, str(folder / "ref.y4m")], check=True)
+    line = [ffmpeg, "-v", "error", "-i", str(folder / "ref.y4m"), "-vf", filters]
+    line += ["-c:v", "libx264", "-pix_fmt", "yuv420p", *encode.split(), str(folder / "dis.mp4")]
+    subprocess.run(line, check=True)
+    pair = (Video(folder / "ref.y4m"), Video(folder / "dis.mp4"))
+    return plan_comparison(find_ffmpeg(), *probe_pair(find_ffmpeg(), pair), Comparison())
+
+
+TO_135 = "scale=240:135:flags=bicubic,format=yuv444p,pad=240"
+SMEARED = "fillborders=bottom=1:mode=smear"
+
+
+@pytest.mark.parametrize("encode", ["-crf 24", "-crf 44"])
 @pytest.mark.parametrize(
-    ("reference", "distorted", "share", "is_cut"),
+    ("filters", "lines"),
     [
-        # 180 lines of 320 may be 181.3 rounded, so pictures have to say more.
-        ((1920, 1088), (320, 180), 0.86, False),
-        ((1920, 1088), (1280, 720), 0.86, True),
-        ((1920, 1088), (320, 180), 0.6, True),
+        (f"{TO_135}:136", 135),
+        (f"{TO_135}:136,{SMEARED}", 135),
+        (f"{TO_135}:144", 135),
+        # Without `setsar` a tag of the shape of samples makes up for the line that was lost.
+        ("scale=240:134:flags=bicubic,pad=240:136", 134),
+        ("scale=240:134:flags=bicubic,setsar=1,pad=240:136", 134),
+        ("scale=240:136:flags=bicubic,setsar=1", None),
     ],
 )
-def test_a_cut_must_clearly_beat_the_whole_where_rounding_explains_the_sizes(
-    reference, distorted, share, is_cut
+def test_a_padded_step_of_a_ladder_is_cut_whatever_detail_it_lost(
+    filters, lines, encode, tmp_path, ffmpeg
 ):
-    choices = find_layouts(VIDEOS, (stream(*reference), stream(*distorted)), Comparison())
-    cut = next(layout.name for layout in choices.layouts if "cut the reference" in layout.name)
-    errors = {layout.name: 9.0 for layout in choices.layouts} | {"stretch": 1.0, cut: share}
-    assert choices.choose(errors).name == (cut if is_cut else "stretch")
+    plan = plan_encode(ffmpeg, tmp_path, filters, encode)
+    if lines is None:
+        assert plan.description["layout"] == "stretch"
+        return
+    assert plan.description["layout"] == f"cut the distorted video to 240x{lines}"
+    assert f"and was cut to 240x{lines}" in plan.warnings[-1]
+
+
+def test_a_step_whose_pictures_do_not_show_padding_is_told(tmp_path, ffmpeg):
+    plan = plan_encode(ffmpeg, tmp_path, "scale=240:136,setsar=1", "-crf 45", contrast=0.1)
+    assert plan.description["layout"] == "stretch"
+    assert plan.warnings[-1].startswith("the distorted video may be 240x135 and padding")
+    assert plan.description["warnings"] == list(plan.warnings)
 
 
 def test_a_pan_that_is_out_of_step_is_compared_whole(tmp_path, ffmpeg):

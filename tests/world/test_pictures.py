@@ -457,6 +457,29 @@ CASES += [
         ),
         warns="cut to 86x67",
     ),
+    # Most of the error is detail that such encodes lost, wherever their lines lie.
+    Case(
+        "padded_step_of_few_bits",
+        CLEAN,
+        Made(
+            "psb.mkv",
+            "clean",
+            "-vf scale=80:62:flags=bicubic,setsar=1,pad=80:64 -c:v libx264 -crf 44",
+            luma=f"crop=80:62:0:0,scale={WIDTH}:{HEIGHT}:flags=bicubic,format=yuv420p",
+        ),
+        warns="cut to 80x62",
+    ),
+    Case(
+        "scaled_step_of_few_bits",
+        CLEAN,
+        Made(
+            "ssb.mkv",
+            "clean",
+            "-vf scale=80:64:flags=bicubic,setsar=1 -c:v libx264 -crf 44",
+            luma=f"scale={WIDTH}:{HEIGHT}:flags=bicubic,format=yuv420p",
+        ),
+        warns="was scaled to 172x134",
+    ),
     # Scaling alone leaves a tag of the shape of samples here, as it does at 426x240.
     Case(
         "padded_step_with_its_shape",

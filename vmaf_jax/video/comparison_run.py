@@ -138,44 +138,66 @@ def plan_comparison(
     if len(names) == 1:
         return plan
     plans = {name: plan_pair(videos, streams, whole, offset, name, alignment) for name in names}
-    errors = _measure_luma_errors(ffmpeg, videos, streams, plans)
-    chosen = plan.layouts.choose(errors).name
-    return plan_pair(videos, streams, comparison, offset, chosen, alignment)
+    layouts = plan.layouts
+    errors, apart = _measure_luma_errors(ffmpeg, videos, streams, plans)
+    chosen = layouts.choose(errors, apart)
+    plan = plan_pair(videos, streams, comparison, offset, chosen.name, alignment)
+    doubt = layouts.find_doubt(errors, apart)
+    return plan.warn(doubt) if doubt else plan
 
 
 def _measure_luma_errors(
     ffmpeg: Ffmpeg, videos: VideoPair, streams: StreamPair, plans: Mapping[str, PairPlan]
-) -> dict[str, float]:
-    """Returns the mean squared difference of luma that each plan leaves in some frames of a pair.
+) -> tuple[dict[str, float], dict[tuple[str, str], float]]:
+    """Measures by some frames of a pair what `LayoutChoices.choose` takes.
 
     All plans are run at once, so that the pair is decoded once.
+
+    Returns:
+        By layout, the mean squared difference of luma; and, by two layouts of a ladder's step, that
+        between the pictures of both.
 
     Raises:
         InputError: ffmpeg fails.
     """
     reference, distorted = videos
+    layouts = next(iter(plans.values())).layouts
+    is_deep = common_bits(streams[0].pix_fmt, streams[1].pix_fmt) > 8
+    some = f"{_SOME_FRAMES},format={planar_format('420', 12 if is_deep else 8)}"
+    if layouts.step_size is not None:  # in 12 bits: dark pictures differ by less than a level
+        width, height = layouts.step_size
+        some = f"{_SOME_FRAMES},scale={width}:{height}:flags=area,format={planar_format('420', 12)}"
     parts = [
         f"[{k}:{video.stream_specifier}]split={len(plans)}"
         + "".join(f"[{role}{n}]" for n in range(len(plans)))
         for k, role, video in ((0, "d", distorted), (1, "r", reference))
     ]
-    is_deep = common_bits(streams[0].pix_fmt, streams[1].pix_fmt) > 8
-    some = f"{_SOME_FRAMES},format={planar_format('420', 12 if is_deep else 8)}"
-    ends = []
+    names = list(plans)
+    pairs = {f"error{n}": (f"x{n}", f"y{n}") for n in range(len(names))}
+    compared = {}
+    for k, (first, second) in enumerate(layouts.comparisons()):
+        plane = "x" if first.to_reference == second.to_reference else "y"
+        n, m = names.index(first.name), names.index(second.name)
+        pairs[f"apart{k}"] = (f"{plane}{n}", f"{plane}{m}")
+        compared[first.name, second.name] = f"apart{k}"
     for n, plan in enumerate(plans.values()):
-        parts += [
-            f"[d{n}]{plan.to_distorted},{some}[x{n}]",
-            f"[r{n}]{plan.to_reference},{some}[y{n}]",
-            f"[x{n}][y{n}]psnr@way{n}[o{n}]",
-        ]
-        ends += ["-map", f"[o{n}]"]
+        for start, chain, end in (("d", plan.to_distorted, "x"), ("r", plan.to_reference, "y")):
+            uses = [key for key, pair in pairs.items() if f"{end}{n}" in pair]
+            copies = "".join(f"[{end}{n}{key}]" for key in uses)
+            parts.append(f"[{start}{n}]{chain},{some},split={len(uses)}{copies}")
+    outputs = []
+    for key, (a, b) in pairs.items():
+        parts.append(f"[{a}{key}][{b}{key}]psnr@{key}[{key}]")
+        outputs += ["-map", f"[{key}]"]
     arguments = [*VERBOSE, *distorted.arguments(), *reference.arguments()]
-    arguments += ["-filter_complex", ";".join(parts), *ends]
+    arguments += ["-filter_complex", ";".join(parts), *outputs]
     run = run_ffmpeg(ffmpeg, [*arguments, *TO_NOTHING])
-    found = dict(re.findall(r"psnr@way(\d+) @ .*PSNR y:([\d.]+|inf)", run.report))
-    if run.code or len(found) < len(plans):
+    found = dict(re.findall(r"psnr@(\w+) @ .*PSNR y:([\d.]+|inf)", run.report))
+    if run.code or len(found) < len(pairs):
         raise InputError(explain_failure(run.report, reference, distorted))
-    return {name: 10 ** (-float(found[str(n)]) / 10) for n, name in enumerate(plans)}
+    squares = {key: 10 ** (-float(psnr) / 10) for key, psnr in found.items()}
+    errors = {name: squares[f"error{n}"] for n, name in enumerate(names)}
+    return errors, {pair: squares[key] for pair, key in compared.items()}
 
 
 _CORRUPT = "corrupt decoded frame"

@@ -87,6 +87,12 @@ class PairPlan:
         """Whether its filters count frames, or look at those before, from the first on."""
         return bool(self.timing or any(self.skip) or self.limit or self.description["deinterlaced"])
 
+    def warn(self, text: str) -> "PairPlan":
+        """Returns the plan with one more warning."""
+        warnings = (*self.warnings, text)
+        description = {**self.description, "warnings": list(warnings)}
+        return dataclasses.replace(self, warnings=warnings, description=description)
+
 
 def plan_pair(
     videos: VideoPair,
