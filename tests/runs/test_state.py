@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import random
+import resource
 import shutil
 import signal
 import subprocess
@@ -18,7 +19,7 @@ from vmaf_jax.errors import InputError
 from vmaf_jax.interrupts import SAVED
 from vmaf_jax.models import Student
 from vmaf_jax.progress import NullProgress
-from vmaf_jax.runs.state import TrainingState, load_checkpoint, save_checkpoint
+from vmaf_jax.runs.state import TrainingState, load_checkpoint, save_checkpoint, write_arrays
 
 pytestmark = pytest.mark.optimised  # they train for a while
 
@@ -211,6 +212,30 @@ def test_two_trainings_do_not_share_a_run_folder(tmp_path):
         first.remove()
     with TrainingState(tmp_path / "run", 1.0, Told()):
         pass
+
+
+def test_a_training_that_fails_before_its_first_state_leaves_nothing(tmp_path):
+    with TrainingState(tmp_path / "run", 1.0, Told()):
+        assert (tmp_path / "run.state" / "lock").is_file()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "write",
+    [save_checkpoint, lambda path, variables: write_arrays(path, dict(variables), "this")],
+    ids=["checkpoint", "state"],
+)
+def test_a_full_disk_is_one_line_and_leaves_nothing(write, tmp_path, capfd):
+    variables = Student("tiny").init(jax.random.key(0))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        with pytest.raises(InputError, match=r"cannot write \(File too large\); free space"):
+            write(tmp_path / "a", variables)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert list(tmp_path.iterdir()) == []
+    assert capfd.readouterr() == ("", "")
 
 
 def test_round_trip_to_the_same_bytes(tmp_path):

@@ -17,6 +17,7 @@ import hashlib
 import io
 import json
 import logging
+import os
 import re
 import shutil
 import time
@@ -85,7 +86,7 @@ def write_arrays(place: Path, arrays: Arrays, training: str) -> None:
     """
     with atomic_path(place) as temporary:
         temporary.mkdir()
-        save_checkpoint(temporary / _ARRAYS, arrays)
+        _write_tree(temporary / _ARRAYS, arrays)
         contents = {"training": training, "files": _digests(temporary / _ARRAYS)}
         write_text(temporary / _LIST, json.dumps(contents, indent=1))
 
@@ -120,6 +121,7 @@ def _digests(folder: Path) -> dict[str, str]:
 
 _KEPT = 2  # states: where the last one is damaged, training goes on after the one before
 _LOCK = "lock"
+_FILE_BYTES = 8192  # of a leaf's files beside its numbers: blocks and a description
 # The lock, states, results, and what a killed process left of writing them.
 _OWN_ENTRY = re.compile(
     rf"{_LOCK}|\d{{9}}|result-[0-9a-f]{{16}}|\.(?:\d{{9}}|result-).*\.(?:tmp|old)"
@@ -165,6 +167,8 @@ class TrainingState:
     def __exit__(self, *_: object) -> None:
         self._interruptible.close()
         if self._lock is not None:
+            if self.folder is not None and [p.name for p in self.folder.glob("*")] == [_LOCK]:
+                self.remove()  # nothing was saved
             self._lock.close()
 
     def of(self, *parts: object) -> "TrainingState":
@@ -354,18 +358,46 @@ def _from_first(arrays: Arrays | None) -> Arrays | None:
 
 
 def save_checkpoint(path: Path, variables: Variables) -> None:
-    """Writes `variables` to the folder `path`, atomically, replacing what was there."""
+    """Writes `variables` to the folder `path`, atomically, replacing what was there.
+
+    Raises:
+        InputError: the place is full or not writable.
+    """
+    with atomic_path(path) as temporary:
+        _write_tree(temporary, variables)
+
+
+def _write_tree(path: Path, variables: Variables) -> None:
+    """Writes a tree of arrays to the new folder `path`.
+
+    Raises:
+        OSError: the place is full or not writable.
+    """
     import orbax.checkpoint as ocp
 
-    logging.getLogger("absl").setLevel(logging.ERROR)
-    with atomic_path(path) as temporary:
-        tree = jax.tree.map(np.asarray, dict(variables))
+    # Orbax's thread logs the traceback of a failed write, which is told in one line.
+    logging.getLogger("absl").setLevel(logging.CRITICAL)
+    tree = jax.tree.map(np.asarray, dict(variables))
+    # TensorStore's threads write on after a failure, into folders that are being removed, so that
+    # a full disk is found before they start.
+    leaves = jax.tree.leaves(tree)
+    with path.open("xb") as file:
+        if hasattr(os, "posix_fallocate"):
+            size = sum(leaf.nbytes + _FILE_BYTES for leaf in leaves) + _FILE_BYTES
+            os.posix_fallocate(file.fileno(), 0, size)
+    path.unlink()
+    try:
         with checkpointer_alone() as checkpointer:
-            checkpointer.save(temporary.absolute(), args=ocp.args.PyTreeSave(tree))
-        metadata = json.loads((temporary / _METADATA).read_text())
-        for key in ("init_timestamp_nsecs", "commit_timestamp_nsecs"):
-            metadata[key] = 0
-        (temporary / _METADATA).write_text(json.dumps(metadata))
+            checkpointer.save(path.absolute(), args=ocp.args.PyTreeSave(tree))
+    except ValueError as error:  # TensorStore's, of a failed write
+        shutil.rmtree(path.with_name(f"{path.name}.orbax-checkpoint-tmp"), ignore_errors=True)
+        if (code := re.search(r"os_error_code='(\d+)'", str(error))) is None:
+            raise
+        raise OSError(int(code[1]), os.strerror(int(code[1]))) from error
+    metadata = json.loads((path / _METADATA).read_text())
+    for key in ("init_timestamp_nsecs", "commit_timestamp_nsecs"):
+        metadata[key] = 0
+    (path / _METADATA).write_text(json.dumps(metadata))
 
 
 def checkpointer_alone() -> "ocp.Checkpointer":
