@@ -1,10 +1,12 @@
 """Samples of frames: which models and comparisons they can serve, and their values."""
 
 import dataclasses
+import subprocess
 
 import numpy as np
 import pytest
 
+import vmaf_jax
 from vmaf_jax.errors import InputError
 from vmaf_jax.extraction.extract import extract_pair
 from vmaf_jax.features.feature_set import FEATURES
@@ -47,6 +49,20 @@ def test_some_frames_are_measured_as_among_all(encodes):
     assert 3 <= len(some) <= 5
     assert 0 not in some.index
     np.testing.assert_allclose(some.features, every.features[some.index], atol=1e-9)
+
+
+def test_pictures_too_small_for_the_model_are_told_as_without_a_sample(ffmpeg, tmp_path):
+    video = tmp_path / "small.y4m"
+    source = "testsrc2=size=192x108:rate=24:duration=3"
+    command = [ffmpeg, "-v", "error", "-f", "lavfi", "-i", source, "-pix_fmt", "yuv420p", video]
+    subprocess.run(command, check=True)
+    said = []
+    for within in (None, 3.0):
+        with pytest.raises(InputError) as refusal:
+            vmaf_jax.score(video, video, model="vmaf_v1.0.16_3d0h", within=within)
+        said.append(str(refusal.value))
+    assert said[0] == said[1]
+    assert "192x108 are too small" in said[0]
 
 
 @pytest.mark.parametrize("frames", [1, 2, 11])

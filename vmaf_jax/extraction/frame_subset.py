@@ -26,6 +26,7 @@ import numpy.typing as npt
 
 from vmaf_jax.errors import InputError
 from vmaf_jax.extraction.libvmaf import (
+    check_size,
     describe_v1_form,
     end_options,
     libvmaf_keys,
@@ -379,6 +380,8 @@ def first_look(
             _check_length(distorted, expected, pattern)
         if result.code != 0:
             raise InputError(explain_failure(result.report, reference, distorted))
+        if not (work / "log0.json").is_file():
+            check_size(reference, facts[0], plan, [feature_set] if feature_set.planes > 1 else [])
         if feature_set.least_bits > 8:
             description |= describe_v1_form(measured_bits(facts), plan.encode)
         libvmaf = dataclasses.replace(libvmaf, encode=plan.encode)

@@ -117,7 +117,7 @@ def measure_by_libvmaf(
         if problem := too_small_for(extra_metrics, *plan.size[::-1]):
             raise InputError(f"{reference.path}: {problem}")
         if result.code != 0:
-            _check_size(reference, facts[0], plan, chroma_sets)
+            check_size(reference, facts[0], plan, chroma_sets)
             raise InputError(explain_failure(result.report, reference, distorted, hints))
         description, expected = check_run(ffmpeg, videos, result, facts, plan, comparison)
         steps = check_steps(videos, plan, comparison, read_some_frames(work))
@@ -126,7 +126,7 @@ def measure_by_libvmaf(
         description["warnings"] = [*description["warnings"], *steps]
         kinds = {reads_banding(model.name, model.path) for model in run_models}
         if len(list(work.glob("log?.json"))) < len(kinds | ({False} if extra_metrics else set())):
-            _check_size(reference, facts[0], plan, chroma_sets)
+            check_size(reference, facts[0], plan, chroma_sets)
         log = _read_logs(work, result.report)
     if True in kinds:
         description |= describe_v1_form(measured_bits(facts), plan.encode)
@@ -220,7 +220,7 @@ def _sets_with_chroma(feature_set: FeatureSet, models: list[LibvmafModel]) -> li
     return [reader for reader in dict.fromkeys(sets) if reader.planes > 1]
 
 
-def _check_size(
+def check_size(
     reference: Video, facts: DecodedStream, plan: PairPlan, sets: list[FeatureSet]
 ) -> None:
     """Raises InputError where pictures are too small for v1, which libvmaf's own report hides."""
