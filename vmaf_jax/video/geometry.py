@@ -36,11 +36,10 @@ _FAR_LESS = 0.5  # the same, against what somebody asked for
 _NEARER_TO_CUT = 0.2
 _NEARER_TO_WHOLE = -0.25  # between the two, pictures do not tell
 _BEYOND_CUT = 2.0  # where motion of frames out of step may bring it
-_HARDLY_APART = (
-    1.5 / 255**2
-)  # squared difference of luma of range 1, below which they do not either
-# From the usual cut to another: right ones are at 1.0 and above, but for two at CRF 45 that lie below
-# the limit; others are at 0.31 and below.
+# Squared difference of luma of range 1, below which pictures do not tell either.
+_HARDLY_APART = 1.5 / 255**2
+# From the usual cut to another: right ones are at 1.0 and above, but for two at CRF 45 that lie
+# below the limit; others are at 0.31 and below.
 _CLEARLY_NEARER = 0.6
 _CAMBI_LEAST = 216  # pixels; CAMBI takes no encode both of whose sides are shorter
 
