@@ -12,6 +12,7 @@ from vmaf_jax.files import (
     parse_yaml,
     read_yaml,
     work_folder,
+    write_text,
     write_together,
 )
 from vmaf_jax.tables.dataset import check_dataset
@@ -105,6 +106,14 @@ def test_a_failed_write_leaves_no_folder_that_was_made_for_it(tmp_path):
 
     with pytest.raises(InputError), atomic_path(tmp_path / "a" / "b" / "c") as temporary:
         fill(temporary)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_error_inside_a_folder_names_the_place_that_was_asked_for(tmp_path):
+    with pytest.raises(InputError) as failure, atomic_path(tmp_path / "run") as folder:
+        write_text(folder / ("x" * 300), "")
+    assert str(failure.value).startswith(f"{tmp_path / 'run' / 'xxx'}")
+    assert ".tmp" not in str(failure.value)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -114,6 +114,9 @@ def _replace(path: Path) -> Iterator[Path]:
             shutil.rmtree(old)
         else:
             temporary.replace(path)
+    except InputError as error:  # one of a file in the folder names the place that it is to have
+        error.args = (str(error).replace(str(temporary), str(path)),)
+        raise
     except OSError as error:
         folders = [Path(folder) for folder in _WORK_FOLDERS]
         if any(f.parent == Path(tempfile.gettempdir()) and f in path.parents for f in folders):
