@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import resource
 import shutil
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from vmaf_jax.export.sidecar import (
     Origin,
     check_sidecar,
     read_sidecar,
+    write_models,
     write_sidecar,
 )
 from vmaf_jax.runs.conclude import calibration_of
@@ -129,3 +131,24 @@ def test_one_source_and_levels_outside(calibration):
     for level in (0.0, 1.0, -0.1, 1.5, float("nan")):
         with pytest.raises(InputError, match="expected more than 0 and less than 1"):
             calibration.interval(50.0, level, "tiny")
+
+
+def test_models_and_their_sidecars_are_written_together_or_not_at_all(tmp_path):
+    """A full disk left a model without its sidecar."""
+    origin = read_sidecar(Path("checkpoints/nano/model.json"))
+    names = {"m.int8.onnx": "model.int8.onnx", "m.onnx": "model.onnx"}
+    files = {tmp_path / "new" / k: Path("checkpoints/nano") / v for k, v in names.items()}
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    largest = max(path.stat().st_size for path in files.values())
+    resource.setrlimit(resource.RLIMIT_FSIZE, (largest - 1, limits[1]))
+    try:
+        with pytest.raises(InputError, match=r"cannot write \(File too large\)"):
+            write_models(files, origin)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert list(tmp_path.iterdir()) == []
+    write_models(files, origin)
+    for path, source in files.items():
+        assert path.read_bytes() == source.read_bytes()
+        assert check_sidecar(path).onnx == path.name
+    assert len(list((tmp_path / "new").iterdir())) == 4

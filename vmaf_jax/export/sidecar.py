@@ -7,6 +7,7 @@ would standardise a second time.
 import dataclasses
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -27,7 +28,7 @@ from vmaf_jax.evaluation.title_process import Hyperparameters
 from vmaf_jax.export.contract import MAX_BYTES as ONNX_BYTES
 from vmaf_jax.export.contract import OUTPUT_NAME, read_feature_set
 from vmaf_jax.features.feature_set import FEATURE_SETS, OUTPUT_RANGE, FeatureSet
-from vmaf_jax.files import check_json_keys, read_limited, to_json, write_text
+from vmaf_jax.files import check_json_keys, read_limited, to_json, write_text, write_together
 from vmaf_jax.models.viewing_distance import ViewingDistance
 from vmaf_jax.printable import printable
 from vmaf_jax.tables.table import LabelScale, check_scale
@@ -434,19 +435,43 @@ def check_sidecar(onnx_path: Path, *, complete: bool = False) -> Sidecar | None:
     return sidecar
 
 
+def write_models(files: Mapping[Path, Path], origin: Origin) -> None:
+    """Writes verified model files with their sidecars: all of them, or none.
+
+    Args:
+        files: The verified file of each destination.
+
+    Raises:
+        InputError: One cannot be written.
+    """
+    contents = {}
+    for path, verified in files.items():
+        contents[path] = verified.read_bytes()
+        contents[sidecar_path(path)] = _sidecar_json(verified, origin, path.name).encode()
+    write_together(contents)
+
+
 def write_sidecar(onnx_path: Path, origin: Origin, pixels: PixelsEntry | None = None) -> None:
-    """Writes the sidecar of the model file at `onnx_path`.
+    """Writes the sidecar of the model file at `onnx_path`."""
+    text = _sidecar_json(onnx_path, origin, onnx_path.name, pixels)
+    write_text(sidecar_path(onnx_path), text)
+
+
+def _sidecar_json(
+    onnx_path: Path, origin: Origin, name: str, pixels: PixelsEntry | None = None
+) -> str:
+    """Returns the sidecar of the model file at `onnx_path`, which is to be called `name`.
 
     The calibration is left out beside an 8-bit file: residuals are of the model as it was trained.
     """
-    facts = read_facts(onnx_path).model_dump()
+    facts = read_facts(onnx_path).model_dump() | {"onnx": name}
     # Of an `Origin` alone: a sidecar that was read has the facts of its own file beside them.
     entries = origin.model_dump(include=set(Origin.model_fields), exclude_none=True)
     if facts["quant_mode"] != "fp32":
         entries.pop("calibration", None)
     if pixels is not None:
         entries["pixels"] = pixels.model_dump()
-    write_text(sidecar_path(onnx_path), to_json({"name": origin.name} | facts | entries))
+    return to_json({"name": origin.name} | facts | entries)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -50,7 +50,7 @@ from vmaf_jax.export.sidecar import (
     read_sidecar,
     sidecar_path,
     teacher_origin,
-    write_sidecar,
+    write_models,
 )
 from vmaf_jax.export.teacher_onnx import LIMIT as TEACHER_LIMIT
 from vmaf_jax.export.teacher_onnx import (
@@ -59,7 +59,7 @@ from vmaf_jax.export.teacher_onnx import (
     teacher_onnx,
     teacher_parity,
 )
-from vmaf_jax.files import check_output, work_folder, write_bytes
+from vmaf_jax.files import check_output, work_folder
 from vmaf_jax.jobs.calibrated_folder import LIBVMAF
 from vmaf_jax.models import Deployed, deploy
 from vmaf_jax.models.deployed import MAX_MEMBERS, MIN_MEMBERS, deploy_ensemble
@@ -228,8 +228,7 @@ def _export_teacher(
     with work_folder() as folder:
         trial = teacher_onnx(teacher, folder / out.name)
         parity = teacher_parity(teacher, trial)
-        write_bytes(out, trial.read_bytes())
-    write_sidecar(out, teacher_origin(teacher))
+        write_models({out: trial}, teacher_origin(teacher))
     return Exported(teacher=parity)
 
 
@@ -251,8 +250,7 @@ def _export_calibrated(folder: Path, out: Path, format_: str) -> Exported:
     rows = parity_rows(model.feature_set, [])
     limit = TEACHER_LIMIT * max(1.0, steepest)
     parity = measure_float64_parity(model.name, model, source, rows, limit)
-    write_bytes(out, source.read_bytes())
-    write_sidecar(out, origin)
+    write_models({out: source}, origin)
     return Exported(teacher=parity)
 
 
@@ -300,10 +298,7 @@ def _export_onnx(run: OpenRun, out: Path, quantize_mode: str | None) -> Exported
         if quantize_mode:
             cost = _quantise(run, trial, quantize_mode)
             files[int8_path(out)] = int8_path(trial)
-        for path, verified in files.items():
-            write_bytes(path, verified.read_bytes())
-        for path in files:
-            write_sidecar(path, run.identity.origin)
+        write_models(files, run.identity.origin)
     return Exported(parity=parity, int8=cost)
 
 
@@ -424,8 +419,7 @@ def export_ensemble(models: Sequence[str], out: Path) -> ExportedEnsemble:
             ensemble, folder / out.name, identity, outputs=(OUTPUT_NAME, SPREAD_NAME)
         )
         exported = _measure_ensemble(runs, ensemble, OnnxModel(trial))
-        write_bytes(out, trial.read_bytes())
-    write_sidecar(out, _ensemble_origin(identity, runs))
+        write_models({out: trial}, _ensemble_origin(identity, runs))
     return exported
 
 
