@@ -386,7 +386,7 @@ def claim_result_folder(folder: Path, mark: str, *, overwrite: bool) -> Iterator
     Else the later of two would replace the result of the other, without `overwrite`.
 
     Args:
-        mark, overwrite: As for `check_result_folder`, which is asked before and under the lock.
+        mark, overwrite: As for `check_result_folder`, which checks before and under the lock.
 
     Raises:
         InputError: As `check_result_folder`, or another program holds the folder.
