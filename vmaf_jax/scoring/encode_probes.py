@@ -92,15 +92,14 @@ class SegmentProbes:
         Without probes small pictures stand for the whole, with what they usually differ by.
         """
         seen = [Observation(probe.setting, probe.score, probe.error) for probe in probes]
-        probed = {probe.setting for probe in probes}
-        for setting, score in self.known_small():
+        probed, small = {probe.setting for probe in probes}, dict(self.known_small())
+        for setting, score in small.items():
             apart, error, carried = np.asarray(_SMALL_SHIFT), _SMALL_ERROR, 0.0
             if setting in probed:
                 continue
             if probes:
                 next_one = min(probes, key=lambda probe: abs(probe.setting - setting))
-                assert next_one.small is not None, "there is an outline"  # noqa: S101
-                apart = to_t(next_one.score) - to_t(next_one.small)
+                apart = to_t(next_one.score) - to_t(small[next_one.setting])
                 error = next_one.error
                 far = abs(float(from_t(to_t(score) + apart)) - next_one.score)
                 carried = _SMALL_CARRY * far
@@ -149,18 +148,19 @@ class SegmentProbes:
         """
         is_cached = self._entry(_REEL, setting).exists()
         table = self._read_or_measure(_REEL, setting)
-        seconds, small = self.plan.n_frames / self.trials.source.rate, None
+        n, small = len(self.plan.segments), None
+        seconds = self.plan.n_frames / self.trials.source.rate
         kbps = table.provenance["bytes"] * 8 / 1000 / seconds
         score_some = self._segment_scores(table)
         if self.has_outline:
-            small = self.score_small(setting)
             small_table = self._read_or_measure(_SMALL_REEL, setting)
+            score_small = self._segment_scores(small_table)
+            small = score_small(range(n))
             outline = self._read_or_measure(_OUTLINE, setting)
             more = outline.provenance["bytes"] / small_table.provenance["bytes"]
             kbps *= more * self.plan.n_frames / self.trials.source.n_frames
             whole = self.trials.score_frames(outline.features, self.trials.source.cuts)
-            score_some = _correct(score_some, self._segment_scores(small_table), whole)
-        n = len(self.plan.segments)
+            score_some = _correct(score_some, score_small, whole)
         score, error = estimate_statistic(score_some, n, self.plan.share)
         lines = "" if (height := self.trials.recipe.height) is None else f" and {height} lines"
         found = f"segments at {setting:g}{lines}: {score:.2f}, about {kbps:.0f} kbit/s"

@@ -217,11 +217,7 @@ class Scores:
         if self._is_sample and pool != "mean":
             raise InputError(f"--pool {pool}: takes all frames; drop --within.")
         return pool_clip(
-            self.per_frame,
-            pool,
-            rate=self.rate,
-            cuts=self.cuts or (),
-            numbers=self.table.index,
+            self.per_frame, pool, rate=self.rate, cuts=self.cuts or (), numbers=self.table.index
         )
 
     def moments(self) -> dict[str, PooledScore]:
