@@ -185,14 +185,13 @@ def test_memory_of_v1_is_flat_in_the_length_of_a_clip(tmp_path, ffmpeg):
 
 
 def test_a_measurement_that_is_given_up_ends_its_decoding(pairs):
-    before = threading.active_count()
-    others = psutil.Process().children()  # of tests that ran here before
+    threads, processes = set(threading.enumerate()), set(psutil.Process().children())  # of others
     results = measure_in_jax(find_ffmpeg(), [pairs[0]] * 4, frames=1)
     assert len(next(results).features()) == 12
-    assert threading.active_count() > before
+    assert set(threading.enumerate()) - threads
     results.close()
-    assert threading.active_count() == before
-    assert set(psutil.Process().children()) <= set(others)
+    assert set(threading.enumerate()) <= threads
+    assert set(psutil.Process().children()) <= processes
 
 
 def test_planes_of_a_packed_frame_are_taken_apart():

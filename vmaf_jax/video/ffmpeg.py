@@ -247,6 +247,7 @@ class FfmpegPipe:
     def close(self) -> None:
         """Ends it, wherever it is."""
         self._timer.cancel()
+        self._timer.join()
         if self._process.poll() is None:
             self._process.kill()
         self._process.communicate()
