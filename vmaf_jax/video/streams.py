@@ -226,7 +226,7 @@ def _colour(frame: re.Match[str], rest: str) -> tuple[str, str, str]:
 def _range(pix_fmt: str, tag: str | None, *, is_still: bool) -> str:
     # The tag of the frame and not that of the header: in Matroska the two can differ
     # (`findings/range_in_matroska.sh`). Untagged H.264 that follows tagged full range has the tag
-    # of full range, too (`findings/h264_keeps_full_range.sh`), and nothing tells it apart.
+    # of full range, too (`findings/decoders_keep_a_range.sh`), and nothing tells it apart.
     if tag in ("tv", "pc"):
         return tag
     is_full = pix_fmt.startswith("yuvj") or is_rgb(pix_fmt) or (is_still and is_luma_alone(pix_fmt))
