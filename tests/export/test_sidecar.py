@@ -143,7 +143,7 @@ def test_models_and_their_sidecars_are_written_together_or_not_at_all(tmp_path):
     resource.setrlimit(resource.RLIMIT_FSIZE, (largest - 1, limits[1]))
     try:
         with pytest.raises(InputError, match=r"cannot write \(File too large\)"):
-            write_models(files, origin)
+            write_models(files, origin, reports={tmp_path / "new" / "m.parity.json": "{}"})
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert list(tmp_path.iterdir()) == []

@@ -435,31 +435,36 @@ def check_sidecar(onnx_path: Path, *, complete: bool = False) -> Sidecar | None:
     return sidecar
 
 
-def write_models(files: Mapping[Path, Path], origin: Origin) -> None:
+def write_models(
+    files: Mapping[Path, Path],
+    origin: Origin,
+    *,
+    pixels: PixelsEntry | None = None,
+    reports: Mapping[Path, str] | None = None,
+) -> None:
     """Writes verified model files with their sidecars: all of them, or none.
 
     Args:
         files: The verified file of each destination.
+        pixels: Entry of the sidecars of models that take pictures.
+        reports: The text of each further file that is written with them.
 
     Raises:
         InputError: One cannot be written.
     """
-    contents = {}
+    contents = {path: text.encode() for path, text in (reports or {}).items()}
     for path, verified in files.items():
         contents[path] = verified.read_bytes()
-        contents[sidecar_path(path)] = _sidecar_json(verified, origin, path.name).encode()
+        contents[sidecar_path(path)] = _sidecar_json(verified, origin, path.name, pixels).encode()
     write_together(contents)
 
 
-def write_sidecar(onnx_path: Path, origin: Origin, pixels: PixelsEntry | None = None) -> None:
+def write_sidecar(onnx_path: Path, origin: Origin) -> None:
     """Writes the sidecar of the model file at `onnx_path`."""
-    text = _sidecar_json(onnx_path, origin, onnx_path.name, pixels)
-    write_text(sidecar_path(onnx_path), text)
+    write_text(sidecar_path(onnx_path), _sidecar_json(onnx_path, origin, onnx_path.name, None))
 
 
-def _sidecar_json(
-    onnx_path: Path, origin: Origin, name: str, pixels: PixelsEntry | None = None
-) -> str:
+def _sidecar_json(onnx_path: Path, origin: Origin, name: str, pixels: PixelsEntry | None) -> str:
     """Returns the sidecar of the model file at `onnx_path`, which is to be called `name`.
 
     The calibration is left out beside an 8-bit file: residuals are of the model as it was trained.

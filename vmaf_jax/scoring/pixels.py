@@ -56,7 +56,7 @@ from vmaf_jax.export.sidecar import (
     check_sidecar,
     sidecar_path,
     teacher_origin,
-    write_sidecar,
+    write_models,
 )
 from vmaf_jax.features.feature_set import OUTPUT_RANGE, FeatureSet
 from vmaf_jax.files import cache_dir, to_json, work_folder, write_bytes, write_text
@@ -131,8 +131,6 @@ def export_pixels(model: str, out: Path, frame: Frame) -> ExportedPixels:
     check_pixels_parity(parity)
     content = file.model.SerializeToString(deterministic=True)
     check_levels(content, out, example_feed(frame))
-    write_bytes(out, content)
-    write_text(pixels_files(out)[2], to_json(parity))
     entry = PixelsEntry(
         width=frame.width,
         height=frame.height,
@@ -142,7 +140,11 @@ def export_pixels(model: str, out: Path, frame: Frame) -> ExportedPixels:
         first_frame="previous is the reference itself: motion 0",
         motion2=MOTION2,
     )
-    write_sidecar(out, source.origin, entry)
+    with work_folder() as folder:
+        verified = folder / out.name
+        write_bytes(verified, content)
+        reports = {pixels_files(out)[2]: to_json(parity)}
+        write_models({out: verified}, source.origin, pixels=entry, reports=reports)
     return ExportedPixels(parity, len(file.model.graph.node), len(content))
 
 
