@@ -185,7 +185,8 @@ def norms_and_slope(
     slopes: list[Array] = []
     for group in (slice(1), slice(1, N_LEVELS)):
         x = [_frame_middles(level.x) for level in levels[group]]
-        y, unframe = zip(*(jax.vjp(_frame_middles, v.y) for v in levels[group]), strict=True)
+        framed = [jax.vjp(_frame_middles, level.y) for level in levels[group]]
+        y, unframe = zip(*framed, strict=True)
         shapes = [bands.shape[1:] for bands in x]
         norms, by_bands = _norms_and_slopes(
             join_columns(x), join_columns(y), shapes, csf[group], gain_limit, shares

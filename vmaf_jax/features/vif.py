@@ -215,9 +215,8 @@ def _ratios_and_slopes(
     reach = len(scales[0][2]) - 1
     frames = [functools.partial(_frame, taps=taps, radius=reach // 2) for *_, taps in scales]
     x = join_columns([frame(x) for frame, (x, *_) in zip(frames, scales, strict=True)])
-    framed, unframe = zip(
-        *(jax.vjp(frame, y) for frame, (_, y, _) in zip(frames, scales, strict=True)), strict=True
-    )
+    ys = [jax.vjp(frame, y) for frame, (_, y, _) in zip(frames, scales, strict=True)]
+    framed, unframe = zip(*ys, strict=True)
     y, widths = join_columns(framed), [picture.shape[1] for picture in framed]
     taps = _taps_by_column([taps for *_, taps in scales], widths)
     s = _statistics(filter_once(jnp.stack([x, y, x * x, y * y, x * y]), taps), gain_limit)

@@ -359,8 +359,8 @@ def combine(
     """
     # One pass over all columns, since ten million rows need 80 MB for each column of numbers.
     numbers: dict[tuple[object, ...], int] = {}
-    rows = zip(*(c if c.dtype == object else c.tolist() for c in columns), strict=True)
-    number = (numbers.setdefault(row, len(numbers)) for row in rows)
+    values = [c if c.dtype == object else c.tolist() for c in columns]
+    number = (numbers.setdefault(row, len(numbers)) for row in zip(*values, strict=True))
     codes = np.fromiter(number, np.int64, len(columns[0]))
     return list(numbers), codes
 
