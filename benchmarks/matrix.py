@@ -355,26 +355,28 @@ def answer(
     table: str,
     measure: Callable[[Path], _Answers],
     to_markdown: Callable[[_Answers], str],
+    page: Path = Path("docs/traps.md"),
 ) -> int:
-    """Runs the questions of a table of docs/traps.md as the command line says.
+    """Runs the questions of a table of a page as the command line says.
 
     Args:
         description: Of the program, for its help.
         table: Name of the table's mark.
         measure: Returns the answers, in a folder for files.
+        page: Holds the table.
 
     Returns:
         The exit code.
     """
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--json", action="store_true", help="print one JSON document")
-    parser.add_argument("--write", action="store_true", help="write the table into docs/traps.md")
+    parser.add_argument("--write", action="store_true", help=f"write the table into {page}")
     options = parser.parse_args()
     try:
         with tempfile.TemporaryDirectory() as folder:
             answers = measure(Path(folder))
         if options.write:
-            write_table(Path("docs/traps.md"), table, to_markdown(answers))
+            write_table(page, table, to_markdown(answers))
         print(to_json(answers) if options.json else to_markdown(answers))
     except InputError as error:
         print(error, file=sys.stderr)

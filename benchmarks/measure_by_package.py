@@ -137,8 +137,7 @@ class Script:
 
     def ask(self, folder: Path) -> str:
         """Runs the script in `folder` and returns the last line that it printed."""
-        if (python := shutil.which(self.python)) is None:
-            raise InputError(f"no {self.python}, which {self.packages[0]} needs; install it.")
+        python = find_python(self.python, self.packages[0])
         line = [python, "-c", self.text, *self.argument.split()]
         environment = {**os.environ, "PYTHONPATH": str(install(self.packages, python))}
         result = subprocess.run(
@@ -148,6 +147,15 @@ class Script:
             reason = (result.stderr.strip().splitlines() or ["no reason given"])[-1]
             raise InputError(f"{', '.join(self.packages)}: fails ({reason}).")
         return result.stdout.strip().splitlines()[-1]
+
+
+def find_python(name: str, package: str) -> str:
+    """Returns the path of an interpreter that runs; `package`, for the message, needs it."""
+    path = shutil.which(name)
+    # A version manager puts every name on the path, also that of a version that is not enabled.
+    if path is None or subprocess.run([path, "-V"], capture_output=True, check=False).returncode:
+        raise InputError(f"no {name} that runs, which {package} needs; install or enable it.")
+    return path
 
 
 def _si_of_ffmpeg(folder: Path) -> str:

@@ -40,7 +40,7 @@ async function chooseTrack(input, name) {
   const moving = described.filter(({ moves }) => moves);
   const candidates = moving.length ? moving : described;
   const { track } = candidates.find(({ preferred }) => preferred) ?? candidates[0];
-  const notes = tracks.length > 1 ? [`${name} holds ${tracks.length} video tracks; number ${tracks.indexOf(track) + 1} was measured.`] : [];
+  const notes = tracks.length > 1 ? [`${name} holds ${tracks.length} video tracks; number ${tracks.indexOf(track) + 1} was measured (docs/traps.md).`] : [];
   return { track, notes };
 }
 

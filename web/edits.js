@@ -23,7 +23,7 @@ export async function shownSpan(file, trackId) {
   const entries = readEntries(index, list[0]);
   const shown = entries.filter(({ media }) => media >= 0);
   if (shown.length > 1 || shown.some(({ rate }) => rate !== 1)) {
-    throw new Error(`${file.name}: its edit list shows ${shown.length} parts of the track; encode it again, or convert it to Y4M.`);
+    throw new Error(`${file.name}: its edit list shows ${shown.length} parts of the track; encode it again, or convert it to Y4M (docs/traps.md).`);
   }
   if (!shown.length) return EVERYTHING;
   const delay = entries.slice(0, entries.indexOf(shown[0])).reduce((sum, { duration }) => sum + duration, 0);

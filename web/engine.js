@@ -1,7 +1,7 @@
 // Two videos and a model to scores, a few frames at a time; what is held does not grow with their length.
 
 import { motion } from "./motion.js";
-import { alignRange } from "./video.js";
+import { alignRange, rangeNotes } from "./video.js";
 
 const WORST = 5; // frames whose pictures are held
 
@@ -10,11 +10,11 @@ const WORST = 5; // frames whose pictures are held
  * @param session  {lanes, run}: run takes (reference, distorted, previous) of one frame to
  *   {features, score}, as many at a time as there are lanes
  * @param onFrame  called with (frames done, score) after each
- * @returns {frames: [{frame, score, features}], worst: [{frame, score, reference, distorted}]}
+ * @returns {frames: [{frame, score, features}], worst: [{frame, score, reference, distorted}], notes: [sentence]}
  */
 export async function scoreVideos(reference, distorted, session, onFrame) {
   const { width, height } = reference;
-  const frames = [], underWay = new Set();
+  const frames = [], underWay = new Set(), ranges = [new Set(), new Set()];
   let worst = [], started = 0, done = 0;
 
   /** Begins a frame once a lane is free. */
@@ -41,7 +41,7 @@ export async function scoreVideos(reference, distorted, session, onFrame) {
   }
 
   let now = null, before = null;
-  for await (const next of pairs(reference, distorted)) {
+  for await (const next of pairs(reference, distorted, ranges)) {
     if (now) {
       const after = { picture: next.reference, motion: motion(next.reference, now.reference, width, height) };
       await measure(now, before, after);
@@ -54,11 +54,11 @@ export async function scoreVideos(reference, distorted, session, onFrame) {
   if (!now) throw new Error(`${distorted.name}: holds no frame.`);
   await measure(now, before, null);
   await Promise.all(underWay);
-  return { frames, worst };
+  return { frames, worst, notes: rangeNotes(ranges) };
 }
 
-/** Frames of both, together; raises an Error where one of the two ends first. */
-async function* pairs(reference, distorted) {
+/** Frames of both, together, whose ranges are added to `ranges`; raises an Error where one of the two ends first. */
+async function* pairs(reference, distorted, ranges) {
   const streams = [reference.frames(), distorted.frames()];
   try {
     for (let number = 0; ; number += 1) {
@@ -66,8 +66,9 @@ async function* pairs(reference, distorted) {
       if (a.done && b.done) return;
       if (a.done || b.done) {
         const [short, long] = a.done ? [reference, distorted] : [distorted, reference];
-        throw new Error(`${short.name} ends after ${number} frames, ${long.name} goes on; cut both to one length.`);
+        throw new Error(`${short.name} ends after ${number} frames, ${long.name} goes on; cut both to one length (docs/traps.md).`);
       }
+      [a, b].forEach(({ value }, k) => ranges[k].add(value.fullRange));
       const [ours, theirs] = alignRange(a.value, b.value);
       yield { reference: ours, distorted: theirs };
     }

@@ -26,7 +26,7 @@ export async function openVideo(file) {
 export function checkPair(reference, distorted) {
   const { width, height } = reference;
   if (width !== distorted.width || height !== distorted.height) {
-    throw new Error(`The reference has ${width}x${height} pixels, the distorted video ${distorted.width}x${distorted.height}; bring them to one size first.`);
+    throw new Error(`The reference has ${width}x${height} pixels, the distorted video ${distorted.width}x${distorted.height}; bring them to one size first (docs/traps.md).`);
   }
   if (reference.aspect && distorted.aspect && Math.abs(reference.aspect / distorted.aspect - 1) > SAME_ASPECT) {
     throw new Error(`The reference is shown at ${reference.aspect.toFixed(3)}:1, the distorted video at ${distorted.aspect.toFixed(3)}:1; bring them to one shape first.`);
@@ -37,7 +37,7 @@ export function checkPair(reference, distorted) {
   }
   const notes = [...reference.notes, ...distorted.notes];
   if (reference.rate && distorted.rate && Math.abs(reference.rate / distorted.rate - 1) > SAME_RATE) {
-    notes.push(`The reference has ${reference.rate.toFixed(2)} frames a second, the distorted video ${distorted.rate.toFixed(2)}: they are paired by number, and a score means little unless one was sped up.`);
+    notes.push(`The reference has ${reference.rate.toFixed(2)} frames a second, the distorted video ${distorted.rate.toFixed(2)}: they are paired by number, and a score means little unless one was sped up (docs/traps.md).`);
   }
   if (interlaced.length) notes.push("Both videos are interlaced: fields are compared as frames.");
   return notes;
@@ -47,6 +47,19 @@ export function checkPair(reference, distorted) {
 export function alignRange(a, b) {
   if (a.fullRange === b.fullRange) return [a.luma, b.luma];
   return [a.fullRange ? limitRange(a.luma) : a.luma, b.fullRange ? limitRange(b.luma) : b.luma];
+}
+
+/** Notes on the ranges of the reference's and the distorted video's frames, two sets that hold whether a frame is full. */
+export function rangeNotes(ranges) {
+  const roles = ["reference", "distorted video"];
+  const changing = roles.filter((_, k) => ranges[k].size > 1);
+  if (changing.length) {
+    return changing.map((role) => `The range changes within the ${role}: each frame is taken by its own tag (docs/traps.md).`);
+  }
+  const [reference, distorted] = ranges.map((range) => range.has(true));
+  if (reference === distorted) return [];
+  const [full, other] = reference ? roles : [...roles].reverse();
+  return [`The ${full} is in full range, the ${other} is not: full range was brought to limited (docs/traps.md).`];
 }
 
 /** Luma of 0 to 255 on the scale of 16 to 235. */

@@ -27,7 +27,7 @@ async function work({ reference, distorted, model, models }) {
   const notes = checkPair(...videos);
   const session = await open(model, models, `${width}x${height}`);
   const started = performance.now();
-  const { frames, worst } = await scoreVideos(...videos, session, (done, score) => {
+  const { frames, worst, notes: more } = await scoreVideos(...videos, session, (done, score) => {
     self.postMessage({ kind: "frame", done, score });
   });
   const seconds = (performance.now() - started) / 1000;
@@ -45,7 +45,7 @@ async function work({ reference, distorted, model, models }) {
       pooling: "mean",
       statistics: statistics(scores, rate),
       moments: rate ? { "worst-second": worstSecond(scores, rate) } : {},
-      notes,
+      notes: [...notes, ...more],
       seconds,
       frames,
     },

@@ -40,7 +40,7 @@ export async function openY4m(file) {
       }
       at += lineEnd + 1;
       if (at + frameBytes > file.size) {
-        throw new Error(`${file.name}: ends in the middle of frame ${number}; get the whole file.`);
+        throw new Error(`${file.name}: ends in the middle of frame ${number}; get the whole file (docs/traps.md).`);
       }
       const bytes = await file.slice(at, at + width * height * bytesPerSample).arrayBuffer();
       yield { luma: bits > 8 ? onEightBits(new Uint16Array(bytes), bits) : new Uint8Array(bytes), fullRange };

@@ -1,13 +1,12 @@
 """The matrix of builds runs what `export` writes, and tells a refusal from a difference."""
 
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from benchmarks import filter_by_build, matrix, measure_by_package
 from benchmarks.matrix import Cell, measure_ffmpeg_builds, measure_runtimes, write_table
+from vmaf_jax.errors import InputError
 
 
 @pytest.mark.slow
@@ -43,13 +42,24 @@ def test_the_filter_answers_as_traps_md_says(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_packages_measure_as_traps_md_says(tmp_path, monkeypatch):
-    newer = shutil.which("python3.12")
-    if newer is None or subprocess.run([newer, "-V"], check=False).returncode:  # as a bare shim
+    try:
+        measure_by_package.find_python("python3.12", "SSIMULACRA2")
+    except InputError:
         rest = {q: ask for q, ask in measure_by_package.QUESTIONS.items() if "SSIM" not in q}
         monkeypatch.setattr(measure_by_package, "QUESTIONS", rest)
     page = Path("docs/traps.md").read_text().splitlines()
     for line in measure_by_package.to_markdown(measure_by_package.measure(tmp_path)).splitlines():
         assert line in page
+
+
+def test_an_interpreter_that_does_not_run_is_named(tmp_path, monkeypatch):
+    shim = tmp_path / "python9"
+    shim.write_text("#!/bin/sh\nexit 127\n")
+    shim.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    for name in ("python9", "python10"):
+        with pytest.raises(InputError, match=f"no {name} that runs, which vszip needs"):
+            measure_by_package.find_python(name, "vszip")
 
 
 def test_a_table_replaces_the_one_between_its_marks(tmp_path):

@@ -57,6 +57,24 @@ def test_the_model_of_opinions():
     assert row[1].startswith("{:.3f} / {:.3f} votes".format(*votes))
 
 
+@pytest.mark.parametrize(
+    ("question", "document", "words"),
+    [
+        ("an encode whose range changes,", "docs/inputs.md", "| {:.1f} for {:.1f} | each frame's"),
+        ("VMAF v1 of a banded 8-bit", "docs/inputs.md", "| {:.1f} for {:.1f} | at 10 bits |"),
+        (
+            "VMAF v1 of a banded 8-bit",
+            "docs/vmaf-v1.md",
+            "of a banded AV1 encode score {1:.2f} at 10 bits and {0:.2f} at 8.",
+        ),
+    ],
+)
+def test_scores_of_the_newest_ffmpeg(question, document, words):
+    """The table of `benchmarks.filter_by_build` stands in docs/traps.md."""
+    scores = map(float, cells("docs/traps.md", question)[-1].split(", "))
+    assert words.format(*scores) in Path(document).read_text()
+
+
 def test_searches_of_encodes():
     """The page of all figures repeats those of the page that a benchmark writes."""
     _, held, median, lowest, *_ = cells("docs/target-quality.md", "all ")

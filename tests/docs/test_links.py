@@ -28,20 +28,49 @@ def test_the_first_page_leads_to_every_other():
     assert "docs/index.md" in links(Path("README.md"))
 
 
-def test_traps_and_findings_name_each_other():
-    """Every script has a row in its README; every name in traps.md is a script or a test."""
+def test_findings_are_listed():
     scripts = {path.stem for path in Path("findings").glob("*.sh")}
     listed = set(re.findall(r"^\| `(\w+)` \|", Path("findings/README.md").read_text(), re.M))
     assert listed == scripts
-    page = Path("docs/traps.md").read_text()
-    page = re.sub(r"<!-- matrix \w+ -->.*?<!-- end -->", "", page, flags=re.S)  # a benchmark's
-    for row in (line for line in page.splitlines() if line.startswith("| ")):
-        shown_by = row.split("|")[-2].strip()
-        if shown_by in ("shown by", "---"):
-            continue
-        for name in re.findall(r"`([^`]+)`", shown_by):
-            assert name in scripts or Path(name).is_file(), name
-        assert "`" in shown_by, row
+    named = {
+        name
+        for page in (Path("README.md"), *Path("docs").rglob("*.md"))
+        for name in re.findall(r"findings/(\w+)\.sh", page.read_text())
+    }
+    assert named <= scripts
+
+
+TRAPS = Path("docs/traps.md").read_text()
+TABLES = r"<!-- matrix \w+ -->.*?<!-- end -->"  # what benchmarks write
+PROOFS = [
+    (row.split("|")[1].strip(), row.split("|")[-2].strip())
+    for row in re.sub(TABLES, "", TRAPS, flags=re.S).splitlines()
+    if row.startswith("| ") and not row.startswith(("| ---", "| you would expect"))
+]
+# By benchmark, the questions of the table that it writes.
+QUESTIONS = {
+    f"benchmarks/{module}.py": re.findall(
+        r"^\| ([^|]+) \|", re.search(f"<!-- matrix {name} -->.*?<!-- end -->", TRAPS, re.S)[0], re.M
+    )
+    for name, module in {"filter": "filter_by_build", "packages": "measure_by_package"}.items()
+}
+
+
+@pytest.mark.parametrize("proofs", [shown for _, shown in PROOFS], ids=[trap for trap, _ in PROOFS])
+def test_a_trap_is_shown_by_what_exists(proofs):
+    """By a script, by a test or the name of a file in its tables, or by a row of a benchmark."""
+    found = re.findall(r"`([^`]+)`(?: \(([^)]+)\))?", proofs)
+    assert found, "names no proof"
+    for name, words in found:
+        path, _, test = name.partition("::")
+        if path.startswith("benchmarks/"):
+            assert words, f"{path}: name the question"
+            assert any(words in question.replace("`", "") for question in QUESTIONS[path]), words
+        elif path.startswith("tests/"):
+            named = rf'^def {re.escape(test)}\(|"{re.escape(test)}"'
+            assert re.search(named, Path(path).read_text(), re.M), name
+        else:
+            assert Path(f"findings/{name}.sh").is_file(), name
 
 
 def test_messages_name_pages_that_exist():

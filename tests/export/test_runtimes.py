@@ -151,7 +151,8 @@ def test_biases_are_rows(file):
 
 def test_a_file_that_needs_fusing_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(fusion, "_flatten_biases", lambda graph, constants: None)
-    with pytest.raises(GateError, match=r"static.onnx: does not run at .* level ORT_ENABLE_BASIC"):
+    words = r"static.onnx: does not run at .* level ORT_ENABLE_BASIC .*; docs/traps.md\)\.$"
+    with pytest.raises(GateError, match=words):
         int8_file(tmp_path, "nano", "static")
     assert not (tmp_path / "static.onnx").exists()
 

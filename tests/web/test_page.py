@@ -80,6 +80,9 @@ def write_forms(encodes, folder):
     full = ("-vf", "scale=in_range=tv:out_range=pc", "-color_range", "pc")
     make("-i", short, *full, *small, "full.mp4")
     make("-i", short, *full, "-strict", "-1", "full.y4m")
+    (folder / "halves.txt").write_text("file short.mp4\nfile full.mp4\n")
+    make("-f", "concat", "-i", "halves.txt", "-c", "copy", "changing.ts")
+    make("-stream_loop", 1, "-i", short, "-r", 24, "twice.y4m")
     make("-i", encode, "-c", "copy", "remuxed.mkv")
     make("-i", encode, "-c", "copy", "remuxed.ts")
     make("-i", encode, "-c", "copy", "-movflags", "frag_keyframe+empty_moov", "fragments.mp4")
@@ -147,6 +150,7 @@ def visits(programs, page, encodes, files, tmp_path_factory):
 FORMS = {
     "full.mp4": "short.y4m",
     "full.y4m": "short.y4m",
+    "changing.ts": "twice.y4m",
     "remuxed.mkv": "short.y4m",
     "remuxed.ts": "short.y4m",
     "fragments.mp4": "short.y4m",
@@ -175,13 +179,36 @@ def test_files_are_read_as_the_command_line_reads_them(name, visits, files):
 
 def test_a_page_says_which_of_several_tracks_it_measured(visits):
     assert json.loads(visits["two.mp4"]["json"])["notes"] == [
-        "two.mp4 holds 2 video tracks; number 2 was measured."
+        "two.mp4 holds 2 video tracks; number 2 was measured (docs/traps.md)."
     ]
+
+
+FULL = "in full range, the reference is not: full range was brought to limited (docs/traps.md)."
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("full.mp4", [f"The distorted video is {FULL}"]),
+        ("full.y4m", [f"The distorted video is {FULL}"]),
+        (
+            "changing.ts",
+            [
+                "The range changes within the distorted video: each frame is taken by its own tag "
+                "(docs/traps.md)."
+            ],
+        ),
+        ("remuxed.mkv", []),
+    ],
+)
+def test_ranges_that_differ_are_told(name, words, visits):
+    assert json.loads(visits[name]["json"])["notes"] == words
 
 
 def test_rates_that_differ_are_told(visits):
     (note,) = json.loads(visits["fast"]["json"])["notes"]
     assert "24.00 frames a second, the distorted video 30.00" in note
+    assert note.endswith("unless one was sped up (docs/traps.md).")
 
 
 @pytest.fixture(scope="module")
@@ -258,9 +285,20 @@ def test_a_phone_and_the_dark_are_served(visits):
         ("cut mp4", "cut.mp4: "),
         ("fields.y4m", "fields.y4m: is interlaced, the other video is not"),
         ("resized.webm", "resized.webm: frame 12 has 176x144 pixels of 8 bits, earlier"),
-        ("cut y4m", "cut.y4m: ends in the middle of frame 5"),
-        ("shorter", "short.mp4 ends after 9 frames, ref.y4m goes on"),
-        ("smaller", "352x288 pixels, the distorted video 176x144"),
+        (
+            "cut y4m",
+            "cut.y4m: ends in the middle of frame 5; get the whole file (docs/traps.md).",
+        ),
+        (
+            "shorter",
+            "short.mp4 ends after 9 frames, ref.y4m goes on; cut both to one length "
+            "(docs/traps.md).",
+        ),
+        (
+            "smaller",
+            "352x288 pixels, the distorted video 176x144; bring them to one size first "
+            "(docs/traps.md).",
+        ),
         ("folder", "cannot be read; it is a folder"),
         ("nine bits", "nine.y4m: its format 420p9 is not read here"),
         ("no size", "vmaf-jax export --model tiny --format pixels --size 176x144"),

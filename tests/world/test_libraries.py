@@ -11,6 +11,7 @@ import bjontegaard
 import jax
 import jax.numpy as jnp
 import numpy as np
+import onnx
 import onnxruntime
 import orbax.checkpoint as ocp
 import pyarrow as pa
@@ -20,6 +21,8 @@ import pytest
 from jax2onnx import to_onnx
 from mcp import Client
 from mcp.server import MCPServer
+from onnx import TensorProto, helper, numpy_helper
+from onnxruntime.quantization import CalibrationDataReader, quantize_static
 from pydantic import BaseModel
 
 
@@ -64,6 +67,36 @@ def test_small_numbers_are_lost_in_an_export(function):
     small = np.full(4, -1e-8, np.float32)
     assert not np.any(session.run(None, {session.get_inputs()[0].name: small})[0])
     assert np.all(function(small) < 0)
+
+
+class Rows(CalibrationDataReader):
+    def __init__(self):
+        self.rows = iter([{"x": np.linspace(-1, 1, 12, dtype=np.float32).reshape(4, 3)}])
+
+    def get_next(self):
+        return next(self.rows, None)
+
+
+def _gemm(path, bias):
+    """Writes a network of one `Gemm`, whose bias has the shape `bias`."""
+    x, y = (helper.make_tensor_value_info(n, TensorProto.FLOAT, ["N", 3]) for n in "xy")
+    weights = {"w": np.diag([1.0, 2, 3]).astype("f"), "b": np.full(bias, 0.5, "f")}
+    parts = [numpy_helper.from_array(values, name) for name, values in weights.items()]
+    node = helper.make_node("Gemm", ["x", "w", "b"], ["y"])
+    opsets = [helper.make_opsetid("", 17)]
+    graph = helper.make_graph([node], "g", [x], [y], parts)
+    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=8), path)
+    return path
+
+
+def test_quantising_biases_of_two_dimensions_fails_without_words(tmp_path):
+    quantize_static(_gemm(tmp_path / "a.onnx", 3), tmp_path / "q.onnx", Rows(), per_channel=True)
+    session = onnxruntime.InferenceSession(tmp_path / "q.onnx")
+    (found,) = session.run(None, {"x": np.ones((1, 3), np.float32)})
+    np.testing.assert_allclose(found, [[1.5, 2.5, 3.5]], atol=0.05)
+    two = _gemm(tmp_path / "b.onnx", (1, 3))
+    with pytest.raises(ValueError, match="truth value of an array with more than one element"):
+        quantize_static(two, tmp_path / "r.onnx", Rows(), per_channel=True)
 
 
 def test_a_filter_for_nan_finds_none_in_a_parquet_file(tmp_path):

@@ -434,6 +434,16 @@ CASES += [
     ),
     Case("cut_as_asked", CLEAN, padded(172, 144), {"scale": "crop"}, warns="cut to"),
     Case("half", CLEAN, scaled(86, 67)),
+    Case(
+        "half_of_a_rare_matrix",
+        CLEAN,
+        Made(
+            "half_ycgco.mkv",
+            "blurred",
+            "-vf scale=86:67:flags=bicubic,setparams=colorspace=ycgco -c:v ffv1 -colorspace ycgco",
+            luma=f"setparams=colorspace=bt709,scale={WIDTH}:{HEIGHT}:flags=bicubic,format=yuv420p",
+        ),
+    ),
     Case("two_thirds", CLEAN, scaled(114, 90)),
     Case(
         "padded_half",

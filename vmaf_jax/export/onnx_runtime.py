@@ -88,7 +88,7 @@ def check_levels(content: bytes, path: Path, feed: Feed) -> None:
         except runtime_errors() as error:
             raise GateError(
                 f"{path.name}: does not run at graph optimisation level {level} "
-                f"({first_line(error)})."
+                f"({first_line(error)}; docs/traps.md)."
             ) from error
     for level, outputs in results.items():
         for ours, fused in zip(outputs, results[LEVELS[-1]], strict=True):
