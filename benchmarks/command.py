@@ -15,7 +15,7 @@ from vmaf_jax.files import to_json
 def run(benchmark: Callable[[int], Figures]) -> int:
     """Runs a benchmark as the command line says and prints its figures; returns the exit code."""
     default = inspect.signature(benchmark).parameters["repeats"].default
-    parser = argparse.ArgumentParser(description=inspect.getdoc(benchmark))
+    parser = argparse.ArgumentParser(description=(inspect.getdoc(benchmark) or "").split("\n\n")[0])
     parser.add_argument("--repeats", type=int, default=default, help="samples of each subject")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     options = parser.parse_args()

@@ -220,6 +220,14 @@ BAD = [
     (["train", "--config", "configs/nano.yaml", "--set", "data.features={nan}"], "row 0 is nan"),
     (["extract", "--corpus", "netflix", "--out", "{tmp}/x.parquet"], "--data-root"),
     (["extract", "--corpus", "manifest", "--out", "{tmp}/x.parquet"], "--manifest"),
+    (
+        ["extract", "--corpus", "demo", "--manifest", "{file}", "--out", "{tmp}/x.parquet"],
+        "--manifest is of corpus manifest, not of 'demo'",
+    ),
+    (
+        ["compare-backends", "--corpus", "demo", "--data-root", "{tmp}"],
+        "--data-root is of corpus netflix, not of 'demo'",
+    ),
     (["extract", "--corpus", "nothing", "--out", "{tmp}/x.parquet"], "'nothing' is unknown"),
     (["extract", "--corpus", "demo", "--out", "{tmp}"], "holds other things"),
     (["extract", "--corpus", "demo", "--out", "{file}"], "must end in .parquet"),

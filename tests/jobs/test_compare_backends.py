@@ -156,6 +156,8 @@ def test_a_difference_over_its_limit_is_a_missed_gate(tmp_path, encodes, monkeyp
     assert end.value.code == 1
     assert "adm2 differs by" in capsys.readouterr().err
     assert (tmp_path / "report" / "report.md").is_file()
+    limits = json.loads((tmp_path / "report" / "backends.json").read_text())["limits"]
+    assert (limits["adm2"], limits["motion2"], limits["score"]) == (1e-12, 2e-4, 1e-3)
 
 
 def test_motion_is_judged_frame_by_frame():
@@ -199,6 +201,14 @@ def test_v1_is_held_against_libvmafs_integer_features(golden, tmp_path):
     pyarrow.csv.write_csv(pa.table(columns), tmp_path / "golden.csv")
     clips = CorpusSource("manifest", manifest=tmp_path / "golden.csv").clips()
     report = module.compare_backends(clips, tmp_path / "r", teacher="vmaf_v1.0.16_3d0h")
+    expected = {
+        "cambi": 1e-5,
+        "speed_chroma_uv": 1e-4,
+        "adm3": 5e-5,
+        "motion3": 5e-4,
+        "score": 0.02,
+    }
+    assert json.loads((tmp_path / "r" / "backends.json").read_text())["limits"] == expected
     first = report.comparisons[0]
     assert (first.ours, first.theirs) == ("JAX CPU", "libvmaf integer")
     assert set(first.columns) == {"cambi", "speed_chroma_uv", "adm3", "motion3", "score"}

@@ -10,6 +10,7 @@ from vmaf_jax.errors import InputError
 from vmaf_jax.serving.path_policy import (
     Settings,
     make_settings,
+    resolve_file,
     resolve_folder,
     resolve_model,
     resolve_output,
@@ -32,6 +33,16 @@ def test_what_lies_below_is_read_by_either_name(places):
     odd = "a b;$(rm -rf)'\"%d|concat:x.y4m"
     (allowed / odd).write_bytes((allowed / "a.y4m").read_bytes())
     assert resolve_video(odd, places).name == odd
+
+
+def test_what_a_tool_wrote_is_read_by_the_name_it_was_given(places):
+    (allowed,) = places.allow
+    (places.out / "sub").mkdir(parents=True)
+    for name in ("sub/table.parquet", "a.y4m"):
+        (places.out / name).write_bytes((allowed / "a.y4m").read_bytes())
+    assert resolve_file("sub/table.parquet", places) == places.out / "sub" / "table.parquet"
+    assert resolve_video("a.y4m", places) == allowed / "a.y4m"  # inputs come first
+    assert "no such file" in refused("../secret.y4m", places)
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from vmaf_jax.errors import InputError
 from vmaf_jax.jobs.evaluate import rank_models, select_split
 from vmaf_jax.serving import resources
 from vmaf_jax.serving.requests import TOOLS
-from vmaf_jax.serving.server import get_prompt
+from vmaf_jax.serving.server import _name_arguments, get_prompt
 from vmaf_jax.serving.tools import WORK
 from vmaf_jax.serving.worker import MAX_PICTURES
 from vmaf_jax.tables.dataset import read_table
@@ -214,6 +214,30 @@ def test_a_folder_stands_for_its_videos(server):
     assert {entry["distorted"] for entry in answer["ranked"]} == {"dis.mp4", "small.mp4"}
 
 
+def test_a_folder_with_a_text_among_its_videos_names_it_and_the_way_out(server):
+    folder = server.folder / "mixed"
+    folder.mkdir()
+    (folder / "dis.mp4").write_bytes((server.folder / "dis.mp4").read_bytes())
+    (folder / "list.mp4").write_text("#EXTM3U\n")
+    text = server.refusal("rank", reference="ref.y4m", distorted=["mixed"])
+    assert "mixed/list.mp4: a playlist" in text
+    assert "name the folder's other videos one by one" in text
+
+
+def test_messages_name_arguments_in_place_of_options(server):
+    (server.folder / "rated.csv").write_text(
+        "reference,distorted,source,mos\nref.y4m,dis.mp4,b,4\n"
+    )
+    text = server.refusal("extract", manifest="rated.csv", out="rated.parquet")
+    assert "pass 'label_scale' 1 5 " in text
+    text = server.refusal("extract", corpus="demo", manifest="rated.csv", out="rated.parquet")
+    assert "'manifest' is of corpus manifest, not of 'demo'" in text
+    answer = server.answer("rank", reference="ref.y4m", distorted=["short.mp4"])
+    assert "or 'shortest' to measure" in answer["failed"][0]["reason"]
+    assert "--hull" in _name_arguments("--hull", TOOLS["rank"])
+    assert _name_arguments("a--hull", TOOLS["ladder"]) == "a--hull"
+
+
 def test_a_list_of_videos_becomes_a_table(server):
     rows = "reference,distorted,source,mos\nref.y4m,dis.mp4,bars,4\nref.y4m,small.mp4,bars,2\n"
     (server.folder / "list.csv").write_text(rows)
@@ -226,8 +250,9 @@ def test_a_list_of_videos_becomes_a_table(server):
     expected = vmaf_jax.score(*pair, model="vmaf_v0.6.1", frames=5)
     np.testing.assert_array_equal(table.features[:5], expected.table.features)
     assert table.labels["mos"].tolist() == [75.0] * 5 + [25.0] * 5
-    alone = server.answer("eval_model_on_split", model="tiny", features=answer["out"])
-    assert alone["rows"] == 10
+    for name in (answer["out"], "measured.parquet"):
+        alone = server.answer("eval_model_on_split", model="tiny", features=name)
+        assert alone["rows"] == 10
     (server.folder / "list.csv").write_text(rows.replace("small.mp4", "../secret.mp4"))
     text = server.refusal("extract", **arguments, out="other.parquet")
     assert "no such file below the allowed folders" in text

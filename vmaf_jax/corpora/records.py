@@ -194,7 +194,9 @@ def read_records(
                     path, max_rows=_MAX_ROWS, max_bytes=4 * MAX_BYTES
                 ).to_pylist()
             case _:
-                raise InputError(f"{path}: unknown kind; expected .csv, .tsv, .jsonl or .parquet.")
+                raise InputError(
+                    f"{path}: unknown kind of {what}; expected .csv, .tsv, .jsonl or .parquet."
+                )
     except (OSError, ValueError, RecursionError, csv.Error, pa.ArrowException) as error:
         if isinstance(error, InputError):
             raise

@@ -9,7 +9,7 @@ Source: ITU-T P.1401 (01/2020), 7.5.1 RMSE and 7.5.3 PLCC; SciPy's definitions o
 import dataclasses
 import itertools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -199,18 +199,24 @@ def excess_over_floats(ours: Columns, integer: Columns, floats: Columns) -> dict
     }
 
 
+def column_limits(columns: Iterable[str], score_limit: float = SCORE_LIMIT) -> dict[str, float]:
+    """Returns each column's limit: relative of motion2 and SpEED, else in the column's unit."""
+    absolute = {**_INTEGER_LIMITS, "score": score_limit}
+    limits = {}
+    for name in columns:
+        relative = next((v for kind, v in _RELATIVE_LIMITS.items() if name.startswith(kind)), None)
+        limits[name] = absolute.get(name, FEATURE_LIMIT) if relative is None else relative
+    return limits
+
+
 def missed_limits(
     differences: Mapping[str, ColumnDifference], score_limit: float = SCORE_LIMIT
 ) -> list[str]:
     """Lists the columns of two backends that differ by more than their limit, a sentence each."""
     failures = []
-    for name, difference in differences.items():
-        relative = next((v for kind, v in _RELATIVE_LIMITS.items() if name.startswith(kind)), None)
-        if relative is not None:
-            value, limit = difference.max_relative, relative
-        else:
-            value = difference.max_abs
-            limit = score_limit if name == "score" else _INTEGER_LIMITS.get(name, FEATURE_LIMIT)
+    for name, limit in column_limits(differences, score_limit).items():
+        is_relative = name.startswith(tuple(_RELATIVE_LIMITS))
+        value = differences[name].max_relative if is_relative else differences[name].max_abs
         if not value <= limit:  # NaN misses too
             failures.append(f"{name} differs by {value:.2e}, limit {limit:.0e}")
     return failures

@@ -43,6 +43,18 @@ class CorpusSource:
     manifest: Path | None = None
     label_scale: LabelScale | None = None
 
+    def __post_init__(self) -> None:
+        """Raises InputError for files that another corpus has."""
+        for option, owner, value in (
+            ("--data-root", "netflix", self.data_root),
+            ("--manifest", "manifest", self.manifest),
+        ):
+            if value is not None and self.corpus != owner:
+                raise InputError(
+                    f"{option} is of corpus {owner}, not of {self.corpus!r}; drop it, or name "
+                    f"that corpus."
+                )
+
     def clips(self) -> list[Clip]:
         """Lists the clips.
 

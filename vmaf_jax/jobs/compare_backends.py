@@ -12,12 +12,12 @@ import numpy as np
 
 from vmaf_jax.evaluation.metrics import (
     FEATURE_LIMIT,
-    MOTION_LIMIT,
     OFFICIAL_SCORE_LIMIT,
     SCORE_LIMIT,
     ColumnDifference,
     Columns,
     column_differences,
+    column_limits,
     excess_over_floats,
     missed_limits,
 )
@@ -89,6 +89,8 @@ class BackendsReport:
         beyond_libvmaf: by how much JAX is farther from libvmaf's integer extractors than libvmaf's
             own float ones on the same frame, at most, by feature.
         missed: a sentence on each column over its limit.
+        limits: of each column between JAX and what it is compared with first; relative of motion2
+            and SpEED.
     """
 
     frames: int
@@ -98,13 +100,7 @@ class BackendsReport:
     comparisons: list[BackendComparison]
     beyond_libvmaf: dict[str, float]
     missed: list[str]
-    limits: dict[str, float] = dataclasses.field(
-        default_factory=lambda: {
-            "feature": FEATURE_LIMIT,
-            "motion": MOTION_LIMIT,
-            "score": SCORE_LIMIT,
-        }
-    )
+    limits: dict[str, float]
 
 
 def compare_backends(
@@ -158,6 +154,9 @@ def compare_backends(
             comparisons=comparisons,
             beyond_libvmaf=excess,
             missed=_list_missed(comparisons, excess),
+            limits=column_limits(
+                columns[CPU], SCORE_LIMIT if FLOAT in tables else OFFICIAL_SCORE_LIMIT
+            ),
         )
         write_text(folder / "backends.json", to_json(result))
         write_text(folder / "report.md", to_markdown(result))

@@ -91,7 +91,8 @@ def resolve_input(text: str, settings: Settings, *, allow_root: bool = False) ->
     """Returns the resolved path of a file or folder that may be read.
 
     Args:
-        text: absolute, or relative to the first allowed folder.
+        text: absolute, or relative to the first allowed folder or, where that has no such file, to
+            the output folder.
         allow_root: whether an allowed folder itself may be named.
 
     Raises:
@@ -100,13 +101,13 @@ def resolve_input(text: str, settings: Settings, *, allow_root: bool = False) ->
     if not text or len(text) > MAX_NAME or any(ord(letter) < 32 for letter in text):
         raise InputError(f"{_quote(text)}: not a file name; give a path below an allowed folder.")
     folders = (*settings.allow, settings.out)
-    try:
-        path = (folders[0] / text).resolve(strict=True)
-        is_allowed = _is_below(path, folders) or (allow_root and path in folders)
-    except (OSError, RuntimeError, ValueError):
-        is_allowed = False  # absent and outside get one answer, which tells nothing about the rest
-    if is_allowed:
-        return _check_utf_8(path, text)
+    for folder in (folders[0], settings.out):  # a caller names what a tool wrote as it was asked to
+        try:
+            path = (folder / text).resolve(strict=True)
+        except (OSError, RuntimeError, ValueError):
+            continue  # absent and outside get one answer, which tells nothing about the rest
+        if _is_below(path, folders) or (allow_root and path in folders):
+            return _check_utf_8(path, text)
     if _PROTOCOL.match(text):
         raise InputError(
             f"{_quote(text)}: addresses and protocols are not read; give a file's path."
@@ -220,7 +221,12 @@ def resolve_videos(text: str, settings: Settings) -> Path:
         if count >= MAX_FOLDER_FILES:
             raise InputError(f"{_quote(text)}: more than {MAX_FOLDER_FILES} files; name some.")
         if entry.suffix.lower() in VIDEO_SUFFIXES:
-            resolve_video(str(entry), settings)
+            try:
+                resolve_video(str(entry), settings)
+            except InputError as error:
+                raise InputError(
+                    f"{error} Or name the folder's other videos one by one."
+                ) from error
     return path
 
 

@@ -7,6 +7,7 @@ error, one line with the fix; a message that is no call of a known kind is a pro
 import contextlib
 import dataclasses
 import json
+import re
 from collections.abc import AsyncIterator, Iterator
 from importlib import metadata
 
@@ -95,16 +96,16 @@ class _Handlers:
         async def on_progress(step: float, message: str) -> None:
             await ctx.session.report_progress(step, None, message)
 
+        tool = TOOLS.get(call.name)
         try:
-            tool = TOOLS.get(call.name)
             if tool is None:
                 raise InputError(f"no tool {call.name[:200]!r}; there are {', '.join(TOOLS)}.")
             request = parse_request(tool.request, call.arguments or {}, self._settings)
             arguments = request.model_dump(mode="json", by_alias=True)
             answer = await ctx.lifespan_context.run(tool, arguments, on_progress)
-            return _render_answer(answer, self._long_results)
+            return _render_answer(answer, tool, self._long_results)
         except InputError as error:
-            line = escape_surrogates(" ".join(str(error).split()))
+            line = _name_arguments(escape_surrogates(" ".join(str(error).split())), tool)
             text = types.TextContent(type="text", text=line)
             return types.CallToolResult(content=[text], is_error=True)
 
@@ -141,9 +142,29 @@ class _Handlers:
             return get_prompt(request.name, request.arguments or {})
 
 
-def _render_answer(answer: Message, long_results: LongResults) -> types.CallToolResult:
+_OPTION = re.compile(r"(?<![\w-])--([a-z]+(?:-[a-z]+)*)")
+
+
+def _name_arguments(message: str, tool: Tool | None) -> str:
+    """Replaces options of the command line in a job's message by the tool's arguments."""
+    fields = {} if tool is None else tool.request.model_fields
+    arguments = {field.alias or name for name, field in fields.items()}
+
+    def name(option: re.Match[str]) -> str:
+        argument = option[1].replace("-", "_")
+        return repr(argument) if argument in arguments else option[0]
+
+    return _OPTION.sub(name, message)
+
+
+def _render_answer(answer: Message, tool: Tool, long_results: LongResults) -> types.CallToolResult:
     """Renders an answer: its JSON, its pictures, and a link to the frames that do not fit."""
     result = answer["result"]
+    failed = result.get("failed")
+    if isinstance(failed, list):
+        reasons = [_name_arguments(failure["reason"], tool) for failure in failed]
+        pairs = zip(failed, reasons, strict=True)
+        result = {**result, "failed": [{**failure, "reason": reason} for failure, reason in pairs]}
     link: list[types.ContentBlock] = []
     frames = result.get("frames")
     if isinstance(frames, list) and len(frames) > PART:
