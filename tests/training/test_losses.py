@@ -6,7 +6,7 @@ import scipy.special
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vmaf_jax.models.layers import BINS
+from vmaf_jax.models.sizes import BINS
 from vmaf_jax.training.losses import kl_loss, soft_labels, squared_error
 from vmaf_jax.training.settings import TrainingSettings
 

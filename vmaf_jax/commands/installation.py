@@ -44,7 +44,7 @@ def verify(
     ] = None,
     json_: options.Json = False,
 ) -> None:
-    """Check digests, sidecars, operators and schema of every model."""
+    """Check every model: digests, operators, its sidecar, and figures by the files beside it."""
     from vmaf_jax.jobs.doctor import verify_models
     from vmaf_jax.reporting.terminal import show_json, show_lines
 

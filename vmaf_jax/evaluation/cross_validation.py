@@ -29,6 +29,7 @@ from vmaf_jax.evaluation.metrics import EndpointRmse, Metrics, all_metrics
 from vmaf_jax.files import atomic_path, limit
 from vmaf_jax.tables.table import combine, encode, encode_sorted, first_rows
 
+_MOST_SCORE = 1e9  # beyond, a file is damaged
 MAX_ROWS = 20_000_000  # some 100 bytes each in memory, a fraction of one on disk
 _TEXTS = ("source", "clip")  # read as dictionaries, so that each name is in memory once
 _ROW_GROUP = 1 << 20  # rows that are written together, so that memory stays bounded
@@ -128,6 +129,39 @@ def read_held_out(path: Path) -> HeldOut:
             )
     except (OSError, KeyError, pa.ArrowException) as error:
         raise InputError(f"{path}: not a run's held-out table ({error}); train again.") from error
+
+
+def read_predictions(path: Path) -> HeldOut:
+    """Reads `folds.parquet` of a stranger, whose every value is checked.
+
+    Raises:
+        InputError: as `read_held_out`; or there is no row, or a value that cannot be.
+    """
+    rows = read_held_out(path)
+    if not rows.label.size:
+        raise InputError(f"{path}: holds no rows; train again.")
+    try:
+        scores = [np.asarray(values, np.float64) for values in (rows.label, rows.predicted)]
+        numbers = [np.asarray(values, np.int32) for values in (rows.index, rows.seed)]
+        source, clip = (_as_texts(values) for values in (rows.source, rows.clip))
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InputError(f"{path}: a column has other values ({error}); train again.") from error
+    for name, values in zip(("label", "predicted"), scores, strict=True):
+        sound = np.abs(values) <= _MOST_SCORE  # which no NaN is
+        if not sound.all():
+            row = int(np.argmin(sound))
+            what = "no score" if np.isfinite(values[row]) else "not a number"
+            raise InputError(f"{path}: {name} of row {row} is {what}; train again.")
+    index, seed = numbers
+    label, predicted = scores
+    return HeldOut(source, clip, index, seed, label, predicted)
+
+
+def _as_texts(values: np.ndarray) -> npt.NDArray[np.object_]:
+    """Returns names as text, where a file has numbers in their place."""
+    if values.dtype == object and all(isinstance(value, str) for value in values):
+        return values
+    return values.astype(str).astype(object)
 
 
 def _values(column: pa.ChunkedArray) -> np.ndarray:

@@ -18,11 +18,13 @@ import pydantic
 
 from vmaf_jax.environment import environment
 from vmaf_jax.errors import InputError, install_extra
-from vmaf_jax.export.contract import load_onnx
+from vmaf_jax.export.architecture import check_architecture, check_origin
+from vmaf_jax.export.contract import check_contract, read_onnx
 from vmaf_jax.export.quantize import BUDGET_PLCC
 from vmaf_jax.export.sidecar import check_sidecar, first_reason, read_sidecar, sidecar_path
 from vmaf_jax.extraction.libvmaf import libvmaf_version, other_build
 from vmaf_jax.files import cache_dir, check_json_keys, read_limited
+from vmaf_jax.runs.evidence import RUN_FILES, check_evidence, check_links
 from vmaf_jax.runs.locate import checkpoints
 from vmaf_jax.scoring.model import feature_set_of
 from vmaf_jax.tables.table import votes_a_point
@@ -142,34 +144,44 @@ def verify_registry(path: Path) -> Registry:
         raise InputError(f"{path}: {first_reason(error)}; correct it.") from error
     except ValueError as error:
         raise InputError(f"{path}: {error}; keep one of them.") from error
-    folder = path.parent.resolve()
     for entry in registry.models:
-        onnx = (folder / entry.onnx).resolve()
-        if not onnx.is_relative_to(folder):
-            raise InputError(f"{path}: {entry.id}: {entry.onnx} leads out of the folder; move it.")
-        load_onnx(onnx)
-        beside = sidecar_path(onnx)
-        if beside.is_file() and beside.resolve() != beside:
-            raise InputError(
-                f"{path}: {entry.id}: {beside.name} is a link to another file; copy that file."
-            )
-        sidecar = check_sidecar(onnx, complete=True)
-        if sidecar is None:
-            raise InputError(f"{path}: {entry.id}: {beside.name} is missing; export it again.")
-        if sidecar.sha256 != entry.sha256:
-            raise InputError(f"{onnx}: is not the file that {path.name} names; restore it.")
-        for key, listed, said in (
-            ("kind", entry.kind, sidecar.kind),
-            ("opset", entry.opset, sidecar.opset),
-            ("quant_mode", entry.quant_mode, sidecar.quant_mode),
-            ("license", entry.license, sidecar.license),
-        ):
-            if listed != said:
-                raise InputError(
-                    f"{path}: {entry.id}: {key} is {listed!r}, its sidecar says {said!r}; export "
-                    f"it again."
-                )
+        _verify_entry(entry, path)
     return registry
+
+
+def _verify_entry(entry: Entry, path: Path) -> None:
+    """Compares the files of one entry of the registry at `path` with it and with each other."""
+    folder = path.parent.resolve()
+    onnx = (folder / entry.onnx).resolve()
+    if not onnx.is_relative_to(folder):
+        raise InputError(f"{path}: {entry.id}: {entry.onnx} leads out of the folder; move it.")
+    model = read_onnx(onnx, check_contract)[1]
+    beside = sidecar_path(onnx)
+    if beside.is_file() and beside.resolve() != beside:
+        raise InputError(
+            f"{path}: {entry.id}: {beside.name} is a link to another file; copy that file."
+        )
+    check_links(onnx.parent, folder)
+    sidecar = check_sidecar(onnx, complete=True)
+    if sidecar is None:
+        raise InputError(f"{path}: {entry.id}: {beside.name} is missing; export it again.")
+    if sidecar.sha256 != entry.sha256:
+        raise InputError(f"{onnx}: is not the file that {path.name} names; restore it.")
+    for key, listed, said in (
+        ("kind", entry.kind, sidecar.kind),
+        ("opset", entry.opset, sidecar.opset),
+        ("quant_mode", entry.quant_mode, sidecar.quant_mode),
+        ("license", entry.license, sidecar.license),
+    ):
+        if listed != said:
+            raise InputError(
+                f"{path}: {entry.id}: {key} is {listed!r}, its sidecar says {said!r}; export "
+                f"it again."
+            )
+    check_architecture(sidecar, model, beside)
+    check_origin(sidecar, model, beside)
+    if onnx.name in RUN_FILES:
+        check_evidence(onnx.parent, sidecar, beside)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

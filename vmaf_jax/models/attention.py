@@ -76,7 +76,6 @@ class FrameAttention(nn.Module):
         return (score - SCORE_CENTRE) / SCORE_SPAN
 
 
-N_CHANNELS = 2
 Channels = Callable[[Float[Array, "*n d"]], Float[Array, "*n m"]]
 
 

@@ -16,6 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from vmaf_jax.models.sizes import BINS
+
 AnyArray = Array | np.ndarray
 
 
@@ -65,7 +67,6 @@ scale_columns.defvjp(_scale_forward, _scale_backward)
 
 
 SCORE_CENTRE, SCORE_SPAN = 50.0, 25.0  # VMAF points
-BINS = np.arange(-40.0, 140.0 + 1.0, 2.0, dtype=np.float32)  # VMAF points, K = 91
 TARGET_RANGE = (-25.0, 125.0)  # VMAF points
 
 

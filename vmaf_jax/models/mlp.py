@@ -16,8 +16,7 @@ from jaxtyping import Array, Float
 
 from vmaf_jax.features.feature_set import OUTPUT_RANGE
 from vmaf_jax.models.layers import SCORE_CENTRE, SCORE_SPAN, AnyArray, head_score, sum_of_columns
-
-N_COLUMNS = 64  # of the deployed last product; 32 and 96 were seen to round otherwise
+from vmaf_jax.models.sizes import N_COLUMNS
 
 Layers = list[tuple[Any, Any]]  # kernel [d, k] and bias [k] of each
 Activation = Callable[[Float[Array, "n k"]], Float[Array, "n k"]]

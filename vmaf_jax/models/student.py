@@ -20,11 +20,12 @@ from flax import linen as nn
 from jaxtyping import Array, Float
 
 from vmaf_jax.features.feature_set import OUTPUT_RANGE
-from vmaf_jax.models.attention import N_CHANNELS, Channels, FrameAttention, teacher_channels
+from vmaf_jax.models.attention import Channels, FrameAttention, teacher_channels
 from vmaf_jax.models.frame_pooling import POOLINGS
 from vmaf_jax.models.layers import SCORE_CENTRE, SCORE_SPAN, AnyArray, head_outputs, head_score
 from vmaf_jax.models.mlp import ACTIVATIONS, Mlp, deploy_mlp
 from vmaf_jax.models.rbf import Rbf, deploy_rbf
+from vmaf_jax.models.sizes import HIDDEN_LAYERS, N_CHANNELS, RBF_UNITS
 from vmaf_jax.models.viewing_distance import move_scores
 from vmaf_jax.teacher import load_teacher
 
@@ -58,18 +59,16 @@ class Network:
     over_frames: bool = False
 
 
-_RBF_UNITS = 32
-
 # By name; a new network is a row here, and nothing elsewhere.
 NETWORKS: dict[str, Network] = {
-    "mlp": Network(Mlp, deploy_mlp, hidden=(64, 32, 16), tunable=True),
-    "nano": Network(Mlp, deploy_mlp, hidden=(64, 64), tunable=True),
-    "tiny": Network(Mlp, deploy_mlp, hidden=(128, 128, 128), tunable=True),
+    "mlp": Network(Mlp, deploy_mlp, hidden=HIDDEN_LAYERS["mlp"], tunable=True),
+    "nano": Network(Mlp, deploy_mlp, hidden=HIDDEN_LAYERS["nano"], tunable=True),
+    "tiny": Network(Mlp, deploy_mlp, hidden=HIDDEN_LAYERS["tiny"], tunable=True),
     "rbf": Network(
-        functools.partial(Rbf, _RBF_UNITS),
+        functools.partial(Rbf, RBF_UNITS),
         deploy_rbf,
         activations=(),
-        n_prototypes=_RBF_UNITS,
+        n_prototypes=RBF_UNITS,
         is_svr=True,
     ),
     "attention": Network(FrameAttention, activations=(), over_frames=True),

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from vmaf_jax.errors import InputError
 from vmaf_jax.evaluation.conformal import HeldOutIntervals
-from vmaf_jax.evaluation.cross_validation import HeldOut, SweepTable, read_held_out
+from vmaf_jax.evaluation.cross_validation import HeldOut, SweepTable, read_predictions
 from vmaf_jax.evaluation.run_metrics import RunMetrics
 from vmaf_jax.export.parity import Parity
 from vmaf_jax.export.sidecar import Identity, Sidecar, TrainingRecord, read_sidecar, write_sidecar
@@ -39,7 +39,7 @@ from vmaf_jax.runs.config import Config, validate
 from vmaf_jax.runs.state import load_checkpoint, save_checkpoint
 
 _MOST_BYTES = 64 << 20
-_MOST_SCORE, _MOST_LOSS, _MOST_FIGURE = 1e9, 1e30, 1e15  # beyond, a file is damaged
+_MOST_LOSS, _MOST_FIGURE = 1e30, 1e15  # beyond, a file is damaged
 _EXTERNAL = "external_"
 
 
@@ -96,24 +96,7 @@ def _read_sidecar(path: Path) -> Sidecar | None:
 def _predictions(path: Path) -> HeldOut:
     if not path.is_file():
         raise _no_predictions(path)
-    rows = read_held_out(path)
-    if not rows.label.size:
-        raise InputError(f"{path}: holds no rows; train again.")
-    try:
-        scores = [np.asarray(values, np.float64) for values in (rows.label, rows.predicted)]
-        numbers = [np.asarray(values, np.int32) for values in (rows.index, rows.seed)]
-        source, clip = (_as_texts(values) for values in (rows.source, rows.clip))
-    except (TypeError, ValueError, OverflowError) as error:
-        raise InputError(f"{path}: a column has other values ({error}); train again.") from error
-    for name, values in zip(("label", "predicted"), scores, strict=True):
-        sound = np.abs(values) <= _MOST_SCORE  # which no NaN is
-        if not sound.all():
-            row = int(np.argmin(sound))
-            what = "no score" if np.isfinite(values[row]) else "not a number"
-            raise InputError(f"{path}: {name} of row {row} is {what}; train again.")
-    index, seed = numbers
-    label, predicted = scores
-    return HeldOut(source, clip, index, seed, label, predicted)
+    return read_predictions(path)
 
 
 def _no_predictions(path: Path) -> InputError:
@@ -133,13 +116,6 @@ def _no_predictions(path: Path) -> InputError:
         f"{path}: missing, and every figure comes from it{also if others else ''}; restore it, or "
         f"train again."
     )
-
-
-def _as_texts(values: np.ndarray) -> npt.NDArray[np.object_]:
-    """Returns names as text, where a file has numbers in their place."""
-    if values.dtype == object and all(isinstance(value, str) for value in values):
-        return values
-    return values.astype(str).astype(object)
 
 
 def _text(path: Path, missing: list[str], most: int = _MOST_BYTES) -> str:

@@ -16,7 +16,8 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from vmaf_jax.models.layers import BINS, SCORE_SPAN, TARGET_RANGE, head_score, sum_of_columns
+from vmaf_jax.models.layers import SCORE_SPAN, TARGET_RANGE, head_score, sum_of_columns
+from vmaf_jax.models.sizes import BINS
 
 _KINK = 0.5  # of Huber's loss, in units of 25 points: half a vote of 1 to 5
 
