@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import filter_by_build, matrix, measure_by_package
+from benchmarks import filter_by_build, matrix, measure_by_package, torch_luma
 from benchmarks.matrix import Cell, measure_ffmpeg_builds, measure_runtimes, write_table
 from vmaf_jax.errors import InputError
 
@@ -49,6 +49,13 @@ def test_packages_measure_as_traps_md_says(tmp_path, monkeypatch):
         monkeypatch.setattr(measure_by_package, "QUESTIONS", rest)
     page = Path("docs/traps.md").read_text().splitlines()
     for line in measure_by_package.to_markdown(measure_by_package.measure(tmp_path)).splitlines():
+        assert line in page
+
+
+@pytest.mark.slow
+def test_vmaf_on_pytorch_scores_as_torch_md_says(tmp_path):
+    page = Path("docs/torch.md").read_text().splitlines()
+    for line in torch_luma.to_markdown(torch_luma.measure(tmp_path)).splitlines():
         assert line in page
 
 

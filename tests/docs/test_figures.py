@@ -75,6 +75,13 @@ def test_scores_of_the_newest_ffmpeg(question, document, words):
     assert words.format(*scores) in Path(document).read_text()
 
 
+def test_torchmetrics_is_lower_by_what_torch_md_says():
+    row = cells("docs/torch.md", "torchmetrics, of the file's pictures in RGB")
+    low, high = sorted(-float(edge) for edge in row[-1].split(" to "))
+    row = cells("docs/traps.md", "torchmetrics' VMAF of decoded frames")
+    assert f"{low:.1f} to {high:.1f} points lower on eight frames" in row[1]
+
+
 def test_searches_of_encodes():
     """The page of all figures repeats those of the page that a benchmark writes."""
     _, held, median, lowest, *_ = cells("docs/target-quality.md", "all ")
