@@ -165,6 +165,12 @@ def test_an_output_that_exists_is_kept(encodes, tmp_path):
         (["--target", "90", "--", "-vf", "null"], "no option of libx264"),
         (["--target", "90", "--", "-crf", "3"], "is set by the search"),
         (["--target", "90", "--", "-forced-idr", "0"], "is set by the search"),
+        (
+            ["--target", "90", "--", "-x264-params", "keyint=9:crf=35"],
+            "-x264-params crf: is set by the search or by an option of vmaf-jax; drop it "
+            "(docs/traps.md).",
+        ),
+        (["--target", "90", "--", "-x264opts", "dump_yuv=o.yuv"], "-x264opts dump-yuv: is set by"),
         (["--target", "90", "--", "-g", "24", "-bf"], "-bf: has no value"),
         (["--target", "90", "--", "second.mp4"], "second.mp4: no option"),
         (["--target", "90", "--out", "o.webm"], "is written into"),

@@ -30,6 +30,17 @@ _COMMON_OPTIONS = frozenset(
 _OWN_OPTIONS = frozenset(
     "-crf -qp -preset -cpu-used -deadline -stats -passlogfile -forced-idr".split()  # noqa: SIM905
 )
+# Options that hold an encoder's own parameters, and those of them that decide the rate or write
+# files. x264 loses `crf` to the search's, the other encoders take it in its place.
+_PARAMETERS = frozenset(
+    "-x264-params -x264opts -x265-params -svtav1-params -aom-params -vvenc-params".split()  # noqa: SIM905
+)
+_OWN_PARAMETERS = frozenset(
+    """
+    crf crf-max crf-min qp qp-constant bitrate tbr rc lossless cq-level end-usage target-bitrate
+    pass stats csv recon dump-yuv analysis-save
+    """.split()  # noqa: SIM905
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -158,6 +169,13 @@ def check_arguments(ffmpeg: Ffmpeg, encoder: Encoder, arguments: Sequence[str]) 
             )
     if len(arguments) % 2:
         raise InputError(f"{arguments[-1]}: has no value; write the option and its value.")
+    for name, value in zip(arguments[::2], arguments[1::2], strict=True):
+        keys = [entry.partition("=")[0].replace("_", "-") for entry in value.split(":")]
+        if name in _PARAMETERS and (own_keys := _OWN_PARAMETERS.intersection(keys)):
+            raise InputError(
+                f"{name} {min(own_keys)}: is set by the search or by an option of vmaf-jax; drop "
+                f"it (docs/traps.md)."
+            )
 
 
 def encode_video(
