@@ -250,6 +250,16 @@ def test_the_estimate_is_near_and_its_error_is_told():
     assert np.std(errors) < 0.6 * np.std(quality) / np.sqrt(len(plan.order))
 
 
+def test_the_error_of_a_mean_is_that_of_successive_differences():
+    """Of a mean the pseudo-values are the segments' own; a share that was drawn errs no more."""
+    values = np.array([70.0, 74.0, 73.0, 79.0, 81.0])
+    for share in (0.1, 0.5, 0.9):
+        found = estimate_statistic(lambda chosen: float(values[list(chosen)].mean()), 5, share)
+        differences = [4.0, -1.0, 6.0, 2.0]
+        variance = (1 - share) / 5 * sum(d * d for d in differences) / 2 / 4
+        assert found == (pytest.approx(75.4), pytest.approx(np.sqrt(variance)))
+
+
 def test_a_statistic_of_equal_segments_has_no_error():
     assert estimate_statistic(lambda chosen: 91.5, 8, 0.1) == (91.5, 0.0)
 

@@ -27,8 +27,10 @@ from vmaf_jax.export.pixels.runtime import (
     MAX_HEAD,
     ROUNDING,
     PixelsModel,
+    check_features,
     check_pixels_parity,
     check_provider,
+    measure_features,
     measure_pixels,
     providers,
     rounding_points,
@@ -245,6 +247,27 @@ def test_one_picture_that_is_off_misses_the_gate_whatever_the_others_are():
         assert parity.max_abs == pytest.approx(2.5 * limit, abs=limit)
         with pytest.raises(GateError, match=f"pixels: {names[k]} is .* from JAX, limit"):
             check_pixels_parity(parity)
+
+
+@pytest.mark.parametrize("k", [0, 2])
+def test_a_feature_of_one_picture_that_is_off_misses_the_gate(k):
+    """Twice the limit on one of three pictures, whose mean is within it."""
+
+    class Off(PixelsModel):
+        calls = 0
+
+        def features(self, *pictures):
+            found = super().features(*pictures).copy()
+            found[:, 3] += 2 * MAX_FEATURE if self.calls == k else 0.0
+            type(self).calls += 1
+            return found
+
+    model = Off(make_pixels(find_source("vmaf_v0.6.1"), Frame(64, 48)), Path("off"))
+    distances = measure_features(model)
+    assert Off.calls == 3
+    assert distances["vif_scale2"] == pytest.approx(2 * MAX_FEATURE, rel=0.2)
+    with pytest.raises(GateError, match=r"pixels: vif_scale2 is 0\.000\d+ from JAX, limit 0\.0002"):
+        check_features(distances)
 
 
 def test_export_writes_the_file_its_sidecar_and_its_parity(tmp_path):

@@ -9,6 +9,7 @@ from vmaf_jax.extraction.request import Request
 from vmaf_jax.extraction.shards import ShardSettings, locate_shard, write_shard
 from vmaf_jax.tables import read_table
 from vmaf_jax.video.comparison import Comparison
+from vmaf_jax.video.ffmpeg import find_ffmpeg
 from vmaf_jax.video.inputs import Clip, Video
 
 
@@ -74,3 +75,11 @@ def test_a_file_of_other_content_is_measured_anew(clip, settings, encodes, tmp_p
     again = read_table(write_shard(own, settings).path)
     assert (first.features[-1] != again.features[-1]).any()
     np.testing.assert_array_equal(first.features[:9], again.features[:9])
+
+
+def test_another_ffmpeg_measures_a_shard_anew(clip, settings, monkeypatch):
+    """Its decoders and its libvmaf may differ."""
+    write_shard(clip, settings)
+    other = dataclasses.replace(find_ffmpeg(), version="another")
+    monkeypatch.setattr("vmaf_jax.extraction.shards.find_ffmpeg", lambda: other)
+    assert not locate_shard(clip, settings).exists()

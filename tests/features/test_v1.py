@@ -121,6 +121,39 @@ def test_adm3_has_libvmafs_own_csf_of_each_viewing_condition(tmp_path, ffmpeg):
         assert float(value) == pytest.approx(truth, abs=1.5e-5)  # its integers round by 7e-6
 
 
+@pytest.mark.parametrize("level", range(4))
+def test_every_weight_of_the_csf_is_libvmafs(level, tmp_path, ffmpeg):
+    """A pattern of one level, straight and diagonal, loses half of its diagonal contrast.
+
+    Its score hangs on the ratio of those two weights: half a percent of one moves it by 1e-4.
+    """
+    period = 3 * 2**level
+    across = np.sin(2 * np.pi * np.arange(192) / period)[None]
+    down = across.T
+    planes = [
+        np.round(128 + 40 * across + contrast * across * down).astype(np.uint8)
+        for contrast in (40, 20)
+    ]
+    files = []
+    for plane, name in zip(planes, ("r", "d"), strict=True):
+        files.append(tmp_path / f"{name}.y4m")
+        chroma = bytes([128]) * (plane.size // 2)
+        head = b"YUV4MPEG2 W192 H192 F25:1 Ip C420jpeg\nFRAME\n"
+        files[-1].write_bytes(head + plane.tobytes() + chroma)
+    views = [(distance, lines) for distance in (3.0, 5.0) for lines in (1080, 2160)]
+    x, y = (eight_bits(plane, "yuv420p") for plane in planes)
+    settings = tuple(AdmSettings(*view) for view in views)
+    ours = jax.jit(frame_adm3, static_argnums=2)(x, y, settings)
+    fixed = {"adm_dlm_weight": 0.7, "adm_enhn_gain_limit": 1, "adm_noise_weight": 0.02}
+    fixed |= {"adm_min_val": 0.5, "adm_csf_mode": 2}
+    for value, (distance, lines) in zip(ours, views, strict=True):
+        seen = {"adm_norm_view_dist": distance, "adm_ref_display_height": lines}
+        log = libvmaf(ffmpeg, tmp_path, ([], files), options("adm", **fixed, **seen))
+        (truth,) = (v for k, v in log.items() if k.startswith("integer_adm3_csf"))
+        # Its integers round few equal coefficients alike: 2.1e-5 measured.
+        assert float(value) == pytest.approx(truth, abs=3e-5)
+
+
 def test_views_share_the_decoupling_and_are_those_of_one_at_a_time():
     rng = np.random.default_rng(0)
     x = jnp.asarray(rng.uniform(0, 255, (60, 70)), jnp.float32)
@@ -137,6 +170,9 @@ def test_every_csf_table_falls_towards_fine_detail():
     for straight, diagonal in CSF_TABLES.values():
         assert all(d < s for s, d in zip(straight, diagonal, strict=True))
         assert straight[0] < straight[1] < straight[2]
+    for distance in (3.0, 5.0):  # a level of 2160 lines has as many pixels in a degree
+        pairs = zip(CSF_TABLES[distance, 2160], CSF_TABLES[distance, 1080], strict=True)
+        assert all(fine[1:] == coarse[:3] for fine, coarse in pairs)
     with pytest.raises(KeyError):
         _ = AdmSettings(4.0, 1080).csf
 

@@ -45,6 +45,12 @@ def test_quotes_are_escaped_in_attributes(name):
     assert [metric.get("name") for metric in root.iter("metric")] == [name]
 
 
+@pytest.mark.parametrize("number", [0x00, 0x1B, 0x7F, 0xAD, 0x200B, 0x202E, 0x2066, 0xD800, 0xE000])
+def test_characters_that_hide_or_turn_others_are_shown_as_such(number):
+    """Of a name such as `a<RLO>4pm.exe` a browser would show the end backwards."""
+    assert text(f"a{chr(number)}b") == "a\ufffdb"
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_names_are_text_in_tables(name):
     elements = Elements(plain_table([name], [[name]]))

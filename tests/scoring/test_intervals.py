@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import shutil
 import subprocess
 
@@ -16,6 +17,8 @@ from vmaf_jax.jobs.evaluate import rank_models
 from vmaf_jax.reporting.clip_page import bin_scores
 from vmaf_jax.scoring.intervals import clip_intervals
 from vmaf_jax.scoring.model import load_model
+from vmaf_jax.scoring.score import ScoreSettings
+from vmaf_jax.scoring.worst_frames import worst_frames
 
 LABEL = "vmaf_v0.6.1"
 
@@ -69,15 +72,57 @@ def test_frames_are_named_by_their_place_in_the_clip(pair, tmp_path):
     some.write_csv(tmp_path / "frames.csv")
     with (tmp_path / "frames.csv").open() as file:
         written = {int(row["frame"]): float(row["score"]) for row in csv.DictReader(file)}
+    some.write_log(tmp_path / "log.json")
+    entries = json.loads((tmp_path / "log.json").read_text())["frames"]
+    in_json = {entry["frameNum"]: entry["metrics"]["vmaf"] for entry in entries}
+    some.write_log(tmp_path / "log.xml")
+    found = re.findall(
+        r'<frame frameNum="(\d+)".* vmaf="([0-9.]+)"', (tmp_path / "log.xml").read_text()
+    )
+    in_xml = {int(frame): float(score) for frame, score in found}
     (encode,) = clip_view([some]).encodes
     drawn = bin_scores(encode)
     frames = [*encode.worst, *drawn.lowest.tolist()]
     on_page = {frame: encode.at(frame) for frame in frames}
-    for scores in (named, written, on_page):
+    for scores in (named, written, in_json, in_xml, on_page):
         for frame, score in scores.items():
             assert score == pytest.approx(full.per_frame[frame], abs=1e-6)
+    assert list(in_json) == list(in_xml) == list(named)
     assert encode.worst[0] == min(named, key=named.get)
     assert sorted(drawn.lowest.tolist()) == sorted(named)
+
+
+def test_the_lowest_of_some_frames_is_named_by_its_place_in_the_clip(pair):
+    """In a notebook, and among the worst frames."""
+    full = vmaf_jax.score(*pair)
+    settings = ScoreSettings(within=2.0)
+    some, worst = worst_frames(*pair, settings=settings, count=3, pictures=False)
+    lowest = int(some.table.index[np.argmin(some.per_frame)])
+    assert worst[0].frame == lowest != np.argmin(some.per_frame)
+    for frame in worst:
+        assert frame.score == pytest.approx(full.per_frame[frame.frame], abs=1e-6)
+        assert [place.frame for place in frame.places] == [frame.frame] * 2
+    across = re.findall(r'class="mid">(\d+)<', some._repr_html_())
+    assert max(map(int, across)) == 150  # of 200 frames, of which fewer than 120 were measured
+
+
+def test_reasons_are_of_the_frame_that_they_name_where_frames_were_left_out(pair, ffmpeg, tmp_path):
+    """Of an aligned pair that lacks 20 frames, rows are no numbers of frames."""
+    line = [ffmpeg, "-v", "error", "-i", pair[1], "-vf"]
+    line += ["select='lt(n,20)+gte(n,40)',setpts=N/24/TB", "-c:v", "libx264", "-crf", "34"]
+    subprocess.run([*map(str, line), str(tmp_path / "cut.mp4")], check=True)
+    found = vmaf_jax.score(pair[0], tmp_path / "cut.mp4", align=True, explain=True)
+    row = int(np.argmin(found.per_frame))
+    number = int(found.table.index[row])
+    assert number == row + 20
+    entry = found.to_dict()["explanation"]["lowest_frame"]
+    assert (entry["frame"], entry["reference_frame"], entry["distorted_frame"]) == (
+        number,
+        number,
+        row,
+    )
+    assert entry["score"] == found.per_frame[row]
+    assert any(line.startswith(f"why frame {number} (") for line in found.summary_lines())
 
 
 def test_within_too_little_measures_every_frame(pair):

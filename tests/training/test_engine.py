@@ -243,6 +243,14 @@ def test_members_nest_seeds_temperatures_folds(data):
     assert (keys[4:] != keys[0]).any(axis=1).all()
 
 
+def test_a_seed_is_the_seed_of_its_members_key(data):
+    """Or an earlier configuration would train another student, and its card be of none."""
+    rows, masks = data
+    keys = jax.random.key_data(members_of(rows, masks[:1], [0, 1, 7]).key)[:3]
+    expected = [jax.random.key_data(jax.random.key(seed)) for seed in (0, 1, 7)]
+    np.testing.assert_array_equal(keys, np.stack(expected))
+
+
 @pytest.mark.parametrize("n_members", [2, 3, 10, 207])
 def test_groups_are_few_and_fit(n_members):
     assert members_that_fit(n_members, 100, 100) == n_members

@@ -7,9 +7,10 @@ import pytest
 
 from vmaf_jax import extract_pair
 from vmaf_jax.errors import InputError
-from vmaf_jax.video.comparison_run import damaged_frames
+from vmaf_jax.video.comparison_run import damaged_frames, reports_damage
 from vmaf_jax.video.ffmpeg import find_ffmpeg
 from vmaf_jax.video.inputs import Video
+from vmaf_jax.video.streams import probe
 
 
 def damaged_copy(ffmpeg, source, path, encoder):
@@ -39,6 +40,24 @@ def test_damage_that_one_line_alone_tells_is_refused(
     assert {entry.startswith(witness) for entry in said.splitlines()} == {True}
     with pytest.raises(InputError, match=rf"{name}: .*damaged.* --allow-damaged"):
         extract_pair(encodes / "ref.y4m", path, teachers=(), force=True)
+
+
+@pytest.mark.parametrize(
+    ("line", "tells"),
+    [
+        # ffmpeg 6 and earlier say this themselves, and no decoder does.
+        ("dis.mp4: corrupt decoded frame in stream 0", True),
+        ("[vist#0:0/h264 @ 0x5581] [dec:h264 @ 0x5582] corrupt decoded frame", True),
+        ("[h264 @ 0x5581] error while decoding MB 3 7, bytestream -5", True),
+        ("[libdav1d @ 0x5581] Error parsing OBU data", False),  # of another codec's library
+        ("[mp4 @ 0x5581] Non-monotonic DTS; previous: 5, current: 4", False),
+        ("dis.mp4: Input/output error", False),
+    ],
+)
+def test_damage_is_told_by_the_decoders_lines_and_by_ffmpegs_own(line, tells, encodes):
+    stream = probe(find_ffmpeg(), Video(encodes / "dis.mp4"))[1]
+    assert stream.codec == "h264"
+    assert reports_damage([line], [stream]) is tells
 
 
 def test_damaged_frames_are_named_by_their_number(ffmpeg, encodes, tmp_path):
