@@ -358,6 +358,27 @@ def test_verdicts_are_over_sources_and_after_lines():
     assert {verdict.word for verdict in same} == {"as good"}
 
 
+def test_verdicts_of_many_tests_are_adjusted_for_their_number():
+    """Of forty tests of two models that are alike, two would differ at 5 % each."""
+    rng = np.random.default_rng(0)
+    n_tests, n = 40, 24
+    mos = rng.uniform(10, 90, n_tests * n)
+    source, test = np.tile(np.repeat(np.arange(6), 4), n_tests), np.repeat(np.arange(n_tests), n)
+    opinions = Opinions.of(mos, source.astype(str), test.astype(str))
+    one, other = (mos + rng.normal(0, 10, len(mos)) for _ in range(2))
+    alone = [
+        judge_by_experiment(one[rows], {"other": other[rows]}, opinions.where(rows))[0]
+        for rows in (test == k for k in range(n_tests))
+    ]
+    assert sum(verdict.word != "as good" for verdict in alone) >= 1
+    together = judge_by_experiment(one, {"other": other}, opinions)
+    assert {verdict.word for verdict in together} == {"as good"}
+    order = sorted(range(n_tests), key=lambda k: alone[k].p_value)
+    by_name = {verdict.experiment: verdict.p_value for verdict in together}
+    least = alone[order[0]].p_value
+    assert by_name[str(order[0])] == pytest.approx(min(1.0, n_tests * least))
+
+
 def test_a_card_shows_every_test_in_votes():
     models, opinions = two_tests()
     rivals = {"bad": models["bad"]}

@@ -124,6 +124,27 @@ def test_bad_selections_name_the_key(tmp_path, text, message):
         load_selection(path)
 
 
+def test_networks_that_learn_votes_from_scratch_are_warned_of(tmp_path):
+    """Those of every group and of every point of a sweep, each once."""
+    text = """
+name: votes
+data: {label: mos, features: none.parquet}
+candidates:
+  tuned: {student: {network: rbf}, training: {start: rbf_4k}}
+  fresh: {student: {network: nano}, sweep: {student.dropout: [0, 0.1]}}
+  either: {student: {network: rbf}, sweep: {training.start: [null, rbf_4k]}}
+  frames: {student: {network: attention}}
+"""
+    path = tmp_path / "votes.yaml"
+    path.write_text(text)
+    result = run_command("select", "--config", path, "--out", tmp_path / "out")
+    assert result.code == 2
+    assert "none.parquet" in result.stderr  # and before any work
+    for network, count in (("nano", 1), ("rbf", 1), ("attention", 0)):
+        said = f"warning: {network} learns opinion scores from scratch"
+        assert " ".join(result.stderr.split()).count(said) == count, result.stderr
+
+
 def test_the_shipped_selection_is_sound():
     sweeps = load_selection(Path("selection")).sweeps()
     assert sum(len(combinations(sweep)) for sweep in sweeps) == 29

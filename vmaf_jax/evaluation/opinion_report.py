@@ -43,6 +43,7 @@ import scipy.stats
 from vmaf_jax.evaluation.intervals import (
     Interval,
     PairedDifference,
+    adjust_p_values,
     is_significant,
     paired_jackknife,
     plcc_interval,
@@ -287,7 +288,8 @@ class ExperimentVerdict:
     Attributes:
         rival: the best of the others there.
         difference: RMSE of the model less the rival's, points.
-        p_value: two-sided, paired over sources; NaN with fewer than three.
+        p_value: two-sided, paired over sources, adjusted for the number of tests (Holm); NaN with
+            fewer than three sources.
         word: `better`, `as good` or `worse`, of the model.
     """
 
@@ -353,16 +355,19 @@ def judge_by_experiment(
     def figures(predicted: Floats, own: Opinions) -> dict[str, float]:
         return {"rmse": mapped_metrics(predicted, own, "linear").rmse}
 
-    verdicts = []
+    pairs = {}
     for experiment, rows in opinions.experiments().items():
         own = opinions.where(rows)
-        names = best_models({name: rival[rows] for name, rival in rivals.items()}, own, 1)
-        pair = paired_differences(figures, model[rows], rivals[names[0]][rows], own)["rmse"]
+        (name,) = best_models({name: rival[rows] for name, rival in rivals.items()}, own, 1)
+        differences = paired_differences(figures, model[rows], rivals[name][rows], own)
+        pairs[experiment, name] = differences["rmse"]
+    # One look a test: of many tests some would be told apart by chance.
+    p_values = adjust_p_values([pair.p_value for pair in pairs.values()])
+    verdicts = []
+    for ((experiment, name), pair), p_value in zip(pairs.items(), p_values, strict=True):
         word = "better" if pair.difference < 0 else "worse"
-        word = word if is_significant(pair.p_value) else "as good"
-        verdicts.append(
-            ExperimentVerdict(experiment, names[0], pair.difference, pair.p_value, word)
-        )
+        word = word if is_significant(p_value) else "as good"
+        verdicts.append(ExperimentVerdict(experiment, name, pair.difference, p_value, word))
     return verdicts
 
 

@@ -22,6 +22,7 @@ from vmaf_jax.runs.sweep import (
     combinations,
     load_combinations,
     rank_fits,
+    recipe_warnings,
     take_part_in_sweeps,
 )
 from vmaf_jax.training.settings import TrainingSettings
@@ -111,6 +112,8 @@ def select(
     """
     with contextlib.ExitStack() as claims:
         claims.enter_context(claim_result_folder(out, "selection.json", overwrite=overwrite))
+        for warning in recipe_warnings(config.sweeps()):
+            progress.say(warning)
         tried = load_combinations(config.sweeps(), progress)
         state = claims.enter_context(open_state(out, save_every_s, progress, several=True))
         fits = fit_points(tried.points, tried.problems, state=state, progress=progress)

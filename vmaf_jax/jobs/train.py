@@ -11,12 +11,12 @@ from vmaf_jax.export.parity import check_parity
 from vmaf_jax.files import claim_result_folder
 from vmaf_jax.progress import NO_PROGRESS, Progress
 from vmaf_jax.runs.conclude import conclude, load_external
-from vmaf_jax.runs.config import Config, warn_of_recipe
+from vmaf_jax.runs.config import Config
 from vmaf_jax.runs.fit import fit_folds
 from vmaf_jax.runs.problem import problem_of
 from vmaf_jax.runs.run_folder import Run, write_run
 from vmaf_jax.runs.state import open_state
-from vmaf_jax.runs.sweep import sweep, take_part_in_sweeps
+from vmaf_jax.runs.sweep import recipe_warnings, sweep, take_part_in_sweeps
 
 
 def take_part(config: Config, *, save_every_s: float | None = None) -> None:
@@ -76,7 +76,7 @@ def _train(
     save_every_s: float | None,
     progress: Progress,
 ) -> Run:
-    if (warning := warn_of_recipe(config)) is not None:
+    for warning in recipe_warnings([config]):
         progress.say(warning)
     if config.sweep:
         return sweep(config, run_dir, save_every_s, progress)

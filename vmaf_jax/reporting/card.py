@@ -335,10 +335,12 @@ def verdict_lines(experiments: Experiments, votes: float) -> list[str]:
     Args:
         votes: of a point of 0-100.
     """
+    n = len(experiments.verdicts)
+    adjusted = f" (Holm, {n} tests)" if n > 1 else ""
     return [
         f"- {entry.experiment}: {experiments.model} is {entry.word} after lines, "
         f"{votes * entry.difference:+.3f} votes beside {entry.rival}, p {entry.p_value:.2g} over "
-        f"sources."
+        f"sources{adjusted}."
         for entry in experiments.verdicts
     ]
 

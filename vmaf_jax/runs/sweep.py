@@ -6,7 +6,7 @@ combinations -> problems -> few programs -> held-out predictions of each -> rank
 import itertools
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,7 +17,7 @@ from vmaf_jax.evaluation.metrics import all_metrics
 from vmaf_jax.evaluation.run_metrics import compare_runs
 from vmaf_jax.progress import NO_PROGRESS, Progress
 from vmaf_jax.runs.conclude import conclude, load_external
-from vmaf_jax.runs.config import Config, validate
+from vmaf_jax.runs.config import Config, validate, warn_of_recipe
 from vmaf_jax.runs.fit import Fit, Point, fit_points
 from vmaf_jax.runs.problem import Problem, problem_of
 from vmaf_jax.runs.run_folder import Run, write_run
@@ -129,6 +129,12 @@ def combinations(config: Config) -> list[tuple[dict[str, object], Config]]:
         where = ", ".join(f"{key}={value}" for key, value in settings.items())
         points.append((settings, validate(Config, document, Path(f"sweep at {where}"))))
     return points
+
+
+def recipe_warnings(configs: Iterable[Config]) -> list[str]:
+    """Returns `warn_of_recipe` of every point of some configurations, each warning once."""
+    points = (point for config in configs for _, point in combinations(config))
+    return list(dict.fromkeys(filter(None, map(warn_of_recipe, points))))
 
 
 def _set(document: dict[str, Any], key: str, value: object) -> None:
