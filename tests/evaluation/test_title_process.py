@@ -33,6 +33,7 @@ HYPER = Hyperparameters(
     own_length=1.5,
     noise=2.5,
     votes=3.5,
+    scatter=40.0,
     freedom=4.0,
     widening=0.8,
 )
@@ -73,7 +74,33 @@ def test_posterior_is_the_conditional_of_a_joint_normal():
     said = posterior(clips, ratings, everything, HYPER)
     expected = clips.expected + gain @ (ratings.mos - clips.expected[ratings.row])
     np.testing.assert_allclose(said.mean, expected, rtol=1e-9)
-    np.testing.assert_allclose(said.covariance, truth - gain @ truth[ratings.row], atol=1e-9)
+    off, same = ratings.mos - clips.expected[ratings.row], clips.experiment[ratings.row] == 0
+    factors = np.ones(len(clips))
+    for k, rated in enumerate((same, ~same)):  # in this order the experiments 0 and 1
+        misfit = off[rated] @ np.linalg.inv(observed[np.ix_(rated, rated)]) @ off[rated]
+        factors[clips.experiment == k] = (40 + misfit) / (40 + rated.sum())
+    left = (truth - gain @ truth[ratings.row]) * np.sqrt(np.outer(factors, factors))
+    np.testing.assert_allclose(said.covariance, left, atol=1e-9)
+
+
+def test_votes_that_scatter_widen_the_intervals_of_their_experiment_alone():
+    clips = make_clips(n=60, titles=4, experiments=2)
+    rated, left = np.arange(40), np.arange(40, 60)
+    random = np.random.default_rng(3)
+    everything = np.arange(len(clips))
+    drawn = random.multivariate_normal(
+        clips.expected, posterior(clips, NO_RATINGS, everything, HYPER).covariance
+    )
+    unlike = clips.expected + random.normal(0, 60, len(clips))
+    mos = np.where(clips.experiment == 1, unlike, drawn)
+
+    def deviations(votes):
+        ratings = Ratings(rated, votes[rated], np.full(40, 4.0))
+        return np.sqrt(posterior(clips, ratings, left, HYPER).covariance.diagonal())
+
+    wider = deviations(mos) / deviations(drawn)
+    np.testing.assert_array_equal(wider[clips.experiment[left] == 0], 1)
+    assert wider[clips.experiment[left] == 1].min() > 1.5
 
 
 def test_without_ratings_the_logistic_is_what_is_predicted():
@@ -122,7 +149,7 @@ def test_first_choice_leaves_least_variance(seed):
         np.trace(
             posterior(
                 clips,
-                Ratings(np.array([k]), np.array([50.0]), np.array([HYPER.votes**2])),
+                Ratings(np.array([k]), clips.expected[[k]], np.array([HYPER.votes**2])),
                 np.arange(7),
                 HYPER,
             ).covariance

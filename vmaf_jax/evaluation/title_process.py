@@ -10,9 +10,14 @@ that title, the more the more alike two clips are; a part of it (`shared`) holds
 the experiment too, and where votes show it (`fit_codec`), clips of one codec share an offset.
 Experiments are independent. `e_i` is what the votes of one clip alone say
 (`noise`) and the doubt of the mean over viewers. All values are points of 0-100 unless said.
+Some experiments scatter more than others, by a factor with an inverse-gamma prior: where n rated
+clips leave the votes r off what was expected, with covariance K, variances are multiplied by
+(scatter + r' K^-1 r) / (scatter + n). So upscalers, which no feature sees, have wider intervals.
 SciPy is imported where it is used: a sidecar's reader needs the hyperparameters alone.
 Source: Rasmussen and Williams, "Gaussian Processes for Machine Learning" (2006), 2.2 and 4.2.1;
-choice by variance: Krause, Singh, Guestrin, "Near-optimal sensor placements" (JMLR 2008).
+scatter: Shah, Wilson, Ghahramani, "Student-t processes as alternatives to Gaussian processes"
+(AISTATS 2014); choice by variance: Krause, Singh, Guestrin, "Near-optimal sensor placements" (JMLR
+2008).
 
 For hosts that know no more of a clip than its scores, `VoteCurve` is a rising curve from scores of
 frames to votes, linear between `KNOTS`, so that its mean over a clip's frames is `weights @ votes`;
@@ -45,6 +50,7 @@ class Hyperparameters:
         shared_length, own_length: Distances over which two clips are alike for each; no unit.
         noise: Of what the votes of one clip alone say.
         votes: Of a mean over viewers, where nothing is known of them.
+        scatter: How many rated clips the prior of an experiment's scatter weighs as much as.
         freedom, widening: Of the errors over their predicted deviation: Student's t of so many
             degrees, times that.
         codec: Of the part that clips of one codec share in an experiment.
@@ -56,6 +62,7 @@ class Hyperparameters:
     own_length: float
     noise: float
     votes: float
+    scatter: float
     freedom: float
     widening: float
     codec: float = 0.0
@@ -192,8 +199,13 @@ def posterior(
     factor = cho_factor(covariance(rated, rated, hyper) + noise)
     cross = covariance(rated, wanted, hyper) + own * (ratings.row[:, None] == rows)
     gain = cho_solve(factor, cross)
-    mean = wanted.expected + (ratings.mos - rated.expected) @ gain
-    return Posterior(np.asarray(mean), np.asarray(prior - cross.T @ gain))
+    off = ratings.mos - rated.expected
+    mean = wanted.expected + off @ gain
+    same = rated.experiment[:, None] == wanted.experiment
+    misfit = (off * cho_solve(factor, off)) @ same  # of experiments, since K is 0 between them
+    factors = np.sqrt((hyper.scatter + misfit) / (hyper.scatter + same.sum(0)))
+    left = (prior - cross.T @ gain) * np.outer(factors, factors)
+    return Posterior(np.asarray(mean), np.asarray(left))
 
 
 def fit_codec(clips: ExperimentClips, ratings: Ratings, hyper: Hyperparameters) -> Hyperparameters:
