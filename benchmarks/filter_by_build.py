@@ -210,6 +210,9 @@ QUESTIONS: dict[str, Callable[[Build], str]] = {
         str(len(b.run(_VMAF + rest, "dis.y4m", "double.y4m").log["frames"]))
         for rest in ("", ":shortest=1")
     ),
+    "50 frames/s halved by `-r 25`, and by `fps=25`, against `fps=25`": lambda b: _both(
+        *(b.run(_VMAF, f"{name}.mp4", "filter.y4m") for name in ("option", "filter"))
+    ),
     "a reference without colour tags against its DNxHR copy": lambda b: b.run(
         _VMAF, "dnxhr.mxf"
     ).show(),
@@ -340,6 +343,8 @@ def measure(folder: Path) -> dict[str, dict[str, str]]:
         "[0:v]trim=end_frame=12[a];[1:v]trim=start_frame=12,setpts=PTS-STARTPTS[b];[a][b]concat"
     )
     limited = ["-vf", "extractplanes=y,setparams=range=tv", "-c:v", "ffv1", "-color_range", "tv"]
+    fast, small = ["-i", str(folder / "fast.y4m")], "scale=480:270:flags=bicubic,format=yuv420p"
+    near = ["-c:v", "libx264", "-crf", "23", "-threads", "1"]
     later = "trim=start_frame=12"
     parts, ranges = (
         "|".join(str(folder / f"{part}.h264") for part in names)
@@ -378,6 +383,10 @@ def measure(folder: Path) -> dict[str, dict[str, str]]:
         "pc.h264": [*ref, *x264, "-bf", "0", *to_full],
         "ranges.ts": ["-framerate", "25", "-i", f"concat:{ranges}", "-c", "copy"],
         "limited.y4m": [*each, "-filter_complex", to_limited],
+        "fast.y4m": ["-i", bikes, "-frames:v", "100", "-vf", f"setpts=N/50/TB,fps=50,{small}"],
+        "filter.y4m": [*fast, "-vf", "fps=25"],
+        "option.mp4": [*fast, "-r", "25", *near],
+        "filter.mp4": [*fast, "-vf", "fps=25", *near],
         "bikes.y4m": ["-i", bikes, "-frames:v", "6", "-pix_fmt", "yuv420p"],
         "banded.mkv": ["-i", str(folder / "bikes.y4m"), "-c:v", "libsvtav1", "-crf", "55"],
         "film.avif": [*ref, "-c:v", "libsvtav1", "-crf", "40"],
