@@ -388,7 +388,17 @@ def test_a_card_shows_every_test_in_votes():
         judge_by_experiment(models["good"], rivals, opinions),
     )
     text = "\n".join(experiment_lines(experiments, (1.0, 5.0)))
-    assert "| x | good | 80 |" in text
+    lines = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("|")]
+    shown = {tuple(row[:2]): dict(zip(lines[0], row, strict=True)) for row in lines[2:]}
+    for entry in experiments.agreement:  # one vote is 25 points
+        row = shown[entry.experiment, entry.model]
+        figures = {"PLCC": entry.plcc, "SROCC": entry.srocc, "bias": entry.bias / 25}
+        figures |= {"RMSE": entry.rmse / 25, "mapped": entry.rmse_mapped / 25, "n": 80}
+        for heading, value in figures.items():
+            assert float(row[heading]) == pytest.approx(
+                value, abs=6e-3 if heading == "bias" else 6e-4
+            )
+    assert shown["x", "bad"]["PLCC"] != shown["x", "bad"]["SROCC"]
     assert "is 0.2" in text  # 7 points
     assert "- y: good is better after lines" in text
     assert experiment_lines(None, (1.0, 5.0)) == []

@@ -14,6 +14,7 @@ import pytest
 
 from tests.support import run_command
 from vmaf_jax.errors import GateError, InputError
+from vmaf_jax.extraction import libvmaf
 from vmaf_jax.jobs.encode import EncodeSettings, encode
 from vmaf_jax.scoring.score import score
 from vmaf_jax.video.encoders import _list_encoders
@@ -52,6 +53,17 @@ def test_the_finished_file_keeps_the_target(encodes, tmp_path):
     assert measured <= 90.25 or any(not e["holds"] for e in weaker)
     assert files(tmp_path) == ["out.html", "out.mp4"]
     assert f"{measured:.2f}" in html.read_text()
+
+
+def test_another_build_of_libvmaf_is_told_in_the_result(encodes, tmp_path, monkeypatch):
+    words = ["encode", encodes / "ref.y4m", "--target", 90]
+    ours = run_command(*words, "--out", tmp_path / "a.mp4", "--json")
+    assert json.loads(ours.stdout)["libvmaf"] == libvmaf.LIBVMAF
+    monkeypatch.setattr(libvmaf, "LIBVMAF", "another")  # as seen from that build
+    theirs = run_command(*words, "--out", tmp_path / "b.mp4")
+    assert theirs.code == 0, theirs.stderr
+    said = " ".join(theirs.stdout.split())
+    assert "86da14d is not another, which the documented figures are of" in said
 
 
 def test_a_missed_target_exits_with_1_and_leaves_nothing(encodes, tmp_path):

@@ -37,6 +37,7 @@ FOUND = Encoding(
     saving=0.8,
     miss=None,
     seconds={"survey": 1.0, "probes": 2.0, "encodes": 4.0},
+    libvmaf="86da14d",
 )
 
 

@@ -21,6 +21,7 @@ from vmaf_jax.evaluation.clip_pooling import check_pool
 from vmaf_jax.evaluation.sampling import SegmentPlan, plan_segments
 from vmaf_jax.evaluation.target_search import Observation, forecast, next_encode, next_probe
 from vmaf_jax.extraction.extract import VideoLike, as_video
+from vmaf_jax.extraction.libvmaf import libvmaf_version, other_build
 from vmaf_jax.files import (
     atomic_path,
     check_replaceable,
@@ -207,6 +208,7 @@ class Encoding:
         saving: Share of the source's bytes that it saves.
         miss: Why there is no file, in a sentence; None where there is one, and in a dry run.
         seconds: Of each stage.
+        libvmaf: Version that measured.
     """
 
     reference: str
@@ -234,9 +236,11 @@ class Encoding:
     saving: float | None
     miss: str | None
     seconds: dict[str, float]
+    libvmaf: str
 
     def lines(self) -> list[str]:
         """Returns the outcome in words; a miss is reported by `check`."""
+        notes = [note for note in (self.note, other_build(self.libvmaf)) if note]
         how = f"{self.encoder}, preset {self.preset}, {self.pix_fmt}, {self.height} lines"
         if self.finished is not None:
             done, shots = self.finished, self.shots
@@ -258,7 +262,7 @@ class Encoding:
                     f"setting for the same score; setting {one.setting:g} takes {one.kbps:.0f} "
                     f"kbit/s for {one.score:.2f}"
                 )
-            return lines if self.note is None else [*lines, self.note]
+            return [*lines, *notes]
         if self.miss is not None:
             return []
         sampled = sum(length for _, length in self.segments)
@@ -356,6 +360,7 @@ def encode(
         saving=saving if is_written else None,
         miss=miss,
         seconds=dict(zip(("survey", "probes", "encodes"), np.diff(times).tolist(), strict=True)),
+        libvmaf=libvmaf_version(ffmpeg),
     )
 
 
