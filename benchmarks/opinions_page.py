@@ -241,7 +241,7 @@ def distance_lines(
         "$$",
         "",
         "with one number $g$, learnt with the rest. Middling encodes gain most, the ends of the scale stay, no score falls",
-        "with the distance, and encodes keep their order. Fixed at a distance it is a file for stock ffmpeg or ONNX",
+        "with the distance, and encodes keep their order. Fixed at a distance it is a file for ffmpeg (libvmaf 2) or ONNX",
         "Runtime: `export --distance 3.2`, where libvmaf's own score transform computes it. Distances beyond 1.6 to",
         "4.8, from which no viewer voted, are scored as the nearest of these.",
         "",
