@@ -107,8 +107,12 @@ def bench_align(repeats: int = 60) -> Figures:
     apart = np.array([outcome.apart for outcome in results])
     return {
         "cases": len(results),
-        "pairing exact": float(np.mean([outcome.exact for outcome in results])),
-        "not exact, and fits the files better": float(np.mean([o.nearer for o in results])),
+        **{
+            f"CRF {crf}": {"cases": len(of), "pairing exact": sum(outcome.exact for outcome in of)}
+            for crf in (26, 40)
+            if (of := [o for o in results if o.name.endswith(f"CRF {crf}")])
+        },
+        "not exact, and fits the files better": sum(outcome.nearer for outcome in results),
         "drops within a frame": float(np.mean(found)) if found else math.nan,
         "score at most 0.1 apart": float((apart <= 0.1).mean()),
         "score apart, worst": float(apart.max()),
