@@ -351,15 +351,15 @@ def read_sidecar(path: Path) -> Sidecar:
     try:
         sidecar = Sidecar.model_validate_json(content)
         check_json_keys(content)
-    except pydantic.ValidationError as error:
-        raise InputError(f"{path}: {first_reason(error)}; export the model again.") from error
     except ValueError as error:
-        raise InputError(f"{path}: {error}; export the model again.") from error
+        raise InputError(f"{path}: {first_reason(error)}; export the model again.") from error
     return sidecar
 
 
-def first_reason(error: pydantic.ValidationError) -> str:
+def first_reason(error: ValueError) -> str:
     """Returns the first error of a JSON document in one line: the entry, its value, the reason."""
+    if not isinstance(error, pydantic.ValidationError):
+        return str(error)
     first = error.errors(include_url=False)[0]
     where = printable(".".join(map(str, first["loc"])))
     said = first["msg"].removeprefix("Value error, ").rstrip(".")

@@ -140,10 +140,8 @@ def verify_registry(path: Path) -> Registry:
     try:
         registry = Registry.model_validate_json(content)
         check_json_keys(content)
-    except pydantic.ValidationError as error:
-        raise InputError(f"{path}: {first_reason(error)}; correct it.") from error
     except ValueError as error:
-        raise InputError(f"{path}: {error}; keep one of them.") from error
+        raise InputError(f"{path}: {first_reason(error)}; correct it.") from error
     for entry in registry.models:
         _verify_entry(entry, path)
     return registry
