@@ -6,8 +6,11 @@ import hashlib
 import io
 import json
 import platform
+import resource
 import subprocess
+import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +56,23 @@ def run_command(*arguments: object) -> Finished:
         except SystemExit as end:
             code = end.code if isinstance(end.code, int) else 1
     return Finished(code, out.getvalue(), error.getvalue())
+
+
+@contextlib.contextmanager
+def full_disk(size: int) -> Iterator[None]:
+    """Fails each write beyond `size` bytes of a file half-way, as a full disk does.
+
+    Modules that are imported meanwhile leave no bytecode: Python 3.11 would keep half of it, on
+    which every later process fails.
+    """
+    limits, writes = resource.getrlimit(resource.RLIMIT_FSIZE), sys.dont_write_bytecode
+    sys.dont_write_bytecode = True
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        sys.dont_write_bytecode = writes
 
 
 def bare_libvmaf(

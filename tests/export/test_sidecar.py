@@ -1,12 +1,12 @@
 import dataclasses
 import json
-import resource
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests.support import full_disk
 from vmaf_jax.errors import InputError
 from vmaf_jax.evaluation.conformal import Calibration, pool_held_out
 from vmaf_jax.evaluation.cross_validation import read_held_out
@@ -138,14 +138,10 @@ def test_models_and_their_sidecars_are_written_together_or_not_at_all(tmp_path):
     origin = read_sidecar(Path("checkpoints/nano/model.json"))
     names = {"m.int8.onnx": "model.int8.onnx", "m.onnx": "model.onnx"}
     files = {tmp_path / "new" / k: Path("checkpoints/nano") / v for k, v in names.items()}
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     largest = max(path.stat().st_size for path in files.values())
-    resource.setrlimit(resource.RLIMIT_FSIZE, (largest - 1, limits[1]))
-    try:
-        with pytest.raises(InputError, match=r"cannot write \(File too large\)"):
-            write_models(files, origin, reports={tmp_path / "new" / "m.parity.json": "{}"})
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    refusal = pytest.raises(InputError, match=r"cannot write \(File too large\)")
+    with full_disk(largest - 1), refusal:
+        write_models(files, origin, reports={tmp_path / "new" / "m.parity.json": "{}"})
     assert list(tmp_path.iterdir()) == []
     write_models(files, origin)
     for path, source in files.items():

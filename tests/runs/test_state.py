@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import random
-import resource
 import shutil
 import signal
 import subprocess
@@ -14,7 +13,7 @@ import jax
 import numpy as np
 import pytest
 
-from tests.support import run_command
+from tests.support import full_disk, run_command
 from vmaf_jax.errors import InputError
 from vmaf_jax.interrupts import SAVED
 from vmaf_jax.models import Student
@@ -227,13 +226,9 @@ def test_a_training_that_fails_before_its_first_state_leaves_nothing(tmp_path):
 )
 def test_a_full_disk_is_one_line_and_leaves_nothing(write, tmp_path, capfd):
     variables = Student("tiny").init(jax.random.key(0))
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
-    try:
-        with pytest.raises(InputError, match=r"cannot write \(File too large\); free space"):
-            write(tmp_path / "a", variables)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    refusal = pytest.raises(InputError, match=r"cannot write \(File too large\); free space")
+    with full_disk(1000), refusal:
+        write(tmp_path / "a", variables)
     assert list(tmp_path.iterdir()) == []
     assert capfd.readouterr() == ("", "")
 

@@ -1,12 +1,12 @@
 """Quality maps: of one tile they are the frame's features, and they show where quality is lost."""
 
 import io
-import resource
 
 import matplotlib.image
 import numpy as np
 import pytest
 
+from tests.support import full_disk
 from vmaf_jax import quality_map, score
 from vmaf_jax.errors import InputError
 from vmaf_jax.scoring.quality_map import write_maps
@@ -60,12 +60,8 @@ def test_the_lowest_frames_and_the_worst_region_have_maps(encodes, tmp_path):
 def test_maps_that_a_full_disk_does_not_take_leave_no_folder(encodes, tmp_path):
     scores = score(encodes / "ref.y4m", encodes / "dis.mp4", model="nano")
     folder = tmp_path / "new" / "maps"
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     sizes = sorted(path.stat().st_size for path in write_maps(tmp_path / "whole", scores))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (sizes[-1] - 1, limits[1]))  # all but the largest
-    try:
-        with pytest.raises(InputError, match=r"cannot write \(File too large\); free space"):
-            write_maps(folder, scores)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    refusal = pytest.raises(InputError, match=r"cannot write \(File too large\); free space")
+    with full_disk(sizes[-1] - 1), refusal:  # all but the largest are written
+        write_maps(folder, scores)
     assert [path.name for path in tmp_path.iterdir()] == ["whole"]
