@@ -14,6 +14,7 @@ from vmaf_jax.serving.path_policy import (
     resolve_folder,
     resolve_model,
     resolve_output,
+    resolve_teacher,
     resolve_video,
     resolve_videos,
 )
@@ -43,6 +44,29 @@ def test_what_a_tool_wrote_is_read_by_the_name_it_was_given(places):
     assert resolve_file("sub/table.parquet", places) == places.out / "sub" / "table.parquet"
     assert resolve_video("a.y4m", places) == allowed / "a.y4m"  # inputs come first
     assert "no such file" in refused("../secret.y4m", places)
+
+
+def test_what_no_tool_wrote_is_looked_for_below_the_first_folder_alone(places, tmp_path):
+    (allowed,) = places.allow
+    inner = Settings((allowed,), allowed / "runs" / "mcp")
+    inner.out.mkdir(parents=True)
+    shutil.copyfile(allowed / "a.y4m", allowed / "runs" / "b.y4m")
+    (inner.out / "link.y4m").symlink_to(allowed / "runs" / "b.y4m")
+    for name in ("../b.y4m", "..", ".", "../../runs/b.y4m", "link.y4m"):
+        assert "no such file" in refused(name, inner)
+        assert "no such file" in refused(name, inner, resolve_file)
+    assert resolve_video("runs/b.y4m", inner) == allowed / "runs" / "b.y4m"
+
+
+def test_a_run_is_read_by_the_word_it_was_given_but_for_names_of_models(places):
+    for name in ("mine", "tiny", "vmaf_v0.6.1", "auto"):
+        shutil.copytree("checkpoints/nano", places.out / name)
+    assert resolve_model("mine", places) == str(places.out / "mine")
+    for name in ("tiny", "vmaf_v0.6.1", "auto", "none_such"):
+        assert resolve_model(name, places) == name
+    assert resolve_teacher("mine", places) == "mine"  # a column of the table
+    (places.out / "mine" / "extra").symlink_to("/etc")
+    assert "leads elsewhere" in refused("mine", places, resolve_model)
 
 
 @pytest.mark.parametrize(

@@ -101,12 +101,14 @@ def resolve_input(text: str, settings: Settings, *, allow_root: bool = False) ->
     if not text or len(text) > MAX_NAME or any(ord(letter) < 32 for letter in text):
         raise InputError(f"{_quote(text)}: not a file name; give a path below an allowed folder.")
     folders = (*settings.allow, settings.out)
-    for folder in (folders[0], settings.out):  # a caller names what a tool wrote as it was asked to
+    # A caller names what a tool wrote as it was asked to. What is not below `out` no tool wrote:
+    # `../a.y4m` is meant from the first folder.
+    for folder, limits in ((folders[0], folders), (settings.out, (settings.out,))):
         try:
             path = (folder / text).resolve(strict=True)
         except (OSError, RuntimeError, ValueError):
             continue  # absent and outside get one answer, which tells nothing about the rest
-        if _is_below(path, folders) or (allow_root and path in folders):
+        if _is_below(path, limits) or (allow_root and path in folders):
             return _check_utf_8(path, text)
     if _PROTOCOL.match(text):
         raise InputError(
@@ -174,13 +176,18 @@ def resolve_video(text: str, settings: Settings) -> Path:
 def resolve_model(text: str, settings: Settings) -> str:
     """Returns a model's name unchanged, or the resolved path of its file or run folder.
 
+    Args:
+        text: a model's own name comes before a run of that name in the output folder.
+
     Raises:
         InputError: as `resolve_file`; or a run folder with links out of the allowed folders, or
             whose configuration names a file outside them; or a file beside which such a link stands
             for its sidecar or for another file that is read with it.
     """
-    if _NAME.fullmatch(text) and not text.endswith((".onnx", ".json")):
-        return text
+    if _is_word(text):
+        if not _is_written_run(text, settings):
+            return text
+        text = str(settings.out / text)
     path = resolve_input(text, settings)
     if not path.is_dir():
         path = resolve_file(text, settings)
@@ -193,6 +200,31 @@ def resolve_model(text: str, settings: Settings) -> str:
     _check_contents(path, text, settings, MAX_RUN_FILES)
     _check_teachers(path / "config.yaml", settings)
     return str(path)
+
+
+def resolve_teacher(text: str, settings: Settings) -> str:
+    """Returns the name of a column of labels unchanged, or the resolved path of a teacher's file.
+
+    Raises:
+        InputError: as `resolve_model`.
+    """
+    return text if _is_word(text) else resolve_model(text, settings)
+
+
+def _is_word(text: str) -> bool:
+    return _NAME.fullmatch(text) is not None and not text.endswith((".onnx", ".json"))
+
+
+def _is_written_run(name: str, settings: Settings) -> bool:
+    """Whether the output folder holds a run of this name, which no model has."""
+    if not (settings.out / name).is_dir():
+        return False
+    from vmaf_jax.runs.locate import checkpoints
+    from vmaf_jax.scoring.model import AUTO, PHONE, V1
+    from vmaf_jax.teacher.model_file import known_teachers
+
+    is_model = name in (AUTO, PHONE, V1, *known_teachers())
+    return not is_model and not (checkpoints() / name / "config.yaml").is_file()
 
 
 def resolve_folder(text: str, settings: Settings) -> Path:
@@ -274,6 +306,7 @@ VideoPath = Annotated[Text, _resolved_by(resolve_video)]
 VideosPath = Annotated[Text, _resolved_by(resolve_videos)]
 OutputPath = Annotated[Text, _resolved_by(resolve_output)]
 ModelName = Annotated[Text, _resolved_by(resolve_model)]
+TeacherName = Annotated[Text, _resolved_by(resolve_teacher)]
 
 
 def check_listed_files(

@@ -22,6 +22,7 @@ from vmaf_jax.serving.path_policy import (
     ModelName,
     OutputPath,
     Settings,
+    TeacherName,
     VideoPath,
     VideosPath,
     Word,
@@ -391,9 +392,7 @@ class EncodeRequest(Request):
 
 
 class ListModelsRequest(Request):
-    """Lists the models that go by a name: shipped students with their held-out error, and VMAF's
-    own.
-    """
+    """Lists models by name: shipped students with their held-out error, and VMAF's own."""
 
 
 class ListBackendsRequest(Request):
@@ -452,7 +451,7 @@ class TrainRequest(Request):
         "support_vectors", description="What is learnt where no table is given."
     )
     label: Literal["teacher", "mos"] = Field("teacher", description="VMAF's scores, or viewers'.")
-    teacher: ModelName = Field(
+    teacher: TeacherName = Field(
         FEATURES.teacher, description="The label column of teacher labels, or a libvmaf .json file."
     )
     network: Literal["nano", "tiny", "rbf"] = Field("tiny", description="The student's network.")
