@@ -183,6 +183,14 @@ def test_an_output_that_exists_is_kept(encodes, tmp_path):
             "(docs/traps.md).",
         ),
         (["--target", "90", "--", "-x264opts", "dump_yuv=o.yuv"], "-x264opts dump-yuv: is set by"),
+        (
+            ["--encoder", "libx265", "--target", "90", "--", "-x265-params", "--crf=35"],
+            "-x265-params crf: is set by",
+        ),
+        (
+            ["--encoder", "libx265", "--target", "90", "--", "-x265-params", "a=1: 'crf' =35"],
+            "-x265-params crf: is set by",
+        ),
         (["--target", "90", "--", "-g", "24", "-bf"], "-bf: has no value"),
         (["--target", "90", "--", "second.mp4"], "second.mp4: no option"),
         (["--target", "90", "--out", "o.webm"], "is written into"),

@@ -170,7 +170,11 @@ def check_arguments(ffmpeg: Ffmpeg, encoder: Encoder, arguments: Sequence[str]) 
     if len(arguments) % 2:
         raise InputError(f"{arguments[-1]}: has no value; write the option and its value.")
     for name, value in zip(arguments[::2], arguments[1::2], strict=True):
-        keys = [entry.partition("=")[0].replace("_", "-") for entry in value.split(":")]
+        # x265 drops dashes in front of a key, ffmpeg the blanks, quotes and backslashes around it.
+        keys = [
+            re.sub(r"[\s'\\]", "", entry.partition("=")[0]).lstrip("-").replace("_", "-")
+            for entry in value.split(":")
+        ]
         if name in _PARAMETERS and (own_keys := _OWN_PARAMETERS.intersection(keys)):
             raise InputError(
                 f"{name} {min(own_keys)}: is set by the search or by an option of vmaf-jax; drop "
