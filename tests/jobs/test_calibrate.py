@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tests.support import run_command
+from vmaf_jax.errors import InputError
 from vmaf_jax.features.feature_set import FEATURES
 from vmaf_jax.jobs.calibrate import calibrate, suggest
 from vmaf_jax.jobs.calibrated_folder import LIBVMAF
@@ -296,3 +297,39 @@ def test_a_table_without_a_scale_names_the_flag(tmp_path, ladder):
     assert done.code == 2
     assert "pass --label-scale LO HI" in done.stderr
     assert run_command(*command, "--label-scale", 1, 5).code == 0
+
+
+def test_a_damaged_or_earlier_folder_is_calibrated_again(tmp_path, ladder):
+    table, votes = ladder
+    out = tmp_path / "park"
+    calibrate(table, write_votes(tmp_path / "rated.csv", votes, ["park_2", "park_9"]), out, "tiny")
+    sound = (out / "model.json").read_text()
+    hyper = ("hyperparameters", "scatter")
+    for keys, value, message in (
+        (hyper, None, r"has no calibrated\.hyperparameters\.scatter"),
+        (hyper, -2, "scatter is -2, expected 0.001 to 1000"),
+        (hyper, float("nan"), "scatter is nan"),
+        (("hyperparameters", "noise"), 1e200, r"noise is 1e\+200"),
+        (("hyperparameters", "shared_length"), 0, "shared_length is 0"),
+        (("panel",), -1.0, r"calibrated\.panel is -1\.0"),
+        (("titles",), [], r"calibrated\.titles is \[\]"),
+        (("titles", 0, "motion2"), -1.0, r"motion2 is -1\.0"),
+        (("rated",), [], r"calibrated\.rated is \[\]"),
+        (("rated", 0, "title"), 2, "one is of a title beyond the 2"),
+        (("rated", 0, "title"), -1, r"rated\.0\.title is -1"),
+        (("rated", 0, "variance"), -1.0, r"variance is -1\.0"),
+        (("rated", 0, "compared"), [1.0], r"compared is \[1\.0\]"),
+        (("curve",), [1.0], r"calibrated\.curve is \[1\.0\]"),
+        (("width",), 0.0, r"calibrated\.width is 0\.0"),
+    ):
+        document = json.loads(sound)
+        entry = document["calibrated"]
+        for key in keys[:-1]:
+            entry = entry[key]
+        if value is None:
+            del entry[keys[-1]]
+        else:
+            entry[keys[-1]] = value
+        (out / "model.json").write_text(json.dumps(document))
+        with pytest.raises(InputError, match=rf"{message}.*; calibrate again\."):
+            load_model(out)

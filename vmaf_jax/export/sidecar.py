@@ -24,7 +24,7 @@ from vmaf_jax.evaluation.conformal import (
     TrainingRegion,
 )
 from vmaf_jax.evaluation.metrics import Metrics
-from vmaf_jax.evaluation.title_process import Hyperparameters
+from vmaf_jax.evaluation.title_process import COMPARED, KNOTS, Hyperparameters
 from vmaf_jax.export.contract import MAX_BYTES as ONNX_BYTES
 from vmaf_jax.export.contract import OUTPUT_NAME, read_feature_set
 from vmaf_jax.features.feature_set import FEATURE_SETS, OUTPUT_RANGE, FeatureSet
@@ -48,13 +48,17 @@ _ROUNDING = 1e-5  # calibrations are stored to six decimals
 _MOST_ERROR = OUTPUT_RANGE[1] + 0.1  # points, with what rounding adds
 FromZero = Annotated[float, pydantic.Field(strict=True, allow_inf_nan=False, ge=0)]
 Text = Annotated[str, pydantic.Field(min_length=1, max_length=256)]
+# Of a calibration to titles. Within these no covariance is singular, and none overflows.
+Bounded = Annotated[Number, pydantic.Field(ge=-1e6, le=1e6)]
+BoundedFromZero = Annotated[Number, pydantic.Field(ge=0, le=1e6)]
+_LEAST, _MOST = 1e-3, 1e3  # of a hyperparameter
 
 
 class TitleEntry(pydantic.BaseModel, frozen=True):
     """A title of the table, known again by `motion2`, which is of its reference alone."""
 
     source: str
-    motion2: float
+    motion2: BoundedFromZero
     experiment: str | None = None
 
 
@@ -70,11 +74,13 @@ class RatedEntry(pydantic.BaseModel, frozen=True):
     """
 
     clip: str
-    title: int
-    expected: float
-    compared: list[float]
-    mos: float
-    variance: float
+    title: Annotated[int, pydantic.Field(strict=True, ge=0)]
+    expected: Bounded
+    compared: Annotated[
+        list[Bounded], pydantic.Field(min_length=len(COMPARED), max_length=len(COMPARED))
+    ]
+    mos: Bounded
+    variance: BoundedFromZero
     viewers: int | None = None
     codec: str | None = None
 
@@ -94,13 +100,32 @@ class TitleCalibration(pydantic.BaseModel, frozen=True):
     base: str
     base_name: str
     hyperparameters: Hyperparameters
-    panel: float
-    titles: list[TitleEntry]
-    rated: list[RatedEntry]
-    curve: list[float]
+    panel: BoundedFromZero
+    titles: Annotated[list[TitleEntry], pydantic.Field(min_length=1)]
+    rated: Annotated[list[RatedEntry], pydantic.Field(min_length=1)]
+    curve: Annotated[list[Bounded], pydantic.Field(min_length=len(KNOTS), max_length=len(KNOTS))]
     judged_on: str
-    centre: float | None = None
-    width: float | None = None
+    centre: Bounded | None = None
+    width: Annotated[Number, pydantic.Field(ge=_LEAST, le=_MOST)] | None = None
+
+    @pydantic.field_validator("hyperparameters")
+    @classmethod
+    def _check_hyperparameters(cls, hyper: Hyperparameters) -> Hyperparameters:
+        for name, value in dataclasses.asdict(hyper).items():
+            least = 0.0 if name == "codec" else _LEAST
+            if not least <= value <= _MOST:
+                raise ValueError(f"{name} is {value:g}, expected {least:g} to {_MOST:g}")
+        return hyper
+
+    @pydantic.field_validator("rated")
+    @classmethod
+    def _check_titles(
+        cls, rated: list[RatedEntry], info: pydantic.ValidationInfo
+    ) -> list[RatedEntry]:
+        n_titles = len(info.data.get("titles", ()))
+        if any(entry.title >= n_titles for entry in rated):
+            raise ValueError(f"one is of a title beyond the {n_titles}")
+        return rated
 
 
 class Label(pydantic.BaseModel, frozen=True):
@@ -352,8 +377,16 @@ def read_sidecar(path: Path) -> Sidecar:
         sidecar = Sidecar.model_validate_json(content)
         check_json_keys(content)
     except ValueError as error:
-        raise InputError(f"{path}: {first_reason(error)}; export the model again.") from error
+        mend = "calibrate again" if _is_of_titles(error) else "export the model again"
+        raise InputError(f"{path}: {first_reason(error)}; {mend}.") from error
     return sidecar
+
+
+def _is_of_titles(error: ValueError) -> bool:
+    """Whether an error is of what only `vmaf-jax calibrate` writes."""
+    if not isinstance(error, pydantic.ValidationError):
+        return False
+    return error.errors(include_url=False)[0]["loc"][:1] == ("calibrated",)
 
 
 def first_reason(error: ValueError) -> str:
