@@ -15,6 +15,7 @@ from vmaf_jax.printable import format_count
 from vmaf_jax.video.alignment import align_pair
 from vmaf_jax.video.comparison import Comparison, Description
 from vmaf_jax.video.ffmpeg import TO_NOTHING, VERBOSE, CompletedRun, Ffmpeg, run_ffmpeg
+from vmaf_jax.video.geometry import LumaErrors
 from vmaf_jax.video.inputs import Video, VideoPair, select_streams
 from vmaf_jax.video.pairing import PairPlan, plan_pair
 from vmaf_jax.video.pixel_format import common_bits, planar_format
@@ -40,6 +41,7 @@ from vmaf_jax.video.timing import check_spacing, measure_rates, needs_spacing_ch
 
 # Enough to tell how a picture lies, without decoding much: the first ones may be black.
 _SOME_FRAMES = "trim=end_frame=121,select='lt(n,3)+not(mod(n,12))'"
+_INNER = "crop=iw-4:ih-4:0:0"  # a lost line, and as far as scaling spreads it
 
 
 class ComparedRun(NamedTuple):
@@ -139,23 +141,19 @@ def plan_comparison(
         return plan
     plans = {name: plan_pair(videos, streams, whole, offset, name, alignment) for name in names}
     layouts = plan.layouts
-    errors, apart = _measure_luma_errors(ffmpeg, videos, streams, plans)
-    chosen = layouts.choose(errors, apart)
+    luma = _measure_luma_errors(ffmpeg, videos, streams, plans)
+    chosen = layouts.choose(luma)
     plan = plan_pair(videos, streams, comparison, offset, chosen.name, alignment)
-    doubt = layouts.find_doubt(errors, apart)
+    doubt = layouts.find_doubt(luma)
     return plan.warn(doubt) if doubt else plan
 
 
 def _measure_luma_errors(
     ffmpeg: Ffmpeg, videos: VideoPair, streams: StreamPair, plans: Mapping[str, PairPlan]
-) -> tuple[dict[str, float], dict[tuple[str, str], float]]:
+) -> LumaErrors:
     """Measures by some frames of a pair what `LayoutChoices.choose` takes.
 
     All plans are run at once, so that the pair is decoded once.
-
-    Returns:
-        By layout, the mean squared difference of luma; and, by two layouts of a ladder's step, that
-        between the pictures of both.
 
     Raises:
         InputError: ffmpeg fails.
@@ -174,12 +172,15 @@ def _measure_luma_errors(
     ]
     names = list(plans)
     pairs = {f"error{n}": (f"x{n}", f"y{n}") for n in range(len(names))}
-    compared = {}
+    cuts, compared = {}, {}
     for k, (first, second) in enumerate(layouts.comparisons()):
         plane = "x" if first.to_reference == second.to_reference else "y"
         n, m = names.index(first.name), names.index(second.name)
         pairs[f"apart{k}"] = (f"{plane}{n}", f"{plane}{m}")
         compared[first.name, second.name] = f"apart{k}"
+        if first.name == "stretch":
+            cuts[second.name] = f"inner{m}"
+            pairs[f"inner{m}"] = (f"x{m}", f"y{m}")
     for n, plan in enumerate(plans.values()):
         for start, chain, end in (("d", plan.to_distorted, "x"), ("r", plan.to_reference, "y")):
             uses = [key for key, pair in pairs.items() if f"{end}{n}" in pair]
@@ -187,7 +188,11 @@ def _measure_luma_errors(
             parts.append(f"[{start}{n}]{chain},{some},split={len(uses)}{copies}")
     outputs = []
     for key, (a, b) in pairs.items():
-        parts.append(f"[{a}{key}][{b}{key}]psnr@{key}[{key}]")
+        ends = f"[{a}{key}][{b}{key}]"
+        if key in cuts.values():
+            parts += [f"[{end}{key}]{_INNER}[{end}{key}i]" for end in (a, b)]
+            ends = f"[{a}{key}i][{b}{key}i]"
+        parts.append(f"{ends}psnr@{key}[{key}]")
         outputs += ["-map", f"[{key}]"]
     arguments = [*VERBOSE, *distorted.arguments(), *reference.arguments()]
     arguments += ["-filter_complex", ";".join(parts), *outputs]
@@ -196,8 +201,11 @@ def _measure_luma_errors(
     if run.code or len(found) < len(pairs):
         raise InputError(explain_failure(run.report, reference, distorted))
     squares = {key: 10 ** (-float(psnr) / 10) for key, psnr in found.items()}
-    errors = {name: squares[f"error{n}"] for n, name in enumerate(names)}
-    return errors, {pair: squares[key] for pair, key in compared.items()}
+    return LumaErrors(
+        {name: squares[f"error{n}"] for n, name in enumerate(names)},
+        {name: squares[key] for name, key in cuts.items()},
+        {pair: squares[key] for pair, key in compared.items()},
+    )
 
 
 _CORRUPT = "corrupt decoded frame"

@@ -46,7 +46,22 @@ _CAMBI_LEAST = 216  # pixels; CAMBI takes no encode both of whose sides are shor
 SCALING = ":flags=bicubic"  # of the filter that scales
 
 Size = tuple[int, int]
-Apart = Mapping[tuple[str, str], float]
+
+
+@dataclasses.dataclass(frozen=True)
+class LumaErrors:
+    """Mean squared differences of luma over some frames of a pair, of range 1.
+
+    Attributes:
+        whole: That each layout leaves between the pair, by its name.
+        inner: The same of cuts of a ladder's step, without the last lines and columns: filters that
+            pad 4:2:0 lose an odd line of the picture, whose scale stays.
+        apart: By the names of two layouts of `comparisons`, between what they make of one picture.
+    """
+
+    whole: Mapping[str, float]
+    inner: Mapping[str, float]
+    apart: Mapping[tuple[str, str], float]
 
 
 class EncodedFormat(NamedTuple):
@@ -150,19 +165,15 @@ class LayoutChoices:
         others = [step for step in steps.values() if step.usual in steps.keys() - {step.name}]
         return pairs + [(steps[step.usual], step) for step in others]
 
-    def choose(self, errors: Mapping[str, float], apart: Apart) -> Layout:
+    def choose(self, luma: LumaErrors) -> Layout:
         """Returns the layout to take, of at least two.
-
-        Args:
-            errors: by layout, the mean squared error of luma that it leaves, of range 1.
-            apart: by the names of two layouts that `comparisons` has, the mean squared difference
-                of luma between what they make of one picture.
 
         Raises:
             InputError: the pictures do not show it, or contradict the request.
         """
         if self.step_size is not None:
-            return self._choose_step(errors, apart)
+            return self._choose_step(luma)
+        errors = luma.whole
         order = sorted(self.layouts, key=lambda layout: errors[layout.name])
         first = order[0]
         if self.is_requested and self.default is not None:
@@ -176,19 +187,15 @@ class LayoutChoices:
             raise InputError(self.refusal)
         return self.default
 
-    def find_doubt(self, errors: Mapping[str, float], apart: Apart) -> str:
-        """Returns a warning where an encode is scaled whole and may be padded, or "".
-
-        Args:
-            errors, apart: as `choose` takes them.
-        """
+    def find_doubt(self, luma: LumaErrors) -> str:
+        """Returns a warning where an encode is scaled whole and may be padded, or ""."""
         if self.step_size is None or self.default is None:
             return ""
-        step = self._best_step(errors, apart)
-        distance = apart["stretch", step.name]
-        if distance == 0 or step.to_reference or self._is_cut(step, errors, apart):
+        step = self._best_step(luma)
+        distance = luma.apart["stretch", step.name]
+        if distance == 0 or step.to_reference or self._is_cut(step, luma):
             return ""
-        position = _position(errors, apart, "stretch", step.name)
+        position = _position(luma.whole, luma.apart, "stretch", step.name)
         if position < _NEARER_TO_WHOLE and distance > _HARDLY_APART:
             return ""
         width, height = step.scaling[0] if step.scaling else step.size
@@ -197,31 +204,38 @@ class LayoutChoices:
             f"show; it was scaled as a whole"
         )
 
-    def _best_step(self, errors: Mapping[str, float], apart: Apart) -> Layout:
+    def _best_step(self, luma: LumaErrors) -> Layout:
         """Returns the best of the cuts of a ladder's step."""
         steps = {layout.name: layout for layout in self.layouts if layout.name != "stretch"}
-        best = min(steps.values(), key=lambda layout: errors[layout.name])
+        best = min(steps.values(), key=lambda layout: luma.whole[layout.name])
         if best.usual == best.name or best.usual not in steps:
             return best
-        is_clear = _position(errors, apart, best.usual, best.name) > _CLEARLY_NEARER
+        is_clear = _position(luma.whole, luma.apart, best.usual, best.name) > _CLEARLY_NEARER
         return best if is_clear else steps[best.usual]
 
-    def _is_cut(self, step: Layout, errors: Mapping[str, float], apart: Apart) -> bool:
+    def _as_scaled(self, step: Layout, luma: LumaErrors) -> Layout:
+        """Returns the usual cut in place of `step` where the picture has that one's scale."""
+        usual = step.usual
+        is_usual = usual in luma.inner and luma.inner[usual] < luma.inner[step.name]
+        return self.find(usual) if is_usual else step
+
+    def _is_cut(self, step: Layout, luma: LumaErrors) -> bool:
         """Tells whether pictures show a cut, where the sizes speak for the whole."""
         # Hardly any reference is padded, and motion of frames out of step may favour a cut.
-        is_far = errors[step.name] > _MUCH_LESS * errors["stretch"]
+        is_far = luma.whole[step.name] > _MUCH_LESS * luma.whole["stretch"]
         if step.to_reference and self.is_rounded and is_far:
             return False
-        position = _position(errors, apart, "stretch", step.name)
+        position = _position(luma.whole, luma.apart, "stretch", step.name)
         return _NEARER_TO_CUT < position < _BEYOND_CUT
 
-    def _choose_step(self, errors: Mapping[str, float], apart: Apart) -> Layout:
-        step = self._best_step(errors, apart)
+    def _choose_step(self, luma: LumaErrors) -> Layout:
+        step = self._best_step(luma)
         if self.default is not None:
-            return step if self._is_cut(step, errors, apart) else self.default
+            return self._as_scaled(step, luma) if self._is_cut(step, luma) else self.default
         # Nothing else speaks for a cut that leaves another shape than the whole has.
-        if errors[step.name] < _FAR_LESS * errors["stretch"] or errors["stretch"] == 0:
-            return step
+        whole = luma.whole["stretch"]
+        if luma.whole[step.name] < _FAR_LESS * whole or whole == 0:
+            return self._as_scaled(step, luma)
         raise InputError(self.refusal)
 
     def _choose_of_flag(
@@ -236,7 +250,9 @@ class LayoutChoices:
         return best if errors[best.name] < _CLEARLY_LESS * errors[default.name] else default
 
 
-def _position(errors: Mapping[str, float], apart: Apart, first: str, second: str) -> float:
+def _position(
+    errors: Mapping[str, float], apart: Mapping[tuple[str, str], float], first: str, second: str
+) -> float:
     """Returns where the reference lies on the line from one layout's picture to another's.
 
     -1 at the first, 1 at the second. With r the reference, a and b the pictures,
