@@ -43,6 +43,12 @@ def test_it_computes_what_jax_does_for_any_number_of_clips_and_frames(exported, 
     np.testing.assert_allclose(OnnxModel(path)(beyond, frames), theirs, rtol=0, atol=1e-2)
 
 
+def test_an_export_logs_nothing(exported, tmp_path, caplog):
+    student, variables, identity, _ = exported
+    export_onnx(deploy(student, variables), tmp_path / "again.onnx", identity)
+    assert [record.getMessage() for record in caplog.records] == []
+
+
 def test_the_file_keeps_the_contract_and_its_sidecar_says_so(exported):
     _, _, identity, path = exported
     file = load_onnx(path)

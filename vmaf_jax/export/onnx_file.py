@@ -9,6 +9,7 @@ The bias of every Gemm is a row `[N]`, which is what quantisers and other runtim
 """
 
 import contextlib
+import logging
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
@@ -43,6 +44,9 @@ def export_onnx(
         GateError: it does not run alike at every level of graph optimisation.
     """
     from jax2onnx import to_onnx
+
+    # It warns of values inside the graph whose type jax2onnx leaves open; runtimes infer it.
+    logging.getLogger("onnx_ir.serde").setLevel(logging.ERROR)
 
     def predict(*inputs: jax.Array) -> jax.Array | tuple[jax.Array, jax.Array]:
         return deployed.predict(deployed.constants, *inputs)
