@@ -14,6 +14,7 @@ from vmaf_jax.evaluation.intervals import plcc_interval, rmse_interval, sum_by_s
 from vmaf_jax.evaluation.metrics import plcc, rmse
 from vmaf_jax.evaluation.opinion_report import (
     Experiments,
+    ExperimentVerdict,
     Pairs,
     _delong,
     _delong_mirrored,
@@ -33,7 +34,7 @@ from vmaf_jax.evaluation.opinion_report import (
     rmse_p_value,
 )
 from vmaf_jax.evaluation.opinions import Opinions, calibrate_held_out, mapped_metrics, rmse_mapped
-from vmaf_jax.reporting.card import experiment_lines
+from vmaf_jax.reporting.card import experiment_lines, verdict_lines
 
 OPINIONS = Path("../shared/opinions")
 
@@ -377,6 +378,16 @@ def test_verdicts_of_many_tests_are_adjusted_for_their_number():
     by_name = {verdict.experiment: verdict.p_value for verdict in together}
     least = alone[order[0]].p_value
     assert by_name[str(order[0])] == pytest.approx(min(1.0, n_tests * least))
+
+
+def test_a_card_counts_the_tests_that_have_a_p_value():
+    verdicts = [
+        ExperimentVerdict(name, "rival", -1.0, p, "as good")
+        for name, p in (("a", 0.5), ("b", math.nan), ("c", 0.9))
+    ]
+    first, second, _ = verdict_lines(Experiments("model", [], verdicts), 0.04)
+    assert first.endswith("p 0.5 over sources (Holm, 2 tests).")
+    assert second.endswith("beside rival, without a p value: it has fewer than three sources.")
 
 
 def test_a_card_shows_every_test_in_votes():

@@ -6,6 +6,8 @@ import os
 import shutil
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tests.support import run_command
@@ -79,6 +81,12 @@ METRICS = ["training", "metrics"]
             r"calibration\.n_clips is 212, by folds\.parquet beside it 262",
         ),
         (
+            "rbf_4k/model.json",
+            ["calibration", "n_clips"],
+            1_000_000,
+            r"calibration\.n_clips is 1000000, by folds\.parquet beside it 262",
+        ),
+        (
             "nano/model.json",
             ["calibration", "difficulty", 7],
             0.5,
@@ -120,6 +128,37 @@ def test_changed_predictions_and_configurations_are_found(folder):
     config.write_text(config.read_text() + "\n")
     with pytest.raises(InputError, match=r"config_sha256 is .*, by config\.yaml beside it"):
         verify_registry(folder)
+
+
+def test_predictions_without_names_are_refused(folder):
+    path = folder / "rbf/folds.parquet"
+    table = pq.read_table(path)
+    for column, values in (
+        ("source", pa.nulls(len(table), pa.string())),
+        ("clip", pa.array([None, *table["clip"].to_pylist()[1:]])),
+        ("index", pa.nulls(len(table), pa.int32())),
+    ):
+        at = table.schema.get_field_index(column)
+        pq.write_table(table.set_column(at, column, values), path)
+        with pytest.raises(InputError, match=r"folds\.parquet: .*; train again\."):
+            verify_registry(folder)
+
+
+def test_an_external_corpus_of_any_name_is_a_file_of_the_folder(folder):
+    """A name that no file has tells nothing; one that leads elsewhere is not followed."""
+    metrics = folder / "rbf/metrics.json"
+    (folder / "rbf/external_a").mkdir()
+    outside = folder / "b.parquet"
+    outside.write_text("not to be read")
+    for name in ("x" * 300, "a/../../b", "a\0b"):
+        for path, keys in ((folder / "rbf/model.json", METRICS), (metrics, [])):
+            document = entry = json.loads(path.read_text())
+            for key in keys:
+                entry = entry[key]
+            (figures,) = entry["external"].values()
+            entry["external"] = {name: figures}
+            path.write_text(json.dumps(document))
+        assert len(verify_registry(folder).models) == 7
 
 
 def test_a_checkpoint_of_another_size_is_found(folder):

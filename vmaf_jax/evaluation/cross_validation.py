@@ -117,7 +117,10 @@ def read_held_out(path: Path) -> HeldOut:
 
             def read(name: str) -> np.ndarray:
                 # A column at a time, so that Arrow frees its copy before the next is read.
-                return _values(file.read(columns=[name]).column(name))
+                column = file.read(columns=[name]).column(name)
+                if column.null_count and name not in ("label", "predicted"):  # those become NaN
+                    raise InputError(f"{path}: {name} is missing in a row; train again.")
+                return _values(column)
 
             return HeldOut(
                 source=read("source"),
@@ -127,7 +130,8 @@ def read_held_out(path: Path) -> HeldOut:
                 label=read("label"),
                 predicted=read("predicted"),
             )
-    except (OSError, KeyError, pa.ArrowException) as error:
+    except (OSError, KeyError, IndexError, pa.ArrowException) as error:
+        # Arrow raises IndexError for a dictionary of names without an entry.
         raise InputError(f"{path}: not a run's held-out table ({error}); train again.") from error
 
 
@@ -166,7 +170,7 @@ def _as_texts(values: np.ndarray) -> npt.NDArray[np.object_]:
 
 def _values(column: pa.ChunkedArray) -> np.ndarray:
     """Returns a column's values `[n]`; rows of equal text share one object."""
-    if not pa.types.is_dictionary(column.type) or column.null_count:
+    if not pa.types.is_dictionary(column.type):
         return np.asarray(column.to_numpy(zero_copy_only=False))
     values = np.empty(len(column), object)
     texts: dict[object, object] = {}

@@ -361,7 +361,7 @@ def judge_by_experiment(
         (name,) = best_models({name: rival[rows] for name, rival in rivals.items()}, own, 1)
         differences = paired_differences(figures, model[rows], rivals[name][rows], own)
         pairs[experiment, name] = differences["rmse"]
-    # One look a test: of many tests some would be told apart by chance.
+    # Unadjusted, one of many tests would show a difference by chance.
     p_values = adjust_p_values([pair.p_value for pair in pairs.values()])
     verdicts = []
     for ((experiment, name), pair), p_value in zip(pairs.items(), p_values, strict=True):

@@ -1,5 +1,6 @@
 """`card.md`: a model card, computed from a run's predictions and settings."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -335,12 +336,16 @@ def verdict_lines(experiments: Experiments, votes: float) -> list[str]:
     Args:
         votes: of a point of 0-100.
     """
-    n = len(experiments.verdicts)
+    n = sum(not math.isnan(entry.p_value) for entry in experiments.verdicts)
     adjusted = f" (Holm, {n} tests)" if n > 1 else ""
     return [
         f"- {entry.experiment}: {experiments.model} is {entry.word} after lines, "
-        f"{votes * entry.difference:+.3f} votes beside {entry.rival}, p {entry.p_value:.2g} over "
-        f"sources{adjusted}."
+        f"{votes * entry.difference:+.3f} votes beside {entry.rival}, "
+        + (
+            "without a p value: it has fewer than three sources."
+            if math.isnan(entry.p_value)
+            else f"p {entry.p_value:.2g} over sources{adjusted}."
+        )
         for entry in experiments.verdicts
     ]
 
