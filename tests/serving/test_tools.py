@@ -236,6 +236,9 @@ def test_messages_name_arguments_in_place_of_options(server):
     assert "or 'shortest' to measure" in answer["failed"][0]["reason"]
     assert "--hull" in _name_arguments("--hull", TOOLS["rank"])
     assert _name_arguments("a--hull", TOOLS["ladder"]) == "a--hull"
+    for kept in ("write it with `vmaf-jax extract --corpus demo`.", "b/--out.y4m", "--out.y4m"):
+        assert _name_arguments(kept, TOOLS["extract"]) == kept
+    assert _name_arguments("drop --out.", TOOLS["extract"]) == "drop 'out'."
 
 
 def test_a_list_of_videos_becomes_a_table(server):

@@ -142,7 +142,8 @@ class _Handlers:
             return get_prompt(request.name, request.arguments or {})
 
 
-_OPTION = re.compile(r"(?<![\w-])--([a-z]+(?:-[a-z]+)*)")
+# An option, or what has none to replace: a command line, whole, and a name of a file.
+_OPTION = re.compile(r"`vmaf-jax [^`]*`|(?<![\w/-])--([a-z]+(?:-[a-z]+)*)(?![\w-]|\.\w)")
 
 
 def _name_arguments(message: str, tool: Tool | None) -> str:
@@ -151,7 +152,7 @@ def _name_arguments(message: str, tool: Tool | None) -> str:
     arguments = {field.alias or name for name, field in fields.items()}
 
     def name(option: re.Match[str]) -> str:
-        argument = option[1].replace("-", "_")
+        argument = (option[1] or "").replace("-", "_")
         return repr(argument) if argument in arguments else option[0]
 
     return _OPTION.sub(name, message)
