@@ -9,6 +9,7 @@ import pytest
 
 from tests.support import run_command
 from vmaf_jax.errors import InputError
+from vmaf_jax.export.sidecar import check_sidecar
 from vmaf_jax.features.feature_set import FEATURES
 from vmaf_jax.jobs.calibrate import calibrate, suggest
 from vmaf_jax.jobs.calibrated_folder import LIBVMAF
@@ -303,6 +304,8 @@ def test_a_damaged_or_earlier_folder_is_calibrated_again(tmp_path, ladder):
     table, votes = ladder
     out = tmp_path / "park"
     calibrate(table, write_votes(tmp_path / "rated.csv", votes, ["park_2", "park_9"]), out, "tiny")
+    with pytest.raises(InputError, match=r"is calibrated by votes, .* list its base model"):
+        check_sidecar(out / "model.onnx", complete=True)
     sound = (out / "model.json").read_text()
     hyper = ("hyperparameters", "scatter")
     for keys, value, message in (

@@ -461,6 +461,10 @@ def check_sidecar(onnx_path: Path, *, complete: bool = False) -> Sidecar | None:
             f"{path}: has a calibration, which is of the float32 file's errors; export the model "
             f"again."
         )
+    if complete and sidecar.calibrated is not None:
+        raise InputError(
+            f"{path}: is calibrated by votes, and has no training of its own; list its base model."
+        )
     said = sidecar.model_dump(exclude_unset=True, exclude_none=True)
     missing = [key for key in _REQUIRED if key not in said]
     if complete and missing:
