@@ -84,7 +84,7 @@ def test_the_wheel_holds_the_package_and_its_data_alone(built):
         or re.fullmatch(r"(configs|docs)/[^/]+\.(yaml|md)", name)
     }
     assert names == carried
-    assert wheel.stat().st_size < 1_500_000
+    assert wheel.stat().st_size < 2_000_000  # 1.5 MB at the end of 2026
 
 
 def test_the_sdist_holds_what_builds_tests_and_documents(source):
