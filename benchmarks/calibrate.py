@@ -11,7 +11,7 @@ import csv
 import dataclasses
 import json
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -292,10 +292,15 @@ def rmse(predictions: Sequence[Predictions], test: str, count: int, chosen: bool
 
 
 def coverage(
-    predictions: Sequence[Predictions], hyper: Hyperparameters, count: int, level: float
+    predictions: Sequence[Predictions],
+    processes: Mapping[str, Hyperparameters],
+    count: int,
+    level: float,
 ) -> float:
-    """Computes the share of clips whose mean votes lie in their interval."""
-    return _coverage_by_others(predictions, {p.test: hyper for p in predictions}, count, level)
+    """Computes the share of mean votes in their intervals, each by the process of its test."""
+    parts = [p for p in predictions if p.count == count and p.chosen]
+    inside = [np.abs(p.error) <= half_widths(p.deviation, level, processes[p.test]) for p in parts]
+    return float(np.mean(np.concatenate(inside)))
 
 
 def summarise(tests: RatedTests, predictions: Sequence[Predictions], model: str) -> str:
@@ -331,19 +336,20 @@ def report(tests: RatedTests, predictions: Sequence[Predictions], hyper: Hyperpa
     print(
         "mean", "", *(f"{a:.3f} ({b:.3f})" for a, b in zip(chosen, drawn, strict=True)), sep=" | "
     )
+    same = dict.fromkeys(tests.names, hyper)
     for name, some in (
         ("all", predictions),
         (f"without {APART}", [p for p in predictions if p.test != APART]),
     ):
         for level in LEVELS:
-            held = [f"{coverage(some, hyper, n, level):.3f}" for n in COUNTS]
+            held = [f"{coverage(some, same, n, level):.3f}" for n in COUNTS]
             print(f"{100 * level:g} % intervals held, {name}", *held, sep=" | ")
     for test in tests.names:
         some = [p for p in predictions if p.test == test]
-        held = [f"{coverage(some, hyper, n, 0.9):.3f}" for n in COUNTS]
+        held = [f"{coverage(some, same, n, 0.9):.3f}" for n in COUNTS]
         print(f"90 % intervals held, {test}", *held, sep=" | ")
     foreign = {test: _without(predictions, test, hyper) for test in tests.names}
-    held = [f"{_coverage_by_others(predictions, foreign, n, 0.9):.3f}" for n in COUNTS]
+    held = [f"{coverage(predictions, foreign, n, 0.9):.3f}" for n in COUNTS]
     print("90 % intervals held, tails by the other tests", *held, sep=" | ")
 
 
@@ -353,18 +359,6 @@ def _without(
     """Returns the process with tails that are fitted without a test."""
     freedom, widening = fit_tails([p for p in predictions if p.test != test])
     return dataclasses.replace(hyper, freedom=freedom, widening=widening)
-
-
-def _coverage_by_others(
-    predictions: Sequence[Predictions],
-    processes: dict[str, Hyperparameters],
-    count: int,
-    level: float,
-) -> float:
-    """Computes `coverage` of all tests, with a process for each."""
-    parts = [p for p in predictions if p.count == count and p.chosen]
-    inside = [np.abs(p.error) <= half_widths(p.deviation, level, processes[p.test]) for p in parts]
-    return float(np.mean(np.concatenate(inside)))
 
 
 def format_process(process: TitleProcess) -> str:

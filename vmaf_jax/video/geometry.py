@@ -153,6 +153,11 @@ class LayoutChoices:
         default = self.default or self.layouts[0]
         return next((layout for layout in self.layouts if layout.name == name), default)
 
+    @property
+    def _steps(self) -> dict[str, Layout]:
+        """The cuts of a ladder's step, by name."""
+        return {layout.name: layout for layout in self.layouts if layout.name != "stretch"}
+
     def comparisons(self) -> list[tuple[Layout, Layout]]:
         """Returns the layouts of a ladder's step whose pictures are to be compared.
 
@@ -160,7 +165,7 @@ class LayoutChoices:
         """
         if self.step_size is None:
             return []
-        steps = {layout.name: layout for layout in self.layouts if layout.name != "stretch"}
+        steps = self._steps
         pairs = [(self.find("stretch"), step) for step in steps.values()]
         others = [step for step in steps.values() if step.usual in steps.keys() - {step.name}]
         return pairs + [(steps[step.usual], step) for step in others]
@@ -206,7 +211,7 @@ class LayoutChoices:
 
     def _best_step(self, luma: LumaErrors) -> Layout:
         """Returns the best of the cuts of a ladder's step."""
-        steps = {layout.name: layout for layout in self.layouts if layout.name != "stretch"}
+        steps = self._steps
         best = min(steps.values(), key=lambda layout: luma.whole[layout.name])
         if best.usual == best.name or best.usual not in steps:
             return best
