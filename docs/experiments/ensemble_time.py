@@ -20,7 +20,7 @@ from vmaf_jax.export.parity import parity_rows
 from vmaf_jax.features.feature_set import FEATURES
 from vmaf_jax.files import work_folder
 from vmaf_jax.models import Deployed, deploy
-from vmaf_jax.models.deployed import deploy_ensemble
+from vmaf_jax.models.student import deploy_ensemble
 from vmaf_jax.runs.locate import find_run
 from vmaf_jax.runs.run_folder import open_run
 

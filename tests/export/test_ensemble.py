@@ -13,7 +13,7 @@ from vmaf_jax.export.onnx_runtime import OnnxModel
 from vmaf_jax.export.parity import parity_rows
 from vmaf_jax.features.feature_set import FEATURES
 from vmaf_jax.models import deploy
-from vmaf_jax.models.deployed import deploy_ensemble
+from vmaf_jax.models.student import deploy_ensemble
 from vmaf_jax.runs.locate import find_run
 from vmaf_jax.runs.run_folder import open_run
 

@@ -123,7 +123,7 @@ def bench_recipe(
         InputError: the table is bad, lacks the label, or has a single source.
     """
     from vmaf_jax.evaluation.metrics import plcc, rmse
-    from vmaf_jax.models.mlp import flops_per_row
+    from vmaf_jax.models.networks import flops_per_row
     from vmaf_jax.runs.config import Config, DataConfig, StudentConfig
     from vmaf_jax.runs.fit import fit_folds
     from vmaf_jax.runs.problem import problem_of

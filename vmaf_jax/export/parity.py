@@ -33,7 +33,7 @@ from vmaf_jax.evaluation.metrics import (
 from vmaf_jax.export.onnx_runtime import OnnxModel, pack, unpack
 from vmaf_jax.features.feature_set import FeatureSet
 from vmaf_jax.models import Deployed, Student, Variables, deploy
-from vmaf_jax.models.deployed import in_batches
+from vmaf_jax.models.student import in_batches
 
 N_ROWS = 100_000
 LARGE_BATCH, SMALL_BATCHES, EVERY_BATCH = 4096, (1, 7), tuple(range(1, 65))

@@ -18,13 +18,18 @@ import pydantic
 
 from vmaf_jax.environment import environment
 from vmaf_jax.errors import InputError, install_extra
-from vmaf_jax.export.architecture import check_architecture, check_origin
 from vmaf_jax.export.contract import check_contract, read_onnx
 from vmaf_jax.export.quantize import BUDGET_PLCC
 from vmaf_jax.export.sidecar import check_sidecar, first_reason, read_sidecar, sidecar_path
 from vmaf_jax.extraction.libvmaf import libvmaf_version, other_build
 from vmaf_jax.files import cache_dir, check_json_keys, read_limited
-from vmaf_jax.runs.evidence import RUN_FILES, check_evidence, check_links
+from vmaf_jax.runs.evidence import (
+    RUN_FILES,
+    check_architecture,
+    check_evidence,
+    check_links,
+    check_origin,
+)
 from vmaf_jax.runs.locate import checkpoints
 from vmaf_jax.scoring.model import feature_set_of
 from vmaf_jax.tables.table import votes_a_point

@@ -62,7 +62,7 @@ from vmaf_jax.export.teacher_onnx import (
 from vmaf_jax.files import check_output, work_folder
 from vmaf_jax.jobs.calibrated_folder import LIBVMAF
 from vmaf_jax.models import Deployed, deploy
-from vmaf_jax.models.deployed import MAX_MEMBERS, MIN_MEMBERS, deploy_ensemble
+from vmaf_jax.models.student import MAX_MEMBERS, MIN_MEMBERS, deploy_ensemble
 from vmaf_jax.models.viewing_distance import ViewingDistance
 from vmaf_jax.runs.conclude import calibration_of
 from vmaf_jax.runs.locate import find_run

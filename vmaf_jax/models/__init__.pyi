@@ -1,7 +1,6 @@
-from .deployed import Deployed, deploy
 from .layers import HEADS
-from .mlp import ACTIVATIONS
-from .student import NETWORKS, ROW_NETWORKS, Network, Student, Variables
+from .networks import ACTIVATIONS
+from .student import NETWORKS, ROW_NETWORKS, Deployed, Network, Student, Variables, deploy
 
 __all__ = [
     "ACTIVATIONS",

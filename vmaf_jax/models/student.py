@@ -1,4 +1,4 @@
-"""A student: scaler, network, head and pooling, with pure `init` and `apply`.
+"""A student: scaler, network, head and pooling, with pure `init` and `apply`; and its deployment.
 
 Variables are `{"params": ..., "scaler": {"mean": [m], "inv_std": [m]}}`; the scaler is fitted from
 training rows and not by gradient. Raw features go in; the scaler multiplies by the reciprocal, the
@@ -7,24 +7,36 @@ form that XLA and ONNX Runtime compute alike.
 Rows are frames `[n, d]`, or clips: frames `[c, t, d]` with a mask `[c, t]`. A network of frames
 scores each, and a pooling makes the clip's score of them; a network over frames gives the clip's
 score itself, and takes a lone row as a clip of one frame.
+
+Deployed, the trained function is in few operations, alone or as an ensemble. What a network becomes
+is said beside it (`Network.deploy`), and computed in float64. It is this form that is exported,
+served and judged.
 """
 
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import linen as nn
 from jaxtyping import Array, Float
 
 from vmaf_jax.features.feature_set import OUTPUT_RANGE
-from vmaf_jax.models.attention import Channels, FrameAttention, teacher_channels
 from vmaf_jax.models.frame_pooling import POOLINGS
 from vmaf_jax.models.layers import SCORE_CENTRE, SCORE_SPAN, AnyArray, head_outputs, head_score
-from vmaf_jax.models.mlp import ACTIVATIONS, Mlp, deploy_mlp
-from vmaf_jax.models.rbf import Rbf, deploy_rbf
+from vmaf_jax.models.networks import (
+    ACTIVATIONS,
+    Channels,
+    FrameAttention,
+    Mlp,
+    Rbf,
+    deploy_mlp,
+    deploy_rbf,
+    teacher_channels,
+)
 from vmaf_jax.models.sizes import HIDDEN_LAYERS, N_CHANNELS, RBF_UNITS
 from vmaf_jax.models.viewing_distance import move_scores
 from vmaf_jax.teacher import load_teacher
@@ -46,7 +58,7 @@ class Network:
         tunable: whether its deployed form is layers, which can be fine-tuned for 8 bits.
         is_svr: whether libvmaf computes it as a nu-SVR.
         over_frames: whether it takes the frames of a clip together, and gives the clip's score;
-            it then reads a teacher's channels (`attention.py`) in place of the features.
+            it then reads a teacher's channels (`teacher_channels`) in place of the features.
     """
 
     module: Callable[..., nn.Module]
@@ -286,3 +298,84 @@ def _param_shapes(student: Student) -> Variables:
     with jax.enable_x64(False):
         shapes: Variables = jax.eval_shape(student.init, jax.random.key(0))["params"]
     return shapes
+
+
+Predict = Callable[..., Float[Array, " n"]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Deployed:
+    """A pure function and its numbers.
+
+    Attributes:
+        predict: from `constants` and raw features `[n, d]` to scores `[n]`, clipped to 0-100; of a
+            network over frames also from clips `[n, t, d]` and their mask `[n, t]`.
+        constants: float32 arrays.
+    """
+
+    predict: Predict
+    constants: Any
+
+
+def deploy(student: Student, variables: Variables) -> Deployed:
+    """Returns `student.predict` on `variables`, in the form that is exported and served."""
+    exact = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), dict(variables))
+    folded = student.spec.deploy(exact, student.head, student.activation)
+    predict, constants = folded or (student.predict, exact)
+    if folded and student.knows_distance and student.log_distance:
+        near = predict
+        gain = np.asarray(student.distance_gain(exact["params"]))
+        constants = {"near": constants, "strength": gain * np.float64(student.log_distance)}
+
+        def predict(constants: Any, features: Float[Array, "n d"]) -> Float[Array, " n"]:
+            return move_scores(near(constants["near"], features), constants["strength"])
+
+    return Deployed(predict, jax.tree.map(lambda leaf: leaf.astype(np.float32), constants))
+
+
+Rows = np.ndarray
+
+
+def in_batches(function: Callable[[Rows], Rows | jax.Array], rows: Rows, size: int) -> Rows:
+    """Maps `function` over `rows` `[n, d]`, `size` at a time; the last row fills the last batch."""
+    padding = -len(rows) % size
+    padded = np.concatenate([rows, np.repeat(rows[-1:], padding, axis=0)])
+    parts = [function(padded[k : k + size]) for k in range(0, len(padded), size)]
+    return np.concatenate([np.asarray(part) for part in parts])[: len(rows)]
+
+
+MIN_MEMBERS, MAX_MEMBERS = 2, 16
+
+
+def deploy_ensemble(members: Sequence[Deployed]) -> Deployed:
+    """Returns a function of raw features `[n, d]` that gives means and spreads, each `[n]`, points.
+
+        vmaf = sum_k s_k / K        vmaf_std = sqrt(sum_k (s_k - vmaf)^2 / (K - 1))
+
+    of the members' clipped scores, which are added up one after the other, so that every runtime
+    rounds alike. The spread says where students that learnt the same disagree; it is no interval
+    (`evaluation.conformal` makes those).
+
+    Args:
+        members: of rows, over the same features; two or more.
+
+    Source: Lakshminarayanan et al., "Simple and scalable predictive uncertainty estimation using
+    deep ensembles" (2017).
+    """
+    functions = [member.predict for member in members]
+
+    def predict(constants: Sequence[Any], features: Float[Array, "n d"]) -> Any:
+        scores = [f(c, features) for f, c in zip(functions, constants, strict=True)]
+        mean = _sum(scores) * (1 / len(scores))
+        # The maximum changes nothing, and keeps XLA from rounding a product and a sum at once.
+        squares = [jnp.maximum(jnp.square(score - mean), 0.0) for score in scores]
+        return mean, jnp.sqrt(_sum(squares) * (1 / (len(scores) - 1)))
+
+    return Deployed(predict, [member.constants for member in members])
+
+
+def _sum(values: Sequence[Float[Array, " n"]]) -> Float[Array, " n"]:
+    total = values[0]
+    for value in values[1:]:
+        total = total + value
+    return total

@@ -491,6 +491,6 @@ def predict_frames(model: Model, features: npt.NDArray[np.float64]) -> npt.NDArr
     # Students compute in float32; statistics and pooling are float64 from here on.
     if not model.compiles:
         return model(features).astype(np.float64)
-    from vmaf_jax.models.deployed import in_batches
+    from vmaf_jax.models.student import in_batches
 
     return in_batches(model, features, _BATCH).astype(np.float64)

@@ -295,7 +295,7 @@ def _gather(source: BatchSource, index: Array, weight: Float[Array, "s b"]) -> B
             return Batch(features[step], labels, weight[step] * own.weight, own)
 
         return clips_at
-    # Perceptrons take rows in columns (models/mlp.py): laid out so once a part, not once a step.
+    # Perceptrons take rows in columns (`networks.Mlp`): laid out so once a part, not once a step.
     columns = jnp.swapaxes(features, 1, 2)
     return lambda step: Batch(columns[step].T, source.label(targets[step]), weight[step])
 

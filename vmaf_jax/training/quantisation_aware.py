@@ -18,7 +18,7 @@ import optax
 from jaxtyping import Array, Float
 
 from vmaf_jax.models.layers import SCORE_SPAN
-from vmaf_jax.models.mlp import Layers, activation
+from vmaf_jax.models.networks import Layers, activation
 
 _WEIGHT_LEVELS, _ACTIVATION_LEVELS = 63, 255
 
