@@ -12,6 +12,7 @@ from vmaf_jax.video.ffmpeg import Ffmpeg, run_ffmpeg
 from vmaf_jax.video.inputs import Video
 
 SIZE, RATE, SECONDS = (320, 180), 18, 36  # pixels, frames per second
+HD_RATE = 24  # of `make_hd_clip`
 _SHOT = 48  # frames of a source's clip
 _N = RATE * SECONDS
 _FORM = f"size={SIZE[0]}x{SIZE[1]}:rate={RATE}"
@@ -26,11 +27,15 @@ def make_clip(ffmpeg: Ffmpeg, name: str) -> Path:
     return path
 
 
-def make_hd_clip(ffmpeg: Ffmpeg, seconds: int = 60, lines: int = 1080) -> Path:
-    """Returns up to a minute of 16:9 with cuts every one to five seconds, in H.264 of high rate."""
-    path = make_dir(cache_dir() / "benchmark_encode_hd") / f"{lines}p_{seconds}s.mp4"
+def make_hd_clip(ffmpeg: Ffmpeg, seconds: int = 60, lines: int = 1080, seed: int = 7) -> Path:
+    """Returns up to a minute of 16:9 with cuts every one to five seconds, in H.264 of high rate.
+
+    Args:
+        seed: Of the draw of its shots.
+    """
+    path = make_dir(cache_dir() / "benchmark_encode_hd") / f"{lines}p_{seconds}s_{seed}.mp4"
     if not path.exists():
-        inputs, chains = _cut_shots(7, (36, 120), seconds * 24, 24, None)
+        inputs, chains = _cut_shots(seed, (36, 120), seconds * HD_RATE, HD_RATE, None)
         size = f"{lines * 16 // 9}:{lines}"
         chains.append(f"[o]scale={size}:flags=lanczos,noise=alls=2:allf=t,format=yuv420p[h]")
         coder = ["-c:v", "libx264", "-preset", "veryfast", "-crf", "17", "-f", "mp4"]
