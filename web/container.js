@@ -1,7 +1,8 @@
 // Coded video in MP4, MOV, Matroska, WebM or MPEG-TS, as luma frames: mediabunny reads the file, WebCodecs decodes.
 
-import { BlobSource, Input, Logging, LogLevel, MATROSKA, MP4, MPEG_TS, QTFF, VideoSampleSink, WEBM } from "./lib/mediabunny.min.mjs";
+import { BlobSource, EncodedPacketSink, Input, Logging, LogLevel, MATROSKA, MP4, MPEG_TS, QTFF, VideoSampleSink, WEBM } from "./lib/mediabunny.min.mjs";
 import { shownSpan } from "./edits.js";
+import { mayHoldFields } from "./fields.js";
 import { onEightBits } from "./y4m.js";
 
 const FORMATS = [MP4, QTFF, MATROSKA, WEBM, MPEG_TS]; // not HLS, whose playlists name other files
@@ -19,9 +20,13 @@ export async function openContainer(file) {
     const codec = (await track.getCodecParameterString()) ?? (await track.getInternalCodecId()) ?? "its codec";
     throw new Error(`${file.name}: this browser does not decode ${codec}; convert it to Y4M.`);
   }
+  const mayBeFields = await isCodedInFields(track);
+  if (mayBeFields) {
+    notes.push(`${file.name} is coded as interlaced video is; if it is interlaced, deinterlace it first (docs/traps.md).`);
+  }
   const span = await shownSpan(file, track.id);
   const first = await firstFrame(track, span, file.name);
-  return { name: file.name, notes, interlaced: null, ...first, frames: () => frames(track, span, first, file.name) };
+  return { name: file.name, notes, interlaced: mayBeFields ? null : false, ...first, frames: () => frames(track, span, first, file.name) };
 }
 
 /** The video track that players show: the default one, stills and covers left out. */
@@ -42,6 +47,16 @@ async function chooseTrack(input, name) {
   const { track } = candidates.find(({ preferred }) => preferred) ?? candidates[0];
   const notes = tracks.length > 1 ? [`${name} holds ${tracks.length} video tracks; number ${tracks.indexOf(track) + 1} was measured (docs/traps.md).`] : [];
   return { track, notes };
+}
+
+/** Whether a track is H.264 that may hold fields; browsers tell of no other codec's. */
+async function isCodedInFields(track) {
+  const config = await track.getDecoderConfig();
+  if (!config?.codec.startsWith("avc")) return false;
+  const { description: box } = config;
+  if (box) return mayHoldFields(ArrayBuffer.isView(box) ? new Uint8Array(box.buffer, box.byteOffset, box.byteLength) : new Uint8Array(box), null);
+  const packet = await new EncodedPacketSink(track).getFirstPacket();
+  return packet !== null && mayHoldFields(null, packet.data);
 }
 
 async function firstFrame(track, span, name) {

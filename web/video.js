@@ -1,4 +1,5 @@
-// A dropped file as luma frames: {name, width, height, bits, aspect, interlaced, count, notes, frames()}.
+// A dropped file as luma frames: {name, width, height, bits, aspect, interlaced, count, notes, frames()};
+// `interlaced` is null where the file does not tell.
 // `frames()` yields {luma, fullRange}: samples on the 8-bit scale as they are coded, and their range.
 
 import { openContainer } from "./container.js";
@@ -31,15 +32,19 @@ export function checkPair(reference, distorted) {
   if (reference.aspect && distorted.aspect && Math.abs(reference.aspect / distorted.aspect - 1) > SAME_ASPECT) {
     throw new Error(`The reference is shown at ${reference.aspect.toFixed(3)}:1, the distorted video at ${distorted.aspect.toFixed(3)}:1; bring them to one shape first.`);
   }
-  const interlaced = [reference, distorted].filter((video) => video.interlaced);
-  if (interlaced.length === 1) {
+  const videos = [reference, distorted];
+  const interlaced = videos.filter((video) => video.interlaced);
+  if (interlaced.length && videos.some((video) => video.interlaced === false)) {
     throw new Error(`${interlaced[0].name}: is interlaced, the other video is not; deinterlace it first.`);
   }
   const notes = [...reference.notes, ...distorted.notes];
   if (reference.rate && distorted.rate && Math.abs(reference.rate / distorted.rate - 1) > SAME_RATE) {
     notes.push(`The reference has ${reference.rate.toFixed(2)} frames a second, the distorted video ${distorted.rate.toFixed(2)}: they are paired by number, and a score means little unless one was sped up (docs/traps.md).`);
   }
-  if (interlaced.length) notes.push("Both videos are interlaced: fields are compared as frames.");
+  if (interlaced.length) {
+    const who = interlaced.length > 1 ? "Both videos are" : `${interlaced[0].name} is`;
+    notes.push(`${who} interlaced: fields are compared as frames.`);
+  }
   return notes;
 }
 
