@@ -223,6 +223,8 @@ METRICS = ["training", "metrics"]
             1_000_000,
             r"calibration\.n_clips is 1000000, by folds\.parquet beside it 262",
         ),
+        ("nano/model.json", ["calibration"], None, r"has no calibration, which folds\.parquet"),
+        ("nano/model.json", ["members"], [], r"members is \[\]: Tuple should have at least 2"),
         (
             "nano/model.json",
             ["calibration", "difficulty", 7],
@@ -267,13 +269,15 @@ def test_changed_predictions_and_configurations_are_found(folder):
         verify_registry(folder)
 
 
-def test_predictions_without_names_are_refused(folder):
+def test_predictions_without_names_and_numbers_are_refused(folder):
     path = folder / "rbf/folds.parquet"
     table = pq.read_table(path)
     for column, values in (
         ("source", pa.nulls(len(table), pa.string())),
         ("clip", pa.array([None, *table["clip"].to_pylist()[1:]])),
         ("index", pa.nulls(len(table), pa.int32())),
+        ("index", pa.array([2**40] * len(table))),
+        ("seed", pa.array([0.5] * len(table))),
     ):
         at = table.schema.get_field_index(column)
         pq.write_table(table.set_column(at, column, values), path)

@@ -146,7 +146,7 @@ def read_predictions(path: Path) -> HeldOut:
         raise InputError(f"{path}: holds no rows; train again.")
     try:
         scores = [np.asarray(values, np.float64) for values in (rows.label, rows.predicted)]
-        numbers = [np.asarray(values, np.int32) for values in (rows.index, rows.seed)]
+        numbers = [_as_int32(values) for values in (rows.index, rows.seed)]
         source, clip = (_as_texts(values) for values in (rows.source, rows.clip))
     except (TypeError, ValueError, OverflowError) as error:
         raise InputError(f"{path}: a column has other values ({error}); train again.") from error
@@ -159,6 +159,14 @@ def read_predictions(path: Path) -> HeldOut:
     index, seed = numbers
     label, predicted = scores
     return HeldOut(source, clip, index, seed, label, predicted)
+
+
+def _as_int32(values: np.ndarray) -> npt.NDArray[np.int32]:
+    """Returns whole numbers as 32-bit ones; raises OverflowError where one does not fit."""
+    numbers = np.asarray(values, np.int32)
+    if not np.array_equal(numbers, values):
+        raise OverflowError("a number is not whole, or has more than 32 bits")
+    return numbers
 
 
 def _as_texts(values: np.ndarray) -> npt.NDArray[np.object_]:

@@ -305,7 +305,7 @@ class Origin(pydantic.BaseModel, frozen=True):
     license: Text | None = None
     training: TrainingRecord | None = None
     calibration: CalibrationEntry | None = None
-    members: tuple[Member, ...] | None = None
+    members: Annotated[tuple[Member, ...], pydantic.Field(min_length=2)] | None = None
     calibrated: TitleCalibration | None = None
     distance: ViewingDistance | None = None
 

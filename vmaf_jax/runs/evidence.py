@@ -369,12 +369,15 @@ def _check_calibration(
     path: Path, sidecar: Sidecar, held_out: HeldOut, external: Mapping[str, HeldOut], by: Path
 ) -> None:
     """Compares the stored profile of errors with that of the saved predictions."""
+    residuals = pool_held_out(held_out, external, sidecar.pooling)
+    if residuals is None or sidecar.quant_mode != "fp32":  # integer models have no calibration
+        return
     calibration = sidecar.read_calibration()
     if calibration is None:
-        return
-    residuals = pool_held_out(held_out, external, sidecar.pooling)
-    if residuals is None:
-        return
+        raise InputError(
+            f"{path}: has no calibration, which {by.name} beside it gives; restore the file that "
+            f"was changed, or train again."
+        )
     said, n_clips = calibration.profile, len(residuals.label)
     _compare(path, "calibration.n_clips", said.n_clips, n_clips, by)
     _compare(path, "calibration.n_sources", said.n_sources, residuals.n_sources, by)
