@@ -189,7 +189,8 @@ def keep_measured(clips):
     from vmaf_jax.extraction.extract import extract_clips
     from vmaf_jax.video.ffmpeg import find_ffmpeg
 
-    key = hashlib.sha256(find_ffmpeg().version.encode())
+    ffmpeg = find_ffmpeg()  # entries are of a program by its path, which each clone has its own of
+    key = hashlib.sha256(f"{ffmpeg.path}\n{ffmpeg.version}".encode())
     for package in ("corpora", "extraction", "features", "tables", "teacher", "video"):
         for module in sorted((ROOT / "vmaf_jax" / package).glob("*.py")):
             key.update(module.read_bytes())

@@ -2,7 +2,7 @@
 //
 //     node drive.mjs PLAYWRIGHT CHROMIUM PAGE PROFILE REQUEST
 //
-// REQUEST is JSON: [{reference, distorted, folder?, model?, own?, cancel?, viewport?, scheme?}, ...], a visit each.
+// REQUEST is JSON: [{reference, distorted, folder?, model?, own?, cancel?, viewport?, scheme?, lanes?}, ...], a visit each.
 
 import { createServer } from "node:http";
 import { readFile } from "node:fs/promises";
@@ -14,12 +14,19 @@ const { chromium } = (await import(pathToFileURL(playwright).href)).default;
 const PATIENCE = 600_000; // milliseconds; a machine may be busy
 const TYPES = { ".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".mjs": "text/javascript", ".wasm": "application/wasm", ".json": "application/json" };
 
-let bytes = 0, stalled = false;
+const LANES = /const LANES = \d+;/; // of worker.js, each of which starts a runtime of its own
+
+let bytes = 0, stalled = false, lanes = null;
 const server = createServer(async (incoming, answer) => {
   const path = normalize(decodeURIComponent(new URL(incoming.url, "http://page").pathname));
   if (stalled && path.endsWith(".onnx")) return; // never answered: so the run is not over when it is cancelled
   try {
-    const content = await readFile(join(page_folder, path === "/" ? "index.html" : path));
+    let content = await readFile(join(page_folder, path === "/" ? "index.html" : path));
+    if (lanes && path === "/worker.js") {
+      const script = content.toString();
+      if (!LANES.test(script)) throw new Error("worker.js names no number of lanes");
+      content = Buffer.from(script.replace(LANES, `const LANES = ${lanes};`));
+    }
     bytes += content.length;
     answer.writeHead(200, {
       "Content-Type": TYPES[extname(path)] ?? (path === "/" ? "text/html" : "application/octet-stream"),
@@ -58,6 +65,7 @@ async function visited(visit) {
   await page.emulateMedia({ colorScheme: visit.scheme ?? "light" });
   bytes = 0;
   stalled = Boolean(visit.cancel);
+  lanes = visit.lanes ?? null;
   await page.goto(origin);
   await page.waitForSelector("body[data-ready]");
   await page.setInputFiles("#reference", visit.reference);
