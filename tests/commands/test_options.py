@@ -6,8 +6,9 @@ import inspect
 import pytest
 
 from vmaf_jax.commands.distributed import Processes
+from vmaf_jax.commands.encode import LadderOptions, encode
 from vmaf_jax.commands.options import expand_settings
-from vmaf_jax.commands.score import Limits, Output, score
+from vmaf_jax.commands.score import Limits, Output, Wanted, score
 from vmaf_jax.commands.tables import extract
 from vmaf_jax.commands.train import select, train
 from vmaf_jax.errors import InputError
@@ -19,7 +20,8 @@ DEFAULT = Comparison()
 @pytest.mark.parametrize(
     ("command", "kinds"),
     [
-        (score, (Comparison, Output, Limits)),
+        (score, (Comparison, Output, Limits, Wanted)),
+        (encode, (LadderOptions,)),
         (extract, (Comparison,)),
         (train, (Processes,)),
         (select, (Processes,)),

@@ -1,5 +1,6 @@
 """Commands on encodes: `encode`, to a target score, and `ladder`, which compares codecs."""
 
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +14,44 @@ if TYPE_CHECKING:
     from vmaf_jax.jobs.ladder import Ladder
 
 
+@dataclasses.dataclass(frozen=True)
+class LadderOptions:
+    """Options of `encode` that ask for the rungs of a ladder in place of a file."""
+
+    ladder: Annotated[
+        str | None,
+        typer.Option(help="Heights, as 1080,720,540: find rungs for --targets, encode no file."),
+    ] = None
+    targets: Annotated[
+        str | None, typer.Option(help="Of the ladder's rungs, points, as 93,85,70.")
+    ] = None
+    hls: Annotated[
+        Path | None, typer.Option(help="Write the ladder as a playlist of HLS, .m3u8.")
+    ] = None
+
+    def read_targets(self, *, one_file: bool, refused: bool) -> list[float]:
+        """Returns the targets of the rungs, points; none without a ladder.
+
+        Args:
+            one_file: whether both --target and --out are named.
+            refused: whether an option is named that goes with one file alone.
+        """
+        if (self.ladder is None) != (self.targets is None):
+            raise InputError("--ladder and --targets go together; name both.")
+        targets = [] if self.targets is None else _split_numbers("--targets", self.targets)
+        if self.ladder is None and (not one_file or self.hls is not None):
+            raise InputError("--target and --out are needed (--hls is of --ladder); name both.")
+        if self.ladder is not None and refused:
+            raise InputError(
+                "--ladder writes no video: drop --target, --out, --html and --dry-run."
+            )
+        return targets
+
+
+NO_LADDER = LadderOptions()
+
+
+@options.expand_settings
 def encode(
     reference: Annotated[Path, typer.Argument(help="The video to encode.")],
     encoder_args: Annotated[
@@ -56,16 +95,7 @@ def encode(
     per_shot: Annotated[
         bool, typer.Option("--per-shot", help="Give each shot the setting that suits it.")
     ] = False,
-    ladder: Annotated[
-        str | None,
-        typer.Option(help="Heights, as 1080,720,540: find rungs for --targets, encode no file."),
-    ] = None,
-    targets: Annotated[
-        str | None, typer.Option(help="Of the ladder's rungs, points, as 93,85,70.")
-    ] = None,
-    hls: Annotated[
-        Path | None, typer.Option(help="Write the ladder as a playlist of HLS, .m3u8.")
-    ] = None,
+    rungs: LadderOptions = NO_LADDER,
     html: Annotated[
         Path | None, typer.Option(help="A page: the curve, the probes, the finished file.")
     ] = None,
@@ -80,15 +110,12 @@ def encode(
     from vmaf_jax.jobs.encode import encode as encode_to_target
     from vmaf_jax.reporting.terminal import Terminal, show_json, show_lines
 
-    if (ladder is None) != (targets is None):
-        raise InputError("--ladder and --targets go together; name both.")
-    rungs = [] if targets is None else _split_numbers("--targets", targets)
-    if ladder is None and (target is None or out is None or hls is not None):
-        raise InputError("--target and --out are needed (--hls is of --ladder); name both.")
-    if ladder is not None and (target is not None or out is not None or dry_run or html):
-        raise InputError("--ladder writes no video: drop --target, --out, --html and --dry-run.")
+    targets = rungs.read_targets(
+        one_file=target is not None and out is not None,
+        refused=target is not None or out is not None or dry_run or html is not None,
+    )
     settings = EncodeSettings(
-        target=rungs[0] if target is None else target,
+        target=targets[0] if target is None else target,
         votes=votes,
         model=model,
         encoder=encoder,
@@ -103,8 +130,8 @@ def encode(
         min_saving=min_saving,
         per_shot=per_shot,
     )
-    if ladder is not None:
-        _make_ladder(reference, ladder, rungs, settings, hls, json=json_)
+    if rungs.ladder is not None:
+        _make_ladder(reference, rungs.ladder, targets, settings, rungs.hls, json=json_)
         return
     assert out is not None, "checked above"  # noqa: S101
     if html is not None:

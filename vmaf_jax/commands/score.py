@@ -266,6 +266,35 @@ class Measuring:
 DEFAULT_OUTPUT, NO_LIMITS, LOCAL_LIBVMAF = Output(), Limits(), Measuring()
 
 
+@dataclasses.dataclass(frozen=True)
+class Wanted:
+    """Options of `score` for figures beside the score, its precision and viewing distance."""
+
+    interval: Annotated[
+        float | None, typer.Option(help="Interval of a student's score at this level, as 0.9.")
+    ] = None
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Show what each feature takes from the score.")
+    ] = False
+    worst_region: Annotated[
+        bool,
+        typer.Option(
+            "--worst-region", help="Find the part of a picture that is worst: its box and time."
+        ),
+    ] = False
+    within: Annotated[
+        float | None,
+        typer.Option(help="Points, as 0.5: measure only the frames that a mean so close takes."),
+    ] = None
+    distance: Annotated[
+        float | None,
+        typer.Option(help="Viewing distance in picture heights, as 3.2, for --model opinions."),
+    ] = None
+
+
+SCORE_ALONE = Wanted()
+
+
 @options.expand_settings
 def score(
     reference: Annotated[Path, typer.Argument(help="The pristine video; - for a pipe.")],
@@ -292,26 +321,7 @@ def score(
             autocompletion=_complete_pool,
         ),
     ] = None,
-    interval: Annotated[
-        float | None, typer.Option(help="Interval of a student's score at this level, as 0.9.")
-    ] = None,
-    explain: Annotated[
-        bool, typer.Option("--explain", help="Show what each feature takes from the score.")
-    ] = False,
-    worst_region: Annotated[
-        bool,
-        typer.Option(
-            "--worst-region", help="Find the part of a picture that is worst: its box and time."
-        ),
-    ] = False,
-    within: Annotated[
-        float | None,
-        typer.Option(help="Points, as 0.5: measure only the frames that a mean so close takes."),
-    ] = None,
-    distance: Annotated[
-        float | None,
-        typer.Option(help="Viewing distance in picture heights, as 3.2, for --model opinions."),
-    ] = None,
+    wanted: Wanted = SCORE_ALONE,
     output: Output = DEFAULT_OUTPUT,
     limits: Limits = NO_LIMITS,
     teacher: options.Teachers = None,
@@ -334,6 +344,7 @@ def score(
     """Score a video against its reference."""
     from vmaf_jax.video.arrays import stdin_as_file
 
+    within = wanted.within
     if within is not None and output.per_frame:
         raise InputError("--within measures some frames, --per-frame lists all; drop one of them.")
     if output.quiet and output.per_frame and not output.json:
@@ -368,13 +379,13 @@ def score(
             teachers=tuple(teacher or ()),
             extra_metrics=_split_names(extra_metrics),
             provider=measuring.provider,
-            interval=interval,
-            distance=distance,
+            interval=wanted.interval,
+            distance=wanted.distance,
             within=within,
             pool=pool,
             display=display,
-            worst_region=worst_region,
-            explain=explain
+            worst_region=wanted.worst_region,
+            explain=wanted.explain
             or (output.html is not None and within is None and measuring.backend != "onnx"),
             comparison=comparison,
         )
