@@ -89,9 +89,15 @@ def test_a_ranking_and_logs_name_the_region_of_each_video(encodes, broken, tmp_p
 
 
 def test_vmaf_v1_names_a_region_without_a_score(encodes, broken):
-    region = score(encodes / "ref.y4m", broken, "v1", worst_region=True).worst_region
+    pair = encodes / "ref.y4m", broken
+    region = score(*pair, "v1", worst_region=True).worst_region
     assert region.stands_out
     assert region.score is None
+    shown = run_command("score", *pair, "--model", "v1", "--worst-region")
+    assert shown.code == 0
+    where = f"{region.region} of frame 7 at 0.29 s is in a frame of {region.frame_score:.2f}"
+    assert f"worst region: {where}; it stands out, look at it\n" in shown.stdout + shown.stderr
+    assert f"{region.region}, 0.29 s" in region.cell()
 
 
 @pytest.mark.parametrize("other", [{"within": 1.0}, {"backend": "onnx"}])

@@ -105,9 +105,9 @@ class WorstRegion:
             when += f" at {format_time(self.time)}"
         if not self.stands_out:
             return f"no region stands out; {self.region} of {when} departs most"
-        scores = f"scores {self.score:.2f}, the frame {self.frame_score:.2f}"
-        if self.score is None:
-            scores = f"is in a frame of {self.frame_score:.2f}"
+        scores = f"is in a frame of {self.frame_score:.2f}"
+        if self.score is not None:
+            scores = f"scores {self.score:.2f}, the frame {self.frame_score:.2f}"
         return f"worst region: {self.region} of {when} {scores}; it stands out, look at it"
 
 
