@@ -38,7 +38,7 @@ def test_a_broken_tile_is_named_with_its_time_and_its_score(encodes, broken):
     x, y, width, height = region.box
     assert 200 <= x + width / 2 <= 248
     assert 104 <= y + height / 2 <= 152
-    part = score(encodes / "ref.y4m", broken, region=region.region)
+    part = score(encodes / "ref.y4m", broken, region=region.box)
     assert region.score == pytest.approx(part.per_frame[7], abs=1e-6)
     assert region.frame_score == scores.per_frame[7] > region.score + 20
     document = scores.to_dict()["worst_region"]

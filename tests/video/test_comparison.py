@@ -30,7 +30,16 @@ def test_seconds_need_a_rate_and_frames_a_count():
         Comparison(frames=0)
 
 
-@pytest.mark.parametrize("region", ["", "1,2,3", "1,2,3,-4", "a,b,c,d", "1;2;3;4"])
+def test_a_region_of_four_numbers_is_the_text_of_them():
+    for given in ((640, 360, 128, 96), [640, 360, 128, 96]):
+        comparison = Comparison(region=given)
+        assert comparison == Comparison(region="640,360,128,96")  # and so one cached result
+        assert comparison.box == (640, 360, 128, 96)
+
+
+@pytest.mark.parametrize(
+    "region", ["", "1,2,3", "1,2,3,-4", "a,b,c,d", "1;2;3;4", (1, 2, 3), (1.5, 2, 3, 4), 7]
+)
 def test_what_is_no_region_is_refused(region):
     with pytest.raises(InputError, match=r"--region .*: expected x,y,width,height"):
         Comparison(region=region)

@@ -5,6 +5,7 @@ The defaults refuse whatever could make a score mean something else than people 
 
 import dataclasses
 import re
+from collections.abc import Sequence
 from typing import Annotated, Any, NamedTuple, TypedDict
 
 from vmaf_jax.errors import InputError
@@ -34,7 +35,7 @@ class ComparisonOptions(TypedDict, total=False):
     stream: str | int | None
     align: bool
     film_grain: str | None
-    region: str | None
+    region: str | Sequence[int] | None
 
 
 _CLOCK = re.compile(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d*)?|\.\d+)")
@@ -94,7 +95,7 @@ class Comparison:
         align: find by luma which frames belong together, where some are dropped, repeated or
             foreign, and measure those; the others are named.
         region: measure this part of the picture alone, `x,y,width,height` in pixels of the
-            reference; None measures the whole.
+            reference, as text or four numbers (`WorstRegion.box`); None measures the whole.
 
     Raises:
         InputError: a value is unknown, or two exclude each other.
@@ -141,7 +142,8 @@ class Comparison:
         ),
     ] = None
     region: Annotated[
-        str | None, Option("Measure a part of the picture alone: x,y,width,height.", _PART)
+        str | Sequence[int] | None,
+        Option("Measure a part of the picture alone: x,y,width,height.", _PART),
     ] = None
 
     def __post_init__(self) -> None:
@@ -171,10 +173,19 @@ class Comparison:
                 f"--stream {self.stream}: expected the number of a video stream of the distorted "
                 f"file, from 0 (1), or of both files (0:1)."
             )
-        if self.region is not None and not _REGION.fullmatch(self.region):
+        if self.region is not None:
+            self._check_region()
+
+    def _check_region(self) -> None:
+        """Brings the region to text, which names one cached result however it was given."""
+        text = str(self.region)
+        if isinstance(self.region, Sequence) and not isinstance(self.region, str):
+            text = ",".join(map(str, self.region))
+        if not _REGION.fullmatch(text):
             raise InputError(
-                f"--region {self.region}: expected x,y,width,height in pixels, as 640,360,128,96."
+                f"--region {text}: expected x,y,width,height in pixels, as 640,360,128,96."
             )
+        object.__setattr__(self, "region", text)
 
     def start_frame(self, rate: float | None) -> int:
         """Returns the first frame measured, counted from 0.
@@ -220,7 +231,7 @@ class Comparison:
     @property
     def box(self) -> Region | None:
         """The part of the picture that is measured; None for the whole."""
-        match = _REGION.fullmatch(self.region or "")
+        match = _REGION.fullmatch(str(self.region))
         return Region(*map(int, match.groups())) if match else None
 
     @property
