@@ -1,5 +1,6 @@
 """The gate: limits, an earlier result, exit codes, JUnit XML."""
 
+import dataclasses
 import json
 import shutil
 from xml.etree import ElementTree
@@ -10,7 +11,8 @@ import pytest
 from tests.support import run_command
 from vmaf_jax import score
 from vmaf_jax.errors import InputError
-from vmaf_jax.scoring.gate import Drop, paired_drop, parse_limits
+from vmaf_jax.evaluation.conformal import ScoreInterval
+from vmaf_jax.scoring.gate import Drop, Gate, paired_drop, parse_limits
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +124,7 @@ def test_many_pairs_are_junit_tests(pair, encodes, documents, tmp_path):
         (("--log", "o.txt"), "must end in .json or .xml"),
         (
             ("--fail-below", "p5=1", "--within", "1"),
-            "--within estimates the mean; drop it, or --pool p5",
+            "--within estimates the mean; drop it, or the limit of p5",
         ),
         (("--baseline", "missing.json", "--max-drop", "1"), "missing.json: "),
         (("--baseline", "tiny.json", "--max-drop", "1"), "scored by tiny, not by vmaf_v0.6.1"),
@@ -185,6 +187,86 @@ def test_a_pair_that_cannot_be_checked_is_an_error_of_the_report(pair, documents
         assert f'<testcase classname="{pair[0]}" name="{pair[1]}">' in report
         assert '<error message="' in report
         assert "scored by tiny, not by vmaf_v0.6.1" in report
+
+
+def test_a_video_that_cannot_be_checked_leaves_the_others_checked(pair, encodes, tmp_path):
+    """A new encode is in no earlier result."""
+    baseline, junit = tmp_path / "earlier.json", tmp_path / "limits.xml"
+    known = (encodes / "dis.mp4", encodes / "small.mp4")
+    baseline.write_text(run_command("score", pair[0], *known, "--json").stdout)
+    videos = (pair[0], *known, encodes / "ref2.y4m")
+    words = ("score", *videos, "--baseline", baseline, "--max-drop", 0.5, "--junit", junit)
+    end = run_command(*words)
+    assert end.code == 2
+    assert "ref2.y4m" in end.stdout
+    reason = "earlier.json: has no scores of ref2.y4m against ref.y4m; make the baseline"
+    lines = end.stderr.splitlines()
+    assert any(line.startswith("not checked: ref2.y4m: ") and reason in line for line in lines)
+    assert "dis.mp4: mean " in end.stderr
+    assert "1 of 3 videos not checked: " in lines[-1]
+    suite = ElementTree.parse(junit).getroot().find("testsuite")  # noqa: S314 (our own)
+    assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("3", "0", "1")
+    end = run_command(*words, "--json")
+    document = json.loads(end.stdout)
+    assert (end.code, len(document["ranked"])) == (2, 3)
+    gate = document["gate"]
+    assert (gate["passed"], len(gate["checks"])) == (False, 2)
+    assert reason in gate["unchecked"][0]["reason"]
+
+
+def test_files_of_one_name_are_told_apart_by_their_folders(pair, encodes, tmp_path):
+    for folder, name in (("x264", "dis.mp4"), ("x265", "small.mp4")):
+        (tmp_path / folder).mkdir()
+        shutil.copy(encodes / name, tmp_path / folder / "film.mp4")
+    both = [tmp_path / folder / "film.mp4" for folder in ("x264", "x265")]
+    baseline, junit = tmp_path / "earlier.json", tmp_path / "limits.xml"
+    earlier = run_command("score", pair[0], *both, "--json", "--per-frame").stdout
+    baseline.write_text(earlier)
+    words = ("--baseline", baseline, "--max-drop", 0.5, "--json")
+    end = run_command("score", pair[0], *both, *words, "--junit", junit)
+    assert end.code == 0
+    names = {"x264/film.mp4", "x265/film.mp4"}
+    assert {check["distorted"] for check in json.loads(end.stdout)["gate"]["checks"]} == names
+    assert {f"{name}: mean falls by at most 0.5" for name in names} == {
+        case.get("name")
+        for case in ElementTree.parse(junit).iter("testcase")  # noqa: S314 (our own)
+    }
+    for path in both:
+        alone = json.loads(run_command("score", pair[0], path, *words).stdout)["gate"]["checks"][0]
+        assert alone["drop"]["points"] == pytest.approx(0, abs=1e-9)
+
+
+def test_an_estimate_from_some_frames_is_compared_by_its_interval(
+    pair, encodes, documents, tmp_path
+):
+    """`--within` of either result leaves frames out; a percentile of the others is none."""
+    document = json.loads((documents / "frames.json").read_text())
+    sampled = {k: v for k, v in document.items() if k != "frames"}
+    low, high = sampled["score"] - 0.4, sampled["score"] + 0.4
+    sampled |= {"frames": 12, "frames_measured": 5}
+    sampled["interval"] = {"level": 0.95, "low": low, "high": high, "kind": "sampling of frames"}
+    for points, code in ((0.3, 0), (0.6, 1)):
+        (tmp_path / "within.json").write_text(
+            json.dumps({**sampled, "score": sampled["score"] + points})
+        )
+        flags = ("--baseline", tmp_path / "within.json", "--max-drop")
+        assert run_command("score", *pair, *flags, 0).code == code
+    end = run_command("score", *pair, *flags, "p5=1")
+    assert (end.code, "within.json: has no score by p5" in end.stderr) == (2, True)
+
+
+def test_a_sample_is_compared_with_a_baseline_of_every_frame(pair, documents):
+    found = score(*pair)
+    sample = dataclasses.replace(
+        found,
+        per_frame=found.per_frame[::3],
+        table=found.table.take(np.arange(len(found.per_frame)) % 3 == 0),
+        frames=len(found.per_frame),
+        interval=ScoreInterval(0.95, found.pooled - 0.5, found.pooled + 0.5, "sampling"),
+    )
+    (check,) = Gate(baseline=documents / "frames.json", max_drop="0").check(sample)
+    assert check.drop.points == pytest.approx(0, abs=1e-9)
+    assert (check.drop.low, check.drop.high) == pytest.approx((-0.5, 0.5))
 
 
 def test_no_output_replaces_the_baseline_or_another_output(pair, documents, tmp_path):

@@ -14,7 +14,7 @@ from vmaf_jax.commands.program import HELP_ALL
 from vmaf_jax.environment import prepare_extraction
 from vmaf_jax.errors import GateError, InputError
 from vmaf_jax.files import check_output, is_folder
-from vmaf_jax.printable import printable
+from vmaf_jax.printable import format_count, printable
 from vmaf_jax.video.comparison import DEFAULT_COMPARISON, Comparison
 from vmaf_jax.video.inputs import Video, check_video
 from vmaf_jax.video.pixel_format import RAW_FORMATS
@@ -159,9 +159,9 @@ class Limits:
         """Raises InputError where the limits cannot be read, or do not fit the other flags."""
         if self.gate is None and self.junit is not None:
             raise InputError("--junit: states limits; give --fail-below or --baseline.")
-        others = set() if self.gate is None else self.gate.pools - {None, "mean"}
-        if within is not None and others:
-            raise InputError(f"--within estimates the mean; drop it, or --pool {others.pop()}.")
+        pools = [] if self.gate is None else [p for p in self.gate.pools if p not in (None, "mean")]
+        if within is not None and pools:
+            raise InputError(f"--within estimates the mean; drop it, or the limit of {pools[0]}.")
 
     def check_output(self, inputs: Sequence[Path], log: Path | None) -> None:
         """Checks that the file can be written, and is another than the log."""
@@ -184,23 +184,29 @@ class Limits:
                 write_junit(self.junit, [], [Failure(str(reference), str(distorted), str(error))])
             raise
 
-    def check(self, scores: "Sequence[Scores]") -> "list[Check]":
-        """Checks the scores of all pairs; writes the file too where one cannot be checked."""
+    def check(self, scores: "Scores") -> "list[Check]":
+        """Checks the scores of a pair; writes the file too where they cannot be checked."""
         if (gate := self.gate) is None:
             return []
-        checks: list[Check] = []
-        for entry in scores:
-            with self.report_failure(*entry.paths):
-                checks += gate.check(entry)
-        return checks
+        with self.report_failure(*scores.paths):
+            return gate.check(scores)
 
-    def add_to(self, document: dict[str, object], checks: "Sequence[Check]") -> dict[str, object]:
+    def check_each(self, ranking: "Ranking") -> "tuple[list[Check], list[Failure]]":
+        """Checks the scores of all videos; returns those too that cannot be checked, and why."""
+        return ([], []) if self.gate is None else self.gate.check_each(ranking)
+
+    def add_to(
+        self,
+        document: dict[str, object],
+        checks: "Sequence[Check]",
+        unchecked: "Sequence[Failure]" = (),
+    ) -> dict[str, object]:
         """Returns the document of a result with its checks."""
         if self.gate is None:
             return document
         from vmaf_jax.scoring.gate import gate_document
 
-        return {**document, "gate": gate_document(checks)}
+        return {**document, "gate": gate_document(checks, unchecked)}
 
     def finish(
         self, checks: "Sequence[Check]", failed: "Sequence[Failure]" = (), *, quiet: bool
@@ -424,7 +430,7 @@ def _score_pair(
 
             terminal.stage("maps")
             write_maps(output.maps, scores)
-    checks = limits.check([scores])
+    checks = limits.check(scores)
     if output.csv is not None:
         scores.write_csv(output.csv)
     if output.plot is not None:
@@ -480,19 +486,26 @@ def _rank(
 
             terminal.stage("pictures")
             write_clip_page(output.html, ranking.ranked, failed)
-    checks = limits.check(ranking.ranked)
+    checks, unchecked = limits.check_each(ranking)
     if output.json:
-        show_json(limits.add_to(ranking.to_dict(per_frame=output.per_frame), checks))
+        show_json(limits.add_to(ranking.to_dict(per_frame=output.per_frame), checks, unchecked))
     elif output.quiet:
         named = zip(ranking.ranked, ranking.names(), strict=True)
         show_lines(f"{scores.pooled:.6f}\t{printable(name)}" for scores, (_, name) in named)
     else:
         _show_ranking(ranking)
-    if ranking.failed:  # what is no input comes before what missed a limit
+        lines = [f"not checked: {Path(f.distorted).name}: {f.reason}" for f in unchecked]
+        show_lines(lines, on_error=True)
+    quiet = output.quiet or output.json
+    if failures := [*ranking.failed, *unchecked]:  # bad input comes before a limit that is missed
         with contextlib.suppress(GateError):
-            limits.finish(checks, ranking.failed, quiet=output.quiet or output.json)
+            limits.finish(checks, failures, quiet=quiet)
         ranking.check()
-    limits.finish(checks, quiet=output.quiet or output.json)
+        raise InputError(
+            f"{len(unchecked)} of {format_count(len(ranking.ranked), 'video')} not checked: "
+            f"{unchecked[0].reason}"
+        )
+    limits.finish(checks, quiet=quiet)
 
 
 def _show_ranking(ranking: "Ranking") -> None:

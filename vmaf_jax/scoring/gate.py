@@ -24,7 +24,7 @@ from vmaf_jax.files import check_json_keys, read_limited, write_bytes
 from vmaf_jax.printable import format_count
 from vmaf_jax.reporting.score_logs import Case, to_junit
 from vmaf_jax.scoring.measured_pair import find_shots
-from vmaf_jax.scoring.rank import Failure
+from vmaf_jax.scoring.rank import Failure, Ranking
 from vmaf_jax.scoring.scores import Scores
 
 _MAX_BYTES = 256 << 20  # a document with ten million frames
@@ -154,6 +154,7 @@ class _Document(_Finite):
     moments: dict[str, _Moment] = {}
     interval: _Interval | None = None
     frames: list[float] | int | None = None
+    frames_measured: int | None = None
     frame_numbers: list[int] | None = None
     comparison: _Measured = _Measured()
 
@@ -161,6 +162,8 @@ class _Document(_Finite):
         """Returns the score by a pooling, as far as the document has it."""
         if pool == self.pooling:
             return self.score
+        if self.frames_measured not in (None, self.frames):
+            return None  # of `--within`, whose statistics are of the frames measured alone
         if pool in self.moments:
             return self.moments[pool].score
         return self.statistics.get({"harmonic": "harmonic_mean"}.get(pool, pool))
@@ -193,12 +196,15 @@ class Gate:
         self._documents = [] if baseline is None else _read_documents(baseline)
 
     @property
-    def pools(self) -> set[str | None]:
+    def pools(self) -> list[str | None]:
         """The poolings that limits are of; None is the clip's score."""
-        return {*self._least, *self._drops}
+        return list(dict.fromkeys([*self._least, *self._drops]))
 
-    def check(self, scores: Scores) -> list[Check]:
+    def check(self, scores: Scores, names: tuple[str, str] | None = None) -> list[Check]:
         """Checks the scores of a pair.
+
+        Args:
+            names: Of reference and distorted video in the checks; those of the files by default.
 
         Raises:
             InputError: The baseline is of another model or clip, or lacks the pooling; or as
@@ -212,7 +218,21 @@ class Gate:
             checks += [
                 self._check(scores, pool, most, earlier) for pool, most in self._drops.items()
             ]
-        return checks
+        if names is None:
+            return checks
+        reference, distorted = names
+        return [dataclasses.replace(c, reference=reference, distorted=distorted) for c in checks]
+
+    def check_each(self, ranking: Ranking) -> tuple[list[Check], list[Failure]]:
+        """Checks the scores of all videos of a ranking; returns what cannot be checked too."""
+        checks, unchecked = [], []
+        for scores, names in zip(ranking.ranked, ranking.names(), strict=True):
+            try:
+                checks += self.check(scores, names)
+            except InputError as error:
+                reference, distorted = map(str, scores.paths)
+                unchecked.append(Failure(reference, distorted, str(error)))
+        return checks, unchecked
 
     def _check(
         self, scores: Scores, named: str | None, points: float, earlier: _Document | None
@@ -233,7 +253,7 @@ class Gate:
         )
 
     def _drop(self, scores: Scores, score: float, pool: str, earlier: _Document) -> Drop:
-        if isinstance(earlier.frames, list) and pool in POOLS:
+        if isinstance(earlier.frames, list) and pool in POOLS and not scores.is_sample:
             frames = np.array(earlier.frames)
             if has_interval(pool):
                 drop = paired_drop(frames, scores.per_frame, pool, scores.rate)
@@ -247,9 +267,10 @@ class Gate:
                 f"{self._path}: has no score by {pool}; make it again with --per-frame, or with "
                 f"--pool {pool}."
             )
-        if pool == scores.pooling == earlier.pooling and earlier.interval and scores.interval:
+        if pool == scores.pooling == earlier.pooling:
             for interval in (earlier.interval, scores.interval):
-                drop = drop.widen((interval.high - interval.low) / 2)
+                if interval is not None:
+                    drop = drop.widen((interval.high - interval.low) / 2)
         return drop
 
     def _find(self, scores: Scores) -> _Document:
@@ -258,6 +279,9 @@ class Gate:
         of_clip = [d for d in self._documents if _is_name_of(d.reference, reference)]
         if len(self._documents) > 1:
             of_clip = [d for d in of_clip if _is_name_of(d.distorted, distorted)]
+        if len(of_clip) > 1:  # files of one name, which a ranking tells apart by their folders
+            of_clip = [d for d in of_clip if _ends_with(reference, d.reference)]
+            of_clip = [d for d in of_clip if _ends_with(distorted, d.distorted)]
         if len(of_clip) != 1:
             raise InputError(
                 f"{self._path}: has {len(of_clip) or 'no'} scores of {distorted.name} against "
@@ -281,7 +305,7 @@ class Gate:
                 f"{self._path}: of {format_count(count or 0, 'frame', 'g')}, the clip has "
                 f"{scores.frames or len(scores.per_frame)}; make the baseline of the same frames."
             )
-        if isinstance(found.frames, list):
+        if isinstance(found.frames, list) and not scores.is_sample:
             numbers = found.frame_numbers or range(len(found.frames))
             if list(numbers) != scores.table.index.tolist():
                 raise InputError(
@@ -291,11 +315,16 @@ class Gate:
         return found
 
 
-def gate_document(checks: Sequence[Check]) -> dict[str, object]:
-    """Returns checks as JSON writes them."""
+def gate_document(checks: Sequence[Check], unchecked: Sequence[Failure] = ()) -> dict[str, object]:
+    """Returns checks as JSON writes them.
+
+    Args:
+        unchecked: Videos that have a score and could not be checked.
+    """
     return {
-        "passed": all(check.passed for check in checks),
+        "passed": not unchecked and all(check.passed for check in checks),
         "checks": [check.to_dict() for check in checks],
+        **({"unchecked": [dataclasses.asdict(f) for f in unchecked]} if unchecked else {}),
     }
 
 
@@ -328,6 +357,12 @@ def check_gate(checks: Sequence[Check]) -> None:
 def _is_name_of(name: str, path: Path) -> bool:
     """Tells whether a document's name, with or without folder and ending, is that of a file."""
     return name == path.stem or Path(name).name == path.name
+
+
+def _ends_with(path: Path, name: str) -> bool:
+    """Tells whether a document's name is the end of a file's path."""
+    parts = Path(name).parts
+    return path.absolute().parts[-len(parts) :] == parts
 
 
 def _read_documents(path: Path) -> list[_Document]:

@@ -201,7 +201,7 @@ class Scores:
         return next((float(rate) for rate in rates if rate), None)
 
     @property
-    def _is_sample(self) -> bool:
+    def is_sample(self) -> bool:
         """Whether frames between those measured were left out."""
         return self.frames is not None and len(self.per_frame) < self.frames
 
@@ -214,7 +214,7 @@ class Scores:
         """
         if pool == WORST_SHOT and self.cuts is None:
             raise InputError(f"shots were not looked for; score with pool={WORST_SHOT!r}.")
-        if self._is_sample and pool != "mean":
+        if self.is_sample and pool != "mean":
             raise InputError(f"--pool {pool}: takes all frames; drop --within.")
         return pool_clip(
             self.per_frame, pool, rate=self.rate, cuts=self.cuts or (), numbers=self.table.index
@@ -226,7 +226,7 @@ class Scores:
         Their frames are numbered as in the table.
         """
         known = {WORST_SECOND: self.rate is not None, WORST_SHOT: self.cuts is not None}
-        if self._is_sample:
+        if self.is_sample:
             return {}
         rows = {name: self.pool(name) for name, is_known in known.items() if is_known}
         numbers = self.table.index  # which leave frames out where the two were aligned
@@ -308,14 +308,14 @@ class Scores:
 
     def statistics(self) -> dict[str, float]:
         """Returns statistics of the model's scores over frames, VMAF points."""
-        return statistics(self.per_frame, None if self._is_sample else self.rate, self.table.index)
+        return statistics(self.per_frame, None if self.is_sample else self.rate, self.table.index)
 
     def extra_metric_statistics(self) -> dict[str, dict[str, float]]:
         """Returns mean, deviation, median, minimum and maximum of the other metrics, by name."""
         return {n: _metric_statistics(v) for n, v in self.table.labels.items() if n in METRICS}
 
     def _teacher_statistics(self) -> dict[str, dict[str, float]]:
-        rate, labels = None if self._is_sample else self.rate, self.table.labels
+        rate, labels = None if self.is_sample else self.rate, self.table.labels
         numbers = self.table.index
         return {n: statistics(v, rate, numbers) for n, v in labels.items() if n not in METRICS}
 
