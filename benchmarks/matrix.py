@@ -69,6 +69,10 @@ RUNTIMES = {
     "OpenCV 5.0.0": (("opencv-python-headless==5.0.0.93", _NUMPY), "opencv"),
     "tract 0.23.9": (("tract==0.23.9", _NUMPY), "tract"),
     "MNN 3.6.1": (("mnn==3.6.1", _NUMPY), "mnn"),
+    "IREE 3.13.0": (
+        ("iree-base-compiler==3.13.0", "iree-base-runtime==3.13.0", "onnx==1.23.2", _NUMPY),
+        "iree",
+    ),
 }
 WEB = Path("web/node_modules/onnxruntime-web")
 _WORKER = Path(__file__).with_name("matrix_worker.py")

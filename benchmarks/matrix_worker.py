@@ -120,6 +120,40 @@ def mnn_session() -> tuple[str, Session]:
     return MNN.version(), run
 
 
+def iree_session() -> tuple[str, Session]:
+    """Returns IREE's version and a function that compiles a file for this processor and runs it."""
+    import iree.compiler  # type: ignore[import-not-found]
+    import iree.runtime  # type: ignore[import-not-found]
+    import onnx
+
+    def run(path: str, feed: Arrays) -> npt.NDArray[np.float32]:
+        graph = onnx.load(path).graph
+        with tempfile.TemporaryDirectory() as folder:
+            imported = str(Path(folder) / "model.mlir")
+            line = [sys.executable, "-m", "iree.compiler.tools.import_onnx", path, "-o", imported]
+            environment = {**os.environ, "PYTHONPATH": sys.path[0]}
+            done = subprocess.run(
+                line, env=environment, capture_output=True, text=True, check=False
+            )
+            if done.returncode:
+                raise RuntimeError((done.stderr.strip().splitlines() or ["not imported"])[-1])
+            host = ["--iree-llvmcpu-target-cpu=host"]
+            try:
+                compiled = iree.compiler.compile_file(
+                    imported, target_backends=["llvm-cpu"], input_type="onnx", extra_args=host
+                )
+            except iree.compiler.CompilerToolError as error:  # its first lines name the tool alone
+                reasons = [line for line in str(error).splitlines() if "error: " in line]
+                raise RuntimeError(reasons[0].partition("error: ")[2]) from error
+        module = iree.runtime.load_vm_flatbuffer(compiled, driver="local-task")
+        outputs = module[graph.name](*(feed[value.name] for value in graph.input))
+        if len(graph.output) == 1:
+            return np.asarray(outputs)
+        return np.asarray(outputs[[value.name for value in graph.output].index("vmaf")])
+
+    return version("iree-base-runtime"), run
+
+
 RUNTIMES: dict[str, Callable[[], tuple[str, Session]]] = {
     "onnxruntime": onnxruntime_session,
     "openvino": lambda: openvino_session("f32"),
@@ -128,6 +162,7 @@ RUNTIMES: dict[str, Callable[[], tuple[str, Session]]] = {
     "opencv": opencv_session,
     "tract": tract_session,
     "mnn": mnn_session,
+    "iree": iree_session,
 }
 
 
