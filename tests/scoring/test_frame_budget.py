@@ -1,12 +1,14 @@
 """Samples of frames: which models and comparisons they can serve, and their values."""
 
 import dataclasses
+import json
 import subprocess
 
 import numpy as np
 import pytest
 
 import vmaf_jax
+from tests.support import run_command
 from vmaf_jax.errors import InputError
 from vmaf_jax.extraction.extract import extract_pair
 from vmaf_jax.features.feature_set import FEATURES
@@ -71,3 +73,32 @@ def test_a_clip_too_short_for_a_sample_is_told(encodes, frames):
     said = f"dis.mp4: {frames} frames?, --within takes 13 or more; drop it"
     with pytest.raises(InputError, match=said):
         measure_some(files, 6, FEATURES, Comparison(frames=frames))
+
+
+def test_scores_above_100_are_estimated_limited_and_shown(ffmpeg, tmp_path):
+    """VMAF v1 reaches 110 for a 4K screen from three heights."""
+    source = [
+        ffmpeg,
+        "-v",
+        "error",
+        "-f",
+        "lavfi",
+        "-i",
+        "testsrc2=size=480x352:rate=24:duration=2",
+    ]
+    reference, distorted = tmp_path / "ref.mkv", tmp_path / "dis.mkv"
+    subprocess.run([*source, "-c:v", "ffv1", "-pix_fmt", "yuv420p", reference], check=True)
+    line = [ffmpeg, "-v", "error", "-i", reference, "-c:v", "libx264", "-crf", "20", distorted]
+    subprocess.run(line, check=True)
+    words = ("score", reference, distorted, "--model", "v1", "--display", "2160p@3H")
+    whole = json.loads(run_command(*words, "--json").stdout)["score"]
+    assert whole > 101
+    some = json.loads(run_command(*words, "--within", 0.5, "--json").stdout)
+    assert some["frames_measured"] < some["frames"]
+    assert some["interval"]["low"] < some["score"] < some["interval"]["high"]
+    assert some["score"] == pytest.approx(whole, abs=0.5)
+    page = tmp_path / "page.html"
+    ended = run_command(*words, "--pool", "p5", "--fail-below", 100.5, "--html", page)
+    assert ended.code == 0
+    assert " of 110, pooled by p5" in ended.stdout + ended.stderr
+    assert "points of 110, " in page.read_text()

@@ -79,6 +79,7 @@ def clip_view(scores: Sequence[Scores], failed: Failed = ()) -> ClipView:
     return ClipView(
         reference=pairs[0].reference.path.name,
         model=scores[0].model,
+        top=scores[0].top,
         pooled=scores[0].how_pooled,
         n_frames=int(lead["frames"]),
         encodes=[

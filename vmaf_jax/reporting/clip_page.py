@@ -69,8 +69,7 @@ class Encode:
         why: the reasons of the scores of the clip (None) and of its lowest frames.
         region: the region that stands out; None where none does, or none was looked for.
         vote: the score as a vote, in words that continue a line; "" where none is predicted.
-        maps: of some of its pictures, by frame and feature: the loss of each tile, 0 to 1,
-            `[rows, columns]`.
+        maps: of some pictures, by frame and feature: losses of tiles, 0 to 1, `[rows, columns]`.
     """
 
     name: str
@@ -111,6 +110,7 @@ class ClipView:
     Attributes:
         reference: its file's name.
         model: its name.
+        top: its highest score, points.
         pooled: how the clip's score comes about, such as `pooled by mean`.
         n_frames: of the clip.
         encodes: the best first; the first `MAX_DRAWN` are drawn.
@@ -121,13 +121,13 @@ class ClipView:
         pictures: of the reference, JPEG by frame.
         size: of the pictures, pixels; `full` that of the reference.
         notes: sentences on the whole.
-        map_extent: width and height of maps over the picture's, at least 1: the last tiles reach
-            over its edge.
+        map_extent: size of maps over the picture's, at least 1: the last tiles reach over its edge.
         no_maps: why there are none; "" where there are.
     """
 
     reference: str
     model: str
+    top: float
     pooled: str
     n_frames: int
     encodes: Sequence[Encode]
@@ -234,12 +234,12 @@ def _verdict(view: ClipView) -> str:
     lowest = lead.worst[0]
     pooled = f"{view.pooled} over {format_count(view.n_frames, 'frame')}"
     if len(view.encodes) == 1:
-        words = f"{lead.score:.2f} of 100 by {view.model}, {pooled}"
+        words = f"{lead.score:.2f} of {view.top:g} by {view.model}, {pooled}"
     else:
         last = view.encodes[-1]
         words = (
-            f"{lead.name} is the best of {len(view.encodes)} encodes with {lead.score:.2f} of 100 "
-            f"by {view.model}, {last.name} the last with {last.score:.2f}; {pooled}"
+            f"{lead.name} is the best of {len(view.encodes)} encodes with {lead.score:.2f} of "
+            f"{view.top:g} by {view.model}, {last.name} the last with {last.score:.2f}; {pooled}"
         )
     whose = "The" if len(view.encodes) == 1 else f"{lead.name}'s"
     return f"{words}. {whose} lowest is {view.when(lowest, lead)} with {lead.at(lowest):.2f}."
@@ -260,7 +260,7 @@ def _tiles(view: ClipView) -> list[Tile]:
     if (second := lead.worst_second) is not None:
         worst += f"; the worst second has {second.score:.2f}, from {view.when(second.first, lead)}"
     return [
-        Tile("Score", f"{lead.score:.2f}", f"points of 100{lead.vote}, {lead.name}"),
+        Tile("Score", f"{lead.score:.2f}", f"points of {view.top:g}{lead.vote}, {lead.name}"),
         Tile("Worst frames", f"{low:.2f}", f"5 % of frames are below; {worst}"),
         sure,
     ]
@@ -537,7 +537,7 @@ def _quality_frame(view: ClipView, curves: Sequence[Curve]) -> Plot:
             lows.append(encode.interval.low)
             highs.append(encode.interval.high)
     pad = max(0.08 * (max(highs) - min(lows)), 1.0)
-    low, high = max(min(lows) - pad, -1.0), min(max(highs) + pad, 101.0)
+    low, high = max(min(lows) - pad, -1.0), min(max(highs) + pad, view.top + 1)
     last = float(max(view.n_frames - 1, 1))
     return Plot((0.0, last), (low, high), width=880, height=340, left=50, right=44)
 

@@ -105,7 +105,9 @@ def _draw_scores(per_frame: npt.NDArray[np.float64], numbers: npt.NDArray[np.int
     lowest = np.minimum.reduceat(per_frame, starts)
     low = min(float(lowest.min()), 99.0)
     places = numbers[starts].astype(np.float64)
-    plot = Plot((0.0, max(float(places[-1]), 1.0)), (low, 100.0), height=180)
+    plot = Plot(
+        (0.0, max(float(places[-1]), 1.0)), (low, max(100.0, float(lowest.max()))), height=180
+    )
     words = "frame" if step == 1 else f"frame (the lowest of every {step})"
     parts = [plot.axes(words, "points"), plot.line(places, lowest, "curve")]
     return drawing(plot.width, plot.height, "Scores over the frames", parts)

@@ -266,7 +266,7 @@ class Trials:
                 cell=first_cell(self.source.n_frames),
                 pilot=look,
             )
-            score = min(max(some.estimate.mean, 0.0), 100.0)
+            score = min(max(some.estimate.mean, 0.0), self.model.top)
             return score, score - some.estimate.half_width, len(some.per_frame)
         table = self.measure(pair)
         score = self.score_frames(table.features, self.source.cuts)

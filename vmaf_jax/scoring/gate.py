@@ -33,6 +33,7 @@ LEVEL = 0.95
 _DRAWS = 400  # ten of them beyond each end of the interval
 _LEAST_BLOCKS = 4  # of a clip; shorter ones are cut into blocks of less than a second
 _ROUNDING = 1e-3  # points, by which builds of libvmaf differ on the same pair
+_TOP = 110.0  # of VMAF v1 for 2160p@3H; other models end at 100
 _RATE = 25.0  # frames per second, where files have none
 
 
@@ -207,9 +208,13 @@ class Gate:
             names: Of reference and distorted video in the checks; those of the files by default.
 
         Raises:
-            InputError: The baseline is of another model or clip, or lacks the pooling; or as
-                `Scores.pool`.
+            InputError: A limit is above the model's highest score; the baseline is of another model
+                or clip, or lacks the pooling; or as `Scores.pool`.
         """
+        if (most := max(self._least.values(), default=0.0)) > scores.top:
+            raise InputError(
+                f"--fail-below {most:g}: scores of {scores.model} end at {scores.top:g}; lower it."
+            )
         if WORST_SHOT in self.pools and scores.cuts is None:
             scores = dataclasses.replace(scores, cuts=find_shots(scores))
         checks = [self._check(scores, pool, least, None) for pool, least in self._least.items()]
@@ -383,7 +388,7 @@ def parse_limits(text: str, flag: str) -> Limits:
     """Parses limits such as `90` or `p5=75,worst-second=60`; a lone number is of the clip's score.
 
     Raises:
-        InputError: A limit is no number from 0 to 100, is of an unknown pooling, or is there twice;
+        InputError: A limit is no number from 0 to 110, is of an unknown pooling, or is there twice;
             the message begins with `flag`.
     """
     limits: dict[str | None, float] = {}
@@ -395,7 +400,7 @@ def parse_limits(text: str, flag: str) -> Limits:
             points = float(number)
         except ValueError:
             points = math.nan
-        if not 0 <= points <= 100:
+        if not 0 <= points <= _TOP:
             raise InputError(
                 f"{flag} {text}: {part.strip()!r} is no limit; write points from 0 to 100, as 90, "
                 f"or with a pooling, as p5=75,worst-second=60."

@@ -79,12 +79,12 @@ def score_interval(
     if level is None:
         if estimate is None:
             return None
-        return ScoreInterval(LEVEL, max(0.0, score - half), min(100.0, score + half), SAMPLING)
+        return ScoreInterval(LEVEL, max(0.0, score - half), min(model.top, score + half), SAMPLING)
     assert model.calibration is not None, "check_interval comes first"  # noqa: S101
     if half == 0:
         return model.calibration.interval(score, level, model.name)
     wide = model.calibration.interval(score, level + 1 - LEVEL, model.name)
-    return ScoreInterval(level, max(0.0, wide.low - half), min(100.0, wide.high + half), BOTH)
+    return ScoreInterval(level, max(0.0, wide.low - half), min(model.top, wide.high + half), BOTH)
 
 
 def pool_profile(model: Model, pool: Callable[[Floats], float]) -> ConformalProfile:

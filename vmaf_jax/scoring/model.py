@@ -57,6 +57,7 @@ class Model:
         titles: The votes that calibrated it to titles; None of other models.
         folder: Of its files, where its run's held-out predictions may lie; None for VMAF's own.
         distance: The viewing distances that it knows; None where it knows none.
+        top: Its highest score; 110 of VMAF v1 for `2160p@3H`.
     """
 
     name: str
@@ -72,6 +73,7 @@ class Model:
     titles: "TitleModel | None" = None
     folder: Path | None = None
     distance: "ViewingDistance | None" = None
+    top: float = 100.0
 
     def __repr__(self) -> str:
         learnt = "" if self.label is None else f", learnt {self.label}"
@@ -190,7 +192,8 @@ def load_model(model: ModelLike) -> Model:
         from vmaf_jax.teacher import load_teacher
 
         teacher = load_teacher(text)
-        return Model(teacher.name, "libvmaf", teacher.feature_set, teacher, compiles=False)
+        top = 100.0 if teacher.model.clip is None else teacher.model.clip[1]
+        return Model(teacher.name, "libvmaf", teacher.feature_set, teacher, compiles=False, top=top)
     if shipped_onnx(text) is not None and importlib.util.find_spec("jax") is None:
         return load_scorer(text)
     return _load_run(find_run(text))

@@ -416,6 +416,7 @@ def predict_scores(
         pooling=model.pooling,
         label_scale=model.label_scale if model.label == "mos" else None,
         label=model.label,
+        top=model.top,
         interval=interval,
         inside_training_region=inside,
         explanation=explanation,
@@ -468,7 +469,7 @@ def _score_sample(
         loaded.feature_set,
         settings.comparison,
     )
-    pooled = min(max(sample.estimate.mean, 0.0), 100.0)  # a regression may leave the scale
+    pooled = min(max(sample.estimate.mean, 0.0), loaded.top)  # a regression may leave the scale
     return Scores(
         model=loaded.name,
         kind=loaded.kind,
@@ -478,6 +479,7 @@ def _score_sample(
         pooled=pooled,
         label_scale=loaded.label_scale if loaded.label == "mos" else None,
         label=loaded.label,
+        top=loaded.top,
         interval=score_interval(loaded, pooled, settings.interval, sample.estimate),
         inside_training_region=is_in_training_region(loaded, sample.mean_features),
         frames=sample.n_frames,

@@ -118,12 +118,13 @@ class Scores:
     Attributes:
         model: The model's name.
         kind: `run` (JAX), `onnx`, `libvmaf` or `calibrated`.
-        per_frame: float64 `[frames]`, VMAF points, 0-100.
+        per_frame: float64 `[frames]`, VMAF points, 0 to `top`.
         table: The features (and the teachers' scores) that the scores were computed from.
         seconds: Of `extraction` (the model loads meanwhile) and of `inference`.
         pooled: The clip's score, VMAF points: by the model's own pooling, or by the one requested.
         pooling: That pooling's name.
         label_scale: The worst and the best vote behind 0 and 100, of a model of votes.
+        top: The model's highest score.
         label: What the model was trained on: the name of a teacher, or `mos`; None if unknown.
         interval: Of the clip's score, where one was requested.
         inside_training_region: Whether the clip is like those that the model was trained on; None
@@ -146,6 +147,7 @@ class Scores:
     pooling: str = "mean"
     label_scale: LabelScale | None = None
     label: str | None = None
+    top: float = 100.0
     interval: "ScoreInterval | None" = None
     inside_training_region: bool | None = None
     frames: int | None = None
@@ -414,7 +416,7 @@ class Scores:
         """Returns the clip's score in words, where it is more than the mean over frames."""
         if self.label_scale is None and self.pooling == "mean":
             return []
-        line = f"{self.model}: {self.pooled:.2f} of 100, {self.how_pooled}"
+        line = f"{self.model}: {self.pooled:.2f} of {self.top:g}, {self.how_pooled}"
         if self.pooling in (moments := self.moments()):
             moment = moments[self.pooling]
             line += f", frames {moment.first} to {moment.last}"
