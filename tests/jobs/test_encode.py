@@ -19,6 +19,8 @@ from vmaf_jax.jobs.encode import EncodeSettings, encode
 from vmaf_jax.scoring.score import score
 from vmaf_jax.video.encoders import _list_encoders
 from vmaf_jax.video.ffmpeg import find_ffmpeg
+from vmaf_jax.video.inputs import Video
+from vmaf_jax.video.streams import probe
 
 
 @pytest.fixture
@@ -173,7 +175,14 @@ def test_an_output_that_exists_is_kept(encodes, tmp_path):
         (["--target", "90", "--height", "300"], "above the source's 288 lines"),
         (["--target", "90", "--encoder", "libx26"], "Did you mean libx26"),
         (["--target", "90", "--preset", "hasty"], "libx264 cannot encode it"),
-        (["--target", "90", "--pix-fmt", "yuv999p"], "cannot encode it"),
+        (["--target", "90", "--pix-fmt", "yuv999p"], "libx264 takes yuv420p, yuv422p, yuv444p"),
+        # In their place ffmpeg's encoders take the nearest format that they have.
+        (["--target", "90", "--pix-fmt", "nv12"], "--pix-fmt nv12: libx264 takes yuv420p"),
+        (["--target", "90", "--pix-fmt", "yuv420p12le"], "takes yuv420p, yuv422p, yuv444p, yuv4"),
+        (
+            ["--target", "90", "--encoder", "libsvtav1", "--pix-fmt", "yuv444p"],
+            "--pix-fmt yuv444p: libsvtav1 takes yuv420p, yuv420p10le; name one.",
+        ),
         (["--target", "90", "--", "-vf", "null"], "no option of libx264"),
         (["--target", "90", "--", "-crf", "3"], "is set by the search"),
         (["--target", "90", "--", "-forced-idr", "0"], "is set by the search"),
@@ -202,6 +211,21 @@ def test_bad_input_is_one_line_and_leaves_nothing(encodes, tmp_path, words, reas
     assert (result.code, result.stdout) == (2, "")
     assert reason in result.stderr
     assert files(tmp_path) == []
+
+
+@pytest.mark.parametrize("encoder", ["libx264", "libx265", "libsvtav1", "libvpx-vp9", "libaom-av1"])
+def test_a_source_of_odd_size_is_encoded_or_told_how(make, tmp_path, encoder):
+    size = ("-f", "lavfi", "-i", "mandelbrot=size=121x97:rate=24", "-t", 0.5)
+    source = make("odd.mkv", *size, "-c:v", "ffv1", "-pix_fmt", "yuv444p")
+    preset = {"libsvtav1": "12", "libvpx-vp9": "8", "libaom-av1": "8"}.get(encoder, "ultrafast")
+    settings = EncodeSettings(target=80.0, encoder=encoder, preset=preset, tolerance=50)
+    if encoder.startswith("libx26"):
+        with pytest.raises(InputError, match=rf"{encoder} takes no yuv420p of 121x97; give --pix-"):
+            encode(source, tmp_path / "out.mkv", settings)
+        settings = dataclasses.replace(settings, pix_fmt="yuv444p")
+    result = encode(source, tmp_path / "out.mkv", settings)
+    stream = probe(find_ffmpeg(), Video(tmp_path / "out.mkv"))[1]
+    assert (stream.width, stream.height, stream.pix_fmt) == (121, 97, result.pix_fmt)
 
 
 def test_a_raw_source_is_told_to_be_wrapped(encodes, tmp_path):

@@ -8,6 +8,7 @@ from vmaf_jax.video import encoders
 from vmaf_jax.video.encoders import EncodeRecipe, encode_video, find_encoder, stream_bytes
 from vmaf_jax.video.ffmpeg import find_ffmpeg
 from vmaf_jax.video.inputs import Video
+from vmaf_jax.video.streams import probe
 
 
 @pytest.fixture
@@ -44,3 +45,22 @@ def test_an_encoder_that_warns_of_a_fraction_keeps_whole_settings(monkeypatch):
         assert find_encoder(ffmpeg, "libsvtav1").settings.step == 1
     finally:
         encoders._takes_fractions.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("name", "preset", "named", "taken"),
+    [
+        ("libsvtav1", "12", "yuv444p", "yuv420p"),
+        ("libx264", "ultrafast", "yuv420p12le", "yuv420p10le"),
+    ],
+)
+def test_ffmpeg_takes_the_nearest_format(encodes, tmp_path, name, preset, named, taken):
+    """Which is why a format that an encoder has not is refused."""
+    ffmpeg, out = find_ffmpeg(), Video(tmp_path / "out.mkv")
+    encoder = find_encoder(ffmpeg, name)
+    assert taken in encoder.pix_fmts
+    assert named not in encoder.pix_fmts
+    encode_video(
+        ffmpeg, Video(encodes / "ref.y4m"), EncodeRecipe(encoder, preset, named), 40, out.path
+    )
+    assert probe(ffmpeg, out)[1].pix_fmt == taken

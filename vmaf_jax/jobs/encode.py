@@ -41,11 +41,12 @@ from vmaf_jax.video.encoders import (
     EncodeRecipe,
     SettingRange,
     check_arguments,
+    check_format,
     find_encoder,
 )
 from vmaf_jax.video.ffmpeg import Ffmpeg, find_ffmpeg
 from vmaf_jax.video.inputs import Video
-from vmaf_jax.video.pixel_format import sample_bits
+from vmaf_jax.video.pixel_format import SUBSAMPLING, chroma_layout, sample_bits
 from vmaf_jax.video.survey import Survey, survey_source
 
 _LEAST_LINES = 16
@@ -118,10 +119,12 @@ def look_at_source(
     """Surveys a source, and loads what scores its encodes.
 
     Raises:
-        InputError: The encoder refuses its options, the source cannot be encoded and compared
-            frame by frame, or the model cannot be loaded.
+        InputError: The encoder refuses its options or format, the source cannot be encoded and
+            compared frame by frame, or the model cannot be loaded.
     """
     check_arguments(ffmpeg, encoder, settings.encoder_args)
+    if settings.pix_fmt is not None:
+        check_format(encoder, settings.pix_fmt)
     progress.say("looking at the source")
     source = survey_source(ffmpeg, video, choose_segments)
     return source, load_scorer(choose_model(settings.model, source.video).model)
@@ -154,7 +157,8 @@ def make_recipe(encoder: Encoder, settings: EncodeSettings, source: Survey) -> E
     """Returns how a source is encoded.
 
     Raises:
-        InputError: The encode is to have more lines than the source.
+        InputError: The encode is to have more lines than the source, or a format or size that the
+            encoder does not take.
     """
     if settings.height is not None and settings.height > source.stream.height:
         raise InputError(
@@ -162,10 +166,20 @@ def make_recipe(encoder: Encoder, settings: EncodeSettings, source: Survey) -> E
             f"lower or drop it."
         )
     is_deep = sample_bits(source.stream.pix_fmt) > 8
+    pix_fmt = settings.pix_fmt or ("yuv420p10le" if is_deep else "yuv420p")
+    check_format(encoder, pix_fmt)
+    across, down = SUBSAMPLING[f"yuv{chroma_layout(pix_fmt)}p"]
+    width, height = source.stream.width, source.stream.height
+    is_odd = settings.height is None and (width % across or height % down)
+    if is_odd and not encoder.takes_odd_sizes:
+        raise InputError(
+            f"{source.video.path}: {encoder.name} takes no {pix_fmt} of {width}x{height}; give "
+            f"--pix-fmt yuv444p, or --encoder libsvtav1, or crop the source to even sizes."
+        )
     return EncodeRecipe(
         encoder=encoder,
         preset=settings.preset or encoder.preset,
-        pix_fmt=settings.pix_fmt or ("yuv420p10le" if is_deep else "yuv420p"),
+        pix_fmt=pix_fmt,
         height=settings.height,
         arguments=settings.encoder_args,
     )

@@ -15,6 +15,7 @@ from vmaf_jax.errors import InputError, did_you_mean
 from vmaf_jax.files import work_folder
 from vmaf_jax.video.ffmpeg import Ffmpeg, report_frames, run_ffmpeg
 from vmaf_jax.video.inputs import Video
+from vmaf_jax.video.pixel_format import RAW_FORMATS, is_luma_alone
 
 # Containers of finished files, by suffix: ffmpeg's muxer.
 CONTAINERS = {".mkv": "matroska", ".mp4": "mp4", ".mov": "mov", ".webm": "webm"}
@@ -79,6 +80,8 @@ class Encoder:
         fixed: Options that it always has.
         parameters: The option whose value may say `crf=`, with fractions that `-crf` has not; None
             where `-crf` is used.
+        takes_odd_sizes: Whether a picture's size may be no multiple of its chroma's subsampling.
+        pix_fmts: Planar YUV formats that this ffmpeg's build of it takes (`find_encoder`).
     """
 
     name: str
@@ -88,6 +91,8 @@ class Encoder:
     containers: tuple[str, ...]
     fixed: tuple[str, ...] = ()
     parameters: str | None = None
+    takes_odd_sizes: bool = True
+    pix_fmts: tuple[str, ...] = ()
 
 
 _FILM, _WEB = (".mkv", ".mp4", ".mov"), (".mkv", ".mp4", ".webm")
@@ -101,8 +106,16 @@ _SVT_PARAMETERS, _FINE_AV1 = "-svtav1-params", dataclasses.replace(_AV1, worst=7
 ENCODERS = {
     encoder.name: encoder
     for encoder in (
-        Encoder("libx264", _X264, "-preset", "medium", _FILM, _CLOSED),
-        Encoder("libx265", _X264, "-preset", "medium", _FILM, (*_CLOSED, *_QUIET_X265)),
+        Encoder("libx264", _X264, "-preset", "medium", _FILM, _CLOSED, takes_odd_sizes=False),
+        Encoder(
+            "libx265",
+            _X264,
+            "-preset",
+            "medium",
+            _FILM,
+            (*_CLOSED, *_QUIET_X265),
+            takes_odd_sizes=False,
+        ),
         Encoder("libsvtav1", _AV1, "-preset", "8", _WEB),
         Encoder("libvpx-vp9", _AV1, "-cpu-used", "4", _WEB, (*_BY_QUALITY, "-deadline", "good")),
         Encoder("libaom-av1", _AV1, "-cpu-used", "6", _WEB, _BY_QUALITY),
@@ -144,7 +157,11 @@ def find_encoder(ffmpeg: Ffmpeg, name: str) -> Encoder:
             f"--encoder {name}: {ffmpeg.path} is built without it; it has "
             f"{', '.join(present) or 'none of those known here'}."
         )
-    encoder = ENCODERS[name]
+    listed = re.search(r"Supported pixel formats:(.*)", _describe(ffmpeg.path, name))
+    formats = listed[1].split() if listed else []
+    # Of another format ffmpeg's encoders take the nearest that they have, without an error.
+    planar = tuple(f for f in formats if f in RAW_FORMATS and not is_luma_alone(f))
+    encoder = dataclasses.replace(ENCODERS[name], pix_fmts=planar)
     if name == "libsvtav1" and _takes_fractions(ffmpeg):
         return dataclasses.replace(encoder, settings=_FINE_AV1, parameters=_SVT_PARAMETERS)
     return encoder
@@ -156,8 +173,8 @@ def check_arguments(ffmpeg: Ffmpeg, encoder: Encoder, arguments: Sequence[str]) 
     Raises:
         InputError: An argument is no option of it, is set already, or has no value.
     """
-    help_text = _ask(ffmpeg.path, "-v", "error", "-h", f"encoder={encoder.name}")
-    own = {f"-{name}" for name in re.findall(r"^  -(\S+) +<", help_text, re.M)}
+    listed = re.findall(r"^  -(\S+) +<", _describe(ffmpeg.path, encoder.name), re.M)
+    own = {f"-{name}" for name in listed}
     allowed = (own | _COMMON_OPTIONS) - _OWN_OPTIONS
     for name in arguments[::2]:
         if name in _OWN_OPTIONS:
@@ -180,6 +197,14 @@ def check_arguments(ffmpeg: Ffmpeg, encoder: Encoder, arguments: Sequence[str]) 
                 f"{name} {min(own_keys)}: is set by the search or by an option of vmaf-jax; drop "
                 f"it (docs/traps.md)."
             )
+
+
+def check_format(encoder: Encoder, pix_fmt: str) -> None:
+    """Raises InputError unless an encoder of `find_encoder` takes a pixel format."""
+    if pix_fmt not in encoder.pix_fmts:
+        raise InputError(
+            f"--pix-fmt {pix_fmt}: {encoder.name} takes {', '.join(encoder.pix_fmts)}; name one."
+        )
 
 
 def encode_video(
@@ -333,6 +358,12 @@ def _takes_fractions(ffmpeg: Ffmpeg) -> bool:
     tried = ["-c:v", "libsvtav1", _SVT_PARAMETERS, f"crf={_FINE_AV1.worst - _FINE_AV1.step:g}"]
     run = run_ffmpeg(ffmpeg, [*_ONE_PICTURE, *tried, "-f", "null", "-"])
     return run.code == 0 and "parsing option" not in run.report
+
+
+@functools.cache
+def _describe(path: str, encoder: str) -> str:
+    """Returns ffmpeg's help on an encoder: its options, and the formats that it takes."""
+    return _ask(path, "-v", "error", "-h", f"encoder={encoder}")
 
 
 def _ask(path: str, *words: str) -> str:
