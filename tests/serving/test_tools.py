@@ -155,6 +155,25 @@ def test_pictures_of_an_answer_fit_an_event_of_the_client(server):
     assert sum(map(len, shown)) > MAX_PICTURES / 3
 
 
+def test_answers_say_what_was_left_out(server, ffmpeg):
+    """Of frames that the encode lacks, and of the grain that its decoder adds."""
+    line = [ffmpeg, "-v", "error", "-y", "-i", server.folder / "ref.y4m"]
+    short = ["-frames:v", "9", "-c:v", "libx264", "-crf", "20", server.folder / "cut.mp4"]
+    subprocess.run([*line, *short], check=True)
+    grain = ["-c:v", "libsvtav1", "-svtav1-params", "film-grain=20", server.folder / "grain.mp4"]
+    subprocess.run([*line, *grain], check=True, stderr=subprocess.DEVNULL)
+    cut = {"reference": "ref.y4m", "distorted": "cut.mp4", "align": True}
+    (warning,) = server.answer("vmaf_score", **cut)["warnings"]
+    assert "3 frames" in warning
+    assert server.answer("describe_worst_frames", **cut, pictures=False)["warnings"] == [warning]
+    assert server.answer("quality_maps", **cut, out="maps/cut")["warnings"] == [warning]
+    several = {"reference": "ref.y4m", "distorted": ["dis.mp4", "grain.mp4"]}
+    ranked = server.answer("rank", **several)["ranked"]
+    warnings = {entry["distorted"]: entry["warnings"] for entry in ranked}
+    assert warnings["dis.mp4"] == []
+    assert "'film_grain' on keeps it" in warnings["grain.mp4"][0]
+
+
 def test_maps_are_written_below_the_output_folder_alone(server):
     answer = server.answer("quality_maps", **PAIR, model="nano", out="maps/dis", worst_region=True)
     files = [Path(name) for name in answer["files"]]

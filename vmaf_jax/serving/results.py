@@ -110,6 +110,7 @@ class ScoreResult(Frames):
             unknown.
         features: means over frames, no unit.
         seconds: spent on extraction and on inference.
+        warnings: what differs between the videos, and what was left out of them, a sentence each.
     """
 
     model: str
@@ -125,6 +126,7 @@ class ScoreResult(Frames):
     statistics: Statistics
     features: dict[str, float]
     seconds: dict[str, float]
+    warnings: list[str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,6 +137,7 @@ class WorstFramesResult:
         score: the clip's score by the model's own pooling, points.
         features: means over the clip, no unit.
         worst: the lowest first; pictures come in this order.
+        warnings: what differs between the videos, and what was left out of them, a sentence each.
     """
 
     model: str
@@ -142,6 +145,7 @@ class WorstFramesResult:
     frames_in_clip: int
     features: dict[str, float]
     worst: list[Frame]
+    warnings: list[str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,12 +156,14 @@ class MapsResult:
         score: the clip's score, points.
         files: PNG; a name has the frame's number and the feature.
         worst_region: the part of a picture that departs most, where it was requested.
+        warnings: what differs between the videos, and what was left out of them, a sentence each.
     """
 
     model: str
     score: float
     files: list[str]
     worst_region: WorstRegion | None = None
+    warnings: list[str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,6 +177,7 @@ class RankedVideo:
         kbit_per_s: its size over its duration; null where that is unknown.
         interval: of the score, where it was requested.
         worst_region: the part of a picture that departs most, where it was requested.
+        warnings: what differs between the videos, and what was left out of them, a sentence each.
     """
 
     rank: int
@@ -183,6 +190,7 @@ class RankedVideo:
     worst_region: WorstRegion | None = None
     inside_training_region: bool | None = None
     statistics: Statistics
+    warnings: list[str]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,8 +8,9 @@ import contextlib
 import dataclasses
 import json
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from importlib import metadata
+from typing import Any
 
 from mcp import types
 from mcp.server.context import ServerRequestContext
@@ -158,14 +159,22 @@ def _name_arguments(message: str, tool: Tool | None) -> str:
     return _OPTION.sub(name, message)
 
 
+def _name_arguments_of(result: Mapping[str, Any], tool: Tool) -> dict[str, Any]:
+    """Replaces options by arguments in a result's warnings and reasons, and in those within it."""
+    named = dict(result)
+    for part in ("failed", "ranked"):
+        if isinstance(entries := result.get(part), list):
+            named[part] = [_name_arguments_of(entry, tool) for entry in entries]
+    if isinstance(reason := result.get("reason"), str):
+        named["reason"] = _name_arguments(reason, tool)
+    if isinstance(warnings := result.get("warnings"), list):
+        named["warnings"] = [_name_arguments(warning, tool) for warning in warnings]
+    return named
+
+
 def _render_answer(answer: Message, tool: Tool, long_results: LongResults) -> types.CallToolResult:
     """Renders an answer: its JSON, its pictures, and a link to the frames that do not fit."""
-    result = answer["result"]
-    failed = result.get("failed")
-    if isinstance(failed, list):
-        reasons = [_name_arguments(failure["reason"], tool) for failure in failed]
-        pairs = zip(failed, reasons, strict=True)
-        result = {**result, "failed": [{**failure, "reason": reason} for failure, reason in pairs]}
+    result = _name_arguments_of(answer["result"], tool)
     link: list[types.ContentBlock] = []
     frames = result.get("frames")
     if isinstance(frames, list) and len(frames) > PART:
