@@ -114,6 +114,42 @@ def test_votes_at_several_distances_are_of_a_clip_each(tmp_path):
     assert [clip.clip for clip in one] == ["a", "b"]
 
 
+HUNDRED = (0.0, 100.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("clip,mos\na,2\nb,3\nc,4.5\n", "no vote is above 4.5, while the scale is 0 to 100"),
+        (
+            "clip,subject,vote\na,s,2\na,t,60\nb,s,3\nb,t,70\nc,s,4\nc,t,90\nd,t,8\n",
+            "subject 's' votes 4 at most where others vote 73 on average, while the scale is",
+        ),
+    ],
+)
+def test_votes_of_a_small_scale_are_told_on_a_large_one(tmp_path, text, message):
+    with pytest.raises(InputError, match=f"{message}.* say in a column label_scale"):
+        read_rated(tmp_path, text, HUNDRED)
+    header, *rows = text.splitlines()
+    stated = "\n".join([f"{header},label_scale", *(f"{row},0 100" for row in rows)])
+    assert len(read_rated(tmp_path, stated, HUNDRED)) == len({row[0] for row in rows})
+
+
+def test_low_votes_on_bad_clips_are_of_the_large_scale(tmp_path):
+    low = "clip,mos\na,2\nb,3\n"
+    harsh = "clip,subject,vote\na,s,2\na,t,9\nb,s,3\nb,t,12\nc,s,4\nc,t,11\n"
+    for text in (low, harsh, "clip,mos\na,2\nb,3\nc,60\n"):
+        assert read_rated(tmp_path, text, HUNDRED)
+
+
+def test_accents_are_compared_as_characters(tmp_path):
+    """macOS writes names of files with accents apart."""
+    (one,) = read_rated(tmp_path, "clip,subject,vote\nCafe\u0301,s,3\nCaf\u00e9,t,4\n")
+    assert (one.clip, one.viewers) == ("Caf\u00e9", 2)
+    with pytest.raises(InputError, match="row 2: a second mos"):
+        read_rated(tmp_path, "clip,mos\nCafe\u0301,3\nCaf\u00e9,4\n")
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -284,6 +284,79 @@ def test_clips_that_share_a_name_are_refused_before_they_are_rated(tmp_path, lad
     assert "'park_0' is the name of 2 clips of the table" in done.stderr
 
 
+def test_names_are_the_same_with_accents_apart(tmp_path, ladder):
+    plain = read_table(ladder[0])
+    names = np.array([name.replace("park", "caf\u00e9") for name in plain.clip], object)
+    titles = np.array([name.replace("park", "caf\u00e9") for name in plain.source], object)
+    table = tmp_path / "table.parquet"
+    dataclasses.replace(plain, clip=names, source=titles).write(table)
+    rated, costs = tmp_path / "rated.csv", tmp_path / "costs.csv"
+    rated.write_text("clip,mos\ncafe\u0301_2,2\ncaf\u00e9_6,3\n")
+    costs.write_text("clip,cost\n" + "".join(f"{n},1\n" for n in ladder[1]).replace(
+        "park", "cafe\u0301"))  # fmt: skip
+    rows = calibrate(table, rated, tmp_path / "out", titles=["cafe\u0301"]).clips
+    assert {row.clip for row in rows if row.rated} == {"caf\u00e9_2", "caf\u00e9_6"}
+    assert suggest(table, 1, costs=costs, titles=["cafe\u0301"]).suggestions[0].clips
+
+
+def test_titles_of_a_test_without_votes_are_refused_and_remain_strangers(tmp_path, ladder):
+    plain, votes = read_table(ladder[0]), ladder[1]
+    tests = np.where(plain.source == "park", "A", "B").astype(object)
+    table = tmp_path / "tests.parquet"
+    dataclasses.replace(plain, experiment=tests).write(table)
+    rated = write_votes(tmp_path / "rated.csv", votes, ["talk_2", "talk_6", "talk_9"])
+    out = tmp_path / "out"
+    for titles in ((), ("park",)):
+        with pytest.raises(InputError, match="no clip of the test 'A' is rated, so that 'park'"):
+            calibrate(table, rated, out, titles=titles)
+    calibrate(table, rated, out, titles=["talk"])
+    model, features = load_model(out), plain.features.reshape(-1, FRAMES, 6)
+    assert model.titles.predict(features[3]).title is None
+    row = read_clips(out)["talk_3"]
+    said = model.titles.predict(features[N + 3])
+    assert (said.title, model.titles.record.rated[0].title) == ("talk", 0)
+    assert 1 + said.votes / 25 == pytest.approx(float(row["score"]), abs=1e-4)
+
+
+def test_votes_and_clips_of_several_distances_are_refused(tmp_path, ladder):
+    plain = read_table(ladder[0])
+    n, table = len(plain.clip), tmp_path / "distances.parquet"
+    rated = tmp_path / "rated.csv"
+    for distance, text, message in (
+        (np.where(plain.source == "park", 1.6, 3.2), "park_2,2,1.6\n", r"\(1\.6, 3\.2 picture"),
+        (np.full(n, 1.6), "park_2,2,1.6\npark_4,3,3.2\n", r"rated.csv: is of several viewing"),
+        (np.full(n, 1.6), "park_2,2,3.2\n", r"voted from 3\.2 picture heights, .* is of 1\.6"),
+    ):
+        dataclasses.replace(plain, distance=distance).write(table)
+        rated.write_text("clip,mos,distance\n" + text)
+        with pytest.raises(InputError, match=message):
+            calibrate(table, rated, tmp_path / "out")
+        with pytest.raises(InputError, match=message):
+            suggest(table, 1, already=rated)
+    rated.write_text("clip,mos,distance\npark_2,2,1.6\n")
+    assert calibrate(table, rated, tmp_path / "out").clips
+
+
+def test_votes_of_one_to_five_among_those_of_a_hundred_are_told(tmp_path, ladder):
+    plain = read_table(ladder[0])
+    table, rated = tmp_path / "hundred.parquet", tmp_path / "rated.csv"
+    provenance = {**plain.provenance, "label_scale": [0, 100]}
+    dataclasses.replace(plain, provenance=provenance).write(table)
+    rated.write_text("clip,mos\npark_1,4\npark_6,70\npark_10,4.5\npark_11,5\n")
+    with pytest.raises(InputError, match="2 clips are rated 5 or less from 0 to 100, 'park_10'"):
+        calibrate(table, rated, tmp_path / "out")
+
+
+def test_the_curve_of_a_calibrated_folder_is_no_base_model(tmp_path, ladder):
+    table, votes = ladder
+    out = tmp_path / "out"
+    calibrate(table, write_votes(tmp_path / "rated.csv", votes, ["park_2", "park_9"]), out)
+    done = run_command(
+        "calibrate", "--features", table, "--suggest", 1, "--model", out / "model.onnx"
+    )
+    assert (done.code, "is calibrated by votes already" in done.stderr) == (2, True)
+
+
 def test_a_table_without_a_scale_names_the_flag(tmp_path, ladder):
     table, votes = ladder
     plain = read_table(table)

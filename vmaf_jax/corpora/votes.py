@@ -17,6 +17,7 @@ the clip's number of votes.
 
 import dataclasses
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, NamedTuple
@@ -173,6 +174,7 @@ def _is_empty(value: object) -> bool:
 
 
 _SMALL = 10.0  # no corpus on 0-100 has all its MOS below; those on 1-5, 1-7 and 0-10 have
+_CLIPS_TO_TELL = 3  # one or two clips may be as bad as votes below that say
 
 
 def _split_scale(value: object) -> object:
@@ -305,8 +307,15 @@ def _check_mos(mos: npt.NDArray[np.float64], scale: LabelScale, path: Path) -> N
         )
 
 
+def compose(name: str) -> str:
+    """Returns a name in the form that is compared: a letter and its accent are one character."""
+    return unicodedata.normalize("NFC", name)
+
+
 class _Row(OpinionColumns, frozen=True, extra="ignore"):
-    clip: str = pydantic.Field(min_length=1, coerce_numbers_to_str=True)
+    clip: Annotated[str, pydantic.AfterValidator(compose)] = pydantic.Field(
+        min_length=1, coerce_numbers_to_str=True
+    )
     subject: str | None = pydantic.Field(default=None, coerce_numbers_to_str=True)
     vote: Number | None = None
     distance: Number | None = pydantic.Field(default=None, gt=0, le=MAX_DISTANCE)
@@ -321,12 +330,14 @@ class RatedClip:
         mos: Mean vote.
         variance: Of that mean, above 0; None where the file does not tell.
         viewers: How many voted; None where the file does not tell.
+        distance: Theirs, picture heights; None where the file does not tell.
     """
 
     clip: str
     mos: float
     variance: float | None = None
     viewers: int | None = None
+    distance: float | None = None
 
 
 def read_rated_clips(path: Path, scale: LabelScale) -> list[RatedClip]:
@@ -336,8 +347,9 @@ def read_rated_clips(path: Path, scale: LabelScale) -> list[RatedClip]:
         scale: The worst and the best vote.
 
     Raises:
-        InputError: A file or row that cannot be, no vote, one viewer, votes beyond the scale or on
-            another one, votes on three or more clips that are all equal, or a clip with two means.
+        InputError: A file or row that cannot be, no vote, one viewer, votes beyond the scale or
+            that must be on another one, votes on three or more clips that are all equal, or a clip
+            with two means.
     """
     rows = [
         parse_record(_Row, path, number, values)
@@ -346,6 +358,8 @@ def read_rated_clips(path: Path, scale: LabelScale) -> list[RatedClip]:
     if not rows:
         raise InputError(f"{path}: holds no vote; add rows.")
     _check_scales(rows, scale, path)
+    if scale[1] > _SMALL and any(row.label_scale is None for row in rows):
+        _check_small(rows, scale, path)
     rows = _name_distances(rows)
     if all(row.vote is not None for row in rows):
         return _pool_votes(rows, scale, path)
@@ -389,6 +403,29 @@ def _check_scales(rows: Sequence[_Row], scale: LabelScale, path: Path) -> None:
             )
 
 
+def _check_small(rows: Sequence[_Row], scale: LabelScale, path: Path) -> None:
+    """Raises InputError where votes, or those of some viewers, look like votes on a small scale."""
+    said = f"while the scale is {scale[0]:g} to {scale[1]:g}"
+    mend = (
+        f"bring all votes to one scale and state it with --label-scale, or say in a column "
+        f"label_scale that each is on {scale[0]:g} {scale[1]:g}."
+    )
+    values = np.array([row.mos if row.vote is None else row.vote for row in rows], np.float64)
+    if len({row.clip for row in rows}) >= _CLIPS_TO_TELL and np.nanmax(values) <= _SMALL:
+        raise InputError(f"{path}: no vote is above {np.nanmax(values):g}, {said}; {mend}")
+    viewers = np.array([row.subject or "" for row in rows], object)
+    clips = np.array([row.clip for row in rows], object)
+    for viewer in dict.fromkeys(viewers[[row.vote is not None for row in rows]].tolist()):
+        own = viewers == viewer
+        others = values[~own & np.isin(clips, clips[own])]
+        few = len(set(clips[own].tolist())) < _CLIPS_TO_TELL or not len(others)
+        if not few and values[own].max() <= _SMALL and np.mean(others) > 3 * _SMALL:
+            raise InputError(
+                f"{path}: subject {viewer!r} votes {values[own].max():g} at most where others vote "
+                f"{np.mean(others):.0f} on average, {said}; {mend}"
+            )
+
+
 def _read_means(rows: Sequence[_Row], scale: LabelScale, path: Path) -> list[RatedClip]:
     rated: dict[str, RatedClip] = {}
     for number, row in enumerate(rows, 1):
@@ -402,7 +439,7 @@ def _read_means(rows: Sequence[_Row], scale: LabelScale, path: Path) -> list[Rat
                 f"scale, {scale[0]:g} to {scale[1]:g}; give half of the interval's width."
             )
         assert row.mos is not None  # noqa: S101 (read_rated_clips has looked)
-        rated[row.clip] = RatedClip(row.clip, row.mos, variance)
+        rated[row.clip] = RatedClip(row.clip, row.mos, variance, distance=row.distance)
     values = [clip.mos for clip in rated.values()]
     if len(values) > 2 and len(set(values)) == 1:
         raise _all_equal(path, len(values), values[0])
@@ -431,8 +468,9 @@ def _pool_votes(rows: Sequence[_Row], scale: LabelScale, path: Path) -> list[Rat
     squares = sum(len(group) * float(np.var(group)) for group in votes.values())
     freedom = len(repeated) - len(votes)
     spread = float((squares + _SPREAD_VOTES * typical) / (freedom + _SPREAD_VOTES))
+    distance = {row.clip: row.distance for row in rows}
     return [
-        RatedClip(clip, float(np.mean(group)), spread / len(group), len(group))
+        RatedClip(clip, float(np.mean(group)), spread / len(group), len(group), distance[clip])
         for clip, group in votes.items()
     ]
 

@@ -131,8 +131,11 @@ def _record(calibration: CalibratedTitles, curve: VoteCurve, base: str) -> Title
     logistic = logistic_of(calibration.model, calibration.process)
     title = measured.clips.title
     motion2 = measured.features[:, FEATURES.names.index("motion2")]
+    test = measured.clips.experiment
+    # Those of a test without votes stay strangers, so that `score` warns of them.
+    known = np.unique(title[np.isin(test, test[ratings.row])])
     titles = []
-    for number in range(int(title.max()) + 1):
+    for number in known:
         rows = np.flatnonzero(title == number)
         experiment = None if measured.experiment is None else measured.experiment[rows[0]]
         titles.append(
@@ -145,7 +148,7 @@ def _record(calibration: CalibratedTitles, curve: VoteCurve, base: str) -> Title
     rated = [
         RatedEntry(
             clip=clip.clip,
-            title=int(title[row]),
+            title=int(np.searchsorted(known, title[row])),
             expected=float(measured.clips.expected[row]),
             compared=measured.clips.compared[row].tolist(),
             mos=float(ratings.mos[k]),
