@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 
 import numpy as np
 import pytest
@@ -21,6 +22,8 @@ from vmaf_jax.video.encoders import _list_encoders
 from vmaf_jax.video.ffmpeg import find_ffmpeg
 from vmaf_jax.video.inputs import Video
 from vmaf_jax.video.streams import probe
+
+X264 = ("-c:v", "libx264", "-crf", 4, "-preset", "veryfast", "-pix_fmt", "yuv420p")
 
 
 @pytest.fixture
@@ -211,6 +214,21 @@ def test_bad_input_is_one_line_and_leaves_nothing(encodes, tmp_path, words, reas
     assert (result.code, result.stdout) == (2, "")
     assert reason in result.stderr
     assert files(tmp_path) == []
+
+
+def test_a_target_is_met_by_a_model_whose_scores_reach_110(make, tmp_path):
+    source = make("v1.mkv", "-f", "lavfi", "-i", "mandelbrot=size=480x400:rate=24", "-t", 1, *X264)
+    settings = EncodeSettings(105.0, model="vmaf_v1.0.16_3d0h_2160", preset="ultrafast")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        result = encode(source, tmp_path / "a.mp4", settings)
+        lower = encode(source, tmp_path / "b.mp4", dataclasses.replace(settings, target=95.0))
+    for found, target in ((result, 105), (lower, 95)):
+        assert found.finished is not None
+        assert target <= found.finished.score <= target + 1.5
+    assert (lower.bytes or 0) < (result.bytes or 0)
+    with pytest.raises(InputError, match=r"scores of vmaf_v0\.6\.1 end at 100; lower it"):
+        encode(source, tmp_path / "c.mp4", EncodeSettings(105.0))
 
 
 @pytest.mark.parametrize("encoder", ["libx264", "libx265", "libsvtav1", "libvpx-vp9", "libaom-av1"])

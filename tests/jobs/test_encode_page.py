@@ -18,6 +18,7 @@ FOUND = Encoding(
     pooling="mean",
     confidence=0.95,
     model="vmaf_v0.6.1",
+    top=100.0,
     encoder="libx264",
     preset="medium",
     pix_fmt="yuv420p",

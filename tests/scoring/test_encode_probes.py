@@ -19,7 +19,7 @@ def test_an_outline_takes_the_choice_of_segments_out_of_the_score():
     drawn = np.argsort(small)[:6]  # the hardest: a sample as bad as can be
     alone = means_of(full[drawn])
     whole, outline = means_of(full)(range(60)), means_of(small)(range(60))
-    corrected = _correct(alone, means_of(small[drawn]), outline)
+    corrected = _correct(alone, means_of(small[drawn]), outline, 100.0)
     score, error = estimate_statistic(corrected, 6, 0.1)
     assert alone(range(6)) < whole - 5
     assert score == pytest.approx(whole, abs=0.2)

@@ -1,7 +1,8 @@
 """Search for the weakest encoder setting whose finished file keeps a target score.
 
 A setting is a quality level such as CRF: scores fall as it rises. On the scale
-t = ln((s + 1) / (101 - s)), on which scores s fall nearly evenly with CRF, the finished file has
+t = ln((s + 1) / (101 - s)), on which scores s fall nearly evenly with CRF (111 in place of 101 for
+a model whose scores reach 110), the finished file has
 
     t(q) = g(q) + d(q)
 
@@ -50,7 +51,7 @@ class Observation:
 
     Attributes:
         setting: Of the encoder.
-        score: Points, 0 to 100.
+        score: Points, from 0 to the model's highest.
         error: Standard error of the score, points.
         carried: The part of its error that an encode of segments at its setting takes away, points.
         holds: Of a whole file: whether it keeps the target at the requested confidence.
@@ -91,23 +92,27 @@ class Forecast:
 
 
 def forecast(
-    settings: SettingRange, probes: Sequence[Observation], whole: Sequence[Observation]
+    settings: SettingRange,
+    probes: Sequence[Observation],
+    whole: Sequence[Observation],
+    top: float = 100.0,
 ) -> Forecast:
     """Computes the expected score of a whole file at every setting, and its error.
 
     Args:
         probes: Encodes of segments; none where whole files are encoded from the start.
         whole: Encodes of the whole file.
+        top: The model's highest score, points.
     """
     grid = settings.grid()
     points = list(probes) or list(whole)
     if not points:
-        t = to_t(np.array(93.0)) + settings.slope * (grid - settings.typical)
+        t = to_t(np.array(93.0), top) + settings.slope * (grid - settings.typical)
         unknown = np.full(len(grid), 100.0)
-        return Forecast(grid, from_t(t), unknown, unknown)
-    t, gap = _curve(settings, points, grid)
-    mean = from_t(t)
-    points_per_t = (mean + 1) * (101 - mean) / 102
+        return Forecast(grid, from_t(t, top), unknown, unknown)
+    t, gap = _curve(settings, points, grid, top)
+    mean = from_t(t, top)
+    points_per_t = (mean + 1) * (top + 1 - mean) / (top + 2)
     curve_error = gap * points_per_t
     error = np.zeros(len(grid))
     if probes:
@@ -121,15 +126,15 @@ def forecast(
         files = sorted(whole, key=lambda file: file.setting)
         at = [file.setting for file in files]
         scores = np.array([file.score for file in files])
-        shift = to_t(scores) - np.interp(at, grid, t)
-        mean = np.minimum.accumulate(from_t(t + np.interp(grid, at, shift)))
+        shift = to_t(scores, top) - np.interp(at, grid, t)
+        mean = np.minimum.accumulate(from_t(t + np.interp(grid, at, shift), top))
         far = np.abs(mean[:, None] - scores).min(axis=1)
         known = np.hypot(_CARRY * far, np.interp(grid, at, [file.error for file in files]))
         error = np.minimum(error, known)
         curve_error = np.minimum(curve_error, known)
     elif whole:
         error = np.full(len(grid), max(file.error for file in whole))
-    return Forecast(grid, np.clip(mean, 0, 100), np.hypot(error, curve_error), curve_error)
+    return Forecast(grid, np.clip(mean, 0, top), np.hypot(error, curve_error), curve_error)
 
 
 def next_probe(
@@ -139,13 +144,14 @@ def next_probe(
     target: float,
     z: float,
     tolerance: float,
+    top: float = 100.0,
 ) -> float | None:
     """Returns the setting whose segments are worth encoding next; None where enough is known.
 
     It is the one that would be taken for the whole file if the curve were known: there the decision
     is made, so there the curve has to be right. Whole files tell of it too, near their settings.
     """
-    view = forecast(settings, probes, whole if probes else [])
+    view = forecast(settings, probes, whole if probes else [], top)
     if not probes:
         return view.weakest(target) or settings.best
     known = np.sqrt(np.maximum(view.error**2 - view.curve_error**2, 0))
@@ -165,6 +171,7 @@ def next_encode(
     target: float,
     z: float,
     tolerance: float,
+    top: float = 100.0,
 ) -> float | None:
     """Returns the setting at which the whole file is to be encoded next; None to stop.
 
@@ -175,6 +182,7 @@ def next_encode(
         target: Points.
         z: Standard normal quantile of the confidence.
         tolerance: Points.
+        top: The model's highest score, points.
     """
     held = max((file for file in whole if file.holds), key=lambda f: f.setting, default=None)
     if held is not None and held.score - target <= tolerance:
@@ -182,7 +190,7 @@ def next_encode(
     low = settings.best - settings.step if held is None else held.setting
     missed = [file.setting for file in whole if not file.holds and file.setting > low]
     high = min(missed, default=settings.worst + settings.step)
-    view = forecast(settings, probes, whole)
+    view = forecast(settings, probes, whole, top)
     between = (view.setting > low + settings.step / 2) & (view.setting < high - settings.step / 2)
     if not between.any():
         return None
@@ -202,7 +210,7 @@ def next_encode(
 
 
 def _curve(
-    settings: SettingRange, points: Sequence[Observation], grid: Floats
+    settings: SettingRange, points: Sequence[Observation], grid: Floats, top: float
 ) -> tuple[Floats, Floats]:
     """Returns t of the curve through points, and its error in t, `[n]` each."""
     from scipy.interpolate import PchipInterpolator
@@ -212,7 +220,7 @@ def _curve(
     for point in points:
         by_setting.setdefault(point.setting, []).append(point.score)
     x = np.array(sorted(by_setting))
-    y = to_t(np.array([np.mean(by_setting[setting]) for setting in x]))
+    y = to_t(np.array([np.mean(by_setting[setting]) for setting in x]), top)
     y = np.asarray(isotonic_regression(y, increasing=False).x)
     inside = np.clip(grid, x[0], x[-1])
     t, first, last = np.full(len(grid), y[0]), settings.slope, settings.slope
@@ -228,12 +236,12 @@ def _curve(
     return t, share * distance
 
 
-def to_t(score: Floats | float) -> Floats:
-    """Returns t of scores, points."""
+def to_t(score: Floats | float, top: float = 100.0) -> Floats:
+    """Returns t of scores, points, up to `top`."""
     score = np.asarray(score, np.float64)
-    return np.asarray(np.log((score + 1) / (101 - score)))
+    return np.asarray(np.log((score + 1) / (top + 1 - score)))
 
 
-def from_t(t: Floats | float) -> Floats:
-    """Returns the scores of t, points, 0 to 100."""
-    return np.asarray(np.clip(101 - 102 / (1 + np.exp(t)), 0, 100))
+def from_t(t: Floats | float, top: float = 100.0) -> Floats:
+    """Returns the scores of t, points, 0 to `top`."""
+    return np.asarray(np.clip(top + 1 - (top + 2) / (1 + np.exp(t)), 0, top))

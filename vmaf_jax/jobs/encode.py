@@ -33,7 +33,7 @@ from vmaf_jax.printable import format_count
 from vmaf_jax.progress import NO_PROGRESS, Progress
 from vmaf_jax.scoring.encode_probes import Probe, SegmentProbes, choose_segments
 from vmaf_jax.scoring.encode_trials import ShotSettings, Target, Trials, WholeEncode, choose_shots
-from vmaf_jax.scoring.model import Model, choose_model, load_scorer
+from vmaf_jax.scoring.model import HIGHEST, Model, choose_model, load_scorer
 from vmaf_jax.tables.table import to_hundred
 from vmaf_jax.video.encoders import (
     CONTAINERS,
@@ -57,7 +57,7 @@ class EncodeSettings:
     """Settings of `encode`.
 
     Attributes:
-        target: Points, in (0, 100), that the finished file keeps.
+        target: Points above 0 and below the model's highest score, that the finished file keeps.
         votes: Whether the target is on the scale that the model's viewers voted on, in place of
             points.
         model: What scores, as for `score`.
@@ -93,7 +93,7 @@ class EncodeSettings:
     per_shot: bool = False
 
     def __post_init__(self) -> None:
-        if not self.votes and not 0 < self.target < 100:
+        if not self.votes and not 0 < self.target < HIGHEST:
             raise InputError(f"--target {self.target:g}: expected points above 0 and below 100.")
         if not 0.5 <= self.confidence < 1:
             raise InputError(f"--confidence {self.confidence:g}: expected from 0.5 to below 1.")
@@ -134,9 +134,15 @@ def target_in_points(settings: EncodeSettings, model: Model) -> EncodeSettings:
     """Returns settings whose target is in points, where it is in votes.
 
     Raises:
-        InputError: The model is not one of votes, or the target lies outside their scale.
+        InputError: The model is not one of votes, or the target lies outside their scale or above
+            the model's scores.
     """
     if not settings.votes:
+        if settings.target >= model.top:
+            raise InputError(
+                f"--target {settings.target:g}: scores of {model.name} end at {model.top:g}; lower "
+                f"it."
+            )
         return settings
     if model.label != "mos":
         raise InputError(
@@ -203,6 +209,7 @@ class Encoding:
         pooling: How frames become the score.
         confidence: At which the finished file keeps the target.
         model: What scored.
+        top: Its highest score, points.
         encoder, preset, pix_fmt, height: How it was encoded.
         scale: The quality settings of the encoder.
         n_frames, rate: Frames of the source, and its frames per second.
@@ -231,6 +238,7 @@ class Encoding:
     pooling: str
     confidence: float
     model: str
+    top: float
     encoder: str
     preset: str
     pix_fmt: str
@@ -342,7 +350,7 @@ def encode(
         saving = None if size is None else 1 - size / video.path.stat().st_size
         miss = None
         if not dry_run:
-            miss = _find_miss(known, encodes, finished, saving, settings, encoder.settings)
+            miss = _find_miss(known, encodes, finished, saving, settings, trials)
         if finished is not None and miss is None:
             with atomic_path(out) as temporary:
                 best.replace(temporary)
@@ -355,6 +363,7 @@ def encode(
         pooling=settings.pool or model.pooling,
         confidence=settings.confidence,
         model=model.name,
+        top=model.top,
         encoder=encoder.name,
         preset=recipe.preset,
         pix_fmt=recipe.pix_fmt,
@@ -399,7 +408,7 @@ def _probe_segments(trials: Trials, plan: SegmentPlan | None, settings: EncodeSe
     probes = probe_settings(segments, settings, _observe_files(trials.known_encodes()))
     _check_not_below(probes, encoder, settings)
     seen = segments.observe(probes)
-    trials.progress.say(_say_expected(probes, seen, settings, trials.source, encoder.settings))
+    trials.progress.say(_say_expected(probes, seen, settings, trials))
     return _Probed(probes, seen, segments.known_small(), segments.count_frames())
 
 
@@ -420,15 +429,16 @@ def probe_settings(
     probes = list(known)
     z = statistics.NormalDist().inv_cdf(settings.confidence)
     scale, target = segments.trials.recipe.encoder.settings, settings.target
+    top = segments.trials.model.top
     while len(probes) < len(known) + MAX_PROBES:
         seen = segments.observe(probes)
-        setting = next_probe(scale, seen, whole, target, z, settings.tolerance)
+        setting = next_probe(scale, seen, whole, target, z, settings.tolerance, top)
         if segments.has_outline and not probes:
             if setting is not None and len(seen) < MAX_PROBES:
                 score = segments.score_small(setting)
                 segments.trials.progress.say(f"small pictures at {setting:g}: {score:.2f}")
                 continue
-            setting = forecast(scale, seen, []).weakest(target) or scale.best
+            setting = forecast(scale, seen, [], top).weakest(target) or scale.best
         if setting is None:
             break
         probes.append(segments.probe(setting))
@@ -447,12 +457,12 @@ def _encode(
     known = trials.known_encodes()
     made: list[WholeEncode] = []
     finished = None
-    encoder = trials.recipe.encoder
+    encoder, top = trials.recipe.encoder, trials.model.top
     tolerance = settings.tolerance if seen else min(settings.tolerance, _CLOSE)
     z = statistics.NormalDist().inv_cdf(settings.confidence)
     while len(made) < MAX_ENCODES:
         whole = _observe_files([*known, *made])
-        setting = next_encode(encoder.settings, seen, whole, settings.target, z, tolerance)
+        setting = next_encode(encoder.settings, seen, whole, settings.target, z, tolerance, top)
         if setting is None:  # what is known suffices, but its file may be gone
             setting = max((file.setting for file in whole if file.holds), default=None)
         if setting is None or (finished is not None and setting <= finished.setting):
@@ -491,11 +501,11 @@ def _say_expected(
     probes: list[Probe],
     seen: list[Observation],
     settings: EncodeSettings,
-    source: Survey,
-    scale: SettingRange,
+    trials: Trials,
 ) -> str:
     """Returns what probes foretell of the finished file, in words."""
-    view = forecast(scale, seen, [])
+    source = trials.source
+    view = forecast(trials.recipe.encoder.settings, seen, [], trials.model.top)
     setting = view.weakest(settings.target)
     if setting is None:
         return "expected: no setting meets the target"
@@ -561,7 +571,7 @@ def _find_miss(
     finished: WholeEncode | None,
     saving: float | None,
     settings: EncodeSettings,
-    scale: SettingRange,
+    trials: Trials,
 ) -> str | None:
     """Returns why nothing is written, with the best that can be had; None where all is kept."""
     asked = f"--target {settings.target:g}"
@@ -582,7 +592,8 @@ def _find_miss(
         limit = f"--min-saving {least:g}"
     if not limit:
         return None
-    view = forecast(scale, known.seen, [Observation(finished.setting, finished.score)])
+    scale, whole = trials.recipe.encoder.settings, Observation(finished.setting, finished.score)
+    view = forecast(scale, known.seen, [whole], trials.model.top)
     logs = {trial.setting: math.log(trial.kbps) for trial in (known.probes or encodes)}
     slope = scale.slope * _LOG_KBPS_PER_T
     if len(logs) > 1:

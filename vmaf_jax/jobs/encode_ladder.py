@@ -144,7 +144,7 @@ def encode_ladder(
                 trials = Trials(ffmpeg, source, recipe, model, target, work, progress)
                 by_height[height] = probe_settings(SegmentProbes(trials, plan), entry)
     width = source.stream.width / source.stream.height
-    found = [_find_rung(by_height, entry.target, encoder, width) for entry in wanted]
+    found = [_find_rung(by_height, entry.target, encoder, width, model.top) for entry in wanted]
     return EncodeLadder(
         reference=str(video.path),
         model=model.name,
@@ -157,12 +157,12 @@ def encode_ladder(
 
 
 def _find_rung(
-    by_height: dict[int, list[Probe]], target: float, encoder: Encoder, aspect: float
+    by_height: dict[int, list[Probe]], target: float, encoder: Encoder, aspect: float, top: float
 ) -> LadderRung | None:
     """Returns the height and setting that keep a target at the lowest rate; None without one."""
     rungs = []
     for height, probes in by_height.items():
-        view = forecast(encoder.settings, observe_probes(probes), [])
+        view = forecast(encoder.settings, observe_probes(probes), [], top)
         setting = view.weakest(target)
         if setting is None:
             continue

@@ -72,14 +72,14 @@ def _draw_curves(found: Encoding) -> str:
     tried = [*probes, *whole]
     if not tried:
         return paragraph("Nothing was encoded.")
-    view = forecast(found.scale, probes, whole)
+    view = forecast(found.scale, probes, whole, found.top)
     settings = [entry.setting for entry in tried]
     near = (view.setting >= min(settings) - _MARGIN) & (view.setting <= max(settings) + _MARGIN)
     x, mean = view.setting[near], view.mean[near]
     half = statistics.NormalDist().inv_cdf((1 + found.confidence) / 2) * view.error[near]
-    low, high = np.clip(mean - half, 0, 100), np.clip(mean + half, 0, 100)
+    low, high = (np.clip(mean + side * half, 0, found.top) for side in (-1, 1))
     shown = [*low, *high, found.target, *(entry.score for entry in tried)]
-    ends = (max(min(shown) - 1, 0), min(max(shown) + 1, 101))
+    ends = (max(min(shown) - 1, 0), min(max(shown) + 1, found.top + 1))
     plot = Plot(x=(float(x[0]), float(x[-1])), y=ends)
     parts = [plot.axes("setting", "score"), plot.area(x, low, high, "band")]
     parts += [plot.line(x, mean, "final"), plot.line(plot.x, [found.target] * 2, "equal")]

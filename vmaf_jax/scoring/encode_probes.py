@@ -93,17 +93,19 @@ class SegmentProbes:
         """
         seen = [Observation(probe.setting, probe.score, probe.error) for probe in probes]
         probed, small = {probe.setting for probe in probes}, dict(self.known_small())
+        top = self.trials.model.top
         for setting, score in small.items():
             apart, error, carried = np.asarray(_SMALL_SHIFT), _SMALL_ERROR, 0.0
             if setting in probed:
                 continue
             if probes:
                 next_one = min(probes, key=lambda probe: abs(probe.setting - setting))
-                apart = to_t(next_one.score) - to_t(small[next_one.setting])
+                apart = to_t(next_one.score, top) - to_t(small[next_one.setting], top)
                 error = next_one.error
-                far = abs(float(from_t(to_t(score) + apart)) - next_one.score)
+                far = abs(float(from_t(to_t(score, top) + apart, top)) - next_one.score)
                 carried = _SMALL_CARRY * far
-            seen.append(Observation(setting, float(from_t(to_t(score) + apart)), error, carried))
+            expected = float(from_t(to_t(score, top) + apart, top))
+            seen.append(Observation(setting, expected, error, carried))
         return seen
 
     def known_small(self) -> list[tuple[float, float]]:
@@ -160,7 +162,7 @@ class SegmentProbes:
             more = outline.provenance["bytes"] / small_table.provenance["bytes"]
             kbps *= more * self.plan.n_frames / self.trials.source.n_frames
             whole = self.trials.score_frames(outline.features, self.trials.source.cuts)
-            score_some = _correct(score_some, score_small, whole)
+            score_some = _correct(score_some, score_small, whole, self.trials.model.top)
         score, error = estimate_statistic(score_some, n, self.plan.share)
         lines = "" if (height := self.trials.recipe.height) is None else f" and {height} lines"
         found = f"segments at {setting:g}{lines}: {score:.2f}, about {kbps:.0f} kbit/s"
@@ -265,12 +267,16 @@ class SegmentProbes:
 
 
 def _correct(
-    full: Callable[[Sequence[int]], float], small: Callable[[Sequence[int]], float], outline: float
+    full: Callable[[Sequence[int]], float],
+    small: Callable[[Sequence[int]], float],
+    outline: float,
+    top: float,
 ) -> Callable[[Sequence[int]], float]:
     """Returns the score of segments as `full`, corrected by that of small ones to the whole's."""
 
     def score_some(chosen: Sequence[int]) -> float:
-        return float(from_t(to_t(full(chosen)) + to_t(outline) - to_t(small(chosen))))
+        apart = to_t(outline, top) - to_t(small(chosen), top)
+        return float(from_t(to_t(full(chosen), top) + apart, top))
 
     return score_some
 

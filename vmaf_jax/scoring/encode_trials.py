@@ -80,7 +80,7 @@ class Target:
     """A score to keep.
 
     Attributes:
-        points: 0 to 100.
+        points: 0 to the model's highest.
         pool: A pooling of `evaluation.clip_pooling.POOLS`; None for the model's own.
         confidence: At which the score is kept.
     """

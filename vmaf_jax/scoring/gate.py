@@ -24,6 +24,7 @@ from vmaf_jax.files import check_json_keys, read_limited, write_bytes
 from vmaf_jax.printable import format_count
 from vmaf_jax.reporting.score_logs import Case, to_junit
 from vmaf_jax.scoring.measured_pair import find_shots
+from vmaf_jax.scoring.model import HIGHEST
 from vmaf_jax.scoring.rank import Failure, Ranking
 from vmaf_jax.scoring.scores import Scores
 
@@ -33,7 +34,6 @@ LEVEL = 0.95
 _DRAWS = 400  # ten of them beyond each end of the interval
 _LEAST_BLOCKS = 4  # of a clip; shorter ones are cut into blocks of less than a second
 _ROUNDING = 1e-3  # points, by which builds of libvmaf differ on the same pair
-_TOP = 110.0  # of VMAF v1 for 2160p@3H; other models end at 100
 _RATE = 25.0  # frames per second, where files have none
 
 
@@ -400,7 +400,7 @@ def parse_limits(text: str, flag: str) -> Limits:
             points = float(number)
         except ValueError:
             points = math.nan
-        if not 0 <= points <= _TOP:
+        if not 0 <= points <= HIGHEST:
             raise InputError(
                 f"{flag} {text}: {part.strip()!r} is no limit; write points from 0 to 100, as 90, "
                 f"or with a pooling, as p5=75,worst-second=60."
