@@ -71,3 +71,21 @@ def test_a_result_names_its_region(encodes):
 def test_what_cannot_be_measured_is_refused(encodes, region, how, message):
     with pytest.raises(InputError, match=message):
         score(encodes / "ref.y4m", encodes / "dis.mp4", region=region, **how)
+
+
+@pytest.mark.parametrize(
+    ("region", "is_judged"), [("100,60,160,120", True), ("100,60,63,60", False)]
+)
+def test_a_part_too_small_to_judge_is_not_accused_of_being_out_of_step(
+    encodes, tmp_path, ffmpeg, region, is_judged
+):
+    late = tmp_path / "late.mkv"
+    line = [ffmpeg, "-v", "error", "-i", encodes / "ref.y4m"]
+    shift = ["-vf", "select=gte(n\\,1),setpts=N/24/TB", "-c:v", "ffv1", late]
+    subprocess.run([*line, *shift], check=True)
+    pair = encodes / "ref.y4m", late
+    if is_judged:
+        with pytest.raises(InputError, match="is out of step"):
+            score(*pair, region=region, shortest=True)
+    else:
+        assert len(score(*pair, region=region, shortest=True).per_frame) == 11

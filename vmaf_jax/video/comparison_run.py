@@ -36,7 +36,7 @@ from vmaf_jax.video.streams import (
     leave_grain_out,
     probe_pair,
 )
-from vmaf_jax.video.synchrony import Pictures, find_offset, judge_steps
+from vmaf_jax.video.synchrony import HEIGHT, WIDTH, Pictures, find_offset, judge_steps
 from vmaf_jax.video.timing import check_spacing, measure_rates, needs_spacing_check
 
 # Enough to tell how a picture lies, without decoding much: the first ones may be black.
@@ -279,6 +279,8 @@ def check_steps(
     """
     if plan.grid is not None or plan.alignment is not None:
         return []
+    if plan.size[0] < WIDTH or plan.size[1] < HEIGHT:
+        return []  # a part that is magnified for it, whose coding noise no mean takes away
     found = judge_steps(*pictures)
     if found is None:
         return []
