@@ -320,6 +320,11 @@ def test_a_table_is_calibrated_by_votes(server, table):
     answer = server.answer("calibrate", **request)
     assert (answer["n_clips"], answer["n_rated"]) == (len(names), 1)
     assert (Path(answer["out"]) / "model.onnx").is_file()
+    score = server.answer("vmaf_score", **PAIR, model=answer["out"])
+    ranked = server.answer("rank", **RANKED, model=answer["out"])["ranked"]
+    for entry in (score, *ranked):  # which are of no title of the table
+        assert entry["inside_training_region"] is False
+        assert "of no title that title has votes on" in entry["warnings"][-1]
 
 
 def test_a_video_is_encoded_to_a_target(server):
