@@ -297,3 +297,10 @@ def shortest_paths(paths: Sequence[Path]) -> list[str]:
         )
         names.append(str(Path(*own[-length:])))
     return names
+
+
+def list_warnings(scores: Scores) -> list[str]:
+    """Returns what differs between two videos, and whether a calibration lacks their title."""
+    told = [str(warning) for warning in scores.table.provenance["comparison"]["warnings"]]
+    other = scores.other_title
+    return told if other is None else [*told, other.removeprefix("warning: ")]

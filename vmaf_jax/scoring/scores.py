@@ -482,13 +482,6 @@ class Scores:
         )
 
     @property
-    def warnings(self) -> list[str]:
-        """What differs between the videos and was left out, and `other_title`, a sentence each."""
-        told = [str(warning) for warning in self.table.provenance["comparison"]["warnings"]]
-        other = self.other_title
-        return told if other is None else [*told, other.removeprefix("warning: ")]
-
-    @property
     def interval_text(self) -> str:
         """The interval and the training region for a cell of a table."""
         return format_interval(self.interval, self.inside_training_region)

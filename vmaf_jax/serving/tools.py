@@ -27,7 +27,7 @@ from vmaf_jax.scoring.model import (
     ModelLike,
     load_model,
 )
-from vmaf_jax.scoring.rank import rank
+from vmaf_jax.scoring.rank import list_warnings, rank
 from vmaf_jax.scoring.score import ScoreSettings, score_pair
 from vmaf_jax.scoring.scores import Place, Scores
 from vmaf_jax.scoring.worst_frames import worst_frames
@@ -76,7 +76,7 @@ def score_video(request: requests.ScoreRequest, progress: Progress) -> Answer[re
         statistics=_statistics(scores),
         features=_mean_features(table),
         seconds=scores.seconds,
-        warnings=scores.warnings,
+        warnings=list_warnings(scores),
         frames=[
             _describe_frame(
                 k, scores.places(k), value, dict(zip(table.feature_set, row, strict=True))
@@ -130,7 +130,7 @@ def describe_worst_frames(
             _describe_frame(frame.frame, frame.places, frame.score, frame.features)
             for frame in worst
         ],
-        warnings=scores.warnings,
+        warnings=list_warnings(scores),
     )
     return Answer(result, [frame.picture for frame in worst if frame.picture is not None])
 
@@ -148,7 +148,7 @@ def draw_maps(request: requests.MapsRequest, progress: Progress) -> Answer[resul
         score=scores.pooled,
         files=[str(path) for path in write_maps(out, scores)],
         worst_region=scores.worst_region,
-        warnings=scores.warnings,
+        warnings=list_warnings(scores),
     )
     return Answer(result)
 
@@ -182,7 +182,7 @@ def rank_videos(request: requests.RankRequest, progress: Progress) -> Answer[res
                 worst_region=scores.worst_region,
                 inside_training_region=scores.inside_training_region,
                 statistics=_statistics(scores),
-                warnings=scores.warnings,
+                warnings=list_warnings(scores),
             )
             for place, (scores, (reference, distorted)) in enumerate(shown, 1)
         ],
