@@ -2,6 +2,9 @@
 
     python -m benchmarks.align [--repeats 60] [--json]
 
+`sound pairs` are of references of high rate and encodes of the same frames, which `--align` should
+leave as they are.
+
 Sources are the demo corpora's, in two halves: thresholds were chosen on `DEVELOPMENT`, the figures
 are of `JUDGED`. Frames are dropped, repeated, inserted and cut off, there are telecine and
 decimation, and starts up to ten minutes apart. Both files are encoded, half of them at CRF 40. A
@@ -49,10 +52,12 @@ Size = tuple[int, int]
 MODEL = "vmaf_v0.6.1"
 DEVELOPMENT = ("bigbuckbunny", "retina", "motorcycle_left", "rocket")
 JUDGED = ("bikes", "hubble_deep_field", "coffee", "astronaut", "chelsea")
+_ALL = (*DEVELOPMENT, *JUDGED)  # sources of sound pairs
 KINDS = ("drop", "repeat", "insert", "ends", "telecine", "halve", "late drop", "minutes")
 SIZE, SMALL = (576, 324), (192, 108)  # of clips, and of films of minutes
 _RECIPE = b"2"  # of the cases: raised with every change of them
 _RATE, _LENGTH = 24, 120
+_TURNS, _PRISTINE = 4, 10  # sound pairs of each source, and the CRF of their references
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,7 +121,40 @@ def bench_align(repeats: int = 60) -> Figures:
         "drops within a frame": float(np.mean(found)) if found else math.nan,
         "score at most 0.1 apart": float((apart <= 0.1).mean()),
         "score apart, worst": float(apart.max()),
+        **{
+            f"sound pairs, CRF {crf}": {
+                "pairs": len(_ALL) * _TURNS,
+                "paired otherwise": sum(
+                    not keep(
+                        folder / f"sound-{name}-{turn}-{crf}.json",
+                        functools.partial(_align_sound, name, turn, crf),
+                    )["exact"]
+                    for name in _ALL
+                    for turn in range(_TURNS)
+                ),
+            }
+            for crf in (26, 40)
+        },
     }
+
+
+@dataclasses.dataclass(frozen=True)
+class SoundOutcome:
+    """Whether `--align` left a pair as it is that is in step."""
+
+    exact: bool
+
+
+def _align_sound(name: str, turn: int, crf: int) -> SoundOutcome:
+    source = make_clip(name, SIZE, np.random.default_rng([turn, len(name)]))
+    case = Case(f"sound, {name}, CRF {crf}", source, SIZE, np.arange(len(source)), crf)
+    with tempfile.TemporaryDirectory() as work:
+        reference, distorted = Path(work) / "reference.mp4", Path(work) / "distorted.mp4"
+        encode(source, SIZE, reference, x264(_PRISTINE))
+        encode(source, SIZE, distorted, x264(crf))
+        table = extract_pair(reference, distorted, align=True, cache=Path(work) / "c")
+    found = Alignment.from_description(table.provenance["comparison"]["alignment"])
+    return SoundOutcome(judge(case, found)[0])
 
 
 def keep(path: Path, measure: Callable[[], "DataclassInstance"]) -> dict[str, Any]:

@@ -98,6 +98,9 @@ def test_an_alignment_says_what_has_no_partner():
         "2 frames of the reference dropped: 1.50 s (2)",
         "1 frame of the distorted video repeated: frame 10",
     ]
+    assert Alignment((Run(1, 0, 9),), (), (10, 9)).sentences((10.0, None)) == [
+        "the reference's first frame has no partner"
+    ]
     assert Alignment.from_description(alignment.describe()) == alignment
     assert alignment.part(3, 4).runs == (Run(8, 3, 4),)
     assert alignment.rows().tolist() == [*range(10), *range(12, 20)]

@@ -184,7 +184,9 @@ class Alignment:
             strict=True,
         ):
             for count, where in ((before, "first"), (after, "last")):
-                if count:
+                if count == 1:
+                    lines.append(f"the {role}'s {where} frame has no partner")
+                elif count:
                     lines.append(f"the {role}'s {where} {_length(count, rate)} have no partner")
         for gaps, words, rate in (
             (self.dropped(), "of the reference dropped", rates[0]),
