@@ -299,17 +299,21 @@ def test_names_are_the_same_with_accents_apart(tmp_path, ladder):
     assert suggest(table, 1, costs=costs, titles=["cafe\u0301"]).suggestions[0].clips
 
 
-def test_titles_of_a_test_without_votes_are_refused_and_remain_strangers(tmp_path, ladder):
+def test_titles_of_a_test_without_votes_are_told_and_remain_strangers(tmp_path, ladder):
     plain, votes = read_table(ladder[0]), ladder[1]
     tests = np.where(plain.source == "park", "A", "B").astype(object)
     table = tmp_path / "tests.parquet"
     dataclasses.replace(plain, experiment=tests).write(table)
     rated = write_votes(tmp_path / "rated.csv", votes, ["talk_2", "talk_6", "talk_9"])
     out = tmp_path / "out"
-    for titles in ((), ("park",)):
-        with pytest.raises(InputError, match="no clip of the test 'A' is rated, so that 'park'"):
-            calibrate(table, rated, out, titles=titles)
-    calibrate(table, rated, out, titles=["talk"])
+    with pytest.raises(InputError, match="no clip of the test 'A' is rated, so that 'park'"):
+        calibrate(table, rated, out, titles=("park",))
+    done = run_command("calibrate", "--features", table, "--votes", rated, "--out", out)
+    assert done.code == 0
+    assert "no clip of 'A' is rated: 1 title of other tests" in " ".join(done.stdout.split())
+    wide, narrow = (np.diff([float(read_clips(out)[name][k]) for k in ("low", "high")])[0]
+                    for name in ("park_3", "talk_3"))  # fmt: skip
+    assert wide > narrow
     model, features = load_model(out), plain.features.reshape(-1, FRAMES, 6)
     assert model.titles.predict(features[3]).title is None
     row = read_clips(out)["talk_3"]

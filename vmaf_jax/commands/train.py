@@ -263,7 +263,8 @@ def calibrate(
         show_json(result)
     else:
         rated = sum(clip.rated for clip in result.clips)
-        show_lines([f"{out}: {format_count(len(result.clips), 'clip')}, {rated} of them rated"])
+        counts = f"{out}: {format_count(len(result.clips), 'clip')}, {rated} of them rated"
+        show_lines(filter(None, [counts, result.note]))
 
 
 def report(

@@ -124,12 +124,14 @@ class Calibrated:
 
     Attributes:
         interval: Level of the intervals, in (0, 1).
+        note: Which titles are of a test without votes, in a sentence; None without such.
     """
 
     model: str
     label_scale: LabelScale
     interval: float
     clips: list[CalibratedClip]
+    note: str | None = None
 
     def to_csv(self) -> str:
         """Returns a row a clip: `clip, source, score, low, high, rated`."""
@@ -259,7 +261,7 @@ def calibrate(
     _check_distances(table, features, rated, votes)
     ratings = _place(rated, measured, scale, process, votes)
     groups = _titles(measured, titles, features)
-    _check_tests(measured, groups, ratings, votes)
+    note = _check_tests(measured, groups, ratings, votes)
     rows = np.concatenate(groups)
     if np.isin(rows, ratings.row).all():
         raise InputError(
@@ -273,7 +275,7 @@ def calibrate(
     panel = float(np.median(ratings.variance))  # a new clip is rated by viewers as these
     half = half_widths(np.sqrt(deviation**2 + panel), interval, process.hyperparameters)
     result = Calibrated(
-        base.name, scale, interval, _on_scale(measured, rows, ratings, mean, half, scale)
+        base.name, scale, interval, _on_scale(measured, rows, ratings, mean, half, scale), note
     )
     calibration = CalibratedTitles(
         model, base, process, measured, rated, ratings, codec, rows, mean, deviation, scale
@@ -362,16 +364,28 @@ def _check_distances(
 
 def _check_tests(
     measured: MeasuredClips, groups: Sequence[Integers], ratings: Ratings, votes: Path
-) -> None:
-    """Raises InputError where a title is of a test without votes: those of others say nothing."""
+) -> str | None:
+    """Returns which titles are of a test without votes, of which those of others tell little.
+
+    Raises:
+        InputError: All are.
+    """
     tests = measured.clips.experiment
-    for rows in groups:
-        if tests[rows[0]] not in tests[ratings.row] and measured.experiment is not None:
-            raise InputError(
-                f"{votes}: no clip of the test {measured.experiment[rows[0]]!r} is rated, so that "
-                f"{measured.source[rows[0]]!r} cannot be calibrated; add votes on clips of that "
-                f"test, or choose other titles with --title."
-            )
+    unrated = [rows[0] for rows in groups if tests[rows[0]] not in tests[ratings.row]]
+    if measured.experiment is None or not unrated:
+        return None
+    names = {measured.experiment[row] for row in unrated}
+    if len(unrated) == len(groups):
+        raise InputError(
+            f"{votes}: no clip of the test {min(names)!r} is rated, so that "
+            f"{measured.source[unrated[0]]!r} cannot be calibrated; add votes on clips of that "
+            f"test, or choose other titles with --title."
+        )
+    return (
+        f"{votes}: no clip of {', '.join(map(repr, sorted(names)))} is rated: "
+        f"{format_count(len(unrated), 'title')} of other tests than the votes'. Scores of these "
+        f"are the base model's, with wide intervals, and score warns of them."
+    )
 
 
 def _place(

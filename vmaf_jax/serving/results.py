@@ -319,6 +319,7 @@ class CalibrateResult:
         out: the folder, which is a model.
         interval: level of the intervals.
         clips: an answer has 500.
+        note: which titles are of a test without votes; null without such.
     """
 
     out: str
@@ -328,6 +329,7 @@ class CalibrateResult:
     n_clips: int
     n_rated: int
     clips: list[CalibratedClip]
+    note: str | None
 
 
 @dataclass(frozen=True)

@@ -325,6 +325,7 @@ def calibrate_titles(
         n_clips=len(made.clips),
         n_rated=sum(clip.rated for clip in made.clips),
         clips=made.clips[:PART],
+        note=made.note,
     )
     return Answer(result)
 
