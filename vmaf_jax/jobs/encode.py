@@ -42,11 +42,12 @@ from vmaf_jax.video.encoders import (
     SettingRange,
     check_arguments,
     check_format,
+    check_recipe,
     find_encoder,
 )
 from vmaf_jax.video.ffmpeg import Ffmpeg, find_ffmpeg
 from vmaf_jax.video.inputs import Video
-from vmaf_jax.video.pixel_format import SUBSAMPLING, chroma_layout, sample_bits
+from vmaf_jax.video.pixel_format import sample_bits
 from vmaf_jax.video.survey import Survey, survey_source
 
 _LEAST_LINES = 16
@@ -166,29 +167,16 @@ def make_recipe(encoder: Encoder, settings: EncodeSettings, source: Survey) -> E
         InputError: The encode is to have more lines than the source, or a format or size that the
             encoder does not take.
     """
-    if settings.height is not None and settings.height > source.stream.height:
-        raise InputError(
-            f"--height {settings.height}: is above the source's {source.stream.height} lines; "
-            f"lower or drop it."
-        )
     is_deep = sample_bits(source.stream.pix_fmt) > 8
-    pix_fmt = settings.pix_fmt or ("yuv420p10le" if is_deep else "yuv420p")
-    check_format(encoder, pix_fmt)
-    across, down = SUBSAMPLING[f"yuv{chroma_layout(pix_fmt)}p"]
-    width, height = source.stream.width, source.stream.height
-    is_odd = settings.height is None and (width % across or height % down)
-    if is_odd and not encoder.takes_odd_sizes:
-        raise InputError(
-            f"{source.video.path}: {encoder.name} takes no {pix_fmt} of {width}x{height}; give "
-            f"--pix-fmt yuv444p, or --encoder libsvtav1, or crop the source to even sizes."
-        )
-    return EncodeRecipe(
+    recipe = EncodeRecipe(
         encoder=encoder,
         preset=settings.preset or encoder.preset,
-        pix_fmt=pix_fmt,
+        pix_fmt=settings.pix_fmt or ("yuv420p10le" if is_deep else "yuv420p"),
         height=settings.height,
         arguments=settings.encoder_args,
     )
+    check_recipe(recipe, source.video.path, source.stream.width, source.stream.height)
+    return recipe
 
 
 MAX_PROBES = 6

@@ -15,7 +15,12 @@ from vmaf_jax.errors import InputError, did_you_mean
 from vmaf_jax.files import work_folder
 from vmaf_jax.video.ffmpeg import Ffmpeg, report_frames, run_ffmpeg
 from vmaf_jax.video.inputs import Video
-from vmaf_jax.video.pixel_format import RAW_FORMATS, is_luma_alone
+from vmaf_jax.video.pixel_format import (
+    RAW_FORMATS,
+    SUBSAMPLING,
+    chroma_layout,
+    is_luma_alone,
+)
 
 # Containers of finished files, by suffix: ffmpeg's muxer.
 CONTAINERS = {".mkv": "matroska", ".mp4": "mp4", ".mov": "mov", ".webm": "webm"}
@@ -204,6 +209,28 @@ def check_format(encoder: Encoder, pix_fmt: str) -> None:
     if pix_fmt not in encoder.pix_fmts:
         raise InputError(
             f"--pix-fmt {pix_fmt}: {encoder.name} takes {', '.join(encoder.pix_fmts)}; name one."
+        )
+
+
+def check_recipe(recipe: EncodeRecipe, path: Path, width: int, height: int) -> None:
+    """Checks that pictures of a source can be encoded by a recipe.
+
+    Raises:
+        InputError: The encode is to have more lines, or a format or size that the encoder does not
+            take.
+    """
+    encoder, pix_fmt = recipe.encoder, recipe.pix_fmt
+    if recipe.height is not None and recipe.height > height:
+        raise InputError(
+            f"--height {recipe.height}: is above the source's {height} lines; lower or drop it."
+        )
+    check_format(encoder, pix_fmt)
+    across, down = SUBSAMPLING[f"yuv{chroma_layout(pix_fmt)}p"]
+    is_odd = recipe.height is None and (width % across or height % down)
+    if is_odd and not encoder.takes_odd_sizes:
+        raise InputError(
+            f"{path}: {encoder.name} takes no {pix_fmt} of {width}x{height}; give --pix-fmt "
+            f"yuv444p, or --encoder libsvtav1, or crop the source to even sizes."
         )
 
 
