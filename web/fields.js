@@ -33,8 +33,13 @@ function withoutEmulation(bytes) {
 function isFramesOnly(bytes) {
   let place = 32; // bits: after the unit's header, profile, constraints and level
   const bit = () => (bytes[place >> 3] >> (7 - (place++ & 7))) & 1;
-  const bits = (n) => { let value = 0; for (let k = 0; k < n; k += 1) value = 2 * value + bit(); return value; };
-  const number = () => { let zeros = 0; while (!bit() && zeros < 32) zeros += 1; return 2 ** zeros - 1 + bits(zeros); };
+  const number = () => { // ue(v) of 9.1: as many bits after the first 1 as there are zeros before it
+    let zeros = 0;
+    while (!bit() && zeros < 32) zeros += 1;
+    let value = 1;
+    for (let k = 0; k < zeros; k += 1) value = 2 * value + bit();
+    return value - 1;
+  };
   const signed = () => { const value = number(); return value % 2 ? (value + 1) / 2 : -value / 2; };
   number(); // seq_parameter_set_id
   if (WITH_CHROMA_FORMAT.has(bytes[1])) {
@@ -43,7 +48,10 @@ function isFramesOnly(bytes) {
     number(); // bit depths
     number();
     bit();
-    if (bit()) for (let list = 0; list < (chroma === 3 ? 12 : 8); list += 1) if (bit()) skipScaling(list < 6 ? 16 : 64, signed);
+    const lists = bit() ? (chroma === 3 ? 12 : 8) : 0;
+    for (let list = 0; list < lists; list += 1) {
+      if (bit()) skipScaling(list < 6 ? 16 : 64, signed);
+    }
   }
   number(); // log2_max_frame_num_minus4
   const order = number();

@@ -247,6 +247,7 @@ FEATURE_SETS = {
 
 
 OUTPUT_RANGE = (0.0, 100.0)
+HIGHEST = 110.0  # score of any model: VMAF v1's for 2160p@3H, which goes beyond that range
 MIN_SIZE = 17  # pixels; in fewer, ADM's coarsest band is one sample and has no neighbours
 
 

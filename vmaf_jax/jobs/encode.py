@@ -22,6 +22,7 @@ from vmaf_jax.evaluation.sampling import SegmentPlan, plan_segments
 from vmaf_jax.evaluation.target_search import Observation, forecast, next_encode, next_probe
 from vmaf_jax.extraction.extract import VideoLike, as_video
 from vmaf_jax.extraction.libvmaf import libvmaf_version, other_build
+from vmaf_jax.features.feature_set import HIGHEST
 from vmaf_jax.files import (
     atomic_path,
     check_replaceable,
@@ -33,7 +34,7 @@ from vmaf_jax.printable import format_count
 from vmaf_jax.progress import NO_PROGRESS, Progress
 from vmaf_jax.scoring.encode_probes import Probe, SegmentProbes, choose_segments
 from vmaf_jax.scoring.encode_trials import ShotSettings, Target, Trials, WholeEncode, choose_shots
-from vmaf_jax.scoring.model import HIGHEST, Model, choose_model, load_scorer
+from vmaf_jax.scoring.model import Model, choose_model, load_scorer
 from vmaf_jax.tables.table import to_hundred
 from vmaf_jax.video.encoders import (
     CONTAINERS,

@@ -95,16 +95,15 @@ class SegmentProbes:
         probed, small = {probe.setting for probe in probes}, dict(self.known_small())
         top = self.trials.model.top
         for setting, score in small.items():
-            apart, error, carried = np.asarray(_SMALL_SHIFT), _SMALL_ERROR, 0.0
+            apart, error, next_one = np.asarray(_SMALL_SHIFT), _SMALL_ERROR, None
             if setting in probed:
                 continue
             if probes:
                 next_one = min(probes, key=lambda probe: abs(probe.setting - setting))
                 apart = to_t(next_one.score, top) - to_t(small[next_one.setting], top)
                 error = next_one.error
-                far = abs(float(from_t(to_t(score, top) + apart, top)) - next_one.score)
-                carried = _SMALL_CARRY * far
             expected = float(from_t(to_t(score, top) + apart, top))
+            carried = 0.0 if next_one is None else _SMALL_CARRY * abs(expected - next_one.score)
             seen.append(Observation(setting, expected, error, carried))
         return seen
 

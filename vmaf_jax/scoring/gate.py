@@ -20,11 +20,11 @@ import pydantic
 
 from vmaf_jax.errors import GateError, InputError
 from vmaf_jax.evaluation.clip_pooling import PERCENTILES, POOLS, WORST_SHOT, check_pool, pool_clip
+from vmaf_jax.features.feature_set import HIGHEST
 from vmaf_jax.files import check_json_keys, read_limited, write_bytes
 from vmaf_jax.printable import format_count
 from vmaf_jax.reporting.score_logs import Case, to_junit
 from vmaf_jax.scoring.measured_pair import find_shots
-from vmaf_jax.scoring.model import HIGHEST
 from vmaf_jax.scoring.rank import Failure, Ranking
 from vmaf_jax.scoring.scores import Scores
 

@@ -41,9 +41,6 @@ CALIBRATED = "calibrated"  # kind of a model that votes calibrated to titles
 CLIPS_FILE = "clips.csv"  # marks a folder that `vmaf-jax calibrate` wrote
 
 
-HIGHEST = 110.0  # score of any model: that of VMAF v1 for 2160p@3H; the others end at 100
-
-
 @dataclasses.dataclass(frozen=True)
 class Model:
     """A predictor of VMAF points from features.

@@ -15,7 +15,7 @@ import pydantic
 from pydantic import AfterValidator, Field
 
 from vmaf_jax.errors import InputError
-from vmaf_jax.features.feature_set import FEATURES
+from vmaf_jax.features.feature_set import FEATURES, HIGHEST
 from vmaf_jax.serving.path_policy import (
     InputFile,
     InputFolder,
@@ -363,7 +363,7 @@ class EncodeRequest(Request):
     """
 
     reference: VideoPath = Field(description="Path of the video to encode.")
-    target: float = Field(gt=0, lt=110, description="Points that the finished file keeps.")
+    target: float = Field(gt=0, lt=HIGHEST, description="Points that the finished file keeps.")
     out: OutputPath = Field(description="The finished file: .mp4, .mkv, .mov or .webm; a new one.")
     model: ModelName = Field("auto", description=f"{_MODEL} auto is VMAF's own.")
     votes: bool = Field(False, description="The target is a vote, as 4.2, of a model of votes.")
